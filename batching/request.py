@@ -1,0 +1,106 @@
+"""A request on its way through the batcher, and the batch that carried it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from penstock.runtimes.contract import Array
+
+
+class InferenceRequest:
+    """One request: its tensors, its deadline, and what its owner needs to answer it.
+
+    Times are monotonic seconds of the scheduler's clock.
+
+    Attributes:
+        inputs: One array per input of the signature, in that order; ``None`` where left out.
+        rows: Size of the batch axis; 1 for a model without one.
+        outputs: Names of the wanted outputs, in signature order.
+        key: What else must be equal to share a batch, or ``None`` when the signature's shapes
+            are fixed and all outputs are wanted.
+        arrival: When the first byte of the request was seen.
+        deadline: When an answer stops being useful; infinite without an SLO or timeout.
+        context: The owner's business; never looked at here.
+        cancelled: Set by `Scheduler.cancel`; a cancelled request is not executed.
+    """
+
+    __slots__ = (
+        "arrival",
+        "cancelled",
+        "context",
+        "deadline",
+        "inputs",
+        "key",
+        "outputs",
+        "rows",
+    )
+
+    def __init__(
+        self,
+        inputs: Sequence[Array | None],
+        rows: int,
+        outputs: tuple[str, ...],
+        arrival: float,
+        *,
+        key: Hashable | None = None,
+        deadline: float = math.inf,
+        context: Any = None,
+    ) -> None:
+        self.inputs = inputs
+        self.rows = rows
+        self.outputs = outputs
+        self.key = key
+        self.arrival = arrival
+        self.deadline = deadline
+        self.context = context
+        self.cancelled = False
+
+
+class Batch:
+    """One finished run, handed to the owner's sink exactly once, on the event loop.
+
+    Every accepted request ends in exactly one batch. ``error`` is set when the whole batch failed
+    or was dropped; a failed batch of several requests is split first, so that only a culprit sees
+    its own error.
+
+    Attributes:
+        requests: Who shared the run, first in first.
+        outputs: One array per name in ``requests[0].outputs``; rows of request ``i`` are
+            ``offsets[i]`` up to ``offsets[i + 1]`` on axis 0 where the model has a batch axis.
+        offsets: ``len(requests) + 1`` row numbers, from 0 to ``rows``.
+        rows: Rows in the run.
+        error: Why there are no outputs.
+        formed_at: When the requests left the queue.
+        started_at: When the run began on its thread.
+        finished_at: When the run ended; equal to ``formed_at`` if it never began.
+    """
+
+    __slots__ = (
+        "error",
+        "finished_at",
+        "formed_at",
+        "offsets",
+        "outputs",
+        "requests",
+        "rows",
+        "started_at",
+    )
+
+    def __init__(self, requests: Sequence[InferenceRequest], formed_at: float) -> None:
+        self.requests = requests
+        offsets = [0]
+        rows = 0
+        for request in requests:
+            rows += request.rows
+            offsets.append(rows)
+        self.offsets = offsets
+        self.rows = rows
+        self.outputs: list[Array] = []
+        self.error: Exception | None = None
+        self.formed_at = formed_at
+        self.started_at = formed_at
+        self.finished_at = formed_at

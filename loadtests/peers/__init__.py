@@ -1,0 +1,1 @@
+"""The same model behind each peer, in that peer's best configuration."""

@@ -1,0 +1,136 @@
+"""The plug-in contract: what a runtime must offer so that Penstock can serve its models.
+
+A runtime is found by the entry point group ``penstock.runtimes``; `penstock.runtimes.testing` holds
+the conformance kit that its author runs. A runtime never batches, never queues and never looks at
+HTTP: it turns files into a `Model`, and a `Model` turns arrays into arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+#: Any tensor; strings are object arrays of ``bytes``.
+Array = NDArray[Any]
+
+#: A dimension whose size the model leaves open.
+VARIABLE = -1
+
+
+class RuntimeFailure(Exception):
+    """Base of what a runtime may raise on purpose; the message is shown to the user."""
+
+
+class ModelLoadError(RuntimeFailure):
+    """The files do not make a model that this runtime can run."""
+
+
+class ModelExecutionError(RuntimeFailure):
+    """The model failed on these inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a model.
+
+    Attributes:
+        name: As the model calls it.
+        datatype: An OIP v2 datatype, a key of `penstock.runtimes.datatypes.NUMPY_OF`.
+        shape: One entry per dimension, `VARIABLE` where open. ``()`` is a scalar.
+        optional: An input that a request may leave out.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a model takes and gives.
+
+    Attributes:
+        inputs: In the model's order.
+        outputs: In the model's order.
+        batch_axis: Whether axis 0 of every input and every output is one common, open dimension,
+            so that rows of several requests can run together.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batch_axis: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How to load a model.
+
+    Attributes:
+        threads: Threads inside one run (onnxruntime's intra-op); 1 serves throughput.
+        settings: The runtime's own section of ``model.toml``, unchecked.
+    """
+
+    threads: int = 1
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """One loaded model. `execute` may be called from several threads at once."""
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs, outputs and batch axis, fixed for the life of the model."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Key/value pairs kept in the model file; empty where there are none."""
+        ...
+
+    def execute(self, inputs: Sequence[Array | None], outputs: Sequence[str]) -> list[Array]:
+        """Run the model once.
+
+        Args:
+            inputs: One array per `Signature.inputs` entry, in that order, of exactly its datatype;
+                ``None`` for an optional input left out. Read-only arrays are allowed.
+            outputs: Names of the wanted outputs, each an output of the signature.
+
+        Returns:
+            One C-contiguous array per wanted output, in the order asked for.
+
+        Raises:
+            ModelExecutionError: The model failed on these inputs.
+        """
+        ...
+
+    def unload(self) -> None:
+        """Release what the model holds. `execute` is not called afterwards."""
+        ...
+
+
+class Runtime(Protocol):
+    """A plug-in: recognises model files and loads them."""
+
+    @property
+    def platform(self) -> str:
+        """The OIP v2 platform name, for example ``onnx_onnxv1``."""
+        ...
+
+    def find(self, directory: Path) -> Path | None:
+        """The model file of a version directory, or ``None`` if there is none for this runtime."""
+        ...
+
+    def load(self, path: Path, options: LoadOptions) -> Model:
+        """Load the file that `find` gave.
+
+        Raises:
+            ModelLoadError: The file is broken or uses what the runtime does not have.
+        """
+        ...

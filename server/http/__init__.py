@@ -1,0 +1,1 @@
+"""The wire: two doors (fast path and ASGI) over one inference path."""

@@ -1,0 +1,1 @@
+"""Bodies to tensors and back: JSON, the OIP binary extension, msgpack, compression."""

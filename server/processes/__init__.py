@@ -1,0 +1,1 @@
+"""The process tree: supervisor, control, workers, and the link between them."""

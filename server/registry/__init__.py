@@ -1,0 +1,1 @@
+"""Models and versions: what is on disk, what is loaded, what serves."""

@@ -1,0 +1,69 @@
+"""A decoded inference request, the same whatever wire format it came in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from penstock.runtimes.contract import Array
+
+
+class InferRequest:
+    """What a client asks for: tensors in, names of the tensors wanted back.
+
+    Attributes:
+        id: Echoed in the response.
+        inputs: One C-contiguous array per input of the signature, in that order and of exactly its
+            datatype; ``None`` where an optional input was left out. May be read-only.
+        rows: Size of the batch axis; 1 for a model without one.
+        outputs: Wanted names in signature order; the very object `WireSignature.all_outputs` when
+            all are wanted.
+        response_order: Positions in ``outputs`` in the order the client asked for, or ``None``
+            when that is the order of ``outputs``.
+        binary_outputs: Names to answer as raw bytes, or ``None`` for a response of JSON alone.
+        timeout_microseconds: The client's own limit, or ``None``.
+        priority: The client's priority, or ``None``.
+        key: What else must be equal to share a batch: ``None`` when the signature fixes every
+            shape and all outputs are wanted.
+    """
+
+    __slots__ = (
+        "binary_outputs",
+        "id",
+        "inputs",
+        "key",
+        "outputs",
+        "priority",
+        "response_order",
+        "rows",
+        "timeout_microseconds",
+    )
+
+    def __init__(
+        self,
+        inputs: list[Array | None],
+        rows: int,
+        outputs: tuple[str, ...],
+        key: Hashable | None = None,
+        id: str | None = None,  # noqa: A002  the protocol's word
+        response_order: tuple[int, ...] | None = None,
+        binary_outputs: frozenset[str] | None = None,
+        timeout_microseconds: int | None = None,
+        priority: int | None = None,
+    ) -> None:
+        self.inputs = inputs
+        self.rows = rows
+        self.outputs = outputs
+        self.key = key
+        self.id = id
+        self.response_order = response_order
+        self.binary_outputs = binary_outputs
+        self.timeout_microseconds = timeout_microseconds
+        self.priority = priority
+
+    @property
+    def plain(self) -> bool:
+        """Whether `json.encode_rows` may answer it: one row, JSON, outputs in signature order."""
+        return self.rows == 1 and self.binary_outputs is None and self.response_order is None

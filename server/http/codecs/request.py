@@ -1,0 +1,221 @@
+"""From a decoded document to an `InferRequest`: the rules that all wire formats share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from penstock.server.errors import InvalidRequest
+
+from .messages import InferRequest
+from .tensors import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.runtimes.contract import Array
+
+    from .signature import WireInput, WireSignature
+
+    #: Turns one entry of ``inputs`` into an array: (entry, input, checked shape, elements).
+    Reader: TypeAlias = Callable[[dict[str, Any], WireInput, list[int], int], Array]
+
+#: Sizes beyond this overflow the arithmetic of numpy.
+MAX_DIMENSION = 2**40
+
+
+def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
+    """Check an inference request against the signature and read its tensors.
+
+    Args:
+        document: The request as the protocol lays it out, decoded.
+        wire: The model's signature.
+        read: Reads the data of one input.
+
+    Raises:
+        InvalidRequest: Whatever is wrong, naming what was expected.
+    """
+    if type(document) is not dict:
+        raise InvalidRequest(f"the body must be an object with 'inputs', not {show(document)}")
+    entries = document.get("inputs")
+    if type(entries) is not list:
+        problem = "has no 'inputs'" if entries is None else "has 'inputs' that are not a list"
+        raise InvalidRequest(f"the request {problem}; expected {_names(wire)}")
+    arrays: list[Array | None] = wire.blank.copy()
+    rows = -1
+    for entry in entries:
+        spec = _spec_of(entry, wire, arrays)
+        shape, size = _shape_of(entry, spec)
+        if wire.batch_axis:
+            if rows != shape[0] and rows >= 0:
+                raise InvalidRequest(
+                    f"input '{spec.name}' has {shape[0]} rows where the inputs before it have "
+                    f"{rows}; axis 0 is the batch and must be equal for all"
+                )
+            rows = shape[0]
+        arrays[spec.position] = read(entry, spec, shape, size)
+    if len(entries) != len(arrays):
+        _check_complete(wire, arrays)
+    request = InferRequest(arrays, rows if wire.batch_axis else 1, wire.all_outputs)
+    if len(document) > 1:
+        _read_extras(document, wire, request)
+    if not wire.static or request.outputs is not wire.all_outputs:
+        request.key = _batch_key(wire, request)
+    return request
+
+
+def _spec_of(entry: Any, wire: WireSignature, arrays: list[Array | None]) -> WireInput:
+    if type(entry) is not dict:
+        raise InvalidRequest(f"each of 'inputs' must be an object, not {show(entry)}")
+    name = entry.get("name")
+    spec = wire.inputs.get(name) if type(name) is str else None
+    if spec is None:
+        problem = "an input has no 'name'" if name is None else f"unknown input {show(name)}"
+        raise InvalidRequest(f"{problem}; expected {_names(wire)}")
+    if entry.get("datatype") != spec.datatype:
+        raise InvalidRequest(
+            f"input '{spec.name}' must have \"datatype\":\"{spec.datatype}\", "
+            f"not {show(entry.get('datatype'))}"
+        )
+    if arrays[spec.position] is not None:
+        raise InvalidRequest(f"input '{spec.name}' is given twice")
+    return spec
+
+
+def _shape_of(entry: dict[str, Any], spec: WireInput) -> tuple[list[int], int]:
+    shape = entry.get("shape")
+    if type(shape) is not list:
+        problem = "has no 'shape'" if shape is None else "has a 'shape' that is not a list"
+        raise InvalidRequest(f"input '{spec.name}' {problem}; expected {list(spec.shape)}")
+    if len(shape) != len(spec.shape):
+        raise _wrong_shape(shape, spec)
+    size = 1
+    for given, wanted in zip(shape, spec.shape, strict=True):
+        if type(given) is not int or not 0 <= given <= MAX_DIMENSION:
+            raise InvalidRequest(
+                f"input '{spec.name}': the dimensions of 'shape' must be integers of at least 0, "
+                f"not {show(given)}"
+            )
+        if given != wanted and wanted >= 0:
+            raise _wrong_shape(shape, spec)
+        size *= given
+    return shape, size
+
+
+def _wrong_shape(shape: list[Any], spec: WireInput) -> InvalidRequest:
+    return InvalidRequest(
+        f"input '{spec.name}' has shape {show_shape(shape)}, expected {list(spec.shape)}"
+        + (" where -1 is any size" if -1 in spec.shape else "")
+    )
+
+
+def show_shape(shape: list[Any]) -> str:
+    """A client's shape as it appears in an error."""
+    more = ", …" if len(shape) > 8 else ""  # noqa: PLR2004  enough to recognise it
+    return f"[{', '.join(map(show, shape[:8]))}{more}]"
+
+
+def _names(wire: WireSignature) -> str:
+    inputs = (
+        f"'{spec.name}' {spec.datatype}{list(spec.shape)}{' (optional)' if spec.optional else ''}"
+        for spec in wire.inputs.values()
+    )
+    return "inputs " + ", ".join(inputs)
+
+
+def _check_complete(wire: WireSignature, arrays: list[Array | None]) -> None:
+    missing = [
+        spec.name
+        for spec in wire.inputs.values()
+        if arrays[spec.position] is None and not spec.optional
+    ]
+    if missing:
+        listed = ", ".join(f"'{name}'" for name in missing)
+        raise InvalidRequest(f"missing input {listed}; expected {_names(wire)}")
+    if wire.batch_axis and arrays and all(array is None for array in arrays):
+        raise InvalidRequest(f"at least one input must be given; expected {_names(wire)}")
+
+
+def _batch_key(wire: WireSignature, request: InferRequest) -> tuple[Any, ...]:
+    own = 1 if wire.batch_axis else 0
+    shapes = tuple(None if array is None else array.shape[own:] for array in request.inputs)
+    return (shapes, request.outputs)
+
+
+def _read_extras(document: dict[str, Any], wire: WireSignature, request: InferRequest) -> None:
+    identity = document.get("id")
+    if identity is not None:
+        if type(identity) is not str:
+            raise InvalidRequest(f"'id' must be a string, not {show(identity)}")
+        request.id = identity
+    parameters = parameters_of(document, "the request")
+    binary = _flag(parameters, "binary_data_output", "the request") or False
+    for name in parameters:
+        if name.startswith("triton_"):
+            raise InvalidRequest(f"parameter {show(name)} is reserved: no name begins with triton_")
+    request.timeout_microseconds = _positive(parameters, "timeout", "microseconds")
+    request.priority = _positive(parameters, "priority", "a level")
+    wanted = document.get("outputs")
+    if wanted:
+        _read_outputs(wanted, wire, request, binary=binary)
+    elif wanted is not None and type(wanted) is not list:
+        raise InvalidRequest(f"'outputs' must be a list, not {show(wanted)}")
+    elif binary:
+        request.binary_outputs = frozenset(wire.all_outputs)
+
+
+def parameters_of(owner: dict[str, Any], what: str) -> dict[str, Any]:
+    """The ``parameters`` of a request, an input or an output; empty where there are none."""
+    parameters = owner.get("parameters")
+    if parameters is None:
+        return {}
+    if type(parameters) is not dict:
+        raise InvalidRequest(f"'parameters' of {what} must be an object, not {show(parameters)}")
+    return parameters
+
+
+def _flag(parameters: dict[str, Any], name: str, what: str) -> bool | None:
+    flag = parameters.get(name)
+    if flag is not None and type(flag) is not bool:
+        raise InvalidRequest(f"parameter '{name}' of {what} must be true or false, not {show(flag)}")
+    return flag
+
+
+def _positive(parameters: dict[str, Any], name: str, unit: str) -> int | None:
+    value = parameters.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or value < 0:
+        raise InvalidRequest(
+            f"parameter '{name}' must be {unit} as an integer of at least 0, not {show(value)}"
+        )
+    return value or None  # 0 is the protocol's "server's default"
+
+
+def _read_outputs(
+    wanted: Any, wire: WireSignature, request: InferRequest, *, binary: bool
+) -> None:
+    if type(wanted) is not list:
+        raise InvalidRequest(f"'outputs' must be a list, not {show(wanted)}")
+    names: dict[str, bool] = {}
+    for entry in wanted:
+        name = entry.get("name") if type(entry) is dict else None
+        if type(name) is not str or name not in wire.outputs:
+            known = ", ".join(f"'{output}'" for output in wire.all_outputs)
+            problem = "an entry of 'outputs' without a name" if name is None else "unknown output "
+            raise InvalidRequest(f"{problem}{'' if name is None else show(name)}; the model has {known}")
+        if name in names:
+            raise InvalidRequest(f"output '{name}' is asked for twice")
+        parameters = parameters_of(entry, f"output '{name}'")
+        if "classification" in parameters:
+            raise InvalidRequest(
+                f"output '{name}': the classification extension is not supported; "
+                "ask for the tensor and rank it yourself"
+            )
+        own = _flag(parameters, "binary_data", f"output '{name}'")
+        names[name] = binary if own is None else own
+    ordered = tuple(name for name in wire.all_outputs if name in names)
+    request.outputs = wire.all_outputs if ordered == wire.all_outputs else ordered
+    if tuple(names) != ordered:
+        request.response_order = tuple(ordered.index(name) for name in names)
+    if any(names.values()):
+        request.binary_outputs = frozenset(name for name, raw in names.items() if raw)

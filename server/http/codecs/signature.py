@@ -1,0 +1,134 @@
+"""A model's signature, prepared for the wire once per loaded version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from penstock.runtimes.contract import VARIABLE
+from penstock.runtimes.datatypes import NUMPY_OF
+
+if TYPE_CHECKING:
+    from penstock.runtimes.contract import Signature, TensorSpec
+
+#: Response heads remembered per output; models of open shapes would grow them without end.
+MAX_REMEMBERED_SHAPES = 64
+
+#: OIP v2 datatype -> `struct` format character, for the datatypes that have one.
+STRUCT_CODE: Final[dict[str, str]] = {
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "FP16": "e",
+    "FP32": "f",
+    "FP64": "d",
+}
+
+
+class WireInput:
+    """One input as decoders need it.
+
+    Attributes:
+        position: Index in the signature.
+        name: As the model calls it.
+        datatype: The OIP v2 datatype.
+        dtype: The numpy type that holds it.
+        code: The `struct` format character, empty for BOOL and BYTES.
+        shape: Expected dimensions, ``-1`` where open.
+        optional: May be left out.
+    """
+
+    __slots__ = ("code", "datatype", "dtype", "name", "optional", "position", "shape")
+
+    def __init__(self, position: int, spec: TensorSpec) -> None:
+        self.position = position
+        self.name = spec.name
+        self.datatype = spec.datatype
+        self.dtype = NUMPY_OF[spec.datatype]
+        self.code = STRUCT_CODE.get(spec.datatype, "")
+        self.shape = spec.shape
+        self.optional = spec.optional
+
+
+class WireOutput:
+    """One output as encoders need it: everything of its JSON that does not depend on the data."""
+
+    __slots__ = ("_heads", "_opening", "bytes_", "datatype", "dtype", "name")
+
+    def __init__(self, spec: TensorSpec) -> None:
+        self.name = spec.name
+        self.datatype = spec.datatype
+        self.dtype = NUMPY_OF[spec.datatype]
+        self.bytes_ = spec.datatype == "BYTES"
+        name = orjson.dumps(spec.name).decode()
+        self._opening = f'{{"name":{name},"datatype":"{spec.datatype}","shape":['
+        self._heads: dict[tuple[int, ...], bytes] = {}
+
+    def head(self, shape: tuple[int, ...]) -> bytes:
+        """The JSON of this output up to and including the shape, without closing the object."""
+        head = self._heads.get(shape)
+        if head is None:
+            head = f"{self._opening}{','.join(map(str, shape))}]".encode()
+            if len(self._heads) < MAX_REMEMBERED_SHAPES:
+                self._heads[shape] = head
+        return head
+
+
+class WireSignature:
+    """All that the codecs would otherwise compute again for each request.
+
+    Attributes:
+        model_name: Answered as ``model_name``.
+        model_version: Answered as ``model_version``.
+        batch_axis: Whether axis 0 is the batch.
+        inputs: By name.
+        input_names: In signature order.
+        required: Names that a request must send.
+        outputs: By name.
+        all_outputs: Output names in signature order; requests for everything share this object.
+        all_wire_outputs: The same, as `WireOutput`.
+        static: Whether every shape but the batch axis is fixed and no input is optional, so that
+            any two requests for all outputs can share a batch.
+        head: ``{"model_name":…,"model_version":…,`` as bytes.
+    """
+
+    __slots__ = (
+        "all_outputs",
+        "all_wire_outputs",
+        "batch_axis",
+        "blank",
+        "head",
+        "input_names",
+        "inputs",
+        "model_name",
+        "model_version",
+        "outputs",
+        "required",
+        "static",
+    )
+
+    def __init__(self, signature: Signature, model_name: str, model_version: str) -> None:
+        self.model_name = model_name
+        self.model_version = model_version
+        self.batch_axis = signature.batch_axis
+        self.inputs = {
+            spec.name: WireInput(position, spec) for position, spec in enumerate(signature.inputs)
+        }
+        self.input_names = tuple(self.inputs)
+        self.required = frozenset(spec.name for spec in signature.inputs if not spec.optional)
+        self.outputs = {spec.name: WireOutput(spec) for spec in signature.outputs}
+        self.all_outputs = tuple(self.outputs)
+        self.all_wire_outputs = tuple(self.outputs.values())
+        own = 1 if signature.batch_axis else 0
+        self.static = not any(
+            spec.optional or VARIABLE in spec.shape[own:] for spec in signature.inputs
+        )
+        self.blank: list[None] = [None] * len(self.inputs)
+        identity = {"model_name": model_name, "model_version": model_version}
+        self.head = orjson.dumps(identity)[:-1] + b","

@@ -1,0 +1,108 @@
+"""Where each figure lives: the layout of a counter file.
+
+A file is one header block followed by `MAX_BLOCKS` counter blocks, all `BLOCK_BYTES` long. A block
+is a label area (an int64 length, then that many bytes of JSON) and `SLOTS` int64 slots. The length
+is written last: a block whose length is zero does not exist yet, and blocks are taken in order, so
+that a reader stops at the first zero. The file is sparse; blocks never used cost nothing.
+
+A histogram takes one slot per bucket (the last is +Inf) and one for the sum; its buckets are not
+cumulative here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+#: Changes whenever a slot moves, so that a file of another release is never misread.
+MAGIC: Final = b"PENSTOCK counters 1\n"
+
+BLOCK_BYTES: Final = 2048
+LABEL_BYTES: Final = 512
+MAX_BLOCKS: Final = 4096
+FILE_BYTES: Final = BLOCK_BYTES * (1 + MAX_BLOCKS)
+
+#: Upper bounds in seconds of latency, queue and compute time; +Inf follows.
+SECONDS: Final = (
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+    0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+#: The same in nanoseconds.
+NANOSECONDS: Final = tuple(round(bound * 1e9) for bound in SECONDS)
+#: Upper bounds of rows per batch; +Inf follows.
+ROWS: Final = tuple(1 << power for power in range(13))
+
+#: HTTP statuses with a slot of their own; every other one shares the slot after them.
+STATUSES: Final = (
+    200, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 431, 499, 500, 502, 503, 504,
+)  # fmt: skip
+STATUS_LABELS: Final = (*(str(status) for status in STATUSES), "other")
+
+#: Why a request was dropped before it ran; an unknown reason counts as the last.
+DROP_REASONS: Final = ("queue_full", "overload", "deadline", "cancelled", "shutdown", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A run of slots: ``len(bounds) + 1`` buckets from `first`, then the sum at `total`."""
+
+    first: int
+    bounds: tuple[float, ...]
+
+    @property
+    def total(self) -> int:
+        """The slot of the sum."""
+        return self.first + len(self.bounds) + 1
+
+    @property
+    def end(self) -> int:
+        """The first slot that is no longer ours."""
+        return self.total + 1
+
+
+STATUS: Final = 0
+LATENCY: Final = Histogram(STATUS + len(STATUS_LABELS), SECONDS)
+QUEUE: Final = Histogram(LATENCY.end, SECONDS)
+COMPUTE: Final = Histogram(QUEUE.end, SECONDS)
+BATCH_ROWS: Final = Histogram(COMPUTE.end, tuple(map(float, ROWS)))
+DROPPED: Final = BATCH_ROWS.end
+SAMPLED_ROWS: Final = DROPPED + len(DROP_REASONS)
+SAMPLED_ROWS_DROPPED: Final = SAMPLED_ROWS + 1
+#: Gauges come last: the sum of a dead process's gauges means nothing and is left out.
+IN_FLIGHT: Final = SAMPLED_ROWS_DROPPED + 1
+SLOTS: Final = IN_FLIGHT + 1
+
+#: Slots of the header block: gauges of the process itself.
+MODELS_LOADED: Final = 0
+LOOP_LAG_NANOSECONDS: Final = 1
+CONNECTIONS: Final = 2
+HEADER_SLOTS: Final = 3
+
+_INDEX: Final = {status: STATUS + index for index, status in enumerate(STATUSES)}
+_OTHER: Final = STATUS + len(STATUSES)
+_DROP_INDEX: Final = {reason: DROPPED + index for index, reason in enumerate(DROP_REASONS)}
+
+
+def status_index(status: int) -> int:
+    """The slot that counts responses with this HTTP status."""
+    return _INDEX.get(status, _OTHER)
+
+
+def drop_index(reason: str) -> int:
+    """The slot that counts requests dropped for this reason."""
+    return _DROP_INDEX.get(reason, DROPPED + len(DROP_REASONS) - 1)
+
+
+def block_offset(number: int) -> int:
+    """Byte offset of a block; number 0 is the header."""
+    return number * BLOCK_BYTES
+
+
+def check_layout() -> None:
+    """Fail loudly when an edit of this file no longer fits its own block."""
+    if LABEL_BYTES + 8 * SLOTS > BLOCK_BYTES:
+        raise ValueError(f"{SLOTS} slots do not fit in a block of {BLOCK_BYTES} bytes")
+    for bounds in (NANOSECONDS, ROWS):
+        if any(low >= high for low, high in pairwise(bounds)):
+            raise ValueError("bucket bounds must ascend")

@@ -1,0 +1,232 @@
+"""Reading counter files: the sum over all processes, dead ones included.
+
+The files of dead processes are folded into one base file, so that their number stays bounded. The
+base names the incarnations it holds and replaces its predecessor by one rename; a file is removed
+only after that, and ignored while both exist. Killed at any instant, nothing is lost or counted
+twice. One process folds; any number may read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import layout
+from .metrics import SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from .metrics import CounterFile
+
+BASE = "base.json"
+
+#: (model, version) -> one total per slot.
+Blocks = dict[tuple[str, str], list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFigures:
+    """One life of one process.
+
+    Attributes:
+        incarnation: Its unique name.
+        process: Its name, the same in every life.
+        pid: Its process id.
+        started_at: Unix seconds.
+        live: Whether it still holds its file.
+        gauges: `layout.HEADER_SLOTS` figures.
+        blocks: What it counted.
+    """
+
+    incarnation: str
+    process: str
+    pid: int
+    started_at: float
+    live: bool
+    gauges: list[int]
+    blocks: Blocks
+
+
+@dataclass(slots=True)
+class Merged:
+    """What all processes counted together.
+
+    Attributes:
+        blocks: Totals; gauges in them are of the living only.
+        live: The processes that are alive.
+        lives: Process name -> how many times it was started.
+    """
+
+    blocks: Blocks = field(default_factory=dict)
+    live: list[ProcessFigures] = field(default_factory=list)
+    lives: dict[str, int] = field(default_factory=dict)
+
+    def total(self, slot: int) -> int:
+        """One slot summed over all versions."""
+        return sum(slots[slot] for slots in self.blocks.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    folded: frozenset[str] = frozenset()
+    lives: Mapping[str, int] = field(default_factory=dict)
+    blocks: Blocks = field(default_factory=dict)
+
+
+def parse(data: memoryview, incarnation: str, *, live: bool) -> ProcessFigures:
+    """Read the bytes of a counter file.
+
+    Raises:
+        ValueError: They are not a counter file of this release.
+    """
+    magic = data[layout.LABEL_BYTES - len(layout.MAGIC) : layout.LABEL_BYTES]
+    header = _block(data, 0, layout.HEADER_SLOTS)
+    if bytes(magic) != layout.MAGIC or header is None:
+        raise ValueError(f"{incarnation} is not a counter file of this release")
+    label, gauges = header
+    blocks: Blocks = {}
+    for number in range(1, min(layout.MAX_BLOCKS, len(data) // layout.BLOCK_BYTES - 1) + 1):
+        block = _block(data, number, layout.SLOTS)
+        if block is None:
+            break
+        (model, version), slots = block
+        blocks[model, version] = slots
+    return ProcessFigures(
+        incarnation, label["process"], label["pid"], label["started_at"], live, gauges, blocks
+    )
+
+
+def snapshot(counters: CounterFile) -> Merged:
+    """The figures of this very process alone."""
+    return _sum(_Base(), [parse(counters.data(), counters.incarnation, live=True)])
+
+
+def merge(directory: Path) -> Merged:
+    """The sum over every process that ever counted in this directory."""
+    while True:
+        before = _identity(directory / BASE)
+        base = _read_base(directory)
+        figures = [one for one in _read_all(directory) if one.incarnation not in base.folded]
+        if _identity(directory / BASE) == before:  # nobody folded while we read
+            return _sum(base, figures)
+
+
+def fold(directory: Path) -> Merged:
+    """Like `merge`, and move the figures of the dead into the base file.
+
+    Only one process of a directory may call this.
+    """
+    base = _read_base(directory)
+    present = _read_all(directory)
+    figures = [one for one in present if one.incarnation not in base.folded]
+    dead = [one for one in figures if not one.live]
+    leftovers = base.folded.intersection(one.incarnation for one in present)
+    merged = _sum(base, figures)
+    if dead:
+        gone = leftovers.union(one.incarnation for one in dead)
+        _write_base(directory, gone, _sum(base, dead))
+        leftovers = gone
+    for incarnation in leftovers:
+        (directory / f"{incarnation}{SUFFIX}").unlink(missing_ok=True)
+    return merged
+
+
+def _block(data: memoryview, number: int, slots: int) -> tuple[Any, list[int]] | None:
+    start = layout.block_offset(number)
+    length = data[start : start + 8].cast("q")[0]
+    if length == 0:
+        return None
+    label = json.loads(bytes(data[start + 8 : start + 8 + length]))
+    values = data[start + layout.LABEL_BYTES :][: 8 * slots].cast("q")
+    return label, values.tolist()
+
+
+def _sum(base: _Base, figures: Iterable[ProcessFigures]) -> Merged:
+    merged = Merged(
+        blocks={labels: list(slots) for labels, slots in base.blocks.items()},
+        lives=dict(base.lives),
+    )
+    for one in figures:
+        merged.lives[one.process] = merged.lives.get(one.process, 0) + 1
+        if one.live:
+            merged.live.append(one)
+        for labels, slots in one.blocks.items():
+            totals = merged.blocks.setdefault(labels, [0] * layout.SLOTS)
+            for index, value in enumerate(slots if one.live else slots[: layout.IN_FLIGHT]):
+                totals[index] += value
+    merged.live.sort(key=lambda one: one.process)
+    return merged
+
+
+def _read_all(directory: Path) -> list[ProcessFigures]:
+    found = []
+    for path in sorted(directory.glob(f"*{SUFFIX}")):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # folded since the listing
+        try:
+            live = not _unlocked(fd)
+            # Read after the lock was tried: a process dead by then has written its last.
+            data = memoryview(_read(fd))
+            found.append(parse(data, path.name.removesuffix(SUFFIX), live=live))
+        except ValueError:
+            continue  # of another release, or not ours
+        finally:
+            os.close(fd)
+    return found
+
+
+def _read(fd: int) -> bytes:
+    """The used part of a sparse file: up to the first block that does not exist."""
+    parts = []
+    for number in range(1 + layout.MAX_BLOCKS):
+        part = os.pread(fd, layout.BLOCK_BYTES, layout.block_offset(number))
+        parts.append(part)
+        if not any(part[:8]):
+            break
+    return b"".join(parts)
+
+
+def _unlocked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _read_base(directory: Path) -> _Base:
+    try:
+        content = json.loads((directory / BASE).read_bytes())
+    except FileNotFoundError:
+        return _Base()
+    if content["magic"] != layout.MAGIC.decode():
+        return _Base()
+    blocks = {(model, version): slots for model, version, slots in content["blocks"]}
+    return _Base(frozenset(content["folded"]), content["lives"], blocks)
+
+
+def _write_base(directory: Path, folded: frozenset[str], merged: Merged) -> None:
+    content = {
+        "magic": layout.MAGIC.decode(),
+        "folded": sorted(folded),
+        "lives": merged.lives,
+        "blocks": [[*labels, slots] for labels, slots in merged.blocks.items()],
+    }
+    draft = directory / f"{BASE}.new"
+    draft.write_text(json.dumps(content))
+    draft.replace(directory / BASE)

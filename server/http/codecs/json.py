@@ -10,15 +10,19 @@ import orjson
 from penstock.server.errors import InvalidRequest
 
 from .request import build
+from .signature import MAX_REMEMBERED
 from .tensors import from_list, show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from penstock.runtimes.contract import Array
 
     from .messages import InferRequest
     from .signature import WireInput, WireOutput, WireSignature
+
+#: From this many rows on, one template for all is cheaper than a response for each.
+MIN_ROWS = 3
 
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _dumps = orjson.dumps
@@ -82,41 +86,40 @@ def encode(wire: WireSignature, request: InferRequest, outputs: Sequence[Array])
     Raises:
         InvalidRequest: A BYTES output is not UTF-8 and so needs ``binary_data``.
     """
-    parts = [opening(wire, request)]
-    comma = b'"outputs":['
-    for output, array in in_response_order(wire, request, outputs):
-        parts.append(comma)
-        parts.append(output.head(array.shape))
-        parts.append(b',"data":')
-        parts.append(data_of(output, array))
-        comma = b"},"
-    parts.append(b"}]}" if outputs else b'"outputs":[]}')
-    return b"".join(parts)
-
-
-def opening(wire: WireSignature, request: InferRequest) -> bytes:
-    """The response up to its outputs: model, version, and the request's id if it has one."""
     if request.id is None:
-        return wire.head
-    return b'%b"id":%b,' % (wire.head, _dumps(request.id))
+        parts = [wire.opening]
+    else:
+        parts = [wire.head, b'"id":', _dumps(request.id), b',"outputs":[']
+    for output, array in in_response_order(wire, request, outputs):
+        shape = array.shape
+        parts.append(output.heads.get(shape) or output.head(shape))
+        parts.append(b',"data":')
+        parts.append(
+            data_of(output, array) if output.is_bytes else _dumps(array.ravel(), None, _NUMPY)
+        )
+        parts.append(b"},")
+    parts[-1] = b"}]}"  # models have outputs, and requests for none mean all
+    return b"".join(parts)
 
 
 def in_response_order(
     wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
-) -> Sequence[tuple[WireOutput, Array]]:
+) -> Iterable[tuple[WireOutput, Array]]:
     """Outputs with their arrays, in the order that the client asked for."""
     if request.outputs is wire.all_outputs:
-        pairs = list(zip(wire.all_wire_outputs, outputs, strict=True))
+        wanted: Iterable[WireOutput] = wire.all_wire_outputs
     else:
-        pairs = [(wire.outputs[n], a) for n, a in zip(request.outputs, outputs, strict=True)]
-    if request.response_order is not None:
-        pairs = [pairs[position] for position in request.response_order]
-    return pairs
+        wanted = map(wire.outputs.__getitem__, request.outputs)
+    pairs = zip(wanted, outputs)  # noqa: B905  the contract of runtimes; strict costs a tenth
+    if request.response_order is None:
+        return pairs
+    listed = list(pairs)
+    return [listed[position] for position in request.response_order]
 
 
 def data_of(output: WireOutput, array: Array) -> bytes:
     """The flat JSON list of a tensor's elements."""
-    if not output.bytes_:
+    if not output.is_bytes:
         return _dumps(array.ravel(), None, _NUMPY)
     return _dumps(_strings(output, array))
 
@@ -150,26 +153,36 @@ def encode_rows(
     Raises:
         InvalidRequest: A BYTES output of some row is not UTF-8; `encode` tells which.
     """
-    if not requests:
-        return []
+    if len(requests) < MIN_ROWS:
+        return [
+            encode(wire, request, [array[row : row + 1] for array in outputs])
+            for row, request in enumerate(requests)
+        ]
     names = requests[0].outputs
     wanted = [wire.outputs[name] for name in names]
-    columns: list[list[bytes]] = []
-    template = [wire.head.replace(b"%", b"%%"), b"%b"]
-    comma = b'"outputs":['
-    for output, array in zip(wanted, outputs, strict=True):
-        head = output.head((1, *array.shape[1:])).replace(b"%", b"%%")
-        template += [comma, head, b',"data":[%b]']
-        columns.append(_rows_of(output, array))
-        comma = b"},"
-    template.append(b"}]}" if wanted else b'"outputs":[]}')
+    kind = (names, *[array.shape[1:] for array in outputs])
+    template = wire.row_templates.get(kind)
+    if template is None:
+        template = _row_template(wire, wanted, outputs)
+        if len(wire.row_templates) < MAX_REMEMBERED:
+            wire.row_templates[kind] = template
+    columns = [_rows_of(*pair) for pair in zip(wanted, outputs, strict=True)]
     identities = [b"" if r.id is None else b'"id":%b,' % _dumps(r.id) for r in requests]
-    return list(map(b"".join(template).__mod__, zip(identities, *columns, strict=True)))
+    return list(map(template.__mod__, zip(identities, *columns, strict=True)))
+
+
+def _row_template(
+    wire: WireSignature, wanted: Sequence[WireOutput], outputs: Sequence[Array]
+) -> bytes:
+    """A response of one row with ``%b`` for the id and for each output's data."""
+    heads = [o.head((1, *a.shape[1:])) for o, a in zip(wanted, outputs, strict=True)]
+    texts = [b'%b,"data":[%%b]}' % head.replace(b"%", b"%%") for head in heads]
+    return b'%b%%b"outputs":[%b]}' % (wire.head.replace(b"%", b"%%"), b",".join(texts))
 
 
 def _rows_of(output: WireOutput, array: Array) -> list[bytes]:
     rows = len(array)
-    if output.bytes_:
+    if output.is_bytes:
         return [data_of(output, row)[1:-1] for row in array]
     if array.ndim == 1:
         return _dumps(array, None, _NUMPY)[1:-1].split(b",")

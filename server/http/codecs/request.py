@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from penstock.runtimes.contract import VARIABLE
 from penstock.server.errors import InvalidRequest
 
 from .messages import InferRequest
@@ -86,25 +88,25 @@ def _shape_of(entry: dict[str, Any], spec: WireInput) -> tuple[list[int], int]:
     if type(shape) is not list:
         problem = "has no 'shape'" if shape is None else "has a 'shape' that is not a list"
         raise InvalidRequest(f"input '{spec.name}' {problem}; expected {list(spec.shape)}")
-    if len(shape) != len(spec.shape):
-        raise _wrong_shape(shape, spec)
-    size = 1
-    for given, wanted in zip(shape, spec.shape, strict=True):
-        if type(given) is not int or not 0 <= given <= MAX_DIMENSION:
+    for dimension in shape:
+        if type(dimension) is not int or not 0 <= dimension <= MAX_DIMENSION:
             raise InvalidRequest(
                 f"input '{spec.name}': the dimensions of 'shape' must be integers of at least 0, "
-                f"not {show(given)}"
+                f"not {show(dimension)}"
             )
-        if given != wanted and wanted >= 0:
-            raise _wrong_shape(shape, spec)
-        size *= given
-    return shape, size
+    if shape[1:] == spec.tail and shape:
+        return shape, shape[0] * spec.tail_size
+    if len(shape) != len(spec.shape) or any(
+        wanted not in (given, VARIABLE) for given, wanted in zip(shape, spec.shape, strict=True)
+    ):
+        raise _wrong_shape(shape, spec)
+    return shape, math.prod(shape)
 
 
 def _wrong_shape(shape: list[Any], spec: WireInput) -> InvalidRequest:
     return InvalidRequest(
         f"input '{spec.name}' has shape {show_shape(shape)}, expected {list(spec.shape)}"
-        + (" where -1 is any size" if -1 in spec.shape else "")
+        + (" where -1 is any size" if VARIABLE in spec.shape else "")
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -10,10 +12,12 @@ from penstock.runtimes.contract import VARIABLE
 from penstock.runtimes.datatypes import NUMPY_OF
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from penstock.runtimes.contract import Signature, TensorSpec
 
-#: Response heads remembered per output; models of open shapes would grow them without end.
-MAX_REMEMBERED_SHAPES = 64
+#: Pieces of responses remembered by shape; models of open shapes would grow them without end.
+MAX_REMEMBERED = 64
 
 #: OIP v2 datatype -> `struct` format character, for the datatypes that have one.
 STRUCT_CODE: Final[dict[str, str]] = {
@@ -41,10 +45,25 @@ class WireInput:
         dtype: The numpy type that holds it.
         code: The `struct` format character, empty for BOOL and BYTES.
         shape: Expected dimensions, ``-1`` where open.
+        tail: Dimensions after the first, when all of them are fixed and the first is open: a row
+            of the commonest kind of input, which has a shorter way through the checks.
+        tail_size: Elements in such a row; -1 for inputs of another kind.
+        pack: Makes the bytes of one such row from its elements, where `code` is not empty.
         optional: May be left out.
     """
 
-    __slots__ = ("code", "datatype", "dtype", "name", "optional", "position", "shape")
+    __slots__ = (
+        "code",
+        "datatype",
+        "dtype",
+        "name",
+        "optional",
+        "pack",
+        "position",
+        "shape",
+        "tail",
+        "tail_size",
+    )
 
     def __init__(self, position: int, spec: TensorSpec) -> None:
         self.position = position
@@ -53,30 +72,41 @@ class WireInput:
         self.dtype = NUMPY_OF[spec.datatype]
         self.code = STRUCT_CODE.get(spec.datatype, "")
         self.shape = spec.shape
+        regular = spec.shape[:1] == (VARIABLE,) and VARIABLE not in spec.shape[1:]
+        self.tail: list[int] | None = list(spec.shape[1:]) if regular else None
+        self.tail_size = math.prod(spec.shape[1:]) if regular else -1
+        self.pack = struct.Struct(f"<{max(self.tail_size, 0)}{self.code}").pack
         self.optional = spec.optional
 
 
 class WireOutput:
-    """One output as encoders need it: everything of its JSON that does not depend on the data."""
+    """One output as encoders need it.
 
-    __slots__ = ("_heads", "_opening", "bytes_", "datatype", "dtype", "name")
+    Attributes:
+        name: As the model calls it.
+        datatype: The OIP v2 datatype.
+        dtype: The numpy type that holds it.
+        is_bytes: Whether the datatype is BYTES.
+        heads: What `head` remembers.
+    """
+
+    __slots__ = ("datatype", "dtype", "heads", "is_bytes", "name")
 
     def __init__(self, spec: TensorSpec) -> None:
         self.name = spec.name
         self.datatype = spec.datatype
         self.dtype = NUMPY_OF[spec.datatype]
-        self.bytes_ = spec.datatype == "BYTES"
-        name = orjson.dumps(spec.name).decode()
-        self._opening = f'{{"name":{name},"datatype":"{spec.datatype}","shape":['
-        self._heads: dict[tuple[int, ...], bytes] = {}
+        self.is_bytes = spec.datatype == "BYTES"
+        self.heads: dict[tuple[int, ...], bytes] = {}
 
     def head(self, shape: tuple[int, ...]) -> bytes:
-        """The JSON of this output up to and including the shape, without closing the object."""
-        head = self._heads.get(shape)
+        """The JSON of this output from its name to its shape: ``{"name":…,"shape":[…]``."""
+        head = self.heads.get(shape)
         if head is None:
-            head = f"{self._opening}{','.join(map(str, shape))}]".encode()
-            if len(self._heads) < MAX_REMEMBERED_SHAPES:
-                self._heads[shape] = head
+            fields = {"name": self.name, "datatype": self.datatype, "shape": shape}
+            head = orjson.dumps(fields)[:-1]
+            if len(self.heads) < MAX_REMEMBERED:
+                self.heads[shape] = head
         return head
 
 
@@ -89,13 +119,14 @@ class WireSignature:
         batch_axis: Whether axis 0 is the batch.
         inputs: By name.
         input_names: In signature order.
-        required: Names that a request must send.
         outputs: By name.
         all_outputs: Output names in signature order; requests for everything share this object.
         all_wire_outputs: The same, as `WireOutput`.
         static: Whether every shape but the batch axis is fixed and no input is optional, so that
             any two requests for all outputs can share a batch.
         head: ``{"model_name":…,"model_version":…,`` as bytes.
+        opening: A response without an id up to its first output, as bytes.
+        row_templates: For `json.encode_rows`, by outputs and their shapes.
     """
 
     __slots__ = (
@@ -108,8 +139,9 @@ class WireSignature:
         "inputs",
         "model_name",
         "model_version",
+        "opening",
         "outputs",
-        "required",
+        "row_templates",
         "static",
     )
 
@@ -121,7 +153,6 @@ class WireSignature:
             spec.name: WireInput(position, spec) for position, spec in enumerate(signature.inputs)
         }
         self.input_names = tuple(self.inputs)
-        self.required = frozenset(spec.name for spec in signature.inputs if not spec.optional)
         self.outputs = {spec.name: WireOutput(spec) for spec in signature.outputs}
         self.all_outputs = tuple(self.outputs)
         self.all_wire_outputs = tuple(self.outputs.values())
@@ -132,3 +163,5 @@ class WireSignature:
         self.blank: list[None] = [None] * len(self.inputs)
         identity = {"model_name": model_name, "model_version": model_version}
         self.head = orjson.dumps(identity)[:-1] + b","
+        self.opening = self.head + b'"outputs":['
+        self.row_templates: dict[Hashable, bytes] = {}

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: Longest piece of a client's value shown back in an error.
 MAX_SHOWN = 40
 
+#: Dimensions of rows of features.
+_TABLE: Final = 2
+
 _ndarray = np.ndarray
 _UNPACKABLE: Final = (struct.error, OverflowError, TypeError)
 
@@ -50,11 +53,16 @@ def from_list(data: list[Any], spec: WireInput, shape: list[int], size: int) -> 
         InvalidRequest: Wrong nesting, wrong number of elements, an element of the wrong type or
             out of the datatype's range.
     """
-    flat = len(data) == size and not (size and type(data[0]) is list)
-    leaves = data if flat else _unnest(data, spec, shape, size)
+    if len(data) == size and (not size or type(data[0]) is not list):
+        leaves = data
+    elif len(data) == 1 and len(shape) == _TABLE and type(data[0]) is list and len(data[0]) == size:
+        leaves = data[0]
+    else:
+        leaves = _unnest(data, spec, shape, size)
     if spec.code:
+        pack = spec.pack if size == spec.tail_size else _packer(spec.code, size)
         try:
-            packed = _packer(spec.code, size)(*leaves)
+            packed = pack(*leaves)
         except _UNPACKABLE:
             packed = _pack_leniently(leaves, spec, size)
         return _ndarray(shape, spec.dtype, packed)

@@ -1,0 +1,82 @@
+"""Finds the installed runtimes, and the one for a version directory.
+
+A plug-in registers its class under the entry point group ``penstock.runtimes``.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Final
+
+from .contract import ModelLoadError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .contract import Runtime
+
+ENTRY_POINT_GROUP: Final = "penstock.runtimes"
+
+_logger = logging.getLogger(__name__)
+
+
+@cache
+def runtimes() -> dict[str, Runtime]:
+    """The installed runtimes by platform, made on the first call; do not change it.
+
+    A plug-in that cannot be imported or made is logged and left out: it must not keep the others
+    from serving.
+
+    Raises:
+        ModelLoadError: Two plug-ins claim the same platform, so which one is meant is not known.
+    """
+    found: dict[str, Runtime] = {}
+    providers: dict[str, str] = {}
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
+        try:
+            runtime: Runtime = entry.load()()
+            platform = runtime.platform
+        except Exception:  # a plug-in may fail in any way
+            _logger.exception("runtime %s (%s) is left out", entry.name, entry.value)
+            continue
+        if platform in found:
+            raise ModelLoadError(
+                f"platform {platform!r} is claimed by {providers[platform]} and {entry.value}; "
+                "uninstall one"
+            )
+        found[platform] = runtime
+        providers[platform] = entry.value
+    return found
+
+
+def find_runtime(directory: Path, platform: str | None = None) -> tuple[Runtime, Path]:
+    """The runtime that serves a version directory, and the model file to give to its ``load``.
+
+    Args:
+        directory: Of one version.
+        platform: Which runtime to use; without it, the only one that finds a model file.
+
+    Raises:
+        ModelLoadError: An unknown platform, no model file, or files of several platforms.
+    """
+    installed = runtimes()
+    names = ", ".join(sorted(installed)) or "none"
+    if platform is not None and platform not in installed:
+        raise ModelLoadError(f"unknown platform {platform!r}; installed: {names}")
+    candidates = installed if platform is None else {platform: installed[platform]}
+    matches = {
+        name: (runtime, path)
+        for name, runtime in candidates.items()
+        if (path := runtime.find(directory)) is not None
+    }
+    if len(matches) > 1:
+        raise ModelLoadError(
+            f"{directory} has model files of several platforms; choose one: "
+            f"{', '.join(sorted(matches))}"
+        )
+    if not matches:
+        wanted = f"platforms {names}" if platform is None else f"platform {platform!r}"
+        raise ModelLoadError(f"no model file in {directory} for {wanted}")
+    return next(iter(matches.values()))

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from penstock.runtimes.contract import Array
+
+    from .queue import BatchQueue
+
+
+class WaitingRoom(Protocol):
+    """Where a request waits."""
+
+    def discard(self, request: InferenceRequest) -> None:
+        """Forget a cancelled request."""
 
 
 class InferenceRequest:
@@ -26,6 +36,7 @@ class InferenceRequest:
         deadline: When an answer stops being useful; infinite without an SLO or timeout.
         context: The owner's business; never looked at here.
         cancelled: Set by `Scheduler.cancel`; a cancelled request is not executed.
+        queue: Where it waits; ``None`` before and after.
     """
 
     __slots__ = (
@@ -36,6 +47,7 @@ class InferenceRequest:
         "inputs",
         "key",
         "outputs",
+        "queue",
         "rows",
     )
 
@@ -58,6 +70,7 @@ class InferenceRequest:
         self.deadline = deadline
         self.context = context
         self.cancelled = False
+        self.queue: WaitingRoom | None = None
 
 
 class Batch:
@@ -71,36 +84,49 @@ class Batch:
         requests: Who shared the run, first in first.
         outputs: One array per name in ``requests[0].outputs``; rows of request ``i`` are
             ``offsets[i]`` up to ``offsets[i + 1]`` on axis 0 where the model has a batch axis.
-        offsets: ``len(requests) + 1`` row numbers, from 0 to ``rows``.
+        offsets: ``len(requests) + 1`` row numbers, from 0 to `rows`.
         rows: Rows in the run.
         error: Why there are no outputs.
         formed_at: When the requests left the queue.
         started_at: When the run began on its thread.
         finished_at: When the run ended; equal to ``formed_at`` if it never began.
+        queue: The scheduler's: where the requests waited.
+        charge: The scheduler's: predicted seconds of execution.
     """
 
     __slots__ = (
+        "charge",
         "error",
         "finished_at",
         "formed_at",
         "offsets",
         "outputs",
+        "queue",
         "requests",
         "rows",
         "started_at",
     )
 
-    def __init__(self, requests: Sequence[InferenceRequest], formed_at: float) -> None:
+    def __init__(
+        self,
+        requests: Sequence[InferenceRequest],
+        formed_at: float,
+        queue: BatchQueue | None = None,
+        charge: float = 0.0,
+    ) -> None:
         self.requests = requests
-        offsets = [0]
-        rows = 0
-        for request in requests:
-            rows += request.rows
-            offsets.append(rows)
-        self.offsets = offsets
-        self.rows = rows
+        count = len(requests)
+        self.offsets: Sequence[int]
+        if count == 1:
+            self.rows = requests[0].rows
+            self.offsets = (0, self.rows)
+        else:
+            self.offsets = (0, *accumulate([request.rows for request in requests]))
+            self.rows = self.offsets[-1]
         self.outputs: list[Array] = []
         self.error: Exception | None = None
         self.formed_at = formed_at
         self.started_at = formed_at
         self.finished_at = formed_at
+        self.queue = queue
+        self.charge = charge

@@ -1,0 +1,79 @@
+"""Measure what batches of a freshly loaded model cost, before it serves anybody."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from .cost import CostTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.runtimes.contract import Array, Model
+
+#: Runs per size whose times do not count: they grow arenas and select kernels.
+WARM_RUNS: Final = 2
+#: Runs per size whose median counts.
+MEASURED_RUNS: Final = 5
+#: No larger size is tried once a run takes longer than this ...
+RUN_BUDGET_SECONDS: Final = 0.25
+#: ... or all of them together have taken this long.
+TOTAL_BUDGET_SECONDS: Final = 5.0
+
+
+def measure_costs(
+    model: Model,
+    make_inputs: Callable[[int], list[Array]],
+    max_batch_size: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> CostTable:
+    """Time runs of 1, 2, 4, ... rows up to ``max_batch_size``.
+
+    Blocks; belongs on a loader thread. Also warms the model up. A size at which the model fails
+    ends the measurement, as long as it could run one row.
+
+    Args:
+        model: What to measure.
+        make_inputs: Plausible inputs with the given number of rows.
+        max_batch_size: Most rows in one run.
+        clock: Monotonic seconds.
+
+    Raises:
+        Exception: Whatever the model raises on one row.
+    """
+    names = [output.name for output in model.signature.outputs]
+    started = clock()
+    sizes: list[int] = []
+    times: list[float] = []
+    rows = 1
+    while True:
+        try:
+            seconds = _time_runs(model, make_inputs(rows), names, clock)
+        except Exception:
+            if not sizes:
+                raise
+            break
+        sizes.append(rows)
+        times.append(seconds)
+        spent = clock() - started
+        if rows >= max_batch_size or seconds > RUN_BUDGET_SECONDS or spent > TOTAL_BUDGET_SECONDS:
+            break
+        rows = min(rows * 2, max_batch_size)
+    return CostTable(tuple(sizes), tuple(max(seconds, 1e-9) for seconds in times))
+
+
+def _time_runs(
+    model: Model, inputs: list[Array], names: list[str], clock: Callable[[], float]
+) -> float:
+    times: list[float] = []
+    for run in range(WARM_RUNS + MEASURED_RUNS):
+        before = clock()
+        model.execute(inputs, names)
+        seconds = clock() - before
+        if run >= WARM_RUNS or seconds > RUN_BUDGET_SECONDS:
+            times.append(seconds)
+        if seconds > RUN_BUDGET_SECONDS:
+            break
+    return median(times)

@@ -1,0 +1,212 @@
+"""How long a run of ``b`` rows takes: measured at load, corrected by every run after that."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from penstock.runtimes.contract import Array
+
+#: Weight of a new observation in the drift of its knot.
+SMOOTHING: Final = 0.1
+#: Drift that makes the table be fitted again. Below it sits the noise of short runs.
+TOLERANCE: Final = 0.1
+#: Observations that make a knot's own drift count as much as everybody's.
+PRIOR_OBSERVATIONS: Final = 8
+#: The margin tracks this quantile of observed / predicted ...
+QUANTILE: Final = 0.95
+#: ... by Robbins-Monro steps of this size ...
+STEP: Final = 0.02
+#: ... within these bounds. Under-estimating is what breaks early drop, so it starts high.
+LEAST_MARGIN: Final = 1.03
+MOST_MARGIN: Final = 3.0
+FIRST_MARGIN: Final = 1.25
+#: One observation counts as at most this factor off, once the model is trusted.
+CLIP: Final = 2.0
+#: Python's own cost of a batch; keeps batches of microsecond models from being needlessly small.
+BATCH_OVERHEAD_SECONDS: Final = 10e-6
+#: Share of the best rows per second that makes a batch size good enough to drop requests for ...
+EFFICIENT: Final = 0.95
+#: ... and that makes a larger batch pointless: it would only add latency.
+SATURATED: Final = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """Measured run times.
+
+    Attributes:
+        sizes: Rows per run, ascending, at least one.
+        seconds: The run time for each size.
+    """
+
+    sizes: tuple[int, ...]
+    seconds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.sizes or len(self.sizes) != len(self.seconds):
+            raise ValueError("a cost table needs one run time for each size, and at least one")
+        if self.sizes[0] < 1 or any(
+            a >= b for a, b in zip(self.sizes, self.sizes[1:], strict=False)
+        ):
+            raise ValueError(f"sizes must ascend from 1 or more, got {self.sizes}")
+        if min(self.seconds) <= 0:
+            raise ValueError(f"run times must be greater than 0, got {self.seconds}")
+
+    @classmethod
+    def linear(cls, base_seconds: float, row_seconds: float, max_batch_size: int) -> CostTable:
+        """The table of ``t(b) = base + row * b``."""
+        sizes = knots_up_to(max_batch_size)
+        return cls(tuple(sizes), tuple(base_seconds + row_seconds * size for size in sizes))
+
+
+#: For a model nobody measured: too dear to run on the event loop until it has shown otherwise.
+UNKNOWN: Final = CostTable((1, 2), (1e-3, 1.1e-3))
+
+
+def knots_up_to(max_rows: int) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 12, 16, 24, ... up to and including ``max_rows``."""
+    knots = [1]
+    power = 2
+    while power < max_rows:
+        knots.append(power)
+        if power * 3 // 2 < max_rows and power > 1:
+            knots.append(power * 3 // 2)
+        power *= 2
+    if max_rows > 1:
+        knots.append(max_rows)
+    return knots
+
+
+class CostModel:
+    """Predicts run times of one batch class.
+
+    The table has knots at 1, 2, 3, 4, 6, 8, 12, ... rows with lines between them, and is never
+    decreasing. Each knot smooths observed / predicted; when that leaves 1 by more than
+    `TOLERANCE` the table is fitted again: a knot follows its own drift as far as it has been
+    observed and the common drift otherwise, so a machine that slows down slows down for sizes not
+    seen since, too.
+
+    Attributes:
+        seconds: Expected run time by rows, from 0 to `max_rows`; never decreasing.
+        margin: Runs stay below ``margin * seconds`` in 95 % of cases.
+        max_rows: Most rows in one run.
+        efficient: Fewest rows that give 95 % of the best rows per second.
+        saturated: Fewest rows that give 98 % of it; more rows in a run only add latency.
+        row_seconds: Time per row in a run of `saturated` rows.
+    """
+
+    __slots__ = (
+        "_bucket",
+        "_drift",
+        "_knots",
+        "_levels",
+        "_observed",
+        "_total",
+        "efficient",
+        "margin",
+        "max_rows",
+        "row_seconds",
+        "saturated",
+        "seconds",
+    )
+
+    def __init__(self, table: CostTable, max_rows: int, *, trusted: bool = True) -> None:
+        """Start from measured times; ``trusted=False`` lets the first runs overrule them."""
+        self.margin = FIRST_MARGIN
+        self.max_rows = 0
+        self.seconds: list[float] = []
+        self._knots: list[int] = []
+        self._levels: Array = np.empty(0)
+        self._drift: list[float] = []
+        self._observed: list[float] = []
+        self._total = PRIOR_OBSERVATIONS if trusted else 0
+        self._fit(np.array(table.sizes, float), np.array(table.seconds, float), max_rows)
+
+    def fork(self) -> CostModel:
+        """A model for another batch class of the servable, sceptical of what it starts with."""
+        table = CostTable(tuple(self._knots), tuple(float(level) for level in self._levels))
+        return CostModel(table, self.max_rows, trusted=False)
+
+    def resize(self, max_rows: int) -> None:
+        """Change the most rows in one run, keeping what is known."""
+        self._fit(np.array(self._knots, float), self._levels, max_rows)
+
+    def rows_within(self, seconds: float) -> int:
+        """Most rows that finish within ``seconds``, margin included; may be 0."""
+        return max(0, bisect_right(self.seconds, seconds / self.margin, 1) - 1)
+
+    def observe(self, rows: int, seconds: float) -> None:
+        """Learn from a run."""
+        if rows > self.max_rows:  # the bound was lowered while it ran
+            return
+        ratio = seconds / self.seconds[rows]
+        if ratio > self.margin:
+            self.margin = min(MOST_MARGIN, self.margin + STEP * QUANTILE)
+        else:
+            self.margin = max(LEAST_MARGIN, self.margin - STEP * (1 - QUANTILE))
+        if self._total < PRIOR_OBSERVATIONS:
+            self._learn_quickly(rows, ratio)
+            return
+        ratio = CLIP if ratio > CLIP else max(1 / CLIP, ratio)
+        bucket = self._bucket[rows]
+        self._observed[bucket] += 1
+        drift = self._drift[bucket]
+        drift += SMOOTHING * (ratio - drift)
+        self._drift[bucket] = drift
+        if drift > 1 + TOLERANCE or drift < 1 - TOLERANCE:
+            self._follow_drift()
+
+    def _learn_quickly(self, rows: int, ratio: float) -> None:
+        self._total += 1
+        self._observed[self._bucket[rows]] += 1
+        self._levels *= 1 + (ratio - 1) / self._total
+        self._fit(np.array(self._knots, float), self._levels, self.max_rows, keep_drift=True)
+
+    def _follow_drift(self) -> None:
+        drift: Array = np.array(self._drift)
+        observed: Array = np.array(self._observed)
+        common = float(observed @ drift / observed.sum())
+        own = observed / (observed + PRIOR_OBSERVATIONS)
+        scale = common + own * (drift - common)
+        self._levels *= scale
+        self._drift = np.where(observed > 0, drift / scale, 1.0).tolist()
+        self._observed = (observed * 0.5).tolist()
+        self._fit(np.array(self._knots, float), self._levels, self.max_rows, keep_drift=True)
+
+    def _fit(self, sizes: Array, levels: Array, max_rows: int, *, keep_drift: bool = False) -> None:
+        """Tabulate every size from what is known of some."""
+        levels = np.maximum.accumulate(np.maximum(levels, 1e-9))
+        if not keep_drift:
+            self.max_rows = max_rows
+            self._knots = knots_up_to(max_rows)
+            levels = extrapolate(sizes, levels, np.array(self._knots, float))
+            self._drift = [1.0] * len(self._knots)
+            self._observed = [0.0] * len(self._knots)
+            rows = np.arange(max_rows + 1)
+            self._bucket = np.searchsorted(self._knots, rows).tolist()
+        self._levels = levels
+        rows = np.arange(max_rows + 1)
+        seconds = np.interp(rows, self._knots, levels)
+        rate = rows / (seconds + BATCH_OVERHEAD_SECONDS)
+        best = rate.max()
+        self.seconds = seconds.tolist()
+        self.efficient = int(np.argmax(rate >= EFFICIENT * best))
+        self.saturated = int(np.argmax(rate >= SATURATED * best))
+        self.row_seconds = self.seconds[self.saturated] / self.saturated
+
+
+def extrapolate(sizes: Array, seconds: Array, at: Array) -> Array:
+    """Interpolate; beyond the last size go on with the slope of the last two."""
+    within = np.interp(at, sizes, seconds)
+    slope = (
+        (seconds[-1] - seconds[-2]) / (sizes[-1] - sizes[-2])
+        if len(sizes) > 1
+        else seconds[0] / sizes[0]
+    )
+    result: Array = within + slope * np.maximum(at - sizes[-1], 0)
+    return result

@@ -1,0 +1,30 @@
+"""Why the batcher says no."""
+
+from __future__ import annotations
+
+
+class Overloaded(Exception):  # noqa: N818  named after the condition, as in the server's tree
+    """There is more work than time; the request was not executed.
+
+    Attributes:
+        retry_after_seconds: When the queue is predicted to have room again.
+        reason: ``queue_full`` and ``queue_time`` (refused at the door), ``early_drop`` (dropped so
+            that those behind it run in full batches), ``replaced`` (shadow traffic, oldest first)
+            or ``draining``.
+    """
+
+    def __init__(self, retry_after_seconds: float, reason: str) -> None:
+        super().__init__(f"overloaded ({reason}), retry after {retry_after_seconds:.3f} s")
+        self.retry_after_seconds = retry_after_seconds
+        self.reason = reason
+
+
+class DeadlineExceeded(Exception):  # noqa: N818  named after the condition, as in the server's tree
+    """No answer could have been ready before the request's deadline; it was not executed."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline passed before the request could be executed")
+
+
+class InvalidOutput(Exception):  # noqa: N818  named after the condition, as in the server's tree
+    """The model broke its contract: an output does not have one row per input row."""

@@ -1,0 +1,48 @@
+"""Run one batch on the calling thread, and find the culprit when it fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .assemble import check_rows, gather
+from .request import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.runtimes.contract import Model
+
+
+def execute(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batch] | None:
+    """Run the batch and fill in its outputs, or split it until every culprit stands alone.
+
+    Never raises: a failure ends in `Batch.error`.
+
+    Returns:
+        ``None`` when the batch itself is the answer. Else the batches it was split into, all
+        finished; `k` culprits among `n` requests cost at most ``2k * log2(n) + 1`` runs, and no
+        set of culprits costs more than ``2n - 1``.
+    """
+    requests = batch.requests
+    try:
+        names = requests[0].outputs
+        outputs = model.execute(gather(requests), names)
+        if model.signature.batch_axis:
+            check_rows(outputs, names, batch.rows)
+        batch.outputs = outputs
+    except Exception as error:  # noqa: BLE001  whatever a model raises is its requests' answer
+        if len(requests) > 1:
+            return _bisect(batch, model, clock)
+        batch.error = error
+    batch.finished_at = clock()
+    return None
+
+
+def _bisect(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batch]:
+    middle = len(batch.requests) // 2
+    finished: list[Batch] = []
+    for part in (batch.requests[:middle], batch.requests[middle:]):
+        half = Batch(part, batch.formed_at, batch.queue)
+        half.started_at = clock()
+        finished += execute(half, model, clock) or [half]
+    return finished

@@ -1,0 +1,72 @@
+"""The execution threads: one queue in, one wake-up of the event loop per batch out."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Protocol
+
+from .execution import execute
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from penstock.runtimes.contract import Model
+
+    from .request import Batch
+
+
+class Executor(Protocol):
+    """Runs batches away from the event loop."""
+
+    def start(self, batch: Batch, model: Model) -> None:
+        """Run the batch; ``done`` is called on the loop afterwards."""
+
+    def close(self) -> None:
+        """Stop, when nothing runs any more."""
+
+
+class ThreadExecutor:
+    """Execution threads, started with the first batch."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        threads: int,
+        done: Callable[[Batch, list[Batch] | None], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """``done(batch, parts)`` is called on the loop; ``parts`` as `execute` returns them."""
+        self._loop = loop
+        self._size = threads
+        self._done = done
+        self._clock = clock
+        self._work: SimpleQueue[tuple[Batch, Model] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, batch: Batch, model: Model) -> None:
+        """Hand the batch to the next free thread."""
+        self._work.put((batch, model))
+        if len(self._threads) < self._size:
+            name = f"penstock-execution-{len(self._threads)}"
+            thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def close(self) -> None:
+        """Stop the threads; nothing may be running."""
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def _serve(self) -> None:
+        clock = self._clock
+        while (job := self._work.get()) is not None:
+            batch, model = job
+            batch.started_at = clock()
+            parts = execute(batch, model, clock)
+            self._loop.call_soon_threadsafe(self._done, batch, parts)
+            del job, batch, model, parts  # an idle thread keeps no tensors alive

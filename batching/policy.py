@@ -1,0 +1,338 @@
+"""What to do next: a pure function of what waits, what runs, and the time.
+
+The rule is SLACK: work-conserving (never wait while a thread is free), sized by fitted run times,
+dropping early under overload, fair between models in a window of virtual time.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from .queue import BatchQueue
+    from .servable import Servable, Share
+
+#: How far a model may run ahead of the least served one, in seconds of execution per weight.
+FAIRNESS_WINDOW_SECONDS: Final = 0.030
+#: Background work leaves the last free thread alone above this utilisation.
+BACKGROUND_UTILISATION: Final = 0.7
+#: A model counts as active this long after its last run.
+ACTIVE_SECONDS: Final = 1.0
+#: A run longer than this part of another active model's patience hurts it.
+BLOCKING_PART: Final = 0.5
+#: Extra execution time worth paying to spread a batch over free threads, below and above half load.
+SPREAD_IDLE: Final = 1.0
+SPREAD_BUSY: Final = 0.15
+
+
+class Board:
+    """The snapshot that `decide` looks at; the scheduler keeps it up to date.
+
+    Attributes:
+        active: Queues with waiting requests.
+        shares: Every registered model's share.
+        threads: Execution threads.
+        free: Execution threads without work.
+        long_runs: Running batches that were reckoned to hurt another model.
+        inline_limit: Longest predicted run on the event loop, seconds.
+        inline_left: Seconds of the event loop that this tick may still spend on runs.
+        answer_seconds: What an answer costs after its run, 95th percentile (delta in the paper).
+        utilisation: Part of the threads busy lately.
+        least_patience: The least `Share.patience_seconds` of all.
+        virtual_time: That of the share served last; where a share that was idle starts.
+    """
+
+    __slots__ = (
+        "active",
+        "answer_seconds",
+        "free",
+        "inline_left",
+        "inline_limit",
+        "least_patience",
+        "long_runs",
+        "shares",
+        "threads",
+        "utilisation",
+        "virtual_time",
+    )
+
+    def __init__(self, threads: int, inline_limit: float) -> None:
+        self.active: list[BatchQueue] = []
+        self.shares: dict[str, Share] = {}
+        self.threads = threads
+        self.free = threads
+        self.long_runs = 0
+        self.inline_limit = inline_limit
+        self.inline_left = 0.0
+        self.answer_seconds = 50e-6
+        self.utilisation = 0.0
+        self.least_patience = math.inf
+        self.virtual_time = 0.0
+
+
+class Run(NamedTuple):
+    """Take up to ``rows`` from the queue and execute them."""
+
+    queue: BatchQueue
+    rows: int
+    seconds: float
+    inline: bool
+    long: bool = False
+
+
+class Drop(NamedTuple):
+    """Answer no to the first ``heads`` of the queue; ``late`` if the deadline is out of reach."""
+
+    queue: BatchQueue
+    heads: int
+    late: bool
+
+
+class Wait(NamedTuple):
+    """Do nothing until ``until``, a finished run, or ``next_tick`` of the loop."""
+
+    until: float = math.inf
+    next_tick: bool = False
+
+
+Decision: TypeAlias = Run | Drop | Wait
+
+IDLE: Final = Wait()
+NEXT_TICK: Final = Wait(next_tick=True)
+
+
+def decide(board: Board, now: float) -> Decision:
+    """The next step. Carry it out and ask again, until it says `Wait`."""
+    active = board.active
+    if not active:
+        return IDLE
+    if len(active) == 1:
+        queue = active[0]
+        if queue.bounded and (drop := prune(queue, board, now)):
+            return drop
+        step = plan(queue, board, now)
+        return step if isinstance(step, Run) else _until(board, now, step)
+    for queue in active:
+        if queue.bounded and (drop := prune(queue, board, now)):
+            return drop
+    next_tick = False
+    for queue in by_urgency(active):
+        step = plan(queue, board, now)
+        if isinstance(step, Run):
+            return step
+        next_tick |= step.next_tick
+    return _until(board, now, NEXT_TICK if next_tick else IDLE)
+
+
+def by_urgency(active: list[BatchQueue]) -> list[BatchQueue]:
+    """Earliest deadline first, among the models that are not ahead of their share.
+
+    Those ahead come after all others, background work last.
+    """
+    least: dict[object, float] = {}
+    lowest = math.inf
+    for queue in active:
+        servable = queue.servable
+        share = servable.share
+        lowest = min(lowest, share.virtual_time)
+        least[share] = min(least.get(share, math.inf), servable.virtual_time)
+
+    def urgency(queue: BatchQueue) -> tuple[bool, bool, int, float, float, float]:
+        servable = queue.servable
+        share = servable.share
+        ahead = (
+            share.virtual_time - lowest > FAIRNESS_WINDOW_SECONDS
+            or servable.virtual_time - least[share] > FAIRNESS_WINDOW_SECONDS
+        )
+        return (
+            servable.options.background,
+            ahead,
+            servable.options.urgency,
+            queue.requests[0].deadline,
+            share.virtual_time,
+            queue.requests[0].arrival,
+        )
+
+    return sorted(active, key=urgency)
+
+
+def prune(queue: BatchQueue, board: Board, now: float) -> Drop | None:
+    """The heads that can no longer be answered, or only by a batch too small to keep up.
+
+    Serving a head with little slack in a small batch makes everybody behind it later: under
+    overload that is a stable collapse. Dropping it serves the youngest feasible requests in
+    full batches (early drop, Nexus SOSP'19).
+    """
+    costs = queue.costs
+    waiting = queue.rows
+    target = target_rows(queue, board)
+    count = 0
+    late = False
+    for request in queue.requests:
+        if request.cancelled:
+            count += 1
+            continue
+        fitting = costs.rows_within(request.deadline - now - board.answer_seconds)
+        if fitting >= max(request.rows, min(waiting, target)):
+            break
+        out_of_reach = fitting < request.rows
+        if count and out_of_reach != late:
+            break
+        late = out_of_reach
+        count += 1
+        waiting -= request.rows
+    return Drop(queue, count, late) if count else None
+
+
+def target_rows(queue: BatchQueue, board: Board) -> int:
+    """Rows per run that keep up with saturation; a head that allows fewer is not worth it."""
+    return 1 if queue.solo else min(queue.costs.efficient, slo_rows(queue, board))
+
+
+def slo_rows(queue: BatchQueue, board: Board) -> int:
+    """Rows per run at which one batch may wait while another runs, within the SLO."""
+    slo = queue.servable.options.slo_seconds
+    if slo == math.inf:
+        return queue.costs.max_rows
+    return max(1, queue.costs.rows_within((slo - board.answer_seconds) / 2))
+
+
+def plan(queue: BatchQueue, board: Board, now: float) -> Run | Wait:
+    """How to run the queue now, or that it cannot."""
+    costs = queue.costs
+    head = queue.requests[0]
+    rows = queue.rows
+    rows = min(rows, costs.saturated)
+    if queue.solo or rows < head.rows:
+        rows = head.rows
+    elif queue.bounded:
+        rows = min(rows, max(head.rows, feasible_rows(queue, board, now)))
+    seconds = costs.seconds[rows] if rows <= costs.max_rows else costs.seconds[-1]
+    servable = queue.servable
+    hold = servable.options.max_hold_seconds
+    if hold and rows < costs.saturated and now < _release(queue, hold):
+        return Wait(_release(queue, hold))
+    background = servable.options.background
+    if not background and (expected := seconds * costs.margin) <= board.inline_limit:
+        if expected <= board.inline_left:
+            return Run(queue, rows, seconds, inline=True)
+        if not board.free:
+            return NEXT_TICK
+    if not board.free or (background and not _spare(board)):
+        return IDLE
+    if seconds > BLOCKING_PART * board.least_patience:
+        return guard(queue, board, rows, now)
+    if board.free > 1 and rows > 1 and len(board.active) == 1:
+        rows = spread(queue, board, rows)
+        seconds = costs.seconds[rows]
+    return Run(queue, rows, seconds, inline=False)
+
+
+def feasible_rows(queue: BatchQueue, board: Board, now: float) -> int:
+    """Most rows from the head such that everyone among them is answered in time."""
+    costs = queue.costs
+    earliest = math.inf
+    total = 0
+    fitting = costs.max_rows
+    for request in queue.requests:
+        if request.cancelled:
+            continue
+        if request.deadline < earliest:
+            earliest = request.deadline
+            fitting = costs.rows_within(earliest - now - board.answer_seconds)
+        if total + request.rows > fitting:
+            break
+        total += request.rows
+    return total
+
+
+def guard(queue: BatchQueue, board: Board, rows: int, now: float) -> Run | Wait:
+    """Bound the blocking of other models: smaller runs, or one thread kept free of long ones.
+
+    Runs cannot be interrupted, so a model with long runs costs others their SLO. Of the two
+    remedies the one that costs this model less throughput is taken.
+    """
+    own = queue.servable.share
+    patience = min(
+        (
+            share.patience_seconds
+            for share in board.shares.values()
+            if share is not own and now - share.last_active <= ACTIVE_SECONDS
+        ),
+        default=math.inf,
+    )
+    costs = queue.costs
+    seconds = costs.seconds
+    limit = BLOCKING_PART * patience
+    rows = min(rows, costs.max_rows)
+    if seconds[rows] <= limit:
+        return Run(queue, rows, seconds[rows], inline=False)
+    sliced = max(1, min(rows, costs.rows_within(limit * costs.margin)))
+    loss = 1 - (sliced / seconds[sliced]) / (rows / seconds[rows])
+    if seconds[sliced] > limit:
+        loss = 1.0
+    if board.threads == 1 or loss <= 1 / board.threads:
+        return Run(queue, sliced, seconds[sliced], inline=False)
+    if board.long_runs < board.threads - 1:
+        return Run(queue, rows, seconds[rows], inline=False, long=True)
+    return IDLE
+
+
+def spread(queue: BatchQueue, board: Board, rows: int) -> int:
+    """Rows per run when the batch is shared out to several free threads."""
+    seconds = queue.costs.seconds
+    extra = SPREAD_IDLE if board.utilisation < 0.5 else SPREAD_BUSY  # noqa: PLR2004  half
+    allowed = (1 + extra) * seconds[rows]
+    best = rows
+    for parts in range(2, min(board.free, rows) + 1):
+        size = -(-rows // parts)
+        if parts * seconds[size] <= allowed and seconds[size] < seconds[best]:
+            best = size
+    return best
+
+
+def seconds_per_row(servable: Servable, board: Board) -> float:
+    """How much a waiting row of the servable delays the next one, others' shares included."""
+    costs = servable.costs
+    inline = costs.seconds[costs.saturated] * costs.margin <= board.inline_limit
+    own = others = 0.0
+    weight = weights = servable.options.weight
+    for queue in board.active:
+        backlog = queue.rows * queue.costs.row_seconds
+        if queue.servable is servable:
+            own += backlog
+        elif not queue.servable.options.background:
+            others += backlog
+            weights += queue.servable.options.weight
+    per_row = own / servable.waiting_rows if own else costs.row_seconds
+    slowdown = min(weights / weight, 1 + others / own) if own else 1.0
+    return per_row * slowdown / (1 if inline else board.threads)
+
+
+def _spare(board: Board) -> bool:
+    """Whether background work would be in nobody's way."""
+    if any(not queue.servable.options.background for queue in board.active):
+        return False
+    return board.free > 1 or board.utilisation < BACKGROUND_UTILISATION
+
+
+def _release(queue: BatchQueue, hold: float) -> float:
+    """When holding back for company ends."""
+    head = queue.requests[0]
+    costs = queue.costs
+    larger = costs.seconds[min(queue.rows + 1, costs.max_rows)] * costs.margin
+    return min(head.arrival + hold, head.deadline - 2 * larger)
+
+
+def _until(board: Board, now: float, wait: Wait) -> Wait:
+    """Add the time at which a waiting head has to be told no."""
+    until = wait.until
+    for queue in board.active:
+        if queue.bounded:
+            costs = queue.costs
+            head = queue.requests[0]
+            rows = max(head.rows, min(queue.rows, target_rows(queue, board)))
+            slack = costs.seconds[min(rows, costs.max_rows)] * costs.margin + board.answer_seconds
+            until = min(until, head.deadline - slack)
+    return wait if until == wait.until else Wait(max(until, now), wait.next_tick)

@@ -1,0 +1,153 @@
+"""One version of one model in the scheduler: its queues, its share, its counters."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from .cost import UNKNOWN, CostModel, CostTable
+from .queue import BatchQueue
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Hashable, Iterator
+
+    from penstock.runtimes.contract import Model
+
+    from .options import BatchingOptions
+    from .request import Batch
+
+#: Batch classes kept per servable; requests of further classes run alone.
+MAX_CLASSES: Final = 64
+
+
+class Share:
+    """What the versions of one model have in common: one share of execution time.
+
+    Attributes:
+        virtual_time: Seconds of execution received, divided by weight.
+        last_active: When a run last ended.
+        patience_seconds: The least patience of its versions.
+        servables: Its registered versions.
+        floor: Virtual time of the version served last; where one that was idle starts.
+    """
+
+    __slots__ = ("floor", "last_active", "patience_seconds", "servables", "virtual_time")
+
+    def __init__(self) -> None:
+        self.virtual_time = 0.0
+        self.floor = 0.0
+        self.last_active = -math.inf
+        self.patience_seconds = math.inf
+        self.servables: list[Servable] = []
+
+
+class Servable:
+    """A registered version. Made by `Scheduler.register`.
+
+    Attributes:
+        name: The model.
+        version: The version.
+        model: Where its batches run.
+        options: In effect; replace them with `configure`.
+        sink: Gets every finished batch, on the event loop.
+        share: The model's share, common to its versions.
+        virtual_time: As in `Share`, for this version.
+        queue: The batch class of requests without a key.
+        oversize: Parts of requests with more rows than a run may have.
+        waiting_rows: Waiting rows over all classes ...
+        limit: ... and the most of them that let a further request be answered in time.
+        seconds_per_row: What each of them delays a further request.
+        special: Whether `Scheduler.submit` has to look closer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        model: Model,
+        options: BatchingOptions,
+        sink: Callable[[Batch], None],
+        costs: CostTable | None,
+        share: Share,
+        changed: Callable[[], None],
+    ) -> None:
+        """`changed` is called after the options have changed."""
+        self.name = name
+        self.version = version
+        self.model = model
+        self.options = options
+        self.sink = sink
+        self.share = share
+        self.virtual_time = 0.0
+        batching = model.signature.batch_axis
+        self.costs = CostModel(
+            costs or UNKNOWN, options.max_batch_size if batching else 1, trusted=costs is not None
+        )
+        self.queue = BatchQueue(self, self.costs)
+        self._classes: dict[Hashable, BatchQueue] = {}
+        self.oversize = BatchQueue(self, self.costs, solo=True)
+        self._overflow = BatchQueue(self, self.costs.fork(), solo=True)
+        self.draining = False
+        self.special = False
+        self.drained: asyncio.Future[None] | None = None
+        self.waiting_rows = 0
+        self.limit: float = options.max_queue_rows
+        self.seconds_per_row = 0.0
+        self.batches: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.requests = self.rows = self.failed = self.cancelled = 0
+        self.inline_batches = self.thread_batches = 0
+        self.execution_seconds = 0.0
+        self._changed = changed
+        share.servables.append(self)
+        self.configure(options)
+
+    def configure(self, options: BatchingOptions) -> None:
+        """Put other options in effect, at once and for what already waits."""
+        self.options = options
+        rows = options.max_batch_size if self.model.signature.batch_axis else 1
+        for queue in self.queues():
+            if queue.costs.max_rows != rows:
+                queue.costs.resize(rows)
+        self.limit = options.max_queue_rows
+        self.special = self.draining or options.background or options.slo_seconds < math.inf
+        share = self.share
+        share.patience_seconds = min(
+            (s.options.patience_seconds for s in share.servables if not s.options.background),
+            default=math.inf,
+        )
+        self._changed()
+
+    def queues(self) -> Iterator[BatchQueue]:
+        """All batch classes."""
+        yield self.queue
+        yield from self._classes.values()
+        yield self.oversize
+        yield self._overflow
+
+    def queue_for(self, key: Hashable) -> BatchQueue:
+        """The queue of a batch class; the least recently used idle class makes room for a new one.
+
+        With `MAX_CLASSES` classes at work, requests of further ones run alone.
+        """
+        classes = self._classes
+        queue = classes.pop(key, None)
+        if queue is None:
+            if len(classes) >= MAX_CLASSES:
+                idle = next(
+                    (k for k, q in classes.items() if not q.requests and not q.running), None
+                )
+                if idle is None:
+                    return self._overflow
+                del classes[idle]
+            queue = BatchQueue(self, self.costs.fork())
+        classes[key] = queue
+        return queue
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it waits or runs."""
+        return all(not queue.requests and not queue.running for queue in self.queues())

@@ -1,0 +1,117 @@
+"""What a scrape may read of the scheduler; made on demand, nothing is kept for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .policy import slo_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .policy import Board
+    from .servable import Servable
+
+
+@dataclass(frozen=True, slots=True)
+class ServableStats:
+    """Counters since registration, and the present state, of one servable.
+
+    Attributes:
+        queue_requests: Waiting requests, cancelled ones not yet swept included.
+        queue_rows: Waiting rows.
+        running: Batches being run.
+        batches: Finished runs by what started them: ``tick``, ``slot`` or ``timer``.
+        requests: Requests in them.
+        rows: Rows in them.
+        failed: Requests whose answer is a model's error.
+        inline_batches: Runs on the event loop.
+        thread_batches: Runs on an execution thread.
+        rejected: Requests refused by `Scheduler.submit`, by reason.
+        dropped: Requests dropped after that, by reason.
+        cancelled: Requests withdrawn while they waited.
+        execution_seconds: Time spent in runs.
+        classes: Batch classes known.
+        efficient_rows: Fewest rows with 95 % of the best throughput.
+        saturated_rows: The most rows the scheduler puts into a run by itself.
+        slo_rows: Most rows with which the SLO can be held at saturation; 0 if it cannot at all.
+        margin: Factor between expected and almost-worst run time.
+        row_seconds: Expected time per row at `saturated_rows`.
+        virtual_time_lag: Seconds of execution that the model is behind the least served active one;
+            negative when it is ahead.
+    """
+
+    queue_requests: int
+    queue_rows: int
+    running: int
+    batches: Mapping[str, int]
+    requests: int
+    rows: int
+    failed: int
+    inline_batches: int
+    thread_batches: int
+    rejected: Mapping[str, int]
+    dropped: Mapping[str, int]
+    cancelled: int
+    execution_seconds: float
+    classes: int
+    efficient_rows: int
+    saturated_rows: int
+    slo_rows: int
+    margin: float
+    row_seconds: float
+    virtual_time_lag: float
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerStats:
+    """The state of the execution threads, and every servable by name and version.
+
+    Attributes:
+        threads: Execution threads.
+        busy_threads: Those with work.
+        utilisation: Part of the threads busy over the last tenths of a second.
+        answer_seconds: What an answer costs after its run, 95th percentile.
+        servables: By ``(name, version)``.
+    """
+
+    threads: int
+    busy_threads: int
+    utilisation: float
+    answer_seconds: float
+    servables: Mapping[tuple[str, str], ServableStats]
+
+
+def servable_stats(servable: Servable, board: Board) -> ServableStats:
+    """The counters and the state of one servable."""
+    queues = list(servable.queues())
+    costs = servable.costs
+    times = [queue.servable.share.virtual_time for queue in board.active]
+    wanted = slo_rows(servable.queue, board)
+    feasible = 2 * costs.margin * costs.seconds[wanted] <= servable.options.slo_seconds
+    return ServableStats(
+        queue_requests=sum(len(queue.requests) for queue in queues),
+        queue_rows=servable.waiting_rows,
+        running=sum(queue.running for queue in queues),
+        batches=dict(servable.batches),
+        requests=servable.requests,
+        rows=servable.rows,
+        failed=servable.failed,
+        inline_batches=servable.inline_batches,
+        thread_batches=servable.thread_batches,
+        rejected=dict(servable.rejected),
+        dropped=dict(servable.dropped),
+        cancelled=servable.cancelled,
+        execution_seconds=servable.execution_seconds,
+        classes=len(queues) - 2,
+        efficient_rows=costs.efficient,
+        saturated_rows=costs.saturated,
+        slo_rows=wanted if feasible else 0,
+        margin=costs.margin,
+        row_seconds=costs.row_seconds,
+        virtual_time_lag=min(times, default=math.nan) - servable.share.virtual_time
+        if times
+        else 0.0,
+    )

@@ -1,5 +1,4 @@
 """Open Inference Protocol v2 requests and responses as JSON."""
-# ruff: noqa: A005  the format's name; nothing here is imported bare
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
         document = _loads(body)
     except orjson.JSONDecodeError as error:
         raise malformed(error) from None
-    return build(document, wire, _read)
+    return build(document, wire, read)
 
 
 def malformed(error: orjson.JSONDecodeError) -> InvalidRequest:
@@ -51,7 +50,8 @@ def malformed(error: orjson.JSONDecodeError) -> InvalidRequest:
     return InvalidRequest(f"the body is not valid JSON: {error}{hint}")
 
 
-def _read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
+def read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
+    """The tensor of an input from its ``data``; a `request.Reader`."""
     data = entry.get("data")
     if type(data) is not list:
         if data is not None and not shape and type(data) is not dict:

@@ -47,6 +47,7 @@ class InferRequest:
         rows: int,
         outputs: tuple[str, ...],
         key: Hashable | None = None,
+        *,
         id: str | None = None,  # noqa: A002  the protocol's word
         response_order: tuple[int, ...] | None = None,
         binary_outputs: frozenset[str] | None = None,

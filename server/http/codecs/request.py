@@ -61,7 +61,7 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
     if len(document) > 1:
         _read_extras(document, wire, request)
     if not wire.static or request.outputs is not wire.all_outputs:
-        request.key = _batch_key(wire, request)
+        request.key = batch_key(wire, request)
     return request
 
 
@@ -75,7 +75,7 @@ def _spec_of(entry: Any, wire: WireSignature, arrays: list[Array | None]) -> Wir
         raise InvalidRequest(f"{problem}; expected {_names(wire)}")
     if entry.get("datatype") != spec.datatype:
         raise InvalidRequest(
-            f"input '{spec.name}' must have \"datatype\":\"{spec.datatype}\", "
+            f'input \'{spec.name}\' must have "datatype":"{spec.datatype}", '
             f"not {show(entry.get('datatype'))}"
         )
     if arrays[spec.position] is not None:
@@ -137,7 +137,8 @@ def _check_complete(wire: WireSignature, arrays: list[Array | None]) -> None:
         raise InvalidRequest(f"at least one input must be given; expected {_names(wire)}")
 
 
-def _batch_key(wire: WireSignature, request: InferRequest) -> tuple[Any, ...]:
+def batch_key(wire: WireSignature, request: InferRequest) -> tuple[Any, ...]:
+    """What two requests must have in common to share a batch, besides the model."""
     own = 1 if wire.batch_axis else 0
     shapes = tuple(None if array is None else array.shape[own:] for array in request.inputs)
     return (shapes, request.outputs)
@@ -178,7 +179,9 @@ def parameters_of(owner: dict[str, Any], what: str) -> dict[str, Any]:
 def _flag(parameters: dict[str, Any], name: str, what: str) -> bool | None:
     flag = parameters.get(name)
     if flag is not None and type(flag) is not bool:
-        raise InvalidRequest(f"parameter '{name}' of {what} must be true or false, not {show(flag)}")
+        raise InvalidRequest(
+            f"parameter '{name}' of {what} must be true or false, not {show(flag)}"
+        )
     return flag
 
 
@@ -193,9 +196,7 @@ def _positive(parameters: dict[str, Any], name: str, unit: str) -> int | None:
     return value or None  # 0 is the protocol's "server's default"
 
 
-def _read_outputs(
-    wanted: Any, wire: WireSignature, request: InferRequest, *, binary: bool
-) -> None:
+def _read_outputs(wanted: Any, wire: WireSignature, request: InferRequest, *, binary: bool) -> None:
     if type(wanted) is not list:
         raise InvalidRequest(f"'outputs' must be a list, not {show(wanted)}")
     names: dict[str, bool] = {}
@@ -203,8 +204,8 @@ def _read_outputs(
         name = entry.get("name") if type(entry) is dict else None
         if type(name) is not str or name not in wire.outputs:
             known = ", ".join(f"'{output}'" for output in wire.all_outputs)
-            problem = "an entry of 'outputs' without a name" if name is None else "unknown output "
-            raise InvalidRequest(f"{problem}{'' if name is None else show(name)}; the model has {known}")
+            problem = "an output has no name" if name is None else f"unknown output {show(name)}"
+            raise InvalidRequest(f"{problem}; the model has {known}")
         if name in names:
             raise InvalidRequest(f"output '{name}' is asked for twice")
         parameters = parameters_of(entry, f"output '{name}'")

@@ -6,6 +6,7 @@ import math
 import struct
 from typing import TYPE_CHECKING, Final
 
+import msgpack
 import orjson
 
 from penstock.runtimes.contract import VARIABLE
@@ -14,7 +15,7 @@ from penstock.runtimes.datatypes import NUMPY_OF
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from penstock.runtimes.contract import Signature, TensorSpec
+    from penstock.runtimes.contract import Array, Signature, TensorSpec
 
 #: Pieces of responses remembered by shape; models of open shapes would grow them without end.
 MAX_REMEMBERED = 64
@@ -88,9 +89,10 @@ class WireOutput:
         dtype: The numpy type that holds it.
         is_bytes: Whether the datatype is BYTES.
         heads: What `head` remembers.
+        packed_heads: The same in msgpack.
     """
 
-    __slots__ = ("datatype", "dtype", "heads", "is_bytes", "name")
+    __slots__ = ("datatype", "dtype", "heads", "is_bytes", "name", "packed_heads")
 
     def __init__(self, spec: TensorSpec) -> None:
         self.name = spec.name
@@ -98,6 +100,7 @@ class WireOutput:
         self.dtype = NUMPY_OF[spec.datatype]
         self.is_bytes = spec.datatype == "BYTES"
         self.heads: dict[tuple[int, ...], bytes] = {}
+        self.packed_heads: dict[tuple[int, ...], bytes] = {}
 
     def head(self, shape: tuple[int, ...]) -> bytes:
         """The JSON of this output from its name to its shape: ``{"name":…,"shape":[…]``."""
@@ -121,11 +124,13 @@ class WireSignature:
         input_names: In signature order.
         outputs: By name.
         all_outputs: Output names in signature order; requests for everything share this object.
+        blank: A request's tensors before any was read.
         all_wire_outputs: The same, as `WireOutput`.
         static: Whether every shape but the batch axis is fixed and no input is optional, so that
             any two requests for all outputs can share a batch.
         head: ``{"model_name":…,"model_version":…,`` as bytes.
         opening: A response without an id up to its first output, as bytes.
+        packed_head: Model, version and the key of the outputs in msgpack.
         row_templates: For `json.encode_rows`, by outputs and their shapes.
     """
 
@@ -141,6 +146,7 @@ class WireSignature:
         "model_version",
         "opening",
         "outputs",
+        "packed_head",
         "row_templates",
         "static",
     )
@@ -160,8 +166,10 @@ class WireSignature:
         self.static = not any(
             spec.optional or VARIABLE in spec.shape[own:] for spec in signature.inputs
         )
-        self.blank: list[None] = [None] * len(self.inputs)
+        self.blank: list[Array | None] = [None] * len(self.inputs)
         identity = {"model_name": model_name, "model_version": model_version}
         self.head = orjson.dumps(identity)[:-1] + b","
+        packed = {**identity, "outputs": None}
+        self.packed_head: bytes = msgpack.packb(packed)[1:-1]
         self.opening = self.head + b'"outputs":['
         self.row_templates: dict[Hashable, bytes] = {}

@@ -132,7 +132,7 @@ def _unfit(leaf: Any, index: int, spec: WireInput) -> str:
         if isinstance(leaf, (int, float)):
             return f"{where}, outside the range of {spec.datatype}"
         return f"{where}; {spec.datatype} takes numbers, and null for NaN"
-    limits = np.iinfo(spec.dtype)
+    limits = np.iinfo(str(spec.dtype))
     return f"{where}; {spec.datatype} takes integers from {limits.min} to {limits.max}"
 
 

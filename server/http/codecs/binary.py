@@ -1,0 +1,160 @@
+"""The binary tensor data extension of the Open Inference Protocol v2.
+
+A body is JSON followed by the raw bytes of the tensors that have ``binary_data_size``, in order.
+The header ``Inference-Header-Content-Length`` says where the JSON ends.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from penstock.runtimes.contract import VARIABLE
+from penstock.server.errors import InvalidRequest
+
+from . import json
+from .messages import InferRequest
+from .raw import from_raw, to_raw
+from .request import batch_key, build, parameters_of
+from .tensors import show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penstock.runtimes.contract import Array
+
+    from .signature import WireInput, WireSignature
+
+
+def decode(
+    body: bytes | bytearray | memoryview, wire: WireSignature, json_length: int
+) -> InferRequest:
+    """Read an inference request whose tensors may be raw bytes.
+
+    Args:
+        body: The whole body, decompressed.
+        wire: The model's signature.
+        json_length: From the header: bytes of JSON at the start; 0 for a body that is nothing but
+            the one input.
+
+    Raises:
+        InvalidRequest: Not a request that the model takes, or sizes that do not add up.
+    """
+    if not 0 <= json_length <= len(body):
+        raise InvalidRequest(
+            f"Inference-Header-Content-Length is {json_length}, the body has {len(body)} bytes"
+        )
+    if json_length == 0:
+        return _decode_tensor(body, wire)
+    try:
+        document = orjson.loads(memoryview(body)[:json_length])
+    except orjson.JSONDecodeError as error:
+        raise json.malformed(error) from None
+    reader = _Reader(body, json_length)
+    request = build(document, wire, reader.read)
+    if reader.position != len(body):
+        raise InvalidRequest(
+            f"{len(body) - reader.position} bytes are left after the last input: the sum of "
+            "binary_data_size must be the bytes after the JSON"
+        )
+    return request
+
+
+class _Reader:
+    """Walks over the tensors behind the JSON."""
+
+    __slots__ = ("_body", "position")
+
+    def __init__(self, body: bytes | bytearray | memoryview, position: int) -> None:
+        self._body = memoryview(body)
+        self.position = position
+
+    def read(self, entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
+        length = parameters_of(entry, f"input '{spec.name}'").get("binary_data_size")
+        if length is None:
+            return json.read(entry, spec, shape, size)
+        if "data" in entry:
+            raise InvalidRequest(f"input '{spec.name}' has both 'data' and binary_data_size")
+        if type(length) is not int or length < 0:
+            raise InvalidRequest(
+                f"input '{spec.name}': binary_data_size must be a number of bytes, "
+                f"not {show(length)}"
+            )
+        start = self.position
+        if start + length > len(self._body):
+            raise InvalidRequest(
+                f"input '{spec.name}': binary_data_size is {length}, but only "
+                f"{len(self._body) - start} bytes of the body are left"
+            )
+        self.position = start + length
+        return from_raw(self._body[start : start + length], spec, shape, size)
+
+
+def _decode_tensor(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRequest:
+    """A body without JSON: one row of the only input, all outputs wanted as raw bytes."""
+    if len(wire.inputs) != 1:
+        raise InvalidRequest(
+            "a body without JSON (Inference-Header-Content-Length: 0) is for models of one input; "
+            f"this one has {len(wire.inputs)}"
+        )
+    (spec,) = wire.inputs.values()
+    shape = list(spec.shape)
+    if wire.batch_axis:
+        shape[0] = 1
+    if spec.datatype == "BYTES":
+        element = bytes(body)
+        body = len(element).to_bytes(4, "little") + element
+        shape = [1 if dimension == VARIABLE else dimension for dimension in shape]
+    elif shape.count(VARIABLE) == 1:
+        fixed = spec.dtype.itemsize
+        for dimension in shape:
+            fixed *= 1 if dimension == VARIABLE else dimension
+        shape[shape.index(VARIABLE)] = len(body) // fixed if fixed else 0
+    elif VARIABLE in shape:
+        raise InvalidRequest(
+            f"input '{spec.name}' has several open dimensions ({list(spec.shape)}); "
+            "send JSON with its shape before the tensor"
+        )
+    size = 1
+    for dimension in shape:
+        size *= dimension
+    array = from_raw(memoryview(body), spec, shape, size)
+    request = InferRequest([array], 1, wire.all_outputs, binary_outputs=frozenset(wire.all_outputs))
+    if not wire.static:
+        request.key = batch_key(wire, request)
+    return request
+
+
+def encode(
+    wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
+) -> tuple[list[bytes | memoryview], int]:
+    """Write a response whose tensors in ``request.binary_outputs`` are raw bytes.
+
+    Args:
+        wire: The signature of the model that answered.
+        request: What is answered.
+        outputs: One array per name in ``request.outputs``, holding this request's rows only.
+
+    Returns:
+        The pieces of the body, and the length of its JSON for the header
+        ``Inference-Header-Content-Length``. Large pieces are views of ``outputs``.
+
+    Raises:
+        InvalidRequest: A BYTES output wanted as JSON is not UTF-8.
+    """
+    binary = request.binary_outputs or frozenset()
+    texts: list[bytes] = []
+    pieces: list[bytes | memoryview] = [b""]
+    for output, array in json.in_response_order(wire, request, outputs):
+        head = output.head(array.shape)
+        if output.name in binary:
+            raw = to_raw(array)
+            pieces.append(raw)
+            texts.append(b'%b,"parameters":{"binary_data_size":%d}}' % (head, len(raw)))
+        else:
+            texts.append(b'%b,"data":%b}' % (head, json.data_of(output, array)))
+    identity = b"" if request.id is None else b'"id":%b,' % orjson.dumps(request.id)
+    text = b'%b%b"outputs":[%b]}' % (wire.head, identity, b",".join(texts))
+    pieces[0] = text
+    return pieces, len(text)

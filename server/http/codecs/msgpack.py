@@ -1,0 +1,122 @@
+"""Inference requests and responses as msgpack, with tensors as raw bytes.
+
+The layout is that of the JSON body. ``data`` of an input may be a ``bin`` of the tensor's bytes
+(little-endian, row-major) or a list as in JSON; BYTES are lists of ``bin`` or ``str``. The schema
+with examples is in ``docs/protocols.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+from penstock.server.errors import InvalidRequest
+
+from .json import in_response_order
+from .raw import MIN_VIEW_BYTES, from_raw, to_raw
+from .request import build
+from .signature import MAX_REMEMBERED
+from .tensors import from_list, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penstock.runtimes.contract import Array
+
+    from .messages import InferRequest
+    from .signature import WireInput, WireOutput, WireSignature
+
+_packb = msgpack.packb
+_unpackb = msgpack.unpackb
+_SHORT_LISTS: Final = [bytes([0x90 | length]) for length in range(16)]
+_UNREADABLE: Final = (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException)
+
+
+def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRequest:
+    """Read an inference request.
+
+    Raises:
+        InvalidRequest: It is not msgpack, or not a request that the model takes.
+    """
+    try:
+        document = _unpackb(body)
+    except _UNREADABLE as error:
+        reason = str(error) or type(error).__name__
+        raise InvalidRequest(f"the body is not valid msgpack: {reason}") from None
+    return build(document, wire, _read)
+
+
+def _read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
+    data = entry.get("data")
+    if type(data) is bytes and spec.datatype != "BYTES":
+        return from_raw(data, spec, shape, size)
+    if type(data) is not list:
+        if shape or data is None or type(data) is dict:
+            wanted = "a list of bin" if spec.datatype == "BYTES" else "bin, or a list of numbers"
+            problem = "has no 'data'" if data is None else f"has 'data' that is {show(data)}"
+            raise InvalidRequest(f"input '{spec.name}' {problem}; expected {wanted}")
+        data = [data]  # a scalar nested zero deep
+    return from_list(data, spec, shape, size)
+
+
+def encode(
+    wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
+) -> bytes | list[bytes | memoryview]:
+    """Write a response; every tensor but BYTES is a ``bin`` of raw bytes.
+
+    Args:
+        wire: The signature of the model that answered.
+        request: What is answered.
+        outputs: One array per name in ``request.outputs``, holding this request's rows only.
+
+    Returns:
+        The body, in pieces that are views of ``outputs`` if these are large.
+    """
+    if request.id is None:
+        parts: list[bytes | memoryview] = [b"\x83", wire.packed_head]
+    else:
+        parts = [b"\x84\xa2id", _packb(request.id), wire.packed_head]
+    parts.append(_list_header(len(outputs)))
+    large = False
+    for output, array in in_response_order(wire, request, outputs):
+        shape = array.shape
+        parts.append(output.packed_heads.get(shape) or _head(output, array))
+        if output.is_bytes:
+            parts.append(_packb(array.ravel().tolist()))
+        elif array.nbytes < MIN_VIEW_BYTES:
+            parts.append(array.tobytes())
+        else:
+            parts.append(to_raw(array))
+            large = True
+    return parts if large else b"".join(parts)
+
+
+def _head(output: WireOutput, array: Array) -> bytes:
+    """The msgpack of an output up to its elements, remembered by shape."""
+    shape = array.shape
+    fields = {"name": output.name, "datatype": output.datatype, "shape": shape, "data": None}
+    head: bytes = _packb(fields)[:-1]
+    if not output.is_bytes:
+        head += _bin_header(array.nbytes)
+    if len(output.packed_heads) < MAX_REMEMBERED:
+        output.packed_heads[shape] = head
+    return head
+
+
+def _bin_header(length: int) -> bytes:
+    if length < 1 << 8:
+        return b"\xc4" + length.to_bytes(1, "big")
+    if length < 1 << 16:
+        return b"\xc5" + length.to_bytes(2, "big")
+    if length < 1 << 32:
+        return b"\xc6" + length.to_bytes(4, "big")
+    raise InvalidRequest(
+        f"an output of {length} bytes does not fit msgpack (4 GiB); ask for binary data"
+    )
+
+
+def _list_header(length: int) -> bytes:
+    if length < 16:  # noqa: PLR2004  what the one-byte header holds
+        return _SHORT_LISTS[length]
+    return b"\xdc" + length.to_bytes(2, "big")

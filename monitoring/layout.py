@@ -40,7 +40,9 @@ STATUSES: Final = (
 STATUS_LABELS: Final = (*(str(status) for status in STATUSES), "other")
 
 #: Why a request was dropped before it ran; an unknown reason counts as the last.
-DROP_REASONS: Final = ("queue_full", "overload", "deadline", "cancelled", "shutdown", "other")
+DROP_REASONS: Final = (
+    "queue_full", "queue_time", "early_drop", "replaced", "deadline", "cancelled", "draining", "other",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

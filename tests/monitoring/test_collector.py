@@ -29,7 +29,7 @@ def busy():
     model.observe_batch(3, 2_000_000)
     model.observe_many(status_index(200), [1.0, 1.001, 1.002], 1.003, 1.01)
     model.observe_request(status_index(503), 50_000)
-    model.drop("overload")
+    model.drop("queue_time")
     counters.unmatched.observe_request(status_index(404), 1)
     return counters
 
@@ -55,7 +55,7 @@ def test_figures_come_out_as_they_were_counted():
     assert found["penstock_request_seconds_count", labels] == 4
     assert abs(found["penstock_request_seconds_sum", labels] - 0.02705) < 1e-6
     assert found["penstock_compute_seconds_sum", labels] == 0.002
-    assert found["penstock_dropped_total", (labels[0], ("reason", "overload"), labels[1])] == 1
+    assert found["penstock_dropped_total", (labels[0], ("reason", "queue_time"), labels[1])] == 1
     unmatched = (("model", ""), ("status", "404"), ("version", ""))
     assert found["penstock_requests_total", unmatched] == 1
     assert found["penstock_process_up", (("process", "worker-0"),)] == 1

@@ -1,0 +1,183 @@
+"""The configuration of a server: one dataclass, read in one place.
+
+Sources, later ones win: defaults, ``penstock.toml``, environment (``PENSTOCK_*``), command line.
+`OPTIONS` is made from the fields; the command line and ``docs/configuration.md`` follow from it.
+"""
+
+# ruff: noqa: RUF009  option() is dataclasses.field() with the metadata of an option
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .cpus import available_cpus
+from .options import ConfigError, did_you_mean, option, options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MIB: Final = 1 << 20
+_PORTS: Final = 65535
+
+CONFIG_FILE: Final = "penstock.toml"
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Everything an operator may set. Times are seconds, sizes bytes."""
+
+    registry: Path = option(Path(), "The model repository: REGISTRY/<model>/<version>/model.onnx.")
+
+    host: str = option("127.0.0.1", "Address of the prediction port; 0.0.0.0 for all interfaces.")
+    port: int = option(8000, "Prediction port; 0 takes a free one.", minimum=0, maximum=_PORTS)
+    admin_host: str = option("127.0.0.1", "Address of the admin port.")
+    admin_port: int = option(8001, "Admin port; 0 takes a free one.", minimum=0, maximum=_PORTS)
+    ssl_certfile: Path | None = option(None, "Certificate chain (PEM); turns TLS on.")
+    ssl_keyfile: Path | None = option(None, "Private key (PEM), if not in the certificate file.")
+
+    workers: int = option(1, "Worker processes; each serves every model.", minimum=1, maximum=1024)
+    threads: int = option(
+        0,
+        "Execution threads per worker; 0 divides the available CPUs among the workers.",
+        minimum=0,
+        maximum=1024,
+    )
+    drain_seconds: float = option(
+        30.0, "How long a stopping server may finish what it has accepted.", minimum=0
+    )
+    run_dir: Path | None = option(
+        None, "Sockets and counters of the running server; a temporary directory by default."
+    )
+
+    log_format: str = option("text", "Format of the log.", choices=("text", "json"))
+    log_level: str = option(
+        "info", "Least severe messages logged.", choices=("debug", "info", "warning", "error")
+    )
+    access_log: bool = option(default=False, text="Log a line for each request.")
+
+    max_body_bytes: int = option(64 * _MIB, "A request body as sent.", minimum=1)
+    max_decompressed_bytes: int = option(
+        256 * _MIB, "A request body after decompression.", minimum=1
+    )
+    large_body_bytes: int = option(
+        64 * 1024, "Larger bodies are decoded off the event loop.", minimum=0
+    )
+    max_header_bytes: int = option(
+        32 * 1024, "All headers of a request together.", minimum=1024, maximum=_MIB
+    )
+    max_header_count: int = option(100, "Headers in a request.", minimum=8, maximum=10_000)
+    header_timeout_seconds: float = option(
+        10.0, "From the first byte of a request to the end of its headers.", minimum=0.1
+    )
+    body_timeout_seconds: float = option(
+        30.0, "Between two pieces of a body, or of an answer being taken.", minimum=0.1
+    )
+    keep_alive_seconds: float = option(
+        75.0, "An idle connection is closed after this.", minimum=0.1
+    )
+
+    sample_rate: float = option(
+        0.0, "Share of requests whose inputs and outputs are sampled.", minimum=0, maximum=1
+    )
+    sample_max_rows: int = option(65_536, "Sampled rows waiting in a worker.", minimum=1)
+    sample_max_bytes: int = option(64 * _MIB, "Sampled bytes waiting in a worker.", minimum=1)
+
+    def execution_threads(self) -> int:
+        """Execution threads of one worker: as set, else its share of the CPUs, at least 1."""
+        return self.threads or max(1, available_cpus() // self.workers)
+
+    def to_json(self) -> str:
+        """For the processes that the supervisor starts."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> ServerConfig:
+        """The reverse of `to_json`."""
+        return _build([("handed down", _present(json.loads(text)))])
+
+
+#: Every option, in the order of the fields.
+OPTIONS: Final = options_of(ServerConfig)
+
+_BY_NAME: Final = {one.name: one for one in OPTIONS}
+_BY_VARIABLE: Final = {one.variable: one for one in OPTIONS}
+#: What Kubernetes injects into every container beside a Service called "penstock".
+_SERVICE_LINK: Final = re.compile(r"PENSTOCK_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)")
+
+
+def load_config(
+    arguments: Mapping[str, Any],
+    environ: Mapping[str, str],
+    file: Path | None = None,
+) -> ServerConfig:
+    """Read all sources.
+
+    Args:
+        arguments: Options of the command line by name; ``None`` where not given.
+        environ: The environment.
+        file: ``--config``; without it ``$PENSTOCK_CONFIG``, else ``penstock.toml`` if there is one.
+
+    Raises:
+        ConfigError: An unknown key or a bad value, with its source and what was expected.
+    """
+    named = file or (Path(environ["PENSTOCK_CONFIG"]) if "PENSTOCK_CONFIG" in environ else None)
+    sources = [
+        _from_file(named or Path(CONFIG_FILE), required=named is not None),
+        ("environment", _from_environment(environ)),
+        ("command line", _present(arguments)),
+    ]
+    if not any("registry" in values for _, values in sources):
+        raise ConfigError("no registry was given, expected: penstock serve REGISTRY")
+    return _build(sources)
+
+
+def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:
+    values: dict[str, Any] = {}
+    for source, content in sources:
+        for name, value in content.items():
+            if name not in _BY_NAME:
+                hint = did_you_mean(name, list(_BY_NAME))
+                raise ConfigError(f"{source}: unknown option {name}{hint}")
+            values[name] = _BY_NAME[name].parse(value, source)
+    config = ServerConfig(**values)
+    if config.ssl_keyfile is not None and config.ssl_certfile is None:
+        raise ConfigError("ssl_keyfile is set without ssl_certfile, expected both or the latter")
+    return config
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _from_file(path: Path, *, required: bool) -> tuple[str, dict[str, Any]]:
+    if not required and not path.is_file():
+        return str(path), {}
+    import tomllib  # not needed without a file, and the supervisor stays small
+
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    return str(path), content
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith("PENSTOCK_") or variable == "PENSTOCK_CONFIG":
+            continue
+        if variable == "PENSTOCK_PORT" and text.startswith("tcp://"):
+            continue  # a Kubernetes service link, too
+        if variable in _BY_VARIABLE:
+            values[_BY_VARIABLE[variable].name] = text
+        elif not _SERVICE_LINK.fullmatch(variable):
+            hint = did_you_mean(variable, list(_BY_VARIABLE))
+            raise ConfigError(f"environment: unknown variable {variable}{hint}")
+    if "port" not in values and environ.get("PORT"):
+        values["port"] = environ["PORT"]  # Cloud Run, Heroku and others say it this way
+    return values

@@ -1,0 +1,169 @@
+"""The log: one line per event on standard error, as text or as JSON.
+
+    2026-11-20T11:17:26.120Z INFO worker-0 loaded breast-cancer version 3
+    {"time": "2026-11-20T11:17:26.120Z", "level": "info", "process": "worker-0", "message": "…"}
+
+Whatever is passed as ``extra`` becomes a field of its own in JSON. Records are written by a thread
+of their own: a blocked terminal or pipe delays no request, and when 8192 records wait, the newest
+are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import traceback
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
+from typing import IO, TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .config import ServerConfig
+
+_MAX_WAITING: Final = 8192
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "color_message",
+    "taskName",
+}
+
+
+class TextFormatter(logging.Formatter):
+    """For people."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and the traceback if there is one."""
+        # A client chooses parts of a message; it must not be able to forge a line.
+        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        line = f"{_timestamp(record.created)} {record.levelname} {self._process} {message}"
+        if record.exc_info:
+            line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """For machines: one JSON object per line."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, whatever the message holds."""
+        content: dict[str, Any] = {
+            "time": _timestamp(record.created),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        content |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        if record.exc_info:
+            content["exception"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(content, default=str)
+
+
+class QueuedHandler(logging.Handler):
+    """Hands records to a thread that writes them; never blocks the caller.
+
+    Attributes:
+        dropped: Records that found no room.
+    """
+
+    def __init__(self, stream: IO[str], formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._told = 0
+        self._stream = stream
+        self._waiting: SimpleQueue[logging.LogRecord | None] = SimpleQueue()
+        self.setFormatter(formatter)
+        self._thread = Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue the record, or count it."""
+        if self._waiting.qsize() >= _MAX_WAITING:
+            self.dropped += 1
+        else:
+            self._waiting.put(record)
+
+    def close(self) -> None:
+        """Write what waits, for a second at most."""
+        self._waiting.put(None)
+        self._thread.join(timeout=1.0)
+        super().close()
+
+    def _write(self) -> None:
+        while (record := self._waiting.get()) is not None:
+            self._put(record)
+            if self._waiting.empty():
+                self._flush()
+        self._flush()
+
+    def _put(self, record: logging.LogRecord) -> None:
+        try:
+            self._stream.write(self.format(record) + "\n")
+        except (OSError, ValueError):
+            self.dropped += 1  # nobody reads the log any more; that is no reason to stop
+        except Exception:  # noqa: BLE001  a record that cannot be formatted
+            self.handleError(record)
+
+    def _flush(self) -> None:
+        if self._told < self.dropped:
+            untold = self.dropped - self._told
+            self._told = self.dropped
+            self._put(_drops(untold))
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+def configure_logs(config: ServerConfig, process: str, stream: IO[str] | None = None) -> None:
+    """Send all logging of this process to standard error, as `config` says."""
+    formatter = (JsonFormatter if config.log_format == "json" else TextFormatter)(process)
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        handler.close()
+    root.addHandler(QueuedHandler(stream or sys.stderr, formatter))
+    root.setLevel(config.log_level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
+    if config.log_level != "debug":
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    access = logging.getLogger("uvicorn.access")
+    access.propagate = config.access_log
+
+
+def access_log(client: str, method: str, target: str, status: int, seconds: float) -> None:
+    """Log one answered request; call it only where the access log is on."""
+    fields = {"client": client, "method": method, "target": target, "status": status}
+    logging.getLogger("penstock.access").info(
+        '%s "%s %s" %d %.3f ms',
+        client,
+        method,
+        target,
+        status,
+        seconds * 1e3,
+        extra={**fields, "seconds": round(seconds, 6)},
+    )
+
+
+def _drops(count: int) -> logging.LogRecord:
+    text = "%d log records were dropped: the log is written faster than it is read"
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (count,), None)
+
+
+def _timestamp(created: float) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created))
+    return f"{seconds}.{int(created % 1 * 1000):03d}Z"

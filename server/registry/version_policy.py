@@ -1,0 +1,38 @@
+"""Which versions of a model are served, and which of them answers when none is named. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPolicy:
+    """Triton's three policies. With neither field set: all versions.
+
+    Attributes:
+        latest: Only so many of the highest versions.
+        specific: Only these versions.
+    """
+
+    latest: int | None = None
+    specific: tuple[int, ...] | None = None
+
+
+def served_versions(policy: VersionPolicy, present: Iterable[int]) -> tuple[int, ...]:
+    """The versions to serve, ascending; named versions that are not present are left out."""
+    versions = sorted(set(present))
+    if policy.specific is not None:
+        return tuple(version for version in versions if version in policy.specific)
+    if policy.latest is not None:
+        return tuple(versions[-policy.latest :])
+    return tuple(versions)
+
+
+def default_version(served: Iterable[int], wanted: int | None = None) -> int | None:
+    """Who answers a request without a version: the wanted one if served, else the highest."""
+    versions = tuple(served)
+    return wanted if wanted in versions else max(versions, default=None)

@@ -1,0 +1,154 @@
+"""Configuration: four sources in one order, and errors that say where and what."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from penstock.server.config import OPTIONS, ServerConfig, load_config
+from penstock.server.http.limits import Limits
+from penstock.server.options import ConfigError
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def load(arguments=None, environ=None, file=None):
+    return load_config({"registry": "models", **(arguments or {})}, environ or {}, file)
+
+
+def toml(tmp_path, text):
+    path = tmp_path / "some.toml"
+    path.write_text(text)
+    return path
+
+
+def test_later_sources_win(tmp_path):
+    file = toml(tmp_path, 'port = 1\nworkers = 2\nlog_level = "error"\nthreads = 5')
+    environ = {"PENSTOCK_PORT": "3", "PENSTOCK_WORKERS": "4"}
+    config = load({"port": "7"}, environ, file)
+    assert (config.port, config.workers, config.log_level, config.threads) == (7, 4, "error", 5)
+    assert config.max_header_count == 100
+
+
+def test_the_file_in_the_working_directory_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load().port == 8000
+    (tmp_path / "penstock.toml").write_text("port = 9")
+    assert load().port == 9
+    (tmp_path / "other.toml").write_text("port = 10")
+    assert load(environ={"PENSTOCK_CONFIG": "other.toml"}).port == 10
+
+
+def test_port_counts_only_without_penstock_port():
+    assert load(environ={"PORT": "8080"}).port == 8080
+    assert load(environ={"PORT": "8080", "PENSTOCK_PORT": "9"}).port == 9
+
+
+def test_a_kubernetes_service_called_penstock_does_no_harm():
+    environ = {
+        "PENSTOCK_PORT": "tcp://10.0.0.7:80",
+        "PENSTOCK_PORT_80_TCP_ADDR": "10.0.0.7",
+        "PENSTOCK_SERVICE_HOST": "10.0.0.7",
+        "PENSTOCK_SERVICE_PORT_HTTP": "80",
+        "PORT": "8080",
+    }
+    assert load(environ=environ).port == 8080
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("65536", 65536), ("64KiB", 65536), ("2 mib", 2 << 20), ("1GiB", 1 << 30)]
+)
+def test_sizes_have_units(text, size):
+    assert load({"max_body_bytes": text}).max_body_bytes == size
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("port", "http", "port is 'http', expected a whole number from 0 to 65535"),
+        ("port", "70000", "from 0 to 65535"),
+        ("workers", "0", "from 1 to 1024"),
+        ("log_format", "xml", "one of text, json"),
+        ("max_body_bytes", "64 MB", "a size such as 65536 or 64KiB"),
+        ("drain_seconds", "nan", "a number, at least 0"),
+        ("access_log", "maybe", "true or false"),
+    ],
+)
+def test_a_bad_value_is_named_with_source_and_expectation(name, value, expected):
+    variable = f"PENSTOCK_{name.upper()}"
+    with pytest.raises(ConfigError, match=f"environment: {name}.*") as raised:
+        load(environ={variable: value})
+    assert expected in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["port = true", "port = 1.5", "access_log = 1", "host = 5"])
+def test_toml_types_are_not_bent(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"some\.toml: .*expected"):
+        load(file=toml(tmp_path, text))
+
+
+def test_a_misspelt_key_gets_a_hint(tmp_path):
+    with pytest.raises(ConfigError, match="unknown option wrokers; did you mean workers"):
+        load(file=toml(tmp_path, "wrokers = 2"))
+    with pytest.raises(ConfigError, match="PENSTOCK_WROKERS; did you mean PENSTOCK_WORKERS"):
+        load(environ={"PENSTOCK_WROKERS": "2"})
+
+
+def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(file=tmp_path / "absent.toml")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load(file=toml(tmp_path, "port = ="))
+
+
+def test_a_registry_is_required():
+    with pytest.raises(ConfigError, match="penstock serve REGISTRY"):
+        load_config({}, {})
+
+
+def test_a_key_without_a_certificate_is_refused():
+    with pytest.raises(ConfigError, match="ssl_certfile"):
+        load({"ssl_keyfile": "key.pem"})
+
+
+def test_the_configuration_survives_its_journey_to_the_processes():
+    config = load({"port": "7", "ssl_certfile": "c.pem", "drain_seconds": "1.5", "access_log": "1"})
+    assert ServerConfig.from_json(config.to_json()) == config
+
+
+def test_threads_are_a_share_of_the_cpus(monkeypatch):
+    monkeypatch.setattr("penstock.server.config.available_cpus", lambda: 7)
+    assert load({"workers": "2"}).execution_threads() == 3
+    assert load({"workers": "9"}).execution_threads() == 1
+    assert load({"workers": "2", "threads": "8"}).execution_threads() == 8
+
+
+def test_the_limits_of_the_doors_have_one_default():
+    ours = {option.name: option.default for option in OPTIONS}
+    shared = [one for one in fields(Limits) if one.name in ours]
+    assert len(shared) >= 8
+    assert {one.name: ours[one.name] for one in shared} == {one.name: one.default for one in shared}
+
+
+def shown(option):
+    if option.name == "registry":
+        return "required"
+    if option.default is None:
+        return ""
+    if option.name.endswith("_bytes"):
+        for unit, power in (("MiB", 20), ("KiB", 10)):
+            if option.default % (1 << power) == 0:
+                return f"`{option.default >> power}{unit}`"
+    value = str(option.default)
+    return f"`{value.lower() if option.kind == 'bool' else value}`"
+
+
+def test_the_documentation_lists_every_option():
+    expected = [
+        f"| `{one.name}` | `{one.variable}` | {shown(one)} | {one.help} |" for one in OPTIONS
+    ]
+    found = re.findall(r"^\| `[a-z_]+` \| `PENSTOCK_.*$", DOCUMENT.read_text(), re.MULTILINE)
+    assert found == expected, "\n" + "\n".join(expected)

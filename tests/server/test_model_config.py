@@ -1,0 +1,80 @@
+"""model.toml: strict, with errors that name key and expectation."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.batching.options import BatchingOptions
+from penstock.server.model_config import ModelConfig, read_model_config
+from penstock.server.options import ConfigError
+from penstock.server.registry.version_policy import VersionPolicy
+
+
+def read(tmp_path, text):
+    path = tmp_path / "model.toml"
+    path.write_text(text)
+    return read_model_config(path)
+
+
+def test_an_empty_file_is_the_default(tmp_path):
+    assert read(tmp_path, "") == ModelConfig()
+
+
+def test_everything_is_read(tmp_path):
+    config = read(
+        tmp_path,
+        """
+        platform = "onnx_onnxv1"
+        version_policy = { specific = [1, 4] }
+        default_version = 4
+        threads = 2
+        [batching]
+        slo_milliseconds = 50
+        max_batch_size = 8
+        weight = 3
+        [runtime]
+        optimization = "all"
+        """,
+    )
+    assert config.platform == "onnx_onnxv1"
+    assert config.version_policy == VersionPolicy(specific=(1, 4))
+    assert (config.default_version, config.threads) == (4, 2)
+    assert config.batching == BatchingOptions(slo_seconds=0.05, max_batch_size=8, weight=3.0)
+    assert config.settings == {"optimization": "all"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("plattform = 'x'", "unknown key plattform; did you mean platform"),
+        ("platform = 3", "platform is 3"),
+        ("version_policy = 'newest'", "expected 'all', { latest = 2 }"),
+        ("version_policy = { latest = 0 }", "version_policy.latest is 0"),
+        ("version_policy = { latest = 1, specific = [1] }", "expected 'all'"),
+        ("version_policy = { specific = [] }", "expected 'all'"),
+        ("version_policy = { specific = ['1'] }", "version_policy.specific is '1'"),
+        ("default_version = true", "default_version is True"),
+        ("threads = 0", "threads is 0, expected a whole number, at least 1"),
+        ("batching = 3", "batching is 3, expected a table"),
+        ("batching.max_batchsize = 3", "did you mean max_batch_size"),
+        ("batching.slo_seconds = 3", "did you mean slo_milliseconds"),
+        ("batching.slo_milliseconds = 'fast'", "expected a number"),
+        ("batching.slo_milliseconds = -1", "slo_seconds must be greater than 0"),
+        ("batching.max_batch_size = 0", "max_batch_size must be at least 1"),
+        ("batching.max_batch_size = 1.5", "expected a whole number"),
+        ("batching.background = 1", "expected true or false"),
+        ("batching.weight = inf", "expected a number"),
+        ("runtime = 'fast'", "runtime is 'fast', expected a table"),
+        ("x = = 1", "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_explained(tmp_path, text, message):
+    with pytest.raises(ConfigError) as raised:
+        read(tmp_path, text)
+    assert message in str(raised.value)
+    assert str(tmp_path / "model.toml") in str(raised.value)
+
+
+def test_a_huge_file_is_not_read(tmp_path):
+    with pytest.raises(ConfigError, match="larger than"):
+        read(tmp_path, "#" * (1 << 20) + "\n")

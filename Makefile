@@ -1,3 +1,62 @@
-VENV := .venv
+# The project's verbs. `make` alone lists them; each installs what it needs into $(VENV) first.
+
+PYTHON ?= python3
+VENV ?= .venv
+EDITABLE ?= --editable
+ARGS ?=
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+
+# Pyright must not look for newer versions of itself: the check works offline.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench peers locust examples clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: install ## Serve the example models and send them real data (ARGS=--exit ends by itself)
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-test ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy examples
+	$(BIN)/pyright
+
+format: $(VENV)/.installed-test ## Put the sources into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-test ## Micro-benchmarks of the hot path (pytest-benchmark)
+	$(BIN)/python -m pytest -o addopts=--import-mode=importlib --benchmark-only $(ARGS)
+
+peers: $(VENV)/.installed-bench ## Load tests of Penstock beside other servers
+	$(BIN)/python -m penstock.loadtests.peers $(ARGS)
+
+locust: $(VENV)/.installed-bench ## Load test with locust's web page (server must be running)
+	$(BIN)/locust --locustfile loadtests/locustfile.py $(ARGS)
+
+examples: $(VENV)/.installed-examples ## Retrain the example models
+	$(BIN)/python examples/train.py
+
+install: $(VENV)/.installed ## Only what serving needs
+
+clean: ## Remove what the verbs made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info
+
+# One stamp for the server and one per extra; all follow pyproject.toml.
+$(VENV)/.installed: pyproject.toml
+	@echo "Installing into $(VENV) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(EDITABLE) .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed
+	@echo "Installing the extra '$*' ..."
+	$(BIN)/python -m pip install --quiet $(EDITABLE) '.[$*]'
+	@touch $@

@@ -1,0 +1,101 @@
+"""Calls to the outside world that only named places may make: elsewhere they come by argument.
+
+Wall clock and sleep are injected so that simulated time can stand in for them; the environment is
+read once, by the configuration; only the command line and the load tests print.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SERVING = ("server", "runtimes", "batching", "monitoring")  # loadtests are clients, with real time
+#: Call -> where it may be made (a file or a folder). A new entry needs its reason in the file.
+SEAMS: dict[str, tuple[str, ...]] = {
+    "print": ("server/cli/",),
+    "os.environ": ("server/config.py",),
+    "os.environb": (),
+    "os.getenv": (),
+    "time.sleep": (),
+    "asyncio.sleep": (),
+    "time.time": ("monitoring/metrics.py",),  # when a process started, for people
+    "time.time_ns": ("monitoring/metrics.py",),  # part of an incarnation's name
+    "datetime.datetime.now": (),
+    "datetime.datetime.utcnow": (),
+}
+
+
+def references(source: Any) -> Iterator[tuple[int, str]]:
+    """Dotted names in use with their lines, import aliases resolved."""
+    origin: dict[str, str] = {}
+    for node in source.nodes:
+        if isinstance(node, ast.Import):
+            origin |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            origin |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    for node in source.nodes:
+        if isinstance(node, ast.Name | ast.Attribute):
+            head, _, rest = ast.unparse(node).partition(".")
+            yield node.lineno, f"{origin.get(head, head)}.{rest}".rstrip(".")
+
+
+def leaks(tree: Any) -> list[str]:
+    """Uses outside their seams."""
+    return sorted(
+        {
+            f"{source.path}:{line} {name}"
+            for source in tree.sources(*SERVING)
+            for line, name in references(source)
+            if name in SEAMS and not source.path.as_posix().startswith(SEAMS[name] or ("//",))
+        }
+    )
+
+
+def test_the_outside_world_comes_by_argument(project: Any) -> None:
+    assert leaks(project) == []
+
+
+def test_every_seam_is_in_use(project: Any) -> None:
+    used = {
+        (name, place)
+        for source in project.sources(*SERVING)
+        for _, name in references(source)
+        for place in SEAMS.get(name, ())
+        if source.path.as_posix().startswith(place)
+    }
+    assert {(name, place) for name, places in SEAMS.items() for place in places} == used
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "print('hello')",
+        "import os\nHOME = os.environ['HOME']",
+        "from os import environ\nHOME = environ['HOME']",
+        "import time\ntime.sleep(1)",
+        "from time import sleep as wait\nwait(1)",
+        "import time as clock\nclock.time()",
+        "import time\nclock = time.time",
+        "import asyncio\nasync def f():\n    await asyncio.sleep(0)",
+        "from datetime import datetime, UTC\ndatetime.now(UTC)",
+    ],
+)
+def test_a_leak_is_found(plant: Callable[..., Any], text: str) -> None:
+    assert len(leaks(plant({"batching/a.py": text}))) == 1
+
+
+def test_seams_and_look_alikes_pass(plant: Callable[..., Any]) -> None:
+    tree = plant(
+        {
+            "server/cli/a.py": "print('a table')",
+            "server/config.py": "import os\nos.environ.get('PORT')",
+            "batching/a.py": "import time\ntime.monotonic()\nself.time.sleep(1)\ntable.print()",
+            "loadtests/a.py": "import time\ntime.sleep(1)\nprint(1)",
+        }
+    )
+    assert leaks(tree) == []

@@ -13,15 +13,12 @@ from .signature import MAX_REMEMBERED
 from .tensors import from_list, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from penstock.runtimes.contract import Array
 
     from .messages import InferRequest
     from .signature import WireInput, WireOutput, WireSignature
-
-#: From this many rows on, one template for all is cheaper than a response for each.
-MIN_ROWS = 3
 
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _dumps = orjson.dumps
@@ -86,20 +83,36 @@ def encode(wire: WireSignature, request: InferRequest, outputs: Sequence[Array])
     Raises:
         InvalidRequest: A BYTES output is not UTF-8 and so needs ``binary_data``.
     """
-    if request.id is None:
-        parts = [wire.opening]
+    parts = [b"" if request.id is None else b'"id":%b,' % _dumps(request.id)]
+    shapes: list[Hashable] = []
+    if request.outputs is wire.all_outputs and request.response_order is None and wire.numeric:
+        for array in outputs:
+            shapes.append(array.shape)
+            parts.append(_dumps(array.ravel(), None, _NUMPY))
     else:
-        parts = [wire.head, b'"id":', _dumps(request.id), b',"outputs":[']
-    for output, array in in_response_order(wire, request, outputs):
-        shape = array.shape
-        parts.append(output.heads.get(shape) or output.head(shape))
-        parts.append(b',"data":')
-        parts.append(
-            data_of(output, array) if output.is_bytes else _dumps(array.ravel(), None, _NUMPY)
-        )
-        parts.append(b"},")
-    parts[-1] = b"}]}"  # models have outputs, and requests for none mean all
-    return b"".join(parts)
+        shapes += (request.outputs, request.response_order)
+        for output, array in in_response_order(wire, request, outputs):
+            shapes.append(array.shape)
+            parts.append(data_of(output, array))
+    kind = tuple(shapes)
+    template = wire.templates.get(kind)
+    if template is None:
+        pairs = in_response_order(wire, request, outputs)
+        heads = [output.head(array.shape) for output, array in pairs]
+        template = _remember(wire, kind, _template(wire, heads, b"%b"))
+    return template % tuple(parts)
+
+
+def _template(wire: WireSignature, heads: list[bytes], data: bytes) -> bytes:
+    """A response with ``%b`` in place of the id and of the data of each output."""
+    outputs = [b'%b,"data":%b}' % (head.replace(b"%", b"%%"), data) for head in heads]
+    return b'%b%%b"outputs":[%b]}' % (wire.head.replace(b"%", b"%%"), b",".join(outputs))
+
+
+def _remember(wire: WireSignature, kind: Hashable, template: bytes) -> bytes:
+    if len(wire.templates) < MAX_REMEMBERED:
+        wire.templates[kind] = template
+    return template
 
 
 def in_response_order(
@@ -153,31 +166,20 @@ def encode_rows(
     Raises:
         InvalidRequest: A BYTES output of some row is not UTF-8; `encode` tells which.
     """
-    if len(requests) < MIN_ROWS:
-        return [
-            encode(wire, request, [array[row : row + 1] for array in outputs])
-            for row, request in enumerate(requests)
-        ]
+    if len(requests) == 1:
+        return [encode(wire, requests[0], outputs)]
+    if not requests:
+        return []
     names = requests[0].outputs
     wanted = [wire.outputs[name] for name in names]
-    kind = (names, *[array.shape[1:] for array in outputs])
-    template = wire.row_templates.get(kind)
+    kind = (names, "rows", *[array.shape[1:] for array in outputs])
+    template = wire.templates.get(kind)
     if template is None:
-        template = _row_template(wire, wanted, outputs)
-        if len(wire.row_templates) < MAX_REMEMBERED:
-            wire.row_templates[kind] = template
+        heads = [o.head((1, *a.shape[1:])) for o, a in zip(wanted, outputs, strict=True)]
+        template = _remember(wire, kind, _template(wire, heads, b"[%b]"))
     columns = [_rows_of(*pair) for pair in zip(wanted, outputs, strict=True)]
     identities = [b"" if r.id is None else b'"id":%b,' % _dumps(r.id) for r in requests]
     return list(map(template.__mod__, zip(identities, *columns, strict=True)))
-
-
-def _row_template(
-    wire: WireSignature, wanted: Sequence[WireOutput], outputs: Sequence[Array]
-) -> bytes:
-    """A response of one row with ``%b`` for the id and for each output's data."""
-    heads = [o.head((1, *a.shape[1:])) for o, a in zip(wanted, outputs, strict=True)]
-    texts = [b'%b,"data":[%%b]}' % head.replace(b"%", b"%%") for head in heads]
-    return b'%b%%b"outputs":[%b]}' % (wire.head.replace(b"%", b"%%"), b",".join(texts))
 
 
 def _rows_of(output: WireOutput, array: Array) -> list[bytes]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgpack
-
 from penstock.server.errors import InvalidRequest
 
 from .json import in_response_order
+from .packing import UNREADABLE, pack, unpack
 from .raw import MIN_VIEW_BYTES, from_raw, to_raw
 from .request import build
 from .signature import MAX_REMEMBERED
@@ -27,10 +26,7 @@ if TYPE_CHECKING:
     from .messages import InferRequest
     from .signature import WireInput, WireOutput, WireSignature
 
-_packb = msgpack.packb
-_unpackb = msgpack.unpackb
 _SHORT_LISTS: Final = [bytes([0x90 | length]) for length in range(16)]
-_UNREADABLE: Final = (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException)
 
 
 def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRequest:
@@ -40,8 +36,8 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
         InvalidRequest: It is not msgpack, or not a request that the model takes.
     """
     try:
-        document = _unpackb(body)
-    except _UNREADABLE as error:
+        document = unpack(body)
+    except UNREADABLE as error:
         reason = str(error) or type(error).__name__
         raise InvalidRequest(f"the body is not valid msgpack: {reason}") from None
     return build(document, wire, _read)
@@ -76,14 +72,14 @@ def encode(
     if request.id is None:
         parts: list[bytes | memoryview] = [b"\x83", wire.packed_head]
     else:
-        parts = [b"\x84\xa2id", _packb(request.id), wire.packed_head]
+        parts = [b"\x84\xa2id", pack(request.id), wire.packed_head]
     parts.append(_list_header(len(outputs)))
     large = False
     for output, array in in_response_order(wire, request, outputs):
         shape = array.shape
         parts.append(output.packed_heads.get(shape) or _head(output, array))
         if output.is_bytes:
-            parts.append(_packb(array.ravel().tolist()))
+            parts.append(pack(array.ravel().tolist()))
         elif array.nbytes < MIN_VIEW_BYTES:
             parts.append(array.tobytes())
         else:
@@ -96,7 +92,7 @@ def _head(output: WireOutput, array: Array) -> bytes:
     """The msgpack of an output up to its elements, remembered by shape."""
     shape = array.shape
     fields = {"name": output.name, "datatype": output.datatype, "shape": shape, "data": None}
-    head: bytes = _packb(fields)[:-1]
+    head = pack(fields)[:-1]
     if not output.is_bytes:
         head += _bin_header(array.nbytes)
     if len(output.packed_heads) < MAX_REMEMBERED:

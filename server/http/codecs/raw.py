@@ -41,15 +41,13 @@ def from_raw(raw: bytes | memoryview, spec: WireInput, shape: list[int], size: i
     if spec.datatype == "BYTES":
         return _from_elements(raw, spec, shape, size)
     dtype = spec.dtype
-    length = len(raw)
-    if size * dtype.itemsize != length:
+    if size * dtype.itemsize != len(raw):
         raise InvalidRequest(
             f"input '{spec.name}': {spec.datatype} of shape {shape} takes "
-            f"{size * dtype.itemsize} bytes, got {length}"
+            f"{size * dtype.itemsize} bytes, got {len(raw)}"
         )
     if spec.datatype == "BOOL":  # numpy requires 0 and 1; any other byte is true, as in C
-        truth: Array = _ndarray(shape, np.uint8, raw) != 0
-        return truth
+        return _ndarray(shape, np.uint8, raw).astype(np.bool_)
     array = _ndarray(shape, dtype, raw)
     return array if array.flags.aligned else array.copy()
 
@@ -79,4 +77,4 @@ def to_raw(array: Array) -> bytes | memoryview:
         return b"".join([part for e in elements for part in (_LENGTH.pack(len(e)), e)])
     if array.nbytes < MIN_VIEW_BYTES:
         return array.tobytes()
-    return memoryview(array.ravel().view(np.uint8))
+    return array.ravel().view(np.uint8).data

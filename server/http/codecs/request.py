@@ -36,19 +36,25 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
     Raises:
         InvalidRequest: Whatever is wrong, naming what was expected.
     """
-    if type(document) is not dict:
-        raise InvalidRequest(f"the body must be an object with 'inputs', not {show(document)}")
-    entries = document.get("inputs")
+    entries = document.get("inputs") if type(document) is dict else None
     if type(entries) is not list:
-        problem = "has no 'inputs'" if entries is None else "has 'inputs' that are not a list"
-        raise InvalidRequest(f"the request {problem}; expected {_names(wire)}")
-    arrays: list[Array | None] = wire.blank.copy()
+        raise _no_inputs(document, wire)
+    arrays = wire.blank.copy()
+    inputs = wire.inputs
+    batch_axis = wire.batch_axis
     rows = -1
     for entry in entries:
-        spec = _spec_of(entry, wire, arrays)
-        shape, size = _shape_of(entry, spec)
-        if wire.batch_axis:
-            if rows != shape[0] and rows >= 0:
+        try:
+            spec = inputs[entry["name"]]
+            shape = entry["shape"]
+            usable = entry["datatype"] == spec.datatype and arrays[spec.position] is None
+        except (KeyError, TypeError):
+            raise _unusable(entry, wire) from None
+        if not usable or type(shape) is not list:
+            raise _unusable(entry, wire)
+        size = _size_of(shape, spec)
+        if batch_axis and shape[0] != rows:
+            if rows >= 0:
                 raise InvalidRequest(
                     f"input '{spec.name}' has {shape[0]} rows where the inputs before it have "
                     f"{rows}; axis 0 is the batch and must be equal for all"
@@ -57,7 +63,7 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
         arrays[spec.position] = read(entry, spec, shape, size)
     if len(entries) != len(arrays):
         _check_complete(wire, arrays)
-    request = InferRequest(arrays, rows if wire.batch_axis else 1, wire.all_outputs)
+    request = InferRequest(arrays, rows if batch_axis else 1, wire.all_outputs)
     if len(document) > 1:
         _read_extras(document, wire, request)
     if not wire.static or request.outputs is not wire.all_outputs:
@@ -65,29 +71,35 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
     return request
 
 
-def _spec_of(entry: Any, wire: WireSignature, arrays: list[Array | None]) -> WireInput:
+def _no_inputs(document: Any, wire: WireSignature) -> InvalidRequest:
+    if type(document) is not dict:
+        return InvalidRequest(f"the body must be an object with 'inputs', not {show(document)}")
+    problem = "no 'inputs'" if document.get("inputs") is None else "'inputs' that are not a list"
+    return InvalidRequest(f"the request has {problem}; expected {_names(wire)}")
+
+
+def _unusable(entry: Any, wire: WireSignature) -> InvalidRequest:
+    """What is wrong with an input, in the order that a reader would look."""
     if type(entry) is not dict:
-        raise InvalidRequest(f"each of 'inputs' must be an object, not {show(entry)}")
+        return InvalidRequest(f"each of 'inputs' must be an object, not {show(entry)}")
     name = entry.get("name")
     spec = wire.inputs.get(name) if type(name) is str else None
     if spec is None:
         problem = "an input has no 'name'" if name is None else f"unknown input {show(name)}"
-        raise InvalidRequest(f"{problem}; expected {_names(wire)}")
-    if entry.get("datatype") != spec.datatype:
-        raise InvalidRequest(
-            f'input \'{spec.name}\' must have "datatype":"{spec.datatype}", '
-            f"not {show(entry.get('datatype'))}"
+        return InvalidRequest(f"{problem}; expected {_names(wire)}")
+    datatype = entry.get("datatype")
+    if datatype != spec.datatype:
+        return InvalidRequest(
+            f'input \'{name}\' must have "datatype":"{spec.datatype}", not {show(datatype)}'
         )
-    if arrays[spec.position] is not None:
-        raise InvalidRequest(f"input '{spec.name}' is given twice")
-    return spec
-
-
-def _shape_of(entry: dict[str, Any], spec: WireInput) -> tuple[list[int], int]:
     shape = entry.get("shape")
     if type(shape) is not list:
         problem = "has no 'shape'" if shape is None else "has a 'shape' that is not a list"
-        raise InvalidRequest(f"input '{spec.name}' {problem}; expected {list(spec.shape)}")
+        return InvalidRequest(f"input '{name}' {problem}; expected {list(spec.shape)}")
+    return InvalidRequest(f"input '{name}' is given twice")
+
+
+def _size_of(shape: list[Any], spec: WireInput) -> int:
     for dimension in shape:
         if type(dimension) is not int or not 0 <= dimension <= MAX_DIMENSION:
             raise InvalidRequest(
@@ -95,12 +107,13 @@ def _shape_of(entry: dict[str, Any], spec: WireInput) -> tuple[list[int], int]:
                 f"not {show(dimension)}"
             )
     if shape[1:] == spec.tail and shape:
-        return shape, shape[0] * spec.tail_size
+        size: int = shape[0] * spec.tail_size
+        return size
     if len(shape) != len(spec.shape) or any(
         wanted not in (given, VARIABLE) for given, wanted in zip(shape, spec.shape, strict=True)
     ):
         raise _wrong_shape(shape, spec)
-    return shape, math.prod(shape)
+    return math.prod(shape)
 
 
 def _wrong_shape(shape: list[Any], spec: WireInput) -> InvalidRequest:

@@ -6,11 +6,12 @@ import math
 import struct
 from typing import TYPE_CHECKING, Final
 
-import msgpack
 import orjson
 
 from penstock.runtimes.contract import VARIABLE
 from penstock.runtimes.datatypes import NUMPY_OF
+
+from .packing import pack
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -129,9 +130,9 @@ class WireSignature:
         static: Whether every shape but the batch axis is fixed and no input is optional, so that
             any two requests for all outputs can share a batch.
         head: ``{"model_name":…,"model_version":…,`` as bytes.
-        opening: A response without an id up to its first output, as bytes.
+        numeric: Whether no output is BYTES.
         packed_head: Model, version and the key of the outputs in msgpack.
-        row_templates: For `json.encode_rows`, by outputs and their shapes.
+        templates: Responses of `json` without their data, by outputs and shapes.
     """
 
     __slots__ = (
@@ -144,11 +145,11 @@ class WireSignature:
         "inputs",
         "model_name",
         "model_version",
-        "opening",
+        "numeric",
         "outputs",
         "packed_head",
-        "row_templates",
         "static",
+        "templates",
     )
 
     def __init__(self, signature: Signature, model_name: str, model_version: str) -> None:
@@ -170,6 +171,6 @@ class WireSignature:
         identity = {"model_name": model_name, "model_version": model_version}
         self.head = orjson.dumps(identity)[:-1] + b","
         packed = {**identity, "outputs": None}
-        self.packed_head: bytes = msgpack.packb(packed)[1:-1]
-        self.opening = self.head + b'"outputs":['
-        self.row_templates: dict[Hashable, bytes] = {}
+        self.packed_head = pack(packed)[1:-1]
+        self.templates: dict[Hashable, bytes] = {}
+        self.numeric = not any(output.is_bytes for output in self.all_wire_outputs)

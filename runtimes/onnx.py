@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .contract import ModelExecutionError, ModelLoadError
-from .onnx_errors import explain
+from .onnx_errors import explain_load
 from .onnx_model import OnnxModel
 from .onnx_observation import observe
 from .onnx_settings import OPTIMIZATION_LEVELS, OnnxSettings
@@ -116,7 +116,7 @@ def _open_session(path: Path, threads: int, settings: OnnxSettings) -> Any:
             read_config_from_model=0,  # a model file does not choose our options
         )
     except Exception as error:  # its exceptions share no base class
-        raise ModelLoadError(f"cannot load {path}: {explain(error)}") from error
+        raise ModelLoadError(f"cannot load {path}: {explain_load(error)}") from error
 
 
 def _rows_are_independent(

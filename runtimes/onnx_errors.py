@@ -30,3 +30,11 @@ def explain(error: BaseException) -> str:
     if len(message) > MAX_CHARACTERS:
         message = message[: MAX_CHARACTERS - 1] + "…"
     return message or type(error).__name__
+
+
+def explain_load(error: BaseException) -> str:
+    """`explain`, and what a file that is no protobuf message most likely is."""
+    message = explain(error)
+    if "protobuf" in message.lower():
+        return f"not an ONNX model, or cut short ({message.rstrip('.')})"
+    return message

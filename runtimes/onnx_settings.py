@@ -54,7 +54,7 @@ class OnnxSettings:
                     f"unknown onnx setting {name!r}; accepted: {', '.join(accepted)}"
                 )
             if name == "graph_optimization_level":
-                if value not in OPTIMIZATION_LEVELS:
+                if not isinstance(value, str) or value not in OPTIMIZATION_LEVELS:
                     levels = ", ".join(OPTIMIZATION_LEVELS)
                     raise ModelLoadError(f"onnx setting {name} must be one of {levels}: {value!r}")
             elif name != "providers" and not isinstance(value, bool):

@@ -1,0 +1,181 @@
+"""What is compared: how each server is started with a model, and how it is spoken to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cases import Case
+from .encodings import V2_BINARY, V2_JSON, V2_MSGPACK, Encoding
+from .wire import build_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .models import ModelFile
+    from .scenarios import Scenario
+
+#: Different inputs per run, so that no cache of one answer helps.
+DISTINCT_INPUTS = 32
+_DISTINCT_LARGE_INPUTS = 4
+_LARGE_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a server is started with.
+
+    Attributes:
+        model: What to serve.
+        port: Where, on 127.0.0.1.
+        directory: Scratch space of this start.
+        slo_seconds: What goodput will be counted against, for servers that can be told.
+    """
+
+    model: ModelFile
+    port: int
+    directory: Path
+    slo_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start it."""
+
+    command: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    directory: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One server in one configuration.
+
+    Attributes:
+        name: For reports and ``--only``.
+        launch: Turns a stage into a command, writing what it needs into the stage's directory.
+        encodings: What it speaks, by the name that scenarios use.
+        paths: The targets to ask in turn, for a model's name and an encoding's name.
+        ready_seconds: How long a start may take.
+        constant: Answers the same to everything: the right answer to the first input.
+        note: Its configuration, for the report.
+    """
+
+    name: str
+    launch: Callable[[Stage], Launch]
+    encodings: Mapping[str, Encoding]
+    paths: Callable[[str, str], list[str]]
+    ready_seconds: float = 60.0
+    constant: bool = False
+    note: str = ""
+
+
+def cases_for(
+    contestant: Contestant, scenario: Scenario, model: ModelFile, host: str
+) -> list[Case]:
+    """The requests of a scenario with their right answers, computed with the model itself."""
+    encoding = contestant.encodings[scenario.encoding]
+    paths = contestant.paths(model.name, scenario.encoding)
+    inputs = model.inputs(scenario.rows, 1)[0]
+    large = sum(array.nbytes for array in inputs.values()) > _LARGE_BYTES
+    distinct = model.inputs(
+        scenario.rows, _DISTINCT_LARGE_INPUTS if large else max(DISTINCT_INPUTS, len(paths))
+    )
+    cases = []
+    for position, one in enumerate(distinct):
+        encoded = encoding.encode(one)
+        path = paths[position % len(paths)]
+        request = build_request(host, path, encoded.body, encoded.headers)
+        truth = model.outputs(distinct[0] if contestant.constant else one)
+        cases.append(Case(request, truth, encoding.decode))
+    return cases
+
+
+def penstock(
+    name: str = "penstock", *, models: int = 1, arguments: tuple[str, ...] = (), note: str = ""
+) -> Contestant:
+    """Penstock as ``penstock serve`` starts it.
+
+    Args:
+        name: For reports.
+        models: Served side by side, all asked in turn.
+        arguments: Further arguments of ``penstock serve``.
+        note: For reports.
+    """
+
+    def names(model: str) -> list[str]:
+        return [model, *(f"{model}-{number}" for number in range(1, models))]
+
+    def launch(stage: Stage) -> Launch:
+        registry = stage.directory / "registry"
+        for model in names(stage.model.name):
+            version = registry / model / "1"
+            version.mkdir(parents=True)
+            shutil.copyfile(stage.model.path, version / "model.onnx")
+            if stage.slo_seconds is not None:
+                slo = f"[batching]\nslo_milliseconds = {stage.slo_seconds * 1e3:g}\n"
+                (registry / model / "model.toml").write_text(slo)
+        return Launch(serve_command(registry, stage.port, *arguments))
+
+    return Contestant(
+        name,
+        launch,
+        {"json": V2_JSON, "msgpack": V2_MSGPACK, "binary": V2_BINARY},
+        lambda model, _: [f"/v2/models/{one}/infer" for one in names(model)],
+        ready_seconds=60.0 + 0.2 * models,
+        note=note or "defaults",
+    )
+
+
+def serve_command(registry: Path, port: int, *arguments: str) -> list[str]:
+    """The command line of ``penstock serve`` on loopback, its admin port a free one."""
+    command = [str(Path(sys.executable).with_name("penstock")), "serve", str(registry)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--admin-port", "0"]
+    return [*command, *arguments]
+
+
+def echo() -> Contestant:
+    """Uvicorn's own protocol class with a fixed answer as long as a real one: the upper bound."""
+
+    def launch(stage: Stage) -> Launch:
+        outputs = stage.model.outputs(stage.model.inputs(1, 1)[0])
+        answer = stage.directory / "answer"
+        encoded = V2_JSON.encode(outputs).body.replace(b'"inputs"', b'"outputs"', 1)
+        answer.write_bytes(encoded)
+        command = [sys.executable, "-m", "penstock.loadtests.echo"]
+        return Launch([*command, "--port", str(stage.port), "--answer", str(answer)])
+
+    return Contestant(
+        "bare-echo",
+        launch,
+        {
+            "json": V2_JSON,
+            "msgpack": replace(V2_MSGPACK, decode=V2_JSON.decode),
+            "binary": replace(V2_BINARY, decode=V2_JSON.decode),
+        },
+        lambda model, _: [f"/v2/models/{model}/infer"],
+        constant=True,
+        note="no model: uvicorn's protocol class answers fixed bytes",
+    )
+
+
+def variants() -> list[Contestant]:
+    """Penstock against itself; the server's cores stay the same for all of them."""
+    two = ("--workers", "2")
+    return [
+        penstock(),
+        penstock("penstock-unsampled", arguments=("--sample-rate", "0"), note="no samples taken"),
+        penstock("penstock-2-workers", arguments=two, note="two worker processes"),
+        penstock("penstock-100-models", models=100, note="100 models asked in turn"),
+        penstock("penstock-1000-models", models=1000, note="1000 models asked in turn"),
+    ]
+
+
+def single_core_environment() -> dict[str, str]:
+    """Keeps numeric libraries from starting threads for cores they may not use."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return dict.fromkeys(names, "1") | {"PATH": os.environ.get("PATH", "")}

@@ -26,7 +26,8 @@ def execute(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batc
     requests = batch.requests
     try:
         names = requests[0].outputs
-        outputs = model.execute(gather(requests), names)
+        batch.inputs = inputs = gather(requests)
+        outputs = model.execute(inputs, names)
         if model.signature.batch_axis:
             check_rows(outputs, names, batch.rows)
         batch.outputs = outputs

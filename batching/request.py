@@ -82,6 +82,7 @@ class Batch:
 
     Attributes:
         requests: Who shared the run, first in first.
+        inputs: What was run, one array per input; not kept for a request that was cut into parts.
         outputs: One array per name in ``requests[0].outputs``; rows of request ``i`` are
             ``offsets[i]`` up to ``offsets[i + 1]`` on axis 0 where the model has a batch axis.
         offsets: ``len(requests) + 1`` row numbers, from 0 to `rows`.
@@ -99,6 +100,7 @@ class Batch:
         "error",
         "finished_at",
         "formed_at",
+        "inputs",
         "offsets",
         "outputs",
         "queue",
@@ -123,6 +125,7 @@ class Batch:
         else:
             self.offsets = (0, *accumulate([request.rows for request in requests]))
             self.rows = self.offsets[-1]
+        self.inputs: Sequence[Array | None] = ()
         self.outputs: list[Array] = []
         self.error: Exception | None = None
         self.formed_at = formed_at

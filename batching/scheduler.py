@@ -145,21 +145,25 @@ class Scheduler:
                 return
         self._enqueue(queue, request)
 
-    def cancel(self, request: InferenceRequest) -> None:
+    def cancel(self, request: InferenceRequest) -> bool:
         """Withdraw a request: one that waits is never executed and never reaches the sink.
 
         One that already runs reaches the sink, with `InferenceRequest.cancelled` set.
+
+        Returns:
+            Whether it was withdrawn, so that the sink will not see it.
         """
         request.cancelled = True
         waiting = request.queue
         if waiting is None:
-            return
+            return False
         waiting.discard(request)
         active = self._board.active
         for queue in [queue for queue in active if not queue.requests]:
             active.remove(queue)
             queue.servable.cancelled += 1
             self._check_drained(queue.servable)
+        return True
 
     def stats(self) -> SchedulerStats:
         """Counters and state, for a scrape."""

@@ -11,6 +11,7 @@
     ├─ BodyTooLarge               413     body_too_large
     ├─ UnsupportedMediaType       415     unsupported_media_type
     ├─ HeadersTooLarge            431     headers_too_large
+    ├─ ClientGone                 499     client_gone         (counted, never sent)
     ├─ InferenceFailed            500     inference_failed
     ├─ InternalError              500     internal_error
     ├─ Unavailable                503     unavailable         (may carry Retry-After)
@@ -30,6 +31,8 @@ class ApiError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
+    #: Why the request was dropped from the queue, for the metrics; None if it was not.
+    reason: str | None = None
 
     def __init__(self, message: str, *, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         super().__init__(message)
@@ -110,6 +113,17 @@ class HeadersTooLarge(ApiError):
     code = "headers_too_large"
 
 
+class ClientGone(ApiError):
+    """The client closed the connection before its answer; counted, never sent."""
+
+    status = 499
+    code = "client_gone"
+    reason = "cancelled"
+
+    def __init__(self) -> None:
+        super().__init__("the client closed the connection")
+
+
 class InferenceFailed(ApiError):
     """The model raised while running these inputs."""
 
@@ -127,7 +141,10 @@ class Unavailable(ApiError):
     status = 503
     code = "unavailable"
 
-    def __init__(self, message: str, *, retry_after_seconds: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_seconds: int | None = None, reason: str | None = None
+    ) -> None:
+        self.reason = reason
         headers = (
             ((b"retry-after", str(retry_after_seconds).encode()),)
             if retry_after_seconds is not None
@@ -141,3 +158,4 @@ class DeadlineExceeded(ApiError):
 
     status = 504
     code = "deadline_exceeded"
+    reason = "deadline"

@@ -8,6 +8,8 @@ import orjson
 
 from penstock.server.errors import InvalidRequest
 
+from .large import MIN_LIST_BYTES
+from .large import decode as decode_large
 from .request import build
 from .signature import MAX_REMEMBERED
 from .tensors import from_list, show
@@ -31,6 +33,10 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
     Raises:
         InvalidRequest: It is not JSON, or not a request that the model takes.
     """
+    if len(body) >= MIN_LIST_BYTES:
+        request = decode_large(bytes(body), wire)
+        if request is not None:
+            return request
     try:
         document = _loads(body)
     except orjson.JSONDecodeError as error:

@@ -1,0 +1,72 @@
+"""The data plane of one process: every object of the prediction path, built once and wired here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from penstock.batching.scheduler import Scheduler
+from penstock.monitoring.samples import SampleBuffer
+
+from .http.inference import InferencePath
+from .http.limits import Limits
+from .http.sweeper import Sweeper
+from .registry.catalog import Catalog
+from .registry.host import ModelHost
+
+if TYPE_CHECKING:
+    from penstock.monitoring.metrics import CounterFile
+
+    from .config import ServerConfig
+
+
+class Engine:
+    """Owns what serves predictions on one event loop; create it while the loop runs.
+
+    Attributes:
+        catalog: What is served.
+        host: Loads and unloads.
+        inference: The path that both doors take.
+        samples: Inputs and outputs for the monitor.
+    """
+
+    def __init__(self, config: ServerConfig, counters: CounterFile) -> None:
+        loop = asyncio.get_running_loop()
+        clock = time.perf_counter
+        limits = Limits.of(config)
+        self.counters = counters
+        self.catalog = Catalog()
+        self.samples = SampleBuffer(
+            config.sample_max_rows, config.sample_max_bytes, config.sample_rate
+        )
+        self._scheduler = Scheduler(loop, threads=config.execution_threads(), clock=clock)
+        # One thread each: orjson and model loading hold the interpreter lock for long stretches.
+        self._decoder = ThreadPoolExecutor(1, "penstock-decode")
+        self._loader = ThreadPoolExecutor(1, "penstock-load")
+        self._sweeper = Sweeper(loop, clock, limits.sweep_seconds)
+        self.inference = InferencePath(
+            loop,
+            self.catalog,
+            self._scheduler,
+            counters,
+            self.samples,
+            self._decoder,
+            limits,
+            self._sweeper,
+            clock,
+        )
+        self.host = ModelHost(
+            loop, self.catalog, self._scheduler, counters, self.inference.sink, self._loader
+        )
+
+    async def close(self) -> None:
+        """Finish what was accepted, then release everything."""
+        await self._scheduler.close()
+        self._sweeper.close()
+        self._decoder.shutdown()
+        self._loader.shutdown()
+        for model in self.catalog.models.values():
+            for servable in model.versions.values():
+                servable.model.unload()

@@ -1,0 +1,126 @@
+"""From finished batches and errors to the bytes of answers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from penstock.batching.errors import DeadlineExceeded as BatchDeadlineExceeded
+from penstock.batching.errors import InvalidOutput, Overloaded
+from penstock.runtimes.contract import ModelExecutionError
+from penstock.server.errors import (
+    ApiError,
+    DeadlineExceeded,
+    InferenceFailed,
+    InternalError,
+    Unavailable,
+)
+
+from .codecs.compression import MIN_COMPRESSED_BYTES, compress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penstock.batching.request import Batch
+    from penstock.runtimes.contract import Array
+    from penstock.server.registry.servable import Servable
+
+    from .call import Call
+    from .codecs.negotiate import Body, Codec
+
+JSON_HEADERS: Final = b"content-type: application/json\r\n"
+
+
+def encode_batch(servable: Servable, calls: Sequence[Call], batch: Batch) -> list[Answer]:
+    """One answer per call, in order: header lines and body, or the error of that call alone.
+
+    Args:
+        servable: Which version ran.
+        calls: Whose requests shared the run.
+        batch: The run, without an error.
+    """
+    outputs = batch.outputs
+    wire = servable.wire
+    codec = calls[0].plain
+    if codec is not None and wire.batch_axis and _all_plain(calls, codec):
+        messages = [call.message for call in calls]
+        try:
+            bodies, headers = codec.encode_rows(wire, messages, outputs)  # type: ignore[arg-type]
+        except ApiError:
+            pass  # one of them cannot be written; find out which
+        else:
+            headers = servable.headers + headers
+            return [
+                (headers, body)
+                if len(body) < MIN_COMPRESSED_BYTES or call.head.accept_encoding is None
+                else _compressed(headers, _joined(body), call.head.accept_encoding)
+                for call, body in zip(calls, bodies, strict=True)
+            ]
+    whole = len(calls) == 1 or not wire.batch_axis
+    offsets = batch.offsets
+    return [
+        _encode(
+            servable,
+            call,
+            outputs if whole else [o[offsets[i] : offsets[i + 1]] for o in outputs],
+        )
+        for i, call in enumerate(calls)
+    ]
+
+
+def _all_plain(calls: Sequence[Call], codec: Codec) -> bool:
+    return all([call.plain is codec for call in calls])  # noqa: C419  a generator costs twice as much
+
+
+def _encode(servable: Servable, call: Call, outputs: Sequence[Array]) -> Answer:
+    head, message = call.head, call.message
+    assert message is not None
+    try:
+        body, lines = head.codec.encode(servable.wire, message, outputs)
+    except ApiError as error:
+        return error
+    headers = servable.headers + lines
+    if head.accept_encoding is None or len(joined := _joined(body)) < MIN_COMPRESSED_BYTES:
+        return headers, body
+    return _compressed(headers, joined, head.accept_encoding)
+
+
+def _joined(body: Body) -> bytes:
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
+def _compressed(headers: bytes, body: bytes, encoding: str) -> Answer:
+    lines = b"content-encoding: %b\r\nvary: accept-encoding\r\n" % encoding.encode()
+    return headers + lines, compress(body, encoding)
+
+
+def api_error(error: Exception) -> ApiError:
+    """What a client is told of an error from any room."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, Overloaded):
+        return Unavailable(
+            f"overloaded ({error.reason}): the request was not executed",
+            retry_after_seconds=max(1, math.ceil(error.retry_after_seconds)),
+            reason=error.reason,
+        )
+    if isinstance(error, BatchDeadlineExceeded):
+        return DeadlineExceeded(str(error))
+    if isinstance(error, ModelExecutionError):
+        return InferenceFailed(f"the model failed on this input: {error}")
+    if isinstance(error, InvalidOutput):
+        return InferenceFailed(str(error))
+    return InternalError(f"internal error ({type(error).__name__}); see the server's log")
+
+
+def error_answer(error: ApiError) -> tuple[bytes, bytes]:
+    """Header lines and body of an error."""
+    lines = b"".join([b"%b: %b\r\n" % line for line in error.headers])
+    headers = b"%bx-error-code: %b\r\n%b" % (JSON_HEADERS, error.code.encode(), lines)
+    return headers, orjson.dumps({"error": error.message})
+
+
+#: Header lines and body, or what went wrong with this one call.
+Answer = tuple[bytes, "Body"] | ApiError

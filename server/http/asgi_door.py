@@ -1,0 +1,129 @@
+"""The ASGI door: a prediction under any ASGI server, by the same path and with the same bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from penstock.server.errors import ApiError, BodyTooLarge, HeadersTooLarge, RequestTimeout
+
+from .call import Call
+from .head import read_head
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from .codecs.negotiate import Body
+    from .inference import InferencePath
+
+
+class Disconnected(Exception):
+    """The client left before its request was complete."""
+
+
+class AsgiDoor:
+    """Takes one call's answer out of the callback world."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.answer: asyncio.Future[tuple[int, bytes, Body]] = loop.create_future()
+
+    def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:  # noqa: ARG002
+        """See `penstock.server.http.call.Door`."""
+        if not self.answer.done():
+            self.answer.set_result((status, headers, body))
+
+
+async def infer(
+    inference: InferencePath,
+    target: tuple[str, str | None],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Serve ``POST /v2/models/{m}[/versions/{v}]/infer``.
+
+    Args:
+        inference: The path.
+        target: Model and version of the URL.
+        scope: As ASGI has it.
+        receive: As ASGI has it.
+        send: As ASGI has it.
+    """
+    loop = asyncio.get_running_loop()
+    door = AsgiDoor(loop)
+    arrival = inference.clock()
+    headers = scope["headers"]
+    call = Call(door, read_head(*target, headers), arrival)
+    try:
+        check_headers(headers, inference)
+        inference.start(call, await read_body(inference, receive))
+    except Disconnected:
+        return
+    except ApiError as error:
+        inference.fail(call, error)
+    watch = loop.create_task(_disconnect(receive))
+    await asyncio.wait((door.answer, watch), return_when=asyncio.FIRST_COMPLETED)
+    if not door.answer.done():
+        inference.abandon(call)
+        return
+    watch.cancel()
+    status, lines, body = door.answer.result()
+    content = body if isinstance(body, bytes) else b"".join(body)
+    pairs = [*header_pairs(lines), (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": content})
+
+
+def header_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """Header lines as ASGI wants them."""
+    pairs = (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])
+    return [(name, value) for name, _, value in pairs]
+
+
+def check_headers(headers: list[tuple[bytes, bytes]], inference: InferencePath) -> None:
+    """The same limits as on the fast path.
+
+    Raises:
+        HeadersTooLarge: There are too many, or they are too long.
+    """
+    limits = inference.limits
+    if len(headers) > limits.max_header_count:
+        limit = limits.max_header_count
+        raise HeadersTooLarge(f"{len(headers)} headers; at most {limit} are accepted")
+    if sum([len(name) + len(value) for name, value in headers]) > limits.max_header_bytes:
+        raise HeadersTooLarge(f"the headers are over {limits.max_header_bytes} bytes")
+
+
+async def read_body(inference: InferencePath, receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        BodyTooLarge: It is over the limit.
+        RequestTimeout: A piece took too long.
+        Disconnected: The client left.
+    """
+    limits = inference.limits
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout(limits.body_timeout_seconds):
+                message = await receive()
+        except TimeoutError:
+            raise RequestTimeout("the body did not arrive in time") from None
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > limits.max_body_bytes:
+            raise BodyTooLarge(f"the body is over {limits.max_body_bytes} bytes")
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,70 @@
+"""One prediction call, from its first byte to its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from penstock.batching.request import InferenceRequest
+    from penstock.server.registry.servable import Servable
+
+    from .codecs.messages import InferRequest
+    from .codecs.negotiate import Body, Codec
+    from .head import RequestHead
+
+
+class Door(Protocol):
+    """Where a call came in, and where its answer goes out."""
+
+    def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:
+        """Send the answer; called exactly once for each call that was not abandoned.
+
+        Args:
+            call: Whose answer it is.
+            status: HTTP status.
+            headers: Complete header lines, each ended by CRLF, without ``content-length``.
+            body: The body.
+        """
+        ...
+
+
+class Call:
+    """The state of one prediction call; created by a door, filled in along the way.
+
+    Attributes:
+        door: Who answers it.
+        head: What its headers said.
+        arrival: Monotonic seconds when its first byte was seen.
+        servable: The version chosen to serve it.
+        message: Its decoded body.
+        plain: Encodes it together with the rest of its batch; ``None`` if it is special.
+        request: Its place in the batcher.
+        request_id: Sent back as ``x-request-id``.
+        abandoned: The client went away; nothing is sent any more.
+        answer: Status, header lines and body of an answer that waits for its turn.
+    """
+
+    __slots__ = (
+        "abandoned",
+        "answer",
+        "arrival",
+        "door",
+        "head",
+        "message",
+        "plain",
+        "request",
+        "request_id",
+        "servable",
+    )
+
+    def __init__(self, door: Door, head: RequestHead, arrival: float) -> None:
+        self.door = door
+        self.head = head
+        self.arrival = arrival
+        self.servable: Servable | None = None
+        self.message: InferRequest | None = None
+        self.plain: Codec | None = None
+        self.request: InferenceRequest | None = None
+        self.request_id = b""
+        self.abandoned = False
+        self.answer: tuple[int, bytes, Body] | None = None

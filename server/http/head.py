@@ -1,0 +1,172 @@
+"""What the head of a prediction request says, read once.
+
+Clients repeat themselves: the bytes from the request line to the empty line are the same for
+thousands of requests. A `RequestHead` is therefore a pure function of those bytes, and the fast
+path keeps it under them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
+
+from penstock.server.errors import ApiError, InvalidRequest, UnsupportedMediaType
+
+from .codecs.compression import preferred_encoding
+from .codecs.negotiate import JSON, codec_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .codecs.negotiate import Codec
+
+#: ``/v2/models/{model}[/versions/{version}]/infer``
+INFER_PATH: Final = re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+
+#: A request id that is safe to echo and to log.
+REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+
+TIMEOUT_HEADER: Final = b"x-request-timeout-ms"
+
+
+class RequestHead:
+    """The head of one prediction request.
+
+    Attributes:
+        model: Name of the model, percent-decoded.
+        version: The version asked for in the path, or ``None`` to let routing choose.
+        codec: How the body is written.
+        zero_copy: Whether decoding takes no time to speak of, however large the body.
+        content_encoding: ``gzip``, ``deflate`` or ``None``.
+        accept_encoding: The encoding for the response, or ``None``.
+        json_length: Value of ``Inference-Header-Content-Length``, or ``None``.
+        timeout_seconds: The caller's own deadline, or ``None``.
+        request_id: The caller's ``x-request-id``, or ``None``.
+        problem: An error that every request with this head earns.
+        keep_alive: Whether the connection stays open after the response.
+        content_length: Size of the body in bytes, or ``None`` for a chunked one.
+    """
+
+    __slots__ = (
+        "accept_encoding",
+        "codec",
+        "content_encoding",
+        "content_length",
+        "json_length",
+        "keep_alive",
+        "model",
+        "problem",
+        "request_id",
+        "timeout_seconds",
+        "version",
+        "zero_copy",
+    )
+
+    def __init__(self, model: str, version: str | None) -> None:
+        self.model = model
+        self.version = version
+        self.codec: Codec = JSON
+        self.zero_copy = False
+        self.content_encoding: str | None = None
+        self.accept_encoding: str | None = None
+        self.json_length: int | None = None
+        self.timeout_seconds: float | None = None
+        self.request_id: bytes | None = None
+        self.problem: ApiError | None = None
+        self.keep_alive = True
+        self.content_length: int | None = None
+
+
+def match_infer(path: bytes) -> tuple[str, str | None] | None:
+    """Model and version of a prediction path, or ``None`` for any other path.
+
+    Args:
+        path: The raw path, percent-encoded, without the query.
+    """
+    match = INFER_PATH.fullmatch(path)
+    if match is None:
+        return None
+    model, version = match.groups()
+    return _text(model), None if version is None else _text(version)
+
+
+def read_head(
+    model: str, version: str | None, headers: Iterable[tuple[bytes, bytes]]
+) -> RequestHead:
+    """Read the headers that matter to a prediction.
+
+    Never raises: what is wrong with the headers becomes `RequestHead.problem`.
+
+    Args:
+        model: As in the path.
+        version: As in the path.
+        headers: Names in lower case, in the order received.
+    """
+    head = RequestHead(model, version)
+    content_type: bytes | None = None
+    try:
+        for name, value in headers:
+            if name == b"content-type":
+                content_type = value
+            elif name == b"content-encoding":
+                head.content_encoding = _content_encoding(value)
+            elif name == b"accept-encoding":
+                head.accept_encoding = preferred_encoding(value)
+            elif name == b"inference-header-content-length":
+                head.json_length = _json_length(value, head.json_length)
+            elif name == b"x-request-id":
+                head.request_id = _request_id(value)
+            elif name == TIMEOUT_HEADER:
+                head.timeout_seconds = _timeout_seconds(value)
+        head.codec = codec_for(content_type, head.json_length)
+        head.zero_copy = head.codec is not JSON or head.json_length is not None
+    except ApiError as problem:
+        head.problem = problem
+    return head
+
+
+def _text(segment: bytes) -> str:
+    return unquote_to_bytes(segment).decode("utf-8", "replace")
+
+
+def _content_encoding(value: bytes) -> str | None:
+    encoding = value.strip().lower().decode("latin-1")
+    if encoding in {"", "identity"}:
+        return None
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise UnsupportedMediaType(
+            f"content-encoding {encoding!r} is not supported; use gzip, deflate or none"
+        )
+    return encoding.removeprefix("x-")
+
+
+def _json_length(value: bytes, earlier: int | None) -> int:
+    if earlier is not None:
+        raise InvalidRequest("header inference-header-content-length is given twice")
+    text = value.strip()
+    if not text.isdigit():
+        raise InvalidRequest(
+            "header inference-header-content-length must be the number of bytes of the JSON part, "
+            f"got {value.decode('latin-1')!r}"
+        )
+    return int(text)
+
+
+def _request_id(value: bytes) -> bytes:
+    if REQUEST_ID.fullmatch(value) is None:
+        raise InvalidRequest("header x-request-id must be 1 to 128 visible ASCII characters")
+    return value
+
+
+def _timeout_seconds(value: bytes) -> float:
+    try:
+        milliseconds = float(value)
+    except ValueError:
+        milliseconds = -1.0
+    if not 0 < milliseconds < float("inf"):
+        raise InvalidRequest(
+            f"header {TIMEOUT_HEADER.decode()} must be a positive number of milliseconds, "
+            f"got {value.decode('latin-1')!r}"
+        )
+    return milliseconds / 1000

@@ -1,0 +1,251 @@
+"""The path of one prediction, the same for both doors.
+
+    start    match model and version, decode (on a thread if the body is large)
+    _enqueue hand it to the scheduler, which batches and runs it
+    finish   split, encode, answer, count, sample       (once per batch)
+    fail     every error leaves here
+
+Each step is one call; nothing calls back up. A call is answered exactly once, or abandoned.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from penstock.batching.request import InferenceRequest
+from penstock.monitoring.layout import status_index
+from penstock.monitoring.samples import BatchSample
+from penstock.server.errors import ApiError, ClientGone, InternalError
+
+from .answers import api_error, encode_batch, error_answer
+from .codecs.compression import decompress
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from penstock.batching.request import Batch
+    from penstock.batching.scheduler import Scheduler
+    from penstock.monitoring.metrics import CounterFile
+    from penstock.monitoring.samples import SampleBuffer
+    from penstock.server.registry.catalog import Catalog
+    from penstock.server.registry.servable import Servable
+
+    from .call import Call
+    from .codecs.messages import InferRequest
+    from .head import RequestHead
+    from .limits import Limits
+    from .sweeper import Sweeper
+
+LOG = logging.getLogger("penstock.inference")
+
+#: Slot of the counter of good answers.
+OK: Final = status_index(200)
+
+
+class InferencePath:
+    """From the bytes of a prediction request to the bytes of its answer.
+
+    Args:
+        loop: Everything but decoding of large bodies happens here.
+        catalog: What is served.
+        scheduler: Runs it.
+        counters: Counts it.
+        samples: Hands inputs and outputs to the monitor; never waited for.
+        threads: Decodes large bodies.
+        limits: Of bodies and connections.
+        sweeper: Enforces the time limits of connections.
+        clock: Monotonic seconds, the scheduler's.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        catalog: Catalog,
+        scheduler: Scheduler,
+        counters: CounterFile,
+        samples: SampleBuffer,
+        threads: Executor,
+        limits: Limits,
+        sweeper: Sweeper,
+        clock: Callable[[], float],
+    ) -> None:
+        self.limits = limits
+        self.sweeper = sweeper
+        self.clock = clock
+        self.known_heads: dict[bytes, RequestHead] = {}
+        self._loop = loop
+        self._catalog = catalog
+        self._scheduler = scheduler
+        self._unmatched = counters.unmatched
+        self._samples = samples
+        self._threads = threads
+        self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
+        self._default_headers: list[tuple[bytes, bytes]] | None = None
+        self._preambles: dict[int, bytes] = {}
+
+    # -- in --------------------------------------------------------------------------------------
+
+    def start(self, call: Call, body: bytes) -> None:
+        """Begin a call whose body is complete. Never raises."""
+        head = call.head
+        call.request_id = head.request_id or self._new_id()
+        try:
+            if head.problem is not None:
+                raise head.problem
+            call.servable = servable = self._catalog.find(head.model, head.version)
+            large = len(body) > self.limits.large_body_bytes
+            if head.content_encoding is not None or (large and not head.zero_copy):
+                self._decode_on_thread(call, servable, body)
+                return
+            self._enqueue(call, servable, head.codec.decode(body, servable.wire, head.json_length))
+        except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
+            self.fail(call, error)
+
+    def _new_id(self) -> bytes:
+        return b"%x" % next(self._ids)
+
+    def _decode_on_thread(self, call: Call, servable: Servable, body: bytes) -> None:
+        """Large JSON takes milliseconds; the loop has other connections to serve."""
+        decoding = self._threads.submit(self._unpack, call.head, servable, body)
+        decoding.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(
+                self._decoded, call, servable, done.exception() or done.result()
+            )
+        )
+
+    def _unpack(self, head: RequestHead, servable: Servable, body: bytes) -> InferRequest:
+        if head.content_encoding is not None:
+            body = decompress(body, head.content_encoding, self.limits.max_decompressed_bytes)
+        return head.codec.decode(body, servable.wire, head.json_length)
+
+    def _decoded(
+        self, call: Call, servable: Servable, result: InferRequest | BaseException
+    ) -> None:
+        if call.abandoned:
+            return
+        try:
+            if isinstance(result, BaseException):
+                raise result
+            self._enqueue(call, servable, result)
+        except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
+            self.fail(call, error)
+
+    def _enqueue(self, call: Call, servable: Servable, message: InferRequest) -> None:
+        call.message = message
+        if message.plain:
+            call.plain = call.head.codec
+        call.request = request = InferenceRequest(
+            message.inputs,
+            message.rows,
+            message.outputs,
+            call.arrival,
+            key=message.key,
+            context=call,
+        )
+        timeout = call.head.timeout_seconds
+        if message.timeout_microseconds is not None:
+            own = message.timeout_microseconds / 1e6
+            timeout = own if timeout is None else min(timeout, own)
+        if timeout is not None:
+            request.deadline = call.arrival + timeout
+        servable.counters.enter()
+        self._scheduler.submit(servable.queue, request)
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def sink(self, servable: Servable) -> Callable[[Batch], None]:
+        """What the scheduler calls with this version's finished batches."""
+        return partial(self.finish, servable)
+
+    def finish(self, servable: Servable, batch: Batch) -> None:
+        """Answer everybody in the batch, then count and sample it."""
+        calls: list[Call] = [request.context for request in batch.requests]
+        if batch.error is not None:
+            for call in calls:
+                self.fail(call, batch.error)
+            return
+        answers = encode_batch(servable, calls, batch)
+        arrivals = []
+        for call, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, tuple) and not call.abandoned:
+                headers, body = answer
+                lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
+                call.door.respond(call, 200, lines, body)
+                arrivals.append(call.arrival)
+            else:
+                self.fail(call, answer if isinstance(answer, ApiError) else ClientGone())
+        counters = servable.counters
+        counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
+        if arrivals:
+            counters.leave(len(arrivals))
+            counters.observe_many(OK, arrivals, batch.formed_at, self.clock())
+            if self._samples.enabled:
+                self._sample(servable, calls, batch)
+
+    def fail(self, call: Call, error: Exception) -> None:
+        """Answer with an error, unless the client is gone, and count it."""
+        known = api_error(error)
+        if isinstance(known, InternalError):
+            LOG.error("unexpected error in a prediction", exc_info=error)
+        servable = call.servable
+        counters = self._unmatched if servable is None else servable.counters
+        if call.request is not None:
+            counters.leave()
+            if known.reason is not None:
+                counters.drop(known.reason)
+        latency = int((self.clock() - call.arrival) * 1e9)
+        counters.observe_request(status_index(known.status), latency)
+        if call.abandoned:
+            return
+        headers, body = error_answer(known)
+        if servable is not None:
+            headers = servable.headers + headers
+        lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id or self._new_id())
+        call.door.respond(call, known.status, lines, body)
+
+    def _sample(self, servable: Servable, calls: list[Call], batch: Batch) -> None:
+        """Offer inputs and outputs to the monitor: references only, and never waited for."""
+        now = self.clock()
+        wire = servable.wire
+        offered, dropped = self._samples.offer(
+            BatchSample(
+                model=servable.name,
+                version=servable.version,
+                time=time.time(),
+                request_ids=[call.request_id for call in calls],
+                offsets=batch.offsets,
+                statuses=[200] * len(calls),
+                latencies=[now - call.arrival for call in calls],
+                input_names=wire.input_names,
+                inputs=batch.inputs,
+                output_names=batch.requests[0].outputs,
+                outputs=batch.outputs,
+            )
+        )
+        servable.counters.sampled(offered, dropped)
+
+    def preamble(self, default_headers: list[tuple[bytes, bytes]], status: int) -> bytes:
+        """Status line and the server's own headers, made once per status and second."""
+        if default_headers is not self._default_headers:
+            self._default_headers = default_headers
+            self._preambles.clear()
+        preamble = self._preambles.get(status)
+        if preamble is None:
+            lines = [b"%b: %b\r\n" % line for line in default_headers]
+            preamble = self._preambles[status] = b"".join((STATUS_LINE[status], *lines))
+        return preamble
+
+    def abandon(self, call: Call) -> None:
+        """The client went away: what has not run will not."""
+        call.abandoned = True
+        if call.request is not None and self._scheduler.cancel(call.request):
+            self.fail(call, ClientGone())

@@ -1,0 +1,63 @@
+"""What a client may ask of one connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from penstock.server.config import ServerConfig
+
+#: Chunk sizes and extensions of a chunked body come on top of the body itself.
+CHUNKING_ALLOWANCE_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of both doors.
+
+    Attributes:
+        max_body_bytes: A body as sent.
+        max_decompressed_bytes: A body after decompression.
+        large_body_bytes: Bodies from this size on are decoded off the event loop.
+        max_header_bytes: All header names and values together.
+        max_header_count: Headers in one request.
+        header_timeout_seconds: From the first byte to the end of the headers.
+        body_timeout_seconds: Between two pieces of a body, or of an answer being taken.
+        keep_alive_seconds: An idle connection is closed after this.
+        linger_seconds: How long a refused client may take to read why.
+        drain_grace_seconds: How long an idle client may still send a request when draining.
+    """
+
+    max_body_bytes: int = 64 * 1024 * 1024
+    max_decompressed_bytes: int = 256 * 1024 * 1024
+    large_body_bytes: int = 64 * 1024
+    max_header_bytes: int = 32 * 1024
+    max_header_count: int = 100
+    header_timeout_seconds: float = 10.0
+    body_timeout_seconds: float = 30.0
+    keep_alive_seconds: float = 75.0
+    linger_seconds: float = 2.0
+    drain_grace_seconds: float = 0.25
+
+    @classmethod
+    def of(cls, config: ServerConfig) -> Limits:
+        """The limits that a server configuration names; the others keep their defaults."""
+        named = {field.name for field in fields(cls)}
+        return cls(**{k: v for k, v in vars(config).items() if k in named})
+
+    @property
+    def sweep_seconds(self) -> float:
+        """How often connections are looked at, so that no limit is overrun by much."""
+        return min(
+            1.0,
+            self.header_timeout_seconds / 4,
+            self.body_timeout_seconds / 4,
+            self.keep_alive_seconds / 4,
+        )
+
+    def max_message_bytes(self, in_head: bool) -> int:  # noqa: FBT001  one caller, one question
+        """Raw bytes of a message that is still incomplete."""
+        if in_head:
+            return self.max_header_bytes
+        return self.max_header_bytes + 2 * self.max_body_bytes + CHUNKING_ALLOWANCE_BYTES

@@ -1,0 +1,65 @@
+"""Open Inference Protocol v2 metadata: what the server and its models say of themselves."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.runtimes.contract import TensorSpec
+    from penstock.server.registry.catalog import Catalog
+    from penstock.server.registry.servable import Servable
+
+#: Only what is really spoken here.
+EXTENSIONS = ("binary_tensor_data", "parameters")
+
+
+def server_metadata() -> dict[str, Any]:
+    """``GET /v2``."""
+    return {"name": "penstock", "version": version("penstock"), "extensions": list(EXTENSIONS)}
+
+
+def model_index(catalog: Catalog) -> list[dict[str, Any]]:
+    """``GET /v2/models``: every version known here and its state."""
+    default = {name: model.default.version for name, model in catalog.models.items()}
+    return [
+        {
+            "name": name,
+            "version": number,
+            "state": status.state,
+            "reason": status.reason,
+            "default": default.get(name) == number,
+        }
+        for (name, number), status in sorted(
+            catalog.statuses.items(), key=lambda item: (item[0][0], int(item[0][1]))
+        )
+    ]
+
+
+def model_metadata(servable: Servable, versions: list[str]) -> dict[str, Any]:
+    """``GET /v2/models/{m}[/versions/{v}]``.
+
+    Args:
+        servable: The version described.
+        versions: All loaded versions of the model.
+    """
+    signature = servable.model.signature
+    return {
+        "name": servable.name,
+        "versions": versions,
+        "platform": servable.platform,
+        "inputs": [_tensor(spec) for spec in signature.inputs],
+        "outputs": [_tensor(spec) for spec in signature.outputs],
+        "parameters": {"version": servable.version, **servable.model.metadata},
+    }
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    tensor: dict[str, Any] = {
+        "name": spec.name,
+        "datatype": spec.datatype,
+        "shape": list(spec.shape),
+    }
+    if spec.optional:
+        tensor["parameters"] = {"optional": True}
+    return tensor

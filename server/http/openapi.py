@@ -1,0 +1,182 @@
+"""An OpenAPI description in which each model has its own path, its own names and types."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from penstock.runtimes.contract import VARIABLE
+from penstock.runtimes.synthetic import synthetic_inputs
+
+if TYPE_CHECKING:
+    from penstock.runtimes.contract import Array, TensorSpec
+    from penstock.server.registry.catalog import Catalog
+    from penstock.server.registry.servable import Servable
+
+_JSON_TYPES = {
+    "BOOL": "boolean",
+    "BYTES": "string",
+    "FP16": "number",
+    "FP32": "number",
+    "FP64": "number",
+}
+_ERROR = {"$ref": "#/components/schemas/Error"}
+#: Elements of an example tensor; larger ones are left to the reader.
+_EXAMPLE_ELEMENTS = 4096
+
+
+def openapi(catalog: Catalog, url: str) -> dict[str, Any]:
+    """The document of ``/openapi.json``.
+
+    Args:
+        catalog: What is served.
+        url: Where it is served.
+    """
+    paths: dict[str, Any] = dict(_SERVER_PATHS)
+    for name, model in sorted(catalog.models.items()):
+        paths[f"/v2/models/{name}/infer"] = {"post": _infer(model.default, pinned=False)}
+        for servable in model.versions.values():
+            path = f"/v2/models/{name}/versions/{servable.version}/infer"
+            paths[path] = {"post": _infer(servable, pinned=True)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Penstock",
+            "version": version("penstock"),
+            "description": "Predictions by the Open Inference Protocol v2.",
+        },
+        "servers": [{"url": url}],
+        "paths": paths,
+        "components": {
+            "schemas": {
+                "Error": {
+                    "type": "object",
+                    "required": ["error"],
+                    "properties": {"error": {"type": "string"}},
+                }
+            }
+        },
+    }
+
+
+def example_request(servable: Servable) -> dict[str, Any] | None:
+    """A request of one row that the model takes, or ``None`` if it would be too large to show."""
+    signature = servable.model.signature
+    arrays = synthetic_inputs(signature, 1)
+    present = [(s, a) for s, a in zip(signature.inputs, arrays, strict=True) if a is not None]
+    if sum(array.size for _, array in present) > _EXAMPLE_ELEMENTS:
+        return None
+    return {"inputs": [_example(spec, array) for spec, array in present]}
+
+
+def _example(spec: TensorSpec, array: Array) -> dict[str, Any]:
+    data = array.ravel().tolist()
+    if spec.datatype == "BYTES":
+        data = [element.decode() for element in data]
+    elif array.dtype.kind == "f":
+        data = [float(np.round(element, 3)) for element in data]
+    return {
+        "name": spec.name,
+        "shape": list(array.shape),
+        "datatype": spec.datatype,
+        "data": data,
+    }
+
+
+def _infer(servable: Servable, *, pinned: bool) -> dict[str, Any]:
+    signature = servable.model.signature
+    content: dict[str, Any] = {"schema": _request_schema(signature.inputs)}
+    example = example_request(servable)
+    if example is not None:
+        content["example"] = example
+    which = f"version {servable.version}" if pinned else f"now version {servable.version}"
+    return {
+        "operationId": f"infer_{servable.name}" + (f"_{servable.version}" if pinned else ""),
+        "summary": f"Predict with {servable.name} ({which})",
+        "tags": [servable.name],
+        "requestBody": {"required": True, "content": {"application/json": content}},
+        "responses": {
+            "200": {
+                "description": "The prediction, and which version made it.",
+                "content": {"application/json": {"schema": _response_schema(signature.outputs)}},
+            },
+            "4XX": _problem("The request is wrong; the message says how."),
+            "5XX": _problem("The server could not answer; 503 carries Retry-After."),
+        },
+    }
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
+
+
+def _request_schema(inputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "parameters": {"type": "object"},
+            "inputs": {"type": "array", "items": {"oneOf": [_tensor(spec) for spec in inputs]}},
+            "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+        },
+    }
+
+
+def _response_schema(outputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["model_name", "model_version", "outputs"],
+        "properties": {
+            "model_name": {"type": "string"},
+            "model_version": {"type": "string"},
+            "id": {"type": "string"},
+            "outputs": {"type": "array", "items": {"oneOf": [_tensor(spec) for spec in outputs]}},
+        },
+    }
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    dimensions = [
+        {"type": "integer", "minimum": 0} if size == VARIABLE else {"const": size}
+        for size in spec.shape
+    ]
+    element = _JSON_TYPES.get(spec.datatype, "integer")
+    return {
+        "type": "object",
+        "title": spec.name,
+        "required": ["name", "shape", "datatype", "data"],
+        "properties": {
+            "name": {"const": spec.name},
+            "datatype": {"const": spec.datatype},
+            "shape": {"type": "array", "prefixItems": dimensions, "items": False},
+            "data": {
+                "type": "array",
+                "description": "Row-major, flat or nested.",
+                "items": {"type": [element, "array", "null"]},
+            },
+        },
+    }
+
+
+def _get(summary: str, statuses: tuple[str, ...] = ("200",)) -> dict[str, Any]:
+    return {
+        "get": {
+            "summary": summary,
+            "tags": ["server"],
+            "responses": {status: {"description": _MEANING[status]} for status in statuses},
+        }
+    }
+
+
+_MEANING = {"200": "As asked.", "503": "Not yet."}
+
+_SERVER_PATHS: dict[str, Any] = {
+    "/v2": _get("Name, version and protocol extensions"),
+    "/v2/health/live": _get("The process answers"),
+    "/v2/health/ready": _get("The models are loaded", ("200", "503")),
+    "/v2/models": _get("Every version known here and its state"),
+    "/metrics": _get("Prometheus metrics of the whole server"),
+}

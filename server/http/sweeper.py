@@ -1,0 +1,55 @@
+"""One timer for the time limits of all connections, instead of one per request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+
+class Connection(Protocol):
+    """Something with time limits."""
+
+    def sweep(self, now: float) -> None:
+        """Enforce them."""
+        ...
+
+
+class Sweeper:
+    """Calls `Connection.sweep` about once per interval, and sleeps while there are none.
+
+    Args:
+        loop: Whose timer is used.
+        clock: Monotonic seconds.
+        interval_seconds: How late a limit may be enforced.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float], interval_seconds: float
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._interval = interval_seconds
+        self._connections: set[Any] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, connections: set[Any]) -> None:
+        """Sweep this set from now on, until it is empty; it is the server's own, always current."""
+        if self._timer is None:
+            self._connections = connections
+            self._timer = self._loop.call_later(self._interval, self._sweep)
+
+    def close(self) -> None:
+        """Stop."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _sweep(self) -> None:
+        now = self._clock()
+        for connection in list(self._connections):
+            connection.sweep(now)
+        self._timer = None
+        if self._connections:
+            self._timer = self._loop.call_later(self._interval, self._sweep)

@@ -1,0 +1,101 @@
+"""What this process serves now, and where every version it knows of stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.server.errors import NotFound, Unavailable
+
+from .lifecycle import State, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penstock.server.errors import ApiError
+
+    from .servable import Servable
+
+#: Model and version, as text.
+Key = tuple[str, str]
+
+
+class ServedModel:
+    """A model and its loaded versions; immutable, replaced as a whole when they change.
+
+    Attributes:
+        name: Of the model.
+        versions: Every loaded version by its number.
+        default: Serves requests that name no version.
+    """
+
+    __slots__ = ("default", "name", "versions")
+
+    def __init__(self, name: str, versions: Mapping[str, Servable], default: Servable) -> None:
+        self.name = name
+        self.versions = versions
+        self.default = default
+
+
+class Catalog:
+    """Readers take one reference to `models` and never see a half-made change.
+
+    Attributes:
+        models: What is served, by name.
+        statuses: Every version that was ever wanted here, served or not.
+        ready: Whether the first set of models was dealt with; a later load does not take it back.
+    """
+
+    __slots__ = ("models", "ready", "statuses")
+
+    def __init__(self) -> None:
+        self.models: dict[str, ServedModel] = {}
+        self.statuses: dict[Key, Status] = {}
+        self.ready = False
+
+    def publish(self, model: ServedModel) -> None:
+        """Serve the model from now on, in place of what bore its name."""
+        self.models = {**self.models, model.name: model}
+
+    def withdraw(self, name: str) -> None:
+        """Stop serving the model; an unknown name is no error."""
+        self.models = {key: model for key, model in self.models.items() if key != name}
+
+    def move(self, key: Key, state: State, reason: str = "") -> None:
+        """Record that a version changed its state."""
+        self.statuses[key] = self.statuses.get(key, Status()).move(state, reason)
+
+    def find(self, name: str, version: str | None = None) -> Servable:
+        """The version that serves this name.
+
+        Raises:
+            NotFound: It is not served; the message says what is, or why it failed.
+            Unavailable: It is being loaded.
+        """
+        model = self.models.get(name)
+        servable = None
+        if model is not None:
+            servable = model.default if version is None else model.versions.get(version)
+        if servable is None:
+            raise self._missing(name, version)
+        return servable
+
+    def knows(self, name: str, version: str | None = None) -> bool:
+        """Whether it was ever wanted here, served or not."""
+        return any(model == name and version in {None, v} for model, v in self.statuses)
+
+    def _missing(self, name: str, version: str | None) -> ApiError:
+        known = {
+            number: status
+            for (model, number), status in self.statuses.items()
+            if model == name and version in {None, number}
+        }
+        what = f"model {name!r}" if version is None else f"version {version!r} of model {name!r}"
+        if any(status.state is State.LOADING for status in known.values()):
+            return Unavailable(f"{what} is being loaded", retry_after_seconds=1)
+        failed = [f"version {n}: {s.reason}" for n, s in known.items() if s.state is State.FAILED]
+        if failed:
+            return NotFound(f"{what} could not be loaded ({'; '.join(failed)})")
+        if version is not None and name in self.models:
+            loaded = ", ".join(self.models[name].versions)
+            return NotFound(f"{what} is not served; served versions: {loaded}")
+        return NotFound(f"{what} is not served; GET /v2/models lists what is")

@@ -1,0 +1,159 @@
+"""Brings what is loaded in line with what should be: load first, then swap, then unload."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from penstock.batching.calibration import measure_costs
+from penstock.runtimes.contract import LoadOptions
+from penstock.runtimes.discovery import find_runtime
+from penstock.runtimes.synthetic import synthetic_inputs
+from penstock.server.http.codecs.signature import WireSignature
+
+from .catalog import ServedModel
+from .lifecycle import State
+from .servable import Servable
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from penstock.batching.cost import CostTable
+    from penstock.batching.request import Batch
+    from penstock.batching.scheduler import Scheduler
+    from penstock.monitoring.metrics import CounterFile
+    from penstock.runtimes.contract import Model
+    from penstock.server.model_config import ModelConfig
+
+    from .catalog import Catalog
+    from .repository import ModelEntry
+
+LOG = logging.getLogger("penstock.models")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """What the loader thread hands to the event loop."""
+
+    platform: str
+    model: Model
+    costs: CostTable | None
+
+
+class ModelHost:
+    """Loads, publishes and unloads the versions of one process.
+
+    Args:
+        loop: Where publishing happens.
+        catalog: Where the loaded versions are published.
+        scheduler: Where they run.
+        counters: Where they are counted.
+        sink: Makes the receiver of a version's finished batches.
+        loader: Loads and measures, off the event loop and off the execution threads.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        catalog: Catalog,
+        scheduler: Scheduler,
+        counters: CounterFile,
+        sink: Callable[[Servable], Callable[[Batch], None]],
+        loader: Executor,
+    ) -> None:
+        self._loop = loop
+        self._catalog = catalog
+        self._scheduler = scheduler
+        self._counters = counters
+        self._sink = sink
+        self._loader = loader
+
+    async def apply(self, models: Mapping[str, ModelEntry]) -> None:
+        """Serve exactly these models and the versions that their policies name.
+
+        What cannot be loaded is marked `State.FAILED` with the reason; what served goes on serving.
+        """
+        for entry in models.values():
+            await self._apply_model(entry)
+        for name in [name for name in self._catalog.models if name not in models]:
+            gone = self._catalog.models[name]
+            self._catalog.withdraw(name)
+            for servable in gone.versions.values():
+                await self._unload(servable)
+        self._counters.set_models_loaded(
+            sum(len(model.versions) for model in self._catalog.models.values())
+        )
+        self._catalog.ready = True
+
+    async def _apply_model(self, entry: ModelEntry) -> None:
+        before = self._catalog.models.get(entry.name)
+        loaded = {} if before is None else dict(before.versions)
+        for number in entry.served:
+            version = str(number)
+            if version in loaded:
+                loaded[version].queue.configure(entry.config.batching)
+                continue
+            servable = await self._load(entry.name, version, entry.versions[number], entry.config)
+            if servable is not None:
+                loaded[version] = servable
+        wanted = {
+            version: loaded[version] for version in map(str, entry.served) if version in loaded
+        }
+        if not wanted:
+            return
+        default = wanted.get(str(entry.default)) or list(wanted.values())[-1]
+        self._catalog.publish(ServedModel(entry.name, wanted, default))
+        for version, servable in loaded.items():
+            if version not in wanted:
+                await self._unload(servable)
+
+    async def _load(
+        self, name: str, version: str, directory: Path, config: ModelConfig
+    ) -> Servable | None:
+        key = name, version
+        self._catalog.move(key, State.LOADING)
+        work = partial(load_model, directory, config)
+        try:
+            loaded = await self._loop.run_in_executor(self._loader, work)
+        except Exception as error:  # noqa: BLE001  a plug-in may raise anything; others go on
+            self._catalog.move(key, State.FAILED, str(error) or type(error).__name__)
+            LOG.error("model %s version %s: %s", name, version, error)  # noqa: TRY400  one line says it
+            return None
+        wire = WireSignature(loaded.model.signature, name, version)
+        counters = self._counters.model(name, version)
+        servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
+        servable.queue = self._scheduler.register(
+            name, version, loaded.model, config.batching, self._sink(servable), loaded.costs
+        )
+        self._catalog.move(key, State.READY)
+        return servable
+
+    async def _unload(self, servable: Servable) -> None:
+        key = servable.name, servable.version
+        self._catalog.move(key, State.DRAINING)
+        await self._scheduler.unregister(servable.queue)
+        await self._loop.run_in_executor(self._loader, servable.model.unload)
+        self._catalog.move(key, State.UNLOADED)
+
+
+def load_model(directory: Path, config: ModelConfig) -> LoadedModel:
+    """Load one version, warm it up and measure its run times. Blocking.
+
+    Raises:
+        ModelLoadError: It cannot be served.
+    """
+    runtime, path = find_runtime(directory, config.platform)
+    model = runtime.load(path, LoadOptions(threads=config.threads, settings=config.settings))
+    signature = model.signature
+    rows = config.batching.max_batch_size if signature.batch_axis else 1
+    try:
+        costs = measure_costs(model, lambda b: synthetic_inputs(signature, b), rows)
+    except Exception as error:  # noqa: BLE001  made-up inputs may not suit it; real ones may
+        LOG.warning("%s cannot be warmed up with made-up inputs: %s", directory, error)
+        costs = None
+    return LoadedModel(runtime.platform, model, costs)

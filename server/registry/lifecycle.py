@@ -1,0 +1,53 @@
+"""The states of a version, and the only moves between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+
+class State(StrEnum):
+    """Where a version stands in one worker."""
+
+    #: Found in the registry; nothing has been done yet.
+    NEW = "NEW"
+    #: Being read, warmed up and measured; serves nothing yet.
+    LOADING = "LOADING"
+    #: Serves.
+    READY = "READY"
+    #: Takes nothing new and finishes what it has.
+    DRAINING = "DRAINING"
+    #: Gone from memory; may be loaded again.
+    UNLOADED = "UNLOADED"
+    #: Could not be loaded; the reason says why. What served before still serves.
+    FAILED = "FAILED"
+
+
+#: From each state, the states it may move to.
+TRANSITIONS: Final[dict[State, frozenset[State]]] = {
+    State.NEW: frozenset({State.LOADING, State.UNLOADED}),
+    State.LOADING: frozenset({State.READY, State.FAILED, State.UNLOADED}),
+    State.READY: frozenset({State.DRAINING}),
+    State.DRAINING: frozenset({State.UNLOADED, State.READY}),
+    State.UNLOADED: frozenset({State.LOADING}),
+    State.FAILED: frozenset({State.LOADING, State.UNLOADED}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A version's state, and why it is in it."""
+
+    state: State = State.NEW
+    reason: str = ""
+
+    def move(self, state: State, reason: str = "") -> Status:
+        """The status after a move.
+
+        Raises:
+            ValueError: The table has no such move.
+        """
+        if state not in TRANSITIONS[self.state]:
+            raise ValueError(f"a version cannot go from {self.state} to {state}")
+        return replace(self, state=state, reason=reason)

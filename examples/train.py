@@ -157,6 +157,7 @@ def export(model: Trained) -> ModelProto:
         options={"zipmap": False},  # probabilities as one tensor, not as a list of maps
         target_opset=OPSETS,
     )
+    onnx_model.opset_import.sort(key=lambda opset: opset.domain)  # the converter's order varies
     onnx_model.model_version = model.version
     helper.set_model_props(onnx_model, provenance(model))
     checker.check_model(onnx_model, full_check=True)

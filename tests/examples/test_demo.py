@@ -1,0 +1,73 @@
+"""``make demo`` does what it says, on a terminal and off."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+
+def command(examples: Path, port: int, *arguments: str) -> list[str]:
+    return [sys.executable, str(examples / "demo.py"), "--port", str(port), *arguments]
+
+
+def test_it_predicts_shows_and_ends(demo: Any, examples: Path) -> None:
+    port = demo.free_port(0)
+    done = subprocess.run(
+        command(examples, port, "--exit"), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"breast-cancer version 2: 97\.0% right on 200 held-out rows", done.stdout)
+    assert re.search(r"digits version 1: 9\d\.\d% right on 200 held-out rows", done.stdout)
+    url = f"http://127.0.0.1:{port}"
+    assert f"{url}/docs" in done.stdout
+    assert f"{url}/metrics" in done.stdout
+    assert re.search(
+        rf"^curl {url}/v2/models/breast-cancer/infer -d '.*'$", done.stdout, re.MULTILINE
+    )
+
+
+def test_it_takes_another_port_when_its_own_is_taken(examples: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            command(examples, port, "--exit"),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert f"Port {port} is taken; using " in done.stdout
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_told_to_stop(demo: Any, examples: Path, ending: signal.Signals) -> None:
+    port = demo.free_port(0)
+    with subprocess.Popen(command(examples, port), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert any("Serving until Ctrl-C" in line for line in process.stdout)
+            socket.create_connection((demo.HOST, port)).close()
+            process.send_signal(ending)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+    assert demo.free_port(port) == port
+
+
+def test_a_server_that_cannot_start_is_explained(demo: Any, tmp_path: Path) -> None:
+    with (
+        pytest.raises(demo.DemoError, match=r"it said:\n.*absent"),
+        demo.served(tmp_path / "absent", demo.free_port(0)) as server,
+    ):
+        server.wait_until_ready()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .contract import VARIABLE
 from .onnx_signature import is_zipmap
 from .onnx_values import session_feed
-from .row_independence import PROBE_SIZES
-from .synthetic import synthetic_inputs
+from .synthetic import probe_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,8 +67,7 @@ def observe(session: Any, signature: Signature) -> Observation:
 def _sample(session: Any, signature: Signature) -> dict[str, Any]:
     """Raw values by output name; empty if the model refuses all synthetic inputs."""
     names = [spec.name for spec in signature.outputs]
-    for size in PROBE_SIZES:
-        inputs = synthetic_inputs(signature, 1, variable=size)
+    for inputs in probe_inputs(signature, 1):
         try:
             values = session.run(names, session_feed(signature.inputs, inputs))
         except Exception:  # noqa: BLE001, S112  no common base class

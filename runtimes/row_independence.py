@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from .contract import ModelExecutionError
-from .synthetic import synthetic_inputs
+from .synthetic import probe_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 #: Two are enough to tell them apart, and run on everything that runs on one.
 PROBE_ROWS: Final = 2
 
-#: Sizes tried for open dimensions other than axis 0, until the model accepts one: most take 1,
-#: convolutions and pooling want a picture.
-PROBE_SIZES: Final = (1, 32)
-
 
 def probe_rows(model: Model) -> float:
     """`row_deviation` on synthetic inputs.
@@ -34,11 +30,9 @@ def probe_rows(model: Model) -> float:
         ModelExecutionError: The model accepts no synthetic input, so nothing is known.
     """
     refusal = ModelExecutionError("no inputs")
-    for size in PROBE_SIZES:
+    for inputs in probe_inputs(model.signature, PROBE_ROWS):
         try:
-            return row_deviation(
-                model, synthetic_inputs(model.signature, PROBE_ROWS, variable=size)
-            )
+            return row_deviation(model, inputs)
         except ModelExecutionError as error:
             refusal = error
     raise refusal

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -10,7 +11,17 @@ from .contract import VARIABLE
 from .datatypes import NUMPY_OF
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .contract import Array, Signature, TensorSpec
+
+#: Sizes tried for open dimensions other than axis 0, until the model accepts one: most take 1,
+#: convolutions and pooling want a picture.
+PROBE_SIZES: Final = (1, 32)
+
+#: Larger probes than the smallest are left out beyond this: 32 to the number of open dimensions
+#: grows fast.
+MAX_PROBE_ELEMENTS: Final = 1 << 22
 
 
 def synthetic_inputs(
@@ -40,6 +51,14 @@ def synthetic_inputs(
         else _values(spec, _shape(spec, signature, rows, variable), generator, seed)
         for spec in signature.inputs
     ]
+
+
+def probe_inputs(signature: Signature, rows: int) -> Iterator[list[Array | None]]:
+    """Several `synthetic_inputs`, to try one after the other until the model accepts one."""
+    for size in PROBE_SIZES:
+        shapes = (_shape(spec, signature, rows, size) for spec in signature.inputs)
+        if size == PROBE_SIZES[0] or sum(map(math.prod, shapes)) <= MAX_PROBE_ELEMENTS:
+            yield synthetic_inputs(signature, rows, variable=size)
 
 
 def _shape(spec: TensorSpec, signature: Signature, rows: int, variable: int) -> tuple[int, ...]:

@@ -91,7 +91,7 @@ def test_an_unknown_platform_is_told_what_is_installed(
 ) -> None:
     install(other=plugin("other", "model.bin"))
     with pytest.raises(
-        ModelLoadError, match="unknown platform 'x'; installed: onnx_onnxv1, other$"
+        ModelLoadError, match=r"unknown platform 'x'; installed: onnx_onnxv1, other$"
     ):
         find_runtime(version, "x")
 
@@ -100,7 +100,7 @@ def test_no_model_file_says_who_looked(install: Callable[..., None], version: Pa
     install(other=plugin("other", "model.bin"))
     with pytest.raises(ModelLoadError, match=r"no model file in .* platforms onnx_onnxv1, other$"):
         find_runtime(version)
-    with pytest.raises(ModelLoadError, match="no model file in .* for platform 'other'$"):
+    with pytest.raises(ModelLoadError, match=r"no model file in .* for platform 'other'$"):
         find_runtime(version, "other")
 
 

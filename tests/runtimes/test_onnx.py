@@ -54,7 +54,10 @@ def test_conformance_with_strings_and_an_optional_input(graph_file: Callable[...
     ids=["empty", "zeros", "web page", "git-lfs pointer"],
 )
 def test_what_is_not_a_model_is_refused(
-    tmp_path: Path, content: bytes, load: Callable[..., Any]
+    tmp_path: Path,
+    content: bytes,
+    load: Callable[..., Any],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
@@ -107,7 +110,7 @@ def test_external_data_is_found_beside_the_model(
         np.testing.assert_array_equal(load(linear).execute([x], ["y"])[0], WEIGHTS)
     else:
         (linear.parent / "weights.bin").unlink()
-        with pytest.raises(ModelLoadError, match="weights.bin"):
+        with pytest.raises(ModelLoadError, match=r"weights\.bin"):
             load(linear)
 
 

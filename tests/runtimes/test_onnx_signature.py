@@ -10,6 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from penstock.runtimes.contract import VARIABLE, ModelExecutionError, ModelLoadError, TensorSpec
+from penstock.runtimes.onnx import ROW_TOLERANCE
+from penstock.runtimes.row_independence import probe_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +112,21 @@ def test_rows_that_depend_on_each_other_make_none(
     assert not model.signature.batch_axis
     if name not in {"shape of the batch", "rows that vanish"}:  # onnxruntime infers those sizes
         assert "batching is off" in caplog.text
+
+
+def test_dynamic_quantisation_is_batched_in_spite_of_its_common_scale(
+    load_graph: Callable[..., Any],
+) -> None:
+    model = load_graph(
+        [
+            ("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero"]),
+            ("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+        ],
+        [("x", "FLOAT", ["N", 8])],
+        [("y", "FLOAT", ["N", 8])],
+    )
+    assert 1e-4 < probe_rows(model) < ROW_TOLERANCE
+    assert model.signature.batch_axis
 
 
 def test_the_user_may_overrule_the_probe(load_graph: Callable[..., Any]) -> None:

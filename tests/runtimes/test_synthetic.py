@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from penstock.runtimes.contract import VARIABLE, Signature, TensorSpec
 from penstock.runtimes.datatypes import NUMPY_OF
-from penstock.runtimes.synthetic import synthetic_inputs
+from penstock.runtimes.synthetic import probe_inputs, synthetic_inputs
 
 
 def signature(*specs: TensorSpec, batch_axis: bool = True) -> Signature:
@@ -84,3 +84,13 @@ def test_another_seed_gives_other_values() -> None:
         synthetic_inputs(wanted, 2), synthetic_inputs(wanted, 2, seed=1), strict=True
     ):
         assert not np.array_equal(first, second)  # type: ignore[arg-type]
+
+
+def test_probes_grow_but_stay_bounded() -> None:
+    def sizes(open_dimensions: int) -> list[int]:
+        spec = TensorSpec("x", "FP32", (VARIABLE,) * (1 + open_dimensions))
+        probes = (inputs[0] for inputs in probe_inputs(signature(spec), 2))
+        return [probe.size for probe in probes if probe is not None]
+
+    assert sizes(2) == [2, 2 * 32**2]
+    assert sizes(6) == [2]

@@ -135,6 +135,11 @@ def signature_order(self: Right, inputs: Any, outputs: Any) -> list[Array]:
     return Right.execute(self, inputs, [n for n in ("twice", "square") if n in outputs])
 
 
+def different_alone(self: Right, inputs: Any, outputs: Any) -> list[Array]:
+    answers = Right.execute(self, inputs, outputs)
+    return answers if len(outputs) == 2 else [array * 2 for array in answers]
+
+
 def nothing_means_all(self: Right, inputs: Any, outputs: Any) -> list[Array]:
     return Right.execute(self, inputs, outputs or ["twice", "square"])
 
@@ -182,6 +187,7 @@ BAD_MODELS: dict[str, tuple[str, type[Any]]] = {
     "tuple": ("execute", executing(lists_only)),
     "unasked outputs": ("output order", executing(all_outputs)),
     "own order": ("output order", executing(signature_order)),
+    "answers depend on what is asked": ("output subset", executing(different_alone)),
     "none is all": ("execute", executing(nothing_means_all)),
     "writes inputs": ("inputs", executing(clobber)),
     "needs writeable inputs": ("read-only inputs", executing(in_place)),
@@ -212,7 +218,7 @@ def test_str_instead_of_bytes_is_found(directory: Path) -> None:
         def answer(self, x: Array) -> dict[str, Array]:
             return {"text": np.array(["text"] * len(x), np.object_)}
 
-    with pytest.raises(AssertionError, match="^dtype: output 'text' must hold bytes"):
+    with pytest.raises(AssertionError, match=r"^dtype: output 'text' must hold bytes"):
         check_runtime(Runtime(Texts), directory)
 
 
@@ -251,6 +257,11 @@ class LoadsAnything(Runtime):
         return super().load(path, options)
 
 
+class LoadsMissing(Runtime):
+    def load(self, path: Path, options: LoadOptions) -> Model:
+        return super().load(path, options) if path.exists() else Right()
+
+
 class LeaksLoadErrors(Runtime):
     def load(self, path: Path, options: LoadOptions) -> Model:
         if path.exists() and not path.read_bytes():
@@ -286,6 +297,7 @@ BAD_RUNTIMES = {
     "loads nothing": ("empty file", LoadsAnything(b"")),
     "loads half": ("truncated file", LoadsAnything(MAGIC[: len(MAGIC) // 2])),
     "loads text": ("not a model", LoadsAnything(b"this is not a model\n" * 10)),
+    "loads what is not there": ("missing file", LoadsMissing()),
     "own load errors": ("empty file", LeaksLoadErrors()),
     "unloads all": ("unload", SharesState()),
 }

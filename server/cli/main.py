@@ -1,0 +1,49 @@
+"""``penstock``: the command line. Nothing heavy is imported before the verb is known."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Exit status of a wrong command line or configuration, as argparse has it.
+EXIT_USAGE: Final = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    parser = build_parser()
+    namespace = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = namespace.run
+    return run(namespace)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs."""
+    parser = argparse.ArgumentParser(
+        prog="penstock",
+        description="A high-throughput inference server with hot-loaded model versions.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    from . import serve  # beside its verb; imports no more than the options
+
+    serve.add_parser(verbs)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked: importlib.metadata is slow and large."""
+
+    def __call__(self, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"penstock {version('penstock')}")
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

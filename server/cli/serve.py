@@ -1,0 +1,122 @@
+"""``penstock serve REGISTRY``: this process becomes the supervisor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penstock.server.config import OPTIONS, load_config
+from penstock.server.options import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from penstock.server.config import ServerConfig
+    from penstock.server.options import Option
+    from penstock.server.registry.repository import RegistrySnapshot
+
+_EXIT_FAILURE = 1
+_EXIT_USAGE = 2
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb and one flag for each option."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "serve",
+        help="serve the models of a registry directory",
+        description="Serve every model of a registry: REGISTRY/<model>/<version>/model.onnx",
+        epilog="Each option is also PENSTOCK_<NAME> in the environment and a key of penstock.toml.",
+    )
+    parser.add_argument("registry", nargs="?", metavar="REGISTRY", help="the model repository")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="instead of ./penstock.toml")
+    for option in OPTIONS:
+        if option.name != "registry":
+            _add_flag(parser, option)
+    parser.set_defaults(run=run)
+
+
+def run(namespace: argparse.Namespace) -> int:
+    """Serve until told to stop; returns the exit status."""
+    from penstock.server.processes.listening import CannotListen
+    from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
+    from penstock.server.registry.repository import scan
+
+    given = {option.name: getattr(namespace, option.name) for option in OPTIONS}
+    try:
+        config = load_config(given, os.environ, namespace.config)
+        snapshot = scan(config.registry)
+        directory = RunDirectory.create(config.run_dir)
+    except ConfigError as error:
+        return _fail(error, _EXIT_USAGE)
+    except (OSError, RunDirectoryInUse) as error:
+        return _fail(error, _EXIT_FAILURE)
+    try:
+        directory.config.write_text(config.to_json())
+        return _supervise(config, directory, snapshot)
+    except CannotListen as error:
+        return _fail(error, _EXIT_FAILURE)
+    finally:
+        directory.remove()
+
+
+def banner(config: ServerConfig, url: str, admin_url: str, snapshot: RegistrySnapshot) -> str:
+    """What a person wants to know first."""
+    lines = [f"Penstock serves {config.registry.resolve()}", ""]
+    width = max(map(len, snapshot.models), default=0)
+    for entry in snapshot.models.values():
+        versions = ", ".join(f"{v}*" if v == entry.default else str(v) for v in entry.served)
+        lines.append(f"  {entry.name:<{width}}  version {versions}")
+    if not snapshot.models:
+        lines.append("  no models yet: put one at <model>/1/model.onnx")
+    lines += [f"  ! {problem.path}: {problem.reason}" for problem in snapshot.problems]
+    lines += [
+        "",
+        f"  predict  {url}/v2/models/<model>/infer   (* answers when no version is named)",
+        f"  docs     {url}/docs",
+        f"  metrics  {admin_url}/metrics",
+        f"  status   {admin_url}/admin/status",
+        f"  workers  {config.workers} with {config.execution_threads()} execution threads each",
+    ]
+    return "\n".join(lines)
+
+
+def _supervise(config: ServerConfig, directory: Any, snapshot: RegistrySnapshot) -> int:
+    from penstock.server.processes.listening import open_listener, url_of
+    from penstock.server.processes.supervisor import Supervisor
+
+    with (
+        open_listener(config.host, config.port, "port") as listener,
+        open_listener(config.admin_host, config.admin_port, "admin-port") as admin_listener,
+    ):
+        scheme = "https" if config.ssl_certfile else "http"
+        print(
+            banner(config, url_of(listener, scheme), url_of(admin_listener), snapshot), flush=True
+        )
+        return Supervisor(config, directory, listener, admin_listener, _say).run()
+
+
+def _add_flag(parser: argparse.ArgumentParser, option: Option) -> None:
+    text = option.help.rstrip(".").replace("%", "%%")
+    text = text[0].lower() + text[1:] if not text[:2].isupper() else text
+    if option.default is not None:
+        shown = str(option.default).lower() if option.kind == "bool" else option.default
+        text += f" (default {shown})"
+    if option.kind == "bool":
+        # "true" and not True: every value is checked in one place, as text.
+        parser.add_argument(
+            option.flag, dest=option.name, nargs="?", const="true", metavar="BOOL", help=text
+        )
+        return
+    metavar = "{" + ",".join(option.choices) + "}" if option.choices else option.kind.upper()
+    parser.add_argument(option.flag, dest=option.name, metavar=metavar, help=text)
+
+
+def _say(text: str) -> None:
+    print(f"penstock: {text}", file=sys.stderr, flush=True)
+
+
+def _fail(error: Exception, status: int) -> int:
+    _say(str(error))
+    return status

@@ -1,0 +1,27 @@
+"""The merged metrics of all processes, made off the event loop, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from penstock.monitoring.collector import PenstockCollector, exposition
+from penstock.monitoring.merge import fold
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Exposition:
+    """Renders the counter files of a directory; the only one who folds there."""
+
+    def __init__(self, directory: Path) -> None:
+        self._collector = PenstockCollector(partial(fold, directory), version("penstock"))
+        self._one_at_a_time = asyncio.Lock()
+
+    async def render(self, accept: str) -> tuple[bytes, bytes]:
+        """Content type and body for a scraper that accepts this."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(exposition, self._collector, accept)

@@ -1,0 +1,149 @@
+"""Control's end of the link: who is there, what each runs, and the target they all get."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .frames import BadFrame, pack_frame, read_frame
+from .target import Target, encode_target
+
+if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.fleet")
+
+
+@dataclass(slots=True)
+class Worker:
+    """A connected worker.
+
+    Attributes:
+        process: ``worker-<n>``.
+        incarnation: Unique name of this life of it.
+        pid: Its process id.
+        target: Number of the target it has applied.
+        ready: Whether it serves what it could load of its first target.
+        models: Every version it knows and its state.
+    """
+
+    process: str
+    incarnation: str
+    pid: int
+    writer: StreamWriter = field(repr=False)
+    target: int = 0
+    ready: bool = False
+    models: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Fleet:
+    """All connected workers.
+
+    Args:
+        metrics: Makes the exposition, content type and body, from an Accept header.
+        on_samples: Receives sample frames.
+
+    Attributes:
+        workers: By incarnation.
+    """
+
+    def __init__(
+        self,
+        metrics: Callable[[str], Awaitable[tuple[bytes, bytes]]],
+        on_samples: Callable[[list[bytes]], object],
+    ) -> None:
+        self.workers: dict[str, Worker] = {}
+        self._metrics = metrics
+        self._on_samples = on_samples
+        self._target = Target()
+        self._changed = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self, path: Path) -> None:
+        """Accept workers on a Unix socket; one that a dead control left behind is replaced."""
+        path.unlink(missing_ok=True)  # noqa: ASYNC240  once, in memory, before anybody waits
+        self._server = await asyncio.start_unix_server(self._serve, path)
+
+    def close(self) -> None:
+        """Stop accepting and hang up."""
+        if self._server is not None:
+            self._server.close()
+        for worker in self.workers.values():
+            worker.writer.close()
+
+    def send_target(self, target: Target) -> None:
+        """Give every worker, now and later, this target."""
+        self._target = target
+        frame = self._target_frame()
+        for worker in self.workers.values():
+            worker.writer.write(frame)
+
+    def converged(self, expected: int) -> bool:
+        """Whether so many workers are there and each has applied the present target."""
+        applied = [worker.target == self._target.number for worker in self.workers.values()]
+        return len(applied) >= expected and all(applied)
+
+    async def wait_converged(self, expected: int, timeout_seconds: float) -> bool:
+        """Wait until `converged`, for so long at most; returns whether it is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while not self.converged(expected):
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self.converged(expected)
+
+    def _target_frame(self) -> bytes:
+        return pack_frame("target", target=encode_target(self._target))
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        worker = None
+        try:
+            while (frame := await read_frame(reader)) is not None:
+                if worker is None:
+                    worker = self._join(frame, writer)
+                else:
+                    self._receive(worker, frame)
+        except (BadFrame, KeyError, TypeError) as error:
+            LOG.warning("a worker speaks another language: %r", error)
+        finally:
+            if worker is not None:
+                self.workers.pop(worker.incarnation, None)
+                self._changed.set()
+            with suppress(OSError):
+                writer.close()
+
+    def _join(self, frame: dict[str, Any], writer: StreamWriter) -> Worker:
+        if frame["kind"] != "hello":
+            raise BadFrame("the first frame is not a hello")
+        worker = Worker(frame["process"], frame["incarnation"], frame["pid"], writer)
+        self.workers[worker.incarnation] = worker
+        if self._target.number:
+            writer.write(self._target_frame())
+        return worker
+
+    def _receive(self, worker: Worker, frame: dict[str, Any]) -> None:
+        kind = frame["kind"]
+        if kind == "report":
+            worker.target = frame["target"]
+            worker.ready = frame["ready"]
+            worker.models = frame["models"]
+            self._changed.set()
+        elif kind == "samples":
+            self._on_samples(frame["frames"])
+        elif kind == "metrics":
+            # Its own task: the exposition is made in a thread, and reports should not wait for it.
+            task = asyncio.create_task(self._answer_metrics(worker, frame["id"], frame["accept"]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer_metrics(self, worker: Worker, number: int, accept: str) -> None:
+        content_type, body = await self._metrics(accept)
+        frame = pack_frame("metrics", id=number, content_type=content_type, body=body)
+        if not worker.writer.is_closing():
+            worker.writer.write(frame)

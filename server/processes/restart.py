@@ -1,0 +1,41 @@
+"""When a process that died is started again. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: A life this long counts as a success: the next death starts from zero again.
+HEALTHY_SECONDS: Final = 10.0
+FIRST_DELAY_SECONDS: Final = 0.25
+MAX_DELAY_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """What is decided about one death.
+
+    Attributes:
+        failures: Short lives in a row, this one included.
+        at: When to start again.
+    """
+
+    failures: int
+    at: float
+
+
+def after_death(failures: int, started_at: float, now: float) -> Restart:
+    """Decide when to start a process again.
+
+    The first death is answered at once, so that a killed process is back within moments; one that
+    dies again and again waits twice as long each time.
+
+    Args:
+        failures: Short lives in a row before this one.
+        started_at: Begin of the life that just ended.
+        now: Its end.
+    """
+    if now - started_at >= HEALTHY_SECONDS:
+        failures = 0
+    delay = FIRST_DELAY_SECONDS * 2 ** min(failures - 1, 16) if failures else 0.0
+    return Restart(failures + 1, now + min(delay, MAX_DELAY_SECONDS))

@@ -1,0 +1,120 @@
+"""Where the processes of one running server meet: sockets, counters, the last target.
+
+It should be in memory: a page of a mapped file that is being written to disk blocks its next
+writer, which is how a slow disk gets into the latency of a server that never reads it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+#: Longest path of a Unix socket, less the name of ours.
+_MAX_PATH_BYTES: Final = 107 - len("/control.sock")
+
+
+class RunDirectoryInUse(Exception):
+    """Another server runs in this directory."""
+
+
+class RunDirectory:
+    """The directory of one running server, locked by its supervisor for as long as it lives."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+        self._temporary = False
+
+    @property
+    def config(self) -> Path:
+        """The configuration, as JSON."""
+        return self.path / "config.json"
+
+    @property
+    def counters(self) -> Path:
+        """Directory of the counter files."""
+        return self.path / "counters"
+
+    @property
+    def target(self) -> Path:
+        """The last target that control sent."""
+        return self.path / "target.msgpack"
+
+    @property
+    def control_socket(self) -> Path:
+        """Where control listens for workers."""
+        return self.path / "control.sock"
+
+    @classmethod
+    def create(cls, path: Path | None) -> RunDirectory:
+        """Make it, or clear what an earlier server left in it.
+
+        Args:
+            path: As configured; by default a directory in memory that is removed at the end.
+
+        Raises:
+            RunDirectoryInUse: A server runs in it.
+            OSError: It cannot be written, or its path is too long for a socket.
+        """
+        directory = cls(path or _default_path())
+        directory._temporary = path is None
+        if len(os.fsencode(directory.path.absolute())) > _MAX_PATH_BYTES:
+            raise OSError(f"run_dir {directory.path} is longer than {_MAX_PATH_BYTES} bytes")
+        directory.path.mkdir(mode=0o700, parents=path is not None, exist_ok=path is not None)
+        lock = _try_lock(directory.path)
+        if lock is None:
+            raise RunDirectoryInUse(f"another server runs in {directory.path}")
+        directory._lock = lock
+        directory._clear()
+        directory.counters.mkdir(mode=0o700)
+        return directory
+
+    def remove(self) -> None:
+        """Clear it; a temporary one disappears."""
+        self._clear()
+        if self._temporary:
+            _remove_tree(self.path)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _clear(self) -> None:
+        _remove_tree(self.counters)
+        for path in (self.config, self.target, self.control_socket):
+            path.unlink(missing_ok=True)
+
+
+def _default_path() -> Path:
+    """A new name in memory; what killed servers left there is removed on the way."""
+    candidates = [os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm", os.environ.get("TMPDIR"), "/tmp"]  # noqa: S108  mkdir fails if it exists
+    parent = next(Path(one) for one in candidates if one and os.access(one, os.W_OK | os.X_OK))
+    for stale in parent.glob("penstock-*"):
+        with suppress(OSError):
+            if stale.stat().st_uid == os.geteuid() and (lock := _try_lock(stale)) is not None:
+                _remove_tree(stale)
+                os.close(lock)
+    return parent / f"penstock-{os.getpid()}"
+
+
+def _try_lock(directory: Path) -> int | None:
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _remove_tree(directory: Path) -> None:
+    """Two levels are all we make; ``shutil`` would cost the supervisor megabytes."""
+    with suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                _remove_tree(path)
+            else:
+                path.unlink(missing_ok=True)
+        directory.rmdir()

@@ -1,0 +1,197 @@
+"""The parent of all: opens the sockets, starts the others, restarts what dies.
+
+It knows nothing of HTTP, models or metrics, imports the standard library only, and waits in one
+system call for a signal or for the next restart that is due. Children learn of its own death by the
+end of a pipe, and stop gracefully.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .restart import after_death
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from penstock.server.config import ServerConfig
+
+    from .run_directory import RunDirectory
+
+#: Exit status of a child that can never start, however often (sysexits.h, EX_CONFIG).
+EXIT_CONFIG: Final = 78
+#: On top of the drain: loading the result, closing sockets, leaving the interpreter.
+GRACE_SECONDS: Final = 5.0
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+
+
+@dataclass(slots=True)
+class Child:
+    """One process to keep alive.
+
+    Attributes:
+        name: ``control`` or ``worker-<n>``.
+        command: Its arguments after the interpreter.
+        descriptors: What it inherits.
+        process: Its present life.
+        started_at: Begin of that life.
+        failures: Short lives in a row.
+        due_at: When to start it next, while it is dead.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    descriptors: tuple[int, ...]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    failures: int = 0
+    due_at: float = 0.0
+
+
+class Supervisor:
+    """Keeps control and the workers alive until it is told to stop.
+
+    Args:
+        config: Of the server.
+        directory: Where its processes meet.
+        listener: Prediction port, shared by all workers.
+        admin_listener: Admin port, for control.
+        say: Tells the operator something.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        directory: RunDirectory,
+        listener: socket.socket,
+        admin_listener: socket.socket,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._drain_seconds = config.drain_seconds
+        self._listener = listener
+        self._say = say
+        self._clock = clock
+        # Only we hold the writing end: it closes when we die, whatever kills us.
+        self._life, self._our_life = os.pipe()
+        self._control = self._child("control", admin_listener, directory)
+        self._workers = [
+            self._child(f"worker-{number}", listener, directory) for number in range(config.workers)
+        ]
+        self._killed = False
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit status."""
+        # Blocked signals wait in the kernel until sigtimedwait fetches them: no handler, no race.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            status = self._keep_alive()
+            self._listener.close()
+            self._stop(self._workers, self._drain_seconds + GRACE_SECONDS)
+            self._stop([self._control], GRACE_SECONDS)
+            return status or int(self._killed)
+        finally:
+            os.close(self._our_life)
+            os.close(self._life)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _child(self, name: str, listener: socket.socket, directory: RunDirectory) -> Child:
+        module = "worker" if name.startswith("worker") else "control"
+        command = (
+            "-m",
+            f"penstock.server.processes.{module}",
+            name,
+            str(directory.path),
+            str(listener.fileno()),
+            str(self._life),
+        )
+        return Child(name, command, (listener.fileno(), self._life))
+
+    def _keep_alive(self) -> int:
+        """Start and restart until there is a reason to stop; 0 if that is a signal."""
+        children = [self._control, *self._workers]
+        while True:
+            for child in children:
+                if child.process is None and child.due_at <= self._clock():
+                    self._start(child)
+            due = [child.due_at for child in children if child.process is None]
+            received = self._wait(min(due) - self._clock() if due else None)
+            if received in {signal.SIGTERM, signal.SIGINT}:
+                self._say("stopping: no new connections, finishing what was accepted")
+                return 0
+            for child, code in self._reap(children):
+                if code == EXIT_CONFIG:
+                    self._say(f"{child.name} cannot start with this configuration; stopping")
+                    return 1
+                restart = after_death(child.failures, child.started_at, self._clock())
+                child.failures, child.due_at = restart.failures, restart.at
+                delay = max(0.0, restart.at - self._clock())
+                self._say(f"{child.name} {_describe(code)}; starting it again in {delay:.1f} s")
+
+    def _start(self, child: Child) -> None:
+        child.started_at = self._clock()
+        child.process = subprocess.Popen(  # noqa: S603  our own interpreter and modules
+            [sys.executable, *child.command],
+            stdin=subprocess.DEVNULL,
+            pass_fds=child.descriptors,
+        )
+
+    def _wait(self, seconds: float | None) -> int | None:
+        """The next signal, or ``None`` when the time is over."""
+        if seconds is None:
+            return signal.sigwaitinfo(_SIGNALS).si_signo
+        received = signal.sigtimedwait(_SIGNALS, max(0.0, seconds))
+        return received.si_signo if received is not None else None
+
+    def _reap(self, children: list[Child]) -> list[tuple[Child, int]]:
+        """Who died, with exit codes; as process 1 of a container also other people's orphans."""
+        dead: list[tuple[Child, int]] = []
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return dead
+            if pid == 0:
+                return dead
+            for child in children:
+                if child.process is not None and child.process.pid == pid:
+                    code = os.waitstatus_to_exitcode(status)
+                    child.process.returncode = code
+                    child.process = None
+                    dead.append((child, code))
+
+    def _stop(self, children: list[Child], seconds: float) -> None:
+        """Ask these to end, wait, and kill who has not ended in time or at a second signal."""
+        for child in children:
+            self._signal(child, signal.SIGTERM)
+        deadline = self._clock() + seconds
+        while any(child.process is not None for child in children):
+            received = self._wait(deadline - self._clock())
+            self._reap([self._control, *self._workers])
+            if received is None or received in {signal.SIGTERM, signal.SIGINT}:
+                for child in children:
+                    if child.process is not None:
+                        self._say(f"{child.name} did not end in time; killing it")
+                        self._signal(child, signal.SIGKILL)
+                        self._killed = True
+                deadline = self._clock() + GRACE_SECONDS
+
+    def _signal(self, child: Child, number: signal.Signals) -> None:
+        # Not reaped yet, so the id cannot belong to anybody else.
+        if child.process is not None:
+            os.kill(child.process.pid, number)
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"ended with status {code}"
+    return f"was killed by {signal.Signals(-code).name}"

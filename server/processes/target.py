@@ -1,0 +1,85 @@
+"""The numbered target: what every worker should serve."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgpack
+
+from penstock.batching.options import BatchingOptions
+from penstock.server.model_config import ModelConfig
+from penstock.server.registry.repository import ModelEntry
+from penstock.server.registry.version_policy import VersionPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to serve.
+
+    Attributes:
+        number: Grows with every change; 0 is nobody's.
+        models: By name.
+    """
+
+    number: int = 0
+    models: Mapping[str, ModelEntry] = field(default_factory=dict)
+
+
+def next_target(previous: Target, models: Mapping[str, ModelEntry]) -> Target:
+    """The target for these models: the previous one if it says the same already."""
+    if previous.number and previous.models == models:
+        return previous
+    return Target(previous.number + 1, models)
+
+
+def encode_target(target: Target) -> bytes:
+    """Bytes for the link and for the run directory."""
+    models = [asdict(entry) for entry in target.models.values()]
+    packed = msgpack.packb({"number": target.number, "models": models}, default=str)
+    return cast("bytes", packed)
+
+
+def decode_target(data: bytes) -> Target:
+    """The reverse of `encode_target`."""
+    content = msgpack.unpackb(data, strict_map_key=False)
+    entries = [_entry(packed) for packed in content["models"]]
+    return Target(content["number"], {entry.name: entry for entry in entries})
+
+
+def read_target(path: Path) -> Target:
+    """The target kept in a file; number 0 if there is none."""
+    try:
+        return decode_target(path.read_bytes())
+    except FileNotFoundError:
+        return Target()
+
+
+def write_target(path: Path, target: Target) -> None:
+    """Replace the file at once, so that no reader sees half of it."""
+    draft = path.with_suffix(".new")
+    draft.write_bytes(encode_target(target))
+    draft.replace(path)
+
+
+def _entry(packed: dict[str, Any]) -> ModelEntry:
+    config = packed["config"]
+    policy = config["version_policy"]
+    specific = policy["specific"]
+    return ModelEntry(
+        name=packed["name"],
+        path=Path(packed["path"]),
+        versions={number: Path(path) for number, path in packed["versions"].items()},
+        config=ModelConfig(
+            platform=config["platform"],
+            version_policy=VersionPolicy(policy["latest"], specific and tuple(specific)),
+            default_version=config["default_version"],
+            threads=config["threads"],
+            batching=BatchingOptions(**config["batching"]),
+            settings=config["settings"],
+        ),
+    )

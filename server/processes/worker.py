@@ -1,0 +1,162 @@
+"""A worker process: the data plane on the shared listening socket.
+
+It takes its target from the disk first and from control later, and accepts connections when its
+models are loaded, so that a worker that comes back answers nobody with "not loaded yet". After
+`PATIENCE_SECONDS` it accepts anyway: probes want an answer even while large models load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from penstock.monitoring.metrics import CounterFile
+from penstock.monitoring.sample_frames import encode
+from penstock.server.http.app import App
+from penstock.server.http.fastpath import FastPathProtocol
+from penstock.server.http.metadata import model_index
+
+from .child import Birth, run
+from .link import Link
+from .quiet_server import QuietServer
+from .reconciler import Reconciler
+from .target import read_target
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
+    from penstock.monitoring.samples import BatchSample
+
+    from .target import Target
+
+LOG = logging.getLogger("penstock.worker")
+
+PATIENCE_SECONDS: Final = 5.0
+
+
+class WorkerProcess:
+    """Wires the app to the server, the link and the reconciler. An ASGI app around the app."""
+
+    def __init__(self, birth: Birth) -> None:
+        config = birth.config
+        self._birth = birth
+        self._counters = CounterFile.create(birth.directory.counters, birth.name)
+        hello = {
+            "process": birth.name,
+            "incarnation": self._counters.incarnation,
+            "pid": os.getpid(),
+        }
+        self._link = Link(birth.directory.control_socket, hello, self._aim)
+        self._app = App(config, self._counters, self._link.metrics)
+        self._server = QuietServer(
+            uvicorn.Config(
+                self,
+                http=FastPathProtocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=config.access_log,
+                server_header=False,
+                timeout_keep_alive=int(config.keep_alive_seconds),
+                timeout_graceful_shutdown=config.drain_seconds,  # type: ignore[arg-type]  # given to wait_for
+                ssl_certfile=config.ssl_certfile,
+                ssl_keyfile=config.ssl_keyfile,
+            ),
+            self._every_second,
+        )
+        self._reconciler: Reconciler | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._encoding: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        self._birth.watch_parent(self._server.stop)
+        await self._server.serve(sockets=[self._birth.listener])
+        self._counters.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI; adds to the lifespan what an app alone does not have."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_when_loaded(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                await self._begin()
+            await send(message)
+
+        async def receive_after_link() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self._end()
+            return message
+
+        await self._app(scope, receive_after_link, send_when_loaded)
+
+    async def _begin(self) -> None:
+        self._reconciler = Reconciler(self._app.engine.host, self._report)
+        known = read_target(self._birth.directory.target)
+        if known.number:
+            self._reconciler.aim(known)
+        for work in (self._link.run(), self._reconciler.run()):
+            self._tasks.append(asyncio.create_task(work))
+        waits = {
+            asyncio.create_task(event.wait())
+            for event in (self._reconciler.settled, self._server.stopping)
+        }
+        _, pending = await asyncio.wait(
+            waits, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        for wait in pending:
+            wait.cancel()
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def _aim(self, target: Target) -> None:
+        assert self._reconciler is not None
+        self._reconciler.aim(target)
+
+    def _report(self) -> None:
+        assert self._reconciler is not None
+        catalog = self._app.engine.catalog
+        self._link.report(
+            target=self._reconciler.applied, ready=catalog.ready, models=model_index(catalog)
+        )
+
+    def _every_second(self, late_nanoseconds: int) -> None:
+        self._counters.set_loop_lag(late_nanoseconds)
+        self._counters.set_connections(len(self._server.server_state.connections))
+        if self._reconciler is None:
+            return
+        self._link.flush()
+        samples = self._app.engine.samples
+        if samples.pending_rows and self._link.writable and self._encoding is None:
+            self._encoding = asyncio.create_task(self._send_samples(samples.drain()))
+
+    async def _send_samples(self, samples: list[BatchSample]) -> None:
+        try:
+            frames = await asyncio.to_thread(lambda: [encode(one) for one in samples])
+            if not self._link.send_samples(frames):
+                for sample in samples:
+                    self._counters.model(sample.model, sample.version).sampled(0, sample.rows)
+        finally:
+            self._encoding = None
+
+
+async def worker(birth: Birth) -> None:
+    """Serve predictions until told to stop."""
+    await WorkerProcess(birth).run()
+
+
+if __name__ == "__main__":
+    run(worker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Overloaded(Exception):  # noqa: N818  named after the condition, as in the server's tree
+class Overloaded(Exception):
     """There is more work than time; the request was not executed.
 
     Attributes:
@@ -19,12 +19,12 @@ class Overloaded(Exception):  # noqa: N818  named after the condition, as in the
         self.reason = reason
 
 
-class DeadlineExceeded(Exception):  # noqa: N818  named after the condition, as in the server's tree
+class DeadlineExceeded(Exception):
     """No answer could have been ready before the request's deadline; it was not executed."""
 
     def __init__(self) -> None:
         super().__init__("the deadline passed before the request could be executed")
 
 
-class InvalidOutput(Exception):  # noqa: N818  named after the condition, as in the server's tree
+class InvalidOutput(Exception):
     """The model broke its contract: an output does not have one row per input row."""

@@ -68,5 +68,8 @@ class ThreadExecutor:
             batch, model = job
             batch.started_at = clock()
             parts = execute(batch, model, clock)
-            self._loop.call_soon_threadsafe(self._done, batch, parts)
+            try:
+                self._loop.call_soon_threadsafe(self._done, batch, parts)
+            except RuntimeError:  # the loop was closed under us: nobody is left to answer
+                return
             del job, batch, model, parts  # an idle thread keeps no tensors alive

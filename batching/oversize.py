@@ -11,6 +11,8 @@ from .request import Batch, InferenceRequest
 if TYPE_CHECKING:
     from penstock.runtimes.contract import Array
 
+    from .servable import Servable
+
 
 class Part(InferenceRequest):
     """Some rows of a larger request, as a view; runs alone."""
@@ -35,9 +37,10 @@ class Part(InferenceRequest):
 class Whole:
     """Gathers the parts of one request. The first error ends it; what still waits is withdrawn."""
 
-    __slots__ = ("_answers", "_missing", "_started_at", "parts", "request")
+    __slots__ = ("_answers", "_missing", "_started_at", "parts", "request", "servable")
 
-    def __init__(self, request: InferenceRequest, max_rows: int) -> None:
+    def __init__(self, servable: Servable, request: InferenceRequest, max_rows: int) -> None:
+        self.servable = servable
         self.request = request
         self.parts = [
             Part(self, first, min(max_rows, request.rows - first))

@@ -7,11 +7,12 @@ dropping early under overload, fair between models in a window of virtual time.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
+    from .board import Board
     from .queue import BatchQueue
-    from .servable import Servable, Share
 
 #: How far a model may run ahead of the least served one, in seconds of execution per weight.
 FAIRNESS_WINDOW_SECONDS: Final = 0.030
@@ -24,51 +25,6 @@ BLOCKING_PART: Final = 0.5
 #: Extra execution time worth paying to spread a batch over free threads, below and above half load.
 SPREAD_IDLE: Final = 1.0
 SPREAD_BUSY: Final = 0.15
-
-
-class Board:
-    """The snapshot that `decide` looks at; the scheduler keeps it up to date.
-
-    Attributes:
-        active: Queues with waiting requests.
-        shares: Every registered model's share.
-        threads: Execution threads.
-        free: Execution threads without work.
-        long_runs: Running batches that were reckoned to hurt another model.
-        inline_limit: Longest predicted run on the event loop, seconds.
-        inline_left: Seconds of the event loop that this tick may still spend on runs.
-        answer_seconds: What an answer costs after its run, 95th percentile (delta in the paper).
-        utilisation: Part of the threads busy lately.
-        least_patience: The least `Share.patience_seconds` of all.
-        virtual_time: That of the share served last; where a share that was idle starts.
-    """
-
-    __slots__ = (
-        "active",
-        "answer_seconds",
-        "free",
-        "inline_left",
-        "inline_limit",
-        "least_patience",
-        "long_runs",
-        "shares",
-        "threads",
-        "utilisation",
-        "virtual_time",
-    )
-
-    def __init__(self, threads: int, inline_limit: float) -> None:
-        self.active: list[BatchQueue] = []
-        self.shares: dict[str, Share] = {}
-        self.threads = threads
-        self.free = threads
-        self.long_runs = 0
-        self.inline_limit = inline_limit
-        self.inline_left = 0.0
-        self.answer_seconds = 50e-6
-        self.utilisation = 0.0
-        self.least_patience = math.inf
-        self.virtual_time = 0.0
 
 
 class Run(NamedTuple):
@@ -248,10 +204,10 @@ def feasible_rows(queue: BatchQueue, board: Board, now: float) -> int:
 
 
 def guard(queue: BatchQueue, board: Board, rows: int, now: float) -> Run | Wait:
-    """Bound the blocking of other models: smaller runs, or one thread kept free of long ones.
+    """Bound the blocking of other models.
 
-    Runs cannot be interrupted, so a model with long runs costs others their SLO. Of the two
-    remedies the one that costs this model less throughput is taken.
+    Runs cannot be interrupted, so long ones cost others their SLO. All threads but one may run
+    them; on the last one, runs are cut to what the least patient active model can wait for.
     """
     own = queue.servable.share
     patience = min(
@@ -268,15 +224,13 @@ def guard(queue: BatchQueue, board: Board, rows: int, now: float) -> Run | Wait:
     rows = min(rows, costs.max_rows)
     if seconds[rows] <= limit:
         return Run(queue, rows, seconds[rows], inline=False)
-    sliced = max(1, min(rows, costs.rows_within(limit * costs.margin)))
-    loss = 1 - (sliced / seconds[sliced]) / (rows / seconds[rows])
-    if seconds[sliced] > limit:
-        loss = 1.0
-    if board.threads == 1 or loss <= 1 / board.threads:
-        return Run(queue, sliced, seconds[sliced], inline=False)
     if board.long_runs < board.threads - 1:
         return Run(queue, rows, seconds[rows], inline=False, long=True)
-    return IDLE
+    least = min(queue.requests[0].rows, costs.max_rows)
+    if seconds[least] > limit and board.threads > 1:
+        return IDLE
+    rows = max(least, bisect_right(seconds, limit) - 1)
+    return Run(queue, rows, seconds[rows], inline=False)
 
 
 def spread(queue: BatchQueue, board: Board, rows: int) -> int:
@@ -290,24 +244,6 @@ def spread(queue: BatchQueue, board: Board, rows: int) -> int:
         if parts * seconds[size] <= allowed and seconds[size] < seconds[best]:
             best = size
     return best
-
-
-def seconds_per_row(servable: Servable, board: Board) -> float:
-    """How much a waiting row of the servable delays the next one, others' shares included."""
-    costs = servable.costs
-    inline = costs.seconds[costs.saturated] * costs.margin <= board.inline_limit
-    own = others = 0.0
-    weight = weights = servable.options.weight
-    for queue in board.active:
-        backlog = queue.rows * queue.costs.row_seconds
-        if queue.servable is servable:
-            own += backlog
-        elif not queue.servable.options.background:
-            others += backlog
-            weights += queue.servable.options.weight
-    per_row = own / servable.waiting_rows if own else costs.row_seconds
-    slowdown = min(weights / weight, 1 + others / own) if own else 1.0
-    return per_row * slowdown / (1 if inline else board.threads)
 
 
 def _spare(board: Board) -> bool:

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Array
 
     from .queue import BatchQueue
+    from .servable import Servable
 
 
 class WaitingRoom(Protocol):
     """Where a request waits."""
+
+    servable: Servable
 
     def discard(self, request: InferenceRequest) -> None:
         """Forget a cancelled request."""

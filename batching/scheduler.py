@@ -1,4 +1,4 @@
-"""The batcher on an event loop: carries out what `policy.decide` says, and nothing else."""
+"""The batcher's door: register models, submit requests, get batches back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
-from .errors import DeadlineExceeded, Overloaded
-from .execution import execute
+from .admission import admit
+from .board import Board
+from .dispatcher import Dispatcher
+from .errors import Overloaded
 from .executor import Executor, ThreadExecutor
-from .oversize import Part, Whole
-from .policy import Board, Drop, Run, Wait, decide, seconds_per_row
-from .request import Batch
+from .oversize import Whole
 from .servable import Servable, Share
 from .statistics import SchedulerStats, servable_stats
 
@@ -24,18 +24,10 @@ if TYPE_CHECKING:
     from .cost import CostTable
     from .options import BatchingOptions
     from .queue import BatchQueue
-    from .request import InferenceRequest
+    from .request import Batch, InferenceRequest
 
 #: Longest predicted run on the event loop: about two thread hops.
 INLINE_SECONDS: Final = 100e-6
-#: Execution time one iteration of the event loop may spend.
-TICK_SECONDS: Final = 500e-6
-#: Time constant of the utilisation.
-UTILISATION_SECONDS: Final = 0.1
-#: A timer is never shorter; keeps rounding from turning it into a spin.
-LEAST_TIMER_SECONDS: Final = 1e-4
-#: A step of the 95th percentile of the time from a run's end to its answer.
-ANSWER_STEP: Final = 0.05
 
 
 class Scheduler:
@@ -53,7 +45,14 @@ class Scheduler:
         inline_seconds: float = INLINE_SECONDS,
         executor: Callable[..., Executor] = ThreadExecutor,
     ) -> None:
-        """`clock` is monotonic seconds; requests carry times of the same clock.
+        """Start without models.
+
+        Args:
+            loop: Where everything but the runs happens.
+            threads: Execution threads, at least one.
+            clock: Monotonic seconds; requests carry times of the same clock.
+            inline_seconds: Runs predicted to be no longer stay on the loop; 0 for none.
+            executor: What makes the execution threads.
 
         Raises:
             ValueError: There is not at least one thread.
@@ -63,15 +62,8 @@ class Scheduler:
         self._loop = loop
         self._clock = clock
         self._board = Board(threads, inline_seconds)
-        self._executor = executor(loop, threads, self._done, clock)
-        self._flushing = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
-        self._tallied_at = 0.0
-        self._long_runs: set[Batch] = set()
+        self._dispatcher = Dispatcher(loop, self._board, clock, executor)
         self._servables: list[Servable] = []
-
-    # -- the owner's side ------------------------------------------------------------------------
 
     def register(
         self,
@@ -84,19 +76,14 @@ class Scheduler:
     ) -> Servable:
         """Make a loaded version servable.
 
-        `sink` is called on the loop with every finished batch. Without `costs` (see
+        ``sink`` is called on the loop with every finished batch. Without ``costs`` (see
         `calibration.measure_costs`) the first runs go to a thread and are learned from.
         """
-        share = self._board.shares.setdefault(name, Share())
-        servable = Servable(
-            name, version, model, options, sink, costs, share, self._find_least_patience
-        )
+        board = self._board
+        share = board.shares.setdefault(name, Share())
+        servable = Servable(name, version, model, options, sink, costs, share, board.survey)
         self._servables.append(servable)
         return servable
-
-    def _find_least_patience(self) -> None:
-        shares = self._board.shares.values()
-        self._board.least_patience = min((s.patience_seconds for s in shares), default=math.inf)
 
     async def unregister(self, servable: Servable) -> None:
         """Refuse further requests of the servable and wait until it has answered all it has."""
@@ -107,26 +94,24 @@ class Scheduler:
             await servable.drained
         if servable in self._servables:
             self._servables.remove(servable)
-            share = servable.share
-            share.servables.remove(servable)
-            if not share.servables:
-                self._board.shares.pop(servable.name, None)
+            servable.leave()
+            if not servable.share.servables:
+                del self._board.shares[servable.name]
 
     async def close(self) -> None:
-        """Drain everything and stop the threads."""
+        """Refuse further requests, answer all that wait, stop the threads."""
         for servable in self._servables:
             servable.draining = servable.special = True
         for servable in list(self._servables):
             await self.unregister(servable)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._executor.close()
+        self._dispatcher.close()
 
     def submit(self, servable: Servable, request: InferenceRequest) -> None:
         """Queue a request; its answer arrives at the servable's sink.
 
         Raises:
             Overloaded: It was refused; see `Overloaded.reason`.
+            ValueError: It has no rows.
         """
         queue = servable.queue if request.key is None else servable.queue_for(request.key)
         rows = request.rows
@@ -136,9 +121,11 @@ class Scheduler:
             or not 0 < rows <= queue.costs.max_rows
             or servable.waiting_rows + rows > servable.limit
         ):
-            self._admit(servable, queue, request)
+            if servable.options.background:
+                self._make_room(servable, rows)
+            admit(servable, queue, request, self._board, self._clock())
             if rows > queue.costs.max_rows:
-                whole = Whole(request, queue.costs.max_rows)
+                whole = Whole(servable, request, queue.costs.max_rows)
                 request.queue = whole
                 for part in whole.parts:
                     self._enqueue(servable.oversize, part)
@@ -157,12 +144,11 @@ class Scheduler:
         waiting = request.queue
         if waiting is None:
             return False
+        servable = waiting.servable
+        servable.cancelled += 1
         waiting.discard(request)
-        active = self._board.active
-        for queue in [queue for queue in active if not queue.requests]:
-            active.remove(queue)
-            queue.servable.cancelled += 1
-            self._check_drained(queue.servable)
+        self._dispatcher.sweep()
+        servable.check_drained()
         return True
 
     def stats(self) -> SchedulerStats:
@@ -176,15 +162,14 @@ class Scheduler:
             servables={(s.name, s.version): servable_stats(s, board) for s in self._servables},
         )
 
-    # -- the queue's side ------------------------------------------------------------------------
-
     def _enqueue(self, queue: BatchQueue, request: InferenceRequest) -> None:
         requests = queue.requests
         servable = queue.servable
         if not requests:
+            board = self._board
+            board.active.append(queue)
             share = servable.share
-            self._board.active.append(queue)
-            share.virtual_time = max(share.virtual_time, self._board.virtual_time)
+            share.virtual_time = max(share.virtual_time, board.virtual_time)
             servable.virtual_time = max(servable.virtual_time, share.floor)
         requests.append(request)
         request.queue = queue
@@ -192,218 +177,16 @@ class Scheduler:
         servable.waiting_rows += request.rows
         if request.deadline < math.inf:
             queue.bounded = True
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        dispatcher = self._dispatcher
+        if not dispatcher.flushing:
+            dispatcher.flushing = True
+            self._loop.call_soon(dispatcher.flush)
 
-    def _admit(self, servable: Servable, queue: BatchQueue, request: InferenceRequest) -> None:
-        """Look closer at a request that is not of the plain kind."""
-        options = servable.options
-        if servable.draining:
-            raise self._refusal(servable, "draining", 1.0)
-        if request.rows < 1:
-            raise ValueError(f"a request needs at least one row, got {request.rows}")
-        request.deadline = min(request.deadline, request.arrival + options.slo_seconds)
-        waiting = servable.waiting_rows
-        if waiting + request.rows > servable.limit and waiting:
-            self._reckon(servable)
-            if waiting + request.rows > options.max_queue_rows and options.background:
-                self._drop(queue, 1, Overloaded(0.0, "replaced"), self._clock())
-            elif waiting + request.rows > servable.limit:
-                full = waiting + request.rows > options.max_queue_rows
-                raise self._refusal(servable, "queue_full" if full else "queue_time")
-        if waiting and request.deadline < math.inf:
-            wait = waiting * servable.seconds_per_row
-            costs = queue.costs
-            run = costs.seconds[min(request.rows, costs.max_rows)] * costs.margin
-            if self._clock() + wait + run > request.deadline:
-                raise self._refusal(servable, "queue_time")
-
-    def _refusal(self, servable: Servable, reason: str, seconds: float = 0.0) -> Overloaded:
-        servable.rejected[reason] += 1
-        return Overloaded(seconds or servable.waiting_rows * servable.seconds_per_row, reason)
-
-    def _reckon(self, servable: Servable) -> None:
-        """Work out what the present backlog means for further requests."""
-        options = servable.options
-        servable.seconds_per_row = per_row = seconds_per_row(servable, self._board)
-        servable.limit = min(options.max_queue_rows, max(1.0, options.patience_seconds / per_row))
-
-    # -- the loop's side -------------------------------------------------------------------------
-
-    def _flush(self) -> None:
-        self._flushing = False
-        self._dispatch("tick")
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._timer_at = math.inf
-        self._dispatch("timer")
-
-    def _dispatch(self, cause: str) -> None:
-        """Do what the policy says until it says to wait."""
-        board = self._board
-        board.inline_left = TICK_SECONDS
-        if board.utilisation:
-            self._tally(self._clock())
-        while board.active:
-            now = self._clock()
-            step = decide(board, now)
-            if isinstance(step, Run):
-                self._run(step, now, cause)
-            elif isinstance(step, Drop):
-                error = DeadlineExceeded() if step.late else Overloaded(0.0, "early_drop")
-                self._drop(step.queue, step.heads, error, now)
-            else:
-                self._rest(step, now)
-                return
-
-    def _run(self, step: Run, now: float, cause: str) -> None:
-        queue = step.queue
-        servable = queue.servable
-        share = servable.share
-        board = self._board
-        batch = Batch(queue.take(step.rows), now, queue, step.seconds)
-        if not queue.requests:
-            board.active.remove(queue)
-        board.virtual_time = max(board.virtual_time, share.virtual_time)
-        share.floor = max(share.floor, servable.virtual_time)
-        servable.batches[cause] += 1
-        if step.inline:
-            parts = execute(batch, servable.model, self._clock)
-            servable.inline_batches += 1
-            self._account(batch, parts, 0.0)
-            board.inline_left -= batch.finished_at - now
-            self._answer(servable, batch, parts)
-            return
-        self._tally(now)
-        board.free -= 1
-        queue.running += 1
-        servable.thread_batches += 1
-        self._charge(servable, batch.charge)
-        if step.long:
-            self._long_runs.add(batch)
-            board.long_runs = len(self._long_runs)
-        self._executor.start(batch, servable.model)
-
-    def _done(self, batch: Batch, parts: list[Batch] | None) -> None:
-        """An execution thread has finished: give it work first, then answer."""
-        queue = batch.queue
-        assert queue is not None
-        board = self._board
-        self._tally(self._clock())
-        board.free += 1
-        queue.running -= 1
-        if self._long_runs:
-            self._long_runs.discard(batch)
-            board.long_runs = len(self._long_runs)
-        self._account(batch, parts, batch.charge)
-        if board.active:
-            self._dispatch("slot")
-        self._answer(queue.servable, batch, parts)
-
-    def _account(self, batch: Batch, parts: list[Batch] | None, charged: float) -> None:
-        """Learn from a run and charge its model for it."""
-        queue = batch.queue
-        assert queue is not None
-        servable = queue.servable
-        if parts is not None:
-            batch.finished_at = parts[-1].finished_at
-        seconds = batch.finished_at - batch.started_at
-        if parts is None and batch.error is None:
-            queue.costs.observe(batch.rows, seconds)
-        servable.requests += len(batch.requests)
-        servable.rows += batch.rows
-        servable.execution_seconds += seconds
-        servable.share.last_active = batch.finished_at
-        self._charge(servable, seconds - charged)
-
-    def _charge(self, servable: Servable, seconds: float) -> None:
-        received = seconds / servable.options.weight
-        servable.share.virtual_time += received
-        servable.virtual_time += received
-
-    def _answer(self, servable: Servable, batch: Batch, parts: list[Batch] | None) -> None:
-        """Hand the finished batch, or what it was split into, to the owner."""
-        for finished in parts or (batch,):
-            if finished.error is not None:
-                servable.failed += len(finished.requests)
-            self._deliver(servable, finished)
-        if servable.special:
-            self._learn_answer_seconds(self._clock() - batch.finished_at)
-        if servable.drained is not None:
-            self._check_drained(servable)
-
-    def _deliver(self, servable: Servable, batch: Batch) -> None:
-        first = batch.requests[0]
-        if isinstance(first, Part):
-            whole = first.whole.finish(first, batch)
-            self._sweep()
-            if whole is None:
-                return
-            batch = whole
-        for request in batch.requests:
-            request.queue = None
-        try:
-            servable.sink(batch)
-        except Exception as error:  # noqa: BLE001  a broken sink must not stop the others' answers
-            context = {"message": f"the sink of model {servable.name!r} failed", "exception": error}
-            self._loop.call_exception_handler(context)
-
-    def _drop(self, queue: BatchQueue, count: int, error: Exception, now: float) -> None:
-        """Answer no to the head of a queue."""
-        servable = queue.servable
-        if isinstance(error, Overloaded):
-            self._reckon(servable)
-            wait = servable.waiting_rows * servable.seconds_per_row
-            error = Overloaded(wait, error.reason)
-        dropped = queue.drop(count)
-        if not queue.requests:
-            self._board.active.remove(queue)
-        reason = error.reason if isinstance(error, Overloaded) else "deadline"
-        servable.dropped[reason] += len(dropped)
-        for request in dropped:
-            batch = Batch([request], now)
-            batch.error = error
-            self._deliver(servable, batch)
-        self._check_drained(servable)
-
-    def _sweep(self) -> None:
-        active = self._board.active
-        active[:] = [queue for queue in active if queue.requests]
-
-    def _check_drained(self, servable: Servable) -> None:
-        drained = servable.drained
-        if drained is not None and not drained.done() and servable.idle:
-            drained.set_result(None)
-
-    def _rest(self, wait: Wait, now: float) -> None:
-        """Nothing can be started: see to the door, the next tick and the timer."""
-        for queue in self._board.active:
-            self._reckon(queue.servable)
-        if wait.next_tick and not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-        if wait.until < self._timer_at - LEAST_TIMER_SECONDS:
-            if self._timer is not None:
-                self._timer.cancel()
-            delay = max(wait.until - now, LEAST_TIMER_SECONDS)
-            self._timer_at = now + delay
-            self._timer = self._loop.call_later(delay, self._on_timer)
-
-    def _learn_answer_seconds(self, seconds: float) -> None:
-        """Follow the 95th percentile."""
-        board = self._board
-        step = ANSWER_STEP * board.answer_seconds
-        above = seconds > board.answer_seconds
-        board.answer_seconds = max(1e-6, board.answer_seconds + step * (0.95 if above else -0.05))
-
-    def _tally(self, now: float) -> None:
-        """Bring the utilisation up to the moment before something changes."""
-        board = self._board
-        busy = 1 - board.free / board.threads
-        fade = math.exp((self._tallied_at - now) / UTILISATION_SECONDS)
-        board.utilisation = busy + (board.utilisation - busy) * fade
-        if board.utilisation < 1e-3:  # noqa: PLR2004  nothing
-            board.utilisation = 0.0
-        self._tallied_at = now
+    def _make_room(self, servable: Servable, rows: int) -> None:
+        """Shadow traffic loses its oldest requests rather than its newest."""
+        while servable.waiting_rows and (
+            servable.waiting_rows + rows > servable.options.max_queue_rows
+        ):
+            waiting = [queue for queue in servable.queues() if queue.requests]
+            oldest = min(waiting, key=lambda queue: queue.requests[0].arrival)
+            self._dispatcher.drop(oldest, 1, Overloaded(0.0, "replaced"))

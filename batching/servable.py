@@ -42,6 +42,13 @@ class Share:
         self.patience_seconds = math.inf
         self.servables: list[Servable] = []
 
+    def survey(self) -> None:
+        """Look again at how long the versions are willing to wait."""
+        options = [servable.options for servable in self.servables]
+        self.patience_seconds = min(
+            (each.patience_seconds for each in options if not each.background), default=math.inf
+        )
+
 
 class Servable:
     """A registered version. Made by `Scheduler.register`.
@@ -73,7 +80,7 @@ class Servable:
         share: Share,
         changed: Callable[[], None],
     ) -> None:
-        """`changed` is called after the options have changed."""
+        """``changed`` is called after the options have changed."""
         self.name = name
         self.version = version
         self.model = model
@@ -114,12 +121,15 @@ class Servable:
                 queue.costs.resize(rows)
         self.limit = options.max_queue_rows
         self.special = self.draining or options.background or options.slo_seconds < math.inf
-        share = self.share
-        share.patience_seconds = min(
-            (s.options.patience_seconds for s in share.servables if not s.options.background),
-            default=math.inf,
-        )
+        self.share.survey()
         self._changed()
+
+    def leave(self) -> None:
+        """Give up the part in the model's share."""
+        if self in self.share.servables:
+            self.share.servables.remove(self)
+            self.share.survey()
+            self._changed()
 
     def queues(self) -> Iterator[BatchQueue]:
         """All batch classes."""
@@ -151,3 +161,36 @@ class Servable:
     def idle(self) -> bool:
         """Whether nothing of it waits or runs."""
         return all(not queue.requests and not queue.running for queue in self.queues())
+
+    def account(self, batch: Batch, parts: list[Batch] | None, charged: float) -> None:
+        """Learn from a finished run, count it, and charge the model for it.
+
+        Args:
+            batch: The run; if it failed and was split, it ends when the last of ``parts`` does.
+            parts: What it was split into.
+            charged: Seconds charged in advance.
+        """
+        queue = batch.queue
+        assert queue is not None
+        if parts is not None:
+            batch.finished_at = parts[-1].finished_at
+        seconds = batch.finished_at - batch.started_at
+        if parts is None and batch.error is None:
+            queue.costs.observe(batch.rows, seconds)
+        self.requests += len(batch.requests)
+        self.rows += batch.rows
+        self.execution_seconds += seconds
+        self.share.last_active = batch.finished_at
+        self.charge(seconds - charged)
+
+    def charge(self, seconds: float) -> None:
+        """Count execution time against the share."""
+        received = seconds / self.options.weight
+        self.share.virtual_time += received
+        self.virtual_time += received
+
+    def check_drained(self) -> None:
+        """Tell whoever waits for it that nothing waits or runs any more."""
+        drained = self.drained
+        if drained is not None and not drained.done() and self.idle:
+            drained.set_result(None)

@@ -11,7 +11,7 @@ from .policy import slo_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .policy import Board
+    from .board import Board
     from .servable import Servable
 
 

@@ -1,0 +1,84 @@
+"""What the policy looks at: who waits, what runs, how busy the threads have been."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .queue import BatchQueue
+    from .servable import Share
+
+#: Time constant of the utilisation.
+UTILISATION_SECONDS: Final = 0.1
+#: Less utilisation than this is none.
+NOTHING: Final = 1e-3
+#: Part by which one answer moves the 95th percentile of the time answers take.
+ANSWER_STEP: Final = 0.05
+
+
+class Board:
+    """The snapshot that `policy.decide` reads and the dispatcher keeps up to date.
+
+    Attributes:
+        active: Queues with waiting requests.
+        shares: The share of every registered model.
+        threads: Execution threads.
+        free: Execution threads without work.
+        long_runs: Running batches that would hurt another model if all threads ran such.
+        inline_limit: Longest predicted run on the event loop, seconds.
+        inline_left: Seconds of the event loop that this tick may still spend on runs.
+        answer_seconds: Time from a run's end to its answer, 95th percentile.
+        utilisation: Part of the threads busy lately.
+        least_patience: The least `Share.patience_seconds`.
+        virtual_time: That of the share served last; where a share that was idle starts.
+    """
+
+    __slots__ = (
+        "_tallied_at",
+        "active",
+        "answer_seconds",
+        "free",
+        "inline_left",
+        "inline_limit",
+        "least_patience",
+        "long_runs",
+        "shares",
+        "threads",
+        "utilisation",
+        "virtual_time",
+    )
+
+    def __init__(self, threads: int, inline_limit: float) -> None:
+        self.active: list[BatchQueue] = []
+        self.shares: dict[str, Share] = {}
+        self.threads = threads
+        self.free = threads
+        self.long_runs = 0
+        self.inline_limit = inline_limit
+        self.inline_left = 0.0
+        self.answer_seconds = 50e-6
+        self.utilisation = 0.0
+        self.least_patience = math.inf
+        self.virtual_time = 0.0
+        self._tallied_at = 0.0
+
+    def survey(self) -> None:
+        """Look again at how long the models are willing to wait."""
+        self.least_patience = min(
+            (share.patience_seconds for share in self.shares.values()), default=math.inf
+        )
+
+    def tally(self, now: float) -> None:
+        """Bring the utilisation up to the moment before `free` changes."""
+        busy = 1 - self.free / self.threads
+        fade = math.exp((self._tallied_at - now) / UTILISATION_SECONDS)
+        utilisation = busy + (self.utilisation - busy) * fade
+        self.utilisation = utilisation if utilisation > NOTHING else 0.0
+        self._tallied_at = now
+
+    def note_answer(self, seconds: float) -> None:
+        """Follow the 95th percentile of the time from a run's end to its answer."""
+        step = ANSWER_STEP * self.answer_seconds
+        above = seconds > self.answer_seconds
+        self.answer_seconds = max(1e-6, self.answer_seconds + step * (0.95 if above else -0.05))

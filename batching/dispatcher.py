@@ -1,0 +1,197 @@
+"""The batcher on an event loop: carries out what `policy.decide` says, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from .admission import predicted_wait, reckon
+from .errors import DeadlineExceeded, Overloaded
+from .execution import execute
+from .oversize import Part
+from .policy import Drop, Run, Wait, decide
+from .request import Batch
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from .board import Board
+    from .executor import Executor
+    from .queue import BatchQueue
+    from .servable import Servable
+
+#: Execution time that one iteration of the event loop may spend.
+TICK_SECONDS: Final = 500e-6
+#: A timer is never shorter; keeps rounding from turning it into a spin.
+LEAST_TIMER_SECONDS: Final = 1e-4
+
+
+class Dispatcher:
+    """Starts runs and delivers answers.
+
+    It is woken at the end of an iteration of the loop in which a request was queued, by every
+    finished run, and by one timer while a waiting deadline may have to be given up.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        board: Board,
+        clock: Callable[[], float],
+        executor: Callable[..., Executor],
+    ) -> None:
+        self._loop = loop
+        self._board = board
+        self._clock = clock
+        self._executor = executor(loop, board.threads, self._done, clock)
+        self.flushing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+        self._long_runs: set[Batch] = set()
+
+    def close(self) -> None:
+        """Stop the threads; nothing may wait or run."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._executor.close()
+
+    def flush(self) -> None:
+        """Start what this iteration of the loop has brought."""
+        self.flushing = False
+        self._dispatch("tick")
+
+    def drop(self, queue: BatchQueue, heads: int, error: Exception) -> None:
+        """Answer no to the first of a queue."""
+        servable = queue.servable
+        reason = "deadline"
+        if isinstance(error, Overloaded):
+            reason = error.reason
+            reckon(servable, self._board)
+            error = Overloaded(predicted_wait(servable), reason)
+        dropped = queue.drop(heads)
+        self._deactivate(queue)
+        servable.dropped[reason] += len(dropped)
+        now = self._clock()
+        for request in dropped:
+            batch = Batch([request], now)
+            batch.error = error
+            self._deliver(servable, batch)
+        servable.check_drained()
+
+    def sweep(self) -> None:
+        """Forget queues that were emptied from outside."""
+        active = self._board.active
+        active[:] = [queue for queue in active if queue.requests]
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._timer_at = math.inf
+        self._dispatch("timer")
+
+    def _dispatch(self, cause: str) -> None:
+        """Do what the policy says until it says to wait."""
+        board = self._board
+        clock = self._clock
+        board.inline_left = TICK_SECONDS
+        if board.utilisation:
+            board.tally(clock())
+        while board.active:
+            now = clock()
+            step = decide(board, now)
+            if isinstance(step, Run):
+                self._run(step, now, cause)
+            elif isinstance(step, Drop):
+                error = DeadlineExceeded() if step.late else Overloaded(0.0, "early_drop")
+                self.drop(step.queue, step.heads, error)
+            else:
+                self._rest(step, now)
+                return
+
+    def _run(self, step: Run, now: float, cause: str) -> None:
+        queue = step.queue
+        servable = queue.servable
+        share = servable.share
+        board = self._board
+        batch = Batch(queue.take(step.rows), now, queue, step.seconds)
+        if not queue.requests:
+            board.active.remove(queue)
+        board.virtual_time = max(board.virtual_time, share.virtual_time)
+        share.floor = max(share.floor, servable.virtual_time)
+        servable.batches[cause] += 1
+        if step.inline:
+            parts = execute(batch, servable.model, self._clock)
+            servable.inline_batches += 1
+            servable.account(batch, parts, 0.0)
+            board.inline_left -= batch.finished_at - now
+            self._answer(servable, batch, parts)
+            return
+        board.tally(now)
+        board.free -= 1
+        queue.running += 1
+        servable.thread_batches += 1
+        servable.charge(batch.charge)
+        if step.long:
+            self._long_runs.add(batch)
+            board.long_runs = len(self._long_runs)
+        self._executor.start(batch, servable.model)
+
+    def _done(self, batch: Batch, parts: list[Batch] | None) -> None:
+        """An execution thread has finished: give it work first, then answer."""
+        queue = batch.queue
+        assert queue is not None
+        board = self._board
+        board.tally(self._clock())
+        board.free += 1
+        queue.running -= 1
+        if self._long_runs:
+            self._long_runs.discard(batch)
+            board.long_runs = len(self._long_runs)
+        servable = queue.servable
+        servable.account(batch, parts, batch.charge)
+        if board.active:
+            self._dispatch("slot")
+        self._answer(servable, batch, parts)
+
+    def _answer(self, servable: Servable, batch: Batch, parts: list[Batch] | None) -> None:
+        """Hand the finished batch, or what it was split into, to the owner."""
+        for finished in parts or (batch,):
+            if finished.error is not None:
+                servable.failed += len(finished.requests)
+            self._deliver(servable, finished)
+        if servable.special:
+            self._board.note_answer(self._clock() - batch.finished_at)
+        if servable.drained is not None:
+            servable.check_drained()
+
+    def _deliver(self, servable: Servable, batch: Batch) -> None:
+        first = batch.requests[0]
+        if isinstance(first, Part):
+            whole = first.whole.finish(first, batch)
+            self.sweep()
+            if whole is None:
+                return
+            batch = whole
+        try:
+            servable.sink(batch)
+        except Exception as error:  # noqa: BLE001  a broken sink must not stop the others' answers
+            context = {"message": f"the sink of model {servable.name!r} failed", "exception": error}
+            self._loop.call_exception_handler(context)
+
+    def _deactivate(self, queue: BatchQueue) -> None:
+        if not queue.requests:
+            self._board.active.remove(queue)
+
+    def _rest(self, wait: Wait, now: float) -> None:
+        """Nothing can be started: see to the door, the next tick and the timer."""
+        for queue in self._board.active:
+            reckon(queue.servable, self._board)
+        if wait.next_tick and not self.flushing:
+            self.flushing = True
+            self._loop.call_soon(self.flush)
+        if wait.until < self._timer_at - LEAST_TIMER_SECONDS:
+            if self._timer is not None:
+                self._timer.cancel()
+            delay = max(wait.until - now, LEAST_TIMER_SECONDS)
+            self._timer_at = now + delay
+            self._timer = self._loop.call_later(delay, self._on_timer)

@@ -7,9 +7,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from penstock.batching.scheduler import Scheduler
+from penstock.batching.dispatcher import TICK_SECONDS
+from penstock.batching.scheduler import INLINE_SECONDS, Scheduler
 from penstock.monitoring.samples import SampleBuffer
 
+from .cpus import available_cpus
 from .http.inference import InferencePath
 from .http.limits import Limits
 from .http.sweeper import Sweeper
@@ -41,7 +43,11 @@ class Engine:
         self.samples = SampleBuffer(
             config.sample_max_rows, config.sample_max_bytes, config.sample_rate
         )
-        self._scheduler = Scheduler(loop, threads=config.execution_threads(), clock=clock)
+        # On a single core a thread runs nothing sooner, it only costs two switches.
+        inline_seconds = INLINE_SECONDS if available_cpus() > 1 else TICK_SECONDS
+        self._scheduler = Scheduler(
+            loop, threads=config.execution_threads(), clock=clock, inline_seconds=inline_seconds
+        )
         # One thread each: orjson and model loading hold the interpreter lock for long stretches.
         self._decoder = ThreadPoolExecutor(1, "penstock-decode")
         self._loader = ThreadPoolExecutor(1, "penstock-load")

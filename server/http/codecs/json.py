@@ -191,7 +191,7 @@ def encode_rows(
 def _rows_of(output: WireOutput, array: Array) -> list[bytes]:
     rows = len(array)
     if output.is_bytes:
-        return [data_of(output, row)[1:-1] for row in array]
+        return [data_of(output, array[row : row + 1])[1:-1] for row in range(rows)]
     if array.ndim == 1:
         return _dumps(array, None, _NUMPY)[1:-1].split(b",")
     table = array if array.ndim == 2 else array.reshape(rows, array.size // rows)  # noqa: PLR2004

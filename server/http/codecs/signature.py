@@ -77,7 +77,7 @@ class WireInput:
         regular = spec.shape[:1] == (VARIABLE,) and VARIABLE not in spec.shape[1:]
         self.tail: list[int] | None = list(spec.shape[1:]) if regular else None
         self.tail_size = math.prod(spec.shape[1:]) if regular else -1
-        self.pack = struct.Struct(f"<{max(self.tail_size, 0)}{self.code}").pack
+        self.pack = struct.Struct(f"<{max(self.tail_size, 0)}{self.code or 'x'}").pack
         self.optional = spec.optional
 
 

@@ -6,8 +6,9 @@ EDITABLE ?= --editable
 ARGS ?=
 BIN := $(VENV)/bin
 
-# Pyright must not look for newer versions of itself: the check works offline.
+# Neither may look for newer versions of itself: the checks work offline.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format bench peers locust examples clean
@@ -26,7 +27,7 @@ check: $(VENV)/.installed-test ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy examples
-	$(BIN)/pyright
+	$(BIN)/pyright --project .typing
 
 format: $(VENV)/.installed-test ## Put the sources into shape
 	$(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ import os
 import socket
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from .closed import ClosedLoop
 from .connections import Connections
 from .contestants import Stage, cases_for
 from .open import OpenLoop
-from .outcome import OK, Outcome, RunRefused
+from .outcome import OK, GeneratorLagged, Outcome, RunRefused
 from .processes import ServerFailed, ServerProcess, free_port, pinned
 from .schedule import draw
 from .wire import BadResponse, parse_response
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from .models import ModelFile
     from .scenarios import Scenario
 
+#: A window whose generator lagged is measured again, this often at most.
+ATTEMPTS = 3
 _HOST = "127.0.0.1"
 _MILLISECONDS = 1e3
 _MICROSECONDS = 1e6
@@ -107,61 +110,136 @@ def measure(
     found: list[Measurement] = []
     with pinned(plan.load_cores):
         for repeat in range(plan.repeats):
-            for model in dict.fromkeys(scenario.model for scenario in scenarios):
+            capacities: dict[tuple[str, str], float] = {}
+            for model, slo in dict.fromkeys((one.model, one.slo_seconds) for one in scenarios):
+                alike = [s for s in scenarios if (s.model, s.slo_seconds) == (model, slo)]
                 for contestant in contestants:
-                    tell(f"{repeat + 1}/{plan.repeats} {model} {contestant.name}")
-                    chosen = [
-                        scenario
-                        for scenario in scenarios
-                        if scenario.model == model and scenario.encoding in contestant.encodings
-                    ]
-                    found += _one_start(contestant, chosen, models[model], plan, repeat)
+                    chosen = [one for one in alike if _can(contestant, one)]
+                    if not chosen:
+                        continue
+                    tell(f"{repeat + 1}/{plan.repeats} {contestant.name} {chosen[0].name} ...")
+                    start = _Start(contestant, models[model], slo, plan, repeat, capacities)
+                    found += start.run(chosen)
     return found
 
 
-def _one_start(
-    contestant: Contestant,
-    scenarios: Sequence[Scenario],
-    model: ModelFile,
-    plan: Plan,
-    repeat: int,
-) -> list[Measurement]:
-    """All scenarios on one start of one server."""
-    if not scenarios:
-        return []
-    done: list[Measurement] = []
-    with tempfile.TemporaryDirectory(prefix="penstock-load-") as scratch:
-        slos = [one.slo_seconds for one in scenarios if one.load_factor is not None]
-        stage = Stage(model, free_port(), Path(scratch), min(slos, default=None))
-        try:
-            with _server(contestant, stage, plan) as server:
-                first = cases_for(contestant, scenarios[0], model, _authority(stage))[0]
-                server.wait_ready(
-                    lambda: answers(_HOST, stage.port, first), contestant.ready_seconds
-                )
-                for scenario in scenarios:
-                    done.append(_window(contestant, scenario, stage, plan, server, repeat, done))
-        except (ServerFailed, OSError) as error:
-            done += [
-                Measurement(scenario.name, contestant.name, repeat, failure=str(error))
-                for scenario in scenarios[len(done) :]
-            ]
-    return done
-
-
-def _server(contestant: Contestant, stage: Stage, plan: Plan) -> ServerProcess:
-    launch = contestant.launch(stage)
-    return ServerProcess(
-        launch.command,
-        stage.directory / "server.log",
-        environment=launch.environment,
-        cores=plan.server_cores,
-        directory=launch.directory,
+def _can(contestant: Contestant, scenario: Scenario) -> bool:
+    """A server speaks some encodings; one that runs no model has no capacity to exceed."""
+    about_capacity = scenario.load_factor is not None or scenario.is_capacity
+    return scenario.encoding in contestant.encodings and not (
+        contestant.constant and about_capacity
     )
 
 
-def _authority(stage: Stage) -> str:
-    return f"{_HOST}:{stage.port}"
+class _Start:
+    """One start of one server, and the windows measured on it.
+
+    Args:
+        contestant: The server.
+        model: What it serves.
+        slo: What it is told to hold.
+        plan: How to measure.
+        repeat: Which round this is; also the seed of its schedules.
+        capacities: Answers per second by (server, scenario), of this round; added to.
+    """
+
+    def __init__(
+        self,
+        contestant: Contestant,
+        model: ModelFile,
+        slo: float | None,
+        plan: Plan,
+        repeat: int,
+        capacities: dict[tuple[str, str], float],
+    ) -> None:
+        self._contestant = contestant
+        self._model = model
+        self._slo = slo
+        self._plan = plan
+        self._repeat = repeat
+        self._capacities = capacities
+
+    def run(self, scenarios: Sequence[Scenario]) -> list[Measurement]:
+        """Start, prove that the server answers rightly, measure, stop."""
+        done: list[Measurement] = []
+        with tempfile.TemporaryDirectory(prefix="loadtest-") as scratch:
+            stage = Stage(self._model, free_port(), Path(scratch), self._slo)
+            try:
+                with self._server(stage) as server:
+                    first = self._cases(scenarios[0], stage)[0]
+                    server.wait_ready(
+                        lambda: answers(_HOST, stage.port, first), self._contestant.ready_seconds
+                    )
+                    done.extend(self._window(one, stage, server) for one in scenarios)
+            except (ServerFailed, OSError) as error:
+                done += [self._failed(one, error) for one in scenarios[len(done) :]]
+        return done
+
+    def _server(self, stage: Stage) -> ServerProcess:
+        launch = self._contestant.launch(stage)
+        return ServerProcess(
+            launch.command,
+            stage.directory / "server.log",
+            environment=launch.environment,
+            cores=self._plan.server_cores,
+            directory=launch.directory,
+        )
+
+    def _cases(self, scenario: Scenario, stage: Stage) -> list[Case]:
+        return cases_for(self._contestant, scenario, self._model, f"{_HOST}:{stage.port}")
+
+    def _failed(self, scenario: Scenario, error: Exception) -> Measurement:
+        name = self._contestant.name
+        return Measurement(scenario.name, name, self._repeat, failure=str(error))
+
+    def _window(self, scenario: Scenario, stage: Stage, server: ServerProcess) -> Measurement:
+        """Measure one scenario; again if it was the generator that lagged."""
+        cases = self._cases(scenario, stage)
+        for attempt in range(ATTEMPTS):
+            try:
+                figures, outcome = self._attempt(scenario, stage, server, cases)
+            except GeneratorLagged as lagged:
+                if attempt == ATTEMPTS - 1:
+                    return self._failed(scenario, lagged)
+            except RunRefused as refusal:
+                return self._failed(scenario, refusal)
+            else:
+                figures["refused_attempts"] = attempt
+                name = self._contestant.name
+                self._capacities[name, scenario.name] = outcome.throughput
+                return Measurement(scenario.name, name, self._repeat, figures, outcome.statuses)
+        raise AssertionError("unreachable: the last attempt returns")
+
+    def _attempt(
+        self, scenario: Scenario, stage: Stage, server: ServerProcess, cases: Sequence[Case]
+    ) -> tuple[dict[str, float], Outcome]:
+        with Connections(_HOST, stage.port, scenario.connections) as connections:
+            warm_up, run = self._runs(scenario, connections, cases)
+            warm_up()
+            cpu = server.cpu_seconds()
+            outcome = run()
+            cpu = server.cpu_seconds() - cpu
+        slo = None if scenario.load_factor is None else scenario.slo_seconds
+        figures = figures_of(outcome, cpu, slo)
+        figures["memory_mebibytes"] = server.memory_bytes() / 2**20
+        return figures, outcome
+
+    def _runs(
+        self, scenario: Scenario, connections: Connections, cases: Sequence[Case]
+    ) -> tuple[Callable[[], Outcome], Callable[[], Outcome]]:
+        """The warm-up, which stays below capacity, and the run that counts."""
+        plan = self._plan
+        if scenario.load_factor is None:
+            closed = ClosedLoop(connections, cases)
+            return partial(closed.run, plan.warmup_seconds), partial(closed.run, plan.seconds)
+        capacity = self._capacities.get((self._contestant.name, scenario.capacity_from or ""))
+        if capacity is None:
+            raise RunRefused(f"needs the capacity from {scenario.capacity_from}, which failed")
+        opened = OpenLoop(connections, cases)
+        rate = scenario.load_factor * capacity
+        calm = draw("poisson", min(rate, capacity / 2), plan.warmup_seconds, seed=self._repeat)
+        full = draw(scenario.arrivals, rate, plan.seconds, seed=self._repeat)
+        return partial(opened.run, calm), partial(opened.run, full)
 
 
 def answers(host: str, port: int, case: Case, timeout_seconds: float = 5.0) -> bool:
@@ -190,60 +268,31 @@ def answers(host: str, port: int, case: Case, timeout_seconds: float = 5.0) -> b
     return True
 
 
-def _window(
-    contestant: Contestant,
-    scenario: Scenario,
-    stage: Stage,
-    plan: Plan,
-    server: ServerProcess,
-    repeat: int,
-    before: Sequence[Measurement],
-) -> Measurement:
-    """Warm up, then measure one scenario."""
-    cases = cases_for(contestant, scenario, stage.model, _authority(stage))
-    try:
-        with Connections(_HOST, stage.port, scenario.connections) as connections:
-            if scenario.load_factor is None:
-                loop = ClosedLoop(connections, cases)
-                loop.run(plan.warmup_seconds)
-                cpu = server.cpu_seconds()
-                outcome = loop.run(plan.seconds)
-            else:
-                rate = scenario.load_factor * _capacity(scenario, before)
-                opened = OpenLoop(connections, cases)
-                opened.run(draw("poisson", 0.5 * rate, plan.warmup_seconds, seed=repeat))
-                cpu = server.cpu_seconds()
-                outcome = opened.run(draw(scenario.arrivals, rate, plan.seconds, seed=repeat))
-            cpu = server.cpu_seconds() - cpu
-    except RunRefused as refusal:
-        return Measurement(scenario.name, contestant.name, repeat, failure=str(refusal))
-    figures = figures_of(outcome, cpu, scenario.slo_seconds)
-    figures["memory_mebibytes"] = server.memory_bytes() / 2**20
-    return Measurement(scenario.name, contestant.name, repeat, figures, outcome.statuses)
+def figures_of(outcome: Outcome, cpu_seconds: float, slo_seconds: float | None) -> dict[str, float]:
+    """Figures of one window, each with its unit in its name.
 
-
-def _capacity(scenario: Scenario, before: Sequence[Measurement]) -> float:
-    """What this server did in the closed loop that the scenario names, in this very start."""
-    for measurement in before:
-        if measurement.scenario == scenario.capacity_from and not measurement.failure:
-            return measurement.figures["requests_per_second"]
-    raise RunRefused(f"needs the capacity from {scenario.capacity_from}, which has no figures")
-
-
-def figures_of(outcome: Outcome, cpu_seconds: float, slo_seconds: float) -> dict[str, float]:
-    """Figures of one window, each with its unit in its name."""
+    Args:
+        outcome: The window.
+        cpu_seconds: What the server's process tree used in it.
+        slo_seconds: The objective of an open loop; ``None`` for a closed one, whose latencies say
+            nothing of users who do not wait for each other.
+    """
     right = max(1, outcome.latencies.size)
-    return {
+    figures = {
         "requests_per_second": outcome.throughput,
-        "offered_per_second": outcome.offered / outcome.seconds,
         "cpu_microseconds_per_request": cpu_seconds / right * _MICROSECONDS,
         "p50_milliseconds": outcome.quantile(0.5) * _MILLISECONDS,
         "p99_milliseconds": outcome.quantile(0.99) * _MILLISECONDS,
         "p999_milliseconds": outcome.quantile(0.999) * _MILLISECONDS,
-        "goodput_per_second": outcome.goodput(slo_seconds),
-        "attainment": outcome.attainment(slo_seconds),
-        "unsent": outcome.unsent,
         "unanswered": outcome.unanswered,
         "broken": outcome.broken,
-        "lag_p99_milliseconds": outcome.lag_p99_seconds * _MILLISECONDS,
     }
+    if slo_seconds is not None:
+        figures |= {
+            "offered_per_second": outcome.offered / outcome.seconds,
+            "goodput_per_second": outcome.goodput(slo_seconds),
+            "attainment": outcome.attainment(slo_seconds),
+            "unsent": outcome.unsent,
+            "lag_p99_milliseconds": outcome.lag_p99_seconds * _MILLISECONDS,
+        }
+    return figures

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .connections import Connection, Connections, collector_paused
-from .outcome import OK, Outcome, RunRefused, Tally, refuse_wrong
+from .outcome import OK, GeneratorLagged, Outcome, Tally, refuse_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +56,8 @@ class OpenLoop:
         """Send the schedule and wait at most ``patience_seconds`` for the last answers.
 
         Raises:
-            RunRefused: An answer was wrong, or the generator lagged behind its schedule.
+            RunRefused: An answer was wrong.
+            GeneratorLagged: 1 % of the requests left more than `LAG_LIMIT_SECONDS` late.
         """
         if not schedule.size:
             raise ValueError("expected a schedule with at least one request")
@@ -68,7 +69,7 @@ class OpenLoop:
         refuse_wrong(tally)
         lag = float(np.quantile(lags, 0.99)) if lags else 0.0
         if lag > LAG_LIMIT_SECONDS:
-            raise RunRefused(
+            raise GeneratorLagged(
                 f"the generator sent late: 99th percentile {lag * 1e3:.2f} ms after schedule, at "
                 f"most {LAG_LIMIT_SECONDS * 1e3:.0f} ms is allowed; use a lower rate or a free core"
             )

@@ -17,6 +17,10 @@ class RunRefused(Exception):
     """The run does not measure the server, or the server answered wrongly; its figures lie."""
 
 
+class GeneratorLagged(RunRefused):
+    """The generator fell behind its schedule: the machine was busy, or the rate is too high."""
+
+
 @dataclass(slots=True)
 class Tally:
     """What a running generator counts.

@@ -29,7 +29,7 @@ def plot(rows: Sequence[Row], directory: Path) -> list[Path]:
         chosen = [row for row in rows if row.scenario == scenario and row.figures]
         if not chosen:
             continue
-        overload = any("x" in part for part in scenario.split("-")[-1:])
+        overload = any("goodput_per_second" in row.figures for row in chosen)
         names = ["goodput_per_second"] if overload else list(_TITLES)[:2]
         for name in names:
             path = directory / f"{scenario}-{name.partition('_')[0]}.svg"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-_MARKER = "PENSTOCK_LOADTEST"
+_MARKER = "LOADTEST_MARK"
 _STOP_SECONDS = 15.0
 
 

@@ -15,15 +15,19 @@ if TYPE_CHECKING:
 
     from .measure import Measurement
 
+#: Figure -> heading, and whether its range is shown beside the median.
 _COLUMNS = {
-    "requests_per_second": "right answers/s",
-    "cpu_microseconds_per_request": "CPU µs/answer",
-    "p50_milliseconds": "p50 ms",
-    "p99_milliseconds": "p99 ms",
-    "goodput_per_second": "goodput/s",
-    "attainment": "attainment",
-    "memory_mebibytes": "MiB",
+    "offered_per_second": ("offered/s", False),
+    "requests_per_second": ("answers/s", True),
+    "goodput_per_second": ("goodput/s", True),
+    "attainment": ("in time", False),
+    "cpu_microseconds_per_request": ("CPU µs/answer", True),
+    "p50_milliseconds": ("p50 ms", False),
+    "p99_milliseconds": ("p99 ms", False),
+    "memory_mebibytes": ("MiB", False),
 }
+#: What servers are compared by, the first that there is.
+_RATIOS = ("goodput_per_second", "requests_per_second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +82,41 @@ def _failures(group: Sequence[Measurement]) -> list[str]:
 
 
 def table(rows: Sequence[Row], scenario: str, base: str = "penstock") -> Table:
-    """One scenario as a table; the last column is the ratio of right answers to ``base``'s."""
-    result = Table(title=scenario, title_justify="left")
-    result.add_column("server")
-    for heading in (*_COLUMNS.values(), f"x {base}"):
-        result.add_column(heading, justify="right")
+    """One scenario as a table of medians (lowest..highest).
+
+    The last column compares with ``base`` in goodput where there is one, else in answers.
+    """
     chosen = [row for row in rows if row.scenario == scenario]
+    present = [name for name in _COLUMNS if any(name in row.figures for row in chosen)]
     reference = next((row for row in chosen if row.contestant == base and row.figures), None)
+    result = Table(title=scenario, title_justify="left")
+    result.add_column("server", no_wrap=True)
+    for name in present:
+        result.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
+    result.add_column(f"x {base}", justify="right")
     for row in chosen:
-        if not row.figures:
-            result.add_row(row.contestant, *[""] * len(_COLUMNS), _short(row.failures))
-            continue
-        cells = [_cell(row.figures[name]) if name in row.figures else "" for name in _COLUMNS]
+        cells = [_cell(row, name) for name in present]
         result.add_row(row.contestant, *cells, _ratio(row, reference))
     return result
+
+
+def _cell(row: Row, name: str) -> str:
+    spread = row.figures.get(name)
+    if spread is None:
+        return "-"
+    middle = _number(spread.median)
+    if not _COLUMNS[name][1]:
+        return middle
+    return f"{middle} ({_number(spread.low)}..{_number(spread.high)})"
 
 
 def _ratio(row: Row, reference: Row | None) -> str:
     if reference is None:
         return ""
-    whole = reference.figures["requests_per_second"].median
-    return f"{row.figures['requests_per_second'].median / whole:.2f}" if whole else ""
-
-
-def _cell(spread: Spread) -> str:
-    return f"{_number(spread.median)} ({_number(spread.low)}..{_number(spread.high)})"
+    name = next((name for name in _RATIOS if name in reference.figures), "")
+    if name not in row.figures or not reference.figures[name].median:
+        return "-"
+    return f"{row.figures[name].median / reference.figures[name].median:.3g}"
 
 
 def _number(value: float) -> str:
@@ -110,10 +124,6 @@ def _number(value: float) -> str:
     if abs(value) >= 100:  # noqa: PLR2004
         return f"{value:,.0f}"
     return f"{value:.3g}"
-
-
-def _short(failures: Sequence[str]) -> str:
-    return failures[0].strip().splitlines()[-1][:80] if failures else ""
 
 
 def to_json(

@@ -24,6 +24,7 @@ from penstock.loadtests.scenarios import Scenario, closed_scenarios, overload_sc
 from .environments import InstallFailed, install, installed_versions
 from .peers import Peer, peers
 
+_REPORT_WIDTH = 140
 _ROOT = Path(__file__).resolve().parents[2]
 _MODEL = _ROOT / "examples" / "registry" / "breast-cancer" / "2" / "model.onnx"
 
@@ -31,7 +32,9 @@ _MODEL = _ROOT / "examples" / "registry" / "breast-cancer" / "2" / "model.onnx"
 def main(arguments: list[str] | None = None) -> int:
     """Install, measure, report. Ends with 1 when any server has no figures."""
     options = _parser().parse_args(arguments)
-    console = Console()
+    console = Console(log_path=False)
+    if not console.is_terminal:
+        console.width = _REPORT_WIDTH
     scenarios = _scenarios(options)
     available, contestants, missing = _contestants(options, console)
     plan = default_plan(
@@ -150,12 +153,13 @@ def _processor() -> str:
 
 def _verdict(rows: list[Row], missing: dict[str, str], console: Console) -> int:
     """Say what failed; a comparison with holes must not look complete."""
-    failed = [row for row in rows if row.failures]
-    for row in failed:
-        console.print(
-            f"[red]{row.contestant} {row.scenario}[/]: {row.failures[0]}", highlight=False
-        )
-    return 1 if failed or missing else 0
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for failure in row.failures:
+            reasons.setdefault((row.contestant, failure), []).append(row.scenario)
+    for (contestant, failure), scenarios in reasons.items():
+        console.print(f"{contestant} ({', '.join(scenarios)}): {failure}", markup=False)
+    return 1 if reasons or missing else 0
 
 
 if __name__ == "__main__":

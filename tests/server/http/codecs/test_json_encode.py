@@ -59,7 +59,7 @@ def test_bytes_must_be_utf8(wire_of: Any) -> None:
     request = answer(wire)
     assert orjson.loads(json.encode(wire, request, [good]))["outputs"][0]["data"] == ["é", ""]
     bad = np.array([b"a", b"\xff", b"b"], np.object_)
-    with pytest.raises(InvalidRequest, match="output 'text' is not UTF-8 .*binary_data"):
+    with pytest.raises(InvalidRequest, match=r"output 'text' is not UTF-8 .*binary_data"):
         json.encode(wire, request, [bad])
     with pytest.raises(InvalidRequest, match="output 'text' is not UTF-8"):
         json.encode_rows(wire, [request] * 3, [bad])

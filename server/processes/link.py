@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -145,8 +144,7 @@ class Link:
 
     def _disconnected(self, writer: StreamWriter) -> None:
         self._writer = None
-        with suppress(OSError):
-            writer.close()
+        writer.transport.abort()  # what waits to be sent waits for nobody
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(_away())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+#: Exit status of a process that can never start, however often (sysexits.h, EX_CONFIG).
+EXIT_CONFIG: Final = 78
 #: A life this long counts as a success: the next death starts from zero again.
 HEALTHY_SECONDS: Final = 10.0
 FIRST_DELAY_SECONDS: Final = 0.25

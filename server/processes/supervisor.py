@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .restart import after_death
+from .restart import EXIT_CONFIG, after_death
 
 if TYPE_CHECKING:
     import socket
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from .run_directory import RunDirectory
 
-#: Exit status of a child that can never start, however often (sysexits.h, EX_CONFIG).
-EXIT_CONFIG: Final = 78
 #: On top of the drain: loading the result, closing sockets, leaving the interpreter.
 GRACE_SECONDS: Final = 5.0
 

@@ -25,6 +25,7 @@ from .child import Birth, run
 from .link import Link
 from .quiet_server import QuietServer
 from .reconciler import Reconciler
+from .restart import EXIT_CONFIG
 from .target import read_target
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ class WorkerProcess:
 
     async def run(self) -> None:
         """Serve until told to stop."""
+        try:
+            self._server.config.load()
+        except OSError as error:  # ssl.SSLError is one
+            LOG.error("the certificate or its key cannot be used: %s", error)  # noqa: TRY400
+            raise SystemExit(EXIT_CONFIG) from None
         self._birth.watch_parent(self._server.stop)
         await self._server.serve(sockets=[self._birth.listener])
         self._counters.close()

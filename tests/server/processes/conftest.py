@@ -1,0 +1,215 @@
+"""Real servers: started as a user starts them, found by what they print."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+REGISTRY = Path(__file__).parents[3] / "examples" / "registry"
+BODY = json.dumps(
+    {"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 30], "data": [[0.5] * 30]}]}
+).encode()
+
+
+class Client:
+    """One keep-alive connection."""
+
+    def __init__(self, url):
+        parts = urlsplit(url)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+
+    def get(self, path):
+        return self.request("GET", path)
+
+    def predict(self):
+        return self.request("POST", "/v2/models/breast-cancer/infer", BODY)
+
+    def request(self, method, path, body=None):
+        headers = {"content-type": "application/json"} if body else {}
+        self.connection.request(method, path, body, headers)
+        response = self.connection.getresponse()
+        return response.status, response.read()
+
+    def close(self):
+        self.connection.close()
+
+
+class Server:
+    """A running ``penstock serve``."""
+
+    def __init__(self, process):
+        self.process = process
+        self.banner = []
+        for line in process.stdout:
+            self.banner.append(line)
+            if line.startswith("  workers "):
+                break
+        text = "".join(self.banner)
+        assert "workers" in text, process.stderr.read()
+        self.url = re.search(r"docs +(\S+)/docs", text)[1]
+        self.admin_url = re.search(r"metrics +(\S+)/metrics", text)[1]
+
+    def once(self, url, path):
+        client = Client(url)
+        try:
+            return client.get(path)
+        finally:
+            client.close()
+
+    def status(self):
+        return json.loads(self.once(self.admin_url, "/admin/status")[1])
+
+    def metrics(self):
+        """Family and labels -> value, as text of the exposition has them."""
+        _, body = self.once(self.admin_url, "/metrics")
+        lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (one.rpartition(" ") for one in lines)}
+
+    def answered(self, status=200):
+        return sum(
+            value
+            for name, value in self.metrics().items()
+            if name.startswith("penstock_requests_total") and f'status="{status}"' in name
+        )
+
+    def children(self):
+        """Name -> process id."""
+        pid = self.process.pid
+        found = {}
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            arguments = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            if b"-m" in arguments:
+                found[arguments[arguments.index(b"-m") + 2].decode()] = int(child)
+        return found
+
+    def kill(self, name):
+        pid = self.children()[name]
+        os.kill(pid, signal.SIGKILL)
+        wait_gone([pid])
+        return pid
+
+    @staticmethod
+    def until(condition):
+        return until(condition)
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.wait(20)
+
+
+class Load:
+    """Clients that predict as fast as they can, each on its own connection."""
+
+    def __init__(self, url, connections=4):
+        self.url = url
+        self.statuses = []
+        self.broken = 0
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(connections)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def wait_for(self, count):
+        target = len(self.statuses) + count
+        until(lambda: len(self.statuses) >= target)
+
+    def _run(self):
+        client = Client(self.url)
+        while not self._over.is_set():
+            try:
+                self.statuses.append(client.predict()[0])
+            except (OSError, http.client.HTTPException):
+                self.broken += 1
+                client.close()
+                time.sleep(0.01)  # not a wait for anything: a refused client should not spin
+        client.close()
+
+
+def until(condition, seconds=15.0):
+    """Wait until it holds; returns the seconds that took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, "it never came true"
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+def wait_gone(pids, seconds=15.0):
+    def gone(pid):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        return state in "ZX"
+
+    until(lambda: all(map(gone, pids)), seconds)
+
+
+@pytest.fixture
+def command():
+    """Start ``penstock`` with these arguments; what still runs at the end is killed."""
+    running = []
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
+    environ.pop("PORT", None)
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "penstock.server.cli.main", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environ,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def serve(command, tmp_path):
+    """Start a server and wait until it is ready."""
+
+    def start(*options, registry=REGISTRY):
+        ports = ("--port", 0, "--admin-port", 0, "--run-dir", tmp_path / "run")
+        server = Server(command("serve", registry, *ports, *options))
+        until(lambda: server.once(server.admin_url, "/v2/health/ready")[0] == 200)
+        until(lambda: server.status()["converged"])
+        return server
+
+    return start
+
+
+@contextmanager
+def _load(url, connections=4):
+    with Load(url, connections) as load:
+        yield load
+
+
+@pytest.fixture
+def load():
+    """``with load(url) as running:`` sends predictions until the end of the block."""
+    return _load

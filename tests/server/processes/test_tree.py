@@ -1,0 +1,158 @@
+"""The process tree under fire: real processes, real signals, exact figures."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def memory_mib(pid):
+    return (
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+    )
+
+
+def cpu_ticks(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_an_idle_server_is_small_and_sleeps(serve):
+    server = serve()
+    assert {"breast-cancer", "digits"} <= set(server.status()["target"]["models"])
+    children = server.children()
+    assert memory_mib(server.process.pid) <= 25
+    assert memory_mib(children["control"]) <= 80
+    assert "onnxruntime" not in Path(f"/proc/{children['control']}/maps").read_text()
+    pids = [server.process.pid, *children.values()]
+    before = [cpu_ticks(pid) for pid in pids]
+    time.sleep(4)
+    used = [after - start for after, start in zip(map(cpu_ticks, pids), before, strict=True)]
+    assert max(used) <= 0.005 * 4 * os.sysconf("SC_CLK_TCK")
+
+
+def test_control_killed_under_load_is_back_in_two_seconds_and_nobody_notices(serve, load):
+    server = serve()
+    with load(server.url) as running:
+        running.wait_for(50)
+        before = server.kill("control")
+        killed_at = time.monotonic()
+        running.wait_for(50)
+        server.until(lambda: server.once(server.url, "/metrics")[0] == 200)
+        assert time.monotonic() - killed_at < 2
+        running.wait_for(50)
+    assert running.broken == 0
+    assert set(running.statuses) == {200}
+    assert server.children()["control"] != before
+    assert server.status()["converged"]
+    assert server.status()["target"]["number"] == 1
+    assert server.answered() == len(running.statuses)
+
+
+def test_a_worker_killed_under_load_comes_back_and_its_counts_stay(serve, load):
+    server = serve("--workers", 2)
+    with load(server.url, 8) as running:
+        running.wait_for(200)
+        killed = server.kill("worker-0")
+        running.wait_for(200)
+        server.until(lambda: server.status()["converged"] and len(server.status()["workers"]) == 2)
+        running.wait_for(200)
+    assert set(running.statuses) == {200}
+    assert running.broken <= 8  # only who was connected to it
+    assert server.children()["worker-0"] != killed
+    assert [one["target"] for one in server.status()["workers"]] == [1, 1]
+    # Counted before it is written: at most the answers that were on their way are too many.
+    received = len(running.statuses)
+    assert received <= server.answered() <= received + running.broken
+    metrics = server.metrics()
+    assert metrics['penstock_process_restarts_total{process="worker-0"}'] == 1
+    assert metrics['penstock_in_flight{model="breast-cancer",version="2"}'] == 0
+
+
+def test_counts_of_a_worker_killed_at_rest_are_exact(serve, load):
+    server = serve()
+    for _ in range(2):
+        with load(server.url, 3) as running:
+            running.wait_for(60)
+        total = server.answered()
+        server.kill("worker-0")
+        server.until(lambda: server.status()["converged"])
+        assert server.answered() == total
+    with load(server.url, 1) as running:
+        running.wait_for(10)
+    assert server.answered() == total + len(running.statuses)
+    assert running.broken == 0
+
+
+def test_sigterm_drains_and_ends_with_status_zero(serve, load, tmp_path):
+    server = serve("--workers", 2)
+    with load(server.url) as running:
+        running.wait_for(100)
+        assert server.stop() == 0
+    assert set(running.statuses) == {200}
+    assert not (tmp_path / "run" / "counters").exists()
+    assert "did not end in time" not in server.process.stderr.read()
+
+
+def test_ctrl_c_reaches_everybody_and_still_ends_in_order(serve):
+    server = serve()
+    for pid in (*server.children().values(), server.process.pid):
+        os.kill(pid, signal.SIGINT)
+    assert server.process.wait(20) == 0
+    assert "Traceback" not in server.process.stderr.read()
+
+
+def test_children_of_a_killed_supervisor_stop_by_themselves(serve):
+    server = serve("--workers", 2)
+    children = server.children()
+    assert len(children) == 3
+    server.process.kill()
+    server.process.wait()
+    # They are nobody's children now; whoever inherits them may take its time to reap.
+    states = [Path(f"/proc/{pid}/stat") for pid in children.values()]
+    server.until(lambda: all(not one.exists() or ") Z " in one.read_text() for one in states))
+
+
+def test_a_port_in_use_is_explained(command, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        registry = tmp_path / "registry"
+        registry.mkdir()
+        process = command("serve", registry, "--port", port)
+        output, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert output == ""
+    assert f"port {port} on 127.0.0.1 is in use" in errors
+    assert "--port" in errors
+
+
+def test_two_servers_do_not_share_a_run_directory(serve, command, tmp_path):
+    serve()
+    process = command("serve", tmp_path, "--port", 0, "--run-dir", tmp_path / "run")
+    assert process.wait(20) == 1
+    assert "another server runs in" in process.stderr.read()
+
+
+def test_a_certificate_that_is_none_stops_the_start(command, tmp_path):
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_text("hello")
+    process = command(
+        "serve", tmp_path, "--port", 0, "--admin-port", 0, "--ssl-certfile", certificate
+    )
+    assert process.wait(20) == 1
+    assert "certificate or its key cannot be used" in process.stderr.read()
+
+
+def test_an_empty_registry_is_served_until_something_is_in_it(serve, tmp_path):
+    registry = tmp_path / "registry"
+    registry.mkdir()
+    server = serve(registry=registry)
+    assert "no models yet" in "".join(server.banner)
+    assert server.once(server.url, "/v2/models") == (200, b"[]")

@@ -45,11 +45,11 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
 
 def _read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
     data = entry.get("data")
-    if type(data) is bytes and spec.datatype != "BYTES":
+    if type(data) is bytes and not spec.is_bytes:
         return from_raw(data, spec, shape, size)
     if type(data) is not list:
         if shape or data is None or type(data) is dict:
-            wanted = "a list of bin" if spec.datatype == "BYTES" else "bin, or a list of numbers"
+            wanted = "a list of bin" if spec.is_bytes else "bin, or a list of numbers"
             problem = "has no 'data'" if data is None else f"has 'data' that is {show(data)}"
             raise InvalidRequest(f"input '{spec.name}' {problem}; expected {wanted}")
         data = [data]  # a scalar nested zero deep
@@ -86,6 +86,41 @@ def encode(
             parts.append(to_raw(array))
             large = True
     return parts if large else b"".join(parts)
+
+
+def encode_rows(
+    wire: WireSignature, requests: Sequence[InferRequest], outputs: Sequence[Array]
+) -> list[bytes]:
+    """Write the responses of a whole batch of requests of one row each.
+
+    Args:
+        wire: The signature of the model that answered.
+        requests: One per row, in that order; each `InferRequest.plain`, all with equal ``outputs``.
+        outputs: One array per wanted output, with ``len(requests)`` rows.
+
+    Returns:
+        The bytes of `encode` for each request.
+    """
+    if not requests:
+        return []
+    wanted = [wire.outputs[name] for name in requests[0].outputs]
+    template = b"%b" + wire.packed_head.replace(b"%", b"%%") + _list_header(len(wanted))
+    columns = []
+    for output, array in zip(wanted, outputs, strict=True):
+        head = output.packed_heads.get((1, *array.shape[1:])) or _head(output, array[:1])
+        template += head.replace(b"%", b"%%") + b"%b"
+        columns.append(_rows_of(output, array))
+    openings = [b"\x83" if r.id is None else b"\x84\xa2id" + pack(r.id) for r in requests]
+    return list(map(template.__mod__, zip(openings, *columns, strict=True)))
+
+
+def _rows_of(output: WireOutput, array: Array) -> list[bytes]:
+    rows = len(array)
+    if output.is_bytes:
+        return [pack(array[row : row + 1].ravel().tolist()) for row in range(rows)]
+    raw = array.tobytes()
+    width = array.nbytes // rows
+    return [raw[row * width : (row + 1) * width] for row in range(rows)]
 
 
 def _head(output: WireOutput, array: Array) -> bytes:

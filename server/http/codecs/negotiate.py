@@ -135,11 +135,7 @@ class MsgpackCodec:
         self, wire: WireSignature, requests: Sequence[InferRequest], outputs: Sequence[Array]
     ) -> tuple[Sequence[Body], bytes]:
         """See `Codec.encode_rows`."""
-        bodies = [
-            msgpack.encode(wire, request, [array[row : row + 1] for array in outputs])
-            for row, request in enumerate(requests)
-        ]
-        return bodies, _MSGPACK_HEADERS
+        return msgpack.encode_rows(wire, requests, outputs), _MSGPACK_HEADERS
 
 
 JSON: Final = JsonCodec()

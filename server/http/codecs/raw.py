@@ -38,18 +38,20 @@ def from_raw(raw: bytes | memoryview, spec: WireInput, shape: list[int], size: i
     Raises:
         InvalidRequest: The number of bytes is not what the shape needs.
     """
-    if spec.datatype == "BYTES":
-        return _from_elements(raw, spec, shape, size)
     dtype = spec.dtype
-    if size * dtype.itemsize != len(raw):
+    if len(raw) != size * dtype.itemsize and not spec.is_bytes:
         raise InvalidRequest(
             f"input '{spec.name}': {spec.datatype} of shape {shape} takes "
             f"{size * dtype.itemsize} bytes, got {len(raw)}"
         )
-    if spec.datatype == "BOOL":  # numpy requires 0 and 1; any other byte is true, as in C
-        return _ndarray(shape, np.uint8, raw).astype(np.bool_)
-    array = _ndarray(shape, dtype, raw)
-    return array if array.flags.aligned else array.copy()
+    if spec.code:
+        array: Array = _ndarray(shape, dtype, raw)
+        # The contents of a bytes object are aligned to 16 bytes, a piece of the body need not be.
+        return array if type(raw) is bytes or array.flags.aligned else array.copy()
+    if spec.is_bytes:
+        return _from_elements(raw, spec, shape, size)
+    # numpy requires 0 and 1; any other byte is true, as in C.
+    return _ndarray(shape, np.uint8, raw).astype(np.bool_)
 
 
 def _from_elements(raw: bytes | memoryview, spec: WireInput, shape: list[int], size: int) -> Array:

@@ -46,6 +46,7 @@ class WireInput:
         datatype: The OIP v2 datatype.
         dtype: The numpy type that holds it.
         code: The `struct` format character, empty for BOOL and BYTES.
+        is_bytes: Whether the datatype is BYTES.
         shape: Expected dimensions, ``-1`` where open.
         tail: Dimensions after the first, when all of them are fixed and the first is open: a row
             of the commonest kind of input, which has a shorter way through the checks.
@@ -58,6 +59,7 @@ class WireInput:
         "code",
         "datatype",
         "dtype",
+        "is_bytes",
         "name",
         "optional",
         "pack",
@@ -73,6 +75,7 @@ class WireInput:
         self.datatype = spec.datatype
         self.dtype = NUMPY_OF[spec.datatype]
         self.code = STRUCT_CODE.get(spec.datatype, "")
+        self.is_bytes = spec.datatype == "BYTES"
         self.shape = spec.shape
         regular = spec.shape[:1] == (VARIABLE,) and VARIABLE not in spec.shape[1:]
         self.tail: list[int] | None = list(spec.shape[1:]) if regular else None

@@ -146,3 +146,19 @@ def test_what_is_encoded_can_be_decoded(
     assert back.tolist() == array.tolist() or back.tobytes() == array.tobytes()
     listed = codec.decode(pack({**outputs[0], "data": array.tolist()}), wire).inputs[0]
     assert np.array_equal(listed, array, equal_nan=datatype.startswith("FP"))  # type: ignore[arg-type]
+
+
+@given(data=st.data(), rows=st.integers(0, 5), names=st.lists(st.sampled_from(sorted(NUMPY_OF))))
+def test_rows_of_a_batch_are_encoded_as_if_alone(
+    wire_of: Any, arrays: Any, data: st.DataObject, rows: int, names: list[str]
+) -> None:
+    specs = tuple((f"%o{i}", name, (-1,)) for i, name in enumerate(names or ["FP32"]))
+    wire = wire_of(("x", "FP32", (-1, 2)), outputs=specs)
+    batch = [data.draw(arrays(name, rows=rows)) for _, name, _ in specs]
+    ids = data.draw(st.lists(st.none() | st.text(max_size=3), min_size=rows, max_size=rows))
+    requests = [InferRequest([None], 1, wire.all_outputs, id=identity) for identity in ids]
+    alone = [
+        codec.encode(wire, request, [array[row : row + 1] for array in batch])
+        for row, request in enumerate(requests)
+    ]
+    assert codec.encode_rows(wire, requests, batch) == alone

@@ -97,7 +97,7 @@ class FastPathProtocol(HttpToolsProtocol):
         self.draining = False  # the server is stopping: the next answer is the last
         self.closing = False  # nothing more is read; closes when the last call is answered
         self.began_at = 0.0  # of the message being parsed
-        self.active_at = 0.0  # last byte in or answer out
+        self.active_at = 0.0  # last byte in, or last seen with unanswered calls
 
     # -- bytes in --------------------------------------------------------------------------------
 
@@ -115,7 +115,8 @@ class FastPathProtocol(HttpToolsProtocol):
         if self.receiving:
             self.chunk = None
         else:
-            if self._answers_directly():
+            cycle = self.cycle
+            if cycle is self.fast_cycle or cycle is None or cycle.response_complete:
                 data = self._serve_known(data, now)
                 if not data:
                     return
@@ -145,10 +146,11 @@ class FastPathProtocol(HttpToolsProtocol):
             total = end + head.content_length  # type: ignore[operator]  # known heads have one
             if len(data) < total:
                 break
-            self._start(Call(self, head, now), data[end:total])
+            body = data[end:total]
+            data = data[total:]
+            self._start(Call(self, head, now), body)
             if self.closing:
                 return b""
-            data = data[total:]
         return data
 
     # -- parser callbacks ------------------------------------------------------------------------
@@ -256,14 +258,16 @@ class FastPathProtocol(HttpToolsProtocol):
 
     def _start(self, call: Call, body: bytes) -> None:
         """Hand a complete call to the inference path; its answer may come before this returns."""
-        self.calls.append(call)
-        cycle = self.fast_cycle
-        self.cycle = cycle  # type: ignore[assignment]
-        cycle.response_complete = False
+        calls = self.calls
+        if calls:
+            if len(calls) >= PIPELINE_LIMIT:
+                self.flow.pause_reading()
+        else:
+            self.cycle = cycle = self.fast_cycle  # type: ignore[assignment]
+            cycle.response_complete = False
+        calls.append(call)
         if self.draining or not call.head.keep_alive:
             self.closing = True
-        if len(self.calls) >= PIPELINE_LIMIT:
-            self.flow.pause_reading()
         self.inference.start(call, body)
 
     def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:
@@ -282,13 +286,15 @@ class FastPathProtocol(HttpToolsProtocol):
         self._answered_all()
 
     def _write(self, call: Call, status: int, headers: bytes, body: Body) -> None:
-        self.server_state.total_requests += 1
-        preamble = self.inference.preamble(self.server_state.default_headers, status)
+        inference = self.inference
+        default_headers = self.server_state.default_headers
+        if default_headers is not inference.default_headers:
+            inference.renew_preambles(default_headers)
+        preamble = inference.preambles.get(status) or inference.preamble(status)
         if self.access_log:
             self._log_access(call, status)
-        last = self.closing and len(self.calls) == 0
-        close = b"connection: close\r\n" if last else b""
-        if isinstance(body, bytes):
+        close = b"connection: close\r\n" if self.closing and not self.calls else b""
+        if type(body) is bytes:
             size = b"content-length: %d\r\n%b\r\n" % (len(body), close)
             self.transport.write(b"".join((preamble, headers, size, body)))
         else:
@@ -298,7 +304,6 @@ class FastPathProtocol(HttpToolsProtocol):
     def _answered_all(self) -> None:
         """No call is unanswered: close, or go on with what the parent has queued behind them."""
         self.fast_cycle.response_complete = True
-        self.active_at = self.clock()
         if self.closing:
             self._close_gently()
             return
@@ -364,6 +369,8 @@ class FastPathProtocol(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """Enforce the time limits; called by the sweeper about once a second."""
         limits = self.limits
+        if self.calls and not self.flow.write_paused:
+            self.active_at = now
         idle = now - self.active_at
         if self.transport.is_closing():
             return

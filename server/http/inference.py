@@ -89,8 +89,8 @@ class InferencePath:
         self._samples = samples
         self._threads = threads
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
-        self._default_headers: list[tuple[bytes, bytes]] | None = None
-        self._preambles: dict[int, bytes] = {}
+        self.default_headers: list[tuple[bytes, bytes]] = []
+        self.preambles: dict[int, bytes] = {}
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -233,15 +233,15 @@ class InferencePath:
         )
         servable.counters.sampled(offered, dropped)
 
-    def preamble(self, default_headers: list[tuple[bytes, bytes]], status: int) -> bytes:
-        """Status line and the server's own headers, made once per status and second."""
-        if default_headers is not self._default_headers:
-            self._default_headers = default_headers
-            self._preambles.clear()
-        preamble = self._preambles.get(status)
-        if preamble is None:
-            lines = [b"%b: %b\r\n" % line for line in default_headers]
-            preamble = self._preambles[status] = b"".join((STATUS_LINE[status], *lines))
+    def renew_preambles(self, default_headers: list[tuple[bytes, bytes]]) -> None:
+        """The server's own headers are new, as they are every second with the date."""
+        self.default_headers = default_headers
+        self.preambles.clear()
+
+    def preamble(self, status: int) -> bytes:
+        """Status line and the server's own headers; kept in `preambles`."""
+        lines = [b"%b: %b\r\n" % line for line in self.default_headers]
+        preamble = self.preambles[status] = b"".join((STATUS_LINE[status], *lines))
         return preamble
 
     def abandon(self, call: Call) -> None:

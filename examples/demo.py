@@ -179,8 +179,8 @@ def diagnoses(answers: Sequence[Answer]) -> Table:
     """The breast-cancer answers, one line each."""
     names = ("malignant", "benign")
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    table.add_column("radius, texture, perimeter, … (30 features)")
-    table.add_column("prediction", min_width=16)
+    table.add_column("30 features: radius, texture, …", min_width=38)
+    table.add_column("prediction", min_width=17)
     table.add_column("truth")
     table.add_column("version", justify="right")
     table.add_column("latency", justify="right")
@@ -188,7 +188,7 @@ def diagnoses(answers: Sequence[Answer]) -> Table:
         style = "green" if answer.right else "bold red"
         table.add_row(
             ", ".join(f"{value:g}" for value in answer.features[:5]) + ", …",
-            f"[{style}]{names[answer.label]}[/] {answer.confidence:.0%}",
+            f"[{style}]{names[answer.label]}[/] {answer.confidence:.1%}",
             names[answer.truth] if answer.right else f"[{style}]{names[answer.truth]}[/]",
             answer.version,
             f"{answer.milliseconds:.2f} ms",
@@ -242,7 +242,8 @@ def invitation(port: int) -> str:
         f"[bold]Try it yourself[/]\n\n"
         f"  API documentation  {url}/docs\n"
         f"  metrics            {url}/metrics\n\n"
-        f"curl {url}/v2/models/breast-cancer/infer -d '{body}'\n"
+        f"curl {url}/v2/models/breast-cancer/infer "
+        f"-H 'content-type: application/json' -d '{body}'\n"
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -33,7 +35,7 @@ def test_it_predicts_shows_and_ends(demo: Any, examples: Path) -> None:
     assert f"{url}/docs" in done.stdout
     assert f"{url}/metrics" in done.stdout
     assert re.search(
-        rf"^curl {url}/v2/models/breast-cancer/infer -d '.*'$", done.stdout, re.MULTILINE
+        rf"^curl {url}/v2/models/breast-cancer/infer .* -d '.*'$", done.stdout, re.MULTILINE
     )
 
 
@@ -56,8 +58,15 @@ def test_it_serves_until_told_to_stop(demo: Any, examples: Path, ending: signal.
     with subprocess.Popen(command(examples, port), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            assert any("Serving until Ctrl-C" in line for line in process.stdout)
-            socket.create_connection((demo.HOST, port)).close()
+            lines = list(iter(process.stdout.readline, "Serving until Ctrl-C.\n"))
+            (curl,) = (line for line in lines if line.startswith("curl "))
+            said = subprocess.run(shlex.split(f"{curl} -sS"), capture_output=True, check=True)
+            assert json.loads(said.stdout)["outputs"][0] == {
+                "name": "label",
+                "datatype": "INT64",
+                "shape": [1],
+                "data": [0],
+            }
             process.send_signal(ending)
             assert process.wait(30) == 0
         finally:

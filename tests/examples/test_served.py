@@ -51,8 +51,10 @@ def held_out(demo: Any, name: str) -> tuple[Any, Any]:
 
 
 def onnx(examples: Path, name: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # as served; more threads add the trees in another order
     path = examples / "registry" / name / "model.onnx"
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize("name", MODELS)

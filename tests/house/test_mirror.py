@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,9 +26,16 @@ def strays(tree: Any) -> list[str]:
 
 
 def unnamed(tree: Any) -> list[str]:
-    """Test files that pytest would not collect."""
-    names = ((source.path, source.path.name) for source in tree.sources("tests"))
-    return [str(path) for path, name in names if name != "conftest.py" and name[:5] != "test_"]
+    """Files with tests that pytest would not collect."""
+    return [
+        str(source.path)
+        for source in tree.sources("tests")
+        if not source.path.name.startswith("test_")
+        and any(
+            isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+            for node in source.nodes
+        )
+    ]
 
 
 def test_every_test_mirrors_a_room(project: Any) -> None:
@@ -47,7 +55,8 @@ def test_a_stray_is_found(plant: Callable[..., Any]) -> None:
             "tests/misc/test_app.py": "",
             "tests/test_app.py": "",
             "tests/e2e/test_app.py": "",
-            "tests/e2e/helper.py": "",
+            "tests/e2e/helper.py": "def wait(): ...",
+            "tests/e2e/apps.py": "def test_app(): ...",
         }
     )
     assert strays(tree) == [
@@ -55,4 +64,4 @@ def test_a_stray_is_found(plant: Callable[..., Any]) -> None:
         "tests/server/grpc/test_app.py",
         "tests/test_app.py",
     ]
-    assert unnamed(tree) == ["tests/e2e/helper.py"]
+    assert unnamed(tree) == ["tests/e2e/apps.py"]

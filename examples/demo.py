@@ -178,8 +178,8 @@ def excerpt(answers: Sequence[Answer]) -> list[Answer]:
 def diagnoses(answers: Sequence[Answer]) -> Table:
     """The breast-cancer answers, one line each."""
     names = ("malignant", "benign")
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    table.add_column("30 features: radius, texture, …", min_width=38)
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    table.add_column("radius, texture, … (30)")
     table.add_column("prediction", min_width=17)
     table.add_column("truth")
     table.add_column("version", justify="right")
@@ -187,7 +187,7 @@ def diagnoses(answers: Sequence[Answer]) -> Table:
     for answer in excerpt(answers):
         style = "green" if answer.right else "bold red"
         table.add_row(
-            ", ".join(f"{value:g}" for value in answer.features[:5]) + ", …",
+            ", ".join(f"{value:g}" for value in answer.features[:3]) + ", …",
             f"[{style}]{names[answer.label]}[/] {answer.confidence:.1%}",
             names[answer.truth] if answer.right else f"[{style}]{names[answer.truth]}[/]",
             answer.version,
@@ -228,8 +228,9 @@ def summary(model: str, answers: Sequence[Answer]) -> str:
     versions = ", ".join(sorted({answer.version for answer in answers}))
     return (
         f"[bold]{model}[/] version {versions}: [bold]{right / len(answers):.1%} right[/] "
-        f"on {len(answers)} held-out rows; latency p50 {times[len(times) // 2]:.2f} ms, "
-        f"p99 {times[len(times) * 99 // 100]:.2f} ms"
+        f"on {len(answers)} held-out rows\n"
+        f"[dim]latency, one request after the other: p50 {times[len(times) // 2]:.2f} ms, "
+        f"p99 {times[len(times) * 99 // 100]:.2f} ms[/]"
     )
 
 
@@ -250,7 +251,7 @@ def invitation(port: int) -> str:
 def run(console: Console, port: int, *, stay: bool) -> None:
     """The whole demo."""
     chosen = free_port(port)
-    if chosen != port:
+    if chosen != port != 0:
         console.print(f"[yellow]Port {port} is taken; using {chosen}.[/]")
     started = time.perf_counter()
     with served(HERE / "registry", chosen) as server:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 #: Sizes beyond this overflow the arithmetic of numpy.
 MAX_DIMENSION = 2**40
 
+#: A body bounds a tensor by its elements. One without elements could claim any number of rows, and
+#: a model would make outputs of that size.
+MAX_EMPTY = 2**16
+
 
 def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
     """Check an inference request against the signature and read its tensors.
@@ -108,12 +112,18 @@ def _size_of(shape: list[Any], spec: WireInput) -> int:
             )
     if shape[1:] == spec.tail and shape:
         size: int = shape[0] * spec.tail_size
-        return size
-    if len(shape) != len(spec.shape) or any(
-        wanted not in (given, VARIABLE) for given, wanted in zip(shape, spec.shape, strict=True)
+    elif len(shape) == len(spec.shape) and all(
+        wanted in (given, VARIABLE) for given, wanted in zip(shape, spec.shape, strict=True)
     ):
+        size = math.prod(shape)
+    else:
         raise _wrong_shape(shape, spec)
-    return math.prod(shape)
+    if size == 0 and math.prod(filter(None, shape)) > MAX_EMPTY:
+        raise InvalidRequest(
+            f"input '{spec.name}' has shape {show_shape(shape)}: the other dimensions of a tensor "
+            f"without elements may multiply to {MAX_EMPTY} at most"
+        )
+    return size
 
 
 def _wrong_shape(shape: list[Any], spec: WireInput) -> InvalidRequest:

@@ -18,6 +18,7 @@ JUNK = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**64 - 1)
+    | st.sampled_from([0, 1, 2, 2**40])
     | st.floats()
     | st.sampled_from(["x", "y", "label", "FP32", "INT64", "BYTES", "", "data", "\1", "é"]),
     lambda children: (
@@ -44,7 +45,7 @@ def almost_valid(draw: st.DrawFn) -> Any:
         "inputs": [
             {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]},
             {"name": "y", "shape": [1], "datatype": "BYTES", "data": ["a"]},
-            {"name": "z", "shape": [1, 3], "datatype": "INT8", "data": [[1, 2, 3]]},
+            {"name": "z", "shape": [1, 1, 3], "datatype": "INT8", "data": [[[1, 2, 3]]]},
         ],
         "outputs": [{"name": "label", "parameters": {"binary_data": False}}],
     }
@@ -65,7 +66,7 @@ def almost_valid(draw: st.DrawFn) -> Any:
 
 @pytest.fixture(scope="module")
 def wire(wire_of: Any) -> Any:
-    return wire_of(("x", "FP32", (-1, 2)), ("y", "BYTES", (-1,)), ("z", "INT8", (-1, -1), True))
+    return wire_of(("x", "FP32", (-1, 2)), ("y", "BYTES", (-1,)), ("z", "INT8", (-1, -1, -1), True))
 
 
 def survives(codec: Any, body: bytes, wire: Any, json_length: int | None = None) -> None:

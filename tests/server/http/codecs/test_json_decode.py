@@ -74,6 +74,24 @@ def test_tensors_without_elements(
     assert request.rows == given[0]
 
 
+@pytest.mark.parametrize("given", [[0, 2**40, 2**40], [2**17, 0, 1], [2**40, 1, 0]])
+@pytest.mark.parametrize("datatype", ["FP32", "BOOL", "BYTES"])
+def test_tensors_without_elements_are_bounded(
+    wire_of: Any, tensor: Any, body_of: Any, given: Any, datatype: str
+) -> None:
+    wire = wire_of(("x", datatype, (-1, -1, -1)))
+    with pytest.raises(InvalidRequest, match="may multiply to 65536 at most"):
+        json.decode(body_of(tensor([], given, datatype)), wire)
+
+
+@pytest.mark.parametrize("given", [[2**40, 2**40, 2**40], [1, 2, 2**40]])
+def test_huge_shapes_need_huge_data(wire_of: Any, tensor: Any, body_of: Any, given: Any) -> None:
+    wire = wire_of(("x", "FP32", (-1, -1, -1)))
+    for data in ([], [1], [[]]):
+        with pytest.raises(InvalidRequest, match="input 'x': "):
+            json.decode(body_of(tensor(data, given)), wire)
+
+
 @pytest.mark.parametrize(
     ("datatype", "data", "expected"),
     [

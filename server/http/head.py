@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from .codecs.negotiate import Codec
 
-#: ``/v2/models/{model}[/versions/{version}]/infer``
-INFER_PATH: Final = re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+#: ``/v2/models/{model}[/versions/{version}]/infer``, and no query
+INFER_PATH: Final = re.compile(rb"/v2/models/([^/?#]+)(?:/versions/([^/?#]+))?/infer")
 
 #: A request id that is safe to echo and to log.
 REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")

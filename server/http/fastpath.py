@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from penstock.server.errors import BodyTooLarge, HeadersTooLarge, InvalidRequest, RequestTimeout
 
 from .call import Call
-from .head import RequestHead, match_infer, read_head
+from .head import match_infer, read_head
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from penstock.server.errors import ApiError
 
     from .codecs.negotiate import Body
+    from .head import RequestHead
     from .inference import InferencePath
 
 #: Heads remembered per process; beyond that the memory starts afresh.
@@ -341,7 +342,7 @@ class FastPathProtocol(HttpToolsProtocol):
         if not self._answers_directly():
             self.transport.abort()
             return
-        call = self.call or Call(self, RequestHead("", None), self.began_at)
+        call = self.call or Call(self, read_head("", None, self.headers or ()), self.began_at)
         self.call = None
         self.receiving = False
         self.closing = True

@@ -17,7 +17,7 @@ from .codecs.compression import preferred_encoding
 from .codecs.negotiate import JSON, codec_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from .codecs.negotiate import Codec
 
@@ -92,7 +92,7 @@ def match_infer(path: bytes) -> tuple[str, str | None] | None:
 
 
 def read_head(
-    model: str, version: str | None, headers: Iterable[tuple[bytes, bytes]]
+    model: str, version: str | None, headers: Sequence[tuple[bytes, bytes]]
 ) -> RequestHead:
     """Read the headers that matter to a prediction.
 
@@ -123,7 +123,20 @@ def read_head(
         head.zero_copy = head.codec is not JSON or head.json_length is not None
     except ApiError as problem:
         head.problem = problem
+        head.request_id = given_id(headers)
     return head
+
+
+def given_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The caller's ``x-request-id`` if it can be echoed, whatever else is wrong with the headers.
+
+    Args:
+        headers: Names in lower case.
+    """
+    for name, value in headers:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return value
+    return None
 
 
 def _text(segment: bytes) -> str:

@@ -209,7 +209,8 @@ class InferencePath:
         headers, body = error_answer(known)
         if servable is not None:
             headers = servable.headers + headers
-        lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id or self._new_id())
+        request_id = call.request_id or call.head.request_id or self._new_id()
+        lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
         call.door.respond(call, known.status, lines, body)
 
     def _sample(self, servable: Servable, calls: list[Call], batch: Batch) -> None:

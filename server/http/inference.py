@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from penstock.batching.request import InferenceRequest
 from penstock.monitoring.layout import status_index
 from penstock.monitoring.samples import BatchSample
-from penstock.server.errors import ApiError, ClientGone, InternalError
+from penstock.server.errors import ApiError, ClientGone, InternalError, InvalidRequest
 
 from .answers import api_error, encode_batch, error_answer
 from .codecs.compression import decompress
@@ -140,6 +140,8 @@ class InferencePath:
             self.fail(call, error)
 
     def _enqueue(self, call: Call, servable: Servable, message: InferRequest) -> None:
+        if not message.rows:
+            raise InvalidRequest("the inputs have 0 rows; a request needs at least one")
         call.message = message
         if message.plain:
             call.plain = call.head.codec

@@ -34,13 +34,14 @@ format: $(VENV)/.installed-test ## Put the sources into shape
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-test ## Micro-benchmarks of the hot path (pytest-benchmark)
-	$(BIN)/python -m pytest -o addopts=--import-mode=importlib --benchmark-only $(ARGS)
+	$(BIN)/python -m pytest -o addopts=--import-mode=importlib --benchmark-only \
+	  --benchmark-columns=min,median,mean,rounds $(ARGS)
 
 peers: $(VENV)/.installed-bench ## Load tests of Penstock beside other servers
 	$(BIN)/python -m penstock.loadtests.peers $(ARGS)
 
-locust: $(VENV)/.installed-bench ## Load test with locust's web page (server must be running)
-	$(BIN)/locust --locustfile loadtests/locustfile.py $(ARGS)
+locust: $(VENV)/.installed-bench ## Load test by locust against a server of its own (ARGS=--seconds=60)
+	$(BIN)/python -m penstock.loadtests.locust_run $(ARGS)
 
 examples: $(VENV)/.installed-examples ## Retrain the example models
 	$(BIN)/python examples/train.py

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,9 +26,14 @@ def gather(requests: Sequence[InferenceRequest]) -> Sequence[Array | None]:
     if len(requests) == 1:
         return inputs
     return [
-        None if first is None else np.concatenate([request.inputs[i] for request in requests])
+        None if first is None else np.concatenate(column(requests, i))
         for i, first in enumerate(inputs)
     ]
+
+
+def column(requests: Sequence[InferenceRequest], i: int) -> list[Any]:
+    """Input ``i`` of every request."""
+    return [request.inputs[i] for request in requests]
 
 
 def check_rows(outputs: Sequence[Array], names: Sequence[str], rows: int) -> None:

@@ -25,6 +25,7 @@ class Board:
         shares: The share of every registered model.
         threads: Execution threads.
         free: Execution threads without work.
+        background_runs: Running batches of background work.
         long_runs: Running batches that would hurt another model if all threads ran such.
         inline_limit: Longest predicted run on the event loop, seconds.
         inline_left: Seconds of the event loop that this tick may still spend on runs.
@@ -38,6 +39,7 @@ class Board:
         "_tallied_at",
         "active",
         "answer_seconds",
+        "background_runs",
         "free",
         "inline_left",
         "inline_limit",
@@ -54,6 +56,7 @@ class Board:
         self.shares: dict[str, Share] = {}
         self.threads = threads
         self.free = threads
+        self.background_runs = 0
         self.long_runs = 0
         self.inline_limit = inline_limit
         self.inline_left = 0.0

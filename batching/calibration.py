@@ -6,7 +6,7 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from .cost import CostTable
+from .cost import CostTable, knots_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def measure_costs(
     max_batch_size: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> CostTable:
-    """Time runs of 1, 2, 4, ... rows up to ``max_batch_size``.
+    """Time runs of 1, 2, 3, 4, 6, 8, 12, ... rows up to ``max_batch_size``.
 
     Blocks; belongs on a loader thread. Also warms the model up. A size at which the model fails
     ends the measurement, as long as it could run one row.
@@ -47,8 +47,7 @@ def measure_costs(
     started = clock()
     sizes: list[int] = []
     times: list[float] = []
-    rows = 1
-    while True:
+    for rows in knots_up_to(max_batch_size):
         try:
             seconds = _time_runs(model, make_inputs(rows), names, clock)
         except Exception:
@@ -57,10 +56,8 @@ def measure_costs(
             break
         sizes.append(rows)
         times.append(seconds)
-        spent = clock() - started
-        if rows >= max_batch_size or seconds > RUN_BUDGET_SECONDS or spent > TOTAL_BUDGET_SECONDS:
+        if seconds > RUN_BUDGET_SECONDS or clock() - started > TOTAL_BUDGET_SECONDS:
             break
-        rows = min(rows * 2, max_batch_size)
     return CostTable(tuple(sizes), tuple(max(seconds, 1e-9) for seconds in times))
 
 

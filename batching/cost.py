@@ -29,6 +29,8 @@ FIRST_MARGIN: Final = 1.25
 CLIP: Final = 2.0
 #: Python's own cost of a batch; keeps batches of microsecond models from being needlessly small.
 BATCH_OVERHEAD_SECONDS: Final = 10e-6
+#: No run is shorter than the clock can tell.
+LEAST_SECONDS: Final = 1e-9
 #: Share of the best rows per second that makes a batch size good enough to drop requests for ...
 EFFICIENT: Final = 0.95
 #: ... and that makes a larger batch pointless: it would only add latency.
@@ -85,11 +87,12 @@ def knots_up_to(max_rows: int) -> list[int]:
 class CostModel:
     """Predicts run times of one batch class.
 
-    The table has knots at 1, 2, 3, 4, 6, 8, 12, ... rows with lines between them, and is never
-    decreasing. Each knot smooths observed / predicted; when that leaves 1 by more than
-    `TOLERANCE` the table is fitted again: a knot follows its own drift as far as it has been
-    observed and the common drift otherwise, so a machine that slows down slows down for sizes not
-    seen since, too.
+    A table with knots at 1, 2, 3, 4, 6, 8, 12, ... rows, lines between them, never decreasing:
+    the calibrated time of each knot, scaled by what was observed since. Each knot smooths observed
+    / predicted; when that leaves 1 by more than `TOLERANCE` the scales are fitted again. A knot
+    follows its own scale as far as it was observed lately and the common one otherwise, so a
+    machine that slows down slows down for all sizes, and a size that once looked bad is tried
+    again.
 
     Attributes:
         seconds: Expected run time by rows, from 0 to `max_rows`; never decreasing.
@@ -102,10 +105,11 @@ class CostModel:
 
     __slots__ = (
         "_bucket",
+        "_calibrated",
         "_drift",
         "_knots",
-        "_levels",
         "_observed",
+        "_scale",
         "_total",
         "efficient",
         "margin",
@@ -118,23 +122,29 @@ class CostModel:
     def __init__(self, table: CostTable, max_rows: int, *, trusted: bool = True) -> None:
         """Start from measured times; ``trusted=False`` lets the first runs overrule them."""
         self.margin = FIRST_MARGIN
-        self.max_rows = 0
-        self.seconds: list[float] = []
-        self._knots: list[int] = []
-        self._levels: Array = np.empty(0)
-        self._drift: list[float] = []
-        self._observed: list[float] = []
         self._total = PRIOR_OBSERVATIONS if trusted else 0
-        self._fit(np.array(table.sizes, float), np.array(table.seconds, float), max_rows)
+        self._knots: Array = np.array(table.sizes, float)
+        self._calibrated: Array = np.array(table.seconds)
+        self._scale: Array = np.ones(len(table.sizes))
+        self.resize(max_rows)
 
     def fork(self) -> CostModel:
         """A model for another batch class of the servable, sceptical of what it starts with."""
-        table = CostTable(tuple(self._knots), tuple(float(level) for level in self._levels))
+        levels = self._calibrated * self._scale
+        table = CostTable(tuple(self._knots.astype(int).tolist()), tuple(levels.tolist()))
         return CostModel(table, self.max_rows, trusted=False)
 
     def resize(self, max_rows: int) -> None:
         """Change the most rows in one run, keeping what is known."""
-        self._fit(np.array(self._knots, float), self._levels, max_rows)
+        knots = np.array(knots_up_to(max_rows), float)
+        self._calibrated = extrapolate(self._knots, self._calibrated, knots)
+        self._scale = np.interp(knots, self._knots, self._scale)
+        self._knots = knots
+        self.max_rows = max_rows
+        self._drift = [1.0] * len(knots)
+        self._observed = [0.0] * len(knots)
+        self._bucket: list[int] = np.searchsorted(knots, np.arange(max_rows + 1)).tolist()
+        self._tabulate()
 
     def rows_within(self, seconds: float) -> int:
         """Most rows that finish within ``seconds``, margin included; may be 0."""
@@ -149,52 +159,43 @@ class CostModel:
             self.margin = min(MOST_MARGIN, self.margin + STEP * QUANTILE)
         else:
             self.margin = max(LEAST_MARGIN, self.margin - STEP * (1 - QUANTILE))
-        if self._total < PRIOR_OBSERVATIONS:
-            self._learn_quickly(rows, ratio)
-            return
-        ratio = CLIP if ratio > CLIP else max(1 / CLIP, ratio)
         bucket = self._bucket[rows]
         self._observed[bucket] += 1
+        if self._total < PRIOR_OBSERVATIONS:
+            self._total += 1
+            self._scale *= 1 + (ratio - 1) / self._total
+            self._tabulate()
+            return
+        ratio = CLIP if ratio > CLIP else max(ratio, 1 / CLIP)
         drift = self._drift[bucket]
         drift += SMOOTHING * (ratio - drift)
         self._drift[bucket] = drift
         if drift > 1 + TOLERANCE or drift < 1 - TOLERANCE:
-            self._follow_drift()
+            self._follow(bucket)
 
-    def _learn_quickly(self, rows: int, ratio: float) -> None:
-        self._total += 1
-        self._observed[self._bucket[rows]] += 1
-        self._levels *= 1 + (ratio - 1) / self._total
-        self._fit(np.array(self._knots, float), self._levels, self.max_rows, keep_drift=True)
-
-    def _follow_drift(self) -> None:
+    def _follow(self, bucket: int) -> None:
+        """Fit the scales again because one knot has drifted."""
         drift: Array = np.array(self._drift)
         observed: Array = np.array(self._observed)
-        common = float(observed @ drift / observed.sum())
+        scale = self._scale * drift
+        common = float(observed @ scale / observed.sum())
         own = observed / (observed + PRIOR_OBSERVATIONS)
-        scale = common + own * (drift - common)
-        self._levels *= scale
-        self._drift = np.where(observed > 0, drift / scale, 1.0).tolist()
-        self._observed = (observed * 0.5).tolist()
-        self._fit(np.array(self._knots, float), self._levels, self.max_rows, keep_drift=True)
+        scale = common + own * (scale - common)
+        change = scale / self._scale
+        self._scale = scale
+        self._drift = np.where(observed > 0, drift / change, 1.0).tolist()
+        self._observed = (observed / 2).tolist()
+        if change[bucket] > 1:  # the margin has covered for it until now
+            self.margin = max(LEAST_MARGIN, self.margin / float(change[bucket]))
+        self._tabulate()
 
-    def _fit(self, sizes: Array, levels: Array, max_rows: int, *, keep_drift: bool = False) -> None:
-        """Tabulate every size from what is known of some."""
-        levels = np.maximum.accumulate(np.maximum(levels, 1e-9))
-        if not keep_drift:
-            self.max_rows = max_rows
-            self._knots = knots_up_to(max_rows)
-            levels = extrapolate(sizes, levels, np.array(self._knots, float))
-            self._drift = [1.0] * len(self._knots)
-            self._observed = [0.0] * len(self._knots)
-            rows = np.arange(max_rows + 1)
-            self._bucket = np.searchsorted(self._knots, rows).tolist()
-        self._levels = levels
-        rows = np.arange(max_rows + 1)
+    def _tabulate(self) -> None:
+        levels = np.maximum.accumulate(np.maximum(self._calibrated * self._scale, LEAST_SECONDS))
+        rows = np.arange(self.max_rows + 1)
         seconds = np.interp(rows, self._knots, levels)
         rate = rows / (seconds + BATCH_OVERHEAD_SECONDS)
         best = rate.max()
-        self.seconds = seconds.tolist()
+        self.seconds: list[float] = seconds.tolist()
         self.efficient = int(np.argmax(rate >= EFFICIENT * best))
         self.saturated = int(np.argmax(rate >= SATURATED * best))
         self.row_seconds = self.seconds[self.saturated] / self.saturated

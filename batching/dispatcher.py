@@ -49,6 +49,7 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._long_runs: set[Batch] = set()
+        self._background_runs: set[Batch] = set()
 
     def close(self) -> None:
         """Stop the threads; nothing may wait or run."""
@@ -130,6 +131,9 @@ class Dispatcher:
         board.free -= 1
         queue.running += 1
         servable.thread_batches += 1
+        if servable.options.background:
+            self._background_runs.add(batch)
+            board.background_runs = len(self._background_runs)
         servable.charge(batch.charge)
         if step.long:
             self._long_runs.add(batch)
@@ -147,6 +151,9 @@ class Dispatcher:
         if self._long_runs:
             self._long_runs.discard(batch)
             board.long_runs = len(self._long_runs)
+        if self._background_runs:
+            self._background_runs.discard(batch)
+            board.background_runs = len(self._background_runs)
         servable = queue.servable
         servable.account(batch, parts, batch.charge)
         if board.active:

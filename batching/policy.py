@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: How far a model may run ahead of the least served one, in seconds of execution per weight.
 FAIRNESS_WINDOW_SECONDS: Final = 0.030
-#: Background work leaves the last free thread alone above this utilisation.
-BACKGROUND_UTILISATION: Final = 0.7
+#: A run of background work may take this many times as long as one of its rows.
+BACKGROUND_LENGTH: Final = 1.5
 #: A model counts as active this long after its last run.
 ACTIVE_SECONDS: Final = 1.0
 #: A run longer than this part of another active model's patience hurts it.
@@ -25,6 +25,9 @@ BLOCKING_PART: Final = 0.5
 #: Extra execution time worth paying to spread a batch over free threads, below and above half load.
 SPREAD_IDLE: Final = 1.0
 SPREAD_BUSY: Final = 0.15
+HALF: Final = 0.5
+#: Part of the time of the whole batch that the parts may take; more is not worth the extra work.
+SPREAD_GAIN: Final = 0.8
 
 
 class Run(NamedTuple):
@@ -157,32 +160,45 @@ def slo_rows(queue: BatchQueue, board: Board) -> int:
 def plan(queue: BatchQueue, board: Board, now: float) -> Run | Wait:
     """How to run the queue now, or that it cannot."""
     costs = queue.costs
-    head = queue.requests[0]
-    rows = queue.rows
-    rows = min(rows, costs.saturated)
-    if queue.solo or rows < head.rows:
-        rows = head.rows
-    elif queue.bounded:
-        rows = min(rows, max(head.rows, feasible_rows(queue, board, now)))
+    rows = sized(queue, board, now)
     seconds = costs.seconds[rows] if rows <= costs.max_rows else costs.seconds[-1]
-    servable = queue.servable
-    hold = servable.options.max_hold_seconds
-    if hold and rows < costs.saturated and now < _release(queue, hold):
-        return Wait(_release(queue, hold))
-    background = servable.options.background
-    if not background and (expected := seconds * costs.margin) <= board.inline_limit:
+    options = queue.servable.options
+    if options.max_hold_seconds and now < (release := held_until(queue, rows)):
+        return Wait(release)
+    if options.background:
+        return background(queue, board, rows)
+    expected = seconds * costs.margin
+    if expected <= board.inline_limit:
         if expected <= board.inline_left:
             return Run(queue, rows, seconds, inline=True)
         if not board.free:
             return NEXT_TICK
-    if not board.free or (background and not _spare(board)):
+    if not board.free:
         return IDLE
-    if seconds > BLOCKING_PART * board.least_patience:
+    return threaded(queue, board, rows, now)
+
+
+def sized(queue: BatchQueue, board: Board, now: float) -> int:
+    """Rows to run: what waits, up to where more would only add latency or miss a deadline."""
+    costs = queue.costs
+    head = queue.requests[0].rows
+    rows = queue.rows if queue.rows < costs.saturated else costs.saturated
+    if queue.solo or rows < head:
+        return head
+    if queue.bounded:
+        return min(rows, max(head, feasible_rows(queue, board, now)))
+    return rows
+
+
+def threaded(queue: BatchQueue, board: Board, rows: int, now: float) -> Run | Wait:
+    """A run on an execution thread, one of which is free."""
+    seconds = queue.costs.seconds
+    rows = min(rows, queue.costs.max_rows)
+    if seconds[rows] > BLOCKING_PART * board.least_patience:
         return guard(queue, board, rows, now)
-    if board.free > 1 and rows > 1 and len(board.active) == 1:
+    if board.free > 1 and rows > 1 and len(board.active) == 1 and not queue.solo:
         rows = spread(queue, board, rows)
-        seconds = costs.seconds[rows]
-    return Run(queue, rows, seconds, inline=False)
+    return Run(queue, rows, seconds[rows], inline=False)
 
 
 def feasible_rows(queue: BatchQueue, board: Board, now: float) -> int:
@@ -233,31 +249,52 @@ def guard(queue: BatchQueue, board: Board, rows: int, now: float) -> Run | Wait:
     return Run(queue, rows, seconds[rows], inline=False)
 
 
+def background(queue: BatchQueue, board: Board, rows: int) -> Run | Wait:
+    """Shadow traffic: one short run at a time, while most threads are free and nobody waits."""
+    if (
+        board.background_runs
+        or board.free * 2 <= board.threads
+        or any(not other.servable.options.background for other in board.active)
+    ):
+        return IDLE
+    costs = queue.costs
+    short = bisect_right(costs.seconds, BACKGROUND_LENGTH * costs.seconds[1]) - 1
+    rows = min(max(queue.requests[0].rows, short), rows, costs.max_rows)
+    return Run(queue, rows, costs.seconds[rows], inline=False)
+
+
 def spread(queue: BatchQueue, board: Board, rows: int) -> int:
-    """Rows per run when the batch is shared out to several free threads."""
+    """Rows per run when what waits is shared out to several free threads.
+
+    Args:
+        queue: The only queue with waiting requests.
+        board: The rest.
+        rows: Most rows per run.
+    """
+    waiting = queue.rows
+    fewest = -(-waiting // rows)
+    if fewest > board.free:
+        return rows
     seconds = queue.costs.seconds
-    extra = SPREAD_IDLE if board.utilisation < 0.5 else SPREAD_BUSY  # noqa: PLR2004  half
-    allowed = (1 + extra) * seconds[rows]
-    best = rows
-    for parts in range(2, min(board.free, rows) + 1):
-        size = -(-rows // parts)
-        if parts * seconds[size] <= allowed and seconds[size] < seconds[best]:
+    best = -(-waiting // fewest)
+    extra = SPREAD_IDLE if board.utilisation < HALF else SPREAD_BUSY
+    allowed = (1 + extra) * fewest * seconds[best]
+    enough = SPREAD_GAIN * seconds[best]
+    for runs in range(fewest + 1, min(board.free, waiting) + 1):
+        size = -(-waiting // runs)
+        if runs * seconds[size] <= allowed and seconds[size] <= enough:
             best = size
     return best
 
 
-def _spare(board: Board) -> bool:
-    """Whether background work would be in nobody's way."""
-    if any(not queue.servable.options.background for queue in board.active):
-        return False
-    return board.free > 1 or board.utilisation < BACKGROUND_UTILISATION
-
-
-def _release(queue: BatchQueue, hold: float) -> float:
-    """When holding back for company ends."""
-    head = queue.requests[0]
+def held_until(queue: BatchQueue, rows: int) -> float:
+    """When holding back for company ends; never, if there is nothing to gain or no time to."""
     costs = queue.costs
-    larger = costs.seconds[min(queue.rows + 1, costs.max_rows)] * costs.margin
+    if rows >= costs.saturated:
+        return -math.inf
+    head = queue.requests[0]
+    larger = costs.seconds[rows + 1] * costs.margin
+    hold = queue.servable.options.max_hold_seconds
     return min(head.arrival + hold, head.deadline - 2 * larger)
 
 

@@ -61,8 +61,8 @@ def simulate(
 def main() -> None:
     """Print goodput in % of the peak, mean and 99th percentile latency of what was answered."""
     heads = [f"{m} {load}{' bursty' if a is bursty else ''}" for m, load, a in CASES]
-    print("| rule |", " | ".join(heads), "|")
-    print("|---" * (len(heads) + 1) + "|")
+    print("| rule |", " | ".join(heads), "|")  # noqa: T201  a script
+    print("|---" * (len(heads) + 1) + "|")  # noqa: T201  a script
     for rule in (*RIVALS, OURS):
         cells = []
         for model, load, arrivals in CASES:
@@ -70,7 +70,7 @@ def main() -> None:
             share = 100 * outcome.goodput / peak(model)
             mean, worst = 1e3 * outcome.mean_latency, 1e3 * outcome.quantile(0.99)
             cells.append(f"{share:.0f} %, {mean:.1f} / {worst:.1f} ms")
-        print(f"| {rule} |", " | ".join(cells), "|", flush=True)
+        print(f"| {rule} |", " | ".join(cells), "|", flush=True)  # noqa: T201  a script
 
 
 if __name__ == "__main__":

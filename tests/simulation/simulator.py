@@ -18,7 +18,6 @@ import numpy as np
 from penstock.batching.cost import CostTable, knots_up_to
 from penstock.batching.errors import Overloaded
 from penstock.batching.execution import execute
-from penstock.batching.options import BatchingOptions
 from penstock.batching.request import InferenceRequest
 from penstock.batching.scheduler import Scheduler
 from penstock.runtimes.contract import Signature
@@ -26,6 +25,7 @@ from penstock.runtimes.contract import Signature
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from penstock.batching.options import BatchingOptions
     from penstock.batching.request import Batch
     from penstock.batching.servable import Servable
 

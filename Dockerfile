@@ -4,13 +4,13 @@
 #   docker build --tag penstock .
 #   docker run --read-only --tmpfs /tmp --publish 8000:8000 --volume "$PWD/examples/registry:/models:ro" penstock
 
-FROM python:3.13-slim AS build
+FROM python:3.11-slim AS build
 WORKDIR /source
 COPY . .
 RUN python3 -m venv /opt/penstock
 RUN /opt/penstock/bin/python -m pip install --quiet .
 
-FROM python:3.13-slim
+FROM python:3.11-slim
 COPY --from=build /opt/penstock /opt/penstock
 ENV PATH=/opt/penstock/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /models

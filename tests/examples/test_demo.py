@@ -70,7 +70,7 @@ def test_it_serves_until_told_to_stop(demo: Any, examples: Path, ending: signal.
             process.send_signal(ending)
             assert process.wait(30) == 0
         finally:
-            process.kill()
+            process.terminate()  # not kill: the server would stay
     assert demo.free_port(port) == port
 
 

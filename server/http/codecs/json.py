@@ -8,6 +8,7 @@ import orjson
 
 from penstock.server.errors import InvalidRequest
 
+from .known_bodies import KEY, learn
 from .large import MIN_LIST_BYTES
 from .large import decode as decode_large
 from .request import build
@@ -37,11 +38,22 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
         request = decode_large(bytes(body), wire)
         if request is not None:
             return request
+    if type(body) is not bytes:
+        body = bytes(body)
+    start = body.find(KEY) + len(KEY)
+    frame = wire.frames.get(body[:start])
+    if frame is not None:
+        request = frame.read(body, start, wire)
+        if request is not None:
+            return request
     try:
         document = _loads(body)
     except orjson.JSONDecodeError as error:
         raise malformed(error) from None
-    return build(document, wire, read)
+    request = build(document, wire, read)
+    if frame is None:
+        learn(body, start, document, request, wire)
+    return request
 
 
 def malformed(error: orjson.JSONDecodeError) -> InvalidRequest:

@@ -12,7 +12,7 @@ from .messages import InferRequest
 from .tensors import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from penstock.runtimes.contract import Array
 
@@ -45,7 +45,6 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
         raise _no_inputs(document, wire)
     arrays = wire.blank.copy()
     inputs = wire.inputs
-    batch_axis = wire.batch_axis
     rows = -1
     for entry in entries:
         try:
@@ -57,7 +56,7 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
         if not usable or type(shape) is not list:
             raise _unusable(entry, wire)
         size = _size_of(shape, spec)
-        if batch_axis and shape[0] != rows:
+        if spec.batched and shape[0] != rows:
             if rows >= 0:
                 raise InvalidRequest(
                     f"input '{spec.name}' has {shape[0]} rows where the inputs before it have "
@@ -67,7 +66,7 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
         arrays[spec.position] = read(entry, spec, shape, size)
     if len(entries) != len(arrays):
         _check_complete(wire, arrays)
-    request = InferRequest(arrays, rows if batch_axis else 1, wire.all_outputs)
+    request = InferRequest(arrays, rows if rows >= 0 else 1, wire.all_outputs)
     if len(document) > 1:
         _read_extras(document, wire, request)
     if not wire.static or request.outputs is not wire.all_outputs:
@@ -160,8 +159,15 @@ def _check_complete(wire: WireSignature, arrays: list[Array | None]) -> None:
         raise InvalidRequest(f"at least one input must be given; expected {_names(wire)}")
 
 
-def batch_key(wire: WireSignature, request: InferRequest) -> tuple[Any, ...]:
-    """What two requests must have in common to share a batch, besides the model."""
+def batch_key(wire: WireSignature, request: InferRequest) -> Hashable:
+    """What two requests must have in common to share a batch, besides the model.
+
+    An optional input that is given replaces a constant of the model, which has no rows: such a
+    request shares a batch with no other.
+    """
+    for spec in wire.optional:
+        if request.inputs[spec.position] is not None:
+            return object()
     own = 1 if wire.batch_axis else 0
     shapes = tuple(None if array is None else array.shape[own:] for array in request.inputs)
     return (shapes, request.outputs)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Array, Signature, TensorSpec
 
+    from .known_bodies import Frame
+
 #: Pieces of responses remembered by shape; models of open shapes would grow them without end.
 MAX_REMEMBERED = 64
 
@@ -42,6 +44,7 @@ class WireInput:
 
     Attributes:
         position: Index in the signature.
+        batched: Whether axis 0 is the batch; never so for an optional input.
         name: As the model calls it.
         datatype: The OIP v2 datatype.
         dtype: The numpy type that holds it.
@@ -56,6 +59,7 @@ class WireInput:
     """
 
     __slots__ = (
+        "batched",
         "code",
         "datatype",
         "dtype",
@@ -69,8 +73,9 @@ class WireInput:
         "tail_size",
     )
 
-    def __init__(self, position: int, spec: TensorSpec) -> None:
+    def __init__(self, position: int, spec: TensorSpec, *, batch_axis: bool) -> None:
         self.position = position
+        self.batched = batch_axis and not spec.optional
         self.name = spec.name
         self.datatype = spec.datatype
         self.dtype = NUMPY_OF[spec.datatype]
@@ -126,10 +131,12 @@ class WireSignature:
         batch_axis: Whether axis 0 is the batch.
         inputs: By name.
         input_names: In signature order.
+        optional: The inputs that may be left out.
         outputs: By name.
         all_outputs: Output names in signature order; requests for everything share this object.
         blank: A request's tensors before any was read.
         all_wire_outputs: The same, as `WireOutput`.
+        frames: What `known_bodies` remembers, by the bytes before a request's list.
         static: Whether every shape but the batch axis is fixed and no input is optional, so that
             any two requests for all outputs can share a batch.
         head: ``{"model_name":…,"model_version":…,`` as bytes.
@@ -143,12 +150,14 @@ class WireSignature:
         "all_wire_outputs",
         "batch_axis",
         "blank",
+        "frames",
         "head",
         "input_names",
         "inputs",
         "model_name",
         "model_version",
         "numeric",
+        "optional",
         "outputs",
         "packed_head",
         "static",
@@ -160,9 +169,11 @@ class WireSignature:
         self.model_version = model_version
         self.batch_axis = signature.batch_axis
         self.inputs = {
-            spec.name: WireInput(position, spec) for position, spec in enumerate(signature.inputs)
+            spec.name: WireInput(position, spec, batch_axis=signature.batch_axis)
+            for position, spec in enumerate(signature.inputs)
         }
         self.input_names = tuple(self.inputs)
+        self.optional = tuple(spec for spec in self.inputs.values() if spec.optional)
         self.outputs = {spec.name: WireOutput(spec) for spec in signature.outputs}
         self.all_outputs = tuple(self.outputs)
         self.all_wire_outputs = tuple(self.outputs.values())
@@ -176,4 +187,5 @@ class WireSignature:
         packed = {**identity, "outputs": None}
         self.packed_head = pack(packed)[1:-1]
         self.templates: dict[Hashable, bytes] = {}
+        self.frames: dict[bytes, Frame] = {}
         self.numeric = not any(output.is_bytes for output in self.all_wire_outputs)

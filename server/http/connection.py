@@ -1,0 +1,240 @@
+"""One HTTP/1.1 connection around its messages: answers in order, time limits, refusals, the end.
+
+What arrives is the business of `penstock.server.http.fastpath`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from penstock.server.errors import InvalidRequest, RequestTimeout
+
+from .call import Call
+from .head import read_head
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from penstock.server.errors import ApiError
+
+    from .codecs.negotiate import Body
+    from .inference import InferencePath
+
+#: Unanswered requests on one connection before it is not read any further.
+PIPELINE_LIMIT: Final = 64
+
+
+class FastCycle:
+    """Stands in the parent's ``cycle`` while fast calls are unanswered.
+
+    The parent then queues its own requests behind them, and its shutdown tells us to close
+    afterwards. The attributes are those that the parent reads.
+    """
+
+    __slots__ = ("disconnected", "keep_alive", "response_complete")
+
+    def __init__(self) -> None:
+        self.response_complete = True
+        self.keep_alive = True
+        self.disconnected = False
+
+    @property
+    def message_event(self) -> FastCycle:
+        """The parent sets an event on disconnect; nobody waits for it here."""
+        return self
+
+    def set(self) -> None:
+        """See `message_event`."""
+
+
+class Connection(HttpToolsProtocol):
+    """The state of a connection that answers some requests itself and leaves others to ASGI."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.inference: InferencePath = app_state["inference"]
+        self.limits = self.inference.limits
+        self.clock = self.inference.clock
+        self.fast_cycle = FastCycle()
+        self.calls: deque[Call] = deque()  # unanswered, oldest first
+        self.call: Call | None = None  # whose body is being received
+        self.receiving = False  # inside a message
+        self.in_head = False  # which nobody has taken on yet
+        self.draining = False  # the server is stopping: the next answer is the last
+        self.closing = False  # nothing more is read; closes when the last call is answered
+        self.began_at = 0.0  # of the message being parsed
+        self.active_at = 0.0  # last byte in, or last seen with unanswered calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connected."""
+        super().connection_made(transport)
+        self.active_at = self.clock()
+        self.inference.sweeper.watch(self.connections)
+
+    def _answers_directly(self) -> bool:
+        """Whether no ASGI request is unfinished on this connection."""
+        cycle = self.cycle
+        return cycle is None or cycle.response_complete or cycle is self.fast_cycle
+
+    # -- answers ---------------------------------------------------------------------------------
+
+    def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:
+        """Write the answer, or keep it until the earlier ones on this connection are written."""
+        calls = self.calls
+        if calls[0] is not call:
+            call.answer = (status, headers, body)
+            return
+        calls.popleft()
+        self._write(call, status, headers, body)
+        while calls:
+            answer = calls[0].answer
+            if answer is None:
+                return
+            self._write(calls.popleft(), *answer)
+        self._answered_all()
+
+    def _write(self, call: Call, status: int, headers: bytes, body: Body) -> None:
+        inference = self.inference
+        default_headers = self.server_state.default_headers
+        if default_headers is not inference.default_headers:
+            inference.renew_preambles(default_headers)
+        preamble = inference.preambles.get(status) or inference.preamble(status)
+        if self.access_log:
+            self._log_access(call, status)
+        close = b"connection: close\r\n" if self.closing and not self.calls else b""
+        if type(body) is bytes:
+            size = b"content-length: %d\r\n%b\r\n" % (len(body), close)
+            self.transport.write(b"".join((preamble, headers, size, body)))
+        else:
+            size = b"content-length: %d\r\n%b\r\n" % (sum(map(len, body)), close)
+            self.transport.writelines([b"".join((preamble, headers, size)), *body])
+
+    def _answered_all(self) -> None:
+        """No call is unanswered: close, or go on with what the parent has queued behind them."""
+        self.fast_cycle.response_complete = True
+        if self.closing:
+            self._close_gently()
+            return
+        if self.flow.read_paused and not self.flow.write_paused:
+            self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def _log_access(self, call: Call, status: int) -> None:
+        head = call.head
+        version = "" if head.version is None else f"/versions/{head.version}"
+        host, port = self.client or ("", 0)
+        self.access_logger.info(
+            '%s:%d - "%s %s HTTP/%s" %d',
+            host,
+            port,
+            "POST",
+            f"/v2/models/{head.model}{version}/infer",
+            "1.1",
+            status,
+        )
+
+    # -- refusals and the end --------------------------------------------------------------------
+
+    def refuse(self, error: ApiError) -> None:
+        """Answer a message that will not be read to its end, behind the earlier answers."""
+        if not self._answers_directly():
+            self.transport.abort()
+            return
+        call = self.call or Call(self, read_head("", None, self.headers or ()), self.began_at)
+        self.call = None
+        self.receiving = False
+        self.closing = True
+        self.cycle = self.fast_cycle  # type: ignore[assignment]
+        self.fast_cycle.response_complete = False
+        self.calls.append(call)
+        self.inference.fail(call, error)
+
+    def send_400_response(self, msg: str) -> None:
+        """What llhttp cannot parse is answered like every other error."""
+        if self.closing:
+            return
+        if self._answers_directly():
+            self.refuse(InvalidRequest(msg))
+        else:
+            super().send_400_response(msg)
+
+    def _close_gently(self) -> None:
+        """Send FIN and let the client read the answer; unread bytes would reset the connection."""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def sweep(self, now: float) -> None:
+        """Enforce the time limits; called by the sweeper about once a second."""
+        limits = self.limits
+        if self.calls and not self.flow.write_paused:
+            self.active_at = now
+        idle = now - self.active_at
+        if self.transport.is_closing():
+            return
+        if self.flow.write_paused:
+            if idle > limits.body_timeout_seconds:
+                self.transport.abort()
+        elif self.closing and not self.calls:
+            if idle > limits.linger_seconds:
+                self.transport.abort()
+        elif self.receiving and not self.closing:
+            if self.in_head and now - self.began_at > limits.header_timeout_seconds:
+                self.refuse(RequestTimeout("the headers did not arrive in time"))
+            elif not self.in_head and idle > limits.body_timeout_seconds:
+                self.refuse(RequestTimeout("the body did not arrive in time"))
+        elif idle > limits.keep_alive_seconds and self._is_idle():
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return not self.calls and (self.cycle is None or self.cycle.response_complete)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Left to the sweeper, which needs no timer per response."""
+
+    def shutdown(self) -> None:
+        """The server drains: finish what has begun; an idle client gets a moment to be heard."""
+        self.draining = True
+        if self.calls and not self.receiving:
+            self.closing = True
+        elif self._is_idle():
+            self.loop.call_later(self.limits.drain_grace_seconds, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle() and not self.receiving and not self.transport.is_closing():
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """A slow reader: stop reading its requests until it takes its answers."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The reader caught up."""
+        super().resume_writing()
+        if len(self.calls) < PIPELINE_LIMIT:
+            self.flow.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: what it is still waiting for need not be computed."""
+        for call in self.calls:
+            self.inference.abandon(call)
+        self.calls.clear()
+        super().connection_lost(exc)

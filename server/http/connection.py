@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from penstock.server.errors import ApiError
 
     from .codecs.negotiate import Body
+    from .head import RequestHead
     from .inference import InferencePath
 
 #: Unanswered requests on one connection before it is not read any further.
@@ -67,7 +68,9 @@ class Connection(HttpToolsProtocol):
         self.inference: InferencePath = app_state["inference"]
         self.limits = self.inference.limits
         self.clock = self.inference.clock
-        self.fast_cycle = FastCycle()
+        self.url = b""
+        self.headers = []
+        self.fast_cycle: Any = FastCycle()  # where the parent's type has a RequestResponseCycle
         self.calls: deque[Call] = deque()  # unanswered, oldest first
         self.call: Call | None = None  # whose body is being received
         self.receiving = False  # inside a message
@@ -114,7 +117,7 @@ class Connection(HttpToolsProtocol):
         if self.access_log:
             self._log_access(call, status)
         close = b"connection: close\r\n" if self.closing and not self.calls else b""
-        if type(body) is bytes:
+        if isinstance(body, bytes):
             size = b"content-length: %d\r\n%b\r\n" % (len(body), close)
             self.transport.write(b"".join((preamble, headers, size, body)))
         else:
@@ -134,16 +137,14 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(cycle, app)
 
     def _log_access(self, call: Call, status: int) -> None:
+        """A line as the parent logs it: uvicorn's formatter takes exactly these five."""
         head = call.head
-        version = "" if head.version is None else f"/versions/{head.version}"
-        host, port = self.client or ("", 0)
         self.access_logger.info(
-            '%s:%d - "%s %s HTTP/%s" %d',
-            host,
-            port,
-            "POST",
-            f"/v2/models/{head.model}{version}/infer",
-            "1.1",
+            '%s - "%s %s HTTP/%s" %d',
+            "{}:{}".format(*self.client) if self.client else "",
+            head.method,
+            head.target,
+            head.http_version,
             status,
         )
 
@@ -154,14 +155,27 @@ class Connection(HttpToolsProtocol):
         if not self._answers_directly():
             self.transport.abort()
             return
-        call = self.call or Call(self, read_head("", None, self.headers or ()), self.began_at)
+        call = self.call or Call(self, self._unread_head(), self.began_at)
         self.call = None
         self.receiving = False
         self.closing = True
-        self.cycle = self.fast_cycle  # type: ignore[assignment]
+        self.cycle = self.fast_cycle
         self.fast_cycle.response_complete = False
         self.calls.append(call)
         self.inference.fail(call, error)
+
+    def _unread_head(self) -> RequestHead:
+        """As much of the head as is needed to refuse it."""
+        head = read_head("", None, self.headers)
+        self._note_request_line(head)
+        return head
+
+    def _note_request_line(self, head: RequestHead) -> None:
+        """For the access log; what llhttp lets through cannot forge a line."""
+        if self.url:
+            head.method = self.parser.get_method().decode("latin-1")
+        head.target = self.url.decode("latin-1")
+        head.http_version = self.parser.get_http_version()
 
     def send_400_response(self, msg: str) -> None:
         """What llhttp cannot parse is answered like every other error."""

@@ -168,9 +168,8 @@ class FastPathProtocol(Connection):
 
     def _begin_call(self, head: RequestHead) -> None:
         """A prediction's head is complete: remember it, and collect its body."""
-        head.keep_alive = (
-            self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        )
+        self._note_request_line(head)
+        head.keep_alive = head.http_version != "1.0" and self.parser.should_keep_alive()
         names = dict(self.headers)
         if b"transfer-encoding" not in names:
             head.content_length = int(names.get(b"content-length", b"0"))
@@ -205,7 +204,7 @@ class FastPathProtocol(Connection):
             if len(calls) >= PIPELINE_LIMIT:
                 self.flow.pause_reading()
         else:
-            self.cycle = cycle = self.fast_cycle  # type: ignore[assignment]
+            self.cycle = cycle = self.fast_cycle
             cycle.response_complete = False
         calls.append(call)
         if self.draining or not call.head.keep_alive:

@@ -46,6 +46,9 @@ class RequestHead:
         problem: An error that every request with this head earns.
         keep_alive: Whether the connection stays open after the response.
         content_length: Size of the body in bytes, or ``None`` for a chunked one.
+        method: As in the request line, as are the next two; for the access log.
+        target: Path and query, percent-encoded.
+        http_version: ``1.1`` or ``1.0``.
     """
 
     __slots__ = (
@@ -53,11 +56,14 @@ class RequestHead:
         "codec",
         "content_encoding",
         "content_length",
+        "http_version",
         "json_length",
         "keep_alive",
+        "method",
         "model",
         "problem",
         "request_id",
+        "target",
         "timeout_seconds",
         "version",
         "zero_copy",
@@ -76,6 +82,9 @@ class RequestHead:
         self.problem: ApiError | None = None
         self.keep_alive = True
         self.content_length: int | None = None
+        self.method = "POST"
+        self.target = ""
+        self.http_version = "1.1"
 
 
 def match_infer(path: bytes) -> tuple[str, str | None] | None:

@@ -1,4 +1,4 @@
-"""The ``[onnx]`` settings of a model, checked."""
+"""The ``[runtime]`` settings of a model, checked."""
 
 from __future__ import annotations
 

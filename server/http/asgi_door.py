@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from penstock.server.errors import ApiError, BodyTooLarge, HeadersTooLarge, RequestTimeout
+from penstock.server.errors import ApiError, BodyTooLarge, RequestTimeout
 
 from .call import Call
 from .head import read_head
@@ -57,7 +57,7 @@ async def infer(
     headers = scope["headers"]
     call = Call(door, read_head(*target, headers), arrival)
     try:
-        check_headers(headers, inference)
+        inference.limits.check_head(_target_bytes(scope), headers)
         inference.start(call, await read_body(inference, receive))
     except Disconnected:
         return
@@ -80,20 +80,6 @@ def header_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
     """Header lines as ASGI wants them."""
     pairs = (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])
     return [(name, value) for name, _, value in pairs]
-
-
-def check_headers(headers: list[tuple[bytes, bytes]], inference: InferencePath) -> None:
-    """The same limits as on the fast path.
-
-    Raises:
-        HeadersTooLarge: There are too many, or they are too long.
-    """
-    limits = inference.limits
-    if len(headers) > limits.max_header_count:
-        limit = limits.max_header_count
-        raise HeadersTooLarge(f"{len(headers)} headers; at most {limit} are accepted")
-    if sum([len(name) + len(value) for name, value in headers]) > limits.max_header_bytes:
-        raise HeadersTooLarge(f"the headers are over {limits.max_header_bytes} bytes")
 
 
 async def read_body(inference: InferencePath, receive: Receive) -> bytes:
@@ -127,3 +113,8 @@ async def read_body(inference: InferencePath, receive: Receive) -> bytes:
 async def _disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _target_bytes(scope: Scope) -> int:
+    query = scope.get("query_string", b"")
+    return len(scope.get("raw_path") or scope["path"]) + len(query) + bool(query)

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.server.errors import BodyTooLarge, HeadersTooLarge
+import httptools
+
+from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllowed
 
 from .call import Call
 from .connection import PIPELINE_LIMIT, Connection
@@ -71,9 +73,33 @@ class FastPathProtocol(Connection):
                     return
             self.chunk = data
         self.message_bytes += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self.receiving and self.message_bytes > self.limits.max_message_bytes(self.in_head):
-            self._refuse_oversize(HeadersTooLarge if self.in_head else BodyTooLarge)
+            self._refuse_unfinished()
+
+    def _feed(self, data: bytes) -> None:
+        """Let llhttp parse; what it cannot is refused."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as pause:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif not self.closing:
+                self._decline_upgrade(data[pause.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("this is not HTTP/1.1 as RFC 9112 has it")
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Serve the request as if its Upgrade header were not there (RFC 9110, 7.8).
+
+        Java's client asks for HTTP/2 in this way with its first request. llhttp stops behind such
+        a head and takes the body for the other protocol, so it gets the head again without.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [b"%b: %b" % pair for pair in self.headers if pair[0] != b"upgrade"]
+        self.chunk = None
+        self._feed(b"\r\n".join([*lines, b"", rest]))
 
     def _serve_known(self, data: bytes, now: float) -> bytes:
         """Serve the complete requests at the start of ``data`` whose heads are known.
@@ -114,27 +140,31 @@ class FastPathProtocol(Connection):
 
     def on_headers_complete(self) -> None:
         """Decide who serves the message: this class, or the parent and its ASGI app."""
-        self.in_head = False
         if self.closing:
             return
-        headers = self.headers
-        if len(headers) > self.limits.max_header_count:
-            limit = self.limits.max_header_count
-            self.refuse(HeadersTooLarge(f"{len(headers)} headers; at most {limit} are accepted"))
+        headers, method = self.headers, self.parser.get_method()
+        try:
+            self.limits.check_head(len(self.url), headers)
+        except HeadersTooLarge as error:
+            self.refuse(error)
             return
-        if sum([len(name) + len(value) for name, value in headers]) > self.limits.max_header_bytes:
-            self._refuse_oversize(HeadersTooLarge)
+        if method == b"CONNECT":
+            self.refuse(MethodNotAllowed("this is no proxy; use GET or POST", allow="GET, POST"))
             return
-        if self._answers_directly() and not self.parser.should_upgrade():
-            target = match_infer(self.url) if self.parser.get_method() == b"POST" else None
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            return  # see _decline_upgrade
+        expects = _expects_continue(headers)
+        if method == b"POST" and self._answers_directly() and not (expects and self.calls):
+            target = match_infer(self.url)
             if target is not None:
-                self._begin_call(read_head(*target, headers))
+                self._begin_call(read_head(*target, headers), expects=expects)
                 return
+        self.in_head = False
         url = self.url
         super().on_message_begin()
         self.url = url
         self.headers.extend(headers)
-        self.expect_100_continue = (b"expect", b"100-continue") in headers
+        self.expect_100_continue = expects
         super().on_headers_complete()
         if self.draining:
             self.cycle.keep_alive = False
@@ -148,16 +178,16 @@ class FastPathProtocol(Connection):
             return
         self.body_bytes += len(body)
         if self.body_bytes > self.limits.max_body_bytes:
-            self._refuse_oversize(BodyTooLarge)
+            self._refuse_body()
             return
         self.body.append(body)
 
     def on_message_complete(self) -> None:
         """The message is complete."""
+        if self.closing or self.in_head:  # in_head: stopped at an Upgrade header
+            return
         self.receiving = False
         self.chunk = None
-        if self.closing:
-            return
         call = self.call
         if call is None:
             super().on_message_complete()
@@ -166,7 +196,7 @@ class FastPathProtocol(Connection):
         body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
         self._start(call, body)
 
-    def _begin_call(self, head: RequestHead) -> None:
+    def _begin_call(self, head: RequestHead, *, expects: bool) -> None:
         """A prediction's head is complete: remember it, and collect its body."""
         self._note_request_line(head)
         head.keep_alive = head.http_version != "1.0" and self.parser.should_keep_alive()
@@ -174,11 +204,12 @@ class FastPathProtocol(Connection):
         if b"transfer-encoding" not in names:
             head.content_length = int(names.get(b"content-length", b"0"))
             if head.content_length > self.limits.max_body_bytes:
-                self._refuse_oversize(BodyTooLarge)
+                self._refuse_body()
                 return
             self._remember(head)
-        if names.get(b"expect", b"").lower() == b"100-continue" and not self.calls:
+        if expects and head.http_version != "1.0":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.in_head = False
         self.call = Call(self, head, self.began_at)
         self.body = []
         self.body_bytes = 0
@@ -211,9 +242,20 @@ class FastPathProtocol(Connection):
             self.closing = True
         self.inference.start(call, body)
 
-    def _refuse_oversize(self, kind: type[HeadersTooLarge | BodyTooLarge]) -> None:
+    def _refuse_unfinished(self) -> None:
+        """More bytes came than any message within the limits has."""
         limits = self.limits
-        if kind is HeadersTooLarge:
-            self.refuse(kind(f"the headers are over {limits.max_header_bytes} bytes"))
+        if self.in_head:
+            self.refuse(HeadersTooLarge(f"the head is over {limits.max_header_bytes} bytes"))
         else:
-            self.refuse(kind(f"the body is over {limits.max_body_bytes} bytes"))
+            self._refuse_body()
+
+    def _refuse_body(self) -> None:
+        self.refuse(BodyTooLarge(f"the body is over {self.limits.max_body_bytes} bytes"))
+
+
+def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
+    for name, value in headers:
+        if name == b"expect":
+            return value.lower() == b"100-continue"
+    return False

@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
+from penstock.server.errors import HeadersTooLarge
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from penstock.server.config import ServerConfig
 
 #: Chunk sizes and extensions of a chunked body come on top of the body itself.
 CHUNKING_ALLOWANCE_BYTES: Final = 65_536
+#: The colon, a space and the line end of a header.
+HEADER_LINE_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +26,7 @@ class Limits:
         max_body_bytes: A body as sent.
         max_decompressed_bytes: A body after decompression.
         large_body_bytes: Bodies from this size on are decoded off the event loop.
-        max_header_bytes: All header names and values together.
+        max_header_bytes: Target, header names and values together.
         max_header_count: Headers in one request.
         header_timeout_seconds: From the first byte to the end of the headers.
         body_timeout_seconds: Between two pieces of a body, or of an answer being taken.
@@ -56,8 +62,26 @@ class Limits:
             self.keep_alive_seconds / 4,
         )
 
+    def check_head(self, target_bytes: int, headers: Collection[tuple[bytes, bytes]]) -> None:
+        """Check a complete head.
+
+        Args:
+            target_bytes: Length of the request's target, as sent.
+            headers: Names and values.
+
+        Raises:
+            HeadersTooLarge: There are too many headers, or all is too long.
+        """
+        if len(headers) > self.max_header_count:
+            raise HeadersTooLarge(
+                f"{len(headers)} headers; at most {self.max_header_count} are accepted"
+            )
+        size = target_bytes + sum([len(name) + len(value) for name, value in headers])
+        if size > self.max_header_bytes:
+            raise HeadersTooLarge(f"the head is over {self.max_header_bytes} bytes")
+
     def max_message_bytes(self, in_head: bool) -> int:  # noqa: FBT001  one caller, one question
         """Raw bytes of a message that is still incomplete."""
         if in_head:
-            return self.max_header_bytes
+            return self.max_header_bytes + HEADER_LINE_BYTES * (self.max_header_count + 1)
         return self.max_header_bytes + 2 * self.max_body_bytes + CHUNKING_ALLOWANCE_BYTES

@@ -169,29 +169,33 @@ class InferencePath:
         return partial(self.finish, servable)
 
     def finish(self, servable: Servable, batch: Batch) -> None:
-        """Answer everybody in the batch, then count and sample it."""
+        """Count the batch, answer everybody in it, then sample it."""
         calls: list[Call] = [request.context for request in batch.requests]
         if batch.error is not None:
             for call in calls:
                 self.fail(call, batch.error)
             return
         answers = encode_batch(servable, calls, batch)
-        arrivals = []
+        answered = []
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, tuple) and not call.abandoned:
-                headers, body = answer
-                lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
-                call.door.respond(call, 200, lines, body)
-                arrivals.append(call.arrival)
+                answered.append((call, answer))
             else:
                 self.fail(call, answer if isinstance(answer, ApiError) else ClientGone())
+        # Counted before it is written: whoever has an answer is in the figures, even if this
+        # process is killed right after.
         counters = servable.counters
         counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
-        if arrivals:
-            counters.leave(len(arrivals))
-            counters.observe_many(OK, arrivals, batch.formed_at, self.clock())
-            if self._samples.enabled:
-                self._sample(servable, calls, batch)
+        if not answered:
+            return
+        counters.leave(len(answered))
+        arrivals = [call.arrival for call, _ in answered]
+        counters.observe_many(OK, arrivals, batch.formed_at, self.clock())
+        for call, (headers, body) in answered:
+            lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
+            call.door.respond(call, 200, lines, body)
+        if self._samples.enabled:
+            self._sample(servable, calls, batch)
 
     def fail(self, call: Call, error: Exception) -> None:
         """Answer with an error, unless the client is gone, and count it."""

@@ -7,17 +7,20 @@ import signal
 import time
 from contextlib import contextmanager
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from uvicorn.config import Config
 
 #: Past the second by a little, so that the clock surely shows the new one.
 _MARGIN_SECONDS = 0.001
+#: How often newcomers are looked for while draining.
+_DRAIN_SECONDS = 0.05
 
 
 class QuietServer(uvicorn.Server):
@@ -61,6 +64,25 @@ class QuietServer(uvicorn.Server):
     async def main_loop(self) -> None:
         """Called by uvicorn between startup and shutdown."""
         await self.stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called by uvicorn at the end; drains connections accepted at the very last moment, too.
+
+        uvicorn tells the connections that it has; one whose accept was under way is made after
+        that, and its client could keep it busy until the drain is given up.
+        """
+        newcomers = asyncio.create_task(self._drain_newcomers(set(self.server_state.connections)))
+        try:
+            await super().shutdown(sockets)
+        finally:
+            newcomers.cancel()
+
+    async def _drain_newcomers(self, told: set[Any]) -> None:
+        while True:
+            for connection in self.server_state.connections - told:
+                told.add(connection)
+                connection.shutdown()
+            await asyncio.sleep(_DRAIN_SECONDS)
 
     def _every_second(self) -> None:
         loop = asyncio.get_running_loop()

@@ -78,7 +78,8 @@ class Connection(HttpToolsProtocol):
         self.draining = False  # the server is stopping: the next answer is the last
         self.closing = False  # nothing more is read; closes when the last call is answered
         self.began_at = 0.0  # of the message being parsed
-        self.active_at = 0.0  # last byte in, or last seen with unanswered calls
+        self.active_at = 0.0  # last byte in, last seen with unanswered calls or taking answers
+        self.unsent_bytes = 0  # of answers, when last looked at
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
@@ -152,8 +153,14 @@ class Connection(HttpToolsProtocol):
 
     def refuse(self, error: ApiError) -> None:
         """Answer a message that will not be read to its end, behind the earlier answers."""
+        if self.receiving and not self.in_head and self.call is None:
+            self.transport.abort()  # the ASGI app has it, and may have answered it already
+            return
         if not self._answers_directly():
-            self.transport.abort()
+            # Another answer here would overtake the app's: let those out and say no more.
+            self.receiving = False
+            self.closing = True
+            self.cycle.keep_alive = False
             return
         call = self.call or Call(self, self._unread_head(), self.began_at)
         self.call = None
@@ -179,15 +186,12 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What llhttp cannot parse is answered like every other error."""
-        if self.closing:
-            return
-        if self._answers_directly():
+        if not self.closing:
             self.refuse(InvalidRequest(msg))
-        else:
-            super().send_400_response(msg)
 
     def _close_gently(self) -> None:
         """Send FIN and let the client read the answer; unread bytes would reset the connection."""
+        self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
@@ -195,25 +199,32 @@ class Connection(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Enforce the time limits; called by the sweeper about once a second."""
-        limits = self.limits
-        if self.calls and not self.flow.write_paused:
+        transport, limits = self.transport, self.limits
+        if transport.is_closing():
+            return
+        unsent = transport.get_write_buffer_size()
+        if unsent != self.unsent_bytes or (self.calls and not unsent):
+            self.unsent_bytes = unsent
             self.active_at = now
         idle = now - self.active_at
-        if self.transport.is_closing():
-            return
-        if self.flow.write_paused:
+        if unsent:
             if idle > limits.body_timeout_seconds:
-                self.transport.abort()
-        elif self.closing and not self.calls:
-            if idle > limits.linger_seconds:
-                self.transport.abort()
-        elif self.receiving and not self.closing:
-            if self.in_head and now - self.began_at > limits.header_timeout_seconds:
-                self.refuse(RequestTimeout("the headers did not arrive in time"))
-            elif not self.in_head and idle > limits.body_timeout_seconds:
-                self.refuse(RequestTimeout("the body did not arrive in time"))
+                transport.abort()
+        elif self.closing:
+            if idle > limits.linger_seconds and self._is_idle():
+                transport.abort()
+        elif self.receiving:
+            self._sweep_message(now, idle)
         elif idle > limits.keep_alive_seconds and self._is_idle():
-            self.transport.close()
+            transport.close()
+
+    def _sweep_message(self, now: float, idle: float) -> None:
+        if self.flow.read_paused:  # it is not the client who is slow
+            return
+        if self.in_head and now - self.began_at > self.limits.header_timeout_seconds:
+            self.refuse(RequestTimeout("the headers did not arrive in time"))
+        elif not self.in_head and idle > self.limits.body_timeout_seconds:
+            self.refuse(RequestTimeout("the body did not arrive in time"))
 
     def _is_idle(self) -> bool:
         return not self.calls and (self.cycle is None or self.cycle.response_complete)

@@ -64,11 +64,14 @@ async def infer(
     except ApiError as error:
         inference.fail(call, error)
     watch = loop.create_task(_disconnect(receive))
-    await asyncio.wait((door.answer, watch), return_when=asyncio.FIRST_COMPLETED)
+    try:
+        await asyncio.wait((door.answer, watch), return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also when the server gives up on this task
+        watch.cancel()
+        if not door.answer.done():
+            inference.abandon(call)
     if not door.answer.done():
-        inference.abandon(call)
         return
-    watch.cancel()
     status, lines, body = door.answer.result()
     content = body if isinstance(body, bytes) else b"".join(body)
     pairs = [*header_pairs(lines), (b"content-length", b"%d" % len(content))]

@@ -3,7 +3,8 @@
     2026-11-20T11:17:26.120Z INFO worker-0 loaded breast-cancer version 3
     {"time": "2026-11-20T11:17:26.120Z", "level": "info", "process": "worker-0", "message": "…"}
 
-Whatever is passed as ``extra`` becomes a field of its own in JSON. Records are written by a thread
+Whatever is passed as ``extra`` becomes a field of its own in JSON, and so do the parts of a line of
+the access log. Records are written by a thread
 of their own: a blocked terminal or pipe delays no request, and when 8192 records wait, the newest
 are dropped and counted.
 """
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .config import ServerConfig
 
 _MAX_WAITING: Final = 8192
+_ACCESS_FIELDS: Final = ("client", "method", "target", "http_version", "status")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -65,6 +67,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        content |= _access_fields(record)
         content |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             content["exception"] = "".join(traceback.format_exception(*record.exc_info))
@@ -145,18 +148,12 @@ def configure_logs(config: ServerConfig, process: str, stream: IO[str] | None = 
     access.propagate = config.access_log
 
 
-def access_log(client: str, method: str, target: str, status: int, seconds: float) -> None:
-    """Log one answered request; call it only where the access log is on."""
-    fields = {"client": client, "method": method, "target": target, "status": status}
-    logging.getLogger("penstock.access").info(
-        '%s "%s %s" %d %.3f ms',
-        client,
-        method,
-        target,
-        status,
-        seconds * 1e3,
-        extra={**fields, "seconds": round(seconds, 6)},
-    )
+def _access_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """The parts of a line of uvicorn's access log, from either door; empty for other records."""
+    arguments = record.args
+    if record.name != "uvicorn.access" or not isinstance(arguments, tuple):
+        return {}
+    return dict(zip(_ACCESS_FIELDS, arguments, strict=False))
 
 
 def _drops(count: int) -> logging.LogRecord:

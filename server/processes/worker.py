@@ -135,9 +135,10 @@ class WorkerProcess:
     def _report(self) -> None:
         assert self._reconciler is not None
         catalog = self._app.engine.catalog
-        self._link.report(
-            target=self._reconciler.applied, ready=catalog.ready, models=model_index(catalog)
-        )
+        models = model_index(catalog)
+        served = sum(len(model.versions) for model in catalog.models.values())
+        LOG.info("target %d: %d versions served", self._reconciler.applied, served)
+        self._link.report(target=self._reconciler.applied, ready=catalog.ready, models=models)
 
     def _every_second(self, late_nanoseconds: int) -> None:
         self._counters.set_loop_lag(late_nanoseconds)

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from penstock.server.config import ServerConfig
-from penstock.server.logs import QueuedHandler, TextFormatter, access_log, configure_logs
+from penstock.server.logs import QueuedHandler, TextFormatter, configure_logs
 
 
 @pytest.fixture
@@ -46,14 +46,13 @@ def test_text_is_one_line_per_record(log):
 
 def test_json_carries_extra_fields_and_tracebacks(log):
     read = log(log_format="json")
-    access_log("1.2.3.4:5", "POST", "/v2/models/m/infer", 200, 0.0123)
+    logging.getLogger("penstock").info("loaded", extra={"model": "m"})
     try:
         1 / 0  # noqa: B018  for its traceback
     except ZeroDivisionError:
         logging.getLogger("penstock").exception("oh")
     first, second = map(json.loads, read())
-    assert (first["level"], first["process"], first["status"]) == ("info", "worker-0", 200)
-    assert first["seconds"] == 0.0123
+    assert (first["level"], first["process"], first["model"]) == ("info", "worker-0", "m")
     assert "ZeroDivisionError" in second["exception"]
 
 
@@ -62,6 +61,17 @@ def test_uvicorn_logs_requests_only_when_asked(log):
     logging.getLogger("uvicorn.access").info("x")
     assert not logging.getLogger("uvicorn.access").hasHandlers()
     assert read() == []
+
+
+def test_the_parts_of_an_access_line_are_fields_in_json(log):
+    read = log(log_format="json", access_log=True)
+    logging.getLogger("uvicorn.access").info(
+        '%s - "%s %s HTTP/%s" %d', "1.2.3.4:5", "POST", "/v2/models/m/infer", "1.1", 200
+    )
+    (line,) = map(json.loads, read())
+    assert line["message"] == '1.2.3.4:5 - "POST /v2/models/m/infer HTTP/1.1" 200'
+    assert (line["client"], line["method"], line["status"]) == ("1.2.3.4:5", "POST", 200)
+    assert line["target"] == "/v2/models/m/infer"
 
 
 class StuckStream(io.StringIO):

@@ -156,3 +156,26 @@ def test_an_empty_registry_is_served_until_something_is_in_it(serve, tmp_path):
     server = serve(registry=registry)
     assert "no models yet" in "".join(server.banner)
     assert server.once(server.url, "/v2/models") == (200, b"[]")
+
+
+def test_samples_reach_control_or_are_counted_as_dropped(serve, load):
+    server = serve("--sample-rate", 1)
+    with load(server.url) as running:
+        running.wait_for(100)
+    sampled = 'penstock_sampled_rows_total{model="breast-cancer",version="2"}'
+    assert server.metrics()[sampled] == len(running.statuses)
+    assert server.metrics()[sampled.replace("_total", "_dropped_total")] == 0
+
+
+def test_a_client_that_never_finishes_does_not_hold_the_stop_up(serve):
+    server = serve("--drain-seconds", 0.3)
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(
+            b"POST /v2/models/breast-cancer/infer HTTP/1.1\r\nhost: x\r\n"
+            b"content-type: application/json\r\ncontent-length: 1000\r\n\r\n{"
+        )
+        server.until(lambda: server.metrics()['penstock_connections{process="worker-0"}'] >= 1)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 3

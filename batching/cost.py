@@ -31,6 +31,8 @@ CLIP: Final = 2.0
 BATCH_OVERHEAD_SECONDS: Final = 10e-6
 #: No run is shorter than the clock can tell.
 LEAST_SECONDS: Final = 1e-9
+#: No machine is that much faster than the one that calibrated.
+LEAST_SCALE: Final = 1e-6
 #: Share of the best rows per second that makes a batch size good enough to drop requests for ...
 EFFICIENT: Final = 0.95
 #: ... and that makes a larger batch pointless: it would only add latency.
@@ -180,7 +182,7 @@ class CostModel:
         scale = self._scale * drift
         common = float(observed @ scale / observed.sum())
         own = observed / (observed + PRIOR_OBSERVATIONS)
-        scale = common + own * (scale - common)
+        scale = np.maximum(common + own * (scale - common), LEAST_SCALE)
         change = scale / self._scale
         self._scale = scale
         self._drift = np.where(observed > 0, drift / change, 1.0).tolist()

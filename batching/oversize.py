@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +38,15 @@ class Part(InferenceRequest):
 class Whole:
     """Gathers the parts of one request. The first error ends it; what still waits is withdrawn."""
 
-    __slots__ = ("_answers", "_missing", "_started_at", "parts", "request", "servable")
+    __slots__ = (
+        "_answers",
+        "_formed_at",
+        "_missing",
+        "_started_at",
+        "parts",
+        "request",
+        "servable",
+    )
 
     def __init__(self, servable: Servable, request: InferenceRequest, max_rows: int) -> None:
         self.servable = servable
@@ -48,7 +57,7 @@ class Whole:
         ]
         self._missing = len(self.parts)
         self._answers: dict[int, list[Array]] = {}
-        self._started_at: float | None = None
+        self._formed_at = self._started_at = math.inf
 
     def discard(self, request: InferenceRequest) -> None:
         """Withdraw the parts that still wait."""
@@ -65,11 +74,11 @@ class Whole:
             return None
         self._missing -= 1
         self._answers[part.first_row] = batch.outputs
-        if self._started_at is None:
-            self._started_at = batch.started_at
+        self._formed_at = min(self._formed_at, batch.formed_at)
+        self._started_at = min(self._started_at, batch.started_at)
         if self._missing and batch.error is None:
             return None
-        whole = Batch([request], batch.formed_at)
+        whole = Batch([request], self._formed_at)
         whole.started_at = self._started_at
         whole.finished_at = batch.finished_at
         whole.error = batch.error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,6 @@ from .servable import Servable, Share
 from .statistics import SchedulerStats, servable_stats
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from penstock.runtimes.contract import Model
@@ -91,7 +91,7 @@ class Scheduler:
         if not servable.idle:
             if servable.drained is None:
                 servable.drained = self._loop.create_future()
-            await servable.drained
+            await asyncio.shield(servable.drained)  # others may wait for it, too
         if servable in self._servables:
             self._servables.remove(servable)
             servable.leave()

@@ -10,6 +10,7 @@ import heapq
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +102,9 @@ class VirtualThreads:
         assert self.busy <= self.size, "more batches than threads"
         batch.started_at = started = self.loop.now
         seconds = model.draw(batch.rows, self.busy)
-        model.elapsed = 0.0
-        parts = execute(batch, model, lambda: started + max(seconds, model.elapsed))
+        model.on_thread = True
+        parts = execute(batch, model, lambda: started + seconds)
+        model.on_thread = False
         self.busy_seconds += seconds
         self.loop.call_at(started + seconds, self._finish, batch, parts)
 
@@ -115,7 +117,10 @@ class VirtualThreads:
 
 
 class SimulatedModel:
-    """Takes ``seconds(rows)`` per run, with optional noise and contention between threads."""
+    """Takes ``seconds(rows)`` per run, with optional noise and contention between threads.
+
+    On the event loop it takes that time from the loop.
+    """
 
     signature = SIGNATURE
     metadata: dict[str, str] = {}  # noqa: RUF012  as in the contract
@@ -134,7 +139,7 @@ class SimulatedModel:
         self.noise = noise
         self.contention = contention
         self.random = np.random.default_rng(seed)
-        self.elapsed: float | None = None
+        self.on_thread = False
         self.runs: list[int] = []
 
     def draw(self, rows: int, busy: int = 1) -> float:
@@ -145,18 +150,17 @@ class SimulatedModel:
         return seconds
 
     def execute(self, inputs: Sequence[Any], outputs: Sequence[str]) -> list[Any]:
+        if not self.on_thread:
+            self.loop.now += self.draw(inputs[0].shape[0])
         return []
 
     def unload(self) -> None: ...
 
 
-class InlineModel(SimulatedModel):
-    """Takes its time on the virtual event loop itself."""
-
-    def execute(self, inputs: Sequence[Any], outputs: Sequence[str]) -> list[Any]:
-        rows = int(inputs[0].shape[0]) if inputs else 1
-        self.loop.now += self.draw(rows)
-        return []
+@cache
+def tensors(rows: int) -> tuple[np.ndarray]:
+    """Inputs without content."""
+    return (np.empty((rows, 0)),)
 
 
 def linear(base_seconds: float, row_seconds: float) -> Callable[[int], float]:
@@ -248,12 +252,10 @@ class Simulation:
         *,
         version: str = "1",
         believed: float | None = 1.0,
-        inline: bool = False,
         **model: Any,
     ) -> Servable:
         """Register a model; ``believed`` times the truth is what calibration measured."""
-        kind = InlineModel if inline else SimulatedModel
-        self.models[f"{name}/{version}"] = simulated = kind(self.loop, seconds, **model)
+        self.models[f"{name}/{version}"] = simulated = SimulatedModel(self.loop, seconds, **model)
         outcome = self.outcomes[f"{name}/{version}"] = Outcome(options.slo_seconds)
         costs = None if believed is None else table_of(seconds, options.max_batch_size, believed)
         return self.scheduler.register(
@@ -287,14 +289,17 @@ class Simulation:
         outcome.offered += len(times)
         outcome.first = min(outcome.first, times[0])
         outcome.last = max(outcome.last, times[-1])
-        needs_rows = isinstance(self.models[f"{servable.name}/{servable.version}"], InlineModel)
 
         def submit(number: int) -> None:
             arrival = float(times[number])
             size = rows(number)
-            inputs = (np.zeros((size, 0)),) if needs_rows else ()
             request = InferenceRequest(
-                inputs, size, (), arrival, deadline=arrival + deadline(number), context=number
+                tensors(size),
+                size,
+                (),
+                arrival,
+                deadline=arrival + deadline(number),
+                context=number,
             )
             try:
                 self.scheduler.submit(servable, request)

@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 from compare import MODELS, peak
-from simulator import Simulation, linear, poisson
+from simulator import Simulation, linear, poisson, tensors
 
+from penstock.batching.errors import Overloaded
 from penstock.batching.options import BatchingOptions
+from penstock.batching.request import InferenceRequest
 
 SLO = BatchingOptions(max_batch_size=32, slo_seconds=0.020)
 
@@ -104,7 +106,7 @@ def test_without_configuration_saturation_reaches_the_models_own_batching_gain(
     """At least 85 % of the best rows per second that any batch size gives, without being told."""
     threads = 1
     simulation = Simulation(threads, inline_seconds=math.inf if inline else 0.0)
-    servable = simulation.add(name, seconds, BatchingOptions(), inline=inline)
+    servable = simulation.add(name, seconds, BatchingOptions())
     best = max(rows / seconds(rows) for rows in range(1, 65))
     simulation.arrive(servable, poisson(1.5 * best, 10_000))
     simulation.run()
@@ -125,12 +127,9 @@ def test_retry_after_is_when_the_backlog_will_be_gone():
     simulation.arrive(servable, np.zeros(200))
     refusals = []
     simulation.run(until=0.05)
-    from penstock.batching.errors import Overloaded
-    from penstock.batching.request import InferenceRequest
-
     for _ in range(400):
         try:
-            simulation.scheduler.submit(servable, InferenceRequest((), 1, (), 0.05))
+            simulation.scheduler.submit(servable, InferenceRequest(tensors(1), 1, (), 0.05))
         except Overloaded as error:
             refusals.append(error.retry_after_seconds)
     assert refusals
@@ -159,7 +158,7 @@ def test_a_flat_model_is_not_shared_out():
 def test_a_backlog_of_inline_work_never_holds_the_loop_for_much_more_than_its_budget():
     simulation = Simulation(1)
     longest = 0.0
-    servable = simulation.add("tiny", linear(3e-6, 1e-6), BatchingOptions(), inline=True)
+    servable = simulation.add("tiny", linear(3e-6, 1e-6), BatchingOptions())
     dispatch = simulation.scheduler._dispatcher._dispatch
 
     def timed(cause):

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+from itertools import count
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.batching.errors import InvalidOutput
+from penstock.batching.execution import execute
+from penstock.batching.request import Batch, InferenceRequest
+from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
+
+
+class Rowwise:
+    """Each output row depends on its input row only; rows that hold 13 are refused."""
+
+    signature = Signature(
+        (TensorSpec("x", "FP32", (-1, 2)), TensorSpec("z", "FP32", (-1,), optional=True)),
+        (TensorSpec("sum", "FP32", (-1,)), TensorSpec("twice", "FP32", (-1, 2))),
+        batch_axis=True,
+    )
+    metadata = {}  # noqa: RUF012  as in the contract
+
+    def __init__(self):
+        self.runs = 0
+
+    def execute(self, inputs, outputs):
+        self.runs += 1
+        x, z = inputs
+        if (x == 13).any():
+            raise ModelExecutionError("thirteen")
+        answers = {"sum": x.sum(axis=1) + (0 if z is None else z), "twice": 2 * x}
+        return [answers[name] for name in outputs]
+
+    def unload(self): ...
+
+
+def batch_of(sizes, *, culprits=(), optional=False, outputs=("sum", "twice")):
+    random = np.random.default_rng(len(sizes))
+    requests = []
+    for index, rows in enumerate(sizes):
+        x = random.uniform(0, 1, (rows, 2)).astype(np.float32)
+        if index in culprits:
+            x[rows // 2] = 13
+        z = np.arange(rows, dtype=np.float32) if optional else None
+        requests.append(InferenceRequest((x, z), rows, outputs, 0.0, context=index))
+    return Batch(requests, 0.0)
+
+
+def ticking():
+    ticks = count()
+    return lambda: float(next(ticks))
+
+
+sizes = st.lists(st.integers(1, 5), min_size=1, max_size=40)
+
+
+@given(sizes, st.booleans(), st.sampled_from([("sum",), ("sum", "twice")]))
+def test_a_row_of_a_batch_is_what_it_is_alone(sizes, optional, outputs):
+    model = Rowwise()
+    batch = batch_of(sizes, optional=optional, outputs=outputs)
+    assert execute(batch, model, ticking()) is None
+    for index, request in enumerate(batch.requests):
+        first, last = batch.offsets[index], batch.offsets[index + 1]
+        for together, alone in zip(
+            batch.outputs, model.execute(request.inputs, outputs), strict=True
+        ):
+            np.testing.assert_array_equal(together[first:last], alone)
+
+
+@given(sizes, st.data())
+def test_only_the_culprits_fail_and_finding_them_is_bounded_work(sizes, data):
+    culprits = data.draw(st.sets(st.integers(0, len(sizes) - 1)))
+    model = Rowwise()
+    batch = batch_of(sizes, culprits=culprits)
+    finished = execute(batch, model, ticking()) or [batch]
+    seen = []
+    for part in finished:
+        for request in part.requests:
+            seen.append(request.context)
+            assert isinstance(part.error, ModelExecutionError) == (request.context in culprits)
+        assert part.error is None or len(part.requests) == 1
+        assert part.formed_at <= part.started_at <= part.finished_at
+    assert seen == list(range(len(sizes)))
+    most = 2 * len(culprits) * math.ceil(math.log2(len(sizes))) + 1
+    assert model.runs <= min(most, 2 * len(sizes) - 1)
+
+
+def test_a_single_request_is_run_without_a_copy():
+    seen = []
+
+    class Model(Rowwise):
+        def execute(self, inputs, outputs):
+            seen.append(inputs)
+            return super().execute(inputs, outputs)
+
+    batch = batch_of([3])
+    execute(batch, Model(), ticking())
+    assert seen[0][0] is batch.requests[0].inputs[0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: [np.zeros(len(x) + 1, np.float32)],
+        lambda x: [np.float32(1).reshape(())],
+        lambda x: [],
+        lambda x: [np.zeros(len(x)), np.zeros(len(x))],
+    ],
+    ids=["too many rows", "a scalar", "no output", "one output too many"],
+)
+def test_outputs_without_one_row_per_input_row_are_an_error(answer):
+    class Model(Rowwise):
+        def execute(self, inputs, outputs):
+            return answer(inputs[0])
+
+    batch = batch_of([2], outputs=("sum",))
+    execute(batch, Model(), ticking())
+    assert isinstance(batch.error, InvalidOutput)
+    assert not batch.outputs

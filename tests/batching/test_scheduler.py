@@ -1,0 +1,370 @@
+"""The scheduler with real threads, on both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+import uvloop
+
+from penstock.batching.cost import CostTable
+from penstock.batching.errors import DeadlineExceeded, Overloaded
+from penstock.batching.options import BatchingOptions
+from penstock.batching.request import InferenceRequest
+from penstock.batching.scheduler import Scheduler
+
+TINY = CostTable((1, 64), (1e-6, 5e-6))
+LONG = CostTable((1, 64), (0.01, 0.02))
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request):
+    """Runs a coroutine function on either loop."""
+
+    def runner(main):
+        with asyncio.Runner(loop_factory=request.param) as loop:
+            return loop.run(asyncio.wait_for(main(), 20))
+
+    return runner
+
+
+class Owner:
+    """Submits rows of a number and checks that each answer is twice that."""
+
+    def __init__(self, model, options=None, costs=None, threads=2):
+        self.loop = asyncio.get_running_loop()
+        self.scheduler = Scheduler(self.loop, threads=threads)
+        self.answers = {}
+        self.batches = []
+        self.expected = 0
+        self.done = asyncio.Event()
+        self.model = model
+        self.servable = self.scheduler.register(
+            "m", "1", model, options or BatchingOptions(), self.sink, costs
+        )
+
+    def sink(self, batch):
+        self.batches.append(batch)
+        for index, request in enumerate(batch.requests):
+            assert request.context not in self.answers, "answered twice"
+            if batch.error is None:
+                first, last = batch.offsets[index], batch.offsets[index + 1]
+                rows = batch.outputs[0][first:last]
+                np.testing.assert_array_equal(rows, request.inputs[0] * 2)
+            self.answers[request.context] = batch.error
+        if len(self.answers) >= self.expected:
+            self.done.set()
+
+    def submit(self, name, value, rows=1, **more):
+        x = np.full((rows, 3), value, np.float32)
+        request = InferenceRequest((x,), rows, ("y",), time.perf_counter(), context=name, **more)
+        self.scheduler.submit(self.servable, request)
+        self.expected += 1
+        return request
+
+    async def answered(self):
+        await self.done.wait()
+
+
+@pytest.mark.parametrize("costs", [TINY, LONG, None], ids=["inline", "threads", "unknown"])
+def test_requests_of_one_tick_share_runs_and_get_their_own_rows(run, doubler, costs):
+    async def main():
+        owner = Owner(doubler, costs=costs)
+        for number in range(200):
+            owner.submit(number, number, rows=1 + number % 5)
+        await owner.answered()
+        await owner.scheduler.close()
+        assert set(owner.answers.values()) == {None}
+        assert len(owner.answers) == 200
+        assert max(doubler.runs) > 1
+        assert max(doubler.runs) <= 64
+        on_loop = threading.current_thread() in doubler.threads
+        assert on_loop == (costs is not LONG), "an unknown model moves to the loop when it is short"
+        assert (len(doubler.threads) > on_loop) == (costs is not TINY)
+
+    run(main)
+
+
+def test_a_poisoned_request_fails_alone(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        for number in range(40):
+            owner.submit(number, -1 if number in {7, 23} else number)
+        await owner.answered()
+        await owner.scheduler.close()
+        assert {name for name, error in owner.answers.items() if error} == {7, 23}
+        assert owner.servable.failed == 2
+
+    run(main)
+
+
+def test_a_request_larger_than_a_run_is_cut_and_put_together(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        owner.submit("large", 5, rows=1000)
+        owner.submit("small", 6)
+        await owner.answered()
+        assert owner.answers == {"large": None, "small": None}
+        assert max(doubler.runs) <= 64
+        large = next(batch for batch in owner.batches if batch.rows == 1000)
+        assert large.formed_at <= large.started_at < large.finished_at
+        await owner.scheduler.close()
+
+    run(main)
+
+
+def test_one_bad_row_fails_a_cut_request_once(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        request = owner.submit("large", 5, rows=1000)
+        request.inputs[0][500] = -1
+        await owner.answered()
+        await owner.scheduler.close()
+        assert isinstance(owner.answers["large"], Exception)
+        assert len(owner.batches) == 1
+
+    run(main)
+
+
+def test_a_model_without_batch_axis_runs_one_request_at_a_time(run, solo_doubler):
+    async def main():
+        owner = Owner(solo_doubler, costs=LONG)
+        for number in range(10):
+            owner.submit(number, number)
+        await owner.answered()
+        await owner.scheduler.close()
+        assert solo_doubler.runs == [1] * 10
+        assert set(owner.answers.values()) == {None}
+
+    run(main)
+
+
+def test_classes_do_not_share_runs_and_too_many_of_them_run_alone(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        for number in range(300):
+            owner.submit(number, number, key=("shape", number % 100))
+        await owner.answered()
+        assert set(owner.answers.values()) == {None}
+        for batch in owner.batches:
+            assert len({request.key for request in batch.requests}) == 1
+        known = [batch for batch in owner.batches if batch.requests[0].key[1] < 64]
+        overflow = [batch for batch in owner.batches if batch.requests[0].key[1] >= 64]
+        assert max(batch.rows for batch in known) == 3
+        assert {batch.rows for batch in overflow} == {1}
+        assert owner.scheduler.stats().servables["m", "1"].classes == 65
+        owner.submit("later", 1, key="new")
+        owner.submit("with it", 1, key="new")
+        owner.done.clear()
+        await owner.answered()
+        assert owner.batches[-1].rows == 2, "an idle class makes room"
+        await owner.scheduler.close()
+
+    run(main)
+
+
+def test_cancelled_while_waiting_is_never_run_and_never_answered(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        kept = owner.submit("kept", 1)
+        gone = owner.submit("gone", 2)
+        large = owner.submit("large", 3, rows=500)
+        owner.expected -= 2
+        assert owner.scheduler.cancel(gone)
+        assert owner.scheduler.cancel(large)
+        assert not owner.scheduler.cancel(gone)
+        await owner.answered()
+        assert not owner.scheduler.cancel(kept)
+        await owner.scheduler.close()
+        assert set(owner.answers) == {"kept"}
+        assert sum(doubler.runs) == 1
+        assert owner.servable.cancelled == 2
+
+    run(main)
+
+
+def test_cancelled_while_running_reaches_the_sink_marked(run, doubler):
+    async def main():
+        doubler.gate = threading.Event()
+        owner = Owner(doubler, costs=LONG)
+        request = owner.submit("running", 1)
+        await doubler.started(owner.loop)
+        assert not owner.scheduler.cancel(request)
+        doubler.gate.set()
+        await owner.answered()
+        await owner.scheduler.close()
+        assert owner.batches[0].requests[0].cancelled
+
+    run(main)
+
+
+def test_a_deadline_is_answered_on_time_while_every_thread_is_busy(run, doubler):
+    async def main():
+        doubler.gate = threading.Event()
+        owner = Owner(doubler, costs=LONG, threads=1)
+        owner.submit("running", 1)
+        await doubler.started(owner.loop)
+        started = time.perf_counter()
+        owner.submit("late", 2, deadline=started + 0.1)
+        owner.expected = 1
+        await owner.answered()
+        assert time.perf_counter() - started < 0.1
+        assert isinstance(owner.answers["late"], DeadlineExceeded)
+        doubler.gate.set()
+        await owner.scheduler.close()
+        assert owner.answers["running"] is None
+
+    run(main)
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(run, doubler):
+    async def main():
+        owner = Owner(doubler, BatchingOptions(max_queue_rows=10), costs=LONG)
+        owner.submit("large", 1, rows=30)  # more than the queue holds, but nothing else waits
+        with pytest.raises(Overloaded) as refusal:
+            owner.submit("second", 2)
+        assert refusal.value.reason == "queue_full"
+        assert 0 < refusal.value.retry_after_seconds < 1
+        await owner.answered()
+        owner.servable.configure(BatchingOptions(max_queue_rows=100))
+        for number in range(100):
+            owner.submit(number, number)
+        owner.done.clear()
+        await owner.answered()
+        await owner.scheduler.close()
+        assert owner.servable.rejected == {"queue_full": 1}
+
+    run(main)
+
+
+def test_options_change_while_requests_wait(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        for number in range(50):
+            owner.submit(number, number)
+        owner.servable.configure(BatchingOptions(max_batch_size=8))
+        await owner.answered()
+        await owner.scheduler.close()
+        assert max(doubler.runs) <= 8
+
+    run(main)
+
+
+def test_unregistering_answers_what_there_is_and_refuses_the_rest(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        for number in range(300):
+            owner.submit(number, number)
+        leaving = asyncio.ensure_future(owner.scheduler.unregister(owner.servable))
+        again = asyncio.ensure_future(owner.scheduler.unregister(owner.servable))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="draining"):
+            owner.submit("more", 1)
+        await asyncio.gather(leaving, again)
+        assert len(owner.answers) == 300
+        assert not owner.scheduler.stats().servables
+        await owner.scheduler.close()
+
+    run(main)
+
+
+def test_an_abandoned_wait_for_unregistering_does_not_disturb_another(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        owner.submit("one", 1)
+        first = asyncio.ensure_future(owner.scheduler.unregister(owner.servable))
+        await asyncio.sleep(0)
+        first.cancel()
+        await owner.scheduler.close()
+        assert owner.answers == {"one": None}
+
+    run(main)
+
+
+def test_close_stops_the_threads(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        owner.submit("one", 1)
+        await owner.scheduler.close()
+        assert owner.answers == {"one": None}
+        assert not any(thread.is_alive() for thread in doubler.threads)
+
+    run(main)
+
+
+def test_a_sink_that_fails_is_reported_and_stops_nobody(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=TINY)
+        problems = []
+        owner.loop.set_exception_handler(lambda _, context: problems.append(context))
+        sink = owner.servable.sink
+        owner.servable.sink = lambda batch: 1 / 0
+        owner.submit("lost", 1)
+        await asyncio.sleep(0.01)
+        owner.servable.sink = sink
+        owner.expected = 1
+        owner.submit("fine", 1)
+        owner.expected = 1
+        await owner.answered()
+        await owner.scheduler.close()
+        assert isinstance(problems[0]["exception"], ZeroDivisionError)
+        assert owner.answers == {"fine": None}
+
+    run(main)
+
+
+def test_a_request_without_rows_is_an_error(run, doubler):
+    async def main():
+        owner = Owner(doubler)
+        with pytest.raises(ValueError, match="at least one row, got 0"):
+            owner.submit("empty", 1, rows=0)
+        await owner.scheduler.close()
+
+    run(main)
+
+
+def test_nothing_keeps_the_tensors_of_an_answered_request_alive(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        request = owner.submit("one", 1)
+        watch = weakref.ref(request.inputs[0])
+        await owner.answered()
+        owner.batches.clear()
+        del request
+        for _ in range(100):
+            gc.collect()
+            if watch() is None:
+                break
+            await asyncio.sleep(0.01)
+        assert watch() is None
+        await owner.scheduler.close()
+
+    run(main)
+
+
+def test_statistics_add_up(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        for number in range(30):
+            owner.submit(number, number, rows=2)
+        await owner.answered()
+        stats = owner.scheduler.stats()
+        one = stats.servables["m", "1"]
+        assert (one.requests, one.rows, one.queue_rows) == (30, 60, 0)
+        assert sum(one.batches.values()) == one.thread_batches == len(doubler.runs)
+        assert one.execution_seconds > 0
+        await owner.scheduler.close()
+
+    run(main)
+
+
+def test_one_execution_thread_is_the_least():
+    loop = asyncio.new_event_loop()
+    with pytest.raises(ValueError, match="at least one execution thread"):
+        Scheduler(loop, threads=0)
+    loop.close()

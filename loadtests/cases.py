@@ -28,32 +28,44 @@ class Case:
     Attributes:
         request: The whole request, ready to send.
         verified: Bodies known to be right.
+
+    Args:
+        request: See above.
+        expected: The right outputs by name.
+        decode: Reads outputs from a response.
+        same_values: Whether values must be those expected, or only names and sizes: versions of a
+            model in a canary rollout differ in values.
     """
 
-    __slots__ = ("_decode", "_expected", "request", "verified")
+    __slots__ = ("_decode", "_expected", "_same_values", "request", "verified")
 
     def __init__(
         self,
         request: bytes,
         expected: Mapping[str, NDArray[np.generic]],
         decode: Callable[[Response], Mapping[str, NDArray[np.generic]]],
+        *,
+        same_values: bool = True,
     ) -> None:
         self.request = request
         self._expected = expected
         self._decode = decode
+        self._same_values = same_values
         self.verified: set[bytes] = set()
 
     def fault(self, response: Response) -> str | None:
         """Why the response is not the right answer, or ``None``."""
         try:
             answer = self._decode(response)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             return f"cannot be decoded ({type(error).__name__}: {error}): {response.body[:200]!r}"
         for name, right in self._expected.items():
             if name not in answer:
                 return f"lacks output {name!r}, has {sorted(answer)}"
             given = np.asarray(answer[name]).ravel()
-            if given.size != right.size or not _close(given, right.ravel()):
+            if given.size != right.size:
+                return f"output {name!r} has {given.size} elements, expected {right.size}"
+            if self._same_values and not _close(given, right.ravel()):
                 return f"output {name!r} is {given[:8]}, expected {right.ravel()[:8]}"
         if len(self.verified) < REMEMBERED_BODIES:
             self.verified.add(response.body)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .cases import Case
-from .encodings import V2_BINARY, V2_JSON, V2_MSGPACK, Encoding
+from .encodings import V2, V2_JSON, Encoding
 from .wire import build_request
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def penstock(
     return Contestant(
         name,
         launch,
-        {"json": V2_JSON, "msgpack": V2_MSGPACK, "binary": V2_BINARY},
+        V2,
         lambda model, _: [f"/v2/models/{one}/infer" for one in names(model)],
         ready_seconds=60.0 + 0.2 * models,
         note=note or "defaults",
@@ -152,11 +152,7 @@ def echo() -> Contestant:
     return Contestant(
         "bare-echo",
         launch,
-        {
-            "json": V2_JSON,
-            "msgpack": replace(V2_MSGPACK, decode=V2_JSON.decode),
-            "binary": replace(V2_BINARY, decode=V2_JSON.decode),
-        },
+        {name: replace(encoding, decode=V2_JSON.decode) for name, encoding in V2.items()},
         lambda model, _: [f"/v2/models/{model}/infer"],
         constant=True,
         note="no model: uvicorn's protocol class answers fixed bytes",

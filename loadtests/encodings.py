@@ -9,6 +9,8 @@ import msgpack
 import numpy as np
 import orjson
 
+from penstock.runtimes.datatypes import DATATYPE_OF, NUMPY_OF
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
     from .wire import Response
 
-_DATATYPES = {"FP32": "<f4", "FP64": "<f8", "INT64": "<i8", "INT32": "<i4", "UINT8": "u1"}
-_DATATYPE_OF = {np.dtype(code): name for name, code in _DATATYPES.items()}
 _JSON = "application/json"
 _MSGPACK = "application/msgpack"
 _OCTETS = "application/octet-stream"
@@ -49,11 +49,6 @@ class Encoding:
     decode: Callable[[Response], Tensors]
 
 
-def datatype(array: NDArray[Any]) -> str:
-    """The Open Inference Protocol's name of the array's type."""
-    return _DATATYPE_OF[array.dtype]
-
-
 def _pack(value: object) -> bytes:
     packed = msgpack.packb(value)
     assert packed is not None
@@ -61,11 +56,11 @@ def _pack(value: object) -> bytes:
 
 
 def _v2_tensor(name: str, array: NDArray[Any]) -> dict[str, Any]:
-    return {"name": name, "shape": list(array.shape), "datatype": datatype(array)}
+    return {"name": name, "shape": list(array.shape), "datatype": DATATYPE_OF[array.dtype]}
 
 
 def _array(tensor: Mapping[str, Any]) -> NDArray[Any]:
-    dtype = np.dtype(_DATATYPES[tensor["datatype"]])
+    dtype = NUMPY_OF[tensor["datatype"]]
     data = tensor["data"]
     return np.frombuffer(data, dtype) if isinstance(data, bytes) else np.array(data, dtype)
 
@@ -150,3 +145,6 @@ ROWS_JSON = Encoding("json", _encode_rows_json, _decode_rows_json)
 ROWS_MSGPACK = Encoding("msgpack", _encode_rows_msgpack, _decode_rows_msgpack)
 #: MLflow's scoring server.
 MLFLOW_JSON = Encoding("json", _encode_mlflow, _decode_mlflow)
+
+#: What Penstock speaks, by the name that scenarios and users give.
+V2 = {encoding.name: encoding for encoding in (V2_JSON, V2_MSGPACK, V2_BINARY)}

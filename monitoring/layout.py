@@ -41,8 +41,15 @@ STATUS_LABELS: Final = (*(str(status) for status in STATUSES), "other")
 
 #: Why a request was dropped before it ran; an unknown reason counts as the last.
 DROP_REASONS: Final = (
-    "queue_full", "queue_time", "early_drop", "replaced", "deadline", "cancelled", "draining", "other",
-)  # fmt: skip
+    "queue_full",
+    "queue_time",
+    "early_drop",
+    "replaced",
+    "deadline",
+    "cancelled",
+    "draining",
+    "other",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class QuietServer(uvicorn.Server):
         super().__init__(config)
         self._on_second = on_second
         self._timer: asyncio.TimerHandle | None = None
+        self._drain_timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self.stopping = asyncio.Event()
 
@@ -71,18 +72,19 @@ class QuietServer(uvicorn.Server):
         uvicorn tells the connections that it has; one whose accept was under way is made after
         that, and its client could keep it busy until the drain is given up.
         """
-        newcomers = asyncio.create_task(self._drain_newcomers(set(self.server_state.connections)))
+        self._drain_newcomers(set(self.server_state.connections))
         try:
             await super().shutdown(sockets)
         finally:
-            newcomers.cancel()
+            if self._drain_timer is not None:
+                self._drain_timer.cancel()
 
-    async def _drain_newcomers(self, told: set[Any]) -> None:
-        while True:
-            for connection in self.server_state.connections - told:
-                told.add(connection)
-                connection.shutdown()
-            await asyncio.sleep(_DRAIN_SECONDS)
+    def _drain_newcomers(self, told: set[Any]) -> None:
+        for connection in self.server_state.connections - told:
+            told.add(connection)
+            connection.shutdown()
+        loop = asyncio.get_running_loop()
+        self._drain_timer = loop.call_later(_DRAIN_SECONDS, self._drain_newcomers, told)
 
     def _every_second(self) -> None:
         loop = asyncio.get_running_loop()

@@ -62,5 +62,6 @@ class Reconciler:
                     LOG.exception("target %d could not be applied", target.number)
                 else:
                     self.applied = target.number
+                    LOG.info("target %d is applied", target.number)
             self.settled.set()
             self._on_applied()

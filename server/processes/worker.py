@@ -136,8 +136,6 @@ class WorkerProcess:
         assert self._reconciler is not None
         catalog = self._app.engine.catalog
         models = model_index(catalog)
-        served = sum(len(model.versions) for model in catalog.models.values())
-        LOG.info("target %d: %d versions served", self._reconciler.applied, served)
         self._link.report(target=self._reconciler.applied, ready=catalog.ready, models=models)
 
     def _every_second(self, late_nanoseconds: int) -> None:

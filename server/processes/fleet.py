@@ -69,6 +69,7 @@ class Fleet:
         """Accept workers on a Unix socket; one that a dead control left behind is replaced."""
         path.unlink(missing_ok=True)  # noqa: ASYNC240  once, in memory, before anybody waits
         self._server = await asyncio.start_unix_server(self._serve, path)
+        path.chmod(0o600)  # noqa: ASYNC240  a run_dir of the operator's may be open to others
 
     def close(self) -> None:
         """Stop accepting and hang up."""

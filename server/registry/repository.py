@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MODEL_FILE: Final = "model.toml"
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
+MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+VERSION_NAME: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def scan(registry: Path) -> RegistrySnapshot:
     models: dict[str, ModelEntry] = {}
     problems: list[Problem] = []
     for path in _directories(entries, root, problems):
-        if not _NAME.fullmatch(path.name):
+        if not MODEL_NAME.fullmatch(path.name):
             problems.append(
                 Problem(path, "not a model name; expected letters, digits and . _ - (at most 128)")
             )
@@ -118,7 +118,7 @@ def _model(path: Path, root: Path, problems: list[Problem]) -> ModelEntry | None
     versions = {
         int(entry.name): entry
         for entry in _directories(entries, root, problems)
-        if _VERSION.fullmatch(entry.name)
+        if VERSION_NAME.fullmatch(entry.name)
     }
     model = ModelEntry(path.name, path, dict(sorted(versions.items())), config)
     if not versions:

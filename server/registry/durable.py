@@ -1,0 +1,104 @@
+"""Writing so that what is on disk after a crash is either the old or the new, and whole."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_CHUNK_BYTES: Final = 1 << 20
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Put the content in place of the file: written aside, synced, renamed, directory synced.
+
+    Raises:
+        OSError: The file is as it was before.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        write_synced(draft, content, mode)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def write_synced(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file and wait until it is on disk; what was there is overwritten."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names in a directory are on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def copy_synced(
+    source: int, path: Path, size: int, progress: Callable[[int], None] | None = None
+) -> str:
+    """Copy an open file into a new, read-only one, and wait until it is on disk.
+
+    Args:
+        source: Descriptor, at its start.
+        path: Must not exist yet; its directory must.
+        size: How many bytes are expected; no more than one chunk beyond is ever written.
+        progress: Called with the number of bytes copied since the last call.
+
+    Returns:
+        The SHA-256 of what was copied, in hex.
+    """
+    digest = hashlib.sha256()
+    left = size
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    with os.fdopen(target, "wb", buffering=0) as file:
+        while left >= 0 and (chunk := os.read(source, _CHUNK_BYTES)):
+            digest.update(chunk)
+            view = memoryview(chunk)
+            while view:
+                view = view[file.write(view) :]
+            left -= len(chunk)
+            if progress is not None:
+                progress(len(chunk))
+        os.fsync(target)
+    return digest.hexdigest()
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory, the read-only ones in it included; one that is not there is no error."""
+    for folder, _, _ in os.walk(path):
+        with suppress(OSError):
+            Path(folder).chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock on a file or directory; it goes with the process that holds it.
+
+    Raises:
+        BlockingIOError: It is held by another, and `wait` is off.
+    """
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,134 @@
+"""Copies of versions that nobody else can change: what was checked is what is loaded.
+
+Between a check in the registry and a load from it, another could exchange the file. So a version is
+hashed while it is copied to a directory of the server's own, inspected there, and loaded from
+there. Copies are kept by digest, least recently used first to go.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Final
+
+from .durable import copy_synced, locked, remove_tree, sync_directory
+from .manifest import FileEntry, Manifest, digest_of
+from .refusal import ModelRefused
+from .safe_files import open_directory, open_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_LOCK: Final = ".lock"
+_DRAFT_PREFIX: Final = ".copy-"
+
+
+def private_copy(
+    directory: Path,
+    cache: Path,
+    files: Manifest | tuple[FileEntry, ...],
+    *,
+    max_bytes: int,
+    keep: frozenset[str] = frozenset(),
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Copy a version, or find the copy made before.
+
+    Args:
+        directory: Of the version in the registry.
+        cache: Of the server's own; made with mode 0700.
+        files: Its manifest, or its files as `hash_files` found them.
+        max_bytes: Of all copies together.
+        keep: Digests of copies that must stay: what the server serves or is about to.
+        progress: Called with the number of bytes copied since the last call.
+
+    Returns:
+        A read-only directory with exactly these files.
+
+    Raises:
+        ModelRefused: A file is not the one that was listed, or the copies to keep leave no room.
+        OSError: The disk, or others can write to the cache.
+    """
+    entries = files.files if isinstance(files, Manifest) else files
+    digest = digest_of(entries)
+    target = cache / digest.removeprefix("sha256:")
+    cache.mkdir(mode=0o700, exist_ok=True)
+    _check_private(cache)
+    with locked(cache / _LOCK):
+        if target.is_dir():
+            os.utime(target)
+            return target
+        _make_room(cache, max_bytes - sum(entry.size for entry in entries), keep)
+        draft = cache / f"{_DRAFT_PREFIX}{secrets.token_hex(8)}"
+        try:
+            _copy_all(directory, draft, entries, progress)
+            draft.rename(target)
+        except BaseException:
+            remove_tree(draft)
+            raise
+        sync_directory(cache)
+    return target
+
+
+def _copy_all(
+    directory: Path,
+    draft: Path,
+    entries: tuple[FileEntry, ...],
+    progress: Callable[[int], None] | None,
+) -> None:
+    draft.mkdir(mode=0o700)
+    with open_directory(directory) as root:
+        for entry in entries:
+            path = draft / entry.path
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open_file(root, entry.path) as (descriptor, _):
+                sha256 = copy_synced(descriptor, path, entry.size, progress)
+            if sha256 != entry.sha256:
+                raise ModelRefused(
+                    f"{entry.path} is not the file that was published: its SHA-256 differs"
+                )
+    for folder, _, _ in os.walk(draft):
+        os.chmod(folder, 0o500)  # noqa: PTH101  a text from os.walk
+    draft.chmod(0o700)  # the rename needs it
+    sync_directory(draft)
+
+
+def _make_room(cache: Path, limit: int, keep: frozenset[str]) -> None:
+    """Remove copies, least recently used first, until all of them take no more than the limit."""
+    kept = {digest.removeprefix("sha256:") for digest in keep}
+    sizes: dict[Path, int] = {}
+    for path in cache.iterdir():
+        if path.name.startswith(_DRAFT_PREFIX):
+            remove_tree(path)  # of a process that is gone: the lock is ours
+        elif path.is_dir():
+            sizes[path] = _size(path)
+    total = sum(sizes.values())
+    for path in sorted(sizes, key=lambda one: one.stat().st_mtime_ns):
+        if total <= limit:
+            return
+        if path.name not in kept:
+            remove_tree(path)
+            total -= sizes[path]
+    if total > limit:
+        raise ModelRefused(
+            f"no room for a private copy: {total} bytes are in use and cannot go, "
+            f"{max(limit, 0)} are left for them beside this version"
+        )
+
+
+def _size(path: Path) -> int:
+    return sum(
+        os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118  texts from os.walk
+        for folder, _, names in os.walk(path)
+        for name in names
+    )
+
+
+def _check_private(cache: Path) -> None:
+    facts = cache.lstat()
+    if not stat.S_ISDIR(facts.st_mode):
+        raise NotADirectoryError(f"{cache} is not a directory")
+    if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+        raise PermissionError(f"others can change what is in {cache}; expected mode 0700, owned")

@@ -1,0 +1,218 @@
+"""Publishing a version: staged out of sight, synced, then there at once and for good.
+
+    REGISTRY/<model>/.staging-…    being written; `scan` does not look at hidden entries
+    REGISTRY/<model>/<version>/    complete, from the moment it has this name
+
+A crash leaves at most a staging directory, whose lock is gone with its writer; the next push to the
+model removes it. Two pushes at once take turns for the number and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from penstock.server.errors import Conflict, InvalidRequest
+
+from .durable import copy_synced, locked, remove_tree, sync_directory, write_synced
+from .inspection import MODEL_FILE, inspect_version
+from .manifest import MANIFEST_FILE, FileEntry, Manifest, Run, encode_manifest
+from .repository import MODEL_NAME, VERSION_NAME
+from .source import EXAMPLES_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from penstock.runtimes.contract import Signature
+
+    from .inspection import InspectionLimits
+    from .source import Source
+
+STAGING_PREFIX: Final = ".staging-"
+
+_MAX_EXAMPLES_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What is said of a version, beyond its files.
+
+    Attributes:
+        created_at: Now, as RFC 3339 in UTC.
+        version: Its number; the next free one if ``None``.
+        run: Where it comes from.
+        data_hash: Of the training data.
+        metrics: Of its evaluation.
+        examples: A file of golden requests.
+    """
+
+    created_at: str
+    version: int | None = None
+    run: Run = field(default_factory=Run)
+    data_hash: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    examples: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A version that is in the registry now."""
+
+    directory: Path
+    manifest: Manifest
+
+
+def publish(
+    registry: Path,
+    model: str,
+    source: Source,
+    details: Details,
+    *,
+    check: Callable[[Path], Signature] | None = None,
+    limits: InspectionLimits | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Published:
+    """Publish a version of a model.
+
+    Args:
+        registry: The model repository; made if only its last directory is missing.
+        model: Its name; made if it is new.
+        source: From `find_source`.
+        details: What is said of it.
+        check: Loads the staged directory and gives its signature; its errors stop the push.
+        limits: Of the inspection.
+        progress: Called with the number of bytes copied since the last call.
+
+    Raises:
+        InvalidRequest: The name, the number or the examples are wrong.
+        Conflict: The version exists; the message names the next free number.
+        ModelRefused: It must not be served.
+        OSError: The disk; nothing was published.
+    """
+    if not MODEL_NAME.fullmatch(model):
+        raise InvalidRequest(
+            f"{model!r} is not a model name; expected letters, digits and . _ - (at most 128)"
+        )
+    if details.version is not None and not VERSION_NAME.fullmatch(str(details.version)):
+        raise InvalidRequest(f"version is {details.version}, expected a whole number from 1")
+    examples = None if details.examples is None else read_examples(details.examples)
+    home = registry / model
+    for made in (registry, home):
+        made.mkdir(exist_ok=True)
+    sync_directory(registry)
+    clean_staging(home)
+    _check_free(home, details.version)  # before the work; the number is taken after it
+    with _staging(home) as staging:
+        entries = [_copy(source, path, staging, progress) for path in (MODEL_FILE, *source.beside)]
+        if examples is not None:
+            write_synced(staging / EXAMPLES_FILE, examples, 0o444)
+            sha256 = hashlib.sha256(examples).hexdigest()
+            entries.append(FileEntry(EXAMPLES_FILE, len(examples), sha256))
+        inspect_version(staging, limits)
+        signature = None if check is None else check(staging)
+        manifest = Manifest(
+            model=model,
+            version=0,
+            files=tuple(entries),
+            signature=signature,
+            run=replace(details.run, run_id=details.run.run_id or source.run_id),
+            data_hash=details.data_hash,
+            metrics=details.metrics,
+            metadata=source.metadata,
+            created_at=details.created_at,
+        )
+        return _take_number(home, staging, manifest, details.version)
+
+
+def read_examples(path: Path) -> bytes:
+    """The content of a file of golden requests.
+
+    Raises:
+        InvalidRequest: It is too large, or neither a list nor an object of JSON.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(_MAX_EXAMPLES_BYTES + 1)
+    if len(content) > _MAX_EXAMPLES_BYTES:
+        raise InvalidRequest(f"{path} is larger than {_MAX_EXAMPLES_BYTES} bytes")
+    try:
+        decoded = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"{path} is not valid JSON: {error}") from error
+    if not decoded or not isinstance(decoded, list | dict):
+        raise InvalidRequest(f"{path} holds no examples; expected a list of rows or of requests")
+    return content
+
+
+def next_free(home: Path) -> int:
+    """The number after the highest one in use, whatever it is that uses it."""
+    numbers = (int(one.name) for one in home.iterdir() if VERSION_NAME.fullmatch(one.name))
+    return max(numbers, default=0) + 1
+
+
+def clean_staging(home: Path) -> None:
+    """Remove what pushes that did not end left in a model's directory."""
+    for leftover in home.glob(f"{STAGING_PREFIX}*"):
+        with suppress(OSError), locked(leftover, wait=False):
+            remove_tree(leftover)
+
+
+@contextmanager
+def _staging(home: Path) -> Iterator[Path]:
+    """A new hidden directory, locked against `clean_staging`; gone at the end unless renamed."""
+    path = home / f"{STAGING_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    path.mkdir()
+    try:
+        with locked(path):
+            yield path
+    finally:
+        remove_tree(path)
+
+
+def _copy(
+    source: Source, path: str, staging: Path, progress: Callable[[int], None] | None
+) -> FileEntry:
+    target = staging / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open(path) as (descriptor, size):
+        sha256 = copy_synced(descriptor, target, size, progress)
+    copied = target.stat().st_size
+    if copied != size:
+        raise Conflict(f"{source.model} changed while it was copied")
+    sync_directory(target.parent)
+    return FileEntry(path, size, sha256)
+
+
+def _take_number(home: Path, staging: Path, manifest: Manifest, wanted: int | None) -> Published:
+    """Give the staged version its number and its name."""
+    with locked(home):
+        _check_free(home, wanted)
+        version = next_free(home) if wanted is None else wanted
+        manifest = replace(manifest, version=version)
+        write_synced(staging / MANIFEST_FILE, encode_manifest(manifest), 0o444)
+        sync_directory(staging)
+        target = home / str(version)
+        try:
+            staging.rename(target)
+        except OSError as error:  # made by something that knows nothing of the lock
+            raise _exists(home, version) from error
+    sync_directory(home)
+    return Published(target, manifest)
+
+
+def _check_free(home: Path, version: int | None) -> None:
+    if version is not None and os.path.lexists(home / str(version)):
+        raise _exists(home, version)
+
+
+def _exists(home: Path, version: int) -> Conflict:
+    return Conflict(
+        f"version {version} of model {home.name!r} exists, and versions never change; the next "
+        f"free number is {next_free(home)}"
+    )

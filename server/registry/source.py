@@ -1,0 +1,95 @@
+"""What is to be published: a model file with its data beside it, or an MLflow model directory."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .inspection import MODEL_FILE
+from .manifest import MANIFEST_FILE
+from .mlflow_model import MLMODEL_FILE, read_mlflow_model
+from .outline import read_outline
+from .refusal import ModelRefused
+from .safe_files import check_relative, open_directory, open_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+EXAMPLES_FILE = "examples.json"
+_RESERVED = frozenset({MODEL_FILE, MANIFEST_FILE, EXAMPLES_FILE, "baseline.json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files to publish.
+
+    Attributes:
+        model: The model file; links on the way to it, which its owner named, are resolved.
+        beside: Files that it refers to, relative to its directory.
+        total_bytes: Of all of them.
+        metadata: Key/value pairs of the model file.
+        run_id: From MLflow; empty otherwise.
+    """
+
+    model: Path
+    beside: tuple[str, ...]
+    total_bytes: int
+    metadata: Mapping[str, str]
+    run_id: str = ""
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[tuple[int, int]]:
+        """Descriptor and size of one of the files, named as it is to be published.
+
+        Raises:
+            ModelRefused: A file beside the model is a link, or no file.
+            OSError: It cannot be read.
+        """
+        if path == MODEL_FILE:
+            with self.model.open("rb") as file:
+                yield file.fileno(), os.fstat(file.fileno()).st_size
+            return
+        with open_directory(self.model.parent) as root, open_file(root, path) as (found, facts):
+            yield found, facts.st_size
+
+
+def find_source(path: Path) -> Source:
+    """Look at what the user named.
+
+    Raises:
+        ModelRefused: It is no ONNX model, or its data is elsewhere.
+        OSError: It cannot be read.
+    """
+    run_id = ""
+    if path.is_dir():
+        if not (path / MLMODEL_FILE).exists():
+            raise ModelRefused(
+                f"{path} is a directory without {MLMODEL_FILE}; expected an ONNX file or an MLflow "
+                "model"
+            )
+        described = read_mlflow_model(path)
+        run_id = described.run_id
+        inner = path / described.model_path
+        if not inner.resolve(strict=True).is_relative_to(path.resolve()):
+            raise ModelRefused(f"{inner} leads out of the MLflow model")
+        path = inner / MODEL_FILE if inner.is_dir() else inner
+    model = path.resolve(strict=True)
+    if not model.is_file():
+        raise ModelRefused(f"{path} is no regular file")
+    with model.open("rb") as file:
+        total = os.fstat(file.fileno()).st_size
+        try:
+            outline = read_outline(file.fileno(), total)
+        except ModelRefused as refusal:
+            raise ModelRefused(*(f"{path}: {reason}" for reason in refusal.reasons)) from None
+    beside = sorted({one.location for one in outline.external} | set(outline.contexts))
+    with open_directory(model.parent) as root:
+        for location in beside:
+            if check_relative(location)[0] in _RESERVED:
+                raise ModelRefused(f"{path}: its data may not be called {location}")
+            with open_file(root, location) as (_, facts):
+                total += facts.st_size
+    return Source(model, tuple(beside), total, outline.metadata, run_id)

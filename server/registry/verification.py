@@ -1,0 +1,112 @@
+"""A version directory against its manifest. Every file is read; nothing is believed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Final
+
+from .manifest import MANIFEST_FILE, FileEntry, ManifestError, parse_manifest
+from .refusal import ModelRefused
+from .safe_files import list_files, open_directory, open_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .manifest import Manifest
+
+_MAX_BYTES: Final = 16 << 20
+_CHUNK_BYTES: Final = 1 << 20
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """The manifest of a version directory; ``None`` if it has none.
+
+    Raises:
+        ManifestError: It is there and cannot be believed.
+    """
+    source = str(directory / MANIFEST_FILE)
+    try:
+        with open_directory(directory) as root:
+            if not _exists(root):
+                return None
+            with open_file(root, MANIFEST_FILE) as (descriptor, facts):
+                if facts.st_size > _MAX_BYTES:
+                    raise ManifestError(f"{source}: larger than {_MAX_BYTES} bytes")
+                return parse_manifest(os.read(descriptor, _MAX_BYTES), source)
+    except ModelRefused as refusal:
+        raise ManifestError(f"{source}: {refusal}") from refusal
+
+
+def verify(
+    directory: Path, manifest: Manifest, progress: Callable[[int], None] | None = None
+) -> tuple[str, ...]:
+    """What in the directory differs from the manifest; empty if nothing does. Reads every file.
+
+    Args:
+        directory: Of the version.
+        manifest: What should be in it.
+        progress: Called with the number of bytes read since the last call.
+    """
+    problems: list[str] = []
+    try:
+        with open_directory(directory) as root:
+            present = {fact.path for fact in list_files(root)} - {MANIFEST_FILE}
+            listed = {entry.path for entry in manifest.files}
+            problems += [f"{path} is not in the manifest" for path in sorted(present - listed)]
+            for entry in manifest.files:
+                problem = _verify_file(root, entry, progress)
+                if problem:
+                    problems.append(problem)
+    except ModelRefused as refusal:
+        problems += refusal.reasons
+    except OSError as error:
+        problems.append(f"cannot be read: {error}")
+    return tuple(problems)
+
+
+def hash_files(directory: Path) -> tuple[FileEntry, ...]:
+    """What a manifest would say of the files that are there now, for a version that has none.
+
+    Raises:
+        ModelRefused: Not all of them are plain files that can be read.
+    """
+    with open_directory(directory) as root:
+        entries = []
+        for fact in list_files(root):
+            if fact.path == MANIFEST_FILE:
+                continue
+            with open_file(root, fact.path) as (descriptor, facts):
+                entries.append(FileEntry(fact.path, facts.st_size, _sha256(descriptor, None)))
+        return tuple(entries)
+
+
+def _verify_file(root: int, entry: FileEntry, progress: Callable[[int], None] | None) -> str | None:
+    try:
+        with open_file(root, entry.path) as (descriptor, facts):
+            if facts.st_size != entry.size:
+                return f"{entry.path} has {facts.st_size} bytes, the manifest says {entry.size}"
+            sha256 = _sha256(descriptor, progress)
+    except ModelRefused as refusal:
+        return str(refusal)
+    if sha256 != entry.sha256:
+        return f"{entry.path} is not the file that was published: its SHA-256 differs"
+    return None
+
+
+def _sha256(descriptor: int, progress: Callable[[int], None] | None) -> str:
+    digest = hashlib.sha256()
+    while chunk := os.read(descriptor, _CHUNK_BYTES):
+        digest.update(chunk)
+        if progress is not None:
+            progress(len(chunk))
+    return digest.hexdigest()
+
+
+def _exists(root: int) -> bool:
+    try:
+        os.stat(MANIFEST_FILE, dir_fd=root, follow_symlinks=False)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,275 @@
+"""What an operator wants of each model: aliases, traffic weights, what to load. Pure.
+
+Every change is a function from one state to the next, whose generation is one higher; a change that
+changes nothing gives the same state back. Which versions are loaded is the caller's knowledge: an
+alias moves only to one of them, so that moving it is all it takes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from penstock.server.errors import Conflict, InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+_T = TypeVar("_T")
+
+STABLE: Final = "stable"
+CANARY: Final = "canary"
+SHADOW: Final = "shadow"
+
+#: Former stable versions that are remembered, per model; the audit log remembers all.
+MAX_HISTORY: Final = 32
+MAX_ALIASES: Final = 64
+
+_ALIAS: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What is wanted of one model.
+
+    Attributes:
+        aliases: Name -> version.
+        weights: Alias -> share of the traffic that names no version, in percent; what is left over
+            is stable's.
+        loaded: Versions to serve whatever the version policy says.
+        unloaded: Versions not to serve whatever the version policy says.
+        former: Versions that were stable before, the last one at the end.
+        rollout: What the rollout in progress needs to go on from; empty without one.
+    """
+
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    loaded: frozenset[int] = frozenset()
+    unloaded: frozenset[int] = frozenset()
+    former: tuple[int, ...] = ()
+    rollout: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stable(self) -> int | None:
+        """The version in production, if one was ever named."""
+        return self.aliases.get(STABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """What is wanted of all models.
+
+    Attributes:
+        generation: Grows by one with every change; 0 has never been changed.
+        models: By name; one that nobody spoke of is not in it.
+    """
+
+    generation: int = 0
+    models: Mapping[str, ModelState] = field(default_factory=dict)
+
+    def model(self, name: str) -> ModelState:
+        """What is wanted of a model."""
+        return self.models.get(name, ModelState())
+
+
+def check_generation(state: DesiredState, expected: int | None) -> None:
+    """Whether a change was decided on the state as it is.
+
+    Args:
+        state: As it is.
+        expected: The generation that the operator saw; ``None`` if he does not mind.
+
+    Raises:
+        Conflict: Somebody else changed it since.
+    """
+    if expected is not None and expected != state.generation:
+        raise Conflict(
+            f"the state has changed: it is at generation {state.generation}, you saw {expected}; "
+            "look again and decide anew"
+        )
+
+
+def set_alias(
+    state: DesiredState, model: str, alias: str, version: int, serving: Collection[int]
+) -> DesiredState:
+    """Point an alias at a version.
+
+    Args:
+        state: As it is.
+        model: Its name.
+        alias: ``stable`` is as `promote`.
+        version: What it is to point at.
+        serving: The versions that are loaded on every worker.
+
+    Raises:
+        InvalidRequest: That cannot be an alias, or there are too many.
+        Conflict: The version is not loaded.
+    """
+    if alias == STABLE:
+        return promote(state, model, version, serving)
+    if not _ALIAS.fullmatch(alias):
+        raise InvalidRequest(
+            f"{alias!r} is not an alias; expected a letter, then letters, digits, _ or - "
+            "(at most 64)"
+        )
+    _check_serving(model, version, serving)
+    now = state.model(model)
+    aliases = {**now.aliases, alias: version}
+    if len(aliases) > MAX_ALIASES:
+        raise InvalidRequest(f"model {model!r} has {MAX_ALIASES} aliases, the most there may be")
+    unloaded = now.unloaded - {version}
+    return _with(state, model, replace(now, aliases=aliases, unloaded=unloaded))
+
+
+def remove_alias(state: DesiredState, model: str, alias: str) -> DesiredState:
+    """Forget an alias and its share of the traffic.
+
+    Raises:
+        NotFound: There is none of this name.
+        Conflict: It is ``stable``, which only moves.
+    """
+    now = state.model(model)
+    if alias not in now.aliases:
+        raise NotFound(f"model {model!r} has no alias {alias!r}; {_aliases(now)}")
+    if alias == STABLE:
+        raise Conflict(f"{STABLE} of model {model!r} can be moved, not removed")
+    return _with(
+        state,
+        model,
+        replace(now, aliases=_without(now.aliases, alias), weights=_without(now.weights, alias)),
+    )
+
+
+def promote(
+    state: DesiredState, model: str, version: int, serving: Collection[int]
+) -> DesiredState:
+    """Make a version stable. What was stable before is remembered for `rollback`.
+
+    An alias ``canary`` on the version, with its weight, has done its work and is removed.
+
+    Raises:
+        Conflict: The version is not loaded.
+    """
+    _check_serving(model, version, serving)
+    now = state.model(model)
+    aliases, weights = {**now.aliases, STABLE: version}, now.weights
+    if aliases.get(CANARY) == version:
+        aliases, weights = _without(aliases, CANARY), _without(weights, CANARY)
+    former = now.former
+    if now.stable is not None and now.stable != version:
+        former = (*former, now.stable)[-MAX_HISTORY:]
+    unloaded = now.unloaded - {version}
+    after = replace(now, aliases=aliases, weights=weights, former=former, unloaded=unloaded)
+    return _with(state, model, after)
+
+
+def rollback(state: DesiredState, model: str, serving: Collection[int]) -> DesiredState:
+    """Make stable what was stable before; a second one goes back one more.
+
+    A canary gets no traffic afterwards: whoever takes a version back wants peace first.
+
+    Raises:
+        NotFound: Nothing was stable before.
+        Conflict: That version is not loaded any more.
+    """
+    now = state.model(model)
+    if not now.former:
+        raise NotFound(f"no version of model {model!r} was {STABLE} before; {_aliases(now)}")
+    *former, version = now.former
+    _check_serving(model, version, serving)
+    aliases = {**now.aliases, STABLE: version}
+    after = replace(
+        now,
+        aliases=aliases,
+        weights={},
+        former=tuple(former),
+        unloaded=now.unloaded - {version},
+        rollout={},
+    )
+    return _with(state, model, after)
+
+
+def set_weights(state: DesiredState, model: str, weights: Mapping[str, float]) -> DesiredState:
+    """Share the traffic of a model among its aliases.
+
+    Args:
+        state: As it is.
+        model: Its name.
+        weights: Alias -> percent; stable has what is left over and is not named.
+
+    Raises:
+        NotFound: There is no such alias.
+        InvalidRequest: They are no percentages, or more than 100 together.
+    """
+    now = state.model(model)
+    for alias, weight in weights.items():
+        if alias not in now.aliases or alias == STABLE:
+            raise NotFound(f"model {model!r} has no alias {alias!r} to weigh; {_aliases(now)}")
+        if not 0 <= weight <= 100:  # noqa: PLR2004  percent
+            raise InvalidRequest(f"the weight of {alias!r} is {weight}, expected 0 to 100 percent")
+    if sum(weights.values()) > 100:  # noqa: PLR2004  percent
+        raise InvalidRequest(f"the weights are {sum(weights.values()):g} percent together")
+    return _with(state, model, replace(now, weights=dict(weights)))
+
+
+def load(state: DesiredState, model: str, version: int, published: Collection[int]) -> DesiredState:
+    """Serve a version whatever the version policy says.
+
+    Raises:
+        NotFound: It is not in the registry.
+    """
+    if version not in published:
+        listed = ", ".join(map(str, sorted(published))) or "none"
+        raise NotFound(f"version {version} of model {model!r} is not published; there are {listed}")
+    now = state.model(model)
+    after = replace(now, loaded=now.loaded | {version}, unloaded=now.unloaded - {version})
+    return _with(state, model, after)
+
+
+def unload(state: DesiredState, model: str, version: int) -> DesiredState:
+    """Do not serve a version whatever the version policy says.
+
+    Raises:
+        Conflict: An alias points at it.
+    """
+    now = state.model(model)
+    pointing = sorted(alias for alias, target in now.aliases.items() if target == version)
+    if pointing:
+        raise Conflict(
+            f"{', '.join(pointing)} of model {model!r} is version {version}; move it first"
+        )
+    after = replace(now, loaded=now.loaded - {version}, unloaded=now.unloaded | {version})
+    return _with(state, model, after)
+
+
+def wanted_versions(now: ModelState, by_policy: Collection[int]) -> tuple[int, ...]:
+    """The versions to serve, ascending: the policy's, as overruled, and whatever has an alias.
+
+    The last version that was stable is kept, too, so that a rollback finds it warm.
+    """
+    warm = set(now.aliases.values()) | set(now.former[-1:])
+    return tuple(sorted(((set(by_policy) | warm) - now.unloaded) | now.loaded))
+
+
+def _with(state: DesiredState, model: str, after: ModelState) -> DesiredState:
+    if after == state.model(model):
+        return state
+    return DesiredState(state.generation + 1, {**state.models, model: after})
+
+
+def _check_serving(model: str, version: int, serving: Collection[int]) -> None:
+    if version not in serving:
+        listed = ", ".join(map(str, sorted(serving))) or "none"
+        raise Conflict(
+            f"version {version} of model {model!r} is not loaded on every worker; loaded: {listed}"
+        )
+
+
+def _without(table: Mapping[str, _T], key: str) -> dict[str, _T]:
+    return {name: value for name, value in table.items() if name != key}
+
+
+def _aliases(now: ModelState) -> str:
+    listed = ", ".join(f"{alias} is {version}" for alias, version in sorted(now.aliases.items()))
+    return listed or "it has no aliases"

@@ -29,9 +29,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    from . import serve  # beside its verb; imports no more than the options
+    from . import audit, registry, serve  # beside their verbs; import no more than the options
 
-    serve.add_parser(verbs)
+    for group in (serve, registry, audit):
+        group.add_parser(verbs)
     return parser
 
 

@@ -1,0 +1,216 @@
+"""``penstock push`` and ``penstock diff``: versions on disk, no server needed."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import argparse
+
+    from penstock.runtimes.contract import Signature
+    from penstock.server.registry.difference import Change
+    from penstock.server.registry.manifest import Manifest
+    from penstock.server.registry.publish import Details, Published
+
+_EXIT_FAILURE: Final = 1
+_EXIT_USAGE: Final = 2
+#: Less than this is copied before a bar could be read.
+_BAR_BYTES: Final = 64 << 20
+_SHOWN: Final = 80
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verbs."""
+    _add_push(verbs)
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "diff",
+        help="compare two versions of a model",
+        description="Compare the manifests of two versions. Exit status 1: they differ.",
+    )
+    parser.add_argument("--registry", type=Path, required=True, help="the model repository")
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("before", type=int, metavar="VERSION")
+    parser.add_argument("after", type=int, metavar="VERSION")
+    parser.set_defaults(run=run_diff)
+
+
+def _add_push(verbs: Any) -> None:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "push",
+        help="publish a version of a model",
+        description="Check a model and publish it as a version, which never changes afterwards.",
+    )
+    parser.add_argument("registry", type=Path, metavar="REGISTRY", help="the model repository")
+    parser.add_argument("model", metavar="MODEL", help="name of the model")
+    parser.add_argument(
+        "source", type=Path, metavar="FILE", help="an ONNX file, or an MLflow model directory"
+    )
+    parser.add_argument(
+        "--number", "--version", dest="number", type=int, metavar="N", help="default: the next free"
+    )
+    parser.add_argument("--run-id", default="", help="of the training run")
+    parser.add_argument("--commit", default="", help="of the training code")
+    parser.add_argument("--data-hash", default="", help="of the training data")
+    for flag, text in (("--metric", "of the evaluation"), ("--param", "of the training run")):
+        parser.add_argument(
+            flag, action="append", default=[], metavar="NAME=VALUE", help=f"{text}; repeatable"
+        )
+    parser.add_argument("--examples", type=Path, metavar="FILE", help="golden requests, as JSON")
+    parser.add_argument(
+        "--no-load", action="store_true", help="do not load it here to learn its signature"
+    )
+    parser.set_defaults(run=run_push)
+
+
+def run_push(namespace: argparse.Namespace) -> int:
+    """Publish; returns the exit status."""
+    from penstock.runtimes.contract import ModelLoadError
+    from penstock.server.errors import ApiError
+
+    try:
+        published = _push(namespace, _details(namespace))
+    except _UsageError as error:
+        return _fail(error, _EXIT_USAGE)
+    except (ApiError, ModelLoadError, OSError) as error:
+        return _fail(error, _EXIT_FAILURE)
+    manifest = published.manifest
+    print(f"{manifest.model} version {manifest.version}")
+    print(f"  digest  {manifest.digest}")
+    print(f"  path    {published.directory}")
+    return 0
+
+
+def run_diff(namespace: argparse.Namespace) -> int:
+    """Print the differences; returns the exit status: 1 if there are any."""
+    from penstock.runtimes.contract import ModelLoadError
+    from penstock.server.registry.difference import diff
+
+    try:
+        before, after = (
+            _manifest(namespace.registry / namespace.model / str(version))
+            for version in (namespace.before, namespace.after)
+        )
+    except ModelLoadError as error:
+        return _fail(error, _EXIT_USAGE)
+    changes = diff(before, after)
+    if not changes:
+        print("the manifests say the same")
+        return 0
+    _print_changes(changes, str(namespace.before), str(namespace.after))
+    return 1
+
+
+class _UsageError(Exception):
+    """An argument is wrong."""
+
+
+def _details(namespace: argparse.Namespace) -> Details:
+    from datetime import UTC, datetime
+
+    from penstock.server.registry.manifest import Run
+    from penstock.server.registry.publish import Details
+
+    metrics = {}
+    for name, value in _pairs(namespace.metric, "--metric").items():
+        try:
+            metrics[name] = float(value)
+        except ValueError:
+            metrics[name] = math.nan
+        if not math.isfinite(metrics[name]):
+            raise _UsageError(f"--metric {name}={value}: expected a number")
+    params = _pairs(namespace.param, "--param")
+    return Details(
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=namespace.number,
+        run=Run(namespace.run_id, namespace.commit, params),
+        data_hash=namespace.data_hash,
+        metrics=metrics,
+        examples=namespace.examples,
+    )
+
+
+def _pairs(arguments: list[str], flag: str) -> dict[str, str]:
+    pairs = {}
+    for one in arguments:
+        name, separator, value = one.partition("=")
+        if not (name and separator):
+            raise _UsageError(f"{flag} {one}: expected NAME=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def _push(namespace: argparse.Namespace, details: Details) -> Published:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from penstock.server.registry.publish import publish
+    from penstock.server.registry.source import find_source
+
+    source = find_source(namespace.source)
+    columns = (TextColumn("copying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    hidden = source.total_bytes < _BAR_BYTES
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=source.total_bytes)
+        return publish(
+            namespace.registry,
+            namespace.model,
+            source,
+            details,
+            check=None if namespace.no_load else _signature,
+            progress=lambda count: bar.advance(task, count),
+        )
+
+
+def _signature(directory: Path) -> Signature:
+    """Load the version as a server would."""
+    from penstock.runtimes.contract import LoadOptions
+    from penstock.runtimes.discovery import find_runtime
+
+    runtime, path = find_runtime(directory)
+    model = runtime.load(path, LoadOptions())
+    signature = model.signature
+    model.unload()
+    return signature
+
+
+def _manifest(directory: Path) -> Manifest:
+    from penstock.server.registry.manifest import ManifestError
+    from penstock.server.registry.verification import read_manifest
+
+    manifest = read_manifest(directory)
+    if manifest is None:
+        raise ManifestError(f"{directory} has no manifest: it was not published with penstock push")
+    return manifest
+
+
+def _print_changes(changes: tuple[Change, ...], before: str, after: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", f"version {before}", f"version {after}", ""):
+        table.add_column(heading, overflow="fold")
+    for change in changes:
+        what = f"{change.what} {change.name}".rstrip()
+        note = "[red]may break clients" if change.breaking else ""
+        table.add_row(
+            escape(what), escape(_short(change.before)), escape(_short(change.after)), note
+        )
+    Console().print(table)
+
+
+def _short(value: str) -> str:
+    """Metadata may be pages; the difference is then for a tool to show."""
+    if not value:
+        return "-"
+    return value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
+
+
+def _fail(error: Exception, status: int) -> int:
+    print(f"penstock: {error}", file=sys.stderr, flush=True)
+    return status

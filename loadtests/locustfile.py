@@ -41,7 +41,7 @@ class Predictor(FastHttpUser):
         """Make requests from the model's metadata."""
         answer = self.client.get(f"/v2/models/{_MODEL}", name="metadata")
         if answer.status_code != OK:
-            raise RuntimeError(f"model {_MODEL!r}: {answer.status_code} {answer.text[:200]}")
+            raise RuntimeError(f"model {_MODEL!r}: {answer.status_code} {answer.text}")
         self._metadata = answer.json()
         self._rng = np.random.default_rng()
         self._requests = [self._request() for _ in range(_DISTINCT_INPUTS)]
@@ -56,15 +56,16 @@ class Predictor(FastHttpUser):
         request = self._requests[self._rng.integers(_DISTINCT_INPUTS)]
         with self.client.post(
             f"/v2/models/{_MODEL}/infer",
-            data=request.body,  # type: ignore[arg-type]  bytes work; the hint forgets them
+            data=request.body,  # type: ignore[arg-type]  # bytes work; the hint forgets them
             headers=dict(request.headers),
             name=f"infer {self.protocol}",
             catch_response=True,
         ) as answer:
             if answer.status_code != OK:
-                answer.failure(f"status {answer.status_code}: {answer.text[:200]}")
+                answer.failure(f"status {answer.status_code}: {answer.text}")
                 return
-            fields = {n.lower().encode(): v.encode() for n, v in answer.headers.items()}
+            headers = dict(answer.headers or {})
+            fields = {name.lower().encode(): str(text).encode() for name, text in headers.items()}
             response = Response(answer.status_code, fields, answer.content, keep_alive=True)
             given = V2[self.protocol].decode(response)
             if missing := {one["name"] for one in self._metadata["outputs"]} - given.keys():

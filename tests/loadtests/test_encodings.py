@@ -1,5 +1,3 @@
-"""The client's encodings against the server's own codecs: what one writes the other must read."""
-
 from __future__ import annotations
 
 import msgpack

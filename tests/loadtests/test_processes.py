@@ -12,7 +12,7 @@ WITH_CHILD = """
 import subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", "import time; print('child', flush=True); time.sleep(60)"],
                  start_new_session=True)
-end = time.process_time() + 0.05
+end = time.process_time() + 0.2
 while time.process_time() < end: pass
 print("ready", flush=True)
 time.sleep(60)
@@ -31,7 +31,7 @@ def test_children_in_other_sessions_are_counted_and_stopped(tmp_path):
     with process(WITH_CHILD, tmp_path) as server:
         wait_for(server, "ready", "child")
         assert len(server.pids()) == 2
-        assert server.cpu_seconds() >= 0.05
+        assert server.cpu_seconds() >= 0.1  # the kernel counts in ticks
         assert server.memory_bytes() > 1_000_000
     assert server.pids() == []
 

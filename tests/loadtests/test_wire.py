@@ -15,7 +15,8 @@ CHUNKED = (
 def test_a_request_is_one_piece_with_its_length():
     request = build_request("h:1", "/p", b"body", {"content-type": "text/plain"})
     assert request == (
-        b"POST /p HTTP/1.1\r\nhost: h:1\r\ncontent-length: 4\r\ncontent-type: text/plain\r\n\r\nbody"
+        b"POST /p HTTP/1.1\r\nhost: h:1\r\ncontent-length: 4\r\n"
+        b"content-type: text/plain\r\n\r\nbody"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .cost import CostTable, knots_up_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from penstock.runtimes.contract import Array, Model
 
@@ -25,7 +25,7 @@ TOTAL_BUDGET_SECONDS: Final = 5.0
 
 def measure_costs(
     model: Model,
-    make_inputs: Callable[[int], list[Array]],
+    make_inputs: Callable[[int], Sequence[Array | None]],
     max_batch_size: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> CostTable:
@@ -62,7 +62,7 @@ def measure_costs(
 
 
 def _time_runs(
-    model: Model, inputs: list[Array], names: list[str], clock: Callable[[], float]
+    model: Model, inputs: Sequence[Array | None], names: list[str], clock: Callable[[], float]
 ) -> float:
     times: list[float] = []
     for run in range(WARM_RUNS + MEASURED_RUNS):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from penstock.batching.calibration import measure_costs
 from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.discovery import find_runtime
-from penstock.runtimes.synthetic import synthetic_inputs
+from penstock.runtimes.synthetic import PROBE_SIZES, synthetic_inputs
 from penstock.server.http.codecs.signature import WireSignature
 
 from .catalog import ServedModel
@@ -149,11 +149,23 @@ def load_model(directory: Path, config: ModelConfig) -> LoadedModel:
     """
     runtime, path = find_runtime(directory, config.platform)
     model = runtime.load(path, LoadOptions(threads=config.threads, settings=config.settings))
-    signature = model.signature
-    rows = config.batching.max_batch_size if signature.batch_axis else 1
-    try:
-        costs = measure_costs(model, lambda b: synthetic_inputs(signature, b), rows)
-    except Exception as error:  # noqa: BLE001  made-up inputs may not suit it; real ones may
-        LOG.warning("%s cannot be warmed up with made-up inputs: %s", directory, error)
-        costs = None
+    rows = config.batching.max_batch_size if model.signature.batch_axis else 1
+    costs = warm_up(model, rows)
+    if costs is None:
+        LOG.warning("%s takes no made-up inputs, so it is not warmed up", directory)
     return LoadedModel(runtime.platform, model, costs)
+
+
+def warm_up(model: Model, rows: int) -> CostTable | None:
+    """Run the model for up to so many rows, with the first made-up inputs that it accepts.
+
+    Returns:
+        The measured run times, or ``None`` if it accepts none; real inputs may be another matter.
+    """
+    signature = model.signature
+    for size in PROBE_SIZES:
+        try:
+            return measure_costs(model, partial(synthetic_inputs, signature, variable=size), rows)
+        except Exception:  # noqa: BLE001, S112  a plug-in may raise anything; try the next size
+            continue
+    return None

@@ -8,7 +8,7 @@ import orjson
 
 from penstock.server.errors import InvalidRequest
 
-from .known_bodies import KEY, learn
+from .known_bodies import KEY, Frame, learn
 from .large import MIN_LIST_BYTES
 from .large import decode as decode_large
 from .request import build
@@ -41,7 +41,7 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
     if type(body) is not bytes:
         body = bytes(body)
     start = body.find(KEY) + len(KEY)
-    frame = wire.frames.get(body[:start])
+    frame: Frame | None = wire.frames.get(body[:start])
     if frame is not None:
         request = frame.read(body, start, wire)
         if request is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from penstock.runtimes.contract import Array, Signature, TensorSpec
-
-    from .known_bodies import Frame
 
 #: Pieces of responses remembered by shape; models of open shapes would grow them without end.
 MAX_REMEMBERED = 64
@@ -187,5 +185,5 @@ class WireSignature:
         packed = {**identity, "outputs": None}
         self.packed_head = pack(packed)[1:-1]
         self.templates: dict[Hashable, bytes] = {}
-        self.frames: dict[bytes, Frame] = {}
+        self.frames: dict[bytes, Any] = {}  # of `known_bodies.Frame`, which knows this class
         self.numeric = not any(output.is_bytes for output in self.all_wire_outputs)

@@ -53,7 +53,7 @@ class FastPathProtocol(Connection):
         self.known: dict[bytes, RequestHead] = self.inference.known_heads
         self.body: list[bytes] = []
         self.body_bytes = 0
-        self.message_bytes = 0  # of the message that is being parsed, after its first chunk
+        self.message_bytes = 0  # of the message that is being parsed, as far as they are told apart
         self.chunk: bytes | None = None  # starts with the message that is being parsed
 
     # -- bytes in --------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class FastPathProtocol(Connection):
         self.headers = []
         self.receiving = self.in_head = True
         self.began_at = self.active_at
-        self.message_bytes = 0
+        self.message_bytes = 0 if self.chunk is None else len(self.chunk)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One complete header; trailers of a chunked body are dropped."""

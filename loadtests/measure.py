@@ -7,6 +7,7 @@ of one start falls on one server alone, and no idle competitor disturbs.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import tempfile
@@ -19,7 +20,7 @@ from .closed import ClosedLoop
 from .connections import Connections
 from .contestants import Stage, cases_for
 from .open import OpenLoop
-from .outcome import OK, GeneratorLagged, Outcome, RunRefused
+from .outcome import OK, GeneratorLagged, Outcome, RunRefused, figures_of
 from .processes import ServerFailed, ServerProcess, free_port, pinned
 from .schedule import draw
 from .wire import BadResponse, parse_response
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 #: A window whose generator lagged is measured again, this often at most.
 ATTEMPTS = 3
 _HOST = "127.0.0.1"
-_MILLISECONDS = 1e3
-_MICROSECONDS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +234,12 @@ class _Start:
         capacity = self._capacities.get((self._contestant.name, scenario.capacity_from or ""))
         if capacity is None:
             raise RunRefused(f"needs the capacity from {scenario.capacity_from}, which failed")
+        warming = OpenLoop(connections, cases, lag_limit_seconds=math.inf)
         opened = OpenLoop(connections, cases)
         rate = scenario.load_factor * capacity
         calm = draw("poisson", min(rate, capacity / 2), plan.warmup_seconds, seed=self._repeat)
         full = draw(scenario.arrivals, rate, plan.seconds, seed=self._repeat)
-        return partial(opened.run, calm), partial(opened.run, full)
+        return partial(warming.run, calm), partial(opened.run, full)
 
 
 def answers(host: str, port: int, case: Case, timeout_seconds: float = 5.0) -> bool:
@@ -266,33 +266,3 @@ def answers(host: str, port: int, case: Case, timeout_seconds: float = 5.0) -> b
     if fault:
         raise ServerFailed(f"answers wrongly: {fault}")
     return True
-
-
-def figures_of(outcome: Outcome, cpu_seconds: float, slo_seconds: float | None) -> dict[str, float]:
-    """Figures of one window, each with its unit in its name.
-
-    Args:
-        outcome: The window.
-        cpu_seconds: What the server's process tree used in it.
-        slo_seconds: The objective of an open loop; ``None`` for a closed one, whose latencies say
-            nothing of users who do not wait for each other.
-    """
-    right = max(1, outcome.latencies.size)
-    figures = {
-        "requests_per_second": outcome.throughput,
-        "cpu_microseconds_per_request": cpu_seconds / right * _MICROSECONDS,
-        "p50_milliseconds": outcome.quantile(0.5) * _MILLISECONDS,
-        "p99_milliseconds": outcome.quantile(0.99) * _MILLISECONDS,
-        "p999_milliseconds": outcome.quantile(0.999) * _MILLISECONDS,
-        "unanswered": outcome.unanswered,
-        "broken": outcome.broken,
-    }
-    if slo_seconds is not None:
-        figures |= {
-            "offered_per_second": outcome.offered / outcome.seconds,
-            "goodput_per_second": outcome.goodput(slo_seconds),
-            "attainment": outcome.attainment(slo_seconds),
-            "unsent": outcome.unsent,
-            "lag_p99_milliseconds": outcome.lag_p99_seconds * _MILLISECONDS,
-        }
-    return figures

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OK = 200
+_MILLISECONDS = 1e3
+_MICROSECONDS = 1e6
 
 
 class RunRefused(Exception):
@@ -86,3 +88,33 @@ def refuse_wrong(tally: Tally) -> None:
     """Raise `RunRefused` when any answer was wrong: a fast wrong answer is worth nothing."""
     if tally.wrong:
         raise RunRefused(f"{tally.wrong} wrong answers; the first {tally.first_fault}")
+
+
+def figures_of(outcome: Outcome, cpu_seconds: float, slo_seconds: float | None) -> dict[str, float]:
+    """Figures of one window, each with its unit in its name.
+
+    Args:
+        outcome: The window.
+        cpu_seconds: What the server's process tree used in it.
+        slo_seconds: The objective of an open loop; ``None`` for a closed one, whose latencies say
+            nothing of users who do not wait for each other.
+    """
+    right = max(1, outcome.latencies.size)
+    figures = {
+        "requests_per_second": outcome.throughput,
+        "cpu_microseconds_per_request": cpu_seconds / right * _MICROSECONDS,
+        "p50_milliseconds": outcome.quantile(0.5) * _MILLISECONDS,
+        "p99_milliseconds": outcome.quantile(0.99) * _MILLISECONDS,
+        "p999_milliseconds": outcome.quantile(0.999) * _MILLISECONDS,
+        "unanswered": outcome.unanswered,
+        "broken": outcome.broken,
+    }
+    if slo_seconds is not None:
+        figures |= {
+            "offered_per_second": outcome.offered / outcome.seconds,
+            "goodput_per_second": outcome.goodput(slo_seconds),
+            "attainment": outcome.attainment(slo_seconds),
+            "unsent": outcome.unsent,
+            "lag_p99_milliseconds": outcome.lag_p99_seconds * _MILLISECONDS,
+        }
+    return figures

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _OURS, _BOUND, _THEIRS = "#0b6e99", "#9aa5ad", "#d98e4a"
 _TITLES = {
-    "requests_per_second": "right answers per second (log scale)",
+    "requests_per_second": "right answers per second",
     "cpu_microseconds_per_request": "CPU microseconds per right answer (log scale)",
     "goodput_per_second": "right answers within the objective, per second",
 }
@@ -39,7 +39,11 @@ def plot(rows: Sequence[Row], directory: Path) -> list[Path]:
 
 
 def _bars(rows: Sequence[Row], figure: str, scenario: str, path: Path) -> None:
-    """Horizontal bars of the medians, the ranges as whiskers, the best on top."""
+    """Medians with their ranges, the best on top.
+
+    Rates are bars from zero; CPU spans four decades, so it is points on a logarithmic scale, where
+    the length of a bar would mean nothing.
+    """
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -54,9 +58,14 @@ def _bars(rows: Sequence[Row], figure: str, scenario: str, path: Path) -> None:
     whiskers = [[s.median - s.low for s in spreads], [s.high - s.median for s in spreads]]
     drawing: Any
     drawing, axes = plt.subplots(figsize=(8, 0.6 + 0.38 * len(ordered)), layout="constrained")
-    axes.barh(labels, medians, xerr=whiskers, color=[_colour(n) for n in labels], capsize=2)
-    if not figure.startswith("goodput"):
+    if smaller_is_better:
+        for label, median, low, high in zip(labels, medians, *whiskers, strict=True):
+            colour = _colour(label)
+            axes.errorbar(median, label, xerr=[[low], [high]], fmt="o", color=colour, capsize=2)
         axes.set_xscale("log")
+    else:
+        colours = [_colour(label) for label in labels]
+        axes.barh(labels, medians, xerr=whiskers, color=colours, capsize=2)
     for position, median in enumerate(medians):
         axes.annotate(
             f" {median:,.0f}",
@@ -64,7 +73,7 @@ def _bars(rows: Sequence[Row], figure: str, scenario: str, path: Path) -> None:
             va="center",
             fontsize=8,
         )
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.2 if smaller_is_better else None)
     axes.set_xlabel(_TITLES[figure], fontsize=9)
     axes.set_title(scenario, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)

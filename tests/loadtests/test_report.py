@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from penstock.loadtests.measure import Measurement, figures_of
-from penstock.loadtests.outcome import Outcome
+from penstock.loadtests.measure import Measurement
+from penstock.loadtests.outcome import Outcome, figures_of
 from penstock.loadtests.plots import plot
 from penstock.loadtests.report import Spread, summarise, table, to_json
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from penstock.server.errors import InvalidRequest, RequestTimeout
@@ -54,6 +55,20 @@ class FastCycle:
         """See `message_event`."""
 
 
+class Flow(FlowControl):
+    """Goes on with what was received but not looked at before it lets more in."""
+
+    def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
+        super().__init__(transport)
+        self._connection = connection
+
+    def resume_reading(self) -> None:
+        """See `FlowControl.resume_reading`."""
+        super().resume_reading()
+        if self._connection.backlog:
+            self._connection.loop.call_soon(self._connection.data_received, b"")
+
+
 class Connection(HttpToolsProtocol):
     """The state of a connection that answers some requests itself and leaves others to ASGI."""
 
@@ -79,11 +94,13 @@ class Connection(HttpToolsProtocol):
         self.closing = False  # nothing more is read; closes when the last call is answered
         self.began_at = 0.0  # of the message being parsed
         self.active_at = 0.0  # last byte in, last seen with unanswered calls or taking answers
+        self.backlog = b""  # received while enough requests waited
         self.unsent_bytes = 0  # of answers, when last looked at
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
         super().connection_made(transport)
+        self.flow = Flow(transport, self)
         self.active_at = self.clock()
         self.inference.sweeper.watch(self.connections)
 
@@ -262,4 +279,5 @@ class Connection(HttpToolsProtocol):
         for call in self.calls:
             self.inference.abandon(call)
         self.calls.clear()
+        self.closing = True
         super().connection_lost(exc)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 KNOWN_HEADS: Final = 4096
 #: A longer head is parsed each time: it is rare, and memory is bounded.
 KNOWN_HEAD_BYTES: Final = 2048
+#: A segment may hold thousands of requests; the parser gets so much of it at once.
+PIECE_BYTES: Final = 16 * 1024
 END_OF_HEAD: Final = b"\r\n\r\n"
 
 
@@ -62,6 +64,8 @@ class FastPathProtocol(Connection):
         """Bytes from the client: see the three ways in the module docstring."""
         if self.closing:
             return
+        if self.backlog:
+            data, self.backlog = self.backlog + data, b""
         self.active_at = now = self.clock()
         if self.receiving:
             self.chunk = None
@@ -72,34 +76,53 @@ class FastPathProtocol(Connection):
                 if not data:
                     return
             self.chunk = data
+        if len(data) > PIECE_BYTES:
+            data, self.backlog = self._cut(data)
         self.message_bytes += len(data)
         self._feed(data)
         if self.receiving and self.message_bytes > self.limits.max_message_bytes(self.in_head):
             self._refuse_unfinished()
+        if self.backlog and not self.flow.read_paused:
+            self.data_received(b"")
+
+    def _cut(self, data: bytes) -> tuple[bytes, bytes]:
+        """A piece to parse now, and the rest; a body of known length is not cut."""
+        size = PIECE_BYTES
+        if self.call is not None and self.call.head.content_length is not None:
+            size = max(size, self.call.head.content_length - self.body_bytes)
+        if self.chunk is not None:
+            self.chunk = data[:size]
+        return data[:size], data[size:]
 
     def _feed(self, data: bytes) -> None:
         """Let llhttp parse; what it cannot is refused."""
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as pause:
-            if self._should_upgrade():
-                self.handle_websocket_upgrade()
-            elif not self.closing:
-                self._decline_upgrade(data[pause.args[0] :])
-        except httptools.HttpParserError:
-            self.send_400_response("this is not HTTP/1.1 as RFC 9112 has it")
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as pause:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                elif not self.closing:
+                    data = self._decline_upgrade(data[pause.args[0] :])
+                    continue
+            except httptools.HttpParserError:
+                self.send_400_response("this is not HTTP/1.1 as RFC 9112 has it")
+            return
 
-    def _decline_upgrade(self, rest: bytes) -> None:
+    def _decline_upgrade(self, rest: bytes) -> bytes:
         """Serve the request as if its Upgrade header were not there (RFC 9110, 7.8).
 
         Java's client asks for HTTP/2 in this way with its first request. llhttp stops behind such
         a head and takes the body for the other protocol, so it gets the head again without.
+
+        Returns:
+            What to parse instead.
         """
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
         lines += [b"%b: %b" % pair for pair in self.headers if pair[0] != b"upgrade"]
         self.chunk = None
-        self._feed(b"\r\n".join([*lines, b"", rest]))
+        return b"\r\n".join([*lines, b"", rest])
 
     def _serve_known(self, data: bytes, now: float) -> bytes:
         """Serve the complete requests at the start of ``data`` whose heads are known.
@@ -120,6 +143,9 @@ class FastPathProtocol(Connection):
             data = data[total:]
             self._start(Call(self, head, now), body)
             if self.closing:
+                return b""
+            if data and self.flow.read_paused:
+                self.backlog = data
                 return b""
         return data
 

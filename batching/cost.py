@@ -102,6 +102,8 @@ class CostModel:
         max_rows: Most rows in one run.
         efficient: Fewest rows that give 95 % of the best rows per second.
         saturated: Fewest rows that give 98 % of it; more rows in a run only add latency.
+        most: Rows up to which all that waits is run at once: a quarter more than `saturated`,
+            rather than leaving a small remainder behind.
         row_seconds: Time per row in a run of `saturated` rows.
     """
 
@@ -116,6 +118,7 @@ class CostModel:
         "efficient",
         "margin",
         "max_rows",
+        "most",
         "row_seconds",
         "saturated",
         "seconds",
@@ -200,6 +203,7 @@ class CostModel:
         self.seconds: list[float] = seconds.tolist()
         self.efficient = int(np.argmax(rate >= EFFICIENT * best))
         self.saturated = int(np.argmax(rate >= SATURATED * best))
+        self.most = min(self.max_rows, self.saturated + self.saturated // 4)
         self.row_seconds = self.seconds[self.saturated] / self.saturated
 
 

@@ -94,7 +94,9 @@ class Dispatcher:
         """Do what the policy says until it says to wait."""
         board = self._board
         clock = self._clock
-        board.inline_left = TICK_SECONDS
+        board.inline_left = max(
+            TICK_SECONDS, board.inline_limit
+        )  # any inline run fits a fresh tick
         if board.utilisation:
             board.tally(clock())
         while board.active:

@@ -182,7 +182,7 @@ def sized(queue: BatchQueue, board: Board, now: float) -> int:
     """Rows to run: what waits, up to where more would only add latency or miss a deadline."""
     costs = queue.costs
     head = queue.requests[0].rows
-    rows = min(queue.rows, costs.saturated)
+    rows = queue.rows if queue.rows <= costs.most else costs.saturated
     if queue.solo or rows < head:
         return head
     if queue.bounded:

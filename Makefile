@@ -38,7 +38,7 @@ bench: $(VENV)/.installed-test ## Micro-benchmarks of the hot path (pytest-bench
 	  --benchmark-columns=min,median,mean,rounds $(ARGS)
 
 peers: $(VENV)/.installed-bench ## Load tests of Penstock beside other servers
-	$(BIN)/python -m penstock.loadtests.peers $(ARGS)
+	$(BIN)/python -m penstock.loadtests.peers --images docs/images $(ARGS)
 
 locust: $(VENV)/.installed-bench ## Load test by locust against a server of its own (ARGS=--seconds=60)
 	$(BIN)/python -m penstock.loadtests.locust_run $(ARGS)

@@ -58,16 +58,19 @@ def encode_batch(servable: Servable, calls: Sequence[Call], batch: Batch) -> lis
                 else _compressed(headers, _joined(body), call.head.accept_encoding)
                 for call, body in zip(calls, bodies, strict=True)
             ]
-    whole = len(calls) == 1 or not wire.batch_axis
-    offsets = batch.offsets
+    if not wire.batch_axis:
+        return [_encode(servable, call, outputs) for call in calls]
     return [
-        _encode(
-            servable,
-            call,
-            outputs if whole else [o[offsets[i] : offsets[i + 1]] for o in outputs],
-        )
-        for i, call in enumerate(calls)
+        _encode(servable, call, _rows_of(call, first, outputs))
+        for call, first in zip(calls, batch.offsets[:-1], strict=True)
     ]
+
+
+def _rows_of(call: Call, first: int, outputs: Sequence[Array]) -> list[Array]:
+    """A call's own rows; fewer than its request had in the batch if it asked for none."""
+    assert call.message is not None
+    last = first + call.message.rows
+    return [output[first:last] for output in outputs]
 
 
 def _all_plain(calls: Sequence[Call], codec: Codec) -> bool:

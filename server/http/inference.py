@@ -22,10 +22,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from penstock.batching.request import InferenceRequest
 from penstock.monitoring.layout import status_index
 from penstock.monitoring.samples import BatchSample
-from penstock.server.errors import ApiError, ClientGone, InternalError, InvalidRequest
+from penstock.server.errors import ApiError, ClientGone, InternalError
 
 from .answers import api_error, encode_batch, error_answer
 from .codecs.compression import decompress
+from .empty import one_row
 
 if TYPE_CHECKING:
     import asyncio
@@ -140,14 +141,12 @@ class InferencePath:
             self.fail(call, error)
 
     def _enqueue(self, call: Call, servable: Servable, message: InferRequest) -> None:
-        if not message.rows:
-            raise InvalidRequest("the inputs have 0 rows; a request needs at least one")
         call.message = message
         if message.plain:
             call.plain = call.head.codec
         call.request = request = InferenceRequest(
-            message.inputs,
-            message.rows,
+            message.inputs if message.rows else one_row(message.inputs, servable.wire),
+            message.rows or 1,
             message.outputs,
             call.arrival,
             key=message.key,

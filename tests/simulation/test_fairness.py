@@ -64,6 +64,20 @@ def test_versions_of_one_model_share_one_share():
     assert served["a/1"] == pytest.approx(served["a/2"], rel=0.1)
 
 
+def test_a_flooded_version_does_not_delay_another_of_its_model():
+    simulation = Simulation(1)
+    cost = linear(1e-3, 1e-4)
+    calm, flooded = (
+        simulation.add("m", cost, BatchingOptions(), version=version) for version in ("1", "2")
+    )
+    rate = 64 / cost(64)
+    simulation.arrive(calm, poisson(0.1 * rate, int(0.1 * rate)))
+    simulation.arrive(flooded, poisson(2 * rate, int(2 * rate), 2))
+    simulation.run(until=1.0)
+    assert simulation.outcome(calm).quantile(0.99) < 2 * FAIRNESS_WINDOW_SECONDS
+    assert simulation.outcome(flooded).quantile(0.5) > 0.1
+
+
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_execution_time_follows_the_weights_within_the_window(threads):
     """I7: neither model gets further ahead than the window and what is being run."""

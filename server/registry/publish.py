@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import secrets
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -158,21 +158,22 @@ def next_free(home: Path) -> int:
 
 def clean_staging(home: Path) -> None:
     """Remove what pushes that did not end left in a model's directory."""
-    for leftover in home.glob(f"{STAGING_PREFIX}*"):
-        with suppress(OSError), locked(leftover, wait=False):
-            remove_tree(leftover)
+    with locked(home):  # or one that was just made, and is about to be locked, would go
+        for leftover in home.glob(f"{STAGING_PREFIX}*"):
+            with suppress(OSError), locked(leftover, wait=False):
+                remove_tree(leftover)
 
 
 @contextmanager
 def _staging(home: Path) -> Iterator[Path]:
     """A new hidden directory, locked against `clean_staging`; gone at the end unless renamed."""
     path = home / f"{STAGING_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-    path.mkdir()
-    try:
-        with locked(path):
-            yield path
-    finally:
-        remove_tree(path)
+    with ExitStack() as stack:
+        with locked(home):
+            path.mkdir()
+            stack.callback(remove_tree, path)
+            stack.enter_context(locked(path))
+        yield path
 
 
 def _copy(

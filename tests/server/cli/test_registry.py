@@ -1,0 +1,103 @@
+"""The verbs push, diff and audit verify, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from penstock.server.cli.main import main
+from penstock.server.registry.audit import AuditLog
+from penstock.server.registry.audit_record import AuditEvent
+from penstock.server.registry.verification import read_manifest
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"
+MODEL = EXAMPLES / "breast-cancer" / "1" / "model.onnx"
+
+
+@pytest.fixture
+def run(capsys):
+    def one(*arguments):
+        status = main([str(argument) for argument in arguments])
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return one
+
+
+def test_push_publishes_and_prints_the_digest(run, tmp_path):
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps([[0.0] * 30]))
+    status, out, _ = run(
+        *("push", tmp_path / "r", "bc", MODEL, "--version", 4, "--run-id", "r1", "--commit", "c1"),
+        *("--data-hash", "h1", "--metric", "auc=0.99", "--param", "lr=0.1", "--param", "n=3"),
+        *("--examples", rows),
+    )
+    manifest = read_manifest(tmp_path / "r" / "bc" / "4")
+    assert (status, manifest.digest in out) == (0, True)
+    assert manifest.run.params == {"lr": "0.1", "n": "3"}
+    assert manifest.metrics == {"auc": 0.99}
+    assert manifest.signature.inputs[0].shape == (-1, 30)
+    assert manifest.metadata["estimator"] == "LogisticRegression"
+
+
+def test_push_without_loading_knows_no_signature(run, tmp_path):
+    assert run("push", tmp_path, "bc", MODEL, "--no-load")[0] == 0
+    assert read_manifest(tmp_path / "bc" / "1").signature is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("bc", MODEL, "--metric", "auc"), 2, "--metric auc: expected NAME=VALUE"),
+        (("bc", MODEL, "--metric", "auc=nan"), 2, "--metric auc=nan: expected a number"),
+        (("bc", MODEL, "--param", "=1"), 2, "expected NAME=VALUE"),
+        (("../bc", MODEL), 1, "not a model name"),
+        (("bc", "nowhere.onnx"), 1, "nowhere.onnx"),
+        (("bc", __file__), 1, "not an ONNX model"),
+        (("bc", EXAMPLES), 1, "without MLmodel"),
+    ],
+)
+def test_push_says_what_is_wrong(run, tmp_path, arguments, status, message):
+    got, _, err = run("push", tmp_path / "r", *arguments)
+    assert (got, message in err) == (status, True), err
+
+
+def test_push_over_a_version_names_the_next_number(run, tmp_path):
+    run("push", tmp_path, "bc", MODEL)
+    status, _, err = run("push", tmp_path, "bc", MODEL, "--version", 1)
+    assert (status, "next free number is 2" in err) == (1, True)
+
+
+def test_diff_shows_what_may_break_clients(run, tmp_path):
+    run("push", tmp_path, "m", MODEL)
+    run("push", tmp_path, "m", EXAMPLES / "digits" / "1" / "model.onnx")
+    status, out, _ = run("diff", "--registry", tmp_path, "m", 1, 2)
+    assert status == 1
+    assert "inputs features" in out
+    assert "may break clients" in out
+    assert run("diff", "--registry", tmp_path, "m", 1, 1)[:2] == (0, "the manifests say the same\n")
+
+
+def test_diff_needs_manifests(run):
+    status, _, err = run("diff", "--registry", EXAMPLES, "digits", 1, 2)
+    assert (status, "has no manifest" in err) == (2, True)
+
+
+def test_audit_verify_names_the_first_broken_line(run, tmp_path):
+    with AuditLog(tmp_path / "audit", lambda: "t") as log:
+        for _ in range(3):
+            log.append(AuditEvent("load", "me"))
+    status, out, _ = run("audit", "verify", "--state-dir", tmp_path)
+    assert (status, out) == (0, f"ok: 3 records, head {log.head}\n")
+    (segment,) = (tmp_path / "audit").glob("*.jsonl")
+    segment.write_bytes(segment.read_bytes().replace(b'"me"', b'"he"', 1))
+    status, out, _ = run("audit", "verify", segment)
+    assert status == 1
+    assert out.startswith(f"BROKEN after record 0: {segment}:1: the record was changed")
+
+
+def test_audit_verify_of_nothing_is_no_success(run, tmp_path):
+    assert run("audit", "verify", tmp_path)[0] == 2
+    assert run("audit", "verify", "--state-dir", tmp_path)[0] == 2

@@ -1,4 +1,4 @@
-"""The batcher on an event loop: carries out what `policy.decide` says, and nothing else."""
+"""The batcher on an event loop: carries out what `policy.consider` says, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from .admission import predicted_wait, reckon
 from .errors import DeadlineExceeded, Overloaded
 from .execution import execute
 from .oversize import Part
-from .policy import Drop, Run, Wait, decide
+from .policy import Drop, Run, Wait, consider, wake_at
+from .ranking import by_urgency
 from .request import Batch
 
 if TYPE_CHECKING:
@@ -100,16 +101,43 @@ class Dispatcher:
         if board.utilisation:
             board.tally(clock())
         while board.active:
-            now = clock()
-            step = decide(board, now)
-            if isinstance(step, Run):
-                self._run(step, now, cause)
-            elif isinstance(step, Drop):
-                error = DeadlineExceeded() if step.late else Overloaded(0.0, "early_drop")
-                self.drop(step.queue, step.heads, error)
-            else:
-                self._rest(step, now)
+            wait = self._pass(cause)
+            if wait is not None:
+                self._rest(wait, clock())
                 return
+
+    def _pass(self, cause: str) -> Wait | None:
+        """Look at every waiting queue once, the most urgent first.
+
+        The order holds for the whole pass, whose runs are short ones on the loop; a run on a thread
+        ends the pass. So a tick costs one sorting, however many models wait.
+
+        Returns:
+            What to wait for, if nothing at all could be started or dropped.
+        """
+        board = self._board
+        moved = next_tick = False
+        until = math.inf
+        for queue in by_urgency(board.active):
+            while queue.requests:
+                now = self._clock()
+                step = consider(queue, board, now)
+                if isinstance(step, Wait):
+                    next_tick |= step.next_tick
+                    until = min(until, step.until)
+                    break
+                moved = True
+                if isinstance(step, Drop):
+                    error = DeadlineExceeded() if step.late else Overloaded(0.0, "early_drop")
+                    self.drop(queue, step.heads, error)
+                    continue
+                self._run(step, now, cause)
+                if not step.inline:
+                    return None
+                break
+        if moved:
+            return None
+        return Wait(max(min(until, wake_at(board)), self._clock()), next_tick)
 
     def _run(self, step: Run, now: float, cause: str) -> None:
         queue = step.queue

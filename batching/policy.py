@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from .board import Board
     from .queue import BatchQueue
 
-#: How far a model may run ahead of the least served one, in seconds of execution per weight.
-FAIRNESS_WINDOW_SECONDS: Final = 0.030
 #: A run of background work may take this many times as long as one of its rows.
 BACKGROUND_LENGTH: Final = 1.5
 #: A model counts as active this long after its last run.
@@ -61,59 +59,11 @@ IDLE: Final = Wait()
 NEXT_TICK: Final = Wait(next_tick=True)
 
 
-def decide(board: Board, now: float) -> Decision:
-    """The next step. Carry it out and ask again, until it says `Wait`."""
-    active = board.active
-    if not active:
-        return IDLE
-    if len(active) == 1:
-        queue = active[0]
-        if queue.bounded and (drop := prune(queue, board, now)):
-            return drop
-        step = plan(queue, board, now)
-        return step if isinstance(step, Run) else _until(board, now, step)
-    for queue in active:
-        if queue.bounded and (drop := prune(queue, board, now)):
-            return drop
-    next_tick = False
-    for queue in by_urgency(active):
-        step = plan(queue, board, now)
-        if isinstance(step, Run):
-            return step
-        next_tick |= step.next_tick
-    return _until(board, now, NEXT_TICK if next_tick else IDLE)
-
-
-def by_urgency(active: list[BatchQueue]) -> list[BatchQueue]:
-    """Earliest deadline first, among the models that are not ahead of their share.
-
-    Those ahead come after all others, background work last.
-    """
-    least: dict[object, float] = {}
-    lowest = math.inf
-    for queue in active:
-        servable = queue.servable
-        share = servable.share
-        lowest = min(lowest, share.virtual_time)
-        least[share] = min(least.get(share, math.inf), servable.virtual_time)
-
-    def urgency(queue: BatchQueue) -> tuple[bool, bool, int, float, float, float]:
-        servable = queue.servable
-        share = servable.share
-        ahead = (
-            share.virtual_time - lowest > FAIRNESS_WINDOW_SECONDS
-            or servable.virtual_time - least[share] > FAIRNESS_WINDOW_SECONDS
-        )
-        return (
-            servable.options.background,
-            ahead,
-            servable.options.urgency,
-            queue.requests[0].deadline,
-            share.virtual_time,
-            queue.requests[0].arrival,
-        )
-
-    return sorted(active, key=urgency)
+def consider(queue: BatchQueue, board: Board, now: float) -> Decision:
+    """The next step for one queue that has waiting requests. Carry it out and ask again."""
+    if queue.bounded and (drop := prune(queue, board, now)):
+        return drop
+    return plan(queue, board, now)
 
 
 def prune(queue: BatchQueue, board: Board, now: float) -> Drop | None:
@@ -298,9 +248,9 @@ def held_until(queue: BatchQueue, rows: int) -> float:
     return min(head.arrival + hold, head.deadline - 2 * larger)
 
 
-def _until(board: Board, now: float, wait: Wait) -> Wait:
-    """Add the time at which a waiting head has to be told no."""
-    until = wait.until
+def wake_at(board: Board) -> float:
+    """When a waiting head has to be told no, if nothing happens before."""
+    until = math.inf
     for queue in board.active:
         if queue.bounded:
             costs = queue.costs
@@ -308,4 +258,4 @@ def _until(board: Board, now: float, wait: Wait) -> Wait:
             rows = max(head.rows, min(queue.rows, target_rows(queue, board)))
             slack = costs.seconds[min(rows, costs.max_rows)] * costs.margin + board.answer_seconds
             until = min(until, head.deadline - slack)
-    return wait if until == wait.until else Wait(max(until, now), wait.next_tick)
+    return until

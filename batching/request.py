@@ -11,14 +11,12 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Array
 
-    from .queue import BatchQueue
-    from .servable import Servable
-
 
 class WaitingRoom(Protocol):
     """Where a request waits."""
 
-    servable: Servable
+    #: A `penstock.batching.servable.Servable`, which knows this module.
+    servable: Any
 
     def discard(self, request: InferenceRequest) -> None:
         """Forget a cancelled request."""
@@ -116,7 +114,7 @@ class Batch:
         self,
         requests: Sequence[InferenceRequest],
         formed_at: float,
-        queue: BatchQueue | None = None,
+        queue: Any = None,
         charge: float = 0.0,
     ) -> None:
         self.requests = requests

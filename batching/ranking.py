@@ -1,0 +1,48 @@
+"""Whose turn it is: earliest deadline first, within what is fair between models. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .queue import BatchQueue
+
+#: How far a model may run ahead of the least served one, in seconds of execution per weight.
+FAIRNESS_WINDOW_SECONDS: Final = 0.030
+
+
+def by_urgency(active: Sequence[BatchQueue]) -> list[BatchQueue]:
+    """Earliest deadline first, among the models that are not ahead of their share.
+
+    Those ahead come after all others, background work last.
+    """
+    if len(active) == 1:
+        return list(active)
+    least: dict[object, float] = {}
+    lowest = math.inf
+    for queue in active:
+        servable = queue.servable
+        share = servable.share
+        lowest = min(lowest, share.virtual_time)
+        least[share] = min(least.get(share, math.inf), servable.virtual_time)
+
+    def urgency(queue: BatchQueue) -> tuple[bool, bool, int, float, float, float]:
+        servable = queue.servable
+        share = servable.share
+        ahead = (
+            share.virtual_time - lowest > FAIRNESS_WINDOW_SECONDS
+            or servable.virtual_time - least[share] > FAIRNESS_WINDOW_SECONDS
+        )
+        return (
+            servable.options.background,
+            ahead,
+            servable.options.urgency,
+            queue.requests[0].deadline,
+            share.virtual_time,
+            queue.requests[0].arrival,
+        )
+
+    return sorted(active, key=urgency)

@@ -9,13 +9,12 @@ from .errors import Overloaded
 
 if TYPE_CHECKING:
     from .board import Board
-    from .queue import BatchQueue
     from .request import InferenceRequest
-    from .servable import Servable
+    from .servable import Queue, Servable
 
 
 def admit(
-    servable: Servable, queue: BatchQueue, request: InferenceRequest, board: Board, now: float
+    servable: Servable, queue: Queue, request: InferenceRequest, board: Board, now: float
 ) -> None:
     """Give the request its deadline and refuse it if it cannot be served.
 

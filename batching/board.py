@@ -6,8 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .queue import BatchQueue
-    from .servable import Share
+    from .servable import Queue, Share
 
 #: Time constant of the utilisation.
 UTILISATION_SECONDS: Final = 0.1
@@ -52,7 +51,7 @@ class Board:
     )
 
     def __init__(self, threads: int, inline_limit: float) -> None:
-        self.active: list[BatchQueue] = []
+        self.active: list[Queue] = []
         self.shares: dict[str, Share] = {}
         self.threads = threads
         self.free = threads

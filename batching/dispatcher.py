@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from .board import Board
     from .executor import Executor
-    from .queue import BatchQueue
-    from .servable import Servable
+    from .servable import Queue, Servable
 
 #: Execution time that one iteration of the event loop may spend.
 TICK_SECONDS: Final = 500e-6
@@ -63,7 +62,7 @@ class Dispatcher:
         self.flushing = False
         self._dispatch("tick")
 
-    def drop(self, queue: BatchQueue, heads: int, error: Exception) -> None:
+    def drop(self, queue: Queue, heads: int, error: Exception) -> None:
         """Answer no to the first of a queue."""
         servable = queue.servable
         reason = "deadline"
@@ -215,7 +214,7 @@ class Dispatcher:
             context = {"message": f"the sink of model {servable.name!r} failed", "exception": error}
             self._loop.call_exception_handler(context)
 
-    def _deactivate(self, queue: BatchQueue) -> None:
+    def _deactivate(self, queue: Queue) -> None:
         if not queue.requests:
             self._board.active.remove(queue)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from .board import Board
-    from .queue import BatchQueue
+    from .servable import Queue
 
 #: A run of background work may take this many times as long as one of its rows.
 BACKGROUND_LENGTH: Final = 1.5
@@ -31,7 +31,7 @@ SPREAD_GAIN: Final = 0.8
 class Run(NamedTuple):
     """Take up to ``rows`` from the queue and execute them."""
 
-    queue: BatchQueue
+    queue: Queue
     rows: int
     seconds: float
     inline: bool
@@ -41,7 +41,7 @@ class Run(NamedTuple):
 class Drop(NamedTuple):
     """Answer no to the first ``heads`` of the queue; ``late`` if the deadline is out of reach."""
 
-    queue: BatchQueue
+    queue: Queue
     heads: int
     late: bool
 
@@ -59,14 +59,14 @@ IDLE: Final = Wait()
 NEXT_TICK: Final = Wait(next_tick=True)
 
 
-def consider(queue: BatchQueue, board: Board, now: float) -> Decision:
+def consider(queue: Queue, board: Board, now: float) -> Decision:
     """The next step for one queue that has waiting requests. Carry it out and ask again."""
     if queue.bounded and (drop := prune(queue, board, now)):
         return drop
     return plan(queue, board, now)
 
 
-def prune(queue: BatchQueue, board: Board, now: float) -> Drop | None:
+def prune(queue: Queue, board: Board, now: float) -> Drop | None:
     """The heads that can no longer be answered, or only by a batch too small to keep up.
 
     Serving a head with little slack in a small batch makes everybody behind it later: under
@@ -94,12 +94,12 @@ def prune(queue: BatchQueue, board: Board, now: float) -> Drop | None:
     return Drop(queue, count, late) if count else None
 
 
-def target_rows(queue: BatchQueue, board: Board) -> int:
+def target_rows(queue: Queue, board: Board) -> int:
     """Rows per run that keep up with saturation; a head that allows fewer is not worth it."""
     return 1 if queue.solo else min(queue.costs.efficient, slo_rows(queue, board))
 
 
-def slo_rows(queue: BatchQueue, board: Board) -> int:
+def slo_rows(queue: Queue, board: Board) -> int:
     """Rows per run at which one batch may wait while another runs, within the SLO."""
     slo = queue.servable.options.slo_seconds
     if slo == math.inf:
@@ -107,7 +107,7 @@ def slo_rows(queue: BatchQueue, board: Board) -> int:
     return max(1, queue.costs.rows_within((slo - board.answer_seconds) / 2))
 
 
-def plan(queue: BatchQueue, board: Board, now: float) -> Run | Wait:
+def plan(queue: Queue, board: Board, now: float) -> Run | Wait:
     """How to run the queue now, or that it cannot."""
     costs = queue.costs
     rows = sized(queue, board, now)
@@ -128,7 +128,7 @@ def plan(queue: BatchQueue, board: Board, now: float) -> Run | Wait:
     return threaded(queue, board, rows, now)
 
 
-def sized(queue: BatchQueue, board: Board, now: float) -> int:
+def sized(queue: Queue, board: Board, now: float) -> int:
     """Rows to run: what waits, up to where more would only add latency or miss a deadline."""
     costs = queue.costs
     head = queue.requests[0].rows
@@ -140,7 +140,7 @@ def sized(queue: BatchQueue, board: Board, now: float) -> int:
     return rows
 
 
-def threaded(queue: BatchQueue, board: Board, rows: int, now: float) -> Run | Wait:
+def threaded(queue: Queue, board: Board, rows: int, now: float) -> Run | Wait:
     """A run on an execution thread, one of which is free."""
     seconds = queue.costs.seconds
     rows = min(rows, queue.costs.max_rows)
@@ -151,7 +151,7 @@ def threaded(queue: BatchQueue, board: Board, rows: int, now: float) -> Run | Wa
     return Run(queue, rows, seconds[rows], inline=False)
 
 
-def feasible_rows(queue: BatchQueue, board: Board, now: float) -> int:
+def feasible_rows(queue: Queue, board: Board, now: float) -> int:
     """Most rows from the head such that everyone among them is answered in time."""
     costs = queue.costs
     earliest = math.inf
@@ -169,7 +169,7 @@ def feasible_rows(queue: BatchQueue, board: Board, now: float) -> int:
     return total
 
 
-def guard(queue: BatchQueue, board: Board, rows: int, now: float) -> Run | Wait:
+def guard(queue: Queue, board: Board, rows: int, now: float) -> Run | Wait:
     """Bound the blocking of other models.
 
     Runs cannot be interrupted, so long ones cost others their SLO. All threads but one may run
@@ -199,7 +199,7 @@ def guard(queue: BatchQueue, board: Board, rows: int, now: float) -> Run | Wait:
     return Run(queue, rows, seconds[rows], inline=False)
 
 
-def background(queue: BatchQueue, board: Board, rows: int) -> Run | Wait:
+def background(queue: Queue, board: Board, rows: int) -> Run | Wait:
     """Shadow traffic: one short run at a time, while most threads are free and nobody waits."""
     if (
         board.background_runs
@@ -213,7 +213,7 @@ def background(queue: BatchQueue, board: Board, rows: int) -> Run | Wait:
     return Run(queue, rows, costs.seconds[rows], inline=False)
 
 
-def spread(queue: BatchQueue, board: Board, rows: int) -> int:
+def spread(queue: Queue, board: Board, rows: int) -> int:
     """Rows per run when what waits is shared out to several free threads.
 
     Args:
@@ -237,7 +237,7 @@ def spread(queue: BatchQueue, board: Board, rows: int) -> int:
     return best
 
 
-def held_until(queue: BatchQueue, rows: int) -> float:
+def held_until(queue: Queue, rows: int) -> float:
     """When holding back for company ends; never, if there is nothing to gain or no time to."""
     costs = queue.costs
     if rows >= costs.saturated:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from .cost import CostModel
     from .request import InferenceRequest
-    from .servable import Servable
 
 
-class BatchQueue:
+class Owner(Protocol):
+    """Who counts the rows of all its queues."""
+
+    waiting_rows: int
+
+
+OwnerT = TypeVar("OwnerT", bound=Owner)
+
+
+class BatchQueue(Generic[OwnerT]):
     """First in, first out, counted in rows. The head is never a cancelled request.
 
     Attributes:
@@ -35,7 +43,7 @@ class BatchQueue:
         "solo",
     )
 
-    def __init__(self, servable: Servable, costs: CostModel, *, solo: bool = False) -> None:
+    def __init__(self, servable: OwnerT, costs: CostModel, *, solo: bool = False) -> None:
         self.servable = servable
         self.costs = costs
         self.solo = solo

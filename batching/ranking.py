@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .queue import BatchQueue
+    from .servable import Queue
+
 
 #: How far a model may run ahead of the least served one, in seconds of execution per weight.
 FAIRNESS_WINDOW_SECONDS: Final = 0.030
 
 
-def by_urgency(active: Sequence[BatchQueue]) -> list[BatchQueue]:
+def by_urgency(active: Sequence[Queue]) -> list[Queue]:
     """Earliest deadline first, among the models that are not ahead of their share.
 
     Those ahead come after all others, background work last.
@@ -29,7 +30,7 @@ def by_urgency(active: Sequence[BatchQueue]) -> list[BatchQueue]:
         lowest = min(lowest, share.virtual_time)
         least[share] = min(least.get(share, math.inf), servable.virtual_time)
 
-    def urgency(queue: BatchQueue) -> tuple[bool, bool, int, float, float, float]:
+    def urgency(queue: Queue) -> tuple[bool, bool, int, float, float, float]:
         servable = queue.servable
         share = servable.share
         ahead = (

@@ -13,7 +13,7 @@ from .dispatcher import Dispatcher
 from .errors import Overloaded
 from .executor import Executor, ThreadExecutor
 from .oversize import Whole
-from .servable import Servable, Share
+from .servable import Queue, Servable, Share
 from .statistics import SchedulerStats, servable_stats
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from .cost import CostTable
     from .options import BatchingOptions
-    from .queue import BatchQueue
     from .request import Batch, InferenceRequest
 
 #: Longest predicted run on the event loop: about two thread hops.
@@ -162,7 +161,7 @@ class Scheduler:
             servables={(s.name, s.version): servable_stats(s, board) for s in self._servables},
         )
 
-    def _enqueue(self, queue: BatchQueue, request: InferenceRequest) -> None:
+    def _enqueue(self, queue: Queue, request: InferenceRequest) -> None:
         requests = queue.requests
         servable = queue.servable
         if not requests:

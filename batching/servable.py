@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .cost import UNKNOWN, CostModel, CostTable
 from .queue import BatchQueue
@@ -93,7 +93,7 @@ class Servable:
             costs or UNKNOWN, options.max_batch_size if batching else 1, trusted=costs is not None
         )
         self.queue = BatchQueue(self, self.costs)
-        self._classes: dict[Hashable, BatchQueue] = {}
+        self._classes: dict[Hashable, Queue] = {}
         self.oversize = BatchQueue(self, self.costs, solo=True)
         self._overflow = BatchQueue(self, self.costs.fork(), solo=True)
         self.draining = False
@@ -131,14 +131,14 @@ class Servable:
             self.share.survey()
             self._changed()
 
-    def queues(self) -> Iterator[BatchQueue]:
+    def queues(self) -> Iterator[Queue]:
         """All batch classes."""
         yield self.queue
         yield from self._classes.values()
         yield self.oversize
         yield self._overflow
 
-    def queue_for(self, key: Hashable) -> BatchQueue:
+    def queue_for(self, key: Hashable) -> Queue:
         """The queue of a batch class; the least recently used idle class makes room for a new one.
 
         With `MAX_CLASSES` classes at work, requests of further ones run alone.
@@ -194,3 +194,7 @@ class Servable:
         drained = self.drained
         if drained is not None and not drained.done() and self.idle:
             drained.set_result(None)
+
+
+#: A batch class of a servable.
+Queue: TypeAlias = BatchQueue[Servable]

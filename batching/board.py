@@ -17,7 +17,7 @@ ANSWER_STEP: Final = 0.05
 
 
 class Board:
-    """The snapshot that `policy.decide` reads and the dispatcher keeps up to date.
+    """The snapshot that `policy.consider` reads and the dispatcher keeps up to date.
 
     Attributes:
         active: Queues with waiting requests.

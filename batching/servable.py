@@ -92,10 +92,10 @@ class Servable:
         self.costs = CostModel(
             costs or UNKNOWN, options.max_batch_size if batching else 1, trusted=costs is not None
         )
-        self.queue = BatchQueue(self, self.costs)
+        self.queue: Queue = BatchQueue(self, self.costs)
         self._classes: dict[Hashable, Queue] = {}
-        self.oversize = BatchQueue(self, self.costs, solo=True)
-        self._overflow = BatchQueue(self, self.costs.fork(), solo=True)
+        self.oversize: Queue = BatchQueue(self, self.costs, solo=True)
+        self._overflow: Queue = BatchQueue(self, self.costs.fork(), solo=True)
         self.draining = False
         self.special = False
         self.drained: asyncio.Future[None] | None = None
@@ -144,7 +144,7 @@ class Servable:
         With `MAX_CLASSES` classes at work, requests of further ones run alone.
         """
         classes = self._classes
-        queue = classes.pop(key, None)
+        queue: Queue | None = classes.pop(key, None)
         if queue is None:
             if len(classes) >= MAX_CLASSES:
                 idle = next(

@@ -51,6 +51,7 @@ def test_it_is_a_plain_list_whatever_is_taken_dropped_and_cancelled(steps, solo)
             assert dropped == model[: len(dropped)]
             del model[: len(dropped)]
         assert [r for r in queue.requests if not r.cancelled] == model
+        assert queue._cancelled == sum(request.cancelled for request in queue.requests)
         assert queue.rows == servable.waiting_rows == sum(request.rows for request in model)
         assert not queue.requests or not queue.requests[0].cancelled
         assert len(queue.requests) <= 2 * len(model) + 1

@@ -1,7 +1,7 @@
 """``model.toml``: what an operator says of one model. Everything in it is optional.
 
 platform = "onnx_onnxv1"
-version_policy = { latest = 2 }      # or { specific = [1, 4] }, or "all", the default
+version_policy = { latest = 2 }      # or { specific = [1, 4] }, "explicit", or "all", the default
 default_version = 4                  # the highest one otherwise
 threads = 1                          # inside one run of the model
 
@@ -102,13 +102,15 @@ def _version_policy(value: Any, source: str) -> VersionPolicy:
     match value:
         case "all":
             return VersionPolicy()
+        case "explicit":
+            return VersionPolicy(explicit=True)
         case {"latest": latest, **rest} if not rest:
             return VersionPolicy(latest=_whole(source, "version_policy.latest", latest))
         case {"specific": [_, *_] as versions, **rest} if not rest:
             key = "version_policy.specific"
             return VersionPolicy(specific=tuple(_whole(source, key, one) for one in versions))
         case _:
-            expected = "'all', { latest = 2 } or { specific = [1, 4] }"
+            expected = "'all', { latest = 2 }, { specific = [1, 4] } or 'explicit'"
             raise _bad(source, "version_policy", value, expected)
 
 

@@ -16,7 +16,9 @@ from starlette.routing import Route
 
 from penstock.server.engine import Engine
 from penstock.server.errors import ApiError, InternalError, MethodNotAllowed, NotFound
+from penstock.server.registry.plan import aspire
 from penstock.server.registry.repository import scan
+from penstock.server.registry.state import DesiredState
 
 from . import metadata
 from .answers import error_answer
@@ -107,7 +109,7 @@ class App:
             snapshot = scan(self._config.registry)
             for problem in snapshot.problems:
                 LOG.warning("%s: %s", problem.path, problem.reason)
-            await engine.host.apply(snapshot.models)
+            await engine.host.apply(aspire(snapshot.models, DesiredState()))
         yield {"inference": engine.inference, "engine": engine}
         await engine.close()
 

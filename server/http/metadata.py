@@ -21,7 +21,7 @@ def server_metadata() -> dict[str, Any]:
 
 def model_index(catalog: Catalog) -> list[dict[str, Any]]:
     """``GET /v2/models``: every version known here and its state."""
-    default = {name: model.default.version for name, model in catalog.models.items()}
+    default = {name: m.default.version for name, m in catalog.models.items() if m.default}
     return [
         {
             "name": name,

@@ -36,7 +36,8 @@ def openapi(catalog: Catalog, url: str) -> dict[str, Any]:
     """
     paths: dict[str, Any] = dict(_SERVER_PATHS)
     for name, model in sorted(catalog.models.items()):
-        paths[f"/v2/models/{name}/infer"] = {"post": _infer(model.default, pinned=False)}
+        if model.default is not None:
+            paths[f"/v2/models/{name}/infer"] = {"post": _infer(model.default, pinned=False)}
         for servable in model.versions.values():
             path = f"/v2/models/{name}/versions/{servable.version}/infer"
             paths[path] = {"post": _infer(servable, pinned=True)}

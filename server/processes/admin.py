@@ -54,12 +54,16 @@ class AdminApp:
         target = self._planner.target
         workers = sorted(self._fleet.workers.values(), key=lambda worker: worker.process)
         models = {
-            name: {"versions": list(entry.served), "default": entry.default}
-            for name, entry in target.models.items()
+            name: {
+                "versions": list(plan.versions),
+                "default": plan.default,
+                "aliases": dict(plan.aliases),
+            }
+            for name, plan in target.models.items()
         }
         content = {
             "registry": str(self._config.registry),
-            "converged": self._fleet.converged(self._config.workers),
+            "converged": self._fleet.converged(),
             "target": {"number": target.number, "models": models},
             "problems": [
                 {"path": str(problem.path), "reason": problem.reason}
@@ -70,6 +74,7 @@ class AdminApp:
                     "process": worker.process,
                     "pid": worker.pid,
                     "target": worker.target,
+                    "steered": worker.steered,
                     "ready": worker.ready,
                     "models": worker.models,
                 }

@@ -31,7 +31,7 @@ async def control(birth: Birth) -> None:
     counters = CounterFile.create(birth.directory.counters, birth.name)
     exposition = Exposition(birth.directory.counters)
     # The drift monitor will take the samples; until then the workers' counters tell their number.
-    fleet = Fleet(exposition.render, on_samples=len)
+    fleet = Fleet(exposition.render, on_samples=len, expected=birth.config.workers)
     planner = Planner(birth.config.registry, birth.directory.target)
     try:
         planner.rescan()
@@ -41,7 +41,7 @@ async def control(birth: Birth) -> None:
     await fleet.listen(birth.directory.control_socket)
     # Workers that outlived our predecessor are back in a moment; until then nobody is told that
     # the server is not ready. Connections to the admin port wait in the backlog meanwhile.
-    await fleet.wait_converged(birth.config.workers, REUNION_SECONDS)
+    await fleet.wait_converged(REUNION_SECONDS)
     app = AdminApp(birth.config, planner, fleet, exposition).app
     server = QuietServer(
         uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"),

@@ -8,12 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from penstock.server.registry.plan import Standing
+
 from .frames import BadFrame, pack_frame, read_frame
 from .target import Target, encode_target
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
 LOG = logging.getLogger("penstock.fleet")
@@ -28,6 +30,7 @@ class Worker:
         incarnation: Unique name of this life of it.
         pid: Its process id.
         target: Number of the target it has applied.
+        steered: Number of the target whose defaults and aliases are in force there.
         ready: Whether it serves what it could load of its first target.
         models: Every version it knows and its state.
     """
@@ -37,8 +40,17 @@ class Worker:
     pid: int
     writer: StreamWriter = field(repr=False)
     target: int = 0
+    steered: int = 0
     ready: bool = False
     models: list[dict[str, Any]] = field(default_factory=list)
+
+    def states(self, state: str) -> dict[str, set[int]]:
+        """By model, the versions in this state."""
+        found: dict[str, set[int]] = {}
+        for one in self.models:
+            if one["state"] == state:
+                found.setdefault(one["name"], set()).add(int(one["version"]))
+        return found
 
 
 class Fleet:
@@ -47,17 +59,22 @@ class Fleet:
     Args:
         metrics: Makes the exposition, content type and body, from an Accept header.
         on_samples: Receives sample frames.
+        expected: How many workers there should be.
 
     Attributes:
         workers: By incarnation.
+        on_change: Called after a worker reported or left.
     """
 
     def __init__(
         self,
         metrics: Callable[[str], Awaitable[tuple[bytes, bytes]]],
         on_samples: Callable[[list[bytes]], object],
+        expected: int = 1,
     ) -> None:
         self.workers: dict[str, Worker] = {}
+        self.expected = expected
+        self.on_change: Callable[[], object] = lambda: None
         self._metrics = metrics
         self._on_samples = on_samples
         self._target = Target()
@@ -85,19 +102,55 @@ class Fleet:
         for worker in self.workers.values():
             worker.writer.write(frame)
 
-    def converged(self, expected: int) -> bool:
-        """Whether so many workers are there and each has applied the present target."""
-        applied = [worker.target == self._target.number for worker in self.workers.values()]
-        return len(applied) >= expected and all(applied)
+    @property
+    def complete(self) -> bool:
+        """Whether every worker is there."""
+        return len(self.workers) >= self.expected
 
-    async def wait_converged(self, expected: int, timeout_seconds: float) -> bool:
-        """Wait until `converged`, for so long at most; returns whether it is."""
+    def converged(self) -> bool:
+        """Whether every worker is there and has applied the present target."""
+        number = self._target.number
+        applied = [worker.target == number for worker in self.workers.values()]
+        return number > 0 and self.complete and all(applied)
+
+    def standings(self, defaults: Mapping[str, int | None]) -> dict[str, Standing]:
+        """Where the versions of each model stand.
+
+        While a worker is missing, those that are there speak for it: it will load what they have.
+
+        Args:
+            defaults: What answers now when no version is named.
+        """
+        ready = [worker.states("READY") for worker in self.workers.values()]
+        failed = [worker.states("FAILED") for worker in self.workers.values()]
+        names = {name for one in (*ready, *failed) for name in one} | defaults.keys()
+        standings = {}
+        for name in names:
+            sets = [one.get(name, set()) for one in ready]
+            broken = set[int]().union(*(one.get(name, set()) for one in failed))
+            standings[name] = Standing(
+                serving=frozenset(set.intersection(*sets)) if sets else frozenset(),
+                failed=frozenset(broken.difference(*sets)),
+                default=defaults.get(name),
+            )
+        return standings
+
+    async def wait(self, done: Callable[[], bool], timeout_seconds: float) -> bool:
+        """Wait until the reports make it true, for so long at most; returns whether it is."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
-                while not self.converged(expected):
+                while not done():
                     self._changed.clear()
                     await self._changed.wait()
-        return self.converged(expected)
+        return done()
+
+    async def wait_converged(self, timeout_seconds: float) -> bool:
+        """Wait until `converged`, for so long at most; returns whether it is."""
+        return await self.wait(self.converged, timeout_seconds)
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self.on_change()
 
     def _target_frame(self) -> bytes:
         return pack_frame("target", target=encode_target(self._target))
@@ -115,7 +168,7 @@ class Fleet:
         finally:
             if worker is not None:
                 self.workers.pop(worker.incarnation, None)
-                self._changed.set()
+                self._note_change()
             with suppress(OSError):
                 writer.close()
 
@@ -132,9 +185,10 @@ class Fleet:
         kind = frame["kind"]
         if kind == "report":
             worker.target = frame["target"]
+            worker.steered = frame["steered"]
             worker.ready = frame["ready"]
             worker.models = frame["models"]
-            self._changed.set()
+            self._note_change()
         elif kind == "samples":
             self._on_samples(frame["frames"])
         elif kind == "metrics":

@@ -3,7 +3,7 @@
 | kind | from | content |
 |---|---|---|
 | `hello` | worker | `process`, `incarnation`, `pid` |
-| `report` | worker | `target`: number it has applied; `ready`; `models`: state of each version |
+| `report` | worker | `target`, `steered`: numbers it has reached; `ready`; `models`: each version |
 | `samples` | worker | `frames`: what `penstock.monitoring.sample_frames.encode` made |
 | `metrics` | worker | `id`, `accept`: asks for the exposition |
 | `metrics` | control | `id`, `content_type`, `body` |

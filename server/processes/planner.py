@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from penstock.server.registry.plan import aspire
 from penstock.server.registry.repository import scan
+from penstock.server.registry.state import DesiredState
 
 from .target import next_target, read_target, write_target
 
@@ -46,7 +48,7 @@ class Planner:
             if problem not in self.problems:
                 LOG.warning("%s: %s", problem.path, problem.reason)
         self.problems = snapshot.problems
-        target = next_target(self.target, snapshot.models)
+        target = next_target(self.target, aspire(snapshot.models, DesiredState()))
         if target is self.target:
             return False
         write_target(self._path, target)

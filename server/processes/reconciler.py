@@ -11,7 +11,7 @@ from .target import Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from penstock.server.registry.repository import ModelEntry
+    from penstock.server.registry.plan import ModelPlan
 
 LOG = logging.getLogger("penstock.reconciler")
 
@@ -19,7 +19,11 @@ LOG = logging.getLogger("penstock.reconciler")
 class Host(Protocol):
     """Who loads and unloads; `penstock.server.registry.host.ModelHost`."""
 
-    async def apply(self, models: Mapping[str, ModelEntry]) -> None:
+    def steer(self, models: Mapping[str, ModelPlan]) -> None:
+        """Point defaults and aliases at what is loaded already; waits for nothing."""
+        ...
+
+    async def apply(self, models: Mapping[str, ModelPlan]) -> None:
         """Serve exactly these models; what cannot be loaded is marked so."""
         ...
 
@@ -29,24 +33,30 @@ class Reconciler:
 
     Args:
         host: Loads and unloads.
-        on_applied: Called after each target was dealt with.
+        on_progress: Called when a target was taken up, and again when it was dealt with.
 
     Attributes:
+        steered: Number of the last target whose defaults and aliases are in force, as far as
+            their versions are loaded.
         applied: Number of the last target that was dealt with.
         settled: Set from the first one on.
     """
 
-    def __init__(self, host: Host, on_applied: Callable[[], None]) -> None:
+    def __init__(self, host: Host, on_progress: Callable[[], None]) -> None:
         self._host = host
-        self._on_applied = on_applied
+        self._on_progress = on_progress
         self._latest = Target()
         self._arrived = asyncio.Event()
+        self.steered = 0
         self.applied = 0
         self.settled = asyncio.Event()
 
     def aim(self, target: Target) -> None:
-        """Go for this target, after the one that is being applied."""
+        """Go for this target: pointers at once, loads after the target that is being applied."""
         self._latest = target
+        self._host.steer(target.models)
+        self.steered = target.number
+        self._on_progress()
         self._arrived.set()
 
     async def run(self) -> None:
@@ -64,4 +74,4 @@ class Reconciler:
                     self.applied = target.number
                     LOG.info("target %d is applied", target.number)
             self.settled.set()
-            self._on_applied()
+            self._on_progress()

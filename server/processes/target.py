@@ -10,7 +10,7 @@ import msgpack
 
 from penstock.batching.options import BatchingOptions
 from penstock.server.model_config import ModelConfig
-from penstock.server.registry.repository import ModelEntry
+from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.version_policy import VersionPolicy
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ class Target:
     """
 
     number: int = 0
-    models: Mapping[str, ModelEntry] = field(default_factory=dict)
+    models: Mapping[str, ModelPlan] = field(default_factory=dict)
 
 
-def next_target(previous: Target, models: Mapping[str, ModelEntry]) -> Target:
+def next_target(previous: Target, models: Mapping[str, ModelPlan]) -> Target:
     """The target for these models: the previous one if it says the same already."""
     if previous.number and previous.models == models:
         return previous
@@ -39,7 +39,7 @@ def next_target(previous: Target, models: Mapping[str, ModelEntry]) -> Target:
 
 def encode_target(target: Target) -> bytes:
     """Bytes for the link and for the run directory."""
-    models = [asdict(entry) for entry in target.models.values()]
+    models = [asdict(plan) for plan in target.models.values()]
     packed = msgpack.packb({"number": target.number, "models": models}, default=str)
     return cast("bytes", packed)
 
@@ -47,8 +47,8 @@ def encode_target(target: Target) -> bytes:
 def decode_target(data: bytes) -> Target:
     """The reverse of `encode_target`."""
     content = msgpack.unpackb(data, strict_map_key=False)
-    entries = [_entry(packed) for packed in content["models"]]
-    return Target(content["number"], {entry.name: entry for entry in entries})
+    plans = [_plan(packed) for packed in content["models"]]
+    return Target(content["number"], {plan.name: plan for plan in plans})
 
 
 def read_target(path: Path) -> Target:
@@ -66,17 +66,21 @@ def write_target(path: Path, target: Target) -> None:
     draft.replace(path)
 
 
-def _entry(packed: dict[str, Any]) -> ModelEntry:
+def _plan(packed: dict[str, Any]) -> ModelPlan:
     config = packed["config"]
     policy = config["version_policy"]
     specific = policy["specific"]
-    return ModelEntry(
+    return ModelPlan(
         name=packed["name"],
-        path=Path(packed["path"]),
         versions={number: Path(path) for number, path in packed["versions"].items()},
+        default=packed["default"],
+        aliases=packed["aliases"],
+        pinned=packed["pinned"],
         config=ModelConfig(
             platform=config["platform"],
-            version_policy=VersionPolicy(policy["latest"], specific and tuple(specific)),
+            version_policy=VersionPolicy(
+                policy["latest"], specific and tuple(specific), policy["explicit"]
+            ),
             default_version=config["default_version"],
             threads=config["threads"],
             batching=BatchingOptions(**config["batching"]),

@@ -19,12 +19,12 @@ from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.sample_frames import encode
 from penstock.server.http.app import App
 from penstock.server.http.fastpath import FastPathProtocol
-from penstock.server.http.metadata import model_index
 
 from .child import Birth, run
 from .link import Link
 from .quiet_server import QuietServer
 from .reconciler import Reconciler
+from .report import version_report
 from .restart import EXIT_CONFIG
 from .target import read_target
 
@@ -71,6 +71,7 @@ class WorkerProcess:
             self._every_second,
         )
         self._reconciler: Reconciler | None = None
+        self._reported = -1
         self._tasks: list[asyncio.Task[None]] = []
         self._encoding: asyncio.Task[None] | None = None
 
@@ -133,16 +134,23 @@ class WorkerProcess:
         self._reconciler.aim(target)
 
     def _report(self) -> None:
-        assert self._reconciler is not None
-        catalog = self._app.engine.catalog
-        models = model_index(catalog)
-        self._link.report(target=self._reconciler.applied, ready=catalog.ready, models=models)
+        reconciler, engine = self._reconciler, self._app.engine
+        assert reconciler is not None
+        self._reported = engine.catalog.revision
+        self._link.report(
+            target=reconciler.applied,
+            steered=reconciler.steered,
+            ready=engine.catalog.ready,
+            models=version_report(engine.catalog, engine.host.directories),
+        )
 
     def _every_second(self, late_nanoseconds: int) -> None:
         self._counters.set_loop_lag(late_nanoseconds)
         self._counters.set_connections(len(self._server.server_state.connections))
         if self._reconciler is None:
             return
+        if self._reported != self._app.engine.catalog.revision:
+            self._report()
         self._link.flush()
         samples = self._app.engine.samples
         if samples.pending_rows and self._link.writable and self._encoding is None:

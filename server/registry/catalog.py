@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from penstock.server.errors import NotFound, Unavailable
@@ -9,7 +10,7 @@ from penstock.server.errors import NotFound, Unavailable
 from .lifecycle import State, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from penstock.server.errors import ApiError
 
@@ -25,29 +26,49 @@ class ServedModel:
     Attributes:
         name: Of the model.
         versions: Every loaded version by its number.
-        default: Serves requests that name no version.
+        default: Serves requests that name no version; ``None`` if no loaded version may.
+        aliases: Version by alias.
+        named: Both, for requests that name one. An alias begins with a letter, a version does not.
     """
 
-    __slots__ = ("default", "name", "versions")
+    __slots__ = ("aliases", "default", "name", "named", "versions")
 
-    def __init__(self, name: str, versions: Mapping[str, Servable], default: Servable) -> None:
+    def __init__(
+        self,
+        name: str,
+        versions: Mapping[str, Servable],
+        default: Servable | None,
+        aliases: Mapping[str, Servable] | None = None,
+    ) -> None:
         self.name = name
         self.versions = versions
         self.default = default
+        self.aliases = aliases or {}
+        self.named = {**versions, **self.aliases}
+
+    def same_as(self, other: ServedModel) -> bool:
+        """Whether every name means the same loaded version."""
+        return self.default is other.default and self.named == other.named
 
 
 class Catalog:
     """Readers take one reference to `models` and never see a half-made change.
 
+    Args:
+        clock: Unix seconds, for people.
+
     Attributes:
         models: What is served, by name.
         statuses: Every version that was ever wanted here, served or not.
         ready: Whether the first set of models was dealt with; a later load does not take it back.
+        revision: Grows with every change.
     """
 
-    __slots__ = ("models", "ready", "statuses")
+    __slots__ = ("_clock", "models", "ready", "revision", "statuses")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self.revision = 0
         self.models: dict[str, ServedModel] = {}
         self.statuses: dict[Key, Status] = {}
         self.ready = False
@@ -55,17 +76,20 @@ class Catalog:
     def publish(self, model: ServedModel) -> None:
         """Serve the model from now on, in place of what bore its name."""
         self.models = {**self.models, model.name: model}
+        self.revision += 1
 
     def withdraw(self, name: str) -> None:
         """Stop serving the model; an unknown name is no error."""
         self.models = {key: model for key, model in self.models.items() if key != name}
+        self.revision += 1
 
     def move(self, key: Key, state: State, reason: str = "") -> None:
         """Record that a version changed its state."""
-        self.statuses[key] = self.statuses.get(key, Status()).move(state, reason)
+        self.statuses[key] = self.statuses.get(key, Status()).move(state, reason, self._clock())
+        self.revision += 1
 
     def find(self, name: str, version: str | None = None) -> Servable:
-        """The version that serves this name.
+        """The version that serves this name; `version` may be an alias.
 
         Raises:
             NotFound: It is not served; the message says what is, or why it failed.
@@ -74,7 +98,7 @@ class Catalog:
         model = self.models.get(name)
         servable = None
         if model is not None:
-            servable = model.default if version is None else model.versions.get(version)
+            servable = model.default if version is None else model.named.get(version)
         if servable is None:
             raise self._missing(name, version)
         return servable
@@ -87,7 +111,7 @@ class Catalog:
         known = {
             number: status
             for (model, number), status in self.statuses.items()
-            if model == name and version in {None, number}
+            if model == name and (version == number or version is None or not version.isdigit())
         }
         what = f"model {name!r}" if version is None else f"version {version!r} of model {name!r}"
         if any(status.state is State.LOADING for status in known.values()):
@@ -96,6 +120,8 @@ class Catalog:
         if failed:
             return NotFound(f"{what} could not be loaded ({'; '.join(failed)})")
         if version is not None and name in self.models:
-            loaded = ", ".join(self.models[name].versions)
+            loaded = ", ".join(self.models[name].named)
             return NotFound(f"{what} is not served; served versions: {loaded}")
+        if name in self.models:
+            return NotFound(f"{what} has no version that may answer; name one of its versions")
         return NotFound(f"{what} is not served; GET /v2/models lists what is")

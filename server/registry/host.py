@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Model
     from penstock.server.model_config import ModelConfig
 
-    from .catalog import Catalog
-    from .repository import ModelEntry
+    from .catalog import Catalog, Key
+    from .plan import ModelPlan
 
 LOG = logging.getLogger("penstock.models")
 
@@ -55,6 +55,9 @@ class ModelHost:
         counters: Where they are counted.
         sink: Makes the receiver of a version's finished batches.
         loader: Loads and measures, off the event loop and off the execution threads.
+
+    Attributes:
+        directories: Where each version of the last plan was loaded from, or failed to load from.
     """
 
     def __init__(
@@ -72,14 +75,29 @@ class ModelHost:
         self._counters = counters
         self._sink = sink
         self._loader = loader
+        self.directories: dict[Key, Path] = {}
 
-    async def apply(self, models: Mapping[str, ModelEntry]) -> None:
-        """Serve exactly these models and the versions that their policies name.
+    def steer(self, models: Mapping[str, ModelPlan]) -> None:
+        """Point defaults and aliases at versions that are loaded already.
 
-        What cannot be loaded is marked `State.FAILED` with the reason; what served goes on serving.
+        Waits for nothing: a rollback takes effect while another version is being loaded.
         """
-        for entry in models.values():
-            await self._apply_model(entry)
+        for plan in models.values():
+            before = self._catalog.models.get(plan.name)
+            if before is not None:
+                self._publish(plan, before.versions, before)
+
+    async def apply(self, models: Mapping[str, ModelPlan]) -> None:
+        """Serve exactly these models and versions.
+
+        What cannot be loaded is marked `State.FAILED` with the reason, and is not tried again while
+        it is asked for from the same directory; what served goes on serving.
+        """
+        self.steer(models)
+        wanted = {(name, str(one)) for name, plan in models.items() for one in plan.versions}
+        self.directories = {key: at for key, at in self.directories.items() if key in wanted}
+        for plan in models.values():
+            await self._apply_model(plan)
         for name in [name for name in self._catalog.models if name not in models]:
             gone = self._catalog.models[name]
             self._catalog.withdraw(name)
@@ -90,32 +108,52 @@ class ModelHost:
         )
         self._catalog.ready = True
 
-    async def _apply_model(self, entry: ModelEntry) -> None:
-        before = self._catalog.models.get(entry.name)
+    async def _apply_model(self, plan: ModelPlan) -> None:
+        before = self._catalog.models.get(plan.name)
         loaded = {} if before is None else dict(before.versions)
-        for number in entry.served:
+        for number, directory in plan.versions.items():
             version = str(number)
             if version in loaded:
-                loaded[version].queue.configure(entry.config.batching)
-                continue
-            servable = await self._load(entry.name, version, entry.versions[number], entry.config)
-            if servable is not None:
-                loaded[version] = servable
+                loaded[version].queue.configure(plan.config.batching)
+            elif not self._failed_before((plan.name, version), directory):
+                servable = await self._load(plan.name, version, directory, plan.config)
+                if servable is not None:
+                    loaded[version] = servable
         wanted = {
-            version: loaded[version] for version in map(str, entry.served) if version in loaded
+            version: loaded[version] for version in map(str, plan.versions) if version in loaded
         }
         if not wanted:
             return
-        default = wanted.get(str(entry.default)) or list(wanted.values())[-1]
-        self._catalog.publish(ServedModel(entry.name, wanted, default))
+        self._publish(plan, wanted, self._catalog.models.get(plan.name))
         for version, servable in loaded.items():
             if version not in wanted:
                 await self._unload(servable)
+
+    def _publish(
+        self, plan: ModelPlan, loaded: Mapping[str, Servable], before: ServedModel | None
+    ) -> None:
+        """One pointer: whoever asks meanwhile gets the old set or the new one."""
+        default = loaded.get(str(plan.default))
+        if default is None and before is not None and before.default in loaded.values():
+            default = before.default  # what served goes on until its successor is loaded
+        if default is None and not plan.pinned:
+            default = loaded[max(loaded, key=int)]
+        aliases = {name: loaded.get(str(version)) for name, version in plan.aliases.items()}
+        resolved = {name: one for name, one in aliases.items() if one is not None}
+        after = ServedModel(plan.name, dict(loaded), default, resolved)
+        if before is None or not after.same_as(before):
+            self._catalog.publish(after)
+
+    def _failed_before(self, key: Key, directory: Path) -> bool:
+        status = self._catalog.statuses.get(key)
+        failed = status is not None and status.state is State.FAILED
+        return failed and self.directories.get(key) == directory
 
     async def _load(
         self, name: str, version: str, directory: Path, config: ModelConfig
     ) -> Servable | None:
         key = name, version
+        self.directories[key] = directory
         self._catalog.move(key, State.LOADING)
         work = partial(load_model, directory, config)
         try:

@@ -37,12 +37,13 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A version's state, and why it is in it."""
+    """A version's state, why it is in it, and since when (Unix seconds)."""
 
     state: State = State.NEW
     reason: str = ""
+    since: float = 0.0
 
-    def move(self, state: State, reason: str = "") -> Status:
+    def move(self, state: State, reason: str = "", now: float = 0.0) -> Status:
         """The status after a move.
 
         Raises:
@@ -50,4 +51,4 @@ class Status:
         """
         if state not in TRANSITIONS[self.state]:
             raise ValueError(f"a version cannot go from {self.state} to {state}")
-        return replace(self, state=state, reason=reason)
+        return replace(self, state=state, reason=reason, since=now)

@@ -124,11 +124,11 @@ def _model(path: Path, root: Path, problems: list[Problem]) -> ModelEntry | None
     if not versions:
         problems.append(Problem(path, "no versions; expected directories named 1, 2, …"))
         return None
-    if not model.served:
+    if not model.served and not config.version_policy.explicit:
         problems.append(Problem(path / MODEL_FILE, "version_policy serves none of the versions"))
         return None
     wanted = config.default_version
-    if wanted is not None and wanted not in model.served:
+    if wanted is not None and wanted not in (model.served or versions):
         problems.append(
             Problem(path / MODEL_FILE, f"default_version {wanted} is not served; using the highest")
         )

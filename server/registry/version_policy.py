@@ -11,20 +11,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VersionPolicy:
-    """Triton's three policies. With neither field set: all versions.
+    """Triton's three policies, and its explicit mode. With no field set: all versions.
 
     Attributes:
         latest: Only so many of the highest versions.
         specific: Only these versions.
+        explicit: None but those that an operator loads.
     """
 
     latest: int | None = None
     specific: tuple[int, ...] | None = None
+    explicit: bool = False
 
 
 def served_versions(policy: VersionPolicy, present: Iterable[int]) -> tuple[int, ...]:
     """The versions to serve, ascending; named versions that are not present are left out."""
     versions = sorted(set(present))
+    if policy.explicit:
+        return ()
     if policy.specific is not None:
         return tuple(version for version in versions if version in policy.specific)
     if policy.latest is not None:

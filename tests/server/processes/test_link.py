@@ -16,9 +16,10 @@ from penstock.server.processes.fleet import Fleet
 from penstock.server.processes.frames import BadFrame, pack_frame, read_frame
 from penstock.server.processes.link import Link
 from penstock.server.processes.target import Target
-from penstock.server.registry.repository import ModelEntry
+from penstock.server.registry.plan import ModelPlan
 
-TARGET = Target(7, {"m": ModelEntry("m", Path("/r/m"), {1: Path("/r/m/1")}, ModelConfig())})
+MODEL = {"name": "m", "version": "1", "state": "READY"}
+TARGET = Target(7, {"m": ModelPlan("m", {1: Path("/r/m/1")}, 1, {}, ModelConfig())})
 
 
 class Pair:
@@ -82,13 +83,14 @@ async def until(condition):
 async def test_a_worker_gets_the_target_and_control_its_report(pair):
     fleet = await pair.control()
     assert await pair.targets.get() == TARGET
-    assert not fleet.converged(1)
-    pair.link.report(target=7, ready=True, models=[{"name": "m"}])
-    assert await fleet.wait_converged(1, 5)
+    assert not fleet.converged()
+    pair.link.report(target=7, steered=7, ready=True, models=[MODEL])
+    assert await fleet.wait_converged(5)
     (worker,) = fleet.workers.values()
-    assert (worker.process, worker.ready, worker.models) == ("worker-0", True, [{"name": "m"}])
-    assert not fleet.converged(2)
-    assert not await fleet.wait_converged(2, 0.01)
+    assert (worker.process, worker.ready, worker.models) == ("worker-0", True, [MODEL])
+    fleet.expected = 2
+    assert not fleet.converged()
+    assert not await fleet.wait_converged(0.01)
 
 
 @scenario
@@ -104,13 +106,13 @@ async def test_a_worker_looks_for_control_less_and_less_often_but_every_second(p
 @scenario
 async def test_the_next_control_learns_the_latest_report(pair):
     first = await pair.control()
-    pair.link.report(target=6, ready=False, models=[])
-    await until(lambda: first.workers and not first.converged(1))
+    pair.link.report(target=6, steered=6, ready=False, models=[])
+    await until(lambda: first.workers and not first.converged())
     first.close()
     await until(lambda: not pair.link.writable)
-    pair.link.report(target=7, ready=True, models=[])
+    pair.link.report(target=7, steered=7, ready=True, models=[])
     second = await pair.control()
-    assert await second.wait_converged(1, 5)
+    assert await second.wait_converged(5)
     assert not first.workers
 
 
@@ -177,7 +179,7 @@ async def test_a_control_that_does_not_read_costs_a_bounded_amount(pair):
     await until(lambda: pair.link.writable)
     sent = sum(pair.link.send_samples([bytes(1 << 20)]) for _ in range(30))
     assert 8 <= sent <= 10
-    pair.link.report(target=1, ready=True, models=[])
+    pair.link.report(target=1, steered=1, ready=True, models=[])
     assert pair.link._unsent
     over.set()
     server.close()
@@ -192,8 +194,8 @@ async def test_a_stranger_on_the_socket_disturbs_nobody(pair):
         writer.write_eof()
         assert await reader.read() == b""
         writer.close()
-    pair.link.report(target=7, ready=True, models=[])
-    assert await fleet.wait_converged(1, 5)
+    pair.link.report(target=7, steered=7, ready=True, models=[])
+    assert await fleet.wait_converged(5)
 
 
 def read(data):

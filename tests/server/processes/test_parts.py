@@ -26,7 +26,7 @@ from penstock.server.processes.target import (
     next_target,
     read_target,
 )
-from penstock.server.registry.repository import ModelEntry
+from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.version_policy import VersionPolicy
 
 # -- restart -----------------------------------------------------------------------------------
@@ -118,10 +118,11 @@ def test_a_path_too_long_for_a_socket_is_refused(tmp_path):
 
 # -- target ------------------------------------------------------------------------------------
 
-ENTRY = ModelEntry(
+PLAN = ModelPlan(
     "m",
-    Path("/r/m"),
     {1: Path("/r/m/1"), 12: Path("/r/m/12")},
+    12,
+    {"stable": 12},
     ModelConfig(
         platform="onnx_onnxv1",
         version_policy=VersionPolicy(specific=(1, 12)),
@@ -129,20 +130,21 @@ ENTRY = ModelEntry(
         batching=BatchingOptions(max_batch_size=3),
         settings={"deep": {"list": [1, 2.5, "x", True]}},
     ),
+    pinned=True,
 )
 
 
 def test_a_target_survives_its_journey():
-    target = Target(3, {"m": ENTRY, "n": ModelEntry("n", Path("/r/n"), {}, ModelConfig())})
+    target = Target(3, {"m": PLAN, "n": ModelPlan("n", {}, None, {}, ModelConfig())})
     assert decode_target(encode_target(target)) == target
 
 
 def test_the_number_grows_with_every_change_and_only_then():
     first = next_target(Target(), {})
     assert first.number == 1
-    second = next_target(first, {"m": ENTRY})
+    second = next_target(first, {"m": PLAN})
     assert second.number == 2
-    assert next_target(second, {"m": ENTRY}) is second
+    assert next_target(second, {"m": PLAN}) is second
 
 
 def test_a_new_planner_goes_on_from_the_disk(tmp_path):
@@ -157,7 +159,7 @@ def test_a_new_planner_goes_on_from_the_disk(tmp_path):
     (registry / "m" / "2").mkdir()
     assert second.rescan()
     assert read_target(path).number == 2
-    assert read_target(path).models["m"].served == (1, 2)
+    assert read_target(path).models["m"].versions.keys() == {1, 2}
 
 
 def test_a_registry_that_vanished_leaves_the_target_as_it_was(tmp_path):
@@ -177,7 +179,11 @@ def test_a_registry_that_vanished_leaves_the_target_as_it_was(tmp_path):
 class Host:
     def __init__(self):
         self.applied = []
+        self.steered = []
         self.go_on = asyncio.Event()
+
+    def steer(self, models):
+        self.steered.append(sorted(models))
 
     async def apply(self, models):
         self.applied.append(sorted(models))
@@ -207,13 +213,13 @@ async def settle():
 def test_targets_in_between_are_skipped():
     async def body(host, reconciler, reports):
         for number in (1, 2, 3, 4):
-            reconciler.aim(Target(number, {str(number): ENTRY}))
+            reconciler.aim(Target(number, {str(number): PLAN}))
             if number == 1:
                 await settle()
         host.go_on.set()
         await settle()
         assert host.applied == [["1"], ["4"]]
-        assert reports == [1, 4]
+        assert reports[-2:] == [1, 4]
 
     run(body)
 
@@ -225,7 +231,7 @@ def test_the_same_target_again_is_only_reported():
             reconciler.aim(Target(1, {}))
             await settle()
         assert len(host.applied) == 1
-        assert reports == [1, 1]
+        assert reports == [0, 1, 1, 1]
 
     run(body)
 
@@ -233,11 +239,25 @@ def test_the_same_target_again_is_only_reported():
 def test_a_host_that_breaks_does_not_end_the_reconciler():
     async def body(host, reconciler, reports):
         host.go_on.set()
-        reconciler.aim(Target(1, {"bad": ENTRY}))
+        reconciler.aim(Target(1, {"bad": PLAN}))
         await settle()
         assert reconciler.settled.is_set()
         reconciler.aim(Target(2, {}))
         await settle()
-        assert reports == [0, 2]
+        assert reports == [0, 0, 0, 2]
+
+    run(body)
+
+
+def test_pointers_move_while_an_earlier_target_is_still_being_loaded():
+    async def body(host, reconciler, reports):
+        reconciler.aim(Target(1, {"slow": PLAN}))
+        await settle()
+        reconciler.aim(Target(2, {"slow": PLAN, "back": PLAN}))
+        assert host.steered[-1] == ["back", "slow"]
+        assert (reconciler.steered, reconciler.applied) == (2, 0)
+        host.go_on.set()
+        await settle()
+        assert (reconciler.steered, reconciler.applied) == (2, 2)
 
     run(body)

@@ -1,0 +1,44 @@
+"""What a worker tells control about each version that it knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from penstock.server.registry.catalog import Catalog, Key
+
+
+def version_report(catalog: Catalog, directories: Mapping[Key, Path]) -> list[dict[str, Any]]:
+    """State of every version, ready for the link.
+
+    Args:
+        catalog: Of the worker.
+        directories: Where each version was loaded from, or failed to load from.
+    """
+    return [
+        {
+            "name": name,
+            "version": number,
+            "state": str(status.state),
+            "reason": status.reason,
+            "since": status.since,
+            "directory": str(directories.get((name, number), "")),
+            **_names(catalog, name, number),
+        }
+        for (name, number), status in sorted(
+            catalog.statuses.items(), key=lambda item: (item[0][0], int(item[0][1]))
+        )
+    ]
+
+
+def _names(catalog: Catalog, name: str, number: str) -> dict[str, Any]:
+    """What the version answers to in this worker."""
+    model = catalog.models.get(name)
+    if model is None:
+        return {"default": False, "aliases": []}
+    aliases = [alias for alias, servable in model.aliases.items() if servable.version == number]
+    default = model.default is not None and model.default.version == number
+    return {"default": default, "aliases": aliases}

@@ -1,0 +1,132 @@
+"""What to serve of each model: the registry as it is, and what an operator wants of it. Pure.
+
+Without the alias ``stable`` the newest version answers requests that name none, once it is ready
+everywhere. With it, ``stable`` alone decides: a new version is loaded, and serves who asks for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .state import wanted_versions
+from .version_policy import VersionPolicy, served_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from penstock.server.model_config import ModelConfig
+
+    from .repository import ModelEntry
+    from .state import DesiredState, ModelState
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """What to serve of one model.
+
+    Attributes:
+        name: Of the model.
+        versions: To be loaded -> the directory to load it from, ascending.
+        default: Answers when no version is named; ``None`` if nobody may.
+        aliases: Name -> version; each is one of `versions`.
+        config: From ``model.toml``.
+        pinned: Whether an operator chose the default: then no other version stands in for it.
+    """
+
+    name: str
+    versions: Mapping[int, Path]
+    default: int | None
+    aliases: Mapping[str, int]
+    config: ModelConfig
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the versions of a model stand.
+
+    Attributes:
+        serving: Ready on every worker.
+        failed: Could not be loaded by some worker, and no worker serves it.
+        default: What answered last when no version was named.
+    """
+
+    serving: frozenset[int] = frozenset()
+    failed: frozenset[int] = frozenset()
+    default: int | None = None
+
+
+#: Of a model that no worker has told of.
+UNKNOWN = Standing()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the plan rests on beside registry and desired state.
+
+    Attributes:
+        standings: By model.
+        available: By model, the versions that may be loaded and where from; ``None`` if all in the
+            registry may, from there.
+        explicit: Serve only on command where ``model.toml`` does not say which versions to serve.
+    """
+
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    available: Mapping[str, Mapping[int, Path]] | None = None
+    explicit: bool = False
+
+
+def aspire(
+    models: Mapping[str, ModelEntry], state: DesiredState, outlook: Outlook | None = None
+) -> dict[str, ModelPlan]:
+    """The plan for every model of which something is to be served.
+
+    Args:
+        models: What the registry holds.
+        state: What operators want.
+        outlook: By default every version may be loaded, and nobody has told of any.
+    """
+    outlook = outlook or Outlook()
+    plans = (_plan(entry, state.model(name), outlook) for name, entry in models.items())
+    return {plan.name: plan for plan in plans if plan.versions}
+
+
+def policy_versions(
+    entry: ModelEntry, present: Collection[int], *, explicit: bool
+) -> tuple[int, ...]:
+    """The versions that the model's policy serves of those present, ascending."""
+    policy = entry.config.version_policy
+    if explicit and policy == VersionPolicy():
+        return ()
+    return served_versions(policy, present)
+
+
+def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
+    standing = outlook.standings.get(entry.name, UNKNOWN)
+    available = entry.versions
+    if outlook.available is not None:
+        available = outlook.available.get(entry.name, {})
+    sound = available.keys() - standing.failed or available.keys()
+    by_policy = policy_versions(entry, sound, explicit=outlook.explicit)
+    wanted = [version for version in wanted_versions(now, by_policy) if version in available]
+    return ModelPlan(
+        name=entry.name,
+        versions={version: available[version] for version in wanted},
+        default=_default(entry, now, wanted, standing),
+        aliases={alias: one for alias, one in sorted(now.aliases.items()) if one in wanted},
+        config=entry.config,
+        pinned=now.stable is not None,
+    )
+
+
+def _default(
+    entry: ModelEntry, now: ModelState, wanted: Sequence[int], standing: Standing
+) -> int | None:
+    if now.stable is not None:
+        return now.stable if now.stable in wanted else None
+    proven = (standing.serving | {standing.default}) - standing.failed
+    candidates = [version for version in wanted if version in proven] or wanted
+    configured = entry.config.default_version
+    return configured if configured in candidates else max(candidates, default=None)

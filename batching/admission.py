@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from .errors import Overloaded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .board import Board
     from .request import InferenceRequest
     from .servable import Queue, Servable
@@ -33,7 +35,7 @@ def admit(
     if not waiting:
         return
     if waiting + rows > servable.limit:
-        reckon(servable, board)
+        reckon(servable, board, Backlog(board.active))
         if waiting + rows > options.max_queue_rows:
             raise refusal(servable, "queue_full")
         if waiting + rows > servable.limit:
@@ -56,31 +58,53 @@ def predicted_wait(servable: Servable) -> float:
     return servable.waiting_rows * servable.seconds_per_row
 
 
-def reckon(servable: Servable, board: Board) -> None:
+class Backlog:
+    """What waits at one moment, added up once for all who ask.
+
+    Attributes:
+        seconds: Execution time of the waiting foreground rows.
+        weight: Of the servables that they belong to, one for each queue.
+        own: The same two for each servable.
+    """
+
+    __slots__ = ("own", "seconds", "weight")
+
+    def __init__(self, active: Iterable[Queue]) -> None:
+        self.seconds = self.weight = 0.0
+        self.own: dict[Servable, tuple[float, float]] = {}
+        for queue in active:
+            servable = queue.servable
+            seconds, weight = self.own.get(servable, (0.0, 0.0))
+            work, share = queue.rows * queue.costs.row_seconds, servable.options.weight
+            self.own[servable] = seconds + work, weight + share
+            if not servable.options.background:
+                self.seconds += work
+                self.weight += share
+
+
+def reckon(servable: Servable, board: Board, backlog: Backlog) -> None:
     """Work out what the present backlog means for further requests.
 
     Done when the loop has nothing left to start and before anybody is refused, so that letting a
     request in costs one comparison.
     """
     options = servable.options
-    servable.seconds_per_row = per_row = seconds_per_row(servable, board)
+    servable.seconds_per_row = per_row = seconds_per_row(servable, board, backlog)
     limit = options.max_queue_rows
     servable.limit = limit if options.background else min(limit, options.patience_seconds / per_row)
 
 
-def seconds_per_row(servable: Servable, board: Board) -> float:
+def seconds_per_row(servable: Servable, board: Board, backlog: Backlog) -> float:
     """How much a waiting row of the servable delays the next one, others' shares included."""
     costs = servable.costs
+    own, weight = backlog.own.get(servable, (0.0, 0.0))
+    per_row, slowdown = costs.row_seconds, 1.0
+    if own:
+        foreground = not servable.options.background
+        others = backlog.seconds - (own if foreground else 0.0)
+        weights = backlog.weight - (weight if foreground else 0.0)
+        mine = servable.options.weight
+        per_row = own / servable.waiting_rows
+        slowdown = min((mine + weights) / mine, 1 + others / own)
     inline = costs.seconds[costs.saturated] * costs.margin <= board.inline_limit
-    own = others = 0.0
-    weight = weights = servable.options.weight
-    for queue in board.active:
-        backlog = queue.rows * queue.costs.row_seconds
-        if queue.servable is servable:
-            own += backlog
-        elif not queue.servable.options.background:
-            others += backlog
-            weights += queue.servable.options.weight
-    per_row = own / servable.waiting_rows if own else costs.row_seconds
-    slowdown = min(weights / weight, 1 + others / own) if own else 1.0
     return per_row * slowdown / (1 if inline else board.threads)

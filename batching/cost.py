@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SMOOTHING: Final = 0.1
 #: Drift that makes the table be fitted again. Below it sits the noise of short runs.
 TOLERANCE: Final = 0.1
+#: Runs between two fits, which cost as much as several runs of a small model.
+RUNS_BETWEEN_FITS: Final = 4
 #: Observations that make a knot's own drift count as much as everybody's.
 PRIOR_OBSERVATIONS: Final = 8
 #: The margin tracks this quantile of observed / predicted ...
@@ -113,6 +115,7 @@ class CostModel:
         "_drift",
         "_knots",
         "_observed",
+        "_runs",
         "_scale",
         "_total",
         "efficient",
@@ -148,6 +151,7 @@ class CostModel:
         self.max_rows = max_rows
         self._drift = [1.0] * len(knots)
         self._observed = [0.0] * len(knots)
+        self._runs = 0
         self._bucket: list[int] = np.searchsorted(knots, np.arange(max_rows + 1)).tolist()
         self._tabulate()
 
@@ -175,7 +179,9 @@ class CostModel:
         drift = self._drift[bucket]
         drift += SMOOTHING * (ratio - drift)
         self._drift[bucket] = drift
-        if drift > 1 + TOLERANCE or drift < 1 - TOLERANCE:
+        self._runs += 1
+        if abs(drift - 1) > TOLERANCE and self._runs >= RUNS_BETWEEN_FITS:
+            self._runs = 0
             self._follow(bucket)
 
     def _follow(self, bucket: int) -> None:

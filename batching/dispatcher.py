@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from .admission import predicted_wait, reckon
+from .admission import Backlog, predicted_wait, reckon
 from .errors import DeadlineExceeded, Overloaded
 from .execution import execute
 from .oversize import Part
@@ -68,7 +68,7 @@ class Dispatcher:
         reason = "deadline"
         if isinstance(error, Overloaded):
             reason = error.reason
-            reckon(servable, self._board)
+            reckon(servable, self._board, Backlog(self._board.active))
             error = Overloaded(predicted_wait(servable), reason)
         dropped = queue.drop(heads)
         self._deactivate(queue)
@@ -112,7 +112,7 @@ class Dispatcher:
         ends the pass. So a tick costs one sorting, however many models wait.
 
         Returns:
-            What to wait for, if nothing at all could be started or dropped.
+            What to wait for, unless another pass may find something to do.
         """
         board = self._board
         moved = next_tick = False
@@ -134,7 +134,7 @@ class Dispatcher:
                 if not step.inline:
                     return None
                 break
-        if moved:
+        if moved and not next_tick:
             return None
         return Wait(max(min(until, wake_at(board)), self._clock()), next_tick)
 
@@ -220,8 +220,10 @@ class Dispatcher:
 
     def _rest(self, wait: Wait, now: float) -> None:
         """Nothing can be started: see to the door, the next tick and the timer."""
-        for queue in self._board.active:
-            reckon(queue.servable, self._board)
+        board = self._board
+        backlog = Backlog(board.active)
+        for servable in backlog.own:
+            reckon(servable, board, backlog)
         if wait.next_tick and not self.flushing:
             self.flushing = True
             self._loop.call_soon(self.flush)

@@ -118,11 +118,10 @@ def plan(queue: Queue, board: Board, now: float) -> Run | Wait:
     if options.background:
         return background(queue, board, rows)
     expected = seconds * costs.margin
-    if expected <= board.inline_limit:
+    if expected <= board.inline_limit:  # a hop to a thread takes longer than the run
         if expected <= board.inline_left:
             return Run(queue, rows, seconds, inline=True)
-        if not board.free:
-            return NEXT_TICK
+        return NEXT_TICK
     if not board.free:
         return IDLE
     return threaded(queue, board, rows, now)

@@ -94,12 +94,20 @@ class Watched(Simulation):
         assert total <= queue.servable.options.max_batch_size, "I4: more rows than allowed"
 
     def check_rest(self):
-        """I3: a thread is idle only if what waits is background work or would block others."""
+        """I3: a thread is idle only if what waits is background work or would block others.
+
+        Runs shorter than a hop to a thread go on in the next iteration of the loop, if that is
+        already on its way.
+        """
         board = self.scheduler._board
         if not board.free:
             return
         for queue in board.active:
             blocking = queue.costs.seconds[queue.requests[0].rows]
+            if self.scheduler._dispatcher.flushing and (
+                blocking * queue.costs.margin <= board.inline_limit
+            ):
+                continue
             assert queue.servable.options.background or (
                 blocking > BLOCKING_PART * board.least_patience and board.long_runs
             ), "I3: a thread is free and a request waits"

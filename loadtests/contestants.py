@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DISTINCT_INPUTS = 32
 _DISTINCT_LARGE_INPUTS = 4
 _LARGE_BYTES = 100_000
+#: All features on, whatever the defaults.
+SAMPLED = ("--sample-rate", "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,19 @@ def cases_for(
 
 
 def penstock(
-    name: str = "penstock", *, models: int = 1, arguments: tuple[str, ...] = (), note: str = ""
+    name: str = "penstock",
+    *,
+    models: int = 1,
+    asked: int = 1,
+    arguments: tuple[str, ...] = SAMPLED,
+    note: str = "all inputs and outputs sampled",
 ) -> Contestant:
     """Penstock as ``penstock serve`` starts it.
 
     Args:
         name: For reports.
-        models: Served side by side, all asked in turn.
+        models: Served side by side.
+        asked: How many of them are asked, in turn.
         arguments: Further arguments of ``penstock serve``.
         note: For reports.
     """
@@ -125,9 +133,9 @@ def penstock(
         name,
         launch,
         V2,
-        lambda model, _: [f"/v2/models/{one}/infer" for one in names(model)],
+        lambda model, _: [f"/v2/models/{one}/infer" for one in names(model)[:asked]],
         ready_seconds=60.0 + 0.2 * models,
-        note=note or "defaults",
+        note=note,
     )
 
 
@@ -161,13 +169,15 @@ def echo() -> Contestant:
 
 def variants() -> list[Contestant]:
     """Penstock against itself; the server's cores stay the same for all of them."""
-    two = ("--workers", "2")
+    two = (*SAMPLED, "--workers", "2")
+    in_turn = "100 models, all asked in turn"
     return [
         penstock(),
         penstock("penstock-unsampled", arguments=("--sample-rate", "0"), note="no samples taken"),
         penstock("penstock-2-workers", arguments=two, note="two worker processes"),
-        penstock("penstock-100-models", models=100, note="100 models asked in turn"),
-        penstock("penstock-1000-models", models=1000, note="1000 models asked in turn"),
+        penstock("penstock-100-models", models=100, note="one of 100 models asked"),
+        penstock("penstock-1000-models", models=1000, note="one of 1000 models asked"),
+        penstock("penstock-100-in-turn", models=100, asked=100, note=in_turn),
     ]
 
 

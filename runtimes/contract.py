@@ -35,6 +35,10 @@ class ModelExecutionError(RuntimeFailure):
     """The model failed on these inputs."""
 
 
+class UnsuitableInput(ModelExecutionError):
+    """The inputs are surely at fault, not the model: the caller is told so with status 400."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One input or output of a model.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .contract import ModelExecutionError
+from .contract import ModelExecutionError, UnsuitableInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ def session_feed(specs: Sequence[TensorSpec], inputs: Sequence[Array | None]) ->
     """What ``InferenceSession.run`` takes: arrays by name, without those left out.
 
     Raises:
-        ModelExecutionError: A string is not UTF-8.
+        UnsuitableInput: A string is not UTF-8.
     """
     return {
         spec.name: decode_strings(spec.name, array) if spec.datatype == "BYTES" else array
@@ -33,12 +33,13 @@ def decode_strings(name: str, values: Array) -> Array:
     onnxruntime takes ``str`` only; of ``bytes`` it would silently make their ``repr``.
 
     Raises:
-        ModelExecutionError: An element is not UTF-8, or not ``bytes``.
+        UnsuitableInput: An element is not UTF-8.
+        ModelExecutionError: An element is not ``bytes``.
     """
     try:
         texts = list(map(bytes.decode, values.ravel().tolist()))
     except UnicodeDecodeError as error:
-        raise ModelExecutionError(
+        raise UnsuitableInput(
             f"input {name!r} must be UTF-8, as ONNX strings are: {error.object[:40]!r}"
         ) from error
     except TypeError as error:

@@ -9,12 +9,13 @@ import orjson
 
 from penstock.batching.errors import DeadlineExceeded as BatchDeadlineExceeded
 from penstock.batching.errors import InvalidOutput, Overloaded
-from penstock.runtimes.contract import ModelExecutionError
+from penstock.runtimes.contract import ModelExecutionError, UnsuitableInput
 from penstock.server.errors import (
     ApiError,
     DeadlineExceeded,
     InferenceFailed,
     InternalError,
+    InvalidRequest,
     Unavailable,
 )
 
@@ -111,11 +112,17 @@ def api_error(error: Exception) -> ApiError:
         )
     if isinstance(error, BatchDeadlineExceeded):
         return DeadlineExceeded(str(error))
+    if isinstance(error, (ModelExecutionError, InvalidOutput)):
+        return _model_error(error)
+    return InternalError(f"internal error ({type(error).__name__}); see the server's log")
+
+
+def _model_error(error: ModelExecutionError | InvalidOutput) -> ApiError:
+    if isinstance(error, UnsuitableInput):
+        return InvalidRequest(str(error))
     if isinstance(error, ModelExecutionError):
         return InferenceFailed(f"the model failed on this input: {error}")
-    if isinstance(error, InvalidOutput):
-        return InferenceFailed(str(error))
-    return InternalError(f"internal error ({type(error).__name__}); see the server's log")
+    return InferenceFailed(str(error))
 
 
 def error_answer(error: ApiError) -> tuple[bytes, bytes]:

@@ -54,6 +54,7 @@ class LiveServer:
         uvicorn_options: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
+        self.door = door
         self.app = create_app(registry, **options)
         settings: dict[str, Any] = {
             "access_log": False,

@@ -1,0 +1,175 @@
+"""NVIDIA's own client against a running server, in all of its ways to send a tensor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def client(server: Any) -> Iterator[triton.InferenceServerClient]:
+    with triton.InferenceServerClient(f"127.0.0.1:{server.port}", concurrency=4) as client:
+        yield client
+
+
+def tensor(name: str, array: Any, *, binary: bool = True) -> triton.InferInput:
+    made = triton.InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
+    made.set_data_from_numpy(array, binary_data=binary)
+    return made
+
+
+def texts(*rows: list[bytes]) -> Any:
+    return np.array(rows, np.object_)
+
+
+ARRAYS: dict[str, Any] = {
+    "FP16": np.array([[1.5, -65504.0, 0.0]], np.float16),
+    "FP32": np.array([[1.5, -3.4e38], [0.1, 1e-45]], np.float32),
+    "FP64": np.array([[0.1, -1.7e308, 5e-324]], np.float64),
+    "BOOL": np.array([[True, False, True]]),
+    "INT8": np.array([[-128, 127]], np.int8),
+    "INT64": np.array([[-(2**63), 2**63 - 1]], np.int64),
+    "UINT8": np.array([[0, 255]], np.uint8),
+    "UINT64": np.array([[0, 2**64 - 1]], np.uint64),
+    "BYTES": texts([b"", b"text", "grüße".encode()], [b"\0", b'"', b"\\"]),
+}
+
+
+@pytest.mark.parametrize("answer", ["binary", "JSON"])
+@pytest.mark.parametrize("question", ["binary", "JSON"])
+@pytest.mark.parametrize("datatype", ARRAYS)
+def test_every_datatype_both_ways(
+    client: triton.InferenceServerClient, datatype: str, question: str, answer: str
+) -> None:
+    if datatype == "FP16" and "JSON" in (question, answer):
+        pytest.skip("tritonclient itself refuses FP16 in JSON")
+    array = ARRAYS[datatype]
+    result = client.infer(
+        f"echo-{datatype.lower()}",
+        [tensor("x", array, binary=question == "binary")],
+        outputs=[triton.InferRequestedOutput("y", binary_data=answer == "binary")],
+        request_id="mine",
+    )
+    received = result.as_numpy("y")
+    if datatype == "BYTES" and answer == "JSON":
+        received = np.vectorize(str.encode, otypes=[object])(received)
+    np.testing.assert_array_equal(received, array)
+    assert received.shape == array.shape
+    response = result.get_response()
+    assert (response["id"], response["model_version"]) == ("mine", "1")
+    assert result.get_output("y")["datatype"] == datatype
+
+
+def test_strings_that_are_no_text_are_refused_by_onnx_models(
+    client: triton.InferenceServerClient,
+) -> None:
+    with pytest.raises(InferenceServerException, match="input 'x' must be UTF-8") as caught:
+        client.infer("echo-bytes", [tensor("x", texts([b"\xff\xfe"]))])
+    assert caught.value.status() == "400"
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
+def test_tensors_without_elements(
+    client: triton.InferenceServerClient, shape: tuple[int, int]
+) -> None:
+    array = np.empty(shape, np.float32)
+    result = client.infer("echo-fp32", [tensor("x", array)])
+    assert result.get_output("y")["shape"] == list(shape)
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_compressed_both_ways(
+    client: triton.InferenceServerClient, algorithm: str, binary: bool
+) -> None:
+    array = np.tile(np.arange(100, dtype=np.float32), (50, 1))
+    result = client.infer(
+        "echo-fp32",
+        [tensor("x", array, binary=binary)],
+        outputs=[triton.InferRequestedOutput("y", binary_data=binary)],
+        request_compression_algorithm=algorithm,
+        response_compression_algorithm=algorithm,
+    )
+    np.testing.assert_array_equal(result.as_numpy("y"), array)
+
+
+def test_several_inputs_and_outputs_in_the_order_asked_for(
+    client: triton.InferenceServerClient,
+) -> None:
+    a, b = np.ones((2, 4), np.float32), np.full((2, 4), 3, np.float32)
+    inputs = [tensor("b", b, binary=False), tensor("a", a)]
+    wanted = [
+        triton.InferRequestedOutput("difference", binary_data=False),
+        triton.InferRequestedOutput("sum", binary_data=True),
+    ]
+    result = client.infer("sum", inputs, model_version="3", outputs=wanted)
+    assert [o["name"] for o in result.get_response()["outputs"]] == ["difference", "sum"]
+    np.testing.assert_array_equal(result.as_numpy("sum"), a + b)
+    np.testing.assert_array_equal(result.as_numpy("difference"), a - b)
+    everything = client.infer("sum", inputs)
+    assert [o["name"] for o in everything.get_response()["outputs"]] == ["sum", "difference"]
+
+
+def test_asynchronous_requests(client: triton.InferenceServerClient) -> None:
+    arrays = [np.full((1, 2), i, np.float32) for i in range(20)]
+    waiting = [client.async_infer("echo-fp32", [tensor("x", array)]) for array in arrays]
+    for array, request in zip(arrays, waiting, strict=True):
+        np.testing.assert_array_equal(request.get_result().as_numpy("y"), array)
+
+
+def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("sum")
+    assert client.is_model_ready("sum", "3")
+    assert not client.is_model_ready("sum", "4")
+    assert not client.is_model_ready("nobody")
+    assert client.get_server_metadata()["name"] == "penstock"
+    metadata = client.get_model_metadata("sum")
+    assert metadata["versions"] == ["3"]
+    assert metadata["platform"] == "onnx_onnxv1"
+    assert metadata["inputs"] == [
+        {"name": "a", "datatype": "FP32", "shape": [-1, 4]},
+        {"name": "b", "datatype": "FP32", "shape": [-1, 4]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "name", "wanted", "status", "said"),
+    [
+        ("nobody", "", "x", None, "404", "model 'nobody' is not served"),
+        ("echo-fp32", "9", "x", None, "404", "version '9' of model 'echo-fp32' is not served"),
+        ("echo-fp32", "", "z", None, "400", "unknown input 'z'; expected inputs 'x'"),
+        ("echo-fp32", "", "x", "z", "400", "unknown output 'z'; the model has 'y'"),
+        ("echo-fp64", "", "x", None, "400", '"datatype":"FP64"'),
+        ("sum", "", "a", None, "400", "has shape [1, 2], expected [-1, 4]"),
+    ],
+)
+def test_errors_say_what_was_expected(
+    client: triton.InferenceServerClient,
+    model: str,
+    version: str,
+    name: str,
+    wanted: str | None,
+    status: str,
+    said: str,
+) -> None:
+    outputs = None if wanted is None else [triton.InferRequestedOutput(wanted)]
+    inputs = [tensor(name, np.ones((1, 2), np.float32))]
+    with pytest.raises(InferenceServerException) as caught:
+        client.infer(model, inputs, model_version=version, outputs=outputs)
+    assert said in caught.value.message()
+    assert caught.value.status() == status
+
+
+def test_a_timeout_in_microseconds_is_understood(client: triton.InferenceServerClient) -> None:
+    array = np.ones((1, 2), np.float32)
+    result = client.infer("echo-fp32", [tensor("x", array)], timeout=5_000_000, priority=1)
+    np.testing.assert_array_equal(result.as_numpy("y"), array)

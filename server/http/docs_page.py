@@ -36,10 +36,10 @@ const make = (tag, text, parent, cls) => {
 const tensors = (title, schema, parent) => {
   make("strong", title, parent);
   const table = make("table", undefined, parent);
-  for (const { properties: p } of schema.items.oneOf) {
+  for (const { properties: p } of schema.items?.oneOf ?? []) {
     const row = make("tr", undefined, table);
     make("code", p.name.const, make("td", undefined, row));
-    const shape = p.shape.prefixItems.map(d => d.const ?? -1).join(", ");
+    const shape = (p.shape.prefixItems ?? []).map(d => d.const ?? -1).join(", ");
     make("code", `${p.datatype.const} [${shape}]`, make("td", undefined, row));
   }
 };

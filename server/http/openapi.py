@@ -120,7 +120,7 @@ def _request_schema(inputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
         "properties": {
             "id": {"type": "string"},
             "parameters": {"type": "object"},
-            "inputs": {"type": "array", "items": {"oneOf": [_tensor(spec) for spec in inputs]}},
+            "inputs": _tensors(inputs),
             "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
         },
     }
@@ -134,9 +134,21 @@ def _response_schema(outputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
             "model_name": {"type": "string"},
             "model_version": {"type": "string"},
             "id": {"type": "string"},
-            "outputs": {"type": "array", "items": {"oneOf": [_tensor(spec) for spec in outputs]}},
+            "outputs": _tensors(outputs),
         },
     }
+
+
+def _tensors(specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
+    if not specs:  # a list of no alternatives is no valid schema
+        return {"type": "array", "maxItems": 0}
+    return {"type": "array", "items": {"oneOf": [_tensor(spec) for spec in specs]}}
+
+
+def _tuple(items: list[dict[str, Any]]) -> dict[str, Any]:
+    if not items:
+        return {"type": "array", "maxItems": 0}
+    return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
@@ -152,7 +164,7 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
         "properties": {
             "name": {"const": spec.name},
             "datatype": {"const": spec.datatype},
-            "shape": {"type": "array", "prefixItems": dimensions, "items": False},
+            "shape": _tuple(dimensions),
             "data": {
                 "type": "array",
                 "description": "Row-major, flat or nested.",

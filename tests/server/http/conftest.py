@@ -136,6 +136,8 @@ def registry(
     def add(name: str, *graph: Any, version: int = 1) -> Path:
         return onnx_file(root / name / str(version) / "model.onnx", *graph)
 
+    pair = numpy_helper.from_array(np.array([1, 2], np.float32), "c")
+
     def identity(name: str, kind: str, shape: list[Any], version: int = 1) -> Path:
         tensors = [("x", kind, shape)], [("y", kind, shape)]
         return add(name, [("Identity", ["x"], ["y"])], *tensors, version=version)
@@ -146,6 +148,8 @@ def registry(
         identity("echo", "FLOAT", ["n", 2], version)
     identity("open", "FLOAT", ["n", "m"])
     identity("whole", "FLOAT", [2, 3])
+    identity("scalar", "FLOAT", [])
+    add("constant", [("Identity", ["c"], ["y"])], [], [("y", "FLOAT", [2])], [pair])
     add(
         "two",
         [("ReduceSum", ["a", "axis"], ["sum"]), ("Identity", ["b"], ["same"])],

@@ -8,17 +8,19 @@ DOCS_PAGE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>Penstock</title>
 <style>
-  :root { color-scheme: light dark; --line: #8884; --soft: #8881; --accent: #0a7a6c; }
+  :root { color-scheme: light dark; --line: #8884; --soft: #8881; --accent: light-dark(#0a7a6c, #3cc4b1); }
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
-  h1 { margin-bottom: 0 } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line) }
+  a { color: var(--accent) } h1 { margin-bottom: 0 } h1 + p { margin-top: .2rem } main > p { margin: .4rem 0 }
+  h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line) }
   table { border-collapse: collapse; margin: .5rem 0 } td, th { padding: .15rem 1rem .15rem 0; text-align: left }
   code, pre, textarea { font: 13px/1.45 ui-monospace, monospace }
   pre, textarea { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: .7rem;
     width: 100%; box-sizing: border-box; overflow: auto; white-space: pre-wrap; word-break: break-word; max-height: 24rem }
   textarea { min-height: 9rem } .method { color: var(--accent); font-weight: 700 }
-  button { font: inherit; padding: .3rem 1.1rem; border: 0; border-radius: 6px; background: var(--accent); color: #fff; cursor: pointer }
+  button { font: inherit; padding: .3rem 1.1rem; border: 0; border-radius: 6px; background: #0a7a6c; color: #fff; cursor: pointer }
   .bad { color: #c33 } summary { cursor: pointer; padding: .3rem 0 } .dim { opacity: .65 }
 </style>
 <h1>Penstock</h1>

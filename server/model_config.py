@@ -4,6 +4,7 @@ platform = "onnx_onnxv1"
 version_policy = { latest = 2 }      # or { specific = [1, 4] }, "explicit", or "all", the default
 default_version = 4                  # the highest one otherwise
 threads = 1                          # inside one run of the model
+signature = "compatible"             # or "any": new versions may break clients
 
 [batching]
 slo_milliseconds = 50                # answers later than this are worthless
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MILLISECONDS: Final = "slo_milliseconds"
-_KEYS: Final = ("platform", "version_policy", "default_version", "threads", "batching", "runtime")
+_KEYS: Final = (
+    "platform",
+    "version_policy",
+    "default_version",
+    "threads",
+    "signature",
+    "batching",
+    "runtime",
+)
 _MAX_FILE_BYTES: Final = 1 << 20
 
 
@@ -43,6 +52,8 @@ class ModelConfig:
         version_policy: Which versions are served.
         default_version: Which one answers when none is named.
         threads: Threads inside one run.
+        signature: ``compatible`` refuses versions that clients of the one that serves would fail
+            with, ``any`` serves them.
         batching: Bounds and wishes of its batches.
         settings: For the runtime, unchecked.
     """
@@ -51,6 +62,7 @@ class ModelConfig:
     version_policy: VersionPolicy = field(default_factory=VersionPolicy)
     default_version: int | None = None
     threads: int = 1
+    signature: str = "compatible"
     batching: BatchingOptions = field(default_factory=BatchingOptions)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -87,12 +99,16 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
     settings = content.get("runtime", {})
     if not isinstance(settings, dict):
         raise _bad(source, "runtime", settings, "a table")
+    signature = content.get("signature", "compatible")
+    if signature not in ("compatible", "any"):
+        raise _bad(source, "signature", signature, "'compatible' or 'any'")
     default = content.get("default_version")
     return ModelConfig(
         platform=platform,
         version_policy=_version_policy(content.get("version_policy", "all"), source),
         default_version=None if default is None else _whole(source, "default_version", default),
         threads=_whole(source, "threads", content.get("threads", 1)),
+        signature=signature,
         batching=_batching(content.get("batching", {}), source),
         settings=settings,
     )

@@ -76,6 +76,7 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
         default=packed["default"],
         aliases=packed["aliases"],
         pinned=packed["pinned"],
+        accepted=tuple(packed["accepted"]),
         config=ModelConfig(
             platform=config["platform"],
             version_policy=VersionPolicy(
@@ -83,6 +84,7 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
             ),
             default_version=config["default_version"],
             threads=config["threads"],
+            signature=config["signature"],
             batching=BatchingOptions(**config["batching"]),
             settings=config["settings"],
         ),

@@ -47,6 +47,11 @@ def diff(before: Manifest, after: Manifest) -> tuple[Change, ...]:
     return tuple(sorted(changes, key=lambda change: not change.breaking))
 
 
+def breaking_changes(before: Signature, after: Signature) -> tuple[Change, ...]:
+    """What may break clients of the one that are answered by the other."""
+    return tuple(change for change in _signatures(before, after) if change.breaking)
+
+
 def _signatures(before: Signature | None, after: Signature | None) -> list[Change]:
     if before is None or after is None:
         was, is_ = ("" if one is None else "known" for one in (before, after))

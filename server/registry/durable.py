@@ -89,8 +89,13 @@ def remove_tree(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[None]:
     """Hold the lock on a file or directory; it goes with the process that holds it.
+
+    Args:
+        path: Of it; a file that is not there is made.
+        wait: Whether to wait for who holds it.
+        shared: Whether others may share it, too.
 
     Raises:
         BlockingIOError: It is held by another, and `wait` is off.
@@ -98,7 +103,8 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

@@ -17,8 +17,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .inspection import inspect_version
+from .refusal import ModelRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from pathlib import Path
 
     from .inspection import Inspection
@@ -52,3 +54,44 @@ def estimate(inspection: Inspection) -> int:
         _CONVOLVED * (inline + external) if convolved else _INLINE * inline + _EXTERNAL * external
     )
     return SESSION_BYTES + round(weights + _OTHER * other)
+
+
+class MemoryBudget:
+    """What all loaded versions together may take, by their estimates.
+
+    Args:
+        limit: In bytes; 0 is none.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._loaded: dict[Hashable, int] = {}
+
+    @property
+    def loaded_bytes(self) -> int:
+        """The estimates of what is loaded, together."""
+        return sum(self._loaded.values())
+
+    def reserve(self, key: Hashable, size: int) -> None:
+        """Count a version in before it is loaded.
+
+        Raises:
+            ModelRefused: It would be too much; nothing was counted.
+        """
+        loaded = self.loaded_bytes
+        if self._limit and loaded + size > self._limit:
+            raise ModelRefused(
+                f"loading it would take about {_mebibytes(size)}; with the {len(self._loaded)} "
+                f"versions loaded, which take {_mebibytes(loaded)}, that is "
+                f"{_mebibytes(loaded + size)}, and max_memory_bytes allows a worker "
+                f"{_mebibytes(self._limit)}"
+            )
+        self._loaded[key] = size
+
+    def release(self, key: Hashable) -> None:
+        """Count it out again; one that is not counted is no error."""
+        self._loaded.pop(key, None)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):,.1f} MiB"

@@ -33,6 +33,8 @@ class ModelPlan:
         aliases: Name -> version; each is one of `versions`.
         config: From ``model.toml``.
         pinned: Whether an operator chose the default: then no other version stands in for it.
+        accepted: Versions that an operator takes although they answer their golden requests
+            otherwise, or break clients.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ModelPlan:
     aliases: Mapping[str, int]
     config: ModelConfig
     pinned: bool = False
+    accepted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ there. Copies are kept by digest, least recently used first to go.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from .durable import copy_synced, locked, remove_tree, sync_directory
@@ -18,11 +20,12 @@ from .refusal import ModelRefused
 from .safe_files import open_directory, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _LOCK: Final = ".lock"
 _DRAFT_PREFIX: Final = ".copy-"
+_NAME: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def private_copy(
@@ -52,23 +55,59 @@ def private_copy(
         OSError: The disk, or others can write to the cache.
     """
     entries = files.files if isinstance(files, Manifest) else files
-    digest = digest_of(entries)
-    target = cache / digest.removeprefix("sha256:")
     cache.mkdir(mode=0o700, exist_ok=True)
     _check_private(cache)
     with locked(cache / _LOCK):
-        if target.is_dir():
-            os.utime(target)
-            return target
-        _make_room(cache, max_bytes - sum(entry.size for entry in entries), keep)
-        draft = cache / f"{_DRAFT_PREFIX}{secrets.token_hex(8)}"
-        try:
-            _copy_all(directory, draft, entries, progress)
-            draft.rename(target)
-        except BaseException:
-            remove_tree(draft)
-            raise
-        sync_directory(cache)
+        return _find_or_copy(directory, cache, entries, max_bytes, keep, progress)
+
+
+@contextmanager
+def borrowed_copy(
+    directory: Path, cache: Path, files: tuple[FileEntry, ...], *, max_bytes: int
+) -> Iterator[Path]:
+    """`private_copy`, which no process removes to make room while it is borrowed."""
+    cache.mkdir(mode=0o700, exist_ok=True)
+    _check_private(cache)
+    with ExitStack() as borrowed:
+        with locked(cache / _LOCK):
+            copy = _find_or_copy(directory, cache, files, max_bytes, frozenset(), None)
+            borrowed.enter_context(locked(copy, shared=True))
+        yield copy
+
+
+def digest_of_copy(path: Path) -> str | None:
+    """The digest that a private copy was made for; ``None`` if the directory is none."""
+    if not _NAME.fullmatch(path.name):
+        return None
+    try:
+        _check_private(path.parent)
+    except OSError:
+        return None
+    return f"sha256:{path.name}"
+
+
+def _find_or_copy(
+    directory: Path,
+    cache: Path,
+    entries: tuple[FileEntry, ...],
+    max_bytes: int,
+    keep: frozenset[str],
+    progress: Callable[[int], None] | None,
+) -> Path:
+    """With the lock held."""
+    target = cache / digest_of(entries).removeprefix("sha256:")
+    if target.is_dir():
+        os.utime(target)
+        return target
+    _make_room(cache, max_bytes - sum(entry.size for entry in entries), keep)
+    draft = cache / f"{_DRAFT_PREFIX}{secrets.token_hex(8)}"
+    try:
+        _copy_all(directory, draft, entries, progress)
+        draft.rename(target)
+    except BaseException:
+        remove_tree(draft)
+        raise
+    sync_directory(cache)
     return target
 
 
@@ -108,14 +147,22 @@ def _make_room(cache: Path, limit: int, keep: frozenset[str]) -> None:
     for path in sorted(sizes, key=lambda one: one.stat().st_mtime_ns):
         if total <= limit:
             return
-        if path.name not in kept:
-            remove_tree(path)
+        if path.name not in kept and _remove_unused(path):
             total -= sizes[path]
     if total > limit:
         raise ModelRefused(
             f"no room for a private copy: {total} bytes are in use and cannot go, "
             f"{max(limit, 0)} are left for them beside this version"
         )
+
+
+def _remove_unused(path: Path) -> bool:
+    try:
+        with locked(path, wait=False):
+            remove_tree(path)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _size(path: Path) -> int:

@@ -1,0 +1,291 @@
+"""One version from its directory to a model that may serve. Blocking; for one thread at a time.
+
+    find or make a private copy ─► hash it ─► inspect ─► memory budget ─► load
+        ─► signature ─► golden requests ─► warm up and measure
+
+Whatever is wrong on the way is an error that says so, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from penstock.runtimes.contract import LoadOptions, ModelLoadError
+from penstock.runtimes.discovery import find_runtime
+from penstock.runtimes.onnx import OnnxRuntime
+
+from .difference import breaking_changes
+from .durable import remove_tree
+from .golden import Examples, mismatches, read_examples
+from .inspection import inspect_version
+from .manifest import digest_of
+from .memory import MemoryBudget, estimate
+from .private_copy import borrowed_copy, digest_of_copy
+from .refusal import ModelRefused
+from .verification import hash_files, read_manifest
+from .warm_up import CostCache, WarmUp, measuring_conditions, warm_up, warm_up_only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from penstock.batching.cost import CostTable
+    from penstock.runtimes.contract import Model, Runtime, Signature
+    from penstock.server.config import ServerConfig
+    from penstock.server.model_config import ModelConfig
+
+LOG = logging.getLogger("penstock.models")
+
+#: Traffic goes first on a machine without a free core.
+NICENESS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOrder:
+    """What to load.
+
+    Attributes:
+        name: Of the model.
+        version: Its number.
+        directory: Of the version, in the registry or a private copy.
+        config: Of the model.
+        predecessor: Version and signature of what answers the model's clients now.
+        accepted: Whether an operator takes it although it answers its golden requests otherwise or
+            breaks clients of the predecessor.
+        busy: Whether other models are served meanwhile.
+    """
+
+    name: str
+    version: str
+    directory: Path
+    config: ModelConfig
+    predecessor: tuple[str, Signature] | None = None
+    accepted: bool = False
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SoundCopy:
+    """A directory that nobody else can change, with exactly the files of a version.
+
+    Attributes:
+        directory: Of it.
+        digest: Of its files.
+        declared: The signature that the manifest promises, if it is known.
+    """
+
+    directory: Path
+    digest: str
+    declared: Signature | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that may serve, the name of its runtime, and its costs if they could be measured."""
+
+    platform: str
+    model: Model
+    costs: CostTable | None
+
+
+class Loader:
+    """Loads and unloads the versions of one process.
+
+    Args:
+        config: Of the server. Without a state directory, copies go to a temporary one.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        state = config.state_dir
+        self._temporary: Path | None = None
+        self._copies = None if state is None else state / "copies"
+        self._max_copies_bytes = config.copies_max_bytes
+        self._memory = MemoryBudget(config.max_memory_bytes // config.workers)
+        self._costs = CostCache(None if state is None else state / "costs")
+        # Threads that a runtime starts inherit the priority of the one that loads, for good.
+        self._opener = ThreadPoolExecutor(1, "penstock-open")
+        self._opener.submit(int).result()
+
+    def close(self) -> None:
+        """Remove what is temporary."""
+        self._opener.shutdown()
+        if self._temporary is not None:
+            remove_tree(self._temporary)
+
+    def load(self, order: LoadOrder) -> LoadedModel:
+        """Load one version, check it, warm it up and measure its run times.
+
+        Raises:
+            ModelLoadError: It cannot be served, or must not be.
+            OSError: The disk.
+        """
+        with self._sound_copy(order) as copy:
+            try:
+                return self._load_from(copy, order)
+            except ModelRefused:
+                raise
+            except ModelLoadError as error:
+                text = str(error).replace(f"{copy.directory}/", "")
+                raise ModelLoadError(text) from error
+
+    def unload(self, name: str, version: str, model: Model) -> None:
+        """Release a model, and give its memory back to the system."""
+        model.unload()
+        self._memory.release((name, version))
+        trim_memory()
+
+    def _load_from(self, copy: SoundCopy, order: LoadOrder) -> LoadedModel:
+        runtime, path = find_runtime(copy.directory, order.config.platform)
+        key = order.name, order.version
+        self._memory.reserve(key, _estimate(runtime, copy.directory))
+        try:
+            model = self._open(runtime, path, order.config)
+            try:
+                golden = _judge(model, copy, order)
+                costs = self._warm_up(runtime, model, copy.digest, order, golden)
+            except BaseException:
+                model.unload()
+                raise
+        except BaseException:
+            self._memory.release(key)
+            raise
+        return LoadedModel(runtime.platform, model, costs)
+
+    def _open(self, runtime: Runtime, path: Path, config: ModelConfig) -> Model:
+        options = LoadOptions(threads=config.threads, settings=config.settings)
+        if _single_threaded(runtime, config):
+            return runtime.load(path, options)
+        return self._opener.submit(runtime.load, path, options).result()
+
+    def _warm_up(
+        self, runtime: Runtime, model: Model, digest: str, order: LoadOrder, golden: Examples
+    ) -> CostTable | None:
+        config = order.config
+        rows = config.batching.max_batch_size if model.signature.batch_axis else 1
+        how = WarmUp(rows, golden, order.busy, _single_threaded(runtime, config))
+        conditions = measuring_conditions(runtime.platform, config.threads, rows, config.settings)
+        costs = self._costs.find(digest, conditions)
+        if costs is not None:
+            warm_up_only(model, how)
+            return costs
+        costs = warm_up(model, how)
+        if costs is None:
+            LOG.warning(
+                "model %s version %s takes no made-up inputs, so it is not warmed up; golden "
+                "requests would help",
+                order.name,
+                order.version,
+            )
+        elif not order.busy:  # what was cut short is measured in full when there is time
+            self._costs.keep(digest, conditions, costs)
+        return costs
+
+    @contextmanager
+    def _sound_copy(self, order: LoadOrder) -> Iterator[SoundCopy]:
+        digest = digest_of_copy(order.directory)
+        if digest is not None:
+            if digest_of(hash_files(order.directory)) != digest:
+                raise ModelRefused(f"{order.directory} has not the files that it was made with")
+            yield SoundCopy(order.directory, digest)
+            return
+        manifest = read_manifest(order.directory)
+        if manifest is None:
+            entries = hash_files(order.directory)
+        elif (manifest.model, str(manifest.version)) == (order.name, order.version):
+            entries = manifest.files
+        else:
+            raise ModelRefused(
+                f"its manifest is that of model {manifest.model!r} version {manifest.version}"
+            )
+        copies = self._copies_directory()
+        borrow = partial(borrowed_copy, order.directory, copies, max_bytes=self._max_copies_bytes)
+        digest, declared = digest_of(entries), manifest and manifest.signature
+        for last in (False, True):
+            with borrow(entries) as copy:
+                if digest_of(hash_files(copy)) == digest:
+                    yield SoundCopy(copy, digest, declared)
+                    return
+            if last:
+                raise ModelRefused(f"its copy {copy} is damaged again and again")
+            remove_tree(copy)
+
+    def _copies_directory(self) -> Path:
+        if self._copies is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="penstock-copies-"))
+            self._copies = self._temporary / "copies"
+        else:
+            self._copies.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._copies
+
+
+def _estimate(runtime: Runtime, place: Path) -> int:
+    """What loading takes, after the inspection that the runtime's format has."""
+    if runtime.platform == OnnxRuntime.platform:
+        return estimate(inspect_version(place))
+    return 2 * sum(entry.size for entry in hash_files(place))
+
+
+def _judge(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:
+    """Whether it is what it was published as and its clients expect; gives its golden requests.
+
+    Raises:
+        ModelRefused: It may not, and nobody has accepted that.
+    """
+    reasons: list[str] = []
+    golden = Examples()
+    if copy.declared is not None:
+        reasons += _broken(copy.declared, model, "its manifest")
+    if order.predecessor is not None:
+        version, signature = order.predecessor
+        broken = _broken(signature, model, f"version {version}, which serves")
+        if broken:
+            broken[-1] += '; if that is meant, set signature = "any" in model.toml'
+        reasons += broken
+    try:
+        golden = read_examples(copy.directory, model.signature)
+        reasons += mismatches(model, golden)
+    except ModelRefused as refusal:
+        reasons += refusal.reasons
+    if reasons and not order.accepted:
+        raise ModelRefused(*reasons)
+    for reason in reasons:
+        LOG.warning("model %s version %s is accepted: %s", order.name, order.version, reason)
+    return golden
+
+
+def _broken(expected: Signature, model: Model, source: str) -> list[str]:
+    """How clients that expect this signature would fail."""
+    return [
+        f"{change.what.removesuffix('s')} '{change.name}' is {change.after or 'gone'}, "
+        f"in {source}, {change.before or 'not there'}"
+        for change in breaking_changes(expected, model.signature)
+    ]
+
+
+def _single_threaded(runtime: Runtime, config: ModelConfig) -> bool:
+    """Whether runs are known to take place on the calling thread alone."""
+    plain = runtime.platform == OnnxRuntime.platform and "providers" not in config.settings
+    return plain and config.threads == 1
+
+
+def lower_priority() -> None:
+    """Let the calling thread run when nobody else wants to; on Linux, where threads can."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def trim_memory() -> None:
+    """Give freed memory back to the system, which glibc does by itself only at the end of heaps."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

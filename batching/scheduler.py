@@ -150,6 +150,15 @@ class Scheduler:
         servable.check_drained()
         return True
 
+    def dispatch(self) -> None:
+        """Start what was submitted in this iteration of the loop now, not at its end."""
+        if self._dispatcher.flushing:
+            self._dispatcher.flush()
+
+    def short_rows(self, servable: Servable) -> int:
+        """Most rows worth running together on the event loop; see `Servable.short_rows`."""
+        return servable.short_rows(self._board.inline_limit)
+
     def stats(self) -> SchedulerStats:
         """Counters and state, for a scrape."""
         board = self._board

@@ -157,6 +157,16 @@ class Servable:
         classes[key] = queue
         return queue
 
+    def short_rows(self, inline_seconds: float) -> int:
+        """Most rows worth running together whose run is shorter than a hop to a thread.
+
+        0 if there are none, or if the requests of this servable need looking at one by one.
+        """
+        costs = self.queue.costs
+        if self.special or not self.model.signature.batch_axis:
+            return 0
+        return min(costs.most, costs.rows_within(inline_seconds))
+
     @property
     def idle(self) -> bool:
         """Whether nothing of it waits or runs."""

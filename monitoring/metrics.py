@@ -60,9 +60,9 @@ class ModelCounters:
         self.version = version
         self._slots = slots
 
-    def enter(self) -> None:
-        """A request was admitted and is now in flight."""
-        self._slots[IN_FLIGHT] += 1
+    def enter(self, count: int = 1) -> None:
+        """So many requests were admitted and are now in flight."""
+        self._slots[IN_FLIGHT] += count
 
     def leave(self, count: int = 1) -> None:
         """So many requests that entered are over, whatever became of them."""

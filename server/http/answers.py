@@ -24,7 +24,6 @@ from .codecs.compression import MIN_COMPRESSED_BYTES, compress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from penstock.batching.request import Batch
     from penstock.runtimes.contract import Array
     from penstock.server.registry.servable import Servable
 
@@ -34,15 +33,17 @@ if TYPE_CHECKING:
 JSON_HEADERS: Final = b"content-type: application/json\r\n"
 
 
-def encode_batch(servable: Servable, calls: Sequence[Call], batch: Batch) -> list[Answer]:
+def encode_batch(
+    servable: Servable, calls: Sequence[Call], firsts: Sequence[int], outputs: Sequence[Array]
+) -> list[Answer]:
     """One answer per call, in order: header lines and body, or the error of that call alone.
 
     Args:
         servable: Which version ran.
         calls: Whose requests shared the run.
-        batch: The run, without an error.
+        firsts: The row in which each begins.
+        outputs: Of the run.
     """
-    outputs = batch.outputs
     wire = servable.wire
     codec = calls[0].plain
     if codec is not None and wire.batch_axis and _all_plain(calls, codec):
@@ -63,7 +64,7 @@ def encode_batch(servable: Servable, calls: Sequence[Call], batch: Batch) -> lis
         return [_encode(servable, call, outputs) for call in calls]
     return [
         _encode(servable, call, _rows_of(call, first, outputs))
-        for call, first in zip(calls, batch.offsets[:-1], strict=True)
+        for call, first in zip(calls, firsts, strict=True)
     ]
 
 

@@ -38,7 +38,8 @@ class Call:
         servable: The version chosen to serve it.
         message: Its decoded body.
         plain: Encodes it together with the rest of its batch; ``None`` if it is special.
-        request: Its place in the batcher.
+        request: Its place in the batcher; ``None`` for a call that shares one in a lane.
+        entered: It is counted as in flight.
         request_id: Sent back as ``x-request-id``.
         abandoned: The client went away; nothing is sent any more.
         answer: Status, header lines and body of an answer that waits for its turn.
@@ -49,6 +50,7 @@ class Call:
         "answer",
         "arrival",
         "door",
+        "entered",
         "head",
         "message",
         "plain",
@@ -65,6 +67,7 @@ class Call:
         self.message: InferRequest | None = None
         self.plain: Codec | None = None
         self.request: InferenceRequest | None = None
+        self.entered = False
         self.request_id = b""
         self.abandoned = False
         self.answer: tuple[int, bytes, Body] | None = None

@@ -3,8 +3,10 @@
 `FastPathProtocol` subclasses uvicorn's protocol class and is passed through uvicorn's documented
 ``http=`` option. Whatever is not a prediction goes to the parent unchanged, and so to the ASGI app.
 
-A prediction request takes the shortest of three ways:
+A prediction request takes the shortest of four ways:
 
+0. It differs from one that was served before in its numbers only, and its model runs for
+   microseconds: it waits for its like in a lane until the end of the loop's iteration.
 1. Its head was seen before, byte for byte, and its body is here: no parser runs at all
    (`_serve_known`). Equal bytes parse equally, so nothing is taken on trust.
 2. Otherwise llhttp parses it and calls back; body pieces are collected, then the call starts.
@@ -53,6 +55,7 @@ class FastPathProtocol(Connection):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.known: dict[bytes, RequestHead] = self.inference.known_heads
+        self.lanes = self.inference.lanes
         self.body: list[bytes] = []
         self.body_bytes = 0
         self.message_bytes = 0  # of the message that is being parsed, as far as they are told apart
@@ -61,7 +64,7 @@ class FastPathProtocol(Connection):
     # -- bytes in --------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client: see the three ways in the module docstring."""
+        """Bytes from the client: see the four ways in the module docstring."""
         if self.closing:
             return
         if self.backlog:
@@ -72,6 +75,8 @@ class FastPathProtocol(Connection):
         else:
             cycle = self.cycle
             if cycle is self.fast_cycle or cycle is None or cycle.response_complete:
+                if self._join_lane(data, now):
+                    return
                 data = self._serve_known(data, now)
                 if not data:
                     return
@@ -124,6 +129,17 @@ class FastPathProtocol(Connection):
         self.chunk = None
         return b"\r\n".join([*lines, b"", rest])
 
+    def _join_lane(self, data: bytes, now: float) -> bool:
+        """Let the request wait for its like, if it is one of a known pattern and alone."""
+        match = self.lanes.match(data)
+        if match is None or self.draining or self.backlog or len(self.calls) >= PIPELINE_LIMIT:
+            return False
+        pattern, numbers = match
+        call = Call(self, pattern.head, now)
+        self._await_answer(call)
+        self.lanes.join(pattern.lane, call, numbers)
+        return True
+
     def _serve_known(self, data: bytes, now: float) -> bytes:
         """Serve the complete requests at the start of ``data`` whose heads are known.
 
@@ -139,9 +155,11 @@ class FastPathProtocol(Connection):
             total = end + head.content_length  # type: ignore[operator]  # known heads have one
             if len(data) < total:
                 break
-            body = data[end:total]
+            body, whole = data[end:total], data
             data = data[total:]
             self._start(Call(self, head, now), body)
+            if not data:
+                self.lanes.learn(head, whole, end)
             if self.closing:
                 return b""
             if data and self.flow.read_paused:
@@ -256,17 +274,19 @@ class FastPathProtocol(Connection):
 
     def _start(self, call: Call, body: bytes) -> None:
         """Hand a complete call to the inference path; its answer may come before this returns."""
-        calls = self.calls
-        if calls:
-            if len(calls) >= PIPELINE_LIMIT:
-                self.flow.pause_reading()
-        else:
-            self.cycle = cycle = self.fast_cycle
-            cycle.response_complete = False
-        calls.append(call)
+        self._await_answer(call)
+        if len(self.calls) > PIPELINE_LIMIT:
+            self.flow.pause_reading()
         if self.draining or not call.head.keep_alive:
             self.closing = True
         self.inference.start(call, body)
+
+    def _await_answer(self, call: Call) -> None:
+        """The call is complete and not answered; the parent has to wait for it."""
+        if not self.calls:
+            self.cycle = cycle = self.fast_cycle
+            cycle.response_complete = False
+        self.calls.append(call)
 
     def _refuse_unfinished(self) -> None:
         """More bytes came than any message within the limits has."""

@@ -25,8 +25,11 @@ from penstock.monitoring.samples import BatchSample
 from penstock.server.errors import ApiError, ClientGone, InternalError
 
 from .answers import api_error, encode_batch, error_answer
+from .call import Call
 from .codecs.compression import decompress
 from .empty import one_row
+from .lanes import Lanes
+from .together import Together
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
-    from .call import Call
     from .codecs.messages import InferRequest
     from .head import RequestHead
     from .limits import Limits
@@ -90,6 +92,8 @@ class InferencePath:
         self._samples = samples
         self._threads = threads
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
+        self._together = Together(catalog, scheduler, self.start, self.fail, self._new_id)
+        self.lanes = Lanes(loop, self._together)
         self.default_headers: list[tuple[bytes, bytes]] = []
         self.preambles: dict[int, bytes] = {}
 
@@ -116,6 +120,7 @@ class InferencePath:
 
     def _decode_on_thread(self, call: Call, servable: Servable, body: bytes) -> None:
         """Large JSON takes milliseconds; the loop has other connections to serve."""
+        servable.decoding += 1
         decoding = self._threads.submit(self._unpack, call.head, servable, body)
         decoding.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(
@@ -131,6 +136,7 @@ class InferencePath:
     def _decoded(
         self, call: Call, servable: Servable, result: InferRequest | BaseException
     ) -> None:
+        servable.decoding -= 1
         if call.abandoned:
             return
         try:
@@ -159,6 +165,7 @@ class InferencePath:
         if timeout is not None:
             request.deadline = call.arrival + timeout
         servable.counters.enter()
+        call.entered = True
         self._scheduler.submit(servable.queue, request)
 
     # -- out -------------------------------------------------------------------------------------
@@ -169,12 +176,20 @@ class InferencePath:
 
     def finish(self, servable: Servable, batch: Batch) -> None:
         """Count the batch, answer everybody in it, then sample it."""
-        calls: list[Call] = [request.context for request in batch.requests]
         if batch.error is not None:
-            for call in calls:
-                self.fail(call, batch.error)
+            self._fail_batch(batch, batch.error)
             return
-        answers = encode_batch(servable, calls, batch)
+        calls: list[Call] = []
+        firsts: list[int] = []
+        for request, first in zip(batch.requests, batch.offsets, strict=False):
+            context = request.context
+            if type(context) is Call:
+                calls.append(context)
+                firsts.append(first)
+            else:
+                calls += context.calls
+                firsts += range(first, first + request.rows)
+        answers = encode_batch(servable, calls, firsts, batch.outputs)
         answered = []
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, tuple) and not call.abandoned:
@@ -194,7 +209,14 @@ class InferencePath:
             lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
             call.door.respond(call, 200, lines, body)
         if self._samples.enabled:
-            self._sample(servable, calls, batch)
+            self._sample(servable, calls, [*firsts, batch.rows], batch)
+
+    def _fail_batch(self, batch: Batch, error: Exception) -> None:
+        for request in batch.requests:
+            if type(request.context) is Call:
+                self.fail(request.context, error)
+            else:
+                self._together.singly(request.context)
 
     def fail(self, call: Call, error: Exception) -> None:
         """Answer with an error, unless the client is gone, and count it."""
@@ -203,7 +225,7 @@ class InferencePath:
             LOG.error("unexpected error in a prediction", exc_info=error)
         servable = call.servable
         counters = self._unmatched if servable is None else servable.counters
-        if call.request is not None:
+        if call.entered:
             counters.leave()
             if known.reason is not None:
                 counters.drop(known.reason)
@@ -218,7 +240,9 @@ class InferencePath:
         lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
         call.door.respond(call, known.status, lines, body)
 
-    def _sample(self, servable: Servable, calls: list[Call], batch: Batch) -> None:
+    def _sample(
+        self, servable: Servable, calls: list[Call], offsets: list[int], batch: Batch
+    ) -> None:
         """Offer inputs and outputs to the monitor: references only, and never waited for."""
         now = self.clock()
         wire = servable.wire
@@ -228,7 +252,7 @@ class InferencePath:
                 version=servable.version,
                 time=time.time(),
                 request_ids=[call.request_id for call in calls],
-                offsets=batch.offsets,
+                offsets=offsets,
                 statuses=[200] * len(calls),
                 latencies=[now - call.arrival for call in calls],
                 input_names=wire.input_names,

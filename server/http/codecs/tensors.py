@@ -32,11 +32,13 @@ MAX_SHOWN = 40
 _TABLE: Final = 2
 
 _ndarray = np.ndarray
-_UNPACKABLE: Final = (struct.error, OverflowError, TypeError)
+#: What `packer` raises for elements that are not, or do not fit, what it packs.
+UNPACKABLE: Final = (struct.error, OverflowError, TypeError)
 
 
 @lru_cache(maxsize=512)
-def _packer(code: str, count: int) -> Callable[..., bytes]:
+def packer(code: str, count: int) -> Callable[..., bytes]:
+    """Turns so many numbers into little-endian bytes; checks type and range of each."""
     return struct.Struct(f"<{count}{code}").pack
 
 
@@ -60,10 +62,10 @@ def from_list(data: list[Any], spec: WireInput, shape: list[int], size: int) -> 
     else:
         leaves = _unnest(data, spec, shape, size)
     if spec.code:
-        pack = spec.pack if size == spec.tail_size else _packer(spec.code, size)
+        pack = spec.pack if size == spec.tail_size else packer(spec.code, size)
         try:
             packed = pack(*leaves)
-        except _UNPACKABLE:
+        except UNPACKABLE:
             packed = _pack_leniently(leaves, spec, size)
         return _ndarray(shape, spec.dtype, packed)
     if spec.datatype == "BOOL":
@@ -115,13 +117,13 @@ def _pack_leniently(leaves: list[Any], spec: WireInput, size: int) -> bytes:
     else:
         kept = [int(x) if type(x) is float and x.is_integer() else x for x in leaves]
     try:
-        return _packer(spec.code, size)(*kept)
-    except _UNPACKABLE:
-        pack = _packer(spec.code, 1)
+        return packer(spec.code, size)(*kept)
+    except UNPACKABLE:
+        pack = packer(spec.code, 1)
     for index, leaf in enumerate(kept):
         try:
             pack(leaf)
-        except _UNPACKABLE:
+        except UNPACKABLE:
             raise InvalidRequest(_unfit(leaves[index], index, spec)) from None
     raise AssertionError(leaves)
 

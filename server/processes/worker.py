@@ -8,6 +8,7 @@ models are loaded, so that a worker that comes back answers nobody with "not loa
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from contextlib import suppress
@@ -121,6 +122,7 @@ class WorkerProcess:
         )
         for wait in pending:
             wait.cancel()
+        _calm_the_collector()
 
     async def _end(self) -> None:
         for task in self._tasks:
@@ -164,6 +166,16 @@ class WorkerProcess:
                     self._counters.model(sample.model, sample.version).sampled(0, sample.rows)
         finally:
             self._encoding = None
+
+
+def _calm_the_collector() -> None:
+    """Look for garbage a hundred times less often: what is loaded stays, requests make no cycles.
+
+    The default threshold starts a collection for every dozen requests, 3 % of all work.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 async def worker(birth: Birth) -> None:

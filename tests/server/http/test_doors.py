@@ -435,3 +435,23 @@ def test_a_request_without_rows_gets_outputs_without_rows(
     assert answer.status == 200
     (output,) = json.loads(answer.body)["outputs"]
     assert (output["shape"], output["data"]) == ([0, 2], [])
+
+
+def test_a_bad_row_in_a_lane_does_not_fail_its_neighbours(
+    door: Any, post: Callable[..., bytes]
+) -> None:
+    """Requests that differ in one digit: known by the third, and run together from then on."""
+    fields = {"name": "index", "datatype": "INT64", "shape": [1, 1]}
+    for index in (1, 2, 3):
+        assert door.ask(post("pick", tensor(**fields, data=[index]))).status == 200
+    indices = [3, 9, 4, 5, 9, 6, 7, 0]
+    clients = [door.connect() for _ in indices]
+    for index, client in zip(indices, clients, strict=True):
+        client.send(post("pick", tensor(**fields, data=[index])))
+    for index, client in zip(indices, clients, strict=True):
+        answer = client.answer()
+        if index < 8:
+            assert json.loads(answer.body)["outputs"][0]["data"] == [float(index)]
+        else:
+            assert "the model failed on this input" in json.loads(answer.body)["error"]
+        client.socket.close()

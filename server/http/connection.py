@@ -154,6 +154,12 @@ class Connection(HttpToolsProtocol):
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
 
+    def on_response_complete(self) -> None:
+        """The ASGI app has answered, perhaps the last request that was understood."""
+        super().on_response_complete()
+        if self.closing and self._is_idle() and not self.transport.is_closing():
+            self._close_gently()
+
     def _log_access(self, call: Call, status: int) -> None:
         """A line as the parent logs it: uvicorn's formatter takes exactly these five."""
         head = call.head
@@ -177,7 +183,6 @@ class Connection(HttpToolsProtocol):
             # Another answer here would overtake the app's: let those out and say no more.
             self.receiving = False
             self.closing = True
-            self.cycle.keep_alive = False
             return
         call = self.call or Call(self, self._unread_head(), self.began_at)
         self.call = None

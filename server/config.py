@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MIB: Final = 1 << 20
+_GIB: Final = 1 << 30
 _PORTS: Final = 65535
 
 CONFIG_FILE: Final = "penstock.toml"
@@ -50,6 +51,35 @@ class ServerConfig:
     )
     run_dir: Path | None = option(
         None, "Sockets and counters of the running server; a temporary directory by default."
+    )
+
+    state_dir: Path | None = option(
+        None, "Aliases, audit log, admin token, copies of versions; REGISTRY/.penstock by default."
+    )
+    copies_max_bytes: int = option(
+        64 * _GIB, "Private copies of versions in the state directory, together.", minimum=1
+    )
+    max_memory_bytes: int = option(
+        0,
+        "Loaded versions of all workers, estimated before each load; 0 does not limit it.",
+        minimum=0,
+    )
+    version_policy: str = option(
+        "all",
+        "What to serve of models whose model.toml does not say; explicit is only on command.",
+        choices=("all", "explicit"),
+    )
+    scan_seconds: float = option(
+        30.0, "Between two looks at the whole registry; file events come at once.", minimum=0.1
+    )
+    settle_seconds: float = option(
+        2.0, "How long a version without a manifest must keep still to be taken.", minimum=0
+    )
+    tokens_file: Path | None = option(
+        None, "Tokens of the admin port beside the one in the state directory."
+    )
+    admin_timeout_seconds: float = option(
+        60.0, "How long an admin call waits for all workers.", minimum=0.1
     )
 
     log_format: str = option("text", "Format of the log.", choices=("text", "json"))
@@ -104,6 +134,9 @@ OPTIONS: Final = options_of(ServerConfig)
 
 _BY_NAME: Final = {one.name: one for one in OPTIONS}
 _BY_VARIABLE: Final = {one.variable: one for one in OPTIONS}
+#: For the command line as a client; a server may stand beside it in the same environment.
+CLIENT_VARIABLES: Final = ("PENSTOCK_ADMIN_URL", "PENSTOCK_TOKEN")
+_NOT_OPTIONS: Final = ("PENSTOCK_CONFIG", *CLIENT_VARIABLES)
 #: What Kubernetes injects into every container beside a Service called "penstock".
 _SERVICE_LINK: Final = re.compile(r"PENSTOCK_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)")
 
@@ -169,7 +202,7 @@ def _from_file(path: Path, *, required: bool) -> tuple[str, dict[str, Any]]:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for variable, text in environ.items():
-        if not variable.startswith("PENSTOCK_") or variable == "PENSTOCK_CONFIG":
+        if not variable.startswith("PENSTOCK_") or variable in _NOT_OPTIONS:
             continue
         if variable == "PENSTOCK_PORT" and text.startswith("tcp://"):
             continue  # a Kubernetes service link, too

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
     from penstock.server.config import ServerConfig
     from penstock.server.options import Option
+    from penstock.server.processes.run_directory import RunDirectory
+    from penstock.server.processes.state_directory import StateDirectory
     from penstock.server.registry.repository import RegistrySnapshot
 
 _EXIT_FAILURE = 1
@@ -41,6 +46,7 @@ def run(namespace: argparse.Namespace) -> int:
     """Serve until told to stop; returns the exit status."""
     from penstock.server.processes.listening import CannotListen
     from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
+    from penstock.server.processes.state_directory import StateDirectory, StateDirectoryInUse
     from penstock.server.registry.repository import scan
 
     given = {option.name: getattr(namespace, option.name) for option in OPTIONS}
@@ -53,16 +59,20 @@ def run(namespace: argparse.Namespace) -> int:
     except (OSError, RunDirectoryInUse) as error:
         return _fail(error, _EXIT_FAILURE)
     try:
-        directory.config.write_text(config.to_json())
-        return _supervise(config, directory, snapshot)
-    except CannotListen as error:
+        with closing(StateDirectory.open(config.state_dir, config.registry)) as state:
+            config = replace(config, state_dir=state.path)
+            directory.config.write_text(config.to_json())
+            return _supervise(config, directory, state, snapshot)
+    except (CannotListen, OSError, StateDirectoryInUse) as error:
         return _fail(error, _EXIT_FAILURE)
     finally:
         directory.remove()
 
 
-def banner(config: ServerConfig, url: str, admin_url: str, snapshot: RegistrySnapshot) -> str:
-    """What a person wants to know first."""
+def banner(
+    config: ServerConfig, url: str, admin_url: str, snapshot: RegistrySnapshot, note: str = ""
+) -> str:
+    """What a person wants to know first; `note` says why state is not kept."""
     lines = [f"Penstock serves {config.registry.resolve()}", ""]
     width = max(map(len, snapshot.models), default=0)
     for entry in snapshot.models.values():
@@ -76,13 +86,16 @@ def banner(config: ServerConfig, url: str, admin_url: str, snapshot: RegistrySna
         f"  predict  {url}/v2/models/<model>/infer   (* answers when no version is named)",
         f"  docs     {url}/docs",
         f"  metrics  {admin_url}/metrics",
-        f"  status   {admin_url}/admin/status",
+        f"  status   {admin_url}/admin/status   (or: penstock status)",
+        f"  state    {config.state_dir}" + (f"   TEMPORARY: {note}" if note else ""),
         f"  workers  {config.workers} with {config.execution_threads()} execution threads each",
     ]
     return "\n".join(lines)
 
 
-def _supervise(config: ServerConfig, directory: Any, snapshot: RegistrySnapshot) -> int:
+def _supervise(
+    config: ServerConfig, directory: RunDirectory, state: StateDirectory, snapshot: RegistrySnapshot
+) -> int:
     from penstock.server.processes.listening import open_listener, url_of
     from penstock.server.processes.supervisor import Supervisor
 
@@ -91,9 +104,14 @@ def _supervise(config: ServerConfig, directory: Any, snapshot: RegistrySnapshot)
         open_listener(config.admin_host, config.admin_port, "admin-port") as admin_listener,
     ):
         scheme = "https" if config.ssl_certfile else "http"
-        print(
-            banner(config, url_of(listener, scheme), url_of(admin_listener), snapshot), flush=True
-        )
+        address = {
+            "admin_url": url_of(admin_listener),
+            "state_dir": str(state.path.resolve()),
+            "state_note": state.note,
+        }
+        directory.address.write_text(json.dumps(address))
+        urls = url_of(listener, scheme), url_of(admin_listener)
+        print(banner(config, *urls, snapshot, state.note), flush=True)
         return Supervisor(config, directory, listener, admin_listener, _say).run()
 
 

@@ -15,7 +15,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from penstock.server.engine import Engine
-from penstock.server.errors import ApiError, InternalError, MethodNotAllowed, NotFound
+from penstock.server.errors import (
+    ApiError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+)
 from penstock.server.registry.plan import aspire
 from penstock.server.registry.repository import scan
 from penstock.server.registry.state import DesiredState
@@ -125,6 +131,7 @@ class App:
             Route("/v2/health/live", self._live),
             Route("/v2/health/ready", self._ready),
             Route("/v2/models", self._models),
+            Route("/v2/repository/index", self._index, methods=["POST"]),
             Route(model, self._model),
             Route(version, self._model),
             Route(model + "/ready", self._model_ready),
@@ -152,6 +159,14 @@ class App:
 
     async def _models(self, _: Request) -> Response:
         return _json(metadata.model_index(self.engine.catalog))
+
+    async def _index(self, request: Request) -> Response:
+        try:
+            content = orjson.loads(await request.body() or b"{}")
+            ready = content.get("ready", False) is True
+        except (ValueError, AttributeError):
+            raise InvalidRequest("the body is not a JSON object") from None
+        return _json(metadata.repository_index(self.engine.catalog, ready=ready))
 
     async def _model(self, request: Request) -> Response:
         catalog = self.engine.catalog

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from penstock.server.registry.lifecycle import REPOSITORY_STATES, State
+
 if TYPE_CHECKING:
     from penstock.runtimes.contract import TensorSpec
     from penstock.server.registry.catalog import Catalog
@@ -33,6 +35,27 @@ def model_index(catalog: Catalog) -> list[dict[str, Any]]:
         for (name, number), status in sorted(
             catalog.statuses.items(), key=lambda item: (item[0][0], int(item[0][1]))
         )
+    ]
+
+
+def repository_index(catalog: Catalog, *, ready: bool) -> list[dict[str, Any]]:
+    """``POST /v2/repository/index``: as `model_index`, in the words of the repository extension.
+
+    Args:
+        catalog: Of this process.
+        ready: Only versions that serve.
+    """
+    return [
+        {
+            "name": name,
+            "version": number,
+            "state": REPOSITORY_STATES[status.state],
+            "reason": status.reason,
+        }
+        for (name, number), status in sorted(
+            catalog.statuses.items(), key=lambda item: (item[0][0], int(item[0][1]))
+        )
+        if status.state is State.READY or not ready
     ]
 
 

@@ -5,20 +5,44 @@ Run by the supervisor; when it dies, predictions go on, and its next life goes o
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
-from typing import Final
+from datetime import UTC, datetime
+from importlib.metadata import entry_points, version
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
 from penstock.monitoring.metrics import CounterFile
+from penstock.server.admin.app import AdminApp
+from penstock.server.admin.chronicle import Chronicle
+from penstock.server.admin.gate import Gate, reads_are_open
+from penstock.server.admin.operations import Operations
+from penstock.server.admin.tokens import Tokens
+from penstock.server.admin.traffic import TrafficWindow
 from penstock.server.options import ConfigError
+from penstock.server.registry.audit import read_log
+from penstock.server.registry.checked_json import ContentError
+from penstock.server.registry.intake import Intake
+from penstock.server.registry.state_file import StateDamaged
+from penstock.server.registry.store import StateStore
 
-from .admin import AdminApp
 from .child import Birth, run
+from .coordinator import Coordinator
 from .exposition import Exposition
 from .fleet import Fleet
 from .planner import Planner
 from .quiet_server import QuietServer
+from .restart import EXIT_CONFIG
+from .state_directory import TOKEN_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.applications import Starlette
+
+    from penstock.server.config import ServerConfig
 
 LOG = logging.getLogger("penstock.control")
 
@@ -26,32 +50,104 @@ LOG = logging.getLogger("penstock.control")
 REUNION_SECONDS: Final = 1.2
 
 
+def rfc3339(moment: datetime) -> str:
+    """A time as the audit log has it."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 async def control(birth: Birth) -> None:
     """Serve the admin port until told to stop."""
+    config = birth.config
     counters = CounterFile.create(birth.directory.counters, birth.name)
     exposition = Exposition(birth.directory.counters)
     # The drift monitor will take the samples; until then the workers' counters tell their number.
-    fleet = Fleet(exposition.render, on_samples=len, expected=birth.config.workers)
-    planner = Planner(birth.config.registry, birth.directory.target)
-    try:
-        planner.rescan()
-    except ConfigError as error:
-        LOG.warning("%s; going on with what was served before", error)
-    fleet.send_target(planner.target)
+    fleet = Fleet(exposition.render, on_samples=len, expected=config.workers)
+    address = json.loads(birth.directory.address.read_text())
+    assert config.state_dir is not None
+    store = _open_store(config.state_dir)
+    planner = _planner(config, birth.directory.target, copies=not address["state_note"])
+    if planner.target.number:
+        fleet.send_target(planner.target)
     await fleet.listen(birth.directory.control_socket)
     # Workers that outlived our predecessor are back in a moment; until then nobody is told that
     # the server is not ready. Connections to the admin port wait in the backlog meanwhile.
-    await fleet.wait_converged(REUNION_SECONDS)
-    app = AdminApp(birth.config, planner, fleet, exposition).app
+    if planner.target.number:
+        await fleet.wait_converged(REUNION_SECONDS)
+    coordinator = Coordinator(config, store, planner, fleet)
+    traffic = TrafficWindow(exposition)
+    app = _admin(config, coordinator, exposition, traffic, address)
     server = QuietServer(
         uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"),
         counters.set_loop_lag,
     )
     birth.watch_parent(server.stop)
-    LOG.info("target %d: %d models", planner.target.number, len(planner.target.models))
+
+    def ended(task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOG.error("control cannot go on; it starts again", exc_info=error)
+            server.stop()
+
+    tasks = [asyncio.create_task(work) for work in (coordinator.run(), traffic.run())]
+    for task in tasks:
+        task.add_done_callback(ended)
     await server.serve(sockets=[birth.listener])
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     fleet.close()
+    store.close()
     counters.close()
+
+
+def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:
+    """The planner; without copies versions are loaded from the registry itself."""
+    intake = Intake(
+        config.state_dir if copies else None,
+        config.copies_max_bytes,
+        config.settle_seconds,
+        plugins=len(entry_points(group="penstock.runtimes")) > 1,
+    )
+    return Planner(config.registry, target, intake, explicit=config.version_policy == "explicit")
+
+
+def _open_store(state_dir: Path) -> StateStore:
+    try:
+        return StateStore(state_dir, lambda: rfc3339(datetime.now(UTC)))
+    except StateDamaged as damage:
+        LOG.error("%s", damage)  # noqa: TRY400  one line says it
+        raise SystemExit(EXIT_CONFIG) from None
+
+
+def _admin(
+    config: ServerConfig,
+    coordinator: Coordinator,
+    exposition: Exposition,
+    traffic: TrafficWindow,
+    address: dict[str, Any],
+) -> Starlette:
+    chronicle = Chronicle()
+    store = coordinator.store
+    try:
+        for record in read_log(store.audit):
+            chronicle.add(record)
+    except ContentError as error:
+        LOG.error("the audit log is damaged: %s", error)  # noqa: TRY400  one line says it
+    store.on_record = chronicle.add
+    assert config.state_dir is not None
+    try:
+        tokens = Tokens(config.state_dir / TOKEN_FILE, config.tokens_file)
+    except (ConfigError, OSError) as error:
+        LOG.error("%s", error)  # noqa: TRY400  one line says it
+        raise SystemExit(EXIT_CONFIG) from None
+    operations = Operations(coordinator, chronicle, config.admin_timeout_seconds)
+    gate = Gate(tokens, open_reads=reads_are_open(config))
+    about = {
+        "server": {"name": "penstock", "version": version("penstock")},
+        "registry": str(config.registry),
+        "state_dir": address["state_dir"],
+        "state_note": address["state_note"],
+    }
+    return AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about).app
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ from penstock.monitoring.merge import fold
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from penstock.monitoring.merge import Merged
+
 
 class Exposition:
     """Renders the counter files of a directory; the only one who folds there."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._collector = PenstockCollector(partial(fold, directory), version("penstock"))
         self._one_at_a_time = asyncio.Lock()
 
@@ -25,3 +28,8 @@ class Exposition:
         """Content type and body for a scraper that accepts this."""
         async with self._one_at_a_time:
             return await asyncio.to_thread(exposition, self._collector, accept)
+
+    async def figures(self) -> Merged:
+        """The counters of all processes."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(fold, self._directory)

@@ -44,12 +44,12 @@ class Worker:
     ready: bool = False
     models: list[dict[str, Any]] = field(default_factory=list)
 
-    def states(self, state: str) -> dict[str, set[int]]:
-        """By model, the versions in this state."""
-        found: dict[str, set[int]] = {}
+    def states(self, state: str) -> dict[str, dict[int, str]]:
+        """By model, the versions in this state, and where they come from."""
+        found: dict[str, dict[int, str]] = {}
         for one in self.models:
             if one["state"] == state:
-                found.setdefault(one["name"], set()).add(int(one["version"]))
+                found.setdefault(one["name"], {})[int(one["version"])] = one["directory"]
         return found
 
 
@@ -113,21 +113,31 @@ class Fleet:
         applied = [worker.target == number for worker in self.workers.values()]
         return number > 0 and self.complete and all(applied)
 
-    def standings(self, defaults: Mapping[str, int | None]) -> dict[str, Standing]:
+    def standings(
+        self, defaults: Mapping[str, int | None], available: Mapping[str, Mapping[int, Path]]
+    ) -> dict[str, Standing]:
         """Where the versions of each model stand.
 
         While a worker is missing, those that are there speak for it: it will load what they have.
 
         Args:
             defaults: What answers now when no version is named.
+            available: Where each version is loaded from now: one that failed from elsewhere has not
+                failed yet.
         """
         ready = [worker.states("READY") for worker in self.workers.values()]
         failed = [worker.states("FAILED") for worker in self.workers.values()]
         names = {name for one in (*ready, *failed) for name in one} | defaults.keys()
         standings = {}
         for name in names:
-            sets = [one.get(name, set()) for one in ready]
-            broken = set[int]().union(*(one.get(name, set()) for one in failed))
+            sets = [set(one.get(name, ())) for one in ready]
+            places = {version: str(at) for version, at in available.get(name, {}).items()}
+            broken = {
+                version
+                for one in failed
+                for version, at in one.get(name, {}).items()
+                if places.get(version, at) == at
+            }
             standings[name] = Standing(
                 serving=frozenset(set.intersection(*sets)) if sets else frozenset(),
                 failed=frozenset(broken.difference(*sets)),

@@ -44,6 +44,11 @@ class RunDirectory:
         return self.path / "target.msgpack"
 
     @property
+    def address(self) -> Path:
+        """Where the admin port is and where the state is kept, as JSON."""
+        return self.path / "address.json"
+
+    @property
     def control_socket(self) -> Path:
         """Where control listens for workers."""
         return self.path / "control.sock"
@@ -83,14 +88,32 @@ class RunDirectory:
 
     def _clear(self) -> None:
         _remove_tree(self.counters)
-        for path in (self.config, self.target, self.control_socket):
+        for path in (self.config, self.target, self.address, self.control_socket):
             path.unlink(missing_ok=True)
+
+
+def running_servers() -> list[RunDirectory]:
+    """The directories of this user's servers that run now and chose no directory of their own."""
+    found = []
+    for path in sorted(_parent().glob("penstock-*")):
+        with suppress(OSError):
+            if path.stat().st_uid == os.geteuid():
+                lock = _try_lock(path)
+                if lock is None:
+                    found.append(RunDirectory(path))
+                else:
+                    os.close(lock)
+    return found
+
+
+def _parent() -> Path:
+    candidates = [os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm", os.environ.get("TMPDIR"), "/tmp"]  # noqa: S108  mkdir fails if it exists
+    return next(Path(one) for one in candidates if one and os.access(one, os.W_OK | os.X_OK))
 
 
 def _default_path() -> Path:
     """A new name in memory; what killed servers left there is removed on the way."""
-    candidates = [os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm", os.environ.get("TMPDIR"), "/tmp"]  # noqa: S108  mkdir fails if it exists
-    parent = next(Path(one) for one in candidates if one and os.access(one, os.W_OK | os.X_OK))
+    parent = _parent()
     for stale in parent.glob("penstock-*"):
         with suppress(OSError):
             if stale.stat().st_uid == os.geteuid() and (lock := _try_lock(stale)) is not None:

@@ -34,6 +34,16 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.FAILED: frozenset({State.LOADING, State.UNLOADED}),
 }
 
+#: The same in the words of the Open Inference Protocol's repository extension.
+REPOSITORY_STATES: Final[dict[State, str]] = {
+    State.NEW: "UNAVAILABLE",
+    State.LOADING: "LOADING",
+    State.READY: "READY",
+    State.DRAINING: "UNLOADING",
+    State.UNLOADED: "UNAVAILABLE",
+    State.FAILED: "UNAVAILABLE",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Status:

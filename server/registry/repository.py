@@ -81,6 +81,22 @@ def scan(registry: Path) -> RegistrySnapshot:
     Raises:
         ConfigError: The registry itself is not a directory that can be read.
     """
+    problems: list[Problem] = []
+    root, paths = model_directories(registry, problems)
+    models = (read_model(path, root, problems) for path in paths)
+    return RegistrySnapshot({one.name: one for one in models if one is not None}, tuple(problems))
+
+
+def model_directories(registry: Path, problems: list[Problem]) -> tuple[Path, list[Path]]:
+    """The registry without links, and its model directories in alphabetical order.
+
+    Args:
+        registry: As configured.
+        problems: Takes what looks meant but cannot be used.
+
+    Raises:
+        ConfigError: It is not a directory that can be read.
+    """
     try:
         root = registry.resolve(strict=True)
         entries = sorted(root.iterdir())
@@ -89,21 +105,18 @@ def scan(registry: Path) -> RegistrySnapshot:
             f"registry {registry} cannot be read: {error.strerror}; "
             "expected a directory of model directories"
         ) from error
-    models: dict[str, ModelEntry] = {}
-    problems: list[Problem] = []
+    paths = []
     for path in _directories(entries, root, problems):
-        if not MODEL_NAME.fullmatch(path.name):
-            problems.append(
-                Problem(path, "not a model name; expected letters, digits and . _ - (at most 128)")
-            )
-            continue
-        model = _model(path, root, problems)
-        if model is not None:
-            models[model.name] = model
-    return RegistrySnapshot(models, tuple(problems))
+        if MODEL_NAME.fullmatch(path.name):
+            paths.append(path)
+        else:
+            reason = "not a model name; expected letters, digits and . _ - (at most 128)"
+            problems.append(Problem(path, reason))
+    return root, paths
 
 
-def _model(path: Path, root: Path, problems: list[Problem]) -> ModelEntry | None:
+def read_model(path: Path, root: Path, problems: list[Problem]) -> ModelEntry | None:
+    """One model directory; ``None`` if nothing in it can be served."""
     try:
         entries = sorted(path.iterdir())
         config = ModelConfig()

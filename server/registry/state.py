@@ -108,11 +108,7 @@ def set_alias(
     """
     if alias == STABLE:
         return promote(state, model, version, serving)
-    if not _ALIAS.fullmatch(alias):
-        raise InvalidRequest(
-            f"{alias!r} is not an alias; expected a letter, then letters, digits, _ or - "
-            "(at most 64)"
-        )
+    check_alias(alias)
     _check_serving(model, version, serving)
     now = state.model(model)
     aliases = {**now.aliases, alias: version}
@@ -120,6 +116,19 @@ def set_alias(
         raise InvalidRequest(f"model {model!r} has {MAX_ALIASES} aliases, the most there may be")
     unloaded = now.unloaded - {version}
     return _with(state, model, replace(now, aliases=aliases, unloaded=unloaded))
+
+
+def check_alias(alias: str) -> None:
+    """Whether a name can be an alias.
+
+    Raises:
+        InvalidRequest: It cannot.
+    """
+    if not _ALIAS.fullmatch(alias):
+        raise InvalidRequest(
+            f"{alias!r} is not an alias; expected a letter, then letters, digits, _ or - "
+            "(at most 64)"
+        )
 
 
 def remove_alias(state: DesiredState, model: str, alias: str) -> DesiredState:

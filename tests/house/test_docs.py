@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.batching.options import BatchingOptions
 from penstock.server import errors, model_config
-from penstock.server.config import OPTIONS
+from penstock.server.config import CLIENT_VARIABLES, OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def documented_metrics(tree: Any) -> set[str]:
 
 
 def unknown_variables(tree: Any) -> set[str]:
-    known = {option.variable for option in OPTIONS} | {"PENSTOCK_CONFIG"}
+    known = {option.variable for option in OPTIONS} | {"PENSTOCK_CONFIG", *CLIENT_VARIABLES}
     return set(VARIABLE.findall(documents(tree))) - known
 
 

@@ -32,7 +32,10 @@ SEAMS: dict[str, tuple[str, ...]] = {
         "server/processes/quiet_server.py",  # the date header
     ),
     "time.time_ns": ("monitoring/metrics.py",),  # part of an incarnation's name
-    "datetime.datetime.now": ("server/cli/registry.py",),  # when a version was published
+    "datetime.datetime.now": (
+        "server/cli/registry.py",  # when a version was published
+        "server/processes/control.py",  # handed to the audit log
+    ),
     "datetime.datetime.utcnow": (),
 }
 

@@ -195,6 +195,7 @@ def serve(command, tmp_path):
 
     def start(*options, registry=REGISTRY):
         ports = ("--port", 0, "--admin-port", 0, "--run-dir", tmp_path / "run")
+        ports += ("--state-dir", tmp_path / "state")
         server = Server(command("serve", registry, *ports, *options))
         until(lambda: server.once(server.admin_url, "/v2/health/ready")[0] == 200)
         until(lambda: server.status()["converged"])

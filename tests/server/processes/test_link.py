@@ -18,7 +18,7 @@ from penstock.server.processes.link import Link
 from penstock.server.processes.target import Target
 from penstock.server.registry.plan import ModelPlan
 
-MODEL = {"name": "m", "version": "1", "state": "READY"}
+MODEL = {"name": "m", "version": "1", "state": "READY", "directory": "/r/m/1"}
 TARGET = Target(7, {"m": ModelPlan("m", {1: Path("/r/m/1")}, 1, {}, ModelConfig())})
 
 

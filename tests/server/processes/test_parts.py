@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 
 from penstock.batching.options import BatchingOptions
 from penstock.server.model_config import ModelConfig
-from penstock.server.options import ConfigError
 from penstock.server.processes.listening import CannotListen, open_listener, url_of
-from penstock.server.processes.planner import Planner
 from penstock.server.processes.reconciler import Reconciler
 from penstock.server.processes.restart import MAX_DELAY_SECONDS, after_death
 from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
@@ -24,7 +22,6 @@ from penstock.server.processes.target import (
     decode_target,
     encode_target,
     next_target,
-    read_target,
 )
 from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.version_policy import VersionPolicy
@@ -145,32 +142,6 @@ def test_the_number_grows_with_every_change_and_only_then():
     second = next_target(first, {"m": PLAN})
     assert second.number == 2
     assert next_target(second, {"m": PLAN}) is second
-
-
-def test_a_new_planner_goes_on_from_the_disk(tmp_path):
-    registry, path = tmp_path / "registry", tmp_path / "target.msgpack"
-    (registry / "m" / "1").mkdir(parents=True)
-    first = Planner(registry, path)
-    assert first.rescan()
-    assert not first.rescan()
-    second = Planner(registry, path)
-    assert second.target == first.target
-    assert not second.rescan()
-    (registry / "m" / "2").mkdir()
-    assert second.rescan()
-    assert read_target(path).number == 2
-    assert read_target(path).models["m"].versions.keys() == {1, 2}
-
-
-def test_a_registry_that_vanished_leaves_the_target_as_it_was(tmp_path):
-    registry, path = tmp_path / "registry", tmp_path / "target.msgpack"
-    (registry / "m" / "1").mkdir(parents=True)
-    Planner(registry, path).rescan()
-    registry.rename(tmp_path / "elsewhere")
-    planner = Planner(registry, path)
-    with pytest.raises(ConfigError):
-        planner.rescan()
-    assert list(planner.target.models) == ["m"]
 
 
 # -- reconciler --------------------------------------------------------------------------------

@@ -1,0 +1,218 @@
+"""The admin port as an ASGI app: its routes, one line each, and what each calls."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from penstock.server.errors import ApiError, InvalidRequest, NotFound
+
+from . import records, repository_api, wire
+from .command import Command
+from .docs_page import DOCS_PAGE
+from .openapi import ENDPOINTS, openapi
+from .status import status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from penstock.server.processes.coordinator import Coordinator
+    from penstock.server.processes.exposition import Exposition
+
+    from .chronicle import Chronicle
+    from .gate import Gate
+    from .openapi import Endpoint
+    from .operations import Operations
+    from .traffic import TrafficWindow
+
+    Handler = Callable[[Request, str], Awaitable[Response]]
+
+_COMMAND_KEYS = ("reason", "generation", "by", "version")
+
+
+class AdminApp:
+    """Routes of the admin port; `app` is the ASGI app.
+
+    Args:
+        coordinator: Target, desired state and workers.
+        operations: Carries out commands.
+        chronicle: Who did what last.
+        traffic: Figures of the last minute.
+        exposition: Merged metrics.
+        gate: Who may do what.
+        about: Of the server, for the status.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        operations: Operations,
+        chronicle: Chronicle,
+        traffic: TrafficWindow,
+        exposition: Exposition,
+        gate: Gate,
+        about: dict[str, Any],
+    ) -> None:
+        self._coordinator = coordinator
+        self._operations = operations
+        self._chronicle = chronicle
+        self._traffic = traffic
+        self._exposition = exposition
+        self._gate = gate
+        self._about = about
+        self.app = Starlette(
+            routes=[
+                Route("/", lambda _: RedirectResponse("docs")),
+                *(self._route(endpoint) for endpoint in ENDPOINTS),
+            ],
+            exception_handlers={
+                ApiError: wire.api_error,
+                HTTPException: wire.http_error,
+                Exception: wire.bug,
+            },
+        )
+
+    def _route(self, endpoint: Endpoint) -> Route:
+        handler: Handler = getattr(self, f"_{endpoint.name}")
+
+        async def serve(request: Request) -> Response:
+            actor = self._gate.check(request, endpoint.scope) if endpoint.scope else ""
+            return await handler(request, actor)
+
+        return Route(endpoint.path, serve, methods=[endpoint.method])
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    async def _docs(self, _: Request, __: str) -> Response:
+        return HTMLResponse(DOCS_PAGE)
+
+    async def _openapi(self, request: Request, _: str) -> Response:
+        return wire.answer(openapi(str(request.base_url).rstrip("/")))
+
+    async def _metrics(self, request: Request, _: str) -> Response:
+        content_type, body = await self._exposition.render(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type.decode()})
+
+    async def _server(self, _: Request, __: str) -> Response:
+        return wire.answer({**self._about["server"], "extensions": ["model_repository"]})
+
+    async def _live(self, _: Request, __: str) -> Response:
+        return wire.answer({"live": True})
+
+    async def _ready(self, _: Request, __: str) -> Response:
+        """Ready while any worker serves: one that restarts takes no request from the others."""
+        ready = any(worker.ready for worker in self._coordinator.fleet.workers.values())
+        return wire.answer({"ready": ready}, 200 if ready else 503)
+
+    async def _status(self, _: Request, __: str) -> Response:
+        figures = await self._traffic.now()
+        content = status(self._coordinator, self._chronicle, figures)
+        return wire.answer({**self._about, **content})
+
+    async def _history(self, request: Request, _: str) -> Response:
+        model, audit = request.path_params["model"], self._coordinator.store.audit
+        at = request.query_params.get("at")
+        if at is not None:
+            found = await asyncio.to_thread(records.production, audit, model, at)
+            return wire.answer(found)
+        entries = await asyncio.to_thread(records.history, audit, model)
+        if not entries and model not in self._coordinator.planner.findings.snapshot.models:
+            raise NotFound(f"there is no model {model!r}, and there never was")
+        return wire.answer({"model": model, "records": entries})
+
+    async def _diff(self, request: Request, _: str) -> Response:
+        model = request.path_params["model"]
+        entry = self._coordinator.planner.findings.snapshot.models.get(model)
+        if entry is None:
+            raise NotFound(f"there is no model {model!r} in the registry")
+        query = request.query_params
+        if "from" not in query or "to" not in query:
+            raise InvalidRequest("name two versions: ?from=1&to=2")
+        before, after = wire.version_of(query["from"]), wire.version_of(query["to"])
+        changes = await asyncio.to_thread(records.difference, entry, before, after)
+        return wire.answer({"model": model, "from": before, "to": after, "changes": changes})
+
+    async def _index(self, request: Request, _: str) -> Response:
+        body = await wire.read_body(request)
+        content = status(self._coordinator, self._chronicle, {})
+        ready = body.get("ready", False) is True
+        return wire.answer(repository_api.index(content["models"], ready=ready))
+
+    # -- commands --------------------------------------------------------------------------------
+
+    async def _load(self, request: Request, actor: str) -> Response:
+        command, _ = await self._command("load", request, actor)
+        return _told(await self._operations.load(command, self._version(request)))
+
+    async def _unload(self, request: Request, actor: str) -> Response:
+        command, _ = await self._command("unload", request, actor)
+        return _told(await self._operations.unload(command, self._version(request)))
+
+    async def _promote(self, request: Request, actor: str) -> Response:
+        command, _ = await self._command("promote", request, actor)
+        return _told(await self._operations.promote(command, self._version(request)))
+
+    async def _rollback(self, request: Request, actor: str) -> Response:
+        command, _ = await self._command("rollback", request, actor)
+        return _told(await self._operations.rollback(command))
+
+    async def _set_alias(self, request: Request, actor: str) -> Response:
+        command, body = await self._command("alias", request, actor)
+        if "version" not in body:
+            raise InvalidRequest('the body names no version; expected {"version": 2}')
+        version = wire.version_of(body["version"])
+        alias = request.path_params["alias"]
+        return _told(await self._operations.set_alias(command, alias, version))
+
+    async def _remove_alias(self, request: Request, actor: str) -> Response:
+        command, _ = await self._command("unalias", request, actor)
+        return _told(await self._operations.remove_alias(command, request.path_params["alias"]))
+
+    async def _repository_load(self, request: Request, actor: str) -> Response:
+        body = await wire.read_body(request)
+        model = request.path_params["model"]
+        version = repository_api.asked_version(body, request.query_params)
+        if version is None:
+            await self._coordinator.refresh()
+            version = repository_api.newest(self._coordinator, model)
+        await self._operations.load(Command("load", model, actor), version)
+        return Response(status_code=200)
+
+    async def _repository_unload(self, request: Request, actor: str) -> Response:
+        body = await wire.read_body(request)
+        model = request.path_params["model"]
+        version = repository_api.asked_version(body, request.query_params)
+        versions = [version] if version else repository_api.unaliased(self._coordinator, model)
+        for one in versions:
+            await self._operations.unload(Command("unload", model, actor), one)
+        return Response(status_code=200)
+
+    async def _command(
+        self, action: str, request: Request, token: str
+    ) -> tuple[Command, dict[str, Any]]:
+        body = await wire.read_body(request)
+        wire.check_keys(body, _COMMAND_KEYS)
+        command = Command(
+            action=action,
+            model=request.path_params["model"],
+            actor=wire.actor_of(token, body),
+            reason=wire.reason_of(body),
+            generation=wire.generation_of(request, body),
+        )
+        return command, body
+
+    @staticmethod
+    def _version(request: Request) -> int:
+        return wire.version_of(request.path_params["version"])
+
+
+def _told(outcome: dict[str, Any]) -> Response:
+    """200 once every worker has followed; 202 names those who have not."""
+    return wire.answer(outcome, 200 if outcome["converged"] else 202)

@@ -1,0 +1,165 @@
+"""Bearer tokens and what each may do.
+
+The server keeps no token but its own, which the command line finds in the state directory; of all
+others it knows the SHA-256::
+
+    [[token]]
+    name = "ci"
+    sha256 = "9f86d0…"
+    scopes = ["operate"]
+
+The file is read again when it changes; one that cannot be understood changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.server.errors import Forbidden, Unauthorized
+from penstock.server.options import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.admin")
+
+PREDICT: Final = "predict"
+OBSERVE: Final = "observe"
+OPERATE: Final = "operate"
+APPROVE: Final = "approve"
+SCOPES: Final = (PREDICT, OBSERVE, OPERATE, APPROVE)
+#: Who may act may look.
+_IMPLIED: Final = {OPERATE: {OBSERVE}, APPROVE: {OBSERVE}}
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_MAX_FILE_BYTES: Final = 1 << 20
+#: How a client is told what to send.
+_CHALLENGE: Final = ((b"www-authenticate", b'Bearer realm="penstock"'),)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token without itself: who bears it, its SHA-256 in hex, what it covers."""
+
+    name: str
+    sha256: str
+    scopes: frozenset[str]
+
+
+class Tokens:
+    """The tokens of a server.
+
+    Args:
+        admin: The file with the server's own token.
+        listed: The file of all others, if there is one.
+
+    Raises:
+        ConfigError: That file cannot be understood.
+        OSError: The server's own token is gone.
+    """
+
+    def __init__(self, admin: Path, listed: Path | None) -> None:
+        digest = hashlib.sha256(admin.read_text().strip().encode()).hexdigest()
+        self._own = Token("admin", digest, frozenset(SCOPES))
+        self._path = listed
+        self._stamp: tuple[int, int] | None = None
+        self._listed: tuple[Token, ...] = ()
+        if listed is not None:
+            self._listed = read_tokens(listed)
+            self._stamp = _stamp(listed)
+
+    def check(self, authorization: str | None, scope: str) -> Token:
+        """Who sent this header; it must cover the scope.
+
+        Raises:
+            Unauthorized: No valid token.
+            Forbidden: It does not cover this.
+        """
+        token = self.identify(authorization)
+        if scope not in token.scopes:
+            covered = ", ".join(sorted(token.scopes)) or "nothing"
+            raise Forbidden(f"this needs the scope {scope}; token {token.name!r} has {covered}")
+        return token
+
+    def identify(self, authorization: str | None) -> Token:
+        """Who sent this header.
+
+        Raises:
+            Unauthorized: No valid token.
+        """
+        scheme, _, secret = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not secret.strip():
+            raise Unauthorized("send a token: authorization: Bearer …", headers=_CHALLENGE)
+        digest = hashlib.sha256(secret.strip().encode()).hexdigest()
+        found = None
+        for token in self._all():  # every one, so that time tells nothing
+            if hmac.compare_digest(token.sha256, digest):
+                found = token
+        if found is None:
+            raise Unauthorized("the token is not known here", headers=_CHALLENGE)
+        return found
+
+    def _all(self) -> tuple[Token, ...]:
+        if self._path is not None and (stamp := _stamp(self._path)) != self._stamp:
+            self._stamp = stamp
+            try:
+                self._listed = read_tokens(self._path)
+                LOG.info("%s: %d tokens", self._path, len(self._listed))
+            except ConfigError as error:
+                LOG.error("%s; the tokens before it hold", error)  # noqa: TRY400  one line says it
+        return (self._own, *self._listed)
+
+
+def read_tokens(path: Path) -> tuple[Token, ...]:
+    """Read a tokens file.
+
+    Raises:
+        ConfigError: It cannot be read or says something that is not understood.
+    """
+    try:
+        with path.open("rb") as file:
+            content = tomllib.loads(file.read(_MAX_FILE_BYTES).decode())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"tokens_file {path}: cannot be read: {error}") from error
+    entries = content.pop("token", [])
+    if content or not isinstance(entries, list):
+        raise ConfigError(f"tokens_file {path}: expected [[token]] tables and nothing else")
+    tokens = tuple(
+        _token(one, f"tokens_file {path}: token {n}") for n, one in enumerate(entries, 1)
+    )
+    if len({token.name for token in tokens}) < len(tokens):
+        raise ConfigError(f"tokens_file {path}: two tokens have the same name")
+    return tokens
+
+
+def _token(content: Any, source: str) -> Token:
+    if not isinstance(content, dict) or content.keys() != {"name", "sha256", "scopes"}:
+        raise ConfigError(f"{source}: expected name, sha256 and scopes")
+    name, sha256, scopes = content["name"], content["sha256"], content["scopes"]
+    if not isinstance(name, str) or not name or name == "admin":
+        raise ConfigError(f"{source}: name is {name!r}, expected a text, and not 'admin'")
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise ConfigError(f"{source}: sha256 is not 64 hexadecimal digits in lower case")
+    if not isinstance(scopes, list) or not scopes:
+        raise ConfigError(f"{source}: scopes is {scopes!r}, expected a list of scopes")
+    for scope in scopes:
+        if scope not in SCOPES:
+            hint = did_you_mean(str(scope), list(SCOPES))
+            raise ConfigError(
+                f"{source}: scopes has {scope!r}, known are {', '.join(SCOPES)}{hint}"
+            )
+    return Token(name, sha256, frozenset(scopes).union(*(_IMPLIED.get(one, ()) for one in scopes)))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns

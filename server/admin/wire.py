@@ -1,0 +1,139 @@
+"""Requests and answers of the admin port: small JSON bodies, and errors as everywhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from penstock.server.errors import (
+    ApiError,
+    BodyTooLarge,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+)
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+LOG = logging.getLogger("penstock.admin")
+
+_MAX_BODY_BYTES: Final = 64 * 1024
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
+_ACTOR: Final = re.compile(r"[\w.@+-]{1,64}")
+_MAX_REASON: Final = 4096
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(json.dumps(content), status, media_type="application/json")
+
+
+async def read_body(request: Request) -> dict[str, Any]:
+    """The JSON object of a request; empty if it has no body.
+
+    Raises:
+        InvalidRequest: It is something else.
+        BodyTooLarge: It is larger than any command.
+    """
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > _MAX_BODY_BYTES:
+            raise BodyTooLarge(f"the body is over {_MAX_BODY_BYTES} bytes")
+        pieces.append(piece)
+    if not size:
+        return {}
+    try:
+        content = json.loads(b"".join(pieces))
+    except (ValueError, RecursionError):
+        raise InvalidRequest("the body is not JSON") from None
+    if not isinstance(content, dict):
+        raise InvalidRequest("the body is not a JSON object")
+    return content
+
+
+def check_keys(body: dict[str, Any], known: tuple[str, ...]) -> None:
+    """Whether the body has no key that nobody reads.
+
+    Raises:
+        InvalidRequest: It has one.
+    """
+    for key in body:
+        if key not in known:
+            raise InvalidRequest(f"unknown key {key!r}; known are {', '.join(known)}")
+
+
+def reason_of(body: dict[str, Any]) -> str:
+    """Why, in the actor's words."""
+    reason = body.get("reason", "")
+    if not isinstance(reason, str) or len(reason) > _MAX_REASON:
+        raise InvalidRequest(f"reason must be a text of at most {_MAX_REASON} characters")
+    return reason
+
+
+def generation_of(request: Request, body: dict[str, Any]) -> int | None:
+    """The generation that the actor saw, from ``If-Match`` or the body; ``None`` if none says."""
+    given = body.get("generation")
+    header = request.headers.get("if-match")
+    if header is not None and header.strip() != "*":
+        text = header.strip().removeprefix("W/").strip('"')
+        if not text.isdigit() or given not in {None, int(text)}:
+            raise InvalidRequest(f'if-match is {header!r}, expected the generation, such as "7"')
+        given = int(text)
+    if given is not None and (type(given) is not int or given < 0):
+        raise InvalidRequest(f"generation is {given!r}, expected a whole number")
+    return given
+
+
+def actor_of(token: str, body: dict[str, Any]) -> str:
+    """The token's name, and who used it if the request says."""
+    by = body.get("by", "")
+    if not by:
+        return token
+    if not isinstance(by, str) or not _ACTOR.fullmatch(by):
+        raise InvalidRequest("by must be a name: letters, digits and . _ @ + - (at most 64)")
+    return f"{token}/{by}"
+
+
+def version_of(value: Any) -> int:
+    """A version number, from a path, a query or a body.
+
+    Raises:
+        InvalidRequest: It is none.
+    """
+    if isinstance(value, bool) or not _VERSION.fullmatch(str(value)):
+        raise InvalidRequest(f"{value!r} is not a version; expected a whole number from 1")
+    return int(value)
+
+
+async def api_error(_: Request, error: Exception) -> Response:
+    """The answer to an error of ours."""
+    assert isinstance(error, ApiError)
+    response = answer({"error": error.message}, error.status)
+    response.headers["x-error-code"] = error.code
+    response.raw_headers.extend(error.headers)
+    return response
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """Starlette's own: no such route, or not with this method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == MethodNotAllowed.status:
+        allow = (error.headers or {}).get("Allow", "GET")
+        message = f"{request.method} {request.url.path} is not possible; use {allow}"
+        return await api_error(request, MethodNotAllowed(message, allow=allow))
+    return await api_error(request, NotFound(f"no route {request.url.path}; see /docs"))
+
+
+async def bug(request: Request, error: Exception) -> Response:
+    """The answer to a bug of ours."""
+    LOG.error("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
+    message = f"internal error ({type(error).__name__}); see the server's log"
+    return await api_error(request, InternalError(message))

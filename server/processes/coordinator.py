@@ -1,0 +1,171 @@
+"""What control does all the time: looks at the registry, plans, tells the workers.
+
+Everything that changes what is served passes here, one at a time: what the registry brings, what
+an operator commands, what the workers report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.server.errors import Unavailable
+from penstock.server.options import ConfigError
+from penstock.server.registry.audit_record import AuditEvent
+from penstock.server.registry.store import ACTOR
+
+from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penstock.server.config import ServerConfig
+    from penstock.server.registry.plan import Standing
+    from penstock.server.registry.store import StateStore
+
+    from .fleet import Fleet
+    from .planner import Planner
+    from .target import Target
+
+LOG = logging.getLogger("penstock.coordinator")
+
+#: The default of a model moved by itself: to a newer version, or at a start.
+DEFAULT_MOVED: Final = "default"
+#: The first look after the start, for what came before the file events did.
+_SECOND_LOOK_SECONDS: Final = 1.0
+_MIN_LOOK_SECONDS: Final = 0.25
+
+
+class Coordinator:
+    """Keeps the fleet on the target that registry and desired state call for.
+
+    Args:
+        config: Of the server.
+        store: Desired state and audit log.
+        planner: Makes the target.
+        fleet: Gets it.
+    """
+
+    def __init__(
+        self, config: ServerConfig, store: StateStore, planner: Planner, fleet: Fleet
+    ) -> None:
+        self.store = store
+        self.planner = planner
+        self.fleet = fleet
+        self._config = config
+        self._looked = False
+        self._looking = asyncio.Lock()
+        self._planning = asyncio.Lock()
+        self._again = asyncio.Event()
+        self._reported = asyncio.Event()
+        self._patience = asyncio.get_running_loop().time() + 2 * config.settle_seconds
+        fleet.on_change = self._reported.set
+
+    def standings(self) -> dict[str, Standing]:
+        """Where every version stands."""
+        defaults = {name: plan.default for name, plan in self.planner.target.models.items()}
+        return self.fleet.standings(defaults, self.planner.findings.available)
+
+    async def refresh(self) -> None:
+        """Look at the registry, and plan."""
+        async with self._looking:
+            state, standings = self.store.state, self.standings()
+            try:
+                findings = await asyncio.to_thread(self.planner.survey, state, standings)
+            except ConfigError as error:
+                LOG.warning("%s; going on with what was served before", error)
+                return
+            self.planner.note(findings)
+            self._looked = True
+        if self.planner.target.number or not findings.waiting or self._patience_is_over():
+            await self.replan()
+
+    async def replan(self) -> None:
+        """Make and send the target if it is to be another one."""
+        async with self._planning:
+            before = self.planner.target
+            target = self.planner.draft(self.store.state, self.standings())
+            if target is before:
+                return
+            try:
+                await self._record_defaults(before, target)
+            except Unavailable as error:
+                LOG.error("the target stays as it is: %s", error.message)  # noqa: TRY400  one line says it
+                if before.number:
+                    return
+            self.planner.adopt(target)
+            LOG.info("target %d: %d models", target.number, len(target.models))
+            self.fleet.send_target(target)
+
+    async def run(self) -> None:
+        """Follow the registry and the workers until cancelled."""
+        loop = asyncio.get_running_loop()
+        watcher = Watcher(self._config.registry, lambda: loop.call_soon_threadsafe(self._again.set))
+        watcher.start()
+        followers = asyncio.create_task(self._follow_reports())
+        try:
+            await self.refresh()
+            wait = _SECOND_LOOK_SECONDS
+            while True:
+                if self.planner.findings.waiting:
+                    wait = min(wait, max(_MIN_LOOK_SECONDS, self._config.settle_seconds / 4))
+                await _wait_for(self._again, wait)
+                await self.refresh()
+                wait = self._config.scan_seconds
+        finally:
+            watcher.stop()
+            followers.cancel()
+
+    async def _follow_reports(self) -> None:
+        while True:
+            await self._reported.wait()
+            self._reported.clear()
+            if self.planner.target.number and self._looked:
+                await self.replan()
+
+    def _patience_is_over(self) -> bool:
+        """A server that starts on a registry just copied is not ready before it has the models."""
+        return asyncio.get_running_loop().time() > self._patience
+
+    async def _record_defaults(self, before: Target, after: Target) -> None:
+        """Record which version answers by itself from now on; what operators set is on record."""
+        old = _defaults(before)
+        moved = {name: one for name, one in _defaults(after).items() if old.get(name) != one}
+        moved |= {name: None for name in old if name not in after.models}
+        if not moved:
+            return
+        pinned = {name for name, plan in after.models.items() if plan.pinned}
+        changes = {
+            name: one for name, one in moved.items() if name not in pinned or not before.number
+        }
+        if not changes:
+            return
+        event = AuditEvent(
+            action=DEFAULT_MOVED,
+            actor=ACTOR,
+            before={name: old.get(name) for name in changes},
+            after=changes,
+            reason="the newest version that is ready" if before.number else "the server started",
+            evidence={"digests": self._digests(changes)},
+            generation=self.store.state.generation,
+        )
+        await asyncio.to_thread(self.store.note, event)
+
+    def _digests(self, defaults: Mapping[str, int | None]) -> dict[str, Any]:
+        offers = self.planner.findings.offers
+        keys = {name: (name, one) for name, one in defaults.items() if one is not None}
+        return {name: offers[key].digest for name, key in keys.items() if key in offers}
+
+
+def _defaults(target: Target) -> dict[str, int | None]:
+    return {name: plan.default for name, plan in target.models.items()}
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+    event.clear()

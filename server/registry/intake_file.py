@@ -1,0 +1,73 @@
+"""What was taken from the registry, remembered so that a restart reads no model twice.
+
+The file can be lost: then everything is examined again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .checked_json import ContentError, decode_object
+from .durable import replace_file
+from .safe_files import FileFact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .checked_json import CheckedObject
+
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A version that was taken.
+
+    Attributes:
+        digest: Names its content, and the copy of it.
+        files: As they were in the registry then.
+    """
+
+    digest: str
+    files: tuple[FileFact, ...]
+
+
+def write_taken(path: Path, taken: Mapping[tuple[str, int], Taken]) -> None:
+    """Replace the file at once."""
+    versions = [
+        {
+            "model": model,
+            "version": version,
+            "digest": one.digest,
+            "files": [
+                {"path": fact.path, "size": fact.size, "changed_ns": fact.changed_ns}
+                for fact in one.files
+            ],
+        }
+        for (model, version), one in sorted(taken.items())
+    ]
+    content = json.dumps({"format": _FORMAT, "versions": versions}).encode()
+    replace_file(path, content, 0o600)
+
+
+def read_taken(path: Path) -> dict[tuple[str, int], Taken]:
+    """What `write_taken` wrote; nothing if it is missing or not as it was written."""
+    try:
+        content = decode_object(path.read_bytes(), str(path))
+        if content.get("format", int) != _FORMAT:
+            return {}
+        return dict(map(_version, content.objects("versions")))
+    except (OSError, ContentError):
+        return {}
+
+
+def _version(content: CheckedObject) -> tuple[tuple[str, int], Taken]:
+    files = tuple(
+        FileFact(one.get("path", str), one.get("size", int), one.get("changed_ns", int))
+        for one in content.objects("files")
+    )
+    key = content.get("model", str), content.get("version", int)
+    return key, Taken(content.get("digest", str), files)

@@ -17,6 +17,7 @@ from .http.limits import Limits
 from .http.sweeper import Sweeper
 from .registry.catalog import Catalog
 from .registry.host import ModelHost
+from .registry.loading import Loader, lower_priority
 
 if TYPE_CHECKING:
     from penstock.monitoring.metrics import CounterFile
@@ -50,7 +51,8 @@ class Engine:
         )
         # One thread each: orjson and model loading hold the interpreter lock for long stretches.
         self._decoder = ThreadPoolExecutor(1, "penstock-decode")
-        self._loader = ThreadPoolExecutor(1, "penstock-load")
+        self._loading = ThreadPoolExecutor(1, "penstock-load", lower_priority)
+        self._loader = Loader(config)
         self._sweeper = Sweeper(loop, clock, limits.sweep_seconds)
         self.inference = InferencePath(
             loop,
@@ -64,7 +66,13 @@ class Engine:
             clock,
         )
         self.host = ModelHost(
-            loop, self.catalog, self._scheduler, counters, self.inference.sink, self._loader
+            loop,
+            self.catalog,
+            self._scheduler,
+            counters,
+            self.inference.sink,
+            self._loader,
+            self._loading,
         )
 
     async def close(self) -> None:
@@ -72,7 +80,8 @@ class Engine:
         await self._scheduler.close()
         self._sweeper.close()
         self._decoder.shutdown()
-        self._loader.shutdown()
+        self._loading.shutdown()
         for model in self.catalog.models.values():
             for servable in model.versions.values():
                 servable.model.unload()
+        self._loader.close()

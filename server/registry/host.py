@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from penstock.batching.calibration import measure_costs
-from penstock.runtimes.contract import LoadOptions
-from penstock.runtimes.discovery import find_runtime
-from penstock.runtimes.synthetic import PROBE_SIZES, synthetic_inputs
 from penstock.server.http.codecs.signature import WireSignature
 
 from .catalog import ServedModel
 from .lifecycle import State
+from .loading import LoadOrder
 from .servable import Servable
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from penstock.batching.cost import CostTable
     from penstock.batching.request import Batch
     from penstock.batching.scheduler import Scheduler
     from penstock.monitoring.metrics import CounterFile
-    from penstock.runtimes.contract import Model
-    from penstock.server.model_config import ModelConfig
 
     from .catalog import Catalog, Key
+    from .loading import Loader
     from .plan import ModelPlan
 
 LOG = logging.getLogger("penstock.models")
 
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """What the loader thread hands to the event loop."""
-
-    platform: str
-    model: Model
-    costs: CostTable | None
+#: Between two looks whether a version that goes still has bodies to decode.
+_DECODING_SECONDS: Final = 0.005
 
 
 class ModelHost:
@@ -54,10 +41,11 @@ class ModelHost:
         scheduler: Where they run.
         counters: Where they are counted.
         sink: Makes the receiver of a version's finished batches.
-        loader: Loads and measures, off the event loop and off the execution threads.
+        loader: Loads and measures.
+        executor: Where it does so: one thread, neither the event loop nor one that executes.
 
     Attributes:
-        directories: Where each version of the last plan was loaded from, or failed to load from.
+        directories: Where each version was last loaded from, or failed to load from.
     """
 
     def __init__(
@@ -67,7 +55,8 @@ class ModelHost:
         scheduler: Scheduler,
         counters: CounterFile,
         sink: Callable[[Servable], Callable[[Batch], None]],
-        loader: Executor,
+        loader: Loader,
+        executor: Executor,
     ) -> None:
         self._loop = loop
         self._catalog = catalog
@@ -75,7 +64,9 @@ class ModelHost:
         self._counters = counters
         self._sink = sink
         self._loader = loader
+        self._executor = executor
         self.directories: dict[Key, Path] = {}
+        self._asked: set[tuple[str, int, bool]] = set()
 
     def steer(self, models: Mapping[str, ModelPlan]) -> None:
         """Point defaults and aliases at versions that are loaded already.
@@ -90,12 +81,16 @@ class ModelHost:
     async def apply(self, models: Mapping[str, ModelPlan]) -> None:
         """Serve exactly these models and versions.
 
-        What cannot be loaded is marked `State.FAILED` with the reason, and is not tried again while
-        it is asked for from the same directory; what served goes on serving.
+        What cannot be loaded is marked `State.FAILED` with the reason, and is not tried again until
+        it was not asked for, comes from another directory, or is accepted; what served goes on
+        serving.
         """
         self.steer(models)
-        wanted = {(name, str(one)) for name, plan in models.items() for one in plan.versions}
-        self.directories = {key: at for key, at in self.directories.items() if key in wanted}
+        self._asked &= {
+            (plan.name, one, one in plan.accepted)
+            for plan in models.values()
+            for one in plan.versions
+        }
         for plan in models.values():
             await self._apply_model(plan)
         for name in [name for name in self._catalog.models if name not in models]:
@@ -111,12 +106,12 @@ class ModelHost:
     async def _apply_model(self, plan: ModelPlan) -> None:
         before = self._catalog.models.get(plan.name)
         loaded = {} if before is None else dict(before.versions)
-        for number, directory in plan.versions.items():
+        for number in plan.versions:
             version = str(number)
             if version in loaded:
                 loaded[version].queue.configure(plan.config.batching)
-            elif not self._failed_before((plan.name, version), directory):
-                servable = await self._load(plan.name, version, directory, plan.config)
+            elif not self._failed_before(plan, number):
+                servable = await self._load(plan, number, _predecessor(plan, loaded, before))
                 if servable is not None:
                     loaded[version] = servable
         wanted = {
@@ -144,20 +139,33 @@ class ModelHost:
         if before is None or not after.same_as(before):
             self._catalog.publish(after)
 
-    def _failed_before(self, key: Key, directory: Path) -> bool:
+    def _failed_before(self, plan: ModelPlan, number: int) -> bool:
+        key = plan.name, str(number)
         status = self._catalog.statuses.get(key)
         failed = status is not None and status.state is State.FAILED
-        return failed and self.directories.get(key) == directory
+        asked = (plan.name, number, number in plan.accepted) in self._asked
+        return failed and asked and self.directories[key] == plan.versions[number]
 
     async def _load(
-        self, name: str, version: str, directory: Path, config: ModelConfig
+        self, plan: ModelPlan, number: int, predecessor: Servable | None
     ) -> Servable | None:
+        name, version, config = plan.name, str(number), plan.config
         key = name, version
-        self.directories[key] = directory
+        accepted = number in plan.accepted
+        self.directories[key] = plan.versions[number]
+        self._asked.add((name, number, accepted))
         self._catalog.move(key, State.LOADING)
-        work = partial(load_model, directory, config)
+        order = LoadOrder(
+            name,
+            version,
+            self.directories[key],
+            config,
+            None if predecessor is None else (predecessor.version, predecessor.model.signature),
+            accepted,
+            busy=self._catalog.ready,
+        )
         try:
-            loaded = await self._loop.run_in_executor(self._loader, work)
+            loaded = await self._loop.run_in_executor(self._executor, self._loader.load, order)
         except Exception as error:  # noqa: BLE001  a plug-in may raise anything; others go on
             self._catalog.move(key, State.FAILED, str(error) or type(error).__name__)
             LOG.error("model %s version %s: %s", name, version, error)  # noqa: TRY400  one line says it
@@ -174,36 +182,20 @@ class ModelHost:
     async def _unload(self, servable: Servable) -> None:
         key = servable.name, servable.version
         self._catalog.move(key, State.DRAINING)
+        while servable.decoding:  # large bodies, whose requests are not in the queue yet
+            await asyncio.sleep(_DECODING_SECONDS)
         await self._scheduler.unregister(servable.queue)
-        await self._loop.run_in_executor(self._loader, servable.model.unload)
+        await self._loop.run_in_executor(
+            self._executor, self._loader.unload, servable.name, servable.version, servable.model
+        )
         self._catalog.move(key, State.UNLOADED)
 
 
-def load_model(directory: Path, config: ModelConfig) -> LoadedModel:
-    """Load one version, warm it up and measure its run times. Blocking.
-
-    Raises:
-        ModelLoadError: It cannot be served.
-    """
-    runtime, path = find_runtime(directory, config.platform)
-    model = runtime.load(path, LoadOptions(threads=config.threads, settings=config.settings))
-    rows = config.batching.max_batch_size if model.signature.batch_axis else 1
-    costs = warm_up(model, rows)
-    if costs is None:
-        LOG.warning("%s takes no made-up inputs, so it is not warmed up", directory)
-    return LoadedModel(runtime.platform, model, costs)
-
-
-def warm_up(model: Model, rows: int) -> CostTable | None:
-    """Run the model for up to so many rows, with the first made-up inputs that it accepts.
-
-    Returns:
-        The measured run times, or ``None`` if it accepts none; real inputs may be another matter.
-    """
-    signature = model.signature
-    for size in PROBE_SIZES:
-        try:
-            return measure_costs(model, partial(synthetic_inputs, signature, variable=size), rows)
-        except Exception:  # noqa: BLE001, S112  a plug-in may raise anything; try the next size
-            continue
-    return None
+def _predecessor(
+    plan: ModelPlan, loaded: Mapping[str, Servable], before: ServedModel | None
+) -> Servable | None:
+    """Whose clients a new version must not break, if that matters."""
+    if plan.config.signature == "any" or not loaded:
+        return None
+    serving = loaded.get(str(plan.default)) or (before and before.default)
+    return serving or loaded[max(loaded, key=int)]

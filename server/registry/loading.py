@@ -135,7 +135,7 @@ class Loader:
             except ModelRefused:
                 raise
             except ModelLoadError as error:
-                text = str(error).replace(f"{copy.directory}/", "")
+                text = str(error).replace(str(copy.directory), str(order.directory))
                 raise ModelLoadError(text) from error
 
     def unload(self, name: str, version: str, model: Model) -> None:
@@ -209,7 +209,7 @@ class Loader:
             )
         copies = self._copies_directory()
         borrow = partial(borrowed_copy, order.directory, copies, max_bytes=self._max_copies_bytes)
-        digest, declared = digest_of(entries), manifest and manifest.signature
+        digest, declared = digest_of(entries), None if manifest is None else manifest.signature
         for last in (False, True):
             with borrow(entries) as copy:
                 if digest_of(hash_files(copy)) == digest:

@@ -21,11 +21,22 @@ class Servable:
         model: The loaded model.
         wire: Its signature, prepared for the codecs.
         counters: Its metrics.
+        decoding: Requests whose bodies are decoded for it elsewhere, and not queued yet.
         queue: Its place in the scheduler.
         headers: Response header lines common to all its answers.
     """
 
-    __slots__ = ("counters", "headers", "model", "name", "platform", "queue", "version", "wire")
+    __slots__ = (
+        "counters",
+        "decoding",
+        "headers",
+        "model",
+        "name",
+        "platform",
+        "queue",
+        "version",
+        "wire",
+    )
 
     def __init__(
         self,
@@ -42,5 +53,6 @@ class Servable:
         self.model = model
         self.wire = wire
         self.counters = counters
+        self.decoding = 0
         self.queue: Queue
         self.headers = b"x-model-version: %b\r\n" % version.encode()

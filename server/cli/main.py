@@ -29,9 +29,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    from . import audit, registry, serve  # beside their verbs; import no more than the options
+    from . import audit, look, operate, registry, serve, token  # import no more than the options
 
-    for group in (serve, registry, audit):
+    for group in (serve, look, operate, registry, audit, token):
         group.add_parser(verbs)
     return parser
 

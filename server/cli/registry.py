@@ -6,6 +6,9 @@ import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from .client import CommandFailed, add_client_options, find_server
 
 if TYPE_CHECKING:
     import argparse
@@ -28,9 +31,11 @@ def add_parser(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
         "diff",
         help="compare two versions of a model",
-        description="Compare the manifests of two versions. Exit status 1: they differ.",
+        description="Compare two versions, in a registry or in that of a running server. Exit "
+        "status 1: they differ.",
     )
-    parser.add_argument("--registry", type=Path, required=True, help="the model repository")
+    parser.add_argument("--registry", type=Path, help="the model repository; else a server's")
+    add_client_options(parser)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("before", type=int, metavar="VERSION")
     parser.add_argument("after", type=int, metavar="VERSION")
@@ -88,6 +93,8 @@ def run_diff(namespace: argparse.Namespace) -> int:
     from penstock.runtimes.contract import ModelLoadError
     from penstock.server.registry.difference import diff
 
+    if namespace.registry is None:
+        return _diff_of_server(namespace)
     try:
         before, after = (
             _manifest(namespace.registry / namespace.model / str(version))
@@ -98,6 +105,22 @@ def run_diff(namespace: argparse.Namespace) -> int:
     changes = diff(before, after)
     if not changes:
         print("the manifests say the same")
+        return 0
+    _print_changes(changes, str(namespace.before), str(namespace.after))
+    return 1
+
+
+def _diff_of_server(namespace: argparse.Namespace) -> int:
+    from penstock.server.registry.difference import Change
+
+    query = f"from={namespace.before}&to={namespace.after}"
+    try:
+        path = f"/admin/models/{quote(namespace.model, safe='')}/diff?{query}"
+        changes = tuple(Change(**one) for one in find_server(namespace).get(path)["changes"])
+    except CommandFailed as failure:
+        return _fail(failure, _EXIT_USAGE)
+    if not changes:
+        print("the versions say the same")
         return 0
     _print_changes(changes, str(namespace.before), str(namespace.after))
     return 1

@@ -20,6 +20,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "print": ("server/cli/",),
     "os.environ": (
         "server/cli/serve.py",  # hands it to load_config
+        "server/cli/client.py",  # which server is meant, and its token
         "server/processes/run_directory.py",  # where the system keeps temporary files
     ),
     "os.environb": (),

@@ -1,0 +1,217 @@
+"""``penstock status | history``: what runs, since when, by whom; and what did."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from .client import AdminClient, CommandFailed, add_client_options, find_server
+
+if TYPE_CHECKING:
+    import argparse
+
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_EXIT_FAILURE: Final = 1
+_WATCH_SECONDS: Final = 1.0
+_STYLES: Final = {"READY": "green", "LOADING": "yellow", "MIXED": "yellow", "FAILED": "red"}
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verbs."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "status", help="what runs where, since when, by whom", description="What runs where."
+    )
+    parser.add_argument("--json", action="store_true", help="as the admin port says it")
+    parser.add_argument("--watch", action="store_true", help="again every second")
+    add_client_options(parser)
+    parser.set_defaults(run=run_status)
+    parser = verbs.add_parser(
+        "history",
+        help="what was done to a model, and what was in production when",
+        description="What was done to a model, newest first.",
+    )
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--at", metavar="TIME", help="what was in production then, ISO 8601")
+    parser.add_argument("--json", action="store_true", help="as the admin port says it")
+    add_client_options(parser)
+    parser.set_defaults(run=run_history)
+
+
+def run_status(namespace: argparse.Namespace) -> int:
+    """Print the status; returns the exit status."""
+    try:
+        client = find_server(namespace)
+        if namespace.watch:
+            return _watch(client)
+        found = client.get("/admin/status")
+    except CommandFailed as failure:
+        return _fail(failure)
+    if namespace.json:
+        print(json.dumps(found, indent=2))
+    else:
+        from rich.console import Console
+
+        Console().print(status_view(found))
+    return 0
+
+
+def run_history(namespace: argparse.Namespace) -> int:
+    """Print the history; returns the exit status."""
+    path = f"/admin/models/{quote(namespace.model, safe='')}/history"
+    if namespace.at is not None:
+        path += "?" + urlencode({"at": namespace.at})
+    try:
+        found = find_server(namespace).get(path)
+    except CommandFailed as failure:
+        return _fail(failure)
+    if namespace.json:
+        print(json.dumps(found, indent=2))
+    elif namespace.at is not None:
+        print(_production(found))
+    else:
+        from rich.console import Console
+
+        Console().print(_history_view(found["records"]))
+    return 0
+
+
+def status_view(found: dict[str, Any]) -> RenderableType:
+    """The tables of the status."""
+    from rich.console import Group
+    from rich.markup import escape
+
+    converged = "converged" if found["converged"] else "[yellow]not converged[/]"
+    headline = (
+        f"{escape(found['registry'])}: {len(found['models'])} models, generation "
+        f"{found['generation']}, target {found['target']['number']}, {converged}"
+    )
+    parts: list[RenderableType] = [
+        headline,
+        _versions_view(found["models"]),
+        _workers_view(found["workers"]),
+    ]
+    parts += [_problem(one["path"], one["reason"]) for one in found["problems"]]
+    if found["state_note"]:
+        parts.append(_problem("state is TEMPORARY", found["state_note"]))
+    return Group(*parts)
+
+
+def _problem(what: str, reason: str) -> str:
+    return f"[red]![/] {_plain(what)}: {_plain(reason)}"
+
+
+def _versions_view(models: list[dict[str, Any]]) -> RenderableType:
+    table = _table(
+        "model", "version", "state", "names", "since", "by", "req/s", "p50", "p99", "5xx"
+    )
+    for model in models:
+        for one in model["versions"]:
+            set_by = {} if not one["default"] else model["default_set"]
+            for alias in one["aliases"]:
+                set_by = set_by or model["aliases"][alias]
+            traffic = one["traffic"] or {}
+            state = one["state"]
+            table.add_row(
+                _plain(model["name"]),
+                str(one["version"]),
+                f"[{_STYLES.get(state, 'dim')}]{state}[/]{_why(one)}",
+                _plain(", ".join([*(["default"] if one["default"] else []), *one["aliases"]])),
+                _plain(set_by.get("since") or ""),
+                _plain(set_by.get("by") or ""),
+                f"{traffic.get('requests_per_second', 0):.1f}",
+                _milliseconds(traffic.get("p50_seconds")),
+                _milliseconds(traffic.get("p99_seconds")),
+                str(traffic.get("errors", 0)),
+            )
+    return table
+
+
+def _why(one: dict[str, Any]) -> str:
+    """Reason of a state, and who differs."""
+    words = one["reason"] or one["note"]
+    if one["state"] == "MIXED":
+        differing = ", ".join(
+            f"{name} {at['state']}" for name, at in sorted(one["workers"].items())
+        )
+        words = "; ".join(filter(None, (differing, words)))
+    return f" {_plain(words)}" if words else ""
+
+
+def _workers_view(workers: list[dict[str, Any]]) -> RenderableType:
+    table = _table("worker", "pid", "ready", "target", "memory")
+    for one in workers:
+        memory = one["resident_bytes"]
+        table.add_row(
+            one["process"],
+            str(one["pid"]),
+            "yes" if one["ready"] else "[yellow]no[/]",
+            str(one["target"]),
+            "" if memory is None else f"{memory / 2**20:.0f} MiB",
+        )
+    return table
+
+
+def _history_view(records: list[dict[str, Any]]) -> RenderableType:
+    table = _table("time", "by", "action", "change", "reason")
+    for one in records:
+        before, after = one["before"] or {}, one["after"] or {}
+        change = ", ".join(f"{name}: {before.get(name)} → {after[name]}" for name in after)
+        version = one["evidence"].get("version")
+        change = change or ("" if version is None else f"version {version}")
+        table.add_row(
+            *map(_plain, (one["time"], one["actor"], one["action"], change, one["reason"]))
+        )
+    return table
+
+
+def _production(found: dict[str, Any]) -> str:
+    if found["version"] is None:
+        return f"{found['model']}: nothing was in production at {found['at']}"
+    reason = f" ({found['reason']})" if found["reason"] else ""
+    return (
+        f"{found['model']}: version {found['version']} at {found['at']}, since {found['time']} "
+        f"by {found['actor']}: {found['action']}{reason}"
+    )
+
+
+def _watch(client: AdminClient) -> int:
+    import threading
+
+    from rich.live import Live
+
+    never = threading.Event()
+    with Live(status_view(client.get("/admin/status")), auto_refresh=False, screen=True) as live:
+        try:
+            while not never.wait(_WATCH_SECONDS):
+                live.update(status_view(client.get("/admin/status")), refresh=True)
+        except KeyboardInterrupt:
+            pass
+    return 0
+
+
+def _table(*headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.2f} ms"
+
+
+def _fail(failure: Exception) -> int:
+    print(f"penstock: {failure}", file=sys.stderr)
+    return _EXIT_FAILURE

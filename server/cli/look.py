@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _EXIT_FAILURE: Final = 1
 _WATCH_SECONDS: Final = 1.0
+_PIPE_COLUMNS: Final = 240
 _STYLES: Final = {"READY": "green", "LOADING": "yellow", "MIXED": "yellow", "FAILED": "red"}
 
 
@@ -53,9 +54,7 @@ def run_status(namespace: argparse.Namespace) -> int:
     if namespace.json:
         print(json.dumps(found, indent=2))
     else:
-        from rich.console import Console
-
-        Console().print(status_view(found))
+        _print(status_view(found))
     return 0
 
 
@@ -73,9 +72,7 @@ def run_history(namespace: argparse.Namespace) -> int:
     elif namespace.at is not None:
         print(_production(found))
     else:
-        from rich.console import Console
-
-        Console().print(_history_view(found["records"]))
+        _print(_history_view(found["records"]))
     return 0
 
 
@@ -93,6 +90,12 @@ def status_view(found: dict[str, Any]) -> RenderableType:
         headline,
         _versions_view(found["models"]),
         _workers_view(found["workers"]),
+    ]
+    parts += [
+        _problem(f"{model['name']} version {one['version']} {one['state']}", why)
+        for model in found["models"]
+        for one in model["versions"]
+        if (why := _why(one))
     ]
     parts += [_problem(one["path"], one["reason"]) for one in found["problems"]]
     if found["state_note"]:
@@ -118,9 +121,9 @@ def _versions_view(models: list[dict[str, Any]]) -> RenderableType:
             table.add_row(
                 _plain(model["name"]),
                 str(one["version"]),
-                f"[{_STYLES.get(state, 'dim')}]{state}[/]{_why(one)}",
+                f"[{_STYLES.get(state, 'dim')}]{state}[/]",
                 _plain(", ".join([*(["default"] if one["default"] else []), *one["aliases"]])),
-                _plain(set_by.get("since") or ""),
+                _plain((set_by.get("since") or "")[:19]),
                 _plain(set_by.get("by") or ""),
                 f"{traffic.get('requests_per_second', 0):.1f}",
                 _milliseconds(traffic.get("p50_seconds")),
@@ -132,13 +135,13 @@ def _versions_view(models: list[dict[str, Any]]) -> RenderableType:
 
 def _why(one: dict[str, Any]) -> str:
     """Reason of a state, and who differs."""
-    words = one["reason"] or one["note"]
+    words: str = one["reason"]
     if one["state"] == "MIXED":
         differing = ", ".join(
             f"{name} {at['state']}" for name, at in sorted(one["workers"].items())
         )
         words = "; ".join(filter(None, (differing, words)))
-    return f" {_plain(words)}" if words else ""
+    return words
 
 
 def _workers_view(workers: list[dict[str, Any]]) -> RenderableType:
@@ -191,6 +194,13 @@ def _watch(client: AdminClient) -> int:
         except KeyboardInterrupt:
             pass
     return 0
+
+
+def _print(view: RenderableType) -> None:
+    """To a terminal as wide as it is; to a file or a pipe in whole lines."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(view)
 
 
 def _table(*headings: str) -> Table:

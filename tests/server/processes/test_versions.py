@@ -1,0 +1,292 @@
+"""Versions under way: real servers, real pushes, real commands, with traffic."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+
+import pytest
+import tritonclient.http as triton
+
+pytestmark = pytest.mark.slow
+
+MODEL = "/admin/models/breast-cancer"
+
+
+class Operator:
+    """Sends commands with the server's own token."""
+
+    def __init__(self, server, state):
+        self.server = server
+        self.token = (state / "admin-token").read_text().strip()
+
+    def ask(self, method, path, body=None):
+        data = json.dumps(body or {}).encode()
+        request = urllib.request.Request(self.server.admin_url + path, data, method=method)
+        request.add_header("authorization", f"Bearer {self.token}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def post(self, path, **body):
+        return self.ask("POST", path, body)
+
+    def promote(self, version, **body):
+        return self.post(f"{MODEL}/versions/{version}/promote", **body)
+
+    def version(self, number):
+        models = {one["name"]: one for one in self.server.status()["models"]}
+        found = {one["version"]: one for one in models["breast-cancer"]["versions"]}
+        return found.get(number)
+
+    def answering(self):
+        """The version that answers a request without one."""
+        status, body = self.predict("/v2/models/breast-cancer/infer")
+        return int(json.loads(body)["model_version"]) if status == 200 else status
+
+    def predict(self, path):
+        row = {"name": "features", "datatype": "FP32", "shape": [1, 30], "data": [0.5] * 30}
+        body = json.dumps({"inputs": [row]}).encode()
+        request = urllib.request.Request(
+            self.server.url + path, body, {"content-type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+
+@pytest.fixture
+def registry(tmp_path, examples_registry):
+    """A copy of one example model with two versions; `publish` adds another, in one rename."""
+
+    class Registry:
+        path = tmp_path / "registry"
+        model = path / "breast-cancer"
+
+        def add(self, version, source=1):
+            shutil.copytree(self.model / str(source), self.path / ".draft")
+            (self.path / ".draft").rename(self.model / str(version))
+
+    hidden = shutil.ignore_patterns(".*")
+    shutil.copytree(
+        examples_registry / "breast-cancer", tmp_path / "registry" / "breast-cancer", ignore=hidden
+    )
+    return Registry()
+
+
+@pytest.fixture
+def start(serve, registry, tmp_path):
+    def begin(*options):
+        server = serve("--settle-seconds", 0.2, *options, registry=registry.path)
+        return Operator(server, tmp_path / "state")
+
+    return begin
+
+
+def test_a_version_that_arrives_is_served_and_takes_over_until_stable_says_otherwise(
+    start, registry
+):
+    operator = start()
+    assert operator.answering() == 2
+    registry.add(3)
+    operator.server.until(lambda: operator.answering() == 3)
+    assert operator.promote(2)[0] == 200
+    registry.add(4)
+    operator.server.until(lambda: (operator.version(4) or {}).get("state") == "READY")
+    assert operator.answering() == 2
+    status, body = operator.predict("/v2/models/breast-cancer/versions/stable/infer")
+    assert (status, json.loads(body)["model_version"]) == (200, "2")
+
+
+def test_a_broken_version_is_never_served_and_the_state_says_why(start, registry):
+    operator = start()
+    whole = (registry.model / "1" / "model.onnx").read_bytes()
+    (registry.model / "3").mkdir()
+    (registry.model / "3" / "model.onnx").write_bytes(whole[: len(whole) // 2])
+    operator.server.until(lambda: (operator.version(3) or {}).get("note"))
+    operator.server.until(lambda: "kept still" not in operator.version(3)["note"])
+    assert operator.answering() == 2
+    status, body = operator.promote(3)
+    assert status == 409
+    assert "cannot be loaded" in body["error"]
+    assert operator.server.once(operator.server.url, "/v2/health/ready")[0] == 200
+    (registry.model / "3" / "model.onnx").write_bytes(whole)  # the rest arrives
+    operator.server.until(lambda: operator.answering() == 3)
+
+
+def test_promotions_and_rollbacks_under_load_lose_nothing(start, load):
+    operator = start("--workers", 2)
+    took = []
+    with load(operator.server.url, 4) as running:
+        running.wait_for(100)
+        assert operator.promote(1, reason="first")[0] == 200
+        for _ in range(10):
+            began = time.monotonic()
+            status, outcome = operator.post(f"{MODEL}/rollback", reason="back")
+            took.append(time.monotonic() - began)
+            assert (status, outcome["aliases"]) == (200, {"stable": 2})
+            assert operator.answering() == 2
+            assert operator.promote(1)[0] == 200
+            assert operator.answering() == 1
+        running.wait_for(100)
+    assert set(running.statuses) == {200}
+    assert running.broken == 0
+    assert sorted(took)[len(took) // 2] < 0.5
+    history = operator.ask("GET", f"{MODEL}/history")[1]["records"]
+    assert [one["action"] for one in history[:2]] == ["promote", "rollback"]
+    assert history[-1]["action"] == "default"
+    when = history[1]["time"]
+    assert operator.ask("GET", f"{MODEL}/history?at={when}")[1]["version"] == 2
+
+
+def test_of_two_operators_who_saw_the_same_one_wins_and_the_other_is_told(start):
+    operator = start()
+    seen = operator.server.status()["generation"]
+    answers = []
+    threads = [
+        threading.Thread(
+            target=lambda v=version: answers.append(
+                operator.promote(v, generation=seen, by=f"operator-{v}")
+            )
+        )
+        for version in (1, 2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answers.sort(key=lambda one: one[0])
+    assert [status for status, _ in answers] == [200, 409]
+    winner = answers[0][1]["version"]
+    assert f"operator-{winner}" in answers[1][1]["error"]
+    assert operator.answering() == winner
+
+
+def test_aliases_and_loads_survive_a_restart_of_everything(start, registry, tmp_path):
+    operator = start("--version-policy", "explicit")
+    assert operator.server.status()["target"]["models"] == {}
+    for version in (1, 2):
+        assert operator.post(f"{MODEL}/versions/{version}/load")[0] == 200
+    assert operator.promote(1)[0] == 200
+    assert operator.ask("PUT", f"{MODEL}/aliases/blue", {"version": 2})[0] == 200
+    assert operator.post(f"{MODEL}/versions/2/unload")[0] == 409
+    generation = operator.server.status()["generation"]
+    assert operator.server.stop() == 0
+    operator = start("--version-policy", "explicit")
+    status = operator.server.status()
+    assert status["generation"] == generation
+    assert status["target"]["models"]["breast-cancer"]["aliases"] == {"blue": 2, "stable": 1}
+    assert operator.answering() == 1
+    assert operator.ask("DELETE", f"{MODEL}/aliases/blue")[0] == 200
+    assert operator.post(f"{MODEL}/versions/2/unload")[0] == 200
+    assert operator.predict("/v2/models/breast-cancer/versions/2/infer")[0] == 404
+
+
+def test_control_killed_amid_commands_leaves_state_whole_and_the_chain_unbroken(
+    start, load, tmp_path
+):
+    operator = start()
+    operator.promote(1)
+    with load(operator.server.url, 2) as running:
+        for number in range(3):
+            commanding = threading.Thread(target=_try, args=(operator.promote, 1 + number % 2))
+            commanding.start()
+            operator.server.kill("control")
+            commanding.join()
+            operator.server.until(lambda: _alive(operator))
+            state = operator.server.status()
+            aliases = state["target"]["models"]["breast-cancer"]["aliases"]
+            operator.server.until(lambda: operator.server.status()["converged"])
+            assert operator.answering() == aliases["stable"]
+    assert set(running.statuses) == {200}
+    assert operator.server.stop() == 0
+    verified = subprocess.run(
+        [*PENSTOCK, "audit", "verify", "--state-dir", tmp_path / "state"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert verified.returncode == 0, verified.stdout
+
+
+PENSTOCK = [sys.executable, "-m", "penstock.server.cli.main"]
+
+
+def test_the_command_line_does_it_all(start, registry, tmp_path):
+    operator = start()
+
+    def penstock(*arguments, code=0):
+        options = ("--admin-url", operator.server.admin_url, "--state-dir", tmp_path / "state")
+        done = subprocess.run(
+            [*PENSTOCK, *map(str, (*arguments, *options))],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    assert "stable is 1" in penstock("promote", "breast-cancer", 1, "--reason", "calmer")
+    shown = penstock("status")
+    assert "breast-cancer" in shown
+    assert json.loads(penstock("status", "--json"))["generation"] > 0
+    assert "stable is 2" in penstock("rollback", "breast-cancer")
+    assert "blue is 1" in penstock("alias", "breast-cancer", "blue", 1)
+    assert "blue" in penstock("unload", "breast-cancer", 1, code=1)
+    assert "no aliases" not in penstock("alias", "breast-cancer", "blue", "--remove")
+    assert "calmer" in penstock("history", "breast-cancer")
+    assert "version 2" in penstock("history", "breast-cancer", "--at", "2999-01-01")
+    assert "digest" in penstock("diff", "breast-cancer", 1, 2, code=1)
+    assert penstock("unload", "nothing", 1, code=1).count("\n") == 1
+
+
+def test_tritonclient_lists_loads_and_unloads(start):
+    operator = start()
+    headers = {"authorization": f"Bearer {operator.token}"}
+    client = triton.InferenceServerClient(operator.server.admin_url.removeprefix("http://"))
+    listed = {one["version"]: one["state"] for one in client.get_model_repository_index()}
+    assert listed == {"1": "READY", "2": "READY"}
+    client.unload_model("breast-cancer", headers=headers, query_params={"version": "1"})
+    assert operator.version(1)["state"] == "UNLOADED"
+    client.load_model("breast-cancer", headers=headers, query_params={"version": "1"})
+    assert operator.version(1)["state"] == "READY"
+    with pytest.raises(triton.InferenceServerException, match="token"):
+        client.unload_model("breast-cancer")
+    data = triton.InferenceServerClient(operator.server.url.removeprefix("http://"))
+    assert {one["state"] for one in data.get_model_repository_index()} == {"READY"}
+    client.close()
+    data.close()
+
+
+def test_changes_need_a_token_and_the_documents_are_there(start):
+    operator = start()
+    operator.token = "guess"
+    assert operator.promote(1)[0] == 401
+    assert operator.server.once(operator.server.admin_url, "/docs")[0] == 200
+    status, body = operator.server.once(operator.server.admin_url, "/openapi.json")
+    assert status == 200
+    assert "/admin/models/{model}/rollback" in json.loads(body)["paths"]
+    assert operator.answering() == 2
+
+
+def _try(function, *arguments):
+    with suppress(OSError):  # its connection is cut: whether it took place is to be seen
+        function(*arguments)
+
+
+def _alive(operator):
+    try:
+        return operator.server.once(operator.server.admin_url, "/v2/health/ready")[0] == 200
+    except OSError:
+        return False

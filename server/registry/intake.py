@@ -116,6 +116,9 @@ class Intake:
         files = look(directory)
         taken = self._taken.get(key)
         if taken is not None and (place := self._place(taken, directory)) is not None:
+            if _touched(taken, files) and digest_of(hash_files(directory)) == taken.digest:
+                taken = self._taken[key] = Taken(taken.digest, files)
+                self._dirty = True
             change = _changed(taken, files)
             if not (change and failed):
                 return Offer(place, taken.digest, change)
@@ -187,6 +190,12 @@ def _foreign(files: Files) -> bool:
 
 def _let_pass(_: Path) -> None:
     """For the files of other runtimes, which only they understand."""
+
+
+def _touched(taken: Taken, files: Files) -> bool:
+    """Whether only times differ, as after a copy of the whole registry."""
+    before, now = ([(one.path, one.size) for one in some] for some in (taken.files, files))
+    return files != taken.files and before == now
 
 
 def _changed(taken: Taken, files: Files) -> str:

@@ -155,3 +155,28 @@ def test_latest_falls_back_to_what_can_be_taken(make, registry):
     (registry.path / "m" / "model.toml").write_text("version_policy = { latest = 1 }")
     registry.add(2).write_bytes(b"junk")
     assert step(make()) == ([1], 1)
+
+
+def test_a_registry_copied_with_its_state_is_the_same_registry(make, registry):
+    planner = make()
+    step(planner)
+    path = registry.path / "m" / "1" / "model.onnx"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    step(planner, m=Standing(frozenset({1}), default=1))
+    assert planner.findings.problems == ()
+
+
+def test_unchanged_models_are_not_read_again(make, registry, monkeypatch):
+    registry.add(1, "n")
+    planner = make()
+    step(planner)
+    clock = planner._survey._clock
+    planner._survey._clock = lambda: clock() + 3_000_000_000
+    step(planner)
+    step(planner)
+    assert planner._survey.read == 0
+    registry.add(2)
+    assert step(planner, m=Standing(frozenset({1, 2}), default=1)) == ([1, 2], 2)
+    assert planner._survey.read == 1

@@ -28,6 +28,7 @@ from .answers import api_error, encode_batch, error_answer
 from .call import Call
 from .codecs.compression import decompress
 from .empty import one_row
+from .halt_poll import HaltPoll
 from .lanes import Lanes
 from .together import Together
 
@@ -92,6 +93,7 @@ class InferencePath:
         self._samples = samples
         self._threads = threads
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
+        self._halt_poll = HaltPoll(loop, clock)
         self._together = Together(catalog, scheduler, self.start, self.fail, self._new_id)
         self.lanes = Lanes(loop, self._together)
         self.default_headers: list[tuple[bytes, bytes]] = []
@@ -120,7 +122,7 @@ class InferencePath:
 
     def _decode_on_thread(self, call: Call, servable: Servable, body: bytes) -> None:
         """Large JSON takes milliseconds; the loop has other connections to serve."""
-        servable.decoding += 1
+        servable.begin_decoding()
         decoding = self._threads.submit(self._unpack, call.head, servable, body)
         decoding.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(
@@ -136,7 +138,7 @@ class InferencePath:
     def _decoded(
         self, call: Call, servable: Servable, result: InferRequest | BaseException
     ) -> None:
-        servable.decoding -= 1
+        servable.end_decoding()
         if call.abandoned:
             return
         try:
@@ -204,10 +206,12 @@ class InferencePath:
             return
         counters.leave(len(answered))
         arrivals = [call.arrival for call, _ in answered]
-        counters.observe_many(OK, arrivals, batch.formed_at, self.clock())
+        now = self.clock()
+        counters.observe_many(OK, arrivals, batch.formed_at, now)
         for call, (headers, body) in answered:
             lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
             call.door.respond(call, 200, lines, body)
+        self._halt_poll.answered(arrivals[0], now)
         if self._samples.enabled:
             self._sample(servable, calls, [*firsts, batch.rows], batch)
 

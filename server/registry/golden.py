@@ -132,10 +132,10 @@ def difference(actual: Array, stored: Array, relative: float, absolute: float) -
         return f"is {_show(actual[at])} at {list(at)}, stored is {_show(stored[at])}"
     given, right = actual.astype(np.float64), stored.astype(np.float64)
     same = (given == right) | (np.isnan(given) & np.isnan(right))
-    allowed = absolute + relative * np.abs(right)
-    with np.errstate(invalid="ignore"):  # infinity less infinity
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity less infinity, or times nothing
+        allowed = absolute + relative * np.abs(right)
         off = np.where(same, 0.0, np.abs(given - right))
-    excess = np.where(np.isfinite(off), off - np.where(same, 0.0, allowed), np.inf)
+        excess = np.where(np.isfinite(off), off - np.where(same, 0.0, allowed), np.inf)
     if not excess.size or excess.max() <= 0:
         return ""
     at = np.unravel_index(int(excess.argmax()), excess.shape)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from penstock.server.http.codecs.signature import WireSignature
 
@@ -14,6 +13,7 @@ from .loading import LoadOrder
 from .servable import Servable
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
     from pathlib import Path
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from .plan import ModelPlan
 
 LOG = logging.getLogger("penstock.models")
-
-#: Between two looks whether a version that goes still has bodies to decode.
-_DECODING_SECONDS: Final = 0.005
 
 
 class ModelHost:
@@ -182,8 +179,7 @@ class ModelHost:
     async def _unload(self, servable: Servable) -> None:
         key = servable.name, servable.version
         self._catalog.move(key, State.DRAINING)
-        while servable.decoding:  # large bodies, whose requests are not in the queue yet
-            await asyncio.sleep(_DECODING_SECONDS)
+        await servable.wait_decoded()
         await self._scheduler.unregister(servable.queue)
         await self._loop.run_in_executor(
             self._executor, self._loader.unload, servable.name, servable.version, servable.model

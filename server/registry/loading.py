@@ -198,6 +198,8 @@ class Loader:
                 raise ModelRefused(f"{order.directory} has not the files that it was made with")
             yield SoundCopy(order.directory, digest)
             return
+        runtime, _ = find_runtime(order.directory, order.config.platform)
+        _estimate(runtime, order.directory)  # before gigabytes of nonsense are copied
         manifest = read_manifest(order.directory)
         if manifest is None:
             entries = hash_files(order.directory)

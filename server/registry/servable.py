@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ class Servable:
         model: The loaded model.
         wire: Its signature, prepared for the codecs.
         counters: Its metrics.
-        decoding: Requests whose bodies are decoded for it elsewhere, and not queued yet.
         queue: Its place in the scheduler.
         headers: Response header lines common to all its answers.
     """
 
     __slots__ = (
+        "_decoded",
+        "_decoding",
         "counters",
-        "decoding",
         "headers",
         "model",
         "name",
@@ -53,6 +54,23 @@ class Servable:
         self.model = model
         self.wire = wire
         self.counters = counters
-        self.decoding = 0
+        self._decoding = 0
+        self._decoded = asyncio.Event()
         self.queue: Queue
         self.headers = b"x-model-version: %b\r\n" % version.encode()
+
+    def begin_decoding(self) -> None:
+        """A body is being decoded elsewhere; its request is not in the queue yet."""
+        self._decoding += 1
+
+    def end_decoding(self) -> None:
+        """Its request is about to be queued, or there is none."""
+        self._decoding -= 1
+        if not self._decoding:
+            self._decoded.set()
+
+    async def wait_decoded(self) -> None:
+        """Wait until no body is being decoded for it."""
+        while self._decoding:
+            self._decoded.clear()
+            await self._decoded.wait()

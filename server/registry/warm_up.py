@@ -87,7 +87,7 @@ def warm_up_only(model: Model, how: WarmUp) -> None:
 
 def _candidates(model: Model, golden: Examples) -> list[MakeInputs]:
     found: list[MakeInputs] = [
-        partial(repeated, example.inputs, model.signature.batch_axis)
+        partial(repeated, example.inputs, batch_axis=model.signature.batch_axis)
         for example in golden.examples[:1]
     ]
     found += [partial(_made_up, model, size) for size in PROBE_SIZES]
@@ -98,11 +98,7 @@ def _made_up(model: Model, size: int, rows: int) -> list[Array | None]:
     return synthetic_inputs(model.signature, rows, variable=size)
 
 
-def repeated(
-    inputs: Sequence[Array | None],
-    batch_axis: bool,  # noqa: FBT001  always given by name or by partial
-    rows: int,
-) -> list[Array | None]:
+def repeated(inputs: Sequence[Array | None], rows: int, *, batch_axis: bool) -> list[Array | None]:
     """So many rows from a request's own, over and over."""
     if not batch_axis:
         return list(inputs)

@@ -24,7 +24,7 @@ from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllow
 
 from .call import Call
 from .connection import PIPELINE_LIMIT, Connection
-from .head import match_infer, read_head
+from .head import expects_continue, match_infer, read_head
 
 if TYPE_CHECKING:
     import asyncio
@@ -197,7 +197,7 @@ class FastPathProtocol(Connection):
             return
         if self.parser.should_upgrade() and not self._should_upgrade():
             return  # see _decline_upgrade
-        expects = _expects_continue(headers)
+        expects = expects_continue(headers)
         if method == b"POST" and self._answers_directly() and not (expects and self.calls):
             target = match_infer(self.url)
             if target is not None:
@@ -298,10 +298,3 @@ class FastPathProtocol(Connection):
 
     def _refuse_body(self) -> None:
         self.refuse(BodyTooLarge(f"the body is over {self.limits.max_body_bytes} bytes"))
-
-
-def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
-    for name, value in headers:
-        if name == b"expect":
-            return value.lower() == b"100-continue"
-    return False

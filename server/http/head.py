@@ -192,3 +192,11 @@ def _timeout_seconds(value: bytes) -> float:
             f"got {value.decode('latin-1')!r}"
         )
     return milliseconds / 1000
+
+
+def expects_continue(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the client waits for ``100 Continue`` before it sends the body."""
+    for name, value in headers:
+        if name == b"expect":
+            return value.lower() == b"100-continue"
+    return False

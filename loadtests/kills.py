@@ -1,0 +1,155 @@
+"""``python -m penstock.loadtests.kills``: kill -9 amid admin calls, again and again.
+
+Each round starts a server on the state that the last one left, sends a command, and kills control
+or a worker at a random moment. Then the state must be whole: the command took place or it did not,
+the workers serve what the state says, predictions never failed, and the audit chain verifies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_PENSTOCK = (sys.executable, "-m", "penstock.server.cli.main")
+_PATIENCE_SECONDS = 20.0
+
+
+class Round:
+    """One life of a server.
+
+    Args:
+        registry: Of one model with versions 1 and 2.
+        state: Directory that goes on from round to round.
+        run: Directory for this life.
+    """
+
+    def __init__(self, registry: Path, state: Path, run: Path) -> None:
+        places = ("--run-dir", run, "--state-dir", state, "--port", "0", "--admin-port", "0")
+        command = [*_PENSTOCK, "serve", registry, "--workers", "2", *places]
+        self.process = subprocess.Popen(
+            [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self.process.stdout is not None
+        banner = ""
+        for line in self.process.stdout:
+            banner += line
+            if line.startswith("  workers "):
+                break
+        self.url = _found(r"docs +(\S+)/docs", banner)
+        self.admin_url = _found(r"metrics +(\S+)/metrics", banner)
+        self.token = (state / "admin-token").read_text().strip()
+
+    def ask(self, method: str, path: str) -> Any:
+        """One admin request."""
+        request = urllib.request.Request(self.admin_url + path, method=method)  # noqa: S310  our own
+        request.add_header("authorization", f"Bearer {self.token}")
+        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:  # noqa: S310  our own
+            return json.loads(answer.read())
+
+    def settled(self) -> dict[str, Any]:
+        """The status once every worker has followed."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(OSError):
+                status: dict[str, Any] = self.ask("GET", "/admin/status")
+                if status["converged"]:
+                    return status
+            time.sleep(0.02)
+        raise SystemExit("the workers never followed")
+
+    def answering(self, model: str) -> list[str]:
+        """Which versions answer; asked often enough to meet every worker."""
+        url = f"{self.url}/v2/models/{model}"
+        found = set()
+        for _ in range(10):
+            with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as answer:  # noqa: S310  our own
+                found.add(json.loads(answer.read())["parameters"]["version"])
+        return sorted(found)
+
+    def kill(self, name: str) -> None:
+        """Kill -9 a child."""
+        pid = self.process.pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if name.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                os.kill(int(child), signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it, whatever state it is in."""
+        self.process.terminate()
+        self.process.communicate(timeout=60)
+
+
+def main() -> int:
+    """Run the rounds; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="penstock.loadtests.kills")
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--model", type=Path, default=Path("examples/registry/breast-cancer"))
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    dice = random.Random(options.seed)
+    took = 0
+    with tempfile.TemporaryDirectory(prefix="penstock-kills-") as name:
+        place = Path(name)
+        shutil.copytree(options.model, place / "registry" / options.model.name)
+        for number in range(options.rounds):
+            took += _round(place, options.model.name, dice, number)
+        verified = subprocess.run(
+            [*_PENSTOCK, "audit", "verify", str(place / "state" / "audit")], check=False
+        )
+    print(f"{options.rounds} kills: {took} commands took place, the others did not; state whole")
+    return verified.returncode
+
+
+def _round(place: Path, model: str, dice: random.Random, number: int) -> bool:
+    server = Round(place / "registry", place / "state", place / f"run-{number}")
+    try:
+        before = server.settled()["generation"]
+        version, victim = 1 + number % 2, dice.choice(("control", "control", "worker-0"))
+        path = f"/admin/models/{model}/versions/{version}/promote"
+        command = threading.Thread(target=_try, args=(server, path))
+        command.start()
+        time.sleep(dice.uniform(0, 0.015))
+        server.kill(victim)
+        command.join()
+        after = server.settled()
+        [aliases] = [one["aliases"] for one in after["models"]]
+        stable = aliases.get("stable", {}).get("version", 2)
+        if server.answering(model) != [str(stable)]:
+            raise SystemExit(f"round {number}: stable is {stable}, others answer")
+        if after["generation"] > before and stable != version:
+            raise SystemExit(f"round {number}: a change of another kind took place")
+        return bool(after["generation"] > before)
+    finally:
+        server.stop()
+
+
+def _try(server: Round, path: str) -> None:
+    with suppress(OSError, http.client.HTTPException):  # its connection may be cut
+        server.ask("POST", path)
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        raise SystemExit(f"the server did not start:\n{text}")
+    return match[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -72,6 +72,8 @@ class Flow(FlowControl):
 class Connection(HttpToolsProtocol):
     """The state of a connection that answers some requests itself and leaves others to ASGI."""
 
+    parser: Any  # the parent unsets it when the connection is lost
+
     def __init__(
         self,
         config: Config,

@@ -29,7 +29,7 @@ def files(root: Path) -> dict[str, bytes]:
         str(path.relative_to(root)): path.read_bytes()
         for folder in ("registry", "data")
         for path in (root / folder).rglob("*")
-        if path.suffix in {".onnx", ".csv"}
+        if path.suffix in {".onnx", ".csv"} and ".penstock" not in path.parts  # a server's state
     }
 
 

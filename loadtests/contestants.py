@@ -102,6 +102,7 @@ def penstock(
     *,
     models: int = 1,
     asked: int = 1,
+    max_batch_size: int | None = None,
     arguments: tuple[str, ...] = SAMPLED,
     note: str = "all inputs and outputs sampled",
 ) -> Contestant:
@@ -111,6 +112,7 @@ def penstock(
         name: For reports.
         models: Served side by side.
         asked: How many of them are asked, in turn.
+        max_batch_size: Rows in one run at most; ``None`` leaves it to the server.
         arguments: Further arguments of ``penstock serve``.
         note: For reports.
     """
@@ -124,9 +126,14 @@ def penstock(
             version = registry / model / "1"
             version.mkdir(parents=True)
             shutil.copyfile(stage.model.path, version / "model.onnx")
+            settings = []
             if stage.slo_seconds is not None:
-                slo = f"[batching]\nslo_milliseconds = {stage.slo_seconds * 1e3:g}\n"
-                (registry / model / "model.toml").write_text(slo)
+                settings.append(f"slo_milliseconds = {stage.slo_seconds * 1e3:g}")
+            if max_batch_size is not None:
+                settings.append(f"max_batch_size = {max_batch_size}")
+            if settings:
+                toml = "\n".join(["[batching]", *settings, ""])
+                (registry / model / "model.toml").write_text(toml)
         return Launch(serve_command(registry, stage.port, *arguments))
 
     return Contestant(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .networks import PICTURE, TOKENS, cnn, transformer
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,6 +20,8 @@ _OPSETS = (("", 17),)
 _IR_VERSION = 8
 _HIDDEN = 2048
 _IMAGE = (3, 224, 224)
+#: Graph, shape of a row, columns of the answer.
+_NETWORKS = {"cnn": (cnn, PICTURE, 10), "transformer": (transformer, TOKENS, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,9 @@ def build(name: str, directory: Path) -> ModelFile:
     """Write one of the synthetic models; the same bytes each time.
 
     Args:
-        name: ``mlp`` (30 floats through three layers of 2048: costly, and batches well) or
-            ``image`` (the mean of each picture of 3 x 224 x 224: 602 kB in, next to no work).
+        name: ``mlp`` (30 floats through three layers of 2048: costly, and batches well),
+            ``image`` (the mean of each picture of 3 x 224 x 224: 602 kB in, next to no work), or
+            ``cnn`` or ``transformer`` of `penstock.loadtests.networks`.
         directory: Where the file goes.
     """
     from onnx import TensorProto, helper, save
@@ -74,8 +79,13 @@ def build(name: str, directory: Path) -> ModelFile:
         weights = []
         shape = ["batch", *_IMAGE]
         output = helper.make_tensor_value_info("mean", floats, ["batch"])
+    elif name in _NETWORKS:
+        network, sizes, classes = _NETWORKS[name]
+        nodes, weights = network()
+        shape = ["batch", *sizes]
+        output = helper.make_tensor_value_info("probabilities", floats, ["batch", classes])
     else:
-        raise ValueError(f"expected mlp or image, got {name!r}")
+        raise ValueError(f"expected mlp, image, {' or '.join(_NETWORKS)}, got {name!r}")
     features = helper.make_tensor_value_info("features", floats, shape)
     graph = helper.make_graph(nodes, name, [features], [output], weights)
     opsets = [helper.make_opsetid(*opset) for opset in _OPSETS]

@@ -21,6 +21,10 @@ Array = NDArray[Any]
 
 _HASH_SPAN = 1 << 32
 
+#: Larger rows, pictures for example, are dropped and counted: passing on hundreds of megabytes a
+#: second would cost the requests more than serving them does.
+MAX_ROW_BYTES = 64 * 1024
+
 
 @dataclass(slots=True)
 class BatchSample:
@@ -132,7 +136,9 @@ class SampleBuffer:
         rows = sample.rows
         held = sample.held_bytes
         self.offered_rows += rows
-        if self._rows + rows > self._max_rows or self._bytes + held > self._max_bytes:
+        too_large = held > MAX_ROW_BYTES * max(1, sample.offsets[-1] - sample.offsets[0])
+        full = self._rows + rows > self._max_rows or self._bytes + held > self._max_bytes
+        if too_large or full:
             self.dropped_rows += rows
             return rows, rows
         self._pending.append(sample)

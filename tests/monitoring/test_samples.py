@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.monitoring.sample_frames import decode, encode
-from penstock.monitoring.samples import BatchSample, SampleBuffer
+from penstock.monitoring.samples import MAX_ROW_BYTES, BatchSample, SampleBuffer
 
 
 def batch(rows_per_request=(1, 2), prefix=b"id"):
@@ -109,3 +109,12 @@ def test_only_picked_requests_are_sent():
 def test_a_frame_that_is_no_sample_is_refused(frame):
     with pytest.raises(ValueError, match="not a sample frame"):
         decode(frame)
+
+
+def test_rows_too_large_to_pass_on_are_dropped_and_counted():
+    buffer = SampleBuffer(max_rows=100, max_bytes=1 << 30)
+    large = batch()
+    large.inputs = [np.zeros((3, MAX_ROW_BYTES + 1), np.uint8)]
+    assert buffer.offer(large) == (3, 3)
+    assert buffer.offer(batch()) == (3, 0)
+    assert (buffer.pending_rows, buffer.dropped_rows) == (3, 3)

@@ -21,9 +21,9 @@ Array = NDArray[Any]
 
 _HASH_SPAN = 1 << 32
 
-#: Larger rows, pictures for example, are dropped and counted: passing on hundreds of megabytes a
+#: Larger rows, pictures for example, are dropped and counted: passing on dozens of megabytes a
 #: second would cost the requests more than serving them does.
-MAX_ROW_BYTES = 64 * 1024
+MAX_ROW_BYTES = 4096
 
 
 @dataclass(slots=True)

@@ -31,7 +31,8 @@ class _Builder:
         from onnx import numpy_helper
 
         name = f"weight{len(self.weights)}"
-        fan_in = np.float32(np.prod(shape[1:]) if len(shape) > 2 else shape[0])  # noqa: PLR2004
+        first, *rest = shape
+        fan_in = np.float32(np.prod(rest) if len(rest) > 1 else first)
         values = self._rng.standard_normal(shape, np.float32) / np.sqrt(fan_in)
         self.weights.append(numpy_helper.from_array(values, name))
         return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -13,14 +14,31 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Array, Model
 
-#: Runs per size whose times do not count: they grow arenas and select kernels.
-WARM_RUNS: Final = 2
-#: Runs per size whose median counts.
-MEASURED_RUNS: Final = 5
-#: No larger size is tried once a run takes longer than this ...
+#: No larger size is tried once a run takes longer than this.
 RUN_BUDGET_SECONDS: Final = 0.25
-#: ... or all of them together have taken this long.
-TOTAL_BUDGET_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much to spend on measuring.
+
+    Attributes:
+        warm_runs: Per size, whose times do not count: they grow arenas and select kernels.
+        measured_runs: Per size, whose median counts.
+        total_seconds: No larger size is tried once all runs together have taken so long.
+        stride: Only each so-many-eth size is tried, beside the first and the last.
+    """
+
+    warm_runs: int = 2
+    measured_runs: int = 5
+    total_seconds: float = 5.0
+    stride: int = 1
+
+
+FULL: Final = Effort()
+#: Beside traffic that wants the processor. What it leaves out is interpolated, and what real
+#: batches show corrects the rest.
+BRIEF: Final = Effort(warm_runs=1, measured_runs=2, total_seconds=0.1, stride=3)
 
 
 def measure_costs(
@@ -28,7 +46,7 @@ def measure_costs(
     make_inputs: Callable[[int], Sequence[Array | None]],
     max_batch_size: int,
     clock: Callable[[], float] = time.perf_counter,
-    budget_seconds: float = TOTAL_BUDGET_SECONDS,
+    effort: Effort = FULL,
 ) -> CostTable:
     """Time runs of 1, 2, 3, 4, 6, 8, 12, ... rows up to ``max_batch_size``.
 
@@ -41,7 +59,7 @@ def measure_costs(
         max_batch_size: Most rows in one run.
         clock: Monotonic seconds. Those of the thread's own CPU time measure right on a busy
             machine, where the model runs on the calling thread alone.
-        budget_seconds: No larger size is tried once all runs together have taken so long.
+        effort: How much to spend.
 
     Raises:
         Exception: Whatever the model raises on one row.
@@ -50,29 +68,34 @@ def measure_costs(
     started = clock()
     sizes: list[int] = []
     times: list[float] = []
-    for rows in knots_up_to(max_batch_size):
+    knots = knots_up_to(max_batch_size)
+    for rows in sorted({*knots[:: effort.stride], knots[-1]}):
         try:
-            seconds = _time_runs(model, make_inputs(rows), names, clock)
+            seconds = _time_runs(model, make_inputs(rows), names, clock, effort)
         except Exception:
             if not sizes:
                 raise
             break
         sizes.append(rows)
         times.append(seconds)
-        if seconds > RUN_BUDGET_SECONDS or clock() - started > budget_seconds:
+        if seconds > RUN_BUDGET_SECONDS or clock() - started > effort.total_seconds:
             break
     return CostTable(tuple(sizes), tuple(max(seconds, 1e-9) for seconds in times))
 
 
 def _time_runs(
-    model: Model, inputs: Sequence[Array | None], names: list[str], clock: Callable[[], float]
+    model: Model,
+    inputs: Sequence[Array | None],
+    names: list[str],
+    clock: Callable[[], float],
+    effort: Effort,
 ) -> float:
     times: list[float] = []
-    for run in range(WARM_RUNS + MEASURED_RUNS):
+    for run in range(effort.warm_runs + effort.measured_runs):
         before = clock()
         model.execute(inputs, names)
         seconds = clock() - before
-        if run >= WARM_RUNS or seconds > RUN_BUDGET_SECONDS:
+        if run >= effort.warm_runs or seconds > RUN_BUDGET_SECONDS:
             times.append(seconds)
         if seconds > RUN_BUDGET_SECONDS:
             break

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from datetime import UTC, datetime
 from importlib.metadata import entry_points, version
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +49,8 @@ LOG = logging.getLogger("penstock.control")
 
 #: Longer than `penstock.server.processes.link.MAX_RETRY_SECONDS` takes to come round.
 REUNION_SECONDS: Final = 1.2
+#: Copying, hashing and looking around must not delay predictions on the same processors.
+NICENESS: Final = 10
 
 
 def rfc3339(moment: datetime) -> str:
@@ -57,6 +60,7 @@ def rfc3339(moment: datetime) -> str:
 
 async def control(birth: Birth) -> None:
     """Serve the admin port until told to stop."""
+    os.nice(NICENESS)
     config = birth.config
     counters = CounterFile.create(birth.directory.counters, birth.name)
     exposition = Exposition(birth.directory.counters)

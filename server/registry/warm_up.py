@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from penstock.batching.calibration import TOTAL_BUDGET_SECONDS, measure_costs
+from penstock.batching.calibration import BRIEF, FULL, measure_costs
 from penstock.batching.cost import CostTable
 from penstock.runtimes.synthetic import PROBE_SIZES, synthetic_inputs
 from penstock.server.cpus import available_cpus
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     #: Inputs for so many rows.
     MakeInputs = Callable[[int], Sequence[Array | None]]
 
-#: While others are served, a quarter of a second of this thread has to do.
-BUSY_BUDGET_SECONDS: Final = 0.25
 #: Cost curves kept; the oldest go first.
 MAX_KEPT: Final = 20_000
 
@@ -63,10 +61,10 @@ def warm_up(model: Model, how: WarmUp) -> CostTable | None:
         The measured run times, or ``None`` if it accepts none; real inputs may be another matter.
     """
     clock = time.thread_time if how.single_threaded else time.perf_counter
-    budget = BUSY_BUDGET_SECONDS if how.busy else TOTAL_BUDGET_SECONDS
+    effort = BRIEF if how.busy else FULL
     for make_inputs in _candidates(model, how.golden):
         try:
-            return measure_costs(model, make_inputs, how.rows, clock, budget)
+            return measure_costs(model, make_inputs, how.rows, clock, effort)
         except Exception:  # noqa: BLE001, S112  a plug-in may raise anything; try the next inputs
             continue
     return None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.batching.calibration import MEASURED_RUNS, WARM_RUNS, measure_costs
+from penstock.batching.calibration import BRIEF, FULL, measure_costs
 from penstock.runtimes.contract import ModelExecutionError
 
 
@@ -38,7 +38,7 @@ def test_every_knot_is_measured_after_warming_up(doubler):
     table = measure_costs(model, inputs, 10, model.clock)
     assert table.sizes == (1, 2, 3, 4, 6, 8, 10)
     assert table.seconds == pytest.approx([1e-3 + 1e-4 * rows for rows in table.sizes])
-    assert model.runs.count(4) == WARM_RUNS + MEASURED_RUNS
+    assert model.runs.count(4) == FULL.warm_runs + FULL.measured_runs
 
 
 def test_the_first_runs_and_a_single_slow_one_do_not_count(doubler):
@@ -74,3 +74,10 @@ def test_a_size_that_fails_ends_the_measurement(doubler):
 def test_a_model_that_cannot_run_one_row_fails_to_calibrate(doubler):
     with pytest.raises(ModelExecutionError):
         measure_costs(doubler, lambda rows: [-np.ones((rows, 3), np.float32)], 8)
+
+
+def test_a_brief_measurement_leaves_sizes_out_but_not_the_largest(doubler):
+    model = Timed(doubler, lambda rows: 1e-3 + 1e-4 * rows)
+    table = measure_costs(model, inputs, 10, model.clock, BRIEF)
+    assert table.sizes == (1, 4, 10)
+    assert len(model.runs) == 3 * (BRIEF.warm_runs + BRIEF.measured_runs)

@@ -12,6 +12,7 @@ from penstock.batching.options import BatchingOptions
 from penstock.server.model_config import ModelConfig
 from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.version_policy import VersionPolicy
+from penstock.server.rollout.traffic import Mirror, Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,6 +78,8 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
         aliases=packed["aliases"],
         pinned=packed["pinned"],
         accepted=tuple(packed["accepted"]),
+        split=_split(packed.get("split")),
+        mirror=_mirror(packed.get("mirror")),
         config=ModelConfig(
             platform=config["platform"],
             version_policy=VersionPolicy(
@@ -89,3 +92,14 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
             settings=config["settings"],
         ),
     )
+
+
+def _split(packed: dict[str, Any] | None) -> Split | None:
+    return None if packed is None else Split(**packed)
+
+
+def _mirror(packed: dict[str, Any] | None) -> Mirror | None:
+    if packed is None:
+        return None
+    directory = packed["directory"]
+    return Mirror(**{**packed, "directory": None if directory is None else Path(directory)})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.server.model_config import ModelConfig
+    from penstock.server.rollout.traffic import Mirror, Split
 
     from .repository import ModelEntry
     from .state import DesiredState, ModelState
@@ -35,6 +36,8 @@ class ModelPlan:
         pinned: Whether an operator chose the default: then no other version stands in for it.
         accepted: Versions that an operator takes although they answer their golden requests
             otherwise, or break clients.
+        split: How requests that name no version are shared between two versions.
+        mirror: To which version a copy of the traffic goes.
     """
 
     name: str
@@ -44,6 +47,8 @@ class ModelPlan:
     config: ModelConfig
     pinned: bool = False
     accepted: tuple[int, ...] = ()
+    split: Split | None = None
+    mirror: Mirror | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from penstock.server.processes.target import (
 )
 from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.version_policy import VersionPolicy
+from penstock.server.rollout.traffic import Mirror, Split
 
 # -- restart -----------------------------------------------------------------------------------
 
@@ -128,6 +129,8 @@ PLAN = ModelPlan(
         settings={"deep": {"list": [1, 2.5, "x", True]}},
     ),
     pinned=True,
+    split=Split("m-7", 12, 2.5, "x-user", fallback=False, slow_seconds=0.25),
+    mirror=Mirror("m-8", 13, Path("/r/m/13"), 100.0),
 )
 
 

@@ -1,0 +1,1 @@
+"""Rollouts: shadow, canary, A/B; who serves which request, the evidence, the decision."""

@@ -1,0 +1,50 @@
+"""What a rollout asks of the data plane: to share requests, or to copy them. Plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Requests that name no version are shared between the default and a candidate.
+
+    The default is arm ``stable``, the candidate arm ``canary``.
+
+    Attributes:
+        rollout: Its id; salts the choice, so that each rollout chooses anew.
+        candidate: The version that arm ``canary`` is served by.
+        percent: Share of arm ``canary``, 0 to 100.
+        sticky: Name of the request header whose value decides, so that a user stays in one arm;
+            empty to decide by request id.
+        fallback: Whether a request that fails by the candidate's fault is answered by the default.
+        slow_seconds: A longer latency counts as slow; 0 for none.
+    """
+
+    rollout: str
+    candidate: int
+    percent: float
+    sticky: str = ""
+    fallback: bool = True
+    slow_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A copy of what the default serves goes to the shadow process.
+
+    Attributes:
+        rollout: Its id; salts the choice of requests.
+        candidate: The version that the shadow process runs.
+        directory: Where that is loaded from; ``None`` if the registry says.
+        percent: Share of the requests, 0 to 100.
+    """
+
+    rollout: str
+    candidate: int
+    directory: Path | None
+    percent: float

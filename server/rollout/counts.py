@@ -1,0 +1,115 @@
+"""What was counted of both arms, exactly, over all processes."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCounts:
+    """What happened in one arm of a split. Each kind is counted for itself.
+
+    Attributes:
+        requests: That were given to this arm, finished in whatever way.
+        errors: Answered with a 5xx, deadlines aside.
+        timeouts: Not answered within their deadline.
+        invalid: Answers with NaN or otherwise invalid output.
+        slow: Answered later than the rollout's `slow_seconds`.
+        fallbacks: Failures that stable answered for the caller; each is in `errors`, `timeouts` or
+            `invalid` of this arm, too, and in nothing of the other.
+        labelled: Predictions whose truth is known by now.
+        wrong: Of those, the wrong ones.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    timeouts: int = 0
+    invalid: int = 0
+    slow: int = 0
+    fallbacks: int = 0
+    labelled: int = 0
+    wrong: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PairCounts:
+    """What came of requests that stable answered and the shadow computed, too.
+
+    Attributes:
+        pairs: Requests that both computed, or that the shadow failed at.
+        disagreements: Of those, the ones whose outputs differ by more than the tolerance, or that
+            the shadow failed at.
+        failures: Of those, the ones that the shadow failed at.
+        only_stable_wrong: Labelled pairs that the candidate alone got right.
+        only_canary_wrong: Labelled pairs that stable alone got right.
+        dropped: Requests that were to be copied and were not, for want of time or memory.
+    """
+
+    pairs: int = 0
+    disagreements: int = 0
+    failures: int = 0
+    only_stable_wrong: int = 0
+    only_canary_wrong: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Both arms, the pairs, and scores by bin.
+
+    Attributes:
+        stable: Of the arm that stable serves.
+        canary: Of the arm that the candidate serves.
+        pairs: Of a shadow.
+        scores: By bin of the stable version's score: predictions of stable, and of the candidate,
+            whose score fell there. Empty if nobody bins scores.
+    """
+
+    stable: ArmCounts = field(default_factory=ArmCounts)
+    canary: ArmCounts = field(default_factory=ArmCounts)
+    pairs: PairCounts = field(default_factory=PairCounts)
+    scores: tuple[tuple[int, int], ...] = ()
+
+    def plus(self, other: Counts) -> Counts:
+        """The sum."""
+        return self._with(other, 1)
+
+    def minus(self, other: Counts) -> Counts:
+        """What came since `other`; negative where something was counted anew from zero."""
+        return self._with(other, -1)
+
+    def smallest(self) -> int:
+        """The smallest of all figures."""
+        return min(min(numbers) for numbers in _numbers(self))
+
+    def _with(self, other: Counts, sign: int) -> Counts:
+        stable, canary, pairs, *mine = _numbers(self)
+        theirs = list(_numbers(other))
+        size = max(len(mine), len(theirs) - 3)
+        blank = [(0, 0)] * size
+        return Counts(
+            ArmCounts(*_sum(stable, theirs[0], sign)),
+            ArmCounts(*_sum(canary, theirs[1], sign)),
+            PairCounts(*_sum(pairs, theirs[2], sign)),
+            tuple(
+                (a[0] + sign * b[0], a[1] + sign * b[1])
+                for a, b in zip((mine + blank)[:size], (theirs[3:] + blank)[:size], strict=True)
+            ),
+        )
+
+
+def _numbers(counts: Counts) -> Iterable[tuple[int, ...]]:
+    return (
+        astuple(counts.stable),
+        astuple(counts.canary),
+        astuple(counts.pairs),
+        *counts.scores,
+    )
+
+
+def _sum(a: tuple[int, ...], b: tuple[int, ...], sign: int) -> list[int]:
+    return [x + sign * y for x, y in zip(a, b, strict=True)]

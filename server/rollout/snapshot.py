@@ -1,0 +1,36 @@
+"""What the controller sees of a rollout at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .counts import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a decision rests on beside the rollout itself.
+
+    Attributes:
+        counts: Cumulative since the counters began. Read after `percent`, so that a share that is
+            seen to be in force covers all that is counted later.
+        epoch: Names the run of the counters; another one means that they began again at zero.
+        ready: Whether every process that needs the candidate has it ready: all workers, or the
+            shadow process.
+        percent: The candidate's share that every worker had taken up; ``None`` while they differ.
+        trips: Reasons to abort that are no matter of statistics: a failed load, warm-up or golden
+            request, a crash of the runtime, out of memory.
+        vetoes: Names of alarms from outside that forbid to go on; as trips.
+        unreadable: Why the counts could not be read; empty if they could. `counts` is ignored then.
+        loss_e: Evidence that the candidate's losses are larger, `penstock.server.rollout.loss`;
+            1 says nothing.
+    """
+
+    counts: Counts = field(default_factory=Counts)
+    epoch: str = ""
+    ready: bool = False
+    percent: float | None = None
+    trips: tuple[str, ...] = ()
+    vetoes: tuple[str, ...] = ()
+    unreadable: str = ""
+    loss_e: float = 1.0

@@ -22,7 +22,7 @@ from . import layout
 from .process_stats import read_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client import Metric
 
@@ -57,22 +57,24 @@ class PenstockCollector(Collector):
         build.add_metric([self._version], 1.0)
         yield build
         yield from _requests(merged)
+        yield from _arms(merged)
         yield from _histograms(merged)
         yield from _processes(merged)
 
 
-def exposition(collector: Collector, accept: str) -> tuple[bytes, bytes]:
+def exposition(collectors: Iterable[Collector], accept: str) -> tuple[bytes, bytes]:
     """Render a scrape.
 
     Args:
-        collector: What to render.
+        collectors: What to render, in this order.
         accept: The scraper's Accept header; OpenMetrics when it asks for that, else text 0.0.4.
 
     Returns:
         The content type and the body.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     encode, content_type = choose_encoder(accept)
     return content_type.encode(), encode(registry)
 
@@ -116,6 +118,23 @@ def _requests(merged: Merged) -> Iterator[Metric]:
             family.add_metric(labels, slots[slot])
         batches.add_metric(labels, sum(_buckets(layout.BATCH_ROWS, slots)))
     yield from (requests, dropped, batches, *plain.values())
+
+
+def _arms(merged: Merged) -> Iterator[Metric]:
+    """Only versions that a split was ever between have these series."""
+    for slot, name, text in (
+        (layout.ARM_REQUESTS, "requests", "Requests of a split that this version was chosen for."),
+        (layout.ARM_ERRORS, "errors", "Of those, failed by the version's fault."),
+        (layout.ARM_TIMEOUTS, "timeouts", "Of those, not answered in time."),
+        (layout.ARM_INVALID, "invalid", "Of those, answered with NaN or infinity."),
+        (layout.ARM_SLOW, "slow", "Of those, slower than the split allows."),
+        (layout.ARM_FALLBACKS, "fallbacks", "Answered by the other version in its place."),
+    ):
+        family = CounterMetricFamily(f"penstock_arm_{name}", text, labels=_LABELS)
+        for labels, slots in sorted(merged.blocks.items()):
+            if any(slots[layout.ARM_REQUESTS : layout.ARM_FALLBACKS + 1]):
+                family.add_metric(labels, slots[slot])
+        yield family
 
 
 def _histograms(merged: Merged) -> Iterator[Metric]:

@@ -37,6 +37,6 @@ def create_app(registry: Path | str, **options: Any) -> App:
     collector = PenstockCollector(partial(snapshot, counters), version("penstock"))
 
     async def metrics(accept: str) -> tuple[bytes, bytes]:
-        return exposition(collector, accept)
+        return exposition([collector], accept)
 
     return App(config, counters, metrics, autoload=True)

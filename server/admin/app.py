@@ -19,7 +19,7 @@ from .openapi import ENDPOINTS, openapi
 from .status import status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
 
@@ -48,6 +48,7 @@ class AdminApp:
         exposition: Merged metrics.
         gate: Who may do what.
         about: Of the server, for the status.
+        more: Endpoints of other parts, and who answers them.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class AdminApp:
         exposition: Exposition,
         gate: Gate,
         about: dict[str, Any],
+        more: Mapping[Endpoint, Handler] | None = None,
     ) -> None:
         self._coordinator = coordinator
         self._operations = operations
@@ -67,10 +69,15 @@ class AdminApp:
         self._exposition = exposition
         self._gate = gate
         self._about = about
+        handlers: dict[Endpoint, Handler] = {
+            one: getattr(self, f"_{one.name}") for one in ENDPOINTS
+        }
+        handlers.update(more or {})
+        self._endpoints = tuple(handlers)
         self.app = Starlette(
             routes=[
                 Route("/", lambda _: RedirectResponse("docs")),
-                *(self._route(endpoint) for endpoint in ENDPOINTS),
+                *(self._route(endpoint, handler) for endpoint, handler in handlers.items()),
             ],
             exception_handlers={
                 ApiError: wire.api_error,
@@ -79,9 +86,7 @@ class AdminApp:
             },
         )
 
-    def _route(self, endpoint: Endpoint) -> Route:
-        handler: Handler = getattr(self, f"_{endpoint.name}")
-
+    def _route(self, endpoint: Endpoint, handler: Handler) -> Route:
         async def serve(request: Request) -> Response:
             actor = self._gate.check(request, endpoint.scope) if endpoint.scope else ""
             return await handler(request, actor)
@@ -94,7 +99,7 @@ class AdminApp:
         return HTMLResponse(DOCS_PAGE)
 
     async def _openapi(self, request: Request, _: str) -> Response:
-        return wire.answer(openapi(str(request.base_url).rstrip("/")))
+        return wire.answer(openapi(str(request.base_url).rstrip("/"), self._endpoints))
 
     async def _metrics(self, request: Request, _: str) -> Response:
         content_type, body = await self._exposition.render(request.headers.get("accept", ""))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .tokens import OBSERVE, OPERATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PLACE: Final = re.compile(r"{(\w+)}")
 
@@ -114,14 +117,15 @@ ENDPOINTS: Final = (
 )
 
 
-def openapi(url: str) -> dict[str, Any]:
+def openapi(url: str, endpoints: Iterable[Endpoint] = ENDPOINTS) -> dict[str, Any]:
     """The document of ``/openapi.json``.
 
     Args:
         url: Where it is served.
+        endpoints: What is served there.
     """
     paths: dict[str, Any] = {}
-    for endpoint in ENDPOINTS:
+    for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
     return {
         "openapi": "3.1.0",

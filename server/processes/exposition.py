@@ -13,21 +13,29 @@ from penstock.monitoring.merge import fold
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from prometheus_client.registry import Collector
+
     from penstock.monitoring.merge import Merged
 
 
 class Exposition:
-    """Renders the counter files of a directory; the only one who folds there."""
+    """Renders the counter files of a directory; the only one who folds there.
+
+    Attributes:
+        collectors: What is rendered; other parts add theirs. They collect in a thread of their own.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._collector = PenstockCollector(partial(fold, directory), version("penstock"))
+        self.collectors: list[Collector] = [
+            PenstockCollector(partial(fold, directory), version("penstock"))
+        ]
         self._one_at_a_time = asyncio.Lock()
 
     async def render(self, accept: str) -> tuple[bytes, bytes]:
         """Content type and body for a scraper that accepts this."""
         async with self._one_at_a_time:
-            return await asyncio.to_thread(exposition, self._collector, accept)
+            return await asyncio.to_thread(exposition, self.collectors, accept)
 
     async def figures(self) -> Merged:
         """The counters of all processes."""

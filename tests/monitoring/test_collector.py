@@ -18,7 +18,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 def scrape(counters, accept=""):
     collector = PenstockCollector(lambda: snapshot(counters), "1.2.3")
-    content_type, body = exposition(collector, accept)
+    content_type, body = exposition([collector], accept)
     return content_type.decode(), body.decode()
 
 

@@ -1,0 +1,134 @@
+"""``[rollout.tolerance]`` of ``model.toml``: how far a shadow's answers may be from the primary's.
+
+[rollout.tolerance]
+absolute = 0.001                     # numbers may differ by absolute + relative * |primary's|
+relative = 0.01
+
+[rollout.tolerance.outputs.logits]   # the same for one output, and how it is compared
+compare = "class"                    # or "number", "ignore", or "auto", the default
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.server.options import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Of numbers, where nothing is said.
+ABSOLUTE: Final = 1e-6
+RELATIVE: Final = 0.05
+
+#: How an output may be compared.
+COMPARISONS: Final = ("auto", "class", "number", "ignore")
+
+_NUMBERS: Final = ("absolute", "relative")
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTolerance:
+    """What is allowed of one output.
+
+    Attributes:
+        absolute: Largest difference; ``None`` if nobody said.
+        relative: The same, as a share of the primary's value; added to the absolute one.
+        compare: ``class`` compares the column with the largest value, ``number`` every value,
+            ``ignore`` nothing. ``auto`` takes integers, booleans and strings as classes, so also
+            rows of two and more values in 0 to 1 that add up to 1, and all else as numbers.
+    """
+
+    absolute: float | None = None
+    relative: float | None = None
+    compare: str = "auto"
+
+    @property
+    def given(self) -> bool:
+        """Whether somebody said how far numbers may differ."""
+        return self.absolute is not None or self.relative is not None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Absolute and relative; what is not said is 0 if the other is, else the default."""
+        if self.given:
+            return self.absolute or 0.0, self.relative or 0.0
+        return ABSOLUTE, RELATIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What is allowed of each output.
+
+    Attributes:
+        absolute: Of all outputs that do not say otherwise.
+        relative: Of all outputs that do not say otherwise.
+        outputs: By name.
+    """
+
+    absolute: float | None = None
+    relative: float | None = None
+    outputs: Mapping[str, OutputTolerance] = field(default_factory=dict)
+
+    def of(self, output: str) -> OutputTolerance:
+        """What holds for this output; one that has limits of its own takes none from here."""
+        own = self.outputs.get(output, OutputTolerance())
+        if own.given:
+            return own
+        return OutputTolerance(self.absolute, self.relative, own.compare)
+
+    @classmethod
+    def from_packed(cls, packed: Mapping[str, Any]) -> Tolerance:
+        """The reverse of ``dataclasses.asdict``."""
+        outputs = {name: OutputTolerance(**one) for name, one in packed["outputs"].items()}
+        return cls(packed["absolute"], packed["relative"], outputs)
+
+
+def parse_tolerance(table: Any, source: str) -> Tolerance:
+    """Check the decoded table; `source` names the file in errors.
+
+    Raises:
+        ConfigError: An unknown key or a bad value.
+    """
+    prefix = "rollout.tolerance"
+    _check_table(table, (*_NUMBERS, "outputs"), source, prefix)
+    outputs = table.get("outputs", {})
+    if not isinstance(outputs, dict):
+        raise ConfigError(f"{source}: {prefix}.outputs is {outputs!r}, expected a table")
+    return Tolerance(
+        **{key: _limit(table, key, source, prefix) for key in _NUMBERS},
+        outputs={
+            name: _output(one, source, f"{prefix}.outputs.{name}") for name, one in outputs.items()
+        },
+    )
+
+
+def _output(table: Any, source: str, prefix: str) -> OutputTolerance:
+    _check_table(table, (*_NUMBERS, "compare"), source, prefix)
+    compare = table.get("compare", "auto")
+    if compare not in COMPARISONS:
+        expected = ", ".join(COMPARISONS)
+        raise ConfigError(f"{source}: {prefix}.compare is {compare!r}, expected one of {expected}")
+    limits = {key: _limit(table, key, source, prefix) for key in _NUMBERS}
+    return OutputTolerance(**limits, compare=compare)
+
+
+def _limit(table: Mapping[str, Any], key: str, source: str, prefix: str) -> float | None:
+    value = table.get(key)
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0:
+        raise ConfigError(f"{source}: {prefix}.{key} is {value!r}, expected a number, at least 0")
+    return float(value)
+
+
+def _check_table(table: Any, known: tuple[str, ...], source: str, prefix: str) -> None:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{source}: {prefix} is {table!r}, expected a table")
+    for name in table:
+        if name not in known:
+            hint = did_you_mean(name, list(known))
+            raise ConfigError(f"{source}: unknown key {prefix}.{name}{hint}")

@@ -1,0 +1,1 @@
+"""Alerts: what is wrong, once per episode, told to whoever the configuration names."""

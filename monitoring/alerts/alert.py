@@ -1,0 +1,74 @@
+"""One change of one episode of something being wrong: it began, or it is over."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SEVERITIES: Final = ("info", "warning", "critical")
+OPENED: Final = "opened"
+CLOSED: Final = "closed"
+
+_KIND: Final = re.compile(r"[a-z]+([._][a-z]+)*")
+#: Kinds that tell of a moment, not of a time: they are named without a state when they happen.
+_MOMENTS: Final = "rollout."
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What somebody should know.
+
+    Attributes:
+        kind: What is watched, in lower case with dots and no state: ``drift``, ``performance``,
+            ``quality``, ``rollout.aborted``, ``slo.burn``, ``monitor.degraded``.
+        model: Name of the model; empty when it is about the server.
+        version: Version of the model; empty when it is about all of them.
+        subject: What of it: a feature, an output, a rollout, an objective; may be empty.
+        severity: One of `SEVERITIES`.
+        opened: Whether the episode begins; else it is over. A moment, ``rollout.promoted`` for
+            example, opens and need not close.
+        episode: Names the episode, the same when it opens and when it closes, and never used
+            again: who gets the alert twice recognises it by this.
+        time: Unix seconds.
+        summary: One sentence for people, with the figures that matter.
+        evidence: The figures for programs; must fit in JSON.
+    """
+
+    kind: str
+    model: str
+    version: str
+    subject: str
+    severity: str
+    opened: bool
+    episode: str
+    time: float
+    summary: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be told.
+
+        Raises:
+            ValueError: A field is not what the class says.
+        """
+        if not _KIND.fullmatch(self.kind):
+            raise ValueError(f"kind is {self.kind!r}, expected lower case words joined by dots")
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity is {self.severity!r}, expected one of {SEVERITIES}")
+        if not self.episode or not self.summary:
+            raise ValueError("an alert needs an episode and a summary")
+
+    @property
+    def state(self) -> str:
+        """``opened`` or ``closed``."""
+        return OPENED if self.opened else CLOSED
+
+    @property
+    def name(self) -> str:
+        """The type of the event: ``drift.opened``, ``drift.closed``, ``rollout.aborted``."""
+        moment = self.opened and self.kind.startswith(_MOMENTS)
+        return self.kind if moment else f"{self.kind}.{self.state}"

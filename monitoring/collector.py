@@ -123,14 +123,22 @@ def _requests(merged: Merged) -> Iterator[Metric]:
 def _arms(merged: Merged) -> Iterator[Metric]:
     """Only versions that a split was ever between have these series."""
     for slot, name, text in (
-        (layout.ARM_REQUESTS, "requests", "Requests of a split that this version was chosen for."),
-        (layout.ARM_ERRORS, "errors", "Of those, failed by the version's fault."),
-        (layout.ARM_TIMEOUTS, "timeouts", "Of those, not answered in time."),
-        (layout.ARM_INVALID, "invalid", "Of those, answered with NaN or infinity."),
-        (layout.ARM_SLOW, "slow", "Of those, slower than the split allows."),
-        (layout.ARM_FALLBACKS, "fallbacks", "Answered by the other version in its place."),
+        (
+            layout.ARM_REQUESTS,
+            "penstock_arm_requests",
+            "Requests of a split that this version was chosen for.",
+        ),
+        (layout.ARM_ERRORS, "penstock_arm_errors", "Of those, failed by the version's fault."),
+        (layout.ARM_TIMEOUTS, "penstock_arm_timeouts", "Of those, not answered in time."),
+        (layout.ARM_INVALID, "penstock_arm_invalid", "Of those, answered with NaN or infinity."),
+        (layout.ARM_SLOW, "penstock_arm_slow", "Of those, slower than the split allows."),
+        (
+            layout.ARM_FALLBACKS,
+            "penstock_arm_fallbacks",
+            "Answered by the other version in its place.",
+        ),
     ):
-        family = CounterMetricFamily(f"penstock_arm_{name}", text, labels=_LABELS)
+        family = CounterMetricFamily(name, text, labels=_LABELS)
         for labels, slots in sorted(merged.blocks.items()):
             if any(slots[layout.ARM_REQUESTS : layout.ARM_FALLBACKS + 1]):
                 family.add_metric(labels, slots[slot])

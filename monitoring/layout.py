@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Final
 
 #: Changes whenever a slot moves, so that a file of another release is never misread.
-MAGIC: Final = b"PENSTOCK counters 1\n"
+MAGIC: Final = b"PENSTOCK counters 2\n"
 
 BLOCK_BYTES: Final = 2048
 LABEL_BYTES: Final = 512
@@ -78,8 +78,16 @@ BATCH_ROWS: Final = Histogram(COMPUTE.end, tuple(map(float, ROWS)))
 DROPPED: Final = BATCH_ROWS.end
 SAMPLED_ROWS: Final = DROPPED + len(DROP_REASONS)
 SAMPLED_ROWS_DROPPED: Final = SAMPLED_ROWS + 1
+#: Of a split between two versions, whose arm the version tells: requests, and how many of them were
+#: bad in which way. A request may be bad in several.
+ARM_REQUESTS: Final = SAMPLED_ROWS_DROPPED + 1
+ARM_ERRORS: Final = ARM_REQUESTS + 1
+ARM_TIMEOUTS: Final = ARM_REQUESTS + 2
+ARM_INVALID: Final = ARM_REQUESTS + 3
+ARM_SLOW: Final = ARM_REQUESTS + 4
+ARM_FALLBACKS: Final = ARM_REQUESTS + 5
 #: Gauges come last: the sum of a dead process's gauges means nothing and is left out.
-IN_FLIGHT: Final = SAMPLED_ROWS_DROPPED + 1
+IN_FLIGHT: Final = ARM_FALLBACKS + 1
 SLOTS: Final = IN_FLIGHT + 1
 
 #: Slots of the header block: gauges of the process itself.

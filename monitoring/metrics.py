@@ -124,6 +124,10 @@ class ModelCounters:
         self._slots[layout.SAMPLED_ROWS] += rows
         self._slots[layout.SAMPLED_ROWS_DROPPED] += dropped
 
+    def add(self, slot: int, count: int = 1) -> None:
+        """Add to a plain counter; see `layout.ARM_REQUESTS` and those after it."""
+        self._slots[slot] += count
+
 
 def _spread(slots: memoryview, first: int, ordered: list[float], end: float) -> None:
     """Count ``end - arrival`` of each into the buckets from slot `first`, newest arrival first."""

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text
 
 from penstock.monitoring.collector import PenstockCollector, exposition
-from penstock.monitoring.layout import status_index
+from penstock.monitoring.layout import ARM_REQUESTS, ARM_SLOW, status_index
 from penstock.monitoring.merge import snapshot
 from penstock.monitoring.metrics import CounterFile
 
@@ -30,6 +30,8 @@ def busy():
     model.observe_many(status_index(200), [1.0, 1.001, 1.002], 1.003, 1.01)
     model.observe_request(status_index(503), 50_000)
     model.drop("queue_time")
+    model.add(ARM_REQUESTS, 4)
+    model.add(ARM_SLOW)
     counters.unmatched.observe_request(status_index(404), 1)
     return counters
 
@@ -56,6 +58,9 @@ def test_figures_come_out_as_they_were_counted():
     assert abs(found["penstock_request_seconds_sum", labels] - 0.02705) < 1e-6
     assert found["penstock_compute_seconds_sum", labels] == 0.002
     assert found["penstock_dropped_total", (labels[0], ("reason", "queue_time"), labels[1])] == 1
+    assert found["penstock_arm_requests_total", labels] == 4
+    assert found["penstock_arm_slow_total", labels] == 1
+    assert found["penstock_arm_fallbacks_total", labels] == 0
     unmatched = (("model", ""), ("status", "404"), ("version", ""))
     assert found["penstock_requests_total", unmatched] == 1
     assert found["penstock_process_up", (("process", "worker-0"),)] == 1
@@ -87,3 +92,12 @@ def test_the_documentation_lists_every_family_and_no_other():
     exposed = {family.name + "_total" * (family.type == "counter") for family in text(body)}
     documented = set(re.findall(r"^\| `([a-z_]+)`", DOCUMENT.read_text(), re.MULTILINE))
     assert documented == exposed
+
+
+def test_only_versions_of_a_split_have_figures_of_arms():
+    counters = CounterFile.anonymous("worker-0")
+    counters.model("m", "1").observe_request(status_index(200), 1)
+    counters.model("m", "2").add(ARM_REQUESTS)
+    _, body = scrape(counters)
+    arms = [labels for name, labels in samples(body) if name.startswith("penstock_arm_")]
+    assert set(arms) == {(("model", "m"), ("version", "2"))}

@@ -1,4 +1,4 @@
-"""Samples as bytes: one msgpack map per batch, tensors as raw little-endian data.
+"""Samples as bytes: a msgpack list of maps, tensors as raw little-endian data.
 
 An object array of ``bytes`` travels as a list. Picked requests are cut out here, at flush.
 """
@@ -13,54 +13,61 @@ import numpy as np
 from .samples import BatchSample
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .samples import Array
 
 
-def encode(sample: BatchSample) -> bytes:
-    """Make the bytes of one batch; only its picked requests are in them."""
-    sample = _cut(sample)
-    packed = msgpack.packb(
-        {
-            "model": sample.model,
-            "version": sample.version,
-            "time": sample.time,
-            "request_ids": list(sample.request_ids),
-            "offsets": list(sample.offsets),
-            "statuses": list(sample.statuses),
-            "latencies": list(sample.latencies),
-            "input_names": sample.input_names,
-            "inputs": [_pack(array) for array in sample.inputs],
-            "output_names": sample.output_names,
-            "outputs": [_pack(array) for array in sample.outputs],
-        }
-    )
-    return cast("bytes", packed)
+def encode(samples: Sequence[BatchSample]) -> bytes:
+    """Make the bytes of a frame; only picked requests are in it."""
+    return cast("bytes", msgpack.packb([_fields(_cut(one)) for one in samples]))
 
 
-def decode(frame: bytes) -> BatchSample:
+def decode(frame: bytes) -> list[BatchSample]:
     """The reverse of `encode`; arrays are read-only views of the frame.
 
     Raises:
         ValueError: The frame is not one that `encode` made.
     """
     try:
-        content: dict[str, Any] = msgpack.unpackb(frame)
-        outputs = [_unpack(packed) for packed in content["outputs"]]
-        return BatchSample(
-            model=content["model"],
-            version=content["version"],
-            time=content["time"],
-            request_ids=content["request_ids"],
-            offsets=content["offsets"],
-            statuses=content["statuses"],
-            latencies=content["latencies"],
-            input_names=tuple(content["input_names"]),
-            inputs=[_unpack(packed) for packed in content["inputs"]],
-            output_names=tuple(content["output_names"]),
-            outputs=[array for array in outputs if array is not None],
-        )
-    except (msgpack.UnpackException, KeyError, TypeError, ValueError) as error:
+        return [_sample(content) for content in msgpack.unpackb(frame)]
+    except (msgpack.UnpackException, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a sample frame: {error!r}") from error
+
+
+def _fields(sample: BatchSample) -> dict[str, Any]:
+    return {
+        "model": sample.model,
+        "version": sample.version,
+        "time": sample.time,
+        "times": list(sample.times or [sample.time] * len(sample.request_ids)),
+        "request_ids": list(sample.request_ids),
+        "offsets": list(sample.offsets),
+        "statuses": list(sample.statuses),
+        "latencies": list(sample.latencies),
+        "input_names": sample.input_names,
+        "inputs": [_pack(array) for array in sample.inputs],
+        "output_names": sample.output_names,
+        "outputs": [_pack(array) for array in sample.outputs],
+        "arm": sample.arm,
+        "error": sample.error,
+        "fraction": sample.fraction,
+        "digest": sample.digest,
+    }
+
+
+def _sample(content: dict[str, Any]) -> BatchSample:
+    outputs = [_unpack(packed) for packed in content.pop("outputs")]
+    inputs = [_unpack(packed) for packed in content.pop("inputs")]
+    input_names = tuple(content.pop("input_names"))
+    output_names = tuple(content.pop("output_names"))
+    return BatchSample(
+        **content,
+        input_names=input_names,
+        inputs=inputs,
+        output_names=output_names,
+        outputs=[array for array in outputs if array is not None],
+    )
 
 
 def _cut(sample: BatchSample) -> BatchSample:

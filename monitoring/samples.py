@@ -44,6 +44,12 @@ class BatchSample:
         output_names: As the model calls them; empty when the run failed.
         outputs: One array per name.
         picked: Which requests are sampled; ``None`` means all.
+        times: Unix seconds when each request was answered; empty means `time` for all.
+        arm: Of the rollout that chose the version; empty without one.
+        error: Code of the error that all of them were answered with. Such a sample has one row per
+            request and no arrays.
+        fraction: Share of requests that was sampled, for whoever extrapolates.
+        digest: Of the version's files; empty if it has no manifest.
     """
 
     model: str
@@ -58,6 +64,11 @@ class BatchSample:
     output_names: tuple[str, ...]
     outputs: Sequence[Array]
     picked: Sequence[int] | None = None
+    times: Sequence[float] = ()
+    arm: str = ""
+    error: str = ""
+    fraction: float = 1.0
+    digest: str = ""
 
     @property
     def rows(self) -> int:

@@ -110,7 +110,7 @@ class ServerConfig:
     )
 
     sample_rate: float = option(
-        0.0, "Share of requests whose inputs and outputs are sampled.", minimum=0, maximum=1
+        1.0, "Share of requests whose inputs and outputs are sampled.", minimum=0, maximum=1
     )
     sample_max_rows: int = option(65_536, "Sampled rows waiting in a worker.", minimum=1)
     sample_max_bytes: int = option(64 * _MIB, "Sampled bytes waiting in a worker.", minimum=1)

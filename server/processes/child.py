@@ -1,4 +1,4 @@
-"""What control and the workers have in common: how they begin, and how they learn to end."""
+"""What the processes have in common: how they begin, and how they learn to end."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class Birth:
     """What the supervisor gave this process.
 
     Attributes:
-        name: ``control`` or ``worker-<n>``.
+        name: ``control``, ``monitor`` or ``worker-<n>``.
         directory: Where the processes meet.
         config: Of the server.
-        listener: The socket to accept from.
         life: Reading end of a pipe that ends with the supervisor.
+        sockets: What to accept connections from; empty for a process that has no port.
     """
 
     name: str
     directory: RunDirectory
     config: ServerConfig
-    listener: socket.socket
     life: int
+    sockets: tuple[socket.socket, ...] = ()
 
     def watch_parent(self, stop: Callable[[], None]) -> None:
         """Call `stop` on the running loop when the supervisor is gone."""
@@ -55,14 +55,15 @@ class Birth:
 
 
 def begin(arguments: list[str]) -> Birth:
-    """Take what the supervisor gave: name, directory and two descriptors, as text."""
-    name, path, listener, life = arguments
+    """Take what the supervisor gave: name, directory and descriptors, as text."""
+    name, path, life, *sockets = arguments
     directory = RunDirectory(Path(path))
     config = ServerConfig.from_json(directory.config.read_text())
     configure_logs(config, name)
     # Ctrl-C reaches the whole terminal; the supervisor alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return Birth(name, directory, config, socket.socket(fileno=int(listener)), int(life))
+    accepted = tuple(socket.socket(fileno=int(one)) for one in sockets)
+    return Birth(name, directory, config, int(life), accepted)
 
 
 def run(main: Callable[[Birth], Coroutine[Any, Any, None]]) -> None:

@@ -64,8 +64,7 @@ async def control(birth: Birth) -> None:
     config = birth.config
     counters = CounterFile.create(birth.directory.counters, birth.name)
     exposition = Exposition(birth.directory.counters)
-    # The drift monitor will take the samples; until then the workers' counters tell their number.
-    fleet = Fleet(exposition.render, on_samples=len, expected=config.workers)
+    fleet = Fleet(exposition.render, expected=config.workers)
     address = json.loads(birth.directory.address.read_text())
     assert config.state_dir is not None
     store = _open_store(config.state_dir)
@@ -94,7 +93,7 @@ async def control(birth: Birth) -> None:
     tasks = [asyncio.create_task(work) for work in (coordinator.run(), traffic.run())]
     for task in tasks:
         task.add_done_callback(ended)
-    await server.serve(sockets=[birth.listener])
+    await server.serve(sockets=[*birth.sockets])
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

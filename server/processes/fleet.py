@@ -58,7 +58,6 @@ class Fleet:
 
     Args:
         metrics: Makes the exposition, content type and body, from an Accept header.
-        on_samples: Receives sample frames.
         expected: How many workers there should be.
 
     Attributes:
@@ -69,14 +68,12 @@ class Fleet:
     def __init__(
         self,
         metrics: Callable[[str], Awaitable[tuple[bytes, bytes]]],
-        on_samples: Callable[[list[bytes]], object],
         expected: int = 1,
     ) -> None:
         self.workers: dict[str, Worker] = {}
         self.expected = expected
         self.on_change: Callable[[], object] = lambda: None
         self._metrics = metrics
-        self._on_samples = on_samples
         self._target = Target()
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -199,8 +196,6 @@ class Fleet:
             worker.ready = frame["ready"]
             worker.models = frame["models"]
             self._note_change()
-        elif kind == "samples":
-            self._on_samples(frame["frames"])
         elif kind == "metrics":
             # Its own task: the exposition is made in a thread, and reports should not wait for it.
             task = asyncio.create_task(self._answer_metrics(worker, frame["id"], frame["accept"]))

@@ -1,13 +1,23 @@
-"""What travels between control and the workers: msgpack maps, each after its length.
+"""What travels between the processes: msgpack maps, each after its length.
+
+Between control and a worker:
 
 | kind | from | content |
 |---|---|---|
 | `hello` | worker | `process`, `incarnation`, `pid` |
 | `report` | worker | `target`, `steered`: numbers it has reached; `ready`; `models`: each version |
-| `samples` | worker | `frames`: what `penstock.monitoring.sample_frames.encode` made |
 | `metrics` | worker | `id`, `accept`: asks for the exposition |
 | `metrics` | control | `id`, `content_type`, `body` |
 | `target` | control | `target`: what `penstock.server.processes.target.encode_target` made |
+
+Between the monitor and a worker:
+
+| kind | from | content |
+|---|---|---|
+| `hello` | worker | `process`, `incarnation` |
+| `samples` | worker | `number` in this life, `rows`: [model, version, count], `payload`: from \
+`penstock.monitoring.sample_frames` |
+| `ack` | monitor | `number`: every frame up to it is kept; also the answer to `hello` |
 """
 
 from __future__ import annotations

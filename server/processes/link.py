@@ -93,10 +93,6 @@ class Link:
         if self._unsent and self._report is not None and self._send(self._report):
             self._unsent = False
 
-    def send_samples(self, frames: list[bytes]) -> bool:
-        """Send samples; ``False`` if control is away or does not keep up: they are yours again."""
-        return self._send(pack_frame("samples", frames=frames))
-
     async def metrics(self, accept: str) -> tuple[bytes, bytes]:
         """The exposition of the whole server: content type and body.
 

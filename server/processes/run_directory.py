@@ -53,6 +53,11 @@ class RunDirectory:
         """Where control listens for workers."""
         return self.path / "control.sock"
 
+    @property
+    def monitor_socket(self) -> Path:
+        """Where the monitor listens for workers that have samples."""
+        return self.path / "monitor.sock"
+
     @classmethod
     def create(cls, path: Path | None) -> RunDirectory:
         """Make it, or clear what an earlier server left in it.
@@ -88,7 +93,8 @@ class RunDirectory:
 
     def _clear(self) -> None:
         _remove_tree(self.counters)
-        for path in (self.config, self.target, self.address, self.control_socket):
+        sockets = (self.control_socket, self.monitor_socket)
+        for path in (self.config, self.target, self.address, *sockets):
             path.unlink(missing_ok=True)
 
 

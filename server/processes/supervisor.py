@@ -36,7 +36,7 @@ class Child:
     """One process to keep alive.
 
     Attributes:
-        name: ``control`` or ``worker-<n>``.
+        name: ``control``, ``monitor`` or ``worker-<n>``.
         command: Its arguments after the interpreter.
         descriptors: What it inherits.
         process: Its present life.
@@ -55,7 +55,7 @@ class Child:
 
 
 class Supervisor:
-    """Keeps control and the workers alive until it is told to stop.
+    """Keeps control, the monitor and the workers alive until it is told to stop.
 
     Args:
         config: Of the server.
@@ -81,9 +81,13 @@ class Supervisor:
         self._clock = clock
         # Only we hold the writing end: it closes when we die, whatever kills us.
         self._life, self._our_life = os.pipe()
-        self._control = self._child("control", admin_listener, directory)
+        # Started before the workers, and stopped after them: what the last answers left behind
+        # still has somewhere to go.
+        self._others = [self._child("control", directory, admin_listener)]
+        if config.sample_rate > 0:
+            self._others.append(self._child("monitor", directory))
         self._workers = [
-            self._child(f"worker-{number}", listener, directory) for number in range(config.workers)
+            self._child(f"worker-{number}", directory, listener) for number in range(config.workers)
         ]
         self._killed = False
 
@@ -95,28 +99,32 @@ class Supervisor:
             status = self._keep_alive()
             self._listener.close()
             self._stop(self._workers, self._drain_seconds + GRACE_SECONDS)
-            self._stop([self._control], GRACE_SECONDS)
+            self._stop(self._others, GRACE_SECONDS)
             return status or int(self._killed)
         finally:
             os.close(self._our_life)
             os.close(self._life)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _child(self, name: str, listener: socket.socket, directory: RunDirectory) -> Child:
-        module = "worker" if name.startswith("worker") else "control"
+    def _child(
+        self, name: str, directory: RunDirectory, listener: socket.socket | None = None
+    ) -> Child:
+        """A process named like its module, with a number behind it if there are several."""
+        module = name.partition("-")[0]
+        sockets = () if listener is None else (listener.fileno(),)
         command = (
             "-m",
             f"penstock.server.processes.{module}",
             name,
             str(directory.path),
-            str(listener.fileno()),
             str(self._life),
+            *map(str, sockets),
         )
-        return Child(name, command, (listener.fileno(), self._life))
+        return Child(name, command, (self._life, *sockets))
 
     def _keep_alive(self) -> int:
         """Start and restart until there is a reason to stop; 0 if that is a signal."""
-        children = [self._control, *self._workers]
+        children = [*self._others, *self._workers]
         while True:
             for child in children:
                 if child.process is None and child.due_at <= self._clock():
@@ -174,7 +182,7 @@ class Supervisor:
         deadline = self._clock() + seconds
         while any(child.process is not None for child in children):
             received = self._wait(deadline - self._clock())
-            self._reap([self._control, *self._workers])
+            self._reap([*self._others, *self._workers])
             if received is None or received in {signal.SIGTERM, signal.SIGINT}:
                 for child in children:
                     if child.process is not None:

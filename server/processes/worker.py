@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from penstock.monitoring.metrics import CounterFile
-from penstock.monitoring.sample_frames import encode
+from penstock.monitoring.outgoing import Outgoing
 from penstock.server.http.app import App
 from penstock.server.http.fastpath import FastPathProtocol
 
@@ -27,12 +27,12 @@ from .quiet_server import QuietServer
 from .reconciler import Reconciler
 from .report import version_report
 from .restart import EXIT_CONFIG
+from .sample_link import SampleLink
+from .sampler import Sampler
 from .target import read_target
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
-
-    from penstock.monitoring.samples import BatchSample
 
     from .target import Target
 
@@ -74,7 +74,7 @@ class WorkerProcess:
         self._reconciler: Reconciler | None = None
         self._reported = -1
         self._tasks: list[asyncio.Task[None]] = []
-        self._encoding: asyncio.Task[None] | None = None
+        self._sampler: Sampler | None = None
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -84,7 +84,7 @@ class WorkerProcess:
             LOG.error("the certificate or its key cannot be used: %s", error)  # noqa: TRY400
             raise SystemExit(EXIT_CONFIG) from None
         self._birth.watch_parent(self._server.stop)
-        await self._server.serve(sockets=[self._birth.listener])
+        await self._server.serve(sockets=[*self._birth.sockets])
         self._counters.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,8 +111,14 @@ class WorkerProcess:
         known = read_target(self._birth.directory.target)
         if known.number:
             self._reconciler.aim(known)
-        for work in (self._link.run(), self._reconciler.run()):
-            self._tasks.append(asyncio.create_task(work))
+        work = [self._link.run(), self._reconciler.run()]
+        if self._app.engine.samples.enabled:
+            outgoing = Outgoing(self._birth.config.sample_max_bytes)
+            path, life = self._birth.directory.monitor_socket, self._counters.incarnation
+            link = SampleLink(path, self._birth.name, life, outgoing)
+            self._sampler = Sampler(self._app.engine.samples, link, outgoing, self._counters)
+            work += [link.run(), self._sampler.run()]
+        self._tasks = [asyncio.create_task(one) for one in work]
         waits = {
             asyncio.create_task(event.wait())
             for event in (self._reconciler.settled, self._server.stopping)
@@ -125,6 +131,8 @@ class WorkerProcess:
         _calm_the_collector()
 
     async def _end(self) -> None:
+        if self._sampler is not None:
+            await self._sampler.close()
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -154,18 +162,6 @@ class WorkerProcess:
         if self._reported != self._app.engine.catalog.revision:
             self._report()
         self._link.flush()
-        samples = self._app.engine.samples
-        if samples.pending_rows and self._link.writable and self._encoding is None:
-            self._encoding = asyncio.create_task(self._send_samples(samples.drain()))
-
-    async def _send_samples(self, samples: list[BatchSample]) -> None:
-        try:
-            frames = await asyncio.to_thread(lambda: [encode(one) for one in samples])
-            if not self._link.send_samples(frames):
-                for sample in samples:
-                    self._counters.model(sample.model, sample.version).sampled(0, sample.rows)
-        finally:
-            self._encoding = None
 
 
 def _calm_the_collector() -> None:

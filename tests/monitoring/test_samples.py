@@ -79,14 +79,14 @@ def test_two_buffers_pick_the_same_requests():
         for index in range(200):
             buffer.offer(batch((1,) * 8, prefix=b"request-%d" % index))
         taken = buffer.drain()
-        chosen.append([decode(encode(one)).request_ids for one in taken])
+        chosen.append([decode(encode([one]))[0].request_ids for one in taken])
     assert chosen[0] == chosen[1]
     assert sum(map(len, chosen[0])) == pytest.approx(400, rel=0.2)
 
 
 def test_a_sample_survives_its_journey():
     sample = batch((1, 2))
-    back = decode(encode(sample))
+    (back,) = decode(encode([sample]))
     assert back.request_ids == sample.request_ids
     assert back.offsets == sample.offsets
     assert back.input_names == sample.input_names
@@ -99,13 +99,13 @@ def test_a_sample_survives_its_journey():
 def test_only_picked_requests_are_sent():
     sample = batch((1, 2, 3))
     sample.picked = [0, 2]
-    back = decode(encode(sample))
+    (back,) = decode(encode([sample]))
     assert back.offsets == [0, 1, 4]
     assert back.request_ids == [b"id-0", b"id-2"]
     np.testing.assert_array_equal(back.outputs[0], [0, 3, 4, 5])
 
 
-@pytest.mark.parametrize("frame", [b"", b"\xc1", b"\x81\xa1a\x01", b"\x90"])
+@pytest.mark.parametrize("frame", [b"", b"\xc1", b"\x81\xa1a\x01", b"\x91\x90"])
 def test_a_frame_that_is_no_sample_is_refused(frame):
     with pytest.raises(ValueError, match="not a sample frame"):
         decode(frame)

@@ -27,7 +27,6 @@ class Pair:
 
     def __init__(self, path):
         self.path = path / "control.sock"
-        self.samples = []
         self.targets = asyncio.Queue()
         self.naps = []
         hello = {"process": "worker-0", "incarnation": "one", "pid": 1}
@@ -40,7 +39,7 @@ class Pair:
         await asyncio.sleep(0.001)
 
     async def control(self):
-        self.fleet = Fleet(self.metrics, self.samples.extend)
+        self.fleet = Fleet(self.metrics)
         self.fleet.send_target(TARGET)
         await self.fleet.listen(self.path)
         return self.fleet
@@ -159,15 +158,6 @@ async def test_a_control_that_does_not_answer_is_given_up(pair):
 
 
 @scenario
-async def test_samples_arrive_or_are_handed_back(pair):
-    assert not pair.link.send_samples([b"early"])
-    await pair.control()
-    await until(lambda: pair.link.writable)
-    assert pair.link.send_samples([b"one", b"two"])
-    await until(lambda: pair.samples == [b"one", b"two"])
-
-
-@scenario
 async def test_a_control_that_does_not_read_costs_a_bounded_amount(pair):
     over = asyncio.Event()
 
@@ -177,7 +167,7 @@ async def test_a_control_that_does_not_read_costs_a_bounded_amount(pair):
 
     server = await asyncio.start_unix_server(stuck, pair.path)
     await until(lambda: pair.link.writable)
-    sent = sum(pair.link.send_samples([bytes(1 << 20)]) for _ in range(30))
+    sent = sum(pair.link._send(bytes(1 << 20)) for _ in range(30))
     assert 8 <= sent <= 10
     pair.link.report(target=1, steered=1, ready=True, models=[])
     assert pair.link._unsent

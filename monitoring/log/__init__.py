@@ -1,0 +1,1 @@
+"""The prediction log: SQLite files of a day each, sealed to Parquet, and what reads them."""

@@ -1,0 +1,115 @@
+"""The working thread of the monitor: frames in, samples to everybody, commit."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+from .sample_frames import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .consumer import Consumer
+    from .ledger import Account, Labels, Ledger
+    from .samples import BatchSample
+
+LOG = logging.getLogger("penstock.monitor")
+
+#: The same consumer's errors are logged once in so many seconds.
+COMPLAIN_SECONDS: Final = 60.0
+
+
+class Journal(Protocol):
+    """Who keeps rows and ledger on a disk, in one transaction; the prediction log."""
+
+    def restore(self) -> Mapping[str, Account]:
+        """What was written of the ledger by earlier lives of the monitor of this server."""
+        ...
+
+    def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> None:
+        """Take samples, to be written with the next `commit`. Counts what cannot be written.
+
+        Args:
+            samples: Of one frame; empty if it could not be read.
+            rows: How many rows the sender says are in it.
+        """
+        ...
+
+    def commit(self, ledger: Ledger, now: float) -> None:
+        """Write; whatever goes wrong is counted, and the frames count as taken."""
+        ...
+
+    def close(self) -> None:
+        """Nothing is called after this."""
+        ...
+
+
+class Receiver:
+    """Hands samples to the journal and to the consumers, each frame once.
+
+    Args:
+        consumers: In the order in which they are called.
+        journal: Written first.
+        ledger: What has arrived.
+        clock: Unix seconds, for complaints.
+    """
+
+    def __init__(
+        self,
+        consumers: Sequence[Consumer],
+        journal: Journal,
+        ledger: Ledger,
+        clock: Callable[[], float],
+    ) -> None:
+        self._consumers = consumers
+        self._journal = journal
+        self._ledger = ledger
+        self._clock = clock
+        self._complained: dict[str, float] = {}
+        ledger.restore(journal.restore())
+
+    def kept(self, incarnation: str) -> int:
+        """The last frame of this life of a worker that is on the disk."""
+        return self._ledger.kept(incarnation)
+
+    def take(
+        self, incarnation: str, number: int, rows: Mapping[Labels, int], payload: bytes
+    ) -> None:
+        """Take a frame, unless it was taken before."""
+        if number <= self._ledger.last(incarnation):
+            return
+        try:
+            samples = decode(payload)
+        except ValueError as error:
+            LOG.error("rows are lost: %s", error)  # noqa: TRY400  one line says it
+            samples = []
+        self._journal.append(samples, rows)
+        self._ledger.receive(incarnation, number, rows)
+        if samples:
+            self._each(lambda consumer: consumer.take(samples))
+
+    def commit(self, now: float) -> None:
+        """Keep what was taken; whoever sent it may forget it then."""
+        self._journal.commit(self._ledger, now)
+
+    def tick(self, now: float) -> None:
+        """A second has passed."""
+        self._each(lambda consumer: consumer.tick(now))
+
+    def close(self) -> None:
+        """Commit and close everybody."""
+        self.commit(self._clock())
+        self._each(lambda consumer: consumer.close())
+        self._journal.close()
+
+    def _each(self, call: Callable[[Consumer], None]) -> None:
+        for consumer in self._consumers:
+            try:
+                call(consumer)
+            except Exception:  # one consumer's trouble is not the others'
+                name = type(consumer).__name__
+                now = self._clock()
+                if now - self._complained.get(name, 0.0) >= COMPLAIN_SECONDS:
+                    self._complained[name] = now
+                    LOG.exception("%s failed; the monitor goes on", name)

@@ -1,15 +1,25 @@
-"""What to do about a rollout at one moment. Pure: (rollout, snapshot, now) to a decision."""
+"""What to do about a rollout at one moment. Pure: (rollout, snapshot, now) to a decision.
+
+The controller may abort in every phase that is not final, and never takes an abort back. It goes
+forward only from a step that it has seen in full. No data moves nothing, in no direction.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from .evidence import PARTS, WEIGHTS, combined, e_values, score_change
+from .observation import next_step, observe, save_due, set_back_seconds, steered
+from .passing import lack
+from .phase import Event, Phase
+from .terms import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .phase import Event
     from .rollout import Rollout
+    from .snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +45,162 @@ class Decision:
     e_values: Mapping[str, float]
     e_value: float
     save: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What is to be done, if anything, and why."""
+
+    event: Event | None
+    cause: str
+    message: str
+
+
+def decide(rollout: Rollout, snapshot: Snapshot, now: float) -> Decision:
+    """Look at a rollout.
+
+    Args:
+        rollout: As the last decision, or a person's command, left it.
+        snapshot: What is to be seen now.
+        now: Unix seconds.
+    """
+    seen = rollout if rollout.final else observe(rollout, snapshot, now)
+    parts = e_values(seen)
+    total = combined(seen.kind, parts)
+    verdict = _judge(rollout, seen, snapshot, now, total)
+    save = not rollout.final and save_due(rollout, seen, now)
+    if verdict.event is not None:
+        seen = _carry_out(seen, verdict, verdict.event, now)
+    if save or verdict.event is not None:
+        seen = replace(seen, saved_at=now)
+    return Decision(seen, verdict.event, verdict.cause, verdict.message, parts, total, save)
+
+
+def _judge(
+    before: Rollout, seen: Rollout, snapshot: Snapshot, now: float, total: float
+) -> _Verdict:
+    if seen.final:
+        return _Verdict(None, "final", f"{seen.phase}: {seen.reason}")
+    against = _against(seen, snapshot, total)
+    if against is not None:
+        return against  # before everything else: no wait, hold or missing figure stands above it
+    if seen.phase in {Phase.HELD, Phase.PAUSED}:
+        return _Verdict(
+            None, str(seen.phase), f"{seen.phase} until a person decides: {seen.reason}"
+        )
+    return _unsure(before, snapshot, now) or _by_phase(seen, snapshot, now)
+
+
+def _by_phase(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
+    if seen.phase is Phase.PREPARING:
+        return _prepare(snapshot)
+    if seen.phase is Phase.AWAITING_PROMOTION:
+        return _await(seen)
+    return _progress(seen, snapshot, now)
+
+
+def _against(seen: Rollout, snapshot: Snapshot, total: float) -> _Verdict | None:
+    """Why to abort."""
+    if snapshot.trips:
+        return _Verdict(Event.ABORT, "trip", "; ".join(snapshot.trips))
+    if snapshot.vetoes:
+        return _Verdict(Event.ABORT, "veto", f"vetoed from outside: {', '.join(snapshot.vetoes)}")
+    limit = 1.0 / seen.terms.alpha
+    if total < limit:
+        return None
+    return _Verdict(Event.ABORT, "evidence", _charge(seen, total, limit))
+
+
+def _unsure(before: Rollout, snapshot: Snapshot, now: float) -> _Verdict | None:
+    """Why the controller cannot say how things stand."""
+    if snapshot.unreadable:
+        return _Verdict(
+            None, "metrics", f"the counts cannot be read, so nothing moves: {snapshot.unreadable}"
+        )
+    back = set_back_seconds(before, now)
+    if back:
+        return _Verdict(
+            None, "clock", f"the clock was set back by {back:.0f} s; the step's time begins anew"
+        )
+    return None
+
+
+def _prepare(snapshot: Snapshot) -> _Verdict:
+    if snapshot.ready:
+        return _Verdict(Event.READY, "ready", "the candidate is ready on every process")
+    return _Verdict(None, "preparing", "the candidate is not ready on every process yet")
+
+
+def _await(seen: Rollout) -> _Verdict:
+    if not seen.approved:
+        return _Verdict(
+            None,
+            "approval",
+            f"all steps are done; waits for the approval of {seen.digest} by another person than "
+            f"{seen.requester}",
+        )
+    if not seen.terms.promotes:
+        return _Verdict(None, "promotion", "all steps are done; waits for a person to promote it")
+    return _Verdict(Event.SUCCEED, "approved", "all steps are done and it is approved")
+
+
+def _progress(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
+    if seen.deadline_at and now >= seen.deadline_at:
+        missing = lack(seen)
+        why = missing[1] if missing else "the last look came too late"
+        return _Verdict(Event.HOLD, "deadline", f"inconclusive at the deadline: {why}")
+    change = score_change(seen)
+    if change >= 1.0 / seen.terms.alpha and "scores" not in seen.accepted:
+        return _Verdict(
+            Event.HOLD,
+            "scores",
+            f"the candidate distributes its scores differently (E = {change:.3g}), which may be "
+            "right; a person should look",
+        )
+    if not steered(seen, snapshot):
+        return _Verdict(None, "steering", "not every process has taken up the share yet")
+    missing = lack(seen)
+    if missing is not None:
+        return _Verdict(None, *missing)
+    return _forward(seen)
+
+
+def _forward(seen: Rollout) -> _Verdict:
+    """The step is passed."""
+    if seen.kind is Kind.SHADOW:
+        return _Verdict(Event.FINISH, "agreement", "the shadow agrees with stable")
+    ramp = seen.terms.ramp(seen.kind)
+    if len(seen.steps) < len(ramp):
+        share = ramp[len(seen.steps)]
+        return _Verdict(Event.ADVANCE, "passed", f"step passed; goes on to {share:g} %")
+    if seen.terms.promotes and seen.approved:
+        return _Verdict(Event.SUCCEED, "passed", "all steps are passed")
+    wanted = "an approval" if not seen.approved else "a person's promotion"
+    return _Verdict(Event.COMPLETE, "passed", f"all steps are passed; waits for {wanted}")
+
+
+def _carry_out(seen: Rollout, verdict: _Verdict, event: Event, now: float) -> Rollout:
+    after = seen.move(event, now, verdict.message, verdict.cause)
+    if event in {Event.READY, Event.ADVANCE}:
+        return next_step(after, seen.terms.ramp(seen.kind)[len(seen.steps)])
+    return after
+
+
+def _charge(seen: Rollout, total: float, limit: float) -> str:
+    """The evidence in words: the part that weighs most, with its counts."""
+    parts = e_values(seen)
+    weights = WEIGHTS[seen.kind]
+    worst = max(weights, key=lambda part: weights[part] * parts[part])
+    head = f"E = {total:.3g}, aborts at {limit:g}; most of it {worst}"
+    if seen.kind is Kind.SHADOW:
+        pairs = [step.counts.pairs for step in seen.steps]
+        differing, compared = sum(p.disagreements for p in pairs), sum(p.pairs for p in pairs)
+        return f"{head}; {differing} of {compared} requests disagree"
+    kinds = PARTS[worst][0]
+    canary = sum(getattr(step.counts.canary, kind) for step in seen.steps for kind in kinds)
+    stable = sum(getattr(step.counts.stable, kind) for step in seen.steps for kind in kinds)
+    requests = sum(step.counts.canary.requests for step in seen.steps)
+    return (
+        f"{head}: {canary} of the candidate's {requests} requests, while stable had {stable} of "
+        f"{sum(step.counts.stable.requests for step in seen.steps)}"
+    )

@@ -10,7 +10,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
 T = TypeVar("T")
 
@@ -76,9 +76,10 @@ def _tuple(inner: tuple[Any, ...], content: Any, where: str) -> tuple[Any, ...]:
 
 
 @cache
-def _hints(kind: type[Any]) -> Mapping[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
+def _hints(kind: Hashable) -> Mapping[str, Any]:
+    record: Any = kind
+    hints = get_type_hints(record)
+    return {field.name: hints[field.name] for field in fields(record)}
 
 
 def _plain(content: Any) -> Any:

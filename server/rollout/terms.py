@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -23,21 +23,6 @@ class Kind(StrEnum):
     CANARY = "canary"
     #: Serves a fixed share, so that both can be compared.
     AB = "ab"
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerances:
-    """When outputs of shadow and stable agree.
-
-    Attributes:
-        absolute: Numbers that differ by no more agree.
-        relative: Numbers that differ by no more in parts of stable's agree.
-        disagreement_percent: Requests that may disagree before it speaks against the candidate.
-    """
-
-    absolute: float = 1e-5
-    relative: float = 1e-3
-    disagreement_percent: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +46,8 @@ class Terms:
         fallback: Whether stable answers what the candidate fails at.
         slow_seconds: A later answer is slow: the larger of the objective and stable's 99th
             percentile at the start; 0 for none.
-        tolerances: Of a shadow's outputs.
+        max_disagreement_percent: Requests of a shadow that may disagree; what counts as that is
+            said in ``model.toml``, `penstock.server.rollout.tolerance`.
     """
 
     steps: tuple[float, ...] = (1.0, 5.0, 25.0, 50.0, 100.0)
@@ -74,7 +60,7 @@ class Terms:
     sticky: str = ""
     fallback: bool = True
     slow_seconds: float = 0.0
-    tolerances: Tolerances = field(default_factory=Tolerances)
+    max_disagreement_percent: float = 2.0
 
     @property
     def promotes(self) -> bool:
@@ -111,10 +97,7 @@ def check_terms(kind: Kind, terms: Terms) -> None:
     _between("min_requests", terms.min_requests, 1, math.inf)
     _between("deadline_seconds", terms.deadline_seconds, 0.0, math.inf)
     _between("slow_seconds", terms.slow_seconds, 0.0, math.inf)
-    tolerances = terms.tolerances
-    _between("tolerances.absolute", tolerances.absolute, 0.0, math.inf)
-    _between("tolerances.relative", tolerances.relative, 0.0, math.inf)
-    _between("tolerances.disagreement_percent", tolerances.disagreement_percent, 0.001, 50.0)
+    _between("max_disagreement_percent", terms.max_disagreement_percent, 0.001, 50.0)
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:

@@ -1,0 +1,82 @@
+"""Evidence from the arm that each bad event fell in.
+
+Take one request of the many, given to the canary with probability w. Let it be bad with probability
+p on stable and r p on the canary. *If* it is bad, it is the canary's with probability
+
+    pi(r) = w r / (1 - w + w r),
+
+whatever p is. An outage that hits both arms makes more events, and says nothing about r. The null
+hypothesis is r <= r0. Each event multiplies the bet on a ratio r_j > r0 by pi(r_j) / pi(r0) if it
+is the canary's and by (1 - pi(r_j)) / (1 - pi(r0)) if it is stable's. Under the hypothesis the mean
+of that factor is at most 1, given all that came before. Hence the product is a supermartingale,
+whatever the sequence of shares, as long as each is fixed before its events.
+
+The same holds when a request was in truth given to the canary with a *smaller* probability than the
+w that it is counted with: pi is smaller then, and so is the mean of the factor. A ramp only goes
+up. So the events while workers take up a larger share, and requests that were given out before and
+end later, are counted with the larger share, and no moment of a rollout is blind.
+
+Sources: M. Lindon, C. Sanden, V. Shirikian, arXiv 2205.14762, and M. Lindon, A. Malek, arXiv
+2011.03567 (sequential tests for counts); J. Ville 1939.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .mixture import mean_of_exponentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: The ratios to bet on, as multiples of the ratio that is still tolerated.
+GRID: Final = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmEvents:
+    """Bad events of one kind in one step.
+
+    Attributes:
+        share: Of the canary, 0 to 1.
+        canary: Events in its arm.
+        stable: Events in the other.
+    """
+
+    share: float
+    canary: int
+    stable: int
+
+
+def canary_probability(share: float, ratio: float) -> float:
+    """Probability that a bad event is the canary's.
+
+    Args:
+        share: Of the canary, 0 to 1.
+        ratio: How much likelier its requests are bad.
+    """
+    return share * ratio / (1.0 - share + share * ratio)
+
+
+def arm_evidence(steps: Iterable[ArmEvents], tolerated: float) -> float:
+    """E value against "the canary's requests are at most `tolerated` times as likely to be bad".
+
+    Args:
+        steps: In any order; two with the same share count as their sum.
+        tolerated: The ratio r0.
+    """
+    # Where everything or nothing is the canary's, the arm says nothing.
+    telling = [one for one in steps if 0.0 < one.share < 1.0]
+    return mean_of_exponentials([_log_bet(telling, tolerated, times) for times in GRID])
+
+
+def _log_bet(steps: Iterable[ArmEvents], tolerated: float, times: float) -> float:
+    total = 0.0
+    for one in steps:
+        null = canary_probability(one.share, tolerated)
+        bet = canary_probability(one.share, tolerated * times)
+        total += one.canary * math.log(bet / null)
+        total += one.stable * math.log((1.0 - bet) / (1.0 - null))
+    return total

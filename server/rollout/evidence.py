@@ -1,0 +1,99 @@
+"""All the evidence against a candidate, part by part, and joined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .arm_evidence import ArmEvents, arm_evidence
+from .pair_evidence import agreement_evidence, disagreement_evidence, label_evidence
+from .score_evidence import ScoreBins, score_evidence
+from .terms import Kind
+
+if TYPE_CHECKING:
+    from .rollout import Rollout
+
+#: What is tolerated of the candidate: this many times stable's risk of a bad request.
+TOLERATED: Final = 1.5
+
+#: Part -> the counts of an arm that are its bad events, and the ratio that is tolerated. A request
+#: fails one way, so errors and timeouts are one part.
+PARTS: Final[dict[str, tuple[tuple[str, ...], float]]] = {
+    "errors": (("errors", "timeouts"), TOLERATED),
+    "invalid": (("invalid",), TOLERATED),
+    "slow": (("slow",), TOLERATED),
+    "labels": (("wrong",), 1.0),
+}
+
+#: How much each part counts; sums to 1, which is what makes the sum an e-process. An A/B comparison
+#: aborts for its guards only: whether answers are right is what it is to find out.
+WEIGHTS: Final[dict[Kind, dict[str, float]]] = {
+    Kind.CANARY: {"errors": 0.4, "invalid": 0.2, "slow": 0.2, "labels": 0.2},
+    Kind.AB: {"errors": 0.4, "invalid": 0.3, "slow": 0.3},
+    Kind.SHADOW: {"disagreement": 0.6, "labels": 0.2, "loss": 0.2},
+}
+
+
+def e_values(rollout: Rollout) -> dict[str, float]:
+    """The evidence against the candidate by part, as of the last look; 1 says nothing."""
+    if rollout.kind is Kind.SHADOW:
+        return _of_pairs(rollout)
+    return {part: _of_arms(rollout, part) for part in PARTS}
+
+
+def combined(kind: Kind, parts: dict[str, float]) -> float:
+    """All parts that count for this kind of rollout, joined; abort at 1 / alpha."""
+    return sum(weight * parts[part] for part, weight in WEIGHTS[kind].items())
+
+
+def score_change(rollout: Rollout) -> float:
+    """E value against "both versions distribute their scores alike"; a reason to hold.
+
+    Unlike the arm of bad events it has no safe side, so it rests on what was counted while every
+    worker had the share.
+    """
+    return score_evidence(
+        ScoreBins(one.percent / 100.0, one.exposure.scores) for one in rollout.steps
+    )
+
+
+def agreement(rollout: Rollout) -> float:
+    """E value against "the shadow disagrees too often": what it finishes by."""
+    pairs, disagreements = _pairs(rollout)
+    return agreement_evidence(pairs, disagreements, _tolerated(rollout))
+
+
+def _of_arms(rollout: Rollout, part: str) -> float:
+    kinds, tolerated = PARTS[part]
+    return arm_evidence(
+        (
+            ArmEvents(
+                share=step.percent / 100.0,
+                canary=sum(getattr(step.counts.canary, kind) for kind in kinds),
+                stable=sum(getattr(step.counts.stable, kind) for kind in kinds),
+            )
+            for step in rollout.steps
+        ),
+        tolerated,
+    )
+
+
+def _of_pairs(rollout: Rollout) -> dict[str, float]:
+    pairs, disagreements = _pairs(rollout)
+    counts = [step.counts.pairs for step in rollout.steps]
+    return {
+        "disagreement": disagreement_evidence(pairs, disagreements, _tolerated(rollout)),
+        "labels": label_evidence(
+            sum(one.only_canary_wrong for one in counts),
+            sum(one.only_stable_wrong for one in counts),
+        ),
+        "loss": rollout.loss_e,
+    }
+
+
+def _pairs(rollout: Rollout) -> tuple[int, int]:
+    counts = [step.counts.pairs for step in rollout.steps]
+    return sum(one.pairs for one in counts), sum(one.disagreements for one in counts)
+
+
+def _tolerated(rollout: Rollout) -> float:
+    return rollout.terms.max_disagreement_percent / 100.0

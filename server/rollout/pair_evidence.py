@@ -1,0 +1,55 @@
+"""Evidence from pairs: stable and its shadow computed the same request.
+
+Sources: the grids of bets are those of `penstock.server.rollout.mixture`; Vovk and Wang, arXiv
+1912.06116. Only the pair that is bet on has to be new given the past; outages, drift and the mix of
+requests do not matter as long as the hypothesis holds for each.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .mixture import bernoulli_mixture
+
+#: The rates of disagreement to bet on, in multiples (and, for agreement, fractions) of the
+#: tolerated one.
+GRID: Final = (1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0)
+#: The probabilities to bet on that, of two answers one of which is wrong, it is this one.
+LABEL_GRID: Final = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+
+
+def disagreement_evidence(pairs: int, disagreements: int, tolerated: float) -> float:
+    """E value against "at most this part of the requests disagrees".
+
+    Args:
+        pairs: Requests that were compared.
+        disagreements: Of those.
+        tolerated: Between 0 and 1.
+    """
+    rates = [rate for times in GRID if (rate := times * tolerated) < 1.0]
+    return bernoulli_mixture(disagreements, pairs - disagreements, tolerated, rates)
+
+
+def agreement_evidence(pairs: int, disagreements: int, tolerated: float) -> float:
+    """E value against "at least this part of the requests disagrees": for agreement.
+
+    Args:
+        pairs: Requests that were compared.
+        disagreements: Of those.
+        tolerated: Between 0 and 1.
+    """
+    rates = [tolerated / times for times in GRID]
+    return bernoulli_mixture(disagreements, pairs - disagreements, tolerated, rates)
+
+
+def label_evidence(only_canary_wrong: int, only_stable_wrong: int) -> float:
+    """E value against "where just one of both is wrong, it is the canary at most every other time".
+
+    A sequential sign test. With its arguments exchanged it is evidence that the candidate is
+    better.
+
+    Args:
+        only_canary_wrong: Labelled pairs that stable alone got right.
+        only_stable_wrong: Labelled pairs that the candidate alone got right.
+    """
+    return bernoulli_mixture(only_canary_wrong, only_stable_wrong, 0.5, LABEL_GRID)

@@ -1,0 +1,57 @@
+"""Evidence that both versions distribute their scores differently.
+
+The scores of the stable version have bins, its deciles, fixed before. If both distribute alike, a
+prediction whose score falls in a bin is the canary's with probability w, its share. Per bin this
+is tested against a Dirichlet (here: Beta) mixture with mean w, and the bins' figures multiply, as
+each prediction falls in one: M. Lindon and A. Malek, arXiv 2011.03567.
+
+It makes the controller hold, never abort: a better model may well score otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .mixture import mean_of_exponentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Predictions that the mixture's mean counts for; larger looks for smaller differences.
+CONCENTRATION: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBins:
+    """Predictions by bin in one step, while every worker had the share.
+
+    Attributes:
+        share: Of the canary, 0 to 1.
+        bins: Predictions of stable and of the canary in each.
+    """
+
+    share: float
+    bins: tuple[tuple[int, int], ...]
+
+
+def score_evidence(steps: Iterable[ScoreBins]) -> float:
+    """E value against "both versions distribute their scores alike"."""
+    total = math.fsum(
+        _log_factor(one.share, stable, canary)
+        for one in steps
+        if 0.0 < one.share < 1.0
+        for stable, canary in one.bins
+    )
+    return mean_of_exponentials([total])
+
+
+def _log_factor(share: float, stable: int, canary: int) -> float:
+    a, b = CONCENTRATION * share, CONCENTRATION * (1.0 - share)
+    marginal = _log_beta(a + canary, b + stable) - _log_beta(a, b)
+    return marginal - canary * math.log(share) - stable * math.log1p(-share)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -2,12 +2,17 @@
 
 Without the alias ``stable`` the newest version answers requests that name none, once it is ready
 everywhere. With it, ``stable`` alone decides: a new version is loaded, and serves who asks for it.
+A version that a rollout is about never becomes the default by itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from penstock.server.rollout.record import RecordError
+from penstock.server.rollout.rollout import Rollout, mirror_of, split_of
+from penstock.server.rollout.terms import Kind
 
 from .state import wanted_versions
 from .version_policy import VersionPolicy, served_versions
@@ -119,14 +124,43 @@ def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
     sound = available.keys() - standing.failed or available.keys()
     by_policy = policy_versions(entry, sound, explicit=outlook.explicit)
     wanted = [version for version in wanted_versions(now, by_policy) if version in available]
+    rollout = _rollout(now, available)
+    split = mirror = None
+    if rollout is None:
+        default = _default(entry, now, wanted, standing)
+    else:
+        candidate = rollout.candidate
+        others = [version for version in wanted if version != candidate]
+        default = _default(entry, now, others if now.stable is None else wanted, standing)
+        if rollout.kind is not Kind.SHADOW:
+            wanted = sorted({*wanted, candidate})
+        if default not in {None, candidate}:
+            split, mirror = split_of(rollout), mirror_of(rollout, available[candidate])
     return ModelPlan(
         name=entry.name,
         versions={version: available[version] for version in wanted},
-        default=_default(entry, now, wanted, standing),
+        default=default,
         aliases={alias: one for alias, one in sorted(now.aliases.items()) if one in wanted},
         config=entry.config,
         pinned=now.stable is not None,
+        split=split,
+        mirror=mirror,
     )
+
+
+def _rollout(now: ModelState, available: Collection[int]) -> Rollout | None:
+    """The one in progress, if its candidate may be loaded.
+
+    A record that cannot be read is none: then stable serves alone.
+    """
+    if not now.rollout:
+        return None
+    try:
+        rollout = Rollout.from_json(now.rollout)
+    except RecordError:
+        return None
+    loadable = rollout.candidate in available and rollout.candidate not in now.unloaded
+    return rollout if loadable and not rollout.final else None
 
 
 def _default(

@@ -11,12 +11,14 @@ from penstock.server.model_config import ModelConfig
 from penstock.server.registry.plan import Outlook, Standing, aspire
 from penstock.server.registry.repository import ModelEntry
 from penstock.server.registry.state import DesiredState, ModelState
+from penstock.server.registry.version_policy import VersionPolicy
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Rollout, Step, begin
 from penstock.server.rollout.terms import Kind, Terms
 from penstock.server.rollout.traffic import Mirror, Split
 
 R = Path("r")
+ONLY_THE_FIRST = VersionPolicy(specific=(1,))
 
 
 def rollout(
@@ -28,9 +30,11 @@ def rollout(
     return replace(begun, phase=phase, steps=(Step(steps[0]),))
 
 
-def plan(now: ModelState, serving: tuple[int, ...] = (1, 2), published: tuple[int, ...] = (1, 2)):
-    versions = {number: R / str(number) for number in published}
-    entry = ModelEntry("m", R, versions, ModelConfig())
+def plan(
+    now: ModelState, serving: tuple[int, ...] = (1, 2), policy: VersionPolicy = ONLY_THE_FIRST
+):
+    versions = {number: R / str(number) for number in (1, 2)}
+    entry = ModelEntry("m", R, versions, ModelConfig(version_policy=policy))
     standing = Standing(frozenset(serving), default=1)
     return aspire({"m": entry}, DesiredState(1, {"m": now}), Outlook({"m": standing})).get("m")
 
@@ -63,18 +67,17 @@ def test_after_the_end_stable_serves_alone(phase):
 
 
 def test_a_shadow_is_copied_to_and_not_loaded_by_workers():
-    now = during(rollout(Kind.SHADOW), unloaded=frozenset({3, 4}))
-    made = plan(now, published=(1, 2, 3, 4))
+    made = plan(during(rollout(Kind.SHADOW)))
     assert made.mirror == Mirror("m-7", 2, R / "2", 20.0)
     assert made.split is None
     assert list(made.versions) == [1]
 
 
 def test_the_newest_version_is_not_the_default_while_it_is_on_trial():
-    made = plan(ModelState(loaded=frozenset({1}), rollout=rollout().to_json()))
+    made = plan(ModelState(rollout=rollout().to_json()), policy=VersionPolicy())
     assert made.default == 1
     assert made.split is not None
-    assert plan(ModelState(loaded=frozenset({1}))).default == 2
+    assert plan(ModelState(), policy=VersionPolicy()).default == 2
 
 
 @pytest.mark.parametrize(

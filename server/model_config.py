@@ -12,6 +12,9 @@ max_batch_size = 64                  # and the other fields of BatchingOptions
 
 [runtime]                            # handed to the runtime as it is
 graph_optimization_level = "all"
+
+[rollout]                            # see `penstock.server.rollout.options`
+hold = "5m"
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from penstock.batching.options import BatchingOptions
 
 from .options import ConfigError, did_you_mean
 from .registry.version_policy import VersionPolicy
+from .rollout.options import RolloutOptions, parse_rollout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +43,7 @@ _KEYS: Final = (
     "signature",
     "batching",
     "runtime",
+    "rollout",
 )
 _MAX_FILE_BYTES: Final = 1 << 20
 
@@ -56,6 +61,7 @@ class ModelConfig:
             with, ``any`` serves them.
         batching: Bounds and wishes of its batches.
         settings: For the runtime, unchecked.
+        rollout: What its rollouts have where nobody says otherwise.
     """
 
     platform: str | None = None
@@ -65,6 +71,7 @@ class ModelConfig:
     signature: str = "compatible"
     batching: BatchingOptions = field(default_factory=BatchingOptions)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    rollout: RolloutOptions = field(default_factory=RolloutOptions)
 
 
 def read_model_config(path: Path) -> ModelConfig:
@@ -111,6 +118,7 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
         signature=signature,
         batching=_batching(content.get("batching", {}), source),
         settings=settings,
+        rollout=parse_rollout(content.get("rollout", {}), source),
     )
 
 

@@ -12,6 +12,7 @@ from penstock.batching.options import BatchingOptions
 from penstock.server.model_config import ModelConfig
 from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.version_policy import VersionPolicy
+from penstock.server.rollout.options import RolloutOptions
 from penstock.server.rollout.traffic import Mirror, Split
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
             signature=config["signature"],
             batching=BatchingOptions(**config["batching"]),
             settings=config["settings"],
+            rollout=RolloutOptions.from_packed(config["rollout"]),
         ),
     )
 

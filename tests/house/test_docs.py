@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.batching.options import BatchingOptions
 from penstock.server import errors, model_config
 from penstock.server.config import CLIENT_VARIABLES, OPTIONS
+from penstock.server.rollout import options as rollout_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,10 +41,11 @@ def error_codes() -> set[str]:
 
 
 def model_keys() -> set[str]:
-    """Keys of ``model.toml``; those of the batching table as ``batching.key``."""
+    """Keys of ``model.toml``; those of tables as ``batching.key``."""
     batching = {field.name for field in fields(BatchingOptions)} - {"slo_seconds"}
     tables = {f"batching.{name}" for name in (*batching, "slo_milliseconds")}
-    return tables | set(model_config._KEYS) - {"batching"}
+    tables |= {f"rollout.{name}" for name in (*rollout_options.KEYS, "tolerance")}
+    return tables | set(model_config._KEYS) - {"batching", "rollout"}
 
 
 def exported_metrics(tree: Any) -> set[str]:

@@ -1,0 +1,175 @@
+"""``[rollout]`` of ``model.toml``: what a rollout of this model has where nobody says otherwise.
+
+[rollout]
+steps = [1, 5, 25, 50, 100]      # shares of a canary in percent
+hold = "5m"                      # shortest time in each step; a number is seconds
+min_requests = 300               # of the candidate in each step
+alpha = 0.05                     # how often a candidate that is no worse may be aborted
+require_approval = true          # by another token than the requester's
+
+[rollout.tolerance]              # see `penstock.server.rollout.tolerance`
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.server.errors import InvalidRequest
+from penstock.server.options import ConfigError, did_you_mean
+
+from .terms import Kind, Terms, check_terms
+from .tolerance import Tolerance, parse_tolerance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+#: A name that a header may have.
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+#: Shares where nobody says otherwise.
+_SHADOW_PERCENT: Final = 100.0
+_AB_PERCENT: Final = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutOptions:
+    """What holds for the rollouts of one model.
+
+    Attributes:
+        terms: Of a canary; other kinds take all of them but the steps.
+        tolerance: How far a shadow's answers may be from stable's.
+    """
+
+    terms: Terms = field(default_factory=Terms)
+    tolerance: Tolerance = field(default_factory=Tolerance)
+
+    def terms_of(self, kind: Kind, asked: Mapping[str, Any]) -> Terms:
+        """The terms of a rollout.
+
+        Args:
+            kind: Of the rollout.
+            asked: What its requester says; names as in the table, ``percent`` for a kind with one
+                share.
+
+        Raises:
+            InvalidRequest: A name or value is not understood, or the terms make no sense.
+        """
+        terms = self.terms
+        if kind is not Kind.CANARY:
+            share = _SHADOW_PERCENT if kind is Kind.SHADOW else _AB_PERCENT
+            terms = replace(terms, steps=(share,))
+        if kind is Kind.CANARY and "percent" in asked:
+            raise InvalidRequest("a canary has steps, not one percent")
+        if kind is not Kind.CANARY and "steps" in asked:
+            raise InvalidRequest(f"a rollout of kind {kind} has one percent, not steps")
+        values = {
+            name: read(key, asked[key]) for key, (name, read) in _ASKED.items() if key in asked
+        }
+        terms = replace(terms, **values)
+        check_terms(kind, terms)
+        return terms
+
+    @classmethod
+    def from_packed(cls, packed: Mapping[str, Any]) -> RolloutOptions:
+        """The reverse of ``dataclasses.asdict``."""
+        terms = dict(packed["terms"])
+        steps = tuple(terms.pop("steps"))
+        return cls(Terms(steps, **terms), Tolerance.from_packed(packed["tolerance"]))
+
+
+def parse_rollout(table: Any, source: str) -> RolloutOptions:
+    """Check the decoded table; `source` names the file in errors.
+
+    Raises:
+        ConfigError: An unknown key or a bad value.
+    """
+    if not isinstance(table, dict):
+        raise ConfigError(f"{source}: rollout is {table!r}, expected a table")
+    known = (*KEYS, "tolerance")
+    for name in table:
+        if name not in known:
+            raise ConfigError(f"{source}: unknown key rollout.{name}{did_you_mean(name, list(known))}")
+    tolerance = parse_tolerance(table.get("tolerance", {}), source)
+    asked = {name: value for name, value in table.items() if name in KEYS}
+    try:
+        return RolloutOptions(RolloutOptions().terms_of(Kind.CANARY, asked), tolerance)
+    except InvalidRequest as error:
+        raise ConfigError(f"{source}: rollout: {error.message}") from None
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds of a number, or of text such as ``90s``, ``5m``, ``24h``.
+
+    Raises:
+        InvalidRequest: It is neither.
+    """
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(match[1]) * _UNITS[match[2] or ""]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InvalidRequest(f"{value!r} is not a duration; expected 300, '90s', '5m' or '24h'")
+    return float(value)
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidRequest(f"{key} is {value!r}, expected a number")
+    return float(value)
+
+
+def _whole(key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequest(f"{key} is {value!r}, expected a whole number")
+    return value
+
+
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{key} is {value!r}, expected true or false")
+    return value
+
+
+def _seconds(key: str, value: Any) -> float:
+    try:
+        return parse_duration(value)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{key}: {error.message}") from None
+
+
+def _steps(key: str, value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list) or not value:
+        raise InvalidRequest(f"{key} is {value!r}, expected a list of percentages")
+    return tuple(_number(key, one) for one in value)
+
+
+def _share(key: str, value: Any) -> tuple[float, ...]:
+    return (_number(key, value),)
+
+
+def _header(key: str, value: Any) -> str:
+    if not isinstance(value, str) or (value and not _HEADER.fullmatch(value)):
+        raise InvalidRequest(f"{key} is {value!r}, expected the name of a request header")
+    return value.lower()
+
+
+#: Key -> the field of the terms that it sets, and how its value is read.
+_ASKED: Final[dict[str, tuple[str, Callable[[str, Any], Any]]]] = {
+    "steps": ("steps", _steps),
+    "percent": ("steps", _share),
+    "hold": ("hold_seconds", _seconds),
+    "min_requests": ("min_requests", _whole),
+    "max_bad_percent": ("max_bad_percent", _number),
+    "alpha": ("alpha", _number),
+    "require_approval": ("require_approval", _flag),
+    "deadline": ("deadline_seconds", _seconds),
+    "sticky_header": ("sticky", _header),
+    "fallback": ("fallback", _flag),
+    "max_disagreement_percent": ("max_disagreement_percent", _number),
+}
+#: What a requester may say.
+ASKED: Final = tuple(_ASKED)
+#: Keys of the table in ``model.toml``.
+KEYS: Final = tuple(key for key in _ASKED if key != "percent")

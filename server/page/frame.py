@@ -1,0 +1,170 @@
+"""The frame that charts share: size, title, axes with a grid, legend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from .markup import Html, element, join
+from .scale import Scale, extent, tick_labels, ticks, time_ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+WIDTH: Final = 720
+#: Colours of series by position; the first is the accent.
+COLOURS: Final = 6
+
+_LEFT: Final = 56
+_RIGHT: Final = 16
+_TOP: Final = 30
+_BOTTOM: Final = 30
+_DIGIT: Final = 6.6  # pixels of a character of a label
+_LONG: Final = 28
+
+
+@dataclass(slots=True)
+class Frame:
+    """A picture in the making.
+
+    Attributes:
+        title: What it shows; read out and shown above.
+        description: The same in a sentence for who cannot see it.
+        height: Pixels; the width is `WIDTH`, and the page scales both.
+        left: Pixels kept for the labels of the vertical axis.
+        parts: What has been drawn, back to front.
+        legend: Colour class and name of each series.
+    """
+
+    title: str
+    description: str = ""
+    height: float = 220
+    left: float = _LEFT
+    parts: list[Html] = field(default_factory=list)
+    legend: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def top(self) -> float:
+        """The upper edge of the plot."""
+        return _TOP
+
+    @property
+    def bottom(self) -> float:
+        """The lower edge of the plot."""
+        return self.height - _BOTTOM
+
+    @property
+    def right(self) -> float:
+        """The right edge of the plot."""
+        return WIDTH - _RIGHT
+
+    def values(
+        self, figures: Sequence[float | None], *, unit: str = "", zero: bool = False
+    ) -> Scale:
+        """Draw the vertical axis that these figures need."""
+        marks = ticks(*extent(figures, zero=zero), count=4)
+        labels = tick_labels(marks, unit)
+        self.left = max(self.left, 14 + _DIGIT * max(map(len, labels)))
+        scale = Scale(marks[0], marks[-1], self.bottom, self.top)
+        for value, label in zip(marks, labels, strict=True):
+            y = scale(value)
+            self.parts.append(_line(self.left, y, self.right, y, "grid"))
+            self.parts.append(_text(self.left - 8, y + 4, label, "tick", "end"))
+        return scale
+
+    def times(self, low: float, high: float) -> Scale:
+        """Draw the horizontal axis of Unix times."""
+        if high <= low:
+            low, high = low - 30, low + 30
+        return self._horizontal(low, high, time_ticks(low, high), "UTC")
+
+    def numbers(self, low: float, high: float, unit: str = "") -> Scale:
+        """Draw the horizontal axis of plain figures."""
+        low, high = extent((low, high))
+        marks = [one for one in ticks(low, high, 7) if low <= one <= high]
+        return self._horizontal(low, high, list(zip(marks, tick_labels(marks), strict=True)), unit)
+
+    def draw(self, *parts: Html) -> None:
+        """Lay something over what is there."""
+        self.parts.extend(parts)
+
+    def name(self, tone: str, text: str) -> None:
+        """Put a series into the legend."""
+        self.legend.append((tone, text))
+
+    def render(self, kind: str) -> Html:
+        """The finished picture, with the legend above it."""
+        return figure(self.title, self.description, self.height, kind, self.parts, self.legend)
+
+    def _horizontal(
+        self, low: float, high: float, marks: Iterable[tuple[float, str]], unit: str
+    ) -> Scale:
+        scale = Scale(low, high, self.left, self.right)
+        self.parts.append(_line(self.left, self.bottom, self.right, self.bottom, "axis"))
+        end = self.left - 40
+        for value, label in marks:
+            x = scale(value)
+            half = len(label) * _DIGIT / 2
+            x_text = min(max(x, self.left + half - 20), self.right + 10 - half)
+            self.parts.append(_line(x, self.bottom, x, self.bottom + 4, "axis"))
+            if x_text - half > end + 6:  # never one label over the other
+                self.parts.append(_text(x_text, self.bottom + 17, label, "tick", "middle"))
+                end = x_text + half
+        if unit:
+            self.parts.append(_text(self.right, self.top - 8, unit, "tick", "end"))
+        return scale
+
+
+def figure(
+    title: str,
+    description: str,
+    height: float,
+    kind: str,
+    parts: Iterable[Html],
+    legend: Sequence[tuple[str, str]] = (),
+) -> Html:
+    """A picture with its caption."""
+    keys = [
+        element("span", element("i", class_=f"key {tone}"), name, class_="entry")
+        for tone, name in legend
+    ]
+    picture = element(
+        "svg",
+        element("title", title),
+        element("desc", description) if description else None,
+        *parts,
+        viewBox=f"0 0 {WIDTH} {height:g}",
+        xmlns="http://www.w3.org/2000/svg",
+        role="img",
+        aria_label=f"{title}. {description}".strip(" ."),
+        class_=f"chart {kind}",
+    )
+    caption = element("figcaption", element("b", title), *keys)
+    return element("figure", caption, picture)
+
+
+def colour(position: int, tone: str = "") -> str:
+    """The class that colours a series."""
+    return tone or f"c{position % COLOURS}"
+
+
+def label(text: str, limit: int = _LONG) -> str:
+    """A name that fits beside an axis."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def text_at(x: float, y: float, text: str, anchor: str = "start", kind: str = "tick") -> Html:
+    """Words in the picture; the whole of what was cut is in the tooltip."""
+    shown = label(text)
+    tip = element("title", text) if shown != text else None
+    return element(
+        "text", join(tip, shown), x=float(x), y=float(y), class_=kind, text_anchor=anchor
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Html:
+    return element("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=kind)
+
+
+def _text(x: float, y: float, text: str, kind: str, anchor: str) -> Html:
+    return element("text", text, x=float(x), y=float(y), class_=kind, text_anchor=anchor)

@@ -18,12 +18,14 @@ from . import layout
 from .metrics import SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from .metrics import CounterFile
 
 BASE = "base.json"
+#: Deaths amid requests that are remembered; the last ones.
+MAX_FALLEN = 32
 
 #: (model, version) -> one total per slot.
 Blocks = dict[tuple[str, str], list[int]]
@@ -52,6 +54,21 @@ class ProcessFigures:
     blocks: Blocks
 
 
+@dataclass(frozen=True, slots=True)
+class Fallen:
+    """A process that died with requests in flight: killed, or crashed by one of them.
+
+    Attributes:
+        incarnation: Its unique name.
+        process: Its name, the same in every life.
+        in_flight: Requests that were never answered, by model and version.
+    """
+
+    incarnation: str
+    process: str
+    in_flight: Mapping[tuple[str, str], int]
+
+
 @dataclass(slots=True)
 class Merged:
     """What all processes counted together.
@@ -60,11 +77,13 @@ class Merged:
         blocks: Totals; gauges in them are of the living only.
         live: The processes that are alive.
         lives: Process name -> how many times it was started.
+        fallen: Those that died with requests in flight; the last `MAX_FALLEN`.
     """
 
     blocks: Blocks = field(default_factory=dict)
     live: list[ProcessFigures] = field(default_factory=list)
     lives: dict[str, int] = field(default_factory=dict)
+    fallen: list[Fallen] = field(default_factory=list)
 
     def total(self, slot: int) -> int:
         """One slot summed over all versions."""
@@ -76,6 +95,7 @@ class _Base:
     folded: frozenset[str] = frozenset()
     lives: Mapping[str, int] = field(default_factory=dict)
     blocks: Blocks = field(default_factory=dict)
+    fallen: Sequence[Fallen] = ()
 
 
 def parse(data: memoryview, incarnation: str, *, live: bool) -> ProcessFigures:
@@ -150,17 +170,26 @@ def _sum(base: _Base, figures: Iterable[ProcessFigures]) -> Merged:
     merged = Merged(
         blocks={labels: list(slots) for labels, slots in base.blocks.items()},
         lives=dict(base.lives),
+        fallen=list(base.fallen),
     )
     for one in figures:
         merged.lives[one.process] = merged.lives.get(one.process, 0) + 1
         if one.live:
             merged.live.append(one)
+        elif in_flight := _in_flight(one):
+            merged.fallen.append(Fallen(one.incarnation, one.process, in_flight))
         for labels, slots in one.blocks.items():
             totals = merged.blocks.setdefault(labels, [0] * layout.SLOTS)
             for index, value in enumerate(slots if one.live else slots[: layout.IN_FLIGHT]):
                 totals[index] += value
     merged.live.sort(key=lambda one: one.process)
+    del merged.fallen[:-MAX_FALLEN]
     return merged
+
+
+def _in_flight(one: ProcessFigures) -> dict[tuple[str, str], int]:
+    counts = {labels: slots[layout.IN_FLIGHT] for labels, slots in one.blocks.items()}
+    return {labels: count for labels, count in counts.items() if count > 0}
 
 
 def _read_all(directory: Path) -> list[ProcessFigures]:
@@ -217,7 +246,11 @@ def _read_base(directory: Path) -> _Base:
     if content["magic"] != layout.MAGIC.decode():
         return _Base()
     blocks = {(model, version): slots for model, version, slots in content["blocks"]}
-    return _Base(frozenset(content["folded"]), content["lives"], blocks)
+    fallen = [
+        Fallen(incarnation, process, {(model, version): n for model, version, n in counts})
+        for incarnation, process, counts in content["fallen"]
+    ]
+    return _Base(frozenset(content["folded"]), content["lives"], blocks, fallen)
 
 
 def _write_base(directory: Path, folded: frozenset[str], merged: Merged) -> None:
@@ -226,6 +259,10 @@ def _write_base(directory: Path, folded: frozenset[str], merged: Merged) -> None
         "folded": sorted(folded),
         "lives": merged.lives,
         "blocks": [[*labels, slots] for labels, slots in merged.blocks.items()],
+        "fallen": [
+            [one.incarnation, one.process, [[*key, n] for key, n in one.in_flight.items()]]
+            for one in merged.fallen
+        ],
     }
     draft = directory / f"{BASE}.new"
     draft.write_text(json.dumps(content))

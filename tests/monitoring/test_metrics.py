@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from penstock.monitoring import layout
 from penstock.monitoring.layout import status_index
-from penstock.monitoring.merge import BASE, fold, merge, snapshot
+from penstock.monitoring.merge import BASE, MAX_FALLEN, fold, merge, snapshot
 from penstock.monitoring.metrics import NO_MODEL, OVERFLOW, SUFFIX, CounterFile
 
 if TYPE_CHECKING:
@@ -124,6 +124,26 @@ def test_in_flight_of_the_dead_is_forgotten_and_their_counts_are_not(tmp_path):
         assert merged.lives == {"worker-0": 1}
         assert not merged.live
     assert [path.name for path in tmp_path.iterdir()] == [BASE]
+
+
+def test_who_died_amid_requests_is_remembered_with_what_it_was_doing(tmp_path):
+    for version, entered, left in (("1", 3, 1), ("2", 5, 5)):
+        counters = CounterFile.create(tmp_path, f"worker-{version}")
+        counters.model("m", version).enter(entered)
+        counters.model("m", version).leave(left)
+        counters.close()
+    running = CounterFile.create(tmp_path, "worker-0")
+    running.model("m", "1").enter()
+    for merged in (merge(tmp_path), fold(tmp_path), fold(tmp_path)):
+        assert [(one.process, one.in_flight) for one in merged.fallen] == [
+            ("worker-1", {("m", "1"): 2})
+        ]
+    for _ in range(MAX_FALLEN + 3):
+        counters = CounterFile.create(tmp_path, "worker-9")
+        counters.model("m", "1").enter()
+        counters.close()
+        merged = fold(tmp_path)
+    assert [one.process for one in merged.fallen] == ["worker-9"] * MAX_FALLEN
 
 
 def test_a_fold_killed_before_it_removes_files_counts_nothing_twice(tmp_path, monkeypatch):

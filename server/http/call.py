@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from penstock.batching.request import InferenceRequest
+    from penstock.server.registry.arms import Assignment
     from penstock.server.registry.servable import Servable
 
     from .codecs.messages import InferRequest
@@ -36,10 +37,12 @@ class Call:
         head: What its headers said.
         arrival: Monotonic seconds when its first byte was seen.
         servable: The version chosen to serve it.
+        assignment: Its part in a split between two versions; ``None`` if it has none.
         message: Its decoded body.
         plain: Encodes it together with the rest of its batch; ``None`` if it is special.
         request: Its place in the batcher; ``None`` for a call that shares one in a lane.
         entered: It is counted as in flight.
+        failed: The version that ran last did not answer it.
         request_id: Sent back as ``x-request-id``.
         abandoned: The client went away; nothing is sent any more.
         answer: Status, header lines and body of an answer that waits for its turn.
@@ -49,8 +52,10 @@ class Call:
         "abandoned",
         "answer",
         "arrival",
+        "assignment",
         "door",
         "entered",
+        "failed",
         "head",
         "message",
         "plain",
@@ -64,10 +69,17 @@ class Call:
         self.head = head
         self.arrival = arrival
         self.servable: Servable | None = None
+        self.assignment: Assignment | None = None
         self.message: InferRequest | None = None
         self.plain: Codec | None = None
         self.request: InferenceRequest | None = None
         self.entered = False
+        self.failed = False
         self.request_id = b""
         self.abandoned = False
         self.answer: tuple[int, bytes, Body] | None = None
+
+    @property
+    def arm(self) -> str:
+        """``stable`` or ``canary``, as a split chose for it; empty without a split."""
+        return "" if self.assignment is None else self.assignment.arm

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from penstock.server.errors import ApiError
 
+    from .arms import Arms
     from .servable import Servable
 
 #: Model and version, as text.
@@ -28,10 +29,11 @@ class ServedModel:
         versions: Every loaded version by its number.
         default: Serves requests that name no version; ``None`` if no loaded version may.
         aliases: Version by alias.
+        arms: How requests that name no version are shared; ``None`` if the default serves all.
         named: Both, for requests that name one. An alias begins with a letter, a version does not.
     """
 
-    __slots__ = ("aliases", "default", "name", "named", "versions")
+    __slots__ = ("aliases", "arms", "default", "name", "named", "versions")
 
     def __init__(
         self,
@@ -39,16 +41,19 @@ class ServedModel:
         versions: Mapping[str, Servable],
         default: Servable | None,
         aliases: Mapping[str, Servable] | None = None,
+        arms: Arms | None = None,
     ) -> None:
         self.name = name
         self.versions = versions
         self.default = default
         self.aliases = aliases or {}
+        self.arms = arms
         self.named = {**versions, **self.aliases}
 
     def same_as(self, other: ServedModel) -> bool:
-        """Whether every name means the same loaded version."""
-        return self.default is other.default and self.named == other.named
+        """Whether every name means the same loaded version, and they share the same requests."""
+        same = self.default is other.default and self.named == other.named
+        return same and self.arms is other.arms
 
 
 class Catalog:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.server.http.codecs.signature import WireSignature
 
+from .arms import arms_of
 from .catalog import ServedModel
 from .lifecycle import State
 from .loading import LoadOrder
@@ -132,7 +133,8 @@ class ModelHost:
             default = loaded[max(loaded, key=int)]
         aliases = {name: loaded.get(str(version)) for name, version in plan.aliases.items()}
         resolved = {name: one for name, one in aliases.items() if one is not None}
-        after = ServedModel(plan.name, dict(loaded), default, resolved)
+        arms = arms_of(plan.split, default, loaded, None if before is None else before.arms)
+        after = ServedModel(plan.name, dict(loaded), default, resolved, arms)
         if before is None or not after.same_as(before):
             self._catalog.publish(after)
 

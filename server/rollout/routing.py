@@ -1,0 +1,61 @@
+"""Which arm of a split serves a request, and how long that may take. Pure."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .traffic import Split
+
+STABLE: Final = "stable"
+CANARY: Final = "canary"
+
+#: How long an answer may take where the split does not say what is slow, in seconds.
+PATIENCE_SECONDS: Final = 10.0
+#: Where it does: so many times that, and no less than the next.
+PATIENCE_FACTOR: Final = 10.0
+LEAST_PATIENCE_SECONDS: Final = 1.0
+#: Of the time until a request's own deadline; what is left is for stable to answer in time.
+DEADLINE_SHARE: Final = 0.8
+
+_HASH_BYTES: Final = 8
+_SPAN: Final = 1 << (8 * _HASH_BYTES)
+_EVERY: Final = b"\xff" * (_HASH_BYTES + 1)  # above every hash
+
+
+class Chooser:
+    """Chooses the arm by a hash of the unit, so that the same unit always has the same arm.
+
+    A unit is a user, or a request. Its hash does not depend on the share: one that grows takes
+    units from stable and gives none back. It does depend on the rollout, so that no unit is always
+    the first to try what is new.
+
+    Args:
+        split: What it chooses for.
+    """
+
+    __slots__ = ("_key", "_limit")
+
+    def __init__(self, split: Split) -> None:
+        self._key = blake2b(split.rollout.encode(), digest_size=32).digest()
+        limit = round(min(max(split.percent, 0.0), 100.0) / 100 * _SPAN)
+        self._limit = _EVERY if limit >= _SPAN else limit.to_bytes(_HASH_BYTES, "big")
+
+    def is_canary(self, unit: bytes) -> bool:
+        """Whether the canary serves this unit."""
+        return blake2b(unit, digest_size=_HASH_BYTES, key=self._key).digest() < self._limit
+
+
+def given_up_at(split: Split, arrival: float, deadline: float) -> float:
+    """When a request that has no answer yet counts as timed out, the same in both arms.
+
+    Args:
+        split: What it is part of.
+        arrival: When it came, in seconds of any clock.
+        deadline: When an answer is of no use any more, by the same clock; may be infinite.
+    """
+    patience = PATIENCE_SECONDS
+    if split.slow_seconds:
+        patience = max(LEAST_PATIENCE_SECONDS, PATIENCE_FACTOR * split.slow_seconds)
+    return arrival + min(patience, DEADLINE_SHARE * (deadline - arrival))

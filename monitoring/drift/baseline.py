@@ -1,0 +1,163 @@
+"""What inputs and outputs looked like when all was well: counts over fixed bins, per feature.
+
+A baseline is JSON, at most `MAX_BYTES`; its id is a hash of it, so that a window always knows what
+it was compared with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from . import bins as binning
+from .moments import Moments, from_list, to_list
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .bins import Bins, Counts
+
+MAX_BYTES: Final = 4 << 20
+_FORMAT: Final = "penstock-baseline-1"
+_MOST_FEATURES: Final = 512
+
+#: Where a baseline comes from.
+FROM_FILE: Final = "file"
+FROM_TRAFFIC: Final = "traffic"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One feature of a baseline.
+
+    Attributes:
+        bins: Fixed; windows are counted into the same.
+        counts: Rows per bin.
+        moments: Of the numbers; empty for categories.
+        output: Whether it is an output of the model.
+        excess: Dispersion above 1 for each effective row, from chunks of the data in the order of
+            time; ``None`` if it must be learnt from the first windows.
+        limits: Smallest and largest value that are ordinary (its middle 99.98 %); empty for
+            categories.
+    """
+
+    bins: Bins
+    counts: Counts
+    moments: Moments = field(default_factory=Moments)
+    output: bool = False
+    excess: float | None = None
+    limits: tuple[float, ...] = ()
+
+    @property
+    def categorical(self) -> bool:
+        """Whether its values are categories."""
+        return isinstance(self.bins, binning.CategoryBins)
+
+    @property
+    def rows(self) -> int:
+        """Rows it was made of."""
+        return int(self.counts.sum())
+
+    @property
+    def completeness(self) -> float:
+        """Share of rows that were not missing."""
+        missing = self.bins.labels.index("missing", self.bins.size - 2)
+        return 1 - int(self.counts[missing]) / max(1, self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """All features, and where they come from.
+
+    Attributes:
+        references: By name, inputs in the order of the model's.
+        source: `FROM_FILE` or `FROM_TRAFFIC`.
+        data: SHA-256 of the file; empty for traffic.
+        digest: Of the version that it is bound to; empty if that has none.
+        made: When, RFC 3339.
+    """
+
+    references: Mapping[str, Reference]
+    source: str
+    data: str = ""
+    digest: str = ""
+    made: str = ""
+
+    @property
+    def id(self) -> str:
+        """Names its content, in 16 hexadecimal digits."""
+        return hashlib.sha256(encode(self)).hexdigest()[:16]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the feature that has most."""
+        return max((one.rows for one in self.references.values()), default=0)
+
+
+def encode(baseline: Baseline) -> bytes:
+    """Its bytes: canonical JSON."""
+    content = {
+        "format": _FORMAT,
+        "source": baseline.source,
+        "data": baseline.data,
+        "digest": baseline.digest,
+        "made": baseline.made,
+        "features": [
+            {
+                "name": name,
+                "output": one.output,
+                "bins": binning.to_json(one.bins),
+                "counts": one.counts.tolist(),
+                "moments": to_list(one.moments),
+                "excess": one.excess,
+                "limits": list(one.limits),
+            }
+            for name, one in baseline.references.items()
+        ],
+    }
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def decode(data: bytes) -> Baseline:
+    """The reverse of `encode`.
+
+    Raises:
+        ValueError: It is no baseline.
+    """
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"a baseline of {len(data)} bytes; at most {MAX_BYTES}")
+    try:
+        content = json.loads(data)
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise ValueError(f'no baseline: expected "format": "{_FORMAT}"')
+        if len(content["features"]) > _MOST_FEATURES:
+            raise ValueError(f"a baseline of over {_MOST_FEATURES} features")
+        return Baseline(
+            {str(one["name"]): _reference(one) for one in content["features"]},
+            source=str(content["source"]),
+            data=str(content["data"]),
+            digest=str(content["digest"]),
+            made=str(content["made"]),
+        )
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"no baseline: {error!r}") from error
+
+
+def _reference(content: dict[str, Any]) -> Reference:
+    bins = binning.from_json(content["bins"])
+    counts = np.array(content["counts"], np.int64)
+    if counts.shape != (bins.size,) or (counts < 0).any():
+        raise ValueError(f"feature {content['name']!r}: the counts do not fit the bins")
+    excess = content["excess"]
+    return Reference(
+        bins,
+        counts,
+        from_list(content["moments"]),
+        output=content["output"] is True,
+        excess=None if excess is None else max(0.0, float(excess)),
+        limits=tuple(map(float, content["limits"])),
+    )

@@ -1,0 +1,76 @@
+"""Baselines on disk: one that was built for a version, and one that its traffic taught."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from .baseline import MAX_BYTES, Baseline, decode, encode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BUILT = "built"
+_LEARNT = "learnt"
+
+
+class BaselineFiles:
+    """A directory of baselines: ``MODEL/VERSION.built.json``, ``MODEL/VERSION.learnt.json``.
+
+    Args:
+        directory: Made when something is written.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def built(self, model: str, version: str) -> Path:
+        """The file of the one that was built."""
+        return self._path(model, version, _BUILT)
+
+    def learnt(self, model: str, version: str) -> Path:
+        """The file of the one that traffic taught."""
+        return self._path(model, version, _LEARNT)
+
+    def forget(self, model: str, version: str) -> None:
+        """Remove both: the next rows are the baseline."""
+        for kind in (_BUILT, _LEARNT):
+            self._path(model, version, kind).unlink(missing_ok=True)
+
+    def _path(self, model: str, version: str, kind: str) -> Path:
+        return self._directory / quote(model, safe=" ") / f"{quote(version, safe='')}.{kind}.json"
+
+
+def read_baseline(path: Path) -> Baseline | None:
+    """The baseline in a file; ``None`` if there is none.
+
+    Raises:
+        ValueError: It holds something else.
+        OSError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return decode(file.read(MAX_BYTES + 1))
+    except FileNotFoundError:
+        return None
+
+
+def write_baseline(path: Path, baseline: Baseline) -> None:
+    """Replace the file at once; what is on disk afterwards is whole."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    with draft.open("wb") as file:
+        file.write(encode(baseline))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file does; zeros if there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return 0, 0
+    return facts.st_ino, facts.st_mtime_ns

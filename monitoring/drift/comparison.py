@@ -1,0 +1,171 @@
+"""How far a window is from the baseline, and how likely that is by chance alone. Pure.
+
+Both are counts over the same bins. Bins that expect fewer than five rows are joined first; which
+ones depends on the sum of both counts only, so that joining favours neither. What belongs to the
+ordinary bins is compared by the two-sample chi-square statistic; what is rare or exceptional
+(missing, invalid, outside the range, never seen) by the exact upper tail of its number.
+
+The population stability index (PSI) says how large a difference is. From noise alone it has a mean
+of (bins - 1) (1/N + 1/m), which is taken off (Yurdakul 2018).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .chi_square import survival
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Expected rows below which the chi-square approximation is not trusted.
+LEAST_EXPECTED: Final = 5.0
+#: Rows added to each bin, so that an empty one has a logarithm.
+_PRIOR: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A window beside the baseline, for one feature.
+
+    Attributes:
+        rows: In the window.
+        effective_rows: ``1 / (1/N + 1/m)``: what the two together are worth.
+        psi: Population stability index, corrected for its bias; can be slightly negative.
+        statistic: Chi-square, two samples, of the bins that were not joined to the rest.
+        degrees: Of freedom of it; 0 when nothing could be compared.
+        rest_tail: Probability of so many rare or exceptional rows; 1 if there were none.
+        moved: Largest change of the share of one bin.
+        divergence: Jensen-Shannon distance, base 2, between 0 and 1; for display.
+    """
+
+    rows: int
+    effective_rows: float
+    psi: float
+    statistic: float
+    degrees: int
+    rest_tail: float
+    moved: float
+    divergence: float
+
+    def p_value(self, dispersion: float = 1.0) -> float:
+        """Probability of a difference like this when there is none.
+
+        Args:
+            dispersion: How much more healthy windows vary than independent rows do; at least 1.
+        """
+        main = survival(self.statistic / dispersion, self.degrees) if self.degrees else 1.0
+        if self.rest_tail >= 1.0:
+            return main
+        return min(1.0, 2 * min(main, math.pow(self.rest_tail, 1 / dispersion)))
+
+
+def compare(
+    baseline: Sequence[int], window: Sequence[int], exceptional: Sequence[bool]
+) -> Comparison:
+    """Compare counts over the same bins.
+
+    Args:
+        baseline: Rows per bin.
+        window: Rows per bin.
+        exceptional: Which bins hold what should not be there.
+    """
+    reference, rows = sum(baseline), sum(window)
+    if not reference or not rows:
+        return Comparison(rows, 0.0, 0.0, 0.0, 0, 1.0, 0.0, 0.0)
+    effective = reference * rows / (reference + rows)
+    groups, rest = _join(baseline, window, exceptional)
+    statistic = _chi_square(groups)
+    share = rows / (reference + rows)
+    together = rest[0] + rest[1]
+    tail = _upper_tail(rest[1], together, share) if together else 1.0
+    bins = len(groups)
+    if together:
+        groups = [*groups, rest]
+    psi, divergence, moved = _distances(groups, reference, rows)
+    bias = (bins - 1 + min(1.0, together * share)) / effective if bins else 0.0
+    return Comparison(
+        rows=rows,
+        effective_rows=effective,
+        psi=psi - bias,
+        statistic=statistic,
+        degrees=max(0, bins - 1),
+        rest_tail=tail,
+        moved=moved,
+        divergence=divergence,
+    )
+
+
+def _join(
+    baseline: Sequence[int], window: Sequence[int], exceptional: Sequence[bool]
+) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """Groups of bins as (baseline, window) rows, and the rest, which is too rare for a group."""
+    reference, rows = sum(baseline), sum(window)
+    share = min(reference, rows) / (reference + rows)
+    groups: list[tuple[int, int]] = []
+    few, rest = (0, 0), (0, 0)
+    for before, now, strange in zip(baseline, window, exceptional, strict=True):
+        if (before + now) * share >= LEAST_EXPECTED:
+            groups.append((before, now))
+        elif strange:
+            rest = (rest[0] + before, rest[1] + now)
+        else:
+            few = (few[0] + before, few[1] + now)
+    if sum(few) * share >= LEAST_EXPECTED:
+        groups.append(few)
+    else:
+        rest = (rest[0] + few[0], rest[1] + few[1])
+    if sum(rest) * share >= LEAST_EXPECTED:
+        groups.append(rest)
+        rest = (0, 0)
+    return groups, rest
+
+
+def _chi_square(groups: Sequence[tuple[int, int]]) -> float:
+    """Over the groups, given how many rows of each sample are in them."""
+    reference, rows = sum(one[0] for one in groups), sum(one[1] for one in groups)
+    if not reference or not rows:
+        return 0.0
+    # What (O - E)^2 / E over both samples comes down to.
+    squares = ((now * reference - before * rows) ** 2 / (before + now) for before, now in groups)
+    return sum(squares) / (reference * rows)
+
+
+def _distances(
+    groups: Sequence[tuple[int, int]], reference: int, rows: int
+) -> tuple[float, float, float]:
+    """PSI, Jensen-Shannon distance, largest change of a share."""
+    bins = len(groups)
+    weight = _PRIOR * bins
+    psi = divergence = moved = 0.0
+    for before, now in groups:
+        r = (before + _PRIOR) / (reference + weight)
+        # The prior of the window is the baseline: a bin that is empty in both adds nothing.
+        c = (now + weight * r) / (rows + weight)
+        middle = (r + c) / 2
+        psi += (c - r) * math.log(c / r)
+        divergence += (r * math.log2(r / middle) + c * math.log2(c / middle)) / 2
+        moved = max(moved, abs(now / rows - before / reference))
+    return psi, math.sqrt(max(0.0, divergence)), moved
+
+
+def _upper_tail(number: int, trials: int, chance: float) -> float:
+    """Probability of at least `number` of `trials`, binomial: a little wider than the exact law."""
+    if number <= 0:
+        return 1.0
+    term = math.exp(
+        math.lgamma(trials + 1)
+        - math.lgamma(number + 1)
+        - math.lgamma(trials - number + 1)
+        + number * math.log(chance)
+        + (trials - number) * math.log1p(-chance)
+    )
+    total = term
+    for hit in range(number, trials):
+        term *= (trials - hit) / (hit + 1) * chance / (1 - chance)
+        total += term
+        if term < total * 1e-12 and hit > trials * chance:
+            break
+    return min(1.0, total)

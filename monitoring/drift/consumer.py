@@ -1,0 +1,227 @@
+"""Watches every version for drift, in the monitor process: samples in, windows and alerts out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from .alerts import alert_of
+from .store import ClosedWindow, Key
+from .watch import Watch
+from .window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from penstock.monitoring.alerts.alert import Alert
+    from penstock.monitoring.samples import BatchSample
+
+    from .known import KnownVersion
+    from .options import DriftOptions
+    from .store import WindowStore
+    from .watch import Change
+
+LOG = logging.getLogger("penstock.drift")
+
+#: Rows of a version that are counted together; a larger frame costs less for each row.
+FRAME_ROWS: Final = 2048
+#: Rows a second over all versions; of more, a part is looked at.
+MOST_ROWS_PER_SECOND: Final = 100_000
+#: Versions in arms that are watched at the same time.
+MOST_WATCHES: Final = 256
+CHECKPOINT_SECONDS: Final = 10.0
+LEARNER_SECONDS: Final = 60.0
+MAINTENANCE_SECONDS: Final = 3600.0
+IDLE_SECONDS: Final = 7 * 86_400.0
+
+
+class Versions(Protocol):
+    """What the consumer must be told about versions."""
+
+    def options(self, model: str) -> DriftOptions:
+        """What the operator says about a model."""
+        ...
+
+    def known(self, model: str, version: str) -> KnownVersion:
+        """A new look at a version and its baseline."""
+        ...
+
+
+@dataclass(slots=True)
+class _Group:
+    """Samples of one version in one arm that wait to be counted together."""
+
+    watch: Watch
+    samples: list[BatchSample] = field(default_factory=list)
+    rows: int = 0
+    skipped: int = 0
+    changed: bool = False
+    last: float = 0.0
+
+
+class DriftConsumer:
+    """A `Consumer` of samples.
+
+    Args:
+        store: Of windows.
+        versions: Options and baselines.
+        tell: Takes an alert; must not wait.
+        most_rows_per_second: What is looked at of more is a part.
+    """
+
+    def __init__(
+        self,
+        store: WindowStore,
+        versions: Versions,
+        tell: Callable[[Alert], object],
+        most_rows_per_second: int = MOST_ROWS_PER_SECOND,
+    ) -> None:
+        self._store = store
+        self._versions = versions
+        self._tell = tell
+        self._most = most_rows_per_second
+        # Those with an open window go on even if no row comes any more.
+        self._groups = {
+            key: _Group(Watch.from_dict(state))
+            for key, state in store.watches().items()
+            if state["window"] is not None
+        }
+        self._known: dict[tuple[str, str], KnownVersion] = {}
+        self._seen = 0
+        self._share = 1.0
+        self._credit = 0.0
+        self._ticked = self._saved = self._learners_saved = self._maintained = 0.0
+
+    def take(self, samples: Sequence[BatchSample]) -> None:
+        """Keep samples until there are enough to count them together."""
+        for sample in samples:
+            if sample.error or not sample.inputs:
+                continue
+            rows = sample.offsets[-1] - sample.offsets[0]
+            self._seen += rows
+            group = self._group(Key(sample.model, sample.version, sample.arm))
+            if group is None:
+                continue
+            self._credit += self._share
+            if self._credit < 1.0:
+                group.skipped += rows
+                continue
+            self._credit -= 1.0
+            group.samples.append(sample)
+            group.rows += rows
+            if group.rows >= FRAME_ROWS:
+                self._count(Key(sample.model, sample.version, sample.arm), group)
+
+    def tick(self, now: float) -> None:
+        """Count what waits, close windows that are complete, and save."""
+        elapsed = now - self._ticked
+        if self._ticked and elapsed > 0:
+            rate = self._seen / elapsed
+            self._share = min(1.0, self._most / rate) if rate else 1.0
+        self._seen, self._ticked = 0, now
+        for key, group in self._groups.items():
+            self._count(key, group)
+        for (model, version), known in self._known.items():
+            changed = known.refresh() or known.settle()
+            if changed:
+                LOG.info("model %s version %s: baseline %s", model, version, known.id or "none")
+        for key, group in list(self._groups.items()):
+            window = group.watch.window
+            if window is not None and window.complete(now, self._versions.options(key.model)):
+                self._conclude(key, group)
+        if now - self._saved >= CHECKPOINT_SECONDS:
+            self._save(now, learners=now - self._learners_saved >= LEARNER_SECONDS)
+        if now - self._maintained >= MAINTENANCE_SECONDS:
+            self._maintained = now
+            self._store.maintain(now)
+            self._forget_idle(now)
+
+    def close(self) -> None:
+        """Save everything."""
+        for key, group in self._groups.items():
+            self._count(key, group)
+        self._save(self._saved, learners=True)
+        self._store.close()
+
+    def _group(self, key: Key) -> _Group | None:
+        group = self._groups.get(key)
+        if group is None and len(self._groups) < MOST_WATCHES:
+            state = self._store.watch(key)
+            group = self._groups[key] = _Group(Watch() if state is None else Watch.from_dict(state))
+        return group
+
+    def _forget_idle(self, now: float) -> None:
+        """Make room: what has no open window and gets no rows comes back from the disk, or anew."""
+        for key, group in list(self._groups.items()):
+            group.last = group.last or now
+            if group.watch.window is None and now - group.last > IDLE_SECONDS:
+                del self._groups[key]
+                self._known.pop((key.model, key.version), None)
+
+    def _count(self, key: Key, group: _Group) -> None:
+        """Count what waits into the open window."""
+        samples, group.samples = group.samples, []
+        if not samples or not self._versions.options(key.model).drift:
+            group.rows = group.skipped = 0
+            return
+        known = self._knowledge(key)
+        rows = list(known.rows(samples))
+        watch = group.watch
+        if known.id and known.id != watch.baseline:
+            self._announce(key, watch.rebase(known.id))
+        if rows:
+            if watch.window is None:
+                watch.window = Window(samples[0].time)
+            window = watch.window
+            window.rows += group.rows
+            window.skipped += group.skipped
+            window.end = group.last = max(window.end, samples[-1].time)
+            for name, reference, values in rows:
+                window.add(name, reference, values)
+        group.changed = True
+        group.rows = group.skipped = 0
+
+    def _knowledge(self, key: Key) -> KnownVersion:
+        known = self._known.get(key[:2])
+        if known is None:
+            known = self._known[key[:2]] = self._versions.known(*key[:2])
+            known.restore(self._store.learner(*key[:2]))
+        return known
+
+    def _conclude(self, key: Key, group: _Group) -> None:
+        """Close the open window, judge and store it."""
+        known, watch = self._knowledge(key), group.watch
+        options = self._versions.options(key.model)
+        window = watch.window
+        assert window is not None
+        if known.id != watch.baseline:
+            self._announce(key, watch.rebase(known.id))
+            return
+        if watch.uncalibrated(known.references):
+            needed = options.calibration_windows
+            first = self._store.first(key, watch.baseline, needed)
+            watch.calibrate(known.references, first, needed)
+        verdict = watch.conclude(known.references, options)
+        closed = ClosedWindow(key, watch.baseline, verdict.state, window, verdict.findings)
+        self._announce(key, verdict.changes)
+        self._store.put(closed, watch.to_dict())
+
+    def _announce(self, key: Key, changes: list[Change]) -> None:
+        for change in changes:
+            self._tell(alert_of(key, change, self._ticked))
+
+    def _save(self, now: float, *, learners: bool) -> None:
+        self._saved = now
+        watches = {key: one.watch.to_dict() for key, one in self._groups.items() if one.changed}
+        for group in self._groups.values():
+            group.changed = False
+        states = {}
+        if learners:
+            self._learners_saved = now
+            states = {
+                pair: {} if known.learner is None else known.learner.state()
+                for pair, known in self._known.items()
+            }
+        if watches or states:
+            self._store.save(watches, states)

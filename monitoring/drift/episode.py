@@ -1,0 +1,59 @@
+"""Episodes: a flag alone is no alarm. Pure.
+
+An episode opens when two of the last three windows are flagged, or at once when one is critical; it
+closes after three clean ones. Somebody is told when it opens and when it closes, and not between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from .rule import Level
+
+_LOOK_BACK: Final = 3
+_FLAGGED_TO_OPEN: Final = 2
+_CLEAN_TO_CLOSE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """What the windows so far say about one subject.
+
+    Attributes:
+        recent: Levels of the last windows, newest last.
+        open: Whether it drifts.
+        since: Unix seconds when the episode opened; 0 when none is open.
+        clean: Clean windows in a row.
+        critical: Whether a window of the open episode was critical.
+    """
+
+    recent: tuple[Level, ...] = ()
+    open: bool = False
+    since: float = 0.0
+    clean: int = 0
+    critical: bool = False
+
+
+def advance(episode: Episode, level: Level, end: float, *, calibrating: bool) -> Episode:
+    """The episode after one more window.
+
+    Args:
+        episode: Before it.
+        level: Of the window; windows with too little data are not shown here.
+        end: Unix seconds when the window ended.
+        calibrating: Whether it is not known yet how much healthy windows vary: only what is
+            critical opens an episode then.
+    """
+    recent = (*episode.recent, level)[-_LOOK_BACK:]
+    clean = episode.clean + 1 if level is Level.CLEAN else 0
+    if episode.open:
+        if clean >= _CLEAN_TO_CLOSE:
+            return Episode(recent, clean=clean)
+        critical = episode.critical or level is Level.CRITICAL
+        return replace(episode, recent=recent, clean=clean, critical=critical)
+    counted = [one for one in recent if one is Level.CRITICAL or not calibrating]
+    flagged = sum(one is not Level.CLEAN for one in counted)
+    if level is Level.CRITICAL or (level is not Level.CLEAN and flagged >= _FLAGGED_TO_OPEN):
+        return Episode(recent, open=True, since=end, critical=level is Level.CRITICAL)
+    return Episode(recent, clean=clean)

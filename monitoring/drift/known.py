@@ -1,0 +1,146 @@
+"""What is known of one version: its columns and its baseline, built or being learnt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .baseline import FROM_TRAFFIC, Baseline
+from .baseline_files import read_baseline, stamp, write_baseline
+from .learning import Learner
+from .schema import Schema, rename
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from penstock.monitoring.samples import BatchSample
+
+    from .baseline import Reference
+    from .features import Column
+    from .options import DriftOptions
+
+
+class KnownVersion:
+    """A version's columns and baseline.
+
+    Args:
+        options: Of its model.
+        places: Files of a baseline that was built, the first that is there is taken.
+        learnt: File of the one that traffic taught.
+        digest: Of the version's files; empty if it is not known.
+        now: The time as RFC 3339.
+
+    Attributes:
+        id: Of the baseline; empty while there is none.
+        references: By name.
+        learner: Takes what has no reference; ``None`` when everything has one.
+        problem: Why a baseline is not used; empty if none is left aside.
+    """
+
+    def __init__(
+        self,
+        options: DriftOptions,
+        places: Sequence[Path],
+        learnt: Path,
+        digest: str,
+        now: Callable[[], str],
+    ) -> None:
+        self.id = ""
+        self.references: dict[str, Reference] = {}
+        self.learner: Learner | None = None
+        self.problem = ""
+        self._options = options
+        self._places = places
+        self._learnt = learnt
+        self._digest = digest
+        self._now = now
+        self._schema = Schema()
+        self._renamed: dict[str, str] = {}
+        self._built: Baseline | None = None
+        self._own: Baseline | None = None
+        self._stamps: object = None
+        self._fits_names = 0
+        self.refresh()
+
+    def refresh(self) -> bool:
+        """Read the files if they have changed; whether they have."""
+        stamps = [stamp(path) for path in (*self._places, self._learnt)]
+        if stamps == self._stamps:
+            return False
+        self._stamps = stamps
+        self.problem, self._built = "", None
+        for path in self._places:
+            self._built = self._built or self._read(path)
+        self._own = self._read(self._learnt)
+        self.learner = None
+        self._fit()
+        return True
+
+    def restore(self, learner: Mapping[str, Any]) -> None:
+        """Go on learning where an earlier life stopped."""
+        rest = {name: one for name, one in learner.items() if name not in self.references}
+        if rest:
+            self.learner = Learner(self._options.learning_rows)
+            self.learner.restore(rest)
+
+    def rows(self, samples: Sequence[BatchSample]) -> Iterator[tuple[str, Reference, Column]]:
+        """Features of these rows that have a reference, with values; the learner takes the others.
+
+        Args:
+            samples: Of this version, none of them of errors.
+        """
+        columns = list(self._schema.columns(samples))
+        if len(self._schema.names) != self._fits_names:
+            self._fit()
+        for feature, values in columns:
+            name = self._renamed.get(feature.name, feature.name)
+            reference = self.references.get(name)
+            if reference is None or (feature.categorical and not reference.categorical):
+                if self.learner is None:
+                    self.learner = Learner(self._options.learning_rows)
+                self.learner.take(
+                    name, values, output=feature.output, categorical=feature.categorical
+                )
+            else:
+                yield name, reference, values
+
+    def settle(self) -> bool:
+        """Make a baseline of what was learnt if that is enough; whether it was."""
+        if self.learner is None or not self.learner.complete:
+            return False
+        before = {} if self._own is None else self._own.references
+        made = {**before, **self.learner.references()}
+        self._own = Baseline(made, FROM_TRAFFIC, digest=self._digest, made=self._now())
+        write_baseline(self._learnt, self._own)
+        self._stamps = [stamp(path) for path in (*self._places, self._learnt)]
+        self.learner = None
+        self._fit()
+        return True
+
+    def _fit(self) -> None:
+        """Names, references and id, as far as the inputs are known."""
+        names = self._schema.names
+        self._fits_names = len(names)
+        built, own = self._built, self._own
+        problem = ""
+        if built is not None and built.digest and self._digest not in {"", built.digest}:
+            problem = "the baseline was built for other files of this version"
+        inputs: list[str] = []
+        if built is not None and not problem:
+            inputs = [name for name, one in built.references.items() if not one.output]
+        if names:
+            self._renamed, misfit = rename(names, self._options.features, inputs)
+            problem = problem or misfit
+        self.problem = self.problem or problem
+        self.references = {} if own is None else dict(own.references)
+        self.id = "" if own is None else own.id
+        if built is not None and not problem:
+            self.references |= built.references
+            self.id = built.id
+
+    def _read(self, path: Path) -> Baseline | None:
+        try:
+            return read_baseline(path)
+        except (OSError, ValueError) as error:
+            self.problem = f"{path.name}: {error}"
+            return None

@@ -1,0 +1,59 @@
+"""What an operator may say about the drift monitor of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DriftOptions:
+    """``[monitoring]`` of ``model.toml``.
+
+    Attributes:
+        drift: Whether it is watched at all.
+        features: Names of the input scalars in the order of the model's inputs; empty takes those
+            of the baseline, or ``input[i]``.
+        window_seconds: A window lasts at least so long,
+        window_rows: and has at least so many rows,
+        max_window_seconds: but is closed after this in any case.
+        min_rows: A window with fewer says nothing.
+        learning_rows: Rows of live traffic that become the baseline where none was built.
+        calibration_windows: Windows from which is learnt how much healthy ones vary.
+        false_alarm_rate: Of a window in which nothing has changed, over all features and outputs.
+        psi_warn: Corrected PSI from which a significant difference matters.
+        psi_critical: From which it is critical.
+        share_warn: Change of a category's share from which it matters, whatever the PSI.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    drift: bool = True
+    features: tuple[str, ...] = ()
+    window_seconds: float = 3600.0
+    window_rows: int = 500
+    max_window_seconds: float = 86_400.0
+    min_rows: int = 100
+    learning_rows: int = 10_000
+    calibration_windows: int = 48
+    false_alarm_rate: float = 0.01
+    psi_warn: float = 0.10
+    psi_critical: float = 0.25
+    share_warn: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("window_rows", "min_rows", "learning_rows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.calibration_windows < 0:
+            raise ValueError(
+                f"calibration_windows is {self.calibration_windows}, expected 0 or more"
+            )
+        if not 0 <= self.window_seconds <= self.max_window_seconds:
+            raise ValueError("expected 0 <= window_seconds <= max_window_seconds")
+        if not 0 < self.false_alarm_rate < 1:
+            raise ValueError(f"false_alarm_rate is {self.false_alarm_rate}, expected 0 to 1")
+        if not 0 < self.psi_warn <= self.psi_critical:
+            raise ValueError("expected 0 < psi_warn <= psi_critical")
+        if not 0 < self.share_warn <= 1:
+            raise ValueError(f"share_warn is {self.share_warn}, expected 0 to 1")

@@ -1,0 +1,113 @@
+"""Which columns a version has, seen in what it is asked and answers, and what they are called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from penstock.monitoring.derived import SCALARS, names_of
+
+from .features import MOST_FEATURES, column, has_classes, input_features, output_features, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from penstock.monitoring.samples import Array, BatchSample
+
+    from .features import Column, Feature
+
+
+class Schema:
+    """The columns of one version; grows when a tensor is seen for the first time.
+
+    Attributes:
+        names: Of the inputs, in the order of the model's.
+    """
+
+    def __init__(self) -> None:
+        self._features: dict[tuple[bool, str], list[Feature]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Of the inputs, in the order of the model's."""
+        return [
+            one.name for (output, _), found in self._features.items() if not output for one in found
+        ]
+
+    def columns(self, samples: Sequence[BatchSample]) -> Iterator[tuple[Feature, Column]]:
+        """Every feature with its values in these batches of the same version.
+
+        Args:
+            samples: None of them of errors.
+        """
+        for output in (False, True):
+            gathered = _gather(samples, output=output)
+            for name, arrays in gathered.items():
+                features = self._features.get((output, name))
+                if features is None:
+                    features = self._discover(name, arrays, gathered, output=output)
+                batches = tables(arrays)
+                if batches:
+                    partial = not output and _stands_for_rows(name, gathered)
+                    for feature in features:
+                        values = column(feature, batches)
+                        # Not every such row was looked at; that is no missing value.
+                        yield feature, values[~np.isnan(values)] if partial else values
+
+    def _discover(
+        self, name: str, arrays: list[Array], gathered: Mapping[str, list[Array]], *, output: bool
+    ) -> list[Feature]:
+        if output:
+            classes = has_classes([others[0] for others in gathered.values()])
+            found = output_features(name, arrays[0], classes=classes)
+        else:
+            found = input_features(name, arrays[0])
+        room = MOST_FEATURES - sum(map(len, self._features.values()))
+        self._features[output, name] = found[: max(0, room)]
+        return self._features[output, name]
+
+
+def rename(
+    names: Sequence[str], wanted: Sequence[str], built: Sequence[str]
+) -> tuple[dict[str, str], str]:
+    """What the inputs are called.
+
+    Args:
+        names: As found, in the model's order.
+        wanted: As the operator wants it; empty if he does not mind.
+        built: Inputs of the baseline that was built; empty without one.
+
+    Returns:
+        New names by old ones, and why the baseline does not fit; empty if it does.
+    """
+    if built and set(built) <= set(names):
+        return {}, ""
+    if built and len(built) == len(names):
+        return dict(zip(names, built, strict=True)), ""
+    problem = ""
+    if built:
+        problem = f"the baseline has {len(built)} inputs, the model {len(names)}, named otherwise"
+    if len(wanted) == len(names):
+        return dict(zip(names, wanted, strict=True)), problem
+    return {}, problem
+
+
+def _stands_for_rows(name: str, gathered: Mapping[str, list[Array]]) -> bool:
+    """Whether an input is a figure that a worker made of rows too large to travel."""
+    stem, _, scalar = name.rpartition(".")
+    return scalar in SCALARS and all(one in gathered for one in names_of(stem))
+
+
+def _gather(samples: Sequence[BatchSample], *, output: bool) -> dict[str, list[Array]]:
+    """Arrays by name; axis 0 is rows, in those of a model without a batch axis, too."""
+    gathered: dict[str, list[Array]] = {}
+    for sample in samples:
+        rows = sample.offsets[-1] - sample.offsets[0]
+        names = sample.output_names if output else sample.input_names
+        arrays = sample.outputs if output else sample.inputs
+        for name, array in zip(names, arrays, strict=False):
+            if array is not None:
+                whole = array if array.ndim and array.shape[0] == rows else array[None]
+                gathered.setdefault(name, []).append(whole)
+    return gathered

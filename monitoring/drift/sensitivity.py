@@ -1,0 +1,149 @@
+"""What the rule can see and how often it errs, at the present size of windows. Pure.
+
+Both follow from the rule by formula, not from history. Under no drift PSI times the effective rows
+is chi-square (its degrees the bins less one). The power of a shift is the smaller of two: that the
+significance test keeps it (Patnaik's approximation of the noncentral chi-square), and that the PSI,
+normal with variance ``4 PSI / effective rows``, is over its line; for a category, that its share
+moved far enough does as well. The smallest shift is found by bisection: of the mean of a normal
+distribution cut in ten equal bins, in standard deviations; or of rows from the largest category
+into a new one, as a share.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import pairwise
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final
+
+from .chi_square import quantile, shifted_survival, survival
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .options import DriftOptions
+
+#: Probability with which a shift called detectable is flagged by one window.
+POWER: Final = 0.9
+_STEPS: Final = 40
+_NORMAL: Final = NormalDist()
+_BINS: Final = 10
+_MOST_DEVIATIONS: Final = 8.0
+WEEK_SECONDS: Final = 7 * 86_400.0
+
+
+def false_alarms_per_week(
+    sizes: Iterable[tuple[float, int]], window_seconds: float, options: DriftOptions
+) -> float:
+    """Expected episodes a week when nothing has changed.
+
+    Args:
+        sizes: Effective rows and degrees of freedom of each subject.
+        window_seconds: Between two windows.
+        options: Rate and thresholds.
+    """
+    subjects = [(rows, degrees) for rows, degrees in sizes if rows > 0 and degrees > 0]
+    if not subjects or window_seconds <= 0:
+        return 0.0
+    single = options.false_alarm_rate / len(subjects)
+    expected = 0.0
+    for rows, degrees in subjects:
+        flagged = min(single, survival(options.psi_warn * rows + degrees, degrees))
+        critical = min(
+            options.false_alarm_rate * single,
+            survival(options.psi_critical * rows + degrees, degrees),
+        )
+        expected += 2 * flagged**2 + critical  # this one flagged and one of the two before it
+    return expected * WEEK_SECONDS / window_seconds
+
+
+@lru_cache(maxsize=256)
+def smallest_shift(
+    rows: float, subjects: int, options: DriftOptions, dispersion: float = 1.0
+) -> float:
+    """Smallest shift of a mean, in standard deviations, flagged by one window in nine of ten.
+
+    Args:
+        rows: Effective rows.
+        subjects: How many are tested.
+        options: Rate and thresholds.
+        dispersion: Of the feature.
+
+    Returns:
+        Infinity if not even a shift of eight is.
+    """
+    cuts = [_NORMAL.inv_cdf(step / _BINS) for step in range(1, _BINS)]
+
+    def shares(shift: float) -> list[float]:
+        below = [0.0, *(_NORMAL.cdf(cut - shift) for cut in cuts), 1.0]
+        return [high - low for low, high in pairwise(below)]
+
+    def power(shift: float) -> float:
+        kept, large = _power(
+            [1 / _BINS] * _BINS, shares(shift), rows, subjects, options, dispersion
+        )
+        return min(kept, large)
+
+    return _bisect(power, _MOST_DEVIATIONS)
+
+
+@lru_cache(maxsize=256)
+def smallest_move(
+    largest: float, rows: float, subjects: int, options: DriftOptions, dispersion: float = 1.0
+) -> float:
+    """Smallest share of all rows that a new category can take from the largest and be flagged.
+
+    Args:
+        largest: Share of the largest category.
+        rows: Effective rows.
+        subjects: How many are tested.
+        options: Rate and thresholds.
+        dispersion: Of the feature.
+    """
+    floor = 0.5 / max(rows, 1.0)
+
+    def power(move: float) -> float:
+        after = [largest - move + floor, 1 - largest + floor, move + floor]
+        before = [largest + floor, 1 - largest + floor, floor]
+        kept, large = _power(before, after, rows, subjects, options, dispersion)
+        spread = math.sqrt(max(move * (1 - move), floor) / max(rows, 1.0))
+        return min(kept, max(large, _NORMAL.cdf((move - options.share_warn) / spread)))
+
+    return _bisect(power, largest)
+
+
+def _power(
+    before: list[float],
+    after: list[float],
+    rows: float,
+    subjects: int,
+    options: DriftOptions,
+    dispersion: float,
+) -> tuple[float, float]:
+    """Probability that the test keeps it, and that its PSI is over the line."""
+    degrees = len(before) - 1
+    psi = sum(
+        (new - old) * math.log(max(new, 1e-9) / max(old, 1e-9))
+        for old, new in zip(before, after, strict=True)
+    )
+    away = sum((new - old) ** 2 / ((new + old) / 2) for old, new in zip(before, after, strict=True))
+    level = options.false_alarm_rate / 2 / max(1, subjects)
+    line = quantile(1 - level, degrees)
+    kept = shifted_survival(line, degrees, rows * away / dispersion)
+    spread = math.sqrt(4 * psi / rows) if psi > 0 else 0.0
+    large = _NORMAL.cdf((psi - options.psi_warn) / spread) if spread else 0.0
+    return kept, large
+
+
+def _bisect(power: Callable[[float], float], most: float) -> float:
+    if power(most) < POWER:
+        return math.inf
+    low, high = 0.0, most
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        if power(middle) < POWER:
+            low = middle
+        else:
+            high = middle
+    return high

@@ -1,0 +1,238 @@
+"""Windows on disk: `windows.db`, one row for each closed window and one for each that is open.
+
+One process writes; any may read (`reading`). Rows live for 90 days; those of a day are merged into
+one after 14. The counts are exact either way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgpack
+
+from .window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+KEEP_SECONDS: Final = 90 * 86_400.0
+HOURS_SECONDS: Final = 14 * 86_400.0
+_DAY: Final = 86_400.0
+_BUSY_SECONDS: Final = 5.0
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS windows (
+    id INTEGER PRIMARY KEY, model TEXT, version TEXT, arm TEXT, baseline TEXT, span TEXT,
+    start REAL, end REAL, rows INTEGER, skipped INTEGER, state TEXT, content BLOB, findings BLOB
+);
+CREATE INDEX IF NOT EXISTS windows_by_end ON windows (model, version, arm, end);
+CREATE INDEX IF NOT EXISTS windows_by_age ON windows (span, end);
+CREATE TABLE IF NOT EXISTS watches (
+    model TEXT, version TEXT, arm TEXT, state BLOB, PRIMARY KEY (model, version, arm)
+);
+CREATE TABLE IF NOT EXISTS learners (
+    model TEXT, version TEXT, state BLOB, PRIMARY KEY (model, version)
+);
+"""
+_CLOSED: Final = "model = ? AND version = ? AND arm = ?"
+
+
+class Key(NamedTuple):
+    """What a window is of.
+
+    Attributes:
+        model: Its name.
+        version: As the registry has it.
+        arm: Of the rollout; empty without one.
+    """
+
+    model: str
+    version: str
+    arm: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedWindow:
+    """A window and what was found in it.
+
+    Attributes:
+        key: What it is of.
+        baseline: Id of what it was compared with.
+        state: Of the version after it.
+        window: The counts.
+        findings: By name of the feature, as `Assessment.to_dict` gives it, with its ``state``.
+        span: ``window``, or ``day`` for those of a day together.
+    """
+
+    key: Key
+    baseline: str
+    state: str
+    window: Window
+    findings: Mapping[str, Mapping[str, Any]]
+    span: str = "window"
+
+
+class WindowStore:
+    """The file, open for writing. One thread.
+
+    Args:
+        path: Of the file; made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        self._database.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def put(self, closed: ClosedWindow, watch: Mapping[str, Any]) -> None:
+        """Keep a closed window and what goes on after it, both or neither."""
+        with self._database:
+            self._insert(closed)
+            self._save(closed.key, watch)
+
+    def save(
+        self,
+        watches: Mapping[Key, Mapping[str, Any]],
+        learners: Mapping[tuple[str, str], Mapping[str, Any]],
+    ) -> None:
+        """Keep what is open, so that a restart goes on with it.
+
+        Args:
+            watches: State of each.
+            learners: Of each model and version; an empty one is forgotten.
+        """
+        with self._database:
+            for key, watch in watches.items():
+                self._save(key, watch)
+            for (model, version), state in learners.items():
+                if state:
+                    row = (model, version, msgpack.packb(state))
+                    self._database.execute("REPLACE INTO learners VALUES (?, ?, ?)", row)
+                else:
+                    self._database.execute(
+                        "DELETE FROM learners WHERE model = ? AND version = ?", (model, version)
+                    )
+
+    def watches(self) -> dict[Key, dict[str, Any]]:
+        """What was open."""
+        rows = self._database.execute("SELECT model, version, arm, state FROM watches")
+        return {Key(*row[:3]): msgpack.unpackb(row[3]) for row in rows}
+
+    def watch(self, key: Key) -> dict[str, Any] | None:
+        """What was known of one; ``None`` if nothing was."""
+        row = self._database.execute(
+            f"SELECT state FROM watches WHERE {_CLOSED}",  # noqa: S608  constant
+            key,
+        ).fetchone()
+        return msgpack.unpackb(row[0]) if row else None
+
+    def learner(self, model: str, version: str) -> dict[str, Any]:
+        """What was learnt so far; empty if nothing was."""
+        row = self._database.execute(
+            "SELECT state FROM learners WHERE model = ? AND version = ?", (model, version)
+        ).fetchone()
+        found: dict[str, Any] = msgpack.unpackb(row[0]) if row else {}
+        return found
+
+    def first(self, key: Key, baseline: str, most: int) -> list[Window]:
+        """The first windows with enough rows under a baseline, oldest first."""
+        rows = self._database.execute(
+            f"SELECT content FROM windows WHERE {_CLOSED} AND baseline = ? "  # noqa: S608  constant
+            "AND state != 'too little data' AND span = 'window' ORDER BY end LIMIT ?",
+            (*key, baseline, most),
+        )
+        return [Window.from_dict(msgpack.unpackb(content)) for (content,) in rows]
+
+    def maintain(self, now: float) -> None:
+        """Forget what is too old, and merge the windows of days that are over."""
+        with self._database as database:
+            database.execute("DELETE FROM windows WHERE end < ?", (now - KEEP_SECONDS,))
+            limit = (now - HOURS_SECONDS) // _DAY * _DAY
+            groups = database.execute(
+                "SELECT model, version, arm, baseline, CAST(end / 86400 AS INTEGER) AS day "
+                "FROM windows WHERE span = 'window' AND end < ? GROUP BY 1, 2, 3, 4, 5",
+                (limit,),
+            ).fetchall()
+            for *labels, baseline, day in groups:
+                self._merge_day(Key(*labels), baseline, day)
+
+    def _merge_day(self, key: Key, baseline: str, day: int) -> None:
+        where = (
+            f"{_CLOSED} AND baseline = ? AND span = 'window' AND CAST(end / 86400 AS INTEGER) = ?"
+        )
+        arguments = (*key, baseline, day)
+        windows = list(_windows(self._database, where, arguments))
+        first, *others = windows
+        for other in others:
+            first.window.merge(other.window)
+        worst = max(windows, key=lambda one: _RANK.get(one.state, 0))
+        self._database.execute(f"DELETE FROM windows WHERE {where}", arguments)  # noqa: S608  constant
+        merged = ClosedWindow(key, baseline, worst.state, first.window, worst.findings, "day")
+        self._insert(merged)
+
+    def _insert(self, closed: ClosedWindow) -> None:
+        window = closed.window
+        self._database.execute(
+            "INSERT INTO windows VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *closed.key,
+                closed.baseline,
+                closed.span,
+                window.start,
+                window.end,
+                window.rows,
+                window.skipped,
+                closed.state,
+                msgpack.packb(window.to_dict()),
+                msgpack.packb(closed.findings),
+            ),
+        )
+
+    def _save(self, key: Key, watch: Mapping[str, Any]) -> None:
+        row = (*key, msgpack.packb(watch))
+        self._database.execute("REPLACE INTO watches VALUES (?, ?, ?, ?)", row)
+
+
+#: Worse states hide better ones when windows are merged.
+_RANK: Final = {"ok": 1, "calibrating": 2, "warn": 3, "drift": 4}
+
+
+def _windows(
+    database: sqlite3.Connection, where: str, arguments: tuple[Any, ...]
+) -> Iterator[ClosedWindow]:
+    rows = database.execute(
+        "SELECT model, version, arm, baseline, state, content, findings, span FROM windows "  # noqa: S608  constants
+        f"WHERE {where}",
+        arguments,
+    )
+    for model, version, arm, baseline, state, content, findings, span in rows:
+        window = Window.from_dict(msgpack.unpackb(content))
+        yield ClosedWindow(
+            Key(model, version, arm), baseline, state, window, msgpack.unpackb(findings), span
+        )
+
+
+def read_windows(
+    database: sqlite3.Connection, model: str, version: str | None, most: int
+) -> list[ClosedWindow]:
+    """The last closed windows of a model, oldest first.
+
+    Args:
+        database: The file, open for reading.
+        model: Its name.
+        version: ``None`` for all.
+        most: How many of each version and arm.
+    """
+    where = (
+        "id IN (SELECT id FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY version, arm "
+        "ORDER BY end DESC) AS place FROM windows WHERE model = ? AND (? IS NULL OR version = ?)) "
+        "WHERE place <= ?) ORDER BY end"
+    )
+    return list(_windows(database, where, (model, version, version, most)))

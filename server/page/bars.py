@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from .frame import WIDTH, Frame, colour, figure, text_at
+from .frame import HALF, WIDTH, Frame, colour, figure, text_at
 from .markup import Html, element, join
 from .scale import Scale, extent, finite, number, ticks
 
@@ -29,6 +29,7 @@ def bar_chart(
     *,
     thresholds: Sequence[Threshold] = (),
     unit: str = "",
+    muted: str = "",
     tones: Sequence[str] = (),
     description: str = "",
 ) -> Html:
@@ -40,6 +41,7 @@ def bar_chart(
         series: Name in the legend -> one figure per name, not below zero; ``None`` has no bar.
         thresholds: Levels, as upright dashed lines.
         unit: Of the figures.
+        muted: Name of the series drawn in grey: the baseline, say.
         tones: One per name: ``good``, ``warning``, ``bad`` or nothing, instead of the colour of
             the series; for charts with one series.
         description: The same in a sentence; made from the figures by default.
@@ -47,7 +49,9 @@ def bar_chart(
     if len(names) > MAX_BARS:
         title = f"{title} (the first {MAX_BARS} of {len(names)})"
     names = names[:MAX_BARS]
-    thick = 14 if len(series) == 1 else 10
+    plain = [name for name in series if name != muted]
+    colours = {name: colour(plain.index(name)) if name in plain else "muted" for name in series}
+    thick = 14 if len(series) == 1 else 13
     group = thick * len(series) + 8
     bottom = 26 + group * len(names)
     figures = [one for values in series.values() for one in values[: len(names)]]
@@ -59,13 +63,15 @@ def bar_chart(
         parts.append(text_at(_NAMES - 8, y + group / 2, name, "end"))
         for place, (label, values) in enumerate(series.items()):
             value = values[row] if row < len(values) else None
-            tone = (tones[row] if row < len(tones) else "") or colour(place)
+            tone = (tones[row] if row < len(tones) else "") or colours[label]
             parts.append(
                 _bar(f"{name}, {label}", value, unit, tone, across, y + thick * place, thick)
             )
-    legend = [(colour(place), label) for place, label in enumerate(series)]
+    legend = [(tone, label) for label, tone in colours.items()]
     said = description or _sentence(names, series, unit)
-    return figure(title, said, bottom + 8, "bars", parts, legend if len(series) > 1 else ())
+    return figure(
+        title, said, (WIDTH, bottom + 8), "bars", parts, legend if len(series) > 1 else ()
+    )
 
 
 def histogram_chart(
@@ -78,6 +84,7 @@ def histogram_chart(
     unit: str = "",
     description: str = "",
     height: float = 200,
+    width: float = HALF,
 ) -> Html:
     """Two distributions over the same bins, as shares of their totals per unit of the axis.
 
@@ -93,10 +100,13 @@ def histogram_chart(
         unit: Of the axis.
         description: The same in a sentence.
         height: Pixels.
+        width: `HALF`, for one of a pair, or `WIDTH`.
     """
     bins = min(len(edges) - 1, len(baseline), len(now), MAX_BINS)
     ends = _finite_edges(edges[: bins + 1])
-    frame = Frame(title, description or f"{names[1]} against {names[0]}, {bins} bins", height)
+    frame = Frame(
+        title, description or f"{names[1]} against {names[0]}, {bins} bins", height, width
+    )
     shares = [_shares(baseline[:bins]), _shares(now[:bins])]
     tallest = [
         [

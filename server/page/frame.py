@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 WIDTH: Final = 720
+#: Width of a chart that stands beside another, in `Section.pair`.
+HALF: Final = 350
 #: Colours of series by position; the first is the accent.
 COLOURS: Final = 6
 
@@ -30,7 +32,8 @@ class Frame:
     Attributes:
         title: What it shows; read out and shown above.
         description: The same in a sentence for who cannot see it.
-        height: Pixels; the width is `WIDTH`, and the page scales both.
+        height: Pixels; the page scales width and height together.
+        width: `WIDTH`, or `HALF` for a chart that stands beside another.
         left: Pixels kept for the labels of the vertical axis.
         parts: What has been drawn, back to front.
         legend: Colour class and name of each series.
@@ -39,6 +42,7 @@ class Frame:
     title: str
     description: str = ""
     height: float = 220
+    width: float = WIDTH
     left: float = _LEFT
     parts: list[Html] = field(default_factory=list)
     legend: list[tuple[str, str]] = field(default_factory=list)
@@ -56,7 +60,7 @@ class Frame:
     @property
     def right(self) -> float:
         """The right edge of the plot."""
-        return WIDTH - _RIGHT
+        return self.width - _RIGHT
 
     def values(
         self, figures: Sequence[float | None], *, unit: str = "", zero: bool = False
@@ -76,12 +80,13 @@ class Frame:
         """Draw the horizontal axis of Unix times."""
         if high <= low:
             low, high = low - 30, low + 30
-        return self._horizontal(low, high, time_ticks(low, high), "UTC")
+        self.parts.append(_text(self.left - 8, self.bottom + 17, "UTC", "tick", "end"))
+        return self._horizontal(low, high, time_ticks(low, high, self._ticks), "")
 
     def numbers(self, low: float, high: float, unit: str = "") -> Scale:
         """Draw the horizontal axis of plain figures."""
         low, high = extent((low, high))
-        marks = [one for one in ticks(low, high, 7) if low <= one <= high]
+        marks = [one for one in ticks(low, high, self._ticks) if low <= one <= high]
         return self._horizontal(low, high, list(zip(marks, tick_labels(marks), strict=True)), unit)
 
     def draw(self, *parts: Html) -> None:
@@ -94,18 +99,23 @@ class Frame:
 
     def render(self, kind: str) -> Html:
         """The finished picture, with the legend above it."""
-        return figure(self.title, self.description, self.height, kind, self.parts, self.legend)
+        size = self.width, self.height
+        return figure(self.title, self.description, size, kind, self.parts, self.legend)
+
+    @property
+    def _ticks(self) -> int:
+        return 7 if self.width > HALF else 4
 
     def _horizontal(
         self, low: float, high: float, marks: Iterable[tuple[float, str]], unit: str
     ) -> Scale:
         scale = Scale(low, high, self.left, self.right)
         self.parts.append(_line(self.left, self.bottom, self.right, self.bottom, "axis"))
-        end = self.left - 40
+        end = self.left - 8
         for value, label in marks:
             x = scale(value)
             half = len(label) * _DIGIT / 2
-            x_text = min(max(x, self.left + half - 20), self.right + 10 - half)
+            x_text = min(max(x, self.left + half - 2), self.right + 10 - half)
             self.parts.append(_line(x, self.bottom, x, self.bottom + 4, "axis"))
             if x_text - half > end + 6:  # never one label over the other
                 self.parts.append(_text(x_text, self.bottom + 17, label, "tick", "middle"))
@@ -118,12 +128,12 @@ class Frame:
 def figure(
     title: str,
     description: str,
-    height: float,
+    size: tuple[float, float],
     kind: str,
     parts: Iterable[Html],
     legend: Sequence[tuple[str, str]] = (),
 ) -> Html:
-    """A picture with its caption."""
+    """A picture with its caption; `size` is width and height in pixels."""
     keys = [
         element("span", element("i", class_=f"key {tone}"), name, class_="entry")
         for tone, name in legend
@@ -133,7 +143,7 @@ def figure(
         element("title", title),
         element("desc", description) if description else None,
         *parts,
-        viewBox=f"0 0 {WIDTH} {height:g}",
+        viewBox=f"0 0 {size[0]:g} {size[1]:g}",
         xmlns="http://www.w3.org/2000/svg",
         role="img",
         aria_label=f"{title}. {description}".strip(" ."),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from .frame import Frame, colour, text_at
+from .frame import WIDTH, Frame, colour, text_at
 from .markup import Html, element, join
 from .scale import Scale, finite, moment, number, thin
 
@@ -86,6 +86,7 @@ def line_chart(
     zero: bool = False,
     description: str = "",
     height: float = 220,
+    width: float = WIDTH,
 ) -> Html:
     """Lines, the first in the accent colour.
 
@@ -99,23 +100,25 @@ def line_chart(
         x_unit: Of the horizontal axis when it is not time.
         zero: Whether the vertical axis starts at zero.
         description: The same in a sentence; made from the figures by default.
-        height: Pixels, of `frame.WIDTH` in width.
+        height: Pixels.
+        width: `WIDTH`, or `HALF` for one of a pair.
     """
     if len(series) > MAX_SERIES:
         title = f"{title} (the first {MAX_SERIES} of {len(series)})"
         series = series[:MAX_SERIES]
     shown = [_thinned(one) for one in series]
-    frame = Frame(title, description or _sentence(series, unit), height)
+    frame = Frame(title, description or _sentence(series, unit), height, width)
     figures = list(
         chain.from_iterable((*one.y, *(one.low or ()), *(one.high or ())) for one in shown)
     )
     levels = [one for one in thresholds if finite(one.value)]
     up = frame.values([*figures, *(one.value for one in levels)], unit=unit, zero=zero)
-    places = [x for one in shown for x in one.x if finite(x)] or [0.0, 1.0]
+    places = [x for one in shown for x in one.x if finite(x)]
     axis = frame.times if time else lambda low, high: frame.numbers(low, high, x_unit)
-    across = axis(min(places), max(places))
     if not any(map(finite, figures)):
         frame.draw(text_at((frame.left + frame.right) / 2, height / 2, "no data yet", "middle"))
+        return frame.render("lines")
+    across = axis(min(places), max(places))
     for position, one in enumerate(shown):
         tone = colour(position, one.tone)
         frame.name(tone, one.name)
@@ -159,7 +162,7 @@ def _runs(series: Series) -> list[list[int]]:
 def _path(
     points: Sequence[tuple[float, float | None]], across: Scale, up: Scale, *, step: bool
 ) -> str:
-    pieces = []
+    pieces: list[str] = []
     for x, y in points:
         place = f"{across(x):.1f} {up(y or 0.0):.1f}"
         if not pieces:

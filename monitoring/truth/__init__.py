@@ -1,0 +1,1 @@
+"""Ground truth: labels by request id, joined with what was predicted; and how good that was."""

@@ -1,0 +1,176 @@
+"""A label: what turned out to be true of one prediction."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .options import Value
+
+#: The same characters and length as a request id has in a header.
+_ID: Final = re.compile(r"[!-~]{1,128}")
+_SOURCE: Final = re.compile(r"[\w.@+:/-]{0,64}")
+_KEYS: Final = ("request_id", "inference_id", "index", "label", "label_time", "source")
+_MAX_TEXT: Final = 256
+MAX_INDEX: Final = (1 << 31) - 1
+#: Until the year 3000: a time in milliseconds is taken for a mistake.
+_MAX_TIME: Final = 32_503_680_000.0
+
+
+class LabelError(ValueError):
+    """One of the labels is not one; `item` is its place, from 0."""
+
+    def __init__(self, item: int, message: str) -> None:
+        super().__init__(message)
+        self.item = item
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What turned out to be true.
+
+    Attributes:
+        request_id: Of the prediction, as in its ``x-request-id``.
+        label: The true class or number.
+        time: Unix seconds when it was known.
+        index: Row of the request.
+        source: Who says so; labels of different sources stand side by side.
+    """
+
+    request_id: str
+    label: Value
+    time: float
+    index: int = 0
+    source: str = ""
+
+    def to_row(self) -> tuple[str, Value, float, int, str]:
+        """For a frame; ``Label(*row)`` is the reverse."""
+        return self.request_id, self.label, self.time, self.index, self.source
+
+
+def parse_labels(content: Any, now: float, limit: int) -> list[Label]:
+    """The labels of a request body, one object or a list of them.
+
+    Args:
+        content: Decoded JSON or msgpack.
+        now: Unix seconds; the time of labels that do not say.
+        limit: Most labels at once.
+
+    Raises:
+        LabelError: The first that is not understood, and what was expected.
+    """
+    items = content if isinstance(content, list) else [content]
+    if len(items) > limit:
+        raise LabelError(limit, f"{len(items)} labels at once, expected at most {limit}")
+    return [parse_label(item, number, now) for number, item in enumerate(items)]
+
+
+def parse_label(item: Any, number: int, now: float) -> Label:
+    """One label; `number` is its place in the list.
+
+    Raises:
+        LabelError: It is not understood.
+    """
+    if not isinstance(item, dict):
+        raise LabelError(number, f"a label is {_show(item)}, expected an object with {_KEYS[0]}")
+    for key in item:
+        if key not in _KEYS:
+            raise LabelError(number, f"unknown key {_show(key)}, known are {', '.join(_KEYS)}")
+    if "label" not in item:
+        raise LabelError(number, "label is missing")
+    return Label(
+        _request_id(item, number),
+        _label(item["label"], number),
+        _time(item.get("label_time"), number, now),
+        _index(item.get("index"), number),
+        _source(item.get("source"), number),
+    )
+
+
+def class_name(value: object) -> str:
+    """One spelling for a class: 1, 1.0, ``True``, ``"1"`` and ``b"1"`` are the same one."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _request_id(item: dict[str, Any], number: int) -> str:
+    given = [item[key] for key in _KEYS[:2] if item.get(key) is not None]
+    if len(given) != 1:
+        problem = "both are given" if given else "neither is given"
+        raise LabelError(number, f"expected request_id or inference_id, {problem}")
+    if not isinstance(given[0], str) or not _ID.fullmatch(given[0]):
+        raise LabelError(
+            number, f"request_id is {_show(given[0])}, expected 1 to 128 visible ASCII characters"
+        )
+    return given[0]
+
+
+def _label(value: Any, number: int) -> Value:
+    if isinstance(value, str):
+        if 1 <= len(value) <= _MAX_TEXT:
+            return value
+    elif isinstance(value, bool):
+        return value
+    elif isinstance(value, int):
+        # Beyond that a float is no longer exact, and neither is the comparison.
+        if abs(value) <= 1 << 53:
+            return value
+    elif isinstance(value, float) and math.isfinite(value):
+        return value
+    raise LabelError(
+        number,
+        f"label is {_show(value)}, expected a finite number, true, false, or a text of at most "
+        f"{_MAX_TEXT} characters",
+    )
+
+
+def _index(value: Any, number: int) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_INDEX:
+        raise LabelError(number, f"index is {_show(value)}, expected the row, from 0")
+    return value
+
+
+def _source(value: Any, number: int) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not _SOURCE.fullmatch(value):
+        raise LabelError(
+            number,
+            f"source is {_show(value)}, expected at most 64 letters, digits and . _ @ + : / -",
+        )
+    return value
+
+
+def _time(value: Any, number: int, now: float) -> float:
+    if value is None:
+        return now
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is not None and moment.tzinfo is not None:
+            return moment.timestamp()
+        if moment is not None:
+            return moment.replace(tzinfo=UTC).timestamp()
+    elif not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= _MAX_TIME:
+        return float(value)
+    raise LabelError(
+        number, f"label_time is {_show(value)}, expected Unix seconds or ISO 8601 (UTC if bare)"
+    )
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 64 else text[:60] + "…"  # noqa: PLR2004  enough to recognise it

@@ -1,0 +1,35 @@
+"""What an operator says of a model's ground truth; ``[feedback]`` in its ``model.toml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KINDS = ("", "classification", "regression")
+
+#: What a label may be.
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackOptions:
+    """How predictions are read and judged; the defaults follow the model's outputs.
+
+    Attributes:
+        kind: ``classification`` or ``regression``; by default what the outputs look like.
+        prediction: Output with the predicted class or number.
+        score: Output with the probabilities, one column per class or only that of `positive`.
+        positive: The class that precision, recall and AUC are about, for two classes.
+        classes: The class of each column of `score`, in order.
+        expected_accuracy: What to compare with, in place of the first labels.
+        reference_labels: How many of the first labels make the reference.
+        false_alarms_per_month: Bound on the probability of a false alarm in 30 days.
+    """
+
+    kind: str = ""
+    prediction: str = ""
+    score: str = ""
+    positive: int | str | None = None
+    classes: tuple[int | str, ...] = ()
+    expected_accuracy: float | None = None
+    reference_labels: int = 1000
+    false_alarms_per_month: float = 0.05

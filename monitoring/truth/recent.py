@@ -1,0 +1,165 @@
+"""The predictions of the last days, to be found by their request id when a label comes.
+
+New ones wait in memory for a second, then go into a segment; segments of like size are joined, so
+that their number grows with the logarithm of the rows. A prediction costs a hash and some bytes,
+and nothing of it stays in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from .segment import Segment, join_segments, open_segment, write_segment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .segment import Keys
+
+    Rows = NDArray[np.int64]
+
+LOG = logging.getLogger("penstock.truth")
+
+#: So many segments of like size become one; larger ones than that limit are left alone.
+FAN_IN: Final = 8
+MAX_JOINED_ROWS: Final = 1 << 18
+_NAME: Final = re.compile(r"(\d{12})-(\d{12})\.segment")
+
+
+@dataclass(slots=True)
+class _Entry:
+    first: int
+    last: int
+    path: Path
+    segment: Segment
+    newest: float
+
+    @property
+    def tier(self) -> int:
+        return max(0, len(self.segment).bit_length() - 1) // 3
+
+
+class Recent:
+    """Segments of one directory, oldest first. One thread writes; nobody else does.
+
+    Args:
+        directory: Its files; made if need be.
+        max_rows: Most rows; the oldest segment goes first.
+        max_seconds: How long a prediction waits for its label.
+    """
+
+    def __init__(self, directory: Path, max_rows: int, max_seconds: float) -> None:
+        self._directory = directory
+        self._max_rows = max_rows
+        self._max_seconds = max_seconds
+        directory.mkdir(mode=0o700, exist_ok=True)
+        self._entries = self._open()
+        self._next = self._entries[-1].last + 1 if self._entries else 0
+        self._waiting: list[Segment] = []
+
+    @property
+    def rows(self) -> int:
+        """Rows on disk."""
+        return sum(len(one.segment) for one in self._entries)
+
+    def add(self, rows: Segment) -> None:
+        """Predictions, newer than all before; in the order of time, not of keys."""
+        self._waiting.append(rows)
+
+    def flush(self, now: float) -> Segment | None:
+        """Put on disk what was added, join, and let go of what is too old or too much.
+
+        Returns:
+            What was added since the last time.
+
+        Raises:
+            OSError: The disk; what was added is lost then.
+        """
+        waiting, self._waiting = self._waiting, []
+        fresh = None
+        if waiting:
+            fresh = join_segments(waiting)
+            self._append(self._next, self._next, fresh, float(fresh.times.max()))
+            self._next += 1
+            self._join_alike()
+        while self._entries and (
+            self._entries[0].newest < now - self._max_seconds or self.rows > self._max_rows
+        ):
+            self._entries.pop(0).path.unlink(missing_ok=True)
+        return fresh
+
+    def find(self, keys: Keys) -> tuple[list[Segment], Rows, Rows]:
+        """Where the newest prediction of each key is.
+
+        Returns:
+            Segments, and for each key the place in them, -1 if there is none, and its row there.
+        """
+        segments = [one.segment for one in reversed(self._entries)]
+        places = np.full(len(keys), -1)
+        rows = np.full(len(keys), -1)
+        open_ = np.arange(len(keys))
+        for place, segment in enumerate(segments):
+            if not len(open_):
+                break
+            found = segment.find(keys[open_])
+            here = found >= 0
+            places[open_[here]] = place
+            rows[open_[here]] = found[here]
+            open_ = open_[~here]
+        return segments, places, rows
+
+    def clear(self) -> None:
+        """Forget everything: what names the slots is gone."""
+        for entry in self._entries:
+            entry.path.unlink(missing_ok=True)
+        self._entries = []
+
+    def _append(self, first: int, last: int, segment: Segment, newest: float) -> None:
+        path = self._directory / f"{first:012d}-{last:012d}.segment"
+        write_segment(path, segment)
+        self._entries.append(_Entry(first, last, path, open_segment(path), newest))
+
+    def _join_alike(self) -> None:
+        while len(self._entries) >= FAN_IN:
+            group = self._entries[-FAN_IN:]
+            total = sum(len(one.segment) for one in group)
+            if total > MAX_JOINED_ROWS or len({one.tier for one in group}) > 1:
+                return
+            self._entries = self._entries[:-FAN_IN]
+            joined = join_segments([one.segment for one in group])
+            newest = max(one.newest for one in group)
+            self._append(group[0].first, group[-1].last, joined, newest)
+            for one in group:
+                one.path.unlink(missing_ok=True)
+
+    def _open(self) -> list[_Entry]:
+        """What is there; parts of a joined segment that a crash left behind are removed."""
+        found: list[_Entry] = []
+        for path in self._directory.glob("*.new"):
+            path.unlink(missing_ok=True)
+        for path in sorted(self._directory.glob("*.segment")):
+            name = _NAME.fullmatch(path.name)
+            try:
+                segment = open_segment(path)
+            except (OSError, ValueError) as error:
+                LOG.warning("predictions are forgotten: %s", error)
+                path.unlink(missing_ok=True)
+                continue
+            if name is None or not len(segment):
+                continue
+            first, last = int(name[1]), int(name[2])
+            entry = _Entry(first, last, path, segment, float(segment.times.max()))
+            if found and first >= found[-1].first and last <= found[-1].last:
+                path.unlink(missing_ok=True)
+                continue
+            while found and found[-1].first >= first:
+                found.pop().path.unlink(missing_ok=True)
+            found.append(entry)
+        return found

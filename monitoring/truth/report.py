@@ -1,0 +1,232 @@
+"""How good a model's versions have been, read from ``truth.db`` by any process."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .estimate import ASSUMPTION, estimated_accuracy
+from .judge import Judge
+from .label import class_name
+from .options import FeedbackOptions
+from .outputs import CLASSIFICATION
+from .performance import CALIBRATION_BINS, Labelled, measure
+from .schema import TRUTH_FILE, open_to_read
+from .traffic import HOUR
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from .performance import Performance
+
+#: Labels of one version and arm that figures are made of; the newest predictions.
+MAX_LABELS: Final = 500_000
+MAX_WINDOWS: Final = 400
+
+_SLOTS: Final = "SELECT id, version, arm, kind FROM slots WHERE model = ? ORDER BY version, arm"
+_FIGURES: Final = (
+    "loss",
+    '"right"',
+    "confidence",
+    "true_score",
+    "brier",
+    "positive_score",
+    "positive",
+    "predicted_at",
+    "received",
+)
+_LABELS: Final = (
+    f"SELECT key, label_time, label, predicted, {', '.join(_FIGURES)} FROM labels"  # noqa: S608  our own names
+    " WHERE slot = ? AND predicted_at >= ? AND predicted_at < ? AND loss IS NOT NULL"
+    " ORDER BY predicted_at DESC LIMIT ?"
+)
+_TRAFFIC: Final = (
+    "SELECT hour, rows, confidence FROM traffic WHERE slot = ? AND hour BETWEEN ? AND ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which predictions: from `since` up to `until`, Unix seconds, in windows of some seconds."""
+
+    since: float
+    until: float
+    window_seconds: float
+
+
+def performance(directory: Path, model: str, span: Span) -> dict[str, Any]:
+    """The figures of every version and arm of a model, and of each window.
+
+    Args:
+        directory: ``STATE_DIR/monitor``.
+        model: Its name.
+        span: Which predictions, by when they were made.
+
+    Raises:
+        sqlite3.Error: The file cannot be read.
+    """
+    found: dict[str, Any] = {"model": model, **asdict(span), "versions": [], "feedback": {}}
+    connection = open_to_read(directory / TRUTH_FILE)
+    if connection is None:
+        return found
+    with closing(connection):
+        found["feedback"] = dict(map(tuple, connection.execute("SELECT * FROM outcomes")))
+        for slot in connection.execute(_SLOTS, (model,)).fetchall():
+            found["versions"].append(_version(connection, model, slot, span))
+    return found
+
+
+def _version(
+    connection: sqlite3.Connection, model: str, slot: sqlite3.Row, span: Span
+) -> dict[str, Any]:
+    times, rows, complete = _read(connection, slot, span)
+    traffic = _traffic(connection, slot["id"], span)
+    row = connection.execute(
+        "SELECT state FROM judges WHERE model = ? AND version = ?", (model, slot["version"])
+    ).fetchone()
+    judge = None if row is None else Judge.of(FeedbackOptions(), row["state"])
+    predictions = int(sum(one[1] for one in traffic))
+    whole = measure(rows)
+    return {
+        "version": slot["version"],
+        "arm": slot["arm"],
+        "kind": slot["kind"],
+        "predictions": predictions,
+        "coverage": whole.labels / predictions if predictions else None,
+        "complete": complete,
+        **_told(whole),
+        "estimated": _estimated(judge, traffic),
+        "change": None if judge is None else _change(judge, span.until),
+        "windows": _windows(times, rows, traffic, span, judge),
+    }
+
+
+def _told(found: Performance) -> dict[str, Any]:
+    content = found.to_json()
+    del content["kind"]
+    return content
+
+
+def _read(
+    connection: sqlite3.Connection, slot: sqlite3.Row, span: Span
+) -> tuple[Any, Labelled, bool]:
+    found = connection.execute(_LABELS, (slot["id"], span.since, span.until, MAX_LABELS)).fetchall()
+    columns = list(zip(*found, strict=True)) or [()] * (4 + len(_FIGURES))
+    keys, when = np.array(columns[0], np.int64), np.array(columns[1], float)
+    # Of several sources, the newest label of a prediction counts.
+    order = np.lexsort((when, keys))
+    last = np.ones(len(order), dtype=bool)
+    last[:-1] = keys[order][:-1] != keys[order][1:]
+    chosen = np.sort(order[last])
+    numbers = [np.array(column, float)[chosen] for column in columns[4:]]
+    loss, right, confidence, true_score, brier, positive_score, positive, times, received = numbers
+    truth = [columns[2][row] for row in chosen.tolist()]
+    if slot["kind"] == CLASSIFICATION:
+        truth = [class_name(one) for one in truth]
+    predicted = [columns[3][row] for row in chosen.tolist()]
+    rows = Labelled(
+        slot["kind"],
+        truth,
+        predicted,
+        right,
+        loss,
+        confidence,
+        true_score,
+        brier,
+        positive_score,
+        positive,
+        received - times,
+    )
+    return times, rows, len(found) < MAX_LABELS
+
+
+def _traffic(connection: sqlite3.Connection, slot: int, span: Span) -> list[tuple[int, int, Any]]:
+    hours = int(span.since // HOUR), int(span.until // HOUR)
+    return [
+        (hour, rows, np.frombuffer(confidence, "<i8"))
+        for hour, rows, confidence in connection.execute(_TRAFFIC, (slot, *hours))
+    ]
+
+
+def _estimated(judge: Judge | None, traffic: list[tuple[int, int, Any]]) -> dict[str, Any] | None:
+    """Accuracy without labels, or ``None`` where nothing was calibrated."""
+    if judge is None or not judge.calibration:
+        return None
+    histogram = sum((one[2] for one in traffic), np.zeros(CALIBRATION_BINS))
+    value = estimated_accuracy(histogram, judge.calibration)
+    return None if value is None else {"accuracy": value, "assumption": ASSUMPTION}
+
+
+def _change(judge: Judge, now: float) -> dict[str, Any]:
+    """What the test for change says, and how often it is wrong."""
+    detector = judge.detector
+    monthly = detector.monthly_labels(now) if detector.labels else None
+    share = judge.options.false_alarms_per_month
+    return {
+        "state": detector.state,
+        "labels": detector.labels,
+        "reference_labels": detector.reference[0] if detector.size else None,
+        "reference_rate": detector.rate if detector.state != "learning" else None,
+        "bad_above_loss": detector.limit,
+        "evidence": detector.statistic,
+        "threshold": None if monthly is None else monthly / share,
+        "labels_per_month": monthly,
+        "false_alarms_per_month": share,
+    }
+
+
+def _windows(
+    times: Any, rows: Labelled, traffic: list[tuple[int, int, Any]], span: Span, judge: Judge | None
+) -> list[dict[str, Any]]:
+    """One entry per window with predictions or labels, oldest first; whole hours."""
+    width = max(span.window_seconds, (span.until - span.since) / MAX_WINDOWS, HOUR)
+    width = HOUR * -(-int(width) // HOUR)
+    first = int(span.since // width)
+    numbers = (times // width).astype(np.int64) - first
+    found = []
+    for number in range(int(span.until // width) - first + 1):
+        start = (first + number) * width
+        hours = [one for one in traffic if start <= one[0] * HOUR < start + width]
+        here = np.flatnonzero(numbers == number)
+        predictions = int(sum(one[1] for one in hours))
+        if not predictions and not len(here):
+            continue
+        figures = measure(_pick(rows, here)).figures
+        main = figures.get("accuracy") or figures.get("mae")
+        found.append(
+            {
+                "start": start,
+                "predictions": predictions,
+                "labels": len(here),
+                "figure": None if main is None else asdict(main),
+                "estimated": _estimated(judge, hours),
+            }
+        )
+    return found
+
+
+def _pick(rows: Labelled, chosen: Any) -> Labelled:
+    """Some of the rows."""
+    places = chosen.tolist()
+    return Labelled(
+        rows.kind,
+        [rows.truth[place] for place in places],
+        [rows.predicted[place] for place in places],
+        *(
+            getattr(rows, name)[chosen]
+            for name in (
+                "right",
+                "loss",
+                "confidence",
+                "true_score",
+                "brier",
+                "positive_score",
+                "positive",
+                "delays",
+            )
+        ),
+    )

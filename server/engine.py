@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from penstock.batching.dispatcher import TICK_SECONDS
 from penstock.batching.scheduler import INLINE_SECONDS, Scheduler
-from penstock.monitoring.samples import SampleBuffer
+from penstock.monitoring.sample_buffer import SampleBuffer
 
 from .cpus import available_cpus
 from .http.inference import InferencePath
 from .http.limits import Limits
+from .http.sampling import Sampling
 from .http.sweeper import Sweeper
 from .registry.catalog import Catalog
 from .registry.host import ModelHost
@@ -59,7 +60,7 @@ class Engine:
             self.catalog,
             self._scheduler,
             counters,
-            self.samples,
+            Sampling(self.samples) if self.samples.enabled else None,
             self._decoder,
             limits,
             self._sweeper,

@@ -32,7 +32,8 @@ def create_app(registry: Path | str, **options: Any) -> App:
     Raises:
         ConfigError: An option is unknown or has a bad value.
     """
-    config = load_config({"registry": str(registry), **options}, {})
+    # Without a monitor process there is nobody who would take samples.
+    config = load_config({"registry": str(registry), "sample_rate": 0.0, **options}, {})
     counters = CounterFile.anonymous()
     collector = PenstockCollector(partial(snapshot, counters), version("penstock"))
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -21,7 +20,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from penstock.batching.request import InferenceRequest
 from penstock.monitoring.layout import status_index
-from penstock.monitoring.samples import BatchSample
 from penstock.server.errors import ApiError, ClientGone, InternalError
 
 from .answers import api_error, encode_batch, error_answer
@@ -40,13 +38,13 @@ if TYPE_CHECKING:
     from penstock.batching.request import Batch
     from penstock.batching.scheduler import Scheduler
     from penstock.monitoring.metrics import CounterFile
-    from penstock.monitoring.samples import SampleBuffer
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
     from .codecs.messages import InferRequest
     from .head import RequestHead
     from .limits import Limits
+    from .sampling import Sampling
     from .sweeper import Sweeper
 
 LOG = logging.getLogger("penstock.inference")
@@ -63,7 +61,7 @@ class InferencePath:
         catalog: What is served.
         scheduler: Runs it.
         counters: Counts it.
-        samples: Hands inputs and outputs to the monitor; never waited for.
+        sampling: Hands inputs and outputs to the monitor; ``None`` if there is none.
         threads: Decodes large bodies.
         limits: Of bodies and connections.
         sweeper: Enforces the time limits of connections.
@@ -76,7 +74,7 @@ class InferencePath:
         catalog: Catalog,
         scheduler: Scheduler,
         counters: CounterFile,
-        samples: SampleBuffer,
+        sampling: Sampling | None,
         threads: Executor,
         limits: Limits,
         sweeper: Sweeper,
@@ -90,7 +88,7 @@ class InferencePath:
         self._catalog = catalog
         self._scheduler = scheduler
         self._unmatched = counters.unmatched
-        self._samples = samples
+        self._sampling = sampling
         self._threads = threads
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
         self._halt_poll = HaltPoll(loop, clock)
@@ -212,8 +210,8 @@ class InferencePath:
             lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
             call.door.respond(call, 200, lines, body)
         self._halt_poll.answered(arrivals[0], now)
-        if self._samples.enabled:
-            self._sample(servable, calls, [*firsts, batch.rows], batch)
+        if self._sampling is not None:
+            self._sampling.take(servable, calls, firsts, batch, answered, arrivals, now)
 
     def _fail_batch(self, batch: Batch, error: Exception) -> None:
         for request in batch.requests:
@@ -243,29 +241,8 @@ class InferencePath:
         request_id = call.request_id or call.head.request_id or self._new_id()
         lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
         call.door.respond(call, known.status, lines, body)
-
-    def _sample(
-        self, servable: Servable, calls: list[Call], offsets: list[int], batch: Batch
-    ) -> None:
-        """Offer inputs and outputs to the monitor: references only, and never waited for."""
-        now = self.clock()
-        wire = servable.wire
-        offered, dropped = self._samples.offer(
-            BatchSample(
-                model=servable.name,
-                version=servable.version,
-                time=time.time(),
-                request_ids=[call.request_id for call in calls],
-                offsets=offsets,
-                statuses=[200] * len(calls),
-                latencies=[now - call.arrival for call in calls],
-                input_names=wire.input_names,
-                inputs=batch.inputs,
-                output_names=batch.requests[0].outputs,
-                outputs=batch.outputs,
-            )
-        )
-        servable.counters.sampled(offered, dropped)
+        if servable is not None and self._sampling is not None:
+            self._sampling.failed(servable, request_id, known, latency / 1e9)
 
     def renew_preambles(self, default_headers: list[tuple[bytes, bytes]]) -> None:
         """The server's own headers are new, as they are every second with the date."""

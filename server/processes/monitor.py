@@ -94,8 +94,8 @@ class MonitorProcess:
         self._socket.acknowledge()
 
 
-async def monitor(birth: Birth) -> None:
-    """Take samples until told to stop."""
+async def monitor(birth: Birth, clock: Callable[[], float] = time.time) -> None:
+    """Take samples until told to stop; `clock` gives Unix seconds."""
     os.nice(NICENESS)
     config = birth.config
     assert config.state_dir is not None
@@ -105,9 +105,9 @@ async def monitor(birth: Birth) -> None:
     counters = CounterFile.create(birth.directory.counters, birth.name)
     epoch = str(birth.directory.address.stat().st_mtime_ns)
     context = MonitorContext(config, birth.directory, state, counters, epoch)
-    receiver = Receiver(consumers(context), journal(context), Ledger(), time.time)
+    receiver = Receiver(consumers(context), journal(context), Ledger(), clock)
     socket = MonitorSocket(receiver.kept)
-    process = MonitorProcess(receiver, socket, time.time)
+    process = MonitorProcess(receiver, socket, clock)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, process.stopping.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.sample_frames import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penstock.monitoring.metrics import CounterFile
     from penstock.monitoring.outgoing import Outgoing
-    from penstock.monitoring.samples import SampleBuffer
+    from penstock.monitoring.sample_buffer import SampleBuffer
+    from penstock.monitoring.taken import Failure, Taken
 
     from .sample_link import SampleLink
 
@@ -33,37 +36,51 @@ class Sampler:
     def __init__(
         self, buffer: SampleBuffer, link: SampleLink, outgoing: Outgoing, counters: CounterFile
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._buffer = buffer
         self._link = link
         self._outgoing = outgoing
         self._counters = counters
-
-    async def run(self) -> None:
-        """Flush until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            self.flush()
+        self._timer: asyncio.TimerHandle | None = None
+        buffer.on_first = self._later
+        buffer.on_enough = self.flush
 
     def flush(self) -> None:
-        """Hand over what waits."""
-        if self._buffer.pending_rows and self._outgoing.has_room:
-            samples = self._buffer.drain()
-            rows: dict[tuple[str, str], int] = {}
-            for one in samples:
-                labels = one.model, one.version
-                rows[labels] = rows.get(labels, 0) + one.rows
-            self._link.send(rows, encode(samples))
+        """Hand over what waits, if there is room."""
+        if self._outgoing.has_room and self._buffer.pending_rows:
+            taken, failures = self._buffer.drain()
+            payload = encode(taken, failures, self._buffer.rate)
+            self._link.send(rows_of(taken, failures), payload)
 
     async def close(self) -> None:
         """Hand over the last samples and wait until they are kept; count what is not."""
+        if self._timer is not None:
+            self._timer.cancel()
         self.flush()
+        self._buffer.close()
         await self._link.wait_acknowledged(LAST_SECONDS)
-        for (model, version), rows in self._left().items():
-            self._counters.model(model, version).sampled(0, rows)
+        for left in (self._outgoing.rows(), rows_of(*self._buffer.drain())):
+            for (model, version), rows in left.items():
+                self._counters.model(model, version).sampled(0, rows)
 
-    def _left(self) -> dict[tuple[str, str], int]:
-        left = self._outgoing.rows()
-        for one in self._buffer.drain():
-            labels = one.model, one.version
-            left[labels] = left.get(labels, 0) + one.rows
-        return left
+    def _later(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self._in_time)
+
+    def _in_time(self) -> None:
+        self._timer = None
+        self.flush()
+        if self._buffer.pending_rows:
+            self._later()
+
+
+def rows_of(taken: Sequence[Taken], failures: Sequence[Failure]) -> dict[tuple[str, str], int]:
+    """Rows by model and version."""
+    rows: dict[tuple[str, str], int] = {}
+    for one in taken:
+        labels = one.origin.model, one.origin.version
+        rows[labels] = rows.get(labels, 0) + one.picked_rows
+    for failure in failures:
+        labels = failure.origin.model, failure.origin.version
+        rows[labels] = rows.get(labels, 0) + 1
+    return rows

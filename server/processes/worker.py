@@ -117,7 +117,7 @@ class WorkerProcess:
             path, life = self._birth.directory.monitor_socket, self._counters.incarnation
             link = SampleLink(path, self._birth.name, life, outgoing)
             self._sampler = Sampler(self._app.engine.samples, link, outgoing, self._counters)
-            work += [link.run(), self._sampler.run()]
+            work.append(link.run())
         self._tasks = [asyncio.create_task(one) for one in work]
         waits = {
             asyncio.create_task(event.wait())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from penstock.monitoring.taken import Origin
+
 if TYPE_CHECKING:
     from penstock.batching.servable import Servable as Queue
     from penstock.monitoring.metrics import ModelCounters
@@ -24,6 +26,7 @@ class Servable:
         counters: Its metrics.
         queue: Its place in the scheduler.
         headers: Response header lines common to all its answers.
+        origin: What its samples say of themselves.
     """
 
     __slots__ = (
@@ -33,6 +36,7 @@ class Servable:
         "headers",
         "model",
         "name",
+        "origin",
         "platform",
         "queue",
         "version",
@@ -57,6 +61,7 @@ class Servable:
         self._decoding = 0
         self._decoded = asyncio.Event()
         self.queue: Queue
+        self.origin = Origin(name, version, tuple(wire.input_names))
         self.headers = b"x-model-version: %b\r\n" % version.encode()
 
     def begin_decoding(self) -> None:

@@ -1,0 +1,151 @@
+"""Offers what was answered to the monitor: references only, and never waited for.
+
+All that can be done once per batch is; what is done per request is one list of ids. Work on the
+contents waits for the flush, see `penstock.monitoring.sample_frames`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.monitoring import derived
+from penstock.monitoring.allowance import Allowance
+from penstock.monitoring.taken import Failure, Origin, Taken, array_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from penstock.batching.request import Batch
+    from penstock.monitoring.sample_buffer import SampleBuffer
+    from penstock.server.errors import ApiError
+    from penstock.server.registry.servable import Servable
+
+    from .call import Call
+
+#: Larger rows, pictures for example, do not travel: passing on dozens of megabytes a second would
+#: cost the requests more than serving them does.
+MAX_ROW_BYTES: Final = 4096
+#: Of larger rows, so many a second are looked at.
+DERIVED_PER_SECOND: Final = 50
+#: Failures a second that are passed on; the others count as dropped. Bad requests come in floods.
+CLIENT_ERRORS_PER_SECOND: Final = 100
+SERVER_ERRORS_PER_SECOND: Final = 1000
+_SERVER_ERROR: Final = 500
+#: Versions with large rows that are remembered; beyond that the memory starts afresh.
+MAX_ORIGINS: Final = 256
+
+
+class Sampling:
+    """The path's end of the stream of samples.
+
+    Args:
+        buffer: Where samples wait.
+        clock: Unix seconds.
+    """
+
+    __slots__ = ("_buffer", "_client_errors", "_clock", "_derived", "_origins", "_server_errors")
+
+    def __init__(self, buffer: SampleBuffer, clock: Callable[[], float] = time.time) -> None:
+        self._buffer = buffer
+        self._clock = clock
+        self._derived = Allowance(DERIVED_PER_SECOND)
+        self._client_errors = Allowance(CLIENT_ERRORS_PER_SECOND)
+        self._server_errors = Allowance(SERVER_ERRORS_PER_SECOND)
+        self._origins: dict[tuple[Origin, tuple[str, ...]], Origin] = {}
+
+    def take(
+        self,
+        servable: Servable,
+        calls: Sequence[Call],
+        firsts: Sequence[int],
+        batch: Batch,
+        answered: Sequence[tuple[Call, Any]],
+        arrivals: Sequence[float],
+        now: float,
+    ) -> None:
+        """Offer a batch.
+
+        Args:
+            servable: What ran.
+            calls: All that shared the run.
+            firsts: The row in which each begins.
+            batch: The run.
+            answered: Those of `calls` that were, each with its answer.
+            arrivals: Of the answered.
+            now: When they were; the clock of `arrivals`.
+        """
+        count, rows = len(calls), batch.rows
+        picked = None
+        if len(arrivals) != count:  # who has failed or gone away is no sample
+            well = {id(call) for call, _ in answered}
+            picked = [index for index, call in enumerate(calls) if id(call) in well]
+            arrivals = [call.arrival for call in calls]
+        inputs = batch.inputs or batch.requests[0].inputs
+        taken = Taken(
+            servable.origin,
+            self._clock(),
+            now,
+            [call.request_id for call in calls],
+            arrivals,
+            rows,
+            None if rows == count else firsts,
+            None,
+            inputs,
+            batch.requests[0].outputs,
+            batch.outputs,
+            picked,
+        )
+        held = array_bytes(inputs) + array_bytes(batch.outputs)
+        if held > MAX_ROW_BYTES * rows:
+            self._shrink(taken)
+            held = array_bytes(taken.inputs) + array_bytes(taken.outputs)
+        offered, dropped = self._buffer.offer(taken, held)
+        servable.counters.sampled(offered, dropped)
+        if self._buffer.enough:  # counted before it leaves, whoever is killed when
+            self._buffer.on_enough()
+
+    def failed(
+        self, servable: Servable, request_id: bytes, error: ApiError, latency: float
+    ) -> None:
+        """Offer a request that was answered with an error after so many seconds."""
+        now = self._clock()
+        server = error.status >= _SERVER_ERROR
+        allowance = self._server_errors if server else self._client_errors
+        if not allowance.grant(1, now):
+            servable.counters.sampled(1, 1)
+            return
+        failure = Failure(servable.origin, now, request_id, error.status, error.code, latency)
+        servable.counters.sampled(*self._buffer.offer_failure(failure))
+
+    def _shrink(self, taken: Taken) -> None:
+        """Put scalars in the place of inputs with large rows, and leave such outputs out."""
+        rows, origin = taken.rows, taken.origin
+        names: list[str] = []
+        inputs: list[Any] = []
+        granted = self._derived.grant(rows, taken.time)
+        for name, array in zip(origin.input_names, taken.inputs, strict=True):
+            if array is None or array_bytes([array]) <= MAX_ROW_BYTES * rows:
+                names.append(name)
+                inputs.append(array)
+            elif origin.privacy is None or origin.privacy.passes(name):
+                by_rows = array if array.shape[:1] == (rows,) else array[None]
+                if len(by_rows) == rows:
+                    names += derived.names_of(name)
+                    inputs += derived.scalars(by_rows, granted)
+        taken.origin = self._named(origin, tuple(names))
+        taken.inputs = inputs
+        taken.outputs = [
+            None if array is None or array_bytes([array]) > MAX_ROW_BYTES * rows else array
+            for array in taken.outputs
+        ]
+
+    def _named(self, origin: Origin, names: tuple[str, ...]) -> Origin:
+        """The same version with other names of inputs; made once, so that batches can be joined."""
+        known = self._origins.get((origin, names))
+        if known is None:
+            if len(self._origins) >= MAX_ORIGINS:
+                self._origins.clear()
+            known = Origin(origin.model, origin.version, names, origin.privacy)
+            self._origins[origin, names] = known
+        return known

@@ -1,0 +1,122 @@
+"""The buffer of samples: bounded, counted, picked by request id."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.monitoring.sample_buffer import ENOUGH_ROWS, SampleBuffer
+from penstock.monitoring.taken import Failure, Origin, Taken, array_bytes
+
+ORIGIN = Origin("m", "3", ("x",))
+FAILURE = Failure(ORIGIN, 1700000000.5, b"id", 400, "invalid_request", 0.001)
+
+
+def batch(rows_per_request=(1, 2), prefix=b"id"):
+    firsts = np.cumsum([0, *rows_per_request])
+    total = int(firsts[-1])
+    count = len(rows_per_request)
+    return Taken(
+        ORIGIN,
+        time=1700000000.5,
+        answered=5.0,
+        ids=[b"%s-%d" % (prefix, n) for n in range(count)],
+        arrivals=[4.5] * count,
+        rows=total,
+        firsts=None if total == count else firsts[:-1].tolist(),
+        arms=None,
+        inputs=[np.arange(total * 4, dtype=np.float32).reshape(total, 4)],
+        output_names=("y",),
+        outputs=[np.arange(total, dtype=np.int64)],
+    )
+
+
+def offer(buffer, taken):
+    return buffer.offer(taken, array_bytes(taken.inputs) + array_bytes(taken.outputs))
+
+
+def drained(buffer):
+    taken, failures = buffer.drain()
+    return sum(one.picked_rows for one in taken) + len(failures)
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 5), max_size=4), max_size=30),
+    st.integers(0, 40),
+    st.integers(0, 20_000),
+    st.sets(st.integers(0, 30)),
+    st.sampled_from([1.0, 0.5]),
+)
+def test_every_row_is_drained_pending_or_counted_as_dropped(
+    batches, max_rows, max_bytes, drains, rate
+):
+    buffer = SampleBuffer(max_rows, max_bytes, rate)
+    out = offered = dropped = 0
+    for index, sizes in enumerate(batches):
+        counts = offer(buffer, batch(sizes)) if sizes else buffer.offer_failure(FAILURE)
+        offered, dropped = offered + counts[0], dropped + counts[1]
+        assert buffer.pending_rows <= max_rows
+        if index in drains:
+            out += drained(buffer)
+    assert buffer.drained_rows == out
+    assert (buffer.offered_rows, buffer.dropped_rows) == (offered, dropped)
+    assert offered == out + buffer.pending_rows + dropped
+    if rate == 1.0:
+        assert offered == sum(sum(sizes) if sizes else 1 for sizes in batches)
+
+
+def test_bytes_of_strings_count():
+    words = np.array([b"x" * 1000, b"y"], dtype=object)
+    assert array_bytes([words, None]) == 1001 + words.nbytes
+
+
+def test_rate_zero_samples_nothing_and_says_so():
+    assert not SampleBuffer(10, 1 << 20, rate=0.0).enabled
+    assert SampleBuffer(10, 1 << 20, rate=0.001).enabled
+
+
+def test_a_rate_outside_zero_to_one_is_refused():
+    with pytest.raises(ValueError, match="expected 0 to 1"):
+        SampleBuffer(1, 1, rate=1.5)
+
+
+def test_two_buffers_pick_the_same_requests():
+    chosen = []
+    for _ in range(2):
+        buffer = SampleBuffer(10_000, 10_000_000, rate=0.25)
+        for index in range(200):
+            offer(buffer, batch((1,) * 8, prefix=b"request-%d" % index))
+        taken, _ = buffer.drain()
+        chosen.append([one.ids[index] for one in taken for index in one.picked])
+    assert chosen[0] == chosen[1]
+    assert len(chosen[0]) == pytest.approx(400, rel=0.2)
+
+
+def test_who_was_not_answered_is_not_picked():
+    buffer = SampleBuffer(100, 1 << 20)
+    taken = batch((1, 2, 3))
+    taken.picked = [0, 2]
+    assert offer(buffer, taken) == (4, 0)
+
+
+def test_failures_are_taken_at_any_rate():
+    buffer = SampleBuffer(10, 1 << 20, rate=0.001)
+    assert [buffer.offer_failure(FAILURE) for _ in range(10)] == [(1, 0)] * 10
+    assert buffer.offer_failure(FAILURE) == (1, 1)
+
+
+def test_it_tells_when_the_first_comes_and_when_there_is_enough():
+    buffer, told = SampleBuffer(10_000, 10_000_000), []
+    buffer.on_first = lambda: told.append(buffer.pending_rows)
+    while not buffer.enough:
+        offer(buffer, batch((1,) * 100))
+    assert told == [100]
+    assert ENOUGH_ROWS <= buffer.pending_rows < ENOUGH_ROWS + 100
+
+
+def test_a_closed_buffer_drops_and_counts():
+    buffer = SampleBuffer(100, 1 << 20)
+    buffer.close()
+    assert offer(buffer, batch((1, 2))) == (3, 3)

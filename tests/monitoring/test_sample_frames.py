@@ -1,0 +1,147 @@
+"""Samples are whole after the journey, and nothing travels that may not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from penstock.monitoring.privacy import Privacy, hash_value
+from penstock.monitoring.sample_frames import decode, encode
+from penstock.monitoring.taken import Failure, Origin, Taken
+
+KEY = b"k" * 32
+ORIGIN = Origin("m", "3", ("x", "words", "left out"))
+
+
+def batch(rows_per_request=(1, 2), number=0, *, arms=None, origin=ORIGIN):
+    firsts = np.cumsum([0, *rows_per_request]).tolist()
+    total, count = firsts[-1], len(rows_per_request)
+    return Taken(
+        origin,
+        time=1700000000.0 + number,
+        answered=100.0 + number,
+        ids=[b"%d-%d" % (number, one) for one in range(count)],
+        arrivals=[99.0 + number - one for one in range(count)],
+        rows=total,
+        firsts=None if total == count else firsts[:-1],
+        arms=arms,
+        inputs=[
+            np.arange(total * 4, dtype=np.float32).reshape(total, 4) + 1000 * number,
+            np.array([b"w%d\0" % one for one in range(total)], dtype=object),
+            None,
+        ],
+        output_names=("y",),
+        outputs=[np.arange(total, dtype=np.int64) + 10 * number],
+    )
+
+
+def journey(*taken, failures=()):
+    return decode(encode(taken, failures, 0.5))
+
+
+def test_batches_of_a_version_arrive_as_one_sample():
+    (back,) = journey(batch((1, 2)), batch((1, 1), 1), batch((3,), 2))
+    assert (back.model, back.version, back.time, back.fraction) == ("m", "3", 1700000002.0, 0.5)
+    assert back.request_ids == [b"0-0", b"0-1", b"1-0", b"1-1", b"2-0"]
+    assert list(back.offsets) == [0, 1, 3, 4, 5, 8]
+    assert back.rows == 8
+    assert back.statuses == [200] * 5
+    assert back.latencies == [1.0, 2.0, 1.0, 2.0, 1.0]
+    assert back.times == [1700000000.0, 1700000000.0, 1700000001.0, 1700000001.0, 1700000002.0]
+    assert back.inputs[0].shape == (8, 4)
+    assert back.inputs[0][:, 0].tolist() == [0, 4, 8, 1000, 1004, 2000, 2004, 2008]
+    assert back.inputs[1].tolist() == [b"w%d\0" % one for one in (0, 1, 2, 0, 1, 0, 1, 2)]
+    assert back.inputs[2] is None
+    assert back.outputs[0].dtype == np.int64
+    assert back.outputs[0].tolist() == [0, 1, 2, 10, 11, 20, 21, 22]
+
+
+def test_only_picked_requests_travel():
+    taken = batch((1, 2, 3))
+    taken.picked = [0, 2]
+    plain = batch((1, 1, 1), 1)
+    plain.picked = [1]
+    (back,) = journey(taken, plain)
+    assert back.request_ids == [b"0-0", b"0-2", b"1-1"]
+    assert list(back.offsets) == [0, 1, 4, 5]
+    assert back.outputs[0].tolist() == [0, 3, 4, 5, 11]
+    assert back.latencies == [1.0, 3.0, 2.0]
+
+
+def test_arms_arrive_apart():
+    mixed = batch((1, 2, 1), arms=["canary", "stable", "canary"])
+    canary, stable = journey(mixed, batch((1,), 1, arms=["stable"]))
+    assert (canary.arm, stable.arm) == ("canary", "stable")
+    assert canary.outputs[0].tolist() == [0, 3]
+    assert stable.outputs[0].tolist() == [1, 2, 10]
+    assert list(stable.offsets) == [0, 2, 3]
+    assert stable.request_ids == [b"0-1", b"1-0"]
+    assert stable.times == [1700000000.0, 1700000001.0]
+    assert stable.latencies == [2.0, 1.0]
+
+
+def test_a_request_that_named_its_version_has_no_arm():
+    none, stable = journey(batch((1,)), batch((1,), 1, arms=["stable"]))
+    assert (none.arm, stable.arm) == ("", "stable")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        np.zeros((1, 5), np.float32),
+        np.zeros((1, 4), np.float64),
+        None,
+    ],
+)
+def test_arrays_that_do_not_fit_together_arrive_apart(odd):
+    other = batch((1,), 1)
+    other.inputs[0] = odd
+    first, second = journey(batch((1,)), other)
+    np.testing.assert_array_equal(first.inputs[0], [[0, 1, 2, 3]])
+    if odd is None:
+        assert second.inputs[0] is None
+    else:
+        assert second.inputs[0].dtype == odd.dtype
+        assert second.inputs[0].shape == odd.shape
+
+
+def test_without_a_batch_axis_all_of_an_array_is_one_row():
+    taken = batch((1,))
+    taken.inputs[0] = np.arange(6, dtype=np.float32).reshape(2, 3)
+    (back,) = journey(taken)
+    np.testing.assert_array_equal(back.inputs[0], [[[0, 1, 2], [3, 4, 5]]])
+
+
+def test_failures_that_are_alike_arrive_together():
+    failures = [
+        Failure(ORIGIN, 5.0, b"a", 400, "invalid_request", 0.5),
+        Failure(ORIGIN, 6.0, b"b", 503, "overloaded", 0.25, "canary"),
+        Failure(ORIGIN, 7.0, b"c", 400, "invalid_request", 0.75),
+    ]
+    bad, busy = journey(failures=failures)
+    assert (bad.error, bad.statuses, bad.request_ids) == (
+        "invalid_request",
+        [400, 400],
+        [b"a", b"c"],
+    )
+    assert (bad.rows, bad.times, bad.latencies, bad.inputs) == (2, [5.0, 7.0], [0.5, 0.75], ())
+    assert (busy.error, busy.arm, busy.statuses) == ("overloaded", "canary", [503])
+
+
+def test_dropped_fields_do_not_travel_and_hashed_ones_only_as_hashes():
+    private = Privacy(frozenset({"x"}), frozenset({"words", "y"}), KEY)
+    origin = Origin("m", "3", ("x", "words", "left out"), private)
+    frame = encode([batch((1, 1), origin=origin)], [], 1.0)
+    assert b"w1\0" not in frame
+    (back,) = decode(frame)
+    assert back.inputs[0] is None
+    assert back.inputs[1].tolist() == [hash_value(b"w0\0", KEY), hash_value(b"w1\0", KEY)]
+    assert back.outputs[0].tolist() == [hash_value(0, KEY), hash_value(1, KEY)]
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"\xc1", b"\x81\xa1a\x01", b"\x91\x90", b"\x91\x92\x00\x01"]
+)
+def test_a_frame_that_is_no_sample_is_refused(frame):
+    with pytest.raises(ValueError, match="not a sample frame"):
+        decode(frame)

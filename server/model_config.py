@@ -15,6 +15,12 @@ graph_optimization_level = "all"
 
 [rollout]                            # see `penstock.server.rollout.options`
 hold = "5m"
+
+[monitoring]                         # see `penstock.server.drift.options`
+features = ["age", "income"]
+
+[feedback]                           # see `penstock.server.feedback.options`
+positive = 1
 """
 
 from __future__ import annotations
@@ -25,7 +31,11 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.options import BatchingOptions
+from penstock.monitoring.drift.options import DriftOptions
+from penstock.monitoring.truth.options import FeedbackOptions
 
+from .drift.options import parse_monitoring
+from .feedback.options import parse_feedback
 from .options import ConfigError, did_you_mean
 from .registry.version_policy import VersionPolicy
 from .rollout.options import RolloutOptions, parse_rollout
@@ -44,6 +54,8 @@ _KEYS: Final = (
     "batching",
     "runtime",
     "rollout",
+    "monitoring",
+    "feedback",
 )
 _MAX_FILE_BYTES: Final = 1 << 20
 
@@ -62,6 +74,8 @@ class ModelConfig:
         batching: Bounds and wishes of its batches.
         settings: For the runtime, unchecked.
         rollout: What its rollouts have where nobody says otherwise.
+        monitoring: How it is watched for drift.
+        feedback: How its predictions are compared with labels.
     """
 
     platform: str | None = None
@@ -72,6 +86,8 @@ class ModelConfig:
     batching: BatchingOptions = field(default_factory=BatchingOptions)
     settings: Mapping[str, Any] = field(default_factory=dict)
     rollout: RolloutOptions = field(default_factory=RolloutOptions)
+    monitoring: DriftOptions = field(default_factory=DriftOptions)
+    feedback: FeedbackOptions = field(default_factory=FeedbackOptions)
 
 
 def read_model_config(path: Path) -> ModelConfig:
@@ -119,6 +135,8 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
         batching=_batching(content.get("batching", {}), source),
         settings=settings,
         rollout=parse_rollout(content.get("rollout", {}), source),
+        monitoring=parse_monitoring(content.get("monitoring", {}), source),
+        feedback=parse_feedback(content.get("feedback", {}), source),
     )
 
 

@@ -37,6 +37,9 @@ MOST_KNOWN: Final = 1000
 #: Characters of a category that are kept.
 MOST_CHARACTERS: Final = 64
 
+#: Beyond it, edges are of no use, and arithmetic overflows.
+_LARGEST: Final = 1e300
+
 _NUMBER_ENDINGS: Final = ("missing", "invalid")
 _CATEGORY_ENDINGS: Final = ("OTHER", "NEW", "missing")
 
@@ -141,7 +144,7 @@ def text(value: Any) -> str:
 
 def number_bins(values: NDArray[np.float64]) -> NumberBins:
     """Bins for numbers like these; any that are not finite are left out."""
-    finite = values[np.isfinite(values)]
+    finite = np.clip(values[np.isfinite(values)], -_LARGEST, _LARGEST)
     if not finite.size:
         return NumberBins((0.0,))
     distinct = np.unique(finite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -30,6 +31,8 @@ FRAME_ROWS: Final = 2048
 MOST_ROWS_PER_SECOND: Final = 100_000
 #: Versions in arms that are watched at the same time.
 MOST_WATCHES: Final = 256
+#: Alerts kept while they cannot be written.
+MOST_UNTOLD: Final = 1000
 CHECKPOINT_SECONDS: Final = 10.0
 LEARNER_SECONDS: Final = 60.0
 MAINTENANCE_SECONDS: Final = 3600.0
@@ -66,7 +69,7 @@ class DriftConsumer:
     Args:
         store: Of windows.
         versions: Options and baselines.
-        tell: Takes an alert; must not wait.
+        tell: Takes an alert; tried again later if SQLite cannot write it.
         most_rows_per_second: What is looked at of more is a part.
     """
 
@@ -88,6 +91,7 @@ class DriftConsumer:
             if state["window"] is not None
         }
         self._known: dict[tuple[str, str], KnownVersion] = {}
+        self._untold: list[Alert] = []
         self._seen = 0
         self._share = 1.0
         self._credit = 0.0
@@ -126,6 +130,7 @@ class DriftConsumer:
             changed = known.refresh() or known.settle()
             if changed:
                 LOG.info("model %s version %s: baseline %s", model, version, known.id or "none")
+        self._tell_all()
         for key, group in list(self._groups.items()):
             window = group.watch.window
             if window is not None and window.complete(now, self._versions.options(key.model)):
@@ -170,6 +175,7 @@ class DriftConsumer:
         watch = group.watch
         if known.id and known.id != watch.baseline:
             self._announce(key, watch.rebase(known.id))
+        watch.source, watch.problem = known.source, known.problem
         if rows:
             if watch.window is None:
                 watch.window = Window(samples[0].time)
@@ -208,8 +214,19 @@ class DriftConsumer:
         self._store.put(closed, watch.to_dict())
 
     def _announce(self, key: Key, changes: list[Change]) -> None:
-        for change in changes:
-            self._tell(alert_of(key, change, self._ticked))
+        self._untold += [alert_of(key, change, self._ticked) for change in changes]
+        del self._untold[:-MOST_UNTOLD]
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        """Hand over alerts; what cannot be taken now is handed over later."""
+        while self._untold:
+            try:
+                self._tell(self._untold[0])
+            except sqlite3.Error as error:
+                LOG.warning("an alert could not be written: %s", error)
+                return
+            del self._untold[0]
 
     def _save(self, now: float, *, learners: bool) -> None:
         self._saved = now

@@ -32,6 +32,7 @@ class KnownVersion:
 
     Attributes:
         id: Of the baseline; empty while there is none.
+        source: Where it comes from; empty while there is none.
         references: By name.
         learner: Takes what has no reference; ``None`` when everything has one.
         problem: Why a baseline is not used; empty if none is left aside.
@@ -45,7 +46,7 @@ class KnownVersion:
         digest: str,
         now: Callable[[], str],
     ) -> None:
-        self.id = ""
+        self.id = self.source = ""
         self.references: dict[str, Reference] = {}
         self.learner: Learner | None = None
         self.problem = ""
@@ -134,9 +135,10 @@ class KnownVersion:
         self.problem = self.problem or problem
         self.references = {} if own is None else dict(own.references)
         self.id = "" if own is None else own.id
+        self.source = "" if own is None else own.source
         if built is not None and not problem:
             self.references |= built.references
-            self.id = built.id
+            self.id, self.source = built.id, built.source
 
     def _read(self, path: Path) -> Baseline | None:
         try:

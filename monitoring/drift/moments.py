@@ -56,17 +56,17 @@ class Moments:
 
 def moments_of(values: NDArray[np.float64]) -> Moments:
     """Of an array; NaN and infinity are left out."""
-    total = float(values.sum())
-    if not math.isfinite(total):
-        values = values[np.isfinite(values)]
+    with np.errstate(over="ignore", invalid="ignore"):
         total = float(values.sum())
-    if not values.size:
-        return Moments()
-    mean = total / values.size
-    squares = float(values.dot(values)) - total * mean
-    if not math.isfinite(squares) or squares < 1e-6 * total * mean:  # cancellation: the slow way
-        with np.errstate(over="ignore", invalid="ignore"):
-            away = values - mean
+        if not math.isfinite(total):
+            values = values[np.isfinite(values)]
+            total = float(values.sum())
+        if not values.size:
+            return Moments()
+        mean = total / values.size
+        squares = float(values.dot(values)) - total * mean
+        if not math.isfinite(squares) or squares < 1e-6 * total * mean:
+            away = values - mean  # the difference above cancelled: the slow way
             squares = float(away.dot(away))
     return Moments(
         int(values.size), mean, max(0.0, squares), float(values.min()), float(values.max())

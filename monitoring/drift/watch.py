@@ -74,10 +74,15 @@ class Watch:
         closed: Windows that were closed.
         episodes: By feature; those never flagged are left out.
         excesses: Dispersion above 1 for each effective row, by feature, where it is known.
+        expected: Episodes a week that windows like the last would open by chance alone.
+        source: Where the baseline comes from; empty before the first.
+        problem: Why a baseline that was built is not used; empty if none is left aside.
     """
 
     def __init__(self) -> None:
         self.baseline = ""
+        self.source = self.problem = ""
+        self.expected = 0.0
         self.window: Window | None = None
         self.closed = 0
         self.episodes: dict[str, Episode] = {}
@@ -135,6 +140,7 @@ class Watch:
         self.closed += 1
         if window.rows < options.min_rows:
             return Verdict(TOO_LITTLE, {}, [])
+        self.expected = self._expected(window, references, options)
         findings, changes = {}, []
         for name, one in assess(window, references, self.excesses, options).items():
             calibrating = name not in self._calibrated
@@ -149,10 +155,9 @@ class Watch:
         worst = next((state for state in STATES if state in states), TOO_LITTLE)
         return Verdict(worst, findings, changes)
 
-    def expected(
+    def _expected(
         self, window: Window, references: Mapping[str, Reference], options: DriftOptions
     ) -> float:
-        """Episodes a week that windows like this would open by chance alone."""
         seconds = max(window.end - window.start, options.window_seconds, 1.0)
         subjects = subjects_of(window, references, self.excesses)
         return expected_false_alarms(subjects, seconds, options)
@@ -161,6 +166,9 @@ class Watch:
         """For msgpack."""
         return {
             "baseline": self.baseline,
+            "source": self.source,
+            "problem": self.problem,
+            "expected": self.expected,
             "window": None if self.window is None else self.window.to_dict(),
             "closed": self.closed,
             "episodes": {name: asdict(one) for name, one in self.episodes.items()},
@@ -173,6 +181,8 @@ class Watch:
         """The reverse of `to_dict`."""
         watch = cls()
         watch.baseline = content["baseline"]
+        watch.source, watch.problem = content["source"], content["problem"]
+        watch.expected = content["expected"]
         if content["window"] is not None:
             watch.window = Window.from_dict(content["window"])
         watch.closed = content["closed"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.log.no_log import NoLog
+from penstock.server.drift.wiring import drift_consumer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +40,7 @@ class MonitorContext:
 
 def consumers(context: MonitorContext) -> list[Consumer]:
     """All consumers, in the order in which they are called."""
-    del context
-    return []
+    return [drift_consumer(context.directory.target, context.state)]
 
 
 def journal(context: MonitorContext) -> Journal:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgpack
 
 from penstock.batching.options import BatchingOptions
+from penstock.server.drift.options import from_packed
+from penstock.server.feedback.options import feedback_from_packed
 from penstock.server.model_config import ModelConfig
 from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.version_policy import VersionPolicy
@@ -92,6 +94,8 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
             batching=BatchingOptions(**config["batching"]),
             settings=config["settings"],
             rollout=RolloutOptions.from_packed(config["rollout"]),
+            monitoring=from_packed(config["monitoring"]),
+            feedback=feedback_from_packed(config["feedback"]),
         ),
     )
 

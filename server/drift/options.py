@@ -1,0 +1,74 @@
+"""``[monitoring]`` of ``model.toml``: how a model is watched for drift.
+
+[monitoring]
+features = ["age", "income"]     # names of the input scalars, in the order of the model's inputs
+window = "1h"                    # a window lasts at least so long; a number is seconds
+window_rows = 500                # and has at least so many rows
+max_window = "24h"               # but is closed after this
+psi_warn = 0.10                  # and the other fields of DriftOptions
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.monitoring.drift.options import DriftOptions
+from penstock.server.errors import InvalidRequest
+from penstock.server.options import ConfigError, did_you_mean
+from penstock.server.rollout.options import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DURATIONS: Final = {"window": "window_seconds", "max_window": "max_window_seconds"}
+_KINDS: Final = {one.name: type(one.default) for one in fields(DriftOptions)}
+#: Keys of the table.
+KEYS: Final = (*_DURATIONS, *(name for name in _KINDS if name not in _DURATIONS.values()))
+
+
+def parse_monitoring(table: Any, source: str) -> DriftOptions:
+    """Check the decoded table; `source` names the file in errors.
+
+    Raises:
+        ConfigError: An unknown key or a bad value.
+    """
+    if not isinstance(table, dict):
+        raise ConfigError(f"{source}: monitoring is {table!r}, expected a table")
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in KEYS:
+            hint = did_you_mean(name, list(KEYS))
+            raise ConfigError(f"{source}: unknown key monitoring.{name}{hint}")
+        try:
+            values[_DURATIONS.get(name, name)] = _read(name, value)
+        except InvalidRequest as error:
+            raise ConfigError(f"{source}: monitoring.{name}: {error.message}") from None
+    try:
+        return DriftOptions(**values)
+    except ValueError as error:
+        raise ConfigError(f"{source}: monitoring: {error}") from error
+
+
+def from_packed(packed: Mapping[str, Any]) -> DriftOptions:
+    """The reverse of ``dataclasses.asdict``."""
+    return DriftOptions(**{**packed, "features": tuple(packed["features"])})
+
+
+def _read(name: str, value: Any) -> Any:
+    if name in _DURATIONS:
+        return parse_duration(value)
+    kind = _KINDS[name]
+    if kind is tuple:
+        if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+            raise InvalidRequest(f"{value!r} is no list of names")
+        if len(set(value)) < len(value):
+            raise InvalidRequest("a name comes twice")
+        return tuple(value)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        words = {bool: "true or false", int: "a whole number", float: "a number"}
+        raise InvalidRequest(f"{value!r} is not {words[kind]}")
+    return value

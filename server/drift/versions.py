@@ -1,0 +1,81 @@
+"""What the monitor must know of versions, read from the last target and the state directory."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from penstock.monitoring.drift.baseline_files import BaselineFiles, stamp
+from penstock.monitoring.drift.known import KnownVersion
+from penstock.monitoring.drift.options import DriftOptions
+from penstock.server.processes.target import Target, read_target
+from penstock.server.registry.refusal import ModelLoadError
+from penstock.server.registry.verification import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.drift")
+
+#: Beside the model's files, published with them.
+BASELINE_FILE = "baseline.json"
+#: Below ``state_dir/monitor``.
+BASELINES = "baselines"
+WINDOWS = "windows.db"
+
+
+class TargetVersions:
+    """Options and baselines of the versions that the workers serve.
+
+    Args:
+        target: File of the last target.
+        state: ``state_dir/monitor``.
+        clock: Unix seconds.
+    """
+
+    def __init__(self, target: Path, state: Path, clock: Callable[[], float]) -> None:
+        self._path = target
+        self._files = BaselineFiles(state / BASELINES)
+        self._clock = clock
+        self._stamp = (0, 0)
+        self._target = Target()
+        self._looked = -1.0
+
+    def options(self, model: str) -> DriftOptions:
+        """What ``model.toml`` says; the defaults for a model that is gone."""
+        plan = self._read().models.get(model)
+        return DriftOptions() if plan is None else plan.config.monitoring
+
+    def known(self, model: str, version: str) -> KnownVersion:
+        """A new look at a version: a baseline built by an operator comes before a published one."""
+        places = [self._files.built(model, version)]
+        digest = ""
+        plan = self._read().models.get(model)
+        directory = None if plan is None else plan.versions.get(int(version))
+        if directory is not None:
+            places.append(directory / BASELINE_FILE)
+            with suppress(ModelLoadError, OSError):
+                manifest = read_manifest(directory)
+                digest = "" if manifest is None else manifest.digest
+        learnt = self._files.learnt(model, version)
+        return KnownVersion(self.options(model), places, learnt, digest, self._now)
+
+    def _read(self) -> Target:
+        """The target, read again at most once a second."""
+        now = self._clock()
+        if now - self._looked >= 1.0:
+            self._looked = now
+            found = stamp(self._path)
+            if found != self._stamp:
+                try:
+                    self._target = read_target(self._path)
+                    self._stamp = found
+                except (OSError, ValueError, KeyError, TypeError) as error:
+                    LOG.warning("the target cannot be read: %r", error)
+        return self._target
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")

@@ -1,0 +1,31 @@
+"""The drift monitor, put together for the monitor process."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.drift.consumer import DriftConsumer
+from penstock.monitoring.drift.store import WindowStore
+
+from .versions import WINDOWS, TargetVersions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def drift_consumer(
+    target: Path, state: Path, clock: Callable[[], float] = time.time
+) -> DriftConsumer:
+    """The consumer.
+
+    Args:
+        target: File of the last target.
+        state: ``state_dir/monitor``.
+        clock: Unix seconds.
+    """
+    versions = TargetVersions(target, state, clock)
+    outbox = Outbox(state / "alerts.db")
+    return DriftConsumer(WindowStore(state / WINDOWS), versions, outbox.put)

@@ -20,6 +20,7 @@ from prometheus_client.utils import floatToGoString
 
 from . import layout
 from .process_stats import read_process
+from .shadow_metrics import shadows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -58,6 +59,7 @@ class PenstockCollector(Collector):
         yield build
         yield from _requests(merged)
         yield from _arms(merged)
+        yield from shadows(merged)
         yield from _histograms(merged)
         yield from _processes(merged)
 

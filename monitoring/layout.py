@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Final
 
 #: Changes whenever a slot moves, so that a file of another release is never misread.
-MAGIC: Final = b"PENSTOCK counters 2\n"
+MAGIC: Final = b"PENSTOCK counters 3\n"
 
 BLOCK_BYTES: Final = 2048
 LABEL_BYTES: Final = 512
@@ -86,8 +86,21 @@ ARM_TIMEOUTS: Final = ARM_REQUESTS + 2
 ARM_INVALID: Final = ARM_REQUESTS + 3
 ARM_SLOW: Final = ARM_REQUESTS + 4
 ARM_FALLBACKS: Final = ARM_REQUESTS + 5
+#: Of a shadow, under the candidate, in requests: chosen to be copied; not arrived or not run, in
+#: requests and in rows; computed twice or failed at; of those, the ones that differ or that the
+#: shadow failed at; of those, failed at, and invalid. The first three are counted by the workers,
+#: too. Last, what the candidate took of a processor, and the primary for the same batches.
+SHADOW_COPIED: Final = ARM_FALLBACKS + 1
+SHADOW_DROPPED: Final = SHADOW_COPIED + 1
+SHADOW_DROPPED_ROWS: Final = SHADOW_COPIED + 2
+PAIRS: Final = SHADOW_COPIED + 3
+DISAGREEMENTS: Final = SHADOW_COPIED + 4
+SHADOW_ERRORS: Final = SHADOW_COPIED + 5
+SHADOW_INVALID: Final = SHADOW_COPIED + 6
+SHADOW_CPU_NANOSECONDS: Final = SHADOW_COPIED + 7
+PRIMARY_CPU_NANOSECONDS: Final = SHADOW_COPIED + 8
 #: Gauges come last: the sum of a dead process's gauges means nothing and is left out.
-IN_FLIGHT: Final = ARM_FALLBACKS + 1
+IN_FLIGHT: Final = PRIMARY_CPU_NANOSECONDS + 1
 SLOTS: Final = IN_FLIGHT + 1
 
 #: Slots of the header block: gauges of the process itself.

@@ -58,6 +58,11 @@ class RunDirectory:
         """Where the monitor listens for workers that have samples."""
         return self.path / "monitor.sock"
 
+    @property
+    def shadow_socket(self) -> Path:
+        """Where the shadow process listens for workers that have copies."""
+        return self.path / "shadow.sock"
+
     @classmethod
     def create(cls, path: Path | None) -> RunDirectory:
         """Make it, or clear what an earlier server left in it.
@@ -93,7 +98,7 @@ class RunDirectory:
 
     def _clear(self) -> None:
         _remove_tree(self.counters)
-        sockets = (self.control_socket, self.monitor_socket)
+        sockets = (self.control_socket, self.monitor_socket, self.shadow_socket)
         for path in (self.config, self.target, self.address, *sockets):
             path.unlink(missing_ok=True)
 

@@ -83,7 +83,10 @@ class Supervisor:
         self._life, self._our_life = os.pipe()
         # Started before the workers, and stopped after them: what the last answers left behind
         # still has somewhere to go.
-        self._others = [self._child("control", directory, admin_listener)]
+        self._others = [
+            self._child("control", directory, admin_listener),
+            self._child("shadow", directory),
+        ]
         if config.sample_rate > 0:
             self._others.append(self._child("monitor", directory))
         self._workers = [

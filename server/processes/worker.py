@@ -18,8 +18,10 @@ import uvicorn
 
 from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.outgoing import Outgoing
+from penstock.server.feedback.worker_end import WorkerEnd
 from penstock.server.http.app import App
 from penstock.server.http.fastpath import FastPathProtocol
+from penstock.server.http.mirror import Mirrors
 
 from .child import Birth, run
 from .link import Link
@@ -75,6 +77,8 @@ class WorkerProcess:
         self._reported = -1
         self._tasks: list[asyncio.Task[None]] = []
         self._sampler: Sampler | None = None
+        self._feedback: WorkerEnd | None = None
+        self._mirrors: Mirrors | None = None
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -108,15 +112,20 @@ class WorkerProcess:
 
     async def _begin(self) -> None:
         self._reconciler = Reconciler(self._app.engine.host, self._report)
+        path = self._birth.directory.shadow_socket
+        self._mirrors = Mirrors(path, self._counters, asyncio.get_running_loop())
+        self._app.engine.inference.mirrors = self._mirrors.routes
         known = read_target(self._birth.directory.target)
         if known.number:
-            self._reconciler.aim(known)
+            self._aim(known)
         work = [self._link.run(), self._reconciler.run()]
         if self._app.engine.samples.enabled:
             outgoing = Outgoing(self._birth.config.sample_max_bytes)
             path, life = self._birth.directory.monitor_socket, self._counters.incarnation
             link = SampleLink(path, self._birth.name, life, outgoing)
             self._sampler = Sampler(self._app.engine.samples, link, outgoing, self._counters)
+            self._feedback = WorkerEnd(path)
+            self._app.feedback.hand_over = self._feedback.hand_over
             work.append(link.run())
         self._tasks = [asyncio.create_task(one) for one in work]
         waits = {
@@ -131,6 +140,10 @@ class WorkerProcess:
         _calm_the_collector()
 
     async def _end(self) -> None:
+        if self._mirrors is not None:
+            self._mirrors.close()
+        if self._feedback is not None:
+            await self._feedback.close()
         if self._sampler is not None:
             await self._sampler.close()
         for task in self._tasks:
@@ -141,7 +154,9 @@ class WorkerProcess:
 
     def _aim(self, target: Target) -> None:
         assert self._reconciler is not None
+        assert self._mirrors is not None
         self._reconciler.aim(target)
+        self._mirrors.follow(target.models)
 
     def _report(self) -> None:
         reconciler, engine = self._reconciler, self._app.engine

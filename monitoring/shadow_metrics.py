@@ -1,0 +1,77 @@
+"""What ``/metrics`` says of shadows. Only candidates that were ever one have these series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from . import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+    from .merge import Merged
+
+_LABELS = ("model", "version")
+
+
+def shadows(merged: Merged) -> Iterator[Metric]:
+    """Counters of what was copied and what came of it, and how long the candidate takes."""
+    candidates = [
+        (labels, slots)
+        for labels, slots in sorted(merged.blocks.items())
+        if any(slots[layout.SHADOW_COPIED : layout.PRIMARY_CPU_NANOSECONDS + 1])
+    ]
+    for slot, name, text in (
+        (
+            layout.SHADOW_COPIED,
+            "penstock_shadow_copied",
+            "Requests that were chosen to be copied to this shadow.",
+        ),
+        (
+            layout.SHADOW_DROPPED,
+            "penstock_shadow_dropped",
+            "Of those, not computed for want of time or room.",
+        ),
+        (
+            layout.SHADOW_DROPPED_ROWS,
+            "penstock_shadow_dropped_rows",
+            "Rows of the requests that were not computed.",
+        ),
+        (
+            layout.PAIRS,
+            "penstock_shadow_pairs",
+            "Requests that the shadow computed, too, or failed at.",
+        ),
+        (
+            layout.DISAGREEMENTS,
+            "penstock_shadow_disagreements",
+            "Of those, answered otherwise, or failed at.",
+        ),
+        (layout.SHADOW_ERRORS, "penstock_shadow_errors", "Of those, failed at."),
+        (
+            layout.SHADOW_INVALID,
+            "penstock_shadow_invalid",
+            "Of those, answered with NaN or infinity in place of a number.",
+        ),
+    ):
+        family = CounterMetricFamily(name, text, labels=_LABELS)
+        for labels, slots in candidates:
+            family.add_metric(labels, slots[slot])
+        yield family
+    ratio = GaugeMetricFamily(
+        "penstock_shadow_cpu_ratio",
+        "Processor time of the shadow for a batch, over that of the default version.",
+        labels=_LABELS,
+    )
+    for labels, slots in candidates:
+        if slots[layout.PRIMARY_CPU_NANOSECONDS]:
+            own, other = (
+                slots[layout.SHADOW_CPU_NANOSECONDS],
+                slots[layout.PRIMARY_CPU_NANOSECONDS],
+            )
+            ratio.add_metric(labels, own / other)
+    yield ratio

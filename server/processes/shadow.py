@@ -1,0 +1,245 @@
+"""The shadow process: candidates compute copies of the traffic, and nobody waits for them.
+
+It runs on processor time that nobody else wants, and loads nothing itself: each candidate has a
+runner, a process of its own that may hang or crash. What has to be run it reads from the target on
+disk; what came of it is in its counters and in the record of the rollout. Without a rollout it does
+nothing, and takes no numpy to do so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.metrics import CounterFile
+from penstock.server.shadow.envelope import BadEnvelope, read_envelope, read_hello
+from penstock.server.shadow.messages import Order
+from penstock.server.shadow.pilot import NO_MORE, Pilot
+from penstock.server.shadow.record import LOADING, TRIPPED, Record, read_record, write_record
+
+from .child import Birth, run
+from .target import Target, encode_target, read_target
+
+if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from penstock.server.registry.plan import ModelPlan
+
+LOG = logging.getLogger("penstock.shadow")
+
+NICENESS: Final = 19
+#: Between two looks at the target, with something to run and without; and between two writings of
+#: the records, in looks.
+LOOK_SECONDS: Final = 0.25
+IDLE_SECONDS: Final = 1.0
+_LOOKS_PER_SAVE: Final = 8
+#: What workers have sent is still in their sockets when they are gone.
+LAST_SECONDS: Final = 2.0
+#: Of one connection.
+_BUFFER_BYTES: Final = 1 << 20
+#: Pilots that have ended, kept to count what still arrives for them.
+_ENDED_PILOTS: Final = 16
+
+
+@dataclass(slots=True)
+class Flight:
+    """A pilot and what it flies."""
+
+    plan: ModelPlan
+    pilot: Pilot
+    task: asyncio.Task[None]
+
+
+class ShadowProcess:
+    """Follows the target, and brings workers and pilots together.
+
+    Args:
+        birth: What the supervisor gave.
+        counters: Of this process.
+        sleep: Waits so many seconds.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        birth: Birth,
+        counters: CounterFile,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        assert birth.config.state_dir is not None
+        self._directory = birth.directory
+        self._state_dir = birth.config.state_dir
+        self._counters = counters
+        self._sleep = sleep
+        self._now = now
+        self._seen = (0, 0)
+        self._looking = asyncio.Lock()
+        self._flights: dict[str, Flight] = {}
+        self._ended: dict[str, Pilot] = {}
+        self._connections: set[asyncio.Task[None]] = set()
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until `stopping` is set."""
+        path = self._directory.shadow_socket
+        path.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(self._serve, path, limit=_BUFFER_BYTES)
+        path.chmod(0o600)  # a run_dir of the operator's may be open to others
+        looks = 0
+        while not self.stopping.is_set():
+            await self._look()
+            looks += 1
+            await self._save(everything=looks % _LOOKS_PER_SAVE == 0)
+            with suppress(TimeoutError):
+                pause = LOOK_SECONDS if self._flights else IDLE_SECONDS
+                await asyncio.wait_for(self.stopping.wait(), pause)
+        await self._follow({})
+        if self._connections:
+            _, late = await asyncio.wait(self._connections, timeout=LAST_SECONDS)
+            for one in late:
+                one.cancel()
+        server.close()
+        await self._save(everything=True)
+
+    async def _look(self) -> None:
+        """Follow the target if it is another one."""
+        async with self._looking:
+            try:
+                facts = self._directory.target.stat()
+            except FileNotFoundError:
+                return
+            seen = (facts.st_mtime_ns, facts.st_ino)
+            if seen != self._seen and not self.stopping.is_set():
+                self._seen = seen
+                plans = read_target(self._directory.target).models.values()
+                await self._follow({one.mirror.rollout: one for one in plans if one.mirror})
+
+    async def _follow(self, plans: Mapping[str, ModelPlan]) -> None:
+        """Fly these, and nothing else."""
+        for rollout, flight in list(self._flights.items()):
+            plan = plans.get(rollout)
+            if plan is None or _essence(plan) != _essence(flight.plan):
+                del self._flights[rollout]
+                await self._land(rollout, flight)
+        for rollout, plan in plans.items():
+            if rollout not in self._flights:
+                self._flights[rollout] = self._launch(rollout, plan)
+
+    def _launch(self, rollout: str, plan: ModelPlan) -> Flight:
+        mirror = plan.mirror
+        assert mirror is not None
+        record = read_record(self._state_dir, rollout)
+        if record is None:
+            record = Record(rollout, plan.name, plan.default, mirror.candidate)
+        record.primary = plan.default
+        if record.phase != TRIPPED:
+            record.phase = LOADING
+        order = Order(
+            str(self._directory.config), encode_target(Target(number=1, models={plan.name: plan}))
+        )
+        counters = self._counters.model(plan.name, str(mirror.candidate))
+        pilot = Pilot(order, record, counters)
+        self._ended.pop(rollout, None)
+        task = asyncio.create_task(pilot.run())
+        task.add_done_callback(_tell_errors)
+        return Flight(plan, pilot, task)
+
+    async def _land(self, rollout: str, flight: Flight) -> None:
+        flight.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await flight.task
+        await self._write(flight.pilot)
+        self._ended[rollout] = flight.pilot
+        while len(self._ended) > _ENDED_PILOTS:
+            self._ended.pop(next(iter(self._ended)))
+
+    async def _save(self, *, everything: bool) -> None:
+        for pilot in [*(one.pilot for one in self._flights.values()), *self._ended.values()]:
+            if pilot.urgent or (pilot.changed and everything):
+                await self._write(pilot)
+
+    async def _write(self, pilot: Pilot) -> None:
+        pilot.changed = pilot.urgent = False
+        record = pilot.record
+        record.updated = self._now()
+        content = json.dumps(record.to_json()).encode()
+        await asyncio.to_thread(write_record, self._state_dir, record, content)
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """One worker's copies for one rollout."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        pilot = None
+        try:
+            pilot = await self._find(await read_hello(reader))
+            if pilot is None:
+                return
+            pilot.writers.add(writer)
+            if pilot.refuses:
+                writer.write(NO_MORE)
+            while True:
+                await pilot.take(await read_envelope(reader))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the worker is gone, or has no more to send
+        except BadEnvelope as error:
+            LOG.warning("a worker speaks another language: %s", error)
+        finally:
+            self._connections.discard(task)
+            if pilot is not None:
+                pilot.writers.discard(writer)
+            with suppress(OSError):
+                writer.close()
+
+    async def _find(self, rollout: str) -> Pilot | None:
+        if rollout not in self._flights:
+            await self._look()  # the target is on disk before any worker has it
+        flight = self._flights.get(rollout)
+        return flight.pilot if flight is not None else self._ended.get(rollout)
+
+
+def _essence(plan: ModelPlan) -> tuple[object, ...]:
+    """What a runner is told; it starts anew when that changes."""
+    mirror = plan.mirror
+    assert mirror is not None
+    default = None if plan.default is None else plan.versions.get(plan.default)
+    return plan.name, mirror.candidate, mirror.directory, plan.default, default, plan.config
+
+
+def _tell_errors(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        LOG.error("unexpected error in the shadow", exc_info=error)
+
+
+def step_back() -> None:
+    """Run on processor time that nobody else wants; children inherit it."""
+    os.nice(NICENESS)
+    if hasattr(os, "SCHED_IDLE"):  # Linux
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+async def shadow(birth: Birth) -> None:
+    """Compare until told to stop."""
+    step_back()
+    counters = CounterFile.create(birth.directory.counters, birth.name)
+    process = ShadowProcess(birth, counters)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, process.stopping.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+    birth.watch_parent(process.stopping.set)
+    await process.run()
+    counters.close()
+
+
+if __name__ == "__main__":
+    run(shadow)

@@ -1,0 +1,85 @@
+"""When a candidate in the shadow is given up, for a moment or for good. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: A batch may take this long, or so many times what it took the primary.
+RUN_SECONDS: Final = 10.0
+RUN_FACTOR: Final = 20.0
+#: Loading, checking and warming up both versions may take this long.
+LOAD_SECONDS: Final = 600.0
+#: A runner may grow to this many times what it took after its first batches, and this much more.
+GROWTH_FACTOR: Final = 2.0
+GROWTH_BYTES: Final = 512 << 20
+#: Ends of the runner that nobody asked for: in a row, and altogether.
+MAX_FAILURES: Final = 3
+MAX_DEATHS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Why a candidate is not run any more.
+
+    Attributes:
+        reason: ``load``, ``crash``, ``hang`` or ``memory``.
+        detail: For people.
+        at: Unix seconds.
+    """
+
+    reason: str
+    detail: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a runner that nobody asked for.
+
+    Attributes:
+        reason: As in `Trip`.
+        detail: For people.
+    """
+
+    reason: str
+    detail: str
+
+
+def run_limit(primary_seconds: float) -> float:
+    """How long the candidate may take for a batch that took the primary this long."""
+    return max(RUN_SECONDS, RUN_FACTOR * primary_seconds)
+
+
+def stuck(elapsed: float, waited: float, limit: float) -> bool:
+    """Whether it hangs. What it waited for a processor does not count: it runs on idle time.
+
+    Args:
+        elapsed: Seconds since the batch began.
+        waited: Of those, the seconds in which it could have run and others did.
+        limit: Of what remains.
+    """
+    return elapsed - waited > limit
+
+
+def leaks(resident: int, settled: int) -> bool:
+    """Whether it takes too much memory, given what it took when it had settled. In bytes."""
+    return resident > settled * GROWTH_FACTOR + GROWTH_BYTES
+
+
+def verdict(death: Death, failures: int, deaths: int, now: float) -> Trip | None:
+    """Whether a death is the last.
+
+    Args:
+        death: The latest.
+        failures: Short lives in a row, this one included.
+        deaths: All, this one included.
+        now: Unix seconds.
+    """
+    if failures >= MAX_FAILURES:
+        how = f"{failures} times in a row"
+    elif deaths >= MAX_DEATHS:
+        how = f"{deaths} times"
+    else:
+        return None
+    return Trip(death.reason, f"{death.detail}; it ended {how}", now)

@@ -1,0 +1,136 @@
+"""``python -m penstock.server.shadow.runner FD``: the process that a candidate runs in.
+
+It loads the candidate with all checks that a worker makes, and beside it the primary, and runs
+copied batches one after the other. It may hang, crash or leak: whoever started it watches it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from penstock.server.config import ServerConfig
+from penstock.server.logs import configure_logs
+from penstock.server.processes.target import decode_target
+from penstock.server.registry.loading import Loader, LoadOrder
+
+from .batches import decode
+from .examiner import Examiner
+from .messages import Order, receive, send
+
+if TYPE_CHECKING:
+    from penstock.runtimes.contract import Model
+    from penstock.server.registry.plan import ModelPlan
+
+LOG = logging.getLogger("penstock.shadow")
+
+_PR_SET_PDEATHSIG: Final = 1
+#: Whom the kernel ends first when memory runs out.
+_OOM_SCORE: Final = "1000"
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the connection of this descriptor until it ends."""
+    _sacrifice()
+    link = socket.socket(fileno=int(arguments[0]))
+    message = receive(link)
+    if message is None:
+        return
+    order = Order.decode(message)
+    config = ServerConfig.from_json(Path(order.config).read_text())
+    configure_logs(config, "shadow")
+    [plan] = decode_target(order.target).models.values()
+    loader = Loader(config)
+    try:
+        examiner = _examiner(loader, plan)
+    except Exception as error:  # noqa: BLE001  a plug-in may raise anything
+        send(link, {"refused": str(error) or type(error).__name__})
+        return
+    send(link, {"ready": True})
+    while (content := receive(link)) is not None:
+        for batch in decode(content):
+            send(link, examiner.examine(batch))
+
+
+def _examiner(loader: Loader, plan: ModelPlan) -> Examiner:
+    """Load both versions."""
+    mirror = plan.mirror
+    assert mirror is not None
+    directory = mirror.directory or plan.versions.get(mirror.candidate)
+    if directory is None:
+        raise FileNotFoundError(f"version {mirror.candidate} is not in the registry")
+    accepted = mirror.candidate in plan.accepted
+    order = LoadOrder(
+        plan.name, str(mirror.candidate), directory, plan.config, accepted=accepted, busy=True
+    )
+    candidate = loader.load(order).model
+    primary = _primary(loader, plan)
+    if primary is not None:
+        _check_inputs(candidate, primary)
+    return Examiner(candidate, primary, plan.config.rollout.tolerance)
+
+
+def _primary(loader: Loader, plan: ModelPlan) -> Model | None:
+    """The version that answers, if there is room for it."""
+    if plan.default is None or plan.default not in plan.versions:
+        return None
+    order = LoadOrder(
+        plan.name,
+        str(plan.default),
+        plan.versions[plan.default],
+        plan.config,
+        accepted=True,  # it serves
+        busy=True,
+    )
+    try:
+        return loader.load(order).model
+    except Exception as error:  # noqa: BLE001  a plug-in may raise anything; others go on
+        LOG.warning(
+            "model %s version %s is not run beside the shadow, so their processor time cannot be "
+            "compared: %s",
+            plan.name,
+            plan.default,
+            error,
+        )
+        return None
+
+
+def _check_inputs(candidate: Model, primary: Model) -> None:
+    """Whether the primary's requests can be the candidate's.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    taken = {one.name: one.datatype for one in primary.signature.inputs}
+    for one in candidate.signature.inputs:
+        if one.name not in taken and not one.optional:
+            raise ValueError(f"it wants input {one.name!r}, which the primary does not take")
+        if taken.get(one.name, one.datatype) != one.datatype:
+            raise ValueError(
+                f"it wants input {one.name!r} as {one.datatype}, "
+                f"the primary takes {taken[one.name]}"
+            )
+
+
+def _sacrifice() -> None:
+    """Go first when memory runs out, and with the process that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:  # it went before we asked
+        raise SystemExit
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,271 @@
+"""A worker and the shadow process as the supervisor starts them, without control: the target that
+both read from the disk is written by the test."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.monitoring import layout
+from penstock.monitoring.merge import merge
+from penstock.server.config import ServerConfig
+from penstock.server.model_config import parse_model_config
+from penstock.server.processes.run_directory import RunDirectory
+from penstock.server.processes.target import Target, write_target
+from penstock.server.registry.plan import ModelPlan
+from penstock.server.rollout.traffic import Mirror
+from penstock.server.shadow.record import read_record
+
+MODEL = "twice"
+ROLLOUT = "twice-1"
+
+#: A plug-in as somebody might install it. Answers y = factor * x, and misbehaves as its file says.
+PLUGIN = """
+import ctypes, json, os, time
+import numpy as np
+from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
+
+class Model:
+    metadata = {}
+
+    def __init__(self, how):
+        self.how = how
+        self.runs = 0
+        self.kept = []
+        shape = (-1, 2)
+        outputs = [TensorSpec(name, "FP32", shape) for name in how.get("outputs", ["y"])]
+        inputs = TensorSpec("x", how.get("datatype", "FP32"), shape)
+        self.signature = Signature((inputs,), tuple(outputs), True)
+
+    def execute(self, inputs, outputs):
+        how = self.how
+        x = inputs[0]
+        # Only what clients send: warm-up and golden requests go well.
+        if x.size and x[0, 0] >= 1000:
+            self.runs += 1
+            mode = how.get("mode")
+            if mode == "raise":
+                raise ModelExecutionError("it will not")
+            if mode == "exit" and self.runs > how.get("after", 0):
+                os._exit(3)
+            if mode == "segfault":
+                ctypes.string_at(0)
+            if mode == "sleep":
+                time.sleep(3600)
+            if mode == "spin":
+                while True:
+                    pass
+            if mode == "leak":
+                self.kept.append(bytearray(64 << 20))
+            if "slow" in how:
+                time.sleep(how["slow"])
+        y = x * np.float32(how.get("factor", 2))
+        if "other" in how:  # every row whose second value is negative is answered otherwise
+            y[x[:, 1] < 0] = np.float32(how["other"] if how["other"] != "nan" else "nan")
+        return [y.copy() for _ in outputs]
+
+    def unload(self):
+        pass
+
+class Runtime:
+    platform = "twice"
+
+    def find(self, directory):
+        path = directory / "model.twice"
+        return path if path.exists() else None
+
+    def load(self, path, options):
+        how = json.loads(path.read_text())
+        if how.get("mode") == "unloadable":
+            from penstock.runtimes.contract import ModelLoadError
+            raise ModelLoadError("its file is broken")
+        return Model(how)
+"""
+
+
+def wait_until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+class Stage:
+    """A run directory with a worker and the shadow process."""
+
+    def __init__(self, place: Path, versions: dict[int, dict[str, Any]]) -> None:
+        self.place = place
+        plugin = place / "plugin"
+        info = plugin / "twice_runtime-1.0.dist-info"
+        info.mkdir(parents=True)
+        (plugin / "twice_runtime.py").write_text(PLUGIN)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: twice-runtime\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[penstock.runtimes]\ntwice=twice_runtime:Runtime\n")
+        self.versions = {}
+        for number, how in versions.items():
+            directory = place / "registry" / MODEL / str(number)
+            directory.mkdir(parents=True)
+            (directory / "model.twice").write_text(json.dumps(how))
+            self.versions[number] = directory
+        self.state = place / "state"
+        self.state.mkdir(mode=0o700)
+        self.directory = RunDirectory.create(place / "run")
+        config = ServerConfig(
+            registry=place / "registry", state_dir=self.state, log_level="warning", threads=1
+        )
+        self.directory.config.write_text(config.to_json())
+        self.life, self._our_life = os.pipe()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._number = 0
+
+    def aim(self, percent: float | None = 100.0, rollout: str = ROLLOUT, **toml: Any) -> None:
+        """Write the target: version 1 serves, version 2 is its shadow."""
+        self._number += 1
+        mirror = None
+        if percent is not None:
+            mirror = Mirror(rollout, 2, self.versions[2], percent)
+        config = parse_model_config(toml, "model.toml")
+        plan = ModelPlan(MODEL, {1: self.versions[1]}, 1, {}, config, pinned=True, mirror=mirror)
+        write_target(self.directory.target, Target(self._number, {MODEL: plan}))
+
+    def start(self, name: str, **environ: str) -> subprocess.Popen[bytes]:
+        sockets = [self.listener.fileno()] if name.startswith("worker") else []
+        module = f"penstock.server.processes.{name.partition('-')[0]}"
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                module,
+                name,
+                str(self.directory.path),
+                str(self.life),
+                *map(str, sockets),
+            ],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(self.life, *sockets),
+            env=os.environ | {"PYTHONPATH": str(self.place / "plugin")} | environ,
+        )
+        self.processes[name] = process
+        return process
+
+    def stop(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        self.listener.close()
+        os.close(self.life)
+        os.close(self._our_life)
+
+    def predict(self, count: int, rows: int = 1, negative: int = 0) -> list[int]:
+        """Statuses of so many requests; in so many of them one row is answered otherwise."""
+        statuses = []
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with closing(connection):
+            for number in range(count):
+                data = [[1000.0 + row, 1.0] for row in range(rows)]
+                if number < negative:
+                    data[rows // 2][1] = -1.0
+                tensor = {"name": "x", "datatype": "FP32", "shape": [rows, 2], "data": data}
+                body = json.dumps({"inputs": [tensor]})
+                connection.request("POST", f"/v2/models/{MODEL}/infer", body)
+                answer = connection.getresponse()
+                answer.read()
+                statuses.append(answer.status)
+        return statuses
+
+    def counted(self, slot: int) -> int:
+        blocks = merge(self.directory.counters).blocks
+        return blocks.get((MODEL, "2"), [0] * layout.SLOTS)[slot]
+
+    def settled(self) -> bool:
+        """Whether every request that was copied is accounted for."""
+        done = self.counted(layout.PAIRS) + self.counted(layout.SHADOW_DROPPED)
+        return done == self.counted(layout.SHADOW_COPIED)
+
+    def record(self, rollout: str = ROLLOUT):
+        return read_record(self.state, rollout)
+
+    def phase(self, rollout: str = ROLLOUT) -> str:
+        record = self.record(rollout)
+        return "" if record is None else record.phase
+
+    def runner(self) -> int:
+        """The process that the candidate runs in; 0 if there is none."""
+        pid = self.processes["shadow"].pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else 0
+
+
+class Load:
+    """Callers who ask as fast as they can, until the end of the block."""
+
+    def __init__(self, stage: Stage, callers: int = 3) -> None:
+        self.statuses: list[int] = []
+        self._stage = stage
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(callers)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self):
+        while not self._over.is_set():
+            self.statuses += self._stage.predict(50)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """Make a stage with these versions of a model; they run until the end of the test."""
+    stages = []
+
+    def make(
+        candidate: dict[str, Any], primary: dict[str, Any] | None = None, **toml: Any
+    ) -> Stage:
+        one = Stage(tmp_path, {1: primary or {}, 2: candidate})
+        stages.append(one)
+        one.aim(**toml)
+        one.start("shadow")
+        one.start("worker-0")
+        wait_until(lambda: one.phase() in {"running", "tripped"})
+        assert one.predict(1) == [200]
+        return one
+
+    yield make
+    for one in stages:
+        one.close()
+
+
+@pytest.fixture
+def load():
+    return Load
+
+
+@pytest.fixture
+def until():
+    return wait_until

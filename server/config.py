@@ -114,6 +114,14 @@ class ServerConfig:
     )
     sample_max_rows: int = option(65_536, "Sampled rows waiting in a worker.", minimum=1)
     sample_max_bytes: int = option(64 * _MIB, "Sampled bytes waiting in a worker.", minimum=1)
+    feedback_max_rows: int = option(
+        5_000_000,
+        "Predictions that wait for their labels, and labels, that are kept.",
+        minimum=1000,
+    )
+    feedback_max_days: float = option(
+        90.0, "How long a prediction waits for its label, and a label is kept.", minimum=0.01
+    )
 
     def execution_threads(self) -> int:
         """Execution threads of one worker: as set, else its share of the CPUs, at least 1."""

@@ -74,6 +74,7 @@ class ChangeDetector:
         first_time: Unix seconds of the first label.
         worse: Share of bad labels since the change, as estimated at the alarm.
         good_run: Labels, and bad ones among them, of the present row of `RECOVERY`.
+        alarm_at: Label at which the latest alarm was raised.
     """
 
     size: int
@@ -87,6 +88,7 @@ class ChangeDetector:
     first_time: float = 0.0
     worse: float = 0.0
     good_run: tuple[int, int] = (0, 0)
+    alarm_at: int = 0
 
     @classmethod
     def of(cls, options: FeedbackOptions) -> ChangeDetector:
@@ -145,7 +147,7 @@ class ChangeDetector:
         recent = [sum(one) for one in zip(*self.blocks, strict=True)]
         best = max(zip(self.evidence, ODDS, strict=True))[1]
         self.worse = max(best * p / (1 - p + best * p), recent[1] / max(1, recent[0]))
-        self.state, self.good_run = ALARM, (0, 0)
+        self.state, self.good_run, self.alarm_at = ALARM, (0, 0), self.labels
         return "opened"
 
     def _learn(self, loss: float) -> None:

@@ -52,6 +52,7 @@ class TruthKeeper:
         on_change: Called with model, version, judge and ``opened`` or ``closed``.
         max_rows: Most predictions, and most labels, that are kept.
         max_days: How long.
+        refresh: Called each second, before options are asked for.
 
     Raises:
         sqlite3.Error: ``truth.db`` cannot be opened.
@@ -65,9 +66,11 @@ class TruthKeeper:
         on_change: Callable[[str, str, Judge, str, float], object],
         max_rows: int,
         max_days: float,
+        refresh: Callable[[], object] = lambda: None,
     ) -> None:
         self._options = options
         self._on_change = on_change
+        self._refresh = refresh
         self._max_rows = max_rows
         self._max_days = max_days
         self._connection = open_to_write(directory / TRUTH_FILE)
@@ -89,6 +92,7 @@ class TruthKeeper:
 
     def tick(self, now: float) -> None:
         """See `penstock.monitoring.consumer.Consumer`."""
+        self._refresh()
         fresh = self._recent.flush(now)
         if fresh is not None and self._parked:
             self._join_parked(fresh, now)

@@ -30,6 +30,7 @@ from . import metadata
 from .answers import error_answer
 from .asgi_door import header_pairs, infer
 from .docs_page import DOCS_PAGE
+from .feedback import FeedbackRoute
 from .head import REQUEST_ID, match_infer
 from .openapi import openapi
 
@@ -60,6 +61,9 @@ class App:
         counters: Of this process.
         metrics: Source of ``/metrics``.
         autoload: Serve the whole registry from the start, for a server that is one process.
+
+    Attributes:
+        feedback: Takes labels.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class App:
         self._metrics = metrics
         self._autoload = autoload
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
+        self.feedback = FeedbackRoute()
         self.engine: Engine
         self._routed = Starlette(
             routes=self._routes(),
@@ -127,6 +132,7 @@ class App:
             Route("/docs", lambda _: HTMLResponse(DOCS_PAGE)),
             Route("/openapi.json", self._openapi),
             Route("/metrics", self._exposition),
+            Route("/v1/feedback", self.feedback.answer, methods=["POST"]),
             Route("/v2", self._server),
             Route("/v2/health/live", self._live),
             Route("/v2/health/ready", self._ready),

@@ -10,6 +10,8 @@ import numpy as np
 from penstock.runtimes.contract import VARIABLE
 from penstock.runtimes.synthetic import synthetic_inputs
 
+from .feedback import LABEL_SCHEMA, feedback_path
+
 if TYPE_CHECKING:
     from penstock.runtimes.contract import Array, TensorSpec
     from penstock.server.registry.catalog import Catalog
@@ -34,7 +36,7 @@ def openapi(catalog: Catalog, url: str) -> dict[str, Any]:
         catalog: What is served.
         url: Where it is served.
     """
-    paths: dict[str, Any] = dict(_SERVER_PATHS)
+    paths: dict[str, Any] = {**_SERVER_PATHS, "/v1/feedback": feedback_path()}
     for name, model in sorted(catalog.models.items()):
         if model.default is not None:
             paths[f"/v2/models/{name}/infer"] = {"post": _infer(model.default, pinned=False)}
@@ -56,7 +58,8 @@ def openapi(catalog: Catalog, url: str) -> dict[str, Any]:
                     "type": "object",
                     "required": ["error"],
                     "properties": {"error": {"type": "string"}},
-                }
+                },
+                "Label": LABEL_SCHEMA,
             }
         },
     }

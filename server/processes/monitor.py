@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.ledger import Ledger
 from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.receiver import Receiver
+from penstock.server.feedback.desk import FeedbackDesk
+from penstock.server.feedback.monitor_end import MonitorEnd
+from penstock.server.feedback.wiring import truth_keeper
 
 from .child import Birth, run
 from .monitor_socket import MonitorSocket
@@ -43,16 +46,21 @@ class MonitorProcess:
     Args:
         receiver: Used in the working thread only.
         socket: Where the workers are.
+        thread: The working thread.
         clock: Unix seconds.
     """
 
     def __init__(
-        self, receiver: Receiver, socket: MonitorSocket, clock: Callable[[], float]
+        self,
+        receiver: Receiver,
+        socket: MonitorSocket,
+        thread: ThreadPoolExecutor,
+        clock: Callable[[], float],
     ) -> None:
         self._receiver = receiver
         self._socket = socket
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, "penstock-monitor")
+        self._thread = thread
         self.stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -105,9 +113,12 @@ async def monitor(birth: Birth, clock: Callable[[], float] = time.time) -> None:
     counters = CounterFile.create(birth.directory.counters, birth.name)
     epoch = str(birth.directory.address.stat().st_mtime_ns)
     context = MonitorContext(config, birth.directory, state, counters, epoch)
-    receiver = Receiver(consumers(context), journal(context), Ledger(), clock)
-    socket = MonitorSocket(receiver.kept)
-    process = MonitorProcess(receiver, socket, clock)
+    keeper = truth_keeper(config, birth.directory.target, state)
+    looking = [*consumers(context), *([] if keeper is None else [keeper])]
+    receiver = Receiver(looking, journal(context), Ledger(), clock)
+    thread = ThreadPoolExecutor(1, "penstock-monitor")
+    socket = MonitorSocket(receiver.kept, MonitorEnd(FeedbackDesk(keeper, clock), thread).serve)
+    process = MonitorProcess(receiver, socket, thread, clock)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, process.stopping.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))

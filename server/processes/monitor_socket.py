@@ -11,8 +11,10 @@ from .frames import BadFrame, pack_frame, read_frame
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    FeedbackServer = Callable[[dict[str, Any], StreamReader, StreamWriter], Awaitable[None]]
 
 LOG = logging.getLogger("penstock.monitor")
 
@@ -28,10 +30,12 @@ class MonitorSocket:
 
     Args:
         kept: The number of the last frame that is on the disk, by incarnation.
+        feedback: Serves a connection that brings labels, given its first frame.
     """
 
-    def __init__(self, kept: Callable[[str], int]) -> None:
+    def __init__(self, kept: Callable[[str], int], feedback: FeedbackServer) -> None:
         self._kept = kept
+        self._feedback = feedback
         self._waiting: list[Arrived] = []
         self._bytes = 0
         self._arrived = asyncio.Event()
@@ -91,12 +95,17 @@ class MonitorSocket:
             hello = await read_frame(reader)
             if hello is None:
                 return
+            if hello["kind"] == "feedback":
+                await self._feedback(hello, reader, writer)
+                return
             incarnation = hello["incarnation"]
             self._connected[task] = (incarnation, writer)
             writer.write(pack_frame("ack", number=self._kept(incarnation)))
             while (frame := await read_frame(reader)) is not None:
                 self._receive(incarnation, frame)
                 await self._room.wait()
+        except ConnectionError:
+            pass  # it hung up while it was answered
         except (BadFrame, KeyError, TypeError, ValueError) as error:
             LOG.warning("a worker speaks another language: %r", error)
         finally:

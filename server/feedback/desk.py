@@ -1,0 +1,64 @@
+"""What the monitor makes of a body of labels: reads it, keeps it, says what became of it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+import orjson
+
+from penstock.monitoring.truth.label import LabelError, parse_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.monitoring.truth.keeper import TruthKeeper
+
+LOG = logging.getLogger("penstock.truth")
+
+#: Labels in one request.
+MAX_LABELS: Final = 10_000
+
+
+class FeedbackDesk:
+    """Used in the working thread of the monitor.
+
+    Args:
+        keeper: Keeps labels; ``None`` where the disk does not let it.
+        clock: Unix seconds.
+    """
+
+    def __init__(self, keeper: TruthKeeper | None, clock: Callable[[], float]) -> None:
+        self._keeper = keeper
+        self._clock = clock
+
+    def answer(self, body: bytes, *, packed: bool) -> dict[str, Any]:
+        """Keep the labels of a body; they are on the disk when this returns.
+
+        Args:
+            body: JSON, or msgpack.
+            packed: Whether it is msgpack.
+
+        Returns:
+            ``outcomes``, or ``invalid`` with what is wrong with the body, or ``unavailable``.
+        """
+        if self._keeper is None:
+            return {"unavailable": "labels cannot be kept; see the server's log"}
+        now = self._clock()
+        try:
+            content = msgpack.unpackb(body) if packed else orjson.loads(body)
+        except (ValueError, msgpack.UnpackException):
+            return {"invalid": f"the body is not {'msgpack' if packed else 'JSON'}"}
+        try:
+            labels = parse_labels(content, now, MAX_LABELS)
+        except LabelError as error:
+            where = f"labels[{error.item}]: " if isinstance(content, list) else ""
+            return {"invalid": f"{where}{error}"}
+        try:
+            outcomes = self._keeper.feedback(labels, now) if labels else {}
+        except (sqlite3.Error, OSError) as error:
+            LOG.error("labels cannot be kept: %s", error)  # noqa: TRY400  one line says it
+            return {"unavailable": f"labels cannot be kept: {error}"}
+        return {"outcomes": {"accepted": len(labels), **outcomes}}

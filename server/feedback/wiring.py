@@ -1,0 +1,114 @@
+"""Ground truth in the monitor process: what it is made of, and whom it tells."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.alerts.alert import Alert
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.truth.keeper import TruthKeeper
+from penstock.monitoring.truth.options import FeedbackOptions
+from penstock.server.processes.target import read_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penstock.monitoring.truth.judge import Judge
+    from penstock.server.config import ServerConfig
+
+LOG = logging.getLogger("penstock.truth")
+
+ALERTS_FILE: Final = "alerts.db"
+
+
+class ModelOptions:
+    """The options of each model, as the last target has them.
+
+    Args:
+        target: Its file.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._stamp: tuple[int, int] | None = None
+        self._options: dict[str, FeedbackOptions] = {}
+
+    def refresh(self) -> None:
+        """Read the target again if it is another one."""
+        try:
+            facts = self._target.stat()
+        except OSError:
+            return  # control has made none yet
+        stamp = facts.st_ino, facts.st_mtime_ns
+        if stamp != self._stamp:
+            self._stamp = stamp
+            models = read_target(self._target).models
+            self._options = {name: plan.config.feedback for name, plan in models.items()}
+
+    def of(self, model: str) -> FeedbackOptions:
+        """Of a model, by its name."""
+        return self._options.get(model) or FeedbackOptions()
+
+
+class AlertWriter:
+    """Tells of a version that has become worse, and of the end of it.
+
+    Args:
+        outbox: Where alerts go.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def tell(self, model: str, version: str, judge: Judge, change: str, now: float) -> None:
+        """Write an alert; `change` is ``opened`` or ``closed``."""
+        detector = judge.detector
+        opened = change == "opened"
+        summary = (
+            f"{model} version {version}: the share of bad predictions has risen from "
+            f"{detector.rate:.3f} to about {detector.worse:.3f}, by {detector.labels} labels"
+            if opened
+            else f"{model} version {version}: bad predictions are back near {detector.rate:.3f}"
+        )
+        self._outbox.put(
+            Alert(
+                kind="performance",
+                model=model,
+                version=version,
+                subject="",
+                severity="critical",
+                opened=opened,
+                episode=f"performance:{model}:{version}:{detector.first_time:.0f}:{detector.alarm_at}",
+                time=now,
+                summary=summary,
+                evidence={
+                    "labels": detector.labels,
+                    "reference_rate": detector.rate,
+                    "estimated_rate": detector.worse,
+                    "evidence": detector.statistic,
+                    "threshold": detector.threshold(now, judge.options.false_alarms_per_month),
+                    "false_alarms_per_month": judge.options.false_alarms_per_month,
+                },
+            )
+        )
+
+
+def truth_keeper(config: ServerConfig, target: Path, state: Path) -> TruthKeeper | None:
+    """The keeper of a server, or ``None`` where the disk does not let it."""
+    options = ModelOptions(target)
+    options.refresh()
+    writer = AlertWriter(Outbox(state / ALERTS_FILE))
+    try:
+        return TruthKeeper(
+            state,
+            options.of,
+            writer.tell,
+            config.feedback_max_rows,
+            config.feedback_max_days,
+            options.refresh,
+        )
+    except (OSError, sqlite3.Error) as error:
+        LOG.error("labels cannot be kept in %s: %s", state, error)  # noqa: TRY400  one line says it
+        return None

@@ -1,0 +1,98 @@
+"""``POST /v1/feedback``: ground truth for predictions that were made here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from starlette.responses import Response
+
+from penstock.server.errors import BodyTooLarge, Unavailable, UnsupportedMediaType
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    #: Takes a body and whether it is msgpack; returns when its labels are on a disk.
+    HandOver = Callable[..., Awaitable[dict[str, int]]]
+
+#: Far more than the most labels at once take.
+MAX_BODY_BYTES: Final = 4 << 20
+_MSGPACK: Final = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
+_JSON: Final = ("", "application/json")
+
+
+class FeedbackRoute:
+    """The handler.
+
+    Args:
+        hand_over: Where labels go; ``None`` where nobody keeps them.
+    """
+
+    def __init__(self, hand_over: HandOver | None = None) -> None:
+        self.hand_over = hand_over
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request.
+
+        Raises:
+            ApiError: Labels were not accepted; none of the request was.
+        """
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type not in (*_JSON, *_MSGPACK):
+            raise UnsupportedMediaType(
+                f"content-type is {content_type!r}, expected application/json or {_MSGPACK[0]}"
+            )
+        if self.hand_over is None:
+            raise Unavailable(
+                "labels are not kept here: that takes `penstock serve` with a sample_rate above 0"
+            )
+        body = await _read(request)
+        outcomes = await self.hand_over(body, packed=content_type in _MSGPACK)
+        return Response(orjson.dumps(outcomes), media_type="application/json")
+
+
+async def _read(request: Request) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > MAX_BODY_BYTES:
+            raise BodyTooLarge(f"the body is over {MAX_BODY_BYTES} bytes; send fewer labels")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def feedback_path() -> dict[str, Any]:
+    """Its entry in the OpenAPI document."""
+    label = {"$ref": "#/components/schemas/Label"}
+    content = {"schema": {"oneOf": [label, {"type": "array", "items": label}]}}
+    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {
+        "post": {
+            "summary": "Say what turned out to be true of predictions",
+            "tags": ["server"],
+            "requestBody": {"required": True, "content": {"application/json": content}},
+            "responses": {
+                "200": {"description": "Kept; how many were new, duplicates, corrections."},
+                "400": {"description": "Not a label; none was kept.", "content": problem},
+                "503": {"description": "Not now; send them again.", "content": problem},
+            },
+        }
+    }
+
+
+LABEL_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["label"],
+    "additionalProperties": False,
+    "properties": {
+        "request_id": {"type": "string", "description": "The x-request-id of the prediction."},
+        "inference_id": {"type": "string", "description": "The same by another name."},
+        "index": {"type": "integer", "minimum": 0, "description": "Row of the request."},
+        "label": {"type": ["number", "string", "boolean"]},
+        "label_time": {"type": ["number", "string"], "description": "Unix seconds or ISO 8601."},
+        "source": {"type": "string", "maxLength": 64},
+    },
+}

@@ -42,7 +42,6 @@ class Call:
         plain: Encodes it together with the rest of its batch; ``None`` if it is special.
         request: Its place in the batcher; ``None`` for a call that shares one in a lane.
         entered: It is counted as in flight.
-        failed: The version that ran last did not answer it.
         request_id: Sent back as ``x-request-id``.
         abandoned: The client went away; nothing is sent any more.
         answer: Status, header lines and body of an answer that waits for its turn.
@@ -55,7 +54,6 @@ class Call:
         "assignment",
         "door",
         "entered",
-        "failed",
         "head",
         "message",
         "plain",
@@ -74,7 +72,6 @@ class Call:
         self.plain: Codec | None = None
         self.request: InferenceRequest | None = None
         self.entered = False
-        self.failed = False
         self.request_id = b""
         self.abandoned = False
         self.answer: tuple[int, bytes, Body] | None = None

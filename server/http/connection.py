@@ -129,11 +129,11 @@ class Connection(HttpToolsProtocol):
         self._answered_all()
 
     def _write(self, call: Call, status: int, headers: bytes, body: Body) -> None:
-        inference = self.inference
+        preambles = self.inference.preambles
         default_headers = self.server_state.default_headers
-        if default_headers is not inference.default_headers:
-            inference.renew_preambles(default_headers)
-        preamble = inference.preambles.get(status) or inference.preamble(status)
+        if default_headers is not preambles.headers:
+            preambles.renew(default_headers)
+        preamble = preambles[status]
         if self.access_log:
             self._log_access(call, status)
         close = b"connection: close\r\n" if self.closing and not self.calls else b""

@@ -25,6 +25,7 @@ from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllow
 from .call import Call
 from .connection import PIPELINE_LIMIT, Connection
 from .head import expects_continue, match_infer, read_head
+from .known_heads import END_OF_HEAD
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,13 +35,8 @@ if TYPE_CHECKING:
 
     from .head import RequestHead
 
-#: Heads remembered per process; beyond that the memory starts afresh.
-KNOWN_HEADS: Final = 4096
-#: A longer head is parsed each time: it is rare, and memory is bounded.
-KNOWN_HEAD_BYTES: Final = 2048
 #: A segment may hold thousands of requests; the parser gets so much of it at once.
 PIECE_BYTES: Final = 16 * 1024
-END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class FastPathProtocol(Connection):
@@ -54,7 +50,7 @@ class FastPathProtocol(Connection):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.known: dict[bytes, RequestHead] = self.inference.known_heads
+        self.known = self.inference.known_heads
         self.lanes = self.inference.lanes
         self.body: list[bytes] = []
         self.body_bytes = 0
@@ -250,27 +246,14 @@ class FastPathProtocol(Connection):
             if head.content_length > self.limits.max_body_bytes:
                 self._refuse_body()
                 return
-            self._remember(head)
+            if self.chunk is not None:
+                self.known.remember(head, self.chunk, len(self.headers) + 2)
         if expects and head.http_version != "1.0":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.in_head = False
         self.call = Call(self, head, self.began_at)
         self.body = []
         self.body_bytes = 0
-
-    def _remember(self, head: RequestHead) -> None:
-        """Keep the head under its bytes, unless they are unlikely to come again or in doubt."""
-        chunk = self.chunk
-        if chunk is None or head.request_id is not None or head.problem is not None:
-            return
-        raw = chunk[: chunk.find(END_OF_HEAD) + len(END_OF_HEAD)]
-        lines = len(self.headers) + 2
-        plain = raw.startswith(b"POST ") and raw.count(b"\n") == lines == raw.count(b"\r\n")
-        if not plain or len(raw) > KNOWN_HEAD_BYTES or b"\r\nexpect:" in raw.lower():
-            return
-        if len(self.known) >= KNOWN_HEADS:
-            self.known.clear()
-        self.known[raw] = head
 
     def _start(self, call: Call, body: bytes) -> None:
         """Hand a complete call to the inference path; its answer may come before this returns."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from penstock.server.errors import ApiError, InvalidRequest, UnsupportedMediaType
+from penstock.server.rollout.routing import CANARY, STABLE
 
 from .codecs.compression import preferred_encoding
 from .codecs.negotiate import JSON, codec_for
@@ -28,6 +29,8 @@ INFER_PATH: Final = re.compile(rb"/v2/models/([^/?#]+)(?:/versions/([^/?#]+))?/i
 REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 
 TIMEOUT_HEADER: Final = b"x-request-timeout-ms"
+#: Forces a request of a split into an arm.
+ARM_HEADER: Final = b"x-penstock-arm"
 
 
 class RequestHead:
@@ -43,6 +46,8 @@ class RequestHead:
         json_length: Value of ``Inference-Header-Content-Length``, or ``None``.
         timeout_seconds: The caller's own deadline, or ``None``.
         request_id: The caller's ``x-request-id``, or ``None``.
+        arm: The arm of a split that the caller wants, or ``None``.
+        lines: All headers, as pairs in the order received or, of a head that is kept, its bytes.
         problem: An error that every request with this head earns.
         keep_alive: Whether the connection stays open after the response.
         content_length: Size of the body in bytes, or ``None`` for a chunked one.
@@ -53,12 +58,14 @@ class RequestHead:
 
     __slots__ = (
         "accept_encoding",
+        "arm",
         "codec",
         "content_encoding",
         "content_length",
         "http_version",
         "json_length",
         "keep_alive",
+        "lines",
         "method",
         "model",
         "problem",
@@ -79,12 +86,29 @@ class RequestHead:
         self.json_length: int | None = None
         self.timeout_seconds: float | None = None
         self.request_id: bytes | None = None
+        self.arm: str | None = None
+        self.lines: Sequence[tuple[bytes, bytes]] | bytes = ()
         self.problem: ApiError | None = None
         self.keep_alive = True
         self.content_length: int | None = None
         self.method = "POST"
         self.target = ""
         self.http_version = "1.1"
+
+    def value(self, name: bytes) -> bytes:
+        """The first value of any header; empty if there is none.
+
+        Args:
+            name: In lower case.
+        """
+        if isinstance(self.lines, bytes):
+            pairs: Iterable[tuple[bytes, bytes]] = (
+                (key.lower(), value)
+                for key, _, value in (line.partition(b":") for line in self.lines.split(b"\r\n"))
+            )
+        else:
+            pairs = self.lines
+        return next((value.strip(b" \t") for key, value in pairs if key == name), b"")
 
 
 def match_infer(path: bytes) -> tuple[str, str | None] | None:
@@ -113,6 +137,7 @@ def read_head(
         headers: Names in lower case, in the order received.
     """
     head = RequestHead(model, version)
+    head.lines = headers
     content_type: bytes | None = None
     try:
         for name, value in headers:
@@ -128,6 +153,8 @@ def read_head(
                 head.request_id = _request_id(value)
             elif name == TIMEOUT_HEADER:
                 head.timeout_seconds = _timeout_seconds(value)
+            elif name == ARM_HEADER:
+                head.arm = _arm(value)
         head.codec = codec_for(content_type, head.json_length)
         head.zero_copy = head.codec is not JSON or head.json_length is not None
     except ApiError as problem:
@@ -192,6 +219,15 @@ def _timeout_seconds(value: bytes) -> float:
             f"got {value.decode('latin-1')!r}"
         )
     return milliseconds / 1000
+
+
+def _arm(value: bytes) -> str:
+    arm = value.decode("latin-1")
+    if arm not in {CANARY, STABLE}:
+        raise InvalidRequest(
+            f"header {ARM_HEADER.decode()} must be {CANARY} or {STABLE}, got {arm!r}"
+        )
+    return arm
 
 
 def expects_continue(headers: Iterable[tuple[bytes, bytes]]) -> bool:

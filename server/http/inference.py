@@ -16,18 +16,18 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
 from penstock.batching.request import InferenceRequest
 from penstock.monitoring.layout import status_index
 from penstock.server.errors import ApiError, ClientGone, InternalError
 
 from .answers import api_error, encode_batch, error_answer
-from .call import Call
 from .codecs.compression import decompress
 from .empty import one_row
 from .halt_poll import HaltPoll
-from .lanes import Lanes
+from .known_heads import KnownHeads
+from .lanes import Alike, Lanes, calls_of
+from .preambles import Preambles
+from .splits import Splits, lines_of
 from .together import Together
 
 if TYPE_CHECKING:
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
+    from .call import Call
     from .codecs.messages import InferRequest
     from .head import RequestHead
     from .limits import Limits
+    from .feed import Feed
     from .sampling import Sampling
     from .sweeper import Sweeper
 
@@ -83,7 +85,7 @@ class InferencePath:
         self.limits = limits
         self.sweeper = sweeper
         self.clock = clock
-        self.known_heads: dict[bytes, RequestHead] = {}
+        self.known_heads = KnownHeads()
         self._loop = loop
         self._catalog = catalog
         self._scheduler = scheduler
@@ -92,21 +94,37 @@ class InferencePath:
         self._threads = threads
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
         self._halt_poll = HaltPoll(loop, clock)
-        self._together = Together(catalog, scheduler, self.start, self.fail, self._new_id)
+        self._splits = Splits(loop, catalog, scheduler, self.resume, clock)
+        self._together = Together(catalog, scheduler, self, self._splits)
         self.lanes = Lanes(loop, self._together)
-        self.default_headers: list[tuple[bytes, bytes]] = []
-        self.preambles: dict[int, bytes] = {}
+        self.preambles = Preambles()
+        self.mirrors: dict[tuple[str, str], Feed] = {}
 
     # -- in --------------------------------------------------------------------------------------
 
     def start(self, call: Call, body: bytes) -> None:
         """Begin a call whose body is complete. Never raises."""
         head = call.head
-        call.request_id = head.request_id or self._new_id()
+        call.request_id = head.request_id or self.new_id()
         try:
             if head.problem is not None:
                 raise head.problem
-            call.servable = servable = self._catalog.find(head.model, head.version)
+            servable = None
+            model = self._catalog.models.get(head.model)
+            if model is not None and head.version is None:
+                arms = model.arms
+                servable = model.default if arms is None else self._splits.assign(call, arms, body)
+            servable = servable or self._catalog.find(head.model, head.version)
+        except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
+            self.fail(call, error)
+        else:
+            self.resume(call, body, servable)
+
+    def resume(self, call: Call, body: bytes, servable: Servable) -> None:
+        """Let this version serve the call. Never raises."""
+        call.servable = servable
+        head = call.head
+        try:
             large = len(body) > self.limits.large_body_bytes
             if head.content_encoding is not None or (large and not head.zero_copy):
                 self._decode_on_thread(call, servable, body)
@@ -115,7 +133,8 @@ class InferencePath:
         except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
             self.fail(call, error)
 
-    def _new_id(self) -> bytes:
+    def new_id(self) -> bytes:
+        """A request id for a caller who gave none."""
         return b"%x" % next(self._ids)
 
     def _decode_on_thread(self, call: Call, servable: Servable, body: bytes) -> None:
@@ -137,9 +156,11 @@ class InferencePath:
         self, call: Call, servable: Servable, result: InferRequest | BaseException
     ) -> None:
         servable.end_decoding()
-        if call.abandoned:
+        if self._splits.forsake(call, servable):
             return
         try:
+            if call.abandoned:
+                raise ClientGone
             if isinstance(result, BaseException):
                 raise result
             self._enqueue(call, servable, result)
@@ -174,24 +195,20 @@ class InferencePath:
         """What the scheduler calls with this version's finished batches."""
         return partial(self.finish, servable)
 
-    def finish(self, servable: Servable, batch: Batch) -> None:
+    def finish(self, servable: Servable, batch: Batch) -> None:  # noqa: C901  one list of steps
         """Count the batch, answer everybody in it, then sample it."""
         if batch.error is not None:
-            self._fail_batch(batch, batch.error)
+            self._fail_batch(servable, batch, batch.error)
             return
-        calls: list[Call] = []
-        firsts: list[int] = []
-        for request, first in zip(batch.requests, batch.offsets, strict=False):
-            context = request.context
-            if type(context) is Call:
-                calls.append(context)
-                firsts.append(first)
-            else:
-                calls += context.calls
-                firsts += range(first, first + request.rows)
-        answers = encode_batch(servable, calls, firsts, batch.outputs)
+        calls, firsts = calls_of(batch)
+        routed = servable.routed
+        waiting, starts = calls, firsts
+        invalid: set[Call] = set()
+        if routed:
+            waiting, starts, invalid = self._splits.sift(servable, calls, firsts, batch)
+        answers = encode_batch(servable, waiting, starts, batch.outputs, waiting is calls)
         answered = []
-        for call, answer in zip(calls, answers, strict=True):
+        for call, answer in zip(waiting, answers, strict=True):
             if isinstance(answer, tuple) and not call.abandoned:
                 answered.append((call, answer))
             else:
@@ -206,54 +223,63 @@ class InferencePath:
         arrivals = [call.arrival for call, _ in answered]
         now = self.clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)
+        if routed:
+            answered = self._splits.answer(servable, answered, invalid, now)
         for call, (headers, body) in answered:
             lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
             call.door.respond(call, 200, lines, body)
         self._halt_poll.answered(arrivals[0], now)
         if self._sampling is not None:
             self._sampling.take(servable, calls, firsts, batch, answered, arrivals, now)
+        if self.mirrors:
+            self._copy(servable, calls, firsts, batch)
+        if routed:
+            self._splits.release(servable, answered)
 
-    def _fail_batch(self, batch: Batch, error: Exception) -> None:
+    def _copy(self, servable: Servable, calls: list[Call], firsts: list[int], batch: Batch) -> None:
+        """Offer inputs and outputs to the shadow, if it is to have them."""
+        feed = self.mirrors.get((servable.name, servable.version))
+        if feed is not None:
+            feed.offer(calls, [*firsts, batch.rows], servable.wire.input_names, batch)
+
+    def _fail_batch(self, servable: Servable, batch: Batch, error: Exception) -> None:
         for request in batch.requests:
-            if type(request.context) is Call:
-                self.fail(request.context, error)
-            else:
-                self._together.singly(request.context)
+            context = request.context
+            if isinstance(context, Alike):
+                self._together.singly(context, servable)
+            elif not self._splits.forsake(context, servable):
+                self.fail(context, error)
 
     def fail(self, call: Call, error: Exception) -> None:
         """Answer with an error, unless the client is gone, and count it."""
         known = api_error(error)
         if isinstance(known, InternalError):
             LOG.error("unexpected error in a prediction", exc_info=error)
+        if call.entered and call.servable is not None:
+            call.entered = False
+            call.servable.counters.leave()
+            if known.reason is not None:
+                call.servable.counters.drop(known.reason)
+        arm = b""
+        if call.assignment is not None:
+            told = self._splits.fail(call, error, known)
+            if told is None:
+                return  # stable has it now
+            known, arm = told, lines_of(call.assignment)
         servable = call.servable
         counters = self._unmatched if servable is None else servable.counters
-        if call.entered:
-            counters.leave()
-            if known.reason is not None:
-                counters.drop(known.reason)
         latency = int((self.clock() - call.arrival) * 1e9)
         counters.observe_request(status_index(known.status), latency)
         if call.abandoned:
             return
         headers, body = error_answer(known)
         if servable is not None:
-            headers = servable.headers + headers
-        request_id = call.request_id or call.head.request_id or self._new_id()
+            headers = servable.headers + headers + arm
+        request_id = call.request_id or call.head.request_id or self.new_id()
         lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
         call.door.respond(call, known.status, lines, body)
         if servable is not None and self._sampling is not None:
             self._sampling.failed(servable, request_id, known, latency / 1e9)
-
-    def renew_preambles(self, default_headers: list[tuple[bytes, bytes]]) -> None:
-        """The server's own headers are new, as they are every second with the date."""
-        self.default_headers = default_headers
-        self.preambles.clear()
-
-    def preamble(self, status: int) -> bytes:
-        """Status line and the server's own headers; kept in `preambles`."""
-        lines = [b"%b: %b\r\n" % line for line in self.default_headers]
-        preamble = self.preambles[status] = b"".join((STATUS_LINE[status], *lines))
-        return preamble
 
     def abandon(self, call: Call) -> None:
         """The client went away: what has not run will not."""

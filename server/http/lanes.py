@@ -15,18 +15,22 @@ ordinary way, so that only the culprit gets an error.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from .codecs.known_bodies import KEY
 from .codecs.negotiate import JSON
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from penstock.batching.request import Batch
 
     from .call import Call
     from .codecs.known_bodies import Frame
     from .head import RequestHead
+
+Key = TypeVar("Key")
 
 #: Openings remembered per process; beyond that the memory starts afresh.
 MAX_PATTERNS: Final = 4096
@@ -62,6 +66,10 @@ class Lane:
         self.calls: list[Call] = []
         self.numbers: list[bytes] = []
 
+    def body(self, numbers: bytes) -> bytes:
+        """The body of a request with these numbers."""
+        return b"%b%b%b" % (self.prefix, numbers, self.closing)
+
 
 class Alike:
     """Calls that run as one request of many rows.
@@ -87,9 +95,18 @@ class Alike:
 
     def bodies(self) -> Iterator[tuple[Call, bytes]]:
         """Each call with its body, as it came."""
-        prefix, closing = self.lane.prefix, self.lane.closing
         for call, numbers in zip(self.calls, self.numbers, strict=True):
-            yield call, b"%b%b%b" % (prefix, numbers, closing)
+            yield call, self.lane.body(numbers)
+
+    def by(self, keys: Sequence[Key]) -> dict[Key, Alike]:
+        """The same in parts of calls with the same key, one key for each call."""
+        parts: dict[Key, Alike] = {}
+        for key, call, numbers in zip(keys, self.calls, self.numbers, strict=True):
+            if key not in parts:
+                parts[key] = Alike(self.lane, [], [])
+            parts[key].calls.append(call)
+            parts[key].numbers.append(numbers)
+        return parts
 
 
 class Pattern:
@@ -205,3 +222,18 @@ class Lanes:
             numbers, lane.numbers = lane.numbers, []
             self._service.serve(Alike(lane, calls, numbers))
         self._service.dispatch()
+
+
+def calls_of(batch: Batch) -> tuple[list[Call], list[int]]:
+    """All calls in a run, and the row in which each begins."""
+    calls: list[Call] = []
+    firsts: list[int] = []
+    for request, first in zip(batch.requests, batch.offsets, strict=False):
+        context = request.context
+        if type(context) is Alike:
+            calls += context.calls
+            firsts += range(first, first + request.rows)
+        else:
+            calls.append(context)
+            firsts.append(first)
+    return calls, firsts

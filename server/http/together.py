@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import orjson
@@ -15,10 +15,9 @@ from .codecs.negotiate import JSON
 from .codecs.tensors import UNPACKABLE, packer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from penstock.batching.scheduler import Scheduler
     from penstock.runtimes.contract import Array
+    from penstock.server.registry.arms import Arms
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
@@ -26,6 +25,27 @@ if TYPE_CHECKING:
     from .codecs.known_bodies import Frame
     from .head import RequestHead
     from .lanes import Alike
+    from .splits import Splits
+
+
+class Path(Protocol):
+    """The ordinary way; `penstock.server.http.inference.InferencePath`."""
+
+    def start(self, call: Call, body: bytes) -> None:
+        """Serve a call with its body."""
+        ...
+
+    def resume(self, call: Call, body: bytes, servable: Servable) -> None:
+        """The same by a version that was chosen before."""
+        ...
+
+    def fail(self, call: Call, error: Exception) -> None:
+        """End a call with an error."""
+        ...
+
+    def new_id(self) -> bytes:
+        """Make up a request id."""
+        ...
 
 
 class Together:
@@ -34,24 +54,15 @@ class Together:
     Args:
         catalog: What is served.
         scheduler: Runs it.
-        start: Serves a call with its body the ordinary way.
-        fail: Ends a call with an error.
-        new_id: Makes up a request id.
+        path: The ordinary way.
+        splits: Shares requests between two versions.
     """
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        scheduler: Scheduler,
-        start: Callable[[Call, bytes], None],
-        fail: Callable[[Call, Exception], None],
-        new_id: Callable[[], bytes],
-    ) -> None:
+    def __init__(self, catalog: Catalog, scheduler: Scheduler, path: Path, splits: Splits) -> None:
         self._catalog = catalog
         self._scheduler = scheduler
-        self._start = start
-        self._fail = fail
-        self._new_id = new_id
+        self._path = path
+        self._splits = splits
 
     def frame(self, head: RequestHead, opening: bytes) -> Frame | None:
         """See `Service.frame`."""
@@ -62,46 +73,76 @@ class Together:
 
     def serve(self, alike: Alike) -> None:
         """See `Service.serve`."""
+        lane = alike.lane
+        model = self._catalog.models.get(lane.model)
+        if model is not None and model.arms is not None and lane.version is None:
+            self._share(alike, model.arms)
+            return
         try:
-            servable = self._catalog.find(alike.lane.model, alike.lane.version)
+            servable = self._catalog.find(lane.model, lane.version)
         except ApiError:
             self.singly(alike)
-            return
+        else:
+            self._serve(alike, servable, assigned=False)
+
+    def _share(self, alike: Alike, arms: Arms) -> None:
+        """Serve each call by its arm."""
+        assigned = []
+        for call, numbers in zip(alike.calls, alike.numbers, strict=True):
+            call.request_id = self._path.new_id()
+            assigned.append(self._splits.assign(call, arms, alike.lane.body(numbers)))
+        for servable, part in alike.by(assigned).items():
+            self._serve(part, servable, assigned=True)
+
+    def _serve(self, alike: Alike, servable: Servable, *, assigned: bool) -> None:
         frame = servable.wire.frames.get(alike.lane.opening)
         rows = self._scheduler.short_rows(servable.queue)
         if frame is None or not rows:
-            self.singly(alike)
+            self.singly(alike, servable)
             return
         for part in alike.parts(rows):
             array = read_rows(frame, part.numbers)
             if array is None:
-                self.singly(part)
+                self.singly(part, servable)
             else:
-                self._enqueue(part, servable, frame, array)
+                self._enqueue(part, servable, frame, array, assigned=assigned)
 
-    def singly(self, alike: Alike) -> None:
-        """Serve each call the ordinary way, so that only the culprit of a failure fails."""
+    def singly(self, alike: Alike, servable: Servable | None = None) -> None:
+        """Serve each call the ordinary way, so that only the culprit of a failure fails.
+
+        Args:
+            alike: The calls.
+            servable: What was to serve them.
+        """
         for call, body in alike.bodies():
+            assigned = call.assignment is not None
+            if assigned and servable is not None and self._splits.forsake(call, servable):
+                continue
             if call.entered and call.servable is not None:
                 call.servable.counters.leave()
                 call.entered = False
             if call.abandoned:
-                self._fail(call, ClientGone())
+                self._path.fail(call, ClientGone())
+            elif assigned and servable is not None:
+                self._path.resume(call, body, servable)
             else:
-                self._start(call, body)
+                self._path.start(call, body)
 
     def dispatch(self) -> None:
         """See `Service.dispatch`."""
         self._scheduler.dispatch()
 
-    def _enqueue(self, alike: Alike, servable: Servable, frame: Frame, rows: Array) -> None:
-        calls = alike.calls
+    def _enqueue(
+        self, alike: Alike, servable: Servable, frame: Frame, rows: Array, *, assigned: bool
+    ) -> None:
+        calls, new_id = alike.calls, self._path.new_id
         message = InferRequest([], 1, servable.wire.all_outputs, frame.key)
         for call in calls:
             call.servable = servable
             call.message = message
             call.plain = JSON
-            call.request_id = self._new_id()
+            if not assigned:
+                call.request_id = new_id()
             call.entered = True
         servable.counters.enter(len(calls))
         request = InferenceRequest(
@@ -110,7 +151,7 @@ class Together:
         try:
             self._scheduler.submit(servable.queue, request)
         except Exception:  # noqa: BLE001  each of them hears on its own why
-            self.singly(alike)
+            self.singly(alike, servable)
 
 
 def read_rows(frame: Frame, numbers: list[bytes]) -> Array | None:

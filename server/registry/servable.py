@@ -26,6 +26,7 @@ class Servable:
         counters: Its metrics.
         queue: Its place in the scheduler.
         headers: Response header lines common to all its answers.
+        routed: Requests of a split that it was given and has not given back.
         origin: What its samples say of themselves.
     """
 
@@ -39,6 +40,7 @@ class Servable:
         "origin",
         "platform",
         "queue",
+        "routed",
         "version",
         "wire",
     )
@@ -58,6 +60,7 @@ class Servable:
         self.model = model
         self.wire = wire
         self.counters = counters
+        self.routed = 0
         self._decoding = 0
         self._decoded = asyncio.Event()
         self.queue: Queue

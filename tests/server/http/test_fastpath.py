@@ -508,7 +508,7 @@ def test_heads_that_come_again_are_known_and_others_are_not(fast: Any, post: Mak
 def test_the_memory_of_heads_is_bounded(
     fast: Any, post: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.server.http.fastpath.KNOWN_HEADS", 8)
+    monkeypatch.setattr("penstock.server.http.known_heads.KNOWN_HEADS", 8)
     with fast.connect() as client:
         for i in range(30):
             assert client.send(post("echo", None, f"x-unique: {i}")).answer().status == 200

@@ -1,0 +1,277 @@
+"""Requests that a split shares between two versions: from the choice of the arm to its figures.
+
+    assign   choose the arm                                    (per request)
+    sift     a run is over: who is to be answered from it      (per run)
+    answer   mark and count the answers                        (per run)
+    release  they are on their way                             (per run)
+    fail     count a failure, and ask stable in the canary's place
+
+What counts, for both arms alike: a request that the version answered, or failed by its own fault.
+Errors of the client, refusals because of overload and requests of a former split do not count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.layout import (
+    ARM_FALLBACKS,
+    ARM_INVALID,
+    ARM_REQUESTS,
+    ARM_SLOW,
+    ARM_TIMEOUTS,
+)
+from penstock.server.errors import DeadlineExceeded, InferenceFailed
+from penstock.server.registry.arms import Arms, Assignment
+from penstock.server.rollout.routing import CANARY, given_up_at
+
+from .faults import SERVER_ERROR, fault_of, unsound
+from .watch import Watch
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from penstock.batching.request import Batch
+    from penstock.batching.scheduler import Scheduler
+    from penstock.server.errors import ApiError
+    from penstock.server.registry.catalog import Catalog
+    from penstock.server.registry.servable import Servable
+
+    from .call import Call
+    from .codecs.negotiate import Body
+
+STABLE_LINE: Final = b"x-penstock-arm: stable\r\n"
+CANARY_LINE: Final = b"x-penstock-arm: canary\r\n"
+FALLBACK_LINE: Final = b"x-penstock-fallback: canary\r\n"
+
+
+class Splits:
+    """The splits of a process.
+
+    Args:
+        loop: Everything happens here.
+        catalog: What is served.
+        scheduler: Runs it.
+        resume: Serves a call with its body by a given version.
+        clock: Monotonic seconds, the scheduler's.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        catalog: Catalog,
+        scheduler: Scheduler,
+        resume: Callable[[Call, bytes, Servable], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._catalog = catalog
+        self._scheduler = scheduler
+        self._resume = resume
+        self._clock = clock
+        self._watch = Watch(loop, self._due_at, self._give_up, clock)
+
+    def assign(self, call: Call, arms: Arms, body: bytes) -> Servable:
+        """Give the call its arm, by its unit or as it asks for, and return what serves that."""
+        forced = call.head.arm
+        if forced is not None:
+            canary = forced == CANARY
+        else:
+            unit = call.head.value(arms.sticky) if arms.sticky else b""
+            canary = arms.chooser.is_canary(unit or call.request_id)
+        if canary:
+            call.assignment = Assignment(arms, CANARY, body, counted=forced is None)
+            servable = arms.canary
+            if arms.split.fallback:
+                self._watch.add(call)
+        else:
+            call.assignment = (
+                arms.plain if forced is None else Assignment(arms, arms.plain.arm, counted=False)
+            )
+            servable = arms.stable
+        call.servable = servable
+        servable.routed += 1
+        return servable
+
+    def sift(
+        self, servable: Servable, calls: list[Call], firsts: list[int], batch: Batch
+    ) -> tuple[list[Call], list[int], set[Call]]:
+        """Who is to be answered from a run.
+
+        A canary's call that is not goes on with stable.
+
+        Args:
+            servable: What ran.
+            calls: All in the run.
+            firsts: The row in which each begins.
+            batch: The run.
+
+        Returns:
+            The calls, the row in which each begins, and which of them have invalid outputs.
+        """
+        bad = unsound(firsts, batch, batched=servable.wire.batch_axis)
+        invalid: set[Call] = set()
+        if not bad and all([call.servable is servable for call in calls]):  # noqa: C419  half the cost
+            return calls, firsts, invalid
+        kept, starts = [], []
+        for index, (call, first) in enumerate(zip(calls, firsts, strict=True)):
+            if self.forsake(call, servable):
+                continue
+            assignment = call.assignment
+            if index in bad and assignment is not None and not call.abandoned:
+                if assignment.tries_canary and assignment.arms.split.fallback:
+                    error = InferenceFailed("the model answered with NaN or infinity")
+                    servable.counters.leave()
+                    call.entered = False
+                    servable.routed -= 1
+                    self._fall_back(call, error, ARM_INVALID)
+                    continue
+                invalid.add(call)
+            kept.append(call)
+            starts.append(first)
+        return kept, starts, invalid
+
+    def forsake(self, call: Call, servable: Servable) -> bool:
+        """Whether the call has left this version, which came back to it too late."""
+        if call.assignment is None or call.servable is servable:
+            return False
+        servable.routed -= 1
+        return True
+
+    def answer(
+        self,
+        servable: Servable,
+        answered: Sequence[tuple[Call, tuple[bytes, Body]]],
+        invalid: set[Call],
+        now: float,
+    ) -> list[tuple[Call, tuple[bytes, Body]]]:
+        """Count answers and say in each which arm it came from."""
+        marked = []
+        for call, (headers, body) in answered:
+            assignment = call.assignment
+            if assignment is None:
+                marked.append((call, (headers, body)))
+                continue
+            if assignment.error is None:
+                kinds = [ARM_INVALID] if call in invalid else []
+                split = assignment.arms.split
+                if split.fallback and now >= _due_at(call, assignment):
+                    kinds.append(ARM_TIMEOUTS)
+                if assignment.arm == CANARY:
+                    self._watch.discard(call)
+                self._count(call, assignment, servable, kinds, now)
+            marked.append((call, (headers + lines_of(assignment), body)))
+        return marked
+
+    @staticmethod
+    def release(servable: Servable, answered: Sequence[tuple[Call, object]]) -> None:
+        """The answered calls are this version's no more."""
+        servable.routed -= sum([call.assignment is not None for call, _ in answered])
+
+    def fail(self, call: Call, error: Exception, known: ApiError) -> ApiError | None:
+        """A version did not answer a call that was assigned.
+
+        Args:
+            call: Not in flight any more.
+            error: Why.
+            known: The same, as a client would be told.
+
+        Returns:
+            What to tell the client; ``None`` if stable is asked first.
+        """
+        assignment, servable = call.assignment, call.servable
+        assert assignment is not None
+        assert servable is not None
+        servable.routed -= 1
+        if assignment.error is not None:
+            if call.message is None and not call.abandoned:  # stable cannot read it
+                known, assignment.error = assignment.error, None
+                call.servable = assignment.arms.canary
+            return known
+        self._watch.discard(call)
+        kind = fault_of(error, known)
+        if (
+            assignment.arm == CANARY
+            and assignment.arms.split.fallback
+            and known.status >= SERVER_ERROR
+            and not call.abandoned
+        ):
+            self._fall_back(call, known, kind)
+            return None
+        now = self._clock()
+        if kind is not None or (call.abandoned and self._is_slow(call, assignment, now)):
+            self._count(call, assignment, servable, [] if kind is None else [kind], now)
+        return known
+
+    def _fall_back(self, call: Call, error: ApiError, kind: int | None) -> None:
+        """Count the canary's failure, and ask stable. Its request has come back, or was left."""
+        assignment = call.assignment
+        assert assignment is not None
+        arms = assignment.arms
+        self._watch.discard(call)
+        if kind is not None:
+            self._count(call, assignment, arms.canary, [kind], self._clock())
+        if assignment.counted and self._is_current(arms):
+            arms.canary.counters.add(ARM_FALLBACKS)
+        assignment.error = error
+        call.message = call.plain = call.request = None
+        arms.stable.routed += 1
+        self._resume(call, assignment.body, arms.stable)
+
+    def _give_up(self, call: Call) -> None:
+        """The canary has had its time. What it still answers is for nobody."""
+        assignment = call.assignment
+        if assignment is None or call.abandoned:
+            return
+        canary = assignment.arms.canary
+        if call.request is not None and self._scheduler.cancel(call.request):
+            canary.routed -= 1
+        if call.entered:
+            canary.counters.leave()
+            call.entered = False
+        self._fall_back(call, DeadlineExceeded("the canary did not answer in time"), ARM_TIMEOUTS)
+
+    @staticmethod
+    def _due_at(call: Call) -> float:
+        assert call.assignment is not None
+        return _due_at(call, call.assignment)
+
+    def _count(
+        self, call: Call, assignment: Assignment, servable: Servable, kinds: list[int], now: float
+    ) -> None:
+        """Count a request and in which ways it was bad, a unit's first time of each."""
+        arms = assignment.arms
+        if not assignment.counted or not self._is_current(arms):
+            return
+        counters = servable.counters
+        counters.add(ARM_REQUESTS)
+        if self._is_slow(call, assignment, now):
+            kinds.append(ARM_SLOW)
+        if not kinds:
+            return
+        unit = call.head.value(arms.sticky) if arms.sticky else b""
+        for kind in kinds:
+            if not unit or arms.is_first(unit, kind):
+                counters.add(kind)
+
+    def _is_current(self, arms: Arms) -> bool:
+        """Whether the split is still in force; what began under a former one is no evidence."""
+        model = self._catalog.models.get(arms.stable.name)
+        return model is not None and model.arms is arms
+
+    @staticmethod
+    def _is_slow(call: Call, assignment: Assignment, now: float) -> bool:
+        limit = assignment.arms.split.slow_seconds
+        return limit > 0 and now - call.arrival > limit
+
+
+def lines_of(assignment: Assignment) -> bytes:
+    """Header lines that tell the arm, and whether stable answered in the canary's place."""
+    if assignment.arm != CANARY:
+        return STABLE_LINE
+    return CANARY_LINE if assignment.error is None else CANARY_LINE + FALLBACK_LINE
+
+
+def _due_at(call: Call, assignment: Assignment) -> float:
+    deadline = float("inf") if call.request is None else call.request.deadline
+    return given_up_at(assignment.arms.split, call.arrival, deadline)

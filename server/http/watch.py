@@ -1,0 +1,65 @@
+"""Calls that must not wait for ever, looked at a few times in each tenth of a second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from .call import Call
+
+#: Between two looks while anything is watched; one timer for all is cheaper than one for each.
+TICK_SECONDS: Final = 0.025
+
+
+class Watch:
+    """Tells of calls whose time is over, each once.
+
+    Args:
+        loop: Where everything happens.
+        due_at: When a call's time is over; may grow earlier while it is watched.
+        overdue: Told of it; not watched any more then.
+        clock: Monotonic seconds.
+    """
+
+    __slots__ = ("_calls", "_clock", "_due_at", "_loop", "_overdue", "_ticking")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        due_at: Callable[[Call], float],
+        overdue: Callable[[Call], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._loop = loop
+        self._due_at = due_at
+        self._overdue = overdue
+        self._clock = clock
+        self._calls: dict[Call, None] = {}
+        self._ticking = False
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def add(self, call: Call) -> None:
+        """Watch the call until it is discarded or overdue."""
+        self._calls[call] = None
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def discard(self, call: Call) -> None:
+        """The call is over."""
+        self._calls.pop(call, None)
+
+    def _tick(self) -> None:
+        now = self._clock()
+        for call in [call for call in self._calls if now >= self._due_at(call)]:
+            if call in self._calls:  # telling of one may end another
+                del self._calls[call]
+                self._overdue(call)
+        self._ticking = bool(self._calls)
+        if self._ticking:
+            self._loop.call_later(TICK_SECONDS, self._tick)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .errors import Overloaded
+from .policy import target_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,27 +25,63 @@ def admit(
         Overloaded: Too many wait already.
         ValueError: The request is empty.
     """
-    options = servable.options
-    rows = request.rows
     if servable.draining:
         raise refusal(servable, "draining", 1.0)
-    if rows < 1:
-        raise ValueError(f"a request needs at least one row, got {rows}")
-    request.deadline = min(request.deadline, request.arrival + options.slo_seconds)
+    if request.rows < 1:
+        raise ValueError(f"a request needs at least one row, got {request.rows}")
+    request.deadline = min(request.deadline, request.arrival + servable.options.slo_seconds)
+    check_room(queue, request.rows, request.deadline, board, now)
+
+
+def check_room(queue: Queue, rows: int, deadline: float, board: Board, now: float) -> None:
+    """Refuse what cannot be served.
+
+    Args:
+        queue: Where it is to wait.
+        rows: Of the request.
+        deadline: Of the request.
+        board: What waits and runs.
+        now: The present.
+
+    Raises:
+        Overloaded: Too many wait already.
+    """
+    servable = queue.servable
     waiting = servable.waiting_rows
     if not waiting:
         return
     if waiting + rows > servable.limit:
         reckon(servable, board, Backlog(board.active))
-        if waiting + rows > options.max_queue_rows:
+        if waiting + rows > servable.options.max_queue_rows:
             raise refusal(servable, "queue_full")
         if waiting + rows > servable.limit:
             raise refusal(servable, "queue_time")
-    if request.deadline < math.inf:
-        costs = queue.costs
-        run = costs.seconds[min(rows, costs.max_rows)] * costs.margin
-        if now + waiting * servable.seconds_per_row + run > request.deadline:
-            raise refusal(servable, "queue_time")
+    if deadline == math.inf:
+        return
+    costs = queue.costs
+    run = costs.seconds[min(rows, costs.max_rows)] * costs.margin
+    if now + waiting * servable.seconds_per_row + run > deadline:
+        raise refusal(servable, "queue_time")
+    if queue.requests and not in_time(queue, rows, deadline, board, now):
+        raise refusal(servable, "queue_time")
+
+
+def in_time(queue: Queue, rows: int, deadline: float, board: Board, now: float) -> bool:
+    """Whether the next run, or the one after that, answers a further request in time; pure.
+
+    The next run starts when a thread is free and takes no more rows than its head has time for. The
+    one after it is not worth waiting for unless it can be large enough to keep up.
+    """
+    costs = queue.costs
+    start = board.next_free(now)
+    first = min(deadline, queue.requests[0].deadline)
+    fitting = costs.rows_within(first - start - board.answer_seconds)
+    if queue.rows + rows <= fitting:
+        return True
+    taken = max(1, min(queue.rows, fitting))
+    after = start + costs.seconds[taken] / board.threads
+    enough = max(rows, min(queue.rows + rows - taken, target_rows(queue, board)))
+    return costs.rows_within(deadline - after - board.answer_seconds) >= min(enough, costs.max_rows)
 
 
 def refusal(servable: Servable, reason: str, seconds: float = 0.0) -> Overloaded:

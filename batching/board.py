@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from .request import Batch
     from .servable import Queue, Share
 
 #: Time constant of the utilisation.
@@ -32,6 +33,7 @@ class Board:
         utilisation: Part of the threads busy lately.
         least_patience: The least `Share.patience_seconds`.
         virtual_time: That of the share served last; where a share that was idle starts.
+        ends: When the runs on execution threads are predicted to end.
     """
 
     __slots__ = (
@@ -39,6 +41,7 @@ class Board:
         "active",
         "answer_seconds",
         "background_runs",
+        "ends",
         "free",
         "inline_left",
         "inline_limit",
@@ -63,6 +66,7 @@ class Board:
         self.utilisation = 0.0
         self.least_patience = math.inf
         self.virtual_time = 0.0
+        self.ends: dict[Batch, float] = {}
         self._tallied_at = 0.0
 
     def survey(self) -> None:
@@ -78,6 +82,10 @@ class Board:
         utilisation = busy + (self.utilisation - busy) * fade
         self.utilisation = utilisation if utilisation > NOTHING else 0.0
         self._tallied_at = now
+
+    def next_free(self, now: float) -> float:
+        """When a thread is predicted to be free."""
+        return now if self.free or not self.ends else max(now, min(self.ends.values()))
 
     def note_answer(self, seconds: float) -> None:
         """Follow the 95th percentile of the time from a run's end to its answer."""

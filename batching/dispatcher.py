@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .board import Board
     from .executor import Executor
+    from .request import InferenceRequest
     from .servable import Queue, Servable
 
 #: Execution time that one iteration of the event loop may spend.
@@ -50,6 +51,7 @@ class Dispatcher:
         self._timer_at = math.inf
         self._long_runs: set[Batch] = set()
         self._background_runs: set[Batch] = set()
+        self._dropped: list[tuple[Servable, list[InferenceRequest], Exception]] = []
 
     def close(self) -> None:
         """Stop the threads; nothing may wait or run."""
@@ -63,7 +65,7 @@ class Dispatcher:
         self._dispatch("tick")
 
     def drop(self, queue: Queue, heads: int, error: Exception) -> None:
-        """Answer no to the first of a queue."""
+        """Take the first out of a queue; `refuse` answers them."""
         servable = queue.servable
         reason = "deadline"
         if isinstance(error, Overloaded):
@@ -73,12 +75,18 @@ class Dispatcher:
         dropped = queue.drop(heads)
         self._deactivate(queue)
         servable.dropped[reason] += len(dropped)
-        now = self._clock()
-        for request in dropped:
-            batch = Batch([request], now)
-            batch.error = error
-            self._deliver(servable, batch)
-        servable.check_drained()
+        self._dropped.append((servable, dropped, error))
+
+    def refuse(self) -> None:
+        """Answer no to what was dropped: after the threads have work."""
+        while self._dropped:
+            servable, requests, error = self._dropped.pop()
+            now = self._clock()
+            for request in requests:
+                batch = Batch([request], now)
+                batch.error = error
+                self._deliver(servable, batch)
+            servable.check_drained()
 
     def sweep(self) -> None:
         """Forget queues that were emptied from outside."""
@@ -103,7 +111,9 @@ class Dispatcher:
             wait = self._pass(cause)
             if wait is not None:
                 self._rest(wait, clock())
-                return
+                break
+        if self._dropped:
+            self.refuse()
 
     def _pass(self, cause: str) -> Wait | None:
         """Look at every waiting queue once, the most urgent first.
@@ -167,6 +177,7 @@ class Dispatcher:
         if step.long:
             self._long_runs.add(batch)
             board.long_runs = len(self._long_runs)
+        board.ends[batch] = now + step.seconds
         self._executor.start(batch, servable.model)
 
     def _done(self, batch: Batch, parts: list[Batch] | None) -> None:
@@ -176,6 +187,7 @@ class Dispatcher:
         board = self._board
         board.tally(self._clock())
         board.free += 1
+        del board.ends[batch]
         queue.running -= 1
         if self._long_runs:
             self._long_runs.discard(batch)

@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
-from .admission import admit
+from .admission import admit, check_room
 from .board import Board
 from .dispatcher import Dispatcher
 from .errors import Overloaded
@@ -155,6 +155,16 @@ class Scheduler:
         if self._dispatcher.flushing:
             self._dispatcher.flush()
 
+    def check_room(self, servable: Servable, arrival: float) -> None:
+        """Whether a request of one row would be let in: asked before its body is read.
+
+        Raises:
+            Overloaded: It would be refused.
+        """
+        if servable.options.slo_seconds < math.inf:
+            deadline = arrival + servable.options.slo_seconds
+            check_room(servable.queue, 1, deadline, self._board, self._clock())
+
     def short_rows(self, servable: Servable) -> int:
         """Most rows worth running together on the event loop; see `Servable.short_rows`."""
         return servable.short_rows(self._board.inline_limit)
@@ -198,3 +208,4 @@ class Scheduler:
             waiting = [queue for queue in servable.queues() if queue.requests]
             oldest = min(waiting, key=lambda queue: queue.requests[0].arrival)
             self._dispatcher.drop(oldest, 1, Overloaded(0.0, "replaced"))
+        self._dispatcher.refuse()

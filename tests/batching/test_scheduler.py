@@ -223,6 +223,31 @@ def test_a_deadline_is_answered_on_time_while_every_thread_is_busy(run, doubler)
     run(main)
 
 
+def test_a_thread_gets_work_before_anybody_is_refused(run, doubler):
+    async def main():
+        owner = Owner(doubler, BatchingOptions(slo_seconds=10.0), costs=LONG, threads=1)
+        doubler.gate = threading.Event()
+        owner.submit("running", 1)
+        await doubler.started(owner.loop)
+        hopeless = owner.submit("hopeless", 2)
+        owner.submit("waiting", 3)
+        hopeless.deadline = time.perf_counter()
+        running = []
+        sink = owner.servable.sink
+        owner.servable.sink = lambda batch: (
+            running.append(owner.servable.queue.running),
+            sink(batch),
+        )
+        doubler.gate.set()
+        await owner.answered()
+        await owner.scheduler.close()
+        assert isinstance(owner.answers["hopeless"], DeadlineExceeded)
+        assert running[0] == 1, "the first to hear anything heard it while the next run went on"
+        assert owner.answers["waiting"] is None
+
+    run(main)
+
+
 def test_a_full_queue_refuses_and_says_when_to_come_back(run, doubler):
     async def main():
         owner = Owner(doubler, BatchingOptions(max_queue_rows=10), costs=LONG)

@@ -1,0 +1,76 @@
+"""Who is let in to wait: the prediction, without threads or time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from penstock.batching.admission import admit, check_room, in_time
+from penstock.batching.board import Board
+from penstock.batching.cost import CostTable
+from penstock.batching.errors import Overloaded
+from penstock.batching.options import BatchingOptions
+from penstock.batching.request import Batch, InferenceRequest
+from penstock.batching.servable import Servable, Share
+
+NOW = 100.0
+
+
+class Door:
+    """One thread that is busy for 10 ms, and a model of 10 ms and 0.1 ms a row."""
+
+    def __init__(self, doubler, slo_seconds=math.inf):
+        self.board = Board(1, 0.0)
+        costs = CostTable.linear(10e-3, 0.1e-3, 64)
+        options = BatchingOptions(slo_seconds=slo_seconds)
+        self.servable = Servable(
+            "m", "1", doubler, options, lambda _: None, costs, Share(), lambda: None
+        )
+        self.queue = self.servable.queue
+        self.queue.costs.margin = 1.0
+        self.board.answer_seconds = 0.0
+        self.board.active.append(self.queue)
+        self.board.free = 0
+        self.board.ends[Batch([], NOW)] = NOW + 10e-3
+
+    def wait(self, rows, deadline=math.inf):
+        x = np.ones((rows, 3), np.float32)
+        request = InferenceRequest((x,), rows, ("y",), NOW)
+        request.deadline = deadline
+        self.queue.requests.append(request)
+        self.queue.rows += rows
+        self.servable.waiting_rows += rows
+
+    def in_time(self, deadline, rows=1):
+        return in_time(self.queue, rows, NOW + deadline, self.board, NOW)
+
+
+def test_the_rest_of_the_present_run_counts(doubler):
+    door = Door(doubler)
+    door.wait(1)
+    assert not door.in_time(20e-3), "a free thread after 10 ms, then a run of 10.2 ms"
+    assert door.in_time(20.3e-3)
+    door.board.free = 1
+    assert door.in_time(10.3e-3)
+
+
+def test_a_request_that_would_make_the_next_run_too_long_waits_for_the_one_after(doubler):
+    door = Door(doubler)
+    door.wait(20, NOW + 22e-3)  # the run that answers it may take 12 ms: 20 rows
+    assert not door.in_time(22e-3)
+    assert not door.in_time(32e-3), "the one after begins after 22 ms and takes 10.1"
+    assert door.in_time(32.2e-3)
+
+
+def test_what_is_refused_at_the_door_is_what_is_refused_when_it_is_queued(doubler):
+    door = Door(doubler, slo_seconds=15e-3)
+    check_room(door.queue, 1, NOW + 15e-3, door.board, NOW)  # nobody waits: no prediction, no no
+    door.wait(1)
+    request = InferenceRequest((np.ones((1, 3), np.float32),), 1, ("y",), NOW)
+    with pytest.raises(Overloaded, match="queue_time"):
+        check_room(door.queue, 1, NOW + 15e-3, door.board, NOW)
+    with pytest.raises(Overloaded, match="queue_time"):
+        admit(door.servable, door.queue, request, door.board, NOW)
+    assert door.servable.rejected == {"queue_time": 2}

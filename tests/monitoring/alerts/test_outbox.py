@@ -5,30 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from penstock.monitoring.alerts import outbox as module
-from penstock.monitoring.alerts.alert import Alert
 from penstock.monitoring.alerts.outbox import Outbox
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def an_alert(episode: str = "e1", **changes: Any) -> Alert:
-    fields: dict[str, Any] = {
-        "kind": "drift",
-        "model": "churn",
-        "version": "3",
-        "subject": "age",
-        "severity": "warning",
-        "opened": True,
-        "episode": episode,
-        "time": 1_700_000_000.5,
-        "summary": "age has moved: PSI 0.31",
-        "evidence": {"psi": 0.31},
-    }
-    return Alert(**(fields | changes))
+    from penstock.monitoring.alerts.alert import Alert
 
 
 @pytest.fixture
@@ -36,19 +24,19 @@ def outbox(tmp_path: Path) -> Outbox:
     return Outbox(tmp_path / "monitor" / "alerts.db")
 
 
-def test_an_alert_comes_back_as_it_went_in(outbox: Outbox) -> None:
+def test_an_alert_comes_back_as_it_went_in(outbox: Outbox, an_alert: Callable[..., Alert]) -> None:
     assert outbox.open_episodes() == []
     assert outbox.put(an_alert())
     assert outbox.open_episodes() == [an_alert()]
 
 
-def test_putting_twice_is_putting_once(outbox: Outbox) -> None:
+def test_putting_twice_is_putting_once(outbox: Outbox, an_alert: Callable[..., Alert]) -> None:
     assert outbox.put(an_alert())
     assert not outbox.put(an_alert(summary="said differently"))
     assert outbox.open_episodes() == [an_alert()]
 
 
-def test_an_episode_closes_once(outbox: Outbox) -> None:
+def test_an_episode_closes_once(outbox: Outbox, an_alert: Callable[..., Alert]) -> None:
     outbox.put(an_alert())
     assert outbox.put(an_alert(opened=False))
     assert not outbox.put(an_alert(opened=False))
@@ -56,24 +44,30 @@ def test_an_episode_closes_once(outbox: Outbox) -> None:
     assert not outbox.put(an_alert())  # never opened again under the same name
 
 
-def test_an_episode_that_nobody_heard_of_is_not_closed(outbox: Outbox) -> None:
+def test_an_episode_that_nobody_heard_of_is_not_closed(
+    outbox: Outbox, an_alert: Callable[..., Alert]
+) -> None:
     assert not outbox.put(an_alert(opened=False))
 
 
-def test_open_episodes_of_one_kind(outbox: Outbox) -> None:
+def test_open_episodes_of_one_kind(outbox: Outbox, an_alert: Callable[..., Alert]) -> None:
     outbox.put(an_alert("e1"))
     outbox.put(an_alert("e2", kind="quality"))
     assert [one.episode for one in outbox.open_episodes("quality")] == ["e2"]
 
 
-def test_the_file_is_bounded(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_bounded(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, an_alert: Callable[..., Alert]
+) -> None:
     monkeypatch.setattr(module, "KEEP", 5)
     for number in range(9):
         outbox.put(an_alert(f"e{number}"))
     assert [one.episode for one in outbox.open_episodes()] == ["e4", "e5", "e6", "e7", "e8"]
 
 
-def test_what_is_too_long_is_cut_and_told_all_the_same(outbox: Outbox) -> None:
+def test_what_is_too_long_is_cut_and_told_all_the_same(
+    outbox: Outbox, an_alert: Callable[..., Alert]
+) -> None:
     for tail in "ab":
         assert outbox.put(
             an_alert(
@@ -90,7 +84,9 @@ def test_what_is_too_long_is_cut_and_told_all_the_same(outbox: Outbox) -> None:
     assert first.evidence["left_out_bytes"] > 99_999
 
 
-def test_evidence_may_hold_numpy_and_what_is_not_a_number(outbox: Outbox) -> None:
+def test_evidence_may_hold_numpy_and_what_is_not_a_number(
+    outbox: Outbox, an_alert: Callable[..., Alert]
+) -> None:
     evidence = {"psi": np.float64(0.5), "bins": np.arange(3), "p": float("nan"), 7: Path("/x")}
     outbox.put(an_alert(evidence=evidence))
     assert outbox.open_episodes()[0].evidence == {
@@ -101,15 +97,18 @@ def test_evidence_may_hold_numpy_and_what_is_not_a_number(outbox: Outbox) -> Non
     }
 
 
-def _put_many(path: Path) -> None:
-    for number in range(20):
-        Outbox(path).put(an_alert(f"e{number}"))
+def _put_many(path: Path, alerts: list[Alert]) -> None:
+    for alert in alerts:
+        Outbox(path).put(alert)
 
 
-def test_several_processes_put_the_same_alerts(outbox: Outbox, tmp_path: Path) -> None:
+def test_several_processes_put_the_same_alerts(
+    outbox: Outbox, tmp_path: Path, an_alert: Callable[..., Alert]
+) -> None:
     path = tmp_path / "monitor" / "alerts.db"
+    alerts = [an_alert(f"e{number}") for number in range(20)]
     context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=_put_many, args=(path,)) for _ in range(4)]
+    writers = [context.Process(target=_put_many, args=(path, alerts)) for _ in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -118,7 +117,9 @@ def test_several_processes_put_the_same_alerts(outbox: Outbox, tmp_path: Path) -
     assert len(outbox.open_episodes()) == 20
 
 
-def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error(
+    tmp_path: Path, an_alert: Callable[..., Alert]
+) -> None:
     path = tmp_path / "alerts.db"
     path.write_bytes(b"this is no database" * 100)
     with pytest.raises(sqlite3.Error):
@@ -129,12 +130,14 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     "wrong",
     [{"kind": "Drift"}, {"kind": ""}, {"severity": "fatal"}, {"episode": ""}, {"summary": ""}],
 )
-def test_an_alert_that_says_nothing_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_alert_that_says_nothing_is_refused(
+    wrong: dict[str, Any], an_alert: Callable[..., Alert]
+) -> None:
     with pytest.raises(ValueError, match=r"kind|severity|episode"):
         an_alert(**wrong)
 
 
-def test_the_name_tells_kind_and_state() -> None:
+def test_the_name_tells_kind_and_state(an_alert: Callable[..., Alert]) -> None:
     assert an_alert().name == "drift.opened"
     assert an_alert(opened=False).name == "drift.closed"
     assert an_alert(kind="rollout.promoted").name == "rollout.promoted"

@@ -1,0 +1,99 @@
+"""The alerts file: who is told, read again when it changes."""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .sink import MAX_SINKS, Sink, sink_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.alerts")
+
+#: Always there: every alert is in the log.
+LOG_SINK = Sink("log", template="log")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """What the alerts file says.
+
+    Attributes:
+        sinks: Receivers by name; ``log`` is always one of them.
+        source: Names this server in what is sent.
+        owner: Who to ask, in what is sent.
+        runbook_url: Where it says what to do, in what is sent.
+    """
+
+    sinks: dict[str, Sink] = field(default_factory=lambda: {"log": LOG_SINK})
+    source: str = "penstock"
+    owner: str = ""
+    runbook_url: str = ""
+
+
+def read_settings(path: Path) -> AlertSettings:
+    """Read the file.
+
+    Raises:
+        ValueError: It cannot be read, or something in it is not what was expected; the message
+            names the key.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: not valid TOML: {error}") from error
+    texts = {key: content.pop(key, "") for key in ("source", "owner", "runbook_url")}
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            raise ValueError(f"{path}: {key} is {text!r}, expected a text")  # noqa: TRY004
+    tables = content.pop("sinks", {})
+    if content:
+        raise ValueError(f"{path}: unknown key {next(iter(content))}, expected sinks")
+    if not isinstance(tables, dict) or not all(isinstance(one, dict) for one in tables.values()):
+        raise ValueError(f"{path}: expected tables [sinks.NAME]")
+    if len(tables) >= MAX_SINKS:
+        raise ValueError(f"{path}: {len(tables)} sinks, expected fewer than {MAX_SINKS}")
+    sinks = {"log": LOG_SINK}
+    try:
+        for name, table in tables.items():
+            sinks[name] = sink_of(name, table, path.parent)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    texts["source"] = texts["source"] or "penstock"
+    return AlertSettings(sinks, **texts)
+
+
+class AlertsFile:
+    """The settings in force.
+
+    Args:
+        path: Of the file; without one there is only the log.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self._settings = AlertSettings()
+
+    def current(self) -> AlertSettings:
+        """The settings, read again if the file has changed; a bad file leaves them as they were."""
+        if self._path is None:
+            return self._settings
+        try:
+            status = self._path.stat()
+            seen = status.st_mtime_ns, status.st_ino
+        except OSError:
+            seen = 0, 0
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                self._settings = read_settings(self._path)
+            except ValueError as error:
+                LOG.error("the alerts file is not used: %s", error)  # noqa: TRY400 - no traceback
+        return self._settings

@@ -1,0 +1,177 @@
+"""What is still to be told to whom, and how it went: the outbox as the monitor sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from .outbox import COLUMNS, alert_of, opened
+from .retry import FAILED, PENDING, SKIPPED
+from .sink import TEST
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from .alert import Alert
+    from .retry import Verdict
+    from .sink import Sink
+
+#: Alerts that are taken up at once.
+_ROUTED: Final = 200
+
+_OPEN: Final = """
+    SELECT 1 FROM deliveries JOIN alerts ON alerts.id = deliveries.alert
+    WHERE sink = ? AND model = ? AND kind <> ? AND state = 'opened'
+      AND (status = 'pending' OR (status = 'delivered' AND finished_at > ?)) LIMIT 1"""
+# The first of each sink; while the opening of an episode waits, so does its end.
+_DUE: Final = f"""
+    SELECT one.id, sink, attempts, {", ".join(f"one.{name}" for name in COLUMNS.split(", "))}
+    FROM deliveries JOIN alerts AS one ON one.id = deliveries.alert
+    WHERE status = 'pending' AND next_at <= ? AND NOT EXISTS (
+        SELECT 1 FROM deliveries AS earlier JOIN alerts AS other ON other.id = earlier.alert
+        WHERE earlier.sink = deliveries.sink AND earlier.status = 'pending'
+          AND other.episode = one.episode AND other.id < one.id)
+    ORDER BY one.id"""  # noqa: S608 - of constants
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A delivery whose time has come.
+
+    Attributes:
+        number: Of the alert in the outbox.
+        sink: Name of the sink.
+        attempts: Made so far.
+        alert: What to tell.
+    """
+
+    number: int
+    sink: str
+    attempts: int
+    alert: Alert
+
+
+class Deliveries:
+    """Used by one thread of one process: the one that delivers.
+
+    Args:
+        path: Of the outbox.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, ...] = ()
+        self._next = 0.0
+
+    def quiet(self, now: float) -> bool:
+        """Whether nothing was put in since this was last asked, and nothing is due.
+
+        Costs two looks at the directory: the outbox is opened only when there is work.
+        """
+        seen = (*_look(self._path), *_look(self._path.with_name(f"{self._path.name}-wal")))
+        before, self._seen = self._seen, seen
+        return seen == before and now < self._next
+
+    def route(self, sinks: Iterable[Sink], now: float) -> None:
+        """Decide for each new alert who is to be told.
+
+        Raises:
+            sqlite3.Error: Nothing has changed.
+        """
+        if not self._path.exists():
+            return
+        with opened(self._path) as store:
+            new = store.execute(
+                f"SELECT id, {COLUMNS} FROM alerts WHERE routed = 0 ORDER BY id LIMIT {_ROUTED}"  # noqa: S608
+            ).fetchall()
+            for number, *row in new:
+                alert = alert_of(tuple(row))
+                for sink in sinks:
+                    if sink.wants(alert):
+                        _add(store, number, alert, sink, now)
+                store.execute("UPDATE alerts SET routed = 1 WHERE id = ?", (number,))
+
+    def due(self, now: float, busy: Collection[str]) -> list[Due]:
+        """What to deliver now: at most one per sink, none for those that are busy.
+
+        Raises:
+            sqlite3.Error: The file cannot be read.
+        """
+        if not self._path.exists():
+            return []
+        found: dict[str, Due] = {}
+        with opened(self._path) as store:
+            row = store.execute("SELECT min(next_at) FROM deliveries WHERE status = 'pending'")
+            self._next = row.fetchone()[0] or float("inf")
+            for number, sink, attempts, *row in store.execute(_DUE, (now,)):
+                if sink not in busy and sink not in found:
+                    found[sink] = Due(number, sink, attempts, alert_of(tuple(row)))
+        return list(found.values())
+
+    def finish(self, due: Due, verdict: Verdict, now: float) -> None:
+        """Write down how an attempt ended.
+
+        Raises:
+            sqlite3.Error: It is not written; the delivery will be attempted again.
+        """
+        finished = None if verdict.status == PENDING else now
+        with opened(self._path) as store:
+            store.execute(
+                "UPDATE deliveries SET status = ?, attempts = ?, next_at = ?, finished_at = ?,"
+                " detail = ? WHERE alert = ? AND sink = ?",
+                (
+                    verdict.status,
+                    due.attempts + 1,
+                    verdict.next_at,
+                    finished,
+                    verdict.detail,
+                    due.number,
+                    due.sink,
+                ),
+            )
+            if verdict.status == FAILED:  # nobody learns of the end of what he never heard of
+                store.execute(
+                    "UPDATE deliveries SET status = ?, finished_at = ?, detail = ?"
+                    " WHERE sink = ? AND status = ? AND alert IN"
+                    " (SELECT id FROM alerts WHERE episode = ? AND state = 'closed')",
+                    (SKIPPED, now, "its opening was not delivered", due.sink, PENDING,
+                     due.alert.episode),
+                )  # fmt: skip
+
+    def abandon(self, known: Collection[str], now: float) -> None:
+        """Give up what waits for sinks that the configuration no longer knows."""
+        if not self._path.exists():
+            return
+        marks = ",".join("?" * len(known))
+        with opened(self._path) as store:
+            query = f"""
+                UPDATE deliveries SET status = ?, finished_at = ?, detail = ?
+                WHERE status = ? AND sink NOT IN ({marks})"""  # noqa: S608 - placeholders
+            store.execute(query, (FAILED, now, "there is no such sink any more", PENDING, *known))
+
+
+def _look(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
+
+
+def _add(store: sqlite3.Connection, number: int, alert: Alert, sink: Sink, now: float) -> None:
+    status, detail, finished = PENDING, "", None
+    since = now - sink.cooldown_seconds
+    if sink.trigger and alert.kind != TEST and _asked(store, sink.name, alert.model, since):
+        status, detail, finished = SKIPPED, "asked for this model before, within the cool-down", now
+    store.execute(
+        "INSERT OR IGNORE INTO deliveries (alert, sink, status, next_at, finished_at, detail)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (number, sink.name, status, now, finished, detail),
+    )
+
+
+def _asked(store: sqlite3.Connection, sink: str, model: str, since: float) -> bool:
+    row: Any = store.execute(_OPEN, (sink, model, TEST, since)).fetchone()
+    return row is not None

@@ -1,0 +1,142 @@
+"""What was told to whom, for people: read by other processes while the monitor works."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .outbox import COLUMNS, alert_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .alert import Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How telling one sink goes.
+
+    Attributes:
+        sink: Its name.
+        status: ``pending``, ``delivered``, ``failed`` or ``skipped``.
+        attempts: Made so far.
+        next_at: Unix seconds of the next attempt, when pending.
+        finished_at: Unix seconds of the end; ``None`` when pending.
+        detail: What the last answer was.
+    """
+
+    sink: str
+    status: str
+    attempts: int
+    next_at: float
+    finished_at: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert and who was told.
+
+    Attributes:
+        alert: As it was put in.
+        open: Whether its episode is not over.
+        deliveries: By sink.
+    """
+
+    alert: Alert
+    open: bool
+    deliveries: tuple[Delivery, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        one = self.alert
+        return {
+            "kind": one.kind,
+            "state": one.state,
+            "open": self.open,
+            "severity": one.severity,
+            "model": one.model,
+            "version": one.version,
+            "subject": one.subject,
+            "episode": one.episode,
+            "time": one.time,
+            "summary": one.summary,
+            "evidence": dict(one.evidence),
+            "deliveries": [
+                {name: getattr(sent, name) for name in Delivery.__slots__}
+                for sent in self.deliveries
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many there are, for metrics.
+
+    Attributes:
+        open: Kind, model and severity -> episodes that are not over.
+        deliveries: Sink and status -> deliveries that are remembered.
+    """
+
+    open: dict[tuple[str, str, str], int]
+    deliveries: dict[tuple[str, str], int]
+
+
+_OPEN = """state = 'opened' AND NOT EXISTS (
+    SELECT 1 FROM alerts AS other WHERE other.episode = one.episode AND other.state = 'closed')"""
+
+
+def read_alerts(path: Path, limit: int, *, model: str = "", only_open: bool = False) -> list[Told]:
+    """The latest alerts, newest first.
+
+    Args:
+        path: Of the outbox; one that is not there holds nothing.
+        limit: At most so many.
+        model: Only of this model; of all by default.
+        only_open: Only of episodes that are not over.
+
+    Raises:
+        sqlite3.Error: The file cannot be read.
+    """
+    query = f"""
+        SELECT one.id, {_OPEN}, {COLUMNS} FROM alerts AS one
+        WHERE (? = '' OR model = ?) AND (NOT ? OR {_OPEN}) ORDER BY id DESC LIMIT ?"""  # noqa: S608
+    sent = f"SELECT {', '.join(Delivery.__slots__)} FROM deliveries WHERE alert = ?"  # noqa: S608
+    if not path.exists():
+        return []
+    with closing(_connect(path)) as store:
+        rows = store.execute(query, (model, model, only_open, limit)).fetchall()
+        return [
+            Told(
+                alert_of(tuple(row)),
+                bool(is_open),
+                tuple(Delivery(*one) for one in store.execute(sent, (number,))),
+            )
+            for number, is_open, *row in rows
+        ]
+
+
+def read_counts(path: Path) -> Counts:
+    """How many episodes are open, and how deliveries went.
+
+    Raises:
+        sqlite3.Error: The file cannot be read.
+    """
+    if not path.exists():
+        return Counts({}, {})
+    episodes = f"""
+        SELECT kind, model, severity, count(*) FROM alerts AS one
+        WHERE {_OPEN} GROUP BY kind, model, severity"""  # noqa: S608 - of constants
+    sent = "SELECT sink, status, count(*) FROM deliveries GROUP BY sink, status"
+    with closing(_connect(path)) as store:
+        return Counts(
+            {(kind, model, severity): n for kind, model, severity, n in store.execute(episodes)},
+            {(sink, status): n for sink, status, n in store.execute(sent)},
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)

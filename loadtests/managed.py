@@ -1,0 +1,151 @@
+"""A `penstock serve` under test, with its admin port and its workers' memory at hand."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
+
+from .processes import ServerProcess, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+HOST: Final = "127.0.0.1"
+_TIMEOUT_SECONDS: Final = 120.0
+_OK: Final = 200
+
+
+class CommandFailed(Exception):
+    """The admin port refused a command."""
+
+
+class Managed:
+    """A running server. Use as a context manager.
+
+    Args:
+        registry: What it serves.
+        directory: For its run directory, state and log.
+        cores: What it may run on.
+        options: Further arguments of ``penstock serve``.
+        patience_seconds: How long it may take to be ready.
+    """
+
+    def __init__(
+        self,
+        registry: Path,
+        directory: Path,
+        cores: AbstractSet[int] | None = None,
+        options: tuple[str, ...] = (),
+        patience_seconds: float = 60.0,
+    ) -> None:
+        self.port = free_port()
+        self.admin_port = free_port()
+        self._state = directory / "state"
+        self._patience_seconds = patience_seconds
+        directory.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "penstock.server.cli.main", "serve", str(registry)]
+        command += ["--port", str(self.port), "--admin-port", str(self.admin_port)]
+        command += ["--state-dir", str(self._state), *options]
+        self.process = ServerProcess(command, directory / "server.log", cores=cores)
+        self.ready_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        began = time.monotonic()
+        self.process.__enter__()
+        try:
+            self.process.wait_ready(self._is_ready, self._patience_seconds)
+        except BaseException:
+            self.process.stop()
+            raise
+        self.ready_seconds = time.monotonic() - began
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.process.stop()
+
+    @property
+    def token(self) -> str:
+        """Of the admin port."""
+        return (self._state / "admin-token").read_text().strip()
+
+    def command(self, path: str) -> dict[str, Any]:
+        """Send a command to the admin port; answers when every worker has followed.
+
+        Raises:
+            CommandFailed: It was refused.
+        """
+        return send_command(self.admin_port, self.token, path)
+
+    def status(self) -> dict[str, Any]:
+        """``/admin/status``."""
+        return _ask(self.admin_port, "GET", "/admin/status", {})[1]
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        found = []
+        for pid in self.process.pids():
+            with contextlib.suppress(OSError):
+                if b"penstock.server.processes.worker" in _arguments(pid):
+                    found.append(pid)
+        return found
+
+    def resident_bytes(self) -> int:
+        """Resident memory of all workers."""
+        return sum(resident_bytes(pid) for pid in self.workers())
+
+    def control_cpu_seconds(self) -> float:
+        """CPU time of control so far."""
+        for pid in self.process.pids():
+            with contextlib.suppress(OSError):
+                if b"penstock.server.processes.control" in _arguments(pid):
+                    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                    return (int(fields[11]) + int(fields[12])) / 100
+        return 0.0
+
+    def _is_ready(self) -> bool:
+        try:
+            ready = _ask(self.port, "GET", "/v2/health/ready", {})[0] == _OK
+            return ready and bool(self.status()["converged"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return False
+
+
+def send_command(port: int, token: str, path: str) -> dict[str, Any]:
+    """Send a command to an admin port.
+
+    Raises:
+        CommandFailed: It was refused.
+    """
+    status, answer = _ask(port, "POST", path, {"authorization": f"Bearer {token}"})
+    if status != _OK:
+        raise CommandFailed(f"POST {path} gave {status}: {answer}")
+    return answer
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident set of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _arguments(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
+def _ask(port: int, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    parts = urlsplit(path)
+    connection = http.client.HTTPConnection(HOST, port, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request(method, parts.geturl(), headers=headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read() or b"{}")
+    finally:
+        connection.close()

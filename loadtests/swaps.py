@@ -1,0 +1,294 @@
+"""``python -m penstock.loadtests.swaps``: what swaps, loads and large registries cost.
+
+Three measurements, each on servers of its own: an open loop while versions are promoted and rolled
+back, many load and unload cycles, and registries of growing size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from .closed import ClosedLoop
+from .connections import Connections
+from .managed import HOST, Managed, send_command
+from .open import OpenLoop
+from .outcome import OK
+from .processes import pinned
+from .schedule import draw
+from .versions import explicit, write_version
+from .witness import Move, Witness, last_of_former, strangers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
+
+    from .outcome import Outcome
+
+MODEL: Final = "swapped"
+_PATH: Final = f"/v2/models/{MODEL}/infer"
+_CONNECTIONS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SwapPlan:
+    """How to measure swaps.
+
+    Attributes:
+        swaps: Over all rounds; each tenth is a rollback.
+        rounds: A calm window and one with swaps in each.
+        seconds: Length of a window.
+        load: Share of the capacity that is offered.
+        width: Of the model's layers.
+        layers: How many.
+        dense: As `penstock.loadtests.versions.write_version` has it.
+        server_cores: What the server may use.
+        load_cores: What the generator may use.
+        lag_limit_seconds: Of the generator's 99th percentile; a later one refuses its run.
+    """
+
+    swaps: int = 100
+    rounds: int = 4
+    seconds: float = 15.0
+    load: float = 0.7
+    width: int = 64
+    layers: int = 1
+    dense: bool = True
+    server_cores: AbstractSet[int] = frozenset()
+    load_cores: AbstractSet[int] = frozenset()
+    lag_limit_seconds: float = 0.005
+
+
+def measure_swaps(directory: Path, plan: SwapPlan) -> dict[str, float]:
+    """Promote version after version under load.
+
+    Returns:
+        Figures, each with its unit in its name.
+
+    Raises:
+        RunRefused: An answer was wrong, or the generator lagged.
+    """
+    registry = directory / "registry"
+    explicit(registry, MODEL)
+    for number in range(1, plan.swaps + 2):
+        shape = {"width": plan.width, "layers": plan.layers}
+        write_version(registry, MODEL, number, dense=plan.dense, **shape)
+    options = ("--settle-seconds", "0", "--scan-seconds", "3600")
+    with Managed(registry, directory / "server", plan.server_cores or None, options) as server:
+        server.command(f"/admin/models/{MODEL}/versions/1/promote")
+        with pinned(plan.load_cores or os.sched_getaffinity(0)):
+            return _swap_rounds(server, plan)
+
+
+def _swap_rounds(server: Managed, plan: SwapPlan) -> dict[str, float]:
+    witness = Witness(f"{HOST}:{server.port}", _PATH)
+    calm: list[Outcome] = []
+    swapped: list[Outcome] = []
+    moves: list[Move] = []
+    with Connections(HOST, server.port, _CONNECTIONS) as connections:
+        closed = ClosedLoop(connections, [witness])
+        closed.run(1.0)
+        rate = plan.load * closed.run(2.0).throughput
+        loop = OpenLoop(connections, [witness], lag_limit_seconds=plan.lag_limit_seconds)
+        for number in range(plan.rounds):
+            calm.append(loop.run(draw("poisson", rate, plan.seconds, seed=number)))
+            each = plan.swaps // plan.rounds
+            context = multiprocessing.get_context("fork")
+            ours, theirs = context.Pipe()
+            begin = 1 + number * each
+            arguments = (server.admin_port, server.token, begin, each, plan, theirs)
+            operator = context.Process(target=_operate, args=arguments)
+            operator.start()
+            swapped.append(loop.run(draw("poisson", rate, plan.seconds, seed=100 + number)))
+            moves += ours.recv()
+            operator.join()
+    return _swap_figures(witness, calm, swapped, moves) | {"offered_per_second": rate}
+
+
+def _operate(port: int, token: str, begin: int, count: int, plan: SwapPlan, pipe: Any) -> None:
+    """In a process of its own: spread promotions over the window; report when each was made."""
+    os.sched_setaffinity(0, plan.server_cores or os.sched_getaffinity(0))
+    models = f"/admin/models/{MODEL}"
+    moves = []
+    start = time.perf_counter()
+    for step in range(count):
+        due = start + 0.05 * plan.seconds + 0.9 * plan.seconds * step / count
+        time.sleep(max(0.0, due - time.perf_counter()))
+        former, version = begin + step, begin + step + 1
+        if not former % 10:
+            moves.append(
+                _move(port, token, f"{models}/versions/{version}/promote", former, version)
+            )
+            moves.append(_move(port, token, f"{models}/rollback", version, former))
+        moves.append(_move(port, token, f"{models}/versions/{version}/promote", former, version))
+    pipe.send(moves)
+
+
+def _move(port: int, token: str, path: str, former: int, version: int) -> Move:
+    sent = time.perf_counter()
+    send_command(port, token, path)
+    return Move(version, sent, time.perf_counter(), former)
+
+
+def _swap_figures(
+    witness: Witness, calm: Sequence[Outcome], swapped: Sequence[Outcome], moves: Sequence[Move]
+) -> dict[str, float]:
+    failed = [
+        sum(n for status, n in one.statuses.items() if status != OK) + one.broken + one.unanswered
+        for one in (*calm, *swapped)
+    ]
+    delays = last_of_former(witness.seen, moves)
+    back = [d for d, move in zip(delays, moves, strict=True) if move.version < move.former]
+    longest = max(float(one.latencies.max()) for one in (*calm, *swapped))
+    p99 = [one.quantile(0.99) * 1e3 for one in calm], [one.quantile(0.99) * 1e3 for one in swapped]
+    return {
+        "moves": len(moves),
+        "answers": float(sum(one.latencies.size for one in (*calm, *swapped))),
+        "failed_requests": float(sum(failed)),
+        "not_found": float(sum(one.statuses.get(404, 0) for one in swapped)),
+        "unsent": float(sum(one.unsent for one in (*calm, *swapped))),
+        "answers_of_versions_not_current": float(strangers(witness.seen, moves, longest)),
+        "p50_calm_milliseconds": median(one.quantile(0.5) * 1e3 for one in calm),
+        "p50_swaps_milliseconds": median(one.quantile(0.5) * 1e3 for one in swapped),
+        "p99_calm_milliseconds": median(p99[0]),
+        "p99_swaps_milliseconds": median(p99[1]),
+        "p99_ratio": median(p99[1]) / median(p99[0]),
+        "p99_ratio_worst_round": max(b / a for a, b in zip(*p99, strict=True)),
+        "longest_milliseconds": longest * 1e3,
+        "command_median_milliseconds": median(m.answered - m.sent for m in moves) * 1e3,
+        "rollbacks": len(back),
+        "rollback_last_answer_worst_milliseconds": max(back, default=math.nan) * 1e3,
+        "promotion_last_answer_worst_milliseconds": max(delays, default=math.nan) * 1e3,
+    }
+
+
+def measure_cycles(
+    directory: Path, cycles: int, *, width: int = 64, layers: int = 1
+) -> dict[str, float]:
+    """Load and unload one version again and again; resident memory of the worker."""
+    registry = directory / "registry"
+    explicit(registry, MODEL)
+    for number in (1, 2):
+        write_version(registry, MODEL, number, width=width, layers=layers)
+    options = ("--settle-seconds", "0", "--scan-seconds", "3600")
+    with Managed(registry, directory / "server", options=options) as server:
+        versions = f"/admin/models/{MODEL}/versions"
+        server.command(f"{versions}/1/promote")
+        resident = []
+        for _ in range(cycles):
+            server.command(f"{versions}/2/load")
+            server.command(f"{versions}/2/unload")
+            resident.append(server.resident_bytes() / 2**20)
+    return {
+        "cycles": cycles,
+        "model_mebibytes": (registry / MODEL / "2" / "model.onnx").stat().st_size / 2**20,
+        "first_mebibytes": resident[0],
+        "last_mebibytes": resident[-1],
+        "most_mebibytes": max(resident),
+        "ratio": resident[-1] / resident[0],
+    }
+
+
+def measure_many(
+    directory: Path, models: int, versions: int = 3, *, idle_seconds: float = 5.0
+) -> dict[str, float]:
+    """Start on a registry of many models, twice; look at it idle; push one more version."""
+    registry = directory / "registry"
+    for model in range(models):
+        for number in range(1, versions + 1):
+            write_version(registry, f"m{model:05}", number, width=8 + model % 8)
+    place = directory / "server"
+    options = ("--settle-seconds", "0", "--scan-seconds", "1")
+    patience = 60 + models * versions * 0.2
+    with Managed(registry, place, options=options, patience_seconds=patience) as server:
+        first = server.ready_seconds
+        memory = server.resident_bytes() / 2**20
+    with Managed(registry, place, options=options, patience_seconds=patience) as server:
+        again = server.ready_seconds
+        time.sleep(idle_seconds / 2)
+        cpu, began = server.control_cpu_seconds(), time.monotonic()
+        time.sleep(idle_seconds)
+        idle = (server.control_cpu_seconds() - cpu) / (time.monotonic() - began)
+    source = registry / "m00000" / "1" / "model.onnx"
+    push = [sys.executable, "-m", "penstock.server.cli.main", "push", str(registry), "m00000"]
+    began = time.monotonic()
+    subprocess.run([*push, str(source), "--no-load"], check=True, capture_output=True)
+    return {
+        "models": models,
+        "versions": models * versions,
+        "first_start_seconds": first,
+        "next_start_seconds": again,
+        "first_start_milliseconds_per_version": first / (models * versions) * 1e3,
+        "worker_mebibytes": memory,
+        "control_cpu_share_scanning_each_second": idle,
+        "push_command_seconds": time.monotonic() - began,
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure what was asked for and print it."""
+    parser = argparse.ArgumentParser(prog="python -m penstock.loadtests.swaps", description=__doc__)
+    parser.add_argument("--only", choices=("swaps", "cycles", "many"), help="one measurement")
+    parser.add_argument("--swaps", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each of eight windows")
+    parser.add_argument("--width", type=int, default=1024, help="of the model's layers")
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--rowwise", action="store_true", help="each row costs the same")
+    parser.add_argument("--cycles", type=int, default=200)
+    parser.add_argument("--models", type=int, nargs="+", default=[250, 500, 1000])
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    options = parser.parse_args(arguments)
+    cores = sorted(os.sched_getaffinity(0))
+    plan = SwapPlan(
+        swaps=options.swaps,
+        seconds=options.seconds,
+        width=options.width,
+        layers=options.layers,
+        dense=not options.rowwise,
+        server_cores=frozenset(cores[:-1] or cores),
+        load_cores=frozenset(cores[-1:]),
+    )
+    shape = {"width": options.width, "layers": options.layers}
+    figures: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory(prefix="swaps-") as name:
+        directory = Path(name)
+        wanted = options.only
+        if wanted in {None, "swaps"}:
+            (directory / "swaps").mkdir()
+            figures["swaps"] = measure_swaps(directory / "swaps", plan)
+        if wanted in {None, "cycles"}:
+            (directory / "cycles").mkdir()
+            figures["cycles"] = measure_cycles(directory / "cycles", options.cycles, **shape)
+        for models in options.models if wanted in {None, "many"} else ():
+            (directory / str(models)).mkdir()
+            figures[f"{models} models"] = measure_many(directory / str(models), models)
+    _print(figures)
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2))
+    return 0
+
+
+def _print(figures: dict[str, dict[str, float]]) -> None:
+    for title, values in figures.items():
+        table = Table(title=title, title_justify="left", show_header=False)
+        for name, value in values.items():
+            table.add_row(name.replace("_", " "), f"{value:,.3f}".rstrip("0").rstrip("."))
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

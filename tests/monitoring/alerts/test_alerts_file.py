@@ -1,0 +1,86 @@
+"""The alerts file: what it says, and what is wrong with it in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from penstock.monitoring.alerts.alerts_file import read_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = """
+source = "prod-eu"
+owner = "risk team"
+
+[sinks.oncall]
+template = "pagerduty"
+secret_file = "pagerduty.key"
+min_severity = "critical"
+
+[sinks.retrain]
+template = "airflow"
+url = "http://airflow:8080"
+login_file = "/run/secrets/airflow"
+dag = "retrain_churn"
+kinds = ["drift", "performance"]
+models = ["churn*"]
+cooldown_seconds = 3600
+conf = { days = 30 }
+"""
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.toml"
+    path.write_text(GOOD)
+    settings = read_settings(path)
+    assert list(settings.sinks) == ["log", "oncall", "retrain"]
+    assert settings.owner == "risk team"
+    oncall, retrain = settings.sinks["oncall"], settings.sinks["retrain"]
+    assert oncall.url == "https://events.pagerduty.com/v2/enqueue"
+    assert oncall.secret_file == tmp_path / "pagerduty.key"
+    assert str(retrain.login_file) == "/run/secrets/airflow"
+    assert retrain.kinds == ("drift", "performance")
+    assert retrain.conf == {"days": 30}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[sinks.a]\nurll = 'x'", r"sinks\.a: unknown key urll"),
+        ("[sinks.a]", r"sinks\.a: url is missing, the template cloudevent"),
+        ("[sinks.a]\ntemplate = 'teams'", "'teams', expected one of cloudevent"),
+        ("[sinks.a]\nurl = 'ftp://x'", "expected http:// or https://"),
+        ("[sinks.a]\nurl = 5", r"sinks\.a\.url is 5, expected a text"),
+        ("[sinks.a]\nurl = 'http://x'\ntimeout_seconds = 0", "expected a number above 0"),
+        ("[sinks.a]\nurl = 'http://x'\nmax_attempts = true", "expected a whole number"),
+        ("[sinks.a]\nurl = 'http://x'\nkinds = 'drift'", "expected a list of texts"),
+        ("[sinks.a]\nurl = 'http://x'\nmin_severity = 'bad'", "expected one of info"),
+        ("[sinks.a]\ntemplate = 'github'\ntoken_file = 't'\nrepository = 'r'", "owner/name"),
+        ("[sinks.a]\ntemplate = 'github'\nrepository = 'o/r'", "token_file is missing"),
+        ("owner = 5", "owner is 5"),
+        ("sink = {}", "unknown key sink"),
+        ("sinks = 3", "expected tables"),
+        ("[sinks", "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "alerts.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words) as error:
+        read_settings(path)
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_sinks_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.toml"
+    path.write_text("\n".join(f'[sinks.s{n}]\nurl = "http://x"' for n in range(40)))
+    with pytest.raises(ValueError, match="40 sinks"):
+        read_settings(path)
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_settings(tmp_path / "none.toml")

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from penstock.runtimes.discovery import ENTRY_POINT_GROUP, runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from penstock.runtimes.contract import Array, LoadOptions
+
+sys.path.insert(0, str(Path(__file__).parent))  # `moody`
 
 #: OIP v2 datatype -> ONNX element type.
 ELEMENT_TYPES = {

@@ -20,6 +20,7 @@ from prometheus_client.utils import floatToGoString
 
 from . import layout
 from .process_stats import read_process
+from .quality_collector import quality_families
 from .shadow_metrics import shadows
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class PenstockCollector(Collector):
         yield from _requests(merged)
         yield from _arms(merged)
         yield from shadows(merged)
+        yield from quality_families(merged)
         yield from _histograms(merged)
         yield from _processes(merged)
 

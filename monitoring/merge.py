@@ -29,6 +29,8 @@ MAX_FALLEN = 32
 
 #: (model, version) -> one total per slot.
 Blocks = dict[tuple[str, str], list[int]]
+#: (model, version, field) -> the same for a declared field.
+Fields = dict[tuple[str, str, str], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class ProcessFigures:
         live: Whether it still holds its file.
         gauges: `layout.HEADER_SLOTS` figures.
         blocks: What it counted.
+        fields: What it counted of declared fields.
     """
 
     incarnation: str
@@ -52,6 +55,7 @@ class ProcessFigures:
     live: bool
     gauges: list[int]
     blocks: Blocks
+    fields: Fields = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,14 @@ class Merged:
         live: The processes that are alive.
         lives: Process name -> how many times it was started.
         fallen: Those that died with requests in flight; the last `MAX_FALLEN`.
+        fields: Totals of declared fields.
     """
 
     blocks: Blocks = field(default_factory=dict)
     live: list[ProcessFigures] = field(default_factory=list)
     lives: dict[str, int] = field(default_factory=dict)
     fallen: list[Fallen] = field(default_factory=list)
+    fields: Fields = field(default_factory=dict)
 
     def total(self, slot: int) -> int:
         """One slot summed over all versions."""
@@ -96,6 +102,7 @@ class _Base:
     lives: Mapping[str, int] = field(default_factory=dict)
     blocks: Blocks = field(default_factory=dict)
     fallen: Sequence[Fallen] = ()
+    fields: Fields = field(default_factory=dict)
 
 
 def parse(data: memoryview, incarnation: str, *, live: bool) -> ProcessFigures:
@@ -110,14 +117,25 @@ def parse(data: memoryview, incarnation: str, *, live: bool) -> ProcessFigures:
         raise ValueError(f"{incarnation} is not a counter file of this release")
     label, gauges = header
     blocks: Blocks = {}
+    fields: Fields = {}
     for number in range(1, min(layout.MAX_BLOCKS, len(data) // layout.BLOCK_BYTES - 1) + 1):
         block = _block(data, number, layout.SLOTS)
         if block is None:
             break
-        (model, version), slots = block
-        blocks[model, version] = slots
+        (model, version, *declared), slots = block
+        if declared:
+            fields[model, version, declared[0]] = slots
+        else:
+            blocks[model, version] = slots
     return ProcessFigures(
-        incarnation, label["process"], label["pid"], label["started_at"], live, gauges, blocks
+        incarnation,
+        label["process"],
+        label["pid"],
+        label["started_at"],
+        live,
+        gauges,
+        blocks,
+        fields,
     )
 
 
@@ -171,6 +189,7 @@ def _sum(base: _Base, figures: Iterable[ProcessFigures]) -> Merged:
         blocks={labels: list(slots) for labels, slots in base.blocks.items()},
         lives=dict(base.lives),
         fallen=list(base.fallen),
+        fields={labels: list(slots) for labels, slots in base.fields.items()},
     )
     for one in figures:
         merged.lives[one.process] = merged.lives.get(one.process, 0) + 1
@@ -182,6 +201,9 @@ def _sum(base: _Base, figures: Iterable[ProcessFigures]) -> Merged:
             totals = merged.blocks.setdefault(labels, [0] * layout.SLOTS)
             for index, value in enumerate(slots if one.live else slots[: layout.IN_FLIGHT]):
                 totals[index] += value
+        for declared, slots in one.fields.items():
+            sums = merged.fields.setdefault(declared, [0] * len(slots))
+            sums[:] = map(sum, zip(sums, slots, strict=True))
     merged.live.sort(key=lambda one: one.process)
     del merged.fallen[:-MAX_FALLEN]
     return merged
@@ -250,7 +272,8 @@ def _read_base(directory: Path) -> _Base:
         Fallen(incarnation, process, {(model, version): n for model, version, n in counts})
         for incarnation, process, counts in content["fallen"]
     ]
-    return _Base(frozenset(content["folded"]), content["lives"], blocks, fallen)
+    fields = {(model, version, name): slots for model, version, name, slots in content["fields"]}
+    return _Base(frozenset(content["folded"]), content["lives"], blocks, fallen, fields)
 
 
 def _write_base(directory: Path, folded: frozenset[str], merged: Merged) -> None:
@@ -259,6 +282,7 @@ def _write_base(directory: Path, folded: frozenset[str], merged: Merged) -> None
         "folded": sorted(folded),
         "lives": merged.lives,
         "blocks": [[*labels, slots] for labels, slots in merged.blocks.items()],
+        "fields": [[*labels, slots] for labels, slots in merged.fields.items()],
         "fallen": [
             [one.incarnation, one.process, [[*key, n] for key, n in one.in_flight.items()]]
             for one in merged.fallen

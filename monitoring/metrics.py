@@ -26,6 +26,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from . import layout
+from .field_counters import SLOTS, FieldCounters
 from .layout import BATCH_ROWS, COMPUTE, IN_FLIGHT, LATENCY, NANOSECONDS, QUEUE, ROWS, SECONDS
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class CounterFile:
         self._fd = fd
         self._used = 1
         self._models: dict[tuple[str, str], ModelCounters] = {}
+        self._fields: dict[tuple[str, str, str], FieldCounters] = {}
         header = {"process": process, "pid": os.getpid(), "started_at": time.time()}
         memory[layout.LABEL_BYTES - len(layout.MAGIC) : layout.LABEL_BYTES] = layout.MAGIC
         self._gauges = self._label(0, json.dumps(header).encode())
@@ -207,6 +209,20 @@ class CounterFile:
         self._models[model, version] = counters
         return counters
 
+    def field(self, model: str, version: str, name: str) -> FieldCounters:
+        """The counters of a declared field of a version, in a block of their own.
+
+        Where blocks run out nothing is counted in the file.
+        """
+        known = self._fields.get((model, version, name))
+        if known is None:
+            try:
+                slots = self._new_block(json.dumps([model, version, name]).encode())
+            except OSError:
+                slots = memoryview(bytearray(8 * SLOTS)).cast("q")
+            known = self._fields[model, version, name] = FieldCounters(slots)
+        return known
+
     def set_models_loaded(self, count: int) -> None:
         """How many versions this process serves now."""
         self._gauges[layout.MODELS_LOADED] = count
@@ -218,6 +234,10 @@ class CounterFile:
     def set_connections(self, count: int) -> None:
         """How many client connections are open."""
         self._gauges[layout.CONNECTIONS] = count
+
+    def set_gauge(self, slot: int, value: int) -> None:
+        """Any other figure of the process itself; see `layout.HEADER_SLOTS`."""
+        self._gauges[slot] = value
 
     def data(self) -> memoryview:
         """The raw bytes, as a reader would map them."""

@@ -10,6 +10,7 @@
     ├─ Conflict                   409     conflict
     ├─ BodyTooLarge               413     body_too_large
     ├─ UnsupportedMediaType       415     unsupported_media_type
+    ├─ QualityRejected            422     quality_rejected
     ├─ HeadersTooLarge            431     headers_too_large
     ├─ ClientGone                 499     client_gone         (counted, never sent)
     ├─ InferenceFailed            500     inference_failed
@@ -104,6 +105,13 @@ class UnsupportedMediaType(ApiError):
 
     status = 415
     code = "unsupported_media_type"
+
+
+class QualityRejected(ApiError):
+    """The inputs can be read, but are not what the model's owner declared."""
+
+    status = 422
+    code = "quality_rejected"
 
 
 class HeadersTooLarge(ApiError):

@@ -21,6 +21,9 @@ features = ["age", "income"]
 
 [feedback]                           # see `penstock.server.feedback.options`
 positive = 1
+
+[quality.fields.age]                 # see `penstock.server.quality.options`
+min = 0
 """
 
 from __future__ import annotations
@@ -32,11 +35,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.options import BatchingOptions
 from penstock.monitoring.drift.options import DriftOptions
+from penstock.monitoring.quality.rules import QualityOptions
 from penstock.monitoring.truth.options import FeedbackOptions
 
 from .drift.options import parse_monitoring
 from .feedback.options import parse_feedback
 from .options import ConfigError, did_you_mean
+from .quality.options import parse_quality
 from .registry.version_policy import VersionPolicy
 from .rollout.options import RolloutOptions, parse_rollout
 
@@ -56,6 +61,7 @@ _KEYS: Final = (
     "rollout",
     "monitoring",
     "feedback",
+    "quality",
 )
 _MAX_FILE_BYTES: Final = 1 << 20
 
@@ -76,6 +82,7 @@ class ModelConfig:
         rollout: What its rollouts have where nobody says otherwise.
         monitoring: How it is watched for drift.
         feedback: How its predictions are compared with labels.
+        quality: What is declared of its inputs.
     """
 
     platform: str | None = None
@@ -88,6 +95,7 @@ class ModelConfig:
     rollout: RolloutOptions = field(default_factory=RolloutOptions)
     monitoring: DriftOptions = field(default_factory=DriftOptions)
     feedback: FeedbackOptions = field(default_factory=FeedbackOptions)
+    quality: QualityOptions = field(default_factory=QualityOptions)
 
 
 def read_model_config(path: Path) -> ModelConfig:
@@ -137,6 +145,7 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
         rollout=parse_rollout(content.get("rollout", {}), source),
         monitoring=parse_monitoring(content.get("monitoring", {}), source),
         feedback=parse_feedback(content.get("feedback", {}), source),
+        quality=parse_quality(content.get("quality", {}), source),
     )
 
 

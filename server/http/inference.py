@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
     from .call import Call
     from .codecs.messages import InferRequest
+    from .feed import Feed
     from .head import RequestHead
     from .limits import Limits
-    from .feed import Feed
     from .sampling import Sampling
     from .sweeper import Sweeper
 
@@ -169,6 +169,8 @@ class InferencePath:
 
     def _enqueue(self, call: Call, servable: Servable, message: InferRequest) -> None:
         call.message = message
+        if servable.gate is not None:
+            servable.gate.check(message)
         if message.plain:
             call.plain = call.head.codec
         call.request = request = InferenceRequest(
@@ -231,6 +233,8 @@ class InferencePath:
         self._halt_poll.answered(arrivals[0], now)
         if self._sampling is not None:
             self._sampling.take(servable, calls, firsts, batch, answered, arrivals, now)
+        if servable.tally is not None:
+            servable.tally.tally(batch.inputs, batch.rows)
         if self.mirrors:
             self._copy(servable, calls, firsts, batch)
         if routed:
@@ -279,7 +283,7 @@ class InferencePath:
         lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
         call.door.respond(call, known.status, lines, body)
         if servable is not None and self._sampling is not None:
-            self._sampling.failed(servable, request_id, known, latency / 1e9)
+            self._sampling.failed(servable, request_id, known, latency / 1e9, call.arm)
 
     def abandon(self, call: Call) -> None:
         """The client went away: what has not run will not."""

@@ -100,9 +100,10 @@ class Together:
         if frame is None or not rows:
             self.singly(alike, servable)
             return
+        gate = servable.gate
         for part in alike.parts(rows):
             array = read_rows(frame, part.numbers)
-            if array is None:
+            if array is None or not (gate is None or gate.passes([array], len(part.calls))):
                 self.singly(part, servable)
             else:
                 self._enqueue(part, servable, frame, array, assigned=assigned)

@@ -12,6 +12,7 @@ from penstock.batching.options import BatchingOptions
 from penstock.server.drift.options import from_packed
 from penstock.server.feedback.options import feedback_from_packed
 from penstock.server.model_config import ModelConfig
+from penstock.server.quality.options import quality_from_packed
 from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.version_policy import VersionPolicy
 from penstock.server.rollout.options import RolloutOptions
@@ -96,6 +97,7 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
             rollout=RolloutOptions.from_packed(config["rollout"]),
             monitoring=from_packed(config["monitoring"]),
             feedback=feedback_from_packed(config["feedback"]),
+            quality=quality_from_packed(config["quality"]),
         ),
     )
 

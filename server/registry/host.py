@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from penstock.runtimes.contract import ModelLoadError
 from penstock.server.http.codecs.signature import WireSignature
+from penstock.server.quality.compile import declare
 
 from .arms import arms_of
 from .catalog import ServedModel
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from penstock.batching.request import Batch
     from penstock.batching.scheduler import Scheduler
     from penstock.monitoring.metrics import CounterFile
+    from penstock.server.model_config import ModelConfig
 
     from .catalog import Catalog, Key
     from .loading import Loader
@@ -75,6 +78,8 @@ class ModelHost:
             before = self._catalog.models.get(plan.name)
             if before is not None:
                 self._publish(plan, before.versions, before)
+                for servable in before.versions.values():
+                    self._declare(servable, plan.config)
 
     async def apply(self, models: Mapping[str, ModelPlan]) -> None:
         """Serve exactly these models and versions.
@@ -172,11 +177,28 @@ class ModelHost:
         wire = WireSignature(loaded.model.signature, name, version)
         counters = self._counters.model(name, version)
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
+        if not self._declare(servable, config):
+            unload = self._loader.unload
+            await self._loop.run_in_executor(self._executor, unload, name, version, loaded.model)
+            return None
         servable.queue = self._scheduler.register(
             name, version, loaded.model, config.batching, self._sink(servable), loaded.costs
         )
         self._catalog.move(key, State.READY)
         return servable
+
+    def _declare(self, servable: Servable, config: ModelConfig) -> bool:
+        """Put into force what is declared of inputs; else a version that serves stays as it was."""
+        try:
+            features = config.monitoring.features
+            declare(servable, config.quality, features, self._counters)
+        except ModelLoadError as error:
+            key = servable.name, servable.version
+            LOG.error("model %s version %s: %s", *key, error)  # noqa: TRY400  one line says it
+            if self._catalog.statuses[key].state is State.LOADING:
+                self._catalog.move(key, State.FAILED, str(error))
+            return False
+        return True
 
     async def _unload(self, servable: Servable) -> None:
         key = servable.name, servable.version

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from penstock.monitoring.metrics import ModelCounters
     from penstock.runtimes.contract import Model
     from penstock.server.http.codecs.signature import WireSignature
+    from penstock.server.quality.gate import Quality
 
 
 class Servable:
@@ -28,12 +29,15 @@ class Servable:
         headers: Response header lines common to all its answers.
         routed: Requests of a split that it was given and has not given back.
         origin: What its samples say of themselves.
+        gate: Looks at each request before it runs, if the operator wants that.
+        tally: Looks at each batch after it ran, if that is all the operator wants.
     """
 
     __slots__ = (
         "_decoded",
         "_decoding",
         "counters",
+        "gate",
         "headers",
         "model",
         "name",
@@ -41,6 +45,7 @@ class Servable:
         "platform",
         "queue",
         "routed",
+        "tally",
         "version",
         "wire",
     )
@@ -61,6 +66,8 @@ class Servable:
         self.wire = wire
         self.counters = counters
         self.routed = 0
+        self.gate: Quality | None = None
+        self.tally: Quality | None = None
         self._decoding = 0
         self._decoded = asyncio.Event()
         self.queue: Queue

@@ -25,12 +25,14 @@ class InferRequest:
         binary_outputs: Names to answer as raw bytes, or ``None`` for a response of JSON alone.
         timeout_microseconds: The client's own limit, or ``None``.
         priority: The client's priority, or ``None``.
+        event_time: The parameter that `WireSignature.event_time` names, as it came.
         key: What else must be equal to share a batch: ``None`` when the signature fixes every
             shape and all outputs are wanted.
     """
 
     __slots__ = (
         "binary_outputs",
+        "event_time",
         "id",
         "inputs",
         "key",
@@ -63,6 +65,7 @@ class InferRequest:
         self.binary_outputs = binary_outputs
         self.timeout_microseconds = timeout_microseconds
         self.priority = priority
+        self.event_time: object = None
 
     @property
     def plain(self) -> bool:

@@ -186,6 +186,8 @@ def _read_extras(document: dict[str, Any], wire: WireSignature, request: InferRe
             raise InvalidRequest(f"parameter {show(name)} is reserved: no name begins with triton_")
     request.timeout_microseconds = _positive(parameters, "timeout", "microseconds")
     request.priority = _positive(parameters, "priority", "a level")
+    if wire.event_time:
+        request.event_time = parameters.get(wire.event_time)
     wanted = document.get("outputs")
     if wanted:
         _read_outputs(wanted, wire, request, binary=binary)

@@ -141,6 +141,7 @@ class WireSignature:
         numeric: Whether no output is BYTES.
         packed_head: Model, version and the key of the outputs in msgpack.
         templates: Responses of `json` without their data, by outputs and shapes.
+        event_time: Parameter with the time at which the inputs were true; empty for none.
     """
 
     __slots__ = (
@@ -148,6 +149,7 @@ class WireSignature:
         "all_wire_outputs",
         "batch_axis",
         "blank",
+        "event_time",
         "frames",
         "head",
         "input_names",
@@ -185,5 +187,6 @@ class WireSignature:
         packed = {**identity, "outputs": None}
         self.packed_head = pack(packed)[1:-1]
         self.templates: dict[Hashable, bytes] = {}
+        self.event_time = ""
         self.frames: dict[bytes, Any] = {}  # of `known_bodies.Frame`, which knows this class
         self.numeric = not any(output.is_bytes for output in self.all_wire_outputs)

@@ -16,6 +16,7 @@ from . import records, repository_api, wire
 from .command import Command
 from .docs_page import DOCS_PAGE
 from .openapi import ENDPOINTS, openapi
+from .rollout_report import summary
 from .status import status
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from penstock.server.processes.conductor import Progress
     from penstock.server.processes.coordinator import Coordinator
     from penstock.server.processes.exposition import Exposition
 
@@ -38,7 +40,7 @@ _COMMAND_KEYS = ("reason", "generation", "by", "version")
 
 
 class AdminApp:
-    """Routes of the admin port; `app` is the ASGI app.
+    """Routes of the admin port.
 
     Args:
         coordinator: Target, desired state and workers.
@@ -49,6 +51,10 @@ class AdminApp:
         gate: Who may do what.
         about: Of the server, for the status.
         more: Endpoints of other parts, and who answers them.
+
+    Attributes:
+        app: The ASGI app.
+        progress: How the last rollout of a model stands.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class AdminApp:
         self._exposition = exposition
         self._gate = gate
         self._about = about
+        self.progress: Callable[[str], Progress | None] = lambda _: None
         handlers: dict[Endpoint, Handler] = {
             one: getattr(self, f"_{one.name}") for one in ENDPOINTS
         }
@@ -119,6 +126,9 @@ class AdminApp:
     async def _status(self, _: Request, __: str) -> Response:
         figures = await self._traffic.now()
         content = status(self._coordinator, self._chronicle, figures)
+        for model in content["models"]:
+            progress = self.progress(model["name"])
+            model["rollout"] = None if progress is None else summary(progress)
         return wire.answer({**self._about, **content})
 
     async def _history(self, request: Request, _: str) -> Response:
@@ -153,8 +163,14 @@ class AdminApp:
     # -- commands --------------------------------------------------------------------------------
 
     async def _load(self, request: Request, actor: str) -> Response:
-        command, _ = await self._command("load", request, actor)
-        return _told(await self._operations.load(command, self._version(request)))
+        command, body = await self._command("load", request, actor)
+        accept = body.get("accept", False)
+        if type(accept) is not bool:
+            raise InvalidRequest(f"accept is {accept!r}, expected true or false")
+        if accept and not command.reason:
+            raise InvalidRequest("who accepts a version in spite of what it is gives a reason")
+        version = self._version(request)
+        return _told(await self._operations.load(command, version, accept=accept))
 
     async def _unload(self, request: Request, actor: str) -> Response:
         command, _ = await self._command("unload", request, actor)
@@ -203,7 +219,8 @@ class AdminApp:
         self, action: str, request: Request, token: str
     ) -> tuple[Command, dict[str, Any]]:
         body = await wire.read_body(request)
-        wire.check_keys(body, _COMMAND_KEYS)
+        known = (*_COMMAND_KEYS, "accept") if action == "load" else _COMMAND_KEYS
+        wire.check_keys(body, known)
         command = Command(
             action=action,
             model=request.path_params["model"],

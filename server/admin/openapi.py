@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from .tokens import OBSERVE, OPERATE
+from .tokens import APPROVE, OBSERVE, OPERATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,36 +38,42 @@ class Endpoint:
     body: tuple[tuple[str, str], ...] = ()
 
 
-_MODEL: Final = "/admin/models/{model}"
-_VERSION: Final = _MODEL + "/versions/{version}"
-_COMMAND: Final = (
+MODEL: Final = "/admin/models/{model}"
+_VERSION: Final = MODEL + "/versions/{version}"
+COMMAND: Final = (
     ("reason", "Why; it is on record."),
     ("generation", "Of the state you saw, from the status; 409 if somebody was faster."),
     ("by", "Who uses the token; it is on record."),
+)
+_ACCEPT: Final = (
+    "accept",
+    "true: although it answers its golden requests otherwise or breaks clients; needs a reason.",
 )
 _TRITON: Final = (("parameters", "version: which one; by default the newest, or all on unload."),)
 
 ENDPOINTS: Final = (
     Endpoint("GET", "/admin/status", "status", "What runs where, since when, by whom", OBSERVE),
-    Endpoint("POST", _VERSION + "/load", "load", "Load a version", OPERATE, (), _COMMAND),
-    Endpoint("POST", _VERSION + "/unload", "unload", "Unload a version", OPERATE, (), _COMMAND),
-    Endpoint("POST", _VERSION + "/promote", "promote", "Make it stable", OPERATE, (), _COMMAND),
-    Endpoint("POST", _MODEL + "/rollback", "rollback", "Back to the last", OPERATE, (), _COMMAND),
+    Endpoint(
+        "POST", _VERSION + "/load", "load", "Load a version", OPERATE, (), (_ACCEPT, *COMMAND)
+    ),
+    Endpoint("POST", _VERSION + "/unload", "unload", "Unload a version", OPERATE, (), COMMAND),
+    Endpoint("POST", _VERSION + "/promote", "promote", "Make it stable", OPERATE, (), COMMAND),
+    Endpoint("POST", MODEL + "/rollback", "rollback", "Back to the last", OPERATE, (), COMMAND),
     Endpoint(
         "PUT",
-        _MODEL + "/aliases/{alias}",
+        MODEL + "/aliases/{alias}",
         "set_alias",
         "Point an alias at a version",
         OPERATE,
         (),
-        (("version", "Which."), *_COMMAND),
+        (("version", "Which."), *COMMAND),
     ),
     Endpoint(
-        "DELETE", _MODEL + "/aliases/{alias}", "remove_alias", "Forget it", OPERATE, (), _COMMAND
+        "DELETE", MODEL + "/aliases/{alias}", "remove_alias", "Forget it", OPERATE, (), COMMAND
     ),
     Endpoint(
         "GET",
-        _MODEL + "/history",
+        MODEL + "/history",
         "history",
         "What was done to it, or what was in production at a time",
         OBSERVE,
@@ -75,7 +81,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "GET",
-        _MODEL + "/diff",
+        MODEL + "/diff",
         "diff",
         "How two versions differ",
         OBSERVE,
@@ -176,7 +182,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     responses: dict[str, Any] = {"200": {"description": "Done, on every worker."}}
-    if endpoint.scope == OPERATE:
+    if endpoint.scope in {OPERATE, APPROVE}:
         responses["202"] = {"description": "In force; `waiting` names the workers still behind."}
         responses["409"] = {"description": "Nothing has changed; it says why.", "content": error}
         responses["504"] = {"description": "Still being loaded.", "content": error}

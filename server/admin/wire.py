@@ -35,8 +35,12 @@ def answer(content: Any, status: int = 200) -> Response:
     return Response(json.dumps(content), status, media_type="application/json")
 
 
-async def read_body(request: Request) -> dict[str, Any]:
+async def read_body(request: Request, max_bytes: int = _MAX_BODY_BYTES) -> dict[str, Any]:
     """The JSON object of a request; empty if it has no body.
+
+    Args:
+        request: The request.
+        max_bytes: Of its body.
 
     Raises:
         InvalidRequest: It is something else.
@@ -45,8 +49,8 @@ async def read_body(request: Request) -> dict[str, Any]:
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
-        if size > _MAX_BODY_BYTES:
-            raise BodyTooLarge(f"the body is over {_MAX_BODY_BYTES} bytes")
+        if size > max_bytes:
+            raise BodyTooLarge(f"the body is over {max_bytes} bytes")
         pieces.append(piece)
     if not size:
         return {}

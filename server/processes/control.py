@@ -16,12 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from penstock.monitoring.metrics import CounterFile
+from penstock.server.admin.alerts_api import AlertsApi
 from penstock.server.admin.app import AdminApp
+from penstock.server.admin.bring_up import BringUp
 from penstock.server.admin.chronicle import Chronicle
+from penstock.server.admin.drift_api import DriftApi
 from penstock.server.admin.gate import Gate, reads_are_open
 from penstock.server.admin.operations import Operations
 from penstock.server.admin.tokens import Tokens
 from penstock.server.admin.traffic import TrafficWindow
+from penstock.server.alerts.metrics import AlertsCollector
+from penstock.server.alerts.wiring import OUTBOX, alerts_file
+from penstock.server.drift.metrics import DriftCollector
+from penstock.server.drift.versions import WINDOWS
 from penstock.server.options import ConfigError
 from penstock.server.registry.audit import read_log
 from penstock.server.registry.checked_json import ContentError
@@ -36,6 +43,7 @@ from .fleet import Fleet
 from .planner import Planner
 from .quiet_server import QuietServer
 from .restart import EXIT_CONFIG
+from .rollout_wiring import wire_rollouts
 from .state_directory import TOKEN_FILE
 
 if TYPE_CHECKING:
@@ -44,6 +52,9 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from penstock.server.config import ServerConfig
+    from penstock.server.registry.audit_record import AuditRecord
+
+    from .rollout_wiring import Rollouts
 
 LOG = logging.getLogger("penstock.control")
 
@@ -78,7 +89,8 @@ async def control(birth: Birth) -> None:
         await fleet.wait_converged(REUNION_SECONDS)
     coordinator = Coordinator(config, store, planner, fleet)
     traffic = TrafficWindow(exposition)
-    app = _admin(config, coordinator, exposition, traffic, address)
+    rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
+    app = _admin(config, coordinator, exposition, traffic, address, rollouts)
     server = QuietServer(
         uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"),
         counters.set_loop_lag,
@@ -90,7 +102,8 @@ async def control(birth: Birth) -> None:
             LOG.error("control cannot go on; it starts again", exc_info=error)
             server.stop()
 
-    tasks = [asyncio.create_task(work) for work in (coordinator.run(), traffic.run())]
+    works = (coordinator.run(), traffic.run(), rollouts.conductor.run(), rollouts.alerts.run())
+    tasks = [asyncio.create_task(work) for work in works]
     for task in tasks:
         task.add_done_callback(ended)
     await server.serve(sockets=[*birth.sockets])
@@ -127,22 +140,31 @@ def _admin(
     exposition: Exposition,
     traffic: TrafficWindow,
     address: dict[str, Any],
+    rollouts: Rollouts,
 ) -> Starlette:
     chronicle = Chronicle()
     store = coordinator.store
     try:
         for record in read_log(store.audit):
             chronicle.add(record)
+            rollouts.add_past(record)
     except ContentError as error:
         LOG.error("the audit log is damaged: %s", error)  # noqa: TRY400  one line says it
-    store.on_record = chronicle.add
+
+    def on_record(record: AuditRecord) -> None:
+        chronicle.add(record)
+        rollouts.add(record)
+
+    store.on_record = on_record
     assert config.state_dir is not None
     try:
         tokens = Tokens(config.state_dir / TOKEN_FILE, config.tokens_file)
+        told = alerts_file(config)
     except (ConfigError, OSError) as error:
         LOG.error("%s", error)  # noqa: TRY400  one line says it
         raise SystemExit(EXIT_CONFIG) from None
-    operations = Operations(coordinator, chronicle, config.admin_timeout_seconds)
+    bring_up = BringUp(coordinator, chronicle, config.admin_timeout_seconds)
+    operations = Operations(bring_up, rollouts.conductor)
     gate = Gate(tokens, open_reads=reads_are_open(config))
     about = {
         "server": {"name": "penstock", "version": version("penstock")},
@@ -150,7 +172,17 @@ def _admin(
         "state_dir": address["state_dir"],
         "state_note": address["state_note"],
     }
-    return AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about).app
+    monitor = config.state_dir / "monitor"
+    exposition.collectors.append(DriftCollector(monitor / WINDOWS))
+    exposition.collectors.append(AlertsCollector(monitor / OUTBOX, config.slo_objective))
+    more = {
+        **AlertsApi(monitor / OUTBOX, told).handlers(),
+        **DriftApi(coordinator, monitor).handlers(),
+        **rollouts.handlers(bring_up, coordinator, exposition, config.state_dir),
+    }
+    app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)
+    app.progress = rollouts.conductor.progress
+    return app.app
 
 
 if __name__ == "__main__":

@@ -18,15 +18,21 @@ from penstock.server.registry.store import ACTOR
 from .watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from penstock.server.config import ServerConfig
     from penstock.server.registry.plan import Standing
+    from penstock.server.registry.state import DesiredState
     from penstock.server.registry.store import StateStore
 
     from .fleet import Fleet
     from .planner import Planner
     from .target import Target
+
+    #: A state, and what goes on record of it; ``None`` if nothing changes.
+    Changed = tuple[DesiredState, AuditEvent | None]
+    #: From the state as it is, and the versions of a model that every worker serves.
+    Change = Callable[[DesiredState, frozenset[int]], Changed]
 
 LOG = logging.getLogger("penstock.coordinator")
 
@@ -45,6 +51,9 @@ class Coordinator:
         store: Desired state and audit log.
         planner: Makes the target.
         fleet: Gets it.
+
+    Attributes:
+        looked: Whether the registry was looked at since the start.
     """
 
     def __init__(
@@ -54,9 +63,10 @@ class Coordinator:
         self.planner = planner
         self.fleet = fleet
         self._config = config
-        self._looked = False
+        self.looked = False
         self._looking = asyncio.Lock()
         self._planning = asyncio.Lock()
+        self._committing = asyncio.Lock()
         self._again = asyncio.Event()
         self._reported = asyncio.Event()
         self._patience = asyncio.get_running_loop().time() + 2 * config.settle_seconds
@@ -66,6 +76,33 @@ class Coordinator:
         """Where every version stands."""
         defaults = {name: plan.default for name, plan in self.planner.target.models.items()}
         return self.fleet.standings(defaults, self.planner.findings.available)
+
+    def serving(self, model: str) -> frozenset[int]:
+        """The versions of a model that every worker has ready."""
+        standing = self.standings().get(model)
+        return frozenset() if standing is None else standing.serving
+
+    async def commit(self, model: str, change: Change) -> tuple[DesiredState, bool]:
+        """Record a change of the desired state and make it; `replan` tells the workers.
+
+        Args:
+            model: That it is about.
+            change: Made on the state as it is, one at a time.
+
+        Returns:
+            The state afterwards, and whether it is another one.
+
+        Raises:
+            ApiError: The change is not possible.
+            Unavailable: It could not be recorded; nothing changed.
+        """
+        async with self._committing:
+            state = self.store.state
+            after, event = change(state, self.serving(model))
+            if event is None:
+                return state, False
+            await asyncio.to_thread(self.store.commit, after, event, state.generation)
+            return after, True
 
     async def refresh(self) -> None:
         """Look at the registry, and plan."""
@@ -77,7 +114,7 @@ class Coordinator:
                 LOG.warning("%s; going on with what was served before", error)
                 return
             self.planner.note(findings)
-            self._looked = True
+            self.looked = True
         if self.planner.target.number or not findings.waiting or self._patience_is_over():
             await self.replan()
 
@@ -121,7 +158,7 @@ class Coordinator:
         while True:
             await self._reported.wait()
             self._reported.clear()
-            if self.planner.target.number and self._looked:
+            if self.planner.target.number and self.looked:
                 await self.replan()
 
     def _patience_is_over(self) -> bool:

@@ -9,9 +9,14 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from penstock.server.registry.plan import Outlook, aspire, policy_versions
+from penstock.server.registry.plan import (
+    Outlook,
+    aspire,
+    policy_versions,
+    tried_version,
+    wanted_versions,
+)
 from penstock.server.registry.repository import Problem, RegistrySnapshot
-from penstock.server.registry.state import wanted_versions
 from penstock.server.registry.survey import Survey
 
 from .target import next_target, read_target, write_target
@@ -140,7 +145,7 @@ class Planner:
             by_policy = policy_versions(entry, present - failed or present, explicit=self._explicit)
             missing = [
                 version
-                for version in wanted_versions(now, by_policy)
+                for version in (*wanted_versions(now, by_policy), *tried_version(now))
                 if (entry.name, version) not in offers
             ]
             if not missing:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from penstock.server.rollout.record import RecordError
-from penstock.server.rollout.rollout import Rollout, mirror_of, split_of
+from penstock.server.rollout.rollout import mirror_of, split_of
 from penstock.server.rollout.terms import Kind
 
-from .state import wanted_versions
+from .rollout_state import in_progress
 from .version_policy import VersionPolicy, served_versions
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.server.model_config import ModelConfig
+    from penstock.server.rollout.rollout import Rollout
     from penstock.server.rollout.traffic import Mirror, Split
 
     from .repository import ModelEntry
@@ -116,6 +116,21 @@ def policy_versions(
     return served_versions(policy, present)
 
 
+def wanted_versions(now: ModelState, by_policy: Collection[int]) -> tuple[int, ...]:
+    """The versions to serve, ascending: the policy's, as overruled, and whatever has an alias.
+
+    The last version that was stable is kept, too, so that a rollback finds it warm.
+    """
+    warm = set(now.aliases.values()) | set(now.former[-1:])
+    return tuple(sorted(((set(by_policy) | warm) - now.unloaded) | now.loaded))
+
+
+def tried_version(now: ModelState) -> tuple[int, ...]:
+    """The candidate of a rollout in progress: it must be at hand, wherever it is loaded."""
+    rollout = in_progress(now)
+    return () if rollout is None else (rollout.candidate,)
+
+
 def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
     standing = outlook.standings.get(entry.name, UNKNOWN)
     available = entry.versions
@@ -143,6 +158,7 @@ def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
         aliases={alias: one for alias, one in sorted(now.aliases.items()) if one in wanted},
         config=entry.config,
         pinned=now.stable is not None,
+        accepted=tuple(sorted(now.accepted)),
         split=split,
         mirror=mirror,
     )
@@ -153,14 +169,11 @@ def _rollout(now: ModelState, available: Collection[int]) -> Rollout | None:
 
     A record that cannot be read is none: then stable serves alone.
     """
-    if not now.rollout:
-        return None
-    try:
-        rollout = Rollout.from_json(now.rollout)
-    except RecordError:
+    rollout = in_progress(now)
+    if rollout is None:
         return None
     loadable = rollout.candidate in available and rollout.candidate not in now.unloaded
-    return rollout if loadable and not rollout.final else None
+    return rollout if loadable else None
 
 
 def _default(

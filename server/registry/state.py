@@ -39,6 +39,7 @@ class ModelState:
             is stable's.
         loaded: Versions to serve whatever the version policy says.
         unloaded: Versions not to serve whatever the version policy says.
+        accepted: Versions to serve although golden requests or clients speak against them.
         former: Versions that were stable before, the last one at the end.
         rollout: What the rollout in progress needs to go on from; empty without one.
     """
@@ -47,6 +48,7 @@ class ModelState:
     weights: Mapping[str, float] = field(default_factory=dict)
     loaded: frozenset[int] = frozenset()
     unloaded: frozenset[int] = frozenset()
+    accepted: frozenset[int] = frozenset()
     former: tuple[int, ...] = ()
     rollout: Mapping[str, Any] = field(default_factory=dict)
 
@@ -194,7 +196,6 @@ def rollback(state: DesiredState, model: str, serving: Collection[int]) -> Desir
         weights={},
         former=tuple(former),
         unloaded=now.unloaded - {version},
-        rollout={},
     )
     return _with(state, model, after)
 
@@ -222,8 +223,22 @@ def set_weights(state: DesiredState, model: str, weights: Mapping[str, float]) -
     return _with(state, model, replace(now, weights=dict(weights)))
 
 
-def load(state: DesiredState, model: str, version: int, published: Collection[int]) -> DesiredState:
+def load(
+    state: DesiredState,
+    model: str,
+    version: int,
+    published: Collection[int],
+    *,
+    accept: bool = False,
+) -> DesiredState:
     """Serve a version whatever the version policy says.
+
+    Args:
+        state: As it is.
+        model: Its name.
+        version: The version.
+        published: Those that are in the registry.
+        accept: Although it answers its golden requests otherwise, or breaks clients.
 
     Raises:
         NotFound: It is not in the registry.
@@ -232,7 +247,12 @@ def load(state: DesiredState, model: str, version: int, published: Collection[in
         listed = ", ".join(map(str, sorted(published))) or "none"
         raise NotFound(f"version {version} of model {model!r} is not published; there are {listed}")
     now = state.model(model)
-    after = replace(now, loaded=now.loaded | {version}, unloaded=now.unloaded - {version})
+    after = replace(
+        now,
+        loaded=now.loaded | {version},
+        unloaded=now.unloaded - {version},
+        accepted=now.accepted | {version} if accept else now.accepted,
+    )
     return _with(state, model, after)
 
 
@@ -248,17 +268,13 @@ def unload(state: DesiredState, model: str, version: int) -> DesiredState:
         raise Conflict(
             f"{', '.join(pointing)} of model {model!r} is version {version}; move it first"
         )
-    after = replace(now, loaded=now.loaded - {version}, unloaded=now.unloaded | {version})
+    after = replace(
+        now,
+        loaded=now.loaded - {version},
+        unloaded=now.unloaded | {version},
+        accepted=now.accepted - {version},
+    )
     return _with(state, model, after)
-
-
-def wanted_versions(now: ModelState, by_policy: Collection[int]) -> tuple[int, ...]:
-    """The versions to serve, ascending: the policy's, as overruled, and whatever has an alias.
-
-    The last version that was stable is kept, too, so that a rollback finds it warm.
-    """
-    warm = set(now.aliases.values()) | set(now.former[-1:])
-    return tuple(sorted(((set(by_policy) | warm) - now.unloaded) | now.loaded))
 
 
 def _with(state: DesiredState, model: str, after: ModelState) -> DesiredState:

@@ -22,6 +22,7 @@ STATE_FILE: Final = "state.json"
 
 _FORMAT: Final = 1
 _MAX_BYTES: Final = 64 << 20
+_SETS: Final = ("loaded", "unloaded", "accepted")
 
 
 class StateDamaged(Exception):
@@ -104,7 +105,7 @@ class StateFile:
 def encode_state(state: DesiredState) -> bytes:
     """The file's content: JSON for people, with a checksum."""
     models = {
-        name: {**asdict(one), "loaded": sorted(one.loaded), "unloaded": sorted(one.unloaded)}
+        name: {**asdict(one), **{key: sorted(getattr(one, key)) for key in _SETS}}
         for name, one in sorted(state.models.items())
     }
     body = {"format": _FORMAT, "generation": state.generation, "models": models}
@@ -133,6 +134,7 @@ def _model(keys: CheckedObject) -> ModelState:
         weights={name: float(one) for name, one in keys.table("weights", int | float).items()},
         loaded=frozenset(_versions(keys, "loaded")),
         unloaded=frozenset(_versions(keys, "unloaded")),
+        accepted=frozenset(_versions(keys, "accepted")),
         former=tuple(_versions(keys, "former")),
         rollout=keys.get("rollout", dict, {}),
     )

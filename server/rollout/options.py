@@ -92,7 +92,8 @@ def parse_rollout(table: Any, source: str) -> RolloutOptions:
     known = (*KEYS, "tolerance")
     for name in table:
         if name not in known:
-            raise ConfigError(f"{source}: unknown key rollout.{name}{did_you_mean(name, list(known))}")
+            hint = did_you_mean(name, list(known))
+            raise ConfigError(f"{source}: unknown key rollout.{name}{hint}")
     tolerance = parse_tolerance(table.get("tolerance", {}), source)
     asked = {name: value for name, value in table.items() if name in KEYS}
     try:

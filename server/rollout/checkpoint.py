@@ -1,0 +1,119 @@
+"""What was counted of a rollout since it last moved, on disk beside the desired state.
+
+STATE/rollouts/<id>.json         the rollout with its newest counts
+STATE/rollouts/<id>.looks.json   what was seen over time, for the report
+
+The desired state says which phase and step a rollout is in. A checkpoint adds counts to that and
+nothing else: one of another phase or step is old, and one that cannot be read is none.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from penstock.server.registry.durable import replace_file
+
+from .looks import Look
+from .record import RecordError
+from .rollout import Rollout, Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.rollout")
+
+DIRECTORY: Final = "rollouts"
+#: Rollouts whose files are kept.
+KEEP: Final = 50
+_MAX_BYTES: Final = 4 << 20
+_LOOKS: Final = ".looks.json"
+
+
+class Checkpoints:
+    """The files of all rollouts. Blocking.
+
+    Args:
+        state_dir: Of the server.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.directory = state_dir / DIRECTORY
+
+    def newest(self, recorded: Rollout) -> Rollout:
+        """The rollout of the desired state, with what was counted since it was written."""
+        content = self._read(f"{recorded.id}.json")
+        if content is None:
+            return recorded
+        try:
+            saved = Rollout.from_json(content)
+        except RecordError as error:
+            LOG.warning("the checkpoint of rollout %s cannot be read: %s", recorded.id, error)
+            return recorded
+        same = skeleton(saved) == skeleton(recorded)
+        return saved if same and saved.seen_at >= recorded.seen_at else recorded
+
+    def looks(self, rollout_id: str) -> tuple[Look, ...]:
+        """What was seen of it; nothing if that is lost."""
+        content = self._read(f"{rollout_id}{_LOOKS}")
+        try:
+            return tuple(Look.from_list(one) for one in (content or {}).get("looks", ()))
+        except (AttributeError, TypeError, ValueError):
+            return ()
+
+    def save(self, rollout: Rollout) -> None:
+        """Keep the counts; what was there is replaced at once.
+
+        Raises:
+            OSError: The disk; the old ones are still there.
+        """
+        self._write(f"{rollout.id}.json", rollout.to_json())
+
+    def save_looks(self, rollout_id: str, looks: tuple[Look, ...]) -> None:
+        """Keep what was seen.
+
+        Raises:
+            OSError: The disk.
+        """
+        self._write(f"{rollout_id}{_LOOKS}", {"looks": [one.to_list() for one in looks]})
+
+    def prune(self) -> None:
+        """Remove the files of all but the last rollouts."""
+        try:
+            stamped = [(path.stat().st_mtime, path) for path in self.directory.glob("*-*.json")]
+        except OSError:
+            return
+        latest: dict[str, float] = {}
+        for when, path in stamped:
+            latest[_owner(path)] = max(when, latest.get(_owner(path), 0.0))
+        kept = set(sorted(latest, key=lambda name: latest[name])[-KEEP:])
+        for _, path in stamped:
+            if _owner(path) not in kept:
+                path.unlink(missing_ok=True)
+
+    def _read(self, name: str) -> Any:
+        try:
+            with (self.directory / quote(name, safe="")).open("rb") as file:
+                content = file.read(_MAX_BYTES + 1)
+            return json.loads(content) if len(content) <= _MAX_BYTES else None
+        except (OSError, ValueError):
+            return None
+
+    def _write(self, name: str, content: Any) -> None:
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        replace_file(self.directory / quote(name, safe=""), json.dumps(content).encode(), 0o600)
+
+
+def _owner(path: Path) -> str:
+    """The rollout that a file belongs to; there may be other kinds than ours."""
+    name = path.name.removesuffix(".json")
+    return name.removesuffix(".looks").removesuffix(".shadow")
+
+
+def skeleton(rollout: Rollout) -> Rollout:
+    """The rollout without what is counted: equal as long as nobody moved it."""
+    steps = tuple(Step(one.percent) for one in rollout.steps)
+    return replace(rollout, steps=steps, base=None, seen_at=0.0, saved_at=0.0, loss_e=1.0)

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from .mixture import mean_of_exponentials
@@ -68,15 +69,21 @@ def arm_evidence(steps: Iterable[ArmEvents], tolerated: float) -> float:
         tolerated: The ratio r0.
     """
     # Where everything or nothing is the canary's, the arm says nothing.
-    telling = [one for one in steps if 0.0 < one.share < 1.0]
-    return mean_of_exponentials([_log_bet(telling, tolerated, times) for times in GRID])
+    telling = [one for one in steps if 0.0 < one.share < 1.0 and one.canary + one.stable]
+    if not telling:
+        return 1.0
+    bets = [(one.canary, one.stable, _logarithms(one.share, tolerated)) for one in telling]
+    return mean_of_exponentials(
+        [
+            math.fsum(canary * logs[j][0] + stable * logs[j][1] for canary, stable, logs in bets)
+            for j in range(len(GRID))
+        ]
+    )
 
 
-def _log_bet(steps: Iterable[ArmEvents], tolerated: float, times: float) -> float:
-    total = 0.0
-    for one in steps:
-        null = canary_probability(one.share, tolerated)
-        bet = canary_probability(one.share, tolerated * times)
-        total += one.canary * math.log(bet / null)
-        total += one.stable * math.log((1.0 - bet) / (1.0 - null))
-    return total
+@lru_cache(maxsize=1024)  # a step is looked at many times
+def _logarithms(share: float, tolerated: float) -> tuple[tuple[float, float], ...]:
+    """By bet: of its factor for an event of the canary's, and for one of stable's."""
+    null = canary_probability(share, tolerated)
+    bets = (canary_probability(share, tolerated * times) for times in GRID)
+    return tuple((math.log(bet / null), math.log((1.0 - bet) / (1.0 - null))) for bet in bets)

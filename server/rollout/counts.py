@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,16 @@ class Counts:
 
 
 def _numbers(counts: Counts) -> Iterable[tuple[int, ...]]:
-    return (
-        astuple(counts.stable),
-        astuple(counts.canary),
-        astuple(counts.pairs),
-        *counts.scores,
-    )
+    return (_ARM(counts.stable), _ARM(counts.canary), _PAIRS(counts.pairs), *counts.scores)
 
 
 def _sum(a: tuple[int, ...], b: tuple[int, ...], sign: int) -> list[int]:
     return [x + sign * y for x, y in zip(a, b, strict=True)]
+
+
+def _getter(record: type[Any]) -> Callable[[Any], tuple[int, ...]]:
+    return attrgetter(*(one.name for one in fields(record)))
+
+
+_ARM: Final = _getter(ArmCounts)
+_PAIRS: Final = _getter(PairCounts)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 #: Halvings of a bracket: far below what a count can tell.
 _HALVINGS: Final = 60
+#: Up to so many hits their probability is added up term by term.
+_EXACT_HITS: Final = 200
+#: e to this power is still a float.
+_LEAST: Final = -700.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +32,17 @@ class Interval:
 def upper_rate(hits: int, trials: int, miss: float = 0.05) -> float:
     """A bound above a rate that fails with probability `miss` at most, for one look.
 
-    Chernoff's: the largest p with ``trials * KL(hits / trials, p) <= ln(1 / miss)``. Without hits
-    and with 95 % it is about 3 / trials. 1 without trials.
+    Clopper and Pearson's: the largest rate at which so few hits are still as likely as `miss`; with
+    many hits Chernoff's, which is a little larger: ``trials * KL(hits / trials, p) <= ln(1 /
+    miss)``. Without hits and with 95 % it is about 3 / trials. 1 without trials.
     """
     if trials <= 0 or hits >= trials:
         return 1.0
     rate, budget = hits / trials, math.log(1.0 / miss) / trials
-    return _edge(rate, 1.0, lambda p: _divergence(rate, p) <= budget)
+    chernoff = _edge(rate, 1.0, lambda p: _divergence(rate, p) <= budget)
+    if hits > _EXACT_HITS or trials * math.log1p(-chernoff) < _LEAST:
+        return chernoff
+    return _edge(rate, chernoff, lambda p: _at_most(hits, trials, p) >= miss)
 
 
 def rate_interval(hits: int, trials: int, miss: float = 0.05) -> Interval:
@@ -67,6 +75,16 @@ def _edge(inside: float, outside: float, holds: Callable[[float], bool]) -> floa
         else:
             outside = middle
     return outside
+
+
+def _at_most(hits: int, trials: int, p: float) -> float:
+    """Probability of so many hits or fewer."""
+    term = math.exp(trials * math.log1p(-p))
+    total, odds = term, p / (1.0 - p)
+    for hit in range(hits):
+        term *= (trials - hit) / (hit + 1) * odds
+        total += term
+    return total
 
 
 def _divergence(rate: float, p: float) -> float:

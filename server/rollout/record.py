@@ -33,7 +33,7 @@ def decode(kind: type[T], content: Any, where: str = "") -> T:
     """
     if not isinstance(content, dict):
         raise _wrong(where, content, "an object")
-    hints = _hints(kind)
+    hints = _hints(cast("Any", kind))
     unknown = sorted(content.keys() - hints.keys())
     if unknown:
         raise RecordError(f"{_key(where, unknown[0])} is unknown; expected {', '.join(hints)}")

@@ -152,16 +152,17 @@ class Feed:
         if self._patience:
             self._patience -= 1
             return
-        if not self.waiting:
+        if not self.waiting and self._socket is None:
             return
         try:
             link = self._socket = self._socket or self._connect()
-            if self._outgoing is None:
-                self._outgoing = self._next()
-            self._send(link, self._outgoing)
             with suppress(BlockingIOError):
                 link.recv(1)  # the shadow says nothing but that it wants no more
                 raise ConnectionError
+            if self._outgoing is None and self._waiting:
+                self._outgoing = self._next()
+            if self._outgoing is not None:
+                self._send(link, self._outgoing)
         except BlockingIOError:
             return
         except OSError:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .messages import Order
 
 WATCH_SECONDS: Final = 0.5
-#: Its memory has settled after so many batches.
-_SETTLED_BATCHES: Final = 100
 
 
 class RunnerRefused(Exception):
@@ -67,7 +65,7 @@ class Life:
         self._watch: asyncio.Task[None]
         self._limit: float | None = LOAD_SECONDS
         self._answers = 0
-        self._settled = 0
+        self._loaded_bytes = 0
         self._death: Death | None = None
 
     async def __aenter__(self) -> Self:
@@ -174,9 +172,9 @@ class Life:
         while True:
             await self._sleep(WATCH_SECONDS)
             resident = resident_bytes(pid)
-            if self._answers <= _SETTLED_BATCHES:
-                self._settled = resident
-            elif leaks(resident, self._settled):
+            if not self._loaded_bytes:
+                self._loaded_bytes = resident if self._answers else 0
+            elif leaks(resident, self._loaded_bytes):
                 self._death = Death("memory", f"it grew to {resident >> 20} MiB")
                 self._kill()
                 return

@@ -10,7 +10,7 @@ RUN_SECONDS: Final = 10.0
 RUN_FACTOR: Final = 20.0
 #: Loading, checking and warming up both versions may take this long.
 LOAD_SECONDS: Final = 600.0
-#: A runner may grow to this many times what it took after its first batches, and this much more.
+#: A runner may grow to this many times what it took when it was loaded, and this much more.
 GROWTH_FACTOR: Final = 2.0
 GROWTH_BYTES: Final = 512 << 20
 #: Ends of the runner that nobody asked for: in a row, and altogether.
@@ -62,9 +62,9 @@ def stuck(elapsed: float, waited: float, limit: float) -> bool:
     return elapsed - waited > limit
 
 
-def leaks(resident: int, settled: int) -> bool:
-    """Whether it takes too much memory, given what it took when it had settled. In bytes."""
-    return resident > settled * GROWTH_FACTOR + GROWTH_BYTES
+def leaks(resident: int, loaded: int) -> bool:
+    """Whether it takes too much memory, given what it took when it was loaded. In bytes."""
+    return resident > loaded * GROWTH_FACTOR + GROWTH_BYTES
 
 
 def verdict(death: Death, failures: int, deaths: int, now: float) -> Trip | None:

@@ -1,0 +1,76 @@
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from penstock.monitoring.metrics import CounterFile
+from penstock.server.http.mirror import Mirrors
+from penstock.server.model_config import ModelConfig
+from penstock.server.registry.plan import ModelPlan
+from penstock.server.rollout.traffic import Mirror
+
+
+def plans(percent=None, rollout="m-1", default=1):
+    mirror = None if percent is None else Mirror(rollout, 2, None, percent)
+    versions = {1: Path("1"), 3: Path("3")}
+    return {"m": ModelPlan("m", versions, default, {}, ModelConfig(), mirror=mirror)}
+
+
+@pytest.fixture
+def mirrors(tmp_path):
+    loop = asyncio.new_event_loop()
+    one = Mirrors(tmp_path / "shadow.sock", CounterFile.anonymous(), loop)
+    yield one
+    one.close()
+    loop.close()
+
+
+def threads():
+    return [one for one in threading.enumerate() if one.name == "penstock-mirror"]
+
+
+def test_without_a_mirror_there_is_neither_route_nor_thread(mirrors):
+    mirrors.follow(plans())
+    assert mirrors.routes == {}
+    assert threads() == []
+
+
+def test_nothing_is_copied_while_the_candidate_is_made_ready(mirrors):
+    mirrors.follow(plans(0.0))
+    assert mirrors.routes == {}
+
+
+def test_answers_of_the_default_version_are_copied(mirrors):
+    mirrors.follow(plans(25.0))
+    [(key, feed)] = mirrors.routes.items()
+    assert key == ("m", "1")
+    assert feed.share == 0.25
+    assert (feed.counters.model, feed.counters.version) == ("m", "2")
+    assert len(threads()) == 1
+
+
+def test_the_same_rollout_goes_on_with_its_feed(mirrors):
+    mirrors.follow(plans(25.0))
+    [feed] = mirrors.routes.values()
+    mirrors.follow(plans(100.0, default=3))
+    assert mirrors.routes == {("m", "3"): feed}
+    assert feed.share == 1.0
+
+
+def test_the_path_sees_a_change_in_the_routes_that_it_was_given(mirrors):
+    routes = mirrors.routes
+    mirrors.follow(plans(100.0))
+    assert routes
+    mirrors.follow(plans())
+    assert routes == {}
+
+
+def test_another_rollout_has_another_feed_and_the_end_ends_the_thread(mirrors):
+    mirrors.follow(plans(100.0))
+    [before] = mirrors.routes.values()
+    mirrors.follow(plans(100.0, "m-2"))
+    [after] = mirrors.routes.values()
+    assert after is not before
+    mirrors.close()
+    assert threads() == []

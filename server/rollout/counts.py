@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from itertools import zip_longest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,17 +89,13 @@ class Counts:
         return min(min(numbers) for numbers in _numbers(self))
 
     def _with(self, other: Counts, sign: int) -> Counts:
-        stable, canary, pairs, *mine = _numbers(self)
-        theirs = list(_numbers(other))
-        size = max(len(mine), len(theirs) - 3)
-        blank = [(0, 0)] * size
         return Counts(
-            ArmCounts(*_sum(stable, theirs[0], sign)),
-            ArmCounts(*_sum(canary, theirs[1], sign)),
-            PairCounts(*_sum(pairs, theirs[2], sign)),
+            ArmCounts(*_sum(_ARM(self.stable), _ARM(other.stable), sign)),
+            ArmCounts(*_sum(_ARM(self.canary), _ARM(other.canary), sign)),
+            PairCounts(*_sum(_PAIRS(self.pairs), _PAIRS(other.pairs), sign)),
             tuple(
                 (a[0] + sign * b[0], a[1] + sign * b[1])
-                for a, b in zip((mine + blank)[:size], (theirs[3:] + blank)[:size], strict=True)
+                for a, b in zip_longest(self.scores, other.scores, fillvalue=(0, 0))
             ),
         )
 

@@ -52,7 +52,9 @@ def score_change(rollout: Rollout) -> float:
     worker had the share.
     """
     return score_evidence(
-        ScoreBins(one.percent / 100.0, one.exposure.scores) for one in rollout.steps
+        ScoreBins(one.percent / 100.0, one.exposure.scores)
+        for one in rollout.steps
+        if one.counts.scores
     )
 
 

@@ -106,7 +106,7 @@ def _of_numbers(rows: Labelled) -> dict[str, Estimate | None]:
     squares = errors * errors
     total = float(squares.sum())
     return {
-        "mae": mean(float(rows.loss.sum()), total, len(errors)),
+        "mae": _positive(mean(float(rows.loss.sum()), total, len(errors))),
         "rmse": root_mean_square(total, float((squares * squares).sum()), len(errors)),
         "bias": mean(float(errors.sum()), total, len(errors)),
     }
@@ -130,7 +130,12 @@ def _of_classes(rows: Labelled) -> dict[str, Estimate | None]:
 
 
 def _mean(values: Floats) -> Estimate | None:
-    return mean(float(values.sum()), float((values * values).sum()), len(values))
+    return _positive(mean(float(values.sum()), float((values * values).sum()), len(values)))
+
+
+def _positive(found: Estimate | None) -> Estimate | None:
+    """Of what cannot be negative."""
+    return found and Estimate(found.value, max(0.0, found.low), found.high)
 
 
 def calibration_error(confidence: Floats, right: Floats) -> Estimate:

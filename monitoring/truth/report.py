@@ -69,6 +69,7 @@ def performance(directory: Path, model: str, span: Span) -> dict[str, Any]:
     Raises:
         sqlite3.Error: The file cannot be read.
     """
+    span = Span(span.since, span.until, _width(span))
     found: dict[str, Any] = {"model": model, **asdict(span), "versions": [], "feedback": {}}
     connection = open_to_read(directory / TRUTH_FILE)
     if connection is None:
@@ -169,7 +170,7 @@ def _change(judge: Judge, now: float) -> dict[str, Any]:
     return {
         "state": detector.state,
         "labels": detector.labels,
-        "reference_labels": detector.reference[0] if detector.size else None,
+        "reference_labels": (detector.reference[0] or detector.size) if detector.size else None,
         "reference_rate": detector.rate if detector.state != "learning" else None,
         "bad_above_loss": detector.limit,
         "evidence": detector.statistic,
@@ -179,12 +180,17 @@ def _change(judge: Judge, now: float) -> dict[str, Any]:
     }
 
 
+def _width(span: Span) -> float:
+    """Of the windows: whole hours, and not too many of them."""
+    width = max(span.window_seconds, (span.until - span.since) / MAX_WINDOWS, HOUR)
+    return float(HOUR * -(-int(width) // HOUR))
+
+
 def _windows(
     times: Any, rows: Labelled, traffic: list[tuple[int, int, Any]], span: Span, judge: Judge | None
 ) -> list[dict[str, Any]]:
-    """One entry per window with predictions or labels, oldest first; whole hours."""
-    width = max(span.window_seconds, (span.until - span.since) / MAX_WINDOWS, HOUR)
-    width = HOUR * -(-int(width) // HOUR)
+    """One entry per window with predictions or labels, oldest first."""
+    width = int(span.window_seconds)
     first = int(span.since // width)
     numbers = (times // width).astype(np.int64) - first
     found = []

@@ -23,12 +23,14 @@ from penstock.server.admin.chronicle import Chronicle
 from penstock.server.admin.drift_api import DriftApi
 from penstock.server.admin.gate import Gate, reads_are_open
 from penstock.server.admin.operations import Operations
+from penstock.server.admin.performance_api import PerformanceApi
 from penstock.server.admin.tokens import Tokens
 from penstock.server.admin.traffic import TrafficWindow
 from penstock.server.alerts.metrics import AlertsCollector
 from penstock.server.alerts.wiring import OUTBOX, alerts_file
 from penstock.server.drift.metrics import DriftCollector
 from penstock.server.drift.versions import WINDOWS
+from penstock.server.feedback.metrics import TruthCollector
 from penstock.server.options import ConfigError
 from penstock.server.registry.audit import read_log
 from penstock.server.registry.checked_json import ContentError
@@ -174,10 +176,12 @@ def _admin(
     }
     monitor = config.state_dir / "monitor"
     exposition.collectors.append(DriftCollector(monitor / WINDOWS))
+    exposition.collectors.append(TruthCollector(monitor))
     exposition.collectors.append(AlertsCollector(monitor / OUTBOX, config.slo_objective))
     more = {
         **AlertsApi(monitor / OUTBOX, told).handlers(),
         **DriftApi(coordinator, monitor).handlers(),
+        **PerformanceApi(coordinator, monitor).handlers(),
         **rollouts.handlers(bring_up, coordinator, exposition, config.state_dir),
     }
     app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)

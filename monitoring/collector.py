@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from . import layout
+from .log_metrics import prediction_log
 from .process_stats import read_process
 from .quality_collector import quality_families
 from .shadow_metrics import shadows
@@ -61,6 +62,7 @@ class PenstockCollector(Collector):
         yield from _requests(merged)
         yield from _arms(merged)
         yield from shadows(merged)
+        yield from prediction_log(merged)
         yield from quality_families(merged)
         yield from _histograms(merged)
         yield from _processes(merged)

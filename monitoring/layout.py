@@ -51,6 +51,19 @@ DROP_REASONS: Final = (
     "other",
 )
 
+#: Why a row that reached the monitor is not in the prediction log: the directory is full with the
+#: present day, or would be by its end; the disk is full, cannot be written, or gave back something
+#: else; the frame could not be read; the server keeps no log.
+LOG_DROP_REASONS: Final = (
+    "limit",
+    "thinned",
+    "disk_full",
+    "unwritable",
+    "damaged",
+    "unreadable",
+    "off",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
@@ -99,15 +112,22 @@ SHADOW_ERRORS: Final = SHADOW_COPIED + 5
 SHADOW_INVALID: Final = SHADOW_COPIED + 6
 SHADOW_CPU_NANOSECONDS: Final = SHADOW_COPIED + 7
 PRIMARY_CPU_NANOSECONDS: Final = SHADOW_COPIED + 8
+#: Of the prediction log, in rows: written; not written, by reason; gone with a killed worker.
+LOG_WRITTEN: Final = PRIMARY_CPU_NANOSECONDS + 1
+LOG_DROPPED: Final = LOG_WRITTEN + 1
+LOG_LOST: Final = LOG_DROPPED + len(LOG_DROP_REASONS)
 #: Gauges come last: the sum of a dead process's gauges means nothing and is left out.
-IN_FLIGHT: Final = PRIMARY_CPU_NANOSECONDS + 1
+IN_FLIGHT: Final = LOG_LOST + 1
 SLOTS: Final = IN_FLIGHT + 1
 
 #: Slots of the header block: gauges of the process itself.
 MODELS_LOADED: Final = 0
 LOOP_LAG_NANOSECONDS: Final = 1
 CONNECTIONS: Final = 2
-HEADER_SLOTS: Final = 3
+#: Of the monitor.
+LOG_BYTES: Final = 3
+MONITOR_LAG_NANOSECONDS: Final = 4
+HEADER_SLOTS: Final = 5
 
 _INDEX: Final = {status: STATUS + index for index, status in enumerate(STATUSES)}
 _OTHER: Final = STATUS + len(STATUSES)

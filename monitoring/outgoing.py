@@ -22,7 +22,7 @@ class Outgoing:
         max_bytes: Frames may be added while those here are together smaller than this.
     """
 
-    __slots__ = ("_bytes", "_frames", "_max_bytes", "_number", "_sent")
+    __slots__ = ("_begun", "_bytes", "_frames", "_max_bytes", "_number", "_sent")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -30,6 +30,7 @@ class Outgoing:
         self._bytes = 0
         self._number = 0
         self._sent = 0
+        self._begun = 0
 
     @property
     def has_room(self) -> bool:
@@ -41,10 +42,12 @@ class Outgoing:
         """Bytes of all frames here."""
         return self._bytes
 
-    def rows(self) -> dict[tuple[str, str], int]:
-        """Rows in all frames here, by model and version."""
+    def unsent_rows(self) -> dict[tuple[str, str], int]:
+        """Rows in frames that were never sent, by model and version."""
         totals: dict[tuple[str, str], int] = {}
-        for _, _, rows in self._frames:
+        for number, _, rows in self._frames:
+            if number <= self._begun:
+                continue
             for labels, count in rows.items():
                 totals[labels] = totals.get(labels, 0) + count
         return totals
@@ -68,8 +71,9 @@ class Outgoing:
         """The oldest frame that was not sent yet; it counts as sent now."""
         if self._sent >= len(self._frames):
             return None
-        frame = self._frames[self._sent][1]
+        number, frame, _ = self._frames[self._sent]
         self._sent += 1
+        self._begun = max(self._begun, number)
         return frame
 
     def acknowledge(self, number: int) -> None:

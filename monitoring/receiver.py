@@ -27,8 +27,10 @@ class Journal(Protocol):
         """What was written of the ledger by earlier lives of the monitor of this server."""
         ...
 
-    def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> None:
+    def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> bool:
         """Take samples, to be written with the next `commit`. Counts what cannot be written.
+
+        Returns whether to commit before more is appended.
 
         Args:
             samples: Of one frame; empty if it could not be read.
@@ -69,10 +71,6 @@ class Receiver:
         self._complained: dict[str, float] = {}
         ledger.restore(journal.restore())
 
-    def kept(self, incarnation: str) -> int:
-        """The last frame of this life of a worker that is on the disk."""
-        return self._ledger.kept(incarnation)
-
     def take(
         self, incarnation: str, number: int, rows: Mapping[Labels, int], payload: bytes
     ) -> None:
@@ -84,8 +82,10 @@ class Receiver:
         except ValueError as error:
             LOG.error("rows are lost: %s", error)  # noqa: TRY400  one line says it
             samples = []
-        self._journal.append(samples, rows)
+        full = self._journal.append(samples, rows)
         self._ledger.receive(incarnation, number, rows)
+        if full:
+            self.commit(self._clock())
         if samples:
             self._each(lambda consumer: consumer.take(samples))
 

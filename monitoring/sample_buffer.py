@@ -21,6 +21,9 @@ _ROW_BYTES: Final = 150
 #: As soon as so many rows wait they are flushed: little work at a time, and few frames.
 ENOUGH_ROWS: Final = 512
 ENOUGH_BYTES: Final = 256 << 10
+#: What has gathered while nobody drained leaves in frames of about this size.
+FRAME_ROWS: Final = 2048
+FRAME_BYTES: Final = 2 << 20
 
 
 class SampleBuffer:
@@ -109,7 +112,8 @@ class SampleBuffer:
             if not taken.picked:
                 return 0, 0
             rows = taken.picked_rows
-        if not self._admit(rows, held + _ROW_BYTES * rows):
+        taken.held = held + _ROW_BYTES * rows
+        if not self._admit(rows, taken.held):
             return rows, rows
         self._pending.append(taken)
         return rows, 0
@@ -122,12 +126,21 @@ class SampleBuffer:
         return 1, 0
 
     def drain(self) -> tuple[list[Taken], list[Failure]]:
-        """Take everything that waits, oldest first."""
-        pending, self._pending = self._pending, []
+        """Take what waits, oldest first, but no more than makes a reasonable frame."""
         failures, self._failures = self._failures, []
-        self.drained_rows += self._rows
-        self._rows = 0
-        self._bytes = 0
+        pending, rest = self._pending, []
+        taken, held = self._rows, self._bytes
+        if taken > FRAME_ROWS or held > FRAME_BYTES:
+            taken, held, count = len(failures), len(failures) * _ROW_BYTES, 0
+            while count < len(pending) and taken < FRAME_ROWS and held < FRAME_BYTES:
+                taken += pending[count].picked_rows
+                held += pending[count].held
+                count += 1
+            pending, rest = pending[:count], pending[count:]
+        self._pending = rest
+        self._rows -= taken
+        self._bytes -= held
+        self.drained_rows += taken
         return pending, failures
 
     def _admit(self, rows: int, held: int) -> bool:

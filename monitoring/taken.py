@@ -51,6 +51,7 @@ class Taken:
         output_names: As the model calls them.
         outputs: One array per name.
         picked: Which requests are sampled; ``None`` means all.
+        held: Bytes that waiting takes; the buffer's.
     """
 
     origin: Origin
@@ -65,6 +66,7 @@ class Taken:
     output_names: tuple[str, ...]
     outputs: Sequence[Array | None]
     picked: Sequence[int] | None = None
+    held: int = 0
 
     @property
     def picked_rows(self) -> int:

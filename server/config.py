@@ -114,6 +114,14 @@ class ServerConfig:
     )
     sample_max_rows: int = option(65_536, "Sampled rows waiting in a worker.", minimum=1)
     sample_max_bytes: int = option(64 * _MIB, "Sampled bytes waiting in a worker.", minimum=1)
+    log_max_bytes: int = option(
+        4 * _GIB,
+        "The prediction log, all days together, at least 64 MiB; 0 keeps none.",
+        minimum=0,
+    )
+    log_max_days: int = option(
+        30, "Days of the prediction log that are kept, today included.", minimum=1
+    )
     feedback_max_rows: int = option(
         5_000_000,
         "Predictions that wait for their labels, and labels, that are kept.",

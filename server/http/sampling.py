@@ -90,7 +90,7 @@ class Sampling:
             arrivals,
             rows,
             None if rows == count else firsts,
-            None,
+            [call.arm for call in calls] if servable.routed else None,
             inputs,
             batch.requests[0].outputs,
             batch.outputs,
@@ -106,7 +106,7 @@ class Sampling:
             self._buffer.on_enough()
 
     def failed(
-        self, servable: Servable, request_id: bytes, error: ApiError, latency: float
+        self, servable: Servable, request_id: bytes, error: ApiError, latency: float, arm: str
     ) -> None:
         """Offer a request that was answered with an error after so many seconds."""
         now = self._clock()
@@ -115,7 +115,9 @@ class Sampling:
         if not allowance.grant(1, now):
             servable.counters.sampled(1, 1)
             return
-        failure = Failure(servable.origin, now, request_id, error.status, error.code, latency)
+        failure = Failure(
+            servable.origin, now, request_id, error.status, error.code, latency, arm
+        )
         servable.counters.sampled(*self._buffer.offer_failure(failure))
 
     def _shrink(self, taken: Taken) -> None:

@@ -16,7 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.lag import Lag
 from penstock.monitoring.ledger import Ledger
+from penstock.monitoring.losses import Losses
 from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.receiver import Receiver
 from penstock.server.feedback.desk import FeedbackDesk
@@ -112,12 +114,15 @@ async def monitor(birth: Birth, clock: Callable[[], float] = time.time) -> None:
         state.mkdir(mode=0o700, exist_ok=True)
     counters = CounterFile.create(birth.directory.counters, birth.name)
     epoch = str(birth.directory.address.stat().st_mtime_ns)
-    context = MonitorContext(config, birth.directory, state, counters, epoch)
+    context = MonitorContext(config, birth.directory, state, counters, epoch, clock)
     keeper = truth_keeper(config, birth.directory.target, state)
     looking = [*consumers(context), *([] if keeper is None else [keeper])]
-    receiver = Receiver(looking, journal(context), Ledger(), clock)
     thread = ThreadPoolExecutor(1, "penstock-monitor")
-    socket = MonitorSocket(receiver.kept, MonitorEnd(FeedbackDesk(keeper, clock), thread).serve)
+    ledger = Ledger()
+    socket = MonitorSocket(ledger.kept, MonitorEnd(FeedbackDesk(keeper, clock), thread).serve)
+    looking.append(Losses(birth.directory.counters, ledger, counters, socket.present))
+    looking.append(Lag(counters, clock))
+    receiver = Receiver(looking, journal(context), ledger, clock)
     process = MonitorProcess(receiver, socket, thread, clock)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, process.stopping.set)

@@ -57,6 +57,12 @@ class MonitorSocket:
         for _, writer in self._connected.values():
             writer.close()
 
+    def present(self) -> set[str]:
+        """Who is connected or has frames waiting; may be asked from any thread."""
+        connected = list(self._connected.values())
+        waiting = list(self._waiting)
+        return {one for one, _ in connected if one} | {one for one, *_ in waiting}
+
     def take(self) -> list[Arrived]:
         """The frames that wait."""
         frames, self._waiting = self._waiting, []

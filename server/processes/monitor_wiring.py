@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.layout import LOG_LOST, LOG_WRITTEN
 from penstock.monitoring.log.no_log import NoLog
+from penstock.monitoring.log.prediction_log import PredictionLog
+from penstock.monitoring.merge import merge
 from penstock.server.drift.wiring import drift_consumer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from penstock.monitoring.consumer import Consumer
@@ -17,6 +21,10 @@ if TYPE_CHECKING:
     from penstock.server.config import ServerConfig
 
     from .run_directory import RunDirectory
+
+
+#: Of the prediction log: room for some transactions.
+LEAST_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,7 @@ class MonitorContext:
         state: ``state_dir/monitor``; it exists.
         counters: Of the monitor process, for its metrics; one thread writes them, the working one.
         epoch: Names this run of the server: the same for every life of the monitor in it.
+        clock: Unix seconds.
     """
 
     config: ServerConfig
@@ -36,6 +45,7 @@ class MonitorContext:
     state: Path
     counters: CounterFile
     epoch: str
+    clock: Callable[[], float]
 
 
 def consumers(context: MonitorContext) -> list[Consumer]:
@@ -45,5 +55,22 @@ def consumers(context: MonitorContext) -> list[Consumer]:
 
 def journal(context: MonitorContext) -> Journal:
     """Where samples are kept."""
-    del context
-    return NoLog()
+    config = context.config
+    if not config.log_max_bytes:
+        return NoLog(context.counters)
+    slots = range(LOG_WRITTEN, LOG_LOST)
+    counted = {
+        (model, version, slot): figures[slot]
+        for (model, version), figures in merge(context.directory.counters).blocks.items()
+        for slot in slots
+        if figures[slot]
+    }
+    return PredictionLog(
+        context.state,
+        context.epoch,
+        context.counters,
+        max(config.log_max_bytes, LEAST_BYTES),
+        config.log_max_days,
+        counted,
+        context.clock,
+    )

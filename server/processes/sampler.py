@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.sample_frames import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from penstock.monitoring.metrics import CounterFile
     from penstock.monitoring.outgoing import Outgoing
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Between the first sample in an empty buffer and its way out.
 FLUSH_SECONDS: Final = 0.1
+#: Between two frames of what has gathered meanwhile.
+SOON_SECONDS: Final = 0.01
 #: How long a stopping worker waits for the monitor to have everything.
 LAST_SECONDS: Final = 3.0
 
@@ -46,26 +48,34 @@ class Sampler:
         buffer.on_enough = self.flush
 
     def flush(self) -> None:
-        """Hand over what waits, if there is room."""
+        """Hand over what waits, if there is room; of much, a part, and the rest soon."""
         if self._outgoing.has_room and self._buffer.pending_rows:
             taken, failures = self._buffer.drain()
             payload = encode(taken, failures, self._buffer.rate)
             self._link.send(rows_of(taken, failures), payload)
+            if self._buffer.enough:
+                self._later(SOON_SECONDS)
 
     async def close(self) -> None:
         """Hand over the last samples and wait until they are kept; count what is not."""
         if self._timer is not None:
             self._timer.cancel()
-        self.flush()
+        while self._buffer.pending_rows and self._outgoing.has_room:
+            self.flush()
         self._buffer.close()
         await self._link.wait_acknowledged(LAST_SECONDS)
-        for left in (self._outgoing.rows(), rows_of(*self._buffer.drain())):
-            for (model, version), rows in left.items():
-                self._counters.model(model, version).sampled(0, rows)
+        # What was sent may have arrived: the monitor knows, and counts it as lost if it has not.
+        self._drop(self._outgoing.unsent_rows())
+        while self._buffer.pending_rows:
+            self._drop(rows_of(*self._buffer.drain()))
 
-    def _later(self) -> None:
+    def _drop(self, left: Mapping[tuple[str, str], int]) -> None:
+        for (model, version), rows in left.items():
+            self._counters.model(model, version).sampled(0, rows)
+
+    def _later(self, seconds: float = FLUSH_SECONDS) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(FLUSH_SECONDS, self._in_time)
+            self._timer = self._loop.call_later(seconds, self._in_time)
 
     def _in_time(self) -> None:
         self._timer = None

@@ -1,0 +1,19 @@
+"""Why something could not be written, in the words of `penstock_log_rows_dropped_total`."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+
+def reason_of(error: Exception) -> str:
+    """Which of `penstock.monitoring.layout.LOG_DROP_REASONS` an error is."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
+        if code == sqlite3.SQLITE_FULL:
+            return "disk_full"
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            return "damaged"
+    elif isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return "disk_full"
+    return "unwritable"

@@ -1,0 +1,161 @@
+"""The files of the prediction log: what is there, how large it is, what goes first.
+
+::
+
+    log/predictions-2026-11-20.db              one day, written or not yet sealed
+    log/predictions-2026-11-19.db.damaged      moved aside, for whoever wants to look
+    parquet/model=<model>/dt=2026-11-18/part.parquet
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_DAY_FILE: Final = re.compile(r"predictions-(\d{4}-\d\d-\d\d)\.db(.*)")
+_PARTITION: Final = re.compile(r"dt=(\d{4}-\d\d-\d\d)")
+_DAY_SECONDS: Final = 86_400
+
+
+def day_of(now: float) -> str:
+    """The day of a time in Unix seconds, in UTC, as ``2026-11-20``."""
+    return datetime.fromtimestamp(now, UTC).date().isoformat()
+
+
+def seconds_left(now: float) -> float:
+    """Seconds until the next day begins."""
+    return _DAY_SECONDS - now % _DAY_SECONDS
+
+
+class LogDirectory:
+    """The directories ``log`` and ``parquet`` of the monitor's state.
+
+    Args:
+        state: ``state_dir/monitor``.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.log = state / "log"
+        self.parquet = state / "parquet"
+
+    def make(self) -> None:
+        """Make what is not there.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        self.log.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def day_file(self, day: str) -> Path:
+        """Where the predictions of a day are written."""
+        return self.log / f"predictions-{day}.db"
+
+    def day_files(self) -> dict[str, Path]:
+        """All day files, the oldest first."""
+        found = {}
+        for path in _entries(self.log):
+            name = _DAY_FILE.fullmatch(path.name)
+            if name is not None and not name[2]:
+                found[name[1]] = path
+        return dict(sorted(found.items()))
+
+    def partitions(self) -> dict[str, list[Path]]:
+        """The directories ``dt=…`` of each sealed day, the oldest first."""
+        found: dict[str, list[Path]] = {}
+        for model in _entries(self.parquet):
+            for path in _entries(model):
+                name = _PARTITION.fullmatch(path.name)
+                if name is not None:
+                    found.setdefault(name[1], []).append(path)
+        return dict(sorted(found.items()))
+
+    def used_bytes(self) -> int:
+        """Of everything; the write-ahead log counts twice, as it goes into its file yet."""
+        total = 0
+        for path in (*_tree(self.log), *_tree(self.parquet)):
+            with suppress(OSError):
+                size = path.stat().st_size
+                total += 2 * size if path.name.endswith("-wal") else size
+        return total
+
+    def day_bytes(self, day: str) -> int:
+        """Of one day that is not sealed."""
+        total = 0
+        for path in _entries(self.log):
+            with suppress(OSError):
+                if path.name.startswith(f"predictions-{day}.db"):
+                    total += path.stat().st_size
+        return total
+
+    def drop_oldest(self, but: str) -> str | None:
+        """Remove the oldest day, sealed or not, or what was moved aside; returns its name.
+
+        Args:
+            but: The present day, whose file stays.
+        """
+        days = set(self.partitions()) | set(self.day_files()) | set(self._aside())
+        for day in sorted(days):
+            if self.drop(day, aside_only=day == but):
+                return day
+        return None
+
+    def drop_older(self, now: float, max_days: int) -> list[str]:
+        """Remove all days but so many last ones, the present one among them."""
+        today = date.fromisoformat(day_of(now))
+        first = (today - timedelta(days=max_days - 1)).isoformat()
+        days = set(self.partitions()) | set(self.day_files()) | set(self._aside())
+        old = sorted(day for day in days if day < first)
+        for day in old:
+            self.drop(day)
+        return old
+
+    def drop(self, day: str, *, aside_only: bool = False) -> bool:
+        """Remove a day; returns whether there was anything."""
+        gone = list(self._aside().get(day, ()))
+        if not aside_only:
+            gone += self.partitions().get(day, ())
+            gone += [path for path in _entries(self.log) if day in path.name and path not in gone]
+        for path in gone:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        return bool(gone)
+
+    def move_aside(self, path: Path) -> Path:
+        """Take a damaged day file out of the way; the one moved aside before is replaced."""
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        return aside
+
+    def _aside(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for path in _entries(self.log):
+            name = _DAY_FILE.fullmatch(path.name)
+            if name is not None and name[2] not in ("", "-wal", "-shm"):
+                found.setdefault(name[1], []).append(path)
+        return found
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except OSError:
+        return []
+
+
+def _tree(directory: Path) -> Iterator[Path]:
+    for path in _entries(directory):
+        if path.is_dir() and not path.is_symlink():
+            yield from _tree(path)
+        else:
+            yield path

@@ -1,0 +1,270 @@
+"""The prediction log: takes samples, writes day files, keeps its limits, goes on after faults.
+
+Rows and the ledger of what has arrived are committed together once a second. Whatever goes wrong,
+a full disk, a directory that cannot be written, a damaged file, the rows of the open transaction
+are counted as dropped, with the reason, and the log tries again a second later.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.layout import LOG_BYTES, LOG_DROP_REASONS, LOG_DROPPED, LOG_WRITTEN
+
+from .budget import reserve, share, transaction_is_full, wal_bytes
+from .columns import rows_of
+from .day_file import DayFile, TooManyColumns
+from .faults import reason_of
+from .log_directory import LogDirectory, day_of, seconds_left
+from .recovery import recover
+from .thinning import thinned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from penstock.monitoring.ledger import Account, Labels, Ledger
+    from penstock.monitoring.metrics import CounterFile
+    from penstock.monitoring.samples import BatchSample
+
+LOG = logging.getLogger("penstock.log")
+
+#: After a fault the next attempt comes so much later.
+RETRY_SECONDS: Final = 1.0
+#: The same fault is told once in so many seconds.
+COMPLAIN_SECONDS: Final = 60.0
+#: The speed at which rows come is averaged over about this long.
+_SPEED_SECONDS: Final = 60.0
+
+_DROPPED: Final = {reason: LOG_DROPPED + at for at, reason in enumerate(LOG_DROP_REASONS)}
+
+
+class PredictionLog:
+    """Implements `penstock.monitoring.receiver.Journal`.
+
+    Args:
+        state: ``state_dir/monitor``.
+        epoch: Names this run of the server.
+        counters: Of the monitor process.
+        max_bytes: Of everything in ``log`` and ``parquet``.
+        max_days: Days kept, the present one among them.
+        counted: Rows that this log has counted in this epoch already, by model, version and slot.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        epoch: str,
+        counters: CounterFile,
+        max_bytes: int,
+        max_days: int,
+        counted: Mapping[tuple[str, str, int], int],
+        clock: Callable[[], float],
+    ) -> None:
+        self._directory = LogDirectory(state)
+        self._epoch = epoch
+        self._counters = counters
+        self._max_bytes = max_bytes
+        self._max_days = max_days
+        self._clock = clock
+        self._totals = dict(counted)
+        self._pending: dict[tuple[str, str, int], int] = {}
+        self._file: DayFile | None = None
+        self._day = ""
+        self._fresh = True
+        self._fault = ""
+        self._retry_at = 0.0
+        self._told: dict[str, float] = {}
+        self._reserved = 0
+        self._used = 0
+        self._share = 1.0
+        self._speed = 0.0
+        self._came = 0
+        self._committed_at = clock()
+
+    def restore(self) -> Mapping[str, Account]:
+        """See `Journal.restore`; also counts what earlier lives had no time to count."""
+        accounts, written = recover(self._directory.day_files().values(), self._epoch)
+        for (model, version, slot), rows in written.items():
+            missing = rows - self._totals.get((model, version, slot), 0)
+            if missing > 0:
+                self._counters.model(model, version).add(slot, missing)
+                self._totals[model, version, slot] = rows
+        return accounts
+
+    def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> bool:
+        """See `Journal.append`."""
+        if not samples:
+            for labels, count in rows.items():
+                self._count(labels, "unreadable", count)
+        for sample in samples:
+            self._append(sample)
+        return transaction_is_full(self._reserved, self._max_bytes)
+
+    def commit(self, ledger: Ledger, now: float) -> None:
+        """See `Journal.commit`."""
+        if day_of(now) != self._day and self._file is not None:
+            self._leave_day(ledger)
+        if self._open(now):
+            try:
+                self._write(ledger)
+            except (sqlite3.Error, OSError) as error:
+                self._fail(error)
+        self._settle()
+        ledger.keep()
+        self._look(now)
+
+    def close(self) -> None:
+        """See `Journal.close`."""
+        if self._file is not None:
+            with suppress(sqlite3.Error):
+                self._file.close()
+            self._file = None
+
+    def _append(self, sample: BatchSample) -> None:
+        labels = sample.model, sample.version
+        if self._fault and self._clock() < self._retry_at:
+            self._count(labels, self._fault, sample.rows)
+            return
+        if not self._open(self._clock()):
+            self._count(labels, self._fault, sample.rows)
+            return
+        kept = sample if self._share >= 1.0 else thinned(sample, self._share)
+        self._count(labels, "thinned", sample.rows - kept.rows)
+        rows = rows_of(kept, self._share)
+        self._came += sample.rows * rows.row_bytes
+        if not rows.count:
+            return
+        need = reserve(rows.count, rows.row_bytes)
+        if not self._make_room(need):
+            self._count(labels, "limit", rows.count)
+            return
+        assert self._file is not None
+        try:
+            self._file.insert(sample.model, rows)
+        except TooManyColumns as error:
+            self._tell("unreadable", error)
+            self._count(labels, "unreadable", rows.count)
+        except (sqlite3.Error, OSError) as error:
+            self._count(labels, "written", rows.count)
+            self._fail(error)
+        else:
+            self._count(labels, "written", rows.count)
+            self._reserved += need
+
+    def _count(self, labels: Labels, what: str, rows: int) -> None:
+        if rows:
+            slot = LOG_WRITTEN if what == "written" else _DROPPED[what]
+            key = *labels, slot
+            self._pending[key] = self._pending.get(key, 0) + rows
+
+    def _open(self, now: float) -> bool:
+        """Whether there is a file to write to; tries to open the present day's if it is time."""
+        if self._file is not None:
+            return True
+        if self._fault and now < self._retry_at:
+            return False
+        day = day_of(now)
+        path = self._directory.day_file(day)
+        try:
+            self._directory.make()
+            self._file = DayFile(path, wal_bytes(self._max_bytes))
+        except (sqlite3.Error, OSError) as error:
+            self._fail(error, path)
+            return False
+        self._day, self._fault, self._fresh = day, "", True
+        self._used = self._directory.used_bytes()
+        return True
+
+    def _write(self, ledger: Ledger) -> None:
+        """Put ledger and totals beside the rows, and commit."""
+        assert self._file is not None
+        changed = ledger.accounts if self._fresh else ledger.changed
+        if changed:
+            self._file.keep(
+                self._epoch,
+                [
+                    (incarnation, account.last, model, version, rows)
+                    for incarnation in changed
+                    for account in (ledger.accounts[incarnation],)
+                    for (model, version), rows in account.received.items()
+                ],
+            )
+        if self._pending:
+            totals = {key: self._totals.get(key, 0) + rows for key, rows in self._pending.items()}
+            self._file.keep_totals(self._epoch, totals)
+        self._file.commit()
+        self._fresh = False
+
+    def _settle(self) -> None:
+        """Count what is decided now: what was committed, and what never will be."""
+        for (model, version, slot), rows in self._pending.items():
+            self._counters.model(model, version).add(slot, rows)
+            key = model, version, slot
+            self._totals[key] = self._totals.get(key, 0) + rows
+        self._pending.clear()
+        self._reserved = 0
+
+    def _leave_day(self, ledger: Ledger) -> None:
+        """Finish the file of the day that has ended."""
+        assert self._file is not None
+        try:
+            self._write(ledger)
+            self._settle()
+            self._file.close()
+        except (sqlite3.Error, OSError) as error:
+            self._fail(error)
+        self._file = None
+
+    def _fail(self, error: Exception, path: Path | None = None) -> None:
+        """Give up the open transaction, tell, and try again later."""
+        reason = reason_of(error)
+        if self._file is not None:
+            path = self._file.path
+            self._file.abandon()
+            self._file = None
+        self._tell(reason, error)
+        for model, version, slot in [key for key in self._pending if key[2] == LOG_WRITTEN]:
+            rows = self._pending.pop((model, version, slot))
+            self._count((model, version), reason, rows)
+        self._reserved = 0
+        self._fault = reason
+        self._retry_at = self._clock() + RETRY_SECONDS
+        if reason == "damaged" and path is not None:
+            with suppress(OSError):
+                aside = self._directory.move_aside(path)
+                LOG.error("%s was moved aside; the log goes on in a new file", aside)
+
+    def _make_room(self, need: int) -> bool:
+        """Whether so much may be added; older days go first."""
+        if self._used + self._reserved + need <= self._max_bytes:
+            return True
+        while (gone := self._directory.drop_oldest(self._day)) is not None:
+            LOG.info("the prediction log is full; %s was removed", gone)
+            self._used = self._directory.used_bytes()
+            if self._used + self._reserved + need <= self._max_bytes:
+                return True
+        return False
+
+    def _look(self, now: float) -> None:
+        """Measure, and decide how much to write from now on."""
+        self._used = self._directory.used_bytes()
+        self._counters.set_gauge(LOG_BYTES, self._used)
+        elapsed = max(now - self._committed_at, 1e-3)
+        weight = min(1.0, elapsed / _SPEED_SECONDS)
+        self._speed += weight * (self._came / elapsed - self._speed)
+        self._came, self._committed_at = 0, now
+        today = self._directory.day_bytes(self._day)
+        self._share = share(today, self._max_bytes, self._speed, seconds_left(now))
+        for day in self._directory.drop_older(now, self._max_days):
+            LOG.info("%s is older than %d days and was removed", day, self._max_days)
+
+    def _tell(self, reason: str, error: Exception) -> None:
+        now = self._clock()
+        if now - self._told.get(reason, -COMPLAIN_SECONDS) >= COMPLAIN_SECONDS:
+            self._told[reason] = now
+            LOG.error("rows of the prediction log are dropped (%s): %s", reason, error)

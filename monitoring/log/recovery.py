@@ -1,0 +1,45 @@
+"""What earlier lives of the monitor have written in this run of the server."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING
+
+from penstock.monitoring.ledger import Account
+
+from .day_file import DayFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.log")
+
+#: Rows by model, version and counter slot.
+Totals = dict[tuple[str, str, int], int]
+
+
+def recover(paths: Iterable[Path], epoch: str) -> tuple[dict[str, Account], Totals]:
+    """The newest ledger and the totals in some day files; damaged ones are passed over."""
+    accounts: dict[str, Account] = {}
+    totals: Totals = {}
+    for path in paths:
+        try:
+            file = DayFile(path)
+            entries, found = file.read_ledger(epoch), file.read_totals(epoch)
+            file.abandon()
+        except sqlite3.Error as error:
+            LOG.warning("%s: %s", path, error)
+            continue
+        here: dict[str, Account] = {}
+        for incarnation, last, model, version, rows in entries:
+            account = here.setdefault(incarnation, Account(last, last))
+            account.received[model, version] = rows
+        for incarnation, account in here.items():
+            known = accounts.get(incarnation)
+            if known is None or known.last < account.last:
+                accounts[incarnation] = account
+        for key, rows in found.items():
+            totals[key] = max(rows, totals.get(key, 0))
+    return accounts, totals

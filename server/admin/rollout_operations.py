@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -200,7 +201,7 @@ class RolloutOperations:
             raise Conflict(f"alarms stand against it: {', '.join(vetoes)}")
         return stable
 
-    async def _slow_seconds(self, model: str, stable: int, slo_seconds: float | None) -> float:
+    async def _slow_seconds(self, model: str, stable: int, slo_seconds: float) -> float:
         """The larger of the SLO and stable's 99th percentile by now; 0 if neither is known.
 
         The percentile is that of the latency histogram, linear within its bucket.
@@ -210,7 +211,7 @@ class RolloutOperations:
         if slots is not None:
             buckets = slots[layout.LATENCY.first : layout.LATENCY.total]
             p99 = quantile(buckets, _P99) if sum(buckets) >= _MIN_REQUESTS else None
-        return max(slo_seconds or 0.0, p99 or 0.0)
+        return max(slo_seconds if math.isfinite(slo_seconds) else 0.0, p99 or 0.0)
 
     def _begin(
         self,

@@ -91,6 +91,11 @@ def status_view(found: dict[str, Any]) -> RenderableType:
         _versions_view(found["models"]),
         _workers_view(found["workers"]),
     ]
+    rollouts = [one["rollout"] for one in found["models"] if one["rollout"] is not None]
+    if running := [one for one in rollouts if not one["final"]]:
+        from .rollout_view import rollouts_view
+
+        parts.append(rollouts_view(running))
     parts += [
         _problem(f"{model['name']} version {one['version']} {one['state']}", why)
         for model in found["models"]

@@ -30,9 +30,31 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # These import no more than the options.
-    from . import alerts, audit, drift, look, operate, performance, registry, serve, token
+    from . import (
+        alerts,
+        audit,
+        drift,
+        look,
+        operate,
+        performance,
+        registry,
+        rollout,
+        serve,
+        token,
+    )
 
-    for group in (serve, look, operate, registry, audit, drift, alerts, performance, token):
+    for group in (
+        serve,
+        look,
+        operate,
+        rollout,
+        registry,
+        audit,
+        drift,
+        alerts,
+        performance,
+        token,
+    ):
         group.add_parser(verbs)
     return parser
 

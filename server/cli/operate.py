@@ -27,6 +27,13 @@ def add_parser(verbs: Any) -> None:
     ):
         parser = _add(verbs, verb, text, partial(_version_command, verb=verb))
         parser.add_argument("version", type=int, metavar="VERSION")
+        if verb == "load":
+            parser.add_argument(
+                "--accept",
+                action="store_true",
+                help="although it answers its golden requests otherwise or breaks clients; "
+                "needs --reason",
+            )
     _add(verbs, "rollback", "make stable again what was stable before", _rollback)
     parser = _add(verbs, "alias", "point a name at a version, or forget it", _alias)
     parser.add_argument("name", metavar="NAME")
@@ -59,7 +66,7 @@ def _run(namespace: argparse.Namespace, send: Send) -> int:
         generation = namespace.generation
         if generation is None:
             generation = client.get("/admin/status")["generation"]
-        body = {"reason": namespace.reason, "generation": generation, "by": _user()}
+        body = {"reason": namespace.reason, "generation": generation, "by": user()}
         outcome = send(client, namespace, {key: one for key, one in body.items() if one != ""})
     except CommandFailed as failure:
         print(f"penstock: {failure}", file=sys.stderr)
@@ -82,6 +89,8 @@ def _version_command(
     client: AdminClient, namespace: argparse.Namespace, body: dict[str, Any], verb: str
 ) -> Any:
     path = f"{_model(namespace)}/versions/{namespace.version}/{verb}"
+    if getattr(namespace, "accept", False):
+        body = {**body, "accept": True}
     return client.ask("POST", path, body)
 
 
@@ -102,7 +111,7 @@ def _model(namespace: argparse.Namespace) -> str:
     return f"/admin/models/{quote(namespace.model, safe='')}"
 
 
-def _user() -> str:
+def user() -> str:
     """Who sits here, for the record; nothing where the system does not know."""
     import re
     from getpass import getuser

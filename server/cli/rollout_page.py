@@ -1,0 +1,212 @@
+"""A rollout as a page with plots, from the report of the admin port."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.server.page.chart import (
+    Event,
+    Mark,
+    Series,
+    Threshold,
+    bar_chart,
+    line_chart,
+    timeline,
+)
+from penstock.server.page.page import Figure, Page
+from penstock.server.shadow.bins import BINS_PER_DECADE, LAST_BIN
+
+from .rollout_view import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penstock.server.page.page import Section
+
+_TONES: Final = {
+    "promoted": "good",
+    "finished": "good",
+    "aborted": "bad",
+    "held": "warning",
+    "paused": "warning",
+    "awaiting_promotion": "warning",
+}
+_KINDS: Final = ("errors", "timeouts", "invalid", "slow", "wrong")
+
+
+def rollout_page(found: dict[str, Any]) -> str:
+    """One self-contained HTML document.
+
+    Args:
+        found: As `penstock.server.admin.rollout_report.report` makes it.
+    """
+    title = f"Rollout {found['id']}"
+    page = Page(title, f"version {found['candidate']} beside version {found['stable']}")
+    _now(page.section("Now"), found)
+    _evidence(page.section("Evidence"), found)
+    if found["kind"] == "shadow":
+        _shadow(page.section("Shadow"), found)
+    else:
+        _arms(page.section("Both arms"), found)
+    if found["kind"] == "ab":
+        _comparison(page.section("Comparison"), found)
+    _history(page.section("What happened"), found)
+    return page.render(footer=f"terms {found['terms']['digest']}")
+
+
+def _now(section: Section, found: dict[str, Any]) -> None:
+    tone = _TONES.get(found["phase"], "")
+    section.figures(
+        Figure("phase", found["phase"], f"since {moment(found['since'])} UTC", tone),
+        Figure("share", f"{found['percent']:g} %", f"kind {found['kind']}"),
+        Figure("E", found["e_value"], f"aborts at {found['aborts_at']:g}"),
+        Figure("requester", found["requester"], f"{moment(found['started_at'])} UTC"),
+    )
+    section.callout(found["message"], tone)
+    if found["requires_approval"]:
+        given = found["approval"]
+        said = "nobody has approved" if given is None else f"{given['by']} has approved"
+        section.callout(f"{said} {found['digest']}", "warning" if given is None else "good")
+
+
+def _evidence(section: Section, found: dict[str, Any]) -> None:
+    looks = found["looks"]
+    rows = looks["rows"]
+    times = [row[0] for row in rows]
+    marks = [
+        Mark(_seconds(one["time"]), one["action"].removeprefix("rollout."))
+        for one in found["timeline"]
+    ]
+    series = [Series("all", times, [_log(row[2]) for row in rows])]
+    for place, part in enumerate(looks["parts"]):
+        values = [_log(row[3][place]) if place < len(row[3]) else None for row in rows]
+        series.append(Series(part, times, values))
+    limit = Threshold(_log(found["aborts_at"]), f"aborts: E = {found['aborts_at']:g}", "bad")
+    section.text(
+        "E is what somebody would own who bet 1 on the candidate being worse. Its logarithm is "
+        "shown. It may be looked at any time: a candidate that is no worse ever reaches the line "
+        f"with a probability of {1 / found['aborts_at']:g} at most."
+    )
+    section.add(
+        line_chart("log10 of E over time", series, thresholds=[limit], marks=marks),
+        line_chart(
+            "Share of the candidate over time",
+            [Series("share", times, [row[1] for row in rows], step=True)],
+            unit="%",
+            zero=True,
+            height=140,
+        ),
+    )
+    values = [[kind, value] for kind, value in found["e_values"].items()]
+    extra = [[kind.replace("_", " "), value] for kind, value in found["evidence"].items()]
+    section.table(["evidence", "E"], [*values, ["all", found["e_value"]], *extra])
+
+
+def _arms(section: Section, found: dict[str, Any]) -> None:
+    steps = found["steps"]
+    names = [f"{step['percent']:g} %" for step in steps]
+    section.add(
+        bar_chart(
+            "Bad requests of a thousand, by step",
+            names,
+            {
+                arm: [1000 * step[arm]["bad"] / (step[arm]["requests"] or 1) for step in steps]
+                for arm in ("stable", "canary")
+            },
+        )
+    )
+    headers = ["step", "arm", "requests", *_KINDS, "answered by stable", "observed s"]
+    rows: list[list[Any]] = []
+    for step in steps:
+        for arm in ("stable", "canary"):
+            counts = step[arm]
+            kinds = [counts[kind] for kind in _KINDS]
+            observed = round(step["observed_seconds"])
+            row = [f"{step['percent']:g} %", arm, counts["requests"]]
+            rows.append([*row, *kinds, counts["fallbacks"], observed])
+    section.table(headers, rows)
+
+
+def _comparison(section: Section, found: dict[str, Any]) -> None:
+    section.table(
+        ["rate of", "stable", "candidate", "difference", "", "ratio", ""],
+        [
+            [kind, one["stable"], one["canary"], *one["difference"], *one["ratio"]]
+            for kind, one in found["comparison"].items()
+        ],
+        "intervals of 95 % that hold whenever one looks",
+    )
+
+
+def _shadow(section: Section, found: dict[str, Any]) -> None:
+    if found["shadow"] is None:
+        section.text("The shadow has not run yet.")
+        return
+    tally = found["shadow"]["tally"]
+    names = ("pairs", "disagreements", "failures", "invalid", "dropped")
+    section.table(
+        ["unit", *names],
+        [[unit, *(tally[unit][name] for name in names)] for unit in ("requests", "rows")],
+    )
+    cpu = tally["cpu"]
+    if cpu["ratio"] is not None:
+        section.text(f"Processor time of the candidate: {cpu['ratio']:.3g} times stable's.")
+    for name, one in sorted(tally["outputs"].items()):
+        shown = _decades(one["histogram"])
+        section.add(
+            bar_chart(
+                f"{name}: rows by their largest difference", list(shown), {"": [*shown.values()]}
+            )
+        )
+    if tally["errors"]:
+        section.table(
+            ["what the candidate said", "batches"],
+            [[one["text"], one["batches"]] for one in tally["errors"]],
+        )
+
+
+def _history(section: Section, found: dict[str, Any]) -> None:
+    records = found["timeline"]
+    ends = [_seconds(one["time"]) for one in records[1:]]
+    events = [
+        Event(
+            _seconds(one["time"]),
+            f"{one['phase']} {one['percent']:g} %",
+            until,
+            _TONES.get(one["phase"], ""),
+            one["reason"],
+        )
+        for one, until in zip(records, [*ends, None], strict=False)
+    ]
+    if events:
+        section.add(timeline("Phases", events))
+    section.table(
+        ["time", "by", "action", "phase", "E", "reason"],
+        [
+            [one["time"], one["actor"], one["action"], one["phase"], one["e_value"], one["reason"]]
+            for one in records
+        ],
+    )
+
+
+def _decades(histogram: Mapping[str, int]) -> dict[str, int]:
+    """Rows by power of ten of their difference, ascending."""
+    found: dict[int, int] = {}
+    for name, count in histogram.items():
+        number = int(name)
+        decade = -LAST_BIN if number <= -LAST_BIN else number // BINS_PER_DECADE
+        found[decade] = found.get(decade, 0) + count
+    return {
+        "none" if one == -LAST_BIN else f"1e{one} to 1e{one + 1}": found[one]
+        for one in sorted(found)
+    }
+
+
+def _log(value: float) -> float:
+    return math.log10(max(value, 1e-6))
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()

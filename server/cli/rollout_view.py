@@ -1,0 +1,173 @@
+"""Rollouts as text: one line each, or everything about one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_STYLES: Final = {
+    "promoted": "green",
+    "finished": "green",
+    "aborted": "red",
+    "held": "yellow",
+    "paused": "yellow",
+    "awaiting_promotion": "yellow",
+}
+_KINDS: Final = ("errors", "timeouts", "invalid", "slow", "wrong", "fallbacks")
+
+
+def rollouts_view(rollouts: list[dict[str, Any]]) -> RenderableType:
+    """One line for each rollout."""
+    table = _table("rollout", "kind", "versions", "phase", "share", "since", "E", "now")
+    for one in rollouts:
+        table.add_row(
+            _plain(one["id"]),
+            one["kind"],
+            f"{one['stable']} → {one['candidate']}",
+            _phase(one["phase"]),
+            f"{one['percent']:g} %",
+            moment(one["since"]),
+            f"{one['e_value']:.3g} of {one['aborts_at']:g}",
+            _plain(one["message"]),
+        )
+    return table
+
+
+def report_view(found: dict[str, Any]) -> RenderableType:
+    """Everything about one rollout."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = [rollouts_view([found]), "", _evidence_view(found), ""]
+    if found["shadow"] is not None:
+        parts += [_shadow_view(found), ""]
+    elif found["kind"] != "shadow":
+        parts += [_steps_view(found), ""]
+    if found["kind"] == "ab":
+        parts += [_comparison_view(found), ""]
+    parts.append(_timeline_view(found))
+    if found["requires_approval"]:
+        given = found["approval"]
+        said = "nobody yet" if given is None else f"{given['by']}, {moment(given['at'])}"
+        parts.append(f"approval of {_plain(found['digest'])}: {_plain(said)}")
+    return Group(*parts)
+
+
+def moment(seconds: float) -> str:
+    """A time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _evidence_view(found: dict[str, Any]) -> Table:
+    table = _table("evidence against the candidate", "E", "")
+    for kind, value in found["e_values"].items():
+        table.add_row(kind, f"{value:.3g}", "")
+    table.add_row("all", f"{found['e_value']:.3g}", f"aborts at {found['aborts_at']:g}")
+    for kind, value in found["evidence"].items():
+        table.add_row(kind.replace("_", " "), f"{value:.3g}", _FOR[kind])
+    return table
+
+
+_FOR: Final = {
+    "score_change": "holds: scores are distributed differently, which may be right",
+    "agreement": "passes: the candidate agrees with stable",
+}
+
+
+def _steps_view(found: dict[str, Any]) -> Table:
+    table = _table("share", "arm", "requests", *_KINDS, "observed")
+    for step in found["steps"]:
+        for arm in ("stable", "canary"):
+            counts = step[arm]
+            table.add_row(
+                f"{step['percent']:g} %" if arm == "stable" else "",
+                arm,
+                str(counts["requests"]),
+                *(str(counts[kind]) for kind in _KINDS),
+                f"{step['observed_seconds']:.0f} s" if arm == "stable" else "",
+            )
+    return table
+
+
+def _comparison_view(found: dict[str, Any]) -> Table:
+    table = _table("rate of", "stable", "candidate", "difference", "ratio")
+    for kind, one in found["comparison"].items():
+        table.add_row(
+            kind,
+            f"{one['stable']:.3%}",
+            f"{one['canary']:.3%}",
+            _interval(one["difference"], "+.3%"),
+            _interval(one["ratio"], ".3g"),
+        )
+    table.caption = "intervals of 95 % that hold whenever one looks"
+    return table
+
+
+def _shadow_view(found: dict[str, Any]) -> RenderableType:
+    from rich.console import Group
+
+    tally = found["shadow"]["tally"]
+    table = _table("of the shadow", "pairs", "disagree", "failed", "invalid", "dropped")
+    for unit in ("requests", "rows"):
+        one = tally[unit]
+        names = ("pairs", "disagreements", "failures", "invalid", "dropped")
+        table.add_row(unit, *(str(one[name]) for name in names))
+    outputs = _table("output", "compared", "rows differ", "largest", "relative", "p99 differs by")
+    for name, one in sorted(tally["outputs"].items()):
+        quantile = one["quantiles"].get("0.99")
+        outputs.add_row(
+            _plain(name),
+            ", ".join(f"{how} {rows}" for how, rows in one["compared"].items()),
+            str(one["differing"]),
+            f"{one['max_absolute']:.3g}",
+            f"{one['max_relative']:.3g}",
+            "" if quantile is None else f"{quantile:.3g}",
+        )
+    ratio, interval = tally["cpu"]["ratio"], tally["cpu"]["interval"]
+    time = "not measured yet"
+    if ratio is not None:
+        bounds = "" if interval is None else f", typically {interval[0]:.3g} to {interval[1]:.3g}"
+        time = f"{ratio:.3g} times stable's{bounds}"
+    return Group(table, "", outputs, "", f"processor time of the candidate: {time}")
+
+
+def _timeline_view(found: dict[str, Any]) -> Table:
+    table = _table("time", "by", "action", "phase", "share", "E", "reason")
+    for one in found["timeline"]:
+        table.add_row(
+            one["time"][:19].replace("T", " "),
+            _plain(one["actor"]),
+            one["action"],
+            _phase(one["phase"]),
+            f"{one['percent']:g} %",
+            f"{one['e_value']:.3g}",
+            _plain(one["reason"]),
+        )
+    return table
+
+
+def _interval(bounds: list[float | None], form: str) -> str:
+    low, high = ("∞" if one is None else format(one, form) for one in bounds)
+    return f"{low} to {high}"
+
+
+def _phase(phase: str) -> str:
+    return f"[{_STYLES.get(phase, 'cyan')}]{phase}[/]"
+
+
+def _table(*headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

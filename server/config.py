@@ -78,6 +78,15 @@ class ServerConfig:
     tokens_file: Path | None = option(
         None, "Tokens of the admin port beside the one in the state directory."
     )
+    alerts_file: Path | None = option(
+        None, "Who is told of alerts; without it they are in the log only."
+    )
+    slo_objective: float = option(
+        0.999,
+        "Share of a model's requests to be answered without a 5xx; 0 watches none.",
+        minimum=0,
+        maximum=0.999999,
+    )
     admin_timeout_seconds: float = option(
         60.0, "How long an admin call waits for all workers.", minimum=0.1
     )

@@ -14,8 +14,9 @@ OPENED: Final = "opened"
 CLOSED: Final = "closed"
 
 _KIND: Final = re.compile(r"[a-z]+([._][a-z]+)*")
-#: Kinds that tell of a moment, not of a time: they are named without a state when they happen.
-_MOMENTS: Final = "rollout."
+#: Kinds that tell of a moment, not of a time, by their first word: they are never open, and are
+#: named without a state.
+MOMENTS: Final = ("rollout", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,11 @@ class Alert:
         return OPENED if self.opened else CLOSED
 
     @property
+    def moment(self) -> bool:
+        """Whether it happened rather than began."""
+        return self.kind.partition(".")[0] in MOMENTS
+
+    @property
     def name(self) -> str:
         """The type of the event: ``drift.opened``, ``drift.closed``, ``rollout.aborted``."""
-        moment = self.opened and self.kind.startswith(_MOMENTS)
-        return self.kind if moment else f"{self.kind}.{self.state}"
+        return self.kind if self.moment and self.opened else f"{self.kind}.{self.state}"

@@ -83,7 +83,7 @@ class Outbox:
             an episode ends that never opened.
 
         Raises:
-            sqlite3.Error: It could not be written; put it in again later.
+            sqlite3.Error, OSError: It could not be written; put it in again later.
         """
         row = _row(alert)
         with opened(self._path) as store:

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .alert import MOMENTS
 from .outbox import COLUMNS, alert_of
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Told:
         """For programs."""
         one = self.alert
         return {
+            "name": one.name,
             "kind": one.kind,
             "state": one.state,
             "open": self.open,
@@ -85,8 +87,9 @@ class Counts:
     deliveries: dict[tuple[str, str], int]
 
 
-_OPEN = """state = 'opened' AND NOT EXISTS (
-    SELECT 1 FROM alerts AS other WHERE other.episode = one.episode AND other.state = 'closed')"""
+_MOMENT = " OR ".join(f"kind = '{word}' OR kind GLOB '{word}.*'" for word in MOMENTS)
+_OPEN = f"""state = 'opened' AND NOT ({_MOMENT}) AND NOT EXISTS (
+    SELECT 1 FROM alerts AS other WHERE other.episode = one.episode AND other.state = 'closed')"""  # noqa: S608
 
 
 def read_alerts(path: Path, limit: int, *, model: str = "", only_open: bool = False) -> list[Told]:
@@ -136,6 +139,21 @@ def read_counts(path: Path) -> Counts:
             {(kind, model, severity): n for kind, model, severity, n in store.execute(episodes)},
             {(sink, status): n for sink, status, n in store.execute(sent)},
         )
+
+
+def waiting_since(path: Path) -> dict[str, float]:
+    """Sinks that have refused an alert and not taken it yet -> Unix seconds of the oldest such.
+
+    Raises:
+        sqlite3.Error: The file cannot be read.
+    """
+    query = """
+        SELECT sink, min(time) FROM deliveries JOIN alerts ON alerts.id = alert
+        WHERE status = 'pending' AND attempts > 1 GROUP BY sink"""
+    if not path.exists():
+        return {}
+    with closing(_connect(path)) as store:
+        return dict(store.execute(query))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -9,6 +9,7 @@ from penstock.monitoring.layout import LOG_LOST, LOG_WRITTEN
 from penstock.monitoring.log.no_log import NoLog
 from penstock.monitoring.log.prediction_log import PredictionLog
 from penstock.monitoring.merge import merge
+from penstock.server.alerts.wiring import alert_consumers
 from penstock.server.drift.wiring import drift_consumer
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class MonitorContext:
 
 def consumers(context: MonitorContext) -> list[Consumer]:
     """All consumers, in the order in which they are called."""
-    return [drift_consumer(context.directory.target, context.state)]
+    return [
+        drift_consumer(context.directory.target, context.state),
+        *alert_consumers(context.config, context.directory.counters, context.state),
+    ]
 
 
 def journal(context: MonitorContext) -> Journal:

@@ -26,6 +26,7 @@ from penstock.server.admin.operations import Operations
 from penstock.server.admin.performance_api import PerformanceApi
 from penstock.server.admin.tokens import Tokens
 from penstock.server.admin.traffic import TrafficWindow
+from penstock.server.admin.version_metrics import VersionMetrics
 from penstock.server.alerts.metrics import AlertsCollector
 from penstock.server.alerts.wiring import OUTBOX, alerts_file
 from penstock.server.drift.metrics import DriftCollector
@@ -178,6 +179,7 @@ def _admin(
     exposition.collectors.append(DriftCollector(monitor / WINDOWS))
     exposition.collectors.append(TruthCollector(monitor))
     exposition.collectors.append(AlertsCollector(monitor / OUTBOX, config.slo_objective))
+    exposition.collectors.append(VersionMetrics(coordinator))
     more = {
         **AlertsApi(monitor / OUTBOX, told).handlers(),
         **DriftApi(coordinator, monitor).handlers(),

@@ -175,6 +175,7 @@ class DriftConsumer:
         watch = group.watch
         if known.id and known.id != watch.baseline:
             self._announce(key, watch.rebase(known.id))
+            self._saved = 0.0  # whoever looks must not see the old one
         watch.source, watch.problem = known.source, known.problem
         if rows:
             if watch.window is None:

@@ -43,6 +43,17 @@ class AdminClient:
         Raises:
             CommandFailed: The server says no, or cannot be reached.
         """
+        try:
+            return json.loads(self.fetch(path, method, body) or b"null")
+        except ValueError as error:
+            raise CommandFailed(f"{self.url} does not answer as it should: {error}") from None
+
+    def fetch(self, path: str, method: str = "GET", body: Mapping[str, Any] | None = None) -> bytes:
+        """Send a request; gives the answer as it is.
+
+        Raises:
+            CommandFailed: The server says no, or cannot be reached.
+        """
         import http.client  # large, and `serve` needs no client
         import urllib.error
         import urllib.request
@@ -55,7 +66,8 @@ class AdminClient:
             request.add_header("authorization", f"Bearer {self.token}")
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  the same
-                return json.loads(answer.read() or b"null")
+                content: bytes = answer.read()
+                return content
         except urllib.error.HTTPError as error:
             said = _reason(error.read())
             reason = said or f"the server answers {error.code} {error.reason}"

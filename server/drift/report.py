@@ -1,0 +1,240 @@
+"""The drift report: one self-contained page with the distributions, over time and by version."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.monitoring.drift.baseline import FROM_TRAFFIC
+from penstock.monitoring.drift.baseline_files import read_baseline
+from penstock.monitoring.drift.bins import NumberBins
+from penstock.monitoring.drift.watch import DRIFT, OK, WARN
+from penstock.server.page.chart import (
+    Series,
+    Threshold,
+    bar_chart,
+    histogram_chart,
+    line_chart,
+    sparkline,
+)
+from penstock.server.page.markup import badge
+from penstock.server.page.page import Figure, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from penstock.monitoring.drift.baseline import Reference
+    from penstock.monitoring.drift.baseline_files import BaselineFiles
+    from penstock.server.page.markup import Html
+    from penstock.server.page.page import Section
+
+#: Windows of each version and arm that the page shows.
+RECENT_WINDOWS: Final = 200
+#: Features with plots; the others are in the table.
+MOST_PLOTS: Final = 24
+#: Categories of a bar chart.
+_MOST_BARS: Final = 12
+_TONES: Final = {DRIFT: "bad", WARN: "warning", OK: "good"}
+_FEATURE_HEADINGS: Final = (
+    "feature", "state", "PSI", "p", "over time", "mean moved (sd)", "smallest shift seen",
+)  # fmt: skip
+
+
+def report(
+    model: str,
+    entries: Sequence[Mapping[str, Any]],
+    windows: Sequence[Mapping[str, Any]],
+    files: BaselineFiles,
+    published: Mapping[str, Path] | None = None,
+) -> str:
+    """The page.
+
+    Args:
+        model: Its name.
+        entries: As `drift_of` gives them.
+        windows: As `windows_of` gives them.
+        files: Baselines.
+        published: Baselines that came with a version, by version.
+    """
+    page = Page(f"Drift of {model}", "How far inputs and outputs are from the baseline")
+    if not entries:
+        page.section("Nothing yet").text("No row of this model has been looked at.")
+    for entry in entries:
+        version = entry["version"]
+        paths = [files.built(model, version), files.learnt(model, version)]
+        if published and version in published:
+            paths.insert(1, published[version])
+        references = _references(paths, entry["baseline"])
+        mine = [
+            one
+            for one in windows
+            if (one["version"], one["arm"]) == (version, entry["arm"])
+            and one["baseline"] == entry["baseline"]
+            and one["findings"]
+        ]
+        _version(page, entry, mine, references)
+    if len({one["version"] for one in windows}) > 1:
+        _by_version(page, windows)
+    last = max((one["end"] for one in windows), default=None)
+    return page.render("" if last is None else f"Windows up to {_time(last)}.")
+
+
+def _references(paths: Sequence[Path], baseline: str) -> dict[str, Reference]:
+    """The references of a baseline in force, and what was learnt for its other features."""
+    found: dict[str, Reference] = {}
+    for path in paths:
+        try:
+            one = read_baseline(path)
+        except (OSError, ValueError):
+            continue
+        if one is not None and (one.id == baseline or one.source == FROM_TRAFFIC):
+            found = {**one.references, **found}
+    return found
+
+
+def _version(
+    page: Page,
+    entry: Mapping[str, Any],
+    windows: Sequence[Mapping[str, Any]],
+    references: Mapping[str, Reference],
+) -> None:
+    arm = f", {entry['arm']}" if entry["arm"] else ""
+    section = page.section(f"Version {entry['version']}{arm}")
+    state = entry["state"]
+    window = entry["window"]
+    drifting = [one["name"] for one in entry["features"] if one["state"] == DRIFT]
+    section.figures(
+        Figure("State", state, ", ".join(drifting[:3]), _TONES.get(state, "")),
+        Figure(
+            "Windows", entry["windows"], "" if window is None else f"last {_time(window['end'])}"
+        ),
+        Figure("Rows", 0 if window is None else window["rows"], "in the last window"),
+        Figure(
+            "False alarms",
+            f"{entry['expected_false_alarms_per_week']:.2g} a week",
+            "to be expected by chance",
+        ),
+    )
+    _baseline_note(section, entry)
+    if not entry["features"]:
+        return
+    features = sorted(entry["features"], key=_interest)
+    section.table(_FEATURE_HEADINGS, [_row(one) for one in features])
+    _plots(section, features, windows, references)
+
+
+def _baseline_note(section: Section, entry: Mapping[str, Any]) -> None:
+    if entry["problem"]:
+        section.callout(entry["problem"], "warning")
+    if entry["source"] == "traffic":
+        section.text(
+            "The baseline is the first live rows of this version: a change since then is seen, a "
+            "difference from the training data is not."
+        )
+    if entry["learning"]:
+        rows = max(entry["learning"].values())
+        section.text(f"Learning {len(entry['learning'])} features from live rows: {rows} so far.")
+    if not entry["calibrated"] and entry["baseline"]:
+        section.text(
+            "Calibrating: it is not known yet how much healthy windows vary; only what is critical "
+            "is reported."
+        )
+
+
+def _row(one: Mapping[str, Any]) -> list[Any]:
+    shift = None if one["categorical"] else f"{one['shift']:+.2f}"
+    return [
+        one["name"],
+        badge(one["state"], _TONES.get(one["state"], "")),
+        f"{one['psi']:.3f}",
+        f"{one['p']:.2g}",
+        sparkline(one["history"], threshold=0.1, tone=_TONES.get(one["state"], "")),
+        shift,
+        seen(one),
+    ]
+
+
+def seen(one: Mapping[str, Any]) -> str:
+    """The smallest shift that a window like the last flags in nine of ten, for people."""
+    if one["detectable"] < 0:
+        return "none"
+    if one["categorical"]:
+        return f"{100 * one['detectable']:.1f} points"
+    return f"{one['detectable']:.2f} sd"
+
+
+def _interest(one: Mapping[str, Any]) -> tuple[bool, bool, float]:
+    return (one["state"] != DRIFT, not one["output"], -one["psi"])
+
+
+def _plots(
+    section: Section,
+    features: Sequence[Mapping[str, Any]],
+    windows: Sequence[Mapping[str, Any]],
+    references: Mapping[str, Reference],
+) -> None:
+    if not windows:
+        return
+    last = windows[-1]
+    for one in features[:MOST_PLOTS]:
+        name = one["name"]
+        counts, reference = last["counts"].get(name), references.get(name)
+        charts: list[Html] = []
+        if counts is not None and reference is not None and len(counts) == reference.bins.size:
+            charts.append(_distribution(name, reference, counts))
+        charts.append(_over_time(name, windows))
+        section.pair(*charts)
+
+
+def _distribution(name: str, reference: Reference, counts: Sequence[int]) -> Html:
+    before = reference.counts.tolist()
+    if isinstance(reference.bins, NumberBins):
+        edges = reference.bins.edges
+        return histogram_chart(
+            name, [-float("inf"), *edges, float("inf")], before[:-2], counts[:-2]
+        )
+    shown = sorted(range(len(counts)), key=lambda place: -(before[place] + counts[place]))
+    shown = shown[:_MOST_BARS]
+    labels = reference.bins.labels
+    totals = max(1, sum(before)), max(1, sum(counts))
+    return bar_chart(
+        name,
+        [labels[place] for place in shown],
+        {
+            "baseline": [100 * before[place] / totals[0] for place in shown],
+            "now": [100 * counts[place] / totals[1] for place in shown],
+        },
+        unit="%",
+        muted="baseline",
+    )
+
+
+def _over_time(name: str, windows: Sequence[Mapping[str, Any]]) -> Html:
+    times = [one["end"] for one in windows]
+    values = [one["findings"].get(name, {}).get("psi") for one in windows]
+    levels = (Threshold(0.10, "warn"), Threshold(0.25, "critical", "bad"))
+    return line_chart(f"PSI of {name}", [Series("PSI", times, values)], thresholds=levels)
+
+
+def _by_version(page: Page, windows: Sequence[Mapping[str, Any]]) -> None:
+    section = page.section("By version")
+    section.text("Means of the features that all versions have, over time.")
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for one in windows:
+        groups.setdefault(one["version"], []).append(one)
+    names = [name for name in windows[-1]["moments"] if windows[-1]["moments"][name]]
+    for name in names[:MOST_PLOTS]:
+        lines = [
+            Series(
+                f"version {version}",
+                [one["end"] for one in mine],
+                [one["moments"].get(name, {}).get("mean") for one in mine],
+            )
+            for version, mine in sorted(groups.items())
+        ]
+        section.add(line_chart(f"Mean of {name}", lines))
+
+
+def _time(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"

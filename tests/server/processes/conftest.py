@@ -30,14 +30,16 @@ class Client:
         parts = urlsplit(url)
         self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
 
-    def get(self, path):
-        return self.request("GET", path)
+    def get(self, path, token=""):
+        return self.request("GET", path, token=token)
 
     def predict(self):
         return self.request("POST", "/v2/models/breast-cancer/infer", BODY)
 
-    def request(self, method, path, body=None):
+    def request(self, method, path, body=None, token=""):
         headers = {"content-type": "application/json"} if body else {}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
         self.connection.request(method, path, body, headers)
         response = self.connection.getresponse()
         return response.status, response.read()
@@ -51,6 +53,7 @@ class Server:
 
     def __init__(self, process):
         self.process = process
+        self.token = ""
         self.banner = []
         for line in process.stdout:
             self.banner.append(line)
@@ -64,7 +67,7 @@ class Server:
     def once(self, url, path):
         client = Client(url)
         try:
-            return client.get(path)
+            return client.get(path, self.token)
         finally:
             client.close()
 
@@ -197,6 +200,7 @@ def serve(command, tmp_path):
         ports = ("--port", 0, "--admin-port", 0, "--run-dir", tmp_path / "run")
         ports += ("--state-dir", tmp_path / "state")
         server = Server(command("serve", registry, *ports, *options))
+        server.token = (tmp_path / "state" / "admin-token").read_text().strip()
         until(lambda: server.once(server.admin_url, "/v2/health/ready")[0] == 200)
         until(lambda: server.status()["converged"])
         return server

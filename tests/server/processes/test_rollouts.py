@@ -1,0 +1,385 @@
+"""Rollouts under way: real servers, real traffic, a candidate that is well or is not."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+MODEL = "double"
+PATH = f"/admin/models/{MODEL}"
+
+#: A plug-in as somebody might install it: y = 2 x, and as bad as its file says from 1000 on, which
+#: only clients send.
+PLUGIN = """
+import json, os
+import numpy as np
+from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
+
+class Model:
+    metadata = {}
+
+    def __init__(self, mood):
+        self.mood = mood
+        x, y = (TensorSpec(name, "FP32", (-1, 1)) for name in "xy")
+        self.signature = Signature((x,), (y,), True)
+
+    def execute(self, inputs, outputs):
+        if inputs[0].max() >= 1000:
+            if self.mood == "fails":
+                raise ModelExecutionError("it will not")
+            if self.mood == "dies":
+                os._exit(9)
+        return [inputs[0] * np.float32(2)]
+
+    def unload(self):
+        pass
+
+class Runtime:
+    platform = "double"
+
+    def find(self, directory):
+        path = directory / "model.double"
+        return path if path.exists() else None
+
+    def load(self, path, options):
+        return Model(json.loads(path.read_text())["mood"])
+"""
+BODY = json.dumps(
+    {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1000]}]}
+).encode()
+QUICK = {"hold": 0.2, "min_requests": 10, "max_bad_percent": 60}
+
+
+class Traffic:
+    """Clients that ask the default all the time."""
+
+    def __init__(self, url, clients=2):
+        self.url = url
+        self.answers = []
+        self.broken = 0
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        for thread in self._threads:
+            thread.join(20)
+
+    def versions(self):
+        return {version for _, version, _ in self.answers}
+
+    def statuses(self):
+        return {status for status, _, _ in self.answers}
+
+    def _run(self):
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+        headers = {"content-type": "application/json"}
+        while not self._over.is_set():
+            try:
+                connection.request("POST", f"/v2/models/{MODEL}/infer", BODY, headers)
+                answer = connection.getresponse()
+                answer.read()
+                version = answer.headers.get("x-model-version")
+                self.answers.append((answer.status, version, time.time()))
+            except (OSError, http.client.HTTPException):
+                self.broken += 1
+                connection.close()
+            time.sleep(0.001)  # leaves the server some of the machine
+        connection.close()
+
+
+class Operator:
+    def __init__(self, server, state):
+        self.server = server
+        self.token = (state / "admin-token").read_text().strip()
+
+    def ask(self, method, path, body=None, token=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.server.admin_url + path, data, method=method)
+        request.add_header("authorization", f"Bearer {token or self.token}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def post(self, path, token=None, **body):
+        return self.ask("POST", f"{PATH}{path}", body, token)
+
+    def start(self, version=2, token=None, **terms):
+        status, outcome = self.post("/rollout", token, version=version, **{**QUICK, **terms})
+        assert status == 200, outcome
+        return outcome["rollout"]
+
+    def rollout(self):
+        return self.ask("GET", f"{PATH}/rollout")[1]
+
+    def report(self):
+        return self.ask("GET", f"{PATH}/rollout/report")[1]
+
+    def until(self, condition, seconds=15.0):
+        return self.server.until(lambda: self.answers() and condition(self.rollout()))
+
+    def answers(self):
+        try:
+            return self.ask("GET", "/v2/health/live")[0] == 200
+        except OSError:
+            return False
+
+    def actions(self):
+        """What happened to the rollout: action and share, oldest first."""
+        return [
+            (one["action"].removeprefix("rollout."), one["percent"])
+            for one in self.report()["timeline"]
+        ]
+
+    def stable(self):
+        return self.server.status()["target"]["models"][MODEL]["aliases"]["stable"]
+
+    def split(self):
+        return self.rollout()["percent"]
+
+
+@pytest.fixture
+def begin(tmp_path, monkeypatch, request):
+    """Start a server with version 1, which is stable, and version 2 with this mood."""
+    plugin = tmp_path / "plugin"
+    info = plugin / "double_runtime-1.0.dist-info"
+    info.mkdir(parents=True)
+    (plugin / "double_runtime.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: double-runtime\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[penstock.runtimes]\ndouble=double_runtime:Runtime\n")
+    monkeypatch.setenv("PYTHONPATH", str(plugin))
+    serve = request.getfixturevalue("serve")
+    registry = tmp_path / "registry"
+
+    def start(mood="well", *options):
+        for version, how in ((1, "well"), (2, mood), (3, "well")):
+            directory = registry / MODEL / str(version)
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "model.double").write_text(json.dumps({"mood": how}))
+        server = serve("--settle-seconds", 0, "--sample-rate", 0, *options, registry=registry)
+        operator = Operator(server, tmp_path / "state")
+        if operator.server.status()["generation"] == 0:
+            status, outcome = operator.post("/versions/1/promote")
+            assert status == 200, outcome
+        return operator
+
+    return start
+
+
+def test_a_healthy_candidate_gets_more_and_more_and_is_stable_in_the_end(begin):
+    operator = begin("well", "--workers", 2)
+    with Traffic(operator.server.url) as traffic:
+        operator.start(steps=[5, 50, 100])
+        status, answer = operator.post("/rollout", version=3)
+        assert (status, "in progress" in answer["error"] or "on trial" in answer["error"]) == (
+            409,
+            True,
+        )
+        status, answer = operator.post("/versions/2/unload")
+        assert (status, "on trial" in answer["error"]) == (409, True)
+        operator.until(lambda one: one["final"])
+        assert operator.stable() == 2
+        operator.server.until(lambda: traffic.answers[-1][1] == "2")
+        status, outcome = operator.post("/rollback")
+        assert (status, outcome["aliases"]) == (200, {"stable": 1})
+    assert traffic.statuses() == {200}
+    assert traffic.broken == 0
+    assert operator.actions() == [
+        ("start", 0.0),
+        ("ready", 5.0),
+        ("advance", 50.0),
+        ("succeed", 0.0),
+    ]
+    metrics = operator.server.metrics()
+    assert metrics[f'penstock_rollout_phase{{model="{MODEL}",phase="promoted"}}'] == 1
+    for step in operator.report()["steps"]:
+        assert step["canary"]["requests"] >= QUICK["min_requests"]
+
+
+def test_a_candidate_that_fails_is_rolled_back_and_no_caller_sees_an_error(begin):
+    operator = begin("fails")
+    with Traffic(operator.server.url, 1) as traffic:
+        began = time.time()
+        operator.start(steps=[5, 100], hold=60)
+        operator.until(lambda one: one["final"])
+        took = time.time() - began
+        asked = len(traffic.answers)
+        operator.server.until(lambda: len(traffic.answers) > asked + 50)
+    found = operator.report()
+    (step,) = found["steps"]
+    assert (found["phase"], found["cause"]) == ("aborted", "evidence")
+    assert took < 5.0
+    assert traffic.statuses() == {200}
+    assert traffic.versions() == {"1"}  # stable answered in its place
+    assert step["canary"]["errors"] == step["canary"]["fallbacks"] >= 2
+    assert step["stable"]["errors"] == 0
+    records = operator.ask("GET", f"{PATH}/history")[1]["records"]
+    record = next(one for one in records if one["action"] == "rollout.abort")
+    about = record["evidence"]["rollout"]
+    assert about["steps"][0]["canary"]["errors"] == step["canary"]["errors"]
+    assert about["e_value"] >= about["aborts_at"] == 20
+    assert record["actor"] == "penstock"
+    key = f'penstock_rollout_aborts_total{{model="{MODEL}",reason="evidence"}}'
+    assert operator.server.metrics()[key] == 1
+    # A new trial does not begin with what was held against the last one.
+    operator.start(version=3, steps=[50, 100], min_requests=1_000_000)
+    assert operator.rollout()["e_value"] == 1.0
+
+
+def test_a_candidate_that_kills_workers_is_taken_away(begin):
+    operator = begin("dies", "--workers", 1)
+    with Traffic(operator.server.url, 1) as traffic:
+        operator.start(steps=[30, 100], hold=60)
+        operator.until(lambda one: one["final"])
+        operator.server.until(lambda: operator.server.status()["converged"])
+        asked = len(traffic.answers)
+        operator.server.until(lambda: len(traffic.answers) > asked + 50)
+    found = operator.rollout()
+    assert (found["phase"], found["cause"]) == ("aborted", "trip")
+    assert "died while it had requests of the candidate" in found["message"]
+    assert {version for _, version, _ in traffic.answers[asked:]} == {"1"}
+
+
+def test_it_goes_on_where_it_was_when_control_is_killed_in_each_phase(begin, tmp_path):
+    secrets = {"ci": "requester-secret", "boss": "approver-secret"}
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(
+        "".join(
+            f'[[token]]\nname = "{name}"\nsha256 = "{hashlib.sha256(one.encode()).hexdigest()}"\n'
+            f'scopes = ["operate", "approve"]\n'
+            for name, one in secrets.items()
+        )
+    )
+    operator = begin("well", "--tokens-file", tokens)
+    ci, boss = secrets["ci"], secrets["boss"]
+
+    def kill():
+        before = operator.rollout()
+        operator.server.kill("control")
+        operator.server.until(operator.answers)
+        after = operator.rollout()
+        assert after["id"] == before["id"]
+        assert after["phase"] == before["phase"] or before["phase"] == "progressing"
+        return after
+
+    with Traffic(operator.server.url) as traffic:
+        operator.start(token=ci, steps=[20, 60, 100], hold=1.0, require_approval=True)
+        operator.until(lambda one: one["percent"] == 20.0)
+        seen = operator.report()["steps"][0]["canary"]["requests"]
+        kill()  # in a step
+        assert operator.report()["steps"][0]["canary"]["requests"] >= seen
+        operator.until(lambda one: one["percent"] == 60.0)
+        kill()  # while workers take the share up
+        assert operator.post("/rollout/pause", ci)[0] == 200
+        assert kill()["phase"] == "paused"
+        assert operator.post("/rollout/resume", ci)[0] == 200
+        operator.until(lambda one: one["phase"] == "awaiting_promotion")
+        assert kill()["phase"] == "awaiting_promotion"
+        digest = operator.rollout()["digest"]
+        assert operator.post("/rollout/approve", ci, digest=digest)[0] == 403
+        assert operator.post("/rollout/approve", boss, digest="sha256:00")[0] == 409
+        status, answer = operator.post("/versions/2/promote", boss)
+        assert (status, "approves" in answer["error"]) == (409, True)
+        assert operator.stable() == 1
+        assert operator.post("/rollout/approve", boss, digest=digest)[0] == 200
+        operator.until(lambda one: one["phase"] == "promoted")
+    assert traffic.statuses() == {200}
+    assert operator.actions() == [
+        ("start", 0.0),
+        ("ready", 20.0),
+        ("advance", 60.0),
+        ("pause", 60.0),
+        ("resume", 60.0),
+        ("complete", 60.0),
+        ("approve", 60.0),
+        ("succeed", 0.0),
+    ]
+    counted = sum(
+        step[arm]["requests"] for step in operator.report()["steps"] for arm in ("stable", "canary")
+    )
+    assert counted <= len(traffic.answers) + 2  # nothing was counted twice
+    assert operator.stable() == 2
+
+
+def test_without_traffic_it_holds_and_says_so_and_a_restart_of_all_changes_nothing(begin, tmp_path):
+    operator = begin()
+    operator.start(steps=[25, 100], hold=0)
+    operator.until(lambda one: one["cause"] == "no_traffic")
+    assert "no data, no move" in operator.rollout()["message"]
+    with Traffic(operator.server.url, 1) as traffic:
+        operator.post("/rollout/pause")
+        operator.server.until(lambda: {"1", "2"} <= traffic.versions())
+        operator.until(lambda one: operator.report()["steps"][0]["canary"]["requests"] > 20)
+    before = operator.report()
+    checkpoint = tmp_path / "state" / "rollouts" / f"{before['id']}.json"
+
+    def on_disk():
+        step = json.loads(checkpoint.read_text())["steps"][0]
+        return step["counts"]["canary"]["requests"] == before["steps"][0]["canary"]["requests"]
+
+    assert operator.server.until(on_disk) < 3.0
+    everybody = [operator.server.process.pid, *operator.server.children().values()]
+    for pid in everybody:
+        os.kill(pid, signal.SIGKILL)
+    operator.server.process.wait(10)
+    operator = begin()
+    after = operator.report()
+    assert (after["phase"], after["percent"]) == ("paused", 25.0)
+    assert after["steps"][0]["canary"] == before["steps"][0]["canary"]
+    with Traffic(operator.server.url, 1) as traffic:
+        operator.server.until(lambda: {"1", "2"} <= traffic.versions())
+        operator.until(
+            lambda one: (
+                operator.report()["steps"][0]["canary"]["requests"]
+                > before["steps"][0]["canary"]["requests"]
+            )
+        )
+        assert operator.post("/rollout/resume")[0] == 200
+        operator.until(lambda one: one["phase"] == "promoted")
+
+
+def test_alarms_from_outside_and_operators_end_it(begin):
+    operator = begin()
+    alert = {"status": "firing", "fingerprint": "f1"}
+    alert["labels"] = {"alertname": "Latency", "model": MODEL, "version": "2"}
+    message = {"version": "4", "status": "firing", "alerts": [alert]}
+    operator.start(steps=[25, 100], hold=60)
+    assert operator.split() == 25.0
+    status, said = operator.ask("POST", "/admin/webhooks/alertmanager", message)
+    assert (status, said) == (200, {"vetoes": 1, "lifted": 0, "ignored": 0})
+    operator.until(lambda one: one["phase"] == "aborted")
+    assert operator.rollout()["cause"] == "veto"
+    status, answer = operator.post("/rollout", version=2)
+    assert (status, "Latency" in answer["error"]) == (409, True)
+    operator.server.kill("control")
+    operator.server.until(operator.answers)
+    assert operator.post("/rollout", version=2)[0] == 409  # it still stands
+    alert["status"] = "resolved"
+    operator.ask("POST", "/admin/webhooks/alertmanager", message)
+    operator.start(steps=[25, 100], hold=60)
+    assert operator.post("/versions/3/promote", reason="tired of waiting")[0] == 200
+    found = operator.rollout()
+    assert (found["phase"], found["cause"]) == ("aborted", "operator")
+    assert (operator.stable(), operator.split()) == (3, 0.0)
+    record = operator.ask("GET", f"{PATH}/history")[1]["records"][0]
+    assert (record["action"], record["evidence"]["rollout"]["phase"]) == ("promote", "aborted")

@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         alerts,
         audit,
         drift,
+        export,
         look,
         operate,
         performance,
@@ -53,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         drift,
         alerts,
         performance,
+        export,
         token,
     ):
         group.add_parser(verbs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import moody
@@ -20,8 +21,14 @@ from uvicorn.server import ServerState
 
 from penstock.monitoring import layout
 from penstock.server import create_app
+from penstock.server.http.call import Call
 from penstock.server.http.fastpath import FastPathProtocol
+from penstock.server.http.head import read_head
+from penstock.server.http.lanes import Alike, Lane
+from penstock.server.http.splits import Splits
+from penstock.server.http.together import Together
 from penstock.server.model_config import ModelConfig
+from penstock.server.registry.arms import Arms, Assignment
 from penstock.server.registry.plan import ModelPlan
 from penstock.server.rollout.traffic import Split
 
@@ -314,3 +321,21 @@ def test_only_the_culprit_of_a_lane_falls_back(bench: Bench) -> None:
     told, _ = bench.run("quick", [*asks, Ask(moody.RAISE, "canary"), Ask(moody.NAN, "canary")])
     assert [answers[0].fell_back for answers in told] == [False] * 8 + [True, True]
     assert [answers[0].value for answers in told[8:]] == [moody.RAISE, moody.NAN]
+
+
+def test_a_lane_that_fails_after_it_was_given_up_disturbs_nobody() -> None:
+    stable, canary = SimpleNamespace(routed=0), SimpleNamespace(routed=2)
+    arms = Arms(Split("r", 2, 50.0), stable, canary)  # type: ignore[arg-type]
+    head = read_head("m", None, [])
+    calls = [Call(None, head, 0.0) for _ in range(2)]  # type: ignore[arg-type]
+    for call, servable in zip(calls, (stable, canary), strict=True):
+        call.assignment = Assignment(arms, "canary")
+        call.servable = servable  # type: ignore[assignment]
+    resumed: list[Any] = []
+    path = SimpleNamespace(resume=lambda *given: resumed.append(given))
+    splits = Splits(None, None, None, None, None)  # type: ignore[arg-type]
+    together = Together(None, None, path, splits)  # type: ignore[arg-type]
+    alike = Alike(Lane(head, b"", b"[", b"]", 0), calls, [b"1", b"2"])
+    together.singly(alike, canary)  # type: ignore[arg-type]
+    assert resumed == [(calls[1], b"[2]", canary)]
+    assert (stable.routed, canary.routed) == (0, 1)

@@ -148,6 +148,15 @@ def ask(post: Callable[..., bytes], body: Callable[..., bytes]) -> Callable[...,
     return make
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must come from another thread."""
+    never, looks = threading.Event(), 0
+    while not condition():
+        looks += 1
+        assert looks < 2000, "it never came"
+        never.wait(0.01)
+
+
 def value_of(answer: Any) -> Any:
     return json.loads(answer.body)["outputs"][0]["data"][0]
 
@@ -362,9 +371,7 @@ def test_a_hanging_canary_is_given_up_in_time_and_its_late_answer_is_for_nobody(
         moody.LET_GO.set()
         third = client.send(ask("calm", 6.0, next(of_arm("canary")))).answer()
         assert (third.status, value_of(third)) == (200, 12.0)
-    deadline = threading.Event()
-    while server.under_way("calm") != [0, 0, 0, 0]:
-        assert not deadline.wait(0.01)
+    until(lambda: server.under_way("calm") == [0, 0, 0, 0])
     assert counted()[1] == {"requests": 2, "timeouts": 1, "fallbacks": 1}
 
 
@@ -392,8 +399,7 @@ def test_what_began_under_another_split_is_no_evidence(
     counted = Difference(server, "calm")
     with server.live.connect() as client:
         client.send(ask("calm", moody.HANG, next(of_arm("canary"))))
-        while not server.under_way("calm")[3]:
-            threading.Event().wait(0.005)
+        until(lambda: server.under_way("calm")[3] == 1)
         server.share("calm", Split("r-1", 2, 60.0, fallback=False))
         moody.LET_GO.set()
         answer = client.answer()

@@ -99,9 +99,10 @@ def _evidence(section: Section, found: dict[str, Any]) -> None:
             height=140,
         ),
     )
-    values = [[kind, value] for kind, value in found["e_values"].items()]
-    extra = [[kind.replace("_", " "), value] for kind, value in found["evidence"].items()]
-    section.table(["evidence", "E"], [*values, ["all", found["e_value"]], *extra])
+    table: list[list[str | float]] = [[kind, one] for kind, one in found["e_values"].items()]
+    table.append(["all", found["e_value"]])
+    table += [[kind.replace("_", " "), one] for kind, one in found["evidence"].items()]
+    section.table(["evidence", "E"], table)
 
 
 def _arms(section: Section, found: dict[str, Any]) -> None:

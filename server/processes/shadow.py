@@ -1,9 +1,9 @@
 """The shadow process: candidates compute copies of the traffic, and nobody waits for them.
 
-It runs on processor time that nobody else wants, and loads nothing itself: each candidate has a
-runner, a process of its own that may hang or crash. What has to be run it reads from the target on
-disk; what came of it is in its counters and in the record of the rollout. Without a rollout it does
-nothing, and takes no numpy to do so.
+It comes last on every processor, and loads nothing itself: each candidate has a runner, a process
+of its own that may hang or crash, and that runs only when nobody else wants to. What has to be run
+it reads from the target on disk; what came of it is in its counters and in the record of the
+rollout. Without a rollout it does nothing, and takes no numpy to do so.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.shadow")
 
+#: Of this process, and of a runner while it loads; then it steps back further.
 NICENESS: Final = 19
 #: Between two looks at the target, with something to run and without; and between two writings of
 #: the records, in looks.
@@ -220,17 +221,9 @@ def _tell_errors(task: asyncio.Task[None]) -> None:
         LOG.error("unexpected error in the shadow", exc_info=error)
 
 
-def step_back() -> None:
-    """Run on processor time that nobody else wants; children inherit it."""
-    os.nice(NICENESS)
-    if hasattr(os, "SCHED_IDLE"):  # Linux
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 async def shadow(birth: Birth) -> None:
     """Compare until told to stop."""
-    step_back()
+    os.nice(NICENESS)
     counters = CounterFile.create(birth.directory.counters, birth.name)
     process = ShadowProcess(birth, counters)
     loop = asyncio.get_running_loop()

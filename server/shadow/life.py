@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .messages import Order
 
 WATCH_SECONDS: Final = 0.5
+_END_SECONDS: Final = 1.0
 
 
 class RunnerRefused(Exception):
@@ -88,7 +89,9 @@ class Life:
         self._watch.cancel()
         self._kill()
         self._writer.transport.abort()
-        await self._process.wait()
+        # At its priority even dying takes long on a busy machine; nothing depends on it.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _END_SECONDS)
 
     async def loaded(self) -> None:
         """Wait until it is ready.

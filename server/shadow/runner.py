@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> None:
     except Exception as error:  # noqa: BLE001  a plug-in may raise anything
         send(link, {"refused": str(error) or type(error).__name__})
         return
+    step_back()
     send(link, {"ready": True})
     while (content := receive(link)) is not None:
         for batch in decode(content):
@@ -117,6 +118,18 @@ def _check_inputs(candidate: Model, primary: Model) -> None:
                 f"it wants input {one.name!r} as {one.datatype}, "
                 f"the primary takes {taken[one.name]}"
             )
+
+
+def step_back() -> None:
+    """From now on run only when nobody else wants to, with all threads that there are.
+
+    Loading is done by then: at this priority a busy machine would never finish it.
+    """
+    if not hasattr(os, "SCHED_IDLE"):  # not Linux
+        return
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            os.sched_setscheduler(int(task.name), os.SCHED_IDLE, os.sched_param(0))
 
 
 def _sacrifice() -> None:

@@ -1,0 +1,242 @@
+"""``python -m penstock.loadtests.shadow``: what callers feel of a shadow that takes all traffic.
+
+An open loop at a share of the capacity, in windows without and with a shadow in turn, on one server
+whose processes share their cores with the shadow. The candidate is a copy of the version that
+answers, so it costs as much and agrees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from .closed import ClosedLoop
+from .connections import Connections
+from .managed import HOST, CommandFailed, Managed
+from .open import OpenLoop
+from .outcome import OK
+from .processes import pinned
+from .schedule import draw
+from .versions import write_version
+from .witness import Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
+
+    from .outcome import Outcome
+
+MODEL: Final = "shadowed"
+_PATH: Final = f"/v2/models/{MODEL}/infer"
+_ROLLOUT: Final = f"/admin/models/{MODEL}/rollout"
+_CONNECTIONS: Final = 64
+_PATIENCE_SECONDS: Final = 60.0
+#: After a shadow was started or ended, before anything is measured.
+_SETTLE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowPlan:
+    """How to measure.
+
+    Attributes:
+        rounds: A window without and a window with a shadow in each.
+        seconds: Length of a window.
+        load: Share of the capacity that is offered.
+        percent: Of the traffic that is copied.
+        width: Of the model's layers.
+        layers: How many.
+        server_cores: What the server and its shadow may use.
+        load_cores: What the generator may use.
+        lag_limit_seconds: Of the generator's 99th percentile; a later one refuses its run.
+    """
+
+    rounds: int = 6
+    seconds: float = 5.0
+    load: float = 0.7
+    percent: float = 100.0
+    width: int = 64
+    layers: int = 1
+    server_cores: AbstractSet[int] = frozenset()
+    load_cores: AbstractSet[int] = frozenset()
+    lag_limit_seconds: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Two windows beside each other.
+
+    Attributes:
+        without: No shadow.
+        shadowed: With one.
+        copied: Requests that were chosen in the second.
+        compared: Of those, the ones that the shadow computed.
+    """
+
+    without: Outcome
+    shadowed: Outcome
+    copied: int
+    compared: int
+
+
+def measure_shadow(directory: Path, plan: ShadowPlan) -> list[Round]:
+    """Measure all rounds on one server.
+
+    Raises:
+        RunRefused: An answer was wrong, or the generator lagged.
+    """
+    registry = directory / "registry"
+    first = write_version(registry, MODEL, 1, width=plan.width, layers=plan.layers)
+    shutil.copytree(first, first.with_name("2"))
+    options = ("--settle-seconds", "0", "--scan-seconds", "3600")
+    with Managed(registry, directory / "server", plan.server_cores or None, options) as server:
+        server.command(f"/admin/models/{MODEL}/versions/1/promote")
+        with (
+            pinned(plan.load_cores or os.sched_getaffinity(0)),
+            Connections(HOST, server.port, _CONNECTIONS) as connections,
+        ):
+            witness = Witness(f"{HOST}:{server.port}", _PATH)
+            closed = ClosedLoop(connections, [witness])
+            closed.run(1.0)
+            rate = plan.load * closed.run(2.0).throughput
+            loop = OpenLoop(connections, [witness], lag_limit_seconds=plan.lag_limit_seconds)
+            return [_round(server, loop, plan, rate, number) for number in range(plan.rounds)]
+
+
+def _round(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float, number: int) -> Round:
+    """The same arrivals twice; which comes first changes from round to round."""
+    schedule = draw("poisson", rate, plan.seconds, seed=number)
+    without = None if number % 2 else loop.run(schedule)
+    # The evidence is complete after 184 requests: a long step keeps the rollout from its end.
+    terms = {"kind": "shadow", "version": 2, "percent": plan.percent, "hold": "24h"}
+    _command(server, _ROLLOUT, terms)
+    _wait(server, loop, plan)
+    before = _counted(server)
+    shadowed = loop.run(schedule)
+    time.sleep(_SETTLE_SECONDS)
+    copied, compared = (b - a for a, b in zip(before, _counted(server), strict=True))
+    _command(server, f"{_ROLLOUT}/finish", {})
+    time.sleep(_SETTLE_SECONDS)
+    return Round(without or loop.run(schedule), shadowed, copied, compared)
+
+
+def _wait(server: Managed, loop: OpenLoop, plan: ShadowPlan) -> None:
+    """Until the shadow computes what is sent."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    start = _counted(server)[1]
+    while _counted(server)[1] == start:
+        if time.monotonic() > deadline:
+            raise CommandFailed("the shadow never began")
+        loop.run(draw("poisson", 50.0, 0.2, seed=1), patience_seconds=plan.seconds)
+    time.sleep(_SETTLE_SECONDS)
+
+
+def _counted(server: Managed) -> tuple[int, int]:
+    """Requests copied and compared so far."""
+    _, text = _ask(server.admin_port, "GET", "/metrics", None, {})
+    figures = {}
+    for line in text.decode().splitlines():
+        name, _, value = line.rpartition(" ")
+        figures[name.partition("{")[0]] = value
+    names = ("penstock_shadow_copied_total", "penstock_shadow_pairs_total")
+    copied, compared = (int(float(figures.get(name, 0))) for name in names)
+    return copied, compared
+
+
+def _command(server: Managed, path: str, body: dict[str, Any]) -> None:
+    headers = {"authorization": f"Bearer {server.token}", "content-type": "application/json"}
+    status, answer = _ask(server.admin_port, "POST", path, json.dumps(body), headers)
+    if status != OK:
+        raise CommandFailed(f"POST {path} gave {status}: {answer.decode()}")
+
+
+def _ask(
+    port: int, method: str, path: str, body: str | None, headers: dict[str, str]
+) -> tuple[int, bytes]:
+    with closing(http.client.HTTPConnection(HOST, port, timeout=_PATIENCE_SECONDS)) as connection:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
+    """Figures, each with its unit in its name; ratios are of windows beside each other."""
+    figures: dict[str, float] = {}
+    for name, q in (("p50", 0.5), ("p99", 0.99)):
+        pairs = [(one.without.quantile(q), one.shadowed.quantile(q)) for one in rounds]
+        ratios = [b / a for a, b in pairs]
+        figures |= {
+            f"{name}_without_milliseconds": median(a for a, _ in pairs) * 1e3,
+            f"{name}_with_milliseconds": median(b for _, b in pairs) * 1e3,
+            f"{name}_ratio_median": median(ratios),
+            f"{name}_ratio_least": min(ratios),
+            f"{name}_ratio_most": max(ratios),
+        }
+    windows = [window for one in rounds for window in (one.without, one.shadowed)]
+    failed = sum(window.offered - window.unsent - window.statuses.get(OK, 0) for window in windows)
+    copied = sum(one.copied for one in rounds)
+    return figures | {
+        "rounds": float(len(rounds)),
+        "offered_per_second": windows[0].offered / windows[0].seconds,
+        "failed_requests": float(failed),
+        "unsent": float(sum(window.unsent for window in windows)),
+        "copied_requests": float(copied),
+        "compared_share_of_copied": sum(one.compared for one in rounds) / max(1, copied),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m penstock.loadtests.shadow", description=__doc__
+    )
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each window, two a round")
+    parser.add_argument("--load", type=float, default=0.7, help="share of the capacity")
+    parser.add_argument("--percent", type=float, default=100.0, help="of the traffic, copied")
+    parser.add_argument("--width", type=int, default=64, help="of the model's layers")
+    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument(
+        "--lag-limit", type=float, default=0.005, help="of the generator, seconds; else no result"
+    )
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    options = parser.parse_args(arguments)
+    cores = sorted(os.sched_getaffinity(0))
+    plan = ShadowPlan(
+        options.rounds,
+        options.seconds,
+        options.load,
+        options.percent,
+        options.width,
+        options.layers,
+        frozenset(cores[:-1] or cores),
+        frozenset(cores[-1:]),
+        options.lag_limit,
+    )
+    with tempfile.TemporaryDirectory(prefix="shadow-") as name:
+        figures = figures_of(measure_shadow(Path(name), plan))
+    table = Table(title="a shadow beside the primary", title_justify="left", show_header=False)
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), f"{value:,.3f}".rstrip("0").rstrip("."))
+    Console().print(table)
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,12 +20,14 @@ from penstock.batching.request import InferenceRequest
 from penstock.monitoring.layout import status_index
 from penstock.server.errors import ApiError, ClientGone, InternalError
 
+from .alike import Alike, calls_of
 from .answers import api_error, encode_batch, error_answer
 from .codecs.compression import decompress
+from .codecs.negotiate import rows_codec
 from .empty import one_row
 from .halt_poll import HaltPoll
 from .known_heads import KnownHeads
-from .lanes import Alike, Lanes, calls_of
+from .lanes import Lanes
 from .preambles import Preambles
 from .splits import Splits, lines_of
 from .together import Together
@@ -171,8 +173,7 @@ class InferencePath:
         call.message = message
         if servable.gate is not None:
             servable.gate.check(message)
-        if message.plain:
-            call.plain = call.head.codec
+        call.plain = rows_codec(call.head.codec, message, servable.wire)
         call.request = request = InferenceRequest(
             message.inputs if message.rows else one_row(message.inputs, servable.wire),
             message.rows or 1,

@@ -5,6 +5,9 @@ cost. Requests of one iteration of the event loop whose bytes are alike up to th
 head, same JSON before and behind the list) gather in a `Lane`; at the end of the iteration their
 numbers are joined and parsed once, packed once, and run as one request of many rows.
 
+Where a tensor travels as raw bytes, in msgpack and in the binary extension, the same is done with
+these: requests of equal length that are alike before and behind the tensor (`known_raw`).
+
 Nothing is taken on trust. A `Pattern` is learnt from a request that the ordinary way has parsed and
 validated: a head in `known_heads` and a `known_bodies.Frame`. Each row must have as many commas as
 its shape says; the joined text must be a flat JSON list of that many elements; each element must
@@ -15,126 +18,35 @@ ordinary way, so that only the culprit gets an error.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol
 
+from .alike import Alike
+from .codecs import known_raw
 from .codecs.known_bodies import KEY
 from .codecs.negotiate import JSON
+from .lane import Lane, Pattern
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator, Sequence
-
-    from penstock.batching.request import Batch
 
     from .call import Call
     from .codecs.known_bodies import Frame
+    from .codecs.signature import WireSignature
     from .head import RequestHead
-
-Key = TypeVar("Key")
 
 #: Openings remembered per process; beyond that the memory starts afresh.
 MAX_PATTERNS: Final = 4096
+#: Patterns of raw requests of one length; the least recently learnt is forgotten.
+MAX_ALIKE: Final = 8
 #: Where the list must begin for a request to be looked at.
 MAX_OPENING_BYTES: Final = 2048
-
-
-class Lane:
-    """Requests of this iteration of the loop for one model, alike but for their numbers.
-
-    Attributes:
-        model: As in `RequestHead`.
-        version: As in `RequestHead`.
-        opening: Key of the frame in `WireSignature.frames`.
-        prefix: The bytes before the numbers; the opening, white space and a bracket.
-        closing: The bytes behind the numbers.
-        commas: Between the numbers of one request.
-        calls: Whose numbers these are.
-        numbers: The numbers of each, as text.
-    """
-
-    __slots__ = ("calls", "closing", "commas", "model", "numbers", "opening", "prefix", "version")
-
-    def __init__(
-        self, head: RequestHead, opening: bytes, prefix: bytes, closing: bytes, commas: int
-    ) -> None:
-        self.model = head.model
-        self.version = head.version
-        self.opening = opening
-        self.prefix = prefix
-        self.closing = closing
-        self.commas = commas
-        self.calls: list[Call] = []
-        self.numbers: list[bytes] = []
-
-    def body(self, numbers: bytes) -> bytes:
-        """The body of a request with these numbers."""
-        return b"%b%b%b" % (self.prefix, numbers, self.closing)
-
-
-class Alike:
-    """Calls that run as one request of many rows.
-
-    Attributes:
-        lane: Where they met.
-        calls: One row each.
-        numbers: Their numbers, as text.
-    """
-
-    __slots__ = ("calls", "lane", "numbers")
-
-    def __init__(self, lane: Lane, calls: list[Call], numbers: list[bytes]) -> None:
-        self.lane = lane
-        self.calls = calls
-        self.numbers = numbers
-
-    def parts(self, size: int) -> Iterator[Alike]:
-        """The same in parts of at most so many calls."""
-        for first in range(0, len(self.calls), size):
-            last = first + size
-            yield Alike(self.lane, self.calls[first:last], self.numbers[first:last])
-
-    def bodies(self) -> Iterator[tuple[Call, bytes]]:
-        """Each call with its body, as it came."""
-        for call, numbers in zip(self.calls, self.numbers, strict=True):
-            yield call, self.lane.body(numbers)
-
-    def by(self, keys: Sequence[Key]) -> dict[Key, Alike]:
-        """The same in parts of calls with the same key, one key for each call."""
-        parts: dict[Key, Alike] = {}
-        for key, call, numbers in zip(keys, self.calls, self.numbers, strict=True):
-            if key not in parts:
-                parts[key] = Alike(self.lane, [], [])
-            parts[key].calls.append(call)
-            parts[key].numbers.append(numbers)
-        return parts
-
-
-class Pattern:
-    """What the bytes before a request's first number say.
-
-    Attributes:
-        head: The request's head.
-        lane: Where it goes.
-        closing: As in `Lane`.
-        commas: As in `Lane`.
-        total: Bytes of the request.
-    """
-
-    __slots__ = ("closing", "commas", "head", "lane", "total")
-
-    def __init__(self, head: RequestHead, lane: Lane, total: int) -> None:
-        self.head = head
-        self.lane = lane
-        self.closing = lane.closing
-        self.commas = lane.commas
-        self.total = total
 
 
 class Service(Protocol):
     """Who serves what has gathered; `penstock.server.http.together.Together`."""
 
-    def frame(self, head: RequestHead, opening: bytes) -> Frame | None:
-        """The known JSON around a request's numbers, by the bytes before them."""
+    def wire(self, head: RequestHead) -> WireSignature | None:
+        """The signature of the version that serves requests with this head, if there is one."""
         ...
 
     def serve(self, alike: Alike) -> None:
@@ -158,21 +70,28 @@ class Lanes:
         self._loop = loop
         self._service = service
         self._patterns: dict[bytes, Pattern] = {}
+        self._raw: dict[int, list[Pattern]] = {}
+        self._not_raw: set[tuple[RequestHead, int]] = set()
         self._lanes: dict[tuple[str, str | None, bytes, bytes], Lane] = {}
         self._busy: list[Lane] = []
 
     def match(self, data: bytes) -> tuple[Pattern, bytes] | None:
         """The pattern of exactly one request, and its numbers; ``None`` for everything else."""
+        alike = self._raw.get(len(data))
+        if alike is not None:
+            for pattern in alike:
+                if data.startswith(pattern.opening) and data.endswith(pattern.closing):
+                    return pattern, data[len(pattern.opening) : len(data) - len(pattern.closing)]
         start = data.find(b"[", data.find(KEY, 0, MAX_OPENING_BYTES)) + 1
-        pattern = self._patterns.get(data[:start])
+        found = self._patterns.get(data[:start])
         if (
-            pattern is None
-            or len(data) != pattern.total
-            or not data.endswith(pattern.closing)
-            or (numbers := data[start : -len(pattern.closing)]).count(b",") != pattern.commas
+            found is None
+            or len(data) != found.total
+            or not data.endswith(found.closing)
+            or (numbers := data[start : -len(found.closing)]).count(b",") != found.commas
         ):
             return None
-        return pattern, numbers
+        return found, numbers
 
     def join(self, lane: Lane, call: Call, numbers: bytes) -> None:
         """Let the call wait in the lane for the end of this iteration of the loop."""
@@ -191,28 +110,61 @@ class Lanes:
             data: All its bytes.
             body_start: Where its body begins.
         """
-        if head.codec is not JSON or head.timeout_seconds is not None or head.content_encoding:
+        if head.timeout_seconds is not None or head.content_encoding or not head.keep_alive:
             return
-        if head.json_length is not None or not head.keep_alive:
+        if len(self._patterns) + len(self._raw) >= MAX_PATTERNS:
+            self._patterns.clear()
+            self._raw.clear()
+            self._lanes.clear()
+        wire = self._service.wire(head)
+        if wire is None:
             return
+        if head.codec is JSON and head.json_length is None:
+            self._learn_text(head, wire, data, body_start)
+        else:
+            self._learn_raw(head, wire, data, body_start)
+
+    def _learn_text(
+        self, head: RequestHead, wire: WireSignature, data: bytes, body_start: int
+    ) -> None:
         key = data.find(KEY, body_start, MAX_OPENING_BYTES) + len(KEY)
         start = data.find(b"[", key) + 1
         opening = data[body_start:key]
-        frame = self._service.frame(head, opening)
+        frame: Frame | None = wire.frames.get(opening)
         if frame is None or frame.rows != 1 or not frame.spec.code or not start:
             return
         closing = b"]" + frame.closing
         if not data.endswith(closing) or b"[" in data[start:]:
             return
-        if len(self._patterns) >= MAX_PATTERNS:
-            self._patterns.clear()
-            self._lanes.clear()
-        prefix = data[body_start:start]
-        key_of_lane = head.model, head.version, prefix, closing
-        lane = self._lanes.get(key_of_lane)
+        lane = self._lane(head, opening, data[body_start:start], closing)
+        pattern = Pattern(head, lane, data[:start], frame.size - 1, len(data))
+        self._patterns[pattern.opening] = pattern
+
+    def _learn_raw(
+        self, head: RequestHead, wire: WireSignature, data: bytes, body_start: int
+    ) -> None:
+        """Tried once for each head and length: it means to decode the body again, twice."""
+        total = len(data)
+        if (head, total) in self._not_raw:
+            return
+        if len(self._not_raw) >= MAX_PATTERNS:
+            self._not_raw.clear()
+        self._not_raw.add((head, total))
+        frame = known_raw.learn(head.codec, head.json_length, data[body_start:], wire)
+        if frame is None:
+            return
+        lane = self._lane(head, b"", frame.prefix, frame.closing)
+        pattern = Pattern(head, lane, data[:body_start] + frame.prefix, -1, total)
+        alike = self._raw.setdefault(total, [])
+        alike.insert(0, pattern)
+        del alike[MAX_ALIKE:]
+
+    def _lane(self, head: RequestHead, opening: bytes, prefix: bytes, closing: bytes) -> Lane:
+        key = head.model, head.version, prefix, closing
+        lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key_of_lane] = Lane(head, opening, prefix, closing, frame.size - 1)
-        self._patterns[data[:start]] = Pattern(head, lane, len(data))
+            lane = self._lanes[key] = Lane(head, opening, prefix, closing)
+        return lane
 
     def _flush(self) -> None:
         """Serve what has gathered in this iteration of the loop."""
@@ -222,18 +174,3 @@ class Lanes:
             numbers, lane.numbers = lane.numbers, []
             self._service.serve(Alike(lane, calls, numbers))
         self._service.dispatch()
-
-
-def calls_of(batch: Batch) -> tuple[list[Call], list[int]]:
-    """All calls in a run, and the row in which each begins."""
-    calls: list[Call] = []
-    firsts: list[int] = []
-    for request, first in zip(batch.requests, batch.offsets, strict=False):
-        context = request.context
-        if type(context) is Alike:
-            calls += context.calls
-            firsts += range(first, first + request.rows)
-        else:
-            calls.append(context)
-            firsts.append(first)
-    return calls, firsts

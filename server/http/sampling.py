@@ -115,9 +115,7 @@ class Sampling:
         if not allowance.grant(1, now):
             servable.counters.sampled(1, 1)
             return
-        failure = Failure(
-            servable.origin, now, request_id, error.status, error.code, latency, arm
-        )
+        failure = Failure(servable.origin, now, request_id, error.status, error.code, latency, arm)
         servable.counters.sampled(*self._buffer.offer_failure(failure))
 
     def _shrink(self, taken: Taken) -> None:

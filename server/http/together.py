@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-import orjson
-
 from penstock.batching.request import InferenceRequest
 from penstock.server.errors import ApiError, ClientGone
 
-from .codecs.messages import InferRequest
-from .codecs.negotiate import JSON
-from .codecs.tensors import UNPACKABLE, packer
+from .codecs.negotiate import rows_codec
 
 if TYPE_CHECKING:
     from penstock.batching.scheduler import Scheduler
@@ -21,10 +16,12 @@ if TYPE_CHECKING:
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
+    from .alike import Alike
     from .call import Call
-    from .codecs.known_bodies import Frame
+    from .codecs.messages import InferRequest
+    from .codecs.negotiate import Codec
+    from .codecs.signature import WireSignature
     from .head import RequestHead
-    from .lanes import Alike
     from .splits import Splits
 
 
@@ -64,10 +61,10 @@ class Together:
         self._path = path
         self._splits = splits
 
-    def frame(self, head: RequestHead, opening: bytes) -> Frame | None:
-        """See `Service.frame`."""
+    def wire(self, head: RequestHead) -> WireSignature | None:
+        """See `Service.wire`."""
         try:
-            return self._catalog.find(head.model, head.version).wire.frames.get(opening)
+            return self._catalog.find(head.model, head.version).wire
         except ApiError:
             return None
 
@@ -95,18 +92,19 @@ class Together:
             self._serve(part, servable, assigned=True)
 
     def _serve(self, alike: Alike, servable: Servable, *, assigned: bool) -> None:
-        frame = servable.wire.frames.get(alike.lane.opening)
         rows = self._scheduler.short_rows(servable.queue)
-        if frame is None or not rows:
+        frame = alike.lane.frame(servable.wire, alike.numbers[0]) if rows else None
+        if frame is None:
             self.singly(alike, servable)
             return
         gate = servable.gate
+        plain = rows_codec(alike.lane.head.codec, frame.request, servable.wire)
         for part in alike.parts(rows):
-            array = read_rows(frame, part.numbers)
+            array = frame.read_rows(part.numbers)
             if array is None or not (gate is None or gate.passes([array], len(part.calls))):
                 self.singly(part, servable)
             else:
-                self._enqueue(part, servable, frame, array, assigned=assigned)
+                self._enqueue(part, servable, frame.request, plain, array, assigned=assigned)
 
     def singly(self, alike: Alike, servable: Servable | None = None) -> None:
         """Serve each call the ordinary way, so that only the culprit of a failure fails.
@@ -134,38 +132,28 @@ class Together:
         self._scheduler.dispatch()
 
     def _enqueue(
-        self, alike: Alike, servable: Servable, frame: Frame, rows: Array, *, assigned: bool
+        self,
+        alike: Alike,
+        servable: Servable,
+        message: InferRequest,
+        plain: Codec | None,
+        rows: Array,
+        *,
+        assigned: bool,
     ) -> None:
         calls, new_id = alike.calls, self._path.new_id
-        message = InferRequest([], 1, servable.wire.all_outputs, frame.key)
         for call in calls:
             call.servable = servable
             call.message = message
-            call.plain = JSON
+            call.plain = plain
             if not assigned:
                 call.request_id = new_id()
             call.entered = True
         servable.counters.enter(len(calls))
         request = InferenceRequest(
-            [rows], len(calls), message.outputs, calls[0].arrival, key=frame.key, context=alike
+            [rows], len(calls), message.outputs, calls[0].arrival, key=message.key, context=alike
         )
         try:
             self._scheduler.submit(servable.queue, request)
         except Exception:  # noqa: BLE001  each of them hears on its own why
             self.singly(alike, servable)
-
-
-def read_rows(frame: Frame, numbers: list[bytes]) -> Array | None:
-    """The rows of several requests of one frame as one array, or ``None`` if one of them is odd.
-
-    Args:
-        frame: Of all of them; one row each.
-        numbers: The text between the brackets of each, with the commas of one row.
-    """
-    size = frame.size * len(numbers)
-    try:
-        elements = orjson.loads(b"[%b]" % b",".join(numbers))
-        packed = packer(frame.spec.code, size)(*elements)
-    except (orjson.JSONDecodeError, *UNPACKABLE):
-        return None
-    return np.ndarray((len(numbers), *frame.shape[1:]), frame.spec.dtype, packed)

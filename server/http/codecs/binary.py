@@ -158,3 +158,29 @@ def encode(
     text = b'%b%b"outputs":[%b]}' % (wire.head, identity, b",".join(texts))
     pieces[0] = text
     return pieces, len(text)
+
+
+def encode_rows(
+    wire: WireSignature, requests: Sequence[InferRequest], outputs: Sequence[Array]
+) -> tuple[list[bytes], int]:
+    """Write the responses of a whole batch of requests of one row each.
+
+    Args:
+        wire: The signature of the model that answered; none of its outputs is BYTES.
+        requests: One per row, in that order; each `InferRequest.plain_binary`, all with equal
+            ``outputs``.
+        outputs: One array per wanted output, with ``len(requests)`` rows.
+
+    Returns:
+        For each request the pieces of `encode`, joined, and the length of the JSON of all of them.
+    """
+    texts: list[bytes] = []
+    columns: list[list[bytes]] = []
+    for name, array in zip(requests[0].outputs, outputs, strict=True):
+        width = array.nbytes // len(array)
+        head = wire.outputs[name].head((1, *array.shape[1:]))
+        texts.append(b'%b,"parameters":{"binary_data_size":%d}}' % (head, width))
+        raw = array.tobytes()
+        columns.append([raw[row * width : (row + 1) * width] for row in range(len(array))])
+    text = b'%b"outputs":[%b]}' % (wire.head, b",".join(texts))
+    return [b"".join((text, *row)) for row in zip(*columns, strict=True)], len(text)

@@ -17,13 +17,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import orjson
 
 from .messages import InferRequest
-from .tensors import from_list
+from .tensors import UNPACKABLE, from_list, packer
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+    from penstock.runtimes.contract import Array
 
     from .signature import WireInput, WireSignature
 
@@ -51,9 +54,10 @@ class Frame:
         size: Their product.
         rows: As in `InferRequest`.
         key: As in `InferRequest`.
+        request: What a body of one row means, without its numbers.
     """
 
-    __slots__ = ("closing", "key", "rows", "shape", "size", "spec")
+    __slots__ = ("closing", "key", "request", "rows", "shape", "size", "spec")
 
     def __init__(
         self, closing: bytes, spec: WireInput, shape: list[int], size: int, request: InferRequest
@@ -64,6 +68,7 @@ class Frame:
         self.size = size
         self.rows = request.rows
         self.key: Hashable | None = request.key
+        self.request = InferRequest([], 1, request.outputs, request.key)
 
     def read(self, body: bytes, start: int, wire: WireSignature) -> InferRequest | None:
         """The request, or ``None`` if the body is not of this frame after all.
@@ -86,6 +91,20 @@ class Frame:
             return None
         array = from_list(elements, self.spec, self.shape, self.size)
         return InferRequest([array], self.rows, wire.all_outputs, self.key)
+
+    def read_rows(self, numbers: list[bytes]) -> Array | None:
+        """The rows of several requests of this frame as one array, or ``None`` if one is odd.
+
+        Args:
+            numbers: The text between the brackets of each, with the commas of one row.
+        """
+        size = self.size * len(numbers)
+        try:
+            elements = _loads(b"[%b]" % b",".join(numbers))
+            packed = packer(self.spec.code, size)(*elements)
+        except (orjson.JSONDecodeError, *UNPACKABLE):
+            return None
+        return np.ndarray((len(numbers), *self.shape[1:]), self.spec.dtype, packed)
 
 
 def learn(

@@ -71,3 +71,15 @@ class InferRequest:
     def plain(self) -> bool:
         """Whether `json.encode_rows` may answer it: one row, JSON, outputs in signature order."""
         return self.rows == 1 and self.binary_outputs is None and self.response_order is None
+
+    @property
+    def plain_binary(self) -> bool:
+        """Whether `binary.encode_rows` may answer it: one row, every output as raw bytes."""
+        binary = self.binary_outputs
+        return (
+            binary is not None
+            and self.rows == 1
+            and self.id is None
+            and self.response_order is None
+            and len(binary) == len(self.outputs)
+        )

@@ -25,6 +25,9 @@ SPOKEN: Final = (
 )
 
 _JSON_HEADERS: Final = b"content-type: application/json\r\n"
+_BINARY_HEADERS: Final = (
+    b"content-type: application/octet-stream\r\ninference-header-content-length: %d\r\n"
+)
 _MSGPACK_HEADERS: Final = b"content-type: application/msgpack\r\n"
 _JSON_TYPES: Final = frozenset({b"", b"application/json", b"application/octet-stream"})
 _MSGPACK_TYPES: Final = frozenset(
@@ -99,16 +102,24 @@ class JsonCodec:
         if request.binary_outputs is None:
             return json.encode(wire, request, outputs), _JSON_HEADERS
         pieces, length = binary.encode(wire, request, outputs)
-        return pieces, (
-            b"content-type: application/octet-stream\r\n"
-            b"inference-header-content-length: %d\r\n" % length
-        )
+        return pieces, _BINARY_HEADERS % length
 
     def encode_rows(
         self, wire: WireSignature, requests: Sequence[InferRequest], outputs: Sequence[Array]
     ) -> tuple[Sequence[Body], bytes]:
         """See `Codec.encode_rows`."""
         return json.encode_rows(wire, requests, outputs), _JSON_HEADERS
+
+
+class BinaryCodec(JsonCodec):
+    """The binary extension, for batches of requests whose every output is raw bytes."""
+
+    def encode_rows(
+        self, wire: WireSignature, requests: Sequence[InferRequest], outputs: Sequence[Array]
+    ) -> tuple[Sequence[Body], bytes]:
+        """See `Codec.encode_rows`."""
+        bodies, length = binary.encode_rows(wire, requests, outputs)
+        return bodies, _BINARY_HEADERS % length
 
 
 class MsgpackCodec:
@@ -139,7 +150,15 @@ class MsgpackCodec:
 
 
 JSON: Final = JsonCodec()
+BINARY: Final = BinaryCodec()
 MSGPACK: Final = MsgpackCodec()
+
+
+def rows_codec(codec: Codec, request: InferRequest, wire: WireSignature) -> Codec | None:
+    """Whose `Codec.encode_rows` may answer a request together with others of its kind, if any."""
+    if request.plain:
+        return codec
+    return BINARY if request.plain_binary and wire.numeric else None
 
 
 def codec_for(content_type: bytes | None, json_length: int | None) -> Codec:

@@ -135,6 +135,7 @@ class WireSignature:
         blank: A request's tensors before any was read.
         all_wire_outputs: The same, as `WireOutput`.
         frames: What `known_bodies` remembers, by the bytes before a request's list.
+        raw_frames: What `known_raw` remembers, by the bytes before a request's tensor.
         static: Whether every shape but the batch axis is fixed and no input is optional, so that
             any two requests for all outputs can share a batch.
         head: ``{"model_name":…,"model_version":…,`` as bytes.
@@ -160,6 +161,7 @@ class WireSignature:
         "optional",
         "outputs",
         "packed_head",
+        "raw_frames",
         "static",
         "templates",
     )
@@ -189,4 +191,5 @@ class WireSignature:
         self.templates: dict[Hashable, bytes] = {}
         self.event_time = ""
         self.frames: dict[bytes, Any] = {}  # of `known_bodies.Frame`, which knows this class
+        self.raw_frames: dict[bytes, Any] = {}  # of `known_raw.RawFrame`
         self.numeric = not any(output.is_bytes for output in self.all_wire_outputs)

@@ -15,7 +15,6 @@ from penstock.server.http.codecs import json as json_codec
 from penstock.server.http.codecs.signature import WireSignature
 from penstock.server.http.head import read_head
 from penstock.server.http.lanes import MAX_PATTERNS, Lanes
-from penstock.server.http.together import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +30,13 @@ class Recorder:
 
     def __init__(self) -> None:
         spec = TensorSpec("x", "FP32", (-1, 3))
-        self.wire = WireSignature(Signature((spec,), (spec,), batch_axis=True), "m", "1")
+        self.signature = WireSignature(Signature((spec,), (spec,), batch_axis=True), "m", "1")
         self.served: list[Any] = []
         self.soon: list[Callable[[], None]] = []
         self.dispatched = 0
 
-    def frame(self, head: Any, opening: bytes) -> Any:
-        return self.wire.frames.get(opening)
+    def wire(self, head: Any) -> WireSignature:
+        return self.signature
 
     def serve(self, alike: Any) -> None:
         self.served.append(alike)
@@ -57,7 +56,7 @@ def taught(raw: bytes) -> tuple[Recorder, Lanes]:
     """Lanes that have seen one request served the ordinary way."""
     recorder = Recorder()
     lanes = Lanes(recorder, recorder)  # type: ignore[arg-type]
-    json_codec.decode(raw[len(HEAD) :], recorder.wire)
+    json_codec.decode(raw[len(HEAD) :], recorder.signature)
     head = read_head("m", None, [])
     head.content_length = len(raw) - len(HEAD)
     lanes.learn(head, raw, len(HEAD))
@@ -116,7 +115,7 @@ def test_anything_else_is_left_to_the_ordinary_way(raw: bytes) -> None:
 def test_what_is_special_has_no_pattern(raw: bytes, lines: list[tuple[bytes, bytes]]) -> None:
     recorder = Recorder()
     lanes = Lanes(recorder, recorder)  # type: ignore[arg-type]
-    json_codec.decode(raw[len(HEAD) :], recorder.wire)
+    json_codec.decode(raw[len(HEAD) :], recorder.signature)
     lanes.learn(read_head("m", None, lines), raw, len(HEAD))
     assert lanes.match(raw) is None
 
@@ -130,11 +129,11 @@ rows_of_text = st.lists(st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3)
 @example([["1", "[2", "3"], ["4]", "5", "6"]])
 def test_rows_read_together_are_those_read_alone_or_none(rows: list[list[str]]) -> None:
     recorder, _ = taught(request("1,2,3"))
-    (frame,) = recorder.wire.frames.values()
-    together = read_rows(frame, [",".join(row).encode() for row in rows])
+    (frame,) = recorder.signature.frames.values()
+    together = frame.read_rows([",".join(row).encode() for row in rows])
     if together is None:
         return
-    fresh = Recorder().wire
+    fresh = Recorder().signature
     alone = [
         json_codec.decode(request(",".join(row))[len(HEAD) :], fresh).inputs[0] for row in rows
     ]
@@ -143,8 +142,8 @@ def test_rows_read_together_are_those_read_alone_or_none(rows: list[list[str]]) 
 
 def test_plain_numbers_are_read_together() -> None:
     recorder, _ = taught(request("1,2,3"))
-    (frame,) = recorder.wire.frames.values()
-    together = read_rows(frame, [b"1,2,3", b"4, 5 ,6.5"])
+    (frame,) = recorder.signature.frames.values()
+    together = frame.read_rows([b"1,2,3", b"4, 5 ,6.5"])
     assert together is not None
     np.testing.assert_array_equal(together, np.array([[1, 2, 3], [4, 5, 6.5]], np.float32))
 

@@ -1,0 +1,83 @@
+"""Where requests for one model meet that are alike but for their numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .codecs import known_raw
+
+if TYPE_CHECKING:
+    from .call import Call
+    from .codecs.known_bodies import Frame
+    from .codecs.known_raw import RawFrame
+    from .codecs.signature import WireSignature
+    from .head import RequestHead
+
+
+class Lane:
+    """Requests of this iteration of the loop for one model, alike but for their numbers.
+
+    Attributes:
+        head: Of one of them; model, version and codec are those of all.
+        model: As in `RequestHead`.
+        version: As in `RequestHead`.
+        opening: Key of the frame in `WireSignature.frames`; empty if the numbers are raw bytes.
+        prefix: The bytes of the body before the numbers.
+        closing: The bytes behind the numbers.
+        calls: Whose numbers these are.
+        numbers: The numbers of each, as text or as the bytes of a tensor.
+    """
+
+    __slots__ = ("calls", "closing", "head", "model", "numbers", "opening", "prefix", "version")
+
+    def __init__(self, head: RequestHead, opening: bytes, prefix: bytes, closing: bytes) -> None:
+        self.head = head
+        self.model = head.model
+        self.version = head.version
+        self.opening = opening
+        self.prefix = prefix
+        self.closing = closing
+        self.calls: list[Call] = []
+        self.numbers: list[bytes] = []
+
+    def frame(self, wire: WireSignature, numbers: bytes) -> Frame | RawFrame | None:
+        """What these requests mean to a version, apart from their numbers.
+
+        Args:
+            wire: The version's signature.
+            numbers: Of one of them.
+        """
+        if self.opening:
+            frame: Frame | None = wire.frames.get(self.opening)
+            return frame
+        head = self.head
+        return known_raw.known(head.codec, head.json_length, self.prefix, self.body(numbers), wire)
+
+    def body(self, numbers: bytes) -> bytes:
+        """The body of a request with these numbers."""
+        return b"%b%b%b" % (self.prefix, numbers, self.closing)
+
+
+class Pattern:
+    """What the bytes around a request's numbers say.
+
+    Attributes:
+        head: The request's head.
+        lane: Where it goes.
+        opening: All bytes before the numbers, the head's included.
+        closing: As in `Lane`.
+        commas: Between the numbers of one request; -1 if they are raw bytes.
+        total: Bytes of the request.
+    """
+
+    __slots__ = ("closing", "commas", "head", "lane", "opening", "total")
+
+    def __init__(
+        self, head: RequestHead, lane: Lane, opening: bytes, commas: int, total: int
+    ) -> None:
+        self.head = head
+        self.lane = lane
+        self.opening = opening
+        self.closing = lane.closing
+        self.commas = commas
+        self.total = total

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: How long a client waits for its labels to be on the disk.
-ANSWER_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 5.0
 #: Bodies under way; beyond that a client is told to come back.
 MAX_WAITING: Final = 8
 RETRY_SECONDS: Final = 1

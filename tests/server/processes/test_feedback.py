@@ -1,0 +1,158 @@
+"""Labels through real processes: late, repeated, early, unknown; figures as pandas has them."""
+
+from __future__ import annotations
+
+import csv
+import http.client
+import json
+import os
+import signal
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slow
+
+URL = "/v2/models/breast-cancer/infer"
+
+
+def post(server, path, body, request_id=None):
+    """Status and decoded answer."""
+    parts = urlsplit(server.url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    headers = {"content-type": "application/json"}
+    if request_id:
+        headers["x-request-id"] = request_id
+    try:
+        connection.request("POST", path, json.dumps(body), headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def predict(server, request_id, rows):
+    tensor = {"name": "features", "datatype": "FP32", "shape": [len(rows), 30], "data": rows}
+    status, answer = post(server, URL, {"inputs": [tensor]}, request_id)
+    assert status == 200
+    return answer["outputs"][0]["data"]
+
+
+def performance(command, server, tmp_path):
+    options = ("--json", "--admin-url", server.admin_url, "--state-dir", tmp_path / "state")
+    process = command("performance", "breast-cancer", *options)
+    output, error = process.communicate(timeout=30)
+    assert process.returncode == 0, error
+    return json.loads(output)
+
+
+def test_figures_are_those_of_pandas_and_survive_the_monitor(serve, command, tmp_path):
+    rng = np.random.default_rng(1)
+    server = serve()
+    predicted = []
+    for number in range(60):
+        rows = (rng.normal(size=(2, 30)) * 400).tolist()
+        for index, label in enumerate(predict(server, f"r{number}", rows)):
+            predicted.append((f"r{number}", index, label))
+    predictions = pd.DataFrame(predicted, columns=["request_id", "index", "predicted"])
+    file = tmp_path / "labels.csv"
+    chosen = rng.integers(0, 70, 300)
+    labels = pd.DataFrame(
+        {
+            "request_id": [f"r{one}" for one in chosen],
+            "index": rng.integers(0, 2, 300),
+            "label": rng.integers(0, 2, 300),
+        }
+    )
+    labels.to_csv(file, index=False)
+    for _ in range(2):  # the second time changes nothing
+        process = command("feedback", file, "--url", server.url)
+        output, error = process.communicate(timeout=30)
+        assert process.returncode == 0, error
+        assert "300 accepted" in output
+    pairs = labels.drop_duplicates(["request_id", "index"], keep="last")
+    joined = pairs.merge(predictions, on=["request_id", "index"])
+
+    def found():
+        versions = performance(command, server, tmp_path)["versions"]
+        return versions[0] if versions and versions[0]["labels"] == len(joined) else None
+
+    server.until(found)
+    server.kill("monitor")
+    assert post(server, "/v1/feedback", [])[0] in {200, 503}
+    server.until(lambda: post(server, "/v1/feedback", {"request_id": "late", "label": 1})[0] == 200)
+    told = found()
+    figures = {name: one["value"] for name, one in told["figures"].items()}
+    assert told["version"] == "2"
+    assert told["predictions"] == len(predictions)
+    assert told["coverage"] == pytest.approx(len(joined) / len(predictions))
+    assert figures["accuracy"] == pytest.approx((joined["label"] == joined["predicted"]).mean())
+    predict(server, "late", [[0.5] * 30])  # the label came first
+    server.until(
+        lambda: performance(command, server, tmp_path)["versions"][0]["labels"] == len(joined) + 1
+    )
+    metrics = server.metrics()
+    assert metrics['penstock_labels_total{arm="",model="breast-cancer",version="2"}'] > 0
+    assert metrics['penstock_feedback_total{outcome="new"}'] == len(pairs) + 1
+
+
+def test_a_label_is_either_on_the_disk_or_refused(serve):
+    server = serve()
+    predict(server, "a", [[0.5] * 30])
+    server.until(lambda: post(server, "/v1/feedback", [])[0] == 200)
+    monitor = server.children()["monitor"]
+    os.kill(monitor, signal.SIGSTOP)
+    try:
+        statuses = [predict(server, f"b{n}", [[0.5] * 30]) for n in range(20)]
+        assert len(statuses) == 20  # predictions go on
+        status, answer = post(server, "/v1/feedback", {"request_id": "a", "label": 1})
+        assert (status, "send the labels again" in answer["error"]) == (503, True)
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+    server.until(lambda: post(server, "/v1/feedback", {"request_id": "a", "label": 1})[0] == 200)
+    status, answer = post(server, "/v1/feedback", [{"request_id": "a", "label": 1}, {"label": 2}])
+    assert status == 400
+    assert answer["error"].startswith("labels[1]: ")
+
+
+def test_export_has_inputs_and_labels_side_by_side(serve, command, tmp_path):
+    server = serve()
+    predict(server, "a", [[0.25] * 30, [0.75] * 30])
+    labels = [{"request_id": "a", "index": 1, "label": 1, "source": "lab"}]
+    server.until(lambda: post(server, "/v1/feedback", labels)[0] == 200)
+    output = tmp_path / "train.parquet"
+
+    def export():
+        process = command(
+            "export", "breast-cancer", "--labelled", "-o", output, "--state-dir", tmp_path / "state"
+        )
+        return process.communicate(timeout=30), process.returncode == 0
+
+    server.until(lambda: export()[1])
+    server.until(lambda: export()[1] and pd_rows(output, "features_0"))
+    row = pd_rows(output, "*")[0]
+    assert (row["request_id"], row["row"], row["label"], row["source"]) == ("a", 1, 1, "lab")
+    assert (row["version"], row["fraction"], row["features_7"]) == (2, 1.0, 0.75)
+    table = tmp_path / "train.csv"
+    process = command(
+        "export", "breast-cancer", "--labelled", "-o", table, "--state-dir", tmp_path / "state"
+    )
+    process.communicate(timeout=30)
+    with table.open() as lines:
+        (told,) = csv.DictReader(lines)
+    assert (told["label"], told["features_7"]) == ("1", "0.75")
+
+
+def pd_rows(path, columns):
+    """Rows of a Parquet file; empty while a column is not there yet."""
+    import duckdb
+
+    with duckdb.connect() as database:
+        try:
+            found = database.execute(f"SELECT {columns} FROM read_parquet('{path}')")
+        except duckdb.Error:
+            return []
+        names = [one[0] for one in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .call import Call
     from .codecs.negotiate import Body, Codec
 
+#: Longer messages quote a request and are made each time; the others come by the thousand.
+MAX_KEPT_MESSAGE: Final = 512
 JSON_HEADERS: Final = b"content-type: application/json\r\n"
 
 
@@ -111,16 +114,22 @@ def api_error(error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, Overloaded):
-        return Unavailable(
-            f"overloaded ({error.reason}): the request was not executed",
-            retry_after_seconds=max(1, math.ceil(error.retry_after_seconds)),
-            reason=error.reason,
-        )
+        return _overloaded(error.reason, max(1, math.ceil(error.retry_after_seconds)))
     if isinstance(error, BatchDeadlineExceeded):
         return DeadlineExceeded(str(error))
     if isinstance(error, (ModelExecutionError, InvalidOutput)):
         return _model_error(error)
     return InternalError(f"internal error ({type(error).__name__}); see the server's log")
+
+
+@lru_cache(maxsize=64)
+def _overloaded(reason: str, retry_after_seconds: int) -> Unavailable:
+    """Made once for all, as it is made by the thousand."""
+    return Unavailable(
+        f"overloaded ({reason}): the request was not executed",
+        retry_after_seconds=retry_after_seconds,
+        reason=reason,
+    )
 
 
 def _model_error(error: ModelExecutionError | InvalidOutput) -> ApiError:
@@ -133,9 +142,18 @@ def _model_error(error: ModelExecutionError | InvalidOutput) -> ApiError:
 
 def error_answer(error: ApiError) -> tuple[bytes, bytes]:
     """Header lines and body of an error."""
-    lines = b"".join([b"%b: %b\r\n" % line for line in error.headers])
-    headers = b"%bx-error-code: %b\r\n%b" % (JSON_HEADERS, error.code.encode(), lines)
-    return headers, orjson.dumps({"error": error.message})
+    if len(error.message) > MAX_KEPT_MESSAGE:
+        return _error_answer.__wrapped__(error.code, error.message, error.headers)
+    return _error_answer(error.code, error.message, error.headers)
+
+
+@lru_cache(maxsize=64)
+def _error_answer(
+    code: str, message: str, headers: tuple[tuple[bytes, bytes], ...]
+) -> tuple[bytes, bytes]:
+    lines = b"".join([b"%b: %b\r\n" % line for line in headers])
+    text = b"%bx-error-code: %b\r\n%b" % (JSON_HEADERS, code.encode(), lines)
+    return text, orjson.dumps({"error": message})
 
 
 #: Header lines and body, or what went wrong with this one call.

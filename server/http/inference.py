@@ -127,6 +127,8 @@ class InferencePath:
         call.servable = servable
         head = call.head
         try:
+            if servable.queue.special:
+                self._scheduler.check_room(servable.queue, call.arrival)
             large = len(body) > self.limits.large_body_bytes
             if head.content_encoding is not None or (large and not head.zero_copy):
                 self._decode_on_thread(call, servable, body)

@@ -64,9 +64,10 @@ class Together:
     def wire(self, head: RequestHead) -> WireSignature | None:
         """See `Service.wire`."""
         try:
-            return self._catalog.find(head.model, head.version).wire
+            servable = self._catalog.find(head.model, head.version)
         except ApiError:
             return None
+        return servable.wire if self._scheduler.short_rows(servable.queue) else None
 
     def serve(self, alike: Alike) -> None:
         """See `Service.serve`."""

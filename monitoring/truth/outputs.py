@@ -72,7 +72,7 @@ def read_predictions(sample: BatchSample, options: FeedbackOptions) -> Predictio
 
 
 def _numbers(column: Array) -> Predictions:
-    values = column.astype(np.float64)
+    values = column.astype(np.float64).tolist()
     return Predictions(REGRESSION, values, np.empty((len(values), 0), np.float32))
 
 

@@ -100,7 +100,7 @@ def performance_view(found: dict[str, Any]) -> RenderableType:
     headings = ("version", "arm", "predictions", "labels", "coverage", "figure", "value", "95 %")
     for heading in headings:
         table.add_column(heading)
-    notes = []
+    notes: list[str] = []
     for one in found["versions"]:
         coverage = "" if one["coverage"] is None else f"{one['coverage']:.1%}"
         first = [one["version"], one["arm"], str(one["predictions"]), str(one["labels"]), coverage]

@@ -42,7 +42,9 @@ def parse_feedback(table: Any, source: str) -> FeedbackOptions:
         if name not in KEYS:
             hint = did_you_mean(name, list(KEYS))
             raise ConfigError(f"{source}: unknown key feedback.{name}{hint}")
-    values = {name: _CHECKS[name](name, value, source) for name, value in table.items()}
+    values: dict[str, Any] = {
+        name: _CHECKS[name](name, value, source) for name, value in table.items()
+    }
     return FeedbackOptions(**values)
 
 

@@ -12,7 +12,7 @@ from penstock.monitoring.quality.rules import NULL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from penstock.monitoring.metrics import FieldCounters
+    from penstock.monitoring.field_counters import FieldCounters
     from penstock.monitoring.quality.check import Array, Mask
     from penstock.monitoring.quality.rules import FieldRule
 

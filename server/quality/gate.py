@@ -18,7 +18,7 @@ from .field_check import InputCheck
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from penstock.monitoring.metrics import FieldCounters
+    from penstock.monitoring.field_counters import FieldCounters
     from penstock.monitoring.quality.check import Array, Mask
     from penstock.monitoring.quality.rules import QualityOptions
     from penstock.server.http.codecs.messages import InferRequest

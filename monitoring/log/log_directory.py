@@ -122,6 +122,7 @@ class LogDirectory:
         if not aside_only:
             gone += self.partitions().get(day, ())
             gone += [path for path in _entries(self.log) if day in path.name and path not in gone]
+            gone += [path for path in _entries(self.parquet) if path.name == f".sealing-{day}"]
         for path in gone:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

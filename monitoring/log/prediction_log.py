@@ -53,6 +53,7 @@ class PredictionLog:
         max_days: Days kept, the present one among them.
         counted: Rows that this log has counted in this epoch already, by model, version and slot.
         clock: Unix seconds.
+        digest_of: The digest of a model's version, for people who trace a prediction.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class PredictionLog:
         max_days: int,
         counted: Mapping[tuple[str, str, int], int],
         clock: Callable[[], float],
+        digest_of: Callable[[str, str], str],
     ) -> None:
         self._directory = LogDirectory(state)
         self._epoch = epoch
@@ -71,6 +73,8 @@ class PredictionLog:
         self._max_bytes = max_bytes
         self._max_days = max_days
         self._clock = clock
+        self._digest_of = digest_of
+        self._named: set[Labels] = set()
         self._totals = dict(counted)
         self._pending: dict[tuple[str, str, int], int] = {}
         self._file: DayFile | None = None
@@ -145,6 +149,9 @@ class PredictionLog:
             return
         assert self._file is not None
         try:
+            if labels not in self._named:
+                self._named.add(labels)
+                self._file.name_version(*labels, self._digest_of(*labels))
             self._file.insert(sample.model, rows)
         except TooManyColumns as error:
             self._tell("unreadable", error)
@@ -177,6 +184,7 @@ class PredictionLog:
             self._fail(error, path)
             return False
         self._day, self._fault, self._fresh = day, "", True
+        self._named.clear()
         self._used = self._directory.used_bytes()
         return True
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.layout import LOG_LOST, LOG_WRITTEN
 from penstock.monitoring.log.no_log import NoLog
 from penstock.monitoring.log.prediction_log import PredictionLog
+from penstock.monitoring.log.sealer import Sealer
 from penstock.monitoring.merge import merge
 from penstock.server.alerts.wiring import alert_consumers
 from penstock.server.drift.wiring import drift_consumer
+
+from .digests import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +55,9 @@ class MonitorContext:
 
 def consumers(context: MonitorContext) -> list[Consumer]:
     """All consumers, in the order in which they are called."""
+    config = context.config
     return [
+        *([Sealer(context.state, log_bytes(config))] if config.log_max_bytes else []),
         drift_consumer(context.directory.target, context.state),
         *alert_consumers(context.config, context.directory.counters, context.state),
     ]
@@ -73,8 +79,14 @@ def journal(context: MonitorContext) -> Journal:
         context.state,
         context.epoch,
         context.counters,
-        max(config.log_max_bytes, LEAST_BYTES),
+        log_bytes(config),
         config.log_max_days,
         counted,
         context.clock,
+        partial(digest_of, context.directory.target),
     )
+
+
+def log_bytes(config: ServerConfig) -> int:
+    """How large the prediction log may be."""
+    return max(config.log_max_bytes, LEAST_BYTES)

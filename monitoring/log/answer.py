@@ -1,0 +1,39 @@
+"""What a query over the prediction log is about, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from .columns import FIXED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: The table of all models together, unless a model is called so.
+ALL: Final = "predictions"
+#: Its columns: the model, and what every model has.
+ALL_COLUMNS: Final = (("model", "TEXT"), *FIXED, ("digest", "TEXT"))
+ENGINES: Final = ("auto", "duckdb", "sqlite")
+TIMEOUT_SECONDS: Final = 60.0
+
+
+class QueryFailed(Exception):
+    """The query cannot be answered; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query found.
+
+    Attributes:
+        columns: Names.
+        rows: No more than were wanted.
+        more: Whether there are more.
+        notes: What a reader should know of how it was found.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    more: bool
+    notes: Sequence[str]

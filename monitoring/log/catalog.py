@@ -1,0 +1,113 @@
+"""What can be read of the prediction log now: which model has rows in which files."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote
+
+from .day_file import INTERNAL, quoted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .log_directory import LogDirectory
+
+#: Parquet files of a day and model, ``part-0000.parquet`` and so on.
+PARTS: Final = "part-*.parquet"
+_BUSY_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DayTable:
+    """A model's table in a day file.
+
+    Attributes:
+        day: As ``2026-11-20``.
+        path: Of the file.
+        columns: Name and type of SQL of each, in order.
+    """
+
+    day: str
+    path: Path
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class ModelFiles:
+    """Where the rows of one model are.
+
+    Attributes:
+        tables: In day files, the oldest first.
+        parts: Parquet files of sealed days, the oldest first.
+    """
+
+    tables: list[DayTable] = field(default_factory=list)
+    parts: list[Path] = field(default_factory=list)
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A day file, opened so that nothing can be changed.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
+    """
+    uri = f"file:{quote(str(path.resolve()))}?mode=ro"
+    db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        db.execute("pragma query_only = 1")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def tables_of(day: str, path: Path) -> dict[str, DayTable]:
+    """The models of a day file.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    found = {}
+    with closing(read_only(path)) as db:
+        names = db.execute("select name from sqlite_master where type = 'table' order by name")
+        for (name,) in names.fetchall():
+            if not name.startswith((INTERNAL, "sqlite_")):
+                columns = db.execute(f"pragma table_info({quoted(name)})").fetchall()
+                found[name] = DayTable(day, path, tuple((one[1], one[2]) for one in columns))
+    return found
+
+
+def catalog(directory: LogDirectory) -> tuple[dict[str, ModelFiles], list[str]]:
+    """All models that have rows, and what could not be read.
+
+    A day whose file is still there is read from it, although it may have been sealed in part.
+    """
+    models: dict[str, ModelFiles] = {}
+    notes: list[str] = []
+    days = directory.day_files()
+    for day, path in days.items():
+        try:
+            for model, table in tables_of(day, path).items():
+                models.setdefault(model, ModelFiles()).tables.append(table)
+        except sqlite3.Error as error:
+            notes.append(f"{path.name} cannot be read: {error}")
+    for day, partitions in directory.partitions().items():
+        if day not in days:
+            for partition in partitions:
+                model = model_of(partition)
+                parts = sorted(partition.glob(PARTS))
+                models.setdefault(model, ModelFiles()).parts.extend(parts)
+    return dict(sorted(models.items())), notes
+
+
+def partition_path(root: Path, model: str, day: str) -> Path:
+    """The directory of a model's sealed day: ``model=<model>/dt=<day>``."""
+    return root / f"model={quote(model, safe='')}" / f"dt={day}"
+
+
+def model_of(partition: Path) -> str:
+    """The reverse."""
+    return unquote(partition.parent.name.removeprefix("model="))

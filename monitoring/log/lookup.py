@@ -1,0 +1,68 @@
+"""Finds predictions by request id, wherever they are."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
+
+from .catalog import catalog, read_only
+from .day_file import VERSIONS, quoted
+from .log_directory import LogDirectory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Rows of one request that are shown.
+MAX_ROWS: Final = 1000
+
+
+def find(state: Path, request_id: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows of a request, each with its model, and what could not be looked at.
+
+    Args:
+        state: ``state_dir/monitor``.
+        request_id: As the answer had it in ``x-request-id``.
+
+    Raises:
+        sqlite3.Error: A day file cannot be read.
+    """
+    models, notes = catalog(LogDirectory(state))
+    found: list[dict[str, Any]] = []
+    unread = 0
+    for model, files in models.items():
+        for table in files.tables:
+            with closing(read_only(table.path)) as db:
+                cursor = db.execute(
+                    f"select * from {quoted(model)} where request_id = ? order by row limit ?",  # noqa: S608  quoted
+                    (request_id, MAX_ROWS),
+                )
+                names = [one[0] for one in cursor.description]
+                for row in cursor.fetchall():
+                    one = {"model": model, **dict(zip(names, row, strict=True))}
+                    digest = db.execute(
+                        f'select digest from "{VERSIONS}" where model = ? and version = ?',  # noqa: S608  a constant
+                        (model, one["version"]),
+                    ).fetchone()
+                    one.setdefault("digest", digest[0] if digest else None)
+                    found.append(one)
+        if files.parts:
+            try:
+                found += _in_parquet(model, files.parts, request_id)
+            except ImportError:
+                unread += len(files.parts)
+    if unread:
+        notes.append("sealed days were not looked at: that takes the extra analytics")
+    return found[:MAX_ROWS], notes
+
+
+def _in_parquet(model: str, parts: list[Path], request_id: str) -> list[dict[str, Any]]:
+    import duckdb  # an extra, and large
+
+    with duckdb.connect() as db:
+        cursor = db.execute(
+            "select * from read_parquet(?, union_by_name = true, hive_partitioning = false)"
+            " where request_id = ? order by row limit ?",
+            [[str(path) for path in parts], request_id, MAX_ROWS],
+        )
+        names = [one[0] for one in cursor.description]
+        return [{"model": model, **dict(zip(names, row, strict=True))} for row in cursor.fetchall()]

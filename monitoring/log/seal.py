@@ -1,0 +1,131 @@
+"""Turns a day file into Parquet: ``python -m penstock.monitoring.log.seal STATE DAY MAX_BYTES``.
+
+Run by the monitor as a process of its own, at the lowest priority. What is written appears at once
+when it is complete; the day file goes last, and readers prefer it for as long as it is there. So it
+may be killed at any time, and is begun anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .catalog import partition_path, tables_of
+from .log_directory import LogDirectory
+from .reader import DIGEST, chunks, declared
+
+if TYPE_CHECKING:
+    from .catalog import DayTable
+
+#: Rows of a file; what is sealed is held in memory for so long.
+PART_ROWS: Final = 500_000
+#: Bytes of a value in memory, roughly, to know when a file is large enough.
+_PART_CELLS: Final = 20_000_000
+EXIT_NO_ROOM: Final = 3
+
+
+class NoRoom(Exception):
+    """The prediction log would grow over its limit."""
+
+
+def seal(state: Path, day: str, max_bytes: int) -> int:
+    """Seal a day; returns how many rows it had.
+
+    Args:
+        state: ``state_dir/monitor``.
+        day: As ``2026-11-20``; not the present one.
+        max_bytes: Of the prediction log.
+
+    Raises:
+        NoRoom: Not before older days are gone.
+        sqlite3.Error: The day file cannot be read.
+    """
+    directory = LogDirectory(state)
+    path = directory.day_file(day)
+    draft = directory.parquet / f".sealing-{day}"
+    shutil.rmtree(draft, ignore_errors=True)
+    rows = 0
+    try:
+        tables = tables_of(day, path)
+        for model, table in tables.items():
+            place = partition_path(draft, model, day)
+            place.mkdir(mode=0o700, parents=True)
+            rows += _write(directory, model, table, place, max_bytes)
+        for model in tables:
+            target = partition_path(directory.parquet, model, day)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)  # of an earlier attempt
+            partition_path(draft, model, day).rename(target)
+            _sync(target.parent)
+        _sync(directory.parquet)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        one.unlink(missing_ok=True)
+    return rows
+
+
+def _write(
+    directory: LogDirectory, model: str, table: DayTable, place: Path, max_bytes: int
+) -> int:
+    import duckdb  # an extra, and large
+
+    columns = list(table.columns)
+    if not any(name == DIGEST for name, _ in columns):
+        columns.append((DIGEST, "TEXT"))
+    limit = min(PART_ROWS, _PART_CELLS // len(columns))
+    total = gathered = part = 0
+    with duckdb.connect(config={"threads": "1"}) as db:
+        db.execute(f"create table part ({declared(columns)})")
+
+        def flush() -> None:
+            nonlocal gathered, part
+            file = place / f"part-{part:04d}.parquet"
+            # A file of Parquet is never larger than the values in it, but for its frame.
+            if directory.used_bytes() + gathered * len(columns) * 10 > max_bytes:
+                raise NoRoom
+            db.execute(f"copy part to '{_quoted(file)}' (format parquet, compression zstd)")
+            _sync(file)
+            db.execute("truncate part")
+            gathered, part = 0, part + 1
+
+        for chunk in chunks(model, table, columns, "order by p.rowid"):
+            db.register("chunk", chunk)
+            db.execute("insert into part select * from chunk")
+            db.unregister("chunk")
+            count = len(next(iter(chunk.values())))
+            total, gathered = total + count, gathered + count
+            if gathered >= limit:
+                flush()
+        if gathered or not part:
+            flush()
+    return total
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def main(arguments: list[Any]) -> int:
+    """Seal a day; returns the exit status."""
+    state, day, max_bytes = arguments
+    try:
+        seal(Path(state), day, int(max_bytes))
+    except NoRoom:
+        return EXIT_NO_ROOM
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

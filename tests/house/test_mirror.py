@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOMS = {"server", "runtimes", "batching", "monitoring", "loadtests"}
-KINDS = {"simulation", "e2e", "conformance", "house", "examples", "benchmarks"}
+KINDS = {"simulation", "e2e", "conformance", "house", "examples", "benchmarks", "deploy"}
 
 
 def strays(tree: Any) -> list[str]:

@@ -48,6 +48,8 @@ def event_of(
     evidence: dict[str, Any] = {} if version is None else {"version": version}
     if digest:
         evidence["digest"] = digest
+    if version in after.model(command.model).accepted - before.model(command.model).accepted:
+        evidence["accepted"] = True
     return AuditEvent(
         action=command.action,
         actor=command.actor,

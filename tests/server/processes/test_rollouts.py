@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from penstock.server.cli.main import main
+
 pytestmark = pytest.mark.slow
 
 MODEL = "double"
@@ -186,10 +188,16 @@ def begin(tmp_path, monkeypatch, request):
     return start
 
 
-def test_a_healthy_candidate_gets_more_and_more_and_is_stable_in_the_end(begin):
+def test_a_healthy_candidate_gets_more_and_more_and_is_stable_in_the_end(begin, tmp_path, capsys):
     operator = begin("well", "--workers", 2)
+    where = ["--admin-url", operator.server.admin_url, "--token", operator.token]
     with Traffic(operator.server.url) as traffic:
-        operator.start(steps=[5, 50, 100])
+        terms = ["--steps", "5,50,100", "--hold", "200ms", "--min-requests", "10"]
+        terms += ["--max-bad-percent", "60"]
+        assert main(["canary", "start", MODEL, "2", *terms, *where]) == 0
+        assert "canary of double version 2 is progressing at 5 %" in capsys.readouterr().out
+        assert main(["status", *where]) == 0
+        assert "1 → 2" in capsys.readouterr().out
         status, answer = operator.post("/rollout", version=3)
         assert (status, "in progress" in answer["error"] or "on trial" in answer["error"]) == (
             409,
@@ -214,6 +222,11 @@ def test_a_healthy_candidate_gets_more_and_more_and_is_stable_in_the_end(begin):
     assert metrics[f'penstock_rollout_phase{{model="{MODEL}",phase="promoted"}}'] == 1
     for step in operator.report()["steps"]:
         assert step["canary"]["requests"] >= QUICK["min_requests"]
+    page = tmp_path / "report.html"
+    assert main(["rollout", "report", MODEL, "-o", str(page), *where]) == 0
+    assert page.read_text().count("<svg") >= 4
+    assert main(["rollout", "report", MODEL, "--json", *where]) == 0
+    assert '"phase": "promoted"' in capsys.readouterr().out
 
 
 def test_a_candidate_that_fails_is_rolled_back_and_no_caller_sees_an_error(begin):
@@ -383,3 +396,28 @@ def test_alarms_from_outside_and_operators_end_it(begin):
     assert (operator.stable(), operator.split()) == (3, 0.0)
     record = operator.ask("GET", f"{PATH}/history")[1]["records"][0]
     assert (record["action"], record["evidence"]["rollout"]["phase"]) == ("promote", "aborted")
+
+
+def test_a_version_that_fails_its_golden_requests_is_served_on_somebodys_word(begin, tmp_path):
+    operator = begin()
+    tensor = {"datatype": "FP32", "shape": [1, 1]}
+    golden = [
+        {
+            "inputs": [{**tensor, "name": "x", "data": [1]}],
+            "outputs": [{**tensor, "name": "y", "data": [3]}],
+        }
+    ]
+    directory = tmp_path / "registry" / MODEL / "4"
+    directory.mkdir()
+    (directory / "examples.json").write_text(json.dumps(golden))
+    (directory / "model.double").write_text(json.dumps({"mood": "well"}))
+    status, answer = operator.post("/rollout", version=4)
+    assert (status, "cannot be loaded" in answer["error"]) == (409, True)
+    assert operator.post("/versions/4/load", accept=True)[0] == 400  # without a reason
+    where = ["--admin-url", operator.server.admin_url, "--token", operator.token]
+    assert main(["load", MODEL, "4", "--accept", "--reason", "the rows are old", *where]) == 0
+    record = operator.ask("GET", f"{PATH}/history")[1]["records"][0]
+    assert (record["action"], record["reason"]) == ("load", "the rows are old")
+    assert record["evidence"]["accepted"] is True
+    operator.start(version=4, steps=[50, 100], min_requests=10**6)
+    assert operator.split() == 50.0

@@ -1,0 +1,122 @@
+"""Rollouts as text and as a page, from reports as the admin port makes them."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from penstock.server.admin.rollout_report import report, summary
+from penstock.server.cli.main import build_parser, main
+from penstock.server.cli.rollout_page import rollout_page
+from penstock.server.cli.rollout_view import report_view, rollouts_view
+from penstock.server.processes.conductor import Progress
+from penstock.server.registry.rollout_state import evidence_of
+from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
+from penstock.server.rollout.looks import look_at
+from penstock.server.rollout.phase import Phase
+from penstock.server.rollout.rollout import Step, begin
+from penstock.server.rollout.terms import Kind, Terms
+from penstock.server.shadow.tally import OutputTally, Tally
+
+COUNTS = Counts(
+    ArmCounts(requests=950, errors=2),
+    ArmCounts(requests=50, errors=7, fallbacks=7),
+    PairCounts(pairs=300, disagreements=4),
+)
+
+
+def found(kind, **changes):
+    """A report, as it comes out of JSON."""
+    terms = Terms(steps=(5.0,) if kind is not Kind.CANARY else (1.0, 5.0, 100.0))
+    terms = replace(terms, require_approval=changes.pop("require_approval", False))
+    made = begin("<m>-7", kind, "<m>", (1, 2), "sha256:d", terms, "ann", 1000.0)
+    steps = tuple(Step(p, COUNTS, Counts(), 60.0) for p in terms.ramp(kind))
+    made = replace(made, phase=Phase.PROGRESSING, steps=steps, **changes)
+    looks = tuple(look_at(made, 1000.0 + n) for n in range(3))
+    records = [
+        {
+            "time": "2031-05-01T12:00:00.000Z",
+            "action": "rollout.ready",
+            "actor": "penstock",
+            "reason": "the candidate is <ready>",
+            "evidence": {"rollout": evidence_of(made)},
+        },
+        {"time": "", "action": "promote", "actor": "x", "reason": "", "evidence": {}},
+    ]
+    tally = Tally()
+    tally.requests.pairs, tally.requests.disagreements = 300, 4
+    tally.outputs["<y>"] = OutputTally({"numbers": 300}, 4, 0, 0.5, 0.1, {-60: 290, -8: 6, 3: 4})
+    shadow = {"tally": tally.to_json()} if kind is Kind.SHADOW else None
+    progress = Progress(made, "requests", "the candidate has had 50 of 300 requests", looks)
+    return json.loads(json.dumps(report(progress, records, shadow), allow_nan=False))
+
+
+def text(view):
+    out = io.StringIO()
+    Console(file=out, width=240).print(view)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_text_says_where_it_stands_why_and_what_was_counted(kind):
+    shown = text(report_view(found(kind)))
+    for words in ("<m>-7", "1 → 2", "progressing", "the candidate has had 50 of 300 requests"):
+        assert words in shown
+    assert "aborts at 20" in shown
+    assert "the candidate is <ready>" in shown
+    assert ("950" in shown) == (kind is not Kind.SHADOW)
+    assert ("<y>" in shown) == (kind is Kind.SHADOW)
+    assert ("difference" in shown) == (kind is Kind.AB)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_page_stands_for_itself(kind):
+    page = rollout_page(found(kind))
+    assert page.startswith("<!doctype html>")
+    assert "<m>" not in page
+    assert "<y>" not in page
+    assert "<script" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert page.count("<svg") >= {Kind.CANARY: 4, Kind.AB: 4, Kind.SHADOW: 4}[kind]
+    assert "log10 of E over time" in page
+
+
+def test_who_has_to_approve_what_is_said():
+    waiting = found(Kind.CANARY, require_approval=True)
+    assert "approval of sha256:d: nobody yet" in text(report_view(waiting))
+    assert "nobody has approved sha256:d" in rollout_page(waiting)
+
+
+def test_a_report_of_a_rollout_that_has_just_begun():
+    made = begin("m-1", Kind.CANARY, "m", (1, 2), "", Terms(), "ann", 0.0)
+    begun = report(Progress(made, "preparing", "it is being loaded"), [], None)
+    assert "preparing" in text(report_view(begun))
+    assert "preparing" in rollout_page(begun)
+    assert "m-1" in text(rollouts_view([summary(Progress(made, "", ""))]))
+
+
+def test_what_is_not_said_is_not_sent():
+    parse = build_parser().parse_args
+    plain = parse(["canary", "start", "m", "2"])
+    assert (plain.fallback, plain.require_approval, plain.steps) == (None, None, None)
+    said = parse(
+        ["canary", "start", "m", "2", "--steps", "5,50", "--no-fallback", "--require-approval"]
+    )
+    assert (said.fallback, said.require_approval, said.steps) == (False, True, [5.0, 50.0])
+    for arguments in (
+        ["shadow", "start", "m", "2", "--percent", "10"],
+        ["ab", "start", "m", "2", "--sticky-header", "x-user"],
+        ["rollout", "report", "m", "-o", "report.html"],
+        ["canary", "approve", "m", "--digest", "sha256:d"],
+    ):
+        assert callable(parse(arguments).run)
+
+
+def test_a_server_that_is_not_there_is_one_line_and_status_1(capsys):
+    where = ["--admin-url", "http://127.0.0.1:1", "--token", "x"]
+    assert main(["canary", "pause", "m", *where]) == 1
+    assert capsys.readouterr().err.startswith("penstock: http://127.0.0.1:1 cannot be reached")

@@ -67,10 +67,14 @@ async def _read(request: Request) -> bytes:
 def feedback_path() -> dict[str, Any]:
     """Its entry in the OpenAPI document."""
     label = {"$ref": "#/components/schemas/Label"}
-    content = {"schema": {"oneOf": [label, {"type": "array", "items": label}]}}
+    content = {
+        "schema": {"oneOf": [label, {"type": "array", "items": label}]},
+        "example": [{"request_id": "3007d53b9a2a85ec00000000", "label": 1}],
+    }
     problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {
         "post": {
+            "operationId": "feedback",
             "summary": "Say what turned out to be true of predictions",
             "tags": ["server"],
             "requestBody": {"required": True, "content": {"application/json": content}},

@@ -43,7 +43,7 @@ def test_every_example_works_and_its_answer_is_as_described(
 ) -> None:
     tried = 0
     for path, operations in document["paths"].items():
-        if "post" not in operations:
+        if not path.endswith("/infer"):
             continue
         request = content_of(operations["post"]["requestBody"])
         Draft202012Validator(request["schema"]).validate(request["example"])

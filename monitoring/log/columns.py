@@ -32,6 +32,8 @@ FIXED: Final = (
 )
 _FIXED_NAMES: Final = frozenset(name for name, _ in FIXED)
 _TYPES: Final = {"b": "INTEGER", "i": "INTEGER", "u": "INTEGER", "f": "REAL", "O": "TEXT"}
+#: Of the fixed columns and the entries of the indexes.
+_FIXED_BYTES: Final = 150
 _LARGEST: Final = (1 << 63) - 1
 
 
@@ -43,13 +45,23 @@ class Rows:
         columns: Names and types of SQL behind the fixed ones.
         values: One tuple per row: the fixed columns, then these.
         count: How many.
-        row_bytes: What one takes, roughly.
     """
 
     columns: list[tuple[str, str]]
     values: Iterator[tuple[Any, ...]]
     count: int
-    row_bytes: int
+
+
+def row_bytes(sample: BatchSample) -> int:
+    """What a row of a sample takes in a file, roughly and rather more than less."""
+    total = _FIXED_BYTES
+    for array in (*sample.inputs, *sample.outputs):
+        if array is not None and len(array):
+            if array.dtype.hasobject:
+                total += sum(map(len, array.ravel().tolist())) // len(array) + 8
+            else:
+                total += min(9 * (array.size // len(array)), array.nbytes // len(array) + 32) + 9
+    return total
 
 
 def rows_of(sample: BatchSample, share: float = 1.0) -> Rows:
@@ -58,16 +70,14 @@ def rows_of(sample: BatchSample, share: float = 1.0) -> Rows:
     values: list[Iterable[Any]] = []
     taken = set(_FIXED_NAMES)
     names = (*sample.input_names, *sample.output_names)
-    row_bytes = 100
     for name, array in zip(names, (*sample.inputs, *sample.outputs), strict=True):
         if array is None:
             continue
-        for column, kind, cells, size in _cells(name, array):
+        for column, kind, cells in _cells(name, array):
             unique = _unique(column, taken)
             if len(columns) < MAX_COLUMNS:
                 columns.append((unique, kind))
                 values.append(cells)
-                row_bytes += size
     ids = [one.decode("latin-1") for one in sample.request_ids]
     per_request: list[Sequence[Any]] = [sample.times, ids, sample.statuses, sample.latencies]
     index: Iterable[int] = repeat(0)
@@ -81,7 +91,7 @@ def rows_of(sample: BatchSample, share: float = 1.0) -> Rows:
     fraction = repeat(sample.fraction * share)
     version, arm, error = constant
     fixed = (times, ids, index, version, arm, statuses, error, latencies, fraction)
-    return Rows(columns, zip(*fixed, *values, strict=False), sample.rows, row_bytes)
+    return Rows(columns, zip(*fixed, *values, strict=False), sample.rows)
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -93,8 +103,8 @@ def _unique(name: str, taken: set[str]) -> str:
     return unique
 
 
-def _cells(name: str, array: Array) -> Iterator[tuple[str, str, Iterable[Any], int]]:
-    """Columns of one tensor: name, type, a value per row, bytes of a value."""
+def _cells(name: str, array: Array) -> Iterator[tuple[str, str, Iterable[Any]]]:
+    """Columns of one tensor: name, type, a value per row."""
     rows = len(array)
     size = array.size // rows if rows else 0
     kind = array.dtype.kind
@@ -104,12 +114,10 @@ def _cells(name: str, array: Array) -> Iterator[tuple[str, str, Iterable[Any], i
             flat, kind = flat.astype(np.float64), "f"  # SQLite has no such integers
         names = [name] if size == 1 else [f"{name}_{element}" for element in range(size)]
         for column, cells in zip(names, flat.T.tolist(), strict=True):
-            text = kind == "O"
-            yield column, _TYPES[kind], _texts(cells) if text else cells, 32 if text else 9
+            yield column, _TYPES[kind], _texts(cells) if kind == "O" else cells
         return
-    blobs = [_blob(row) for row in array]
-    yield name, "BLOB", blobs, len(blobs[0]) if blobs else 0
-    yield f"{name}_shape", "TEXT", repeat("x".join(map(str, array.shape[1:]))), 16
+    yield name, "BLOB", [_blob(row) for row in array]
+    yield f"{name}_shape", "TEXT", repeat("x".join(map(str, array.shape[1:])))
 
 
 def _blob(row: Any) -> bytes:

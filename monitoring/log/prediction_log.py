@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.layout import LOG_BYTES, LOG_DROP_REASONS, LOG_DROPPED, LOG_WRITTEN
 
 from .budget import reserve, share, transaction_is_full, wal_bytes
-from .columns import rows_of
+from .columns import row_bytes, rows_of
 from .day_file import DayFile, TooManyColumns
 from .faults import reason_of
 from .log_directory import LogDirectory, day_of, seconds_left
@@ -83,6 +83,7 @@ class PredictionLog:
         self._fault = ""
         self._retry_at = 0.0
         self._told: dict[str, float] = {}
+        self._samples: list[BatchSample] = []
         self._reserved = 0
         self._used = 0
         self._share = 1.0
@@ -111,13 +112,12 @@ class PredictionLog:
 
     def commit(self, ledger: Ledger, now: float) -> None:
         """See `Journal.commit`."""
-        if day_of(now) != self._day and self._file is not None:
-            self._leave_day(ledger)
         if self._open(now):
             try:
                 self._write(ledger)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
                 self._fail(error)
+        self._samples.clear()
         self._settle()
         ledger.keep()
         self._look(now)
@@ -130,38 +130,36 @@ class PredictionLog:
             self._file = None
 
     def _append(self, sample: BatchSample) -> None:
+        """Keep a sample until the commit, so that the file is locked for as short as can be."""
         labels = sample.model, sample.version
-        if self._fault and self._clock() < self._retry_at:
-            self._count(labels, self._fault, sample.rows)
-            return
         if not self._open(self._clock()):
             self._count(labels, self._fault, sample.rows)
             return
+        size = row_bytes(sample)
+        self._came += sample.rows * size
         kept = sample if self._share >= 1.0 else thinned(sample, self._share)
         self._count(labels, "thinned", sample.rows - kept.rows)
-        rows = rows_of(kept, self._share)
-        self._came += sample.rows * rows.row_bytes
-        if not rows.count:
+        if not kept.rows:
             return
-        need = reserve(rows.count, rows.row_bytes)
+        need = reserve(kept.rows, size)
         if not self._make_room(need):
-            self._count(labels, "limit", rows.count)
+            self._count(labels, "limit", kept.rows)
             return
-        assert self._file is not None
+        self._samples.append(kept)
+        self._count(labels, "written", kept.rows)
+        self._reserved += need
+
+    def _insert(self, file: DayFile, sample: BatchSample) -> None:
+        labels = sample.model, sample.version
         try:
             if labels not in self._named:
                 self._named.add(labels)
-                self._file.name_version(*labels, self._digest_of(*labels))
-            self._file.insert(sample.model, rows)
+                file.name_version(*labels, self._digest_of(*labels))
+            file.insert(sample.model, rows_of(sample, self._share))
         except TooManyColumns as error:
             self._tell("unreadable", error)
-            self._count(labels, "unreadable", rows.count)
-        except (sqlite3.Error, OSError) as error:
-            self._count(labels, "written", rows.count)
-            self._fail(error)
-        else:
-            self._count(labels, "written", rows.count)
-            self._reserved += need
+            self._count(labels, "written", -sample.rows)
+            self._count(labels, "unreadable", sample.rows)
 
     def _count(self, labels: Labels, what: str, rows: int) -> None:
         if rows:
@@ -170,12 +168,13 @@ class PredictionLog:
             self._pending[key] = self._pending.get(key, 0) + rows
 
     def _open(self, now: float) -> bool:
-        """Whether there is a file to write to; tries to open the present day's if it is time."""
-        if self._file is not None:
+        """Whether there is the present day's file to write to; tries to open it if it is time."""
+        day = day_of(now)
+        if self._file is not None and day == self._day:
             return True
         if self._fault and now < self._retry_at:
             return False
-        day = day_of(now)
+        self.close()
         path = self._directory.day_file(day)
         try:
             self._directory.make()
@@ -189,8 +188,10 @@ class PredictionLog:
         return True
 
     def _write(self, ledger: Ledger) -> None:
-        """Put ledger and totals beside the rows, and commit."""
+        """Write rows, ledger and totals in one transaction."""
         assert self._file is not None
+        for sample in self._samples:
+            self._insert(self._file, sample)
         changed = ledger.accounts if self._fresh else ledger.changed
         if changed:
             self._file.keep(
@@ -217,17 +218,6 @@ class PredictionLog:
         self._pending.clear()
         self._reserved = 0
 
-    def _leave_day(self, ledger: Ledger) -> None:
-        """Finish the file of the day that has ended."""
-        assert self._file is not None
-        try:
-            self._write(ledger)
-            self._settle()
-            self._file.close()
-        except (sqlite3.Error, OSError) as error:
-            self._fail(error)
-        self._file = None
-
     def _fail(self, error: Exception, path: Path | None = None) -> None:
         """Give up the open transaction, tell, and try again later."""
         reason = reason_of(error)
@@ -239,6 +229,7 @@ class PredictionLog:
         for model, version, slot in [key for key in self._pending if key[2] == LOG_WRITTEN]:
             rows = self._pending.pop((model, version, slot))
             self._count((model, version), reason, rows)
+        self._samples.clear()
         self._reserved = 0
         self._fault = reason
         self._retry_at = self._clock() + RETRY_SECONDS

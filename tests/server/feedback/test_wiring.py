@@ -1,0 +1,92 @@
+"""A version that becomes worse opens one alert, and closes it when it is good again."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+
+import numpy as np
+
+from penstock.monitoring.samples import BatchSample
+from penstock.monitoring.truth.label import Label
+from penstock.server.config import ServerConfig
+from penstock.server.feedback.metrics import TruthCollector
+from penstock.server.feedback.wiring import ModelOptions, truth_keeper
+from penstock.server.model_config import ModelConfig
+from penstock.server.processes.target import Target, write_target
+from penstock.server.registry.plan import ModelPlan
+
+NOW = 1_700_000_000.0
+
+
+def plan(config):
+    return ModelPlan(
+        name="m", versions={}, default=None, aliases={}, config=config, pinned=False, accepted=()
+    )
+
+
+def play(keeper, rng, start, count, accuracy):
+    """Predictions of class 1, and labels that agree so often."""
+    ids = [b"%d" % number for number in range(start, start + count)]
+    now = NOW + start * 86.4
+    keeper.take(
+        [
+            BatchSample(
+                model="m",
+                version="3",
+                time=now,
+                request_ids=ids,
+                offsets=list(range(count + 1)),
+                statuses=[200] * count,
+                latencies=[0.0] * count,
+                input_names=(),
+                inputs=[],
+                output_names=("label",),
+                outputs=[np.ones(count, np.int64)],
+                times=[now] * count,
+            )
+        ]
+    )
+    keeper.tick(now)
+    labels = [Label(one.decode(), int(rng.random() < accuracy), now) for one in ids]
+    keeper.feedback(labels, now)
+
+
+def test_one_alert_for_one_episode(tmp_path):
+    rng = np.random.default_rng(2)
+    keeper = truth_keeper(ServerConfig(), tmp_path / "target", tmp_path)
+    assert keeper is not None
+    start = 0
+    for accuracy, rounds in ((0.9, 30), (0.7, 6), (0.9, 12)):
+        for _ in range(rounds):
+            play(keeper, rng, start, 100, accuracy)
+            start += 100
+    keeper.close()
+    with sqlite3.connect(tmp_path / "alerts.db") as database:
+        found = database.execute(
+            "SELECT state, kind, model, version, episode FROM alerts"
+        ).fetchall()
+    assert [one[0] for one in found] == ["opened", "closed"]
+    assert {one[1:4] for one in found} == {("performance", "m", "3")}
+    assert len({one[4] for one in found}) == 1
+    families = {one.name: one for one in TruthCollector(tmp_path).collect()}
+    (alarm,) = families["penstock_performance_alarm"].samples
+    assert (alarm.labels, alarm.value) == ({"model": "m", "version": "3"}, 0.0)
+    (labels,) = families["penstock_labels"].samples
+    assert labels.value == start
+
+
+def test_options_follow_the_target(tmp_path):
+    options = ModelOptions(tmp_path / "target")
+    options.refresh()
+    assert options.of("m").positive is None
+    config = ModelConfig()
+    config = replace(config, feedback=replace(config.feedback, positive="yes"))
+    write_target(tmp_path / "target", Target(1, {"m": plan(config)}))
+    options.refresh()
+    assert options.of("m").positive == "yes"
+
+
+def test_without_a_disk_there_is_no_keeper(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert truth_keeper(ServerConfig(), tmp_path / "target", tmp_path / "file") is None

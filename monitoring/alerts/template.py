@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "drift": ("penstock drift {model}",),
     "performance": ("penstock performance {model}", "penstock rollback {model}"),
     "quality": ("penstock drift {model}",),
-    "rollout": ("penstock rollout status {model}", "penstock history {model}"),
+    "rollout": ("penstock rollout report {model}", "penstock history {model}"),
     "slo": ("penstock status", "penstock rollback {model}"),
     "monitor": ("penstock status", "penstock alerts"),
 }

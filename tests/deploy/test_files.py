@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from itertools import combinations
@@ -14,6 +15,8 @@ import pytest
 import yaml
 
 from penstock.monitoring.alerts.alerts_file import read_settings
+from penstock.monitoring.alerts.template import COMMANDS
+from penstock.server.cli.main import build_parser
 from penstock.server.config import OPTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -168,3 +171,15 @@ def test_the_alerts_file_and_its_examples_are_valid(tmp_path: Path) -> None:
     path = tmp_path / "alerts.toml"
     path.write_text(re.sub(r"^# (?=[a-z\[])", "", text, flags=re.MULTILINE))
     assert list(read_settings(path).sinks) == ["log", "team", "oncall", "retrain"]
+
+
+def test_commands_that_alerts_name_can_be_typed(rules: list[Any]) -> None:
+    """In rules and in the alerts that the server sends itself."""
+    lines = {one for commands in COMMANDS.values() for one in commands}
+    lines |= {rule["annotations"]["command"] for rule in rules if "alert" in rule}
+    parser = build_parser()
+    for line in {part.strip() for one in lines for part in one.split(";")}:
+        plain = re.sub(r"\{\{.*?\}\}|\{model\}", "churn", line)
+        program, *arguments = shlex.split(plain)
+        assert program == "penstock"
+        assert callable(parser.parse_args(arguments).run)

@@ -421,3 +421,30 @@ def test_a_version_that_fails_its_golden_requests_is_served_on_somebodys_word(be
     assert record["evidence"]["accepted"] is True
     operator.start(version=4, steps=[50, 100], min_requests=10**6)
     assert operator.split() == 50.0
+
+
+def test_a_shadow_computes_what_callers_never_see_and_a_comparison_shares(begin, capsys):
+    operator = begin("fails")
+    where = ["--admin-url", operator.server.admin_url, "--token", operator.token]
+    with Traffic(operator.server.url, 1) as traffic:
+        assert main(["shadow", "start", MODEL, "3", "--min-requests", "1000000", *where]) == 0
+        operator.until(lambda one: operator.report()["steps"][0]["pairs"]["pairs"] > 20)
+        assert main(["rollout", "report", MODEL, *where]) == 0
+        assert "rows differ" in capsys.readouterr().out
+        assert main(["shadow", "stop", MODEL, *where]) == 0
+        assert operator.rollout()["phase"] == "finished"
+        assert traffic.versions() == {"1"}
+        # One that fails disagrees.
+        operator.ask("POST", f"{PATH}/rollout", {"kind": "shadow", "version": 2})
+        operator.until(lambda one: one["final"])
+        assert operator.rollout()["cause"] in {"evidence", "trip"}
+        assert traffic.versions() == {"1"}
+        assert main(["ab", "start", MODEL, "3", "--percent", "50", *where]) == 0
+        operator.server.until(lambda: {"1", "3"} <= traffic.versions())
+        operator.until(lambda one: one["cause"] == "comparison")
+        assert main(["ab", "result", MODEL, *where]) == 0
+        assert "intervals of 95 %" in capsys.readouterr().out
+        assert main(["ab", "stop", MODEL, *where]) == 0
+    assert traffic.statuses() == {200}
+    assert operator.rollout()["phase"] == "finished"
+    assert operator.stable() == 1

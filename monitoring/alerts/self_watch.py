@@ -1,4 +1,4 @@
-"""A consumer that looks at counters rather than samples: error budgets, and the monitor itself."""
+"""A consumer that looks at counters, not samples: budgets, data quality, the monitor itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from penstock.monitoring import layout
 
 from .burn import SPAN_SECONDS, answered, burn
 from .burn import STEP_SECONDS as BURN_STEP_SECONDS
+from .door import STEP_SECONDS as DOOR_STEP_SECONDS
+from .door import WINDOW_SECONDS as DOOR_WINDOW_SECONDS
+from .door import bad_values
 from .lost import STEP_SECONDS, WINDOW_SECONDS, lost_rows, sink_down
 from .meter import Meter
 from .outbox import Outbox
@@ -25,9 +28,19 @@ if TYPE_CHECKING:
 
 #: Models whose error budget is watched; with more the busiest are.
 MAX_MODELS: Final = 100
+#: Declared fields of all models that are watched.
+MAX_FIELDS: Final = 2000
 
 _CLOSE_SECONDS: Final = 600.0
 _SAMPLES: Final = "samples"
+_LOG: Final = "prediction log"
+#: Rows are left out for these reasons because somebody said so.
+_INTENDED: Final = ("thinned", "off")
+_LOG_LOSSES: Final = tuple(
+    layout.LOG_DROPPED + place
+    for place, reason in enumerate(layout.LOG_DROP_REASONS)
+    if reason not in _INTENDED
+)
 
 
 class SelfWatch:
@@ -53,9 +66,12 @@ class SelfWatch:
         self._objective = objective
         self._due = 0.0
         self._budgets: dict[str, Meter] = {}
+        self._fields: dict[tuple[str, str], Meter] = {}
         self._samples = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
+        self._log = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
         box = Outbox(outbox)
         self._burning = Watch(box, "slo.burn", _CLOSE_SECONDS)
+        self._faulty = Watch(box, "quality", _CLOSE_SECONDS)
         self._degraded = Watch(box, "monitor.degraded", _CLOSE_SECONDS)
 
     def take(self, samples: Sequence[BatchSample]) -> None:
@@ -68,6 +84,7 @@ class SelfWatch:
         self._due = now + STEP_SECONDS
         merged = self._figures()
         self._look_at_budgets(merged, now)
+        self._look_at_fields(merged, now)
         self._look_at_samples(merged, now)
         self._look_at_sinks(now)
 
@@ -94,15 +111,34 @@ class SelfWatch:
         there = {(model, "availability") for model in busiest}
         self._burning.forget(there, "no requests any more", now)
 
+    def _look_at_fields(self, merged: Merged, now: float) -> None:
+        rows: dict[str, int] = {}
+        for (model, _), slots in merged.blocks.items():
+            rows[model] = rows.get(model, 0) + slots[layout.BATCH_ROWS.total]
+        faults: dict[tuple[str, str], int] = {}
+        for (model, _, field), slots in merged.fields.items():
+            if len(faults) < MAX_FIELDS or (model, field) in faults:
+                faults[model, field] = faults.get((model, field), 0) + sum(slots)
+        for key, count in faults.items():
+            meter = self._fields.get(key)
+            if meter is None:
+                meter = self._fields[key] = Meter(DOOR_WINDOW_SECONDS, DOOR_STEP_SECONDS, 2)
+            meter.read(now, (rows.get(key[0], 0), count))
+            self._faulty.look(bad_values(*key, meter, now), now)
+        self._faulty.forget(set(faults), "no such field any more", now)
+
     def _look_at_samples(self, merged: Merged, now: float) -> None:
         rows, dropped = layout.SAMPLED_ROWS, layout.SAMPLED_ROWS_DROPPED
         self._samples.read(now, (merged.total(rows), merged.total(dropped)))
         self._degraded.look(lost_rows(_SAMPLES, self._samples, now), now)
+        lost = sum(merged.total(slot) for slot in _LOG_LOSSES)
+        self._log.read(now, (merged.total(layout.LOG_WRITTEN) + lost, lost))
+        self._degraded.look(lost_rows(_LOG, self._log, now), now)
 
     def _look_at_sinks(self, now: float) -> None:
         waiting = waiting_since(self._path)
         sinks = self._settings.current().sinks
         for name in sinks:
             self._degraded.look(sink_down(name, waiting.get(name), now), now)
-        there = {("", f"sink {name}") for name in sinks} | {("", _SAMPLES)}
+        there = {("", f"sink {name}") for name in sinks} | {("", _SAMPLES), ("", _LOG)}
         self._degraded.forget(there, "no such sink any more", now)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from penstock.monitoring.alerts.alerts_file import read_settings
+from penstock.monitoring.alerts.sink import TEMPLATES, Sink
 
-if TYPE_CHECKING:
-    from pathlib import Path
+PAGE = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text()
 
 GOOD = """
 source = "prod-eu"
@@ -84,3 +86,19 @@ def test_sinks_are_bounded(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         read_settings(tmp_path / "none.toml")
+
+
+def test_the_page_has_every_key_and_template_and_no_other() -> None:
+    tables = dict(re.findall(r"^\| ([^|]+?) \|.*\n\|-.*\n((?:\|.*\n)+)", PAGE, re.MULTILINE))
+    cells = {
+        title: re.findall(r"^\| `([^`]+)`", body, re.MULTILINE) for title, body in tables.items()
+    }
+    assert set(cells["key of `[sinks.NAME]`"]) == {one.name for one in fields(Sink)} - {"name"}
+    assert set(cells["template"]) == set(TEMPLATES)
+
+
+def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "alerts.toml"
+    path.write_text(example)
+    assert list(read_settings(path).sinks) == ["log", "team", "oncall", "retrain"]

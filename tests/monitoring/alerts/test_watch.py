@@ -186,6 +186,24 @@ def test_real_counters_open_and_close_episodes(tmp_path: Path, counters: Any) ->
     assert sorted(states(path)) == ["closed", "closed", "opened", "opened"]
 
 
+def test_bad_inputs_and_a_full_disk_are_told(tmp_path: Path, counters: Any) -> None:
+    path = tmp_path / "alerts.db"
+    block, field = counters.model("churn", "3"), counters.field("churn", "3", "age")
+    fine = counters.field("churn", "3", "income")
+    watch = SelfWatch(lambda: merge(tmp_path / "run"), path, AlertsFile(None), 0.0)
+    for second in range(0, 1200, 10):
+        block.observe_batch(1000, 10)
+        field.count("range", "pass", 50 if second >= 600 else 1)
+        fine.count("null", "reject", 5)
+        block.add(layout.LOG_WRITTEN, 1000)
+        block.add(layout.LOG_DROPPED + layout.LOG_DROP_REASONS.index("thinned"), 5000)
+        if second >= 900:
+            block.add(layout.LOG_DROPPED + layout.LOG_DROP_REASONS.index("disk_full"), 100)
+        watch.tick(NOW + second)
+    told = sorted((one.alert.kind, one.alert.subject) for one in read_alerts(path, 10))
+    assert told == [("monitor.degraded", "prediction log"), ("quality", "age")]
+
+
 def test_a_sink_that_is_down_is_told_to_the_others(tmp_path: Path, an_alert: Make) -> None:
     path, file = tmp_path / "alerts.db", tmp_path / "alerts.toml"
     file.write_text('[sinks.hook]\nurl = "http://127.0.0.1:1"\n')

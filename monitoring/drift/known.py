@@ -29,6 +29,7 @@ class KnownVersion:
         learnt: File of the one that traffic taught.
         digest: Of the version's files; empty if it is not known.
         now: The time as RFC 3339.
+        schema: Its columns, none of them seen yet.
 
     Attributes:
         id: Of the baseline; empty while there is none.
@@ -45,6 +46,7 @@ class KnownVersion:
         learnt: Path,
         digest: str,
         now: Callable[[], str],
+        schema: Schema | None = None,
     ) -> None:
         self.id = self.source = ""
         self.references: dict[str, Reference] = {}
@@ -55,7 +57,7 @@ class KnownVersion:
         self._learnt = learnt
         self._digest = digest
         self._now = now
-        self._schema = Schema()
+        self._schema = Schema() if schema is None else schema
         self._renamed: dict[str, str] = {}
         self._built: Baseline | None = None
         self._own: Baseline | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
@@ -12,6 +13,8 @@ from .client import CommandFailed, add_client_options, find_server
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
+    from datetime import tzinfo
 
     from rich.console import RenderableType
 
@@ -111,15 +114,15 @@ def run_report(namespace: argparse.Namespace) -> int:
     return 0
 
 
-def run_build(namespace: argparse.Namespace) -> int:
+def run_build(
+    namespace: argparse.Namespace, now: Callable[[tzinfo], datetime] = datetime.now
+) -> int:
     """Make a baseline and hand it over; returns the exit status."""
-    from datetime import UTC, datetime
-
     from penstock.monitoring.drift.baseline import encode
     from penstock.monitoring.drift.baseline_files import write_baseline
     from penstock.server.drift.building import BadData, build_baseline
 
-    made = datetime.now(UTC).isoformat(timespec="seconds")
+    made = now(UTC).isoformat(timespec="seconds")
     try:
         baseline = build_baseline(
             namespace.file, made, leave_out=namespace.target, in_order=namespace.in_order

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DURATIONS: Final = {"window": "window_seconds", "max_window": "max_window_seconds"}
-_KINDS: Final = {one.name: type(one.default) for one in fields(DriftOptions)}
+_KINDS: Final[dict[str, type]] = {
+    one.name: type(getattr(DriftOptions(), one.name)) for one in fields(DriftOptions)
+}
+_WORDS: Final[dict[type, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+}
 #: Keys of the table.
 KEYS: Final = (*_DURATIONS, *(name for name in _KINDS if name not in _DURATIONS.values()))
 
@@ -42,7 +49,7 @@ def parse_monitoring(table: Any, source: str) -> DriftOptions:
             hint = did_you_mean(name, list(KEYS))
             raise ConfigError(f"{source}: unknown key monitoring.{name}{hint}")
         try:
-            values[_DURATIONS.get(name, name)] = _read(name, value)
+            values[_DURATIONS.get(str(name), str(name))] = _read(str(name), value)
         except InvalidRequest as error:
             raise ConfigError(f"{source}: monitoring.{name}: {error.message}") from None
     try:
@@ -57,6 +64,7 @@ def from_packed(packed: Mapping[str, Any]) -> DriftOptions:
 
 
 def _read(name: str, value: Any) -> Any:
+    """The value of a key, checked."""
     if name in _DURATIONS:
         return parse_duration(value)
     kind = _KINDS[name]
@@ -68,7 +76,6 @@ def _read(name: str, value: Any) -> Any:
         return tuple(value)
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        words = {bool: "true or false", int: "a whole number", float: "a number"}
-        raise InvalidRequest(f"{value!r} is not {words[kind]}")
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+        raise InvalidRequest(f"{value!r} is not {_WORDS[kind]}")
     return value

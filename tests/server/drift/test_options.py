@@ -1,0 +1,42 @@
+"""``[monitoring]`` of ``model.toml``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from penstock.monitoring.drift.options import DriftOptions
+from penstock.server.drift.options import from_packed, parse_monitoring
+from penstock.server.options import ConfigError
+
+
+def test_what_is_said_holds_and_the_rest_is_default():
+    found = parse_monitoring({"window": "10m", "features": ["a", "b"], "psi_warn": 0.2}, "m")
+    assert found == DriftOptions(window_seconds=600.0, features=("a", "b"), psi_warn=0.2)
+    assert parse_monitoring({}, "m") == DriftOptions()
+
+
+def test_it_travels():
+    options = parse_monitoring({"features": ["a"], "drift": False}, "m")
+    assert from_packed(asdict(options)) == options
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"windows": 1}, "unknown key monitoring.windows"),
+        ({"window": "x"}, "not a duration"),
+        ({"window": "2d", "max_window": "1h"}, "window"),
+        ({"window_rows": 0}, "at least 1"),
+        ({"window_rows": 1.5}, "whole number"),
+        ({"features": "age"}, "list of names"),
+        ({"features": ["a", "a"]}, "twice"),
+        ({"psi_warn": 0.3}, "psi_warn <= psi_critical"),
+        ({"drift": 1}, "true or false"),
+        ([], "expected a table"),
+    ],
+)
+def test_what_is_wrong_is_named(table, words):
+    with pytest.raises(ConfigError, match=words):
+        parse_monitoring(table, "m")

@@ -1,0 +1,111 @@
+"""Drift end to end: real processes, real requests, the real command line."""
+
+from __future__ import annotations
+
+import csv
+import http.client
+import json
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+TRAIN = EXAMPLES / "data" / "breast-cancer.csv"
+SHIFTED = "mean_smoothness"
+MODEL_TOML = """
+[monitoring]
+window = "1s"
+window_rows = 300
+calibration_windows = 0
+"""
+
+
+@pytest.fixture
+def registry(tmp_path):
+    path = tmp_path / "models"
+    ignore = shutil.ignore_patterns(".*")
+    shutil.copytree(EXAMPLES / "registry" / "breast-cancer", path / "breast-cancer", ignore=ignore)
+    (path / "breast-cancer" / "model.toml").write_text(MODEL_TOML)
+    return path
+
+
+def body(rows):
+    tensor = {"name": "features", "datatype": "FP32", "shape": [len(rows), 30], "data": rows}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+def check_metrics(metrics):
+    labels = 'arm="",model="breast-cancer",state="drift",version="2"'
+    assert metrics[f"penstock_drift_state{{{labels}}}"] == 1
+    labels = f'arm="",feature="{SHIFTED}",model="breast-cancer",version="2"'
+    assert metrics[f"penstock_drift_psi{{{labels}}}"] > 1
+
+
+def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path):
+    with TRAIN.open() as file:
+        names, *table = csv.reader(file)
+    rows = [[float(value) for value in row[:-1]] for row in table]
+    place = names.index(SHIFTED)
+    spread = max(row[place] for row in rows) - min(row[place] for row in rows)
+    chance = random.Random(3)
+    server = serve("--sample-rate", "1", registry=registry)
+    parts = urlsplit(server.url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+
+    def penstock(*arguments):
+        command = [sys.executable, "-m", "penstock.server.cli.main", *arguments]
+        command += ["--admin-url", server.admin_url, "--state-dir", str(tmp_path / "state")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def send(shift):
+        for _ in range(20):
+            picked = [list(chance.choice(rows)) for _ in range(20)]
+            for row in picked:
+                row[place] += shift
+            headers = {"content-type": "application/json"}
+            connection.request("POST", "/v2/models/breast-cancer/infer", body(picked), headers)
+            response = connection.getresponse()
+            assert response.read()
+            assert response.status == 200
+
+    def version():
+        found = json.loads(penstock("drift", "breast-cancer", "--json"))
+        return next(iter(found["versions"]), {"windows": 0, "features": []})
+
+    penstock("baseline", "build", "breast-cancer", "2", str(TRAIN), "--target", "target")
+    send(0.0)
+    server.until(lambda: version()["windows"] >= 1)
+    calm = version()
+    assert calm["state"] == "ok"
+    assert calm["source"] == "file"
+    assert [one["name"] for one in calm["features"]] == names[:-1]
+
+    before = calm["windows"]
+    send(spread)
+    server.until(lambda: version()["windows"] > before)
+    drifting = [one["name"] for one in version()["features"] if one["state"] == "drift"]
+    assert drifting == [SHIFTED]
+    assert SHIFTED in penstock("drift", "breast-cancer").splitlines()[3]
+
+    check_metrics(server.metrics())
+    page = tmp_path / "report.html"
+    penstock("monitor", "report", "breast-cancer", "-o", str(page))
+    text = page.read_text()
+    assert text.count("<svg") > 20
+    assert SHIFTED in text
+    assert "<script" not in text
+
+    penstock("baseline", "forget", "breast-cancer", "2", "--reason", "new camera")
+    history = json.loads(penstock("history", "breast-cancer", "--json"))["records"]
+    assert [one["action"] for one in history[:2]] == ["baseline.forget", "baseline"]
+    assert history[0]["reason"] == "new camera"
+    connection.close()

@@ -1,0 +1,178 @@
+"""The drift rule by simulation: false alarms, power, daily cycles, with exact binomial intervals.
+
+Everything goes the real way: values into bins, windows, comparison, judgement, episodes. Only disk
+and clock are left out.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from penstock.monitoring.drift.learning import category_reference, number_reference
+from penstock.monitoring.drift.options import DriftOptions
+from penstock.monitoring.drift.sensitivity import smallest_shift
+from penstock.monitoring.drift.watch import Watch
+from penstock.monitoring.drift.window import Window
+
+FEATURES = 20
+OUTPUTS = 2
+BASELINE_ROWS = 10_000
+SHIFTED = "f7"
+OPTIONS = DriftOptions()
+NAMES = [f"f{number}" for number in range(FEATURES)]
+
+
+class Tally:
+    """What happened in windows."""
+
+    def __init__(self):
+        self.windows = self.raised = self.opened = 0
+        self.found = dict.fromkeys(NAMES, 0)
+
+    def add(self, verdict):
+        levels = {name: one["level"] for name, one in verdict.findings.items()}
+        self.windows += 1
+        self.raised += any(level != "clean" for level in levels.values())
+        self.opened += any(change.after.open for change in verdict.changes)
+        for name, level in levels.items():
+            self.found[name] = self.found.get(name, 0) + (level != "clean")
+
+    def interval(self, hits):
+        """95 %, Clopper and Pearson."""
+        found = stats.binomtest(hits, self.windows).proportion_ci(method="exact")
+        return f"{hits} of {self.windows} (95 %: {found.low:.4f} to {found.high:.4f})"
+
+
+def references(values):
+    """A baseline of these features; the first of them are outputs."""
+    return {
+        name: number_reference(values[number], output=number < OUTPUTS)
+        for number, name in enumerate(NAMES)
+    }
+
+
+def window_of(values, baseline, start=0.0):
+    window = Window(start, end=start + 3600.0, rows=values.shape[1])
+    for name, column in zip(NAMES, values, strict=True):
+        window.add(name, baseline[name], column)
+    return window
+
+
+def calibrated(baseline):
+    """A watch that knows that windows vary as chance has it."""
+    watch = Watch()
+    watch._calibrated = set(baseline)
+    return watch
+
+
+def run(rng, rows, windows, shift=0.0, per_baseline=100):
+    tally = Tally()
+    for _ in range(windows // per_baseline):
+        baseline = references(rng.standard_normal((FEATURES, BASELINE_ROWS)))
+        watch = calibrated(baseline)
+        for _ in range(per_baseline):
+            values = rng.standard_normal((FEATURES, rows), np.float32)
+            values[NAMES.index(SHIFTED)] += shift
+            watch.window = window_of(values, baseline)
+            tally.add(watch.conclude(baseline, OPTIONS))
+    return tally
+
+
+@pytest.mark.parametrize("rows", [100, 200, 500, 5000])
+def test_without_drift_hardly_anything_is_raised(rows):
+    tally = run(np.random.default_rng(rows), rows, 1000)
+    assert tally.raised / tally.windows <= 0.015, tally.interval(tally.raised)
+    assert tally.opened / tally.windows <= 0.001, tally.interval(tally.opened)
+
+
+def test_half_a_deviation_is_found_in_one_window_and_only_there():
+    tally = run(np.random.default_rng(7), 500, 300, shift=0.5)
+    assert tally.found[SHIFTED] / tally.windows >= 0.99, tally.interval(tally.found[SHIFTED])
+    others = sum(hits for name, hits in tally.found.items() if name != SHIFTED)
+    assert others / tally.windows <= 0.015
+
+
+def test_the_smallest_detectable_shift_is_what_is_said():
+    effective = 1 / (1 / BASELINE_ROWS + 1 / 500)
+    shift = smallest_shift(effective, FEATURES, OPTIONS)
+    tally = run(np.random.default_rng(8), 500, 300, shift=shift)
+    assert 0.84 <= tally.found[SHIFTED] / tally.windows <= 0.96
+
+
+def categories(rng, before, after, windows):
+    """Share of windows in which a category is flagged, among 19 that do not change."""
+    names = np.array([f"c{number}" for number in range(len(before))])
+    hits = 0
+    baseline = references(rng.standard_normal((FEATURES, BASELINE_ROWS)))
+    baseline["f7"] = category_reference(rng.choice(names, BASELINE_ROWS, p=before).tolist())
+    watch = calibrated(baseline)
+    for _ in range(windows):
+        window = Window(0.0, end=3600.0, rows=500)
+        for name, reference in baseline.items():
+            values = rng.standard_normal(500)
+            if name == SHIFTED:
+                values = rng.choice(names, 500, p=after).astype(object)
+            window.add(name, reference, values)
+        watch.window = window
+        hits += watch.conclude(baseline, OPTIONS).findings[SHIFTED]["level"] != "clean"
+    return hits / windows
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([0.5, 0.3, 0.15, 0.05], [0.45, 0.27, 0.13, 0.15]),  # a rare one takes ten points
+        ([0.5, 0.4, 0.1], [0.4, 0.4, 0.2]),  # ten points from the first to the last
+        ([0.6, 0.4, 0.0], [0.5, 0.4, 0.1]),  # to one that was never seen
+    ],
+)
+def test_ten_points_to_a_rare_category_are_found_in_one_window(before, after):
+    assert categories(np.random.default_rng(9), before, after, 300) >= 0.99
+
+
+def test_categories_that_do_not_move_are_left_alone():
+    shares = [0.5, 0.3, 0.15, 0.05]
+    assert categories(np.random.default_rng(10), shares, shares, 300) <= 0.01
+
+
+def test_a_daily_cycle_is_no_drift_after_calibration():
+    rng = np.random.default_rng(12)
+    hours = iter(range(10_000))
+
+    def hour(shift=0.0):
+        values = rng.standard_normal((FEATURES, 500))
+        values += 0.4 * np.sin(2 * np.pi * next(hours) / 24)
+        values[NAMES.index(SHIFTED)] += shift
+        return values
+
+    baseline = references(np.concatenate([hour() for _ in range(48)], axis=1))
+    watch = Watch()
+    first = [window_of(hour(), baseline) for _ in range(48)]
+    watch.calibrate(baseline, first, 48)
+    assert watch.uncalibrated(baseline) == []
+    tally, shifted = Tally(), Tally()
+    for into, shift, count in ((tally, 0.0, 720), (shifted, 1.0, 120)):
+        for _ in range(count):
+            watch.window = window_of(hour(shift), baseline)
+            into.add(watch.conclude(baseline, OPTIONS))
+    assert tally.raised / tally.windows <= 0.01, tally.interval(tally.raised)
+    assert tally.opened == 0
+    assert shifted.found[SHIFTED] / shifted.windows > 0.8
+    assert shifted.opened >= 1
+
+
+def test_the_cycle_would_be_an_alarm_without_calibration():
+    """The same traffic, taken for independent rows: what the calibration is for."""
+    rng = np.random.default_rng(13)
+    phases = 0.4 * np.sin(2 * np.pi * np.arange(48) / 24)
+    values = rng.standard_normal((FEATURES, 48, 500)) + phases[None, :, None]
+    baseline = references(values.reshape(FEATURES, -1))
+    watch, tally = calibrated(baseline), Tally()
+    for begin, _ in pairwise(range(49)):
+        watch.window = window_of(values[:, begin], baseline)
+        tally.add(watch.conclude(baseline, OPTIONS))
+    assert tally.raised / tally.windows > 0.3

@@ -18,8 +18,8 @@ class BatchingOptions:
             off and leaves only the bounds on the queue.
         priority: Lower is more urgent, as in Triton; 0 stands for the default, 1.
         weight: Share of execution time against other models under contention.
-        background: Shadow traffic: runs only on time nobody else wants, loses its oldest
-            requests instead of refusing new ones.
+        background: Runs only on time nobody else wants, loses its oldest requests instead of
+            refusing new ones.
         max_queue_seconds: Longest predicted wait of a request without an SLO.
         max_hold_seconds: Longest wait for company while a thread is free. 0 is right on one
             machine; see ``docs/batching.md``.

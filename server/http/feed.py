@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 MAX_WAITING_ROWS: Final = 16_384
 MAX_WAITING_BYTES: Final = 8 << 20
 #: Batches and bytes of one turn of the thread: it holds the interpreter lock for 0.2 ms at most.
-_TURN_BATCHES: Final = 16
+_TURN_BATCHES: Final = 8
 _TURN_BYTES: Final = 256 << 10
 _PIECES_AT_ONCE: Final = 256
 

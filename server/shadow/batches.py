@@ -90,7 +90,8 @@ class Writer:
             if array is None or array.dtype.hasobject or not array.size:
                 continue
             self._write(bytes(-self.size % _ALIGNMENT))
-            self._write(memoryview(array.reshape(-1).view(np.uint8)))
+            small = array.nbytes < _PIECE_BYTES
+            self._write(array.tobytes() if small else memoryview(array.reshape(-1).view(np.uint8)))
 
     def pieces(self) -> list[Piece]:
         """Everything that was added; the writer is empty afterwards."""
@@ -160,7 +161,9 @@ def _decode_one(content: memoryview, position: int) -> tuple[CopiedBatch, int]:
 
 
 def _plain(array: Array | None) -> Array | None:
-    return None if array is None else np.ascontiguousarray(array).reshape(array.shape)
+    if array is None or array.flags.c_contiguous:
+        return array
+    return np.ascontiguousarray(array)
 
 
 def _describe(array: Array | None) -> dict[str, Any] | None:

@@ -69,7 +69,13 @@ def _examiner(loader: Loader, plan: ModelPlan) -> Examiner:
         raise FileNotFoundError(f"version {mirror.candidate} is not in the registry")
     accepted = mirror.candidate in plan.accepted
     order = LoadOrder(
-        plan.name, str(mirror.candidate), directory, plan.config, accepted=accepted, busy=True
+        plan.name,
+        str(mirror.candidate),
+        directory,
+        plan.config,
+        accepted=accepted,
+        busy=True,
+        declared=plan.declared.get(mirror.candidate),
     )
     candidate = loader.load(order).model
     primary = _primary(loader, plan)

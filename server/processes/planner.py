@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from penstock.runtimes.contract import Signature
     from penstock.server.registry.intake import Intake, Offer
     from penstock.server.registry.plan import Standing
     from penstock.server.registry.repository import ModelEntry
@@ -61,6 +62,15 @@ class Findings:
         for (model, version), offer in sorted(self.offers.items()):
             if offer.directory is not None:
                 found.setdefault(model, {})[version] = offer.directory
+        return found
+
+    @property
+    def declared(self) -> dict[str, dict[int, Signature]]:
+        """By model and version, the signatures that manifests promise."""
+        found: dict[str, dict[int, Signature]] = {}
+        for (model, version), offer in self.offers.items():
+            if offer.declared is not None:
+                found.setdefault(model, {})[version] = offer.declared
         return found
 
     @property
@@ -120,8 +130,9 @@ class Planner:
 
     def draft(self, state: DesiredState, standings: Mapping[str, Standing]) -> Target:
         """The target as it should be now; the present one if it says the same."""
-        outlook = Outlook(standings, self.findings.available, self._explicit)
-        return next_target(self.target, aspire(self.findings.snapshot.models, state, outlook))
+        found = self.findings
+        outlook = Outlook(standings, found.available, self._explicit, found.declared)
+        return next_target(self.target, aspire(found.snapshot.models, state, outlook))
 
     def adopt(self, target: Target) -> None:
         """Make it the present one, on disk first."""

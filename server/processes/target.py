@@ -13,6 +13,7 @@ from penstock.server.drift.options import from_packed
 from penstock.server.feedback.options import feedback_from_packed
 from penstock.server.model_config import ModelConfig
 from penstock.server.quality.options import quality_from_packed
+from penstock.server.registry.manifest import signature_from_packed
 from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.version_policy import VersionPolicy
 from penstock.server.rollout.options import RolloutOptions
@@ -84,6 +85,9 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
         accepted=tuple(packed["accepted"]),
         split=_split(packed.get("split")),
         mirror=_mirror(packed.get("mirror")),
+        declared={
+            number: signature_from_packed(one) for number, one in packed["declared"].items()
+        },
         config=ModelConfig(
             platform=config["platform"],
             version_policy=VersionPolicy(

@@ -52,6 +52,21 @@ def breaking_changes(before: Signature, after: Signature) -> tuple[Change, ...]:
     return tuple(change for change in _signatures(before, after) if change.breaking)
 
 
+def contradictions(promised: Signature, found: Signature) -> tuple[Change, ...]:
+    """Where a model is not what was promised of it.
+
+    Every input and output has to be there, no other one, and clients that believe the promise must
+    not fail. What only widens an input or narrows an output is none: another release of a runtime
+    may infer more or less of a shape.
+    """
+    changes = _signatures(promised, found)
+    return tuple(
+        one
+        for one in changes
+        if one.breaking or (one.what != "signature" and not (one.before and one.after))
+    )
+
+
 def _signatures(before: Signature | None, after: Signature | None) -> list[Change]:
     if before is None or after is None:
         was, is_ = ("" if one is None else "known" for one in (before, after))

@@ -167,6 +167,7 @@ class ModelHost:
             None if predecessor is None else (predecessor.version, predecessor.model.signature),
             accepted,
             busy=self._catalog.ready,
+            declared=plan.declared.get(number),
         )
         try:
             loaded = await self._loop.run_in_executor(self._executor, self._loader.load, order)

@@ -9,7 +9,7 @@ on serving when the registry loses it. What was taken is remembered across resta
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.runtimes.contract import ModelLoadError
@@ -25,6 +25,8 @@ from .verification import hash_files, read_manifest, verify
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from penstock.runtimes.contract import Signature
 
     from .safe_files import FileFact
     from .stability import Sighting
@@ -48,12 +50,14 @@ class Offer:
         digest: Of its files; empty while they are not known.
         reason: Why it may not be loaded, or what has changed since it was taken.
         waiting: Whether another look may be all it takes.
+        declared: The signature that its manifest promises, if that says.
     """
 
     directory: Path | None = None
     digest: str = ""
     reason: str = ""
     waiting: bool = False
+    declared: Signature | None = None
 
 
 class Intake:
@@ -117,11 +121,11 @@ class Intake:
         taken = self._taken.get(key)
         if taken is not None and (place := self._place(taken, directory)) is not None:
             if _touched(taken, files) and digest_of(hash_files(directory)) == taken.digest:
-                taken = self._taken[key] = Taken(taken.digest, files)
+                taken = self._taken[key] = replace(taken, files=files)
                 self._dirty = True
             change = _changed(taken, files)
             if not (change and failed):
-                return Offer(place, taken.digest, change)
+                return Offer(place, taken.digest, change, declared=taken.declared)
         refused = self._refused.get(key)
         if refused is not None and refused[0] == files:
             return Offer(reason=refused[1])
@@ -158,9 +162,10 @@ class Intake:
                 directory, self._copies, entries, max_bytes=self._max_bytes, keep=keep
             )
         inspect(place)
-        self._taken[key] = Taken(digest_of(entries), files)
+        declared = None if manifest is None else manifest.signature
+        taken = self._taken[key] = Taken(digest_of(entries), files, declared)
         self._dirty = True
-        return Offer(place, self._taken[key].digest)
+        return Offer(place, taken.digest, declared=declared)
 
     def _wait(self, key: Key, directory: Path, files: Files, inspect: Inspect) -> Offer | None:
         now = self._clock()

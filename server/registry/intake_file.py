@@ -6,16 +6,19 @@ The file can be lost: then everything is examined again.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from .checked_json import ContentError, decode_object
 from .durable import replace_file
+from .manifest import parse_signature
 from .safe_files import FileFact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from penstock.runtimes.contract import Signature
 
     from .checked_json import CheckedObject
 
@@ -29,10 +32,12 @@ class Taken:
     Attributes:
         digest: Names its content, and the copy of it.
         files: As they were in the registry then.
+        declared: The signature that its manifest promises, if that says.
     """
 
     digest: str
     files: tuple[FileFact, ...]
+    declared: Signature | None = None
 
 
 def write_taken(path: Path, taken: Mapping[tuple[str, int], Taken]) -> None:
@@ -42,6 +47,7 @@ def write_taken(path: Path, taken: Mapping[tuple[str, int], Taken]) -> None:
             "model": model,
             "version": version,
             "digest": one.digest,
+            "signature": None if one.declared is None else asdict(one.declared),
             "files": [
                 {"path": fact.path, "size": fact.size, "changed_ns": fact.changed_ns}
                 for fact in one.files
@@ -70,4 +76,4 @@ def _version(content: CheckedObject) -> tuple[tuple[str, int], Taken]:
         for one in content.objects("files")
     )
     key = content.get("model", str), content.get("version", int)
-    return key, Taken(content.get("digest", str), files)
+    return key, Taken(content.get("digest", str), files, parse_signature(content))

@@ -25,10 +25,9 @@ from penstock.runtimes.contract import LoadOptions, ModelLoadError
 from penstock.runtimes.discovery import find_runtime
 from penstock.runtimes.onnx import OnnxRuntime
 
-from .difference import breaking_changes
 from .durable import remove_tree
-from .golden import Examples, mismatches, read_examples
 from .inspection import inspect_version
+from .judgement import judge
 from .manifest import digest_of
 from .memory import MemoryBudget, estimate
 from .private_copy import borrowed_copy, digest_of_copy
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Model, Runtime, Signature
     from penstock.server.config import ServerConfig
     from penstock.server.model_config import ModelConfig
+
+    from .golden import Examples
 
 LOG = logging.getLogger("penstock.models")
 
@@ -63,6 +64,7 @@ class LoadOrder:
         accepted: Whether an operator takes it although it answers its golden requests otherwise or
             breaks clients of the predecessor.
         busy: Whether other models are served meanwhile.
+        declared: The signature that its manifest promises, as it was when the copy was made.
     """
 
     name: str
@@ -72,6 +74,7 @@ class LoadOrder:
     predecessor: tuple[str, Signature] | None = None
     accepted: bool = False
     busy: bool = False
+    declared: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,7 @@ class Loader:
         if digest is not None:
             if digest_of(hash_files(order.directory)) != digest:
                 raise ModelRefused(f"{order.directory} has not the files that it was made with")
-            yield SoundCopy(order.directory, digest)
+            yield SoundCopy(order.directory, digest, order.declared)
             return
         runtime, _ = find_runtime(order.directory, order.config.platform)
         _estimate(runtime, order.directory)  # before gigabytes of nonsense are copied
@@ -238,40 +241,17 @@ def _estimate(runtime: Runtime, place: Path) -> int:
 
 
 def _judge(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:
-    """Whether it is what it was published as and its clients expect; gives its golden requests.
+    """Its golden requests.
 
     Raises:
-        ModelRefused: It may not, and nobody has accepted that.
+        ModelRefused: It may not serve, and nobody has accepted that.
     """
-    reasons: list[str] = []
-    golden = Examples()
-    if copy.declared is not None:
-        reasons += _broken(copy.declared, model, "its manifest")
-    if order.predecessor is not None:
-        version, signature = order.predecessor
-        broken = _broken(signature, model, f"version {version}, which serves")
-        if broken:
-            broken[-1] += '; if that is meant, set signature = "any" in model.toml'
-        reasons += broken
-    try:
-        golden = read_examples(copy.directory, model.signature)
-        reasons += mismatches(model, golden)
-    except ModelRefused as refusal:
-        reasons += refusal.reasons
+    golden, reasons = judge(model, copy.directory, copy.declared, order.predecessor)
     if reasons and not order.accepted:
         raise ModelRefused(*reasons)
     for reason in reasons:
         LOG.warning("model %s version %s is accepted: %s", order.name, order.version, reason)
     return golden
-
-
-def _broken(expected: Signature, model: Model, source: str) -> list[str]:
-    """How clients that expect this signature would fail."""
-    return [
-        f"{change.what.removesuffix('s')} '{change.name}' is {change.after or 'gone'}, "
-        f"in {source}, {change.before or 'not there'}"
-        for change in breaking_changes(expected, model.signature)
-    ]
 
 
 def _single_threaded(runtime: Runtime, config: ModelConfig) -> bool:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtimes.contract import VARIABLE, ModelLoadError, Signature, TensorSpec
 from penstock.runtimes.datatypes import NUMPY_OF
@@ -122,7 +122,7 @@ def _parse(keys: CheckedObject) -> Manifest:
         model=keys.get("model", str),
         version=keys.get("version", int),
         files=_files(keys),
-        signature=_signature(keys),
+        signature=parse_signature(keys),
         run=Run(run.get("run_id", str, ""), run.get("commit", str, ""), run.table("params", str)),
         data_hash=keys.get("data_hash", str, ""),
         metrics={name: float(value) for name, value in keys.table("metrics", int | float).items()},
@@ -154,12 +154,26 @@ def _files(keys: CheckedObject) -> tuple[FileEntry, ...]:
     return tuple(entries.values())
 
 
-def _signature(keys: CheckedObject) -> Signature | None:
+def parse_signature(keys: CheckedObject) -> Signature | None:
+    """The value of ``signature`` in an object, as `dataclasses.asdict` made it.
+
+    Raises:
+        ContentError: It is there and is none.
+    """
     if keys.get("signature", dict | None, None) is None:
         return None
     content = keys.inner("signature")
     inputs, outputs = (tuple(map(_tensor, content.objects(side))) for side in ("inputs", "outputs"))
     return Signature(inputs, outputs, content.get("batch_axis", bool))
+
+
+def signature_from_packed(packed: Mapping[str, Any]) -> Signature:
+    """The reverse of `dataclasses.asdict`, for what a process of our own wrote."""
+    inputs, outputs = (
+        tuple(TensorSpec(**{**one, "shape": tuple(one["shape"])}) for one in packed[side])
+        for side in ("inputs", "outputs")
+    )
+    return Signature(inputs, outputs, packed["batch_axis"])
 
 
 def _tensor(content: CheckedObject) -> TensorSpec:

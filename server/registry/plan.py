@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from penstock.runtimes.contract import Signature
     from penstock.server.model_config import ModelConfig
     from penstock.server.rollout.rollout import Rollout
     from penstock.server.rollout.traffic import Mirror, Split
@@ -43,6 +44,7 @@ class ModelPlan:
             otherwise, or break clients.
         split: How requests that name no version are shared between two versions.
         mirror: To which version a copy of the traffic goes.
+        declared: By version, the signature that its manifest promises.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ModelPlan:
     accepted: tuple[int, ...] = ()
     split: Split | None = None
     mirror: Mirror | None = None
+    declared: Mapping[int, Signature] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,13 @@ class Outlook:
         available: By model, the versions that may be loaded and where from; ``None`` if all in the
             registry may, from there.
         explicit: Serve only on command where ``model.toml`` does not say which versions to serve.
+        declared: By model and version, the signature that its manifest promises.
     """
 
     standings: Mapping[str, Standing] = field(default_factory=dict)
     available: Mapping[str, Mapping[int, Path]] | None = None
     explicit: bool = False
+    declared: Mapping[str, Mapping[int, Signature]] = field(default_factory=dict)
 
 
 def aspire(
@@ -161,6 +166,11 @@ def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
         accepted=tuple(sorted(now.accepted)),
         split=split,
         mirror=mirror,
+        declared={
+            version: signature
+            for version, signature in sorted(outlook.declared.get(entry.name, {}).items())
+            if version in {*wanted, *tried_version(now)}
+        },
     )
 
 

@@ -15,7 +15,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from .deliveries import Deliveries
-from .post import Reply, attempt
+from .post import attempt
+from .reply import Reply
 from .retry import judge
 
 if TYPE_CHECKING:

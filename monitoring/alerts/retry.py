@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .post import Reply
+    from .reply import Reply
     from .sink import Sink
 
 PENDING: Final = "pending"

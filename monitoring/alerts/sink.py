@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
@@ -132,7 +132,7 @@ def sink_of(name: str, table: Mapping[str, Any], folder: Path) -> Sink:
     if sink.template == "github" and sink.repository.count("/") != 1:
         raise _wrong(name, "repository", sink.repository, "owner/name")
     if not sink.url and sink.url_file is None and sink.template in _URLS:
-        return Sink(name, **(values | {"url": _URLS[sink.template]}))
+        return replace(sink, url=_URLS[sink.template])
     return sink
 
 

@@ -155,11 +155,19 @@ class Coordinator:
             followers.cancel()
 
     async def _follow_reports(self) -> None:
+        failed: set[tuple[str, int]] = set()
         while True:
             await self._reported.wait()
             self._reported.clear()
-            if self.planner.target.number and self.looked:
+            before, failed = failed, self._failed()
+            if failed - before:
+                self._again.set()  # what is to serve in their place may have to be copied first
+            elif self.planner.target.number and self.looked:
                 await self.replan()
+
+    def _failed(self) -> set[tuple[str, int]]:
+        standings = self.standings().items()
+        return {(model, version) for model, one in standings for version in one.failed}
 
     def _patience_is_over(self) -> bool:
         """A server that starts on a registry just copied is not ready before it has the models."""

@@ -290,3 +290,19 @@ def _alive(operator):
         return operator.server.once(operator.server.admin_url, "/v2/health/ready")[0] == 200
     except OSError:
         return False
+
+
+def test_versions_that_fail_one_after_the_other_do_not_wait_for_the_next_look(start, registry):
+    """Whatever else is to serve has not been copied before, so the registry is looked at again."""
+    row = {"name": "features", "datatype": "FP32", "shape": [1, 30], "data": [0.5] * 30}
+    wrong = {"name": "label", "datatype": "INT64", "shape": [1], "data": [99]}
+    (registry.model / "model.toml").write_text("version_policy = { latest = 1 }")
+    for number in (3, 4, 5):  # sound files, other answers than promised: only a load shows that
+        registry.add(number)
+        examples = json.dumps([{"inputs": [row], "outputs": [wrong]}])
+        (registry.model / str(number) / "examples.json").write_text(examples)
+    operator = start("--scan-seconds", 3600)
+    operator.server.until(lambda: operator.answering() == 2)
+    states = {number: operator.version(number)["state"] for number in (1, 2, 3, 4, 5)}
+    assert states == {1: "NEW", 2: "READY", 3: "FAILED", 4: "FAILED", 5: "FAILED"}
+    assert operator.server.status()["target"]["number"] == 4  # one for each that was tried

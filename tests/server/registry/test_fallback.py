@@ -1,0 +1,57 @@
+"""What serves in the place of versions that cannot be loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.server.model_config import ModelConfig
+from penstock.server.registry.plan import Outlook, Standing, aspire
+from penstock.server.registry.repository import ModelEntry
+from penstock.server.registry.state import DesiredState
+from penstock.server.registry.version_policy import VersionPolicy
+
+NUMBERS = st.sets(st.integers(1, 60), min_size=1, max_size=12)
+
+
+@given(present=NUMBERS, latest=st.integers(1, 3), serving=st.integers(0, 4), data=st.data())
+def test_failed_versions_are_passed_over_in_one_step(present, latest, serving, data):
+    ordered = sorted(present)
+    broken = data.draw(st.integers(0, len(ordered) - 1))
+    failed = frozenset(ordered[len(ordered) - broken :])
+    sound = [version for version in ordered if version not in failed]
+    ready = frozenset(sound[:serving])
+    plan = plan_of(present, latest, Standing(ready, failed, default=max(ready, default=None)))
+    assert list(plan.versions) == sound[-latest:]
+    proven = [version for version in plan.versions if version in ready]
+    assert plan.default == max(proven or plan.versions)
+
+
+@given(present=NUMBERS, latest=st.integers(1, 3), data=st.data())
+def test_whatever_fails_the_newest_sound_one_ends_up_serving(present, latest, data):
+    """Each round a worker tries what the target names; rounds are no more than failures."""
+    broken = data.draw(st.sets(st.sampled_from(sorted(present))))
+    standing, rounds = Standing(), 0
+    while True:
+        plan = plan_of(present, latest, standing)
+        rounds += 1
+        tried = set(plan.versions)
+        failed = standing.failed | (tried & broken)
+        after = Standing(frozenset(tried - broken), frozenset(failed), plan.default)
+        if after == standing:
+            break
+        standing = after
+    assert rounds <= len(broken) + 3
+    sound = sorted(present - broken)
+    assert sorted(standing.serving) == sound[-latest:]
+    if sound:
+        assert plan.default == sound[-1]
+
+
+def plan_of(present, latest, standing):
+    versions = {number: Path("r") / str(number) for number in sorted(present)}
+    config = ModelConfig(version_policy=VersionPolicy(latest=latest))
+    entry = ModelEntry("m", Path("r"), versions, config)
+    return aspire({"m": entry}, DesiredState(), Outlook({"m": standing}))["m"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -15,7 +15,40 @@ if TYPE_CHECKING:
 
     from .merge import Merged
 
-_LABELS = ("model", "version")
+_LABELS: Final = ("model", "version")
+_COUNTERS: Final = (
+    (
+        layout.SHADOW_COPIED,
+        "penstock_shadow_copied",
+        "Requests that were chosen to be copied to this shadow.",
+    ),
+    (
+        layout.SHADOW_DROPPED,
+        "penstock_shadow_dropped",
+        "Of those, not computed for want of time or room.",
+    ),
+    (
+        layout.SHADOW_DROPPED_ROWS,
+        "penstock_shadow_dropped_rows",
+        "Rows of the requests that were not computed.",
+    ),
+    (
+        layout.PAIRS,
+        "penstock_shadow_pairs",
+        "Requests that the shadow computed, too, or failed at.",
+    ),
+    (
+        layout.DISAGREEMENTS,
+        "penstock_shadow_disagreements",
+        "Of those, answered otherwise, or failed at.",
+    ),
+    (layout.SHADOW_ERRORS, "penstock_shadow_errors", "Of those, failed at."),
+    (
+        layout.SHADOW_INVALID,
+        "penstock_shadow_invalid",
+        "Of those, answered with NaN or infinity in place of a number.",
+    ),
+)
 
 
 def shadows(merged: Merged) -> Iterator[Metric]:
@@ -25,39 +58,7 @@ def shadows(merged: Merged) -> Iterator[Metric]:
         for labels, slots in sorted(merged.blocks.items())
         if any(slots[layout.SHADOW_COPIED : layout.PRIMARY_CPU_NANOSECONDS + 1])
     ]
-    for slot, name, text in (
-        (
-            layout.SHADOW_COPIED,
-            "penstock_shadow_copied",
-            "Requests that were chosen to be copied to this shadow.",
-        ),
-        (
-            layout.SHADOW_DROPPED,
-            "penstock_shadow_dropped",
-            "Of those, not computed for want of time or room.",
-        ),
-        (
-            layout.SHADOW_DROPPED_ROWS,
-            "penstock_shadow_dropped_rows",
-            "Rows of the requests that were not computed.",
-        ),
-        (
-            layout.PAIRS,
-            "penstock_shadow_pairs",
-            "Requests that the shadow computed, too, or failed at.",
-        ),
-        (
-            layout.DISAGREEMENTS,
-            "penstock_shadow_disagreements",
-            "Of those, answered otherwise, or failed at.",
-        ),
-        (layout.SHADOW_ERRORS, "penstock_shadow_errors", "Of those, failed at."),
-        (
-            layout.SHADOW_INVALID,
-            "penstock_shadow_invalid",
-            "Of those, answered with NaN or infinity in place of a number.",
-        ),
-    ):
+    for slot, name, text in _COUNTERS:
         family = CounterMetricFamily(name, text, labels=_LABELS)
         for labels, slots in candidates:
             family.add_metric(labels, slots[slot])
@@ -68,10 +69,7 @@ def shadows(merged: Merged) -> Iterator[Metric]:
         labels=_LABELS,
     )
     for labels, slots in candidates:
-        if slots[layout.PRIMARY_CPU_NANOSECONDS]:
-            own, other = (
-                slots[layout.SHADOW_CPU_NANOSECONDS],
-                slots[layout.PRIMARY_CPU_NANOSECONDS],
-            )
-            ratio.add_metric(labels, own / other)
+        other = slots[layout.PRIMARY_CPU_NANOSECONDS]
+        if other:
+            ratio.add_metric(labels, slots[layout.SHADOW_CPU_NANOSECONDS] / other)
     yield ratio

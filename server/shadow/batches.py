@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgpack
 import numpy as np
@@ -75,23 +75,22 @@ class Writer:
     def add(self, batch: CopiedBatch) -> None:
         """Append a batch; its large arrays must not change until the pieces are sent."""
         arrays = [_plain(array) for array in (*batch.inputs, *batch.outputs)]
-        header = msgpack.packb(
-            {
-                "ids": list(batch.request_ids),
-                "offsets": list(batch.offsets),
-                "inputs": list(batch.input_names),
-                "outputs": list(batch.output_names),
-                "seconds": batch.seconds,
-                "arrays": [_describe(array) for array in arrays],
-            }
-        )
+        described = {
+            "ids": list(batch.request_ids),
+            "offsets": list(batch.offsets),
+            "inputs": list(batch.input_names),
+            "outputs": list(batch.output_names),
+            "seconds": batch.seconds,
+            "arrays": [_describe(array) for array in arrays],
+        }
+        header = cast("bytes", msgpack.packb(described))
         self._write(_LENGTH.pack(len(header)) + header)
         for array in arrays:
             if array is None or array.dtype.hasobject or not array.size:
                 continue
             self._write(bytes(-self.size % _ALIGNMENT))
             small = array.nbytes < _PIECE_BYTES
-            self._write(array.tobytes() if small else memoryview(array.reshape(-1).view(np.uint8)))
+            self._write(array.tobytes() if small else array.reshape(-1).view(np.uint8).data)
 
     def pieces(self) -> list[Piece]:
         """Everything that was added; the writer is empty afterwards."""

@@ -116,7 +116,8 @@ def compare(
 def _bins(largest: Floats) -> NDArray[np.int64]:
     with np.errstate(divide="ignore"):
         numbers = np.floor(np.log10(largest) * BINS_PER_DECADE)
-    return np.clip(numbers, -LAST_BIN, LAST_BIN).astype(np.int64)
+    bins: NDArray[np.int64] = np.clip(numbers, -LAST_BIN, LAST_BIN).astype(np.int64)
+    return bins
 
 
 def _same(rows: int, compared: str) -> OutputDifference:
@@ -172,7 +173,7 @@ class _Wide:
         self.same = (expected == actual) | (nan & np.isnan(actual))
         numbers, real = np.isfinite(expected), np.isfinite(actual)
         self.comparable = numbers & real
-        self.invalid = (numbers & ~real).any(axis=1)
+        self.invalid: Flags = np.any(numbers & ~real, axis=1)
         self.difference = np.where(self.comparable, np.abs(actual - expected), np.inf)
         self.difference[self.same] = 0.0
         self.largest = self.difference.max(axis=1, initial=0.0)
@@ -188,7 +189,8 @@ class _Wide:
         absolute, relative = allowed.limits
         limit = np.where(self.comparable, absolute + relative * np.abs(self.expected), 0.0)
         ratio = np.where(self.difference <= limit, 0.0, self.difference / limit)
-        return np.minimum(ratio.max(axis=1, initial=0.0), OTHER_CLASS)
+        excess: Floats = np.minimum(ratio.max(axis=1, initial=0.0), OTHER_CLASS)
+        return excess
 
 
 def _values(wide: _Wide, allowed: OutputTolerance) -> OutputDifference:

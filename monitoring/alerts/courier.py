@@ -99,6 +99,7 @@ class Courier:
 
     def close(self) -> None:
         """What is under way is told again after the next start, under the same id."""
+        self._deliveries.close()
 
     def _run(self, due: Due, sink: Sink, settings: AlertSettings, now: float) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,6 @@ from .retry import FAILED, PENDING, SKIPPED
 from .sink import TEST
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
@@ -64,6 +64,7 @@ class Deliveries:
         self._path = path
         self._seen: tuple[int, ...] = ()
         self._next = 0.0
+        self._held: sqlite3.Connection | None = None
 
     def quiet(self, now: float) -> bool:
         """Whether nothing was put in since this was last asked, and nothing is due.
@@ -82,6 +83,7 @@ class Deliveries:
         """
         if not self._path.exists():
             return
+        self._hold()
         with opened(self._path) as store:
             new = store.execute(
                 f"SELECT id, {COLUMNS} FROM alerts WHERE routed = 0 ORDER BY id LIMIT {_ROUTED}"  # noqa: S608
@@ -139,6 +141,21 @@ class Deliveries:
                     (SKIPPED, now, "its opening was not delivered", due.sink, PENDING,
                      due.alert.episode),
                 )  # fmt: skip
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def _hold(self) -> None:
+        """Keep a connection open, so that those that come and go do not fold the log each time.
+
+        That takes them three syncs rather than one.
+        """
+        if self._held is None:
+            self._held = sqlite3.connect(self._path)
+            self._held.execute("SELECT count(*) FROM sqlite_master").fetchall()
 
     def abandon(self, known: Collection[str], now: float) -> None:
         """Give up what waits for sinks that the configuration no longer knows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,10 +62,11 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path, receiver: Any) -> Town:
+def town(tmp_path: Path, receiver: Any) -> Iterator[Town]:
     town = Town(tmp_path)
     town.write(f'[sinks.hook]\nurl = "{receiver.url}/x"\ntimeout_seconds = 0.5\n')
-    return town
+    yield town
+    town.courier.close()
 
 
 Make = Callable[..., Alert]
@@ -201,6 +202,7 @@ def test_an_attempt_that_never_comes_back_is_left_to_itself(tmp_path: Path, an_a
         town.courier.tick(NOW + later)
     assert calls.count("hook") == 1  # never a second one beside it
     stuck.set()
+    town.courier.close()
 
 
 def test_a_restart_loses_nothing_and_doubles_nothing(
@@ -294,6 +296,7 @@ def test_every_alert_is_in_the_log(
     with caplog.at_level("INFO", "penstock.alerts"):
         town.outbox.put(an_alert())
         town.tick()
+    town.courier.close()
     assert [(one.levelname, one.getMessage()[:14]) for one in caplog.records] == [
         ("WARNING", "drift.opened: ")
     ]

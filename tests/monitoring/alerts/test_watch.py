@@ -224,6 +224,7 @@ def test_a_sink_that_is_down_is_told_to_the_others(tmp_path: Path, an_alert: Mak
     deliveries.finish(due, Verdict("delivered", NOW, "200"), NOW + 800)
     for second in range(800, 1600, 10):
         watch.tick(NOW + second)
+    deliveries.close()
     assert read_alerts(path, 10)[0].alert.name == "monitor.degraded.closed"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from penstock.monitoring.alerts.alert import Alert
 from penstock.monitoring.alerts.outbox import Outbox
+from penstock.server.cli.main import main
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def receiver():
 
 
 @pytest.mark.slow
-def test_alerts_are_told_shown_and_survive_the_monitor(serve, command, receiver, tmp_path):
+def test_alerts_are_told_shown_and_survive_the_monitor(serve, receiver, tmp_path, capsys):
     file = tmp_path / "alerts.toml"
     file.write_text(
         f'source = "prod"\n[sinks.hook]\nurl = "http://127.0.0.1:{receiver.server_port}"\n'
@@ -44,9 +45,10 @@ def test_alerts_are_told_shown_and_survive_the_monitor(serve, command, receiver,
     server = serve("--alerts-file", file)
 
     def run(*arguments):
-        process = command(*arguments, "--admin-url", server.admin_url, "--state-dir", state)
-        out, err = process.communicate(timeout=30)
-        return process.returncode, out, err
+        where = ("--admin-url", server.admin_url, "--state-dir", str(state))
+        status = main([*arguments, *where])
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
 
     def metrics():
         return server.once(server.admin_url, "/metrics")[1].decode()

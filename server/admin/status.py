@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Figures = Mapping[tuple[str, str], Traffic]
 
+#: What a worker tells of a version that everybody may know.
+_TOLD: Final = ("state", "reason", "since", "memory")
 #: The state of a version that is not the same on all workers.
 MIXED: Final = "MIXED"
 
@@ -108,7 +110,7 @@ def _where(fleet: Fleet, name: str, version: int) -> dict[str, Any]:
     for worker in fleet.workers.values():
         for one in worker.models:
             if one["name"] == name and one["version"] == str(version):
-                workers[worker.process] = {key: one[key] for key in ("state", "reason", "since")}
+                workers[worker.process] = {key: one[key] for key in _TOLD}
     states = {one["state"] for one in workers.values()}
     if len(workers) < len(fleet.workers) and states - {"UNLOADED"}:
         states.add("NEW")

@@ -58,9 +58,21 @@ class VersionMetrics(Collector):
             states.update((one["name"], one["version"], one["state"]) for one in worker.models)
         for labels, count in sorted(states.items()):
             workers.add_metric(labels, count)
+        memory = GaugeMetricFamily(
+            "penstock_model_memory_bytes",
+            "By how much the workers that serve the version grew while they loaded it, together.",
+            labels=("model", "version"),
+        )
+        grown: Counter[tuple[str, str]] = Counter()
+        for worker in fleet:
+            for one in worker.models:
+                if one["memory"] is not None:
+                    grown[one["name"], one["version"]] += one["memory"]["measured_bytes"]
+        for version_labels, size in sorted(grown.items()):
+            memory.add_metric(version_labels, size)
         behind = GaugeMetricFamily(
             "penstock_workers_behind", "Workers that do not run the present target yet."
         )
         number = self._coordinator.planner.target.number
         behind.add_metric((), sum(one.target != number for one in fleet))
-        yield from (default, alias, workers, behind)
+        yield from (default, alias, workers, memory, behind)

@@ -114,7 +114,7 @@ def _problem(what: str, reason: str) -> str:
 
 def _versions_view(models: list[dict[str, Any]]) -> RenderableType:
     table = _table(
-        "model", "version", "state", "names", "since", "by", "req/s", "p50", "p99", "5xx"
+        "model", "version", "state", "names", "since", "by", "req/s", "p50", "p99", "5xx", "memory"
     )
     for model in models:
         for one in model["versions"]:
@@ -134,8 +134,22 @@ def _versions_view(models: list[dict[str, Any]]) -> RenderableType:
                 _milliseconds(traffic.get("p50_seconds")),
                 _milliseconds(traffic.get("p99_seconds")),
                 str(traffic.get("errors", 0)),
+                memory_text(one["workers"]),
             )
     return table
+
+
+def memory_text(workers: dict[str, dict[str, Any]]) -> str:
+    """What loading took, least to most over the workers, and what was expected of it."""
+    told = [one["memory"] for _, one in sorted(workers.items()) if one["memory"] is not None]
+    if not told:
+        return ""
+    sizes = [f"{one['measured_bytes'] / 2**20:.1f}" for one in told]
+    most = max(one["estimated_bytes"] for one in told) / 2**20
+    range_ = (
+        sizes[0] if len(set(sizes)) == 1 else f"{min(sizes, key=float)}-{max(sizes, key=float)}"
+    )
+    return f"{range_} of {most:.1f} MiB"
 
 
 def _why(one: dict[str, Any]) -> str:

@@ -26,12 +26,23 @@ def version_report(catalog: Catalog, directories: Mapping[Key, Path]) -> list[di
             "reason": status.reason,
             "since": status.since,
             "directory": str(directories.get((name, number), "")),
+            "memory": _memory(catalog, name, number),
             **_names(catalog, name, number),
         }
         for (name, number), status in sorted(
             catalog.statuses.items(), key=lambda item: (item[0][0], int(item[0][1]))
         )
     ]
+
+
+def _memory(catalog: Catalog, name: str, number: str) -> dict[str, int] | None:
+    """What loading it took; ``None`` while it is not loaded."""
+    model = catalog.models.get(name)
+    servable = None if model is None else model.versions.get(number)
+    if servable is None:
+        return None
+    memory = servable.memory
+    return {"estimated_bytes": memory.estimated, "measured_bytes": memory.measured}
 
 
 def _names(catalog: Catalog, name: str, number: str) -> dict[str, Any]:

@@ -178,6 +178,7 @@ class ModelHost:
         wire = WireSignature(loaded.model.signature, name, version)
         counters = self._counters.model(name, version)
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
+        servable.memory = loaded.memory
         if not self._declare(servable, config):
             unload = self._loader.unload
             await self._loop.run_in_executor(self._executor, unload, name, version, loaded.model)

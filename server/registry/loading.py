@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.process_stats import read_process
 from penstock.runtimes.contract import LoadOptions, ModelLoadError
 from penstock.runtimes.discovery import find_runtime
 from penstock.runtimes.onnx import OnnxRuntime
@@ -29,7 +30,7 @@ from .durable import remove_tree
 from .inspection import inspect_version
 from .judgement import judge
 from .manifest import digest_of
-from .memory import MemoryBudget, estimate
+from .memory import LoadMemory, MemoryBudget, estimate
 from .private_copy import borrowed_copy, digest_of_copy
 from .refusal import ModelRefused
 from .verification import hash_files, read_manifest
@@ -94,11 +95,19 @@ class SoundCopy:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that may serve, the name of its runtime, and its costs if they could be measured."""
+    """A model that may serve, and what loading it showed.
+
+    Attributes:
+        platform: Name of its runtime.
+        model: The model.
+        costs: Its run times, if they could be measured.
+        memory: What it took.
+    """
 
     platform: str
     model: Model
     costs: CostTable | None
+    memory: LoadMemory
 
 
 class Loader:
@@ -150,7 +159,9 @@ class Loader:
     def _load_from(self, copy: SoundCopy, order: LoadOrder) -> LoadedModel:
         runtime, path = find_runtime(copy.directory, order.config.platform)
         key = order.name, order.version
-        self._memory.reserve(key, _estimate(runtime, copy.directory))
+        estimated = _estimate(runtime, copy.directory)
+        self._memory.reserve(key, estimated)
+        before = resident_bytes()
         try:
             model = self._open(runtime, path, order.config)
             try:
@@ -162,7 +173,8 @@ class Loader:
         except BaseException:
             self._memory.release(key)
             raise
-        return LoadedModel(runtime.platform, model, costs)
+        memory = LoadMemory(estimated, max(0, resident_bytes() - before))
+        return LoadedModel(runtime.platform, model, costs, memory)
 
     def _open(self, runtime: Runtime, path: Path, config: ModelConfig) -> Model:
         options = LoadOptions(threads=config.threads, settings=config.settings)
@@ -265,6 +277,12 @@ def lower_priority() -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def resident_bytes() -> int:
+    """Of this process; 0 where the system does not say."""
+    stats = read_process(os.getpid())
+    return 0 if stats is None else stats.resident_bytes
 
 
 def trim_memory() -> None:

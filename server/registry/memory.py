@@ -14,6 +14,7 @@ What requests take while they run is not in it: that depends on their rows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .inspection import inspect_version
@@ -54,6 +55,20 @@ def estimate(inspection: Inspection) -> int:
         _CONVOLVED * (inline + external) if convolved else _INLINE * inline + _EXTERNAL * external
     )
     return SESSION_BYTES + round(weights + _OTHER * other)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadMemory:
+    """What loading a version took in one process, in bytes.
+
+    Attributes:
+        estimated: Before it was loaded; this is what counts against ``max_memory_bytes``.
+        measured: By how much the resident set grew until the version was warmed up. What others did
+            meanwhile is in it, and memory that was free in the process before is not.
+    """
+
+    estimated: int = 0
+    measured: int = 0
 
 
 class MemoryBudget:

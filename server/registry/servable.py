@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from penstock.monitoring.taken import Origin
 
+from .memory import LoadMemory
+
 if TYPE_CHECKING:
     from penstock.batching.servable import Servable as Queue
     from penstock.monitoring.metrics import ModelCounters
@@ -29,6 +31,7 @@ class Servable:
         headers: Response header lines common to all its answers.
         routed: Requests of a split that it was given and has not given back.
         origin: What its samples say of themselves.
+        memory: What loading it took.
         gate: Looks at each request before it runs, if the operator wants that.
         tally: Looks at each batch after it ran, if that is all the operator wants.
     """
@@ -39,6 +42,7 @@ class Servable:
         "counters",
         "gate",
         "headers",
+        "memory",
         "model",
         "name",
         "origin",
@@ -66,6 +70,7 @@ class Servable:
         self.wire = wire
         self.counters = counters
         self.routed = 0
+        self.memory = LoadMemory()
         self.gate: Quality | None = None
         self.tally: Quality | None = None
         self._decoding = 0

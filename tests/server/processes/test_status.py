@@ -1,0 +1,53 @@
+"""What `penstock status` shows of memory, against what really was loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+pytestmark = pytest.mark.slow
+
+MEBIBYTE = 1 << 20
+
+
+@pytest.fixture
+def registry(tmp_path, onnx_file):
+    """A model whose version 2 has 16 MiB of weights, and version 1 next to none."""
+    path = tmp_path / "registry"
+    for version, width in ((1, 16), (2, 2048)):
+        onnx_file(
+            path / "wide" / str(version) / "model.onnx",
+            [("MatMul", ["x", "w"], ["y"])],
+            [("x", "FLOAT", ["n", width])],
+            [("y", "FLOAT", ["n", width])],
+            [numpy_helper.from_array(np.ones((width, width), np.float32), "w")],
+        )
+    (path / "wide" / "model.toml").write_text('signature = "any"')
+    return path
+
+
+def test_memory_is_shown_by_version_and_worker(serve, registry, tmp_path):
+    server = serve("--workers", 2, "--settle-seconds", 0, registry=registry)
+    status = server.status()
+    ((small, large),) = [model["versions"] for model in status["models"]]
+    assert sorted(large["workers"]) == ["worker-0", "worker-1"]
+    for one in large["workers"].values():
+        assert one["memory"]["estimated_bytes"] >= 2 * 16 * MEBIBYTE
+        assert 15 * MEBIBYTE <= one["memory"]["measured_bytes"] <= one["memory"]["estimated_bytes"]
+    measured = sum(one["memory"]["measured_bytes"] for one in large["workers"].values())
+    gauge = 'penstock_model_memory_bytes{model="wide",version="2"}'
+    assert server.metrics()[gauge] == measured
+    assert all(one["memory"]["estimated_bytes"] < 5 * MEBIBYTE for one in small["workers"].values())
+    options = ("--admin-url", server.admin_url, "--state-dir", tmp_path / "state")
+    shown = subprocess.run(
+        [sys.executable, "-m", "penstock.server.cli.main", "status", *map(str, options)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    estimate = large["workers"]["worker-0"]["memory"]["estimated_bytes"] / MEBIBYTE
+    assert f"of {estimate:.1f} MiB" in shown

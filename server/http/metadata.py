@@ -29,7 +29,7 @@ def model_index(catalog: Catalog) -> list[dict[str, Any]]:
             "name": name,
             "version": number,
             "state": status.state,
-            "reason": status.reason,
+            "reason": status.told,
             "default": default.get(name) == number,
         }
         for (name, number), status in sorted(
@@ -50,7 +50,7 @@ def repository_index(catalog: Catalog, *, ready: bool) -> list[dict[str, Any]]:
             "name": name,
             "version": number,
             "state": REPOSITORY_STATES[status.state],
-            "reason": status.reason,
+            "reason": status.told,
         }
         for (name, number), status in sorted(
             catalog.statuses.items(), key=lambda item: (item[0][0], int(item[0][1]))

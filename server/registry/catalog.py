@@ -88,9 +88,10 @@ class Catalog:
         self.models = {key: model for key, model in self.models.items() if key != name}
         self.revision += 1
 
-    def move(self, key: Key, state: State, reason: str = "") -> None:
-        """Record that a version changed its state."""
-        self.statuses[key] = self.statuses.get(key, Status()).move(state, reason, self._clock())
+    def move(self, key: Key, state: State, reason: str = "", told: str | None = None) -> None:
+        """Record that a version changed its state, and why: for operators, and as told to callers."""
+        before = self.statuses.get(key, Status())
+        self.statuses[key] = before.move(state, reason, self._clock(), told)
         self.revision += 1
 
     def find(self, name: str, version: str | None = None) -> Servable:
@@ -121,7 +122,7 @@ class Catalog:
         what = f"model {name!r}" if version is None else f"version {version!r} of model {name!r}"
         if any(status.state is State.LOADING for status in known.values()):
             return Unavailable(f"{what} is being loaded", retry_after_seconds=1)
-        failed = [f"version {n}: {s.reason}" for n, s in known.items() if s.state is State.FAILED]
+        failed = [f"version {n}: {s.told}" for n, s in known.items() if s.state is State.FAILED]
         if failed:
             return NotFound(f"{what} could not be loaded ({'; '.join(failed)})")
         if version is not None and name in self.models:

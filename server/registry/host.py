@@ -11,7 +11,7 @@ from penstock.server.quality.compile import declare
 
 from .arms import arms_of
 from .catalog import ServedModel
-from .lifecycle import State
+from .lifecycle import State, without_places
 from .loading import LoadOrder
 from .servable import Servable
 
@@ -172,7 +172,7 @@ class ModelHost:
         try:
             loaded = await self._loop.run_in_executor(self._executor, self._loader.load, order)
         except Exception as error:  # noqa: BLE001  a plug-in may raise anything; others go on
-            self._catalog.move(key, State.FAILED, str(error) or type(error).__name__)
+            self._fail(key, error)
             LOG.error("model %s version %s: %s", name, version, error)  # noqa: TRY400  one line says it
             return None
         wire = WireSignature(loaded.model.signature, name, version)
@@ -198,9 +198,14 @@ class ModelHost:
             key = servable.name, servable.version
             LOG.error("model %s version %s: %s", *key, error)  # noqa: TRY400  one line says it
             if self._catalog.statuses[key].state is State.LOADING:
-                self._catalog.move(key, State.FAILED, str(error))
+                self._fail(key, error)
             return False
         return True
+
+    def _fail(self, key: Key, error: Exception) -> None:
+        reason = str(error) or type(error).__name__
+        places = (self.directories[key], *self._loader.places)
+        self._catalog.move(key, State.FAILED, reason, without_places(reason, places))
 
     async def _unload(self, servable: Servable) -> None:
         key = servable.name, servable.version

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 
 class State(StrEnum):
@@ -47,13 +52,23 @@ REPOSITORY_STATES: Final[dict[State, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A version's state, why it is in it, and since when (Unix seconds)."""
+    """Where a version stands.
+
+    Attributes:
+        state: Its state.
+        reason: Why it is in it, for operators.
+        since: When it came into it, Unix seconds.
+        told: The reason as callers are told it: it names no place on the server.
+    """
 
     state: State = State.NEW
     reason: str = ""
     since: float = 0.0
+    told: str = ""
 
-    def move(self, state: State, reason: str = "", now: float = 0.0) -> Status:
+    def move(
+        self, state: State, reason: str = "", now: float = 0.0, told: str | None = None
+    ) -> Status:
         """The status after a move.
 
         Raises:
@@ -61,4 +76,21 @@ class Status:
         """
         if state not in TRANSITIONS[self.state]:
             raise ValueError(f"a version cannot go from {self.state} to {state}")
-        return replace(self, state=state, reason=reason, since=now)
+        told = reason if told is None else told
+        return replace(self, state=state, reason=reason, since=now, told=told)
+
+
+def without_places(text: str, places: Iterable[Path]) -> str:
+    """A text without the names of directories: paths into them become relative.
+
+    Args:
+        text: Such as the message of an error.
+        places: Absolute paths of the directories.
+    """
+    for place in sorted(map(str, places), key=len, reverse=True):
+        text = re.sub(re.escape(place) + r"(?:/|(?![\w-]))", _relative, text)
+    return text
+
+
+def _relative(found: re.Match[str]) -> str:
+    return "" if found[0].endswith("/") else "its directory"

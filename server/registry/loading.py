@@ -120,6 +120,7 @@ class Loader:
     def __init__(self, config: ServerConfig) -> None:
         state = config.state_dir
         self._temporary: Path | None = None
+        self._registry = config.registry.resolve()
         self._copies = None if state is None else state / "copies"
         self._max_copies_bytes = config.copies_max_bytes
         self._memory = MemoryBudget(config.max_memory_bytes // config.workers)
@@ -127,6 +128,12 @@ class Loader:
         # Threads that a runtime starts inherit the priority of the one that loads, for good.
         self._opener = ThreadPoolExecutor(1, "penstock-open")
         self._opener.submit(int).result()
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Directories that errors may name and callers need not know."""
+        known = (self._registry, self._copies and self._copies.parent, self._temporary)
+        return tuple(path.absolute() for path in known if path is not None)
 
     def close(self) -> None:
         """Remove what is temporary."""

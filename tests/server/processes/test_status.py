@@ -1,9 +1,11 @@
-"""What `penstock status` shows of memory, against what really was loaded."""
+"""What operators and callers are shown of a running server, against what is really so."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -30,6 +32,15 @@ def registry(tmp_path, onnx_file):
     return path
 
 
+def ask(url, body=None):
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
 def test_memory_is_shown_by_version_and_worker(serve, registry, tmp_path):
     server = serve("--workers", 2, "--settle-seconds", 0, registry=registry)
     status = server.status()
@@ -51,3 +62,23 @@ def test_memory_is_shown_by_version_and_worker(serve, registry, tmp_path):
     ).stdout
     estimate = large["workers"]["worker-0"]["memory"]["estimated_bytes"] / MEBIBYTE
     assert f"of {estimate:.1f} MiB" in shown
+
+
+def test_callers_are_told_why_a_version_failed_but_not_where_it_is(serve, registry, onnx_file):
+    tensors = [("x", "FLOAT", ["n", 16])], [("y", "FLOAT", ["n", 16])]
+    onnx_file(registry / "odd" / "1" / "model.onnx", [("NoSuchThing", ["x"], ["y"])], *tensors)
+    server = serve("--settle-seconds", 0, registry=registry)
+    (failed,) = [model for model in server.status()["models"] if model["name"] == "odd"]
+    assert failed["versions"][0]["reason"].startswith(f"cannot load {registry.parent}/")
+    answers = [
+        ask(server.url + "/v2/models/odd/infer", b"{}"),
+        ask(server.url + "/v2/models/odd"),
+        ask(server.url + "/v2/models/odd/versions/1"),
+        ask(server.url + "/v2/models"),
+        ask(server.url + "/v2/repository/index", b"{}"),
+    ]
+    assert [status for status, _ in answers] == [404, 404, 404, 200, 200]
+    for _, body in answers:
+        assert b"cannot load model.onnx: " in body
+        assert b"NoSuchThing" in body
+        assert str(registry.parent).encode() not in body

@@ -23,15 +23,15 @@ from penstock.server.shadow.envelope import BadEnvelope, read_envelope, read_hel
 from penstock.server.shadow.messages import Order
 from penstock.server.shadow.pilot import NO_MORE, Pilot
 from penstock.server.shadow.record import LOADING, TRIPPED, Record, read_record, write_record
+from penstock.server.shadow.wanted import read_wanted
 
 from .child import Birth, run
-from .target import Target, encode_target, read_target
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
     from collections.abc import Awaitable, Callable, Mapping
 
-    from penstock.server.registry.plan import ModelPlan
+    from penstock.server.shadow.wanted import Wanted
 
 LOG = logging.getLogger("penstock.shadow")
 
@@ -54,7 +54,7 @@ _ENDED_PILOTS: Final = 16
 class Flight:
     """A pilot and what it flies."""
 
-    plan: ModelPlan
+    wanted: Wanted
     pilot: Pilot
     task: asyncio.Task[None]
 
@@ -121,38 +121,32 @@ class ShadowProcess:
             seen = (facts.st_mtime_ns, facts.st_ino)
             if seen != self._seen and not self.stopping.is_set():
                 self._seen = seen
-                plans = read_target(self._directory.target).models.values()
-                await self._follow({one.mirror.rollout: one for one in plans if one.mirror})
+                await self._follow(read_wanted(self._directory.target))
 
-    async def _follow(self, plans: Mapping[str, ModelPlan]) -> None:
+    async def _follow(self, wanted: Mapping[str, Wanted]) -> None:
         """Fly these, and nothing else."""
         for rollout, flight in list(self._flights.items()):
-            plan = plans.get(rollout)
-            if plan is None or _essence(plan) != _essence(flight.plan):
+            now = wanted.get(rollout)
+            if now is None or now.essence != flight.wanted.essence:
                 del self._flights[rollout]
                 await self._land(rollout, flight)
-        for rollout, plan in plans.items():
+        for rollout, one in wanted.items():
             if rollout not in self._flights:
-                self._flights[rollout] = self._launch(rollout, plan)
+                self._flights[rollout] = self._launch(one)
 
-    def _launch(self, rollout: str, plan: ModelPlan) -> Flight:
-        mirror = plan.mirror
-        assert mirror is not None
-        record = read_record(self._state_dir, rollout)
+    def _launch(self, wanted: Wanted) -> Flight:
+        record = read_record(self._state_dir, wanted.rollout)
         if record is None:
-            record = Record(rollout, plan.name, plan.default, mirror.candidate)
-        record.primary = plan.default
+            record = Record(wanted.rollout, wanted.model, wanted.primary, wanted.candidate)
+        record.primary = wanted.primary
         if record.phase != TRIPPED:
             record.phase = LOADING
-        order = Order(
-            str(self._directory.config), encode_target(Target(number=1, models={plan.name: plan}))
-        )
-        counters = self._counters.model(plan.name, str(mirror.candidate))
-        pilot = Pilot(order, record, counters)
-        self._ended.pop(rollout, None)
+        order = Order(str(self._directory.config), wanted.target)
+        pilot = Pilot(order, record, self._counters.model(wanted.model, str(wanted.candidate)))
+        self._ended.pop(wanted.rollout, None)
         task = asyncio.create_task(pilot.run())
         task.add_done_callback(_tell_errors)
-        return Flight(plan, pilot, task)
+        return Flight(wanted, pilot, task)
 
     async def _land(self, rollout: str, flight: Flight) -> None:
         flight.task.cancel()
@@ -206,14 +200,6 @@ class ShadowProcess:
             await self._look()  # the target is on disk before any worker has it
         flight = self._flights.get(rollout)
         return flight.pilot if flight is not None else self._ended.get(rollout)
-
-
-def _essence(plan: ModelPlan) -> tuple[object, ...]:
-    """What a runner is told; it starts anew when that changes."""
-    mirror = plan.mirror
-    assert mirror is not None
-    default = None if plan.default is None else plan.versions.get(plan.default)
-    return plan.name, mirror.candidate, mirror.directory, plan.default, default, plan.config
 
 
 def _tell_errors(task: asyncio.Task[None]) -> None:

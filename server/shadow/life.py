@@ -103,6 +103,7 @@ class Life:
         message = await self._read()
         if "refused" in message:
             raise RunnerRefused(message["refused"])
+        self._loaded_bytes = resident_bytes(self._process.pid)
 
     async def idle(self, wait: Coroutine[Any, Any, Any]) -> None:
         """Wait for work.
@@ -175,9 +176,7 @@ class Life:
         while True:
             await self._sleep(WATCH_SECONDS)
             resident = resident_bytes(pid)
-            if not self._loaded_bytes:
-                self._loaded_bytes = resident if self._answers else 0
-            elif leaks(resident, self._loaded_bytes):
+            if self._loaded_bytes and leaks(resident, self._loaded_bytes):
                 self._death = Death("memory", f"it grew to {resident >> 20} MiB")
                 self._kill()
                 return

@@ -32,6 +32,7 @@ def test_an_idle_server_is_small_and_sleeps(serve):
     assert memory_mib(children["control"]) <= 80
     assert "onnxruntime" not in Path(f"/proc/{children['control']}/maps").read_text()
     assert memory_mib(children["monitor"]) <= 60
+    assert memory_mib(children["shadow"]) <= 30
     pids = [server.process.pid, *children.values()]
     before = [cpu_ticks(pid) for pid in pids]
     time.sleep(4)
@@ -113,7 +114,7 @@ def test_ctrl_c_reaches_everybody_and_still_ends_in_order(serve):
 def test_children_of_a_killed_supervisor_stop_by_themselves(serve):
     server = serve("--workers", 2)
     children = server.children()
-    assert set(children) == {"control", "monitor", "worker-0", "worker-1"}
+    assert set(children) == {"control", "monitor", "shadow", "worker-0", "worker-1"}
     server.process.kill()
     server.process.wait()
     # They are nobody's children now; whoever inherits them may take its time to reap.

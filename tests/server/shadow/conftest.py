@@ -95,7 +95,7 @@ child.run(shadow.shadow)
 """
 
 
-def wait_until(condition, seconds=20.0):
+def wait_until(condition, seconds=60.0):  # on idle time only, things take long elsewhere
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

@@ -60,7 +60,7 @@ def test_a_shadow_that_dies_or_hangs_at_full_load_is_not_felt(stage, until, load
     server = stage({"mode": mode})
     worker = server.processes["worker-0"]
     with load(server) as running:
-        until(lambda: server.phase() == "tripped", seconds=60)
+        until(lambda: server.phase() == "tripped")
         asked = len(running.statuses)
         until(lambda: len(running.statuses) > asked + 100)
     assert set(running.statuses) == {200}

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from penstock.monitoring.drift.baseline import Reference
 
-    #: Reference of one feature and values of a window -> flagged, for all features together.
-    Rule = Callable[["Baseline", NDArray[np.float64]], list[bool]]
+    #: Baseline, window, how many of the features are wanted -> which of these are flagged.
+    Rule = Callable[["Baseline", NDArray[np.float64], int], list[bool]]
 
 FEATURES: Final = 20
 BASELINE_ROWS: Final = 10_000
@@ -64,39 +64,41 @@ class Baseline:
         }
 
 
-def ours(baseline: Baseline, window: NDArray[np.float64]) -> list[bool]:
+def ours(baseline: Baseline, window: NDArray[np.float64], wanted: int) -> list[bool]:
     """One window of the rule that the monitor applies; an episode needs two, or a critical one."""
     counted = Window(0.0, rows=window.shape[1])
     for name, values in zip(baseline.ours, window, strict=True):
         counted.add(name, baseline.ours[name], values)
     found = judge(subjects_of(counted, baseline.ours, {}), _OPTIONS)
-    return [one.level is not Level.CLEAN for one in found.values()]
+    return [one.level is not Level.CLEAN for one in found.values()][:wanted]
 
 
-def wasserstein(baseline: Baseline, window: NDArray[np.float64]) -> list[bool]:
+def wasserstein(baseline: Baseline, window: NDArray[np.float64], wanted: int) -> list[bool]:
     """Evidently's default, by its formula."""
     from scipy.stats import wasserstein_distance  # in the extra `test` only
 
     return [
         wasserstein_distance(before, now) / max(spread, 0.001) >= _LINE
-        for before, now, spread in zip(baseline.sorted, window, baseline.spread, strict=True)
+        for before, now, spread in zip(
+            baseline.sorted, window[:wanted], baseline.spread, strict=False
+        )
     ]
 
 
-def kolmogorov_smirnov(baseline: Baseline, window: NDArray[np.float64]) -> list[bool]:
+def kolmogorov_smirnov(baseline: Baseline, window: NDArray[np.float64], wanted: int) -> list[bool]:
     """SciPy's two-sample test at p < 0.05, each feature by itself."""
-    return [value < _LEVEL for value in _ks(baseline, window)]
+    return [value < _LEVEL for value in _ks(baseline, window[:wanted])]
 
 
-def corrected(baseline: Baseline, window: NDArray[np.float64]) -> list[bool]:
+def corrected(baseline: Baseline, window: NDArray[np.float64], wanted: int) -> list[bool]:
     """The same after Bonferroni."""
-    return [value < _LEVEL / FEATURES for value in _ks(baseline, window)]
+    return [value < _LEVEL / FEATURES for value in _ks(baseline, window[:wanted])]
 
 
-def plain_psi(baseline: Baseline, window: NDArray[np.float64]) -> list[bool]:
+def plain_psi(baseline: Baseline, window: NDArray[np.float64], wanted: int) -> list[bool]:
     """PSI over ten quantile bins, flagged at 0.1, not corrected for its bias."""
     flagged = []
-    for before, now in zip(baseline.sorted, window, strict=True):
+    for before, now in zip(baseline.sorted, window[:wanted], strict=False):
         edges = np.quantile(before, np.linspace(0, 1, 11)[1:-1])
         expected = np.bincount(np.searchsorted(edges, before), minlength=10) / before.size
         actual = np.bincount(np.searchsorted(edges, now), minlength=10) / now.size
@@ -109,8 +111,8 @@ def _ks(baseline: Baseline, window: NDArray[np.float64]) -> list[float]:
     from scipy.stats import ks_2samp  # in the extra `test` only
 
     return [
-        float(ks_2samp(before, now, method="asymp").pvalue)
-        for before, now in zip(baseline.sorted, window, strict=True)
+        float(tuple(ks_2samp(before, now, method="asymp"))[1])
+        for before, now in zip(baseline.sorted, window, strict=False)
     ]
 
 
@@ -147,10 +149,10 @@ def compare(rows: int, number: int, per_baseline: int = 50) -> dict[str, tuple[f
         baseline, calm, shifted = windows_of(seed, rows, per_baseline)
         for name, rule in RULES.items():
             for quiet, moved in zip(calm, shifted, strict=True):
-                flags = rule(baseline, quiet)
+                flags = rule(baseline, quiet, FEATURES)
                 found[name][0] += any(flags)
                 found[name][1] += sum(flags) >= FEATURES / 2
-                found[name][2] += rule(baseline, moved)[0]
+                found[name][2] += rule(baseline, moved, 1)[0]
     return {name: tuple(one / number for one in counts) for name, counts in found.items()}
 
 

@@ -1,0 +1,306 @@
+"""Samples in; windows, states and alerts out: the real consumer on real files."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+import pytest
+
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.drift.baseline import FROM_FILE, Baseline
+from penstock.monitoring.drift.baseline_files import BaselineFiles, write_baseline
+from penstock.monitoring.drift.consumer import DriftConsumer
+from penstock.monitoring.drift.known import KnownVersion
+from penstock.monitoring.drift.learning import category_reference, number_reference
+from penstock.monitoring.drift.options import DriftOptions
+from penstock.monitoring.drift.schema import Schema
+from penstock.monitoring.drift.store import Key, WindowStore, read_windows
+from penstock.monitoring.samples import BatchSample
+
+OPTIONS = DriftOptions(
+    window_seconds=60.0, window_rows=500, learning_rows=4000, calibration_windows=8
+)
+KEY = Key("m", "1", "")
+
+
+class Versions:
+    def __init__(self, directory, options=OPTIONS):
+        self.files = BaselineFiles(directory / "baselines")
+        self._options = options
+
+    def options(self, model):
+        return self._options
+
+    def known(self, model, version):
+        built, learnt = self.files.built(model, version), self.files.learnt(model, version)
+        return KnownVersion(self._options, [built], learnt, "", lambda: "2031-01-01T00:00:00Z")
+
+
+class Monitor:
+    """A consumer with a clock, fed a minute at a time."""
+
+    def __init__(self, directory, **options):
+        self.directory = directory
+        self.versions = Versions(directory, options.pop("options", OPTIONS))
+        self.outbox = Outbox(directory / "alerts.db")
+        self.now = 1_000_000.0
+        self.rng = np.random.default_rng(11)
+        self.options = options
+        self.start()
+
+    def start(self):
+        store = WindowStore(self.directory / "windows.db")
+        self.consumer = DriftConsumer(store, self.versions, self.outbox.put, **self.options)
+
+    def minute(self, rows=600, shift=0.0, words=(0.5, 0.3, 0.2), arm="", *, ticks=True):
+        """Rows of ten scalars and a text; `shift` moves the third scalar."""
+        for first in range(0, rows, 60):
+            count = min(60, rows - first)
+            x = self.rng.normal(size=(count, 10)).astype(np.float32)
+            x[:, 2] += shift
+            text = self.rng.choice(["red", "green", "blue"], count, p=words).astype(object)
+            score = 1 / (1 + np.exp(-x[:, 0]))
+            self.consumer.take(
+                [
+                    BatchSample(
+                        model="m", version="1", time=self.now + 0.001, request_ids=[b"r"],
+                        offsets=[0, count], statuses=[200], latencies=[0.001],
+                        input_names=("x", "colour"), inputs=[x, text],
+                        output_names=("label", "scores"),
+                        outputs=[(score > 0.5).astype(np.int64), np.stack([1 - score, score], 1)],
+                        times=[self.now], arm=arm,
+                    )
+                ]
+            )  # fmt: skip
+        if ticks:
+            self.now += 61.0
+            self.consumer.tick(self.now)
+
+    def windows(self):
+        with sqlite3.connect(self.directory / "windows.db") as database:
+            return read_windows(database, "m", None, 1000)
+
+    def alerts(self):
+        with sqlite3.connect(self.directory / "alerts.db") as database:
+            tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'alerts'")
+            if not tables.fetchall():
+                return []
+            return database.execute("SELECT kind || '.' || state, subject FROM alerts").fetchall()
+
+
+@pytest.fixture
+def monitor(tmp_path):
+    return Monitor(tmp_path)
+
+
+def learn(monitor):
+    for _ in range(7):
+        monitor.minute()
+    assert monitor.versions.files.learnt("m", "1").is_file()
+
+
+def calibrate(monitor):
+    for _ in range(9):
+        monitor.minute()
+
+
+def test_the_first_rows_are_the_baseline(monitor):
+    learn(monitor)
+    assert monitor.windows() == []
+    monitor.minute()
+    (closed,) = monitor.windows()
+    assert set(closed.findings) == {
+        *(f"x[{index}]" for index in range(10)),
+        "colour", "label", "scores[0]", "scores[1]", "scores.top", "scores.margin",
+        "scores.entropy",
+    }  # fmt: skip
+    assert closed.state == "calibrating"
+    assert closed.window.rows == 600
+    assert all(sum(counts.tolist()) == 600 for counts in closed.window.counts.values())
+
+
+def test_a_shift_is_one_episode_that_opens_and_closes(monitor):
+    learn(monitor)
+    calibrate(monitor)
+    assert monitor.windows()[-1].state == "ok"
+    for shift in (0.45, 0.45, 0.45, 0.0, 0.0, 0.0):
+        monitor.minute(shift=shift)
+    states = [one.findings["x[2]"]["state"] for one in monitor.windows()[-6:]]
+    assert states == ["warn", "drift", "drift", "drift", "drift", "ok"]
+    others = {
+        one.findings[name]["state"]
+        for one in monitor.windows()[-6:]
+        for name in one.findings
+        if name != "x[2]"
+    }
+    assert others == {"ok"}
+    told = monitor.alerts()
+    assert sorted(told) == [("drift.closed", "x[2]"), ("drift.opened", "x[2]")]
+
+
+def test_a_large_shift_is_told_at_once_even_while_calibrating(monitor):
+    learn(monitor)
+    monitor.minute(shift=1.5)
+    assert monitor.alerts() == [("drift.opened", "x[2]")]
+
+
+def test_a_category_that_moves_is_flagged(monitor):
+    learn(monitor)
+    calibrate(monitor)
+    monitor.minute(words=(0.3, 0.3, 0.4))
+    assert monitor.windows()[-1].findings["colour"]["level"] == "warn"
+
+
+def test_a_restart_goes_on_with_the_open_window(monitor):
+    learn(monitor)
+    monitor.minute(rows=200)
+    assert monitor.windows() == []
+    monitor.consumer.close()
+    monitor.start()
+    monitor.consumer.tick(monitor.now)
+    monitor.minute(rows=400)
+    assert monitor.windows()[-1].window.rows == 600
+
+
+def test_a_restart_goes_on_learning(monitor):
+    for _ in range(3):
+        monitor.minute()
+    monitor.consumer.close()
+    monitor.start()
+    for _ in range(4):
+        monitor.minute()
+    assert monitor.versions.files.learnt("m", "1").is_file()
+
+
+def test_a_killed_monitor_loses_ten_seconds_at_most(monitor):
+    learn(monitor)
+    monitor.minute(rows=200)
+    monitor.start()  # no close: what was saved at the last tick is there
+    monitor.consumer.tick(monitor.now)
+    monitor.minute(rows=400)
+    assert monitor.windows()[-1].window.rows == 600
+
+
+def test_a_built_baseline_names_the_inputs_and_only_outputs_are_learnt(monitor):
+    rng = np.random.default_rng(1)
+    references = {f"f{index}": number_reference(rng.normal(size=5000)) for index in range(10)}
+    references["tint"] = category_reference(rng.choice(["red", "green", "blue"], 5000).tolist())
+    built = monitor.versions.files.built("m", "1")
+    write_baseline(built, Baseline(references, FROM_FILE, made="now"))
+    monitor.minute(shift=2.0)
+    (closed,) = monitor.windows()
+    assert set(closed.findings) == set(references)
+    assert closed.findings["f2"]["state"] == "drift"
+    assert closed.findings["tint"]["level"] != "clean"  # a third each is not a half
+    learn(monitor)
+    monitor.minute()
+    assert "label" in monitor.windows()[-1].findings
+
+
+def test_a_new_baseline_starts_anew_and_ends_open_episodes(monitor):
+    learn(monitor)
+    monitor.minute(shift=1.5)
+    monitor.minute(rows=100)
+    rng = np.random.default_rng(1)
+    references = {f"x[{index}]": number_reference(rng.normal(size=5000)) for index in range(10)}
+    write_baseline(monitor.versions.files.built("m", "1"), Baseline(references, FROM_FILE))
+    monitor.consumer.tick(monitor.now)
+    monitor.minute()
+    assert sorted(monitor.alerts()) == [("drift.closed", "x[2]"), ("drift.opened", "x[2]")]
+    assert monitor.windows()[-1].window.rows == 600
+    assert monitor.windows()[-1].baseline != monitor.windows()[0].baseline
+
+
+def test_arms_have_windows_of_their_own(monitor):
+    learn(monitor)
+    monitor.minute(rows=600, arm="stable", ticks=False)
+    monitor.minute(rows=600, arm="canary")
+    assert {one.key.arm for one in monitor.windows()} == {"stable", "canary"}
+
+
+def test_too_few_rows_say_nothing(tmp_path):
+    options = DriftOptions(window_seconds=60, max_window_seconds=60, learning_rows=4000)
+    monitor = Monitor(tmp_path, options=options)
+    learn(monitor)
+    monitor.minute(rows=50, shift=5.0)
+    assert monitor.windows()[-1].state == "too little data"
+    assert monitor.alerts() == []
+
+
+def test_of_too_many_rows_a_part_is_looked_at_and_the_rest_counted(tmp_path):
+    monitor = Monitor(tmp_path, most_rows_per_second=50)
+    learn(monitor)
+    monitor.minute(rows=12_000)  # 197 a second
+    monitor.minute(rows=12_000)
+    window = monitor.windows()[-1].window
+    assert window.rows + window.skipped == 12_000
+    assert window.rows == pytest.approx(12_000 * 50 / 197, rel=0.05)
+
+
+def test_missing_values_and_errors_do_no_harm(monitor):
+    learn(monitor)
+    failed = BatchSample(
+        "m", "1", monitor.now, [b"r"], [0, 1], [500], [0.1], (), [], (), [], [monitor.now],
+        error="model_error",
+    )  # fmt: skip
+    x = np.full((600, 10), np.nan, np.float32)
+    x[0] = np.inf
+    odd = BatchSample(
+        "m", "1", monitor.now, [b"r"], [0, 600], [200], [0.1], ("x", "colour"), [x, None],
+        (), [], [monitor.now],
+    )  # fmt: skip
+    monitor.consumer.take([failed, odd])
+    monitor.now += 61
+    monitor.consumer.tick(monitor.now)
+    (closed,) = monitor.windows()
+    assert closed.window.counts["x[3]"].tolist()[-2:] == [599, 1]
+    assert closed.findings["x[3]"]["state"] == "drift"
+    assert "colour" not in closed.findings
+
+
+def test_old_windows_are_merged_into_days_and_then_forgotten(monitor):
+    learn(monitor)
+    for _ in range(4):
+        monitor.minute()
+    before = sum(one.window.counts["x[0]"] for one in monitor.windows())
+    store = WindowStore(monitor.directory / "windows.db")
+    store.maintain(monitor.now + 16 * 86_400)
+    (day,) = monitor.windows()
+    assert day.span == "day"
+    assert (day.window.counts["x[0]"] == before).all()
+    store.maintain(monitor.now + 91 * 86_400)
+    assert monitor.windows() == []
+
+
+class Distance:
+    """A featurizer: how far a row is from the origin."""
+
+    def names(self, model, tensor, dtype, shape):
+        return ("distance",) if (tensor, dtype, shape) == ("x", "float32", (10,)) else ()
+
+    def features(self, rows):
+        return np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+class Broken(Distance):
+    def names(self, model, tensor, dtype, shape):
+        return ("broken",)
+
+    def features(self, rows):
+        raise OSError("no")
+
+
+def test_a_featurizer_adds_a_feature_and_a_broken_one_none(monitor):
+    known = monitor.versions.known
+    monitor.versions.known = lambda model, version: with_plugins(known(model, version))
+
+    def with_plugins(one):
+        one._schema = Schema("m", [Broken(), Distance()])
+        return one
+
+    learn(monitor)
+    monitor.minute()
+    findings = monitor.windows()[-1].findings
+    assert "x.distance" in findings
+    assert "x.broken" not in findings

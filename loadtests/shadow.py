@@ -28,7 +28,7 @@ from .closed import ClosedLoop
 from .connections import Connections
 from .managed import HOST, CommandFailed, Managed
 from .open import OpenLoop
-from .outcome import OK
+from .outcome import OK, RunRefused
 from .processes import pinned
 from .schedule import draw
 from .versions import write_version
@@ -47,6 +47,8 @@ _CONNECTIONS: Final = 64
 _PATIENCE_SECONDS: Final = 60.0
 #: After a shadow was started or ended, before anything is measured.
 _SETTLE_SECONDS: Final = 1.0
+#: Of each window: more, and the offered load was not there.
+_UNSENT_LIMIT: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,18 @@ def _ask(
 
 
 def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
-    """Figures, each with its unit in its name; ratios are of windows beside each other."""
+    """Figures, each with its unit in its name; ratios are of windows beside each other.
+
+    Raises:
+        RunRefused: The server was beyond its capacity, where latency is that of the queue.
+    """
+    windows = [window for one in rounds for window in (one.without, one.shadowed)]
+    unsent = max(window.unsent / window.offered for window in windows)
+    if unsent > _UNSENT_LIMIT:
+        raise RunRefused(
+            f"{unsent:.0%} of the requests of a window found every connection busy, at most "
+            f"{_UNSENT_LIMIT:.0%} is allowed; use a lower load or a quieter machine"
+        )
     figures: dict[str, float] = {}
     for name, q in (("p50", 0.5), ("p99", 0.99)):
         pairs = [(one.without.quantile(q), one.shadowed.quantile(q)) for one in rounds]
@@ -186,7 +199,6 @@ def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
             f"{name}_ratio_least": min(ratios),
             f"{name}_ratio_most": max(ratios),
         }
-    windows = [window for one in rounds for window in (one.without, one.shadowed)]
     failed = sum(window.offered - window.unsent - window.statuses.get(OK, 0) for window in windows)
     copied = sum(one.copied for one in rounds)
     return figures | {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from penstock.server.processes.conductor import Progress
     from penstock.server.processes.coordinator import Coordinator
     from penstock.server.processes.exposition import Exposition
+    from penstock.server.processes.lives import Life
 
     from .chronicle import Chronicle
     from .gate import Gate
@@ -55,6 +58,7 @@ class AdminApp:
     Attributes:
         app: The ASGI app.
         progress: How the last rollout of a model stands.
+        lives: Which processes died, how often and how.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class AdminApp:
         self._gate = gate
         self._about = about
         self.progress: Callable[[str], Progress | None] = lambda _: None
+        self.lives: Callable[[], tuple[Life, ...]] = tuple
         handlers: dict[Endpoint, Handler] = {
             one: getattr(self, f"_{one.name}") for one in ENDPOINTS
         }
@@ -129,6 +134,13 @@ class AdminApp:
         for model in content["models"]:
             progress = self.progress(model["name"])
             model["rollout"] = None if progress is None else summary(progress)
+        lives, now = self.lives(), time.time()
+        content["processes"] = [asdict(life) for life in lives]
+        content["problems"] += [
+            {"path": life.process, "reason": trouble}
+            for life in lives
+            if (trouble := life.trouble(now))
+        ]
         return wire.answer({**self._about, **content})
 
     async def _history(self, request: Request, _: str) -> Response:

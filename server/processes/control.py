@@ -10,6 +10,7 @@ import json
 import logging
 import os
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import entry_points, version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,7 @@ from .child import Birth, run
 from .coordinator import Coordinator
 from .exposition import Exposition
 from .fleet import Fleet
+from .lives import read_lives
 from .planner import Planner
 from .quiet_server import QuietServer
 from .restart import EXIT_CONFIG
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from penstock.server.registry.audit_record import AuditRecord
 
     from .rollout_wiring import Rollouts
+    from .run_directory import RunDirectory
 
 LOG = logging.getLogger("penstock.control")
 
@@ -79,10 +82,10 @@ async def control(birth: Birth) -> None:
     counters = CounterFile.create(birth.directory.counters, birth.name)
     exposition = Exposition(birth.directory.counters)
     fleet = Fleet(exposition.render, expected=config.workers)
-    address = json.loads(birth.directory.address.read_text())
     assert config.state_dir is not None
     store = _open_store(config.state_dir)
-    planner = _planner(config, birth.directory.target, copies=not address["state_note"])
+    kept = not json.loads(birth.directory.address.read_text())["state_note"]
+    planner = _planner(config, birth.directory.target, copies=kept)
     if planner.target.number:
         fleet.send_target(planner.target)
     await fleet.listen(birth.directory.control_socket)
@@ -93,7 +96,7 @@ async def control(birth: Birth) -> None:
     coordinator = Coordinator(config, store, planner, fleet)
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
-    app = _admin(config, coordinator, exposition, traffic, address, rollouts)
+    app = _admin(config, coordinator, exposition, traffic, birth.directory, rollouts)
     server = QuietServer(
         uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"),
         counters.set_loop_lag,
@@ -142,9 +145,10 @@ def _admin(
     coordinator: Coordinator,
     exposition: Exposition,
     traffic: TrafficWindow,
-    address: dict[str, Any],
+    directory: RunDirectory,
     rollouts: Rollouts,
 ) -> Starlette:
+    address = json.loads(directory.address.read_text())
     chronicle = Chronicle()
     store = coordinator.store
     try:
@@ -188,6 +192,7 @@ def _admin(
     }
     app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)
     app.progress = rollouts.conductor.progress
+    app.lives = partial(read_lives, directory.lives)
     return app.app
 
 

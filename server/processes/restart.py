@@ -10,7 +10,10 @@ EXIT_CONFIG: Final = 78
 #: A life this long counts as a success: the next death starts from zero again.
 HEALTHY_SECONDS: Final = 10.0
 FIRST_DELAY_SECONDS: Final = 0.25
-MAX_DELAY_SECONDS: Final = 30.0
+SOME_DELAY_SECONDS: Final = 30.0
+#: After so many short lives in a row, some minutes, another is not expected to be longer.
+PATIENCE: Final = 16
+MAX_DELAY_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ def after_death(failures: int, started_at: float, now: float) -> Restart:
     """Decide when to start a process again.
 
     The first death is answered at once, so that a killed process is back within moments; one that
-    dies again and again waits twice as long each time.
+    dies again and again waits twice as long each time, up to half a minute; in the end it is tried
+    every five minutes, so that what it logs each time does not fill a disk.
 
     Args:
         failures: Short lives in a row before this one.
@@ -40,4 +44,5 @@ def after_death(failures: int, started_at: float, now: float) -> Restart:
     if now - started_at >= HEALTHY_SECONDS:
         failures = 0
     delay = FIRST_DELAY_SECONDS * 2 ** min(failures - 1, 16) if failures else 0.0
-    return Restart(failures + 1, now + min(delay, MAX_DELAY_SECONDS))
+    most = SOME_DELAY_SECONDS if failures < PATIENCE else MAX_DELAY_SECONDS
+    return Restart(failures + 1, now + min(delay, most))

@@ -49,6 +49,11 @@ class RunDirectory:
         return self.path / "address.json"
 
     @property
+    def lives(self) -> Path:
+        """How often which process died, as JSON."""
+        return self.path / "lives.json"
+
+    @property
     def control_socket(self) -> Path:
         """Where control listens for workers."""
         return self.path / "control.sock"
@@ -99,7 +104,7 @@ class RunDirectory:
     def _clear(self) -> None:
         _remove_tree(self.counters)
         sockets = (self.control_socket, self.monitor_socket, self.shadow_socket)
-        for path in (self.config, self.target, self.address, *sockets):
+        for path in (self.config, self.target, self.address, self.lives, *sockets):
             path.unlink(missing_ok=True)
 
 

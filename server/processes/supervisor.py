@@ -12,9 +12,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from .lives import Life, describe_exit, write_lives
 from .restart import EXIT_CONFIG, after_death
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ class Child:
         process: Its present life.
         started_at: Begin of that life.
         failures: Short lives in a row.
+        deaths: All of them.
         due_at: When to start it next, while it is dead.
+        life: How it fared; ``None`` before its first death.
     """
 
     name: str
@@ -51,7 +55,9 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0
+    deaths: int = 0
     due_at: float = 0.0
+    life: Life | None = None
 
 
 class Supervisor:
@@ -75,6 +81,7 @@ class Supervisor:
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._lives = directory.lives
         self._drain_seconds = config.drain_seconds
         self._listener = listener
         self._say = say
@@ -141,10 +148,22 @@ class Supervisor:
                 if code == EXIT_CONFIG:
                     self._say(f"{child.name} cannot start with this configuration; stopping")
                     return 1
-                restart = after_death(child.failures, child.started_at, self._clock())
-                child.failures, child.due_at = restart.failures, restart.at
-                delay = max(0.0, restart.at - self._clock())
-                self._say(f"{child.name} {_describe(code)}; starting it again in {delay:.1f} s")
+                self._bury(child, code)
+
+    def _bury(self, child: Child, code: int) -> None:
+        """Decide when it is started again, and say so: to the operator, and to control."""
+        now = self._clock()
+        restart = after_death(child.failures, child.started_at, now)
+        child.failures, child.due_at = restart.failures, restart.at
+        child.deaths += 1
+        delay = max(0.0, restart.at - now)
+        how, wall = describe_exit(code), time.time()
+        child.life = Life(child.name, child.deaths, child.failures, how, wall, wall + delay)
+        lives = (one.life for one in (*self._others, *self._workers))
+        with suppress(OSError):  # a full disk must not take the server down
+            write_lives(self._lives, [life for life in lives if life is not None])
+        times = f" ({child.failures} times in a row)" if child.failures > 1 else ""
+        self._say(f"{child.name} {how}{times}; starting it again in {delay:.1f} s")
 
     def _start(self, child: Child) -> None:
         child.started_at = self._clock()
@@ -198,9 +217,3 @@ class Supervisor:
         # Not reaped yet, so the id cannot belong to anybody else.
         if child.process is not None:
             os.kill(child.process.pid, number)
-
-
-def _describe(code: int) -> str:
-    if code >= 0:
-        return f"ended with status {code}"
-    return f"was killed by {signal.Signals(-code).name}"

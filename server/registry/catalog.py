@@ -89,7 +89,7 @@ class Catalog:
         self.revision += 1
 
     def move(self, key: Key, state: State, reason: str = "", told: str | None = None) -> None:
-        """Record that a version changed its state, and why: for operators, and as told to callers."""
+        """Record that a version changed its state, and why; `told` is what callers hear of it."""
         before = self.statuses.get(key, Status())
         self.statuses[key] = before.move(state, reason, self._clock(), told)
         self.revision += 1

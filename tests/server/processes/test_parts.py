@@ -50,6 +50,8 @@ def test_who_always_dies_young_is_started_ever_more_rarely(lives):
     assert all(0 <= delay <= MAX_DELAY_SECONDS + 1e-6 for delay in delays)
     assert delays[-1] == pytest.approx(MAX_DELAY_SECONDS)
     assert sum(delays[:9]) > 50  # nine starts a minute at the very most, then two
+    assert all(delay < 31 for delay in delays[:15])  # minutes in which somebody may mend it
+    assert sum(delays[:60]) > 3 * 3600  # then so seldom that logs stay small
 
 
 # -- listening ---------------------------------------------------------------------------------

@@ -9,7 +9,12 @@ import urllib.request
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import numpy_helper
+
+from penstock.server.processes.lives import Life
+from penstock.server.processes.restart import HEALTHY_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +35,11 @@ def registry(tmp_path, onnx_file):
         )
     (path / "wide" / "model.toml").write_text('signature = "any"')
     return path
+
+
+def penstock(*arguments):
+    command = [sys.executable, "-m", "penstock.server.cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def ask(url, body=None):
@@ -54,12 +64,7 @@ def test_memory_is_shown_by_version_and_worker(serve, registry, tmp_path):
     assert server.metrics()[gauge] == measured
     assert all(one["memory"]["estimated_bytes"] < 5 * MEBIBYTE for one in small["workers"].values())
     options = ("--admin-url", server.admin_url, "--state-dir", tmp_path / "state")
-    shown = subprocess.run(
-        [sys.executable, "-m", "penstock.server.cli.main", "status", *map(str, options)],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    shown = penstock("status", *options)
     estimate = large["workers"]["worker-0"]["memory"]["estimated_bytes"] / MEBIBYTE
     assert f"of {estimate:.1f} MiB" in shown
 
@@ -82,3 +87,58 @@ def test_callers_are_told_why_a_version_failed_but_not_where_it_is(serve, regist
         assert b"cannot load model.onnx: " in body
         assert b"NoSuchThing" in body
         assert str(registry.parent).encode() not in body
+
+
+SABOTAGE = """
+import sys
+from pathlib import Path
+
+if "worker-1" in sys.orig_argv and Path({mark!r}).exists():
+    sys.modules["penstock.server.http.app"] = None  # cannot be imported
+"""
+
+
+@pytest.fixture
+def mark(tmp_path, monkeypatch):
+    """As long as this file exists, the second worker cannot start; ask for it before `serve`."""
+    (tmp_path / "site").mkdir()
+    path = tmp_path / "broken"
+    (tmp_path / "site" / "sitecustomize.py").write_text(SABOTAGE.format(mark=str(path)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    return path
+
+
+def test_a_worker_that_cannot_start_is_named_with_how_often_and_why(mark, serve, tmp_path):
+    server = serve("--workers", 2)
+    assert server.status()["processes"] == []
+    server.kill("worker-0")
+    server.until(lambda: server.status()["processes"])
+    server.until(lambda: server.status()["converged"])
+    assert server.status()["problems"] == []  # once is no trouble
+    mark.touch()
+    server.kill("worker-1")
+    server.until(lambda: server.status()["processes"][-1]["short"] >= 3)
+    status = server.status()
+    assert [one["process"] for one in status["processes"]] == ["worker-0", "worker-1"]
+    assert status["processes"][0]["last_exit"] == "was killed by SIGKILL"
+    assert status["processes"][1]["last_exit"] == "ended with status 1"
+    (problem,) = status["problems"]
+    assert problem["path"] == "worker-1"
+    assert "it does not stay up: it died " in problem["reason"]
+    assert "the last time it ended with status 1, " in problem["reason"]
+    options = ("--admin-url", server.admin_url, "--state-dir", tmp_path / "state")
+    assert "worker-1: it does not stay up" in penstock("status", *options)
+    mark.unlink()
+    server.until(lambda: server.status()["converged"])
+    server.stop()
+    said = server.process.stderr.read()
+    assert "penstock: worker-1 ended with status 1 (3 times in a row); starting it again" in said
+
+
+@given(
+    short=st.integers(0, 50), deaths=st.integers(1, 99), wait=st.floats(0, 300), now=st.floats(0, 9)
+)
+def test_trouble_ends_after_a_long_life(short, deaths, wait, now):
+    life = Life("worker-0", deaths, short, "ended with status 1", 0.0, wait)
+    assert bool(life.trouble(now)) == (short > 1 and now < wait + HEALTHY_SECONDS)
+    assert life.trouble(wait + HEALTHY_SECONDS) == ""

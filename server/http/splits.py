@@ -12,6 +12,7 @@ Errors of the client, refusals because of overload and requests of a former spli
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.layout import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from penstock.server.errors import ApiError
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
+    from penstock.server.rollout.traffic import Split
 
     from .call import Call
     from .codecs.negotiate import Body
@@ -147,21 +149,36 @@ class Splits:
     ) -> list[tuple[Call, tuple[bytes, Body]]]:
         """Count answers and say in each which arm it came from."""
         marked = []
+        good = 0
+        arms, quick = None, 0.0
         for call, (headers, body) in answered:
             assignment = call.assignment
             if assignment is None:
                 marked.append((call, (headers, body)))
                 continue
+            if assignment.arms is not arms:
+                arms = assignment.arms
+                quick = _surely_in_time(arms.split) if self._is_current(arms) else -1.0
             if assignment.error is None:
-                kinds = [ARM_INVALID] if call in invalid else []
-                split = assignment.arms.split
-                if split.fallback and now >= _due_at(call, assignment):
-                    kinds.append(ARM_TIMEOUTS)
                 if assignment.arm == CANARY:
                     self._watch.discard(call)
-                self._count(call, assignment, servable, kinds, now)
+                bounded = call.request is not None and call.request.deadline < math.inf
+                if bounded or call in invalid or now - call.arrival > quick:
+                    self._look_closer(call, assignment, servable, now, invalid=call in invalid)
+                elif assignment.counted:
+                    good += 1
             marked.append((call, (headers + lines_of(assignment), body)))
+        servable.counters.add(ARM_REQUESTS, good)
         return marked
+
+    def _look_closer(
+        self, call: Call, assignment: Assignment, servable: Servable, now: float, *, invalid: bool
+    ) -> None:
+        """Count an answer that may be bad in some way."""
+        kinds = [ARM_INVALID] if invalid else []
+        if assignment.arms.split.fallback and now >= _due_at(call, assignment):
+            kinds.append(ARM_TIMEOUTS)
+        self._count(call, assignment, servable, kinds, now)
 
     @staticmethod
     def release(servable: Servable, answered: Sequence[tuple[Call, object]]) -> None:
@@ -184,7 +201,8 @@ class Splits:
         assert servable is not None
         servable.routed -= 1
         if assignment.error is not None:
-            if call.message is None and not call.abandoned:  # stable cannot read it
+            unread = call.message is None and known.status < SERVER_ERROR
+            if unread and not call.abandoned:  # stable does not understand it
                 known, assignment.error = assignment.error, None
                 call.servable = assignment.arms.canary
             return known
@@ -272,6 +290,11 @@ def lines_of(assignment: Assignment) -> bytes:
     return CANARY_LINE if assignment.error is None else CANARY_LINE + FALLBACK_LINE
 
 
+def _surely_in_time(split: Split) -> float:
+    """Up to this latency an answer is neither slow nor late, unless it has a deadline."""
+    return min(split.slow_seconds or math.inf, given_up_at(split, 0.0, math.inf))
+
+
 def _due_at(call: Call, assignment: Assignment) -> float:
-    deadline = float("inf") if call.request is None else call.request.deadline
+    deadline = math.inf if call.request is None else call.request.deadline
     return given_up_at(assignment.arms.split, call.arrival, deadline)

@@ -73,12 +73,16 @@ class Together:
         """See `Service.serve`."""
         lane = alike.lane
         model = self._catalog.models.get(lane.model)
-        if model is not None and model.arms is not None and lane.version is None:
+        if model is None:
+            servable = None
+        elif lane.version is not None:
+            servable = model.named.get(lane.version)
+        elif model.arms is not None:
             self._share(alike, model.arms)
             return
-        try:
-            servable = self._catalog.find(lane.model, lane.version)
-        except ApiError:
+        else:
+            servable = model.default
+        if servable is None:
             self.singly(alike)
         else:
             self._serve(alike, servable, assigned=False)
@@ -88,7 +92,10 @@ class Together:
         assigned = []
         for call, numbers in zip(alike.calls, alike.numbers, strict=True):
             call.request_id = self._path.new_id()
-            assigned.append(self._splits.assign(call, arms, alike.lane.body(numbers)))
+            servable = self._splits.assign(call, arms, b"")
+            if servable is arms.canary and call.assignment is not None:
+                call.assignment.body = alike.lane.body(numbers)
+            assigned.append(servable)
         for servable, part in alike.by(assigned).items():
             self._serve(part, servable, assigned=True)
 

@@ -117,10 +117,13 @@ class Conductor:
         known = self._progress.get(model)
         if known is not None and skeleton(known.rollout) == skeleton(now):
             return known
-        looks = known.looks if known is not None and known.rollout.id == now.id else ()
+        if known is not None and known.rollout.id == now.id:  # it was moved
+            looks = with_look(known.looks, look_at(now, now.phase_since))
+        else:
+            looks = self._checkpoints.looks(now.id)
         if not now.final:
             now = self._checkpoints.newest(now)
-        known = Progress(now, now.cause, now.reason, looks or self._checkpoints.looks(now.id))
+        known = Progress(now, now.cause, now.reason, looks)
         self._progress[model] = known
         return known
 
@@ -139,7 +142,9 @@ class Conductor:
         """Look until cancelled."""
         while True:
             self._wake.clear()
-            running = self._running()
+            every = self._every()
+            running = [one for one in every if not one.rollout.final]
+            await self._bury([one for one in every if one.rollout.final])
             self._observer.forget([one.rollout for one in running])
             self._saved = {one.rollout.id: self._saved.get(one.rollout.id) for one in running}
             if not running:
@@ -241,8 +246,15 @@ class Conductor:
             saved = Saved(saved.counts, saved.at, now)
         self._saved[rollout.id] = saved
 
-    def _running(self) -> list[Progress]:
-        """Those that are not over; of all others what became of them is noted."""
+    async def _bury(self, ended: list[Progress]) -> None:
+        """Keep what was seen of those that were in progress at the last look."""
+        for one in ended:
+            if one.rollout.id in self._saved:
+                with suppress(OSError):
+                    await asyncio.to_thread(self._checkpoints.save_looks, one.rollout.id, one.looks)
+
+    def _every(self) -> list[Progress]:
+        """The last rollout of each model."""
         models = self._coordinator.store.state.models
         found = [self.progress(name) for name, now in models.items() if now.rollout]
-        return [one for one in found if one is not None and not one.rollout.final]
+        return [one for one in found if one is not None]

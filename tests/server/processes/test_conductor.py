@@ -495,6 +495,26 @@ def test_a_shadow_waits_for_its_process_and_ends_by_its_trip(run):
     run(test)
 
 
+def test_what_was_seen_ends_with_the_evidence_it_ended_by_and_outlives_the_process(run):
+    async def test(stage):
+        await stage.start()
+        stage.count(1, 50)
+        stage.count(2, 50, errors=12)
+        stage.now += 1
+        looking = asyncio.create_task(stage.conductor.run())
+        assert await stage.conductor.wait(lambda: stage.share is None, 5.0)
+        looks = Checkpoints(stage.tmp_path / "state").looks
+        rollout = stage.conductor.progress("m").rollout
+        assert await stage.conductor.wait(lambda: looks(rollout.id), 5.0)
+        looking.cancel()
+        stage.start_over()
+        *_, last = stage.conductor.progress("m").looks
+        assert (last.percent, last.canary) == (0.0, (50, 12))
+        assert last.e_value >= 20
+
+    run(test)
+
+
 def test_without_a_rollout_nothing_is_looked_at(run, monkeypatch):
     async def test(stage):
         async def look(*_):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 HASH_BYTES: Final = 16
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Privacy:
     """What to do with the fields of one model.
 

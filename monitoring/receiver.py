@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .consumer import Consumer
+    from .featurizers import Featurizers
     from .ledger import Account, Labels, Ledger
     from .samples import BatchSample
 
@@ -55,6 +56,7 @@ class Receiver:
         journal: Written first.
         ledger: What has arrived.
         clock: Unix seconds, for complaints.
+        featurizers: Add to samples before anybody sees them.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Receiver:
         journal: Journal,
         ledger: Ledger,
         clock: Callable[[], float],
+        featurizers: Featurizers,
     ) -> None:
+        self._featurizers = featurizers
         self._consumers = consumers
         self._journal = journal
         self._ledger = ledger
@@ -77,12 +81,13 @@ class Receiver:
         """Take a frame, unless it was taken before."""
         if number <= self._ledger.last(incarnation):
             return
+        samples: Sequence[BatchSample] = []
         try:
-            samples = decode(payload)
-        except ValueError as error:
-            LOG.error("rows are lost: %s", error)  # noqa: TRY400  one line says it
-            samples = []
-        full = self._journal.append(samples, rows)
+            samples = self._featurizers.extend(decode(payload))
+            full = self._journal.append(samples, rows)
+        except Exception:  # else it would be sent again, and again
+            LOG.exception("a frame of samples cannot be used")
+            full = self._journal.append([], rows)
         self._ledger.receive(incarnation, number, rows)
         if full:
             self.commit(self._clock())

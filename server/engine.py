@@ -16,6 +16,7 @@ from .http.inference import InferencePath
 from .http.limits import Limits
 from .http.sampling import Sampling
 from .http.sweeper import Sweeper
+from .log_privacy import privacy_of
 from .registry.catalog import Catalog
 from .registry.host import ModelHost
 from .registry.loading import Loader, lower_priority
@@ -74,6 +75,7 @@ class Engine:
             self.inference.sink,
             self._loader,
             self._loading,
+            lambda options: privacy_of(options, config.state_dir),
         )
 
     async def close(self) -> None:

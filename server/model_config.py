@@ -22,6 +22,9 @@ features = ["age", "income"]
 [feedback]                           # see `penstock.server.feedback.options`
 positive = 1
 
+[log]                                # see `penstock.server.model_log`
+drop = ["name"]
+
 [quality.fields.age]                 # see `penstock.server.quality.options`
 min = 0
 """
@@ -40,6 +43,7 @@ from penstock.monitoring.truth.options import FeedbackOptions
 
 from .drift.options import parse_monitoring
 from .feedback.options import parse_feedback
+from .model_log import LogOptions, parse_log
 from .options import ConfigError, did_you_mean
 from .quality.options import parse_quality
 from .registry.version_policy import VersionPolicy
@@ -62,6 +66,7 @@ _KEYS: Final = (
     "monitoring",
     "feedback",
     "quality",
+    "log",
 )
 _MAX_FILE_BYTES: Final = 1 << 20
 
@@ -83,6 +88,7 @@ class ModelConfig:
         monitoring: How it is watched for drift.
         feedback: How its predictions are compared with labels.
         quality: What is declared of its inputs.
+        log: What of its predictions may be kept.
     """
 
     platform: str | None = None
@@ -96,6 +102,7 @@ class ModelConfig:
     monitoring: DriftOptions = field(default_factory=DriftOptions)
     feedback: FeedbackOptions = field(default_factory=FeedbackOptions)
     quality: QualityOptions = field(default_factory=QualityOptions)
+    log: LogOptions = field(default_factory=LogOptions)
 
 
 def read_model_config(path: Path) -> ModelConfig:
@@ -146,6 +153,7 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
         monitoring=parse_monitoring(content.get("monitoring", {}), source),
         feedback=parse_feedback(content.get("feedback", {}), source),
         quality=parse_quality(content.get("quality", {}), source),
+        log=parse_log(content.get("log", {}), source),
     )
 
 

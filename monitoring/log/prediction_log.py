@@ -115,7 +115,7 @@ class PredictionLog:
         if self._open(now):
             try:
                 self._write(ledger)
-            except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, it is counted and told
                 self._fail(error)
         self._samples.clear()
         self._settle()

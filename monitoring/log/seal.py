@@ -59,8 +59,8 @@ def seal(state: Path, day: str, max_bytes: int) -> int:
             target.parent.mkdir(mode=0o700, exist_ok=True)
             shutil.rmtree(target, ignore_errors=True)  # of an earlier attempt
             partition_path(draft, model, day).rename(target)
-            _sync(target.parent)
-        _sync(directory.parquet)
+            sync(target.parent)
+        sync(directory.parquet)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
@@ -88,7 +88,7 @@ def _write(
             if directory.used_bytes() + gathered * len(columns) * 10 > max_bytes:
                 raise NoRoom
             db.execute(f"copy part to '{_quoted(file)}' (format parquet, compression zstd)")
-            _sync(file)
+            sync(file)
             db.execute("truncate part")
             gathered, part = 0, part + 1
 
@@ -109,7 +109,8 @@ def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Put what was written on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

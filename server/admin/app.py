@@ -17,6 +17,7 @@ from penstock.server.errors import ApiError, InvalidRequest, NotFound
 from . import records, repository_api, wire
 from .command import Command
 from .docs_page import DOCS_PAGE
+from .log_status import log_status
 from .openapi import ENDPOINTS, openapi
 from .rollout_report import summary
 from .status import status
@@ -136,6 +137,7 @@ class AdminApp:
             model["rollout"] = None if progress is None else summary(progress)
         lives, now = self.lives(), time.time()
         content["processes"] = [asdict(life) for life in lives]
+        content["log"] = log_status(await self._exposition.figures())
         content["problems"] += [
             {"path": life.process, "reason": trouble}
             for life in lives

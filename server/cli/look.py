@@ -91,6 +91,8 @@ def status_view(found: dict[str, Any]) -> RenderableType:
         _versions_view(found["models"]),
         _workers_view(found["workers"]),
     ]
+    if found["log"] is not None:
+        parts.append(_log_line(found["log"]))
     rollouts = [one["rollout"] for one in found["models"] if one["rollout"] is not None]
     if running := [one for one in rollouts if not one["final"]]:
         from .rollout_view import rollouts_view
@@ -106,6 +108,13 @@ def status_view(found: dict[str, Any]) -> RenderableType:
     if found["state_note"]:
         parts.append(_problem("state is TEMPORARY", found["state_note"]))
     return Group(*parts)
+
+
+def _log_line(log: dict[str, Any]) -> str:
+    missed = log["rows_dropped"] + log["rows_lost"]
+    line = f"log: {log['rows_written']} rows written, {missed} not, {log['bytes'] / 2**20:.1f} MiB"
+    state = f"{log['lag_seconds']:.1f} s behind" if log["running"] else "[red]monitor is away[/]"
+    return f"{line}, {state}"
 
 
 def _problem(what: str, reason: str) -> str:

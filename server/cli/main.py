@@ -38,6 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
         look,
         operate,
         performance,
+        predictions,
+        query,
         registry,
         rollout,
         serve,
@@ -54,6 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
         drift,
         alerts,
         performance,
+        query,
+        predictions,
         export,
         token,
     ):

@@ -22,6 +22,7 @@ from penstock.server.admin.app import AdminApp
 from penstock.server.admin.bring_up import BringUp
 from penstock.server.admin.chronicle import Chronicle
 from penstock.server.admin.drift_api import DriftApi
+from penstock.server.admin.erase_api import EraseApi
 from penstock.server.admin.gate import Gate, reads_are_open
 from penstock.server.admin.operations import Operations
 from penstock.server.admin.performance_api import PerformanceApi
@@ -54,6 +55,7 @@ from .state_directory import TOKEN_FILE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from prometheus_client.registry import Collector
     from starlette.applications import Starlette
 
     from penstock.server.config import ServerConfig
@@ -150,19 +152,7 @@ def _admin(
 ) -> Starlette:
     address = json.loads(directory.address.read_text())
     chronicle = Chronicle()
-    store = coordinator.store
-    try:
-        for record in read_log(store.audit):
-            chronicle.add(record)
-            rollouts.add_past(record)
-    except ContentError as error:
-        LOG.error("the audit log is damaged: %s", error)  # noqa: TRY400  one line says it
-
-    def on_record(record: AuditRecord) -> None:
-        chronicle.add(record)
-        rollouts.add(record)
-
-    store.on_record = on_record
+    _follow_log(coordinator.store, chronicle, rollouts)
     assert config.state_dir is not None
     try:
         tokens = Tokens(config.state_dir / TOKEN_FILE, config.tokens_file)
@@ -180,20 +170,44 @@ def _admin(
         "state_note": address["state_note"],
     }
     monitor = config.state_dir / "monitor"
-    exposition.collectors.append(DriftCollector(monitor / WINDOWS))
-    exposition.collectors.append(TruthCollector(monitor))
-    exposition.collectors.append(AlertsCollector(monitor / OUTBOX, config.slo_objective))
-    exposition.collectors.append(VersionMetrics(coordinator))
+    exposition.collectors += _collectors(monitor, config, coordinator)
     more = {
         **AlertsApi(monitor / OUTBOX, told).handlers(),
         **DriftApi(coordinator, monitor).handlers(),
         **PerformanceApi(coordinator, monitor).handlers(),
+        **EraseApi(coordinator, config.state_dir).handlers(),
         **rollouts.handlers(bring_up, coordinator, exposition, config.state_dir),
     }
     app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)
     app.progress = rollouts.conductor.progress
     app.lives = partial(read_lives, directory.lives)
     return app.app
+
+
+def _follow_log(store: StateStore, chronicle: Chronicle, rollouts: Rollouts) -> None:
+    """Tell them of all records so far, and of each to come."""
+    try:
+        for record in read_log(store.audit):
+            chronicle.add(record)
+            rollouts.add_past(record)
+    except ContentError as error:
+        LOG.error("the audit log is damaged: %s", error)  # noqa: TRY400  one line says it
+
+    def on_record(record: AuditRecord) -> None:
+        chronicle.add(record)
+        rollouts.add(record)
+
+    store.on_record = on_record
+
+
+def _collectors(monitor: Path, config: ServerConfig, coordinator: Coordinator) -> list[Collector]:
+    """What is in the metrics beside the counters."""
+    return [
+        DriftCollector(monitor / WINDOWS),
+        TruthCollector(monitor),
+        AlertsCollector(monitor / OUTBOX, config.slo_objective),
+        VersionMetrics(coordinator),
+    ]
 
 
 if __name__ == "__main__":

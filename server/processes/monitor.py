@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.featurizers import Featurizers
 from penstock.monitoring.lag import Lag
 from penstock.monitoring.ledger import Ledger
 from penstock.monitoring.losses import Losses
@@ -122,7 +123,7 @@ async def monitor(birth: Birth, clock: Callable[[], float] = time.time) -> None:
     socket = MonitorSocket(ledger.kept, MonitorEnd(FeedbackDesk(keeper, clock), thread).serve)
     looking.append(Losses(birth.directory.counters, ledger, counters, socket.present))
     looking.append(Lag(counters, clock))
-    receiver = Receiver(looking, journal(context), ledger, clock)
+    receiver = Receiver(looking, journal(context), ledger, clock, Featurizers.installed())
     process = MonitorProcess(receiver, socket, thread, clock)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, process.stopping.set)

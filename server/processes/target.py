@@ -12,6 +12,7 @@ from penstock.batching.options import BatchingOptions
 from penstock.server.drift.options import from_packed
 from penstock.server.feedback.options import feedback_from_packed
 from penstock.server.model_config import ModelConfig
+from penstock.server.model_log import log_from_packed
 from penstock.server.quality.options import quality_from_packed
 from penstock.server.registry.manifest import signature_from_packed
 from penstock.server.registry.plan import ModelPlan
@@ -102,6 +103,7 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
             monitoring=from_packed(config["monitoring"]),
             feedback=feedback_from_packed(config["feedback"]),
             quality=quality_from_packed(config["quality"]),
+            log=log_from_packed(config["log"]),
         ),
     )
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from penstock.batching.request import Batch
     from penstock.batching.scheduler import Scheduler
     from penstock.monitoring.metrics import CounterFile
+    from penstock.monitoring.privacy import Privacy
     from penstock.server.model_config import ModelConfig
+    from penstock.server.model_log import LogOptions
 
     from .catalog import Catalog, Key
     from .loading import Loader
@@ -44,6 +46,7 @@ class ModelHost:
         sink: Makes the receiver of a version's finished batches.
         loader: Loads and measures.
         executor: Where it does so: one thread, neither the event loop nor one that executes.
+        privacy: What must not leave this process as it is.
 
     Attributes:
         directories: Where each version was last loaded from, or failed to load from.
@@ -58,7 +61,9 @@ class ModelHost:
         sink: Callable[[Servable], Callable[[Batch], None]],
         loader: Loader,
         executor: Executor,
+        privacy: Callable[[LogOptions], Privacy | None],
     ) -> None:
+        self._privacy = privacy
         self._loop = loop
         self._catalog = catalog
         self._scheduler = scheduler
@@ -113,6 +118,7 @@ class ModelHost:
             version = str(number)
             if version in loaded:
                 loaded[version].queue.configure(plan.config.batching)
+                loaded[version].keep_private(self._privacy(plan.config.log))
             elif not self._failed_before(plan, number):
                 servable = await self._load(plan, number, _predecessor(plan, loaded, before))
                 if servable is not None:
@@ -186,6 +192,7 @@ class ModelHost:
         servable.queue = self._scheduler.register(
             name, version, loaded.model, config.batching, self._sink(servable), loaded.costs
         )
+        servable.keep_private(self._privacy(config.log))
         self._catalog.move(key, State.READY)
         return servable
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.taken import Origin
@@ -12,6 +13,7 @@ from .memory import LoadMemory
 if TYPE_CHECKING:
     from penstock.batching.servable import Servable as Queue
     from penstock.monitoring.metrics import ModelCounters
+    from penstock.monitoring.privacy import Privacy
     from penstock.runtimes.contract import Model
     from penstock.server.http.codecs.signature import WireSignature
     from penstock.server.quality.gate import Quality
@@ -78,6 +80,11 @@ class Servable:
         self.queue: Queue
         self.origin = Origin(name, version, tuple(wire.input_names))
         self.headers = b"x-model-version: %b\r\n" % version.encode()
+
+    def keep_private(self, privacy: Privacy | None) -> None:
+        """What must not leave this process as it is, from now on."""
+        if privacy != self.origin.privacy:
+            self.origin = replace(self.origin, privacy=privacy)
 
     def begin_decoding(self) -> None:
         """A body is being decoded elsewhere; its request is not in the queue yet."""

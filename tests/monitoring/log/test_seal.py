@@ -72,7 +72,7 @@ def test_an_interrupted_seal_is_begun_anew_and_nothing_is_seen_twice(yesterday, 
         if path.name == "model=m":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_sync", fail)
+    monkeypatch.setattr(module, "sync", fail)
     with pytest.raises(KeyboardInterrupt):
         seal(yesterday.state, YESTERDAY, 1 << 30)
     monkeypatch.undo()

@@ -1,8 +1,10 @@
 """``python -m penstock.loadtests.kills``: kill -9 amid admin calls, again and again.
 
-Each round starts a server on the state that the last one left, sends a command, and kills control
-or a worker at a random moment. Then the state must be whole: the command took place or it did not,
-the workers serve what the state says, predictions never failed, and the audit chain verifies.
+Each round starts a server on the state that the last one left, sends a command while callers
+predict, and kills control or a worker at a random moment. Then the state must be whole: the
+command took place or it did not, the workers serve what the state says, and the audit chain
+verifies. Of the predictions none may fail, but for those that a killed worker had: at most one on
+each of the connections.
 """
 
 from __future__ import annotations
@@ -22,12 +24,17 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .callers import BROKEN, Callers
+
 _PENSTOCK = (sys.executable, "-m", "penstock.server.cli.main")
 _PATIENCE_SECONDS = 20.0
+_CALLERS = 4
 
 
 class Round:
@@ -104,39 +111,86 @@ def main() -> int:
     options = parser.parse_args()
     dice = random.Random(options.seed)
     took = 0
+    answers: Counter[str] = Counter()
+    failures: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory(prefix="penstock-kills-") as name:
         place = Path(name)
         shutil.copytree(options.model, place / "registry" / options.model.name)
         for number in range(options.rounds):
-            took += _round(place, options.model.name, dice, number)
+            outcome = _round(place, options.model.name, dice, number)
+            took += outcome.took_place
+            answers[outcome.victim] += outcome.answers
+            for cause, count in outcome.failures.items():
+                failures[outcome.victim, cause] += count
         verified = subprocess.run(
             [*_PENSTOCK, "audit", "verify", str(place / "state" / "audit")], check=False
         )
     print(f"{options.rounds} kills: {took} commands took place, the others did not; state whole")
+    for victim, count in sorted(answers.items()):
+        lost = {cause: n for (of, cause), n in failures.items() if of == victim}
+        print(f"{victim} killed: {count} predictions answered, not answered: {lost or 'none'}")
     return verified.returncode
 
 
-def _round(place: Path, model: str, dice: random.Random, number: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one round.
+
+    Attributes:
+        victim: Who was killed.
+        took_place: Whether the command did.
+        answers: Predictions that were answered.
+        failures: Those that were not, by cause.
+    """
+
+    victim: str
+    took_place: bool
+    answers: int
+    failures: Counter[str]
+
+
+def _round(place: Path, model: str, dice: random.Random, number: int) -> Outcome:
     server = Round(place / "registry", place / "state", place / f"run-{number}")
     try:
         before = server.settled()["generation"]
         version, victim = 1 + number % 2, dice.choice(("control", "control", "worker-0"))
         path = f"/admin/models/{model}/versions/{version}/promote"
         command = threading.Thread(target=_try, args=(server, path))
-        command.start()
-        time.sleep(dice.uniform(0, 0.015))
-        server.kill(victim)
-        command.join()
-        after = server.settled()
+        with Callers(server.url, model, _CALLERS) as callers:
+            _enough(callers, number)
+            command.start()
+            time.sleep(dice.uniform(0, 0.015))
+            server.kill(victim)
+            command.join()
+            after = server.settled()
+            _enough(callers, number)
+        _check_predictions(callers, victim, number)
         [aliases] = [one["aliases"] for one in after["models"]]
         stable = aliases.get("stable", {}).get("version", 2)
         if server.answering(model) != [str(stable)]:
             raise SystemExit(f"round {number}: stable is {stable}, others answer")
         if after["generation"] > before and stable != version:
             raise SystemExit(f"round {number}: a change of another kind took place")
-        return bool(after["generation"] > before)
+        took_place = bool(after["generation"] > before)
+        return Outcome(victim, took_place, callers.answers.total(), callers.failures)
     finally:
         server.stop()
+
+
+def _enough(callers: Callers, number: int) -> None:
+    """Let so many more predictions be answered that all callers surely take part."""
+    target = callers.answers.total() + 10 * _CALLERS
+    if not callers.wait(lambda: callers.answers.total() >= target):
+        raise SystemExit(f"round {number}: predictions came to an end: {callers.failures}")
+
+
+def _check_predictions(callers: Callers, victim: str, number: int) -> None:
+    allowed = 0 if victim == "control" else _CALLERS
+    others = callers.failures.total() - callers.failures[BROKEN]
+    if others or callers.failures[BROKEN] > allowed:
+        raise SystemExit(f"round {number}: {victim} killed, and of predictions {callers.failures}")
+    if not set(callers.answers) <= {1, 2}:
+        raise SystemExit(f"round {number}: answers of versions {sorted(callers.answers)}")
 
 
 def _try(server: Round, path: str) -> None:

@@ -47,7 +47,7 @@ def run(namespace: argparse.Namespace) -> int:
     from penstock.server.processes.listening import CannotListen
     from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
     from penstock.server.processes.state_directory import StateDirectory, StateDirectoryInUse
-    from penstock.server.registry.repository import scan
+    from penstock.server.registry.survey import scan
 
     given = {option.name: getattr(namespace, option.name) for option in OPTIONS}
     try:

@@ -23,8 +23,8 @@ from penstock.server.errors import (
     NotFound,
 )
 from penstock.server.registry.plan import aspire
-from penstock.server.registry.repository import scan
 from penstock.server.registry.state import DesiredState
+from penstock.server.registry.survey import scan
 
 from . import metadata
 from .answers import error_answer

@@ -1,10 +1,11 @@
-"""The model repository on disk, as it is now: models, versions, configurations, problems.
+"""The model repository on disk, one directory at a time: what is a model, and what is wrong.
 
     REGISTRY/<model>/<version>/…      a version is a positive integer without leading zeros
     REGISTRY/<model>/model.toml       optional
 
 Anything else is left alone: hidden entries, plain files, directories beside the versions. An entry
-that looks meant but cannot be used is a `Problem` of its own and disturbs no other.
+that looks meant but cannot be used is a `Problem` of its own and disturbs no other. Symbolic links
+are followed only to places inside the repository. `penstock.server.registry.survey` reads it all.
 """
 
 from __future__ import annotations
@@ -73,18 +74,6 @@ class RegistrySnapshot:
 
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
-
-
-def scan(registry: Path) -> RegistrySnapshot:
-    """Read the repository. Symbolic links are followed only to places inside it.
-
-    Raises:
-        ConfigError: The registry itself is not a directory that can be read.
-    """
-    problems: list[Problem] = []
-    root, paths = model_directories(registry, problems)
-    models = (read_model(path, root, problems) for path in paths)
-    return RegistrySnapshot({one.name: one for one in models if one is not None}, tuple(problems))
 
 
 def model_directories(registry: Path, problems: list[Problem]) -> tuple[Path, list[Path]]:

@@ -1,4 +1,4 @@
-"""The repository read again and again: what has not changed is not read twice.
+"""The whole repository, read once or again and again: what has not changed is not read twice.
 
 A model directory is read when its time of change, or that of its ``model.toml``, is another than at
 the last look. A time of change younger than the file system's clock is fine proves nothing, so what
@@ -77,6 +77,15 @@ class Survey:
         problems: list[Problem] = []
         settled = all(self._clock() - changed > _GRAIN_NANOSECONDS for _, _, changed in stamp)
         return _Look(stamp, settled, read_model(path, root, problems), tuple(problems))
+
+
+def scan(registry: Path) -> RegistrySnapshot:
+    """The repository as it is now, for who looks only once.
+
+    Raises:
+        ConfigError: It is not a directory that can be read.
+    """
+    return Survey(registry).look()
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -16,8 +16,8 @@ from penstock.server.registry.durable import locked
 from penstock.server.registry.manifest import Run
 from penstock.server.registry.publish import Details, clean_staging, publish
 from penstock.server.registry.refusal import ModelRefused
-from penstock.server.registry.repository import scan
 from penstock.server.registry.source import find_source
+from penstock.server.registry.survey import scan
 from penstock.server.registry.verification import read_manifest, verify
 
 NOW = Details(created_at="2026-01-01T00:00:00+00:00")

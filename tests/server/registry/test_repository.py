@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.server.options import ConfigError
-from penstock.server.registry.repository import scan
+from penstock.server.registry.survey import scan
 from penstock.server.registry.version_policy import (
     VersionPolicy,
     default_version,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -99,14 +100,16 @@ class Managed:
         """Resident memory of all workers."""
         return sum(resident_bytes(pid) for pid in self.workers())
 
-    def control_cpu_seconds(self) -> float:
-        """CPU time of control so far."""
+    def cpu_seconds(self, kind: str) -> float:
+        """CPU time so far of the processes of a kind, such as ``control``, together."""
+        module = f"penstock.server.processes.{kind}".encode()
+        total = 0
         for pid in self.process.pids():
             with contextlib.suppress(OSError):
-                if b"penstock.server.processes.control" in _arguments(pid):
+                if module in _arguments(pid):
                     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                    return (int(fields[11]) + int(fields[12])) / 100
-        return 0.0
+                    total += int(fields[11]) + int(fields[12])
+        return total / os.sysconf("SC_CLK_TCK")
 
     def _is_ready(self) -> bool:
         try:

@@ -11,7 +11,6 @@ import json
 import math
 import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from .managed import HOST, Managed, send_command
 from .open import OpenLoop
 from .outcome import OK
 from .processes import pinned
+from .registries import measure_many
 from .schedule import draw
 from .versions import explicit, write_version
 from .witness import Move, Witness, last_of_former, strangers
@@ -200,42 +200,6 @@ def measure_cycles(
         "last_mebibytes": resident[-1],
         "most_mebibytes": max(resident),
         "ratio": resident[-1] / resident[0],
-    }
-
-
-def measure_many(
-    directory: Path, models: int, versions: int = 3, *, idle_seconds: float = 5.0
-) -> dict[str, float]:
-    """Start on a registry of many models, twice; look at it idle; push one more version."""
-    registry = directory / "registry"
-    for model in range(models):
-        for number in range(1, versions + 1):
-            write_version(registry, f"m{model:05}", number, width=8 + model % 8)
-    place = directory / "server"
-    options = ("--settle-seconds", "0", "--scan-seconds", "1")
-    patience = 60 + models * versions * 0.2
-    with Managed(registry, place, options=options, patience_seconds=patience) as server:
-        first = server.ready_seconds
-        memory = server.resident_bytes() / 2**20
-    with Managed(registry, place, options=options, patience_seconds=patience) as server:
-        again = server.ready_seconds
-        time.sleep(idle_seconds / 2)
-        cpu, began = server.control_cpu_seconds(), time.monotonic()
-        time.sleep(idle_seconds)
-        idle = (server.control_cpu_seconds() - cpu) / (time.monotonic() - began)
-    source = registry / "m00000" / "1" / "model.onnx"
-    push = [sys.executable, "-m", "penstock.server.cli.main", "push", str(registry), "m00000"]
-    began = time.monotonic()
-    subprocess.run([*push, str(source), "--no-load"], check=True, capture_output=True)
-    return {
-        "models": models,
-        "versions": models * versions,
-        "first_start_seconds": first,
-        "next_start_seconds": again,
-        "first_start_milliseconds_per_version": first / (models * versions) * 1e3,
-        "worker_mebibytes": memory,
-        "control_cpu_share_scanning_each_second": idle,
-        "push_command_seconds": time.monotonic() - began,
     }
 
 

@@ -15,7 +15,14 @@ FEATURES: Final = 30
 
 
 def write_version(
-    registry: Path, model: str, number: int, *, width: int = 64, layers: int = 1, dense: bool = True
+    registry: Path,
+    model: str,
+    number: int,
+    *,
+    width: int = 64,
+    layers: int = 1,
+    dense: bool = True,
+    seed: int = 0,
 ) -> Path:
     """Write a version whose every answer is its number, after the work of some layers.
 
@@ -29,11 +36,12 @@ def write_version(
         layers: How many.
         dense: Whether layers multiply matrices, which batches well; otherwise they work on each
             element, and each row costs the same in any batch, as with trees.
+        seed: Of the weights; versions of another seed have other files.
     """
     home = registry / model
     staging = home / f".staging-{number}"
     staging.mkdir(parents=True)
-    content = _model(number, width, layers, dense=dense).SerializeToString()
+    content = _model(number, width, layers, dense=dense, seed=seed).SerializeToString()
     (staging / "model.onnx").write_bytes(content)
     return staging.rename(home / str(number))
 
@@ -45,10 +53,10 @@ def explicit(registry: Path, model: str) -> None:
     (home / "model.toml").write_text('version_policy = "explicit"\n')
 
 
-def _model(number: int, width: int, layers: int, *, dense: bool) -> Any:
+def _model(number: int, width: int, layers: int, *, dense: bool, seed: int) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
-    rng = np.random.default_rng(number)
+    rng = np.random.default_rng((seed, number))
     nodes, weights = [], []
     before = "x"
     for layer, (rows, columns) in enumerate(pairwise([FEATURES, *[width] * layers])):

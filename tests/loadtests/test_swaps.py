@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from penstock.loadtests.swaps import SwapPlan, measure_cycles, measure_many, measure_swaps
+from penstock.loadtests.registries import measure_many
+from penstock.loadtests.swaps import SwapPlan, measure_cycles, measure_swaps
 from penstock.loadtests.witness import Move, last_of_former, strangers
 
 MOVES = [Move(2, 10.0, 10.2, 1), Move(1, 20.0, 20.2, 2)]
@@ -43,5 +44,5 @@ def test_cycles_and_large_registries_are_measured(tmp_path):
     assert cycles["cycles"] == 2
     assert cycles["ratio"] < 2
     many = measure_many(tmp_path / "many", 2, idle_seconds=0.2)
-    assert many["versions"] == 6
+    assert many["versions"] == many["copies"] == 6
     assert many["first_start_seconds"] > 0

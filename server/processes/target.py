@@ -86,9 +86,7 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
         accepted=tuple(packed["accepted"]),
         split=_split(packed.get("split")),
         mirror=_mirror(packed.get("mirror")),
-        declared={
-            number: signature_from_packed(one) for number, one in packed["declared"].items()
-        },
+        declared={number: signature_from_packed(one) for number, one in packed["declared"].items()},
         config=ModelConfig(
             platform=config["platform"],
             version_policy=VersionPolicy(

@@ -55,6 +55,7 @@ class AdminApp:
         gate: Who may do what.
         about: Of the server, for the status.
         more: Endpoints of other parts, and who answers them.
+        clock: Unix seconds.
 
     Attributes:
         app: The ASGI app.
@@ -72,6 +73,7 @@ class AdminApp:
         gate: Gate,
         about: dict[str, Any],
         more: Mapping[Endpoint, Handler] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._coordinator = coordinator
         self._operations = operations
@@ -80,6 +82,7 @@ class AdminApp:
         self._exposition = exposition
         self._gate = gate
         self._about = about
+        self._clock = clock
         self.progress: Callable[[str], Progress | None] = lambda _: None
         self.lives: Callable[[], tuple[Life, ...]] = tuple
         handlers: dict[Endpoint, Handler] = {
@@ -135,7 +138,7 @@ class AdminApp:
         for model in content["models"]:
             progress = self.progress(model["name"])
             model["rollout"] = None if progress is None else summary(progress)
-        lives, now = self.lives(), time.time()
+        lives, now = self.lives(), self._clock()
         content["processes"] = [asdict(life) for life in lives]
         content["log"] = log_status(await self._exposition.figures())
         content["problems"] += [

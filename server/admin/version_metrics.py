@@ -65,9 +65,9 @@ class VersionMetrics(Collector):
         )
         grown: Counter[tuple[str, str]] = Counter()
         for worker in fleet:
-            for one in worker.models:
-                if one["memory"] is not None:
-                    grown[one["name"], one["version"]] += one["memory"]["measured_bytes"]
+            for told in worker.models:
+                if told["memory"] is not None:
+                    grown[told["name"], told["version"]] += told["memory"]["measured_bytes"]
         for version_labels, size in sorted(grown.items()):
             memory.add_metric(version_labels, size)
         behind = GaugeMetricFamily(

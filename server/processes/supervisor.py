@@ -70,6 +70,7 @@ class Supervisor:
         admin_listener: Admin port, for control.
         say: Tells the operator something.
         clock: Monotonic seconds.
+        wall_clock: Unix seconds.
     """
 
     def __init__(
@@ -80,12 +81,14 @@ class Supervisor:
         admin_listener: socket.socket,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._lives = directory.lives
         self._drain_seconds = config.drain_seconds
         self._listener = listener
         self._say = say
         self._clock = clock
+        self._wall_clock = wall_clock
         # Only we hold the writing end: it closes when we die, whatever kills us.
         self._life, self._our_life = os.pipe()
         # Started before the workers, and stopped after them: what the last answers left behind
@@ -157,7 +160,7 @@ class Supervisor:
         child.failures, child.due_at = restart.failures, restart.at
         child.deaths += 1
         delay = max(0.0, restart.at - now)
-        how, wall = describe_exit(code), time.time()
+        how, wall = describe_exit(code), self._wall_clock()
         child.life = Life(child.name, child.deaths, child.failures, how, wall, wall + delay)
         lives = (one.life for one in (*self._others, *self._workers))
         with suppress(OSError):  # a full disk must not take the server down

@@ -17,7 +17,7 @@ from penstock.runtimes.contract import ModelLoadError
 from .inspection import MODEL_FILE, inspect_version
 from .intake_file import Taken, read_taken, write_taken
 from .manifest import digest_of
-from .private_copy import private_copy
+from .private_copy import Ledger, private_copy
 from .refusal import ModelRefused
 from .stability import judge, look, sight
 from .verification import hash_files, read_manifest, verify
@@ -89,6 +89,7 @@ class Intake:
         self._window_seconds = window_seconds
         self._plugins = plugins
         self._dirty = False
+        self._ledger = Ledger()
         self._clock = clock
         self._wall_clock = wall_clock
         self._taken: dict[Key, Taken] = {} if self._file is None else read_taken(self._file)
@@ -159,7 +160,12 @@ class Intake:
         if self._copies is not None:
             keep = frozenset(one.digest for one in self._taken.values())
             place = private_copy(
-                directory, self._copies, entries, max_bytes=self._max_bytes, keep=keep
+                directory,
+                self._copies,
+                entries,
+                max_bytes=self._max_bytes,
+                keep=keep,
+                ledger=self._ledger,
             )
         inspect(place)
         declared = None if manifest is None else manifest.signature

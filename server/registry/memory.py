@@ -76,16 +76,15 @@ class MemoryBudget:
 
     Args:
         limit: In bytes; 0 is none.
+
+    Attributes:
+        loaded_bytes: The estimates of what is loaded, together.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._loaded: dict[Hashable, int] = {}
-
-    @property
-    def loaded_bytes(self) -> int:
-        """The estimates of what is loaded, together."""
-        return sum(self._loaded.values())
+        self.loaded_bytes = 0
 
     def reserve(self, key: Hashable, size: int) -> None:
         """Count a version in before it is loaded.
@@ -101,11 +100,12 @@ class MemoryBudget:
                 f"{_mebibytes(loaded + size)}, and max_memory_bytes allows a worker "
                 f"{_mebibytes(self._limit)}"
             )
+        self.loaded_bytes += size - self._loaded.get(key, 0)
         self._loaded[key] = size
 
     def release(self, key: Hashable) -> None:
         """Count it out again; one that is not counted is no error."""
-        self._loaded.pop(key, None)
+        self.loaded_bytes -= self._loaded.pop(key, 0)
 
 
 def _mebibytes(size: int) -> str:

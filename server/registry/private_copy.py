@@ -20,12 +20,33 @@ from .refusal import ModelRefused
 from .safe_files import open_directory, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 _LOCK: Final = ".lock"
 _DRAFT_PREFIX: Final = ".copy-"
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Ledger:
+    """What the copies in one cache take, so that not all of them are measured for each new one.
+
+    It holds as long as nobody else adds or removes a copy, which changes the time of the directory.
+    """
+
+    __slots__ = ("_changed_ns", "_total")
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._changed_ns = -1
+
+    def read(self, cache: Path) -> int | None:
+        """Bytes; ``None`` if they have to be measured."""
+        return self._total if cache.stat().st_mtime_ns == self._changed_ns else None
+
+    def write(self, cache: Path, total: int) -> None:
+        """Note what they take from now on."""
+        self._total, self._changed_ns = total, cache.stat().st_mtime_ns
 
 
 def private_copy(
@@ -34,8 +55,9 @@ def private_copy(
     files: Manifest | tuple[FileEntry, ...],
     *,
     max_bytes: int,
-    keep: frozenset[str] = frozenset(),
+    keep: Collection[str] = frozenset(),
     progress: Callable[[int], None] | None = None,
+    ledger: Ledger | None = None,
 ) -> Path:
     """Copy a version, or find the copy made before.
 
@@ -46,6 +68,7 @@ def private_copy(
         max_bytes: Of all copies together.
         keep: Digests of copies that must stay: what the server serves or is about to.
         progress: Called with the number of bytes copied since the last call.
+        ledger: Of this cache, for who makes many copies.
 
     Returns:
         A read-only directory with exactly these files.
@@ -58,7 +81,8 @@ def private_copy(
     cache.mkdir(mode=0o700, exist_ok=True)
     _check_private(cache)
     with locked(cache / _LOCK):
-        return _find_or_copy(directory, cache, entries, max_bytes, keep, progress)
+        ledger = ledger or Ledger()
+        return _find_or_copy(directory, cache, entries, max_bytes, keep, progress, ledger)
 
 
 @contextmanager
@@ -70,7 +94,7 @@ def borrowed_copy(
     _check_private(cache)
     with ExitStack() as borrowed:
         with locked(cache / _LOCK):
-            copy = _find_or_copy(directory, cache, files, max_bytes, frozenset(), None)
+            copy = _find_or_copy(directory, cache, files, max_bytes, frozenset(), None, Ledger())
             borrowed.enter_context(locked(copy, shared=True))
         yield copy
 
@@ -91,15 +115,19 @@ def _find_or_copy(
     cache: Path,
     entries: tuple[FileEntry, ...],
     max_bytes: int,
-    keep: frozenset[str],
+    keep: Collection[str],
     progress: Callable[[int], None] | None,
+    ledger: Ledger,
 ) -> Path:
     """With the lock held."""
     target = cache / digest_of(entries).removeprefix("sha256:")
     if target.is_dir():
         os.utime(target)
         return target
-    _make_room(cache, max_bytes - sum(entry.size for entry in entries), keep)
+    size = sum(entry.size for entry in entries)
+    total = ledger.read(cache)
+    if total is None or total + size > max_bytes:
+        total = _make_room(cache, max_bytes - size, keep)
     draft = cache / f"{_DRAFT_PREFIX}{secrets.token_hex(8)}"
     try:
         _copy_all(directory, draft, entries, progress)
@@ -108,6 +136,7 @@ def _find_or_copy(
         remove_tree(draft)
         raise
     sync_directory(cache)
+    ledger.write(cache, total + size)
     return target
 
 
@@ -134,8 +163,12 @@ def _copy_all(
     sync_directory(draft)
 
 
-def _make_room(cache: Path, limit: int, keep: frozenset[str]) -> None:
-    """Remove copies, least recently used first, until all of them take no more than the limit."""
+def _make_room(cache: Path, limit: int, keep: Collection[str]) -> int:
+    """Remove copies, least recently used first, until all of them take no more than the limit.
+
+    Returns:
+        What the others take, in bytes.
+    """
     kept = {digest.removeprefix("sha256:") for digest in keep}
     sizes: dict[Path, int] = {}
     for path in cache.iterdir():
@@ -146,7 +179,7 @@ def _make_room(cache: Path, limit: int, keep: frozenset[str]) -> None:
     total = sum(sizes.values())
     for path in sorted(sizes, key=lambda one: one.stat().st_mtime_ns):
         if total <= limit:
-            return
+            break
         if path.name not in kept and _remove_unused(path):
             total -= sizes[path]
     if total > limit:
@@ -154,6 +187,7 @@ def _make_room(cache: Path, limit: int, keep: frozenset[str]) -> None:
             f"no room for a private copy: {total} bytes are in use and cannot go, "
             f"{max(limit, 0)} are left for them beside this version"
         )
+    return total
 
 
 def _remove_unused(path: Path) -> bool:

@@ -6,8 +6,9 @@ import os
 
 import pytest
 
+from penstock.server.registry import private_copy as private_copy_module
 from penstock.server.registry.manifest import Manifest, digest_of
-from penstock.server.registry.private_copy import private_copy
+from penstock.server.registry.private_copy import Ledger, private_copy
 from penstock.server.registry.refusal import ModelRefused
 from penstock.server.registry.verification import hash_files
 
@@ -75,6 +76,27 @@ def test_the_least_recently_used_copy_goes_first(make, cache):
     private_copy(*pair(versions[0], cache), max_bytes=room)  # used again
     copies.append(private_copy(*pair(versions[3], cache), max_bytes=room))
     assert [copy.exists() for copy in copies] == [True, False, True, True]
+
+
+def test_copies_are_not_measured_again_for_each_new_one(make, cache, monkeypatch):
+    measured, ledger = [], Ledger()
+    size = private_copy_module._size
+    monkeypatch.setattr(private_copy_module, "_size", lambda at: measured.append(at) or size(at))
+    for number in range(20):
+        private_copy(*pair(make(f"v{number:02}"), cache), max_bytes=ROOM, ledger=ledger)
+    assert measured == []
+    other = private_copy(*pair(make("other"), cache), max_bytes=ROOM)  # without this ledger
+    private_copy(*pair(make("next"), cache), max_bytes=ROOM, ledger=ledger)
+    assert len(measured) == 20 + 21
+    assert other in measured
+
+
+def test_a_ledger_lets_no_copy_past_the_limit(make, cache):
+    room, ledger = 3 * 103, Ledger()
+    for number in range(12):
+        private_copy(*pair(make(f"v{number:02}"), cache), max_bytes=room, ledger=ledger)
+        assert sum(path.stat().st_size for path in cache.rglob("*/*") if path.is_file()) <= room
+    assert len(names(cache)) == 1 + 3
 
 
 def test_copies_in_use_stay_and_the_refusal_says_so(make, cache):

@@ -93,6 +93,7 @@ class Intake:
         self._clock = clock
         self._wall_clock = wall_clock
         self._taken: dict[Key, Taken] = {} if self._file is None else read_taken(self._file)
+        self._digests = {one.digest for one in self._taken.values()}
         self._sightings: dict[Key, Sighting] = {}
         self._refused: dict[Key, tuple[Files, str]] = {}
 
@@ -101,6 +102,7 @@ class Intake:
         keys = set(wanted)
         before = len(self._taken)
         self._taken = {key: one for key, one in self._taken.items() if key in keys}
+        self._digests = {one.digest for one in self._taken.values()}
         self._sightings = {key: one for key, one in self._sightings.items() if key in keys}
         self._refused = {key: one for key, one in self._refused.items() if key in keys}
         if self._file is not None and (self._dirty or len(self._taken) != before):
@@ -158,18 +160,18 @@ class Intake:
                 raise ModelRefused(*problems)
         place = directory
         if self._copies is not None:
-            keep = frozenset(one.digest for one in self._taken.values())
             place = private_copy(
                 directory,
                 self._copies,
                 entries,
                 max_bytes=self._max_bytes,
-                keep=keep,
+                keep=self._digests,
                 ledger=self._ledger,
             )
         inspect(place)
         declared = None if manifest is None else manifest.signature
         taken = self._taken[key] = Taken(digest_of(entries), files, declared)
+        self._digests.add(taken.digest)
         self._dirty = True
         return Offer(place, taken.digest, declared=declared)
 

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 EDITABLE ?= --editable
 ARGS ?=
+# Test processes: many tests wait for servers to start and stop.
+JOBS ?= 3
 BIN := $(VENV)/bin
 
 # Neither may look for newer versions of itself: the checks work offline.
@@ -20,7 +22,7 @@ demo: install ## Serve the example models and send them real data (ARGS=--exit e
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-test ## Lint, format and types
 	$(BIN)/ruff check .

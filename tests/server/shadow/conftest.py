@@ -90,7 +90,7 @@ class Runtime:
 IMPATIENT = """
 from penstock.server.processes import child, shadow
 from penstock.server.shadow import patience
-patience.RUN_SECONDS, patience.GROWTH_BYTES = 0.5, 64 << 20
+patience.RUN_SECONDS, patience.GROWTH_BYTES = 1.5, 64 << 20
 child.run(shadow.shadow)
 """
 

@@ -1,4 +1,4 @@
-"""Faults of declared fields as a Prometheus metric family."""
+"""Faults of fields as Prometheus metric families."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily
 
-from .field_counters import LABELS
+from .field_counters import DECLARED_SLOTS, LABELS, LEARNT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,16 @@ def quality_families(merged: Merged) -> Iterator[Metric]:
         "Values that are not what model.toml declares of their field.",
         labels=["model", "version", "field", "kind", "action"],
     )
+    learnt = CounterMetricFamily(
+        "penstock_quality_learnt",
+        "Rows that were looked at, and are not what the baseline teaches of their field.",
+        labels=["model", "version", "field", "kind"],
+    )
     for labels, slots in sorted(merged.fields.items()):
         for (kind, action), count in zip(LABELS, slots, strict=False):
             if count:
                 family.add_metric([*labels, kind, action], count)
-    yield family
+        for kind, count in zip(LEARNT_KINDS, slots[DECLARED_SLOTS:], strict=False):
+            if count:
+                learnt.add_metric([*labels, kind], count)
+    yield from (family, learnt)

@@ -8,9 +8,7 @@ from penstock.monitoring import layout
 
 from .burn import SPAN_SECONDS, answered, burn
 from .burn import STEP_SECONDS as BURN_STEP_SECONDS
-from .door import STEP_SECONDS as DOOR_STEP_SECONDS
-from .door import WINDOW_SECONDS as DOOR_WINDOW_SECONDS
-from .door import bad_values
+from .field_watch import FieldWatch
 from .lost import STEP_SECONDS, WINDOW_SECONDS, lost_rows, sink_down
 from .meter import Meter
 from .outbox import Outbox
@@ -22,14 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.monitoring.merge import Merged
+    from penstock.monitoring.quality.learnt import LearntFaults
     from penstock.monitoring.samples import BatchSample
 
     from .alerts_file import AlertsFile
 
 #: Models whose error budget is watched; with more the busiest are.
 MAX_MODELS: Final = 100
-#: Declared fields of all models that are watched.
-MAX_FIELDS: Final = 2000
 
 _CLOSE_SECONDS: Final = 600.0
 _SAMPLES: Final = "samples"
@@ -51,6 +48,7 @@ class SelfWatch:
         outbox: Path of the outbox.
         settings: Who is told: the sinks that may be down.
         objective: Share of requests that are to be answered; 0 watches no error budget.
+        learnt: What baselines taught of inputs, and how often they are otherwise.
     """
 
     def __init__(
@@ -59,6 +57,7 @@ class SelfWatch:
         outbox: Path,
         settings: AlertsFile,
         objective: float,
+        learnt: LearntFaults | None = None,
     ) -> None:
         self._figures = figures
         self._path = outbox
@@ -66,12 +65,11 @@ class SelfWatch:
         self._objective = objective
         self._due = 0.0
         self._budgets: dict[str, Meter] = {}
-        self._fields: dict[tuple[str, str], Meter] = {}
         self._samples = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
         self._log = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
         box = Outbox(outbox)
         self._burning = Watch(box, "slo.burn", _CLOSE_SECONDS)
-        self._faulty = Watch(box, "quality", _CLOSE_SECONDS)
+        self._fields = FieldWatch(box, _CLOSE_SECONDS, learnt)
         self._degraded = Watch(box, "monitor.degraded", _CLOSE_SECONDS)
 
     def take(self, samples: Sequence[BatchSample]) -> None:
@@ -84,7 +82,7 @@ class SelfWatch:
         self._due = now + STEP_SECONDS
         merged = self._figures()
         self._look_at_budgets(merged, now)
-        self._look_at_fields(merged, now)
+        self._fields.look(merged, now)
         self._look_at_samples(merged, now)
         self._look_at_sinks(now)
 
@@ -110,22 +108,6 @@ class SelfWatch:
             self._burning.look(burn(model, meter, self._objective, now), now)
         there = {(model, "availability") for model in busiest}
         self._burning.forget(there, "no requests any more", now)
-
-    def _look_at_fields(self, merged: Merged, now: float) -> None:
-        rows: dict[str, int] = {}
-        for (model, _), slots in merged.blocks.items():
-            rows[model] = rows.get(model, 0) + slots[layout.BATCH_ROWS.total]
-        faults: dict[tuple[str, str], int] = {}
-        for (model, _, field), slots in merged.fields.items():
-            if len(faults) < MAX_FIELDS or (model, field) in faults:
-                faults[model, field] = faults.get((model, field), 0) + sum(slots)
-        for key, count in faults.items():
-            meter = self._fields.get(key)
-            if meter is None:
-                meter = self._fields[key] = Meter(DOOR_WINDOW_SECONDS, DOOR_STEP_SECONDS, 2)
-            meter.read(now, (rows.get(key[0], 0), count))
-            self._faulty.look(bad_values(*key, meter, now), now)
-        self._faulty.forget(set(faults), "no such field any more", now)
 
     def _look_at_samples(self, merged: Merged, now: float) -> None:
         rows, dropped = layout.SAMPLED_ROWS, layout.SAMPLED_ROWS_DROPPED

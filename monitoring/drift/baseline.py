@@ -43,6 +43,7 @@ class Reference:
             time; ``None`` if it must be learnt from the first windows.
         limits: Smallest and largest value that are ordinary (its middle 99.98 %); empty for
             categories.
+        once: Categories that were seen once only.
     """
 
     bins: Bins
@@ -51,6 +52,7 @@ class Reference:
     output: bool = False
     excess: float | None = None
     limits: tuple[float, ...] = ()
+    once: int = 0
 
     @property
     def categorical(self) -> bool:
@@ -115,6 +117,7 @@ def encode(baseline: Baseline) -> bytes:
                 "moments": to_list(one.moments),
                 "excess": one.excess,
                 "limits": list(one.limits),
+                "once": one.once,
             }
             for name, one in baseline.references.items()
         ],
@@ -159,5 +162,13 @@ def _reference(content: dict[str, Any]) -> Reference:
         from_list(content["moments"]),
         output=content["output"] is True,
         excess=None if excess is None else max(0.0, float(excess)),
-        limits=tuple(map(float, content["limits"])),
+        limits=_limits(content["limits"]),
+        once=max(0, int(content["once"])),
     )
+
+
+def _limits(content: Any) -> tuple[float, ...]:
+    limits = tuple(map(float, content))
+    if limits and not (len(limits) == 2 and limits[0] <= limits[1]):  # noqa: PLR2004  low, high
+        raise ValueError(f"the limits {limits} are no range")
+    return limits

@@ -122,12 +122,20 @@ class CategoryBins:
 
     def count(self, values: Iterable[Any]) -> Counts:
         """Count values: texts, bytes or whole numbers."""
+        return self.count_texts(texts_of(values))
+
+    def count_texts(self, found: Mapping[str, int]) -> Counts:
+        """Count categories as `texts_of` gives them."""
         counts = np.zeros(self.size, np.int64)
         places = self._places
         unknown = len(self.categories) + (0 if self.open else 1)
-        for value, number in Counter(values).items():
-            counts[places.get(text(value), unknown)] += number
+        for name, number in found.items():
+            counts[places.get(name, unknown)] += number
         return counts
+
+    def new(self, found: Iterable[str]) -> list[str]:
+        """Those that were never seen; none if there were too many to know them all."""
+        return [] if self.open else [name for name in found if name not in self._places]
 
 
 Bins = NumberBins | CategoryBins
@@ -140,6 +148,15 @@ def text(value: Any) -> str:
     elif value is None or value != value:  # noqa: PLR0124  NaN
         return ""
     return str(value)[:MOST_CHARACTERS]
+
+
+def texts_of(values: Iterable[Any]) -> dict[str, int]:
+    """Rows of each category."""
+    found: dict[str, int] = {}
+    for value, number in Counter(values).items():
+        name = text(value)
+        found[name] = found.get(name, 0) + number
+    return found
 
 
 def number_bins(values: NDArray[np.float64]) -> NumberBins:

@@ -80,7 +80,7 @@ def compare(
     statistic = _chi_square(groups)
     share = rows / (reference + rows)
     together = rest[0] + rest[1]
-    tail = _upper_tail(rest[1], together, share) if together else 1.0
+    tail = upper_tail(rest[1], together, share) if together else 1.0
     bins = len(groups)
     if together:
         groups = [*groups, rest]
@@ -151,7 +151,7 @@ def _distances(
     return psi, math.sqrt(max(0.0, divergence)), moved
 
 
-def _upper_tail(number: int, trials: int, chance: float) -> float:
+def upper_tail(number: int, trials: int, chance: float) -> float:
     """Probability of at least `number` of `trials`, binomial: a little wider than the exact law."""
     if number <= 0:
         return 1.0

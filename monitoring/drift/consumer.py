@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.monitoring.alerts.alert import Alert
+    from penstock.monitoring.quality.learnt import LearntFaults
     from penstock.monitoring.samples import BatchSample
 
     from .known import KnownVersion
@@ -71,6 +72,7 @@ class DriftConsumer:
         versions: Options and baselines.
         tell: Takes an alert; tried again later if SQLite cannot write it.
         most_rows_per_second: What is looked at of more is a part.
+        learnt: Counts inputs that are not as the baseline taught.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class DriftConsumer:
         versions: Versions,
         tell: Callable[[Alert], object],
         most_rows_per_second: int = MOST_ROWS_PER_SECOND,
+        learnt: LearntFaults | None = None,
     ) -> None:
         self._store = store
         self._versions = versions
         self._tell = tell
         self._most = most_rows_per_second
+        self._learnt = learnt
         # Those with an open window go on even if no row comes any more.
         self._groups = {
             key: _Group(Watch.from_dict(state))
@@ -127,7 +131,7 @@ class DriftConsumer:
         for key, group in self._groups.items():
             self._count(key, group)
         for (model, version), known in self._known.items():
-            changed = known.refresh() or known.settle()
+            changed = known.refresh() or known.settle(now)
             if changed:
                 LOG.info("model %s version %s: baseline %s", model, version, known.id or "none")
         self._tell_all()
@@ -175,17 +179,21 @@ class DriftConsumer:
         watch = group.watch
         if known.id and known.id != watch.baseline:
             self._announce(key, watch.rebase(known.id))
+            if self._learnt is not None:
+                self._learnt.forget(*key[:2])
             self._saved = 0.0  # whoever looks must not see the old one
         watch.source, watch.problem = known.source, known.problem
         if rows:
             if watch.window is None:
-                watch.window = Window(samples[0].time)
+                watch.window = Window.sketching(samples[0].time)
             window = watch.window
             window.rows += group.rows
             window.skipped += group.skipped
             window.end = group.last = max(window.end, samples[-1].time)
             for name, reference, values in rows:
-                window.add(name, reference, values)
+                faults = window.add(name, reference, values)
+                if self._learnt is not None and not reference.output:
+                    self._learnt.count(*key[:2], name, reference, len(values), faults)
         group.changed = True
         group.rows = group.skipped = 0
 

@@ -83,7 +83,7 @@ class KnownVersion:
         """Go on learning where an earlier life stopped."""
         rest = {name: one for name, one in learner.items() if name not in self.references}
         if rest:
-            self.learner = Learner(self._options.learning_rows)
+            self.learner = self._new_learner()
             self.learner.restore(rest)
 
     def rows(self, samples: Sequence[BatchSample]) -> Iterator[tuple[str, Reference, Column]]:
@@ -100,16 +100,24 @@ class KnownVersion:
             reference = self.references.get(name)
             if reference is None or (feature.categorical and not reference.categorical):
                 if self.learner is None:
-                    self.learner = Learner(self._options.learning_rows)
+                    self.learner = self._new_learner()
                 self.learner.take(
-                    name, values, output=feature.output, categorical=feature.categorical
+                    name,
+                    values,
+                    output=feature.output,
+                    categorical=feature.categorical,
+                    time=samples[0].time,
                 )
             else:
                 yield name, reference, values
 
-    def settle(self) -> bool:
-        """Make a baseline of what was learnt if that is enough; whether it was."""
-        if self.learner is None or not self.learner.complete:
+    def settle(self, now: float) -> bool:
+        """Make a baseline of what was learnt if that is enough; whether it was.
+
+        Args:
+            now: Unix seconds.
+        """
+        if self.learner is None or not self.learner.complete(now):
             return False
         before = {} if self._own is None else self._own.references
         made = {**before, **self.learner.references()}
@@ -119,6 +127,10 @@ class KnownVersion:
         self.learner = None
         self._fit()
         return True
+
+    def _new_learner(self) -> Learner:
+        options = self._options
+        return Learner(options.learning_rows, options.learning_seconds, options.min_rows)
 
     def _fit(self) -> None:
         """Names, references and id, as far as the inputs are known."""

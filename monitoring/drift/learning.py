@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from .baseline import Reference
-from .bins import category_bins, number_bins, text
+from .bins import category_bins, number_bins, text, texts_of
 from .moments import moments_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,8 +40,14 @@ def category_reference(values: Sequence[Any], *, output: bool = False) -> Refere
         values: Texts, bytes or whole numbers.
         output: Whether the model puts them out.
     """
-    bins = category_bins(Counter(map(text, values)))
-    return Reference(bins, bins.count(values), output=output)
+    found = texts_of(values)
+    bins = category_bins(found)
+    return Reference(bins, bins.count_texts(found), output=output, once=seen_once(found))
+
+
+def seen_once(found: Mapping[str, int]) -> int:
+    """Categories of which there is one row."""
+    return sum(1 for name, rows in found.items() if name and rows == 1)
 
 
 class Learner:
@@ -49,17 +55,31 @@ class Learner:
 
     Args:
         rows: How many are enough.
+        seconds: After this fewer are enough, too;
+        least: at least so many.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, seconds: float = math.inf, least: int = 1) -> None:
         self._rows = rows
+        self._seconds = seconds
+        self._least = least
+        self._since = math.inf
         self._values: dict[str, list[NDArray[Any]]] = {}
         self._taken: dict[str, int] = {}
         self._outputs: set[str] = set()
         self._categorical: set[str] = set()
 
-    def take(self, name: str, values: NDArray[Any], *, output: bool, categorical: bool) -> None:
-        """Keep values of a feature; no more than are enough."""
+    def take(
+        self,
+        name: str,
+        values: NDArray[Any],
+        *,
+        output: bool,
+        categorical: bool,
+        time: float = math.inf,
+    ) -> None:
+        """Keep values of a feature of this time, Unix seconds; no more than are enough."""
+        self._since = min(self._since, time)
         taken = self._taken.get(name, 0)
         kept = values[: self._rows - taken]
         if len(kept):
@@ -76,16 +96,21 @@ class Learner:
         """Rows so far, by name."""
         return dict(self._taken)
 
-    @property
-    def complete(self) -> bool:
-        """Whether there are enough of some feature; some inputs may be left out of requests."""
-        return max(self._taken.values(), default=0) >= self._rows
+    def complete(self, now: float) -> bool:
+        """Whether there are enough of some feature; some inputs may be left out of requests.
+
+        Args:
+            now: Unix seconds.
+        """
+        most = max(self._taken.values(), default=0)
+        return most >= self._rows or (most >= self._least and now - self._since >= self._seconds)
 
     def references(self) -> dict[str, Reference]:
         """What was learnt; nothing of features seen in fewer than a tenth of the rows."""
         found = {}
+        least = max(self._taken.values(), default=0) / 10
         for name, parts in self._values.items():
-            if self._taken[name] < self._rows / 10:
+            if self._taken[name] < least:
                 continue
             values = np.concatenate(parts)
             output = name in self._outputs
@@ -102,6 +127,7 @@ class Learner:
                 "values": self._packed(name, parts),
                 "output": name in self._outputs,
                 "categorical": name in self._categorical,
+                "since": self._since,
             }
             for name, parts in self._values.items()
         }
@@ -115,7 +141,13 @@ class Learner:
                 values[:] = packed
             else:
                 values = np.frombuffer(packed)
-            self.take(name, values, output=one["output"], categorical=one["categorical"])
+            self.take(
+                name,
+                values,
+                output=one["output"],
+                categorical=one["categorical"],
+                time=one["since"],
+            )
 
     def _packed(self, name: str, parts: list[NDArray[Any]]) -> Any:
         values = np.concatenate(parts)

@@ -18,6 +18,7 @@ class DriftOptions:
         max_window_seconds: but is closed after this in any case.
         min_rows: A window with fewer says nothing.
         learning_rows: Rows of live traffic that become the baseline where none was built.
+        learning_seconds: After this the baseline is closed, if there are `min_rows` by then.
         calibration_windows: Windows from which is learnt how much healthy ones vary.
         false_alarm_rate: Of a window in which nothing has changed, over all features and outputs.
         psi_warn: Corrected PSI from which a significant difference matters.
@@ -35,6 +36,7 @@ class DriftOptions:
     max_window_seconds: float = 86_400.0
     min_rows: int = 100
     learning_rows: int = 10_000
+    learning_seconds: float = 86_400.0
     calibration_windows: int = 48
     false_alarm_rate: float = 0.01
     psi_warn: float = 0.10

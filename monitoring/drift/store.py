@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgpack
 
+from .sketches import Sketches, library
 from .window import Window
 
 if TYPE_CHECKING:
@@ -35,7 +36,14 @@ CREATE TABLE IF NOT EXISTS watches (
 CREATE TABLE IF NOT EXISTS learners (
     model TEXT, version TEXT, state BLOB, PRIMARY KEY (model, version)
 );
+CREATE TABLE IF NOT EXISTS sketches (
+    model TEXT, version TEXT, arm TEXT, baseline TEXT, day INTEGER, state BLOB,
+    PRIMARY KEY (model, version, arm, baseline, day)
+);
 """
+_DAY_SKETCHES: Final = (
+    "FROM sketches WHERE model = ? AND version = ? AND arm = ? AND baseline = ? AND day = ?"
+)
 _CLOSED: Final = "model = ? AND version = ? AND arm = ?"
 
 
@@ -93,9 +101,12 @@ class WindowStore:
 
     def put(self, closed: ClosedWindow, watch: Mapping[str, Any]) -> None:
         """Keep a closed window and what goes on after it, both or neither."""
+        sketches = closed.window.sketches
         with self._database:
             self._insert(closed)
             self._save(closed.key, watch)
+            if sketches is not None:
+                self._add_to_day(closed, sketches)
 
     def save(
         self,
@@ -154,6 +165,8 @@ class WindowStore:
         """Forget what is too old, and merge the windows of days that are over."""
         with self._database as database:
             database.execute("DELETE FROM windows WHERE end < ?", (now - KEEP_SECONDS,))
+            days = (now - 2 * HOURS_SECONDS) // _DAY
+            database.execute("DELETE FROM sketches WHERE day < ?", (days,))
             limit = (now - HOURS_SECONDS) // _DAY * _DAY
             groups = database.execute(
                 "SELECT model, version, arm, baseline, CAST(end / 86400 AS INTEGER) AS day "
@@ -172,10 +185,29 @@ class WindowStore:
         first, *others = windows
         for other in others:
             first.window.merge(other.window)
+        first.window.figures = self._of_day(Key(*key), baseline, day)
         worst = max(windows, key=lambda one: _RANK.get(one.state, 0))
         self._database.execute(f"DELETE FROM windows WHERE {where}", arguments)  # noqa: S608  constant
         merged = ClosedWindow(key, baseline, worst.state, first.window, worst.findings, "day")
         self._insert(merged)
+
+    def _add_to_day(self, closed: ClosedWindow, sketches: Sketches) -> None:
+        """Add to the sketches of its day: those of each window would take too much room."""
+        place = (*closed.key, closed.baseline, int(closed.window.end // _DAY))
+        before = self._database.execute(f"SELECT state {_DAY_SKETCHES}", place).fetchone()
+        if before is not None:
+            sketches.merge(Sketches.from_dict(msgpack.unpackb(before[0])))
+        row = (*place, msgpack.packb(sketches.to_dict()))
+        self._database.execute("REPLACE INTO sketches VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def _of_day(self, key: Key, baseline: str, day: int) -> dict[str, dict[str, Any]]:
+        """What the sketches of a day say; they are no longer needed then."""
+        place = (*key, baseline, day)
+        row = self._database.execute(f"SELECT state {_DAY_SKETCHES}", place).fetchone()
+        self._database.execute(f"DELETE {_DAY_SKETCHES}", place)
+        if row is None or library() is None:
+            return {}
+        return Sketches.from_dict(msgpack.unpackb(row[0])).figures()
 
     def _insert(self, closed: ClosedWindow) -> None:
         window = closed.window
@@ -190,7 +222,7 @@ class WindowStore:
                 window.rows,
                 window.skipped,
                 closed.state,
-                msgpack.packb(window.to_dict()),
+                msgpack.packb({**window.to_dict(), "sketches": None}),
                 msgpack.packb(closed.findings),
             ),
         )

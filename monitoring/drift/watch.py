@@ -140,6 +140,8 @@ class Watch:
         self.closed += 1
         if window.rows < options.min_rows:
             return Verdict(TOO_LITTLE, {}, [])
+        if window.sketches is not None:
+            window.figures = window.sketches.figures()
         self.expected = self._expected(window, references, options)
         findings, changes = {}, []
         for name, one in assess(window, references, self.excesses, options).items():
@@ -150,7 +152,12 @@ class Watch:
                 changes.append(Change(name, before, after, one))
             self.episodes[name] = after
             state = _state(one.level, after, calibrating=calibrating)
-            findings[name] = {**one.to_dict(), "state": state, "since": after.since}
+            findings[name] = {
+                **one.to_dict(),
+                "state": state,
+                "since": after.since,
+                "faults": window.faults(name, references[name])._asdict(),
+            }
         states = {one["state"] for one in findings.values()}
         worst = next((state for state in STATES if state in states), TOO_LITTLE)
         return Verdict(worst, findings, changes)

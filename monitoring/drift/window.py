@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .bins import CategoryBins, texts_of
+from .constraints import faults_of, outside
 from .moments import Moments, from_list, moments_of, to_list
+from .sketches import Sketches, library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .baseline import Reference
     from .bins import Counts
+    from .constraints import Faults
     from .options import DriftOptions
 
 
@@ -28,6 +32,9 @@ class Window:
         skipped: That came too fast to be looked at.
         counts: Rows per bin of each feature.
         moments: Of each feature that is a number.
+        outside: Numbers outside the limits of the baseline, of features that have any.
+        sketches: Of an open window; ``None`` without the library for them.
+        figures: What the sketches said when it was closed.
     """
 
     start: float
@@ -36,26 +43,51 @@ class Window:
     skipped: int = 0
     counts: dict[str, Counts] = field(default_factory=dict)
     moments: dict[str, Moments] = field(default_factory=dict)
+    outside: dict[str, int] = field(default_factory=dict)
+    sketches: Sketches | None = None
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def add(self, name: str, reference: Reference, values: NDArray[Any]) -> None:
-        """Count values of a feature.
+    @classmethod
+    def sketching(cls, start: float) -> Window:
+        """A window with sketches, if the library for them is installed."""
+        return cls(start, sketches=None if library() is None else Sketches())
+
+    def add(self, name: str, reference: Reference, values: NDArray[Any]) -> Faults:
+        """Count values of a feature; those of them that are not as in the baseline.
 
         Args:
             name: Of the feature.
             reference: Has its bins.
             values: float64 of one axis; of categories whatever they are.
         """
-        if reference.categorical:
-            counts = reference.bins.count(values.tolist())
+        beyond = 0
+        if isinstance(reference.bins, CategoryBins):
+            found = texts_of(values.tolist())
+            counts = reference.bins.count_texts(found)
+            if self.sketches is not None:
+                new = reference.bins.new(found) if counts[-2] else ()
+                self.sketches.add_categories(name, found, new)
         else:
             values = values.astype(np.float64, copy=False)
             counts = reference.bins.count(values)
-            self.moments[name] = self.moments.get(name, Moments()).merged(moments_of(values))
+            moments = moments_of(values)
+            self.moments[name] = self.moments.get(name, Moments()).merged(moments)
+            beyond = outside(reference, values, moments)
+            if beyond:
+                self.outside[name] = self.outside.get(name, 0) + beyond
+            if self.sketches is not None:
+                self.sketches.add_numbers(name, values)
         before = self.counts.get(name)
         self.counts[name] = counts if before is None else before + counts
+        return faults_of(reference, counts, beyond)
+
+    def faults(self, name: str, reference: Reference) -> Faults:
+        """Rows of a feature that are not as in the baseline."""
+        return faults_of(reference, self.counts[name], self.outside.get(name, 0))
 
     def merge(self, other: Window) -> None:
-        """Add another window over the same bins."""
+        """Add another window over the same bins; what sketches say is not added."""
+        self.sketches, self.figures = None, {}
         self.start, self.end = min(self.start, other.start), max(self.end, other.end)
         self.rows += other.rows
         self.skipped += other.skipped
@@ -64,6 +96,8 @@ class Window:
             self.counts[name] = counts if mine is None else mine + counts
         for name, moments in other.moments.items():
             self.moments[name] = self.moments.get(name, Moments()).merged(moments)
+        for name, number in other.outside.items():
+            self.outside[name] = self.outside.get(name, 0) + number
 
     def complete(self, now: float, options: DriftOptions) -> bool:
         """Whether it is to be closed: long enough and with enough rows, or too old."""
@@ -81,11 +115,15 @@ class Window:
             "skipped": self.skipped,
             "counts": {name: one.astype("<i8").tobytes() for name, one in self.counts.items()},
             "moments": {name: to_list(one) for name, one in self.moments.items()},
+            "outside": self.outside,
+            "sketches": None if self.sketches is None else self.sketches.to_dict(),
+            "figures": self.figures,
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Window:
         """The reverse of `to_dict`."""
+        sketches = content["sketches"]
         return cls(
             content["start"],
             content["end"],
@@ -93,4 +131,7 @@ class Window:
             content["skipped"],
             {name: np.frombuffer(one, "<i8") for name, one in content["counts"].items()},
             {name: from_list(one) for name, one in content["moments"].items()},
+            content["outside"],
+            None if sketches is None or library() is None else Sketches.from_dict(sketches),
+            content["figures"],
         )

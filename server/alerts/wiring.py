@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.monitoring.consumer import Consumer
+    from penstock.monitoring.quality.learnt import LearntFaults
     from penstock.server.config import ServerConfig
 
 #: In ``state_dir/monitor``.
@@ -35,15 +36,18 @@ def alerts_file(config: ServerConfig) -> AlertsFile:
     return AlertsFile(config.alerts_file)
 
 
-def alert_consumers(config: ServerConfig, counters: Path, state: Path) -> list[Consumer]:
+def alert_consumers(
+    config: ServerConfig, counters: Path, state: Path, learnt: LearntFaults | None = None
+) -> list[Consumer]:
     """What looks at counters, and what tells; the latter last, so that news goes out at once.
 
     Args:
         config: Of the server.
         counters: Directory of the counter files.
         state: ``state_dir/monitor``.
+        learnt: What baselines taught of inputs, and how often they are otherwise.
     """
     settings = AlertsFile(config.alerts_file)
     outbox = state / OUTBOX
-    watch = SelfWatch(partial(merge, counters), outbox, settings, config.slo_objective)
+    watch = SelfWatch(partial(merge, counters), outbox, settings, config.slo_objective, learnt)
     return [watch, Courier(outbox, settings)]

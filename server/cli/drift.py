@@ -169,6 +169,8 @@ def drift_view(found: dict[str, Any]) -> RenderableType:
 def _headline(model: str, entry: dict[str, Any]) -> str:
     from rich.markup import escape
 
+    from penstock.server.drift.values_view import rate_words
+
     state = entry["state"]
     arm = f" ({entry['arm']})" if entry["arm"] else ""
     words = f"{escape(model)} version {entry['version']}{escape(arm)}: "
@@ -179,7 +181,7 @@ def _headline(model: str, entry: dict[str, Any]) -> str:
         if window["skipped"]:
             words += f" (of {window['rows'] + window['skipped']})"
     expected = entry["expected_false_alarms_per_week"]
-    return words + f"; expected false alarms: {expected:.2g} a week"
+    return words + f"; expected false alarms: {rate_words(expected)} a week"
 
 
 def _notes(entry: dict[str, Any]) -> list[str]:
@@ -203,9 +205,12 @@ def _features_view(features: list[dict[str, Any]]) -> RenderableType:
     from rich.table import Table
 
     from penstock.server.drift.report import seen
+    from penstock.server.drift.values_view import faults_words, rate_words
 
     table = Table(box=None, pad_edge=False)
-    headings = ("feature", "", "state", "PSI", "p", "over time", "mean moved", "smallest seen")
+    headings = (
+        "feature", "", "state", "PSI", "p", "over time", "mean moved", "smallest seen", "unusual",
+    )  # fmt: skip
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for one in sorted(features, key=lambda one: (one["state"] != "drift", -one["psi"])):
@@ -214,11 +219,12 @@ def _features_view(features: list[dict[str, Any]]) -> RenderableType:
             escape(one["name"]),
             "output" if one["output"] else "input",
             f"[{_STYLES.get(state, 'dim')}]{state}[/]",
-            f"{one['psi']:.3f}",
-            f"{one['p']:.2g}",
+            f"{max(0.0, one['psi']):.3f}",
+            rate_words(one["p"]),
             sparkline(one["history"]),
             "" if one["categorical"] else f"{one['shift']:+.2f} sd",
             seen(one),
+            faults_words(one),
         )
     return table
 

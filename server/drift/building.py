@@ -17,6 +17,7 @@ import numpy as np
 from penstock.monitoring.drift.baseline import FROM_FILE, Baseline, Reference
 from penstock.monitoring.drift.bins import NumberBins, category_bins, number_bins
 from penstock.monitoring.drift.dispersion import excess
+from penstock.monitoring.drift.learning import seen_once
 from penstock.monitoring.drift.moments import Moments, moments_of
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class _Column:
         sample = np.concatenate(self._sample) if self._sample else np.empty(0)
         self._bins = number_bins(sample) if self._numbers else category_bins(self._found)
         finite = sample[np.isfinite(sample)]
+        self._once = 0 if self._numbers else seen_once(self._found)
         self._limits = tuple(np.quantile(finite, _LIMITS).tolist()) if finite.size else ()
         self._counts = np.zeros((max(1, chunks), self._bins.size), np.int64)
         self._chunk_rows = -(-rows // max(1, chunks))
@@ -149,7 +151,12 @@ class _Column:
         chunks = [one for one in self._counts if one.sum()]
         spread = excess(chunks, self._bins.exceptional) if len(chunks) >= CHUNKS // 2 else None
         return Reference(
-            self._bins, self._counts.sum(axis=0), self._moments, excess=spread, limits=self._limits
+            self._bins,
+            self._counts.sum(axis=0),
+            self._moments,
+            excess=spread,
+            limits=self._limits,
+            once=self._once,
         )
 
 

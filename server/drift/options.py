@@ -22,7 +22,11 @@ from penstock.server.rollout.options import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DURATIONS: Final = {"window": "window_seconds", "max_window": "max_window_seconds"}
+_DURATIONS: Final = {
+    "window": "window_seconds",
+    "max_window": "max_window_seconds",
+    "learning_time": "learning_seconds",
+}
 _KINDS: Final[dict[str, type]] = {
     one.name: type(getattr(DriftOptions(), one.name)) for one in fields(DriftOptions)
 }

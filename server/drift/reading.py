@@ -22,7 +22,7 @@ RECENT: Final = 24
 _BUSY_SECONDS: Final = 2.0
 _FIGURES: Final = (
     "psi", "p", "state", "level", "since", "moved", "divergence", "shift", "rows", "dispersion",
-    "detectable", "output", "categorical",
+    "detectable", "output", "categorical", "faults",
 )  # fmt: skip
 
 
@@ -121,6 +121,7 @@ def _entry(
         if opened is None
         else {key: opened[key] for key in ("start", "end", "rows", "skipped")},
         "expected_false_alarms_per_week": 0.0 if watch is None else watch["expected"],
+        "sketches": last is not None and bool(last.window.figures),
         "learning": taught,
         "features": features,
     }
@@ -139,7 +140,12 @@ def _span(one: ClosedWindow) -> dict[str, Any]:
 def _feature(name: str, judged: list[ClosedWindow]) -> dict[str, Any]:
     last = judged[-1].findings[name]
     history = [one.findings[name]["psi"] if name in one.findings else None for one in judged]
-    return {"name": name, **{key: last[key] for key in _FIGURES}, "history": history}
+    return {
+        "name": name,
+        **{key: last[key] for key in _FIGURES},
+        **judged[-1].window.figures.get(name, {}),
+        "history": history,
+    }
 
 
 def worst(entries: list[dict[str, Any]]) -> str:
@@ -171,6 +177,7 @@ def windows_of(path: Path, model: str, version: str | None, most: int) -> list[d
                 "counts": {name: counts.tolist() for name, counts in one.window.counts.items()},
                 "moments": {name: asdict(found) for name, found in one.window.moments.items()},
                 "findings": dict(one.findings),
+                "figures": one.window.figures,
             }
             for one in read_windows(database, model, version, most)
         ]

@@ -17,8 +17,11 @@ from penstock.server.page.chart import (
     line_chart,
     sparkline,
 )
-from penstock.server.page.markup import badge
+from penstock.server.page.frame import HALF, WIDTH
+from penstock.server.page.markup import badge, element
 from penstock.server.page.page import Figure, Page
+
+from .values_view import category_words, faults_words, quantile_chart, rate_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +41,7 @@ _MOST_BARS: Final = 12
 _TONES: Final = {DRIFT: "bad", WARN: "warning", OK: "good"}
 _FEATURE_HEADINGS: Final = (
     "feature", "state", "PSI", "p", "over time", "mean moved (sd)", "smallest shift seen",
+    "unusual rows",
 )  # fmt: skip
 
 
@@ -112,8 +116,8 @@ def _version(
         Figure("Rows", 0 if window is None else window["rows"], "in the last window"),
         Figure(
             "False alarms",
-            f"{entry['expected_false_alarms_per_week']:.2g} a week",
-            "to be expected by chance",
+            rate_words(entry["expected_false_alarms_per_week"]),
+            "a week, to be expected by chance",
         ),
     )
     _baseline_note(section, entry)
@@ -121,6 +125,13 @@ def _version(
         return
     features = sorted(entry["features"], key=_interest)
     section.table(_FEATURE_HEADINGS, [_row(one) for one in features])
+    for words in category_words(features):
+        section.text(words)
+    if not entry["sketches"]:
+        section.text(
+            "Quantiles over time and new categories are missing: the server has not the extra "
+            "“monitor” (datasketches)."
+        )
     _plots(section, features, windows, references)
 
 
@@ -147,11 +158,12 @@ def _row(one: Mapping[str, Any]) -> list[Any]:
     return [
         one["name"],
         badge(one["state"], _TONES.get(one["state"], "")),
-        f"{one['psi']:.3f}",
-        f"{one['p']:.2g}",
+        f"{max(0.0, one['psi']):.3f}",
+        rate_words(one["p"]),
         sparkline(one["history"], threshold=0.1, tone=_TONES.get(one["state"], "")),
         shift,
         seen(one),
+        faults_words(one),
     ]
 
 
@@ -176,30 +188,44 @@ def _plots(
 ) -> None:
     if not windows:
         return
-    last = windows[-1]
-    for one in features[:MOST_PLOTS]:
-        name = one["name"]
-        counts, reference = last["counts"].get(name), references.get(name)
-        charts: list[Html] = []
-        if counts is not None and reference is not None and len(counts) == reference.bins.size:
-            charts.append(_distribution(name, reference, counts))
-        charts.append(_over_time(name, windows))
-        section.pair(*charts)
+    shown = features[:MOST_PLOTS]
+    odd = [one for one in shown if one["state"] in {DRIFT, WARN}]
+    for one in odd:
+        section.heading(one["name"])
+        section.add(*_charts(one["name"], windows, references.get(one["name"])))
+    for one in shown:
+        if one not in odd:
+            name = one["name"]
+            charts = _charts(name, windows, references.get(name))
+            section.details(f"{name}: {one['state']}", *charts)
 
 
-def _distribution(name: str, reference: Reference, counts: Sequence[int]) -> Html:
+def _charts(
+    name: str, windows: Sequence[Mapping[str, Any]], reference: Reference | None
+) -> list[Html]:
+    """Distribution, what it was over time, and how far that is from the baseline."""
+    counts = windows[-1]["counts"].get(name)
+    charts: list[Html] = []
+    if counts is not None and reference is not None and len(counts) == reference.bins.size:
+        charts.append(_distribution(reference, counts))
+    quantiles = quantile_chart(windows, name, reference)
+    if charts and quantiles is not None:
+        return [element("div", *charts, quantiles, class_="pair"), _over_time(name, windows, WIDTH)]
+    return [element("div", *charts, _over_time(name, windows, HALF), class_="pair")]
+
+
+def _distribution(reference: Reference, counts: Sequence[int]) -> Html:
     before = reference.counts.tolist()
     if isinstance(reference.bins, NumberBins):
         edges = reference.bins.edges
-        return histogram_chart(
-            name, [-float("inf"), *edges, float("inf")], before[:-2], counts[:-2]
-        )
+        ends = [-float("inf"), *edges, float("inf")]
+        return histogram_chart("Distribution", ends, before[:-2], counts[:-2])
     shown = sorted(range(len(counts)), key=lambda place: -(before[place] + counts[place]))
     shown = shown[:_MOST_BARS]
     labels = reference.bins.labels
     totals = max(1, sum(before)), max(1, sum(counts))
     return bar_chart(
-        name,
+        "Shares",
         [labels[place] for place in shown],
         {
             "baseline": [100 * before[place] / totals[0] for place in shown],
@@ -207,14 +233,19 @@ def _distribution(name: str, reference: Reference, counts: Sequence[int]) -> Htm
         },
         unit="%",
         muted="baseline",
+        width=HALF,
     )
 
 
-def _over_time(name: str, windows: Sequence[Mapping[str, Any]]) -> Html:
+def _over_time(name: str, windows: Sequence[Mapping[str, Any]], width: float) -> Html:
     times = [one["end"] for one in windows]
-    values = [one["findings"].get(name, {}).get("psi") for one in windows]
+    found = [one["findings"].get(name, {}).get("psi") for one in windows]
+    values = [None if psi is None else max(0.0, psi) for psi in found]
     levels = (Threshold(0.10, "warn"), Threshold(0.25, "critical", "bad"))
-    return line_chart(f"PSI of {name}", [Series("PSI", times, values)], thresholds=levels)
+    series = [Series("PSI", times, values)]
+    return line_chart(
+        "Distance from the baseline", series, thresholds=levels, zero=True, height=180, width=width
+    )
 
 
 def _by_version(page: Page, windows: Sequence[Mapping[str, Any]]) -> None:

@@ -15,17 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from penstock.monitoring.quality.learnt import LearntFaults
+
 
 def drift_consumer(
-    target: Path, state: Path, clock: Callable[[], float] = time.time
+    target: Path,
+    state: Path,
+    learnt: LearntFaults | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> DriftConsumer:
     """The consumer.
 
     Args:
         target: File of the last target.
         state: ``state_dir/monitor``.
+        learnt: Counts inputs that are not as the baseline taught.
         clock: Unix seconds.
     """
     versions = TargetVersions(target, state, clock)
     outbox = Outbox(state / "alerts.db")
-    return DriftConsumer(WindowStore(state / WINDOWS), versions, outbox.put)
+    return DriftConsumer(WindowStore(state / WINDOWS), versions, outbox.put, learnt=learnt)

@@ -32,6 +32,7 @@ def bar_chart(
     muted: str = "",
     tones: Sequence[str] = (),
     description: str = "",
+    width: float = WIDTH,
 ) -> Html:
     """Lying bars, one group per name, in the order given.
 
@@ -45,6 +46,7 @@ def bar_chart(
         tones: One per name: ``good``, ``warning``, ``bad`` or nothing, instead of the colour of
             the series; for charts with one series.
         description: The same in a sentence; made from the figures by default.
+        width: `WIDTH`, or `HALF` for one of a pair.
     """
     if len(names) > MAX_BARS:
         title = f"{title} (the first {MAX_BARS} of {len(names)})"
@@ -56,11 +58,12 @@ def bar_chart(
     bottom = 26 + group * len(names)
     figures = [one for values in series.values() for one in values[: len(names)]]
     top = ticks(*extent([*figures, *(one.value for one in thresholds)], zero=True))[-1]
-    across = Scale(0.0, top, _NAMES, WIDTH - _ROOM)
+    left = _NAMES if width > HALF else _NAMES * HALF / WIDTH
+    across = Scale(0.0, top, left, width - _ROOM)
     parts = [_upright(one, across, bottom) for one in thresholds]
     for row, name in enumerate(names):
         y = 24 + row * group
-        parts.append(text_at(_NAMES - 8, y + group / 2, name, "end"))
+        parts.append(text_at(left - 8, y + group / 2, name, "end"))
         for place, (label, values) in enumerate(series.items()):
             value = values[row] if row < len(values) else None
             tone = (tones[row] if row < len(tones) else "") or colours[label]
@@ -70,7 +73,7 @@ def bar_chart(
     legend = [(tone, label) for label, tone in colours.items()]
     said = description or _sentence(names, series, unit)
     return figure(
-        title, said, (WIDTH, bottom + 8), "bars", parts, legend if len(series) > 1 else ()
+        title, said, (width, bottom + 8), "bars", parts, legend if len(series) > 1 else ()
     )
 
 

@@ -11,6 +11,7 @@ from penstock.monitoring.log.no_log import NoLog
 from penstock.monitoring.log.prediction_log import PredictionLog
 from penstock.monitoring.log.sealer import Sealer
 from penstock.monitoring.merge import merge
+from penstock.monitoring.quality.learnt import LearntFaults
 from penstock.server.alerts.wiring import alert_consumers
 from penstock.server.drift.wiring import drift_consumer
 
@@ -56,10 +57,11 @@ class MonitorContext:
 def consumers(context: MonitorContext) -> list[Consumer]:
     """All consumers, in the order in which they are called."""
     config = context.config
+    learnt = LearntFaults(context.counters)
     return [
         *([Sealer(context.state, log_bytes(config))] if config.log_max_bytes else []),
-        drift_consumer(context.directory.target, context.state),
-        *alert_consumers(context.config, context.directory.counters, context.state),
+        drift_consumer(context.directory.target, context.state, learnt),
+        *alert_consumers(context.config, context.directory.counters, context.state, learnt),
     ]
 
 

@@ -9,13 +9,17 @@ import pytest
 
 from penstock.monitoring.alerts.outbox import Outbox
 from penstock.monitoring.drift.baseline import FROM_FILE, Baseline
-from penstock.monitoring.drift.baseline_files import BaselineFiles, write_baseline
+from penstock.monitoring.drift.baseline_files import BaselineFiles, read_baseline, write_baseline
 from penstock.monitoring.drift.consumer import DriftConsumer
 from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.learning import category_reference, number_reference
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
 from penstock.monitoring.drift.store import Key, WindowStore, read_windows
+from penstock.monitoring.merge import snapshot
+from penstock.monitoring.metrics import CounterFile
+from penstock.monitoring.quality.learnt import LearntFaults
+from penstock.monitoring.quality_collector import quality_families
 from penstock.monitoring.samples import BatchSample
 
 OPTIONS = DriftOptions(
@@ -257,6 +261,63 @@ def test_missing_values_and_errors_do_no_harm(monitor):
     assert closed.window.counts["x[3]"].tolist()[-2:] == [599, 1]
     assert closed.findings["x[3]"]["state"] == "drift"
     assert "colour" not in closed.findings
+
+
+def test_a_slow_baseline_is_closed_after_a_day(tmp_path):
+    options = DriftOptions(window_seconds=60.0, window_rows=100, learning_rows=4000)
+    monitor = Monitor(tmp_path, options=options)
+    learnt = monitor.versions.files.learnt("m", "1")
+    monitor.minute(rows=60)
+    monitor.now += 86_400
+    monitor.consumer.tick(monitor.now)
+    assert not learnt.exists()  # too few to say anything
+    monitor.consumer.close()
+    monitor.start()
+    monitor.minute(rows=60)
+    baseline = read_baseline(learnt)
+    assert baseline.rows == 120
+    assert {"x[0]", "colour", "label", "scores.top"} <= set(baseline.references)
+    monitor.minute(rows=120)
+    assert monitor.windows()[-1].window.rows == 120
+
+
+def test_rows_outside_what_the_baseline_taught_are_counted(tmp_path):
+    counters = CounterFile.anonymous("monitor")
+    learnt = LearntFaults(counters)
+    monitor = Monitor(tmp_path, learnt=learnt)
+    learn(monitor)
+    x = np.zeros((600, 10), np.float32)
+    x[:30, 1], x[30:40, 1], x[:7, 2] = 99.0, np.inf, np.nan
+    words = np.array(["red"] * 580 + ["mauve"] * 15 + [""] * 5, object)
+    odd = BatchSample(
+        "m", "1", monitor.now, [b"r"], [0, 600], [200], [0.1], ("x", "colour"), [x, words],
+        (), [], [monitor.now],
+    )  # fmt: skip
+    monitor.consumer.take([odd])
+    monitor.now += 61
+    monitor.consumer.tick(monitor.now)
+    findings = monitor.windows()[-1].findings
+    assert findings["x[1]"]["faults"] == {"range": 40, "domain": 0, "missing": 0}
+    assert findings["x[2]"]["faults"] == {"range": 0, "domain": 0, "missing": 7}
+    assert findings["colour"]["faults"] == {"range": 0, "domain": 15, "missing": 5}
+    assert {one.name: (one.rows, one.faults) for one in learnt.fields() if any(one.faults)} == {
+        "x[1]": (600, [40, 0, 0]),
+        "x[2]": (600, [0, 0, 7]),
+        "colour": (600, [0, 15, 5]),
+    }
+    (_, series) = quality_families(snapshot(counters))
+    told = {(one.labels["field"], one.labels["kind"]): one.value for one in series.samples}
+    assert told == {
+        ("x[1]", "range"): 40,
+        ("x[2]", "missing"): 7,
+        ("colour", "domain"): 15,
+        ("colour", "missing"): 5,
+    }
+    monitor.versions.files.forget("m", "1")
+    monitor.consumer.tick(monitor.now)
+    learn(monitor)
+    monitor.minute()
+    assert all(one.rows == 600 for one in learnt.fields())
 
 
 def test_old_windows_are_merged_into_days_and_then_forgotten(monitor):

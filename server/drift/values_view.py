@@ -1,0 +1,74 @@
+"""What the sketches and the learnt limits say of a feature, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.monitoring.drift.bins import QUANTILE_BINS, NumberBins
+from penstock.monitoring.drift.sketches import RANKS
+from penstock.server.page.chart import Series, Threshold, line_chart
+from penstock.server.page.frame import HALF
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from penstock.monitoring.drift.baseline import Reference
+    from penstock.server.page.markup import Html
+
+_LOW, _MIDDLE, _HIGH = (RANKS.index(rank) for rank in (0.1, 0.5, 0.9))
+_WORDS: Final = {"range": "out of range", "domain": "never seen", "missing": "missing"}
+_MOST_NAMED: Final = 3
+_LEAST_SHOWN: Final = 1e-6
+
+
+def quantile_chart(
+    windows: Sequence[Mapping[str, Any]], name: str, reference: Reference | None
+) -> Html | None:
+    """Median and the middle 80 % of a number over time; ``None`` if no window has them."""
+    found = [one["figures"].get(name, {}).get("quantiles") for one in windows]
+    if not any(found):
+        return None
+
+    def at(place: int) -> list[float | None]:
+        return [None if one is None else one[place] for one in found]
+
+    times = [one["end"] for one in windows]
+    series = Series("median and the middle 80 %", times, at(_MIDDLE), at(_LOW), at(_HIGH))
+    levels: list[Threshold] = []
+    bins = None if reference is None else reference.bins
+    if isinstance(bins, NumberBins) and len(bins.edges) == QUANTILE_BINS + 1:
+        levels = [
+            Threshold(bins.edges[1], "", "muted"),
+            Threshold(bins.edges[QUANTILE_BINS // 2], "baseline", "muted"),
+            Threshold(bins.edges[-2], "", "muted"),
+        ]
+    return line_chart("Values", [series], thresholds=levels, height=200, width=HALF)
+
+
+def rate_words(rate: float) -> str:
+    """A probability or a small rate; what is far below all that matters is not spelt out."""
+    return f"{rate:.2g}" if rate >= _LEAST_SHOWN else f"< {_LEAST_SHOWN:g}"
+
+
+def faults_words(one: Mapping[str, Any]) -> str:
+    """Rows of the last window that are not as the baseline taught; empty if there are none."""
+    rows = max(1, one["rows"])
+    return ", ".join(
+        f"{100 * number / rows:.2g} % {_WORDS[kind]}"
+        for kind, number in one["faults"].items()
+        if number
+    )
+
+
+def category_words(features: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each feature of categories whose sketches tell something."""
+    said = []
+    for one in features:
+        if not one.get("distinct"):
+            continue
+        words = f"{one['name']}: {one['distinct']} different values in the last window"
+        if one["new"]:
+            named = ", ".join(f"{text!r} ({rows} rows)" for text, rows in one["new"][:_MOST_NAMED])
+            words += f"; new: {named}"
+        said.append(words + ".")
+    return said

@@ -1,0 +1,128 @@
+"""Inputs against what is declared and what the baseline taught: found, not invented, told once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from penstock.monitoring.alerts.door import WINDOW_SECONDS, unusual_values
+from penstock.monitoring.alerts.field_watch import FieldWatch
+from penstock.monitoring.alerts.meter import Meter
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.reading import read_alerts
+from penstock.monitoring.drift.constraints import Faults
+from penstock.monitoring.drift.learning import category_reference, number_reference
+from penstock.monitoring.drift.window import Window
+from penstock.monitoring.merge import merge
+from penstock.monitoring.metrics import CounterFile
+from penstock.monitoring.quality.learnt import LearntFaults, LearntField
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from penstock.monitoring.drift.baseline import Reference
+
+    Draw = Callable[[np.random.Generator, int], NDArray[Any]]
+
+NOW = 1_930_000_000.0
+
+
+def numbers(missing: float) -> Draw:
+    def draw(rng: np.random.Generator, rows: int) -> NDArray[Any]:
+        values = rng.standard_normal(rows)
+        values[rng.random(rows) < missing] = np.nan
+        return values
+
+    return draw
+
+
+def words(rng: np.random.Generator, rows: int) -> NDArray[Any]:
+    """A few that are frequent, and a long tail: most new ones are no news."""
+    return np.char.add("w", rng.zipf(1.8, rows).astype(str)).astype(object)
+
+
+def taught(draw: Draw, rng: np.random.Generator, rows: int) -> Reference:
+    values = draw(rng, rows)
+    return (
+        category_reference(values.tolist()) if values.dtype.hasobject else number_reference(values)
+    )
+
+
+def faults_in(reference: Reference, values: NDArray[Any]) -> Faults:
+    return Window(0.0).add("x", reference, values)
+
+
+def bad(reference: Reference, rows: int, faults: Faults) -> bool:
+    meter = Meter(WINDOW_SECONDS, 30.0, 4)
+    meter.read(NOW, (0, 0, 0, 0))
+    meter.read(NOW + 60, (rows, *faults))
+    return unusual_values(LearntField("m", "1", "x", reference), meter, NOW + 60).bad
+
+
+@pytest.mark.parametrize("draw", [numbers(0.0), numbers(0.05), numbers(0.4), words])
+@pytest.mark.parametrize("known", [100, 10_000])
+def test_rows_like_the_baseline_are_no_alarm(draw: Draw, known: int) -> None:
+    rng = np.random.default_rng(known)
+    for _ in range(40):
+        reference = taught(draw, rng, known)
+        for rows in (100, 1000, 10_000):
+            assert not bad(reference, rows, faults_in(reference, draw(rng, rows)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [(0.0, 0.02, True), (0.05, 0.15, True), (0.4, 0.7, True), (0.05, 0.055, False)],
+)
+def test_more_missing_values_are_found_when_they_matter(
+    before: float, after: float, *, expected: bool
+) -> None:
+    rng = np.random.default_rng(3)
+    reference = taught(numbers(before), rng, 10_000)
+    found = [bad(reference, 5000, faults_in(reference, numbers(after)(rng, 5000))) for _ in "12345"]
+    assert found == [expected] * 5
+
+
+def test_another_unit_and_another_list_of_words_are_found() -> None:
+    rng = np.random.default_rng(4)
+    reference = taught(numbers(0.0), rng, 10_000)
+    assert bad(reference, 500, faults_in(reference, rng.standard_normal(500) * 1000))
+    reference = taught(words, rng, 10_000)
+    assert bad(reference, 500, faults_in(reference, np.array(["W1"] * 500, object)))
+
+
+def test_one_episode_per_field_whoever_says_what_is_right(tmp_path: Path) -> None:
+    path, run = tmp_path / "alerts.db", tmp_path / "run"
+    run.mkdir()
+    counters = CounterFile.create(run, "worker")
+    learnt = LearntFaults(counters)
+    block, age = counters.model("m", "1"), counters.field("m", "1", "age")
+    reference = taught(numbers(0.0), np.random.default_rng(5), 10_000)
+    watch = FieldWatch(Outbox(path), 600.0, learnt)
+
+    def minutes(first: int, last: int, missing: int, declared: int) -> None:
+        for second in range(first * 60, last * 60, 10):
+            block.observe_batch(100, 10)
+            age.count("range", "pass", declared)
+            for name in ("age", "income"):
+                learnt.count("m", "1", name, reference, 100, Faults(0, 0, missing))
+            watch.look(merge(run), NOW + second)
+
+    def told() -> list[tuple[str, str]]:
+        alerts = [one.alert for one in read_alerts(path, 20)]
+        assert {one.kind for one in alerts} <= {"quality"}
+        return sorted((one.subject, one.state) for one in alerts)
+
+    minutes(0, 20, missing=0, declared=0)
+    assert told() == []
+    minutes(20, 30, missing=30, declared=30)
+    assert told() == [("age", "opened"), ("income", "opened")]
+    minutes(30, 70, missing=0, declared=30)  # the baseline is content, model.toml is not
+    assert told() == [("age", "opened"), ("income", "closed"), ("income", "opened")]
+    minutes(70, 110, missing=0, declared=0)
+    assert len(told()) == 4
+    counters.close()

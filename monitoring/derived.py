@@ -50,4 +50,5 @@ def _row(row: Any) -> Sequence[float]:
     seen = flat[:: -(-flat.size // MAX_ELEMENTS)].astype(np.float64)
     norm = np.sqrt(seen @ seen * (flat.size / seen.size))
     zeros = 1 - np.count_nonzero(seen) / seen.size
-    return (norm, seen.mean(), seen.min(), seen.max(), zeros, flat.size)
+    figures = (norm, seen.mean(), seen.min(), seen.max(), zeros, flat.size)
+    return tuple(map(float, figures))

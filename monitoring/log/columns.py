@@ -86,11 +86,11 @@ def rows_of(sample: BatchSample, share: float = 1.0) -> Rows:
         owners = np.repeat(np.arange(len(ids)), counts).tolist()
         per_request = [[one[owner] for owner in owners] for one in per_request]
         index = (np.arange(sample.rows) - np.repeat(sample.offsets[:-1], counts)).tolist()
-    times, ids, statuses, latencies = per_request
+    times, owned_ids, statuses, latencies = per_request
     constant = repeat(sample.version), repeat(sample.arm or None), repeat(sample.error or None)
     fraction = repeat(sample.fraction * share)
     version, arm, error = constant
-    fixed = (times, ids, index, version, arm, statuses, error, latencies, fraction)
+    fixed = (times, owned_ids, index, version, arm, statuses, error, latencies, fraction)
     return Rows(columns, zip(*fixed, *values, strict=False), sample.rows)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from penstock.runtimes.contract import ModelLoadError
 from penstock.server.registry.private_copy import digest_of_copy
-from penstock.server.registry.refusal import ModelLoadError
 from penstock.server.registry.verification import read_manifest
 
 from .target import read_target

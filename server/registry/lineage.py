@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .refusal import ModelLoadError
+from penstock.runtimes.contract import ModelLoadError
+
 from .verification import read_manifest
 
 if TYPE_CHECKING:

@@ -123,6 +123,11 @@ class ServerConfig:
     )
     sample_max_rows: int = option(65_536, "Sampled rows waiting in a worker.", minimum=1)
     sample_max_bytes: int = option(64 * _MIB, "Sampled bytes waiting in a worker.", minimum=1)
+    monitor_priority: str = option(
+        "idle",
+        "Of the monitor: idle takes time that nobody else wants, low a little of the rest.",
+        choices=("idle", "low"),
+    )
     log_max_bytes: int = option(
         4 * _GIB,
         "The prediction log, all days together, at least 64 MiB; 0 keeps none.",

@@ -130,9 +130,21 @@ async def monitor(birth: Birth, clock: Callable[[], float] = time.time) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
     birth.watch_parent(process.stopping.set)
     await socket.listen(birth.directory.monitor_socket)
+    if config.monitor_priority == "idle":
+        only_when_idle()
     await process.run()
     socket.close()
     counters.close()
+
+
+def only_when_idle() -> None:
+    """From now on run only when a processor has nothing else to do.
+
+    A low priority alone is not enough: Linux lets whoever runs finish a slice of some milliseconds,
+    and a prediction that arrives meanwhile waits. It may not take effect: then it is that.
+    """
+    with suppress(AttributeError, OSError):  # not on every platform
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main(predictions: int = 1_000_000, labels: int = 200_000) -> int:
     spent = {"take": 0.0, "tick": 0.0, "feedback": 0.0}
     with tempfile.TemporaryDirectory() as name:
         keeper = TruthKeeper(
-            Path(name), lambda _: FeedbackOptions(), lambda *_: None, 5_000_000, 90
+            Path(name), lambda *_: FeedbackOptions(), lambda *_: None, 5_000_000, 90
         )
 
         def timed(what: str, call: Any, *arguments: Any) -> None:

@@ -11,6 +11,8 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.log.catalog import PARTS, partition_path
+
 from .schema import TRUTH_FILE, open_to_read
 
 if TYPE_CHECKING:
@@ -72,8 +74,8 @@ class LabelledExport:
         self._truth = {(row[0], row[1]): row for row in rows}
         self._model = model
         self._days = sorted((state / "log").glob("predictions-*.db"))
-        partitions = state / "parquet" / f"model={model}"
-        self._sealed = sorted(partitions.glob("dt=*/*.parquet"))
+        days = partition_path(state / "parquet", model, "*")
+        self._sealed = sorted(days.parent.glob(f"{days.name}/{PARTS}"))
         self._logged: dict[str, str] = {}
         for path in self._days:
             self._logged |= _columns_of_day(path, model)
@@ -158,8 +160,8 @@ class LabelledExport:
             database.execute("CREATE TABLE wanted (request_id VARCHAR, row BIGINT)")
             database.executemany("INSERT INTO wanted VALUES (?, ?)", list(self._truth))
             found = database.execute(
-                "SELECT logged.* FROM read_parquet(?) AS logged SEMI JOIN wanted"
-                " USING (request_id, row)",
+                "SELECT logged.* FROM read_parquet(?, hive_partitioning = false) AS logged"
+                " SEMI JOIN wanted USING (request_id, row)",
                 [str(path)],
             )
             names = [one[0] for one in found.description]
@@ -183,7 +185,7 @@ def _columns_of_day(path: Path, model: str) -> dict[str, str]:
 def _columns_of_partition(path: Path) -> dict[str, str]:
     with closing(_duckdb().connect()) as database:
         found: Iterable[Any] = database.execute(
-            "DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]
+            "DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [str(path)]
         ).fetchall()
         return {one[0]: "VARCHAR" if one[1] == "BLOB" else one[1] for one in found}
 

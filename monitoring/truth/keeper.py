@@ -48,7 +48,7 @@ class TruthKeeper:
 
     Args:
         directory: ``STATE_DIR/monitor``.
-        options: Of a model, by its name.
+        options: Of a version, by the names of model and version.
         on_change: Called with model, version, judge and ``opened`` or ``closed``.
         max_rows: Most predictions, and most labels, that are kept.
         max_days: How long.
@@ -62,7 +62,7 @@ class TruthKeeper:
     def __init__(
         self,
         directory: Path,
-        options: Callable[[str], FeedbackOptions],
+        options: Callable[[str, str], FeedbackOptions],
         on_change: Callable[[str, str, Judge, str, float], object],
         max_rows: int,
         max_days: float,
@@ -214,7 +214,7 @@ class TruthKeeper:
     def _judge(self, model: str, version: str) -> Judge:
         key = model, version
         judge = self._judges.get(key)
-        options = self._options(model)
+        options = self._options(model, version)
         if judge is None:
             query = "SELECT state FROM judges WHERE model = ? AND version = ?"
             row = self._connection.execute(query, key).fetchone()

@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .client import CommandFailed
+from .place import add_place_option, find_state
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
@@ -32,9 +35,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".parquet or .csv"
     )
-    parser.add_argument(
-        "--state-dir", type=Path, required=True, metavar="DIR", help="of the server"
-    )
+    add_place_option(parser)
     parser.set_defaults(run=run_export)
 
 
@@ -50,11 +51,12 @@ def run_export(namespace: argparse.Namespace, clock: Callable[[], float] = time.
     if output.is_dir():
         output = output / f"{namespace.model}.parquet"
     try:
+        state, _ = find_state(namespace)
         since = clock() - parse_duration(namespace.since)
-        export = LabelledExport(namespace.state_dir / "monitor", namespace.model, since)
+        export = LabelledExport(state / "monitor", namespace.model, since)
         write = export.write_csv if output.suffix == ".csv" else export.write_parquet
         count = write(output)
-    except (ExportFailed, InvalidRequest, OSError, sqlite3.Error) as failure:
+    except (CommandFailed, ExportFailed, InvalidRequest, OSError, sqlite3.Error) as failure:
         print(f"penstock: {failure}", file=sys.stderr)
         return _EXIT_FAILURE
     print(f"{output}: {count} labelled predictions")

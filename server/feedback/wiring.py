@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alerts.alert import Alert
 from penstock.monitoring.alerts.outbox import Outbox
 from penstock.monitoring.truth.keeper import TruthKeeper
 from penstock.monitoring.truth.options import FeedbackOptions
+from penstock.monitoring.truth.outputs import REGRESSION
+from penstock.runtimes.contract import ModelLoadError
 from penstock.server.processes.target import read_target
+from penstock.server.registry.verification import read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,10 +25,14 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.truth")
 
 ALERTS_FILE: Final = "alerts.db"
+#: Metric of ``penstock push --metric`` that says what to expect.
+ACCURACY: Final = "accuracy"
+#: Versions whose place is remembered.
+MOST_VERSIONS: Final = 10_000
 
 
-class ModelOptions:
-    """The options of each model, as the last target has them.
+class VersionOptions:
+    """The options of each version, as the last target and its manifest have them.
 
     Args:
         target: Its file.
@@ -34,6 +42,8 @@ class ModelOptions:
         self._target = target
         self._stamp: tuple[int, int] | None = None
         self._options: dict[str, FeedbackOptions] = {}
+        self._directories: dict[tuple[str, str], Path] = {}
+        self._published: dict[tuple[str, str], float | None] = {}
 
     def refresh(self) -> None:
         """Read the target again if it is another one."""
@@ -46,10 +56,47 @@ class ModelOptions:
             self._stamp = stamp
             models = read_target(self._target).models
             self._options = {name: plan.config.feedback for name, plan in models.items()}
+            for name, plan in models.items():
+                for version, directory in plan.versions.items():
+                    self._place(name, str(version), directory)
 
-    def of(self, model: str) -> FeedbackOptions:
-        """Of a model, by its name."""
-        return self._options.get(model) or FeedbackOptions()
+    def of(self, model: str, version: str) -> FeedbackOptions:
+        """Of a version; where nobody says what accuracy to expect, its manifest does."""
+        options = self._options.get(model) or FeedbackOptions()
+        if options.expected_accuracy is not None or options.kind == REGRESSION:
+            return options
+        key = model, version
+        if key not in self._published and key in self._directories:
+            self._published[key] = published_accuracy(self._directories[key])
+        return replace(options, expected_accuracy=self._published.get(key))
+
+    def _place(self, model: str, version: str, directory: Path) -> None:
+        """Where a version is. One that is gone keeps what was said: its labels come for weeks."""
+        key = model, version
+        if self._directories.get(key) != directory:
+            self._directories[key] = directory
+            self._published.pop(key, None)
+            while len(self._directories) > MOST_VERSIONS:
+                oldest = next(iter(self._directories))
+                del self._directories[oldest]
+                self._published.pop(oldest, None)
+
+
+def published_accuracy(directory: Path) -> float | None:
+    """The metric ``accuracy`` that a version was published with.
+
+    Args:
+        directory: Of the version.
+
+    Returns:
+        ``None`` if there is none between 0 and 1.
+    """
+    try:
+        manifest = read_manifest(directory)
+    except (ModelLoadError, OSError):
+        return None
+    accuracy = None if manifest is None else manifest.metrics.get(ACCURACY)
+    return accuracy if accuracy is not None and 0 < accuracy < 1 else None
 
 
 class AlertWriter:
@@ -97,7 +144,7 @@ class AlertWriter:
 
 def truth_keeper(config: ServerConfig, target: Path, state: Path) -> TruthKeeper | None:
     """The keeper of a server, or ``None`` where the disk does not let it."""
-    options = ModelOptions(target)
+    options = VersionOptions(target)
     options.refresh()
     writer = AlertWriter(Outbox(state / ALERTS_FILE))
     try:

@@ -44,7 +44,7 @@ def keep(tmp_path):
     def start(options=None, max_rows=5_000_000, max_days=90.0, told=None):
         keeper = TruthKeeper(
             tmp_path,
-            lambda _: options or FeedbackOptions(),
+            lambda *_: options or FeedbackOptions(),
             lambda *what: told.append(what) if told is not None else None,
             max_rows,
             max_days,

@@ -23,7 +23,7 @@ NOW = 1_700_000_000.0
 
 @pytest.fixture
 def keeper(tmp_path):
-    kept = TruthKeeper(tmp_path, lambda _: FeedbackOptions(), lambda *_: None, 10_000, 1.0)
+    kept = TruthKeeper(tmp_path, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 1.0)
     yield kept
     kept.close()
 

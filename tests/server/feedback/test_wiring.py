@@ -6,15 +6,21 @@ import sqlite3
 from dataclasses import replace
 
 import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
 
 from penstock.monitoring.samples import BatchSample
 from penstock.monitoring.truth.label import Label
+from penstock.monitoring.truth.options import FeedbackOptions
 from penstock.server.config import ServerConfig
 from penstock.server.feedback.metrics import TruthCollector
-from penstock.server.feedback.wiring import ModelOptions, truth_keeper
+from penstock.server.feedback.wiring import VersionOptions, truth_keeper
 from penstock.server.model_config import ModelConfig
 from penstock.server.processes.target import Target, write_target
 from penstock.server.registry.plan import ModelPlan
+from penstock.server.registry.publish import Details, publish
+from penstock.server.registry.source import find_source
 
 NOW = 1_700_000_000.0
 
@@ -77,14 +83,57 @@ def test_one_alert_for_one_episode(tmp_path):
 
 
 def test_options_follow_the_target(tmp_path):
-    options = ModelOptions(tmp_path / "target")
+    options = VersionOptions(tmp_path / "target")
     options.refresh()
-    assert options.of("m").positive is None
+    assert options.of("m", "3").positive is None
     config = ModelConfig()
     config = replace(config, feedback=replace(config.feedback, positive="yes"))
     write_target(tmp_path / "target", Target(1, {"m": plan(config)}))
     options.refresh()
-    assert options.of("m").positive == "yes"
+    assert options.of("m", "3").positive == "yes"
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    node = helper.make_node("Identity", ["x"], ["y"])
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in "xy")
+    graph = helper.make_graph([node], "g", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+              tmp_path / "model.onnx")  # fmt: skip
+    return tmp_path / "model.onnx"
+
+
+def publish_with(tmp_path, model_file, metrics):
+    details = Details("2031-05-01T12:00:00Z", metrics=metrics)
+    made = publish(tmp_path / "registry", "m", find_source(model_file), details)
+    return made.manifest.version, made.directory
+
+
+def test_the_accuracy_to_expect_is_that_of_the_manifest_unless_somebody_says_so(
+    tmp_path, model_file
+):
+    (tmp_path / "registry").mkdir()
+    versions = dict(
+        publish_with(tmp_path, model_file, metrics)
+        for metrics in ({"accuracy": 0.97}, {"accuracy": 97.0}, {"f1": 0.9}, {"accuracy": 0.8})
+    )
+    bare = tmp_path / "bare"
+    bare.mkdir()
+
+    def expected(feedback, versions):
+        config = replace(ModelConfig(), feedback=feedback)
+        served = {"m": replace(plan(config), versions=versions)}
+        write_target(tmp_path / "target", Target(1, served))
+        options.refresh()
+        return [options.of("m", str(number)).expected_accuracy for number in range(1, 6)]
+
+    options = VersionOptions(tmp_path / "target")
+    of_manifests = [0.97, None, None, 0.8, None]
+    assert expected(FeedbackOptions(), {**versions, 5: bare}) == of_manifests
+    # A version that is gone is judged as before: its labels come for weeks.
+    assert expected(FeedbackOptions(), {4: versions[4]}) == of_manifests
+    assert expected(FeedbackOptions(expected_accuracy=0.5), versions) == [0.5] * 5
+    assert expected(FeedbackOptions(kind="regression"), versions) == [None] * 5
 
 
 def test_without_a_disk_there_is_no_keeper(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .comparison import compare
@@ -51,7 +51,7 @@ class Assessment:
 
     def to_dict(self) -> dict[str, Any]:
         """For msgpack and JSON."""
-        return asdict(self)
+        return {one: getattr(self, one) for one in self.__slots__}
 
 
 def subjects_of(

@@ -31,7 +31,7 @@ class Losses:
         directory: Of the counter files.
         ledger: What has arrived.
         counters: Of the monitor process.
-        present: Incarnations that are connected, or have frames waiting to be taken.
+        present: Incarnations that have something left in the spool, or may have.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Losses:
         merged = merge(self._directory)
         live = {one.incarnation for one in merged.live}
         if not live.issuperset(self._present()):
-            return  # what a dead worker has sent is still being read
+            return  # what a dead worker has left behind is still being read
         missing: dict[Labels, int] = {
             labels: slots[SAMPLED_ROWS] - slots[SAMPLED_ROWS_DROPPED] - slots[LOG_LOST]
             for labels, slots in merged.blocks.items()

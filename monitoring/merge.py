@@ -154,6 +154,18 @@ def merge(directory: Path) -> Merged:
             return _sum(base, figures)
 
 
+def holds_counters(directory: Path, incarnation: str) -> bool:
+    """Whether a process lives: it holds the lock on its file for as long as it does."""
+    try:
+        fd = os.open(directory / f"{incarnation}{SUFFIX}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False  # dead, and folded
+    try:
+        return not _unlocked(fd)
+    finally:
+        os.close(fd)
+
+
 def fold(directory: Path) -> Merged:
     """Like `merge`, and move the figures of the dead into the base file.
 

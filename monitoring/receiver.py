@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgpack
+
 from .sample_frames import decode
 
 if TYPE_CHECKING:
@@ -75,18 +77,27 @@ class Receiver:
         self._complained: dict[str, float] = {}
         ledger.restore(journal.restore())
 
-    def take(
-        self, incarnation: str, number: int, rows: Mapping[Labels, int], payload: bytes
-    ) -> None:
-        """Take a frame, unless it was taken before."""
+    def take(self, incarnation: str, number: int, content: bytes) -> None:
+        """Take a frame, unless it was taken before.
+
+        Args:
+            incarnation: Of the worker that made it.
+            number: In its life.
+            content: Rows by model and version, then what `sample_frames` made, as msgpack.
+        """
         if number <= self._ledger.last(incarnation):
             return
+        rows: dict[Labels, int] = {}
         samples: Sequence[BatchSample] = []
         try:
-            samples = self._featurizers.extend(decode(payload))
+            unpacker = msgpack.Unpacker(max_buffer_size=len(content))
+            unpacker.feed(content)
+            rows = {(model, version): count for model, version, count in unpacker.unpack()}
+            samples = self._featurizers.extend(decode(content[unpacker.tell() :]))
             full = self._journal.append(samples, rows)
-        except Exception:  # else it would be sent again, and again
+        except Exception:  # else it would be read again, and again
             LOG.exception("a frame of samples cannot be used")
+            samples = []
             full = self._journal.append([], rows)
         self._ledger.receive(incarnation, number, rows)
         if full:

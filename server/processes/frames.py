@@ -10,14 +10,7 @@ Between control and a worker:
 | `metrics` | control | `id`, `content_type`, `body` |
 | `target` | control | `target`: what `penstock.server.processes.target.encode_target` made |
 
-Between the monitor and a worker:
-
-| kind | from | content |
-|---|---|---|
-| `hello` | worker | `process`, `incarnation` |
-| `samples` | worker | `number` in this life, `rows`: [model, version, count], `payload`: from \
-`penstock.monitoring.sample_frames` |
-| `ack` | monitor | `number`: every frame up to it is kept; also the answer to `hello` |
+Between the monitor and a worker travel labels, see `penstock.server.feedback`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The monitor process: takes the samples of all workers, keeps them and looks at them.
 
 Sockets are served on the event loop; everything else happens in one working thread, in order of
-arrival. It takes what the processors have left over: what does not fit is dropped by the workers
-and counted there. When it dies, the workers keep what it has not acknowledged, and send it again.
+arrival. It takes what the processors have left over: samples wait in the spool meanwhile, and what
+finds no room there is dropped by the workers and counted. When it dies, its next life goes on with
+what is in the spool.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.featurizers import Featurizers
 from penstock.monitoring.lag import Lag
 from penstock.monitoring.ledger import Ledger
 from penstock.monitoring.losses import Losses
+from penstock.monitoring.merge import holds_counters
 from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.receiver import Receiver
+from penstock.monitoring.spool_reader import SpoolReader
 from penstock.server.feedback.desk import FeedbackDesk
 from penstock.server.feedback.monitor_end import MonitorEnd
 from penstock.server.feedback.wiring import truth_keeper
@@ -39,31 +43,38 @@ LOG = logging.getLogger("penstock.monitor")
 NICENESS: Final = 19
 #: Rows taken are committed and acknowledged this often.
 COMMIT_SECONDS: Final = 1.0
-#: What workers have sent is still in their sockets when they are gone.
-LAST_SECONDS: Final = 3.0
+#: Between two looks at the spool while little comes.
+LOOK_SECONDS: Final = 0.25
+#: Taken at once, before anybody else has a turn in the working thread.
+PIECE_BYTES: Final = 2 << 20
+#: What workers have left behind is taken when they are gone, for so long at most.
+LAST_SECONDS: Final = 4.0
 
 
 class MonitorProcess:
-    """Moves frames from the sockets to the working thread, and acknowledgements back.
+    """Has the working thread take samples, commit and tick, for as long as it should.
 
     Args:
         receiver: Used in the working thread only.
-        socket: Where the workers are.
+        reader: Of the spool; the same.
         thread: The working thread.
         clock: Unix seconds.
+        is_alive: Whether an incarnation of a worker still is.
     """
 
     def __init__(
         self,
         receiver: Receiver,
-        socket: MonitorSocket,
+        reader: SpoolReader,
         thread: ThreadPoolExecutor,
         clock: Callable[[], float],
+        is_alive: Callable[[str], bool],
     ) -> None:
         self._receiver = receiver
-        self._socket = socket
+        self._reader = reader
         self._clock = clock
         self._thread = thread
+        self._is_alive = is_alive
         self.stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -71,38 +82,31 @@ class MonitorProcess:
         loop = asyncio.get_running_loop()
         due = loop.time() + COMMIT_SECONDS
         while not self.stopping.is_set():
-            await self._socket.wait_frames(self.stopping, max(0.0, due - loop.time()))
-            await self._take()
+            if not await loop.run_in_executor(self._thread, self._take):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self.stopping.wait()
             if loop.time() >= due:
-                await self._commit(tick=True)
+                await loop.run_in_executor(self._thread, self._commit)
                 due = loop.time() + COMMIT_SECONDS
-        ended = asyncio.create_task(self._socket.wait_ended(LAST_SECONDS))
-        while not ended.done():
-            await self._socket.wait_frames(self.stopping, 0.05)
-            await self._take()
-            await self._commit(tick=False)
-        await self._take()
+        end = loop.time() + LAST_SECONDS
+        while await loop.run_in_executor(self._thread, self._take) and loop.time() < end:
+            pass
         await loop.run_in_executor(self._thread, self._receiver.close)
         self._thread.shutdown()
 
-    async def _take(self) -> None:
-        frames = self._socket.take()
-        if frames:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._work, frames)
-
-    def _work(self, frames: list[tuple[str, int, dict[tuple[str, str], int], bytes]]) -> None:
+    def _take(self) -> bool:
+        """Take some of what was appended; returns whether there was so much that there is more."""
+        frames = self._reader.read(PIECE_BYTES)
         for frame in frames:
-            self._receiver.take(*frame)
+            self._receiver.take(frame.incarnation, frame.number, frame.content)
+        return sum(len(frame.content) for frame in frames) >= PIECE_BYTES // 2
 
-    async def _commit(self, *, tick: bool) -> None:
-        def commit() -> None:
-            now = self._clock()
-            self._receiver.commit(now)
-            if tick:
-                self._receiver.tick(now)
-
-        await asyncio.get_running_loop().run_in_executor(self._thread, commit)
-        self._socket.acknowledge()
+    def _commit(self) -> None:
+        now = self._clock()
+        self._receiver.commit(now)
+        self._reader.remove_kept(self._is_alive)
+        self._receiver.tick(now)
 
 
 async def monitor(birth: Birth, clock: Callable[[], float] = time.time) -> None:
@@ -120,11 +124,14 @@ async def monitor(birth: Birth, clock: Callable[[], float] = time.time) -> None:
     looking = [*consumers(context), *([] if keeper is None else [keeper])]
     thread = ThreadPoolExecutor(1, "penstock-monitor")
     ledger = Ledger()
-    socket = MonitorSocket(ledger.kept, MonitorEnd(FeedbackDesk(keeper, clock), thread).serve)
-    looking.append(Losses(birth.directory.counters, ledger, counters, socket.present))
+    socket = MonitorSocket(MonitorEnd(FeedbackDesk(keeper, clock), thread).serve)
+    reader = SpoolReader(birth.directory.samples, ledger.last)
+    spooled = partial(getattr, reader, "incarnations")
+    looking.append(Losses(birth.directory.counters, ledger, counters, spooled))
     looking.append(Lag(counters, clock))
     receiver = Receiver(looking, journal(context), ledger, clock, Featurizers.installed())
-    process = MonitorProcess(receiver, socket, thread, clock)
+    is_alive = partial(holds_counters, birth.directory.counters)
+    process = MonitorProcess(receiver, reader, thread, clock, is_alive)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, process.stopping.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))

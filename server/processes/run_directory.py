@@ -1,4 +1,4 @@
-"""Where the processes of one running server meet: sockets, counters, the last target.
+"""Where the processes of one running server meet: sockets, counters, samples, the last target.
 
 It should be in memory: a page of a mapped file that is being written to disk blocks its next
 writer, which is how a slow disk gets into the latency of a server that never reads it.
@@ -39,6 +39,11 @@ class RunDirectory:
         return self.path / "counters"
 
     @property
+    def samples(self) -> Path:
+        """Directory of the samples on their way to the monitor."""
+        return self.path / "samples"
+
+    @property
     def target(self) -> Path:
         """The last target that control sent."""
         return self.path / "target.msgpack"
@@ -60,7 +65,7 @@ class RunDirectory:
 
     @property
     def monitor_socket(self) -> Path:
-        """Where the monitor listens for workers that have samples."""
+        """Where the monitor listens for workers that have labels."""
         return self.path / "monitor.sock"
 
     @property
@@ -90,6 +95,7 @@ class RunDirectory:
         directory._lock = lock
         directory._clear()
         directory.counters.mkdir(mode=0o700)
+        directory.samples.mkdir(mode=0o700)
         return directory
 
     def remove(self) -> None:
@@ -103,6 +109,7 @@ class RunDirectory:
 
     def _clear(self) -> None:
         _remove_tree(self.counters)
+        _remove_tree(self.samples)
         sockets = (self.control_socket, self.monitor_socket, self.shadow_socket)
         for path in (self.config, self.target, self.address, self.lives, *sockets):
             path.unlink(missing_ok=True)

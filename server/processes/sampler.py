@@ -1,9 +1,11 @@
-"""Moves samples from the worker's buffer to its link, many requests to a frame."""
+"""Moves samples from the worker's buffer to its spool, many requests to a frame."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
+
+import msgpack
 
 from penstock.monitoring.sample_frames import encode
 
@@ -11,77 +13,62 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from penstock.monitoring.metrics import CounterFile
-    from penstock.monitoring.outgoing import Outgoing
     from penstock.monitoring.sample_buffer import SampleBuffer
+    from penstock.monitoring.spool import Spool
     from penstock.monitoring.taken import Failure, Taken
-
-    from .sample_link import SampleLink
 
 #: Between the first sample in an empty buffer and its way out.
 FLUSH_SECONDS: Final = 0.1
-#: Between two frames of what has gathered meanwhile.
-SOON_SECONDS: Final = 0.01
-#: How long a stopping worker waits for the monitor to have everything.
-LAST_SECONDS: Final = 3.0
 
 
 class Sampler:
-    """Empties the buffer while there is something in it and room on the other side.
+    """Empties the buffer as soon as there is enough in it, or after a moment.
 
     Args:
         buffer: Of the inference path.
-        link: To the monitor.
-        outgoing: What the link has not got rid of.
+        spool: To the monitor.
         counters: Of this process.
     """
 
-    def __init__(
-        self, buffer: SampleBuffer, link: SampleLink, outgoing: Outgoing, counters: CounterFile
-    ) -> None:
+    def __init__(self, buffer: SampleBuffer, spool: Spool, counters: CounterFile) -> None:
         self._loop = asyncio.get_running_loop()
         self._buffer = buffer
-        self._link = link
-        self._outgoing = outgoing
+        self._spool = spool
         self._counters = counters
         self._timer: asyncio.TimerHandle | None = None
         buffer.on_first = self._later
         buffer.on_enough = self.flush
 
     def flush(self) -> None:
-        """Hand over what waits, if there is room; of much, a part, and the rest soon."""
-        if self._outgoing.has_room and self._buffer.pending_rows:
+        """Hand over what waits; what finds no room is dropped and counted."""
+        while self._buffer.pending_rows:
             taken, failures = self._buffer.drain()
+            rows = rows_of(taken, failures)
+            counts = [[model, version, count] for (model, version), count in rows.items()]
+            head = msgpack.packb(counts)
             payload = encode(taken, failures, self._buffer.rate)
-            self._link.send(rows_of(taken, failures), payload)
-            if self._buffer.enough:
-                self._later(SOON_SECONDS)
+            if not self._spool.append((head, payload), self._loop.time()):
+                self._drop(rows)
 
-    async def close(self) -> None:
-        """Hand over the last samples and wait until they are kept; count what is not."""
+    def close(self) -> None:
+        """Hand over the last samples; what is offered from now on is dropped."""
         if self._timer is not None:
             self._timer.cancel()
-        while self._buffer.pending_rows and self._outgoing.has_room:
-            self.flush()
+        self.flush()
         self._buffer.close()
-        await self._link.wait_acknowledged(LAST_SECONDS)
-        # What was sent may have arrived: the monitor knows, and counts it as lost if it has not.
-        self._drop(self._outgoing.unsent_rows())
-        while self._buffer.pending_rows:
-            self._drop(rows_of(*self._buffer.drain()))
+        self._spool.close()
 
-    def _drop(self, left: Mapping[tuple[str, str], int]) -> None:
-        for (model, version), rows in left.items():
-            self._counters.model(model, version).sampled(0, rows)
+    def _drop(self, rows: Mapping[tuple[str, str], int]) -> None:
+        for (model, version), count in rows.items():
+            self._counters.model(model, version).sampled(0, count)
 
-    def _later(self, seconds: float = FLUSH_SECONDS) -> None:
+    def _later(self) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(seconds, self._in_time)
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self._in_time)
 
     def _in_time(self) -> None:
         self._timer = None
         self.flush()
-        if self._buffer.pending_rows:
-            self._later()
 
 
 def rows_of(taken: Sequence[Taken], failures: Sequence[Failure]) -> dict[tuple[str, str], int]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from penstock.monitoring.metrics import CounterFile
-from penstock.monitoring.outgoing import Outgoing
+from penstock.monitoring.spool import Spool
 from penstock.server.feedback.worker_end import WorkerEnd
 from penstock.server.http.app import App
 from penstock.server.http.fastpath import FastPathProtocol
@@ -29,7 +29,6 @@ from .quiet_server import QuietServer
 from .reconciler import Reconciler
 from .report import version_report
 from .restart import EXIT_CONFIG
-from .sample_link import SampleLink
 from .sampler import Sampler
 from .target import read_target
 
@@ -120,13 +119,11 @@ class WorkerProcess:
             self._aim(known)
         work = [self._link.run(), self._reconciler.run()]
         if self._app.engine.samples.enabled:
-            outgoing = Outgoing(self._birth.config.sample_max_bytes)
-            path, life = self._birth.directory.monitor_socket, self._counters.incarnation
-            link = SampleLink(path, self._birth.name, life, outgoing)
-            self._sampler = Sampler(self._app.engine.samples, link, outgoing, self._counters)
-            self._feedback = WorkerEnd(path)
+            directory, life = self._birth.directory, self._counters.incarnation
+            spool = Spool(directory.samples, life, self._birth.config.sample_max_bytes)
+            self._sampler = Sampler(self._app.engine.samples, spool, self._counters)
+            self._feedback = WorkerEnd(directory.monitor_socket)
             self._app.feedback.hand_over = self._feedback.hand_over
-            work.append(link.run())
         self._tasks = [asyncio.create_task(one) for one in work]
         waits = {
             asyncio.create_task(event.wait())
@@ -145,7 +142,7 @@ class WorkerProcess:
         if self._feedback is not None:
             await self._feedback.close()
         if self._sampler is not None:
-            await self._sampler.close()
+            self._sampler.close()
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:

@@ -34,7 +34,7 @@ def converse(tmp_path, keeper, work):
     async def main():
         thread = ThreadPoolExecutor(1)
         end = MonitorEnd(FeedbackDesk(keeper, lambda: NOW), thread)
-        socket = MonitorSocket(lambda _: 0, end.serve)
+        socket = MonitorSocket(end.serve)
         await socket.listen(tmp_path / "s")
         worker = WorkerEnd(tmp_path / "s", 0.5)
         try:

@@ -1,0 +1,142 @@
+"""The monitor's side of the spool: reads what workers append, and removes what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .spool import HEADER, SEPARATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_PIECE_BYTES: Final = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame as it was appended.
+
+    Attributes:
+        incarnation: Of the worker.
+        number: In its life, from 1.
+        content: What the worker made of it.
+    """
+
+    incarnation: str
+    number: int
+    content: bytes
+
+
+@dataclass(slots=True)
+class _Segment:
+    incarnation: str
+    first: int
+    offset: int = 0
+    last: int = 0
+
+
+class SpoolReader:
+    """All segments of all workers. One thread.
+
+    Args:
+        directory: Of the segments.
+        taken: The number of the last frame of an incarnation that was taken.
+    """
+
+    def __init__(self, directory: Path, taken: Callable[[str], int]) -> None:
+        self._directory = directory
+        self._taken = taken
+        self._segments: dict[Path, _Segment] = {}
+
+    @property
+    def incarnations(self) -> set[str]:
+        """Whose segments are there, as of the last look."""
+        return {one.incarnation for one in self._segments.values()}
+
+    def read(self, max_bytes: int) -> list[Frame]:
+        """What was appended since the last call and was not taken before; about so much of it."""
+        self._look()
+        frames: list[Frame] = []
+        left = max_bytes
+        for path, segment in self._segments.items():
+            # Whole pieces: a segment that is left in the middle must be the last that is read.
+            while left > 0 and (got := self._read(path, segment, frames)):
+                left -= got
+        return frames
+
+    def remove_kept(self, is_alive: Callable[[str], bool]) -> None:
+        """Remove segments that were taken to their end and are not written any more.
+
+        Call it when what was taken is on the disk.
+
+        Args:
+            is_alive: Whether an incarnation may still append to its last segment.
+        """
+        newest: dict[str, int] = {}
+        for segment in self._segments.values():
+            newest[segment.incarnation] = max(segment.first, newest.get(segment.incarnation, 0))
+        for path, segment in list(self._segments.items()):
+            if segment.last > self._taken(segment.incarnation):
+                continue
+            is_last = segment.first == newest[segment.incarnation]
+            if is_last and is_alive(segment.incarnation):
+                continue
+            if self._whole(path, segment, torn=is_last):
+                path.unlink(missing_ok=True)
+                del self._segments[path]
+
+    def _look(self) -> None:
+        """Find new segments, in the order in which they are to be read."""
+        try:
+            names = sorted(path.name for path in self._directory.iterdir())
+        except OSError:
+            return
+        known, self._segments = self._segments, {}
+        for name in names:
+            incarnation, _, first = name.rpartition(SEPARATOR)
+            path = self._directory / name
+            if incarnation and first.isdigit():
+                self._segments[path] = known.get(path) or _Segment(incarnation, int(first))
+
+    def _read(self, path: Path, segment: _Segment, frames: list[Frame]) -> int:
+        """Add the whole frames of the next piece; gives its bytes."""
+        try:
+            with path.open("rb") as file:
+                file.seek(segment.offset)
+                data = file.read(_PIECE_BYTES)
+                if len(data) >= HEADER.size:
+                    length, _ = HEADER.unpack_from(data)
+                    if HEADER.size + length > len(data):  # larger than a piece, or not whole yet
+                        data += file.read(HEADER.size + length - len(data))
+        except OSError:
+            return 0
+        start = 0
+        while start + HEADER.size <= len(data):
+            length, number = HEADER.unpack_from(data, start)
+            end = start + HEADER.size + length
+            if end > len(data):
+                break
+            segment.last = number
+            if number > self._taken(segment.incarnation):
+                content = data[start + HEADER.size : end]
+                frames.append(Frame(segment.incarnation, number, content))
+            start = end
+        segment.offset += start
+        return start
+
+    @staticmethod
+    def _whole(path: Path, segment: _Segment, *, torn: bool) -> bool:
+        """Whether all of it was read; the end of one that a killed worker has left may be torn."""
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return True
+        if segment.offset == size or not torn:
+            return segment.offset == size
+        with path.open("rb") as file:
+            file.seek(segment.offset)
+            rest = file.read(HEADER.size)
+        whole = len(rest) == HEADER.size
+        return not whole or segment.offset + HEADER.size + HEADER.unpack(rest)[0] > size

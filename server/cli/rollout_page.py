@@ -18,7 +18,7 @@ from penstock.server.page.chart import (
 from penstock.server.page.page import Figure, Page
 from penstock.server.shadow.bins import BINS_PER_DECADE, LAST_BIN
 
-from .rollout_view import moment
+from .rollout_view import SAYS, interval_words, moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ _TONES: Final = {
     "paused": "warning",
     "awaiting_promotion": "warning",
 }
+_BEYOND_DOUBT: Final = 1e6
 _KINDS: Final = ("errors", "timeouts", "invalid", "slow", "wrong")
 
 
@@ -58,10 +59,11 @@ def rollout_page(found: dict[str, Any]) -> str:
 
 def _now(section: Section, found: dict[str, Any]) -> None:
     tone = _TONES.get(found["phase"], "")
+    against = "bad" if found["e_value"] >= found["aborts_at"] else ""
     section.figures(
         Figure("phase", found["phase"], f"since {moment(found['since'])} UTC", tone),
         Figure("share", f"{found['percent']:g} %", f"kind {found['kind']}"),
-        Figure("E", found["e_value"], f"aborts at {found['aborts_at']:g}"),
+        Figure("E", _e_words(found["e_value"]), f"aborts at {found['aborts_at']:g}", against),
         Figure("requester", found["requester"], f"{moment(found['started_at'])} UTC"),
     )
     section.callout(found["message"], tone)
@@ -99,10 +101,12 @@ def _evidence(section: Section, found: dict[str, Any]) -> None:
             height=140,
         ),
     )
-    table: list[list[str | float]] = [[kind, one] for kind, one in found["e_values"].items()]
-    table.append(["all", found["e_value"]])
-    table += [[kind.replace("_", " "), one] for kind, one in found["evidence"].items()]
-    section.table(["evidence", "E"], table)
+    table = [[f"against it: {kind}", _e_words(one), ""] for kind, one in found["e_values"].items()]
+    said = f"aborts at {found['aborts_at']:g}"
+    table.append(["against it: all", _e_words(found["e_value"]), said])
+    for kind, one in found["evidence"].items():
+        table.append([kind.replace("_", " "), _e_words(one), SAYS[kind]])
+    section.table(["evidence", "E", "what it does"], table)
 
 
 def _arms(section: Section, found: dict[str, Any]) -> None:
@@ -132,9 +136,15 @@ def _arms(section: Section, found: dict[str, Any]) -> None:
 
 def _comparison(section: Section, found: dict[str, Any]) -> None:
     section.table(
-        ["rate of", "stable", "candidate", "difference", "", "ratio", ""],
+        ["rate of", "stable", "candidate", "difference", "ratio"],
         [
-            [kind, one["stable"], one["canary"], *one["difference"], *one["ratio"]]
+            [
+                kind,
+                f"{one['stable']:.3%}",
+                f"{one['canary']:.3%}",
+                interval_words(one["difference"], "+.3%"),
+                interval_words(one["ratio"], ".3g"),
+            ]
             for kind, one in found["comparison"].items()
         ],
         "intervals of 95 % that hold whenever one looks",
@@ -184,9 +194,16 @@ def _history(section: Section, found: dict[str, Any]) -> None:
     if events:
         section.add(timeline("Phases", events))
     section.table(
-        ["time", "by", "action", "phase", "E", "reason"],
+        ["time (UTC)", "by", "action", "phase", "E", "reason"],
         [
-            [one["time"], one["actor"], one["action"], one["phase"], one["e_value"], one["reason"]]
+            [
+                one["time"][:19].replace("T", " "),
+                one["actor"],
+                one["action"],
+                one["phase"],
+                _e_words(one["e_value"]),
+                one["reason"],
+            ]
             for one in records
         ],
     )
@@ -203,6 +220,13 @@ def _decades(histogram: Mapping[str, int]) -> dict[str, int]:
         "none" if one == -LAST_BIN else f"1e{one} to 1e{one + 1}": found[one]
         for one in sorted(found)
     }
+
+
+def _e_words(value: float) -> str:
+    """Beyond a million nobody doubts any more."""
+    if value > _BEYOND_DOUBT:
+        return "over a million"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"  # noqa: PLR2004  no 7.4e+04
 
 
 def _log(value: float) -> float:

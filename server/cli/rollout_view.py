@@ -67,11 +67,12 @@ def _evidence_view(found: dict[str, Any]) -> Table:
         table.add_row(kind, f"{value:.3g}", "")
     table.add_row("all", f"{found['e_value']:.3g}", f"aborts at {found['aborts_at']:g}")
     for kind, value in found["evidence"].items():
-        table.add_row(kind.replace("_", " "), f"{value:.3g}", _FOR[kind])
+        table.add_row(kind.replace("_", " "), f"{value:.3g}", SAYS[kind])
     return table
 
 
-_FOR: Final = {
+#: What evidence of a kind of its own leads to.
+SAYS: Final = {
     "score_change": "holds: scores are distributed differently, which may be right",
     "agreement": "passes: the candidate agrees with stable",
 }
@@ -99,8 +100,8 @@ def _comparison_view(found: dict[str, Any]) -> Table:
             kind,
             f"{one['stable']:.3%}",
             f"{one['canary']:.3%}",
-            _interval(one["difference"], "+.3%"),
-            _interval(one["ratio"], ".3g"),
+            interval_words(one["difference"], "+.3%"),
+            interval_words(one["ratio"], ".3g"),
         )
     table.caption = "intervals of 95 % that hold whenever one looks"
     return table
@@ -149,7 +150,8 @@ def _timeline_view(found: dict[str, Any]) -> Table:
     return table
 
 
-def _interval(bounds: list[float | None], form: str) -> str:
+def interval_words(bounds: list[float | None], form: str) -> str:
+    """An interval; `form` is that of its bounds."""
     low, high = ("∞" if one is None else format(one, form) for one in bounds)
     return f"{low} to {high}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgpack
 
@@ -45,7 +45,7 @@ class Sampler:
             taken, failures = self._buffer.drain()
             rows = rows_of(taken, failures)
             counts = [[model, version, count] for (model, version), count in rows.items()]
-            head = msgpack.packb(counts)
+            head = cast("bytes", msgpack.packb(counts))
             payload = encode(taken, failures, self._buffer.rate)
             if not self._spool.append((head, payload), self._loop.time()):
                 self._drop(rows)

@@ -7,6 +7,7 @@ arrived is in the same file and the same transactions as the rows.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from .columns import FIXED
@@ -139,7 +140,8 @@ class DayFile:
         if self._db.in_transaction:
             self._db.execute("commit")
             if self.wal_bytes > 2 * self._max_wal_bytes:  # a long transaction made it so
-                self._db.execute("pragma wal_checkpoint(truncate)")
+                with suppress(sqlite3.Error):  # what was to be committed is, whatever this says
+                    self._db.execute("pragma wal_checkpoint(truncate)")
 
     def read_ledger(self, epoch: str) -> list[tuple[str, int, str, str, int]]:
         """What `keep` wrote in this epoch."""
@@ -166,12 +168,10 @@ class DayFile:
 
     def abandon(self) -> None:
         """Close without writing anything more."""
-        try:
+        with suppress(sqlite3.Error):  # it is being left because it is broken
             if self._db.in_transaction:
                 self._db.execute("rollback")
             self._db.close()
-        except sqlite3.Error:
-            pass  # it is being left because it is broken
 
     def close(self) -> None:
         """Empty the write-ahead log into the file and close it.

@@ -232,18 +232,21 @@ def test_a_directory_that_cannot_be_made_costs_rows_and_nothing_else(bench, samp
 FULL_DISK = """
 import sys, resource, signal
 sys.path.insert(0, sys.argv[2])
+import numpy as np
 from pathlib import Path
 from conftest import Bench, make_sample
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-log = Bench(Path(sys.argv[1]))
+log = Bench(Path(sys.argv[1]), max_bytes=256 << 20)
+width = int(sys.argv[3])
 taken = 0
 for number in range(40):
     if number == 10:
-        size = log.day_file().with_name(log.day_file().name + "-wal").stat().st_size
+        size = max(path.stat().st_size for path in (log.state / "log").iterdir())
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50_000, resource.RLIM_INFINITY))
     if number == 30:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    taken += log.take(make_sample(100, number))
+    inputs = [np.full((100, width), number, np.uint8), None]
+    taken += log.take(make_sample(100, number, inputs=inputs))
     log.commit(2)
 log.log.close()
 written, dropped = log.counts()
@@ -252,11 +255,12 @@ print(taken, written, rows, sum(dropped.values()), *dropped)
 """
 
 
-def test_a_full_disk_costs_rows_and_nothing_else(tmp_path):
+@pytest.mark.parametrize("width", [2, 3000, 30_000])
+def test_a_full_disk_costs_rows_and_nothing_else(tmp_path, width):
     """A limit on the size of files, which the kernel enforces, stands in for a full disk."""
     here = Path(__file__).parent
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, tmp_path / "monitor", here],
+        [sys.executable, "-c", FULL_DISK, tmp_path / "monitor", here, str(width)],
         capture_output=True,
         text=True,
         check=True,
@@ -264,8 +268,8 @@ def test_a_full_disk_costs_rows_and_nothing_else(tmp_path):
     taken, written, rows, dropped, *reasons = done.stdout.split()
     assert int(taken) == int(written) + int(dropped) == 4000
     assert written == rows
-    assert 100 <= int(dropped) <= 2000
-    assert set(reasons) <= {"disk_full", "unwritable"}
+    assert 100 <= int(dropped) <= 3000
+    assert set(reasons) <= {"disk_full", "unwritable", "limit"}
 
 
 def test_a_frame_that_cannot_be_read_is_counted(bench):

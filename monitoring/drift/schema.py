@@ -36,10 +36,14 @@ class Schema:
     Args:
         model: Its name.
         featurizers: Plug-ins that make further columns of inputs.
+        subject: Input that says whom a row is about: no name of a person becomes a category.
     """
 
-    def __init__(self, model: str = "", featurizers: Sequence[Featurizer] = ()) -> None:
+    def __init__(
+        self, model: str = "", featurizers: Sequence[Featurizer] = (), subject: str = ""
+    ) -> None:
         self._model = model
+        self._subject = subject
         self._featurizers = featurizers
         self._features: dict[tuple[bool, str], list[Feature]] = {}
         self._made: dict[str, list[tuple[Featurizer, list[Feature]]]] = {}
@@ -59,6 +63,8 @@ class Schema:
         """
         for output in (False, True):
             gathered = _gather(samples, output=output)
+            if not output:
+                gathered.pop(self._subject, None)
             for name, arrays in gathered.items():
                 features = self._features.get((output, name))
                 if features is None:

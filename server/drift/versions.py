@@ -56,16 +56,18 @@ class TargetVersions:
     def known(self, model: str, version: str) -> KnownVersion:
         """A new look at a version: a baseline built by an operator comes before a published one."""
         places = [self._files.built(model, version)]
-        digest = ""
+        digest = subject = ""
         plan = self._read().models.get(model)
         directory = None if plan is None else plan.versions.get(int(version))
+        if plan is not None:
+            subject = plan.config.log.subject
         if directory is not None:
             places.append(directory / BASELINE_FILE)
             with suppress(ModelLoadError, OSError):
                 manifest = read_manifest(directory)
                 digest = "" if manifest is None else manifest.digest
         learnt = self._files.learnt(model, version)
-        schema = Schema(model, self._featurizers)
+        schema = Schema(model, self._featurizers, subject)
         return KnownVersion(self.options(model), places, learnt, digest, self._now, schema)
 
     def _read(self) -> Target:

@@ -365,3 +365,20 @@ def test_a_featurizer_adds_a_feature_and_a_broken_one_none(monitor):
     findings = monitor.windows()[-1].findings
     assert "x.distance" in findings
     assert "x.broken" not in findings
+
+
+def test_whom_a_row_is_about_is_not_watched(monitor):
+    known = monitor.versions.known
+
+    def of_people(model, version):
+        one = known(model, version)
+        one._schema = Schema("m", (), "colour")
+        return one
+
+    monitor.versions.known = of_people
+    learn(monitor)
+    monitor.minute()
+    assert "colour" not in monitor.windows()[-1].findings
+    kept = (monitor.directory / "windows.db").read_bytes()
+    kept += monitor.versions.files.learnt("m", "1").read_bytes()
+    assert b"green" not in kept

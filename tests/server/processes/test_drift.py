@@ -46,6 +46,15 @@ def check_metrics(metrics):
     assert metrics[f"penstock_drift_state{{{labels}}}"] == 1
     labels = f'arm="",feature="{SHIFTED}",model="breast-cancer",version="2"'
     assert metrics[f"penstock_drift_psi{{{labels}}}"] > 1
+    labels = f'field="{SHIFTED}",kind="range",model="breast-cancer",version="2"'
+    assert metrics[f"penstock_quality_learnt_total{{{labels}}}"] > 0
+
+
+def check_text(text):
+    lines = text.splitlines()
+    heading = next(place for place, line in enumerate(lines) if line.startswith("feature"))
+    assert lines[heading + 1].split()[:3] == [SHIFTED, "input", "drift"]
+    assert "out of range" in lines[heading + 1]
 
 
 def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path):
@@ -94,7 +103,7 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     server.until(lambda: version()["windows"] > before)
     drifting = [one["name"] for one in version()["features"] if one["state"] == "drift"]
     assert drifting == [SHIFTED]
-    assert SHIFTED in penstock("drift", "breast-cancer").splitlines()[3]
+    check_text(penstock("drift", "breast-cancer"))
 
     check_metrics(server.metrics())
     page = tmp_path / "report.html"

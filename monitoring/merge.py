@@ -8,13 +8,13 @@ twice. One process folds; any number may read.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import layout
+from .liveness import is_unlocked
 from .metrics import SUFFIX
 
 if TYPE_CHECKING:
@@ -154,18 +154,6 @@ def merge(directory: Path) -> Merged:
             return _sum(base, figures)
 
 
-def holds_counters(directory: Path, incarnation: str) -> bool:
-    """Whether a process lives: it holds the lock on its file for as long as it does."""
-    try:
-        fd = os.open(directory / f"{incarnation}{SUFFIX}", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False  # dead, and folded
-    try:
-        return not _unlocked(fd)
-    finally:
-        os.close(fd)
-
-
 def fold(directory: Path) -> Merged:
     """Like `merge`, and move the figures of the dead into the base file.
 
@@ -234,7 +222,7 @@ def _read_all(directory: Path) -> list[ProcessFigures]:
         except FileNotFoundError:
             continue  # folded since the listing
         try:
-            live = not _unlocked(fd)
+            live = not is_unlocked(fd)
             # Read after the lock was tried: a process dead by then has written its last.
             data = memoryview(_read(fd))
             found.append(parse(data, path.name.removesuffix(SUFFIX), live=live))
@@ -254,14 +242,6 @@ def _read(fd: int) -> bytes:
         if not any(part[:8]):
             break
     return b"".join(parts)
-
-
-def _unlocked(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.featurizers import Featurizers
 from penstock.monitoring.lag import Lag
 from penstock.monitoring.ledger import Ledger
+from penstock.monitoring.liveness import holds_counters
 from penstock.monitoring.losses import Losses
-from penstock.monitoring.merge import holds_counters
 from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.receiver import Receiver
 from penstock.monitoring.spool_reader import SpoolReader

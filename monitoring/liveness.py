@@ -1,0 +1,38 @@
+"""Who lives: whoever holds the lock on its counter file, which the kernel takes from the dead."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from .metrics import SUFFIX
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def holds_counters(directory: Path, incarnation: str) -> bool:
+    """Whether a process lives.
+
+    Args:
+        directory: Of the counter files.
+        incarnation: Of the process.
+    """
+    try:
+        fd = os.open(directory / f"{incarnation}{SUFFIX}", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False  # dead, and folded
+    try:
+        return not is_unlocked(fd)
+    finally:
+        os.close(fd)
+
+
+def is_unlocked(fd: int) -> bool:
+    """Whether nobody holds a lock on an open file; holds a shared one itself if so."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -122,7 +122,9 @@ class ServerConfig:
         1.0, "Share of requests whose inputs and outputs are sampled.", minimum=0, maximum=1
     )
     sample_max_rows: int = option(65_536, "Sampled rows waiting in a worker.", minimum=1)
-    sample_max_bytes: int = option(64 * _MIB, "Sampled bytes waiting in a worker.", minimum=1)
+    sample_max_bytes: int = option(
+        64 * _MIB, "Samples of a worker that wait for the monitor, in run_dir.", minimum=1
+    )
     monitor_priority: str = option(
         "idle",
         "Of the monitor: idle takes time that nobody else wants, low a little of the rest.",

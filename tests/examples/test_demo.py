@@ -52,10 +52,20 @@ def test_it_takes_another_port_when_its_own_is_taken(examples: Path) -> None:
     assert f"Port {port} is taken; using " in done.stdout
 
 
+def heed_ctrl_c() -> None:
+    """What runs in the background ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_told_to_stop(demo: Any, examples: Path, ending: signal.Signals) -> None:
     port = demo.free_port(0)
-    with subprocess.Popen(command(examples, port), stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command(examples, port),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509  no thread of ours holds a lock
+    ) as process:
         assert process.stdout is not None
         try:
             lines = list(iter(process.stdout.readline, "Serving until Ctrl-C.\n"))

@@ -73,12 +73,15 @@ class ModelHost:
         self._executor = executor
         self.directories: dict[Key, Path] = {}
         self._asked: set[tuple[str, int, bool]] = set()
+        self._newest: Mapping[str, ModelPlan] = {}
 
     def steer(self, models: Mapping[str, ModelPlan]) -> None:
         """Point defaults and aliases at versions that are loaded already.
 
-        Waits for nothing: a rollback takes effect while another version is being loaded.
+        Waits for nothing: a rollback takes effect while another version is being loaded, and stays
+        in effect when that has been loaded.
         """
+        self._newest = models
         for plan in models.values():
             before = self._catalog.models.get(plan.name)
             if before is not None:
@@ -123,12 +126,12 @@ class ModelHost:
                 servable = await self._load(plan, number, _predecessor(plan, loaded, before))
                 if servable is not None:
                     loaded[version] = servable
-        wanted = {
-            version: loaded[version] for version in map(str, plan.versions) if version in loaded
-        }
+        newest = self._newest.get(plan.name, plan)  # names may have moved during the loads
+        numbers = sorted({*plan.versions, *newest.versions})
+        wanted = {version: loaded[version] for version in map(str, numbers) if version in loaded}
         if not wanted:
             return
-        self._publish(plan, wanted, self._catalog.models.get(plan.name))
+        self._publish(newest, wanted, self._catalog.models.get(plan.name))
         for version, servable in loaded.items():
             if version not in wanted:
                 await self._unload(servable)

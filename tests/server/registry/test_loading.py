@@ -406,3 +406,25 @@ def test_large_bodies_still_being_decoded_hold_up_an_unload(tmp_path, publish):
         await engine.close()
 
     asyncio.run(main())
+
+
+def test_a_rollback_during_a_load_stays_in_effect_when_that_has_been_loaded(tmp_path, publish):
+    async def main():
+        options = {"registry": str(tmp_path), "state_dir": str(tmp_path / "state")}
+        engine = Engine(load_config(options, {}), CounterFile.anonymous())
+        first, second, third = publish(1), publish(2), publish(3)
+        host, catalog = engine.host, engine.catalog
+        await host.apply({"m": plan(first, second)})
+        loading = asyncio.create_task(host.apply({"m": plan(second, third, default=2)}))
+        while catalog.statuses.get(("m", "3")) is None:  # noqa: ASYNC110  nobody tells of it
+            await asyncio.sleep(0)
+        host.steer({"m": plan(first, second, default=1)})
+        assert catalog.find("m").version == "1"
+        await loading
+        assert catalog.find("m").version == "1", "the older plan does not take it back"
+        assert set(catalog.models["m"].versions) == {"1", "2", "3"}
+        await host.apply({"m": plan(first, second, default=1)})
+        assert set(catalog.models["m"].versions) == {"1", "2"}
+        await engine.close()
+
+    asyncio.run(main())

@@ -22,7 +22,9 @@ demo: install ## Serve the example models and send them real data (ARGS=--exit e
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@# What fails beside other tests on a busy machine must hold alone; what fails twice has failed.
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS) || \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS)
 
 check: $(VENV)/.installed-test ## Lint, format and types
 	$(BIN)/ruff check .

@@ -17,6 +17,9 @@ SMOOTHING: Final = 0.1
 TOLERANCE: Final = 0.1
 #: Runs between two fits, which cost as much as several runs of a small model.
 RUNS_BETWEEN_FITS: Final = 4
+#: Seconds of execution between two fits for less drift than `LARGE_DRIFT`: a fiftieth of them.
+SECONDS_BETWEEN_FITS: Final = 5e-3
+LARGE_DRIFT: Final = 0.3
 #: Observations that make a knot's own drift count as much as everybody's.
 PRIOR_OBSERVATIONS: Final = 8
 #: The margin tracks this quantile of observed / predicted ...
@@ -117,6 +120,7 @@ class CostModel:
         "_observed",
         "_runs",
         "_scale",
+        "_seconds",
         "_total",
         "efficient",
         "margin",
@@ -152,6 +156,7 @@ class CostModel:
         self._drift = [1.0] * len(knots)
         self._observed = [0.0] * len(knots)
         self._runs = 0
+        self._seconds = 0.0
         self._bucket: list[int] = np.searchsorted(knots, np.arange(max_rows + 1)).tolist()
         self._tabulate()
 
@@ -180,8 +185,15 @@ class CostModel:
         drift += SMOOTHING * (ratio - drift)
         self._drift[bucket] = drift
         self._runs += 1
-        if abs(drift - 1) > TOLERANCE and self._runs >= RUNS_BETWEEN_FITS:
+        self._seconds += seconds
+        off = abs(drift - 1)
+        if (
+            off > TOLERANCE
+            and self._runs >= RUNS_BETWEEN_FITS
+            and (off > LARGE_DRIFT or self._seconds >= SECONDS_BETWEEN_FITS)
+        ):
             self._runs = 0
+            self._seconds = 0.0
             self._follow(bucket)
 
     def _follow(self, bucket: int) -> None:

@@ -64,6 +64,30 @@ class Dispatcher:
         self.flushing = False
         self._dispatch("tick")
 
+    def begin_tick(self) -> None:
+        """Runs on the loop may take a fresh share of its time; any one of them fits."""
+        board = self._board
+        board.inline_left = max(TICK_SECONDS, board.inline_limit)
+
+    def run_alone(self, queue: Queue, request: InferenceRequest, seconds: float) -> Batch:
+        """Run a request that was never queued, as `policy.at_once` allows; the caller answers it.
+
+        Args:
+            queue: Where it would have waited.
+            request: The request.
+            seconds: Predicted for its run.
+        """
+        servable, board = queue.servable, self._board
+        share = servable.share
+        share.virtual_time = board.virtual_time = max(share.virtual_time, board.virtual_time)
+        servable.virtual_time = share.floor = max(servable.virtual_time, share.floor)
+        batch = Batch((request,), self._clock(), queue, seconds)
+        servable.batches["tick"] += 1
+        self._run_inline(batch, servable)
+        if batch.error is not None:
+            servable.failed += 1
+        return batch
+
     def drop(self, queue: Queue, heads: int, error: Exception) -> None:
         """Take the first out of a queue; `refuse` answers them."""
         servable = queue.servable
@@ -102,9 +126,7 @@ class Dispatcher:
         """Do what the policy says until it says to wait."""
         board = self._board
         clock = self._clock
-        board.inline_left = max(
-            TICK_SECONDS, board.inline_limit
-        )  # any inline run fits a fresh tick
+        self.begin_tick()
         if board.utilisation:
             board.tally(clock())
         while board.active:
@@ -160,10 +182,7 @@ class Dispatcher:
         share.floor = max(share.floor, servable.virtual_time)
         servable.batches[cause] += 1
         if step.inline:
-            parts = execute(batch, servable.model, self._clock)
-            servable.inline_batches += 1
-            servable.account(batch, parts, 0.0)
-            board.inline_left -= batch.finished_at - now
+            parts = self._run_inline(batch, servable)
             self._answer(servable, batch, parts)
             return
         board.tally(now)
@@ -179,6 +198,14 @@ class Dispatcher:
             board.long_runs = len(self._long_runs)
         board.ends[batch] = now + step.seconds
         self._executor.start(batch, servable.model)
+
+    def _run_inline(self, batch: Batch, servable: Servable) -> list[Batch] | None:
+        """Run on the loop; returns what the batch was split into, as `execute` does."""
+        parts = execute(batch, servable.model, self._clock)
+        servable.inline_batches += 1
+        servable.account(batch, parts, 0.0)
+        self._board.inline_left -= batch.finished_at - batch.formed_at
+        return parts
 
     def _done(self, batch: Batch, parts: list[Batch] | None) -> None:
         """An execution thread has finished: give it work first, then answer."""

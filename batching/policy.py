@@ -66,6 +66,22 @@ def consider(queue: Queue, board: Board, now: float) -> Decision:
     return plan(queue, board, now)
 
 
+def at_once(queue: Queue, board: Board, rows: int) -> float | None:
+    """Predicted seconds of a request that may run on the loop without being queued.
+
+    It is what `consider` would say of a queue that holds this request alone, if nothing else
+    waits: ``None`` if that were to wait, to run on a thread, or to be looked at more closely.
+    """
+    costs = queue.costs
+    if board.active or not 0 < rows <= costs.most or queue.servable.special:
+        return None
+    if queue.servable.options.max_hold_seconds:
+        return None
+    seconds = costs.seconds[rows]
+    expected = seconds * costs.margin
+    return seconds if expected <= board.inline_limit and expected <= board.inline_left else None
+
+
 def prune(queue: Queue, board: Board, now: float) -> Drop | None:
     """The heads that can no longer be answered, or only by a batch too small to keep up.
 

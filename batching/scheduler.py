@@ -13,6 +13,7 @@ from .dispatcher import Dispatcher
 from .errors import Overloaded
 from .executor import Executor, ThreadExecutor
 from .oversize import Whole
+from .policy import at_once
 from .servable import Queue, Servable, Share
 from .statistics import SchedulerStats, servable_stats
 
@@ -131,6 +132,23 @@ class Scheduler:
                 return
         self._enqueue(queue, request)
 
+    def run_now(self, servable: Servable, request: InferenceRequest) -> Batch | None:
+        """Run a request on the loop if it would be next and its run is shorter than a hop.
+
+        What `submit` and `dispatch` would do, without the queue between them.
+
+        Args:
+            servable: What runs it.
+            request: Without a deadline or a key of its own.
+
+        Returns:
+            The finished batch, which does not go to the sink; ``None`` if the request has not run
+            and is to be submitted.
+        """
+        queue = servable.queue
+        seconds = at_once(queue, self._board, request.rows)
+        return None if seconds is None else self._dispatcher.run_alone(queue, request, seconds)
+
     def cancel(self, request: InferenceRequest) -> bool:
         """Withdraw a request: one that waits is never executed and never reaches the sink.
 
@@ -149,6 +167,10 @@ class Scheduler:
         self._dispatcher.sweep()
         servable.check_drained()
         return True
+
+    def begin_tick(self) -> None:
+        """An iteration of the loop has brought requests that `run_now` will be asked for."""
+        self._dispatcher.begin_tick()
 
     def dispatch(self) -> None:
         """Start what was submitted in this iteration of the loop now, not at its end."""

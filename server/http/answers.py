@@ -25,11 +25,14 @@ from .codecs.compression import MIN_COMPRESSED_BYTES, compress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from penstock.batching.request import Batch
     from penstock.runtimes.contract import Array
     from penstock.server.registry.servable import Servable
 
     from .call import Call
+    from .codecs.messages import InferRequest
     from .codecs.negotiate import Body, Codec
+    from .head import RequestHead
 
 #: Longer messages quote a request and are made each time; the others come by the thousand.
 MAX_KEPT_MESSAGE: Final = 512
@@ -74,6 +77,30 @@ def encode_batch(
         _encode(servable, call, _rows_of(call, first, outputs))
         for call, first in zip(calls, firsts, strict=True)
     ]
+
+
+def encode_alike(
+    servable: Servable, head: RequestHead, message: InferRequest, codec: Codec, batch: Batch
+) -> tuple[bytes, Sequence[Body]] | None:
+    """Header lines and bodies for requests of one row that differ in their numbers only.
+
+    Args:
+        servable: Which version ran.
+        head: What the head of each says.
+        message: What the body of each says, apart from its numbers.
+        codec: Writes the answers.
+        batch: The run.
+
+    Returns:
+        ``None`` if one of them cannot be written, or if they are to be compressed.
+    """
+    try:
+        bodies, lines = codec.encode_rows(servable.wire, [message] * batch.rows, batch.outputs)
+    except ApiError:
+        return None
+    if head.accept_encoding is not None and max(map(len, bodies)) >= MIN_COMPRESSED_BYTES:
+        return None
+    return servable.headers + lines, bodies
 
 
 def _rows_of(call: Call, first: int, outputs: Sequence[Array]) -> list[Array]:

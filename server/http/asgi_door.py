@@ -24,15 +24,19 @@ class Disconnected(Exception):
 class AsgiDoor:
     """Takes one call's answer out of the callback world."""
 
-    __slots__ = ("answer",)
+    __slots__ = ("answered",)
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.answer: asyncio.Future[tuple[int, bytes, Body]] = loop.create_future()
+        self.answered: asyncio.Future[tuple[int, bytes, Body]] = loop.create_future()
 
     def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:  # noqa: ARG002
         """See `penstock.server.http.call.Door`."""
-        if not self.answer.done():
-            self.answer.set_result((status, headers, body))
+        if not self.answered.done():
+            self.answered.set_result((status, headers, body))
+
+    def answer(self, call: Call, headers: bytes, request_id: bytes, body: Body) -> None:
+        """See `penstock.server.http.call.Door`."""
+        self.respond(call, 200, b"%bx-request-id: %b\r\n" % (headers, request_id), body)
 
 
 async def infer(
@@ -65,14 +69,14 @@ async def infer(
         inference.fail(call, error)
     watch = loop.create_task(_disconnect(receive))
     try:
-        await asyncio.wait((door.answer, watch), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((door.answered, watch), return_when=asyncio.FIRST_COMPLETED)
     finally:  # also when the server gives up on this task
         watch.cancel()
-        if not door.answer.done():
+        if not door.answered.done():
             inference.abandon(call)
-    if not door.answer.done():
+    if not door.answered.done():
         return
-    status, lines, body = door.answer.result()
+    status, lines, body = door.answered.result()
     content = body if isinstance(body, bytes) else b"".join(body)
     pairs = [*header_pairs(lines), (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": status, "headers": pairs})

@@ -28,6 +28,17 @@ class Door(Protocol):
         """
         ...
 
+    def answer(self, call: Call, headers: bytes, request_id: bytes, body: Body) -> None:
+        """Send a good answer, one of many with the same header lines; else as `respond`.
+
+        Args:
+            call: Whose answer it is.
+            headers: As for `respond`, without the request id.
+            request_id: Its id.
+            body: The body.
+        """
+        ...
+
 
 class Call:
     """The state of one prediction call; created by a door, filled in along the way.

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from penstock.server.errors import InvalidRequest, RequestTimeout
 
 from .call import Call
+from .flow import FastCycle, Flow
 from .head import read_head
 
 if TYPE_CHECKING:
@@ -30,43 +30,6 @@ if TYPE_CHECKING:
 
 #: Unanswered requests on one connection before it is not read any further.
 PIPELINE_LIMIT: Final = 64
-
-
-class FastCycle:
-    """Stands in the parent's ``cycle`` while fast calls are unanswered.
-
-    The parent then queues its own requests behind them, and its shutdown tells us to close
-    afterwards. The attributes are those that the parent reads.
-    """
-
-    __slots__ = ("disconnected", "keep_alive", "response_complete")
-
-    def __init__(self) -> None:
-        self.response_complete = True
-        self.keep_alive = True
-        self.disconnected = False
-
-    @property
-    def message_event(self) -> FastCycle:
-        """The parent sets an event on disconnect; nobody waits for it here."""
-        return self
-
-    def set(self) -> None:
-        """See `message_event`."""
-
-
-class Flow(FlowControl):
-    """Goes on with what was received but not looked at before it lets more in."""
-
-    def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
-        super().__init__(transport)
-        self._connection = connection
-
-    def resume_reading(self) -> None:
-        """See `FlowControl.resume_reading`."""
-        super().resume_reading()
-        if self._connection.backlog:
-            self._connection.loop.call_soon(self._connection.data_received, b"")
 
 
 class Connection(HttpToolsProtocol):
@@ -102,9 +65,14 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
         super().connection_made(transport)
-        self.flow = Flow(transport, self)
+        self.flow = Flow(transport, self._go_on)
         self.active_at = self.clock()
         self.inference.sweeper.watch(self.connections)
+
+    def _go_on(self) -> None:
+        """Reading goes on: first what was received and not looked at."""
+        if self.backlog:
+            self.loop.call_soon(self.data_received, b"")
 
     def _answers_directly(self) -> bool:
         """Whether no ASGI request is unfinished on this connection."""
@@ -128,12 +96,28 @@ class Connection(HttpToolsProtocol):
             self._write(calls.popleft(), *answer)
         self._answered_all()
 
-    def _write(self, call: Call, status: int, headers: bytes, body: Body) -> None:
+    def answer(self, call: Call, headers: bytes, request_id: bytes, body: Body) -> None:
+        """See `penstock.server.http.call.Door`."""
+        calls = self.calls
+        if len(calls) > 1 or self.access_log or self.closing or not isinstance(body, bytes):
+            self.respond(call, 200, b"%bx-request-id: %b\r\n" % (headers, request_id), body)
+            return
+        calls.clear()
+        self.transport.write(
+            b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
+            % (self._preamble(200), headers, request_id, len(body), body)
+        )
+        self._answered_all()
+
+    def _preamble(self, status: int) -> bytes:
         preambles = self.inference.preambles
         default_headers = self.server_state.default_headers
         if default_headers is not preambles.headers:
             preambles.renew(default_headers)
-        preamble = preambles[status]
+        return preambles[status]
+
+    def _write(self, call: Call, status: int, headers: bytes, body: Body) -> None:
+        preamble = self._preamble(status)
         if self.access_log:
             self._log_access(call, status)
         close = b"connection: close\r\n" if self.closing and not self.calls else b""

@@ -2,34 +2,30 @@
 
     start    match model and version, decode (on a thread if the body is large)
     _enqueue hand it to the scheduler, which batches and runs it
-    finish   split, encode, answer, count, sample       (once per batch)
-    fail     every error leaves here
+    finish   split, encode, answer, count, sample       (`penstock.server.http.outlet`)
 
 Each step is one call; nothing calls back up. A call is answered exactly once, or abandoned.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from penstock.batching.request import InferenceRequest
-from penstock.monitoring.layout import status_index
-from penstock.server.errors import ApiError, ClientGone, InternalError
+from penstock.server.errors import ClientGone
 
-from .alike import Alike, calls_of
-from .answers import api_error, encode_batch, error_answer
 from .codecs.compression import decompress
 from .codecs.negotiate import rows_codec
 from .empty import one_row
 from .halt_poll import HaltPoll
 from .known_heads import KnownHeads
 from .lanes import Lanes
+from .outlet import Outlet
 from .preambles import Preambles
-from .splits import Splits, lines_of
+from .splits import Splits
 from .together import Together
 
 if TYPE_CHECKING:
@@ -50,11 +46,6 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .sampling import Sampling
     from .sweeper import Sweeper
-
-LOG = logging.getLogger("penstock.inference")
-
-#: Slot of the counter of good answers.
-OK: Final = status_index(200)
 
 
 class InferencePath:
@@ -91,16 +82,25 @@ class InferencePath:
         self._loop = loop
         self._catalog = catalog
         self._scheduler = scheduler
-        self._unmatched = counters.unmatched
-        self._sampling = sampling
         self._threads = threads
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
-        self._halt_poll = HaltPoll(loop, clock)
         self._splits = Splits(loop, catalog, scheduler, self.resume, clock)
-        self._together = Together(catalog, scheduler, self, self._splits)
+        self._outlet = Outlet(
+            self._ids, counters.unmatched, self._splits, sampling, HaltPoll(loop, clock), clock
+        )
+        self._together = Together(catalog, scheduler, self, self._splits, self._outlet)
+        self._outlet.singly = self._together.singly
         self.lanes = Lanes(loop, self._together)
         self.preambles = Preambles()
-        self.mirrors: dict[tuple[str, str], Feed] = {}
+
+    @property
+    def mirrors(self) -> dict[tuple[str, str], Feed]:
+        """Who wants copies of what a version answers, by model and version."""
+        return self._outlet.mirrors
+
+    @mirrors.setter
+    def mirrors(self, mirrors: dict[tuple[str, str], Feed]) -> None:
+        self._outlet.mirrors = mirrors
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -198,95 +198,11 @@ class InferencePath:
 
     def sink(self, servable: Servable) -> Callable[[Batch], None]:
         """What the scheduler calls with this version's finished batches."""
-        return partial(self.finish, servable)
-
-    def finish(self, servable: Servable, batch: Batch) -> None:  # noqa: C901  one list of steps
-        """Count the batch, answer everybody in it, then sample it."""
-        if batch.error is not None:
-            self._fail_batch(servable, batch, batch.error)
-            return
-        calls, firsts = calls_of(batch)
-        routed = servable.routed
-        waiting, starts = calls, firsts
-        invalid: set[Call] = set()
-        if routed:
-            waiting, starts, invalid = self._splits.sift(servable, calls, firsts, batch)
-        answers = encode_batch(servable, waiting, starts, batch.outputs, waiting is calls)
-        answered = []
-        for call, answer in zip(waiting, answers, strict=True):
-            if isinstance(answer, tuple) and not call.abandoned:
-                answered.append((call, answer))
-            else:
-                self.fail(call, answer if isinstance(answer, ApiError) else ClientGone())
-        # Counted before it is written: whoever has an answer is in the figures, even if this
-        # process is killed right after.
-        counters = servable.counters
-        counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
-        if not answered:
-            return
-        counters.leave(len(answered))
-        arrivals = [call.arrival for call, _ in answered]
-        now = self.clock()
-        counters.observe_many(OK, arrivals, batch.formed_at, now)
-        if routed:
-            answered = self._splits.answer(servable, answered, invalid, now)
-        for call, (headers, body) in answered:
-            lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
-            call.door.respond(call, 200, lines, body)
-        self._halt_poll.answered(arrivals[0], now)
-        if self._sampling is not None:
-            self._sampling.take(servable, calls, firsts, batch, answered, arrivals, now)
-        if servable.tally is not None:
-            servable.tally.tally(batch.inputs, batch.rows)
-        if self.mirrors:
-            self._copy(servable, calls, firsts, batch)
-        if routed:
-            self._splits.release(servable, answered)
-
-    def _copy(self, servable: Servable, calls: list[Call], firsts: list[int], batch: Batch) -> None:
-        """Offer inputs and outputs to the shadow, if it is to have them."""
-        feed = self.mirrors.get((servable.name, servable.version))
-        if feed is not None:
-            feed.offer(calls, [*firsts, batch.rows], servable.wire.input_names, batch)
-
-    def _fail_batch(self, servable: Servable, batch: Batch, error: Exception) -> None:
-        for request in batch.requests:
-            context = request.context
-            if isinstance(context, Alike):
-                self._together.singly(context, servable)
-            elif not self._splits.forsake(context, servable):
-                self.fail(context, error)
+        return partial(self._outlet.finish, servable)
 
     def fail(self, call: Call, error: Exception) -> None:
         """Answer with an error, unless the client is gone, and count it."""
-        known = api_error(error)
-        if isinstance(known, InternalError):
-            LOG.error("unexpected error in a prediction", exc_info=error)
-        if call.entered and call.servable is not None:
-            call.entered = False
-            call.servable.counters.leave()
-            if known.reason is not None:
-                call.servable.counters.drop(known.reason)
-        arm = b""
-        if call.assignment is not None:
-            told = self._splits.fail(call, error, known)
-            if told is None:
-                return  # stable has it now
-            known, arm = told, lines_of(call.assignment)
-        servable = call.servable
-        counters = self._unmatched if servable is None else servable.counters
-        latency = int((self.clock() - call.arrival) * 1e9)
-        counters.observe_request(status_index(known.status), latency)
-        if call.abandoned:
-            return
-        headers, body = error_answer(known)
-        if servable is not None:
-            headers = servable.headers + headers + arm
-        request_id = call.request_id or call.head.request_id or self.new_id()
-        lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
-        call.door.respond(call, known.status, lines, body)
-        if servable is not None and self._sampling is not None:
-            self._sampling.failed(servable, request_id, known, latency / 1e9, call.arm)
+        self._outlet.fail(call, error)
 
     def abandon(self, call: Call) -> None:
         """The client went away: what has not run will not."""

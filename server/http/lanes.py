@@ -49,12 +49,8 @@ class Service(Protocol):
         """The signature of the version that serves requests with this head, if there is one."""
         ...
 
-    def serve(self, alike: Alike) -> None:
-        """Begin calls that differ in their numbers only."""
-        ...
-
-    def dispatch(self) -> None:
-        """Run what was begun now: the iteration of the loop has brought all it had."""
+    def serve(self, gathered: list[Alike]) -> None:
+        """Serve what an iteration of the loop has brought: calls that differ in numbers only."""
         ...
 
 
@@ -169,8 +165,8 @@ class Lanes:
     def _flush(self) -> None:
         """Serve what has gathered in this iteration of the loop."""
         busy, self._busy = self._busy, []
+        gathered = []
         for lane in busy:
-            calls, lane.calls = lane.calls, []
-            numbers, lane.numbers = lane.numbers, []
-            self._service.serve(Alike(lane, calls, numbers))
-        self._service.dispatch()
+            gathered.append(Alike(lane, lane.calls, lane.numbers))
+            lane.calls, lane.numbers = [], []
+        self._service.serve(gathered)

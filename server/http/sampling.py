@@ -81,23 +81,62 @@ class Sampling:
             well = {id(call) for call, _ in answered}
             picked = [index for index, call in enumerate(calls) if id(call) in well]
             arrivals = [call.arrival for call in calls]
-        inputs = batch.inputs or batch.requests[0].inputs
-        taken = Taken(
-            servable.origin,
-            self._clock(),
-            now,
-            [call.request_id for call in calls],
-            arrivals,
-            rows,
-            None if rows == count else firsts,
-            [call.arm for call in calls] if servable.routed else None,
-            inputs,
-            batch.requests[0].outputs,
-            batch.outputs,
-            picked,
+        self._offer(
+            servable,
+            Taken(
+                servable.origin,
+                self._clock(),
+                now,
+                [call.request_id for call in calls],
+                arrivals,
+                rows,
+                None if rows == count else firsts,
+                [call.arm for call in calls] if servable.routed else None,
+                batch.inputs or batch.requests[0].inputs,
+                batch.requests[0].outputs,
+                batch.outputs,
+                picked,
+            ),
         )
-        held = array_bytes(inputs) + array_bytes(batch.outputs)
-        if held > MAX_ROW_BYTES * rows:
+
+    def take_rows(
+        self,
+        servable: Servable,
+        ids: Sequence[bytes],
+        arrivals: Sequence[float],
+        batch: Batch,
+        now: float,
+    ) -> None:
+        """Offer a run of requests of one row each, all of them answered.
+
+        Args:
+            servable: What ran.
+            ids: Of the requests.
+            arrivals: Of the requests.
+            batch: The run.
+            now: When they were answered; the clock of `arrivals`.
+        """
+        outputs = batch.requests[0].outputs
+        self._offer(
+            servable,
+            Taken(
+                servable.origin,
+                self._clock(),
+                now,
+                ids,
+                arrivals,
+                batch.rows,
+                None,
+                None,
+                batch.inputs,
+                outputs,
+                batch.outputs,
+            ),
+        )
+
+    def _offer(self, servable: Servable, taken: Taken) -> None:
+        held = array_bytes(taken.inputs) + array_bytes(taken.outputs)
+        if held > MAX_ROW_BYTES * taken.rows:
             self._shrink(taken)
             held = array_bytes(taken.inputs) + array_bytes(taken.outputs)
         offered, dropped = self._buffer.offer(taken, held)

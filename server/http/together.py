@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .codecs.negotiate import Codec
     from .codecs.signature import WireSignature
     from .head import RequestHead
+    from .outlet import Outlet
     from .splits import Splits
 
 
@@ -53,13 +54,17 @@ class Together:
         scheduler: Runs it.
         path: The ordinary way.
         splits: Shares requests between two versions.
+        outlet: Answers.
     """
 
-    def __init__(self, catalog: Catalog, scheduler: Scheduler, path: Path, splits: Splits) -> None:
+    def __init__(
+        self, catalog: Catalog, scheduler: Scheduler, path: Path, splits: Splits, outlet: Outlet
+    ) -> None:
         self._catalog = catalog
         self._scheduler = scheduler
         self._path = path
         self._splits = splits
+        self._outlet = outlet
 
     def wire(self, head: RequestHead) -> WireSignature | None:
         """See `Service.wire`."""
@@ -69,8 +74,14 @@ class Together:
             return None
         return servable.wire if self._scheduler.short_rows(servable.queue) else None
 
-    def serve(self, alike: Alike) -> None:
+    def serve(self, gathered: list[Alike]) -> None:
         """See `Service.serve`."""
+        self._scheduler.begin_tick()
+        for alike in gathered:
+            self._serve_lane(alike)
+        self._scheduler.dispatch()
+
+    def _serve_lane(self, alike: Alike) -> None:
         lane = alike.lane
         model = self._catalog.models.get(lane.model)
         if model is None:
@@ -112,7 +123,7 @@ class Together:
             if array is None or not (gate is None or gate.passes([array], len(part.calls))):
                 self.singly(part, servable)
             else:
-                self._enqueue(part, servable, frame.request, plain, array, assigned=assigned)
+                self._run(part, servable, frame.request, plain, array, assigned=assigned)
 
     def singly(self, alike: Alike, servable: Servable | None = None) -> None:
         """Serve each call the ordinary way, so that only the culprit of a failure fails.
@@ -135,11 +146,7 @@ class Together:
             else:
                 self._path.start(call, body)
 
-    def dispatch(self) -> None:
-        """See `Service.dispatch`."""
-        self._scheduler.dispatch()
-
-    def _enqueue(
+    def _run(
         self,
         alike: Alike,
         servable: Servable,
@@ -149,7 +156,24 @@ class Together:
         *,
         assigned: bool,
     ) -> None:
-        calls, new_id = alike.calls, self._path.new_id
+        """Run the rows as one request: now and here if that may be, else through the queue."""
+        calls = alike.calls
+        count = len(calls)
+        servable.counters.enter(count)
+        request = InferenceRequest(
+            [rows], count, message.outputs, calls[0].arrival, key=message.key, context=alike
+        )
+        batch = None
+        if plain is not None and not servable.routed and message.key is None:
+            batch = self._scheduler.run_now(servable.queue, request)
+            if (
+                batch is not None
+                and batch.error is None
+                and not any([call.abandoned for call in calls])  # noqa: C419  twice as fast
+                and self._outlet.finish_alike(servable, alike, message, plain, batch)
+            ):
+                return
+        new_id = self._path.new_id
         for call in calls:
             call.servable = servable
             call.message = message
@@ -157,10 +181,9 @@ class Together:
             if not assigned:
                 call.request_id = new_id()
             call.entered = True
-        servable.counters.enter(len(calls))
-        request = InferenceRequest(
-            [rows], len(calls), message.outputs, calls[0].arrival, key=message.key, context=alike
-        )
+        if batch is not None:
+            self._outlet.finish(servable, batch)
+            return
         try:
             self._scheduler.submit(servable.queue, request)
         except Exception:  # noqa: BLE001  each of them hears on its own why

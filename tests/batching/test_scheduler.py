@@ -91,6 +91,59 @@ def test_requests_of_one_tick_share_runs_and_get_their_own_rows(run, doubler, co
     run(main)
 
 
+def alone(value, rows=1, **more):
+    x = np.full((rows, 3), value, np.float32)
+    return InferenceRequest((x,), rows, ("y",), time.perf_counter(), **more)
+
+
+def test_a_short_run_may_be_had_at_once(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=TINY)
+        scheduler, servable = owner.scheduler, owner.servable
+        scheduler.begin_tick()
+        batch = scheduler.run_now(servable, alone(3, rows=5))
+        assert batch is not None
+        assert batch.error is None
+        np.testing.assert_array_equal(batch.outputs[0], np.full((5, 3), 6))
+        assert doubler.threads == {threading.current_thread()}
+        failed = scheduler.run_now(servable, alone(-1))
+        assert failed is not None
+        assert failed.error is not None
+        stats = scheduler.stats().servables["m", "1"]
+        assert (stats.requests, stats.rows, stats.failed) == (2, 6, 1)
+        assert stats.batches == {"tick": 2}
+        assert servable.share.virtual_time == servable.virtual_time > 0
+        assert not owner.batches, "the caller has them"
+        await scheduler.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("why", ["waiting", "long", "slo", "background", "hold", "rows", "spent"])
+def test_what_is_not_next_or_not_short_is_not_run_at_once(run, doubler, why):
+    options = {
+        "slo": BatchingOptions(slo_seconds=1),
+        "background": BatchingOptions(background=True),
+        "hold": BatchingOptions(max_hold_seconds=0.01),
+    }
+
+    async def main():
+        owner = Owner(doubler, options.get(why), LONG if why == "long" else TINY)
+        scheduler = owner.scheduler
+        if why != "spent":
+            scheduler.begin_tick()
+        if why == "waiting":
+            owner.submit("first", 1)
+        request = alone(2, rows=65 if why == "rows" else 1)
+        assert scheduler.run_now(owner.servable, request) is None
+        assert not doubler.runs
+        if owner.expected:
+            await owner.answered()
+        await scheduler.close()
+
+    run(main)
+
+
 def test_a_poisoned_request_fails_alone(run, doubler):
     async def main():
         owner = Owner(doubler, costs=LONG)

@@ -38,10 +38,8 @@ class Recorder:
     def wire(self, head: Any) -> WireSignature:
         return self.signature
 
-    def serve(self, alike: Any) -> None:
-        self.served.append(alike)
-
-    def dispatch(self) -> None:
+    def serve(self, gathered: list[Any]) -> None:
+        self.served += gathered
         self.dispatched += 1
 
     def call_soon(self, callback: Callable[[], None]) -> None:

@@ -338,7 +338,7 @@ def test_a_lane_that_fails_after_it_was_given_up_disturbs_nobody() -> None:
     resumed: list[Any] = []
     path = SimpleNamespace(resume=lambda *given: resumed.append(given))
     splits = Splits(None, None, None, None, None)  # type: ignore[arg-type]
-    together = Together(None, None, path, splits)  # type: ignore[arg-type]
+    together = Together(None, None, path, splits, None)  # type: ignore[arg-type]
     alike = Alike(Lane(head, b"", b"[", b"]"), calls, [b"1", b"2"])
     together.singly(alike, canary)  # type: ignore[arg-type]
     assert resumed == [(calls[1], b"[2]", canary)]

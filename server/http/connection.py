@@ -99,15 +99,23 @@ class Connection(HttpToolsProtocol):
     def answer(self, call: Call, headers: bytes, request_id: bytes, body: Body) -> None:
         """See `penstock.server.http.call.Door`."""
         calls = self.calls
-        if len(calls) > 1 or self.access_log or self.closing or not isinstance(body, bytes):
+        if len(calls) > 1 or self.access_log or self.closing or type(body) is not bytes:
             self.respond(call, 200, b"%bx-request-id: %b\r\n" % (headers, request_id), body)
             return
         calls.clear()
+        preambles = self.inference.preambles
+        preamble = (
+            preambles[200]
+            if self.server_state.default_headers is preambles.headers
+            else self._preamble(200)
+        )
         self.transport.write(
             b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
-            % (self._preamble(200), headers, request_id, len(body), body)
+            % (preamble, headers, request_id, len(body), body)
         )
-        self._answered_all()
+        self.fast_cycle.response_complete = True
+        if self.pipeline or self.flow.read_paused:
+            self._answered_all()
 
     def _preamble(self, status: int) -> bytes:
         preambles = self.inference.preambles

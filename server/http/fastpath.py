@@ -127,13 +127,17 @@ class FastPathProtocol(Connection):
 
     def _join_lane(self, data: bytes, now: float) -> bool:
         """Let the request wait for its like, if it is one of a known pattern and alone."""
-        match = self.lanes.match(data)
-        if match is None or self.draining or self.backlog or len(self.calls) >= PIPELINE_LIMIT:
+        lanes, calls = self.lanes, self.calls
+        match = lanes.match(data)
+        if match is None or self.draining or self.backlog or len(calls) >= PIPELINE_LIMIT:
             return False
         pattern, numbers = match
         call = Call(self, pattern.head, now)
-        self._await_answer(call)
-        self.lanes.join(pattern.lane, call, numbers)
+        if calls:
+            calls.append(call)
+        else:
+            self._await_answer(call)
+        lanes.join(pattern.lane, call, numbers)
         return True
 
     def _serve_known(self, data: bytes, now: float) -> bytes:

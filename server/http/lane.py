@@ -68,9 +68,11 @@ class Pattern:
         closing: As in `Lane`.
         commas: Between the numbers of one request; -1 if they are raw bytes.
         total: Bytes of the request.
+        start: Where the numbers begin.
+        end: Where they end.
     """
 
-    __slots__ = ("closing", "commas", "head", "lane", "opening", "total")
+    __slots__ = ("closing", "commas", "end", "head", "lane", "opening", "start", "total")
 
     def __init__(
         self, head: RequestHead, lane: Lane, opening: bytes, commas: int, total: int
@@ -81,3 +83,5 @@ class Pattern:
         self.closing = lane.closing
         self.commas = commas
         self.total = total
+        self.start = len(opening)
+        self.end = total - len(lane.closing)

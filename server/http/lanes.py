@@ -67,13 +67,23 @@ class Lanes:
         self._service = service
         self._patterns: dict[bytes, Pattern] = {}
         self._raw: dict[int, list[Pattern]] = {}
+        self._latest: dict[int, Pattern] = {}
         self._not_raw: set[tuple[RequestHead, int]] = set()
         self._lanes: dict[tuple[str, str | None, bytes, bytes], Lane] = {}
         self._busy: list[Lane] = []
 
     def match(self, data: bytes) -> tuple[Pattern, bytes] | None:
         """The pattern of exactly one request, and its numbers; ``None`` for everything else."""
-        alike = self._raw.get(len(data))
+        total = len(data)
+        latest = self._latest.get(total)  # most of one length are of one pattern: no search
+        if (
+            latest is not None
+            and data.startswith(latest.opening)
+            and data.endswith(latest.closing)
+            and (numbers := data[latest.start : latest.end]).count(b",") == latest.commas
+        ):
+            return latest, numbers
+        alike = self._raw.get(total)
         if alike is not None:
             for pattern in alike:
                 if data.startswith(pattern.opening) and data.endswith(pattern.closing):
@@ -82,11 +92,12 @@ class Lanes:
         found = self._patterns.get(data[:start])
         if (
             found is None
-            or len(data) != found.total
+            or total != found.total
             or not data.endswith(found.closing)
             or (numbers := data[start : -len(found.closing)]).count(b",") != found.commas
         ):
             return None
+        self._latest[total] = found
         return found, numbers
 
     def join(self, lane: Lane, call: Call, numbers: bytes) -> None:
@@ -111,6 +122,7 @@ class Lanes:
         if len(self._patterns) + len(self._raw) >= MAX_PATTERNS:
             self._patterns.clear()
             self._raw.clear()
+            self._latest.clear()
             self._lanes.clear()
         wire = self._service.wire(head)
         if wire is None:

@@ -118,7 +118,7 @@ class Together:
             return
         gate = servable.gate
         plain = rows_codec(alike.lane.head.codec, frame.request, servable.wire)
-        for part in alike.parts(rows):
+        for part in (alike,) if len(alike.calls) <= rows else alike.parts(rows):
             array = frame.read_rows(part.numbers)
             if array is None or not (gate is None or gate.passes([array], len(part.calls))):
                 self.singly(part, servable)

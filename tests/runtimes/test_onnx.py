@@ -213,7 +213,8 @@ def test_a_failing_run_raises_one_clear_line_and_prints_nothing(
         ([np.zeros((1, 3))], r"Actual: \(tensor\(double\)\) , expected: \(tensor\(float\)\)"),
         ([np.zeros((1, 2), np.float32)], "invalid dimensions for input: x"),
         ([np.zeros((1, 2, 3), np.float32)], "Invalid rank for input: x"),
-        ([], r"Required inputs \(\['x'\]\) are missing"),
+        ([], r"required inputs \(\['x'\]\) are missing"),
+        ([None], "Missing Input: x|[Uu]nable to handle object"),
     ],
 )
 def test_wrong_inputs_are_execution_errors(

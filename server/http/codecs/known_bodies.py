@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
+from . import numbers
 from .messages import InferRequest
 from .tensors import UNPACKABLE, from_list, packer
 
@@ -36,6 +37,9 @@ KEY: Final = b'"data":'
 MAX_FRAMES: Final = 64
 #: A longer opening is decoded each time.
 MAX_OPENING_BYTES: Final = 1024
+
+#: Lists of so many bytes are read faster by simdjson, where it is installed.
+MIN_FAST_BYTES: Final = 1024
 
 _CLOSING: Final = re.compile(rb"\s*\}\s*\]\s*\}\s*\Z")
 _BEFORE_KEY: Final = frozenset(b"{, \t\r\n")
@@ -92,19 +96,24 @@ class Frame:
         array = from_list(elements, self.spec, self.shape, self.size)
         return InferRequest([array], self.rows, wire.all_outputs, self.key)
 
-    def read_rows(self, numbers: list[bytes]) -> Array | None:
+    def read_rows(self, texts: list[bytes]) -> Array | None:
         """The rows of several requests of this frame as one array, or ``None`` if one is odd.
 
         Args:
-            numbers: The text between the brackets of each, with the commas of one row.
+            texts: The text between the brackets of each, with the commas of one row.
         """
-        size = self.size * len(numbers)
+        size, shape = self.size * len(texts), (len(texts), *self.shape[1:])
+        text = b"[%b]" % b",".join(texts)
+        if numbers.AVAILABLE and len(text) >= MIN_FAST_BYTES:
+            try:
+                return numbers.read(text, self.spec, [size], size).reshape(shape)
+            except numbers.UNUSUAL:
+                return None
         try:
-            elements = _loads(b"[%b]" % b",".join(numbers))
-            packed = packer(self.spec.code, size)(*elements)
+            packed = packer(self.spec.code, size)(*_loads(text))
         except (orjson.JSONDecodeError, *UNPACKABLE):
             return None
-        return np.ndarray((len(numbers), *self.shape[1:]), self.spec.dtype, packed)
+        return np.ndarray(shape, self.spec.dtype, packed)
 
 
 def learn(

@@ -16,14 +16,13 @@ those of `json.decode` without simdjson.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import orjson
 
 from penstock.server.errors import ApiError
 
+from . import numbers
 from .request import build
 
 if TYPE_CHECKING:
@@ -35,26 +34,9 @@ if TYPE_CHECKING:
 #: Shorter lists are as fast the ordinary way, and bodies below this have no longer ones.
 MIN_LIST_BYTES: Final = 4096
 
-#: Rows of nested lists are checked one by one, which shorter ones do not pay back.
-MIN_NESTED_ROW: Final = 16
-
-#: Parsers keep their buffers for the next list unless it was larger than this.
-MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
-
 _KEY: Final = b'"data"'
 _MARK: Final = "\1"
 _SPACE: Final = b" \t\r\n"
-
-#: simdjson's letter for a buffer's elements, by numpy kind, and their type.
-_BUFFER_OF: Final = {
-    "f": ("d", np.dtype(np.float64)),
-    "i": ("i", np.dtype(np.int64)),
-    "u": ("u", np.dtype(np.uint64)),
-}
-
-#: What simdjson raises for what it cannot read, or cannot put into the wanted buffer, and numpy for
-#: numbers that do not fit.
-_UNUSUAL: Final = (ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError, KeyError)
 
 
 def decode(body: bytes, wire: WireSignature) -> InferRequest | None:
@@ -63,14 +45,14 @@ def decode(body: bytes, wire: WireSignature) -> InferRequest | None:
     Returns:
         The request, or ``None`` if the ordinary way must read it.
     """
-    if _Parser is None or b"\\" in body:
+    if not numbers.AVAILABLE or b"\\" in body:
         return None
     skeleton, lists = _cut(body)
     if not lists:
         return None
     try:
         return build(orjson.loads(skeleton), wire, _Reader(lists).read)
-    except (ApiError, *_UNUSUAL):
+    except (ApiError, *numbers.UNUSUAL):
         return None
 
 
@@ -111,60 +93,4 @@ class _Reader:
         mark = entry["data"]
         if type(mark) is not str or mark[:1] != _MARK:
             raise ValueError("a short list among long ones")
-        return _numbers(self._lists[int(mark[1:])], spec, shape, size)
-
-
-def _numbers(text: bytes, spec: WireInput, shape: list[int], size: int) -> Array:
-    letter, wide = _BUFFER_OF[spec.dtype.kind]
-    parsed = _parser(text).parse(text)
-    depth = text.count(b"[")
-    if depth != 1 and not (depth == _lists_in(shape) and _regular(parsed, shape)):
-        raise ValueError("nested in another way than the shape")
-    numbers = np.frombuffer(parsed.as_buffer(of_type=letter), wide)
-    if numbers.size != size:
-        raise ValueError("another number of elements than the shape")
-    if wide.kind != "f" and spec.dtype.itemsize < wide.itemsize:
-        limits = np.iinfo(str(spec.dtype))
-        if numbers.min() < limits.min or numbers.max() > limits.max:
-            raise OverflowError
-    with np.errstate(over="raise"):
-        return numbers.astype(spec.dtype, copy=False).reshape(shape)
-
-
-def _lists_in(shape: list[int]) -> int:
-    """How many lists a tensor of this shape is when nested, or -1 if its rows are too short."""
-    if not shape or shape[-1] < MIN_NESTED_ROW:
-        return -1
-    lists = total = 1
-    for dimension in shape[:-1]:
-        lists *= dimension
-        total += lists
-    return total
-
-
-def _regular(parsed: Any, shape: list[int]) -> bool:
-    if len(parsed) != shape[0]:
-        return False
-    return len(shape) == 1 or all(_regular(child, shape[1:]) for child in parsed)
-
-
-def _optional_parser() -> Any:
-    try:
-        from simdjson import Parser  # the extra "simdjson"
-    except ImportError:
-        return None
-    return Parser
-
-
-_Parser: Any = _optional_parser()
-_local = threading.local()
-
-
-def _parser(text: bytes) -> Any:
-    """This thread's parser, or a new one for a list so long that its buffers should not stay."""
-    if len(text) > MAX_KEPT_BYTES:
-        return _Parser()
-    parser = getattr(_local, "parser", None)
-    if parser is None:
-        parser = _local.parser = _Parser()
-    return parser
+        return numbers.read(self._lists[int(mark[1:])], spec, shape, size)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from penstock.runtimes.contract import Signature, TensorSpec
 from penstock.server.http.call import Call
 from penstock.server.http.codecs import json as json_codec
+from penstock.server.http.codecs import known_bodies
 from penstock.server.http.codecs.signature import WireSignature
 from penstock.server.http.head import read_head
 from penstock.server.http.lanes import MAX_PATTERNS, Lanes
@@ -121,14 +122,17 @@ def test_what_is_special_has_no_pattern(raw: bytes, lines: list[tuple[bytes, byt
 rows_of_text = st.lists(st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3), min_size=1)
 
 
-@given(rows_of_text)
-@example([["1", "2", "3"], ["", "5", "6"]])
-@example([["1", '"', "3"], ["4", '"', "6"]])
-@example([["1", "[2", "3"], ["4]", "5", "6"]])
-def test_rows_read_together_are_those_read_alone_or_none(rows: list[list[str]]) -> None:
+@given(rows_of_text, st.booleans())
+@example([["1", "2", "3"], ["", "5", "6"]], True)
+@example([["1", '"', "3"], ["4", '"', "6"]], True)
+@example([["1", "[2", "3"], ["4]", "5", "6"]], True)
+@example([["[1", "2", "3]"], ["[4", "5", "6]"]], True)
+def test_rows_read_together_are_those_read_alone_or_none(rows: list[list[str]], fast: bool) -> None:
     recorder, _ = taught(request("1,2,3"))
     (frame,) = recorder.signature.frames.values()
-    together = frame.read_rows([",".join(row).encode() for row in rows])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known_bodies, "MIN_FAST_BYTES", 0 if fast else 1 << 20)
+        together = frame.read_rows([",".join(row).encode() for row in rows])
     if together is None:
         return
     fresh = Recorder().signature

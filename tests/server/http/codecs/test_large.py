@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.server.errors import ApiError
-from penstock.server.http.codecs import json, large
+from penstock.server.http.codecs import json, large, numbers
 from penstock.server.http.codecs.request import build
 
 pytest.importorskip("simdjson")
@@ -204,7 +204,7 @@ def test_threads_have_parsers_of_their_own(wire_of: Any, tensor: Any, body_of: A
 def test_without_simdjson_the_ordinary_way_is_taken(
     wire_of: Any, tensor: Any, body_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(large, "_Parser", None)
+    monkeypatch.setattr(numbers, "AVAILABLE", False)
     wire = wire_of(("x", "FP64", (-1,)))
     body = body_of(tensor(np.arange(2000) / 3, [2000], "FP64"))
     assert large.decode(body, wire) is None

@@ -122,16 +122,18 @@ def test_what_is_special_has_no_pattern(raw: bytes, lines: list[tuple[bytes, byt
 rows_of_text = st.lists(st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3), min_size=1)
 
 
-@given(rows_of_text, st.booleans())
-@example([["1", "2", "3"], ["", "5", "6"]], True)
-@example([["1", '"', "3"], ["4", '"', "6"]], True)
-@example([["1", "[2", "3"], ["4]", "5", "6"]], True)
-@example([["[1", "2", "3]"], ["[4", "5", "6]"]], True)
-def test_rows_read_together_are_those_read_alone_or_none(rows: list[list[str]], fast: bool) -> None:
+@given(rows_of_text, st.sampled_from([0, 1 << 20]))
+@example([["1", "2", "3"], ["", "5", "6"]], 0)
+@example([["1", '"', "3"], ["4", '"', "6"]], 0)
+@example([["1", "[2", "3"], ["4]", "5", "6"]], 0)
+@example([["[1", "2", "3]"], ["[4", "5", "6]"]], 0)
+def test_rows_read_together_are_those_read_alone_or_none(
+    rows: list[list[str]], fast_from: int
+) -> None:
     recorder, _ = taught(request("1,2,3"))
     (frame,) = recorder.signature.frames.values()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known_bodies, "MIN_FAST_BYTES", 0 if fast else 1 << 20)
+        patch.setattr(known_bodies, "MIN_FAST_BYTES", fast_from)
         together = frame.read_rows([",".join(row).encode() for row in rows])
     if together is None:
         return

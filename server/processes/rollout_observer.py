@@ -98,12 +98,16 @@ class Observer:
         except (OSError, ValueError, sqlite3.Error) as error:
             reason = str(error) or type(error).__name__
             return Snapshot(trips=trips, vetoes=vetoes, unreadable=reason)
+        trips += self._crashes(merged, rollout)
+        lost = self._uncounted(merged)
+        if lost:  # somebody removed its file: what it counts is nowhere to be seen
+            return Snapshot(trips=trips, vetoes=vetoes, unreadable=f"no counts of {lost}")
         return Snapshot(
             counts=counts_of(merged, rollout, labels),
             epoch=self._epoch.name,
             ready=shadowed,
             percent=percent,
-            trips=trips + self._crashes(merged, rollout),
+            trips=trips,
             vetoes=vetoes,
         )
 
@@ -147,6 +151,12 @@ class Observer:
             labels[key] = max(a, c), max(b, d)
         self._labelled[rollout.id] = now, labels
         return labels
+
+    def _uncounted(self, merged: Merged) -> str:
+        """Names of the workers that are there and whose counters are not."""
+        counted = {one.process for one in merged.live}
+        there = {worker.process for worker in self._coordinator.fleet.workers.values()}
+        return ", ".join(sorted(there - counted))
 
     def _load_trips(self, rollout: Rollout) -> tuple[str, ...]:
         """Why the candidate cannot be loaded, on whichever process."""

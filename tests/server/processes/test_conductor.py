@@ -42,7 +42,9 @@ class Stage:
         self.tmp_path = tmp_path
         self.counters = tmp_path / "counters"
         self.counters.mkdir(exist_ok=True)
-        self.file = CounterFile.create(self.counters, "worker-0")
+        names = [f"worker-{number}" for number in range(workers)]
+        self.files = [CounterFile.create(self.counters, name) for name in names]
+        self.file = self.files[0]
         self.store = StateStore(tmp_path / "state", lambda: "2031-05-01T12:00:00.000Z")
         self.exposition = Exposition(self.counters)
         self.fleet = Fleet(self.exposition.render, expected=workers)
@@ -55,8 +57,7 @@ class Stage:
         self.epoch = Epoch("first", 0.0)
         self.shadow = (True, ())
         self.start_over()
-        for number in range(workers):
-            process = f"worker-{number}"
+        for process in names:
             self.fleet.workers[process] = Worker(process, process, 0, SimpleNamespace(write=len))
         self.following = True
 
@@ -169,7 +170,8 @@ def run(tmp_path, onnx_file):
             await test(stage)
             following.cancel()
             stage.store.close()
-            stage.file.close()
+            for file in stage.files:
+                file.close()
 
         asyncio.run(main())
 
@@ -319,6 +321,27 @@ def test_counts_that_cannot_be_read_move_nothing(run):
         assert (await stage.look(0.5)).rollout.phase is Phase.ABORTED
 
     run(test)
+
+
+def test_a_counter_file_that_is_away_for_a_while_moves_nothing_and_counts_once(run):
+    async def test(stage):
+        await stage.start(min_requests=1000)
+        stage.count(1, 100)
+        stage.count(2, 100)
+        await stage.look(0.5)
+        (file,) = stage.counters.glob("worker-0*")
+        away = file.rename(stage.tmp_path / file.name)
+        progress = await stage.look(60)
+        assert progress.cause == "metrics"
+        assert "no counts of worker-0" in progress.message
+        stage.count(2, 10)
+        away.rename(file)
+        counts = (await stage.look(0.5)).rollout.steps[0].counts
+        assert (counts.stable.requests, counts.canary.requests) == (100, 110)
+        file.unlink()
+        assert (await stage.look(60)).cause == "metrics"
+
+    run(test, workers=2)
 
 
 def test_labels_count_once_although_one_is_corrected(run):

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,7 +26,7 @@ PATH = f"/admin/models/{MODEL}"
 #: A plug-in as somebody might install it: y = 2 x, and as bad as its file says from 1000 on, which
 #: only clients send.
 PLUGIN = """
-import json, os
+import json, os, time
 import numpy as np
 from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
 
@@ -43,6 +44,8 @@ class Model:
                 raise ModelExecutionError("it will not")
             if self.mood == "dies":
                 os._exit(9)
+            if self.mood == "slow":
+                time.sleep(0.3)
         return [inputs[0] * np.float32(2)]
 
     def unload(self):
@@ -56,7 +59,10 @@ class Runtime:
         return path if path.exists() else None
 
     def load(self, path, options):
-        return Model(json.loads(path.read_text())["mood"])
+        mood = json.loads(path.read_text())["mood"]
+        if mood == "late":
+            time.sleep(3)
+        return Model(mood)
 """
 BODY = json.dumps(
     {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1000]}]}
@@ -152,6 +158,15 @@ class Operator:
             (one["action"].removeprefix("rollout."), one["percent"])
             for one in self.report()["timeline"]
         ]
+
+    def kill(self):
+        """Kill control, wait for the next one; the rollout before, and as the next one has it."""
+        before = self.rollout()
+        self.server.kill("control")
+        self.server.until(self.answers)
+        after = self.rollout()
+        assert after["id"] == before["id"]
+        return before, after
 
     def stable(self):
         return self.server.status()["target"]["models"][MODEL]["aliases"]["stable"]
@@ -287,11 +302,7 @@ def test_it_goes_on_where_it_was_when_control_is_killed_in_each_phase(begin, tmp
     ci, boss = secrets["ci"], secrets["boss"]
 
     def kill():
-        before = operator.rollout()
-        operator.server.kill("control")
-        operator.server.until(operator.answers)
-        after = operator.rollout()
-        assert after["id"] == before["id"]
+        before, after = operator.kill()
         assert after["phase"] == before["phase"] or before["phase"] == "progressing"
         return after
 
@@ -317,6 +328,7 @@ def test_it_goes_on_where_it_was_when_control_is_killed_in_each_phase(begin, tmp
         assert operator.stable() == 1
         assert operator.post("/rollout/approve", boss, digest=digest)[0] == 200
         operator.until(lambda one: one["phase"] == "promoted")
+        assert kill()["phase"] == "promoted"
     assert traffic.statuses() == {200}
     assert operator.actions() == [
         ("start", 0.0),
@@ -333,6 +345,106 @@ def test_it_goes_on_where_it_was_when_control_is_killed_in_each_phase(begin, tmp
     )
     assert counted <= len(traffic.answers) + 2  # nothing was counted twice
     assert operator.stable() == 2
+
+
+def test_what_is_held_or_over_is_so_after_control_was_killed(begin):
+    operator = begin()
+    with Traffic(operator.server.url, 1) as traffic:
+        operator.start(steps=[50, 100], min_requests=10**6, deadline=1.0)
+        operator.until(lambda one: one["phase"] == "held")
+        seen = operator.report()["steps"][0]["canary"]["requests"]
+        assert seen > 0
+        before, after = operator.kill()
+        assert (after["phase"], after["cause"], after["percent"]) == ("held", "deadline", 50.0)
+        assert after["since"] == before["since"]
+        operator.until(lambda _: operator.report()["steps"][0]["canary"]["requests"] > seen)
+        assert operator.post("/rollout/abort")[0] == 200
+        _, after = operator.kill()
+        assert (after["phase"], after["percent"]) == ("aborted", 0.0)
+        asked = len(traffic.answers)
+        operator.server.until(lambda: len(traffic.answers) > asked + 50)
+    assert traffic.statuses() == {200}
+    assert {version for _, version, _ in traffic.answers[asked:]} == {"1"}
+    assert operator.actions() == [("start", 0.0), ("ready", 50.0), ("hold", 50.0), ("abort", 0.0)]
+    assert operator.stable() == 1
+
+
+def test_evidence_that_comes_while_control_is_dead_is_acted_on_by_the_next_one(begin):
+    operator = begin("fails")
+    operator.start(steps=[50, 100], hold=60)
+    control = operator.server.children()["control"]
+    with Traffic(operator.server.url, 1) as traffic:
+        os.kill(control, signal.SIGKILL)  # at most one look has seen the traffic
+        operator.until(lambda one: one["final"])
+    found = operator.report()
+    assert (found["phase"], found["cause"]) == ("aborted", "evidence")
+    assert found["steps"][0]["canary"]["errors"] >= 2
+    assert traffic.statuses() == {200}
+    assert operator.actions() == [("start", 0.0), ("ready", 50.0), ("abort", 0.0)]
+
+
+def test_a_shadow_and_a_comparison_go_on_when_control_is_killed_in_each_phase(begin):
+    operator = begin("late")
+    with Traffic(operator.server.url, 1) as traffic:
+        asked = {"kind": "shadow", "version": 2, "min_requests": 10**6}
+
+        def start():
+            with suppress(OSError, http.client.HTTPException):  # its control is killed
+                operator.ask("POST", f"{PATH}/rollout", asked)
+
+        starting = threading.Thread(target=start)
+        starting.start()
+        operator.server.until(lambda: operator.ask("GET", f"{PATH}/rollout")[0] == 200)
+        before, after = operator.kill()  # while the candidate is being loaded
+        assert before["phase"] == "preparing"
+        assert after["phase"] in {"preparing", "progressing"}
+        starting.join(20)
+        operator.until(lambda one: operator.report()["steps"][0]["pairs"]["pairs"] > 20)
+        seen = operator.report()["steps"][0]["pairs"]["pairs"]
+        assert operator.kill()[1]["phase"] == "progressing"
+        operator.until(lambda _: operator.report()["steps"][0]["pairs"]["pairs"] > seen)
+        assert operator.post("/rollout/finish")[0] == 200
+        assert operator.kill()[1]["phase"] == "finished"
+        assert operator.actions() == [("start", 0.0), ("ready", 100.0), ("finish", 0.0)]
+        operator.start(kind="ab", version=3, percent=50, min_requests=10)
+        operator.until(lambda one: one["cause"] == "comparison")
+        seen = operator.report()["steps"][0]["canary"]["requests"]
+        assert operator.kill()[1]["phase"] == "progressing"
+        operator.until(lambda _: operator.report()["steps"][0]["canary"]["requests"] > seen)
+        assert operator.post("/rollout/finish")[0] == 200
+    assert operator.actions() == [("start", 0.0), ("ready", 50.0), ("finish", 0.0)]
+    assert traffic.statuses() == {200}
+    assert operator.stable() == 1
+
+
+def test_counts_that_are_missing_hold_it_and_it_says_so(begin, tmp_path):
+    operator = begin()
+    with Traffic(operator.server.url, 1):
+        operator.start(steps=[50, 100], hold=3)
+        operator.until(lambda _: operator.report()["steps"][0]["canary"]["requests"] > 10)
+        (file,) = (tmp_path / "run" / "counters").glob("worker-0*")
+        away = file.rename(tmp_path / file.name)
+        operator.until(lambda one: one["cause"] == "metrics")
+        assert "no counts of worker-0" in operator.rollout()["message"]
+        time.sleep(4)  # longer than the step is to be held
+        assert (operator.rollout()["phase"], operator.split()) == ("progressing", 50.0)
+        away.rename(file)
+        operator.until(lambda one: one["phase"] == "promoted")
+    (step,) = operator.report()["steps"]
+    assert step["observed_seconds"] >= 3
+
+
+def test_a_slow_candidate_is_taken_away(begin):
+    operator = begin("slow")
+    with Traffic(operator.server.url, 1) as traffic:
+        operator.server.until(lambda: len(traffic.answers) > 300)  # what stable takes is known
+        operator.start(steps=[20, 100], hold=60)
+        operator.until(lambda one: one["final"])
+    found = operator.report()
+    assert (found["phase"], found["cause"]) == ("aborted", "evidence")
+    assert 0 < found["terms"]["slow_seconds"] < 0.3
+    assert found["steps"][0]["canary"]["slow"] >= 3
+    assert traffic.statuses() == {200}
 
 
 def test_without_traffic_it_holds_and_says_so_and_a_restart_of_all_changes_nothing(begin, tmp_path):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 import socket
 import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
+from scipy import stats
+
+from penstock.monitoring.layout import ARM_REQUESTS
+from penstock.monitoring.merge import merge
 
 pytestmark = pytest.mark.slow
 
 MODEL = "breast-cancer"
-#: Half the width of an interval that a normal variable leaves with a probability of 0.1 %.
-Z_999 = 3.2905
+#: Probability that a fair split is outside of the bounds.
+OUTSIDE = 0.001
 CONNECTIONS = 16
 REQUESTS = 6_400
 #: Unanswered at once on a connection.
@@ -57,6 +60,15 @@ class Operator:
         metrics = self.server.metrics()
         name = 'penstock_arm_requests_total{{model="breast-cancer",version="{}"}}'
         return [metrics.get(name.format(version), 0.0) for version in (1, 2)]
+
+
+def counted_by_worker(run_directory):
+    """Requests of both arms, by worker."""
+    return {
+        one.process: sum(slots[ARM_REQUESTS] for slots in one.blocks.values())
+        for one in merge(run_directory / "counters").live
+        if one.process.startswith("worker-")
+    }
 
 
 def read_answers(connection, count):
@@ -103,17 +115,24 @@ def test_the_observed_split_is_within_the_bounds_of_the_share(serve, tmp_path, w
     operator.ask("POST", "/versions/1/promote")
     for percent in (1, 5, 25, 50):
         operator.compare(percent)
-        share = percent / 100
-        bound = Z_999 * math.sqrt(REQUESTS * share * (1 - share))
+        low, high = stats.binom.interval(1 - OUTSIDE, REQUESTS, percent / 100)
         for _ in range(2):  # one in a thousand is outside by chance; not two in a row
             before = operator.counted()
             answered = send_all(server.url)
             assert sum(answered.values()) == REQUESTS
             counted = [now - was for now, was in zip(operator.counted(), before, strict=True)]
             assert counted == [answered[1], answered[2]]
-            if abs(answered[2] - REQUESTS * share) < bound:
+            seen = (
+                f"{workers} workers, {percent} %: {answered[2]} of {REQUESTS}, {low:g} to {high:g}"
+            )
+            print(f"\n{seen}", end="")  # noqa: T201
+            if low <= answered[2] <= high:
                 break
         else:
-            pytest.fail(f"{answered[2]} of {REQUESTS} at {percent} %, outside ± {bound:.0f} twice")
+            pytest.fail(f"{seen}: outside twice")
         operator.ask("POST", "/rollout/finish")
         server.until(lambda: server.status()["converged"])
+    by_worker = counted_by_worker(tmp_path / "run")
+    assert len(by_worker) == workers
+    assert min(by_worker.values()) > 0  # each of them took part
+    assert sum(by_worker.values()) == sum(operator.counted())

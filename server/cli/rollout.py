@@ -85,7 +85,11 @@ def run_act(namespace: argparse.Namespace, action: str) -> int:
     client, body = find_server(namespace), _who(namespace)
     if action == "approve":
         body["digest"] = namespace.digest or client.get(_path(namespace))["digest"]
-    return _say(client.ask("POST", f"{_path(namespace)}/{action}", body))
+    outcome = client.ask("POST", f"{_path(namespace)}/{action}", body)
+    if action == "approve":
+        rollout = outcome["rollout"]
+        print(f"{rollout['id']}: {rollout['approval']['by']} has approved {rollout['digest']}")
+    return _say(outcome)
 
 
 def run_report(namespace: argparse.Namespace) -> int:
@@ -195,7 +199,13 @@ def _guarded(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
 
 
 def _steps(text: str) -> list[float]:
-    return [float(one) for one in text.split(",")]
+    import argparse
+
+    try:
+        return [float(one) for one in text.split(",")]
+    except ValueError:
+        message = f"{text!r} is not a list of percentages; expected such as 1,5,25,50,100"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _who(namespace: argparse.Namespace) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.page.chart import (
@@ -18,7 +19,7 @@ from penstock.server.page.chart import (
 from penstock.server.page.page import Figure, Page
 from penstock.server.shadow.bins import BINS_PER_DECADE, LAST_BIN
 
-from .rollout_view import SAYS, interval_words, moment
+from .rollout_view import interval_words, moment, says
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,8 +62,10 @@ def _now(section: Section, found: dict[str, Any]) -> None:
     tone = _TONES.get(found["phase"], "")
     against = "bad" if found["e_value"] >= found["aborts_at"] else ""
     section.figures(
-        Figure("phase", found["phase"], f"since {moment(found['since'])} UTC", tone),
-        Figure("share", f"{found['percent']:g} %", f"kind {found['kind']}"),
+        Figure(
+            "phase", found["phase"].replace("_", " "), f"since {moment(found['since'])} UTC", tone
+        ),
+        _share(found),
         Figure("E", _e_words(found["e_value"]), f"aborts at {found['aborts_at']:g}", against),
         Figure("requester", found["requester"], f"{moment(found['started_at'])} UTC"),
     )
@@ -71,6 +74,13 @@ def _now(section: Section, found: dict[str, Any]) -> None:
         given = found["approval"]
         said = "nobody has approved" if given is None else f"{given['by']} has approved"
         section.callout(f"{said} {found['digest']}", "warning" if given is None else "good")
+
+
+def _share(found: dict[str, Any]) -> Figure:
+    """The candidate's, or that it has all there is."""
+    if found["phase"] == "promoted":
+        return Figure("share", "all", "it is stable now", "good")
+    return Figure("share", f"{found['percent']:g} %", f"kind {found['kind']}")
 
 
 def _evidence(section: Section, found: dict[str, Any]) -> None:
@@ -95,7 +105,7 @@ def _evidence(section: Section, found: dict[str, Any]) -> None:
         line_chart("log10 of E over time", series, thresholds=[limit], marks=marks),
         line_chart(
             "Share of the candidate over time",
-            [Series("share", times, [row[1] for row in rows], step=True)],
+            [Series("share", times, _shares(found), step=True)],
             unit="%",
             zero=True,
             height=140,
@@ -105,8 +115,16 @@ def _evidence(section: Section, found: dict[str, Any]) -> None:
     said = f"aborts at {found['aborts_at']:g}"
     table.append(["against it: all", _e_words(found["e_value"]), said])
     for kind, one in found["evidence"].items():
-        table.append([kind.replace("_", " "), _e_words(one), SAYS[kind]])
+        table.append([kind.replace("_", " "), _e_words(one), says(kind, found["aborts_at"])])
     section.table(["evidence", "E", "what it does"], table)
+
+
+def _shares(found: dict[str, Any]) -> list[float]:
+    """The candidate's over time; one that is promoted ends with all of the traffic."""
+    shares = [row[1] for row in found["looks"]["rows"]]
+    if shares and found["phase"] == "promoted":
+        shares[-1] = 100.0
+    return shares
 
 
 def _arms(section: Section, found: dict[str, Any]) -> None:
@@ -180,33 +198,45 @@ def _shadow(section: Section, found: dict[str, Any]) -> None:
 
 def _history(section: Section, found: dict[str, Any]) -> None:
     records = found["timeline"]
-    ends = [_seconds(one["time"]) for one in records[1:]]
-    events = [
-        Event(
-            _seconds(one["time"]),
-            f"{one['phase']} {one['percent']:g} %",
-            until,
-            _TONES.get(one["phase"], ""),
-            one["reason"],
-        )
-        for one, until in zip(records, [*ends, None], strict=False)
-    ]
-    if events:
-        section.add(timeline("Phases", events))
+    if records:
+        section.add(timeline("Phases", _phases(found)))
     section.table(
         ["time (UTC)", "by", "action", "phase", "E", "reason"],
         [
             [
                 one["time"][:19].replace("T", " "),
                 one["actor"],
-                one["action"],
-                one["phase"],
+                one["action"].removeprefix("rollout."),
+                one["phase"].replace("_", " "),
                 _e_words(one["e_value"]),
                 one["reason"],
             ]
             for one in records
         ],
     )
+
+
+def _phases(found: dict[str, Any]) -> list[Event]:
+    """One for each time that the phase or the share changed; the last lasts until now."""
+    moved = [
+        one
+        for before, one in pairwise([None, *found["timeline"]])
+        if before is None or _stands(before) != _stands(one)
+    ]
+    starts = [_seconds(one["time"]) for one in moved]
+    rows = found["looks"]["rows"]
+    last = max([starts[-1], *(row[0] for row in rows[-1:])])
+    ends = [*starts[1:], None if found["final"] else last]
+    events = []
+    for one, start, end in zip(moved, starts, ends, strict=True):
+        phase, percent = _stands(one)
+        words = phase.replace("_", " ") + (f" {percent:g} %" if percent else "")
+        events.append(Event(start, words, end, _TONES.get(phase, ""), one["reason"]))
+    return events
+
+
+def _stands(record: dict[str, Any]) -> tuple[str, float]:
+    return record["phase"], record["percent"]
 
 
 def _decades(histogram: Mapping[str, int]) -> dict[str, int]:

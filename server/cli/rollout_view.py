@@ -29,7 +29,7 @@ def rollouts_view(rollouts: list[dict[str, Any]]) -> RenderableType:
             one["kind"],
             f"{one['stable']} → {one['candidate']}",
             _phase(one["phase"]),
-            f"{one['percent']:g} %",
+            "all" if one["phase"] == "promoted" else f"{one['percent']:g} %",
             moment(one["since"]),
             f"{one['e_value']:.3g} of {one['aborts_at']:g}",
             _plain(one["message"]),
@@ -67,15 +67,15 @@ def _evidence_view(found: dict[str, Any]) -> Table:
         table.add_row(kind, f"{value:.3g}", "")
     table.add_row("all", f"{found['e_value']:.3g}", f"aborts at {found['aborts_at']:g}")
     for kind, value in found["evidence"].items():
-        table.add_row(kind.replace("_", " "), f"{value:.3g}", SAYS[kind])
+        table.add_row(kind.replace("_", " "), f"{value:.3g}", says(kind, found["aborts_at"]))
     return table
 
 
-#: What evidence of a kind of its own leads to.
-SAYS: Final = {
-    "score_change": "holds: scores are distributed differently, which may be right",
-    "agreement": "passes: the candidate agrees with stable",
-}
+def says(kind: str, limit: float) -> str:
+    """What evidence of a kind of its own leads to, and from where on."""
+    if kind == "agreement":
+        return f"passes at {limit:g}: the candidate agrees with stable"
+    return f"holds at {limit:g}: scores are distributed differently, which may be right"
 
 
 def _steps_view(found: dict[str, Any]) -> Table:
@@ -152,8 +152,9 @@ def _timeline_view(found: dict[str, Any]) -> Table:
 
 def interval_words(bounds: list[float | None], form: str) -> str:
     """An interval; `form` is that of its bounds."""
-    low, high = ("∞" if one is None else format(one, form) for one in bounds)
-    return f"{low} to {high}"
+    low, high = bounds
+    first = "-∞" if low is None else format(low, form)
+    return f"{first} to {'∞' if high is None else format(high, form)}"
 
 
 def _phase(phase: str) -> str:

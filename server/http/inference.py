@@ -84,7 +84,7 @@ class InferencePath:
         self._scheduler = scheduler
         self._threads = threads
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
-        self._splits = Splits(loop, catalog, scheduler, self.resume, clock)
+        self.splits = self._splits = Splits(loop, catalog, scheduler, self.resume, clock)
         self._outlet = Outlet(
             self._ids, counters.unmatched, self._splits, sampling, HaltPoll(loop, clock), clock
         )

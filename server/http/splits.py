@@ -24,7 +24,7 @@ from penstock.monitoring.layout import (
 )
 from penstock.server.errors import DeadlineExceeded, InferenceFailed
 from penstock.server.registry.arms import Arms, Assignment
-from penstock.server.rollout.routing import CANARY, given_up_at
+from penstock.server.rollout.routing import CANARY, given_up_at, surely_in_time
 
 from .faults import SERVER_ERROR, fault_of, unsound
 from .watch import Watch
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from penstock.server.errors import ApiError
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
-    from penstock.server.rollout.traffic import Split
 
     from .call import Call
     from .codecs.negotiate import Body
@@ -57,6 +56,9 @@ class Splits:
         scheduler: Runs it.
         resume: Serves a call with its body by a given version.
         clock: Monotonic seconds, the scheduler's.
+
+    Attributes:
+        on_failure: Called after a failure of a canary was counted; being slow is none.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Splits:
         self._scheduler = scheduler
         self._resume = resume
         self._clock = clock
+        self.on_failure: Callable[[], object] = int
         self._watch = Watch(loop, self._due_at, self._give_up, clock)
 
     def assign(self, call: Call, arms: Arms, body: bytes) -> Servable:
@@ -158,7 +161,7 @@ class Splits:
                 continue
             if assignment.arms is not arms:
                 arms = assignment.arms
-                quick = _surely_in_time(arms.split) if self._is_current(arms) else -1.0
+                quick = surely_in_time(arms.split) if self._is_current(arms) else -1.0
             if assignment.error is None:
                 if assignment.arm == CANARY:
                     self._watch.discard(call)
@@ -271,6 +274,8 @@ class Splits:
         for kind in kinds:
             if not unit or arms.is_first(unit, kind):
                 counters.add(kind)
+        if assignment.arm == CANARY and kinds != [ARM_SLOW]:
+            self.on_failure()
 
     def _is_current(self, arms: Arms) -> bool:
         """Whether the split is still in force; what began under a former one is no evidence."""
@@ -288,11 +293,6 @@ def lines_of(assignment: Assignment) -> bytes:
     if assignment.arm != CANARY:
         return STABLE_LINE
     return CANARY_LINE if assignment.error is None else CANARY_LINE + FALLBACK_LINE
-
-
-def _surely_in_time(split: Split) -> float:
-    """Up to this latency an answer is neither slow nor late, unless it has a deadline."""
-    return min(split.slow_seconds or math.inf, given_up_at(split, 0.0, math.inf))
 
 
 def _due_at(call: Call, assignment: Assignment) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from .frame import WIDTH, Frame, colour, text_at
+from .frame import WIDTH, Frame, colour, label, text_at
 from .markup import Html, element, join
 from .scale import Scale, finite, moment, number, thin
 
@@ -19,6 +19,8 @@ MAX_SERIES: Final = 12
 MAX_MARKS: Final = 40
 #: With no more points than this each one tells its figures under the pointer.
 _TIPS: Final = 120
+#: Width of a letter.
+_LETTER: Final = 6.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,9 @@ def line_chart(
         frame.draw(*_band(one, tone, across, up), *_line(one, tone, across, up))
     for level in levels:
         frame.draw(_level(level, frame, up))
+    taken: list[tuple[float, float]] = []
     for mark in [one for one in marks if across.low <= one.x <= across.high][:MAX_MARKS]:
-        frame.draw(_upright(mark, frame, across))
+        frame.draw(_upright(mark, frame, across, taken))
     for position, one in enumerate(shown):
         if len(one.x) <= _TIPS:
             frame.draw(*_tips(one, colour(position, one.tone), across, up, unit, time=time))
@@ -224,13 +227,19 @@ def _level(level: Threshold, frame: Frame, up: Scale) -> Html:
     return join(line, text_at(frame.right - 4, y - 5, level.label, "end", f"note {level.tone}"))
 
 
-def _upright(mark: Mark, frame: Frame, across: Scale) -> Html:
+def _upright(mark: Mark, frame: Frame, across: Scale, taken: list[tuple[float, float]]) -> Html:
+    """A mark; its words stand beside it where there is room, else under the pointer only."""
     x = across(mark.x)
     tip = element("title", f"{mark.label}\n{moment(mark.x)}")
     line = element(
         "line", tip, x1=x, y1=frame.top, x2=x, y2=frame.bottom, class_=f"level {mark.tone}"
     )
     end = x > (frame.left + frame.right) / 2
+    width = _LETTER * len(label(mark.label)) + 8
+    place = (x - width, x) if end else (x, x + width)
+    if any(low < place[1] and place[0] < high for low, high in taken):
+        return line
+    taken.append(place)
     words = text_at(
         x - 4 if end else x + 4, frame.top + 10, mark.label, "end" if end else "start", "note"
     )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Rows of one table; the caption says when there are more.
 MAX_ROWS: Final = 1000
+#: Letters of a word that a column has room for.
+_SHORT: Final = 24
 
 #: What a cell may be; figures are written for people and set to the right.
 Value = str | float | bool | None
@@ -95,8 +97,7 @@ class Section:
         if len(rows) > MAX_ROWS:
             caption = f"{caption} (the first {MAX_ROWS} of {len(rows)})".strip()
             rows = rows[:MAX_ROWS]
-        right = [_is_figure(column) for column in _columns(len(headers), rows)]
-        kinds = ["n" if one else None for one in right]
+        kinds = [_kind(column) for column in _columns(len(headers), rows)]
         head = [
             element("th", title, class_=kind, scope="col")
             for title, kind in zip(headers, kinds, strict=True)
@@ -193,6 +194,14 @@ def written(value: Value) -> str:
 
 def _columns(count: int, rows: Sequence[Sequence[Value]]) -> list[list[Value]]:
     return [[row[index] for row in rows if index < len(row)] for index in range(count)]
+
+
+def _kind(column: Sequence[Value]) -> str | None:
+    """How a column is set: ``n`` figures, ``s`` short words that are not broken."""
+    if _is_figure(column):
+        return "n"
+    words = (word for one in column for word in written(one).split() if not isinstance(one, Html))
+    return "s" if all(len(word) <= _SHORT for word in words) else None
 
 
 def _is_figure(column: Sequence[Value]) -> bool:

@@ -75,6 +75,7 @@ caption { text-align: left; padding-bottom: .3rem }
 th, td { text-align: left; padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--rule) }
 th { font-weight: 600; font-size: .8rem; color: var(--dim); vertical-align: bottom }
 td { overflow-wrap: anywhere; font-variant-numeric: tabular-nums }
+td.s { overflow-wrap: normal }
 td.n, th.n { text-align: right; white-space: nowrap }
 td svg { display: block }
 details { margin: .7rem 0 } summary { cursor: pointer; color: var(--dim) }

@@ -63,6 +63,7 @@ class Fleet:
     Attributes:
         workers: By incarnation.
         on_change: Called after a worker reported or left.
+        on_look: Called when a worker has counted what a look at rollouts is worth.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Fleet:
         self.workers: dict[str, Worker] = {}
         self.expected = expected
         self.on_change: Callable[[], object] = lambda: None
+        self.on_look: Callable[[], object] = lambda: None
         self._metrics = metrics
         self._target = Target()
         self._changed = asyncio.Event()
@@ -196,6 +198,8 @@ class Fleet:
             worker.ready = frame["ready"]
             worker.models = frame["models"]
             self._note_change()
+        elif kind == "look":
+            self.on_look()
         elif kind == "metrics":
             # Its own task: the exposition is made in a thread, and reports should not wait for it.
             task = asyncio.create_task(self._answer_metrics(worker, frame["id"], frame["accept"]))

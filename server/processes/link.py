@@ -93,6 +93,10 @@ class Link:
         if self._unsent and self._report is not None and self._send(self._report):
             self._unsent = False
 
+    def nudge(self) -> None:
+        """Let control look at rollouts now; it does so now and then anyway."""
+        self._send(pack_frame("look"))
+
     async def metrics(self, accept: str) -> tuple[bytes, bytes]:
         """The exposition of the whole server: content type and body.
 

@@ -94,6 +94,7 @@ def wire_rollouts(
     checkpoints = Checkpoints(state_dir)
     checkpoints.prune()
     conductor = Conductor(coordinator, observer, checkpoints)
+    coordinator.fleet.on_look = conductor.wake
     metrics = RolloutMetrics(conductor.known)
     exposition.collectors.append(metrics)
     alerts = RolloutAlerts(Outbox(state_dir / "monitor" / "alerts.db"))

@@ -25,6 +25,7 @@ from penstock.server.http.mirror import Mirrors
 
 from .child import Birth, run
 from .link import Link
+from .nudge import Nudge
 from .quiet_server import QuietServer
 from .reconciler import Reconciler
 from .report import version_report
@@ -114,6 +115,8 @@ class WorkerProcess:
         path = self._birth.directory.shadow_socket
         self._mirrors = Mirrors(path, self._counters, asyncio.get_running_loop())
         self._app.engine.inference.mirrors = self._mirrors.routes
+        nudge = Nudge(asyncio.get_running_loop(), self._link.nudge)
+        self._app.engine.inference.splits.on_failure = nudge
         known = read_target(self._birth.directory.target)
         if known.number:
             self._aim(known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .evidence import combined, e_values
@@ -75,7 +75,12 @@ def look_at(rollout: Rollout, now: float) -> Look:
 
 
 def with_look(looks: tuple[Look, ...], look: Look) -> tuple[Look, ...]:
-    """The looks and one more; close ones make room, changes of the share are kept."""
+    """The looks and one more; close ones make room, changes of the share are kept.
+
+    A clock that was set back, or a move without a time of its own, counts as at the last look.
+    """
+    if looks and look.at < looks[-1].at:
+        look = replace(look, at=looks[-1].at)
     if len(looks) > 1:
         spacing = (look.at - looks[0].at) / MAX_LOOKS
         before, last = looks[-2:]

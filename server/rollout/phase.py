@@ -118,7 +118,8 @@ def after(phase: Phase, event: Event) -> Phase:
     try:
         return TRANSITIONS[phase, event]
     except KeyError:
-        possible = ", ".join(one for was, one in TRANSITIONS if was is phase) or "nothing"
+        events = [one for was, one in TRANSITIONS if was is phase and one in MANUAL]
+        possible = ", ".join(events) or "nothing"
         message = f"a rollout that is {phase} cannot {event}; possible is: {possible}"
         raise Conflict(message) from None
 

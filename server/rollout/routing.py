@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,11 @@ class Chooser:
     def is_canary(self, unit: bytes) -> bool:
         """Whether the canary serves this unit."""
         return blake2b(unit, digest_size=_HASH_BYTES, key=self._key).digest() < self._limit
+
+
+def surely_in_time(split: Split) -> float:
+    """Up to this latency an answer is neither slow nor late, unless its request has a deadline."""
+    return min(split.slow_seconds or math.inf, given_up_at(split, 0.0, math.inf))
 
 
 def given_up_at(split: Split, arrival: float, deadline: float) -> float:

@@ -83,7 +83,9 @@ def check_terms(kind: Kind, terms: Terms) -> None:
         raise InvalidRequest(f"there are {len(steps)} steps, expected 1 to {MAX_STEPS}")
     if any(not 0 < one <= FULL for one in steps) or list(steps) != sorted(set(steps)):
         shown = ", ".join(f"{one:g}" for one in steps)
-        raise InvalidRequest(f"the steps are {shown}; expected percentages above 0, ascending")
+        raise InvalidRequest(
+            f"the steps are {shown}; expected percentages above 0, at most 100, ascending"
+        )
     if kind is not Kind.CANARY and len(steps) != 1:
         raise InvalidRequest(f"a rollout of kind {kind} has one share, not {len(steps)} steps")
     if kind is not Kind.SHADOW and steps[0] == FULL:

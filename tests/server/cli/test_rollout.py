@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from rich.console import Console
 
 from penstock.server.admin.rollout_report import report, summary
 from penstock.server.cli.main import build_parser, main
-from penstock.server.cli.rollout_page import rollout_page
-from penstock.server.cli.rollout_view import report_view, rollouts_view
+from penstock.server.cli.rollout_page import _phases, rollout_page
+from penstock.server.cli.rollout_view import interval_words, report_view, rollouts_view
 from penstock.server.processes.conductor import Progress
 from penstock.server.registry.rollout_state import evidence_of
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
@@ -120,3 +121,53 @@ def test_a_server_that_is_not_there_is_one_line_and_status_1(capsys):
     where = ["--admin-url", "http://127.0.0.1:1", "--token", "x"]
     assert main(["canary", "pause", "m", *where]) == 1
     assert capsys.readouterr().err.startswith("penstock: http://127.0.0.1:1 cannot be reached")
+
+
+def moved(action, phase, percent, second):
+    return {
+        "time": f"2031-05-01T12:00:{second:02}.000Z",
+        "action": f"rollout.{action}",
+        "actor": "penstock",
+        "reason": "",
+        "phase": phase,
+        "percent": percent,
+        "e_value": 1.0,
+    }
+
+
+def test_the_phases_of_one_that_goes_on_last_until_now():
+    shown = found(Kind.CANARY)
+    records = [
+        moved("start", "preparing", 0.0, 0),
+        moved("ready", "progressing", 5.0, 2),
+        moved("approve", "progressing", 5.0, 4),  # moves nothing
+    ]
+    began = datetime.fromisoformat(records[0]["time"]).timestamp()
+    shown["looks"]["rows"][-1][0] = began + 30
+    shown["timeline"] = records
+    first, second = _phases(shown)
+    assert (first.label, first.time, first.until) == ("preparing", began, began + 2)
+    assert (second.label, second.time, second.until) == ("progressing 5 %", began + 2, began + 30)
+    shown["timeline"].append(moved("abort", "aborted", 0.0, 40))
+    shown["final"] = True
+    last = _phases(shown)[-1]
+    assert (last.label, last.until, last.tone) == ("aborted", None, "bad")
+
+
+def test_one_that_is_promoted_has_all_of_the_traffic():
+    shown = found(Kind.CANARY) | {"phase": "promoted", "final": True, "percent": 0.0}
+    page = rollout_page(shown)
+    assert "<dd>all</dd>" in page
+    assert "it is stable now" in page
+    assert " all " in text(rollouts_view([shown]))
+
+
+def test_intervals_are_open_on_the_side_where_there_is_no_bound():
+    assert interval_words([None, 0.5], ".3g") == "-∞ to 0.5"
+    assert interval_words([0.1, None], ".3g") == "0.1 to ∞"
+
+
+def test_steps_that_are_no_numbers_are_refused_in_words(capsys):
+    with pytest.raises(SystemExit):
+        main(["canary", "start", "m", "2", "--steps", "a,b"])
+    assert "'a,b' is not a list of percentages" in capsys.readouterr().err

@@ -297,6 +297,28 @@ def test_what_the_canary_fails_at_stable_answers(
     assert server.under_way(model) == [0, 0, 0, 0]
 
 
+def test_who_wants_to_know_is_told_of_a_canarys_failures_only(
+    server: Server, ask: Callable[..., bytes]
+) -> None:
+    splits = server.live.app.engine.inference.splits
+    told: list[int] = []
+    splits.on_failure = lambda: told.append(1)
+    try:
+        for fallback, rollout in ((True, "r-1"), (False, "r-2")):
+            server.share("quick", Split(rollout, 2, 50.0, fallback=fallback, slow_seconds=1e-9))
+            for mood, arm, expected in (
+                (1.0, "canary", 0),  # slow
+                (moody.HOPELESS, "stable", 0),
+                (moody.RAISE, "canary", 1),
+                (moody.NAN, "canary", 1),
+            ):
+                told.clear()
+                server.ask(ask("quick", mood, next(of_arm(arm, rollout=rollout))))
+                assert len(told) == expected
+    finally:
+        splits.on_failure = int
+
+
 def test_without_fallback_the_caller_sees_what_the_canary_does(
     server: Server, ask: Callable[..., bytes]
 ) -> None:

@@ -109,7 +109,16 @@ def test_figures_are_written_for_people_and_set_to_the_right() -> None:
     text = page.render()
     assert '<td class="n">1.235M</td>' in text
     assert '<td class="n">\N{EN DASH}</td>' in text
-    assert "<td>yes</td>" in text
+    assert '<td class="s">yes</td>' in text
+
+
+def test_short_words_stay_whole_and_long_ones_are_broken_before_the_page_is() -> None:
+    page = Page("t")
+    page.section("s").table(["by", "digest"], [["penstock", "sha256:" + "0" * 64]])
+    text = page.render()
+    assert '<td class="s">penstock</td>' in text
+    assert "<td>sha256:" in text
+    assert "td.s { overflow-wrap: normal }" in text
 
 
 def test_a_table_is_bounded_and_says_so() -> None:

@@ -344,6 +344,26 @@ def test_a_counter_file_that_is_away_for_a_while_moves_nothing_and_counts_once(r
     run(test, workers=2)
 
 
+def test_a_clock_that_is_set_back_moves_nothing_and_the_step_is_seen_again(run):
+    async def test(stage):
+        await stage.start()
+        await stage.look(0.5)
+        stage.count(1, 500)
+        stage.count(2, 500)
+        await stage.look(1.1)
+        progress = await stage.look(-3600)
+        assert (progress.cause, progress.rollout.phase) == ("clock", Phase.PROGRESSING)
+        assert "set back by 3600 s" in progress.message
+        assert progress.rollout.steps[0].counts.canary.requests == 500  # kept
+        stage.start_over()  # and with what is on disk, from the future
+        assert (await stage.look(0.5)).cause in {"clock", "hold_seconds"}
+        assert (await stage.look(1)).cause == "hold_seconds"
+        await stage.look(1)
+        assert (await stage.look(1)).rollout.phase is Phase.PROMOTED
+
+    run(test)
+
+
 def test_labels_count_once_although_one_is_corrected(run):
     async def test(stage):
         await stage.start()

@@ -116,6 +116,18 @@ async def test_the_next_control_learns_the_latest_report(pair):
 
 
 @scenario
+async def test_a_nudge_makes_control_look_and_is_lost_without_it(pair):
+    pair.link.nudge()
+    looks = []
+    fleet = await pair.control()
+    fleet.on_look = lambda: looks.append(1)
+    await pair.targets.get()
+    pair.link.nudge()
+    await until(lambda: looks)
+    assert looks == [1]
+
+
+@scenario
 async def test_a_new_target_reaches_everybody(pair):
     fleet = await pair.control()
     assert (await pair.targets.get()).number == 7

@@ -392,6 +392,9 @@ def test_a_shadow_and_a_comparison_go_on_when_control_is_killed_in_each_phase(be
             with suppress(OSError, http.client.HTTPException):  # its control is killed
                 operator.ask("POST", f"{PATH}/rollout", asked)
 
+        def pairs():
+            return sum(step["pairs"]["pairs"] for step in operator.report()["steps"])
+
         starting = threading.Thread(target=start)
         starting.start()
         operator.server.until(lambda: operator.ask("GET", f"{PATH}/rollout")[0] == 200)
@@ -399,10 +402,10 @@ def test_a_shadow_and_a_comparison_go_on_when_control_is_killed_in_each_phase(be
         assert before["phase"] == "preparing"
         assert after["phase"] in {"preparing", "progressing"}
         starting.join(20)
-        operator.until(lambda one: operator.report()["steps"][0]["pairs"]["pairs"] > 20)
-        seen = operator.report()["steps"][0]["pairs"]["pairs"]
+        operator.until(lambda _: pairs() > 20)
+        seen = pairs()
         assert operator.kill()[1]["phase"] == "progressing"
-        operator.until(lambda _: operator.report()["steps"][0]["pairs"]["pairs"] > seen)
+        operator.until(lambda _: pairs() > seen)
         assert operator.post("/rollout/finish")[0] == 200
         assert operator.kill()[1]["phase"] == "finished"
         assert operator.actions() == [("start", 0.0), ("ready", 100.0), ("finish", 0.0)]

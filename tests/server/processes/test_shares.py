@@ -49,8 +49,8 @@ class Operator:
             return json.loads(answer.read())
 
     def compare(self, percent):
-        """Start a comparison and wait until every worker takes part."""
-        self.ask("POST", "/rollout", kind="ab", version=2, percent=percent)
+        """Start a comparison that nothing ends, and wait until every worker takes part."""
+        self.ask("POST", "/rollout", kind="ab", version=2, percent=percent, alpha=1e-9)
         server = self.server
         server.until(lambda: self.ask("GET", "/rollout")["phase"] == "progressing")
         server.until(lambda: server.status()["converged"])

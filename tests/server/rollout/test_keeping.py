@@ -83,6 +83,11 @@ def test_looks_are_bounded_in_order_and_end_with_the_last(moves):
     assert [one.at for one in looks] == sorted(one.at for one in looks)
 
 
+def test_a_look_from_before_the_last_one_counts_as_at_the_last():
+    first, last = (Look(at, 5.0, e, (e,), (0, 0), (0, 0)) for at, e in ((9.0, 1.0), (3.0, 2.0)))
+    assert with_look((first,), last) == (first, replace(last, at=9.0))
+
+
 def test_looks_of_a_long_rollout_cover_all_of_it_evenly():
     looks = ()
     for second in range(20_000):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
-from .processes import ServerProcess, free_port
+from .processes import ServerProcess, arguments_of, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -92,7 +92,7 @@ class Managed:
         found = []
         for pid in self.process.pids():
             with contextlib.suppress(OSError):
-                if b"penstock.server.processes.worker" in _arguments(pid):
+                if b"penstock.server.processes.worker" in arguments_of(pid):
                     found.append(pid)
         return found
 
@@ -106,7 +106,7 @@ class Managed:
         total = 0
         for pid in self.process.pids():
             with contextlib.suppress(OSError):
-                if module in _arguments(pid):
+                if module in arguments_of(pid):
                     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                     total += int(fields[11]) + int(fields[12])
         return total / os.sysconf("SC_CLK_TCK")
@@ -137,10 +137,6 @@ def resident_bytes(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def _arguments(pid: int) -> list[bytes]:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
 def _ask(port: int, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:

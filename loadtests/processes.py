@@ -44,6 +44,15 @@ def pinned(cores: AbstractSet[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def arguments_of(pid: int) -> list[bytes]:
+    """The command line of a process.
+
+    Raises:
+        OSError: It is gone.
+    """
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
 class ServerProcess:
     """One server with its whole process tree. Use as a context manager.
 

@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -27,6 +27,7 @@ from rich.table import Table
 
 from .closed import ClosedLoop
 from .connections import Connections
+from .disturbance import WAYS, Disturbance
 from .managed import HOST, CommandFailed, Managed
 from .open import OpenLoop
 from .outcome import OK, GeneratorLagged, RunRefused
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 MODEL: Final = "shadowed"
 _PATH: Final = f"/v2/models/{MODEL}/infer"
+_RUNNER: Final = "penstock.server.shadow.runner"
 _ROLLOUT: Final = f"/admin/models/{MODEL}/rollout"
 _CONNECTIONS: Final = 64
 _PATIENCE_SECONDS: Final = 60.0
@@ -67,6 +69,7 @@ class ShadowPlan:
         layers: How many.
         server_cores: What the server and its shadow may use.
         load_cores: What the generator may use.
+        disturbance: What is done to the shadow meanwhile, one of `disturbance.WAYS`; or nothing.
         lag_limit_seconds: Of the generator's 99th percentile; a later one refuses its run.
     """
 
@@ -78,6 +81,7 @@ class ShadowPlan:
     layers: int = 1
     server_cores: AbstractSet[int] = frozenset()
     load_cores: AbstractSet[int] = frozenset()
+    disturbance: str = ""
     lag_limit_seconds: float = 0.005
 
 
@@ -131,7 +135,8 @@ def _rounds(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float) -> l
     while len(kept) < plan.rounds:
         try:
             found = _round(server, loop, plan, rate, len(kept))
-        except GeneratorLagged:
+        except GeneratorLagged as error:
+            print(f"measured again: {error}", file=sys.stderr, flush=True)
             refused += 1
             if refused > _AGAIN * plan.rounds:
                 raise
@@ -140,6 +145,9 @@ def _rounds(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float) -> l
             time.sleep(_SETTLE_SECONDS)
             continue
         kept.append(replace(found, refused=refused - before))
+        without, shadowed = (one.quantile(0.99) * 1e3 for one in (found.without, found.shadowed))
+        line = f"round {len(kept)}: p99 {without:.2f} ms without, {shadowed:.2f} ms with a shadow"
+        print(line, file=sys.stderr, flush=True)
         before = refused
     return kept
 
@@ -153,10 +161,13 @@ def _round(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float, numbe
     _command(server, _ROLLOUT, terms)
     _wait(server, loop, plan)
     before = _counted(server)
-    shadowed = loop.run(schedule)
+    way = plan.disturbance
+    with Disturbance(server, _RUNNER, way) if way else nullcontext():
+        shadowed = loop.run(schedule)
     time.sleep(_SETTLE_SECONDS)
     copied, compared = (b - a for a, b in zip(before, _counted(server), strict=True))
-    _command(server, f"{_ROLLOUT}/finish", {})
+    with suppress(CommandFailed) if way else nullcontext():  # it may have been given up
+        _command(server, f"{_ROLLOUT}/finish", {})
     time.sleep(_SETTLE_SECONDS)
     return Round(without or loop.run(schedule), shadowed, copied, compared)
 
@@ -251,6 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--server-cores", type=int, default=0, help="default: all but one, the generator's"
     )
+    parser.add_argument("--disturb", choices=WAYS, default="", help="what the shadow does amid it")
     parser.add_argument(
         "--lag-limit", type=float, default=0.005, help="of the generator, seconds; else no result"
     )
@@ -266,6 +278,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.layers,
         frozenset(cores[: options.server_cores or -1] or cores),
         frozenset(cores[-1:]),
+        options.disturb,
         options.lag_limit,
     )
     with tempfile.TemporaryDirectory(prefix="shadow-") as name:

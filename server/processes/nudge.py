@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 #: From what happened to the word. What else came of the same cause, in either arm, is counted by
 #: then: a look in between would see one arm's part of it alone.
-DELAY_SECONDS: Final = 0.05
+DELAY_SECONDS: Final = 0.02
 #: Words in a row; then as many a second as come back.
 MAX_WORDS: Final = 20
 WORDS_PER_SECOND: Final = 1.0

@@ -17,13 +17,11 @@ from penstock.server.page.chart import (
     timeline,
 )
 from penstock.server.page.page import Figure, Page
-from penstock.server.shadow.bins import BINS_PER_DECADE, LAST_BIN
 
 from .rollout_view import interval_words, moment, says
+from .shadow_page import shadow_section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from penstock.server.page.page import Section
 
 _TONES: Final = {
@@ -49,7 +47,7 @@ def rollout_page(found: dict[str, Any]) -> str:
     _now(page.section("Now"), found)
     _evidence(page.section("Evidence"), found)
     if found["kind"] == "shadow":
-        _shadow(page.section("Shadow"), found)
+        shadow_section(page.section("Shadow"), found["shadow"])
     else:
         _arms(page.section("Both arms"), found)
     if found["kind"] == "ab":
@@ -169,33 +167,6 @@ def _comparison(section: Section, found: dict[str, Any]) -> None:
     )
 
 
-def _shadow(section: Section, found: dict[str, Any]) -> None:
-    if found["shadow"] is None:
-        section.text("The shadow has not run yet.")
-        return
-    tally = found["shadow"]["tally"]
-    names = ("pairs", "disagreements", "failures", "invalid", "dropped")
-    section.table(
-        ["unit", *names],
-        [[unit, *(tally[unit][name] for name in names)] for unit in ("requests", "rows")],
-    )
-    cpu = tally["cpu"]
-    if cpu["ratio"] is not None:
-        section.text(f"Processor time of the candidate: {cpu['ratio']:.3g} times stable's.")
-    for name, one in sorted(tally["outputs"].items()):
-        shown = _decades(one["histogram"])
-        section.add(
-            bar_chart(
-                f"{name}: rows by their largest difference", list(shown), {"": [*shown.values()]}
-            )
-        )
-    if tally["errors"]:
-        section.table(
-            ["what the candidate said", "batches"],
-            [[one["text"], one["batches"]] for one in tally["errors"]],
-        )
-
-
 def _history(section: Section, found: dict[str, Any]) -> None:
     records = found["timeline"]
     if records:
@@ -237,19 +208,6 @@ def _phases(found: dict[str, Any]) -> list[Event]:
 
 def _stands(record: dict[str, Any]) -> tuple[str, float]:
     return record["phase"], record["percent"]
-
-
-def _decades(histogram: Mapping[str, int]) -> dict[str, int]:
-    """Rows by power of ten of their difference, ascending."""
-    found: dict[int, int] = {}
-    for name, count in histogram.items():
-        number = int(name)
-        decade = -LAST_BIN if number <= -LAST_BIN else number // BINS_PER_DECADE
-        found[decade] = found.get(decade, 0) + count
-    return {
-        "none" if one == -LAST_BIN else f"1e{one} to 1e{one + 1}": found[one]
-        for one in sorted(found)
-    }
 
 
 def _e_words(value: float) -> str:

@@ -127,12 +127,18 @@ def _shadow_view(found: dict[str, Any]) -> RenderableType:
             f"{one['max_relative']:.3g}",
             "" if quantile is None else f"{quantile:.3g}",
         )
-    ratio, interval = tally["cpu"]["ratio"], tally["cpu"]["interval"]
-    time = "not measured yet"
-    if ratio is not None:
-        bounds = "" if interval is None else f", typically {interval[0]:.3g} to {interval[1]:.3g}"
-        time = f"{ratio:.3g} times stable's{bounds}"
-    return Group(table, "", outputs, "", f"processor time of the candidate: {time}")
+    return Group(
+        table, "", outputs, "", f"processor time of the candidate: {cpu_words(tally['cpu'])}"
+    )
+
+
+def cpu_words(cpu: dict[str, Any]) -> str:
+    """The ratio of processor times, as far as it is known."""
+    if cpu["ratio"] is None:
+        return "not measured yet"
+    interval = cpu["interval"]
+    bounds = "" if interval is None else f", typically {interval[0]:.3g} to {interval[1]:.3g}"
+    return f"{cpu['ratio']:.3g} times stable's{bounds}"
 
 
 def _timeline_view(found: dict[str, Any]) -> Table:

@@ -171,3 +171,26 @@ def test_steps_that_are_no_numbers_are_refused_in_words(capsys):
     with pytest.raises(SystemExit):
         main(["canary", "start", "m", "2", "--steps", "a,b"])
     assert "'a,b' is not a list of percentages" in capsys.readouterr().err
+
+
+def test_the_page_of_a_shadow_has_the_worst_rows_what_it_said_and_how_it_ended():
+    shown = found(Kind.SHADOW)
+    tally = shown["shadow"]["tally"]
+    tally["worst"] = [
+        {
+            "request_id": "caller-7",
+            "row": 3,
+            "severity": 9.0,
+            "outputs": {"<y>": {"primary": [2002.0, -4.0], "shadow": ["nan", 0.12345]}},
+        }
+    ]
+    tally["errors"] = [{"text": "it will not <i>", "batches": 2}]
+    tally["deaths"] = [{"reason": "memory: it grew", "at": 1000.0}]
+    tally["cpu"] |= {"ratio": 1.25, "interval": [1.1, 1.4]}
+    page = rollout_page(shown)
+    for words in ("caller-7", "2002, -4", "nan, 0.1235", "memory: it grew", "1970-01-01 00:16:40"):
+        assert words in page
+    assert "1.25 times stable" in page
+    assert "typically 1.1 to 1.4" in page
+    assert "largest relative one" in page
+    assert "<i>" not in page

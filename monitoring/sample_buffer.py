@@ -20,6 +20,10 @@ _HASH_SPAN: Final = 1 << 32
 _ROW_BYTES: Final = 150
 #: As soon as so many rows wait they are flushed: little work at a time, and few frames.
 ENOUGH_ROWS: Final = 512
+#: Each batch costs a flush about as much as a dozen rows, and whoever is asked meanwhile waits for
+#: it: so many batches are enough, too, unless they have so few rows that it would never end.
+ENOUGH_BATCHES: Final = 32
+ENOUGH_ROWS_OF_BATCHES: Final = 128
 ENOUGH_BYTES: Final = 256 << 10
 #: What has gathered while nobody drained leaves in frames of about this size.
 FRAME_ROWS: Final = 2048
@@ -87,7 +91,12 @@ class SampleBuffer:
     @property
     def enough(self) -> bool:
         """Whether so much waits that it should be drained now."""
-        return self._rows >= ENOUGH_ROWS or self._bytes >= ENOUGH_BYTES
+        rows = self._rows
+        return (
+            rows >= ENOUGH_ROWS
+            or self._bytes >= ENOUGH_BYTES
+            or (rows >= ENOUGH_ROWS_OF_BATCHES and len(self._pending) >= ENOUGH_BATCHES)
+        )
 
     def close(self) -> None:
         """Nobody drains any more: whatever is offered from now on is dropped."""

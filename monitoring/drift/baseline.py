@@ -17,7 +17,7 @@ from . import bins as binning
 from .moments import Moments, from_list, to_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from .bins import Bins, Counts
 
@@ -98,6 +98,18 @@ class Baseline:
     def rows(self) -> int:
         """Rows of the feature that has most."""
         return max((one.rows for one in self.references.values()), default=0)
+
+    def without(self, inputs: Collection[str]) -> dict[str, Reference]:
+        """The references but for those of these inputs.
+
+        Args:
+            inputs: Names; of an input of several scalars it is all of them.
+        """
+        return {
+            name: one
+            for name, one in self.references.items()
+            if one.output or (name not in inputs and name.partition("[")[0] not in inputs)
+        }
 
 
 def encode(baseline: Baseline) -> bytes:

@@ -10,7 +10,7 @@ from .learning import Learner
 from .schema import Schema, rename
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from penstock.monitoring.samples import BatchSample
@@ -30,6 +30,8 @@ class KnownVersion:
         digest: Of the version's files; empty if it is not known.
         now: The time as RFC 3339.
         schema: Its columns, none of them seen yet.
+        private: Inputs of which a built baseline is not used: whom rows are about, and what comes
+            here as a hash.
 
     Attributes:
         id: Of the baseline; empty while there is none.
@@ -47,6 +49,7 @@ class KnownVersion:
         digest: str,
         now: Callable[[], str],
         schema: Schema | None = None,
+        private: Collection[str] = (),
     ) -> None:
         self.id = self.source = ""
         self.references: dict[str, Reference] = {}
@@ -58,6 +61,7 @@ class KnownVersion:
         self._digest = digest
         self._now = now
         self._schema = Schema() if schema is None else schema
+        self._private = private
         self._renamed: dict[str, str] = {}
         self._built: Baseline | None = None
         self._own: Baseline | None = None
@@ -140,9 +144,8 @@ class KnownVersion:
         problem = ""
         if built is not None and built.digest and self._digest not in {"", built.digest}:
             problem = "the baseline was built for other files of this version"
-        inputs: list[str] = []
-        if built is not None and not problem:
-            inputs = [name for name, one in built.references.items() if not one.output]
+        usable = {} if built is None else built.without(self._private)
+        inputs = [] if problem else [name for name, one in usable.items() if not one.output]
         if names:
             self._renamed, misfit = rename(names, self._options.features, inputs)
             problem = problem or misfit
@@ -151,7 +154,7 @@ class KnownVersion:
         self.id = "" if own is None else own.id
         self.source = "" if own is None else own.source
         if built is not None and not problem:
-            self.references |= built.references
+            self.references |= usable
             self.id, self.source = built.id, built.source
 
     def _read(self, path: Path) -> Baseline | None:

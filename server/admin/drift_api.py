@@ -10,10 +10,12 @@ from starlette.responses import HTMLResponse
 
 from penstock.monitoring.drift.baseline import MAX_BYTES, Baseline, decode
 from penstock.monitoring.drift.baseline_files import BaselineFiles, read_baseline, write_baseline
+from penstock.server.drift.acceptance import Unfit, accept
 from penstock.server.drift.reading import drift_of, windows_of, worst
 from penstock.server.drift.report import RECENT_WINDOWS, report
 from penstock.server.drift.versions import BASELINE_FILE, BASELINES, WINDOWS
 from penstock.server.errors import BodyTooLarge, InvalidRequest, NotFound, Unavailable
+from penstock.server.model_config import ModelConfig
 from penstock.server.registry.audit_record import AuditEvent
 
 from . import wire
@@ -80,6 +82,8 @@ class DriftApi:
             entries = await asyncio.to_thread(drift_of, self._windows, model, version)
         except sqlite3.Error as error:
             raise Unavailable(f"the windows cannot be read: {error}") from error
+        if version is not None and not entries:  # of those that are gone windows are kept
+            self._version(model, int(version))
         return wire.answer({"model": model, "state": worst(entries), "versions": entries})
 
     async def _report(self, request: Request, _: str) -> Response:
@@ -105,12 +109,14 @@ class DriftApi:
             baseline = decode(await _read(request))
         except ValueError as error:
             raise InvalidRequest(str(error)) from None
+        plan = self._coordinator.planner.target.models.get(model)
+        config = ModelConfig() if plan is None else plan.config
+        signature = None if plan is None else plan.declared.get(version)
         digest = self._digest(model, version)
-        if baseline.digest and digest and baseline.digest != digest:
-            raise InvalidRequest(
-                f"the baseline is of {baseline.digest}, version {version} is {digest}"
-            )
-        bound = Baseline(baseline.references, baseline.source, baseline.data, digest, baseline.made)
+        try:
+            bound, left_out = accept(baseline, digest, signature, config.monitoring, config.log)
+        except Unfit as error:
+            raise InvalidRequest(str(error)) from None
 
         def write() -> str:
             self._note("baseline", model, version, actor, query, bound)
@@ -118,7 +124,8 @@ class DriftApi:
             return bound.id
 
         found = await asyncio.to_thread(write)
-        return wire.answer({"model": model, "version": version, "baseline": found})
+        answer = {"model": model, "version": version, "baseline": found, "left_out": left_out}
+        return wire.answer(answer)
 
     async def _forget(self, request: Request, actor: str) -> Response:
         model, version = self._named(request)
@@ -176,11 +183,14 @@ class DriftApi:
 
     def _named(self, request: Request) -> tuple[str, int]:
         model, _ = self._asked(request)
-        version = wire.version_of(request.path_params["version"])
+        return model, self._version(model, wire.version_of(request.path_params["version"]))
+
+    def _version(self, model: str, version: int) -> int:
+        """It, if it is in the registry."""
         versions = self._coordinator.planner.findings.snapshot.models[model].versions
         if version not in versions:
             raise NotFound(f"version {version} of model {model!r} is not in the registry")
-        return model, version
+        return version
 
 
 async def _read(request: Request) -> bytes:

@@ -133,10 +133,14 @@ def run_build(
             return 0
         path = f"{_model(namespace.model)}/versions/{namespace.version}/baseline"
         content = json.loads(encode(baseline))
-        find_server(namespace).ask("PUT", path + _query(reason=namespace.reason), content)
+        server = find_server(namespace)
+        answer = server.ask("PUT", path + _query(reason=namespace.reason), content)
     except (BadData, CommandFailed, OSError) as failure:
         return _fail(failure)
-    print(f"{namespace.model} version {namespace.version}: {_described(baseline)}")
+    described = _described(baseline, answer["baseline"])
+    print(f"{namespace.model} version {namespace.version}: {described}")
+    if answer["left_out"]:
+        print(f"left out, as model.toml says under [log]: {', '.join(answer['left_out'])}")
     return 0
 
 
@@ -238,10 +242,10 @@ def sparkline(values: list[float | None]) -> str:
     )
 
 
-def _described(baseline: Baseline) -> str:
+def _described(baseline: Baseline, name: str = "") -> str:
     categories = sum(one.categorical for one in baseline.references.values())
     return (
-        f"baseline {baseline.id}, {baseline.rows} rows, {len(baseline.references)} inputs "
+        f"baseline {name or baseline.id}, {baseline.rows} rows, {len(baseline.references)} inputs "
         f"({categories} of them categories)"
     )
 

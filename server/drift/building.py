@@ -207,7 +207,8 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[list[list[Any]]]]:
     try:
         found = duckdb.connect().execute("SELECT * FROM read_parquet(?)", [str(path)])
     except duckdb.Error as error:
-        raise BadData(f"{path}: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise BadData(f"{path}: {reason}") from error
     names = [column[0] for column in found.description or ()]
 
     def rows() -> Iterator[list[list[Any]]]:

@@ -14,8 +14,11 @@ from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
 from penstock.monitoring.featurizer import GROUP, Featurizer
 from penstock.runtimes.contract import ModelLoadError
+from penstock.server.model_log import LogOptions
 from penstock.server.processes.target import Target, read_target
 from penstock.server.registry.verification import read_manifest
+
+from .acceptance import private_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,19 +59,22 @@ class TargetVersions:
     def known(self, model: str, version: str) -> KnownVersion:
         """A new look at a version: a baseline built by an operator comes before a published one."""
         places = [self._files.built(model, version)]
-        digest = subject = ""
+        digest = ""
+        log = LogOptions()
         plan = self._read().models.get(model)
         directory = None if plan is None else plan.versions.get(int(version))
         if plan is not None:
-            subject = plan.config.log.subject
+            log = plan.config.log
         if directory is not None:
             places.append(directory / BASELINE_FILE)
             with suppress(ModelLoadError, OSError):
                 manifest = read_manifest(directory)
                 digest = "" if manifest is None else manifest.digest
         learnt = self._files.learnt(model, version)
-        schema = Schema(model, self._featurizers, subject)
-        return KnownVersion(self.options(model), places, learnt, digest, self._now, schema)
+        schema = Schema(model, self._featurizers, log.subject)
+        return KnownVersion(
+            self.options(model), places, learnt, digest, self._now, schema, private_inputs(log)
+        )
 
     def _read(self) -> Target:
         """The target, read again at most once a second."""

@@ -115,7 +115,10 @@ class Quality:
         assert array is not None
         value = check.part(array, message.rows)[row, element]
         name = self._names[check.input]
-        path = f"{name}[{row}][{check.column if check.column is not None else element}]"
+        within = element if check.column is None else check.column
+        inner = np.unravel_index(within, array.shape[1:] if check.batched else array.shape)
+        place = (row, *inner) if check.batched else inner
+        path = name + "".join(f"[{int(one)}]" for one in place)
         label = "" if check.rule.field.startswith(name) else f" ({check.rule.field})"
         shown = "missing" if kind == NULL else _show(value)
         raise QualityRejected(f"{path}{label} is {shown}, expected {check.rule.expected}")

@@ -116,6 +116,16 @@ def test_it_tells_when_the_first_comes_and_when_there_is_enough():
     assert ENOUGH_ROWS <= buffer.pending_rows < ENOUGH_ROWS + 100
 
 
+@pytest.mark.parametrize(("rows_each", "batches"), [(1, 128), (4, 32), (8, 32), (64, 8)])
+def test_many_small_batches_are_enough_sooner_than_their_rows_say(rows_each, batches):
+    buffer = SampleBuffer(10_000, 10_000_000)
+    count = 0
+    while not buffer.enough:
+        offer(buffer, batch((1,) * rows_each))
+        count += 1
+    assert count == batches
+
+
 def test_a_closed_buffer_drops_and_counts():
     buffer = SampleBuffer(100, 1 << 20)
     buffer.close()

@@ -113,6 +113,24 @@ def test_a_value_out_of_range_is_refused_by_name_and_counted(door, live_server, 
         }
 
 
+@pytest.mark.parametrize(
+    ("shape", "data", "place"),
+    [(["n"], [1, 2, 99], "x[2]"), (["n", 2, 2], [[[1, 2], [99, 3]]], "x[0][1][0]")],
+)
+def test_the_place_of_a_fault_is_that_in_the_request(
+    shape, data, place, live_server, onnx_file, tmp_path
+):
+    path = tmp_path / "echo" / "1" / "model.onnx"
+    onnx_file(path, [("Identity", ["x"], ["y"])], [("x", "FLOAT", shape)], [("y", "FLOAT", shape)])
+    toml = '[quality.fields.x]\nmax = 10\npolicy = "reject"\n'
+    (tmp_path / "echo" / "model.toml").write_text(toml)
+    sent = {"name": "x", "datatype": "FP32", "shape": list(np.shape(data)), "data": data}
+    with live_server(tmp_path, "fast") as server:
+        answer = server.ask(raw(json.dumps({"inputs": [sent]}).encode()))
+        assert answer.status == 422
+        assert json.loads(answer.body)["error"] == f"{place} is 99, expected a number of at most 10"
+
+
 @pytest.mark.parametrize("door", ["fast", "asgi"])
 def test_a_missing_value_is_replaced_and_an_unknown_one_only_counted(door, live_server, registry):
     with live_server(registry(TOML), door) as server:

@@ -1,8 +1,10 @@
 """``python -m penstock.loadtests.monitoring_cost``: all monitoring on against off, side by side.
 
 Two servers run on the same core and are asked in turn, a short window each, so that what the
-machine does to one it does to the other; between windows the monitor catches up. ``--model`` is an
-ONNX file such as ``examples/registry/breast-cancer/2/model.onnx`` (30 features).
+machine does to one it does to the other; between windows the monitor catches up. One start of a
+server is some percent faster or slower than the next, so both start anew for every round.
+``--all-cores`` lets the servers use the core of the load, too. ``--model`` is an ONNX file such as
+``examples/registry/breast-cancer/2/model.onnx`` (30 features).
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import contextlib
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +31,9 @@ from .measure import Plan, default_plan
 from .models import ModelFile
 from .processes import pinned
 from .scenarios import Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NAME: Final = "breast-cancer"
 _WARM_UP_SECONDS: Final = 2.0
@@ -51,33 +57,26 @@ def window(server: Managed, model: ModelFile, connections: int, seconds: float) 
 
 
 def compare(
-    model: ModelFile, plan: Plan, connections: list[int], scratch: Path, console: Console
-) -> dict[str, list[dict[str, Any]]]:
-    """Windows in pairs, by load."""
-    registry = scratch / "registry"
-    version = registry / _NAME / "1"
-    version.mkdir(parents=True)
-    shutil.copyfile(model.path, version / "model.onnx")
-    found: dict[str, list[dict[str, Any]]] = {}
+    registry: Path, model: ModelFile, plan: Plan, connections: list[int], scratch: Path
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Windows in pairs, each with its number of connections, of two servers that are started."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(pinned(plan.load_cores))
         cores = plan.server_cores
-        off = Managed(registry, scratch / "off", cores, ("--sample-rate", "0"))
-        servers = {"off": stack.enter_context(off)}
-        servers["on"] = stack.enter_context(Managed(registry, scratch / "on", cores))
+        servers = {}
+        for name, options in (("off", ("--sample-rate", "0")), ("on", ())):
+            place = scratch / name
+            shutil.rmtree(place, ignore_errors=True)
+            servers[name] = stack.enter_context(Managed(registry, place, cores, options))
         for count in connections:
             for server in servers.values():
                 window(server, model, count, _WARM_UP_SECONDS)
-            pairs = found.setdefault(f"json-c{count}", [])
             for number in range(plan.repeats):
                 pair = {}
                 for name in ("on", "off") if number % 2 else ("off", "on"):
                     settled_books(servers["on"], 30.0)
                     pair[name] = window(servers[name], model, count, plan.seconds)
-                pairs.append(pair)
-                console.log(f"{count} connections, {number + 1}/{plan.repeats}", pair)
-        console.log(settled_books(servers["on"], 30.0))
-    return found
+                yield count, pair
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,16 +85,30 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m penstock.loadtests.monitoring_cost", description=__doc__
     )
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=4, help="each with servers that start anew")
+    parser.add_argument("--repeats", type=int, default=6, help="pairs of windows in a round")
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--connections", type=int, nargs="+", default=[64, 8, 1])
+    parser.add_argument(
+        "--all-cores", action="store_true", help="of the load, too, for the servers"
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args(arguments)
     console = Console(log_path=False)
     plan = default_plan(repeats=options.repeats, seconds=options.seconds)
+    if options.all_cores:
+        plan = replace(plan, server_cores=plan.server_cores | plan.load_cores)
+    model = ModelFile(_NAME, options.model)
+    found: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory(prefix="penstock-cost-") as scratch:
-        model = ModelFile(_NAME, options.model)
-        found = compare(model, plan, options.connections, Path(scratch), console)
+        registry = Path(scratch) / "registry"
+        version = registry / _NAME / "1"
+        version.mkdir(parents=True)
+        shutil.copyfile(model.path, version / "model.onnx")
+        for number in range(options.rounds):
+            for count, pair in compare(registry, model, plan, options.connections, Path(scratch)):
+                found.setdefault(f"json-c{count}", []).append(pair)
+            console.log(f"round {number + 1} of {options.rounds}")
     console.print(_table(found))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 UTILISATION_SECONDS: Final = 0.1
 #: Less utilisation than this is none.
 NOTHING: Final = 1e-3
-#: Part by which one answer moves the 95th percentile of the time answers take.
+#: Longest time that a request is assumed to have waited before it was read.
+MOST_BLIND_SECONDS: Final = 4e-3
+#: Part by which one batch moves the 95th percentile of the time it takes besides its run.
 ANSWER_STEP: Final = 0.05
 
 
@@ -29,7 +31,10 @@ class Board:
         long_runs: Running batches that would hurt another model if all threads ran such.
         inline_limit: Longest predicted run on the event loop, seconds.
         inline_left: Seconds of the event loop that this tick may still spend on runs.
-        answer_seconds: Time from a run's end to its answer, 95th percentile.
+        inlined_at: When a run on the event loop last ended.
+        answer_seconds: What a batch takes besides its run, to be started and to be answered, 95th
+            percentile.
+        blind_since: When the loop last looked for requests: what it reads now may have come then.
         utilisation: Part of the threads busy lately.
         least_patience: The least `Share.patience_seconds`.
         virtual_time: That of the share served last; where a share that was idle starts.
@@ -41,10 +46,12 @@ class Board:
         "active",
         "answer_seconds",
         "background_runs",
+        "blind_since",
         "ends",
         "free",
         "inline_left",
         "inline_limit",
+        "inlined_at",
         "least_patience",
         "long_runs",
         "shares",
@@ -62,7 +69,9 @@ class Board:
         self.long_runs = 0
         self.inline_limit = inline_limit
         self.inline_left = 0.0
+        self.inlined_at = -math.inf
         self.answer_seconds = 50e-6
+        self.blind_since = math.inf
         self.utilisation = 0.0
         self.least_patience = math.inf
         self.virtual_time = 0.0
@@ -87,8 +96,12 @@ class Board:
         """When a thread is predicted to be free."""
         return now if self.free or not self.ends else max(now, min(self.ends.values()))
 
+    def arrived(self, arrival: float) -> float:
+        """When a request may have come that was read at ``arrival``, at the earliest."""
+        return min(arrival, max(self.blind_since, arrival - MOST_BLIND_SECONDS))
+
     def note_answer(self, seconds: float) -> None:
-        """Follow the 95th percentile of the time from a run's end to its answer."""
+        """Follow the 95th percentile of what a batch takes besides its run."""
         step = ANSWER_STEP * self.answer_seconds
         above = seconds > self.answer_seconds
         self.answer_seconds = max(1e-6, self.answer_seconds + step * (0.95 if above else -0.05))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from .admission import Backlog, predicted_wait, reckon
 from .errors import DeadlineExceeded, Overloaded
 from .execution import execute
+from .nap import Nap
 from .oversize import Part
 from .policy import Drop, Run, Wait, consider, wake_at
 from .ranking import by_urgency
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 #: Execution time that one iteration of the event loop may spend.
 TICK_SECONDS: Final = 500e-6
-#: A timer is never shorter; keeps rounding from turning it into a spin.
-LEAST_TIMER_SECONDS: Final = 1e-4
+#: A timer is never shorter, so that those who have to be given up are told together.
+LEAST_TIMER_SECONDS: Final = 1e-3
 
 
 class Dispatcher:
@@ -41,11 +42,13 @@ class Dispatcher:
         board: Board,
         clock: Callable[[], float],
         executor: Callable[..., Executor],
+        longest_nap: float,
     ) -> None:
         self._loop = loop
         self._board = board
         self._clock = clock
         self._executor = executor(loop, board.threads, self._done, clock)
+        self._nap = Nap(loop, board, clock, self._executor, longest_nap)
         self.flushing = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -126,6 +129,7 @@ class Dispatcher:
         """Do what the policy says until it says to wait."""
         board = self._board
         clock = self._clock
+        began = clock()
         self.begin_tick()
         if board.utilisation:
             board.tally(clock())
@@ -136,6 +140,7 @@ class Dispatcher:
                 break
         if self._dropped:
             self.refuse()
+        self._nap.consider(began)
 
     def _pass(self, cause: str) -> Wait | None:
         """Look at every waiting queue once, the most urgent first.
@@ -204,7 +209,9 @@ class Dispatcher:
         parts = execute(batch, servable.model, self._clock)
         servable.inline_batches += 1
         servable.account(batch, parts, 0.0)
-        self._board.inline_left -= batch.finished_at - batch.formed_at
+        board = self._board
+        board.inline_left -= batch.finished_at - batch.formed_at
+        board.inlined_at = batch.finished_at
         return parts
 
     def _done(self, batch: Batch, parts: list[Batch] | None) -> None:
@@ -235,7 +242,8 @@ class Dispatcher:
                 servable.failed += len(finished.requests)
             self._deliver(servable, finished)
         if servable.special:
-            self._board.note_answer(self._clock() - batch.finished_at)
+            beside = batch.started_at - batch.formed_at - batch.finished_at
+            self._board.note_answer(self._clock() + beside)
         if servable.drained is not None:
             servable.check_drained()
 

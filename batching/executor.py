@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from .execution import execute
@@ -22,6 +23,9 @@ class Executor(Protocol):
 
     def start(self, batch: Batch, model: Model) -> None:
         """Run the batch; ``done`` is called on the loop afterwards."""
+
+    def wait(self, seconds: float) -> None:
+        """Block the loop until a run ends, at most for so long."""
 
     def close(self) -> None:
         """Stop, when nothing runs any more."""
@@ -43,6 +47,7 @@ class ThreadExecutor:
         self._done = done
         self._clock = clock
         self._work: SimpleQueue[tuple[Batch, Model] | None] = SimpleQueue()
+        self._ended: SimpleQueue[None] = SimpleQueue()  # one for each run to be delivered
         self._threads: list[threading.Thread] = []
 
     def start(self, batch: Batch, model: Model) -> None:
@@ -53,6 +58,11 @@ class ThreadExecutor:
             thread = threading.Thread(target=self._serve, name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """See `Executor.wait`."""
+        with suppress(Empty):
+            self._ended.put(self._ended.get(timeout=seconds))
 
     def close(self) -> None:
         """Stop the threads; nothing may be running."""
@@ -69,7 +79,12 @@ class ThreadExecutor:
             batch.started_at = clock()
             parts = execute(batch, model, clock)
             try:
-                self._loop.call_soon_threadsafe(self._done, batch, parts)
+                self._loop.call_soon_threadsafe(self._deliver, batch, parts)
             except RuntimeError:  # the loop was closed under us: nobody is left to answer
                 return
+            self._ended.put(None)
             del job, batch, model, parts  # an idle thread keeps no tensors alive
+
+    def _deliver(self, batch: Batch, parts: list[Batch] | None) -> None:
+        self._ended.get()
+        self._done(batch, parts)

@@ -44,6 +44,7 @@ class Scheduler:
         clock: Callable[[], float] = time.perf_counter,
         inline_seconds: float = INLINE_SECONDS,
         executor: Callable[..., Executor] = ThreadExecutor,
+        longest_nap: float = 0.0,
     ) -> None:
         """Start without models.
 
@@ -53,6 +54,7 @@ class Scheduler:
             clock: Monotonic seconds; requests carry times of the same clock.
             inline_seconds: Runs predicted to be no longer stay on the loop; 0 for none.
             executor: What makes the execution threads.
+            longest_nap: Seconds that the loop may look away while all threads run; 0 for none.
 
         Raises:
             ValueError: There is not at least one thread.
@@ -62,7 +64,7 @@ class Scheduler:
         self._loop = loop
         self._clock = clock
         self._board = Board(threads, inline_seconds)
-        self._dispatcher = Dispatcher(loop, self._board, clock, executor)
+        self._dispatcher = Dispatcher(loop, self._board, clock, executor, longest_nap)
         self._servables: list[Servable] = []
 
     def register(
@@ -184,7 +186,7 @@ class Scheduler:
             Overloaded: It would be refused.
         """
         if servable.options.slo_seconds < math.inf:
-            deadline = arrival + servable.options.slo_seconds
+            deadline = self._board.arrived(arrival) + servable.options.slo_seconds
             check_room(servable.queue, 1, deadline, self._board, self._clock())
 
     def short_rows(self, servable: Servable) -> int:

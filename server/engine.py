@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from penstock.batching.dispatcher import TICK_SECONDS
+from penstock.batching.nap import NAP_SECONDS
 from penstock.batching.scheduler import INLINE_SECONDS, Scheduler
 from penstock.monitoring.sample_buffer import SampleBuffer
 
@@ -48,8 +49,14 @@ class Engine:
         )
         # On a single core a thread runs nothing sooner, it only costs two switches.
         inline_seconds = INLINE_SECONDS if available_cpus() > 1 else TICK_SECONDS
+        # With a core of its own, the loop can read while all threads run.
+        contended = config.execution_threads() * config.workers >= available_cpus()
         self._scheduler = Scheduler(
-            loop, threads=config.execution_threads(), clock=clock, inline_seconds=inline_seconds
+            loop,
+            threads=config.execution_threads(),
+            clock=clock,
+            inline_seconds=inline_seconds,
+            longest_nap=NAP_SECONDS if contended else 0.0,
         )
         # One thread each: orjson and model loading hold the interpreter lock for long stretches.
         self._decoder = ThreadPoolExecutor(1, "penstock-decode")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from penstock.batching.admission import admit, check_room, in_time
-from penstock.batching.board import Board
+from penstock.batching.board import MOST_BLIND_SECONDS, Board
 from penstock.batching.cost import CostTable
 from penstock.batching.errors import Overloaded
 from penstock.batching.options import BatchingOptions
@@ -59,9 +59,20 @@ def test_the_rest_of_the_present_run_counts(doubler):
 def test_a_request_that_would_make_the_next_run_too_long_waits_for_the_one_after(doubler):
     door = Door(doubler)
     door.wait(20, NOW + 22e-3)  # the run that answers it may take 12 ms: 20 rows
+    full = door.queue.costs.seconds[door.queue.costs.efficient]
     assert not door.in_time(22e-3)
-    assert not door.in_time(32e-3), "the one after begins after 22 ms and takes 10.1"
-    assert door.in_time(32.2e-3)
+    assert not door.in_time(32.2e-3), "the one after begins after 22 ms, and not for one row alone"
+    assert not door.in_time(22e-3 + full - 1e-4)
+    assert door.in_time(22e-3 + full + 1e-4)
+
+
+def test_what_was_read_late_came_when_the_loop_last_looked(doubler):
+    board = Door(doubler).board
+    assert board.arrived(NOW) == NOW
+    board.blind_since = NOW - 1e-3
+    assert board.arrived(NOW) == NOW - 1e-3
+    board.blind_since = NOW - 1.0  # nobody looked because nobody came
+    assert board.arrived(NOW) == NOW - MOST_BLIND_SECONDS
 
 
 def test_what_is_refused_at_the_door_is_what_is_refused_when_it_is_queued(doubler):

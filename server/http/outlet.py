@@ -179,9 +179,10 @@ class Outlet:
         known = api_error(error)
         if isinstance(known, InternalError):
             LOG.error("unexpected error in a prediction", exc_info=error)
-        if call.entered and call.servable is not None:
-            call.entered = False
-            call.servable.counters.leave()
+        if call.servable is not None:
+            if call.entered:
+                call.entered = False
+                call.servable.counters.leave()
             if known.reason is not None:
                 call.servable.counters.drop(known.reason)
         arm = b""

@@ -7,8 +7,8 @@ A prediction request takes the shortest of four ways:
 
 0. It differs from one that was served before in its numbers only, and its model runs for
    microseconds: it waits for its like in a lane until the end of the loop's iteration.
-1. Its head was seen before, byte for byte, and its body is here: no parser runs at all
-   (`_serve_known`). Equal bytes parse equally, so nothing is taken on trust.
+1. Its head was seen before, byte for byte: no parser runs at all (`_serve_known`). Equal bytes
+   parse equally, so nothing is taken on trust. A body still to come is collected as it comes.
 2. Otherwise llhttp parses it and calls back; body pieces are collected, then the call starts.
 3. A prediction that arrives behind an unfinished ASGI request is left to the ASGI door, which has
    the same routes, so that answers keep their order.
@@ -23,8 +23,9 @@ import httptools
 from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllowed
 
 from .call import Call
-from .connection import PIPELINE_LIMIT, Connection
+from .connection import PIPELINE_LIMIT
 from .head import expects_continue, match_infer, read_head
+from .intake import Intake
 from .known_heads import END_OF_HEAD
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 16 * 1024
 
 
-class FastPathProtocol(Connection):
+class FastPathProtocol(Intake):
     """HTTP/1.1 on one connection; see the module for the ways a request can take."""
 
     def __init__(
@@ -52,20 +53,22 @@ class FastPathProtocol(Connection):
         super().__init__(config, server_state, app_state, _loop)
         self.known = self.inference.known_heads
         self.lanes = self.inference.lanes
-        self.body: list[bytes] = []
-        self.body_bytes = 0
         self.message_bytes = 0  # of the message that is being parsed, as far as they are told apart
         self.chunk: bytes | None = None  # starts with the message that is being parsed
 
     # -- bytes in --------------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: C901  each call costs every request
         """Bytes from the client: see the four ways in the module docstring."""
         if self.closing:
             return
         if self.backlog:
             data, self.backlog = self.backlog + data, b""
         self.active_at = now = self.clock()
+        if self.missing:
+            data = self._take_body(data)
+            if not data:
+                return
         if self.receiving:
             self.chunk = None
         else:
@@ -154,7 +157,8 @@ class FastPathProtocol(Connection):
                 break
             total = end + head.content_length  # type: ignore[operator]  # known heads have one
             if len(data) < total:
-                break
+                self._await_body(Call(self, head, now), memoryview(data)[end:])
+                return b""
             body, whole = data[end:total], data
             data = data[total:]
             self._start(Call(self, head, now), body)
@@ -258,22 +262,6 @@ class FastPathProtocol(Connection):
         self.call = Call(self, head, self.began_at)
         self.body = []
         self.body_bytes = 0
-
-    def _start(self, call: Call, body: bytes) -> None:
-        """Hand a complete call to the inference path; its answer may come before this returns."""
-        self._await_answer(call)
-        if len(self.calls) > PIPELINE_LIMIT:
-            self.flow.pause_reading()
-        if self.draining or not call.head.keep_alive:
-            self.closing = True
-        self.inference.start(call, body)
-
-    def _await_answer(self, call: Call) -> None:
-        """The call is complete and not answered; the parent has to wait for it."""
-        if not self.calls:
-            self.cycle = cycle = self.fast_cycle
-            cycle.response_complete = False
-        self.calls.append(call)
 
     def _refuse_unfinished(self) -> None:
         """More bytes came than any message within the limits has."""

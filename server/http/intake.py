@@ -1,0 +1,77 @@
+"""Calls on their way from a connection to the inference path: bodies in pieces, and the start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .connection import PIPELINE_LIMIT, Connection
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from .call import Call
+
+
+class Intake(Connection):
+    """A connection that collects bodies without the parser, where their heads are known."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.body: list[bytes | memoryview] = []
+        self.body_bytes = 0
+        self.missing = 0  # bytes of the body of a known head
+
+    def _await_body(self, call: Call, beginning: memoryview) -> None:
+        """The head is known and the rest of its body still to come: not a matter for the parser."""
+        self.call = call
+        self.receiving = True
+        self.in_head = False
+        self.chunk = None
+        self.began_at = self.active_at
+        self.body = [beginning]
+        self.missing = call.head.content_length - len(beginning)  # type: ignore[operator]
+
+    def _take_body(self, data: bytes) -> bytes:
+        """A piece of such a body; returns what came behind it."""
+        piece = data if len(data) <= self.missing else memoryview(data)[: self.missing]
+        self.body.append(piece)
+        self.missing -= len(piece)
+        call = self.call
+        if self.missing or call is None:
+            return b""
+        body, self.body = b"".join(self.body), []
+        self.call = None
+        self.receiving = False
+        self._start(call, body)
+        rest = data[len(piece) :]
+        if self.closing or not rest:
+            return b""
+        if self.flow.read_paused:
+            self.backlog = rest
+            return b""
+        return rest
+
+    def _start(self, call: Call, body: bytes) -> None:
+        """Hand a complete call to the inference path; its answer may come before this returns."""
+        self._await_answer(call)
+        if len(self.calls) > PIPELINE_LIMIT:
+            self.flow.pause_reading()
+        if self.draining or not call.head.keep_alive:
+            self.closing = True
+        self.inference.start(call, body)
+
+    def _await_answer(self, call: Call) -> None:
+        """The call is complete and not answered; the parent has to wait for it."""
+        if not self.calls:
+            self.cycle = cycle = self.fast_cycle
+            cycle.response_complete = False
+        self.calls.append(call)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: A window whose generator lagged is measured again, this often at most.
 ATTEMPTS = 3
+#: A server that is never idle is measured after this long.
+IDLE_SECONDS = 20.0
 _HOST = "127.0.0.1"
 
 
@@ -169,6 +171,7 @@ class _Start:
                     server.wait_ready(
                         lambda: answers(_HOST, stage.port, first), self._contestant.ready_seconds
                     )
+                    server.wait_idle(IDLE_SECONDS)
                     done.extend(self._window(one, stage, server) for one in scenarios)
             except (ServerFailed, OSError) as error:
                 done += [self._failed(one, error) for one in scenarios[len(done) :]]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _MARKER = "LOADTEST_MARK"
 _STOP_SECONDS = 15.0
+_IDLE_WINDOW_SECONDS = 0.5
+_IDLE_SHARE = 0.05
 
 
 class ServerFailed(Exception):
@@ -117,6 +119,15 @@ class ServerProcess:
             if time.monotonic() > end:
                 raise ServerFailed(f"not ready after {timeout_seconds:.0f} s:\n{self.log_tail()}")
             time.sleep(0.05)
+
+    def wait_idle(self, timeout_seconds: float) -> None:
+        """Wait until the tree does next to nothing: start-up goes on behind a ready server."""
+        end = time.monotonic() + timeout_seconds
+        while time.monotonic() < end:
+            before = self.cpu_seconds()
+            time.sleep(_IDLE_WINDOW_SECONDS)
+            if self.cpu_seconds() - before <= _IDLE_SHARE * _IDLE_WINDOW_SECONDS:
+                return
 
     def log_tail(self, characters: int = 2000) -> str:
         """The end of what the server printed."""

@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     plan = default_plan(
         repeats=options.repeats, seconds=options.seconds, warmup_seconds=options.warmup
     )
+    if options.share_cores:
+        cores = plan.server_cores | plan.load_cores
+        plan = replace(plan, server_cores=cores, load_cores=cores)
     with tempfile.TemporaryDirectory(prefix="penstock-models-") as scratch:
         names = {scenario.model for scenario in scenarios}
         models = {name: build(name, Path(scratch)) for name in names - {"breast-cancer"}}
@@ -71,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("peers", "variants"),
         default="peers",
         help="Penstock against its peers, or against itself",
+    )
+    parser.add_argument(
+        "--share-cores",
+        action="store_true",
+        help="server and load on all cores: for CPU time per answer of several workers",
     )
     parser.add_argument("--model", type=Path, default=_MODEL, help="the small model")
     parser.add_argument("--results", type=Path, default=_ROOT / "loadtests" / "results")

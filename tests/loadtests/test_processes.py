@@ -66,3 +66,25 @@ def test_a_server_that_never_gets_ready_is_given_up(tmp_path):
         pytest.raises(ServerFailed, match="not ready after 0 s"),
     ):
         server.wait_ready(lambda: False, 0.0)
+
+
+def test_a_server_that_still_works_is_not_idle(tmp_path):
+    code = """
+import time
+print("ready", flush=True)
+end = time.process_time() + 0.6
+while time.process_time() < end: pass
+print("settled", flush=True)
+time.sleep(60)
+"""
+    with process(code, tmp_path) as server:
+        wait_for(server, "ready")
+        server.wait_idle(30)
+        assert "settled" in server.log_tail()
+
+
+def test_a_server_that_is_never_idle_is_waited_for_so_long(tmp_path):
+    with process("print('ready', flush=True)\nwhile True: pass", tmp_path) as server:
+        wait_for(server, "ready")
+        server.wait_idle(0.6)
+        assert server.cpu_seconds() > 0

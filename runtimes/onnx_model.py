@@ -70,7 +70,7 @@ class OnnxModel:
             return []
         if self._plain_inputs:
             # Not strict, which costs as much again.
-            feed = dict(zip(self._input_names, inputs, strict=False))
+            feed: dict[str, Any] = dict(zip(self._input_names, inputs, strict=False))
             if len(feed) < len(self._input_names):
                 missing = list(self._input_names[len(feed) :])
                 raise ModelExecutionError(f"required inputs ({missing}) are missing")

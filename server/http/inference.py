@@ -90,7 +90,7 @@ class InferencePath:
         )
         self._together = Together(catalog, scheduler, self, self._splits, self._outlet)
         self._outlet.singly = self._together.singly
-        self.lanes = Lanes(loop, self._together)
+        self.lanes = Lanes(loop, self._together, clock)
         self.preambles = Preambles()
 
     @property

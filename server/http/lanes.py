@@ -18,16 +18,20 @@ ordinary way, so that only the culprit gets an error.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .alike import Alike
 from .codecs import known_raw
 from .codecs.known_bodies import KEY
 from .codecs.negotiate import JSON
+from .company import Company
 from .lane import Lane, Pattern
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
     from .call import Call
     from .codecs.known_bodies import Frame
@@ -40,6 +44,8 @@ MAX_PATTERNS: Final = 4096
 MAX_ALIKE: Final = 8
 #: Where the list must begin for a request to be looked at.
 MAX_OPENING_BYTES: Final = 2048
+
+NOBODY: Final[AbstractSet[int]] = frozenset()
 
 
 class Service(Protocol):
@@ -60,11 +66,19 @@ class Lanes:
     Args:
         loop: Whose iterations are meant.
         service: Serves what has gathered.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, service: Service) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        service: Service,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._loop = loop
         self._service = service
+        self._clock = clock
+        self._company = Company()
         self._patterns: dict[bytes, Pattern] = {}
         self._raw: dict[int, list[Pattern]] = {}
         self._latest: dict[int, Pattern] = {}
@@ -175,10 +189,17 @@ class Lanes:
         return lane
 
     def _flush(self) -> None:
-        """Serve what has gathered in this iteration of the loop."""
+        """Serve what has gathered, or look once more for whom it is to wait for."""
+        company, present = self._company, NOBODY
+        if company.wanted:
+            present = {id(call.door) for lane in self._busy for call in lane.calls}
+            if company.expects(present, self._clock()):
+                self._loop.call_soon(self._flush)
+                return
         busy, self._busy = self._busy, []
         gathered = []
         for lane in busy:
             gathered.append(Alike(lane, lane.calls, lane.numbers))
             lane.calls, lane.numbers = [], []
         self._service.serve(gathered)
+        company.ran(present, self._clock())

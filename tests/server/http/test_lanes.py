@@ -14,7 +14,9 @@ from penstock.server.http.call import Call
 from penstock.server.http.codecs import json as json_codec
 from penstock.server.http.codecs import known_bodies
 from penstock.server.http.codecs.signature import WireSignature
+from penstock.server.http.company import LONGEST_SECONDS
 from penstock.server.http.head import read_head
+from penstock.server.http.lane import Lane
 from penstock.server.http.lanes import MAX_PATTERNS, Lanes
 
 if TYPE_CHECKING:
@@ -60,6 +62,35 @@ def taught(raw: bytes) -> tuple[Recorder, Lanes]:
     head.content_length = len(raw) - len(HEAD)
     lanes.learn(head, raw, len(HEAD))
     return recorder, lanes
+
+
+def test_who_was_just_answered_is_waited_for_but_not_for_long() -> None:
+    recorder, _ = taught(request("1,2,3"))
+    now = 0.0
+    lanes = Lanes(recorder, recorder, lambda: now)  # type: ignore[arg-type]
+    lane = Lane(read_head("m", None, []), b"", b"", b"")
+
+    def join(*doors: object) -> None:
+        for door in doors:
+            lanes.join(lane, Call(door, lane.head, now), b"")  # type: ignore[arg-type]
+
+    def flush() -> int:
+        (soon,), recorder.soon = recorder.soon, []
+        before = len(recorder.served)
+        soon()
+        return sum(len(alike.calls) for alike in recorder.served[before:])
+
+    one, two, three = object(), object(), object()
+    join(one)
+    assert flush() == 1
+    join(two, three)
+    assert flush() == 0, "one is expected back"
+    join(one)
+    assert flush() == 3, "and is back"
+    join(one)
+    assert flush() == 0
+    now += LONGEST_SECONDS
+    assert flush() == 1, "the others take their time"
 
 
 def test_requests_alike_but_for_their_numbers_meet_once_per_iteration() -> None:

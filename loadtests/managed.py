@@ -83,6 +83,27 @@ class Managed:
         """
         return send_command(self.admin_port, self.token, path)
 
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Send JSON to the admin port and get JSON.
+
+        Raises:
+            CommandFailed: It was refused.
+        """
+        headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
+        content = None if body is None else json.dumps(body)
+        status, answer = _exchange(self.admin_port, method, path, headers, content)
+        if status != _OK:
+            raise CommandFailed(f"{method} {path} gave {status}: {answer.decode()}")
+        return json.loads(answer)
+
+    def counted(self, name: str) -> int:
+        """The first figure of a family of counters; 0 if there is none yet."""
+        _, text = _exchange(self.admin_port, "GET", "/metrics", {}, None)
+        for line in text.decode().splitlines():
+            if line.partition("{")[0] == name:
+                return int(float(line.rpartition(" ")[2]))
+        return 0
+
     def status(self) -> dict[str, Any]:
         """``/admin/status``."""
         return _ask(self.admin_port, "GET", "/admin/status", {})[1]
@@ -140,11 +161,17 @@ def resident_bytes(pid: int) -> int:
 
 
 def _ask(port: int, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    parts = urlsplit(path)
+    status, answer = _exchange(port, method, urlsplit(path).geturl(), headers, None)
+    return status, json.loads(answer or b"{}")
+
+
+def _exchange(
+    port: int, method: str, path: str, headers: dict[str, str], body: str | None
+) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(HOST, port, timeout=_TIMEOUT_SECONDS)
     try:
-        connection.request(method, parts.geturl(), headers=headers)
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
-        return response.status, json.loads(response.read() or b"{}")
+        return response.status, response.read()
     finally:
         connection.close()

@@ -9,18 +9,17 @@ the generator's, too, which then is late now and then: raise ``--lag-limit``.
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
 import shutil
 import sys
 import tempfile
 import time
-from contextlib import closing, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from .outcome import Outcome
+    from .schedule import Schedule
 
 MODEL: Final = "shadowed"
 _PATH: Final = f"/v2/models/{MODEL}/infer"
@@ -94,6 +94,7 @@ class Round:
         shadowed: With one.
         copied: Requests that were chosen in the second.
         compared: Of those, the ones that the shadow computed.
+        cpu_ratio: Of the worker's processor time for each request, with to without.
         refused: Rounds before it in which the generator lagged.
     """
 
@@ -101,6 +102,7 @@ class Round:
     shadowed: Outcome
     copied: int
     compared: int
+    cpu_ratio: float = 1.0
     refused: int = 0
 
 
@@ -141,7 +143,7 @@ def _rounds(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float) -> l
             if refused > _AGAIN * plan.rounds:
                 raise
             with suppress(CommandFailed):  # it may not have begun
-                _command(server, f"{_ROLLOUT}/finish", {})
+                server.ask("POST", f"{_ROLLOUT}/finish", {})
             time.sleep(_SETTLE_SECONDS)
             continue
         kept.append(replace(found, refused=refused - before))
@@ -155,21 +157,22 @@ def _rounds(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float) -> l
 def _round(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float, number: int) -> Round:
     """The same arrivals twice; which comes first changes from round to round."""
     schedule = draw("poisson", rate, plan.seconds, seed=number)
-    without = None if number % 2 else loop.run(schedule)
+    without = None if number % 2 else _measured(server, loop, schedule)
     # The evidence is complete after 184 requests: a long step keeps the rollout from its end.
     terms = {"kind": "shadow", "version": 2, "percent": plan.percent, "hold": "24h"}
-    _command(server, _ROLLOUT, terms)
+    server.ask("POST", _ROLLOUT, terms)
     _wait(server, loop, plan)
     before = _counted(server)
     way = plan.disturbance
     with Disturbance(server, _RUNNER, way) if way else nullcontext():
-        shadowed = loop.run(schedule)
+        shadowed, cost = _measured(server, loop, schedule)
     time.sleep(_SETTLE_SECONDS)
     copied, compared = (b - a for a, b in zip(before, _counted(server), strict=True))
     with suppress(CommandFailed) if way else nullcontext():  # it may have been given up
-        _command(server, f"{_ROLLOUT}/finish", {})
+        server.ask("POST", f"{_ROLLOUT}/finish", {})
     time.sleep(_SETTLE_SECONDS)
-    return Round(without or loop.run(schedule), shadowed, copied, compared)
+    alone, cost_alone = without or _measured(server, loop, schedule)
+    return Round(alone, shadowed, copied, compared, cost / cost_alone)
 
 
 def _wait(server: Managed, loop: OpenLoop, plan: ShadowPlan) -> None:
@@ -185,30 +188,17 @@ def _wait(server: Managed, loop: OpenLoop, plan: ShadowPlan) -> None:
 
 def _counted(server: Managed) -> tuple[int, int]:
     """Requests copied and compared so far."""
-    _, text = _ask(server.admin_port, "GET", "/metrics", None, {})
-    figures = {}
-    for line in text.decode().splitlines():
-        name, _, value = line.rpartition(" ")
-        figures[name.partition("{")[0]] = value
-    names = ("penstock_shadow_copied_total", "penstock_shadow_pairs_total")
-    copied, compared = (int(float(figures.get(name, 0))) for name in names)
-    return copied, compared
+    return (
+        server.counted("penstock_shadow_copied_total"),
+        server.counted("penstock_shadow_pairs_total"),
+    )
 
 
-def _command(server: Managed, path: str, body: dict[str, Any]) -> None:
-    headers = {"authorization": f"Bearer {server.token}", "content-type": "application/json"}
-    status, answer = _ask(server.admin_port, "POST", path, json.dumps(body), headers)
-    if status != OK:
-        raise CommandFailed(f"POST {path} gave {status}: {answer.decode()}")
-
-
-def _ask(
-    port: int, method: str, path: str, body: str | None, headers: dict[str, str]
-) -> tuple[int, bytes]:
-    with closing(http.client.HTTPConnection(HOST, port, timeout=_PATIENCE_SECONDS)) as connection:
-        connection.request(method, path, body, headers)
-        response = connection.getresponse()
-        return response.status, response.read()
+def _measured(server: Managed, loop: OpenLoop, schedule: Schedule) -> tuple[Outcome, float]:
+    """A window, and the seconds of processor time that the worker took for each request."""
+    before = server.cpu_seconds("worker")
+    outcome = loop.run(schedule)
+    return outcome, (server.cpu_seconds("worker") - before) / max(1, outcome.latencies.size)
 
 
 def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
@@ -235,6 +225,12 @@ def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
             f"{name}_ratio_least": min(ratios),
             f"{name}_ratio_most": max(ratios),
         }
+    ratios = [one.cpu_ratio for one in rounds]
+    figures |= {
+        "worker_cpu_ratio_median": median(ratios),
+        "worker_cpu_ratio_least": min(ratios),
+        "worker_cpu_ratio_most": max(ratios),
+    }
     failed = sum(window.offered - window.unsent - window.statuses.get(OK, 0) for window in windows)
     copied = sum(one.copied for one in rounds)
     return figures | {

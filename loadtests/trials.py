@@ -8,11 +8,9 @@ seconds, and what callers see. All figures of the candidate are those of the rol
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import sys
 import tempfile
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -123,20 +121,20 @@ def _trial(
     path = f"/admin/models/{model}/rollout"
     hold = _STEP_REQUESTS / ailment.rate
     terms = {"steps": list(ailment.steps), "hold": hold, "min_requests": 5, "max_bad_percent": 100}
-    _ask(server, "POST", path, {"version": 2, **terms})
+    server.ask("POST", path, {"version": 2, **terms})
     statuses: dict[int, int] = {}
     lost, spent = 0, 0.0
     limit = _PATIENCE_SECONDS + 2 * hold * len(ailment.steps)
-    while not _ask(server, "GET", path)["final"]:
+    while not server.ask("GET", path)["final"]:
         seed = int(seeds.integers(1 << 30))
         outcome = loop.run(draw("poisson", ailment.rate, _PIECE_SECONDS, seed=seed))
         spent += _PIECE_SECONDS
         if spent > limit:
-            raise CommandFailed(f"the rollout did not end: {_ask(server, 'GET', path)}")
+            raise CommandFailed(f"the rollout did not end: {server.ask('GET', path)}")
         for status, count in outcome.statuses.items():
             statuses[status] = statuses.get(status, 0) + count
         lost += outcome.broken + outcome.unanswered
-    report = _ask(server, "GET", f"{path}/report")
+    report = server.ask("GET", f"{path}/report")
     ready, *_, end = [one for one in report["timeline"] if one["action"] != "rollout.start"]
     arms = [step["canary"] for step in report["steps"]]
     return Trial(
@@ -151,19 +149,6 @@ def _trial(
 
 def _time(record: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(record["time"])
-
-
-def _ask(server: Managed, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    headers = {"authorization": f"Bearer {server.token}", "content-type": "application/json"}
-    with closing(
-        http.client.HTTPConnection(HOST, server.admin_port, timeout=_PATIENCE_SECONDS)
-    ) as connection:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        answer = response.read()
-    if response.status != OK:
-        raise CommandFailed(f"{method} {path} gave {response.status}: {answer.decode()}")
-    return json.loads(answer)
 
 
 def figures_of(trials: list[Trial]) -> dict[str, float]:

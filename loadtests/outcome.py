@@ -23,6 +23,10 @@ class GeneratorLagged(RunRefused):
     """The generator fell behind its schedule: the machine was busy, or the rate is too high."""
 
 
+class BeyondCapacity(RunRefused):
+    """Requests found every connection busy: latency was that of the queue."""
+
+
 @dataclass(slots=True)
 class Tally:
     """What a running generator counts.

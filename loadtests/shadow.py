@@ -29,7 +29,7 @@ from .connections import Connections
 from .disturbance import WAYS, Disturbance
 from .managed import HOST, CommandFailed, Managed
 from .open import OpenLoop
-from .outcome import OK, GeneratorLagged, RunRefused
+from .outcome import OK, BeyondCapacity, GeneratorLagged
 from .processes import pinned
 from .schedule import draw
 from .versions import write_version
@@ -52,8 +52,8 @@ _PATIENCE_SECONDS: Final = 60.0
 _SETTLE_SECONDS: Final = 1.0
 #: Of each window: more, and the offered load was not there.
 _UNSENT_LIMIT: Final = 0.01
-#: Rounds that are measured again because the generator lagged in one, for each that is kept.
-_AGAIN: Final = 1
+#: Rounds that are measured again, for each that is kept: the generator lagged, or stood still.
+_AGAIN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Round:
         copied: Requests that were chosen in the second.
         compared: Of those, the ones that the shadow computed.
         cpu_ratio: Of the worker's processor time for each request, with to without.
-        refused: Rounds before it in which the generator lagged.
+        refused: Rounds before it that the machine spoilt.
     """
 
     without: Outcome
@@ -131,13 +131,14 @@ def measure_shadow(directory: Path, plan: ShadowPlan) -> list[Round]:
 
 
 def _rounds(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float) -> list[Round]:
-    """All rounds; one in which the generator lagged is measured again, not too often."""
+    """All rounds; one that the machine spoilt is measured again, not too often."""
     kept: list[Round] = []
     refused = before = 0
     while len(kept) < plan.rounds:
         try:
             found = _round(server, loop, plan, rate, len(kept))
-        except GeneratorLagged as error:
+            _refuse_unsent([found])
+        except (GeneratorLagged, BeyondCapacity) as error:
             print(f"measured again: {error}", file=sys.stderr, flush=True)
             refused += 1
             if refused > _AGAIN * plan.rounds:
@@ -201,19 +202,24 @@ def _measured(server: Managed, loop: OpenLoop, schedule: Schedule) -> tuple[Outc
     return outcome, (server.cpu_seconds("worker") - before) / max(1, outcome.latencies.size)
 
 
+def _refuse_unsent(rounds: Sequence[Round]) -> None:
+    windows = [window for one in rounds for window in (one.without, one.shadowed)]
+    unsent = max(window.unsent / window.offered for window in windows)
+    if unsent > _UNSENT_LIMIT:
+        raise BeyondCapacity(
+            f"{unsent:.0%} of the requests of a window found every connection busy, at most "
+            f"{_UNSENT_LIMIT:.0%} is allowed; use a lower load or a quieter machine"
+        )
+
+
 def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
     """Figures, each with its unit in its name; ratios are of windows beside each other.
 
     Raises:
-        RunRefused: The server was beyond its capacity, where latency is that of the queue.
+        BeyondCapacity: Of the server, where latency is that of the queue.
     """
+    _refuse_unsent(rounds)
     windows = [window for one in rounds for window in (one.without, one.shadowed)]
-    unsent = max(window.unsent / window.offered for window in windows)
-    if unsent > _UNSENT_LIMIT:
-        raise RunRefused(
-            f"{unsent:.0%} of the requests of a window found every connection busy, at most "
-            f"{_UNSENT_LIMIT:.0%} is allowed; use a lower load or a quieter machine"
-        )
     figures: dict[str, float] = {}
     for name, q in (("p50", 0.5), ("p99", 0.99)):
         pairs = [(one.without.quantile(q), one.shadowed.quantile(q)) for one in rounds]

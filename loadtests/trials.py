@@ -34,7 +34,7 @@ _PIECE_SECONDS: Final = 0.5
 _PATIENCE_SECONDS: Final = 60.0
 #: The generator shares the machine; how late it is matters little here.
 _LAG_LIMIT_SECONDS: Final = 1.0
-_STABLE_SECONDS: Final = 0.003
+_STABLE_SECONDS: Final = 0.001
 #: Requests of both arms in each step, which is what simulations have.
 _STEP_REQUESTS: Final = 3000
 _KINDS: Final = ("errors", "timeouts", "invalid", "slow")
@@ -86,7 +86,7 @@ def ailments() -> dict[str, Ailment]:
         "dead": Ailment({}, {"errors": 1.0}, dead),
         "nan": Ailment({}, {"invalid": 1.0}, dead),
         "five-times": Ailment({"errors": 0.005}, {"errors": 0.025}),
-        "slow": Ailment({"turns": turns}, {"turns": 4 * turns}, rate=60.0),
+        "slow": Ailment({"turns": turns}, {"turns": 4 * turns}, rate=250.0),
         "well": Ailment({"errors": 0.005}, {"errors": 0.005}),
     }
 

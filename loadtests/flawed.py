@@ -96,17 +96,29 @@ def questions(host: str, path: str, count: int, seed: int) -> list[Question]:
     return [Question(host, path, int(one)) for one in random.integers(0, VALUES, count)]
 
 
+class _Graph:
+    """Nodes and constants of a model in the making."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+
+    def constant(self, name: str, value: Any) -> None:
+        from onnx import numpy_helper
+
+        self.weights.append(numpy_helper.from_array(np.array(value), name))
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+
+
 def _model(errors: float, invalid: float, turns: int) -> Any:
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
-    def constant(name: str, value: Any) -> None:
-        weights.append(numpy_helper.from_array(np.array(value), name))
-
-    def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-
-    nodes: list[Any] = []
-    weights: list[Any] = []
+    graph = _Graph()
+    node, constant = graph.node, graph.constant
     # A request fails at the lowest values, is invalid at the next.
     edges = np.cumsum([FIRST, VALUES * errors, VALUES * invalid]).astype(np.float32) - 0.5
     for place, edge in enumerate(edges):
@@ -125,36 +137,48 @@ def _model(errors: float, invalid: float, turns: int) -> Any:
     node("And", ["above", "below"], "spoilt")
     node("Where", ["spoilt", "nan", "whole"], "given")
     if turns:
-        random = np.random.default_rng(0)
-        constant("w", (random.standard_normal((_WIDTH, _WIDTH)) / _WIDTH).astype(np.float32))
-        constant("v", np.ones((1, _WIDTH), np.float32))
-        constant("turns", np.int64(turns))
-        constant("always", np.bool_(True))  # noqa: FBT003  numpy's, not a flag
-        constant("zero", np.zeros((_WIDTH, 1), np.float32))
-        float32, row = TensorProto.FLOAT, [1, _WIDTH]
-        body = helper.make_graph(
-            [
-                helper.make_node("MatMul", ["before", "w"], ["after"]),
-                helper.make_node("Identity", ["go"], ["on"]),
-            ],
-            "turn",
-            [
-                helper.make_tensor_value_info("n", TensorProto.INT64, []),
-                helper.make_tensor_value_info("go", TensorProto.BOOL, []),
-                helper.make_tensor_value_info("before", float32, row),
-            ],
-            [
-                helper.make_tensor_value_info("on", TensorProto.BOOL, []),
-                helper.make_tensor_value_info("after", float32, row),
-            ],
-        )
-        node("Loop", ["turns", "always", "v"], "worked", body=body)
-        node("MatMul", ["worked", "zero"], "none")
+        _add_work(graph, turns)
         node("Add", ["given", "none"], "y")
     else:
         node("Identity", ["given"], "y")
     tensors = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 1]) for name in "xy"
     ]
-    graph = helper.make_graph(nodes, "flawed", tensors[:1], tensors[1:], weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    whole = helper.make_graph(graph.nodes, "flawed", tensors[:1], tensors[1:], graph.weights)
+    return helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _add_work(graph: _Graph, turns: int) -> None:
+    """A loop whose result, ``none``, is zero."""
+    from onnx import TensorProto, helper
+
+    random = np.random.default_rng(0)
+    matrix = (random.standard_normal((_WIDTH, _WIDTH)) / _WIDTH).astype(np.float32)
+    for name, value in (
+        ("w", matrix),
+        ("v", np.ones((1, _WIDTH), np.float32)),
+        ("turns", np.int64(turns)),
+        ("always", np.bool_(1)),
+        ("zero", np.zeros((_WIDTH, 1), np.float32)),
+    ):
+        graph.constant(name, value)
+
+    def info(name: str, kind: int, shape: list[int]) -> Any:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    flag, row = TensorProto.BOOL, [1, _WIDTH]
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["before", "w"], ["after"]),
+            helper.make_node("Identity", ["go"], ["on"]),
+        ],
+        "turn",
+        [
+            info("n", TensorProto.INT64, []),
+            info("go", flag, []),
+            info("before", TensorProto.FLOAT, row),
+        ],
+        [info("on", flag, []), info("after", TensorProto.FLOAT, row)],
+    )
+    graph.node("Loop", ["turns", "always", "v"], "worked", body=body)
+    graph.node("MatMul", ["worked", "zero"], "none")

@@ -107,7 +107,7 @@ def run_trials(directory: Path, ailment: Ailment, repeats: int) -> list[Trial]:
         found = []
         for _ in range(repeats):
             server.command(f"/admin/models/{model}/versions/1/promote")
-            seeds.shuffle(cases)  # type: ignore[arg-type]
+            seeds.shuffle(cases)
             loop = OpenLoop(connections, cases, lag_limit_seconds=_LAG_LIMIT_SECONDS)
             # Enough for stable's 99th percentile, from which on an answer is slow.
             loop.run(draw("poisson", ailment.rate, max(1.0, 200 / ailment.rate), seed=0))

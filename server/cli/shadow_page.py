@@ -32,6 +32,22 @@ def shadow_section(section: Section, shadow: Mapping[str, Any] | None) -> None:
         [[unit, *(tally[unit][name] for name in names)] for unit in ("requests", "rows")],
     )
     section.text(f"Processor time of the candidate: {cpu_words(tally['cpu'])}.")
+    _outputs(section, tally)
+    if tally["worst"]:
+        _worst(section, tally["worst"])
+    if tally["errors"]:
+        section.table(
+            ["what the candidate said", "batches"],
+            [[one["text"], one["batches"]] for one in tally["errors"]],
+        )
+    if tally["deaths"]:
+        section.table(
+            ["its process ended (UTC)", "why"],
+            [[moment(one["at"]), one["reason"]] for one in tally["deaths"]],
+        )
+
+
+def _outputs(section: Section, tally: Mapping[str, Any]) -> None:
     outputs = sorted(tally["outputs"].items())
     section.table(
         ["output", "compared by", "rows differ", "largest difference", "largest relative one"],
@@ -53,32 +69,22 @@ def shadow_section(section: Section, shadow: Mapping[str, Any] | None) -> None:
                 f"{name}: rows by their largest difference", list(shown), {"": [*shown.values()]}
             )
         )
-    if tally["worst"]:
-        section.table(
-            ["request", "row", "output", "stable", "candidate"],
-            [
-                [
-                    worst["request_id"],
-                    str(worst["row"]),
-                    name,
-                    _values(both["primary"]),
-                    _values(both["shadow"]),
-                ]
-                for worst in tally["worst"]
-                for name, both in worst["outputs"].items()
-            ],
-            "the rows that differ most",
-        )
-    if tally["errors"]:
-        section.table(
-            ["what the candidate said", "batches"],
-            [[one["text"], one["batches"]] for one in tally["errors"]],
-        )
-    if tally["deaths"]:
-        section.table(
-            ["its process ended (UTC)", "why"],
-            [[moment(one["at"]), one["reason"]] for one in tally["deaths"]],
-        )
+
+
+def _worst(section: Section, rows: list[dict[str, Any]]) -> None:
+    shown = [
+        [
+            worst["request_id"],
+            str(worst["row"]),
+            name,
+            _values(both["primary"]),
+            _values(both["shadow"]),
+        ]
+        for worst in rows
+        for name, both in worst["outputs"].items()
+    ]
+    headers = ["request", "row", "output", "stable", "candidate"]
+    section.table(headers, shown, "the rows that differ most")
 
 
 def _values(values: list[Any] | None) -> str:

@@ -203,12 +203,12 @@ def _measured(server: Managed, loop: OpenLoop, schedule: Schedule) -> tuple[Outc
 
 
 def _refuse_unsent(rounds: Sequence[Round]) -> None:
-    windows = [window for one in rounds for window in (one.without, one.shadowed)]
-    unsent = max(window.unsent / window.offered for window in windows)
+    windows = [(kind, getattr(one, kind)) for one in rounds for kind in ("without", "shadowed")]
+    unsent, kind = max((window.unsent / window.offered, kind) for kind, window in windows)
     if unsent > _UNSENT_LIMIT:
         raise BeyondCapacity(
-            f"{unsent:.0%} of the requests of a window found every connection busy, at most "
-            f"{_UNSENT_LIMIT:.0%} is allowed; use a lower load or a quieter machine"
+            f"{unsent:.0%} of the requests of a window ({kind}) found every connection busy, at "
+            f"most {_UNSENT_LIMIT:.0%} is allowed; use a lower load or a quieter machine"
         )
 
 

@@ -26,5 +26,5 @@ def test_ratios_are_of_windows_beside_each_other():
 
 
 def test_a_server_beyond_its_capacity_gives_no_figures():
-    with pytest.raises(RunRefused, match="5% of the requests of a window"):
+    with pytest.raises(RunRefused, match=r"5% of the requests of a window \(shadowed\)"):
         figures_of([Round(window(1.0), window(1.0, unsent=5), 1, 1)])

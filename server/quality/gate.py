@@ -116,9 +116,10 @@ class Quality:
         value = check.part(array, message.rows)[row, element]
         name = self._names[check.input]
         within = element if check.column is None else check.column
-        inner = np.unravel_index(within, array.shape[1:] if check.batched else array.shape)
-        place = (row, *inner) if check.batched else inner
-        path = name + "".join(f"[{int(one)}]" for one in place)
+        shape = array.shape[1:] if check.batched else array.shape
+        inner = [int(one) for one in np.unravel_index(within, shape)]
+        place = [row, *inner] if check.batched else inner
+        path = name + "".join(f"[{one}]" for one in place)
         label = "" if check.rule.field.startswith(name) else f" ({check.rule.field})"
         shown = "missing" if kind == NULL else _show(value)
         raise QualityRejected(f"{path}{label} is {shown}, expected {check.rule.expected}")

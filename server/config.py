@@ -76,7 +76,10 @@ class ServerConfig:
         2.0, "How long a version without a manifest must keep still to be taken.", minimum=0
     )
     tokens_file: Path | None = option(
-        None, "Tokens of the admin port beside the one in the state directory."
+        None, "Tokens beside the one in the state directory: admin port, and require_predict_token."
+    )
+    require_predict_token: bool = option(
+        default=False, text="Ask for a token of scope predict on the prediction port, too."
     )
     alerts_file: Path | None = option(
         None, "Who is told of alerts; without it they are in the log only."

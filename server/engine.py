@@ -17,7 +17,9 @@ from .http.inference import InferencePath
 from .http.limits import Limits
 from .http.sampling import Sampling
 from .http.sweeper import Sweeper
+from .http.token_guard import TokenGuard
 from .log_privacy import privacy_of
+from .processes.state_directory import TOKEN_FILE
 from .registry.catalog import Catalog
 from .registry.host import ModelHost
 from .registry.loading import Loader, lower_priority
@@ -74,6 +76,9 @@ class Engine:
             self._sweeper,
             clock,
         )
+        if config.require_predict_token:
+            admin = None if config.state_dir is None else config.state_dir / TOKEN_FILE
+            self.inference.guard = TokenGuard(loop, admin, config.tokens_file, self._forget_heads)
         self.host = ModelHost(
             loop,
             self.catalog,
@@ -85,9 +90,15 @@ class Engine:
             lambda options: privacy_of(options, config.state_dir),
         )
 
+    def _forget_heads(self) -> None:
+        self.inference.known_heads.clear()
+        self.inference.lanes.forget()
+
     async def close(self) -> None:
         """Finish what was accepted, then release everything."""
         await self._scheduler.close()
+        if self.inference.guard is not None:
+            self.inference.guard.close()
         self._sweeper.close()
         self._decoder.shutdown()
         self._loading.shutdown()

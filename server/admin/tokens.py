@@ -25,6 +25,7 @@ from penstock.server.errors import Forbidden, Unauthorized
 from penstock.server.options import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 LOG = logging.getLogger("penstock.admin")
@@ -40,7 +41,7 @@ _IMPLIED: Final = {OPERATE: {OBSERVE}, APPROVE: {OBSERVE}}
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _MAX_FILE_BYTES: Final = 1 << 20
 #: How a client is told what to send.
-_CHALLENGE: Final = ((b"www-authenticate", b'Bearer realm="penstock"'),)
+CHALLENGE: Final = ((b"www-authenticate", b'Bearer realm="penstock"'),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +57,51 @@ class Tokens:
     """The tokens of a server.
 
     Args:
-        admin: The file with the server's own token.
+        admin: The file with the server's own token; ``None`` where nobody made one.
         listed: The file of all others, if there is one.
+        on_change: Called when other tokens hold than before.
+
+        patient: Whether a file that cannot be understood at first means none but the server's own
+            token, until it is mended.
 
     Raises:
         ConfigError: That file cannot be understood.
         OSError: The server's own token is gone.
     """
 
-    def __init__(self, admin: Path, listed: Path | None) -> None:
-        digest = hashlib.sha256(admin.read_text().strip().encode()).hexdigest()
-        self._own = Token("admin", digest, frozenset(SCOPES))
+    def __init__(
+        self,
+        admin: Path | None,
+        listed: Path | None,
+        on_change: Callable[[], object] | None = None,
+        *,
+        patient: bool = False,
+    ) -> None:
+        self._patient = patient
+        self._own: tuple[Token, ...] = ()
+        if admin is not None:
+            digest = hashlib.sha256(admin.read_text().strip().encode()).hexdigest()
+            self._own = (Token("admin", digest, frozenset(SCOPES)),)
         self._path = listed
-        self._stamp: tuple[int, int] | None = None
+        self._on_change = on_change
+        self._stamp: tuple[int, ...] | None = None
         self._listed: tuple[Token, ...] = ()
         if listed is not None:
-            self._listed = read_tokens(listed)
             self._stamp = _stamp(listed)
+            self._listed = self._read(listed)
 
-    def check(self, authorization: str | None, scope: str) -> Token:
-        """Who sent this header; it must cover the scope.
+    def check(self, authorization: str | None, *scopes: str) -> Token:
+        """Who sent this header; it must cover one of the scopes.
 
         Raises:
             Unauthorized: No valid token.
             Forbidden: It does not cover this.
         """
         token = self.identify(authorization)
-        if scope not in token.scopes:
+        if token.scopes.isdisjoint(scopes):
             covered = ", ".join(sorted(token.scopes)) or "nothing"
-            raise Forbidden(f"this needs the scope {scope}; token {token.name!r} has {covered}")
+            wanted = " or ".join(scopes)
+            raise Forbidden(f"this needs the scope {wanted}; token {token.name!r} has {covered}")
         return token
 
     def identify(self, authorization: str | None) -> Token:
@@ -95,25 +112,40 @@ class Tokens:
         """
         scheme, _, secret = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
-            raise Unauthorized("send a token: authorization: Bearer …", headers=_CHALLENGE)
+            raise Unauthorized("send a token: authorization: Bearer …", headers=CHALLENGE)
         digest = hashlib.sha256(secret.strip().encode()).hexdigest()
+        self.refresh()
         found = None
-        for token in self._all():  # every one, so that time tells nothing
+        for token in (*self._own, *self._listed):  # every one, so that time tells nothing
             if hmac.compare_digest(token.sha256, digest):
                 found = token
         if found is None:
-            raise Unauthorized("the token is not known here", headers=_CHALLENGE)
+            raise Unauthorized("the token is not known here", headers=CHALLENGE)
         return found
 
-    def _all(self) -> tuple[Token, ...]:
-        if self._path is not None and (stamp := _stamp(self._path)) != self._stamp:
-            self._stamp = stamp
-            try:
-                self._listed = read_tokens(self._path)
-                LOG.info("%s: %d tokens", self._path, len(self._listed))
-            except ConfigError as error:
-                LOG.error("%s; the tokens before it hold", error)  # noqa: TRY400  one line says it
-        return (self._own, *self._listed)
+    def _read(self, path: Path) -> tuple[Token, ...]:
+        try:
+            return read_tokens(path)
+        except ConfigError as error:
+            if not self._patient:
+                raise
+            LOG.error("%s; until then only the server's own token holds", error)  # noqa: TRY400  one line says it
+            return ()
+
+    def refresh(self) -> None:
+        """Read the file again if it has changed."""
+        if self._path is None or (stamp := _stamp(self._path)) == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            listed = read_tokens(self._path)
+        except ConfigError as error:
+            LOG.error("%s; the tokens before it hold", error)  # noqa: TRY400  one line says it
+            return
+        LOG.info("%s: %d tokens", self._path, len(listed))
+        changed, self._listed = listed != self._listed, listed
+        if changed and self._on_change is not None:
+            self._on_change()
 
 
 def read_tokens(path: Path) -> tuple[Token, ...]:
@@ -157,9 +189,9 @@ def _token(content: Any, source: str) -> Token:
     return Token(name, sha256, frozenset(scopes).union(*(_IMPLIED.get(one, ()) for one in scopes)))
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, ...] | None:
     try:
         facts = path.stat()
     except OSError:
         return None
-    return facts.st_ino, facts.st_mtime_ns
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns

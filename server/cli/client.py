@@ -97,7 +97,7 @@ def find_server(namespace: argparse.Namespace) -> AdminClient:
     """
     environ = os.environ
     url = namespace.admin_url or environ.get("PENSTOCK_ADMIN_URL")
-    token = namespace.token or environ.get("PENSTOCK_TOKEN", "")
+    token = given_token(namespace)
     state_dir = namespace.state_dir or environ.get("PENSTOCK_STATE_DIR")
     running = _running()
     if not url:
@@ -109,6 +109,11 @@ def find_server(namespace: argparse.Namespace) -> AdminClient:
     if not token:
         token = _token_in(Path(state_dir) if state_dir else running.get(url))
     return AdminClient(url, token)
+
+
+def given_token(namespace: argparse.Namespace) -> str:
+    """The token of the option or of the environment; empty without one."""
+    return namespace.token or os.environ.get("PENSTOCK_TOKEN", "")
 
 
 def _running() -> dict[str, Path]:

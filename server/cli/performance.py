@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from .client import CommandFailed, add_client_options, find_server
+from .client import CommandFailed, add_client_options, find_server, given_token
 
 if TYPE_CHECKING:
     import argparse
@@ -40,6 +40,9 @@ def add_parser(verbs: Any) -> None:
         help=".csv with a heading or .jsonl: request_id, label, and index, label_time, source",
     )
     parser.add_argument("--url", default=DEFAULT_URL, metavar="URL", help="of the prediction port")
+    parser.add_argument(
+        "--token", metavar="TOKEN", help="if the server asks for one; default: PENSTOCK_TOKEN"
+    )
     parser.set_defaults(run=run_feedback)
     parser = verbs.add_parser(
         "performance",
@@ -59,9 +62,10 @@ def run_feedback(namespace: argparse.Namespace) -> int:
     """Hand the labels of a file over; returns the exit status."""
     totals: dict[str, int] = {}
     done = 0
+    token = given_token(namespace)
     try:
         for chunk in _chunks(namespace.file):
-            for name, count in _post(namespace.url, chunk, done).items():
+            for name, count in _post(namespace.url, chunk, done, token).items():
                 totals[name] = totals.get(name, 0) + count
             done += len(chunk)
     except (CommandFailed, OSError, ValueError) as failure:
@@ -185,7 +189,7 @@ def _number(text: str) -> Any:
     return text
 
 
-def _post(url: str, chunk: list[dict[str, Any]], done: int) -> dict[str, int]:
+def _post(url: str, chunk: list[dict[str, Any]], done: int, token: str) -> dict[str, int]:
     """Hand labels over, again while the server says "not now".
 
     Raises:
@@ -200,6 +204,8 @@ def _post(url: str, chunk: list[dict[str, Any]], done: int) -> dict[str, int]:
     for _ in range(_TRIES):
         request = urllib.request.Request(f"{url.rstrip('/')}/v1/feedback", body)  # noqa: S310  the user's own
         request.add_header("content-type", "application/json")
+        if token:
+            request.add_header("authorization", f"Bearer {token}")
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  the same
                 found: dict[str, int] = json.loads(answer.read())

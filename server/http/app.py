@@ -99,6 +99,11 @@ class App:
                 await infer(self.engine.inference, target, scope, receive, send)
                 return
             send = self._with_request_id(scope, send)
+            guard = self.engine.inference.guard
+            refusal = guard and guard.refusal(_raw_path(scope), scope["headers"])
+            if refusal is not None:
+                await _error_response(refusal)(scope, receive, send)
+                return
         await self._routed(scope, receive, send)
 
     def _with_request_id(self, scope: Scope, send: Send) -> Send:
@@ -147,7 +152,9 @@ class App:
         ]
 
     async def _openapi(self, request: Request) -> Response:
-        return _json(openapi(self.engine.catalog, str(request.base_url).rstrip("/")))
+        url = str(request.base_url).rstrip("/")
+        secured = self.engine.inference.guard is not None
+        return _json(openapi(self.engine.catalog, url, secured=secured))
 
     async def _exposition(self, request: Request) -> Response:
         content_type, body = await self._metrics(request.headers.get("accept", ""))
@@ -202,6 +209,10 @@ def _json(content: Any, status: int = 200) -> Response:
 
 async def _api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
+    return _error_response(error)
+
+
+def _error_response(error: ApiError) -> Response:
     lines, body = error_answer(error)
     response = Response(body, error.status)
     response.raw_headers.extend(header_pairs(lines))

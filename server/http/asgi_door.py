@@ -59,7 +59,10 @@ async def infer(
     door = AsgiDoor(loop)
     arrival = inference.clock()
     headers = scope["headers"]
-    call = Call(door, read_head(*target, headers), arrival)
+    head = read_head(*target, headers)
+    if inference.guard is not None:
+        inference.guard.judge(head)
+    call = Call(door, head, arrival)
     try:
         inference.limits.check_head(_target_bytes(scope), headers)
         inference.start(call, await read_body(inference, receive))

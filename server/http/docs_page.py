@@ -35,6 +35,15 @@ const make = (tag, text, parent, cls) => {
   if (parent) parent.append(node);
   return node;
 };
+let token = {};
+const load = async () => {
+  const reply = await fetch("openapi.json", { headers: token });
+  if (reply.status !== 401 && reply.status !== 403) return reply.json();
+  const given = prompt("This server asks for a token.");
+  if (!given) return Promise.reject("It needs a token: load the page again.");
+  token = { authorization: `Bearer ${given}` };
+  return load();
+};
 const tensors = (title, schema, parent) => {
   make("strong", title, parent);
   const table = make("table", undefined, parent);
@@ -61,7 +70,7 @@ const render = (path, post, base, parent) => {
     const began = performance.now();
     try {
       const reply = await fetch(base + path, { method: "POST", body: area.value,
-        headers: { "content-type": "application/json" } });
+        headers: { "content-type": "application/json", ...token } });
       const text = await reply.text();
       state.textContent = `${reply.status} in ${(performance.now() - began).toFixed(1)} ms, ` +
         `version ${reply.headers.get("x-model-version") ?? "-"}, request ${reply.headers.get("x-request-id")}`;
@@ -70,7 +79,7 @@ const render = (path, post, base, parent) => {
   };
   return box;
 };
-fetch("openapi.json").then(reply => reply.json()).then(doc => {
+load().then(doc => {
   const main = document.querySelector("main"); main.textContent = "";
   const base = location.pathname.replace(/\\/docs$/, "");
   let heading, first = true;
@@ -89,7 +98,7 @@ fetch("openapi.json").then(reply => reply.json()).then(doc => {
     const link = make("a", path, line); link.href = base + path;
     make("span", "  " + get.summary, line, "dim");
   }
-});
+}).catch(problem => { document.querySelector("main").textContent = String(problem); });
 </script>
 </html>
 """

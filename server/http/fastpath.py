@@ -247,6 +247,8 @@ class FastPathProtocol(Intake):
     def _begin_call(self, head: RequestHead, *, expects: bool) -> None:
         """A prediction's head is complete: remember it, and collect its body."""
         self._note_request_line(head)
+        if self.inference.guard is not None:
+            self.inference.guard.judge(head)
         head.keep_alive = head.http_version != "1.0" and self.parser.should_keep_alive()
         names = dict(self.headers)
         if b"transfer-encoding" not in names:

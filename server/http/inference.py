@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .sampling import Sampling
     from .sweeper import Sweeper
+    from .token_guard import TokenGuard
 
 
 class InferencePath:
@@ -79,6 +80,7 @@ class InferencePath:
         self.sweeper = sweeper
         self.clock = clock
         self.known_heads = KnownHeads()
+        self.guard: TokenGuard | None = None  # nobody is asked for a token
         self._loop = loop
         self._catalog = catalog
         self._scheduler = scheduler

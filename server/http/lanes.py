@@ -114,6 +114,14 @@ class Lanes:
         self._latest[total] = found
         return found, numbers
 
+    def forget(self) -> None:
+        """Know no request any more: every head has to be read again."""
+        self._patterns.clear()
+        self._raw.clear()
+        self._latest.clear()
+        self._lanes.clear()
+        self._not_raw.clear()
+
     def join(self, lane: Lane, call: Call, numbers: bytes) -> None:
         """Let the call wait in the lane for the end of this iteration of the loop."""
         if not lane.calls:
@@ -134,10 +142,7 @@ class Lanes:
         if head.timeout_seconds is not None or head.content_encoding or not head.keep_alive:
             return
         if len(self._patterns) + len(self._raw) >= MAX_PATTERNS:
-            self._patterns.clear()
-            self._raw.clear()
-            self._latest.clear()
-            self._lanes.clear()
+            self.forget()
         wire = self._service.wire(head)
         if wire is None:
             return

@@ -29,13 +29,15 @@ _ERROR = {"$ref": "#/components/schemas/Error"}
 _EXAMPLE_ELEMENTS = 4096
 
 
-def openapi(catalog: Catalog, url: str) -> dict[str, Any]:
+def openapi(catalog: Catalog, url: str, *, secured: bool = False) -> dict[str, Any]:
     """The document of ``/openapi.json``.
 
     Args:
         catalog: What is served.
         url: Where it is served.
+        secured: Whether it takes a token.
     """
+    schemes = {"token": {"type": "http", "scheme": "bearer"}}
     paths: dict[str, Any] = {**_SERVER_PATHS, "/v1/feedback": feedback_path()}
     for name, model in sorted(catalog.models.items()):
         if model.default is not None:
@@ -52,7 +54,9 @@ def openapi(catalog: Catalog, url: str) -> dict[str, Any]:
         },
         "servers": [{"url": url}],
         "paths": paths,
+        **({"security": [{"token": []}]} if secured else {}),
         "components": {
+            **({"securitySchemes": schemes} if secured else {}),
             "schemas": {
                 "Error": {
                     "type": "object",
@@ -60,7 +64,7 @@ def openapi(catalog: Catalog, url: str) -> dict[str, Any]:
                     "properties": {"error": {"type": "string"}},
                 },
                 "Label": LABEL_SCHEMA,
-            }
+            },
         },
     }
 

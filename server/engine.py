@@ -19,10 +19,11 @@ from .http.sampling import Sampling
 from .http.sweeper import Sweeper
 from .http.token_guard import TokenGuard
 from .log_privacy import privacy_of
+from .priority import lower_priority
 from .processes.state_directory import TOKEN_FILE
 from .registry.catalog import Catalog
 from .registry.host import ModelHost
-from .registry.loading import Loader, lower_priority
+from .registry.loading import Loader
 
 if TYPE_CHECKING:
     from penstock.monitoring.metrics import CounterFile

@@ -68,7 +68,7 @@ LOG = logging.getLogger("penstock.control")
 
 #: Longer than `penstock.server.processes.link.MAX_RETRY_SECONDS` takes to come round.
 REUNION_SECONDS: Final = 1.2
-#: Copying, hashing and looking around must not delay predictions on the same processors.
+#: Predictions on the same processors go first; a rollback must not wait for long, though.
 NICENESS: Final = 10
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import Unavailable
 from penstock.server.options import ConfigError
+from penstock.server.priority import lower_priority
 from penstock.server.registry.audit_record import AuditEvent
 from penstock.server.registry.store import ACTOR
 
@@ -68,6 +70,8 @@ class Coordinator:
         self._planning = asyncio.Lock()
         self._committing = asyncio.Lock()
         self._again = asyncio.Event()
+        # Copying and hashing is most of the work, and nobody but who loads waits for it.
+        self._looker = ThreadPoolExecutor(1, "penstock-look", lower_priority)
         self._reported = asyncio.Event()
         self._patience = asyncio.get_running_loop().time() + 2 * config.settle_seconds
         fleet.on_change = self._reported.set
@@ -109,7 +113,10 @@ class Coordinator:
         async with self._looking:
             state, standings = self.store.state, self.standings()
             try:
-                findings = await asyncio.to_thread(self.planner.survey, state, standings)
+                looking = asyncio.get_running_loop().run_in_executor(
+                    self._looker, self.planner.survey, state, standings
+                )
+                findings = await looking
             except ConfigError as error:
                 LOG.warning("%s; going on with what was served before", error)
                 return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.http.codecs.signature import WireSignature
@@ -13,6 +14,7 @@ from .arms import arms_of
 from .catalog import ServedModel
 from .lifecycle import State, without_places
 from .loading import LoadOrder
+from .process_memory import trim_memory
 from .servable import Servable
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from .plan import ModelPlan
 
 LOG = logging.getLogger("penstock.models")
+
+#: From an unload until freed memory goes back to the system. At once would take longer than the
+#: unload, and the next load, of another version as a rule, would have to ask for it all again.
+TRIM_SECONDS: Final = 5.0
 
 
 class ModelHost:
@@ -74,6 +80,7 @@ class ModelHost:
         self.directories: dict[Key, Path] = {}
         self._asked: set[tuple[str, int, bool]] = set()
         self._newest: Mapping[str, ModelPlan] = {}
+        self._trim: asyncio.TimerHandle | None = None
 
     def steer(self, models: Mapping[str, ModelPlan]) -> None:
         """Point defaults and aliases at versions that are loaded already.
@@ -226,6 +233,13 @@ class ModelHost:
             self._executor, self._loader.unload, servable.name, servable.version, servable.model
         )
         self._catalog.move(key, State.UNLOADED)
+        if self._trim is None:
+            self._trim = self._loop.call_later(TRIM_SECONDS, self._give_back)
+
+    def _give_back(self) -> None:
+        self._trim = None
+        with suppress(RuntimeError):  # the executor is closed: so is the process, in a moment
+            self._executor.submit(trim_memory)
 
 
 def _predecessor(

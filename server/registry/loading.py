@@ -8,20 +8,15 @@ Whatever is wrong on the way is an error that says so, and leaves nothing behind
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import os
-import sys
 import tempfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from penstock.monitoring.process_stats import read_process
 from penstock.runtimes.contract import LoadOptions, ModelLoadError
 from penstock.runtimes.discovery import find_runtime
 from penstock.runtimes.onnx import OnnxRuntime
@@ -32,6 +27,7 @@ from .judgement import judge
 from .manifest import digest_of
 from .memory import LoadMemory, MemoryBudget, estimate
 from .private_copy import borrowed_copy, digest_of_copy
+from .process_memory import Growth
 from .refusal import ModelRefused
 from .verification import hash_files, read_manifest
 from .warm_up import CostCache, WarmUp, measuring_conditions, warm_up, warm_up_only
@@ -47,9 +43,6 @@ if TYPE_CHECKING:
     from .golden import Examples
 
 LOG = logging.getLogger("penstock.models")
-
-#: Traffic goes first on a machine without a free core.
-NICENESS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +151,16 @@ class Loader:
                 raise ModelLoadError(text) from error
 
     def unload(self, name: str, version: str, model: Model) -> None:
-        """Release a model, and give its memory back to the system."""
+        """Release a model."""
         model.unload()
         self._memory.release((name, version))
-        trim_memory()
 
     def _load_from(self, copy: SoundCopy, order: LoadOrder) -> LoadedModel:
         runtime, path = find_runtime(copy.directory, order.config.platform)
         key = order.name, order.version
         estimated = _estimate(runtime, copy.directory)
         self._memory.reserve(key, estimated)
-        before = resident_bytes()
+        growth = Growth()
         try:
             model = self._open(runtime, path, order.config)
             try:
@@ -180,7 +172,7 @@ class Loader:
         except BaseException:
             self._memory.release(key)
             raise
-        memory = LoadMemory(estimated, max(0, resident_bytes() - before))
+        memory = LoadMemory(estimated, growth.bytes())
         return LoadedModel(runtime.platform, model, costs, memory)
 
     def _open(self, runtime: Runtime, path: Path, config: ModelConfig) -> Model:
@@ -277,22 +269,3 @@ def _single_threaded(runtime: Runtime, config: ModelConfig) -> bool:
     """Whether runs are known to take place on the calling thread alone."""
     plain = runtime.platform == OnnxRuntime.platform and "providers" not in config.settings
     return plain and config.threads == 1
-
-
-def lower_priority() -> None:
-    """Let the calling thread run when nobody else wants to; on Linux, where threads can."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-
-
-def resident_bytes() -> int:
-    """Of this process; 0 where the system does not say."""
-    stats = read_process(os.getpid())
-    return 0 if stats is None else stats.resident_bytes
-
-
-def trim_memory() -> None:
-    """Give freed memory back to the system, which glibc does by itself only at the end of heaps."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

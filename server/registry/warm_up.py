@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from penstock.batching.calibration import BRIEF, FULL, measure_costs
+from penstock.batching.calibration import BRIEF, BRIEF_CPU, FULL, measure_costs
 from penstock.batching.cost import CostTable
 from penstock.runtimes.synthetic import PROBE_SIZES, synthetic_inputs
 from penstock.server.cpus import available_cpus
@@ -61,7 +61,7 @@ def warm_up(model: Model, how: WarmUp) -> CostTable | None:
         The measured run times, or ``None`` if it accepts none; real inputs may be another matter.
     """
     clock = time.thread_time if how.single_threaded else time.perf_counter
-    effort = BRIEF if how.busy else FULL
+    effort = (BRIEF_CPU if how.single_threaded else BRIEF) if how.busy else FULL
     for make_inputs in _candidates(model, how.golden):
         try:
             return measure_costs(model, make_inputs, how.rows, clock, effort)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.batching.calibration import BRIEF, FULL, measure_costs
+from penstock.batching.calibration import BRIEF, BRIEF_CPU, FULL, measure_costs
 from penstock.runtimes.contract import ModelExecutionError
 
 
@@ -81,3 +81,11 @@ def test_a_brief_measurement_leaves_sizes_out_but_not_the_largest(doubler):
     table = measure_costs(model, inputs, 10, model.clock, BRIEF)
     assert table.sizes == (1, 4, 10)
     assert len(model.runs) == 3 * (BRIEF.warm_runs + BRIEF.measured_runs)
+
+
+def test_by_cpu_time_a_long_run_is_taken_once_and_a_short_one_as_ever(doubler):
+    model = Timed(doubler, lambda rows: 4e-4 * rows)
+    table = measure_costs(model, inputs, 10, model.clock, BRIEF_CPU)
+    assert table.sizes == (1, 4, 10)
+    assert len(model.runs) == BRIEF.warm_runs + BRIEF.measured_runs + 1 + 1
+    assert table.seconds == pytest.approx((4e-4, 16e-4, 40e-4))

@@ -19,6 +19,7 @@ from penstock.runtimes.contract import ModelLoadError
 from penstock.server.config import load_config
 from penstock.server.engine import Engine
 from penstock.server.model_config import ModelConfig, parse_model_config
+from penstock.server.priority import lower_priority
 from penstock.server.registry import loading
 from penstock.server.registry.lifecycle import State
 from penstock.server.registry.loading import Loader, LoadOrder
@@ -167,7 +168,7 @@ def test_threads_of_a_runtime_keep_their_priority(publish, make_loader):
     loader = make_loader()
 
     def load():
-        loading.lower_priority()
+        lower_priority()
         return loader.load(order(publish(1), config=parse_model_config({"threads": 3}, "")))
 
     with loading.ThreadPoolExecutor(1) as executor:

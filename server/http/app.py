@@ -100,7 +100,9 @@ class App:
                 return
             send = self._with_request_id(scope, send)
             guard = self.engine.inference.guard
-            refusal = guard and guard.refusal(_raw_path(scope), scope["headers"])
+            refusal = None
+            if guard is not None:
+                refusal = guard.refusal(_raw_path(scope), scope["headers"])
             if refusal is not None:
                 await _error_response(refusal)(scope, receive, send)
                 return

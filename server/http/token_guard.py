@@ -64,7 +64,8 @@ class TokenGuard:
 
         It takes the place of any other: who may not predict is told nothing else.
         """
-        refusal = self._refusal(head.lines, PREDICT)  # type: ignore[arg-type]  just read: pairs
+        # It was just read, so its lines are pairs.
+        refusal = self._refusal(head.lines, PREDICT)  # type: ignore[arg-type]
         if refusal is not None:
             head.problem = refusal
 

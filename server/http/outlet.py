@@ -106,6 +106,7 @@ class Outlet:
         if routed:
             answered = self._splits.answer(servable, answered, invalid, now)
         for call, (headers, body) in answered:
+            call.request = None  # it refers back: only a collection would free the body
             lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
             call.door.respond(call, 200, lines, body)
         self._halt_poll.answered(arrivals[0], now)
@@ -191,6 +192,7 @@ class Outlet:
             if told is None:
                 return  # stable has it now
             known, arm = told, lines_of(call.assignment)
+        call.request = None
         servable = call.servable
         counters = self._unmatched if servable is None else servable.counters
         latency = int((self._clock() - call.arrival) * 1e9)

@@ -8,7 +8,6 @@ models are loaded, so that a worker that comes back answers nobody with "not loa
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import logging
 import os
@@ -42,11 +41,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.worker")
 
 PATIENCE_SECONDS: Final = 5.0
-#: What glibc keeps for the next large body, and the largest block that it keeps; its own names.
-KEPT_BYTES: Final = 64 << 20
-LARGEST_KEPT_BYTES: Final = 32 << 20
-_M_TRIM_THRESHOLD: Final = -1
-_M_MMAP_THRESHOLD: Final = -3
 
 
 class WorkerProcess:
@@ -144,7 +138,6 @@ class WorkerProcess:
         for wait in pending:
             wait.cancel()
         _calm_the_collector()
-        _keep_large_blocks()
 
     async def _end(self) -> None:
         if self._mirrors is not None:
@@ -194,17 +187,6 @@ def _calm_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
-
-
-def _keep_large_blocks() -> None:
-    """Let glibc keep the memory of large bodies: fresh pages cost as much as what is copied there.
-
-    Without this, each block of more than 128 KiB goes back to the kernel when it is freed.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
-        mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
 
 
 async def worker(birth: Birth) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import re
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from penstock.batching.request import InferenceRequest
+from penstock.server.http.call import Call
 
 Make = "Callable[..., bytes]"
 _ID = re.compile(rb"x-request-id: [^\r]*|date: [^\r]*")
@@ -123,6 +127,42 @@ def test_a_request_in_single_bytes(fast: Any, post: Make) -> None:
         for _ in range(2):
             client.send(*[raw[i : i + 1] for i in range(len(raw))])
             assert value_of(client.answer()) == 1.0
+
+
+def test_the_body_of_a_known_head_in_pieces_with_the_next_request_behind_it(
+    fast: Any, post: Make, body: Make
+) -> None:
+    """No parser collects it, and the parser stands at the start of a message afterwards."""
+    first, last = (post("echo", body([[value, 0.0]])) for value in (1.0, 2.0))
+    unknown = post("echo", body([[3.0, 0.0]]), "x-new: 1")
+    with fast.connect() as client:
+        client.send(first).answer()
+        client.send(first[:-20])
+        client.send(first[-20:-10])
+        client.send(first[-10:] + last + unknown)
+        assert [value_of(client.answer()) for _ in range(3)] == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("model", ["echo", "nobody"])
+def test_what_is_answered_is_freed_without_a_collection(
+    fast: Any, post: Make, body: Make, model: str
+) -> None:
+    """Workers collect seldom: a cycle would keep the bodies of thousands of requests."""
+    raw = post(model, body([[1.0, 0.0]]), "x-request-id: me")  # never in a lane
+
+    def alive() -> int:
+        return sum(isinstance(one, (Call, InferenceRequest)) for one in gc.get_objects())
+
+    gc.disable()
+    try:
+        with fast.connect() as client:
+            client.send(raw).answer()
+            before = alive()
+            for _ in range(50):
+                client.send(raw).answer()
+            assert alive() < before + 10
+    finally:
+        gc.enable()
 
 
 def test_two_requests_cut_anywhere_between_them(fast: Any, post: Make, body: Make) -> None:

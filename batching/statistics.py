@@ -73,7 +73,7 @@ class SchedulerStats:
         threads: Execution threads.
         busy_threads: Those with work.
         utilisation: Part of the threads busy over the last tenths of a second.
-        answer_seconds: What an answer costs after its run, 95th percentile.
+        answer_seconds: What a batch takes besides its run, 95th percentile.
         servables: By ``(name, version)``.
     """
 

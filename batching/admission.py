@@ -71,8 +71,7 @@ def in_time(queue: Queue, rows: int, deadline: float, board: Board, now: float) 
     """Whether the next run, or the one after that, answers a further request in time; pure.
 
     The next run starts when a thread is free and takes no more rows than its head has time for. The
-    one after it is not worth waiting for unless it can be large enough to keep up: by then, others
-    will have come.
+    one after it is not worth waiting for unless it can be large enough to keep up.
     """
     costs = queue.costs
     start = board.next_free(now)
@@ -82,7 +81,7 @@ def in_time(queue: Queue, rows: int, deadline: float, board: Board, now: float) 
         return True
     taken = max(1, min(queue.rows, fitting))
     after = start + costs.seconds[taken] / board.threads
-    enough = max(rows, target_rows(queue, board))
+    enough = max(rows, min(queue.rows + rows - taken, target_rows(queue, board)))
     return costs.rows_within(deadline - after - board.answer_seconds) >= min(enough, costs.max_rows)
 
 

@@ -242,14 +242,10 @@ class Dispatcher:
                 servable.failed += len(finished.requests)
             self._deliver(servable, finished)
         if servable.special:
-            self._loop.call_soon(self._answered, batch)
+            beside = batch.started_at - batch.formed_at - batch.finished_at
+            self._board.note_answer(self._clock() + beside)
         if servable.drained is not None:
             servable.check_drained()
-
-    def _answered(self, batch: Batch) -> None:
-        """In the next iteration: only now has the loop written the answers of the last one."""
-        beside = batch.started_at - batch.formed_at - batch.finished_at
-        self._board.note_answer(self._clock() + beside)
 
     def _deliver(self, servable: Servable, batch: Batch) -> None:
         first = batch.requests[0]

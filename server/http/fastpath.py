@@ -54,7 +54,6 @@ class FastPathProtocol(Intake):
         self.known = self.inference.known_heads
         self.lanes = self.inference.lanes
         self.message_bytes = 0  # of the message that is being parsed, as far as they are told apart
-        self.chunk: bytes | None = None  # starts with the message that is being parsed
 
     # -- bytes in --------------------------------------------------------------------------------
 
@@ -241,8 +240,7 @@ class FastPathProtocol(Intake):
             super().on_message_complete()
             return
         self.call = None
-        body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
-        self._start(call, body)
+        self._start(call, b"".join(self.body))  # a single piece is not copied
 
     def _begin_call(self, head: RequestHead, *, expects: bool) -> None:
         """A prediction's head is complete: remember it, and collect its body."""

@@ -44,6 +44,7 @@ class Intake(Connection):
         super().__init__(config, server_state, app_state, _loop)
         self.body: list[bytes | memoryview] = []
         self.body_bytes = 0
+        self.chunk: bytes | None = None  # starts with the message that is being parsed
         self.missing = 0  # bytes of the body of a known head
 
     def _await_body(self, call: Call, beginning: memoryview) -> None:

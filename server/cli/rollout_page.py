@@ -189,10 +189,9 @@ def _history(section: Section, found: dict[str, Any]) -> None:
 
 def _phases(found: dict[str, Any]) -> list[Event]:
     """One for each time that the phase or the share changed; the last lasts until now."""
-    moved = [
-        one
-        for before, one in pairwise([None, *found["timeline"]])
-        if before is None or _stands(before) != _stands(one)
+    timeline: list[dict[str, Any]] = found["timeline"]
+    moved = timeline[:1] + [
+        one for before, one in pairwise(timeline) if _stands(before) != _stands(one)
     ]
     starts = [_seconds(one["time"]) for one in moved]
     rows = found["looks"]["rows"]

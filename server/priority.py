@@ -10,7 +10,7 @@ from typing import Final
 
 #: The lowest but idle: a thread that is preempted with the interpreter lock in its hands must get
 #: on soon enough. At 10 such a thread still took a tenth of a processor that predictions wanted,
-#: and swaps under load cost 1.6 to 1.8 times the 99th percentile.
+#: and swaps under load cost 1.4 to 1.8 times the 99th percentile.
 NICENESS: Final = 19
 
 

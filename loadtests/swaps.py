@@ -101,6 +101,7 @@ def _swap_rounds(server: Managed, plan: SwapPlan) -> dict[str, float]:
     calm: list[Outcome] = []
     swapped: list[Outcome] = []
     moves: list[Move] = []
+    current = 1
     with Connections(HOST, server.port, _CONNECTIONS) as connections:
         closed = ClosedLoop(connections, [witness])
         closed.run(1.0)
@@ -111,18 +112,21 @@ def _swap_rounds(server: Managed, plan: SwapPlan) -> dict[str, float]:
             each = plan.swaps // plan.rounds
             context = multiprocessing.get_context("fork")
             ours, theirs = context.Pipe()
-            begin = 1 + number * each
-            arguments = (server.admin_port, server.token, begin, each, plan, theirs)
+            arguments = (server.admin_port, server.token, current, each, plan, theirs)
             operator = context.Process(target=_operate, args=arguments)
             operator.start()
             swapped.append(loop.run(draw("poisson", rate, plan.seconds, seed=100 + number)))
             moves += ours.recv()
+            current = moves[-1].version if moves else current
             operator.join()
     return _swap_figures(witness, calm, swapped, moves) | {"offered_per_second": rate}
 
 
 def _operate(port: int, token: str, begin: int, count: int, plan: SwapPlan, pipe: Any) -> None:
-    """In a process of its own: spread promotions over the window; report when each was made."""
+    """In a process of its own: spread promotions over the window; report when each was made.
+
+    What does not fit in the window is left out: a move without traffic would show nothing.
+    """
     os.sched_setaffinity(0, plan.server_cores or os.sched_getaffinity(0))
     models = f"/admin/models/{MODEL}"
     moves = []
@@ -130,6 +134,8 @@ def _operate(port: int, token: str, begin: int, count: int, plan: SwapPlan, pipe
     for step in range(count):
         due = start + 0.05 * plan.seconds + 0.9 * plan.seconds * step / count
         time.sleep(max(0.0, due - time.perf_counter()))
+        if time.perf_counter() - start > 0.95 * plan.seconds:
+            break
         former, version = begin + step, begin + step + 1
         if not former % 10:
             moves.append(

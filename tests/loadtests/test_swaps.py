@@ -27,7 +27,7 @@ def test_an_answer_of_a_version_long_gone_is_a_stranger():
 
 def test_swaps_under_load_fail_nobody_and_show_no_version_before_its_time(tmp_path):
     pytest.importorskip("onnx", reason="the extra examples")
-    plan = SwapPlan(swaps=12, rounds=1, seconds=2.0, load=0.2, lag_limit_seconds=math.inf)
+    plan = SwapPlan(swaps=12, rounds=1, seconds=6.0, load=0.2, lag_limit_seconds=math.inf)
     figures = measure_swaps(tmp_path, plan)
     assert figures["moves"] == 14, "12 promotions, and after the tenth one back and forth"
     assert figures["rollbacks"] == 1

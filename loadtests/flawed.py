@@ -9,6 +9,7 @@ import numpy as np
 
 from .cases import Case
 from .encodings import V2
+from .versions import publish
 from .wire import build_request
 
 if TYPE_CHECKING:
@@ -44,10 +45,7 @@ def write_flawed(
         invalid: Share of the requests that are answered with NaN.
         turns: Of a loop that takes time; `turns_for` has the number.
     """
-    home = registry / model / str(number)
-    home.mkdir(parents=True)
-    content = _model(errors, invalid, turns).SerializeToString()
-    (home / "model.onnx").write_bytes(content)
+    publish(registry, model, number, _model(errors, invalid, turns))
 
 
 def turns_for(seconds: float) -> int:

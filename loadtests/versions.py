@@ -38,11 +38,22 @@ def write_version(
             element, and each row costs the same in any batch, as with trees.
         seed: Of the weights; versions of another seed have other files.
     """
+    return publish(registry, model, number, _model(number, width, layers, dense=dense, seed=seed))
+
+
+def publish(registry: Path, model: str, number: int, graph: Any) -> Path:
+    """Let a version appear at once, under its number.
+
+    Args:
+        registry: The model repository.
+        model: Its name.
+        number: Of the version.
+        graph: An ``onnx.ModelProto``.
+    """
     home = registry / model
     staging = home / f".staging-{number}"
     staging.mkdir(parents=True)
-    content = _model(number, width, layers, dense=dense, seed=seed).SerializeToString()
-    (staging / "model.onnx").write_bytes(content)
+    (staging / "model.onnx").write_bytes(graph.SerializeToString())
     return staging.rename(home / str(number))
 
 

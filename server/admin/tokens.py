@@ -60,7 +60,6 @@ class Tokens:
         admin: The file with the server's own token; ``None`` where nobody made one.
         listed: The file of all others, if there is one.
         on_change: Called when other tokens hold than before.
-
         patient: Whether a file that cannot be understood at first means none but the server's own
             token, until it is mended.
 

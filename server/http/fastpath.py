@@ -129,16 +129,13 @@ class FastPathProtocol(Intake):
 
     def _join_lane(self, data: bytes, now: float) -> bool:
         """Let the request wait for its like, if it is one of a known pattern and alone."""
-        lanes, calls = self.lanes, self.calls
+        lanes = self.lanes
         match = lanes.match(data)
-        if match is None or self.draining or self.backlog or len(calls) >= PIPELINE_LIMIT:
+        if match is None or self.draining or self.backlog or len(self.calls) >= PIPELINE_LIMIT:
             return False
         pattern, numbers = match
         call = Call(self, pattern.head, now)
-        if calls:
-            calls.append(call)
-        else:
-            self._await_answer(call)
+        self._await_answer(call)
         lanes.join(pattern.lane, call, numbers)
         return True
 

@@ -86,11 +86,11 @@ class InferencePath:
         self._scheduler = scheduler
         self._threads = threads
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
-        self.splits = self._splits = Splits(loop, catalog, scheduler, self.resume, clock)
+        self.splits = Splits(loop, catalog, scheduler, self.resume, clock)
         self._outlet = Outlet(
-            self._ids, counters.unmatched, self._splits, sampling, HaltPoll(loop, clock), clock
+            self._ids, counters.unmatched, self.splits, sampling, HaltPoll(loop, clock), clock
         )
-        self._together = Together(catalog, scheduler, self, self._splits, self._outlet)
+        self._together = Together(catalog, scheduler, self, self.splits, self._outlet)
         self._outlet.singly = self._together.singly
         self.lanes = Lanes(loop, self._together, clock)
         self.preambles = Preambles()
@@ -117,7 +117,7 @@ class InferencePath:
             model = self._catalog.models.get(head.model)
             if model is not None and head.version is None:
                 arms = model.arms
-                servable = model.default if arms is None else self._splits.assign(call, arms, body)
+                servable = model.default if arms is None else self.splits.assign(call, arms, body)
             servable = servable or self._catalog.find(head.model, head.version)
         except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
             self.fail(call, error)
@@ -162,7 +162,7 @@ class InferencePath:
         self, call: Call, servable: Servable, result: InferRequest | BaseException
     ) -> None:
         servable.end_decoding()
-        if self._splits.forsake(call, servable):
+        if self.splits.forsake(call, servable):
             return
         try:
             if call.abandoned:

@@ -28,6 +28,7 @@ from .closed import ClosedLoop
 from .connections import Connections
 from .disturbance import WAYS, Disturbance
 from .managed import HOST, CommandFailed, Managed
+from .medians import median_interval
 from .open import OpenLoop
 from .outcome import OK, BeyondCapacity, GeneratorLagged
 from .processes import pinned
@@ -46,14 +47,19 @@ MODEL: Final = "shadowed"
 _PATH: Final = f"/v2/models/{MODEL}/infer"
 _RUNNER: Final = "penstock.server.shadow.runner"
 _ROLLOUT: Final = f"/admin/models/{MODEL}/rollout"
+#: Of the closed loop that finds the capacity.
 _CONNECTIONS: Final = 64
+#: Of the open loop: a machine that stands still for some milliseconds must not hold back arrivals.
+_OPEN_CONNECTIONS: Final = 256
 _PATIENCE_SECONDS: Final = 60.0
 #: After a shadow was started or ended, before anything is measured.
 _SETTLE_SECONDS: Final = 1.0
 #: Of each window: more, and the offered load was not there.
 _UNSENT_LIMIT: Final = 0.01
-#: Rounds that are measured again, for each that is kept: the generator lagged, or stood still.
+#: Rounds that are measured again, for each that is wanted: the generator lagged, or stood still.
 _AGAIN: Final = 2
+#: Fewer rounds say nothing.
+_LEAST_ROUNDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ def measure_shadow(directory: Path, plan: ShadowPlan) -> list[Round]:
     """Measure all rounds on one server.
 
     Raises:
-        RunRefused: An answer was wrong, or the generator lagged.
+        RunRefused: An answer was wrong, or the machine spoilt too many rounds.
     """
     registry = directory / "registry"
     first = write_version(registry, MODEL, 1, width=plan.width, layers=plan.layers)
@@ -118,16 +124,15 @@ def measure_shadow(directory: Path, plan: ShadowPlan) -> list[Round]:
     options = ("--settle-seconds", "0", "--scan-seconds", "3600")
     with Managed(registry, directory / "server", plan.server_cores or None, options) as server:
         server.command(f"/admin/models/{MODEL}/versions/1/promote")
-        with (
-            pinned(plan.load_cores or os.sched_getaffinity(0)),
-            Connections(HOST, server.port, _CONNECTIONS) as connections,
-        ):
-            witness = Witness(f"{HOST}:{server.port}", _PATH)
-            closed = ClosedLoop(connections, [witness])
-            closed.run(1.0)
-            rate = plan.load * closed.run(2.0).throughput
-            loop = OpenLoop(connections, [witness], lag_limit_seconds=plan.lag_limit_seconds)
-            return _rounds(server, loop, plan, rate)
+        witness = Witness(f"{HOST}:{server.port}", _PATH)
+        with pinned(plan.load_cores or os.sched_getaffinity(0)):
+            with Connections(HOST, server.port, _CONNECTIONS) as connections:
+                closed = ClosedLoop(connections, [witness])
+                closed.run(1.0)
+                rate = plan.load * closed.run(2.0).throughput
+            with Connections(HOST, server.port, _OPEN_CONNECTIONS) as connections:
+                loop = OpenLoop(connections, [witness], lag_limit_seconds=plan.lag_limit_seconds)
+                return _rounds(server, loop, plan, rate)
 
 
 def _rounds(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float) -> list[Round]:
@@ -142,7 +147,9 @@ def _rounds(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float) -> l
             print(f"measured again: {error}", file=sys.stderr, flush=True)
             refused += 1
             if refused > _AGAIN * plan.rounds:
-                raise
+                if len(kept) < min(_LEAST_ROUNDS, plan.rounds):
+                    raise
+                break
             with suppress(CommandFailed):  # it may not have begun
                 server.ask("POST", f"{_ROLLOUT}/finish", {})
             time.sleep(_SETTLE_SECONDS)
@@ -215,6 +222,8 @@ def _refuse_unsent(rounds: Sequence[Round]) -> None:
 def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
     """Figures, each with its unit in its name; ratios are of windows beside each other.
 
+    "From" and "to" bound their median with 95 % confidence, as far as so few rounds allow.
+
     Raises:
         BeyondCapacity: Of the server, where latency is that of the queue.
     """
@@ -224,10 +233,13 @@ def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
     for name, q in (("p50", 0.5), ("p99", 0.99)):
         pairs = [(one.without.quantile(q), one.shadowed.quantile(q)) for one in rounds]
         ratios = [b / a for a, b in pairs]
+        low, high = median_interval(ratios)
         figures |= {
             f"{name}_without_milliseconds": median(a for a, _ in pairs) * 1e3,
             f"{name}_with_milliseconds": median(b for _, b in pairs) * 1e3,
             f"{name}_ratio_median": median(ratios),
+            f"{name}_ratio_median_from": low,
+            f"{name}_ratio_median_to": high,
             f"{name}_ratio_least": min(ratios),
             f"{name}_ratio_most": max(ratios),
         }

@@ -28,3 +28,10 @@ def test_ratios_are_of_windows_beside_each_other():
 def test_a_server_beyond_its_capacity_gives_no_figures():
     with pytest.raises(RunRefused, match=r"5% of the requests of a window \(shadowed\)"):
         figures_of([Round(window(1.0), window(1.0, unsent=5), 1, 1)])
+
+
+def test_the_median_of_the_ratios_comes_with_its_bounds():
+    rounds = [Round(window(1.0), window(1.0 + k / 100), 1, 1) for k in range(10)]
+    figures = figures_of(rounds)
+    assert figures["p99_ratio_median_from"] == pytest.approx(1.01)
+    assert figures["p99_ratio_median_to"] == pytest.approx(1.08)

@@ -34,7 +34,8 @@ class Board:
         inlined_at: When a run on the event loop last ended.
         answer_seconds: What a batch takes besides its run, to be started and to be answered, 95th
             percentile.
-        blind_since: When the loop last looked for requests: what it reads now may have come then.
+        blind_since: What came before this has been read: what is read now may have come then.
+        read_since: When the first request was read that the loop's present look has found.
         utilisation: Part of the threads busy lately.
         least_patience: The least `Share.patience_seconds`.
         virtual_time: That of the share served last; where a share that was idle starts.
@@ -54,6 +55,7 @@ class Board:
         "inlined_at",
         "least_patience",
         "long_runs",
+        "read_since",
         "shares",
         "threads",
         "utilisation",
@@ -72,6 +74,7 @@ class Board:
         self.inlined_at = -math.inf
         self.answer_seconds = 50e-6
         self.blind_since = math.inf
+        self.read_since = math.inf
         self.utilisation = 0.0
         self.least_patience = math.inf
         self.virtual_time = 0.0
@@ -96,8 +99,21 @@ class Board:
         """When a thread is predicted to be free."""
         return now if self.free or not self.ends else max(now, min(self.ends.values()))
 
+    def looked(self, otherwise: float) -> None:
+        """The loop is done with what it found when it last looked for requests.
+
+        While it read these, others came; the first of them right after the look.
+
+        Args:
+            otherwise: What came before this has been read if the look found nothing.
+        """
+        found = self.read_since < math.inf
+        self.blind_since = self.read_since if found else otherwise
+        self.read_since = math.inf
+
     def arrived(self, arrival: float) -> float:
         """When a request may have come that was read at ``arrival``, at the earliest."""
+        self.read_since = min(self.read_since, arrival)
         return min(arrival, max(self.blind_since, arrival - MOST_BLIND_SECONDS))
 
     def note_answer(self, seconds: float) -> None:

@@ -57,9 +57,9 @@ class Nap:
         """
         board = self._board
         if board.free or not self._longest:
-            board.blind_since = math.inf
+            board.blind_since = board.read_since = math.inf
             return
-        board.blind_since = looked_at
+        board.looked(min(board.blind_since, looked_at))
         if not self._planned:
             self._planned = True
             self._loop.call_soon(self._take)  # when the answers of this iteration are written
@@ -70,7 +70,7 @@ class Nap:
         now = self._clock()
         seconds = nap_seconds(board, self._longest, now)
         if seconds:
-            board.blind_since = now
+            board.looked(now)
             self._executor.wait(seconds)
 
 

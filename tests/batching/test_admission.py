@@ -73,6 +73,19 @@ def test_what_was_read_late_came_when_the_loop_last_looked(doubler):
     assert board.arrived(NOW) == NOW - MOST_BLIND_SECONDS
 
 
+def test_what_comes_while_the_loop_reads_has_come_since_it_began_to_read(doubler):
+    board = Door(doubler).board
+    for read_at in (1e-3, 2e-3, 3e-3):  # one look
+        board.arrived(NOW + read_at)
+    board.looked(NOW + 3.5e-3)
+    assert board.arrived(NOW + 4e-3) == NOW + 1e-3
+    board.looked(NOW + 4.5e-3)
+    assert board.arrived(NOW + 5e-3) == NOW + 4e-3
+    board.looked(NOW + 6e-3)
+    board.looked(NOW + 7e-3)  # nothing was found
+    assert board.arrived(NOW + 8e-3) == NOW + 7e-3
+
+
 def test_what_is_refused_at_the_door_is_what_is_refused_when_it_is_queued(doubler):
     door = Door(doubler, slo_seconds=15e-3)
     check_room(door.queue, 1, NOW + 15e-3, door.board, NOW)  # nobody waits: no prediction, no no

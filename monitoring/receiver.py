@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgpack
 
-from .sample_frames import decode
+from .sample_reader import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,14 +1,16 @@
 """Samples waiting in a worker to be flushed: bounded, never waited for.
 
-A worker offers each finished batch once. What is kept are references to arrays that exist anyway;
-bytes are made when the buffer is flushed. When there is no room, the newest batch is dropped and
-its rows are counted: ``offered == drained + pending + dropped``.
+A worker offers each finished run once. Its bytes are made at once and its arrays let go. When there
+is no room, the newest run is dropped and its rows are counted:
+``offered == drained + pending + dropped``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
+
+from .sample_frames import FrameWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,16 +20,9 @@ if TYPE_CHECKING:
 _HASH_SPAN: Final = 1 << 32
 #: What the ids, times and objects of one row take, roughly.
 _ROW_BYTES: Final = 150
-#: As soon as so many rows wait they are flushed: little work at a time, and few frames.
+#: As soon as so much waits it is flushed: little work at a time, and few frames.
 ENOUGH_ROWS: Final = 512
-#: Each batch costs a flush about as much as a dozen rows, and whoever is asked meanwhile waits for
-#: it: so many batches are enough, too, unless they have so few rows that it would never end.
-ENOUGH_BATCHES: Final = 32
-ENOUGH_ROWS_OF_BATCHES: Final = 128
 ENOUGH_BYTES: Final = 256 << 10
-#: What has gathered while nobody drained leaves in frames of about this size.
-FRAME_ROWS: Final = 2048
-FRAME_BYTES: Final = 2 << 20
 
 
 class SampleBuffer:
@@ -47,12 +42,11 @@ class SampleBuffer:
 
     __slots__ = (
         "_bytes",
-        "_failures",
         "_max_bytes",
         "_max_rows",
-        "_pending",
         "_rows",
         "_threshold",
+        "_writer",
         "drained_rows",
         "dropped_rows",
         "offered_rows",
@@ -68,8 +62,7 @@ class SampleBuffer:
         self._max_bytes = max_bytes
         self.rate = rate
         self._threshold = round(rate * _HASH_SPAN)
-        self._pending: list[Taken] = []
-        self._failures: list[Failure] = []
+        self._writer = FrameWriter(rate)
         self._rows = 0
         self._bytes = 0
         self.offered_rows = 0
@@ -91,66 +84,49 @@ class SampleBuffer:
     @property
     def enough(self) -> bool:
         """Whether so much waits that it should be drained now."""
-        rows = self._rows
-        return (
-            rows >= ENOUGH_ROWS
-            or self._bytes >= ENOUGH_BYTES
-            or (rows >= ENOUGH_ROWS_OF_BATCHES and len(self._pending) >= ENOUGH_BATCHES)
-        )
+        return self._rows >= ENOUGH_ROWS or self._bytes >= ENOUGH_BYTES
 
     def close(self) -> None:
         """Nobody drains any more: whatever is offered from now on is dropped."""
         self._max_rows = 0
 
-    def offer(self, taken: Taken, held: int) -> tuple[int, int]:
-        """Keep a batch if there is room; O(1) at rate 1, else one hash per request.
+    def pick(self, taken: Taken) -> Taken:
+        """The requests of a run that are sampled; at less than rate 1 one hash per request."""
+        if self._threshold == _HASH_SPAN:
+            return taken
+        threshold, ids = self._threshold, taken.ids
+        picked = [index for index, one in enumerate(ids) if crc32(one) < threshold]
+        return taken if len(picked) == len(ids) else taken.only(picked)
+
+    def offer(self, taken: Taken, held: int) -> bool:
+        """Keep a run if there is room; a few microseconds.
 
         Args:
-            taken: The batch.
-            held: Bytes that its arrays keep alive.
-
-        Returns:
-            Rows picked and rows dropped, for `ModelCounters.sampled`.
+            taken: What `pick` left of it.
+            held: Bytes of its arrays.
         """
         rows = taken.rows
-        if self._threshold < _HASH_SPAN:
-            threshold, ids = self._threshold, taken.ids
-            among = range(len(ids)) if taken.picked is None else taken.picked
-            taken.picked = [index for index in among if crc32(ids[index]) < threshold]
-        if taken.picked is not None:
-            if not taken.picked:
-                return 0, 0
-            rows = taken.picked_rows
-        taken.held = held + _ROW_BYTES * rows
-        if not self._admit(rows, taken.held):
-            return rows, rows
-        self._pending.append(taken)
-        return rows, 0
+        if not self._admit(rows, held + _ROW_BYTES * rows):
+            return False
+        self._writer.write(taken)
+        return True
 
-    def offer_failure(self, failure: Failure) -> tuple[int, int]:
+    def offer_failure(self, failure: Failure) -> bool:
         """Keep a failure if there is room; it counts as one row."""
         if not self._admit(1, _ROW_BYTES):
-            return 1, 1
-        self._failures.append(failure)
-        return 1, 0
+            return False
+        self._writer.write_failure(failure)
+        return True
 
-    def drain(self) -> tuple[list[Taken], list[Failure]]:
-        """Take what waits, oldest first, but no more than makes a reasonable frame."""
-        failures, self._failures = self._failures, []
-        pending, rest = self._pending, []
-        taken, held = self._rows, self._bytes
-        if taken > FRAME_ROWS or held > FRAME_BYTES:
-            taken, held, count = len(failures), len(failures) * _ROW_BYTES, 0
-            while count < len(pending) and taken < FRAME_ROWS and held < FRAME_BYTES:
-                taken += pending[count].picked_rows
-                held += pending[count].held
-                count += 1
-            pending, rest = pending[:count], pending[count:]
-        self._pending = rest
-        self._rows -= taken
-        self._bytes -= held
-        self.drained_rows += taken
-        return pending, failures
+    def drain(self) -> tuple[dict[tuple[str, str], int], bytes]:
+        """Take what waits.
+
+        Returns:
+            Rows by model and version, and the frame.
+        """
+        self.drained_rows += self._rows
+        self._rows = self._bytes = 0
+        return self._writer.finish()
 
     def _admit(self, rows: int, held: int) -> bool:
         self.offered_rows += rows

@@ -1,188 +1,135 @@
-"""Samples as bytes: one msgpack list per frame, tensors as raw little-endian data.
+"""Samples as bytes: a frame is one msgpack list, tensors in it are raw little-endian data.
 
-The worker does as little as it can: arrays of all batches of a version are joined once, lists go as
-they are, batch after batch. The monitor, which has the time, flattens them, so that its consumers
-see few samples of many requests.
+A run is written when it is offered, while its arrays are in the caches, and nothing is kept of it
+but these bytes. The monitor, which has the time, puts the runs of a version together, so that its
+consumers see few samples of many requests; see `penstock.monitoring.sample_reader`.
+
+    [ORIGIN, number, model, version, input names, output names, fraction sampled]
+    [RUN, number of its origin, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs]
+    [FAILURE, model, version, time, request id, status, error, latency, arm]
+
+An array is its type, shape and data, or nothing where it is left out. Axis 0 is rows.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
-import numpy as np
-
-from .sample_parts import failed, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .privacy import Privacy
-    from .samples import BatchSample
     from .taken import Array, Failure, Origin, Taken
 
 #: First element of a part of a frame.
-BATCHES: Final = 0
-FAILURES: Final = 1
+RUN: Final = 0
+FAILURE: Final = 1
+ORIGIN: Final = 2
 
 
-def encode(taken: Sequence[Taken], failures: Sequence[Failure], fraction: float) -> bytes:
-    """Make the bytes of a frame; what may not leave the worker is not in it.
+class FrameWriter:
+    """Writes frames; what may not leave the worker is not in them.
 
     Args:
-        taken: Batches; only their picked requests are written.
-        failures: Requests answered with an error.
         fraction: Share of requests that is sampled.
     """
-    groups: dict[tuple[Origin, tuple[str, ...]], list[Taken]] = {}
-    for one in taken:
-        key = one.origin, one.output_names
-        group = groups.get(key)
-        if group is None:
-            group = groups[key] = []
-        group.append(one if one.picked is None else _cut(one))
-    frame: list[Any] = []
-    for (origin, _), group in groups.items():
-        try:
-            frame.append(_part(origin, group, fraction))
-        except (TypeError, ValueError):  # not all alike: then each by itself
-            frame += [_part(origin, [_by_rows(one)], fraction) for one in group]
-    frame += [
-        (
-            FAILURES,
-            one.origin.model,
-            one.origin.version,
-            one.time,
-            one.request_id,
-            one.status,
-            one.error,
-            one.latency,
-            one.arm,
+
+    __slots__ = ("_fraction", "_numbers", "_pack", "_packer", "_parts", "_rows")
+
+    def __init__(self, fraction: float) -> None:
+        self._fraction = fraction
+        self._packer = msgpack.Packer()
+        self._pack = self._packer.pack
+        self._parts: list[bytes] = []
+        self._numbers: dict[tuple[Origin, tuple[str, ...]], int] = {}
+        self._rows: dict[Origin, int] = {}
+
+    def write(self, taken: Taken) -> None:
+        """Add a run."""
+        origin, names, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = taken
+        number = self._numbers.get((origin, names))
+        if number is None:
+            number = self._introduce(origin, names)
+        self._rows[origin] += rows
+        privacy = origin.privacy
+        if privacy is None:
+            ins: Sequence[Any] = [_column(array, rows) for array in inputs]
+            outs: Sequence[Any] = [_column(array, rows) for array in outputs]
+        else:
+            ins = _private(privacy, origin.input_names, inputs, rows)
+            outs = _private(privacy, names, outputs, rows)
+        part = (RUN, number, time, answered, rows, ids, arrivals, firsts, arms, ins, outs)
+        self._parts.append(self._pack(part))
+
+    def write_failure(self, failure: Failure) -> None:
+        """Add a request that was answered with an error."""
+        origin = failure.origin
+        self._rows[origin] = self._rows.get(origin, 0) + 1
+        part = (
+            FAILURE,
+            origin.model,
+            origin.version,
+            failure.time,
+            failure.request_id,
+            failure.status,
+            failure.error,
+            failure.latency,
+            failure.arm,
         )
-        for one in failures
-    ]
-    return cast("bytes", msgpack.packb(frame))
+        self._parts.append(self._pack(part))
+
+    def finish(self) -> tuple[dict[tuple[str, str], int], bytes]:
+        """End the frame, and begin the next.
+
+        Returns:
+            Its rows by model and version, and its bytes.
+        """
+        rows: dict[tuple[str, str], int] = {}
+        for origin, count in self._rows.items():
+            labels = origin.model, origin.version
+            rows[labels] = rows.get(labels, 0) + count
+        parts = self._parts
+        frame = b"".join((self._packer.pack_array_header(len(parts)), *parts))
+        self._parts = []
+        self._numbers.clear()
+        self._rows.clear()
+        return rows, frame
+
+    def _introduce(self, origin: Origin, output_names: tuple[str, ...]) -> int:
+        number = self._numbers[origin, output_names] = len(self._numbers)
+        self._rows.setdefault(origin, 0)
+        names = origin.input_names, output_names
+        part = (ORIGIN, number, origin.model, origin.version, *names, self._fraction)
+        self._parts.append(self._pack(part))
+        return number
 
 
-def decode(frame: bytes) -> list[BatchSample]:
-    """The reverse of `encode`, with batches of a version put together.
-
-    Raises:
-        ValueError: The frame is not one that `encode` made.
-    """
-    try:
-        parts = msgpack.unpackb(frame, use_list=True)
-        if not isinstance(parts, list):
-            raise TypeError("not a list")
-        samples = [sample for part in parts if part[0] == BATCHES for sample in joined(*part[1:])]
-        samples += failed([part[1:] for part in parts if part[0] == FAILURES])
-    except (msgpack.UnpackException, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"not a sample frame: {error!r}") from error
-    return samples
-
-
-def _part(origin: Origin, group: Sequence[Taken], fraction: float) -> tuple[Any, ...]:
-    """Batches of one version as columns.
-
-    Raises:
-        TypeError, ValueError: Their arrays do not fit together.
-    """
-    rows = [one.rows for one in group]
-    total = sum(rows)
-    output_names = group[0].output_names
-    firsts = [one.firsts for one in group]
-    arms = [one.arms for one in group]
-    privacy = origin.privacy
-    return (
-        BATCHES,
-        origin.model,
-        origin.version,
-        origin.input_names,
-        output_names,
-        fraction,
-        [one.time for one in group],
-        [one.answered for one in group],
-        rows,
-        [one.ids for one in group],
-        [one.arrivals for one in group],
-        None if firsts.count(None) == len(firsts) else firsts,
-        None if arms.count(None) == len(arms) else arms,
-        [
-            _column(name, [one.inputs[index] for one in group], total, privacy)
-            for index, name in enumerate(origin.input_names)
-        ],
-        [
-            _column(name, [one.outputs[index] for one in group], total, privacy)
-            for index, name in enumerate(output_names)
-        ],
-    )
-
-
-def _column(name: str, arrays: list[Any], total: int, privacy: Privacy | None) -> Any:
-    """Type, shape and data of one array of all batches; ``None`` if it is left out."""
-    first = arrays[0]
-    if first is None:
-        if arrays.count(None) < len(arrays):
-            raise ValueError("some have it and some have not")
+def _column(array: Array | None, rows: int) -> tuple[str, tuple[int, ...], Any] | None:
+    """Type, shape and data; ``None`` for what is left out, or cannot be told apart by rows."""
+    if array is None:
         return None
-    joined = first
-    if len(arrays) > 1:
-        joined = np.concatenate(arrays, dtype=first.dtype, casting="no")
-    if joined.shape[:1] != (total,):
-        raise ValueError("axis 0 is not rows")
-    if privacy is not None and not privacy.passes(name):
-        joined = privacy.apply(name, joined)
-        if joined is None:
+    shape = array.shape
+    if not shape or shape[0] != rows:
+        if rows != 1:
             return None
-    if joined.dtype.hasobject:
-        return "O", joined.shape, joined.ravel().tolist()
-    return joined.dtype.char, joined.shape, joined.tobytes()
-
-
-def _by_rows(taken: Taken) -> Taken:
-    """The same with axis 0 for rows everywhere; without what cannot be told apart by rows."""
-
-    def fit(array: Array | None) -> Array | None:
-        if array is None or array.shape[:1] == (taken.rows,):
-            return array
         # Of a model without a batch axis, all of it belongs to one request.
-        return array[None] if taken.rows == 1 else None
-
-    return replace(
-        taken,
-        inputs=[fit(array) for array in taken.inputs],
-        outputs=[fit(array) for array in taken.outputs],
-    )
+        shape = (1, *shape)
+    dtype = array.dtype
+    return dtype.char, shape, array.ravel().tolist() if dtype.hasobject else array.tobytes()
 
 
-def _cut(taken: Taken) -> Taken:
-    """The picked requests alone."""
-    picked = taken.picked
-    assert picked is not None
-    firsts = taken.firsts
-    if firsts is None:
-        rows, cut_firsts = np.asarray(picked), None
-    else:
-        ends = (*firsts[1:], taken.rows)
-        spans = [np.arange(firsts[one], ends[one]) for one in picked]
-        rows = np.concatenate(spans)
-        lengths = np.cumsum([0, *map(len, spans[:-1])])
-        cut_firsts = lengths.tolist()
-
-    def take(array: Array | None) -> Array | None:
-        # Without a batch axis the one request is the whole array.
-        by_rows = array is not None and array.shape[:1] == (taken.rows,)
-        return array[rows] if array is not None and by_rows else array
-
-    return replace(
-        taken,
-        ids=[taken.ids[one] for one in picked],
-        arrivals=[taken.arrivals[one] for one in picked],
-        rows=len(rows),
-        firsts=cut_firsts,
-        arms=None if taken.arms is None else [taken.arms[one] for one in picked],
-        inputs=[take(array) for array in taken.inputs],
-        outputs=[take(array) for array in taken.outputs],
-        picked=None,
-    )
+def _private(
+    privacy: Privacy, names: Sequence[str], arrays: Sequence[Array | None], rows: int
+) -> list[Any]:
+    """The same of what may leave the worker, as it may."""
+    columns = []
+    for name, array in zip(names, arrays, strict=True):
+        if array is None or privacy.passes(name):
+            columns.append(_column(array, rows))
+        elif array.shape[:1] == (rows,):
+            columns.append(_column(privacy.apply(name, array), rows))
+        else:
+            columns.append(_column(privacy.apply(name, array[None]), 1) if rows == 1 else None)
+    return columns

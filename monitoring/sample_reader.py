@@ -1,4 +1,4 @@
-"""The monitor's half of a frame: batches that a worker wrote one by one, put together."""
+"""The monitor's half of a frame: the runs that a worker wrote one by one, put together."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import numpy as np
 
+from .sample_frames import FAILURE, ORIGIN, RUN
 from .samples import BatchSample
 
 if TYPE_CHECKING:
@@ -16,41 +18,63 @@ if TYPE_CHECKING:
     from .taken import Array
 
 
-def joined(
-    model: str,
-    version: str,
-    input_names: Sequence[str],
-    output_names: Sequence[str],
-    fraction: float,
-    times: Sequence[float],
-    answered: Sequence[float],
-    rows: Sequence[int],
-    ids: Sequence[Sequence[bytes]],
-    arrivals: Sequence[Sequence[float]],
-    firsts: Sequence[Sequence[int] | None] | None,
-    arms: Sequence[Sequence[str] | None] | None,
-    inputs: Sequence[Any],
-    outputs: Sequence[Any],
-) -> list[BatchSample]:
-    """One sample, or one for each arm, of all batches of a part.
+def decode(frame: bytes) -> list[BatchSample]:
+    """The samples of a frame, with the runs of a version put together.
+
+    Raises:
+        ValueError: The frame is not one that `sample_frames.FrameWriter` made.
+    """
+    origins: dict[int, list[Any]] = {}
+    runs: dict[int, list[Any]] = {}
+    failures: list[Any] = []
+    try:
+        parts = msgpack.unpackb(frame, use_list=True)
+        if not isinstance(parts, list):
+            raise TypeError("not a list")
+        for part in parts:
+            kind, *content = part
+            if kind == RUN:
+                runs[content[0]].append(content)
+            elif kind == ORIGIN:
+                origins[content[0]] = content
+                runs[content[0]] = []
+            elif kind == FAILURE:
+                failures.append(content)
+            else:
+                raise ValueError(f"a part of kind {kind!r}")
+        samples = [one for number, own in runs.items() for one in joined(origins[number], own)]
+        samples += failed(failures)
+    except (msgpack.UnpackException, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"not a sample frame: {error!r}") from error
+    return samples
+
+
+def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSample]:
+    """One sample, or one for each arm, of the runs of a version.
 
     Args:
-        model: Name of the model.
-        version: Version that ran.
-        input_names: Of `inputs`.
-        output_names: Of `outputs`.
-        fraction: Share of requests sampled.
-        times: Unix seconds of each batch's answer.
-        answered: The same on the clock of `arrivals`.
-        rows: Of each batch.
-        ids: Of the requests of each batch.
-        arrivals: Of the requests of each batch.
-        firsts: The row in which each request of a batch begins; ``None`` if each has one row.
-        arms: Of the requests of each batch; ``None`` without a rollout.
-        inputs: Type, shape and data of all batches together.
-        outputs: The same.
+        origin: As it was written, without its kind.
+        runs: The same.
+
+    Raises:
+        ValueError: Arrays that are not what they say.
     """
+    if not runs:
+        return []
+    *run_columns, inputs, outputs = zip(*runs, strict=True)
+    try:
+        arrays = [
+            [_join(column) for column in zip(*several, strict=True)]
+            for several in (inputs, outputs)
+        ]
+    except _Unlike:  # then each by itself
+        return [sample for run in runs for sample in joined(origin, [run])]
+    _, times, answered, rows, ids, arrivals, firsts, arms = run_columns
+    _, model, version, input_names, output_names, fraction = origin
     counts = [len(one) for one in ids]
+    total = sum(rows)
+    if any(array is not None and len(array) != total for array in chain(*arrays)):
+        raise ValueError("axis 0 is not rows")
     latencies = np.repeat(answered, counts) - list(chain.from_iterable(arrivals))
     sample = BatchSample(
         model=model,
@@ -61,13 +85,13 @@ def joined(
         statuses=[200] * len(latencies),
         latencies=latencies.tolist(),
         input_names=tuple(input_names),
-        inputs=[unpack(one) for one in inputs],
+        inputs=arrays[0],
         output_names=tuple(output_names),
-        outputs=[unpack(one) for one in outputs],
+        outputs=arrays[1],
         times=np.repeat(times, counts).tolist(),
         fraction=fraction,
     )
-    if arms is None:
+    if all(one is None for one in arms):
         return [sample]
     flat = list(
         chain.from_iterable(
@@ -107,21 +131,34 @@ def failed(failures: Sequence[Any]) -> list[BatchSample]:
     return samples
 
 
-def unpack(packed: Any) -> Array | None:
-    """An array from its type, shape and data; a view of the data where it can be."""
-    if packed is None:
+class _Unlike(Exception):
+    """Arrays that differ in type or shape, or of which some are left out."""
+
+
+def _join(columns: Sequence[Any]) -> Array | None:
+    """One array of all runs; a view of the data where it can be."""
+    first = columns[0]
+    if first is None:
+        if columns.count(None) < len(columns):
+            raise _Unlike
         return None
-    char, shape, data = packed
+    char, (_, *sizes), data = first
+    if len(columns) > 1:
+        if any(one is None or one[0] != char or one[1][1:] != sizes for one in columns):
+            raise _Unlike
+        parts = [one[2] for one in columns]
+        data = list(chain.from_iterable(parts)) if char == "O" else b"".join(parts)
     if char == "O":
         array = np.empty(len(data), dtype=object)
         array[:] = data
-        return array.reshape(shape)
-    return np.frombuffer(data, char).reshape(shape)
+    else:
+        array = np.frombuffer(data, char)
+    return array.reshape([sum(one[1][0] for one in columns), *sizes])
 
 
-def _offsets(rows: Sequence[int], firsts: Sequence[Sequence[int] | None] | None) -> Sequence[int]:
+def _offsets(rows: Sequence[int], firsts: Sequence[Sequence[int] | None]) -> Sequence[int]:
     total = sum(rows)
-    if firsts is None:
+    if all(one is None for one in firsts):
         return range(total + 1)
     offsets: list[int] = []
     base = 0

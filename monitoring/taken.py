@@ -1,10 +1,11 @@
-"""What a worker keeps of answered requests until it is flushed: references, and no work yet."""
+"""What a worker offers to the monitor: the requests of a run, or one that failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -33,50 +34,61 @@ class Origin:
     privacy: Privacy | None = None
 
 
-@dataclass(slots=True)
-class Taken:
+class Taken(NamedTuple):
     """The requests of one run.
 
     Attributes:
         origin: What ran.
+        output_names: As the model calls them.
         time: Unix seconds when they were answered.
         answered: The same moment on the clock of `arrivals`.
+        rows: Of all of them.
         ids: One per request.
         arrivals: When each arrived.
-        rows: Of all of them.
         firsts: The row in which each begins; ``None`` if each has exactly one.
         arms: Of the rollout, one per request; ``None`` without one.
         inputs: One array per name of `origin`, ``None`` where left out; axis 0 is rows where the
             model has a batch axis.
-        output_names: As the model calls them.
         outputs: One array per name.
-        picked: Which requests are sampled; ``None`` means all.
-        held: Bytes that waiting takes; the buffer's.
     """
 
     origin: Origin
+    output_names: tuple[str, ...]
     time: float
     answered: float
+    rows: int
     ids: Sequence[bytes]
     arrivals: Sequence[float]
-    rows: int
     firsts: Sequence[int] | None
     arms: Sequence[str] | None
     inputs: Sequence[Array | None]
-    output_names: tuple[str, ...]
     outputs: Sequence[Array | None]
-    picked: Sequence[int] | None = None
-    held: int = 0
 
-    @property
-    def picked_rows(self) -> int:
-        """Rows of the picked requests."""
-        if self.picked is None:
-            return self.rows
-        if self.firsts is None:
-            return len(self.picked)
-        ends = (*self.firsts[1:], self.rows)
-        return sum(ends[one] - self.firsts[one] for one in self.picked)
+    def only(self, picked: Sequence[int]) -> Taken:
+        """Some of its requests, by their positions, in order."""
+        firsts = self.firsts
+        if firsts is None:
+            rows, cut_firsts = np.asarray(picked, np.intp), None
+        else:
+            ends = (*firsts[1:], self.rows)
+            spans = [np.arange(firsts[one], ends[one]) for one in picked]
+            rows = np.concatenate(spans or [np.empty(0, np.intp)])
+            cut_firsts = np.cumsum([0, *map(len, spans[:-1])]).tolist()[: len(spans)]
+
+        def take(array: Array | None) -> Array | None:
+            # Without a batch axis the one request is the whole array.
+            by_rows = array is not None and array.shape[:1] == (self.rows,)
+            return array[rows] if array is not None and by_rows else array
+
+        return self._replace(
+            ids=[self.ids[one] for one in picked],
+            arrivals=[self.arrivals[one] for one in picked],
+            rows=len(rows),
+            firsts=cut_firsts,
+            arms=None if self.arms is None else [self.arms[one] for one in picked],
+            inputs=[take(array) for array in self.inputs],
+            outputs=[take(array) for array in self.outputs],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Outlet:
         self._clock = clock
 
     def finish(self, servable: Servable, batch: Batch) -> None:  # noqa: C901  one list of steps
-        """Count the batch, answer everybody in it, then sample it."""
+        """Count the batch, answer everybody in it, then hand over what is sampled of it."""
         if batch.error is not None:
             self._fail_batch(servable, batch, batch.error)
             return
@@ -103,6 +103,8 @@ class Outlet:
         arrivals = [call.arrival for call, _ in answered]
         now = self._clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)
+        sampling = self._sampling
+        taken = sampling and sampling.take(servable, calls, firsts, batch, answered, arrivals, now)
         if routed:
             answered = self._splits.answer(servable, answered, invalid, now)
         for call, (headers, body) in answered:
@@ -110,8 +112,8 @@ class Outlet:
             lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
             call.door.respond(call, 200, lines, body)
         self._halt_poll.answered(arrivals[0], now)
-        if self._sampling is not None:
-            self._sampling.take(servable, calls, firsts, batch, answered, arrivals, now)
+        if sampling and taken:
+            sampling.offer(servable, taken)
         if servable.tally is not None:
             servable.tally.tally(batch.inputs, batch.rows)
         if self.mirrors:
@@ -146,11 +148,13 @@ class Outlet:
         now = self._clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)
         ids = [b"%x" % number for number in islice(self._ids, len(calls))]
+        sampling = self._sampling
+        taken = sampling and sampling.take_rows(servable, ids, arrivals, batch, now)
         for call, request_id, body in zip(calls, ids, bodies, strict=True):
             call.door.answer(call, headers, request_id, body)
         self._halt_poll.answered(arrivals[0], now)
-        if self._sampling is not None:
-            self._sampling.take_rows(servable, ids, arrivals, batch, now)
+        if sampling and taken:
+            sampling.offer(servable, taken)
         if servable.tally is not None:
             servable.tally.tally(batch.inputs, batch.rows)
         if self.mirrors:
@@ -203,7 +207,7 @@ class Outlet:
         if servable is not None:
             headers = servable.headers + headers + arm
         request_id = call.request_id or call.head.request_id or b"%x" % next(self._ids)
-        lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
-        call.door.respond(call, known.status, lines, body)
         if servable is not None and self._sampling is not None:
             self._sampling.failed(servable, request_id, known, latency / 1e9, call.arm)
+        lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
+        call.door.respond(call, known.status, lines, body)

@@ -1,7 +1,11 @@
-"""Offers what was answered to the monitor: references only, and never waited for.
+"""Offers what is answered to the monitor: once per run, and never waited for.
 
-All that can be done once per batch is; what is done per request is one list of ids. Work on the
-contents waits for the flush, see `penstock.monitoring.sample_frames`.
+    take   before the answers are written: refer to the run, and count it
+    offer  after that: make bytes of it
+
+So whoever has an answer is in the figures, even if this process is killed right after, and nobody
+waits for more than a few references. What is done per request is one list of ids; contents become
+bytes all together, see `penstock.monitoring.sample_frames`.
 """
 
 from __future__ import annotations
@@ -63,41 +67,38 @@ class Sampling:
         answered: Sequence[tuple[Call, Any]],
         arrivals: Sequence[float],
         now: float,
-    ) -> None:
-        """Offer a batch.
+    ) -> Taken:
+        """What is sampled of a run, counted.
 
         Args:
             servable: What ran.
             calls: All that shared the run.
             firsts: The row in which each begins.
             batch: The run.
-            answered: Those of `calls` that were, each with its answer.
+            answered: Those of `calls` that are, each with its answer.
             arrivals: Of the answered.
-            now: When they were; the clock of `arrivals`.
+            now: When they are; the clock of `arrivals`.
         """
         count, rows = len(calls), batch.rows
-        picked = None
-        if len(arrivals) != count:  # who has failed or gone away is no sample
-            well = {id(call) for call, _ in answered}
-            picked = [index for index, call in enumerate(calls) if id(call) in well]
-            arrivals = [call.arrival for call in calls]
-        self._offer(
-            servable,
-            Taken(
-                servable.origin,
-                self._clock(),
-                now,
-                [call.request_id for call in calls],
-                arrivals,
-                rows,
-                None if rows == count else firsts,
-                [call.arm for call in calls] if servable.routed else None,
-                batch.inputs or batch.requests[0].inputs,
-                batch.requests[0].outputs,
-                batch.outputs,
-                picked,
-            ),
+        everybody = len(arrivals) == count
+        first = batch.requests[0]
+        taken = Taken(
+            servable.origin,
+            first.outputs,
+            self._clock(),
+            now,
+            rows,
+            [call.request_id for call in calls],
+            arrivals if everybody else [call.arrival for call in calls],
+            None if rows == count else firsts,
+            [call.arm for call in calls] if servable.routed else None,
+            batch.inputs or first.inputs,
+            batch.outputs,
         )
+        if not everybody:  # who has failed or gone away is no sample
+            well = {id(call) for call, _ in answered}
+            taken = taken.only([index for index, call in enumerate(calls) if id(call) in well])
+        return self._counted(servable, taken)
 
     def take_rows(
         self,
@@ -106,42 +107,48 @@ class Sampling:
         arrivals: Sequence[float],
         batch: Batch,
         now: float,
-    ) -> None:
-        """Offer a run of requests of one row each, all of them answered.
+    ) -> Taken:
+        """The same of a run of requests of one row each, all of them answered.
 
         Args:
             servable: What ran.
             ids: Of the requests.
             arrivals: Of the requests.
             batch: The run.
-            now: When they were answered; the clock of `arrivals`.
+            now: When they are answered; the clock of `arrivals`.
         """
-        outputs = batch.requests[0].outputs
-        self._offer(
-            servable,
-            Taken(
-                servable.origin,
-                self._clock(),
-                now,
-                ids,
-                arrivals,
-                batch.rows,
-                None,
-                None,
-                batch.inputs,
-                outputs,
-                batch.outputs,
-            ),
+        taken = Taken(
+            servable.origin,
+            batch.requests[0].outputs,
+            self._clock(),
+            now,
+            batch.rows,
+            ids,
+            arrivals,
+            None,
+            None,
+            batch.inputs,
+            batch.outputs,
         )
+        return self._counted(servable, taken)
 
-    def _offer(self, servable: Servable, taken: Taken) -> None:
-        held = array_bytes(taken.inputs) + array_bytes(taken.outputs)
-        if held > MAX_ROW_BYTES * taken.rows:
-            self._shrink(taken)
-            held = array_bytes(taken.inputs) + array_bytes(taken.outputs)
-        offered, dropped = self._buffer.offer(taken, held)
-        servable.counters.sampled(offered, dropped)
-        if self._buffer.enough:  # counted before it leaves, whoever is killed when
+    def _counted(self, servable: Servable, taken: Taken) -> Taken:
+        taken = self._buffer.pick(taken)
+        servable.counters.sampled(taken.rows)
+        return taken
+
+    def offer(self, servable: Servable, taken: Taken) -> None:
+        """Hand over what `take` or `take_rows` gave."""
+        rows = taken.rows
+        if not rows:
+            return
+        held = array_bytes((*taken.inputs, *taken.outputs))
+        if held > MAX_ROW_BYTES * rows:
+            taken = self._shrunk(taken)
+            held = array_bytes((*taken.inputs, *taken.outputs))
+        if not self._buffer.offer(taken, held):
+            servable.counters.sampled(0, rows)
+        elif self._buffer.enough:
             self._buffer.on_enough()
 
     def failed(
@@ -151,14 +158,12 @@ class Sampling:
         now = self._clock()
         server = error.status >= _SERVER_ERROR
         allowance = self._server_errors if server else self._client_errors
-        if not allowance.grant(1, now):
-            servable.counters.sampled(1, 1)
-            return
         failure = Failure(servable.origin, now, request_id, error.status, error.code, latency, arm)
-        servable.counters.sampled(*self._buffer.offer_failure(failure))
+        kept = allowance.grant(1, now) and self._buffer.offer_failure(failure)
+        servable.counters.sampled(1, 0 if kept else 1)
 
-    def _shrink(self, taken: Taken) -> None:
-        """Put scalars in the place of inputs with large rows, and leave such outputs out."""
+    def _shrunk(self, taken: Taken) -> Taken:
+        """The same with scalars in the place of inputs with large rows, without such outputs."""
         rows, origin = taken.rows, taken.origin
         names: list[str] = []
         inputs: list[Any] = []
@@ -172,12 +177,14 @@ class Sampling:
                 if len(by_rows) == rows:
                     names += derived.names_of(name)
                     inputs += derived.scalars(by_rows, granted)
-        taken.origin = self._named(origin, tuple(names))
-        taken.inputs = inputs
-        taken.outputs = [
-            None if array is None or array_bytes([array]) > MAX_ROW_BYTES * rows else array
-            for array in taken.outputs
-        ]
+        return taken._replace(
+            origin=self._named(origin, tuple(names)),
+            inputs=inputs,
+            outputs=[
+                None if array is None or array_bytes([array]) > MAX_ROW_BYTES * rows else array
+                for array in taken.outputs
+            ],
+        )
 
     def _named(self, origin: Origin, names: tuple[str, ...]) -> Origin:
         """The same version with other names of inputs; made once, so that batches can be joined."""

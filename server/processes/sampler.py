@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgpack
 
-from penstock.monitoring.sample_frames import encode
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from penstock.monitoring.metrics import CounterFile
     from penstock.monitoring.sample_buffer import SampleBuffer
     from penstock.monitoring.spool import Spool
-    from penstock.monitoring.taken import Failure, Taken
 
 #: Between the first sample in an empty buffer and its way out.
 FLUSH_SECONDS: Final = 0.1
@@ -41,14 +38,13 @@ class Sampler:
 
     def flush(self) -> None:
         """Hand over what waits; what finds no room is dropped and counted."""
-        while self._buffer.pending_rows:
-            taken, failures = self._buffer.drain()
-            rows = rows_of(taken, failures)
-            counts = [[model, version, count] for (model, version), count in rows.items()]
-            head = cast("bytes", msgpack.packb(counts))
-            payload = encode(taken, failures, self._buffer.rate)
-            if not self._spool.append((head, payload), self._loop.time()):
-                self._drop(rows)
+        if not self._buffer.pending_rows:
+            return
+        rows, frame = self._buffer.drain()
+        counts = [[model, version, count] for (model, version), count in rows.items()]
+        head = cast("bytes", msgpack.packb(counts))
+        if not self._spool.append((head, frame), self._loop.time()):
+            self._drop(rows)
 
     def close(self) -> None:
         """Hand over the last samples; what is offered from now on is dropped."""
@@ -69,15 +65,3 @@ class Sampler:
     def _in_time(self) -> None:
         self._timer = None
         self.flush()
-
-
-def rows_of(taken: Sequence[Taken], failures: Sequence[Failure]) -> dict[tuple[str, str], int]:
-    """Rows by model and version."""
-    rows: dict[tuple[str, str], int] = {}
-    for one in taken:
-        labels = one.origin.model, one.origin.version
-        rows[labels] = rows.get(labels, 0) + one.picked_rows
-    for failure in failures:
-        labels = failure.origin.model, failure.origin.version
-        rows[labels] = rows.get(labels, 0) + 1
-    return rows

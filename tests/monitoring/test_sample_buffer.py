@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.monitoring.sample_buffer import ENOUGH_ROWS, SampleBuffer
+from penstock.monitoring.sample_reader import decode
 from penstock.monitoring.taken import Failure, Origin, Taken, array_bytes
 
 ORIGIN = Origin("m", "3", ("x",))
@@ -20,26 +21,32 @@ def batch(rows_per_request=(1, 2), prefix=b"id"):
     count = len(rows_per_request)
     return Taken(
         ORIGIN,
+        ("y",),
         time=1700000000.5,
         answered=5.0,
+        rows=total,
         ids=[b"%s-%d" % (prefix, n) for n in range(count)],
         arrivals=[4.5] * count,
-        rows=total,
         firsts=None if total == count else firsts[:-1].tolist(),
         arms=None,
         inputs=[np.arange(total * 4, dtype=np.float32).reshape(total, 4)],
-        output_names=("y",),
         outputs=[np.arange(total, dtype=np.int64)],
     )
 
 
 def offer(buffer, taken):
-    return buffer.offer(taken, array_bytes(taken.inputs) + array_bytes(taken.outputs))
+    """Rows that were picked, and those of them that found no room."""
+    taken = buffer.pick(taken)
+    if not taken.rows:
+        return 0, 0
+    room = buffer.offer(taken, array_bytes((*taken.inputs, *taken.outputs)))
+    return taken.rows, 0 if room else taken.rows
 
 
 def drained(buffer):
-    taken, failures = buffer.drain()
-    return sum(one.picked_rows for one in taken) + len(failures)
+    rows, frame = buffer.drain()
+    assert sum(rows.values()) == sum(sample.rows for sample in decode(frame))
+    return sum(rows.values())
 
 
 @given(
@@ -55,7 +62,10 @@ def test_every_row_is_drained_pending_or_counted_as_dropped(
     buffer = SampleBuffer(max_rows, max_bytes, rate)
     out = offered = dropped = 0
     for index, sizes in enumerate(batches):
-        counts = offer(buffer, batch(sizes)) if sizes else buffer.offer_failure(FAILURE)
+        if sizes:
+            counts = offer(buffer, batch(sizes))
+        else:
+            counts = 1, 0 if buffer.offer_failure(FAILURE) else 1
         offered, dropped = offered + counts[0], dropped + counts[1]
         assert buffer.pending_rows <= max_rows
         if index in drains:
@@ -88,23 +98,16 @@ def test_two_buffers_pick_the_same_requests():
         buffer = SampleBuffer(10_000, 10_000_000, rate=0.25)
         for index in range(200):
             offer(buffer, batch((1,) * 8, prefix=b"request-%d" % index))
-        taken, _ = buffer.drain()
-        chosen.append([one.ids[index] for one in taken for index in one.picked])
+        (sample,) = decode(buffer.drain()[1])
+        chosen.append(sample.request_ids)
     assert chosen[0] == chosen[1]
     assert len(chosen[0]) == pytest.approx(400, rel=0.2)
 
 
-def test_who_was_not_answered_is_not_picked():
-    buffer = SampleBuffer(100, 1 << 20)
-    taken = batch((1, 2, 3))
-    taken.picked = [0, 2]
-    assert offer(buffer, taken) == (4, 0)
-
-
 def test_failures_are_taken_at_any_rate():
     buffer = SampleBuffer(10, 1 << 20, rate=0.001)
-    assert [buffer.offer_failure(FAILURE) for _ in range(10)] == [(1, 0)] * 10
-    assert buffer.offer_failure(FAILURE) == (1, 1)
+    assert all(buffer.offer_failure(FAILURE) for _ in range(10))
+    assert not buffer.offer_failure(FAILURE)
 
 
 def test_it_tells_when_the_first_comes_and_when_there_is_enough():
@@ -116,14 +119,14 @@ def test_it_tells_when_the_first_comes_and_when_there_is_enough():
     assert ENOUGH_ROWS <= buffer.pending_rows < ENOUGH_ROWS + 100
 
 
-@pytest.mark.parametrize(("rows_each", "batches"), [(1, 128), (4, 32), (8, 32), (64, 8)])
-def test_many_small_batches_are_enough_sooner_than_their_rows_say(rows_each, batches):
-    buffer = SampleBuffer(10_000, 10_000_000)
-    count = 0
-    while not buffer.enough:
-        offer(buffer, batch((1,) * rows_each))
-        count += 1
-    assert count == batches
+def test_what_is_refused_for_want_of_room_is_not_in_the_frame():
+    buffer = SampleBuffer(4, 1 << 20)
+    assert offer(buffer, batch((1, 2), prefix=b"in")) == (3, 0)
+    assert offer(buffer, batch((1, 1), prefix=b"out")) == (2, 2)
+    rows, frame = buffer.drain()
+    assert rows == {("m", "3"): 3}
+    assert b"in-1" in frame
+    assert b"out" not in frame
 
 
 def test_a_closed_buffer_drops_and_counts():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import msgpack
 import numpy as np
 import pytest
 
 from penstock.monitoring.privacy import Privacy, hash_value
-from penstock.monitoring.sample_frames import decode, encode
+from penstock.monitoring.sample_frames import FrameWriter
+from penstock.monitoring.sample_reader import decode
 from penstock.monitoring.taken import Failure, Origin, Taken
 
 KEY = b"k" * 32
+RUN_HEAD = (0, 0, 1.0, 1.0, 2, [b"a", b"b"], [0.5, 0.5], None, None)
 ORIGIN = Origin("m", "3", ("x", "words", "left out"))
 
 
@@ -18,11 +21,12 @@ def batch(rows_per_request=(1, 2), number=0, *, arms=None, origin=ORIGIN):
     total, count = firsts[-1], len(rows_per_request)
     return Taken(
         origin,
+        ("y",),
         time=1700000000.0 + number,
         answered=100.0 + number,
+        rows=total,
         ids=[b"%d-%d" % (number, one) for one in range(count)],
         arrivals=[99.0 + number - one for one in range(count)],
-        rows=total,
         firsts=None if total == count else firsts[:-1],
         arms=arms,
         inputs=[
@@ -30,13 +34,21 @@ def batch(rows_per_request=(1, 2), number=0, *, arms=None, origin=ORIGIN):
             np.array([b"w%d\0" % one for one in range(total)], dtype=object),
             None,
         ],
-        output_names=("y",),
         outputs=[np.arange(total, dtype=np.int64) + 10 * number],
     )
 
 
+def written(*taken, failures=()):
+    writer = FrameWriter(0.5)
+    for one in taken:
+        writer.write(one)
+    for failure in failures:
+        writer.write_failure(failure)
+    return writer.finish()
+
+
 def journey(*taken, failures=()):
-    return decode(encode(taken, failures, 0.5))
+    return decode(written(*taken, failures=failures)[1])
 
 
 def test_batches_of_a_version_arrive_as_one_sample():
@@ -56,16 +68,44 @@ def test_batches_of_a_version_arrive_as_one_sample():
     assert back.outputs[0].tolist() == [0, 1, 2, 10, 11, 20, 21, 22]
 
 
-def test_only_picked_requests_travel():
-    taken = batch((1, 2, 3))
-    taken.picked = [0, 2]
-    plain = batch((1, 1, 1), 1)
-    plain.picked = [1]
-    (back,) = journey(taken, plain)
+def test_some_of_a_run_travel_alone():
+    (back,) = journey(batch((1, 2, 3)).only([0, 2]), batch((1, 1, 1), 1).only([1]))
     assert back.request_ids == [b"0-0", b"0-2", b"1-1"]
     assert list(back.offsets) == [0, 1, 4, 5]
     assert back.outputs[0].tolist() == [0, 3, 4, 5, 11]
     assert back.latencies == [1.0, 3.0, 2.0]
+
+
+def test_none_of_a_run_leaves_nothing():
+    for sizes in ((1, 1), (2, 3)):
+        none = batch(sizes).only([])
+        assert (none.rows, none.ids, none.firsts or []) == (0, [], [])
+
+
+def test_a_frame_says_whose_rows_are_in_it_and_the_next_one_begins_afresh():
+    other = Origin("m", "4", ORIGIN.input_names)
+    failure = Failure(other, 5.0, b"a", 400, "invalid_request", 0.5)
+    writer = FrameWriter(1.0)
+    for taken in (batch((1, 2)), batch((1,), 1, origin=other), batch((3,), 2)):
+        writer.write(taken)
+    writer.write_failure(failure)
+    assert writer.finish()[0] == {("m", "3"): 6, ("m", "4"): 2}
+    writer.write(batch((1,), 3))
+    rows, frame = writer.finish()
+    assert rows == {("m", "3"): 1}
+    assert [one.request_ids for one in decode(frame)] == [[b"3-0"]]
+
+
+def test_versions_and_sets_of_outputs_arrive_apart():
+    other = Origin("m", "4", ORIGIN.input_names)
+    less = batch((1,), 2)._replace(output_names=(), outputs=[])
+    back = journey(batch((1,)), batch((1,), 1, origin=other), less, batch((1,), 3))
+    assert [(one.version, one.output_names) for one in back] == [
+        ("3", ("y",)),
+        ("4", ("y",)),
+        ("3", ()),
+    ]
+    assert back[0].request_ids == [b"0-0", b"3-0"]
 
 
 def test_arms_arrive_apart():
@@ -131,7 +171,7 @@ def test_failures_that_are_alike_arrive_together():
 def test_dropped_fields_do_not_travel_and_hashed_ones_only_as_hashes():
     private = Privacy(frozenset({"x"}), frozenset({"words", "y"}), KEY)
     origin = Origin("m", "3", ("x", "words", "left out"), private)
-    frame = encode([batch((1, 1), origin=origin)], [], 1.0)
+    _, frame = written(batch((1, 1), origin=origin))
     assert b"w1\0" not in frame
     (back,) = decode(frame)
     assert back.inputs[0] is None
@@ -139,8 +179,43 @@ def test_dropped_fields_do_not_travel_and_hashed_ones_only_as_hashes():
     assert back.outputs[0].tolist() == [hash_value(0, KEY), hash_value(1, KEY)]
 
 
+def test_a_row_without_a_batch_axis_is_hashed_whole():
+    private = Privacy(frozenset(), frozenset({"x"}), KEY)
+    one = batch((1,), origin=Origin("m", "3", ("x", "words", "left out"), private))
+    one.inputs[0] = np.arange(6, dtype=np.float32).reshape(2, 3)
+    two = batch((1, 1), 1, origin=one.origin)
+    two.inputs[0] = one.inputs[0][0]
+    first, second = journey(one, two)
+    assert first.inputs[0].tolist() == [hash_value(np.arange(6, dtype=np.float32), KEY)]
+    assert second.inputs[0] is None  # of two requests: nobody knows whose it is
+
+
+def test_an_array_of_two_requests_that_cannot_be_told_apart_stays():
+    taken = batch((1, 1))
+    taken.inputs[0] = np.zeros((3, 4), np.float32)
+    (back,) = journey(taken)
+    assert back.inputs[0] is None
+
+
+def test_arrays_travel_whatever_their_memory_looks_like():
+    taken = batch((1, 1))
+    taken.inputs[0] = np.arange(8, dtype=np.float16).reshape(4, 2).T
+    (back,) = journey(taken)
+    np.testing.assert_array_equal(back.inputs[0], taken.inputs[0])
+
+
 @pytest.mark.parametrize(
-    "frame", [b"", b"\xc1", b"\x81\xa1a\x01", b"\x91\x90", b"\x91\x92\x00\x01"]
+    "frame",
+    [
+        b"",
+        b"\xc1",
+        b"\x81\xa1a\x01",
+        b"\x91\x90",
+        b"\x91\x92\x00\x01",
+        b"\x91\x92\x09\x01",
+        # An origin, and a run of it whose array has fewer rows than the run.
+        msgpack.packb([(2, 0, "m", "3", ["x"], [], 1.0), (*RUN_HEAD, [("f", (1,), b"1234")], [])]),
+    ],
 )
 def test_a_frame_that_is_no_sample_is_refused(frame):
     with pytest.raises(ValueError, match="not a sample frame"):

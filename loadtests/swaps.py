@@ -17,17 +17,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.console import Console
 from rich.table import Table
 
 from .closed import ClosedLoop
 from .connections import Connections
+from .cycles import measure_cycles
 from .managed import HOST, Managed, send_command
 from .medians import median_interval
 from .open import OpenLoop
-from .outcome import OK
+from .outcome import OK, GeneratorLagged
 from .processes import pinned
 from .registries import measure_many
 from .schedule import draw
@@ -46,8 +47,8 @@ _PATH: Final = f"/v2/models/{MODEL}/infer"
 _CONNECTIONS: Final = 64
 #: Of the open loop: a machine that stands still for some milliseconds must not hold back arrivals.
 _OPEN_CONNECTIONS: Final = 256
-#: Until a worker has given back what an unload has freed.
-_TRIMMED_SECONDS: Final = 6.0
+#: Rounds that are made again because the generator lagged.
+_AGAIN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,12 @@ def measure_swaps(directory: Path, plan: SwapPlan) -> dict[str, float]:
         Figures, each with its unit in its name.
 
     Raises:
-        RunRefused: An answer was wrong, or the generator lagged.
+        RunRefused: An answer was wrong, or the generator lagged again and again.
     """
     registry = directory / "registry"
     explicit(registry, MODEL)
-    for number in range(1, plan.swaps + 2):
+    most = plan.swaps + _AGAIN * (plan.swaps // plan.rounds)
+    for number in range(1, most + 2):
         shape = {"width": plan.width, "layers": plan.layers}
         write_version(registry, MODEL, number, dense=plan.dense, **shape)
     options = ("--settle-seconds", "0", "--scan-seconds", "3600")
@@ -105,26 +107,63 @@ def _swap_rounds(server: Managed, plan: SwapPlan) -> dict[str, float]:
     calm: list[Outcome] = []
     swapped: list[Outcome] = []
     moves: list[Move] = []
-    current = 1
+    made = 0
     with Connections(HOST, server.port, _CONNECTIONS) as connections:
         closed = ClosedLoop(connections, [witness])
         closed.run(1.0)
         rate = plan.load * closed.run(2.0).throughput
     with Connections(HOST, server.port, _OPEN_CONNECTIONS) as connections:
         loop = OpenLoop(connections, [witness], lag_limit_seconds=plan.lag_limit_seconds)
-        for number in range(plan.rounds):
-            calm.append(loop.run(draw("poisson", rate, plan.seconds, seed=number)))
-            each = plan.swaps // plan.rounds
-            context = multiprocessing.get_context("fork")
-            ours, theirs = context.Pipe()
-            arguments = (server.admin_port, server.token, current, each, plan, theirs)
-            operator = context.Process(target=_operate, args=arguments)
-            operator.start()
-            swapped.append(loop.run(draw("poisson", rate, plan.seconds, seed=100 + number)))
-            moves += ours.recv()
-            current = moves[-1].version if moves else current
-            operator.join()
-    return _swap_figures(witness, calm, swapped, moves) | {"offered_per_second": rate}
+        for number in range(plan.rounds + _AGAIN):
+            try:
+                quiet = loop.run(draw("poisson", rate, plan.seconds, seed=number))
+                with _Operator(server, moves, plan) as operator:
+                    busy = loop.run(draw("poisson", rate, plan.seconds, seed=100 + number))
+            except GeneratorLagged as error:
+                print(f"measured again: {error}", file=sys.stderr, flush=True)
+                continue
+            calm.append(quiet)
+            swapped.append(busy)
+            made += operator.made
+            if len(calm) == plan.rounds:
+                break
+    if not calm:
+        raise GeneratorLagged("the generator sent late in every round")
+    figures = {"moves_in_rounds_kept": float(made), "offered_per_second": rate}
+    return _swap_figures(witness, calm, swapped, moves) | figures
+
+
+class _Operator:
+    """A process that swaps versions while the context lasts.
+
+    Args:
+        server: Whose.
+        moves: All that were made so far; those to come are added, whatever happens meanwhile.
+        plan: How many, and how fast.
+
+    Attributes:
+        made: Moves of this context, when it is over.
+    """
+
+    def __init__(self, server: Managed, moves: list[Move], plan: SwapPlan) -> None:
+        self._moves = moves
+        self.made = 0
+        context = multiprocessing.get_context("fork")
+        self._ours, theirs = context.Pipe()
+        begin = moves[-1].version if moves else 1
+        each = plan.swaps // plan.rounds
+        arguments = (server.admin_port, server.token, begin, each, plan, theirs)
+        self._process = context.Process(target=_operate, args=arguments)
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        made = self._ours.recv()
+        self._process.join()
+        self.made = len(made)
+        self._moves += made
 
 
 def _operate(port: int, token: str, begin: int, count: int, plan: SwapPlan, pipe: Any) -> None:
@@ -191,40 +230,6 @@ def _swap_figures(
         "rollbacks": len(back),
         "rollback_last_answer_worst_milliseconds": max(back, default=math.nan) * 1e3,
         "promotion_last_answer_worst_milliseconds": max(delays, default=math.nan) * 1e3,
-    }
-
-
-def measure_cycles(
-    directory: Path, cycles: int, *, width: int = 64, layers: int = 1
-) -> dict[str, float]:
-    """Load and unload one version again and again; resident memory of the worker.
-
-    The first and the last figure are read when freed memory has gone back to the system, which the
-    worker sees to some seconds after an unload; the largest is that of the cycles themselves.
-    """
-    registry = directory / "registry"
-    explicit(registry, MODEL)
-    for number in (1, 2):
-        write_version(registry, MODEL, number, width=width, layers=layers)
-    options = ("--settle-seconds", "0", "--scan-seconds", "3600")
-    with Managed(registry, directory / "server", options=options) as server:
-        versions = f"/admin/models/{MODEL}/versions"
-        server.command(f"{versions}/1/promote")
-        resident = []
-        for _ in range(cycles):
-            server.command(f"{versions}/2/load")
-            server.command(f"{versions}/2/unload")
-            resident.append(server.resident_bytes() / 2**20)
-            if len(resident) in {1, cycles}:
-                time.sleep(_TRIMMED_SECONDS)
-                resident[-1] = server.resident_bytes() / 2**20
-    return {
-        "cycles": cycles,
-        "model_mebibytes": (registry / MODEL / "2" / "model.onnx").stat().st_size / 2**20,
-        "first_mebibytes": resident[0],
-        "last_mebibytes": resident[-1],
-        "most_mebibytes": max(resident),
-        "ratio": resident[-1] / resident[0],
     }
 
 

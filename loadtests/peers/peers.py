@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sysconfig
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 SERVICES = Path(__file__).resolve().parent / "services"
 ENVIRONMENTS = Path(__file__).resolve().parent / ".venvs"
 
-#: The same for all of them, where their own pins allow it.
-ONNXRUNTIME = "onnxruntime==1.31.1"
+#: The one that Penstock runs with here, for all of them.
+ONNXRUNTIME = f"onnxruntime=={version('onnxruntime')}"
 _NUMPY = "numpy==2.4.6"
 _UVICORN = "uvicorn[standard]==0.54.0"
 _ORJSON = "orjson==3.13.0"

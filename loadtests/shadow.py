@@ -18,7 +18,6 @@ import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -28,16 +27,15 @@ from .closed import ClosedLoop
 from .connections import Connections
 from .disturbance import WAYS, Disturbance
 from .managed import HOST, CommandFailed, Managed
-from .medians import median_interval
 from .open import OpenLoop
-from .outcome import OK, BeyondCapacity, GeneratorLagged
+from .outcome import BeyondCapacity, GeneratorLagged
 from .processes import pinned
 from .schedule import draw
+from .shadow_rounds import Round, figures_of, refuse_unsent
 from .versions import write_version
 from .witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
     from .outcome import Outcome
@@ -54,8 +52,6 @@ _OPEN_CONNECTIONS: Final = 256
 _PATIENCE_SECONDS: Final = 60.0
 #: After a shadow was started or ended, before anything is measured.
 _SETTLE_SECONDS: Final = 1.0
-#: Of each window: more, and the offered load was not there.
-_UNSENT_LIMIT: Final = 0.01
 #: Rounds that are measured again, for each that is wanted: the generator lagged, or stood still.
 _AGAIN: Final = 2
 #: Fewer rounds say nothing.
@@ -91,27 +87,6 @@ class ShadowPlan:
     lag_limit_seconds: float = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Two windows beside each other.
-
-    Attributes:
-        without: No shadow.
-        shadowed: With one.
-        copied: Requests that were chosen in the second.
-        compared: Of those, the ones that the shadow computed.
-        cpu_ratio: Of the worker's processor time for each request, with to without.
-        refused: Rounds before it that the machine spoilt.
-    """
-
-    without: Outcome
-    shadowed: Outcome
-    copied: int
-    compared: int
-    cpu_ratio: float = 1.0
-    refused: int = 0
-
-
 def measure_shadow(directory: Path, plan: ShadowPlan) -> list[Round]:
     """Measure all rounds on one server.
 
@@ -142,7 +117,7 @@ def _rounds(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float) -> l
     while len(kept) < plan.rounds:
         try:
             found = _round(server, loop, plan, rate, len(kept))
-            _refuse_unsent([found])
+            refuse_unsent([found])
         except (GeneratorLagged, BeyondCapacity) as error:
             print(f"measured again: {error}", file=sys.stderr, flush=True)
             refused += 1
@@ -207,59 +182,6 @@ def _measured(server: Managed, loop: OpenLoop, schedule: Schedule) -> tuple[Outc
     before = server.cpu_seconds("worker")
     outcome = loop.run(schedule)
     return outcome, (server.cpu_seconds("worker") - before) / max(1, outcome.latencies.size)
-
-
-def _refuse_unsent(rounds: Sequence[Round]) -> None:
-    windows = [(kind, getattr(one, kind)) for one in rounds for kind in ("without", "shadowed")]
-    unsent, kind = max((window.unsent / window.offered, kind) for kind, window in windows)
-    if unsent > _UNSENT_LIMIT:
-        raise BeyondCapacity(
-            f"{unsent:.0%} of the requests of a window ({kind}) found every connection busy, at "
-            f"most {_UNSENT_LIMIT:.0%} is allowed; use a lower load or a quieter machine"
-        )
-
-
-def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
-    """Figures, each with its unit in its name; ratios are of windows beside each other.
-
-    "From" and "to" bound their median with 95 % confidence, as far as so few rounds allow.
-
-    Raises:
-        BeyondCapacity: Of the server, where latency is that of the queue.
-    """
-    _refuse_unsent(rounds)
-    windows = [window for one in rounds for window in (one.without, one.shadowed)]
-    figures: dict[str, float] = {}
-    for name, q in (("p50", 0.5), ("p99", 0.99)):
-        pairs = [(one.without.quantile(q), one.shadowed.quantile(q)) for one in rounds]
-        ratios = [b / a for a, b in pairs]
-        low, high = median_interval(ratios)
-        figures |= {
-            f"{name}_without_milliseconds": median(a for a, _ in pairs) * 1e3,
-            f"{name}_with_milliseconds": median(b for _, b in pairs) * 1e3,
-            f"{name}_ratio_median": median(ratios),
-            f"{name}_ratio_median_from": low,
-            f"{name}_ratio_median_to": high,
-            f"{name}_ratio_least": min(ratios),
-            f"{name}_ratio_most": max(ratios),
-        }
-    ratios = [one.cpu_ratio for one in rounds]
-    figures |= {
-        "worker_cpu_ratio_median": median(ratios),
-        "worker_cpu_ratio_least": min(ratios),
-        "worker_cpu_ratio_most": max(ratios),
-    }
-    failed = sum(window.offered - window.unsent - window.statuses.get(OK, 0) for window in windows)
-    copied = sum(one.copied for one in rounds)
-    return figures | {
-        "rounds": float(len(rounds)),
-        "rounds_measured_again": float(sum(one.refused for one in rounds)),
-        "offered_per_second": windows[0].offered / windows[0].seconds,
-        "failed_requests": float(failed),
-        "unsent": float(sum(window.unsent for window in windows)),
-        "copied_requests": float(copied),
-        "compared_share_of_copied": sum(one.compared for one in rounds) / max(1, copied),
-    }
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -142,18 +142,18 @@ def _join(columns: Sequence[Any]) -> Array | None:
         if columns.count(None) < len(columns):
             raise _Unlike
         return None
-    char, (_, *sizes), data = first
-    if len(columns) > 1:
-        if any(one is None or one[0] != char or one[1][1:] != sizes for one in columns):
-            raise _Unlike
-        parts = [one[2] for one in columns]
-        data = list(chain.from_iterable(parts)) if char == "O" else b"".join(parts)
+    char, (_, *sizes), _ = first
+    if any(one is None or one[0] != char or one[1][1:] != sizes for one in columns):
+        raise _Unlike
+    shape = [sum(one[1][0] for one in columns), *sizes]
+    parts = [one[2] for one in columns]
     if char == "O":
-        array = np.empty(len(data), dtype=object)
-        array[:] = data
-    else:
-        array = np.frombuffer(data, char)
-    return array.reshape([sum(one[1][0] for one in columns), *sizes])
+        strings = list(chain.from_iterable(parts))
+        array = np.empty(len(strings), dtype=object)
+        array[:] = strings
+        return array.reshape(shape)
+    data: bytes = parts[0] if len(parts) == 1 else b"".join(parts)
+    return np.frombuffer(data, char).reshape(shape)
 
 
 def _offsets(rows: Sequence[int], firsts: Sequence[Sequence[int] | None]) -> Sequence[int]:

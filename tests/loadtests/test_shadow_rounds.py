@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from penstock.loadtests.outcome import Outcome, RunRefused
-from penstock.loadtests.shadow import Round, figures_of
+from penstock.loadtests.shadow_rounds import Round, figures_of
 
 
 def window(milliseconds, unsent=0):

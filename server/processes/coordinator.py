@@ -126,7 +126,13 @@ class Coordinator:
             await self.replan()
 
     async def replan(self) -> None:
-        """Make and send the target if it is to be another one."""
+        """Make and send the target if it is to be another one.
+
+        A control that has just started knows no version yet: planned on that, nothing would serve.
+        """
+        if not self.looked:
+            await self.refresh()  # which plans when it has looked
+            return
         async with self._planning:
             before = self.planner.target
             target = self.planner.draft(self.store.state, self.standings())

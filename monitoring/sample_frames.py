@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .privacy import Privacy
-    from .taken import Array, Failure, Origin, Taken
+    from .samples import Array
+    from .taken import Failure, Origin, Taken
 
 #: First element of a part of a frame.
 RUN: Final = 0

@@ -15,7 +15,7 @@ from .samples import BatchSample
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .taken import Array
+    from .samples import Array
 
 
 def decode(frame: bytes) -> list[BatchSample]:
@@ -173,18 +173,4 @@ def _of_arm(sample: BatchSample, arms: Sequence[str], arm: str) -> BatchSample:
     chosen = [index for index, one in enumerate(arms) if one == arm]
     if len(chosen) == len(arms):
         return replace(sample, arm=arm)
-    offsets = sample.offsets
-    spans = [np.arange(offsets[one], offsets[one + 1]) for one in chosen]
-    rows = np.concatenate(spans)
-    return replace(
-        sample,
-        arm=arm,
-        time=sample.times[chosen[-1]],
-        request_ids=[sample.request_ids[one] for one in chosen],
-        offsets=np.cumsum([0, *map(len, spans)]).tolist(),
-        statuses=[sample.statuses[one] for one in chosen],
-        latencies=[sample.latencies[one] for one in chosen],
-        times=[sample.times[one] for one in chosen],
-        inputs=[None if array is None else array[rows] for array in sample.inputs],
-        outputs=[None if array is None else array[rows] for array in sample.outputs],
-    )
+    return replace(sample.only(chosen), arm=arm, time=sample.times[chosen[-1]])

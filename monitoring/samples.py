@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -58,3 +59,31 @@ class BatchSample:
     def rows(self) -> int:
         """Rows of all requests."""
         return self.offsets[-1]
+
+    def only(self, chosen: Sequence[int]) -> BatchSample:
+        """Some of its requests, by their positions, in order; `time` stays that of all of them."""
+        rows, offsets = rows_of_requests(self.offsets, chosen)
+        return replace(
+            self,
+            request_ids=[self.request_ids[one] for one in chosen],
+            offsets=offsets,
+            statuses=[self.statuses[one] for one in chosen],
+            latencies=[self.latencies[one] for one in chosen],
+            times=[self.times[one] for one in chosen],
+            inputs=[None if array is None else array[rows] for array in self.inputs],
+            outputs=[None if array is None else array[rows] for array in self.outputs],
+        )
+
+
+def rows_of_requests(
+    offsets: Sequence[int], chosen: Sequence[int]
+) -> tuple[NDArray[np.int64], list[int]]:
+    """The rows of some requests of a batch, and their offsets among themselves.
+
+    Args:
+        offsets: Rows of request ``i`` are ``offsets[i]`` up to ``offsets[i + 1]``.
+        chosen: Positions of the requests, in order.
+    """
+    spans = [np.arange(offsets[one], offsets[one + 1], dtype=np.int64) for one in chosen]
+    rows = np.concatenate([*spans, np.empty(0, np.int64)])
+    return rows, np.cumsum([0, *map(len, spans)]).tolist()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .samples import rows_of_requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .privacy import Privacy
-
-#: Any tensor; strings are object arrays of ``bytes``.
-Array = NDArray[Any]
+    from .samples import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,12 +67,10 @@ class Taken(NamedTuple):
         """Some of its requests, by their positions, in order."""
         firsts = self.firsts
         if firsts is None:
-            rows, cut_firsts = np.asarray(picked, np.intp), None
+            rows, cut_firsts = np.asarray(picked, np.int64), None
         else:
-            ends = (*firsts[1:], self.rows)
-            spans = [np.arange(firsts[one], ends[one]) for one in picked]
-            rows = np.concatenate(spans or [np.empty(0, np.intp)])
-            cut_firsts = np.cumsum([0, *map(len, spans[:-1])]).tolist()[: len(spans)]
+            rows, offsets = rows_of_requests((*firsts, self.rows), picked)
+            cut_firsts = offsets[:-1]
 
         def take(array: Array | None) -> Array | None:
             # Without a batch axis the one request is the whole array.

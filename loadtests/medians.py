@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import comb
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,3 +28,15 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
         cut += 1
         outside += 2.0 * comb(count, cut) / 2**count
     return ordered[cut], ordered[count - 1 - cut]
+
+
+def ratio_figures(name: str, ratios: Sequence[float]) -> dict[str, float]:
+    """The median of ratios with its bounds, and the range that they are in."""
+    low, high = median_interval(ratios)
+    return {
+        f"{name}_median": median(ratios),
+        f"{name}_median_from": low,
+        f"{name}_median_to": high,
+        f"{name}_least": min(ratios),
+        f"{name}_most": max(ratios),
+    }

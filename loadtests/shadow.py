@@ -23,11 +23,9 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.table import Table
 
-from .closed import ClosedLoop
-from .connections import Connections
 from .disturbance import WAYS, Disturbance
 from .managed import HOST, CommandFailed, Managed
-from .open import OpenLoop
+from .offered import offered
 from .outcome import BeyondCapacity, GeneratorLagged
 from .processes import pinned
 from .schedule import draw
@@ -38,6 +36,7 @@ from .witness import Witness
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from .open import OpenLoop
     from .outcome import Outcome
     from .schedule import Schedule
 
@@ -45,10 +44,6 @@ MODEL: Final = "shadowed"
 _PATH: Final = f"/v2/models/{MODEL}/infer"
 _RUNNER: Final = "penstock.server.shadow.runner"
 _ROLLOUT: Final = f"/admin/models/{MODEL}/rollout"
-#: Of the closed loop that finds the capacity.
-_CONNECTIONS: Final = 64
-#: Of the open loop: a machine that stands still for some milliseconds must not hold back arrivals.
-_OPEN_CONNECTIONS: Final = 256
 _PATIENCE_SECONDS: Final = 60.0
 #: After a shadow was started or ended, before anything is measured.
 _SETTLE_SECONDS: Final = 1.0
@@ -100,14 +95,11 @@ def measure_shadow(directory: Path, plan: ShadowPlan) -> list[Round]:
     with Managed(registry, directory / "server", plan.server_cores or None, options) as server:
         server.command(f"/admin/models/{MODEL}/versions/1/promote")
         witness = Witness(f"{HOST}:{server.port}", _PATH)
-        with pinned(plan.load_cores or os.sched_getaffinity(0)):
-            with Connections(HOST, server.port, _CONNECTIONS) as connections:
-                closed = ClosedLoop(connections, [witness])
-                closed.run(1.0)
-                rate = plan.load * closed.run(2.0).throughput
-            with Connections(HOST, server.port, _OPEN_CONNECTIONS) as connections:
-                loop = OpenLoop(connections, [witness], lag_limit_seconds=plan.lag_limit_seconds)
-                return _rounds(server, loop, plan, rate)
+        with (
+            pinned(plan.load_cores or os.sched_getaffinity(0)),
+            offered(server.port, witness, plan.load, plan.lag_limit_seconds) as (loop, rate),
+        ):
+            return _rounds(server, loop, plan, rate)
 
 
 def _rounds(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float) -> list[Round]:

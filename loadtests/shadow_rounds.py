@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from .medians import median_interval
+from .medians import ratio_figures
 from .outcome import OK, BeyondCapacity
 
 if TYPE_CHECKING:
@@ -68,15 +68,10 @@ def figures_of(rounds: Sequence[Round]) -> dict[str, float]:
     for name, q in (("p50", 0.5), ("p99", 0.99)):
         pairs = [(one.without.quantile(q), one.shadowed.quantile(q)) for one in rounds]
         ratios = [b / a for a, b in pairs]
-        low, high = median_interval(ratios)
         figures |= {
             f"{name}_without_milliseconds": median(a for a, _ in pairs) * 1e3,
             f"{name}_with_milliseconds": median(b for _, b in pairs) * 1e3,
-            f"{name}_ratio_median": median(ratios),
-            f"{name}_ratio_median_from": low,
-            f"{name}_ratio_median_to": high,
-            f"{name}_ratio_least": min(ratios),
-            f"{name}_ratio_most": max(ratios),
+            **ratio_figures(f"{name}_ratio", ratios),
         }
     ratios = [one.cpu_ratio for one in rounds]
     figures |= {

@@ -22,12 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from rich.console import Console
 from rich.table import Table
 
-from .closed import ClosedLoop
-from .connections import Connections
 from .cycles import measure_cycles
 from .managed import HOST, Managed, send_command
-from .medians import median_interval
-from .open import OpenLoop
+from .medians import ratio_figures
+from .offered import offered
 from .outcome import OK, GeneratorLagged
 from .processes import pinned
 from .registries import measure_many
@@ -43,10 +41,6 @@ if TYPE_CHECKING:
 
 MODEL: Final = "swapped"
 _PATH: Final = f"/v2/models/{MODEL}/infer"
-#: Of the closed loop that finds the capacity.
-_CONNECTIONS: Final = 64
-#: Of the open loop: a machine that stands still for some milliseconds must not hold back arrivals.
-_OPEN_CONNECTIONS: Final = 256
 #: Rounds that are made again because the generator lagged.
 _AGAIN: Final = 3
 
@@ -108,12 +102,7 @@ def _swap_rounds(server: Managed, plan: SwapPlan) -> dict[str, float]:
     swapped: list[Outcome] = []
     moves: list[Move] = []
     made = 0
-    with Connections(HOST, server.port, _CONNECTIONS) as connections:
-        closed = ClosedLoop(connections, [witness])
-        closed.run(1.0)
-        rate = plan.load * closed.run(2.0).throughput
-    with Connections(HOST, server.port, _OPEN_CONNECTIONS) as connections:
-        loop = OpenLoop(connections, [witness], lag_limit_seconds=plan.lag_limit_seconds)
+    with offered(server.port, witness, plan.load, plan.lag_limit_seconds) as (loop, rate):
         for number in range(plan.rounds + _AGAIN):
             try:
                 quiet = loop.run(draw("poisson", rate, plan.seconds, seed=number))
@@ -208,7 +197,6 @@ def _swap_figures(
     longest = max(float(one.latencies.max()) for one in (*calm, *swapped))
     p99 = [one.quantile(0.99) * 1e3 for one in calm], [one.quantile(0.99) * 1e3 for one in swapped]
     ratios = [b / a for a, b in zip(*p99, strict=True)]
-    low, high = median_interval(ratios)
     return {
         "moves": len(moves),
         "answers": float(sum(one.latencies.size for one in (*calm, *swapped))),
@@ -220,11 +208,7 @@ def _swap_figures(
         "p50_swaps_milliseconds": median(one.quantile(0.5) * 1e3 for one in swapped),
         "p99_calm_milliseconds": median(p99[0]),
         "p99_swaps_milliseconds": median(p99[1]),
-        "p99_ratio_median": median(ratios),
-        "p99_ratio_median_from": low,
-        "p99_ratio_median_to": high,
-        "p99_ratio_least": min(ratios),
-        "p99_ratio_most": max(ratios),
+        **ratio_figures("p99_ratio", ratios),
         "longest_milliseconds": longest * 1e3,
         "command_median_milliseconds": median(m.answered - m.sent for m in moves) * 1e3,
         "rollbacks": len(back),

@@ -61,6 +61,13 @@ def guarded(serve: Callable[..., Any], state: Path) -> Iterator[dict[str, Any]]:
         yield {"fast": fast, "asgi": asgi}
 
 
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tokens file that is looked at often."""
+    monkeypatch.setattr(token_guard, "LOOK_SECONDS", 0.05)
+    return tmp_path / "tokens.toml"
+
+
 @pytest.fixture(params=["fast", "asgi"])
 def server(request: pytest.FixtureRequest, guarded: dict[str, Any]) -> Any:
     return guarded[request.param]
@@ -134,51 +141,41 @@ def test_labels_need_the_scope_predict(server: Any, post: Callable[..., bytes]) 
 
 
 def test_a_token_that_is_taken_out_is_refused_although_its_head_was_known(
-    serve: Callable[..., Any],
-    post: Callable[..., bytes],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    serve: Callable[..., Any], post: Callable[..., bytes], watched: Path
 ) -> None:
-    monkeypatch.setattr(token_guard, "LOOK_SECONDS", 0.05)
-    path = tmp_path / "tokens.toml"
-    path.write_text(EVERYBODY)
+    watched.write_text(EVERYBODY)
     tensor = '{"name":"x","shape":[1,2],"datatype":"FP32","data":[1.0,2.0]}'
     raw = post("echo", f'{{"inputs":[{tensor}]}}'.encode(), PREDICTS)
     with (
-        serve("fast", require_predict_token=True, tokens_file=str(path)) as one,
+        serve("fast", require_predict_token=True, tokens_file=str(watched)) as one,
         one.connect() as client,
     ):
         for _ in range(4):
             assert client.send(raw).answer().status == 200
         assert len(one.app.engine.inference.known_heads) == 1
         assert one.on_loop(lambda: one.app.engine.inference.lanes.match(raw)) is not None
-        path.write_text("nonsense")  # changes nothing
-        path.write_text(listed(looks="observe"))
+        watched.write_text("nonsense")  # changes nothing
+        watched.write_text(listed(looks="observe"))
         statuses = [client.send(raw).answer().status]
         while statuses[-1] == 200:
             statuses.append(client.send(raw).answer().status)
         assert statuses[-1] == 401
         assert not one.app.engine.inference.known_heads
-        path.write_text(EVERYBODY)
+        watched.write_text(EVERYBODY)
         while client.send(raw).answer().status == 401:
             pass
 
 
 def test_a_worker_that_starts_on_nonsense_knows_the_admin_token_until_it_is_mended(
-    serve: Callable[..., Any],
-    post: Callable[..., bytes],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    serve: Callable[..., Any], post: Callable[..., bytes], watched: Path
 ) -> None:
-    monkeypatch.setattr(token_guard, "LOOK_SECONDS", 0.05)
-    (tmp_path / "admin-token").write_text("everything\n")
-    path = tmp_path / "tokens.toml"
-    path.write_text("nonsense")
-    options = {"tokens_file": str(path), "state_dir": str(tmp_path)}
+    (watched.parent / "admin-token").write_text("everything\n")
+    watched.write_text("nonsense")
+    options = {"tokens_file": str(watched), "state_dir": str(watched.parent)}
     with serve("fast", require_predict_token=True, **options) as one:
         assert one.ask(post("echo", None, "authorization: Bearer everything")).status == 200
         assert one.ask(post("echo", None, PREDICTS)).status == 401
-        path.write_text(EVERYBODY)
+        watched.write_text(EVERYBODY)
         assert one.ask(post("echo", None, PREDICTS)).status == 200
 
 

@@ -48,10 +48,7 @@ class Stage:
         self.store = StateStore(tmp_path / "state", lambda: "2031-05-01T12:00:00.000Z")
         self.exposition = Exposition(self.counters)
         self.fleet = Fleet(self.exposition.render, expected=workers)
-        intake = Intake(tmp_path / "state", 1 << 30, 0.0)
-        planner = Planner(tmp_path / "registry", tmp_path / "target", intake, explicit=False)
-        config = SimpleNamespace(settle_seconds=0.0)
-        self.coordinator = Coordinator(config, self.store, planner, self.fleet)
+        self.coordinator = self.new_coordinator()
         self.vetoes = Vetoes(tmp_path / "state" / "rollouts")
         self.labels = {}
         self.epoch = Epoch("first", 0.0)
@@ -60,6 +57,14 @@ class Stage:
         for process in names:
             self.fleet.workers[process] = Worker(process, process, 0, SimpleNamespace(write=len))
         self.following = True
+
+    def new_coordinator(self):
+        """It goes on from the target on disk, and has not looked at the registry."""
+        intake = Intake(self.tmp_path / "state", 1 << 30, 0.0)
+        places = self.tmp_path / "registry", self.tmp_path / "target"
+        planner = Planner(*places, intake, explicit=False)
+        config = SimpleNamespace(settle_seconds=0.0)
+        return Coordinator(config, self.store, planner, self.fleet)
 
     def start_over(self):
         """As a control process does that comes back."""
@@ -220,6 +225,26 @@ def test_evidence_takes_the_share_away_and_is_on_record(run):
         assert about["steps"][0]["canary"] == {"requests": 50, "errors": 12, "fallbacks": 12}
         assert about["e_value"] >= about["aborts_at"]
         assert len(about["terms"]) == 64
+
+    run(test)
+
+
+def test_a_control_that_acts_before_its_first_look_goes_on_serving(run):
+    async def test(stage):
+        await stage.start()
+        before = stage.coordinator.planner.target
+        assert before.models["m"].split is not None
+        stage.coordinator = stage.new_coordinator()
+        stage.start_over()
+        assert not stage.coordinator.looked
+        stage.count(1, 50)
+        stage.count(2, 50, errors=12)
+        progress = await stage.look(0.5)
+        assert progress.rollout.phase is Phase.ABORTED
+        after = stage.coordinator.planner.target
+        assert after.number > before.number
+        assert after.models["m"].default == before.models["m"].default
+        assert 1 in after.models["m"].versions
 
     run(test)
 

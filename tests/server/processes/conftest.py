@@ -11,11 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from penstock.loadtests.processes import arguments_of
 
 REGISTRY = Path(__file__).parents[3] / "examples" / "registry"
 BODY = json.dumps(
@@ -92,7 +94,9 @@ class Server:
         pid = self.process.pid
         found = {}
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            arguments = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            arguments = []
+            with suppress(OSError):  # gone since it was listed
+                arguments = arguments_of(child)
             if b"-m" in arguments:
                 found[arguments[arguments.index(b"-m") + 2].decode()] = int(child)
         return found

@@ -13,9 +13,10 @@ from zlib import crc32
 from .sample_frames import FrameWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from .taken import Failure, Taken
+    from .samples import Array
+    from .taken import Failure, Origin, Taken
 
 _HASH_SPAN: Final = 1 << 32
 #: What the ids, times and objects of one row take, roughly.
@@ -92,11 +93,16 @@ class SampleBuffer:
 
     def pick(self, taken: Taken) -> Taken:
         """The requests of a run that are sampled; at less than rate 1 one hash per request."""
-        if self._threshold == _HASH_SPAN:
-            return taken
-        threshold, ids = self._threshold, taken.ids
+        picked = self.picked(taken.ids)
+        return taken if picked is None else taken.only(picked)
+
+    def picked(self, ids: Sequence[bytes]) -> list[int] | None:
+        """Positions of the requests that are sampled; ``None`` if all of them are."""
+        threshold = self._threshold
+        if threshold == _HASH_SPAN:
+            return None
         picked = [index for index, one in enumerate(ids) if crc32(one) < threshold]
-        return taken if len(picked) == len(ids) else taken.only(picked)
+        return None if len(picked) == len(ids) else picked
 
     def offer(self, taken: Taken, held: int) -> bool:
         """Keep a run if there is room; a few microseconds.
@@ -109,6 +115,42 @@ class SampleBuffer:
         if not self._admit(rows, held + _ROW_BYTES * rows):
             return False
         self._writer.write(taken)
+        return True
+
+    def offer_rows(
+        self,
+        origin: Origin,
+        output_names: tuple[str, ...],
+        answered: float,
+        ids: Sequence[bytes],
+        arrivals: Sequence[float],
+        arrays: Sequence[Array | None],
+    ) -> bool | None:
+        """Keep a run of requests of one row each if there is room; half as dear as `offer`.
+
+        Args:
+            origin: As in `Taken`.
+            output_names: As in `Taken`.
+            answered: As in `Taken`.
+            ids: As in `Taken`.
+            arrivals: As in `Taken`.
+            arrays: Inputs, then outputs; axis 0 is rows.
+
+        Returns:
+            ``None``, and nothing was done, if it is to be offered by `offer`: the first run of
+            its kind in a frame, and whatever is not like that one.
+        """
+        layout = self._writer.layouts.get((origin, output_names))
+        if layout is None:
+            return None
+        data = [array.tobytes() for array in arrays if array is not None]
+        rows = len(ids)
+        held = layout.row_bytes * rows
+        if sum(map(len, data)) != held:
+            return None
+        if not self._admit(rows, held + _ROW_BYTES * rows):
+            return False
+        self._writer.write_rows(layout, answered, ids, arrivals, data)
         return True
 
     def offer_failure(self, failure: Failure) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import numpy as np
 
-from .sample_frames import FAILURE, ORIGIN, RUN
+from .sample_frames import FAILURE, ORIGIN, ROWS, RUN
 from .samples import BatchSample
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def decode(frame: bytes) -> list[BatchSample]:
             kind, *content = part
             if kind == RUN:
                 runs[content[0]].append(content)
+            elif kind == ROWS:
+                runs[content[0]].append(run_of_rows(origins[content[0]], content))
             elif kind == ORIGIN:
                 origins[content[0]] = content
                 runs[content[0]] = []
@@ -47,6 +49,17 @@ def decode(frame: bytes) -> list[BatchSample]:
     except (msgpack.UnpackException, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a sample frame: {error!r}") from error
     return samples
+
+
+def run_of_rows(origin: Sequence[Any], content: Sequence[Any]) -> list[Any]:
+    """A part of kind `ROWS` as one of kind `RUN`."""
+    number, answered, ids, arrivals, data = content
+    *_, input_names, _, _, shift, columns = origin
+    rows = len(ids)
+    arrays = [(char, (rows, *shape), own) for (char, shape), own in zip(columns, data, strict=True)]
+    count = len(input_names)
+    run = [number, answered + shift, answered, rows, ids, arrivals, None, None]
+    return [*run, arrays[:count], arrays[count:]]
 
 
 def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSample]:
@@ -70,7 +83,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
     except _Unlike:  # then each by itself
         return [sample for run in runs for sample in joined(origin, [run])]
     _, times, answered, rows, ids, arrivals, firsts, arms = run_columns
-    _, model, version, input_names, output_names, fraction = origin
+    _, model, version, input_names, output_names, fraction, _, _ = origin
     counts = [len(one) for one in ids]
     total = sum(rows)
     if any(array is not None and len(array) != total for array in chain(*arrays)):
@@ -143,7 +156,7 @@ def _join(columns: Sequence[Any]) -> Array | None:
             raise _Unlike
         return None
     char, (_, *sizes), _ = first
-    if any(one is None or one[0] != char or one[1][1:] != sizes for one in columns):
+    if any(one is None or one[0] != char or [*one[1][1:]] != sizes for one in columns):
         raise _Unlike
     shape = [sum(one[1][0] for one in columns), *sizes]
     parts = [one[2] for one in columns]

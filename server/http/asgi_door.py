@@ -34,9 +34,13 @@ class AsgiDoor:
         if not self.answered.done():
             self.answered.set_result((status, headers, body))
 
-    def answer(self, call: Call, headers: bytes, request_id: bytes, body: Body) -> None:
+    def preamble(self, status: int) -> bytes:  # noqa: ARG002
         """See `penstock.server.http.call.Door`."""
-        self.respond(call, 200, b"%bx-request-id: %b\r\n" % (headers, request_id), body)
+        return b""
+
+    def answer(self, answer: bytes) -> bool:  # noqa: ARG002
+        """See `penstock.server.http.call.Door`; ASGI has no bytes of answers."""
+        return False
 
 
 async def infer(

@@ -28,14 +28,15 @@ class Door(Protocol):
         """
         ...
 
-    def answer(self, call: Call, headers: bytes, request_id: bytes, body: Body) -> None:
-        """Send a good answer, one of many with the same header lines; else as `respond`.
+    def preamble(self, status: int) -> bytes:
+        """The beginning of an answer for `answer`: status line and the server's own headers."""
+        ...
 
-        Args:
-            call: Whose answer it is.
-            headers: As for `respond`, without the request id.
-            request_id: Its id.
-            body: The body.
+    def answer(self, answer: bytes) -> bool:
+        """Send all bytes of an answer to the only call that is unanswered here.
+
+        Returns:
+            Whether they were sent; else it is a case for `respond`.
         """
         ...
 
@@ -58,34 +59,21 @@ class Call:
         answer: Status, header lines and body of an answer that waits for its turn.
     """
 
-    __slots__ = (
-        "abandoned",
-        "answer",
-        "arrival",
-        "assignment",
-        "door",
-        "entered",
-        "head",
-        "message",
-        "plain",
-        "request",
-        "request_id",
-        "servable",
-    )
+    # Most calls never have them, and an attribute of the class costs nothing to set.
+    servable: Servable | None = None
+    assignment: Assignment | None = None
+    message: InferRequest | None = None
+    plain: Codec | None = None
+    request: InferenceRequest | None = None
+    entered = False
+    request_id = b""
+    abandoned = False
+    answer: tuple[int, bytes, Body] | None = None
 
     def __init__(self, door: Door, head: RequestHead, arrival: float) -> None:
         self.door = door
         self.head = head
         self.arrival = arrival
-        self.servable: Servable | None = None
-        self.assignment: Assignment | None = None
-        self.message: InferRequest | None = None
-        self.plain: Codec | None = None
-        self.request: InferenceRequest | None = None
-        self.entered = False
-        self.request_id = b""
-        self.abandoned = False
-        self.answer: tuple[int, bytes, Body] | None = None
 
     @property
     def arm(self) -> str:

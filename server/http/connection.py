@@ -96,28 +96,20 @@ class Connection(HttpToolsProtocol):
             self._write(calls.popleft(), *answer)
         self._answered_all()
 
-    def answer(self, call: Call, headers: bytes, request_id: bytes, body: Body) -> None:
+    def answer(self, answer: bytes) -> bool:
         """See `penstock.server.http.call.Door`."""
         calls = self.calls
-        if len(calls) > 1 or self.access_log or self.closing or type(body) is not bytes:
-            self.respond(call, 200, b"%bx-request-id: %b\r\n" % (headers, request_id), body)
-            return
+        if len(calls) > 1 or self.access_log or self.closing:
+            return False
         calls.clear()
-        preambles = self.inference.preambles
-        preamble = (
-            preambles[200]
-            if self.server_state.default_headers is preambles.headers
-            else self._preamble(200)
-        )
-        self.transport.write(
-            b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b"
-            % (preamble, headers, request_id, len(body), body)
-        )
+        self.transport.write(answer)
         self.fast_cycle.response_complete = True
         if self.pipeline or self.flow.read_paused:
             self._answered_all()
+        return True
 
-    def _preamble(self, status: int) -> bytes:
+    def preamble(self, status: int) -> bytes:
+        """See `penstock.server.http.call.Door`."""
         preambles = self.inference.preambles
         default_headers = self.server_state.default_headers
         if default_headers is not preambles.headers:
@@ -125,7 +117,7 @@ class Connection(HttpToolsProtocol):
         return preambles[status]
 
     def _write(self, call: Call, status: int, headers: bytes, body: Body) -> None:
-        preamble = self._preamble(status)
+        preamble = self.preamble(status)
         if self.access_log:
             self._log_access(call, status)
         close = b"connection: close\r\n" if self.closing and not self.calls else b""

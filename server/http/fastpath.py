@@ -57,7 +57,7 @@ class FastPathProtocol(Intake):
 
     # -- bytes in --------------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:  # noqa: C901  each call costs every request
+    def data_received(self, data: bytes) -> None:
         """Bytes from the client: see the four ways in the module docstring."""
         if self.closing:
             return
@@ -73,12 +73,19 @@ class FastPathProtocol(Intake):
         else:
             cycle = self.cycle
             if cycle is self.fast_cycle or cycle is None or cycle.response_complete:
-                if self._join_lane(data, now):
-                    return
+                if not self.draining and len(self.calls) < PIPELINE_LIMIT:
+                    call = self.lanes.take(self, data, now)
+                    if call is not None:
+                        self._await_answer(call)
+                        return
                 data = self._serve_known(data, now)
                 if not data:
                     return
             self.chunk = data
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Leave it to the parser, a piece at a time."""
         if len(data) > PIECE_BYTES:
             data, self.backlog = self._cut(data)
         self.message_bytes += len(data)
@@ -126,18 +133,6 @@ class FastPathProtocol(Intake):
         lines += [b"%b: %b" % pair for pair in self.headers if pair[0] != b"upgrade"]
         self.chunk = None
         return b"\r\n".join([*lines, b"", rest])
-
-    def _join_lane(self, data: bytes, now: float) -> bool:
-        """Let the request wait for its like, if it is one of a known pattern and alone."""
-        lanes = self.lanes
-        match = lanes.match(data)
-        if match is None or self.draining or self.backlog or len(self.calls) >= PIPELINE_LIMIT:
-            return False
-        pattern, numbers = match
-        call = Call(self, pattern.head, now)
-        self._await_answer(call)
-        lanes.join(pattern.lane, call, numbers)
-        return True
 
     def _serve_known(self, data: bytes, now: float) -> bytes:
         """Serve the complete requests at the start of ``data`` whose heads are known.

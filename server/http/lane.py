@@ -66,22 +66,18 @@ class Pattern:
         lane: Where it goes.
         opening: All bytes before the numbers, the head's included.
         closing: As in `Lane`.
-        commas: Between the numbers of one request; -1 if they are raw bytes.
         total: Bytes of the request.
         start: Where the numbers begin.
         end: Where they end.
     """
 
-    __slots__ = ("closing", "commas", "end", "head", "lane", "opening", "start", "total")
+    __slots__ = ("closing", "end", "head", "lane", "opening", "start", "total")
 
-    def __init__(
-        self, head: RequestHead, lane: Lane, opening: bytes, commas: int, total: int
-    ) -> None:
+    def __init__(self, head: RequestHead, lane: Lane, opening: bytes, total: int) -> None:
         self.head = head
         self.lane = lane
         self.opening = opening
         self.closing = lane.closing
-        self.commas = commas
         self.total = total
         self.start = len(opening)
         self.end = total - len(lane.closing)

@@ -9,11 +9,10 @@ Where a tensor travels as raw bytes, in msgpack and in the binary extension, the
 these: requests of equal length that are alike before and behind the tensor (`known_raw`).
 
 Nothing is taken on trust. A `Pattern` is learnt from a request that the ordinary way has parsed and
-validated: a head in `known_heads` and a `known_bodies.Frame`. Each row must have as many commas as
-its shape says; the joined text must be a flat JSON list of that many elements; each element must
-pack. Then every row has the right number of elements, and means what it would have meant alone.
-Whatever fails, parsing, packing, admission or the run itself, the requests go one by one the
-ordinary way, so that only the culprit gets an error.
+validated: a head in `known_heads` and a `known_bodies.Frame`. The joined text must be a flat JSON
+list in which every row has as many elements as its shape says; each element must pack. Then every
+row means what it would have meant alone. Whatever fails, parsing, packing, admission or the run
+itself, the requests go one by one the ordinary way, so that only the culprit gets an error.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .alike import Alike
+from .call import Call
 from .codecs import known_raw
 from .codecs.known_bodies import KEY
 from .codecs.negotiate import JSON
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
-    from .call import Call
+    from .call import Door
     from .codecs.known_bodies import Frame
     from .codecs.signature import WireSignature
     from .head import RequestHead
@@ -86,33 +86,48 @@ class Lanes:
         self._lanes: dict[tuple[str, str | None, bytes, bytes], Lane] = {}
         self._busy: list[Lane] = []
 
-    def match(self, data: bytes) -> tuple[Pattern, bytes] | None:
-        """The pattern of exactly one request, and its numbers; ``None`` for everything else."""
-        total = len(data)
-        latest = self._latest.get(total)  # most of one length are of one pattern: no search
+    def take(self, door: Door, data: bytes, now: float) -> Call | None:
+        """Let a request wait in its lane for the end of this iteration of the loop.
+
+        Args:
+            door: Where it came in.
+            data: All that came.
+            now: When that was.
+
+        Returns:
+            Its call, or ``None`` for what is not exactly one request of a known pattern.
+        """
+        pattern = self._latest.get(len(data))  # most of one length are of one pattern: no search
         if (
-            latest is not None
-            and data.startswith(latest.opening)
-            and data.endswith(latest.closing)
-            and (numbers := data[latest.start : latest.end]).count(b",") == latest.commas
+            pattern is None
+            or not data.startswith(pattern.opening)
+            or not data.endswith(pattern.closing)
         ):
-            return latest, numbers
-        alike = self._raw.get(total)
-        if alike is not None:
-            for pattern in alike:
-                if data.startswith(pattern.opening) and data.endswith(pattern.closing):
-                    return pattern, data[len(pattern.opening) : len(data) - len(pattern.closing)]
+            pattern = self._search(data)
+            if pattern is None:
+                return None
+        lane = pattern.lane
+        calls = lane.calls
+        if not calls:
+            if not self._busy:
+                self._loop.call_soon(self._flush)
+            self._busy.append(lane)
+        call = Call(door, pattern.head, now)
+        calls.append(call)
+        lane.numbers.append(data[pattern.start : pattern.end])
+        return call
+
+    def _search(self, data: bytes) -> Pattern | None:
+        total = len(data)
+        for pattern in self._raw.get(total, ()):
+            if data.startswith(pattern.opening) and data.endswith(pattern.closing):
+                return pattern
         start = data.find(b"[", data.find(KEY, 0, MAX_OPENING_BYTES)) + 1
         found = self._patterns.get(data[:start])
-        if (
-            found is None
-            or total != found.total
-            or not data.endswith(found.closing)
-            or (numbers := data[start : -len(found.closing)]).count(b",") != found.commas
-        ):
+        if found is None or total != found.total or not data.endswith(found.closing):
             return None
         self._latest[total] = found
-        return found, numbers
+        return found
 
     def forget(self) -> None:
         """Know no request any more: every head has to be read again."""
@@ -121,15 +136,6 @@ class Lanes:
         self._latest.clear()
         self._lanes.clear()
         self._not_raw.clear()
-
-    def join(self, lane: Lane, call: Call, numbers: bytes) -> None:
-        """Let the call wait in the lane for the end of this iteration of the loop."""
-        if not lane.calls:
-            if not self._busy:
-                self._loop.call_soon(self._flush)
-            self._busy.append(lane)
-        lane.calls.append(call)
-        lane.numbers.append(numbers)
 
     def learn(self, head: RequestHead, data: bytes, body_start: int) -> None:
         """Remember the pattern of a request that was served the ordinary way, if it has one.
@@ -158,13 +164,13 @@ class Lanes:
         start = data.find(b"[", key) + 1
         opening = data[body_start:key]
         frame: Frame | None = wire.frames.get(opening)
-        if frame is None or frame.rows != 1 or not frame.spec.code or not start:
+        if frame is None or frame.rows != 1 or not frame.spec.code or not frame.size or not start:
             return
         closing = b"]" + frame.closing
         if not data.endswith(closing) or b"[" in data[start:]:
             return
         lane = self._lane(head, opening, data[body_start:start], closing)
-        pattern = Pattern(head, lane, data[:start], frame.size - 1, len(data))
+        pattern = Pattern(head, lane, data[:start], len(data))
         self._patterns[pattern.opening] = pattern
 
     def _learn_raw(
@@ -181,7 +187,7 @@ class Lanes:
         if frame is None:
             return
         lane = self._lane(head, b"", frame.prefix, frame.closing)
-        pattern = Pattern(head, lane, data[:body_start] + frame.prefix, -1, total)
+        pattern = Pattern(head, lane, data[:body_start] + frame.prefix, total)
         alike = self._raw.setdefault(total, [])
         alike.insert(0, pattern)
         del alike[MAX_ALIKE:]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .call import Call
     from .codecs.messages import InferRequest
-    from .codecs.negotiate import Codec
+    from .codecs.negotiate import Body, Codec
     from .feed import Feed
     from .halt_poll import HaltPoll
     from .sampling import Sampling
@@ -149,12 +149,11 @@ class Outlet:
         counters.observe_many(OK, arrivals, batch.formed_at, now)
         ids = [b"%x" % number for number in islice(self._ids, len(calls))]
         sampling = self._sampling
-        taken = sampling and sampling.take_rows(servable, ids, arrivals, batch, now)
-        for call, request_id, body in zip(calls, ids, bodies, strict=True):
-            call.door.answer(call, headers, request_id, body)
+        picked = None if sampling is None else sampling.count_rows(servable, ids)
+        _send(calls, headers, ids, bodies)
         self._halt_poll.answered(arrivals[0], now)
-        if sampling and taken:
-            sampling.offer(servable, taken)
+        if sampling:
+            sampling.offer_rows(servable, picked, ids, arrivals, batch, now)
         if servable.tally is not None:
             servable.tally.tally(batch.inputs, batch.rows)
         if self.mirrors:
@@ -211,3 +210,15 @@ class Outlet:
             self._sampling.failed(servable, request_id, known, latency / 1e9, call.arm)
         lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
         call.door.respond(call, known.status, lines, body)
+
+
+def _send(
+    calls: Sequence[Call], headers: bytes, ids: Sequence[bytes], bodies: Sequence[Body]
+) -> None:
+    """Write good answers whose header lines are alike but for the ids."""
+    opening = b"%b%bx-request-id: " % (calls[0].door.preamble(200), headers)
+    for call, request_id, body in zip(calls, ids, bodies, strict=True):
+        if type(body) is not bytes or not call.door.answer(
+            b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (opening, request_id, len(body), body)
+        ):
+            call.door.respond(call, 200, b"%bx-request-id: %b\r\n" % (headers, request_id), body)

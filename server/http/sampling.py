@@ -1,11 +1,10 @@
 """Offers what is answered to the monitor: once per run, and never waited for.
 
-    take   before the answers are written: refer to the run, and count it
-    offer  after that: make bytes of it
+    take, count_rows   before the answers are written: count what is sampled
+    offer, offer_rows  after that: make bytes of it, see `penstock.monitoring.sample_frames`
 
 So whoever has an answer is in the figures, even if this process is killed right after, and nobody
-waits for more than a few references. What is done per request is one list of ids; contents become
-bytes all together, see `penstock.monitoring.sample_frames`.
+waits for the bytes.
 """
 
 from __future__ import annotations
@@ -98,47 +97,59 @@ class Sampling:
         if not everybody:  # who has failed or gone away is no sample
             well = {id(call) for call, _ in answered}
             taken = taken.only([index for index, call in enumerate(calls) if id(call) in well])
-        return self._counted(servable, taken)
-
-    def take_rows(
-        self,
-        servable: Servable,
-        ids: Sequence[bytes],
-        arrivals: Sequence[float],
-        batch: Batch,
-        now: float,
-    ) -> Taken:
-        """The same of a run of requests of one row each, all of them answered.
-
-        Args:
-            servable: What ran.
-            ids: Of the requests.
-            arrivals: Of the requests.
-            batch: The run.
-            now: When they are answered; the clock of `arrivals`.
-        """
-        taken = Taken(
-            servable.origin,
-            batch.requests[0].outputs,
-            self._clock(),
-            now,
-            batch.rows,
-            ids,
-            arrivals,
-            None,
-            None,
-            batch.inputs,
-            batch.outputs,
-        )
-        return self._counted(servable, taken)
-
-    def _counted(self, servable: Servable, taken: Taken) -> Taken:
         taken = self._buffer.pick(taken)
         servable.counters.sampled(taken.rows)
         return taken
 
+    def count_rows(self, servable: Servable, ids: Sequence[bytes]) -> list[int] | None:
+        """The same of requests of one row each, all of them answered: which ones are sampled.
+
+        Returns:
+            Their positions, for `offer_rows`; ``None`` for all of them.
+        """
+        picked = self._buffer.picked(ids)
+        servable.counters.sampled(len(ids) if picked is None else len(picked))
+        return picked
+
+    def offer_rows(
+        self,
+        servable: Servable,
+        picked: list[int] | None,
+        ids: Sequence[bytes],
+        arrivals: Sequence[float],
+        batch: Batch,
+        now: float,
+    ) -> None:
+        """Hand over what `count_rows` has picked.
+
+        Args:
+            servable: What ran.
+            picked: Positions of the requests.
+            ids: Of all requests.
+            arrivals: Of all requests.
+            batch: The run.
+            now: When they were answered; the clock of `arrivals`.
+        """
+        buffer = self._buffer
+        inputs, outputs = batch.inputs, batch.outputs
+        origin, names = servable.origin, batch.requests[0].outputs
+        kept = None
+        if picked is None:
+            arrays = (*inputs, *outputs)
+            kept = buffer.offer_rows(origin, names, now, ids, arrivals, arrays)
+        if kept is None:
+            time, rows = self._clock(), batch.rows
+            taken = Taken(
+                origin, names, time, now, rows, ids, arrivals, None, None, inputs, outputs
+            )
+            self.offer(servable, taken if picked is None else taken.only(picked))
+        elif not kept:
+            servable.counters.sampled(0, len(ids))
+        elif buffer.enough:
+            buffer.on_enough()
+
     def offer(self, servable: Servable, taken: Taken) -> None:
-        """Hand over what `take` or `take_rows` gave."""
+        """Hand over what `take` gave."""
         rows = taken.rows
         if not rows:
             return

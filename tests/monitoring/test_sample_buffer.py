@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.monitoring.privacy import Privacy
 from penstock.monitoring.sample_buffer import ENOUGH_ROWS, SampleBuffer
 from penstock.monitoring.sample_reader import decode
 from penstock.monitoring.taken import Failure, Origin, Taken, array_bytes
@@ -41,6 +42,12 @@ def offer(buffer, taken):
         return 0, 0
     room = buffer.offer(taken, array_bytes((*taken.inputs, *taken.outputs)))
     return taken.rows, 0 if room else taken.rows
+
+
+def offer_rows(buffer, taken, arrays=None):
+    arrays = (*taken.inputs, *taken.outputs) if arrays is None else arrays
+    key = taken.origin, taken.output_names
+    return buffer.offer_rows(*key, taken.answered, taken.ids, taken.arrivals, arrays)
 
 
 def drained(buffer):
@@ -133,3 +140,55 @@ def test_a_closed_buffer_drops_and_counts():
     buffer = SampleBuffer(100, 1 << 20)
     buffer.close()
     assert offer(buffer, batch((1, 2))) == (3, 3)
+
+
+def test_rows_like_those_of_the_first_run_take_the_short_way_and_say_the_same():
+    whole, short = SampleBuffer(100, 1 << 20), SampleBuffer(100, 1 << 20)
+    runs = [batch((1,) * count, prefix=b"%d" % count) for count in (3, 1, 2)]
+    for run in runs:
+        offer(whole, run)
+    assert offer_rows(short, runs[0]) is None
+    assert short.pending_rows == 0
+    offer(short, runs[0])
+    assert [offer_rows(short, run) for run in runs[1:]] == [True, True]
+    (expected,), (found,) = (decode(buffer.drain()[1]) for buffer in (whole, short))
+    for name in expected.__slots__:
+        if name not in {"inputs", "outputs"}:
+            assert getattr(found, name) == getattr(expected, name), name
+    for name in ("inputs", "outputs"):
+        for one, other in zip(getattr(expected, name), getattr(found, name), strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert one.dtype == other.dtype
+    assert offer_rows(short, runs[1]) is None, "the next frame knows nothing of the last"
+
+
+def test_rows_unlike_those_of_the_first_run_are_left_to_the_long_way():
+    buffer, run = SampleBuffer(100, 1 << 20), batch((1, 1))
+    offer(buffer, run)
+    x, y = run.inputs[0], run.outputs[0]
+    assert offer_rows(buffer, run, [x[:, :3], y]) is None
+    assert offer_rows(buffer, run, [None, y]) is None
+    assert buffer.pending_rows == 2
+
+
+@pytest.mark.parametrize("odd", [None, np.array([b"a", b"b"], dtype=object), np.zeros((3, 2))])
+def test_a_version_with_odd_arrays_never_takes_the_short_way(odd):
+    buffer, run = SampleBuffer(100, 1 << 20), batch((1, 1))
+    run = run._replace(inputs=[odd])
+    offer(buffer, run)
+    assert offer_rows(buffer, run) is None
+
+
+def test_rows_that_find_no_room_are_counted():
+    buffer = SampleBuffer(3, 1 << 20)
+    offer(buffer, batch((1, 1)))
+    assert offer_rows(buffer, batch((1, 1))) is False
+    assert (buffer.offered_rows, buffer.dropped_rows, buffer.pending_rows) == (4, 2, 2)
+    assert drained(buffer) == 2
+
+
+def test_private_fields_never_take_the_short_way():
+    origin = Origin("m", "3", ("x",), Privacy(frozenset({"x"}), frozenset(), b"k" * 32))
+    buffer, run = SampleBuffer(100, 1 << 20), batch((1, 1))._replace(origin=origin)
+    offer(buffer, run)
+    assert offer_rows(buffer, run) is None

@@ -13,6 +13,7 @@ from penstock.monitoring.taken import Failure, Origin, Taken
 
 KEY = b"k" * 32
 RUN_HEAD = (0, 0, 1.0, 1.0, 2, [b"a", b"b"], [0.5, 0.5], None, None)
+ORIGIN_HEAD = (2, 0, "m", "3", ["x"], [], 1.0, 0.0)
 ORIGIN = Origin("m", "3", ("x", "words", "left out"))
 
 
@@ -214,7 +215,12 @@ def test_arrays_travel_whatever_their_memory_looks_like():
         b"\x91\x92\x00\x01",
         b"\x91\x92\x09\x01",
         # An origin, and a run of it whose array has fewer rows than the run.
-        msgpack.packb([(2, 0, "m", "3", ["x"], [], 1.0), (*RUN_HEAD, [("f", (1,), b"1234")], [])]),
+        msgpack.packb([(*ORIGIN_HEAD, None), (*RUN_HEAD, [("f", (1,), b"1234")], [])]),
+        # Rows of an origin that says nothing of its columns, and with less data than rows.
+        msgpack.packb([(*ORIGIN_HEAD, None), (3, 0, 1.0, [b"a"], [0.5], [b"1234"])]),
+        msgpack.packb([(*ORIGIN_HEAD, [("f", ())]), (3, 0, 1.0, [b"a"], [0.5], [b"123"])]),
+        msgpack.packb([(*ORIGIN_HEAD, [("f", ())]), (3, 0, 1.0, [b"a"], [0.5], [])]),
+        msgpack.packb([(3, 0, 1.0, [b"a"], [0.5], [])]),
     ],
 )
 def test_a_frame_that_is_no_sample_is_refused(frame):

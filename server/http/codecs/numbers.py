@@ -42,20 +42,48 @@ def read(text: bytes, spec: WireInput, shape: list[int], size: int) -> Array:
     Raises:
         UNUSUAL: Anything is odd, so that the ordinary way must read it.
     """
-    letter, wide = _BUFFER_OF[spec.dtype.kind]
     parsed = _parser(text).parse(text)
     depth = text.count(b"[")
     if depth != 1 and not (depth == _lists_in(shape) and _regular(parsed, shape)):
         raise ValueError("nested in another way than the shape")
-    numbers = np.frombuffer(parsed.as_buffer(of_type=letter), wide)
+    numbers = _buffer(parsed, spec)
     if numbers.size != size:
         raise ValueError("another number of elements than the shape")
-    if wide.kind != "f" and spec.dtype.itemsize < wide.itemsize:
+    return _narrowed(numbers, spec).reshape(shape)
+
+
+def read_rows(text: bytes, spec: WireInput, rows: int, size: int, mark: int) -> Array:
+    """A flat JSON list of rows of numbers, a mark behind each, as an array.
+
+    Args:
+        text: The list.
+        spec: The input that it is for; of a numeric datatype.
+        rows: How many it must have.
+        size: Numbers in each.
+        mark: An integer that a double holds exactly.
+
+    Raises:
+        UNUSUAL: As for `read`.
+    """
+    numbers = _buffer(_parser(text).parse(text), spec).reshape(rows, size + 1)
+    if text.count(b"[") != 1 or numbers[:, size].tolist() != [mark] * rows:
+        raise ValueError("not flat, or a mark is not where it was put")
+    return _narrowed(numbers[:, :size], spec)
+
+
+def _buffer(parsed: Any, spec: WireInput) -> Array:
+    """All numbers of a list, as wide as JSON has them."""
+    letter, wide = _BUFFER_OF[spec.dtype.kind]
+    return np.frombuffer(parsed.as_buffer(of_type=letter), wide)
+
+
+def _narrowed(numbers: Array, spec: WireInput) -> Array:
+    if numbers.dtype.kind != "f" and spec.dtype.itemsize < numbers.dtype.itemsize:
         limits = np.iinfo(str(spec.dtype))
         if numbers.min() < limits.min or numbers.max() > limits.max:
             raise OverflowError
     with np.errstate(over="raise"):
-        return numbers.astype(spec.dtype, copy=False).reshape(shape)
+        return numbers.astype(spec.dtype, "C", copy=False)
 
 
 def _lists_in(shape: list[int]) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.runtimes.contract import Signature, TensorSpec
-from penstock.server.http.call import Call
 from penstock.server.http.codecs import json as json_codec
 from penstock.server.http.codecs import known_bodies
 from penstock.server.http.codecs.signature import WireSignature
 from penstock.server.http.company import LONGEST_SECONDS
 from penstock.server.http.head import read_head
-from penstock.server.http.lane import Lane
 from penstock.server.http.lanes import MAX_PATTERNS, Lanes
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 HEAD = b"POST /v2/models/m/infer HTTP/1.1\r\nhost: x\r\n\r\n"
 OPENING = b'{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":'
 CLOSING = b"}]}"
+DOOR: Any = object()
 TEXTS = ["1", "-2.5", "1e3", "1e39", "true", "null", '"7"', "[1]", "{}", "", " 4 ", "NaN", "9" * 30]
 
 
@@ -53,10 +53,10 @@ def request(numbers: str, closing: bytes = CLOSING, space: bytes = b"") -> bytes
     return HEAD + OPENING + space + b"[" + numbers.encode() + b"]" + closing
 
 
-def taught(raw: bytes) -> tuple[Recorder, Lanes]:
+def taught(raw: bytes, clock: Callable[[], float] = time.perf_counter) -> tuple[Recorder, Lanes]:
     """Lanes that have seen one request served the ordinary way."""
     recorder = Recorder()
-    lanes = Lanes(recorder, recorder)  # type: ignore[arg-type]
+    lanes = Lanes(recorder, recorder, clock)  # type: ignore[arg-type]
     json_codec.decode(raw[len(HEAD) :], recorder.signature)
     head = read_head("m", None, [])
     head.content_length = len(raw) - len(HEAD)
@@ -65,14 +65,12 @@ def taught(raw: bytes) -> tuple[Recorder, Lanes]:
 
 
 def test_who_was_just_answered_is_waited_for_but_not_for_long() -> None:
-    recorder, _ = taught(request("1,2,3"))
     now = 0.0
-    lanes = Lanes(recorder, recorder, lambda: now)  # type: ignore[arg-type]
-    lane = Lane(read_head("m", None, []), b"", b"", b"")
+    recorder, lanes = taught(request("1,2,3"), lambda: now)
 
-    def join(*doors: object) -> None:
+    def join(*doors: Any) -> None:
         for door in doors:
-            lanes.join(lane, Call(door, lane.head, now), b"")  # type: ignore[arg-type]
+            assert lanes.take(door, request("1,2,3"), now) is not None
 
     def flush() -> int:
         (soon,), recorder.soon = recorder.soon, []
@@ -96,10 +94,9 @@ def test_who_was_just_answered_is_waited_for_but_not_for_long() -> None:
 def test_requests_alike_but_for_their_numbers_meet_once_per_iteration() -> None:
     recorder, lanes = taught(request("1,2,3"))
     for numbers in ("1,2,3", "4,5,6"):
-        match = lanes.match(request(numbers))
-        assert match is not None
-        pattern, text = match
-        lanes.join(pattern.lane, Call(None, pattern.head, 0.0), text)  # type: ignore[arg-type]
+        call = lanes.take(DOOR, request(numbers), 5.0)
+        assert call is not None
+        assert (call.door, call.arrival) == (DOOR, 5.0)
     (flush,) = recorder.soon
     flush()
     (alike,) = recorder.served
@@ -116,7 +113,6 @@ def test_requests_alike_but_for_their_numbers_meet_once_per_iteration() -> None:
     [
         request("1,2,3,"),
         request("1,2,34"),
-        request("1,2  "),
         request("1,2,3", b"}]]"),
         request("1,2,3", b"}]} "),
         request("1,2,3").replace(b"host: x", b"host: y"),
@@ -129,7 +125,7 @@ def test_requests_alike_but_for_their_numbers_meet_once_per_iteration() -> None:
 )
 def test_anything_else_is_left_to_the_ordinary_way(raw: bytes) -> None:
     _, lanes = taught(request("1,2,3"))
-    assert lanes.match(raw) is None
+    assert lanes.take(DOOR, raw, 0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -147,10 +143,12 @@ def test_what_is_special_has_no_pattern(raw: bytes, lines: list[tuple[bytes, byt
     lanes = Lanes(recorder, recorder)  # type: ignore[arg-type]
     json_codec.decode(raw[len(HEAD) :], recorder.signature)
     lanes.learn(read_head("m", None, lines), raw, len(HEAD))
-    assert lanes.match(raw) is None
+    assert lanes.take(DOOR, raw, 0.0) is None
 
 
-rows_of_text = st.lists(st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3), min_size=1)
+row_of_text = st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3)
+odd_row_of_text = st.lists(st.sampled_from(TEXTS), max_size=7)
+rows_of_text = st.lists(row_of_text | odd_row_of_text, min_size=1)
 
 
 @given(rows_of_text, st.sampled_from([0, 1 << 20]))
@@ -158,6 +156,9 @@ rows_of_text = st.lists(st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3)
 @example([["1", '"', "3"], ["4", '"', "6"]], 0)
 @example([["1", "[2", "3"], ["4]", "5", "6"]], 0)
 @example([["[1", "2", "3]"], ["[4", "5", "6]"]], 0)
+@example([["1", "2"], ["3", "4", "5", "6"]], 0)
+@example([["1", "2"], ["3", "4", "5", "6"]], 1 << 20)
+@example([["1"], ["2", "3", "4", "5", "6"]], 0)
 def test_rows_read_together_are_those_read_alone_or_none(
     rows: list[list[str]], fast_from: int
 ) -> None:
@@ -196,4 +197,4 @@ def test_bodies_of_python_clients_with_spaces_meet_too() -> None:
     raw = HEAD + json.dumps({"inputs": [tensor]}).encode()
     assert orjson.loads(raw[len(HEAD) :])
     _, lanes = taught(raw)
-    assert lanes.match(raw) is not None
+    assert lanes.take(DOOR, raw, 0.0) is not None

@@ -20,6 +20,7 @@ from penstock.server.http.head import RequestHead, read_head
 from penstock.server.http.lanes import MAX_ALIKE, Lanes
 
 X = TensorSpec("x", "FP32", (-1, 3))
+DOOR: Any = object()
 ROW = np.array([[1.5, -2.0, 3.25]], np.float32)
 
 
@@ -135,7 +136,7 @@ class Service:
 
     def serve(self, alike: Any) -> None: ...
 
-    def dispatch(self) -> None: ...
+    def call_soon(self, _: Any) -> None: ...
 
 
 def request(body: bytes, host: str = "x") -> tuple[RequestHead, bytes, int]:
@@ -144,40 +145,44 @@ def request(body: bytes, host: str = "x") -> tuple[RequestHead, bytes, int]:
 
 
 def test_only_requests_that_differ_in_the_tensor_match() -> None:
-    lanes = Lanes(None, Service())  # type: ignore[arg-type]
+    service = Service()
+    lanes = Lanes(service, service)  # type: ignore[arg-type]
     head, raw, start = request(packed(ROW))
-    assert lanes.match(raw) is None
+    assert lanes.take(DOOR, raw, 0.0) is None
     lanes.learn(head, raw, start)
     other = raw.replace(ROW.tobytes(), (2 * ROW).tobytes())
-    found = lanes.match(other)
-    assert found is not None
-    pattern, numbers = found
+    assert lanes.take(DOOR, other, 0.0) is not None
+    (lane,) = lanes._busy
+    (numbers,) = lane.numbers
     assert numbers == (2 * ROW).tobytes()
-    assert pattern.lane.body(numbers) == other[start:]
+    assert lane.body(numbers) == other[start:]
     for wrong in (
         raw[:-1],
         raw + b"\0",
         raw.replace(b"host: x", b"host: y"),
         raw.replace(b"FP32", b"FP64"),
     ):
-        assert lanes.match(wrong) is None
+        assert lanes.take(DOOR, wrong, 0.0) is None
 
 
 def test_what_cannot_be_learnt_is_not_tried_again_and_again(monkeypatch) -> None:
     tried = []
     learn = known_raw.learn
     monkeypatch.setattr(known_raw, "learn", lambda *args: tried.append(1) or learn(*args))
-    lanes = Lanes(None, Service())  # type: ignore[arg-type]
+    service = Service()
+    lanes = Lanes(service, service)  # type: ignore[arg-type]
     head, raw, start = request(packed(ROW, id="7"))
     for _ in range(5):
         lanes.learn(head, raw, start)
-    assert lanes.match(raw) is None
+    assert lanes.take(DOOR, raw, 0.0) is None
     assert len(tried) == 1
 
 
 def test_patterns_of_one_length_are_bounded() -> None:
-    lanes = Lanes(None, Service())  # type: ignore[arg-type]
+    service = Service()
+    lanes = Lanes(service, service)  # type: ignore[arg-type]
     for number in range(3 * MAX_ALIKE):
         lanes.learn(*request(packed(ROW), host=f"{number:04}"))
-    assert lanes.match(request(packed(ROW), host="0000")[1]) is None
-    assert lanes.match(request(packed(ROW), host=f"{3 * MAX_ALIKE - 1:04}")[1]) is not None
+    assert lanes.take(DOOR, request(packed(ROW), host="0000")[1], 0.0) is None
+    last = request(packed(ROW), host=f"{3 * MAX_ALIKE - 1:04}")[1]
+    assert lanes.take(DOOR, last, 0.0) is not None

@@ -29,6 +29,8 @@ _MAX_KEY: Final = (1 << 32) - 1
 _MORE: Final = 0x80
 #: Elements of a run may be this long to be passed over by one regular expression.
 _SHORT: Final = 32
+#: So many of them are passed over by one match.
+_AT_ONCE: Final = 256
 
 
 class WireError(Exception):
@@ -167,8 +169,11 @@ class WireFile:
     def _skim(self, key: int, position: int, end: int) -> int:
         """The offset after the run of like fields that starts here, as far as the window shows."""
         index = self._seek(position, 2 * _SHORT)
-        run = _run_of(key).match(self._window, index, index + end - position)
-        return position if run is None else position + run.end() - index
+        first, last = index, index + end - position
+        run_of = _run_of(key)
+        while (run := run_of.match(self._window, index, last)) is not None:
+            index = run.end()
+        return position + index - first
 
     def _seek(self, position: int, length: int) -> int:
         """Index of `position` in the window, which is moved unless it shows so much."""
@@ -182,15 +187,16 @@ class WireFile:
 
 @cache
 def _run_of(key: int) -> re.Pattern[bytes]:
-    """Matches as many fields with this one-byte key as follow each other.
+    """Matches some of the fields with this one-byte key that follow each other.
 
-    Possessive, so that a run of thousands leaves nothing behind to go back to.
+    Not all, as a match keeps something for each to go back to, and not possessively, as Python
+    before 3.11.5 then goes wrong: https://github.com/python/cpython/issues/106052.
     """
     kind = key & 7
     if kind == VARINT:
-        content = rb"[\x80-\xff]{0,9}+[\x00-\x7f]"
+        content = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
     elif kind == LENGTH:
         content = b"(?:" + b"|".join(b"\\x%02x.{%d}" % (n, n) for n in range(_SHORT)) + b")"
     else:
         content = b".{%d}" % _WIDTH.get(kind, 0)
-    return re.compile(b"(?:\\x%02x%b)++" % (key, content), re.DOTALL)
+    return re.compile(b"(?:\\x%02x%b){1,%d}" % (key, content, _AT_ONCE), re.DOTALL)

@@ -43,8 +43,9 @@ def read(text: bytes, spec: WireInput, shape: list[int], size: int) -> Array:
         UNUSUAL: Anything is odd, so that the ordinary way must read it.
     """
     parsed = _parser(text).parse(text)
-    depth = text.count(b"[")
-    if depth != 1 and not (depth == _lists_in(shape) and _regular(parsed, shape)):
+    if not _is_flat(text) and not (
+        text.count(b"[") == _lists_in(shape) and _regular(parsed, shape)
+    ):
         raise ValueError("nested in another way than the shape")
     numbers = _buffer(parsed, spec)
     if numbers.size != size:
@@ -66,7 +67,7 @@ def read_rows(text: bytes, spec: WireInput, rows: int, size: int, mark: int) -> 
         UNUSUAL: As for `read`.
     """
     numbers = _buffer(_parser(text).parse(text), spec).reshape(rows, size + 1)
-    if text.count(b"[") != 1 or numbers[:, size].tolist() != [mark] * rows:
+    if not _is_flat(text) or numbers[:, size].tolist() != [mark] * rows:
         raise ValueError("not flat, or a mark is not where it was put")
     return _narrowed(numbers[:, :size], spec)
 
@@ -84,6 +85,11 @@ def _narrowed(numbers: Array, spec: WireInput) -> Array:
             raise OverflowError
     with np.errstate(over="raise"):
         return numbers.astype(spec.dtype, "C", copy=False)
+
+
+def _is_flat(text: bytes) -> bool:
+    """Whether no list follows the first bracket; to count them takes twenty times as long."""
+    return text.find(b"[", text.find(b"[") + 1) < 0
 
 
 def _lists_in(shape: list[int]) -> int:

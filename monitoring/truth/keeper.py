@@ -96,11 +96,13 @@ class TruthKeeper:
         fresh = self._recent.flush(now)
         if fresh is not None and self._parked:
             self._join_parked(fresh, now)
+        if self._traffic:
+            with self._transaction(now):
+                self._traffic.write(self._connection)
         if now - self._saved_at < SAVE_SECONDS:
             return
         self._saved_at = now
         with self._transaction(now):
-            self._traffic.write(self._connection)
             for key in self._changed:
                 self._save_judge(key)
                 summarise(self._connection, *key)

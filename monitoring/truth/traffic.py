@@ -27,6 +27,10 @@ class Traffic:
         self._rows: dict[tuple[int, int], int] = {}
         self._confidence: dict[tuple[int, int], NDArray[np.int64]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there is something to write."""
+        return bool(self._rows)
+
     def add(self, slot: int, time: float, rows: int, scores: Array) -> None:
         """Count a batch."""
         key = slot, int(time // HOUR)

@@ -146,6 +146,15 @@ def test_a_keeper_that_was_killed_goes_on_with_what_it_has_committed(keep, batch
     assert performance(tmp_path, "m", ALL)["versions"][0]["change"]["labels"] == 150
 
 
+def test_a_keeper_that_was_killed_has_counted_all_but_the_last_second(keep, batch, tmp_path):
+    keeper = keep()
+    for second in range(3):
+        keeper.take([batch([f"r{second}"], {"label": [1]})])
+        keeper.tick(NOW + second)
+    keep()  # the first one was never closed
+    assert performance(tmp_path, "m", ALL)["versions"][0]["predictions"] == 3
+
+
 def test_predictions_and_labels_are_bounded(keep, batch, tmp_path):
     keeper = keep(max_rows=2000)
     for second in range(10):

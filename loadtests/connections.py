@@ -10,6 +10,7 @@ import gc
 import select
 import socket
 from contextlib import contextmanager
+from itertools import cycle
 from typing import TYPE_CHECKING, Self
 
 from .outcome import OK, Tally
@@ -58,10 +59,11 @@ class Connections:
         host: Address of the server.
         port: Its port.
         count: Connections, all opened at once.
+        more_ports: Of further servers, which get as many connections, in turn.
     """
 
-    def __init__(self, host: str, port: int, count: int) -> None:
-        self._address = (host, port)
+    def __init__(self, host: str, port: int, count: int, *more_ports: int) -> None:
+        self._addresses = cycle([(host, each) for each in (port, *more_ports)])
         self._epoll = select.epoll()
         self._by_fd: dict[int, Connection] = {}
         self.tally = Tally()
@@ -189,7 +191,7 @@ class Connections:
         return self._open()
 
     def _open(self) -> Connection:
-        connection = Connection(self._address)
+        connection = Connection(next(self._addresses))
         self._by_fd[connection.fd] = connection
         self._epoll.register(connection.fd, select.EPOLLIN)
         return connection

@@ -38,7 +38,7 @@ class SampleBuffer:
 
     Attributes:
         on_first: Called when something waits after nothing did.
-        on_enough: For whoever finds `enough`.
+        on_enough: Called when so much waits that it should be drained now.
     """
 
     __slots__ = (
@@ -82,11 +82,6 @@ class SampleBuffer:
         """Rows waiting to be drained."""
         return self._rows
 
-    @property
-    def enough(self) -> bool:
-        """Whether so much waits that it should be drained now."""
-        return self._rows >= ENOUGH_ROWS or self._bytes >= ENOUGH_BYTES
-
     def close(self) -> None:
         """Nobody drains any more: whatever is offered from now on is dropped."""
         self._max_rows = 0
@@ -115,6 +110,8 @@ class SampleBuffer:
         if not self._admit(rows, held + _ROW_BYTES * rows):
             return False
         self._writer.write(taken)
+        if self._rows >= ENOUGH_ROWS or self._bytes >= ENOUGH_BYTES:
+            self.on_enough()
         return True
 
     def offer_rows(
@@ -140,17 +137,19 @@ class SampleBuffer:
             ``None``, and nothing was done, if it is to be offered by `offer`: the first run of
             its kind in a frame, and whatever is not like that one.
         """
-        layout = self._writer.layouts.get((origin, output_names))
-        if layout is None:
+        layout = self._writer.layouts.get(origin)
+        if layout is None or layout.output_names is not output_names:
             return None
         data = [array.tobytes() for array in arrays if array is not None]
         rows = len(ids)
-        held = layout.row_bytes * rows
-        if sum(map(len, data)) != held:
+        held = sum(map(len, data))
+        if held != layout.row_bytes * rows:
             return None
         if not self._admit(rows, held + _ROW_BYTES * rows):
             return False
         self._writer.write_rows(layout, answered, ids, arrivals, data)
+        if self._rows >= ENOUGH_ROWS or self._bytes >= ENOUGH_BYTES:
+            self.on_enough()
         return True
 
     def offer_failure(self, failure: Failure) -> bool:

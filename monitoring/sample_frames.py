@@ -41,11 +41,13 @@ class Layout(NamedTuple):
     Attributes:
         number: Of the origin in the frame.
         origin: The version.
+        output_names: As in `Taken`.
         row_bytes: Of a row of all inputs and outputs.
     """
 
     number: int
     origin: Origin
+    output_names: tuple[str, ...]
     row_bytes: int
 
 
@@ -56,7 +58,7 @@ class FrameWriter:
         fraction: Share of requests that is sampled.
 
     Attributes:
-        layouts: Of what may be written by `write_rows`, by origin and names of its outputs.
+        layouts: Of what may be written by `write_rows`.
     """
 
     __slots__ = ("_fraction", "_numbers", "_pack", "_packer", "_parts", "_rows", "layouts")
@@ -68,7 +70,7 @@ class FrameWriter:
         self._parts: list[bytes] = []
         self._numbers: dict[tuple[Origin, tuple[str, ...]], int] = {}
         self._rows: dict[Origin, int] = {}
-        self.layouts: dict[tuple[Origin, tuple[str, ...]], Layout] = {}
+        self.layouts: dict[Origin, Layout] = {}
 
     def write(self, taken: Taken) -> None:
         """Add a run."""
@@ -152,7 +154,7 @@ class FrameWriter:
         if arrays:
             columns = [(array.dtype.char, array.shape[1:]) for array in arrays]
             row_bytes = sum(array.nbytes for array in arrays) // taken.rows
-            self.layouts[key] = Layout(number, origin, row_bytes)
+            self.layouts[origin] = Layout(number, origin, output_names, row_bytes)
         names = origin.input_names, output_names
         head = ORIGIN, number, origin.model, origin.version, *names, self._fraction
         self._parts.append(self._pack((*head, taken.time - taken.answered, columns)))

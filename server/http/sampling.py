@@ -145,8 +145,6 @@ class Sampling:
             self.offer(servable, taken if picked is None else taken.only(picked))
         elif not kept:
             servable.counters.sampled(0, len(ids))
-        elif buffer.enough:
-            buffer.on_enough()
 
     def offer(self, servable: Servable, taken: Taken) -> None:
         """Hand over what `take` gave."""
@@ -159,8 +157,6 @@ class Sampling:
             held = array_bytes((*taken.inputs, *taken.outputs))
         if not self._buffer.offer(taken, held):
             servable.counters.sampled(0, rows)
-        elif self._buffer.enough:
-            self._buffer.on_enough()
 
     def failed(
         self, servable: Servable, request_id: bytes, error: ApiError, latency: float, arm: str

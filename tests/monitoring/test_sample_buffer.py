@@ -117,12 +117,17 @@ def test_failures_are_taken_at_any_rate():
     assert not buffer.offer_failure(FAILURE)
 
 
-def test_it_tells_when_the_first_comes_and_when_there_is_enough():
-    buffer, told = SampleBuffer(10_000, 10_000_000), []
-    buffer.on_first = lambda: told.append(buffer.pending_rows)
-    while not buffer.enough:
-        offer(buffer, batch((1,) * 100))
-    assert told == [100]
+@pytest.mark.parametrize("short", [False, True])
+def test_it_tells_when_the_first_comes_and_when_there_is_enough(short):
+    buffer, first, enough = SampleBuffer(10_000, 10_000_000), [], []
+    buffer.on_first = lambda: first.append(buffer.pending_rows)
+    buffer.on_enough = lambda: enough.append(buffer.pending_rows)
+    run = batch((1,) * 100)
+    offer(buffer, run)
+    while not enough:
+        assert (offer_rows(buffer, run) is True) if short else offer(buffer, run)
+    assert first == [100]
+    assert enough == [buffer.pending_rows]
     assert ENOUGH_ROWS <= buffer.pending_rows < ENOUGH_ROWS + 100
 
 

@@ -25,7 +25,7 @@ from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllow
 from .call import Call
 from .connection import PIPELINE_LIMIT
 from .head import expects_continue, match_infer, read_head
-from .intake import Intake
+from .intake import Intake, cut
 from .known_heads import END_OF_HEAD
 
 if TYPE_CHECKING:
@@ -150,9 +150,8 @@ class FastPathProtocol(Intake):
             if len(data) < total:
                 self._await_body(Call(self, head, now), memoryview(data)[end:])
                 return b""
-            body, whole = data[end:total], data
-            data = data[total:]
-            self._start(Call(self, head, now), body)
+            whole, data = data, data[total:]
+            self._start(Call(self, head, now), cut(head, whole, end, total))
             if not data:
                 self.lanes.learn(head, whole, end)
             if self.closing:

@@ -31,6 +31,13 @@ def joined(head: RequestHead, pieces: list[bytes | memoryview]) -> bytes:
     return cast("bytes", memoryview(b"".join((bytes(padding), *pieces)))[padding:])
 
 
+def cut(head: RequestHead, data: bytes, start: int, end: int) -> bytes:
+    """The body between these places; a view, as in `joined`, if tensors are in it."""
+    if head.json_length is None:
+        return data[start:end]
+    return cast("bytes", memoryview(data)[start:end])
+
+
 class Intake(Connection):
     """A connection that collects bodies without the parser, where their heads are known."""
 

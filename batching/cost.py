@@ -34,6 +34,12 @@ FIRST_MARGIN: Final = 1.25
 CLIP: Final = 2.0
 #: Python's own cost of a batch; keeps batches of microsecond models from being needlessly small.
 BATCH_OVERHEAD_SECONDS: Final = 10e-6
+#: What a run on a thread costs besides, to be started there and answered: 200 us of processor time
+#: where the loop shares its core with the runs, half of it elsewhere. Models that gain nothing from
+#: batching gain this.
+HOP_SECONDS: Final = 100e-6
+#: From here on runs are taken to be on threads.
+THREAD_SECONDS: Final = 200e-6
 #: No run is shorter than the clock can tell.
 LEAST_SECONDS: Final = 1e-9
 #: No machine is that much faster than the one that calibrated.
@@ -220,7 +226,11 @@ class CostModel:
         best = rate.max()
         self.seconds: list[float] = seconds.tolist()
         self.efficient = int(np.argmax(rate >= EFFICIENT * best))
-        self.saturated = int(np.argmax(rate >= SATURATED * best))
+        saturated = int(np.argmax(rate >= SATURATED * best))
+        hop = np.where(seconds > THREAD_SECONDS, HOP_SECONDS, 0.0)
+        rate = rows / (seconds + BATCH_OVERHEAD_SECONDS + hop)
+        worthwhile = int(np.argmax(rate >= EFFICIENT * rate.max()))
+        self.saturated = max(saturated, worthwhile)
         self.most = min(self.max_rows, self.saturated + self.saturated // 4)
         self.row_seconds = self.seconds[self.saturated] / self.saturated
 

@@ -112,7 +112,8 @@ class CostModel:
         margin: Runs stay below ``margin * seconds`` in 95 % of cases.
         max_rows: Most rows in one run.
         efficient: Fewest rows that give 95 % of the best rows per second.
-        saturated: Fewest rows that give 98 % of it; more rows in a run only add latency.
+        saturated: Fewest rows that give 98 % of it, and on threads 95 % with the hop there; more
+            rows in a run only add latency.
         most: Rows up to which all that waits is run at once: a quarter more than `saturated`,
             rather than leaving a small remainder behind.
         row_seconds: Time per row in a run of `saturated` rows.

@@ -38,6 +38,11 @@ def test_the_efficient_size_depends_on_how_flat_the_model_is(base, row, efficien
     assert model.efficient <= model.saturated <= 64
 
 
+@pytest.mark.parametrize(("row", "saturated"), [(9e-4, 3), (9e-3, 1)])
+def test_a_model_that_gains_nothing_from_batching_shares_hops(row, saturated):
+    assert CostModel(CostTable.linear(0.0, row, 64), 64).saturated == saturated
+
+
 def test_rows_that_get_dearer_in_company_run_alone():
     sizes = (1, 2, 4, 8)
     model = CostModel(CostTable(sizes, tuple(1e-3 * size**1.5 for size in sizes)), 8)

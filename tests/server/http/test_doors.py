@@ -455,3 +455,29 @@ def test_a_bad_row_in_a_lane_does_not_fail_its_neighbours(
         else:
             assert "the model failed on this input" in json.loads(answer.body)["error"]
         client.socket.close()
+
+
+def test_rows_that_are_too_short_and_too_long_by_as_much_do_not_change_their_neighbours(
+    door: Any, post: Callable[..., bytes]
+) -> None:
+    """All have the same bytes around the same number of bytes."""
+
+    def echo(numbers: str) -> bytes:
+        entry = f'{{"name":"x","shape":[1,2],"datatype":"FP32","data":[{numbers}]}}'
+        return post("echo", f'{{"inputs":[{entry}]}}'.encode())
+
+    for _ in range(3):
+        assert door.ask(echo("1.0,2.0")).status == 200
+    rows = ["3.0,4.0", "5.00000", "6,7,8.0", "1,2,3,4", "9.0    ", "5.0,6.0"]
+    clients = [door.connect() for _ in rows]
+    for numbers, client in zip(rows, clients, strict=True):
+        client.send(echo(numbers))
+    for numbers, client in zip(rows, clients, strict=True):
+        answer = client.answer()
+        given = [float(one) for one in numbers.split(",")]
+        if len(given) == 2:
+            assert json.loads(answer.body)["outputs"][0]["data"] == given
+        else:
+            assert answer.status == 400
+            assert "elements" in json.loads(answer.body)["error"]
+        client.socket.close()

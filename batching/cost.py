@@ -223,17 +223,20 @@ class CostModel:
         levels = np.maximum.accumulate(np.maximum(self._calibrated * self._scale, LEAST_SECONDS))
         rows = np.arange(self.max_rows + 1)
         seconds = np.interp(rows, self._knots, levels)
-        rate = rows / (seconds + BATCH_OVERHEAD_SECONDS)
-        best = rate.max()
         self.seconds: list[float] = seconds.tolist()
-        self.efficient = int(np.argmax(rate >= EFFICIENT * best))
-        saturated = int(np.argmax(rate >= SATURATED * best))
+        answered = seconds + BATCH_OVERHEAD_SECONDS
         hop = np.where(seconds > THREAD_SECONDS, HOP_SECONDS, 0.0)
-        rate = rows / (seconds + BATCH_OVERHEAD_SECONDS + hop)
-        worthwhile = int(np.argmax(rate >= EFFICIENT * rate.max()))
-        self.saturated = max(saturated, worthwhile)
+        self.efficient = _fewest(rows / answered, EFFICIENT)
+        self.saturated = max(
+            _fewest(rows / answered, SATURATED), _fewest(rows / (answered + hop), EFFICIENT)
+        )
         self.most = min(self.max_rows, self.saturated + self.saturated // 4)
         self.row_seconds = self.seconds[self.saturated] / self.saturated
+
+
+def _fewest(rate: Array, share: float) -> int:
+    """Fewest rows, the index of ``rate``, that give this share of the best rate."""
+    return int(np.argmax(rate >= share * rate.max()))
 
 
 def extrapolate(sizes: Array, seconds: Array, at: Array) -> Array:

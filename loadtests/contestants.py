@@ -117,33 +117,41 @@ def penstock(
         note: For reports.
     """
 
-    def names(model: str) -> list[str]:
-        return [model, *(f"{model}-{number}" for number in range(1, models))]
-
     def launch(stage: Stage) -> Launch:
         registry = stage.directory / "registry"
-        for model in names(stage.model.name):
-            version = registry / model / "1"
-            version.mkdir(parents=True)
-            shutil.copyfile(stage.model.path, version / "model.onnx")
-            settings = []
-            if stage.slo_seconds is not None:
-                settings.append(f"slo_milliseconds = {stage.slo_seconds * 1e3:g}")
-            if max_batch_size is not None:
-                settings.append(f"max_batch_size = {max_batch_size}")
-            if settings:
-                toml = "\n".join(["[batching]", *settings, ""])
-                (registry / model / "model.toml").write_text(toml)
+        write_copies(registry, stage.model, models)
+        settings = []
+        if stage.slo_seconds is not None:
+            settings.append(f"slo_milliseconds = {stage.slo_seconds * 1e3:g}")
+        if max_batch_size is not None:
+            settings.append(f"max_batch_size = {max_batch_size}")
+        if settings:
+            toml = "\n".join(["[batching]", *settings, ""])
+            for each in names_of(stage.model.name, models):
+                (registry / each / "model.toml").write_text(toml)
         return Launch(serve_command(registry, stage.port, *arguments))
 
     return Contestant(
         name,
         launch,
         V2,
-        lambda model, _: [f"/v2/models/{one}/infer" for one in names(model)[:asked]],
+        lambda model, _: [f"/v2/models/{one}/infer" for one in names_of(model, models)[:asked]],
         ready_seconds=60.0 + 0.2 * models,
         note=note,
     )
+
+
+def names_of(model: str, models: int) -> list[str]:
+    """Names of so many copies of a model; the first keeps its own."""
+    return [model, *(f"{model}-{number}" for number in range(1, models))]
+
+
+def write_copies(registry: Path, model: ModelFile, models: int) -> None:
+    """Lay out a registry with so many copies of a model, one version each."""
+    for name in names_of(model.name, models):
+        version = registry / name / "1"
+        version.mkdir(parents=True)
+        shutil.copyfile(model.path, version / "model.onnx")
 
 
 def serve_command(registry: Path, port: int, *arguments: str) -> list[str]:

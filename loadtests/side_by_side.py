@@ -3,8 +3,8 @@
 The servers of all sides run at once on the same core and are asked in turn, a short window each, so
 that what the machine does to one it does to the other; between windows the monitors catch up. One
 start of a server is some percent faster or slower than the next, so all start anew for every round.
-Ratios are of windows next to each other. CPU time is that of the workers; the
-monitor takes what is left over.
+Ratios are of windows next to each other. CPU time is that of the workers; the monitor takes what is
+left over.
 
     monitoring  all monitoring on against off
     workers     two workers against one, each with as many connections; on all cores, which are
@@ -32,7 +32,7 @@ from rich.table import Table
 from .books import settled_books
 from .closed import ClosedLoop
 from .connections import Connections
-from .contestants import cases_for, penstock
+from .contestants import cases_for, penstock, write_copies
 from .managed import HOST, Managed
 from .measure import Plan, default_plan
 from .models import ModelFile
@@ -121,8 +121,10 @@ def compare(
         stack.enter_context(pinned(plan.load_cores))
         servers: dict[Side, list[Managed]] = {side: [] for side in sides}
         for side in sides:
-            registry = _registry(scratch / f"registry-{side.models}", model, side.models)
-            patience = 60.0 + 0.2 * side.models
+            registry = scratch / f"registry-{side.models}"
+            if not registry.is_dir():
+                write_copies(registry, model, side.models)
+            patience = penstock(models=side.models).ready_seconds
             for number in range(side.servers):
                 place = scratch / f"{side.name}-{number}"
                 shutil.rmtree(place, ignore_errors=True)
@@ -138,16 +140,6 @@ def compare(
                         settled_books(server, _SETTLE_SECONDS)
                     found[side.name] = window(side, servers[side], model, count, plan.seconds)
                 yield count, found
-
-
-def _registry(directory: Path, model: ModelFile, models: int) -> Path:
-    """A registry with so many copies of the model, made once."""
-    for number in range(models):
-        version = directory / (f"{_NAME}-{number}" if number else _NAME) / "1"
-        if not version.is_dir():
-            version.mkdir(parents=True)
-            shutil.copyfile(model.path, version / "model.onnx")
-    return directory
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -110,8 +110,7 @@ class SampleBuffer:
         if not self._admit(rows, held + _ROW_BYTES * rows):
             return False
         self._writer.write(taken)
-        if self._rows >= ENOUGH_ROWS or self._bytes >= ENOUGH_BYTES:
-            self.on_enough()
+        self._tell_if_enough()
         return True
 
     def offer_rows(
@@ -148,8 +147,7 @@ class SampleBuffer:
         if not self._admit(rows, held + _ROW_BYTES * rows):
             return False
         self._writer.write_rows(layout, answered, ids, arrivals, data)
-        if self._rows >= ENOUGH_ROWS or self._bytes >= ENOUGH_BYTES:
-            self.on_enough()
+        self._tell_if_enough()
         return True
 
     def offer_failure(self, failure: Failure) -> bool:
@@ -180,6 +178,10 @@ class SampleBuffer:
         if first:
             self.on_first()
         return True
+
+    def _tell_if_enough(self) -> None:
+        if self._rows >= ENOUGH_ROWS or self._bytes >= ENOUGH_BYTES:
+            self.on_enough()
 
 
 def _nobody() -> None:

@@ -54,9 +54,9 @@ def decode(frame: bytes) -> list[BatchSample]:
 def run_of_rows(origin: Sequence[Any], content: Sequence[Any]) -> list[Any]:
     """A part of kind `ROWS` as one of kind `RUN`."""
     number, answered, ids, arrivals, data = content
-    *_, input_names, _, _, shift, columns = origin
+    _, _, _, input_names, _, _, shift, columns = origin
     rows = len(ids)
-    arrays = [(char, (rows, *shape), own) for (char, shape), own in zip(columns, data, strict=True)]
+    arrays = [(char, [rows, *shape], own) for (char, shape), own in zip(columns, data, strict=True)]
     count = len(input_names)
     run = [number, answered + shift, answered, rows, ids, arrivals, None, None]
     return [*run, arrays[:count], arrays[count:]]
@@ -156,7 +156,7 @@ def _join(columns: Sequence[Any]) -> Array | None:
             raise _Unlike
         return None
     char, (_, *sizes), _ = first
-    if any(one is None or one[0] != char or [*one[1][1:]] != sizes for one in columns):
+    if any(one is None or one[0] != char or one[1][1:] != sizes for one in columns):
         raise _Unlike
     shape = [sum(one[1][0] for one in columns), *sizes]
     parts = [one[2] for one in columns]

@@ -25,17 +25,22 @@ def joined(head: RequestHead, pieces: list[bytes | memoryview]) -> bytes:
     They would have to be copied once more otherwise. What is returned then is a view, which every
     codec takes.
     """
-    if not head.json_length or head.content_encoding is not None:
+    if not _has_tensors_behind(head):
         return b"".join(pieces)
-    padding = -head.json_length % ALIGNMENT
+    padding = -(head.json_length or 0) % ALIGNMENT
     return cast("bytes", memoryview(b"".join((bytes(padding), *pieces)))[padding:])
 
 
 def cut(head: RequestHead, data: bytes, start: int, end: int) -> bytes:
     """The body between these places; a view, as in `joined`, if tensors are in it."""
-    if head.json_length is None:
+    if not _has_tensors_behind(head):
         return data[start:end]
     return cast("bytes", memoryview(data)[start:end])
+
+
+def _has_tensors_behind(head: RequestHead) -> bool:
+    """Whether JSON is followed by tensors, as they are."""
+    return bool(head.json_length) and head.content_encoding is None
 
 
 class Intake(Connection):

@@ -34,6 +34,11 @@ class Dispatcher:
 
     It is woken at the end of an iteration of the loop in which a request was queued, by every
     finished run, and by one timer while a waiting deadline may have to be given up.
+
+    Attributes:
+        flushing: `flush` is going to be called.
+        bring: Called before the next run is chosen, so that nobody misses it who has been read but
+            not submitted.
     """
 
     def __init__(
@@ -50,6 +55,8 @@ class Dispatcher:
         self._executor = executor(loop, board.threads, self._done, clock)
         self._nap = Nap(loop, board, clock, self._executor, longest_nap)
         self.flushing = False
+        self.bring: Callable[[], object] = int
+        self._cause = "tick"
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._long_runs: set[Batch] = set()
@@ -65,7 +72,7 @@ class Dispatcher:
     def flush(self) -> None:
         """Start what this iteration of the loop has brought."""
         self.flushing = False
-        self._dispatch("tick")
+        self._dispatch(self._cause)
 
     def begin_tick(self) -> None:
         """Runs on the loop may take a fresh share of its time; any one of them fits."""
@@ -231,8 +238,11 @@ class Dispatcher:
             board.background_runs = len(self._background_runs)
         servable = queue.servable
         servable.account(batch, parts, batch.charge)
-        if board.active:
+        self._cause = "slot"
+        self.bring()
+        if board.active and board.free:
             self._dispatch("slot")
+        self._cause = "tick"
         self._answer(servable, batch, parts)
 
     def _answer(self, servable: Servable, batch: Batch, parts: list[Batch] | None) -> None:

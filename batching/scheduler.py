@@ -170,14 +170,25 @@ class Scheduler:
         servable.check_drained()
         return True
 
+    def on_slot(self, bring: Callable[[], object]) -> None:
+        """Have this called when a run has ended, before the next is chosen.
+
+        Args:
+            bring: Submits what its owner has gathered.
+        """
+        self._dispatcher.bring = bring
+
     def begin_tick(self) -> None:
-        """An iteration of the loop has brought requests that `run_now` will be asked for."""
+        """An iteration of the loop has brought requests; `dispatch` has to follow."""
         self._dispatcher.begin_tick()
+        self._dispatcher.flushing = True
 
     def dispatch(self) -> None:
-        """Start what was submitted in this iteration of the loop now, not at its end."""
-        if self._dispatcher.flushing:
+        """Start what was submitted since `begin_tick`, now and not at the end of the iteration."""
+        if self._board.active:
             self._dispatcher.flush()
+        else:
+            self._dispatcher.flushing = False
 
     def check_room(self, servable: Servable, arrival: float) -> None:
         """Whether a request of one row would be let in: asked before its body is read.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SCALARS: Final = ("norm", "mean", "min", "max", "zeros", "length")
 #: Of a row with more elements, every so-manieth is looked at, about this many.
 MAX_ELEMENTS: Final = 1 << 15
+_UNKNOWN: Final = np.full(256, np.nan, np.float32)
 
 
 def names_of(name: str) -> tuple[str, ...]:
@@ -33,6 +34,8 @@ def scalars(rows: NDArray[Any], count: int) -> list[NDArray[np.float32]]:
         rows: Axis 0 is rows.
         count: How many are looked at.
     """
+    if not count and len(rows) <= len(_UNKNOWN):
+        return [_UNKNOWN[: len(rows)]] * len(SCALARS)
     found = np.full((len(SCALARS), len(rows)), np.nan, np.float32)
     for index in range(min(count, len(rows))):
         found[:, index] = _row(rows[index])

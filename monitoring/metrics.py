@@ -80,9 +80,9 @@ class ModelCounters:
             slots[_QUEUE_SUM] += queue_ns
 
     def observe_many(
-        self, status: int, arrivals: Sequence[float], formed_at: float, now: float
+        self, status: int, arrivals: Sequence[float], formed_at: float | None, now: float
     ) -> None:
-        """Requests that shared a batch were answered together.
+        """Requests that shared a batch, or were refused together, were answered.
 
         Same figures as `observe_request` for each, at a fraction of the cost: the whole batch
         falls into one bucket or a few, whose borders are looked up in the sorted arrivals.
@@ -90,14 +90,14 @@ class ModelCounters:
         Args:
             status: Slot of their common HTTP status.
             arrivals: When each arrived, in seconds of the clock of the other two; not empty.
-            formed_at: When they left the queue together.
+            formed_at: When they left the queue together; ``None`` if they never reached it.
             now: When they were answered.
         """
         count = len(arrivals)
         if count == 1:
             arrival = arrivals[0]
-            latency_ns, queue_ns = int((now - arrival) * 1e9), int((formed_at - arrival) * 1e9)
-            self.observe_request(status, latency_ns, queue_ns)
+            queue_ns = None if formed_at is None else int((formed_at - arrival) * 1e9)
+            self.observe_request(status, int((now - arrival) * 1e9), queue_ns)
             return
         slots = self._slots
         slots[status] += count
@@ -105,8 +105,9 @@ class ModelCounters:
         total = sum(ordered)
         _spread(slots, _LATENCY, ordered, now)
         slots[_LATENCY_SUM] += int((now * count - total) * 1e9)
-        _spread(slots, _QUEUE, ordered, formed_at)
-        slots[_QUEUE_SUM] += int((formed_at * count - total) * 1e9)
+        if formed_at is not None:
+            _spread(slots, _QUEUE, ordered, formed_at)
+            slots[_QUEUE_SUM] += int((formed_at * count - total) * 1e9)
 
     def observe_batch(self, rows: int, compute_ns: int) -> None:
         """One run of `rows` rows took `compute_ns` on its thread."""

@@ -16,7 +16,7 @@ Key = TypeVar("Key")
 
 
 class Alike:
-    """Calls that run as one request of many rows.
+    """Calls of a lane, which may run as one request of many rows.
 
     Attributes:
         lane: Where they met.
@@ -36,6 +36,10 @@ class Alike:
         for first in range(0, len(self.calls), size):
             last = first + size
             yield Alike(self.lane, self.calls[first:last], self.numbers[first:last])
+
+    def since(self, first: int) -> Alike:
+        """The same from this call on."""
+        return Alike(self.lane, self.calls[first:], self.numbers[first:])
 
     def bodies(self) -> Iterator[tuple[Call, bytes]]:
         """Each call with its body, as it came."""

@@ -93,6 +93,7 @@ class InferencePath:
         self._together = Together(catalog, scheduler, self, self.splits, self._outlet)
         self._outlet.singly = self._together.singly
         self.lanes = Lanes(loop, self._together, clock)
+        scheduler.on_slot(self.lanes.flush)
         self.preambles = Preambles()
 
     @property

@@ -24,11 +24,22 @@ class Lane:
         opening: Key of the frame in `WireSignature.frames`; empty if the numbers are raw bytes.
         prefix: The bytes of the body before the numbers.
         closing: The bytes behind the numbers.
+        inline: Whether its last calls could run on the event loop.
         calls: Whose numbers these are.
         numbers: The numbers of each, as text or as the bytes of a tensor.
     """
 
-    __slots__ = ("calls", "closing", "head", "model", "numbers", "opening", "prefix", "version")
+    __slots__ = (
+        "calls",
+        "closing",
+        "head",
+        "inline",
+        "model",
+        "numbers",
+        "opening",
+        "prefix",
+        "version",
+    )
 
     def __init__(self, head: RequestHead, opening: bytes, prefix: bytes, closing: bytes) -> None:
         self.head = head
@@ -37,6 +48,7 @@ class Lane:
         self.opening = opening
         self.prefix = prefix
         self.closing = closing
+        self.inline = True
         self.calls: list[Call] = []
         self.numbers: list[bytes] = []
 
@@ -50,6 +62,9 @@ class Lane:
         if self.opening:
             frame: Frame | None = wire.frames.get(self.opening)
             return frame
+        known = wire.raw_frames.get(self.prefix)
+        if known is not None:
+            return known  # type: ignore[no-any-return]
         head = self.head
         return known_raw.known(head.codec, head.json_length, self.prefix, self.body(numbers), wire)
 

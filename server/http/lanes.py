@@ -52,7 +52,7 @@ class Service(Protocol):
     """Who serves what has gathered; `penstock.server.http.together.Together`."""
 
     def wire(self, head: RequestHead) -> WireSignature | None:
-        """The signature of the version that serves requests with this head, if there is one."""
+        """The signature of the version that serves requests with this head, if it takes rows."""
         ...
 
     def serve(self, gathered: list[Alike]) -> None:
@@ -110,7 +110,7 @@ class Lanes:
         calls = lane.calls
         if not calls:
             if not self._busy:
-                self._loop.call_soon(self._flush)
+                self._loop.call_soon(self.flush)
             self._busy.append(lane)
         call = Call(door, pattern.head, now)
         calls.append(call)
@@ -199,13 +199,19 @@ class Lanes:
             lane = self._lanes[key] = Lane(head, opening, prefix, closing)
         return lane
 
-    def _flush(self) -> None:
-        """Serve what has gathered, or look once more for whom it is to wait for."""
+    def flush(self) -> None:
+        """Serve what has gathered, or look once more for whom it is to wait for.
+
+        Called at the end of an iteration of the loop, and before that when a run is to be chosen.
+        """
+        if not self._busy:
+            return
         company, present = self._company, NOBODY
-        if company.wanted:
+        inline = all([lane.inline for lane in self._busy])  # noqa: C419  half the cost
+        if inline and company.wanted:
             present = {id(call.door) for lane in self._busy for call in lane.calls}
             if company.expects(present, self._clock()):
-                self._loop.call_soon(self._flush)
+                self._loop.call_soon(self.flush)
                 return
         busy, self._busy = self._busy, []
         gathered = []
@@ -213,4 +219,5 @@ class Lanes:
             gathered.append(Alike(lane, lane.calls, lane.numbers))
             lane.calls, lane.numbers = [], []
         self._service.serve(gathered)
-        company.ran(present, self._clock())
+        if inline:
+            company.ran(present, self._clock())

@@ -2,6 +2,7 @@
 
     finish        answer a batch           split, encode, answer, count, sample  (once per batch)
     finish_alike  the same for a lane's run, all of whose requests are alike
+    refuse        answer calls of a lane that are not let in
     fail          answer one call with an error
 
 A call is answered exactly once, or abandoned.
@@ -23,6 +24,7 @@ from .splits import lines_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from penstock.batching.errors import Overloaded
     from penstock.batching.request import Batch
     from penstock.monitoring.metrics import ModelCounters
     from penstock.server.registry.servable import Servable
@@ -150,7 +152,7 @@ class Outlet:
         ids = [b"%x" % number for number in islice(self._ids, len(calls))]
         sampling = self._sampling
         picked = None if sampling is None else sampling.count_rows(servable, ids)
-        _send(calls, headers, ids, bodies)
+        _send(calls, 200, headers, ids, bodies)
         self._halt_poll.answered(arrivals[0], now)
         if sampling:
             sampling.offer_rows(servable, picked, ids, arrivals, batch, now)
@@ -161,6 +163,27 @@ class Outlet:
                 call.request_id = request_id
             self._copy(servable, calls, range(batch.rows), batch)
         return True
+
+    def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
+        """Answer calls of a lane that were not let in.
+
+        Args:
+            servable: What would have run; it has no split.
+            calls: None of them is abandoned.
+            error: Why not.
+        """
+        known = api_error(error)
+        counters, count = servable.counters, len(calls)
+        counters.drop(error.reason, count)
+        now = self._clock()
+        arrivals = [call.arrival for call in calls]
+        counters.observe_many(status_index(known.status), arrivals, None, now)
+        headers, body = error_answer(known)
+        ids = [b"%x" % number for number in islice(self._ids, count)]
+        if self._sampling is not None:
+            for call, request_id in zip(calls, ids, strict=True):
+                self._sampling.failed(servable, request_id, known, now - call.arrival, "")
+        _send(calls, known.status, servable.headers + headers, ids, [body] * count)
 
     def _copy(
         self, servable: Servable, calls: list[Call], firsts: Sequence[int], batch: Batch
@@ -213,12 +236,17 @@ class Outlet:
 
 
 def _send(
-    calls: Sequence[Call], headers: bytes, ids: Sequence[bytes], bodies: Sequence[Body]
+    calls: Sequence[Call],
+    status: int,
+    headers: bytes,
+    ids: Sequence[bytes],
+    bodies: Sequence[Body],
 ) -> None:
-    """Write good answers whose header lines are alike but for the ids."""
-    opening = b"%b%bx-request-id: " % (calls[0].door.preamble(200), headers)
+    """Write answers whose header lines are alike but for the ids."""
+    opening = b"%b%bx-request-id: " % (calls[0].door.preamble(status), headers)
     for call, request_id, body in zip(calls, ids, bodies, strict=True):
         if type(body) is not bytes or not call.door.answer(
             b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (opening, request_id, len(body), body)
         ):
-            call.door.respond(call, 200, b"%bx-request-id: %b\r\n" % (headers, request_id), body)
+            lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
+            call.door.respond(call, status, lines, body)

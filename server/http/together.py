@@ -1,12 +1,18 @@
-"""Serves calls that differ in their numbers only: as one request of many rows, if that pays."""
+"""Serves calls that differ in their numbers only.
+
+Where a run is shorter than a hop to a thread they are one request of many rows. Else each is a
+request by itself, as on the ordinary way, but read and, if need be, refused with the others.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from penstock.batching.errors import Overloaded
 from penstock.batching.request import InferenceRequest
 from penstock.server.errors import ApiError, ClientGone
 
+from .alike import Alike
 from .codecs.negotiate import rows_codec
 
 if TYPE_CHECKING:
@@ -16,8 +22,9 @@ if TYPE_CHECKING:
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
-    from .alike import Alike
     from .call import Call
+    from .codecs.known_bodies import Frame
+    from .codecs.known_raw import RawFrame
     from .codecs.messages import InferRequest
     from .codecs.negotiate import Codec
     from .codecs.signature import WireSignature
@@ -72,14 +79,16 @@ class Together:
             servable = self._catalog.find(head.model, head.version)
         except ApiError:
             return None
-        return servable.wire if self._scheduler.short_rows(servable.queue) else None
+        return servable.wire if servable.wire.batch_axis else None
 
     def serve(self, gathered: list[Alike]) -> None:
         """See `Service.serve`."""
         self._scheduler.begin_tick()
-        for alike in gathered:
-            self._serve_lane(alike)
-        self._scheduler.dispatch()
+        try:
+            for alike in gathered:
+                self._serve_lane(alike)
+        finally:
+            self._scheduler.dispatch()
 
     def _serve_lane(self, alike: Alike) -> None:
         lane = alike.lane
@@ -111,19 +120,70 @@ class Together:
             self._serve(part, servable, assigned=True)
 
     def _serve(self, alike: Alike, servable: Servable, *, assigned: bool) -> None:
-        rows = self._scheduler.short_rows(servable.queue)
-        frame = alike.lane.frame(servable.wire, alike.numbers[0]) if rows else None
+        lane = alike.lane
+        frame = lane.frame(servable.wire, alike.numbers[0])
         if frame is None:
             self.singly(alike, servable)
             return
+        plain = rows_codec(lane.head.codec, frame.request, servable.wire)
+        rows = self._scheduler.short_rows(servable.queue)
+        lane.inline = rows > 0
+        if not rows:
+            self._queue(alike, servable, frame, plain, assigned=assigned)
+            return
         gate = servable.gate
-        plain = rows_codec(alike.lane.head.codec, frame.request, servable.wire)
         for part in (alike,) if len(alike.calls) <= rows else alike.parts(rows):
             array = frame.read_rows(part.numbers)
             if array is None or not (gate is None or gate.passes([array], len(part.calls))):
                 self.singly(part, servable)
             else:
                 self._run(part, servable, frame.request, plain, array, assigned=assigned)
+
+    def _queue(
+        self,
+        alike: Alike,
+        servable: Servable,
+        frame: Frame | RawFrame,
+        plain: Codec | None,
+        *,
+        assigned: bool,
+    ) -> None:
+        """Queue each row by itself: runs on threads choose their own sizes."""
+        gate, message = servable.gate, frame.request
+        for position, (call, numbers) in enumerate(zip(alike.calls, alike.numbers, strict=True)):
+            array = None if call.abandoned else frame.read_rows([numbers])
+            if array is None or not (gate is None or gate.passes([array], 1)):
+                self.singly(Alike(alike.lane, [call], [numbers]), servable)
+                continue
+            request = InferenceRequest(
+                [array], 1, message.outputs, call.arrival, key=message.key, context=call
+            )
+            try:
+                self._scheduler.submit(servable.queue, request)
+            except Overloaded as error:
+                # Whoever came in the same look of the loop hears the same.
+                self._refuse(alike.since(position), servable, error, assigned=assigned)
+                return
+            call.request = request
+            call.servable = servable
+            call.message = message
+            call.plain = plain
+            if not assigned:
+                call.request_id = self._path.new_id()
+            call.entered = True
+            servable.counters.enter()
+
+    def _refuse(
+        self, alike: Alike, servable: Servable, error: Overloaded, *, assigned: bool
+    ) -> None:
+        """Tell them that they are not let in; the first has been counted."""
+        servable.queue.rejected[error.reason] += len(alike.calls) - 1
+        if not assigned and not any([call.abandoned for call in alike.calls]):  # noqa: C419  twice as fast
+            self._outlet.refuse(servable, alike.calls, error)
+            return
+        for call in alike.calls:
+            call.servable = servable
+            self._path.fail(call, ClientGone() if call.abandoned else error)
 
     def singly(self, alike: Alike, servable: Servable | None = None) -> None:
         """Serve each call the ordinary way, so that only the culprit of a failure fails.

@@ -137,8 +137,38 @@ def test_what_is_not_next_or_not_short_is_not_run_at_once(run, doubler, why):
         request = alone(2, rows=65 if why == "rows" else 1)
         assert scheduler.run_now(owner.servable, request) is None
         assert not doubler.runs
+        scheduler.dispatch()
         if owner.expected:
             await owner.answered()
+        await scheduler.close()
+
+    run(main)
+
+
+def test_who_was_gathered_meanwhile_is_in_the_next_run(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG, threads=1)
+        scheduler = owner.scheduler
+        doubler.gate = threading.Event()
+        owner.submit("first", 1)
+        await doubler.started(owner.loop)
+        owner.submit("waiting", 2)
+        gathered = [("gathered", 3), ("another", 4)]
+
+        def bring():
+            scheduler.begin_tick()
+            while gathered:
+                owner.expected -= 1  # counted before
+                owner.submit(*gathered.pop())
+            scheduler.dispatch()
+
+        scheduler.on_slot(bring)
+        await asyncio.sleep(0)
+        owner.expected = 2 + len(gathered)
+        doubler.gate.set()
+        await owner.answered()
+        assert doubler.runs == [1, 3]
+        assert scheduler.stats().servables["m", "1"].batches == {"tick": 1, "slot": 1}
         await scheduler.close()
 
     run(main)

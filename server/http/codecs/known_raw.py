@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .negotiate import Codec
     from .signature import WireInput, WireSignature
 
-#: Larger bodies are worth a run of their own.
-MAX_BODY_BYTES: Final = 16 * 1024
+#: Larger bodies come in several pieces, and cost more to copy than to read.
+MAX_BODY_BYTES: Final = 64 * 1024
 #: Frames remembered per model version, those that are none included.
 MAX_FRAMES: Final = 64
 

@@ -379,7 +379,7 @@ def test_tls(
                 assert client.send(post()).answer().status == 200
             client.send(post("wide", body([[1.0]])) * 3 + get("/v2"))
             assert [client.answer().status for _ in range(4)] == [200] * 4
-            assert client.send(post("echo", b" " * 300_001)).answer().status == 413
+            assert client.send(post("echo", b" ", length=300_001)).answer().status == 413
             client.rest()
         with server.connect() as client:
             assert client.send(post("echo", None, "connection: close")).answer().status == 200

@@ -37,6 +37,7 @@ class Recorder:
         self.served: list[Any] = []
         self.soon: list[Callable[[], None]] = []
         self.dispatched = 0
+        self.inline = True
 
     def wire(self, head: Any) -> WireSignature:
         return self.signature
@@ -44,6 +45,8 @@ class Recorder:
     def serve(self, gathered: list[Any]) -> None:
         self.served += gathered
         self.dispatched += 1
+        for alike in gathered:
+            alike.lane.inline = self.inline
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self.soon.append(callback)
@@ -89,6 +92,26 @@ def test_who_was_just_answered_is_waited_for_but_not_for_long() -> None:
     assert flush() == 0
     now += LONGEST_SECONDS
     assert flush() == 1, "the others take their time"
+
+
+def test_nobody_is_waited_for_by_those_who_run_on_threads() -> None:
+    recorder, lanes = taught(request("1,2,3"))
+    recorder.inline = False
+    for _ in range(3):
+        assert lanes.take(object(), request("1,2,3"), 0.0) is not None  # type: ignore[arg-type]
+        (flush,), recorder.soon = recorder.soon, []
+        flush()
+    assert [len(alike.calls) for alike in recorder.served] == [1, 1, 1]
+
+
+def test_what_was_brought_before_a_run_is_not_served_again() -> None:
+    recorder, lanes = taught(request("1,2,3"))
+    assert lanes.take(DOOR, request("1,2,3"), 0.0) is not None
+    lanes.flush()
+    assert len(recorder.served) == 1
+    (at_the_end,) = recorder.soon
+    at_the_end()
+    assert recorder.dispatched == 1
 
 
 def test_requests_alike_but_for_their_numbers_meet_once_per_iteration() -> None:

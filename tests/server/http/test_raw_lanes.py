@@ -84,7 +84,7 @@ def test_a_tensor_that_is_found_elsewhere_in_the_body_too_is_not_mistaken() -> N
         (packed(ROW, outputs=[{"name": "label"}, {"name": "y"}]), wire()),
         (packed(ROW), wire(X, TensorSpec("z", "FP32", (-1, 3), optional=True))),
         (packed(ROW), wire(TensorSpec("x", "FP32", (1, 3)), batch_axis=False)),
-        (packed(np.ones((1, 5000), np.float32)), wire(TensorSpec("x", "FP32", (-1, -1)))),
+        (packed(np.ones((1, 17_000), np.float32)), wire(TensorSpec("x", "FP32", (-1, -1)))),
         (msgpack.packb({"inputs": [entry(ROW, data=ROW.ravel().tolist())]}), wire()),
         (b"\xc1", wire()),
     ],

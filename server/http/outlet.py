@@ -181,8 +181,7 @@ class Outlet:
         headers, body = error_answer(known)
         ids = [b"%x" % number for number in islice(self._ids, count)]
         if self._sampling is not None:
-            for call, request_id in zip(calls, ids, strict=True):
-                self._sampling.failed(servable, request_id, known, now - call.arrival, "")
+            self._sampling.failed(servable, ids, known, [now - arrival for arrival in arrivals])
         _send(calls, known.status, servable.headers + headers, ids, [body] * count)
 
     def _copy(
@@ -230,7 +229,7 @@ class Outlet:
             headers = servable.headers + headers + arm
         request_id = call.request_id or call.head.request_id or b"%x" % next(self._ids)
         if servable is not None and self._sampling is not None:
-            self._sampling.failed(servable, request_id, known, latency / 1e9, call.arm)
+            self._sampling.failed(servable, [request_id], known, [latency / 1e9], call.arm)
         lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
         call.door.respond(call, known.status, lines, body)
 

@@ -172,15 +172,31 @@ class Sampling:
             servable.counters.sampled(0, rows)
 
     def failed(
-        self, servable: Servable, request_id: bytes, error: ApiError, latency: float, arm: str
+        self,
+        servable: Servable,
+        ids: Sequence[bytes],
+        error: ApiError,
+        latencies: Sequence[float],
+        arm: str = "",
     ) -> None:
-        """Offer a request that was answered with an error after so many seconds."""
+        """Offer requests that were answered with an error.
+
+        Args:
+            servable: What they were for.
+            ids: Of the requests.
+            error: What all of them were told.
+            latencies: Seconds until then, of each.
+            arm: Which they had in a rollout.
+        """
         now = self._clock()
-        server = error.status >= _SERVER_ERROR
+        status, code, origin, kept = error.status, error.code, servable.origin, 0
+        server = status >= _SERVER_ERROR
         allowance = self._server_errors if server else self._client_errors
-        failure = Failure(servable.origin, now, request_id, error.status, error.code, latency, arm)
-        kept = allowance.grant(1, now) and self._buffer.offer_failure(failure)
-        servable.counters.sampled(1, 0 if kept else 1)
+        for position in range(allowance.grant(len(ids), now)):
+            kept += self._buffer.offer_failure(
+                Failure(origin, now, ids[position], status, code, latencies[position], arm)
+            )
+        servable.counters.sampled(len(ids), len(ids) - kept)
 
     def _shrunk(self, taken: Taken) -> Taken:
         """The same with scalars in the place of inputs with large rows, without such outputs."""

@@ -11,7 +11,7 @@ A call is answered exactly once, or abandoned.
 from __future__ import annotations
 
 import logging
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.layout import status_index
@@ -22,7 +22,7 @@ from .answers import api_error, encode_alike, encode_batch, error_answer
 from .splits import lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from penstock.batching.errors import Overloaded
     from penstock.batching.request import Batch
@@ -109,10 +109,9 @@ class Outlet:
         taken = sampling and sampling.take(servable, calls, firsts, batch, answered, arrivals, now)
         if routed:
             answered = self._splits.answer(servable, answered, invalid, now)
-        for call, (headers, body) in answered:
+        for call, _ in answered:
             call.request = None  # it refers back: only a collection would free the body
-            lines = b"%bx-request-id: %b\r\n" % (headers, call.request_id)
-            call.door.respond(call, 200, lines, body)
+        _send(200, [(call, call.request_id, *answer) for call, answer in answered])
         self._halt_poll.answered(arrivals[0], now)
         if sampling and taken:
             sampling.offer(servable, taken)
@@ -152,7 +151,7 @@ class Outlet:
         ids = [b"%x" % number for number in islice(self._ids, len(calls))]
         sampling = self._sampling
         picked = None if sampling is None else sampling.count_rows(servable, ids)
-        _send(calls, 200, headers, ids, bodies)
+        _send(200, zip(calls, ids, repeat(headers), bodies))
         self._halt_poll.answered(arrivals[0], now)
         if sampling:
             sampling.offer_rows(servable, picked, ids, arrivals, batch, now)
@@ -178,11 +177,12 @@ class Outlet:
         now = self._clock()
         arrivals = [call.arrival for call in calls]
         counters.observe_many(status_index(known.status), arrivals, None, now)
-        headers, body = error_answer(known)
+        lines, body = error_answer(known)
+        headers = servable.headers + lines
         ids = [b"%x" % number for number in islice(self._ids, count)]
         if self._sampling is not None:
             self._sampling.failed(servable, ids, known, [now - arrival for arrival in arrivals])
-        _send(calls, known.status, servable.headers + headers, ids, [body] * count)
+        _send(known.status, zip(calls, ids, repeat(headers), repeat(body)))
 
     def _copy(
         self, servable: Servable, calls: list[Call], firsts: Sequence[int], batch: Batch
@@ -230,20 +230,17 @@ class Outlet:
         request_id = call.request_id or call.head.request_id or b"%x" % next(self._ids)
         if servable is not None and self._sampling is not None:
             self._sampling.failed(servable, [request_id], known, [latency / 1e9], call.arm)
-        lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
-        call.door.respond(call, known.status, lines, body)
+        _send(known.status, [(call, request_id, headers, body)])
 
 
-def _send(
-    calls: Sequence[Call],
-    status: int,
-    headers: bytes,
-    ids: Sequence[bytes],
-    bodies: Sequence[Body],
-) -> None:
-    """Write answers whose header lines are alike but for the ids."""
-    opening = b"%b%bx-request-id: " % (calls[0].door.preamble(status), headers)
-    for call, request_id, body in zip(calls, ids, bodies, strict=True):
+def _send(status: int, answers: Iterable[tuple[Call, bytes, bytes, Body]]) -> None:
+    """Write answers: for each its call, the id of its request, header lines, and the body."""
+    last: bytes | None = None
+    opening = b""
+    for call, request_id, headers, body in answers:
+        if headers is not last:  # alike for most of a run
+            last = headers
+            opening = b"%b%bx-request-id: " % (call.door.preamble(status), headers)
         if type(body) is not bytes or not call.door.answer(
             b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (opening, request_id, len(body), body)
         ):

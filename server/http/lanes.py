@@ -147,6 +147,8 @@ class Lanes:
         """
         if head.timeout_seconds is not None or head.content_encoding or not head.keep_alive:
             return
+        if len(data) - body_start > known_raw.MAX_BODY_BYTES:
+            return
         if len(self._patterns) + len(self._raw) >= MAX_PATTERNS:
             self.forget()
         wire = self._service.wire(head)

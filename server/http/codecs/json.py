@@ -34,16 +34,16 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
     Raises:
         InvalidRequest: It is not JSON, or not a request that the model takes.
     """
-    if len(body) >= MIN_LIST_BYTES:
-        request = decode_large(bytes(body), wire)
-        if request is not None:
-            return request
     if type(body) is not bytes:
         body = bytes(body)
     start = body.find(KEY) + len(KEY)
     frame: Frame | None = wire.frames.get(body[:start])
     if frame is not None:
         request = frame.read(body, start, wire)
+        if request is not None:
+            return request
+    if len(body) >= MIN_LIST_BYTES:
+        request = decode_large(body, start, wire)
         if request is not None:
             return request
     try:

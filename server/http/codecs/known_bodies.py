@@ -36,10 +36,14 @@ KEY: Final = b'"data":'
 
 #: Frames remembered per model version; requests of other row counts are other frames.
 MAX_FRAMES: Final = 64
-#: A longer opening is decoded each time.
+#: A longer opening is decoded each time ...
 MAX_OPENING_BYTES: Final = 1024
+#: ... and so is a body with a longer closing.
+MAX_CLOSING_BYTES: Final = 64
 
-#: Lists of so many bytes are read faster by simdjson, where it is installed.
+#: Lists of so many bytes are read faster by simdjson, where it is installed: a list alone ...
+MIN_FAST_LIST: Final = 2048
+#: ... and rows together.
 MIN_FAST_BYTES: Final = 1024
 
 _CLOSING: Final = re.compile(rb"\s*\}\s*\]\s*\}\s*\Z")
@@ -93,13 +97,21 @@ class Frame:
         """
         if not body.endswith(self.closing):
             return None
-        try:
-            elements = _loads(body[start : -len(self.closing)])
-        except orjson.JSONDecodeError:
-            return None
-        if type(elements) is not list:
-            return None
-        array = from_list(elements, self.spec, self.shape, self.size)
+        text = body[start : -len(self.closing)]
+        array: Array
+        if numbers.AVAILABLE and len(text) >= MIN_FAST_LIST:
+            try:
+                array = numbers.read(text, self.spec, self.shape, self.size)
+            except numbers.UNUSUAL:
+                return None
+        else:
+            try:
+                elements = _loads(text)
+            except orjson.JSONDecodeError:
+                return None
+            if type(elements) is not list:
+                return None
+            array = from_list(elements, self.spec, self.shape, self.size)
         return InferRequest([array], self.rows, wire.all_outputs, self.key)
 
     def read_rows(self, texts: list[bytes]) -> Array | None:
@@ -128,7 +140,12 @@ class Frame:
 
 
 def learn(
-    body: bytes, start: int, document: dict[str, Any], request: InferRequest, wire: WireSignature
+    body: bytes,
+    start: int,
+    document: dict[str, Any],
+    request: InferRequest,
+    wire: WireSignature,
+    text: bytes = b"",
 ) -> None:
     """Remember the frame of a body that was just read, if it is of the common kind.
 
@@ -138,22 +155,21 @@ def learn(
         document: The body, decoded.
         request: What it meant.
         wire: The model's signature; remembers the frame.
+        text: Its only list, if that was cut out before the body was decoded.
     """
     if not body.startswith(KEY, start - len(KEY)) or start > MAX_OPENING_BYTES:
         return
     if len(document) > 1 or len(wire.inputs) != 1:
         return
     entries = document["inputs"]
-    closing = _CLOSING.search(body, start)
+    closing = _CLOSING.search(body, max(start, len(body) - MAX_CLOSING_BYTES))
     if closing is None or len(entries) != 1 or entries[0].keys() != _FIELDS:
         return
     entry = entries[0]
-    if type(entry["data"]) is not list or body[start - len(KEY) - 1] not in _BEFORE_KEY:
+    if body[start - len(KEY) - 1] not in _BEFORE_KEY:
         return
-    try:
-        if _loads(body[start : closing.start()]) != entry["data"]:
-            return
-    except orjson.JSONDecodeError:
+    between = body[start : closing.start()]
+    if not (between.strip() == text if text else _is_list(between, entry["data"])):
         return
     if len(wire.frames) >= MAX_FRAMES:
         wire.frames.clear()
@@ -163,3 +179,11 @@ def learn(
     wire.frames[body[:start]] = Frame(
         closing.group(), spec, list(entry["shape"]), array.size, request
     )
+
+
+def _is_list(text: bytes, elements: Any) -> bool:
+    """Whether the text is, by itself, this list."""
+    try:
+        return type(elements) is list and bool(_loads(text) == elements)
+    except orjson.JSONDecodeError:
+        return False

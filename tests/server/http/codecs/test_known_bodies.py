@@ -63,14 +63,22 @@ def test_other_bodies_are_read_but_not_learnt(wire: Any, body: bytes) -> None:
     assert not wire.frames
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=14), st.sampled_from([b"}]}", b"}]} ", b"}]}}"]))
-@example([b"[", b"1", b"]", b"}", b",", b"{"], b"}]}")
-def test_a_known_frame_changes_no_answer(wire_of: Any, pieces: list[bytes], closing: bytes) -> None:
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=14),
+    st.sampled_from([b"}]}", b"}]} ", b"}]}}"]),
+    st.sampled_from([0, 1 << 20]),
+)
+@example([b"[", b"1", b"]", b"}", b",", b"{"], b"}]}", 0)
+def test_a_known_frame_changes_no_answer(
+    wire_of: Any, pieces: list[bytes], closing: bytes, fast_from: int
+) -> None:
     wire = wire_of(("x", "FP32", (-1, 3)))
     json.decode(OPENING + b"[1,2,3,4,5,6]}]}", wire)
     assert wire.frames
     body = OPENING + b"".join(pieces) + closing
-    assert outcome(lambda: json.decode(body, wire)) == ordinary(body, wire)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known_bodies, "MIN_FAST_LIST", fast_from)
+        assert outcome(lambda: json.decode(body, wire)) == ordinary(body, wire)
 
 
 @given(st.binary(max_size=12), st.integers(0, len(OPENING) + 20), st.booleans())

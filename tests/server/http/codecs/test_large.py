@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.server.errors import ApiError
 from penstock.server.http.codecs import json, large, numbers
+from penstock.server.http.codecs.known_bodies import KEY
 from penstock.server.http.codecs.request import build
 
 pytest.importorskip("simdjson")
@@ -28,10 +29,14 @@ def ordinary(body: bytes, wire: Any) -> Any:
         return str(error)
 
 
+def long_lists(body: bytes, wire: Any) -> Any:
+    return large.decode(body, body.find(KEY) + len(KEY), wire)
+
+
 def same(body: bytes, wire: Any) -> bool:
-    """Whether both ways agree, and whether simdjson took part."""
+    """Whether both ways agree, the frame known or not, and whether simdjson took part."""
     expected = ordinary(body, wire)
-    quick = large.decode(body, wire)
+    quick = long_lists(body, wire)
     try:
         given_: Any = json.decode(body, wire)
     except ApiError as error:
@@ -164,15 +169,36 @@ def test_all_numbers_become_the_same_bits(
 def test_mutated_bodies_mean_the_same(wire_of: Any, data: st.DataObject) -> None:
     wire = wire_of(("x", "FP32", (-1, -1)))
     body = bytearray(
-        b'{"inputs":[{"name":"x","shape":[32,32],"datatype":"FP32","data":%b}],"id":"data"}'
-        % data.draw(st.sampled_from([LONG_LIST, ROWS])).replace(b",", b",   ")
+        b'{"inputs":[{"name":"x","shape":[32,32],"datatype":"FP32","data":%b}]%b}'
+        % (
+            data.draw(st.sampled_from([LONG_LIST, ROWS])).replace(b",", b",   "),
+            data.draw(st.sampled_from([b"", b',"id":"data"'])),
+        )
     )
+    if data.draw(st.booleans()):
+        assert same(bytes(body), wire)  # its frame may be known
     for _ in range(data.draw(st.integers(1, 3))):
         near = data.draw(st.sampled_from([0, 56, len(body) - 20]))
         place = min(near + data.draw(st.integers(0, 30)), len(body))
         piece = data.draw(st.sampled_from([*b'[]{},:"\\ 1-.e', 1, 255]))
         body[place : place + data.draw(st.integers(0, 2))] = bytes([piece])
     same(bytes(body), wire)
+
+
+def test_the_frame_of_a_long_list_is_learnt(wire_of: Any, tensor: Any, body_of: Any) -> None:
+    wire = wire_of(("x", "FP32", (-1, LONG)))
+    json.decode(body_of(tensor([0.5] * LONG, [1, LONG])), wire)
+    (frame,) = wire.frames.values()
+    frame.rows = 77  # to see that it is used
+    request = json.decode(body_of(tensor([0.25] * LONG, [1, LONG])), wire)
+    assert request.rows == 77
+    assert np.array_equal(request.inputs[0], np.full((1, LONG), 0.25, np.float32))  # type: ignore[arg-type]
+    twice = body_of(tensor([0.5] * LONG, [1, LONG])).replace(
+        b'"data"', b'"data":%b,"data"' % LONG_LIST
+    )
+    fresh = wire_of(("x", "FP32", (-1, LONG)))
+    same(twice, fresh)
+    assert not fresh.frames
 
 
 def test_time_is_linear_in_keys_without_lists(wire_of: Any) -> None:
@@ -207,5 +233,5 @@ def test_without_simdjson_the_ordinary_way_is_taken(
     monkeypatch.setattr(numbers, "AVAILABLE", False)
     wire = wire_of(("x", "FP64", (-1,)))
     body = body_of(tensor(np.arange(2000) / 3, [2000], "FP64"))
-    assert large.decode(body, wire) is None
+    assert long_lists(body, wire) is None
     assert json.decode(body, wire).rows == 2000

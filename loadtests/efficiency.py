@@ -69,13 +69,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument(
+        "--models", default="cnn,wide-cnn,transformer,deep-transformer,mlp", help="names of them"
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args(arguments)
     console = Console(log_path=False)
     plan = default_plan(repeats=1, seconds=options.seconds, warmup_seconds=1.0)
     figures: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory(prefix="penstock-models-") as scratch:
-        for name in ("cnn", "transformer", "mlp"):
+        for name in options.models.split(","):
             model = build(name, Path(scratch))
             for _ in range(options.repeats):
                 bare = bare_rows_per_second(model, plan)

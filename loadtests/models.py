@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,23 @@ import numpy as np
 from .networks import PICTURE, TOKENS, cnn, transformer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .encodings import Tensors
+    from .networks import Graph
 
 _OPSETS = (("", 17),)
 _IR_VERSION = 8
 _HIDDEN = 2048
 _IMAGE = (3, 224, 224)
 #: Graph, shape of a row, columns of the answer.
-_NETWORKS = {"cnn": (cnn, PICTURE, 10), "transformer": (transformer, TOKENS, 2)}
+_NETWORKS: dict[str, tuple[Callable[[], Graph], tuple[int, ...], int]] = {
+    "cnn": (cnn, PICTURE, 10),
+    "wide-cnn": (partial(cnn, 2), PICTURE, 10),
+    "transformer": (transformer, TOKENS, 2),
+    "deep-transformer": (partial(transformer, 18), TOKENS, 2),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,8 @@ def build(name: str, directory: Path) -> ModelFile:
     Args:
         name: ``mlp`` (30 floats through three layers of 2048: costly, and batches well),
             ``image`` (the mean of each picture of 3 x 224 x 224: 602 kB in, next to no work), or
-            ``cnn`` or ``transformer`` of `penstock.loadtests.networks`.
+            a network of `penstock.loadtests.networks`: ``cnn``, ``wide-cnn`` with twice the
+            channels, ``transformer``, ``deep-transformer`` with three times the layers.
         directory: Where the file goes.
     """
     from onnx import TensorProto, helper, save

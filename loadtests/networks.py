@@ -13,7 +13,6 @@ _CHANNELS: Final = (3, 32, 64, 128, 128)
 _CLASSES: Final = 10
 #: Tokens of the transformer: positions and features of each.
 TOKENS: Final = (64, 128)
-_LAYERS: Final = 6
 _INNER: Final = 512
 
 Graph = tuple[list[Any], list[Any]]
@@ -49,27 +48,33 @@ class _Builder:
         return self.nodes, self.weights
 
 
-def cnn() -> Graph:
-    """Four convolutions over 3 x 64 x 64, each pooled, one dense layer: ``features`` in."""
+def cnn(widening: int = 1) -> Graph:
+    """Four convolutions over 3 x 64 x 64, each pooled, one dense layer: ``features`` in.
+
+    Args:
+        widening: So many times the channels.
+    """
     build = _Builder()
     value = "features"
-    for into, out in pairwise(_CHANNELS):
+    colours, *widths = _CHANNELS
+    channels = [colours, *(width * widening for width in widths)]
+    for into, out in pairwise(channels):
         kernel = build.weight(out, into, 3, 3)
         value = build.node("Conv", value, kernel, pads=[1, 1, 1, 1], strides=[1, 1])
         value = build.node("Relu", value)
         value = build.node("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2])
     value = build.node("ReduceMean", value, axes=[2, 3], keepdims=0)
-    value = build.node("MatMul", value, build.weight(_CHANNELS[-1], _CLASSES))
+    value = build.node("MatMul", value, build.weight(channels[-1], _CLASSES))
     build.node("Softmax", value, axis=1, output="probabilities")
     return build.graph
 
 
-def transformer() -> Graph:
-    """Six encoder layers of one head over 64 x 128, the mean of the positions: ``features`` in."""
+def transformer(layers: int = 6) -> Graph:
+    """Encoder layers of one head over 64 x 128, the mean of the positions: ``features`` in."""
     build = _Builder()
     width = TOKENS[1]
     value = "features"
-    for _ in range(_LAYERS):
+    for _ in range(layers):
         query, key, mean = (build.node("MatMul", value, build.weight(width, width)) for _ in "qkv")
         scores = build.node("MatMul", query, build.node("Transpose", key, perm=[0, 2, 1]))
         attended = build.node("MatMul", build.node("Softmax", scores, axis=-1), mean)

@@ -239,7 +239,10 @@ class Dispatcher:
         servable = queue.servable
         servable.account(batch, parts, batch.charge)
         self._cause = "slot"
-        self.bring()
+        try:
+            self.bring()
+        except Exception as error:  # noqa: BLE001  whoever has been run gets an answer
+            self._report("submitting what was gathered failed", error)
         if board.active and board.free:
             self._dispatch("slot")
         self._cause = "tick"
@@ -268,8 +271,11 @@ class Dispatcher:
         try:
             servable.sink(batch)
         except Exception as error:  # noqa: BLE001  a broken sink must not stop the others' answers
-            context = {"message": f"the sink of model {servable.name!r} failed", "exception": error}
-            self._loop.call_exception_handler(context)
+            self._report(f"the sink of model {servable.name!r} failed", error)
+
+    def _report(self, message: str, error: Exception) -> None:
+        """Tell of an error in what others gave to be called."""
+        self._loop.call_exception_handler({"message": message, "exception": error})
 
     def _deactivate(self, queue: Queue) -> None:
         if not queue.requests:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 SCALARS: Final = ("norm", "mean", "min", "max", "zeros", "length")
 #: Of a row with more elements, every so-manieth is looked at, about this many.
 MAX_ELEMENTS: Final = 1 << 15
+#: A scalar of rows that are not looked at.
 _UNKNOWN: Final = np.full(256, np.nan, np.float32)
+_UNKNOWN.setflags(write=False)
 
 
 def names_of(name: str) -> tuple[str, ...]:

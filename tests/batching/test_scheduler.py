@@ -174,6 +174,23 @@ def test_who_was_gathered_meanwhile_is_in_the_next_run(run, doubler):
     run(main)
 
 
+def test_who_has_run_is_answered_even_if_gathering_fails(run, doubler):
+    async def main():
+        reported = []
+        owner = Owner(doubler, costs=LONG, threads=1)
+        owner.loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        owner.scheduler.on_slot(lambda: 1 // 0)
+        for value in range(3):
+            owner.submit(value, value)
+            await asyncio.sleep(0)
+        await owner.answered()
+        assert list(owner.answers.values()) == [None] * 3
+        assert {type(error) for error in reported} == {ZeroDivisionError}
+        await owner.scheduler.close()
+
+    run(main)
+
+
 def test_a_poisoned_request_fails_alone(run, doubler):
     async def main():
         owner = Owner(doubler, costs=LONG)

@@ -116,8 +116,9 @@ class Dispatcher:
         while self._dropped:
             servable, requests, error = self._dropped.pop()
             now = self._clock()
-            for request in requests:
-                batch = Batch([request], now)
+            parts = any(isinstance(request, Part) for request in requests)
+            for some in ([request] for request in requests) if parts else [requests]:
+                batch = Batch(some, now)
                 batch.error = error
                 self._deliver(servable, batch)
             servable.check_drained()

@@ -2,7 +2,7 @@
 
     finish        answer a batch           split, encode, answer, count, sample  (once per batch)
     finish_alike  the same for a lane's run, all of whose requests are alike
-    refuse        answer calls of a lane that are not let in
+    refuse        answer calls that are not let in, or dropped
     fail          answer one call with an error
 
 A call is answered exactly once, or abandoned.
@@ -14,22 +14,22 @@ import logging
 from itertools import islice, repeat
 from typing import TYPE_CHECKING, Final
 
+from penstock.batching.errors import Overloaded
 from penstock.monitoring.layout import status_index
 from penstock.server.errors import ApiError, ClientGone, InternalError
 
 from .alike import Alike, calls_of
 from .answers import api_error, encode_alike, encode_batch, error_answer
+from .call import Call
 from .splits import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from penstock.batching.errors import Overloaded
     from penstock.batching.request import Batch
     from penstock.monitoring.metrics import ModelCounters
     from penstock.server.registry.servable import Servable
 
-    from .call import Call
     from .codecs.messages import InferRequest
     from .codecs.negotiate import Body, Codec
     from .feed import Feed
@@ -164,7 +164,7 @@ class Outlet:
         return True
 
     def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
-        """Answer calls of a lane that were not let in.
+        """Answer calls that were not let in, or dropped; none of them is in flight.
 
         Args:
             servable: What would have run; it has no split.
@@ -172,14 +172,14 @@ class Outlet:
             error: Why not.
         """
         known = api_error(error)
-        counters, count = servable.counters, len(calls)
-        counters.drop(error.reason, count)
+        counters = servable.counters
+        counters.drop(error.reason, len(calls))
         now = self._clock()
         arrivals = [call.arrival for call in calls]
         counters.observe_many(status_index(known.status), arrivals, None, now)
         lines, body = error_answer(known)
         headers = servable.headers + lines
-        ids = [b"%x" % number for number in islice(self._ids, count)]
+        ids = [call.request_id or b"%x" % next(self._ids) for call in calls]
         if self._sampling is not None:
             self._sampling.failed(servable, ids, known, [now - arrival for arrival in arrivals])
         _send(known.status, zip(calls, ids, repeat(headers), repeat(body)))
@@ -193,6 +193,14 @@ class Outlet:
             feed.offer(calls, [*firsts, batch.rows], servable.wire.input_names, batch)
 
     def _fail_batch(self, servable: Servable, batch: Batch, error: Exception) -> None:
+        calls = [request.context for request in batch.requests]
+        if isinstance(error, Overloaded) and all(_is_simple(call) for call in calls):
+            servable.counters.leave(len(calls))
+            for call in calls:
+                call.entered = False
+                call.request = None  # as above
+            self.refuse(servable, calls, error)
+            return
         for request in batch.requests:
             context = request.context
             if isinstance(context, Alike):
@@ -231,6 +239,11 @@ class Outlet:
         if servable is not None and self._sampling is not None:
             self._sampling.failed(servable, [request_id], known, [latency / 1e9], call.arm)
         _send(known.status, [(call, request_id, headers, body)])
+
+
+def _is_simple(call: Call | Alike) -> bool:
+    """Whether it stands for itself, in no split, and still waits."""
+    return type(call) is Call and call.assignment is None and call.entered and not call.abandoned
 
 
 def _send(status: int, answers: Iterable[tuple[Call, bytes, bytes, Body]]) -> None:

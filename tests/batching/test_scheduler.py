@@ -191,6 +191,25 @@ def test_who_has_run_is_answered_even_if_gathering_fails(run, doubler):
     run(main)
 
 
+def test_who_is_given_up_together_is_told_together(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG, threads=1)
+        doubler.gate = threading.Event()
+        owner.submit("running", 1)
+        await doubler.started(owner.loop)
+        for value in range(3):
+            owner.submit(value, value)
+        dispatcher = owner.scheduler._dispatcher
+        dispatcher.drop(owner.servable.queue, 3, DeadlineExceeded())
+        dispatcher.refuse()
+        assert [len(batch.requests) for batch in owner.batches] == [3]
+        assert {type(error) for error in owner.answers.values()} == {DeadlineExceeded}
+        doubler.gate.set()
+        await owner.scheduler.close()
+
+    run(main)
+
+
 def test_a_poisoned_request_fails_alone(run, doubler):
     async def main():
         owner = Owner(doubler, costs=LONG)

@@ -179,7 +179,7 @@ class Dispatcher:
                 if not step.inline:
                     return None
                 break
-        if moved and not next_tick:
+        if moved:  # a run may have shown that the next one is no matter for the loop
             return None
         return Wait(max(min(until, wake_at(board)), self._clock()), next_tick)
 

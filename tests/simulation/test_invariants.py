@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from simulator import Simulation, linear, poisson, tensors
 
@@ -119,8 +119,14 @@ class Watched(Simulation):
         assert len({request.key for request in batch.requests}) == 1, "I4: one class per run"
 
 
+ONE_ROW = BatchingOptions(max_batch_size=1, max_queue_rows=1, weight=0.5)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(loads, min_size=1, max_size=3), st.integers(1, 3), st.integers(0, 1000))
+@example(  # runs get longer than a hop while the loop's share of a tick is used up
+    [Load(5e-05, 5e-05, ONE_ROW, load, 50, math.inf, 0, 0.5, 0) for load in (0.8, 3.0)], 1, 23
+)
 def test_every_accepted_request_ends_once_in_order_in_time_and_nothing_idles(cases, threads, seed):
     simulation = Watched(threads)
     arrivals = []

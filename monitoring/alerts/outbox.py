@@ -8,6 +8,7 @@ once: who is not sure (after a crash, after an error) puts it in again. The file
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing, contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 KEEP: Final = 10_000
 
 _BUSY_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.002
 _MAX_NAME: Final = 200
 _MAX_SUMMARY: Final = 1000
 _MAX_EVIDENCE_BYTES: Final = 16 * 1024
@@ -122,8 +124,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as store:
         store.execute("PRAGMA foreign_keys = ON")
         if store.execute("PRAGMA user_version").fetchone()[0] == 0:
-            store.execute("PRAGMA journal_mode = WAL")
-            store.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
+            _prepare(store)
         store.execute("BEGIN IMMEDIATE")
         try:
             yield store
@@ -131,6 +132,23 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
             store.execute("ROLLBACK")
             raise
         store.execute("COMMIT")
+
+
+def _prepare(store: sqlite3.Connection) -> None:
+    """Make the tables, which another process may be doing, too.
+
+    SQLite waits for others by itself, but not where the mode of the journal changes.
+    """
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            store.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+    store.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
 
 
 def alert_of(row: tuple[Any, ...]) -> Alert:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,20 @@ def test_an_alert_comes_back_as_it_went_in(outbox: Outbox, an_alert: Callable[..
 def test_putting_twice_is_putting_once(outbox: Outbox, an_alert: Callable[..., Alert]) -> None:
     assert outbox.put(an_alert())
     assert not outbox.put(an_alert(summary="said differently"))
+    assert outbox.open_episodes() == [an_alert()]
+
+
+def test_the_first_alert_waits_for_whoever_makes_the_file_now(
+    outbox: Outbox, tmp_path: Path, an_alert: Callable[..., Alert]
+) -> None:
+    path = tmp_path / "monitor" / "alerts.db"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        leaves = threading.Timer(0.1, lambda: other.execute("COMMIT"))
+        leaves.start()
+        assert outbox.put(an_alert())
+        leaves.join()
     assert outbox.open_episodes() == [an_alert()]
 
 

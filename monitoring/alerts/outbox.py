@@ -8,7 +8,6 @@ once: who is not sure (after a crash, after an error) puts it in again. The file
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import closing, contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 KEEP: Final = 10_000
 
 _BUSY_SECONDS: Final = 5.0
-_PAUSE_SECONDS: Final = 0.002
+_ATTEMPTS: Final = 100
 _MAX_NAME: Final = 200
 _MAX_SUMMARY: Final = 1000
 _MAX_EVIDENCE_BYTES: Final = 16 * 1024
@@ -139,15 +138,13 @@ def _prepare(store: sqlite3.Connection) -> None:
 
     SQLite waits for others by itself, but not where the mode of the journal changes.
     """
-    until = time.monotonic() + _BUSY_SECONDS
-    while True:
+    for _ in range(_ATTEMPTS):
         try:
             store.execute("PRAGMA journal_mode = WAL")
             break
         except sqlite3.OperationalError:
-            if time.monotonic() >= until:
-                raise
-            time.sleep(_PAUSE_SECONDS)
+            store.execute("BEGIN IMMEDIATE")  # waits for them
+            store.execute("COMMIT")
     store.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
 
 

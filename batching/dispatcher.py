@@ -116,9 +116,9 @@ class Dispatcher:
         while self._dropped:
             servable, requests, error = self._dropped.pop()
             now = self._clock()
-            parts = any(isinstance(request, Part) for request in requests)
-            for some in ([request] for request in requests) if parts else [requests]:
-                batch = Batch(some, now)
+            one_by_one = isinstance(requests[0], Part)  # parts may be of different requests
+            for group in [[one] for one in requests] if one_by_one else [requests]:
+                batch = Batch(group, now)
                 batch.error = error
                 self._deliver(servable, batch)
             servable.check_drained()

@@ -106,7 +106,11 @@ class SampleBuffer:
             taken: What `pick` left of it.
             held: Bytes of its arrays.
         """
-        rows = taken.rows
+        origin, names, _, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = taken
+        if firsts is None and arms is None:
+            kept = self.offer_rows(origin, names, answered, ids, arrivals, (*inputs, *outputs))
+            if kept is not None:
+                return kept
         if not self._admit(rows, held + _ROW_BYTES * rows):
             return False
         self._writer.write(taken)

@@ -145,6 +145,8 @@ def _prepare(store: sqlite3.Connection) -> None:
         except sqlite3.OperationalError:
             store.execute("BEGIN IMMEDIATE")  # waits for them
             store.execute("COMMIT")
+    else:
+        store.execute("PRAGMA journal_mode = WAL")
     store.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
 
 

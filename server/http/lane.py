@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .codecs import known_raw
@@ -62,11 +63,8 @@ class Lane:
         if self.opening:
             frame: Frame | None = wire.frames.get(self.opening)
             return frame
-        known = wire.raw_frames.get(self.prefix)
-        if known is not None:
-            return known  # type: ignore[no-any-return]
-        head = self.head
-        return known_raw.known(head.codec, head.json_length, self.prefix, self.body(numbers), wire)
+        head, body = self.head, partial(self.body, numbers)
+        return known_raw.known(head.codec, head.json_length, self.prefix, body, wire)
 
     def body(self, numbers: bytes) -> bytes:
         """The body of a request with these numbers."""

@@ -193,16 +193,15 @@ class Outlet:
             feed.offer(calls, [*firsts, batch.rows], servable.wire.input_names, batch)
 
     def _fail_batch(self, servable: Servable, batch: Batch, error: Exception) -> None:
-        calls = [request.context for request in batch.requests]
-        if isinstance(error, Overloaded) and all(_is_simple(call) for call in calls):
-            servable.counters.leave(len(calls))
-            for call in calls:
+        contexts = [request.context for request in batch.requests]
+        if isinstance(error, Overloaded) and all(map(_is_simple, contexts)):
+            servable.counters.leave(len(contexts))
+            for call in contexts:
                 call.entered = False
                 call.request = None  # as above
-            self.refuse(servable, calls, error)
+            self.refuse(servable, contexts, error)
             return
-        for request in batch.requests:
-            context = request.context
+        for context in contexts:
             if isinstance(context, Alike):
                 self.singly(context, servable)
             elif not self._splits.forsake(context, servable):

@@ -155,20 +155,7 @@ class Sampling:
         if held > MAX_ROW_BYTES * rows:
             taken = self._shrunk(taken)
             held = array_bytes((*taken.inputs, *taken.outputs))
-        kept = None
-        if taken.firsts is None and taken.arms is None:
-            arrays = (*taken.inputs, *taken.outputs)
-            kept = self._buffer.offer_rows(
-                taken.origin,
-                taken.output_names,
-                taken.answered,
-                taken.ids,
-                taken.arrivals,
-                arrays,
-            )
-        if kept is None:
-            kept = self._buffer.offer(taken, held)
-        if not kept:
+        if not self._buffer.offer(taken, held):
             servable.counters.sampled(0, rows)
 
     def failed(

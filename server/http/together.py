@@ -165,12 +165,7 @@ class Together:
                 self._refuse(alike.since(position), servable, error, assigned=assigned)
                 return
             call.request = request
-            call.servable = servable
-            call.message = message
-            call.plain = plain
-            if not assigned:
-                call.request_id = self._path.new_id()
-            call.entered = True
+            self._enter(call, servable, message, plain, assigned=assigned)
             servable.counters.enter()
 
     def _refuse(
@@ -233,14 +228,8 @@ class Together:
                 and self._outlet.finish_alike(servable, alike, message, plain, batch)
             ):
                 return
-        new_id = self._path.new_id
         for call in calls:
-            call.servable = servable
-            call.message = message
-            call.plain = plain
-            if not assigned:
-                call.request_id = new_id()
-            call.entered = True
+            self._enter(call, servable, message, plain, assigned=assigned)
         if batch is not None:
             self._outlet.finish(servable, batch)
             return
@@ -248,3 +237,20 @@ class Together:
             self._scheduler.submit(servable.queue, request)
         except Exception:  # noqa: BLE001  each of them hears on its own why
             self.singly(alike, servable)
+
+    def _enter(
+        self,
+        call: Call,
+        servable: Servable,
+        message: InferRequest,
+        plain: Codec | None,
+        *,
+        assigned: bool,
+    ) -> None:
+        """What is to be known of a call in flight."""
+        call.servable = servable
+        call.message = message
+        call.plain = plain
+        if not assigned:
+            call.request_id = self._path.new_id()
+        call.entered = True

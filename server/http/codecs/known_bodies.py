@@ -97,22 +97,24 @@ class Frame:
         """
         if not body.endswith(self.closing):
             return None
-        text = body[start : -len(self.closing)]
-        array: Array
+        array = self._read_list(body[start : -len(self.closing)])
+        if array is None:
+            return None
+        return InferRequest([array], self.rows, wire.all_outputs, self.key)
+
+    def _read_list(self, text: bytes) -> Array | None:
         if numbers.AVAILABLE and len(text) >= MIN_FAST_LIST:
             try:
-                array = numbers.read(text, self.spec, self.shape, self.size)
+                return numbers.read(text, self.spec, self.shape, self.size)
             except numbers.UNUSUAL:
                 return None
-        else:
-            try:
-                elements = _loads(text)
-            except orjson.JSONDecodeError:
-                return None
-            if type(elements) is not list:
-                return None
-            array = from_list(elements, self.spec, self.shape, self.size)
-        return InferRequest([array], self.rows, wire.all_outputs, self.key)
+        try:
+            elements = _loads(text)
+        except orjson.JSONDecodeError:
+            return None
+        if type(elements) is not list:
+            return None
+        return from_list(elements, self.spec, self.shape, self.size)
 
     def read_rows(self, texts: list[bytes]) -> Array | None:
         """The rows of several requests of this frame as one array, or ``None`` if one is odd.

@@ -16,6 +16,8 @@ from penstock.server.errors import ApiError
 from .messages import InferRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penstock.runtimes.contract import Array
 
     from .negotiate import Codec
@@ -92,14 +94,26 @@ def learn(
 
 
 def known(
-    codec: Codec, json_length: int | None, prefix: bytes, body: bytes, wire: WireSignature
+    codec: Codec,
+    json_length: int | None,
+    prefix: bytes,
+    body: Callable[[], bytes],
+    wire: WireSignature,
 ) -> RawFrame | None:
-    """The frame of a body that is known by its prefix; learnt if this version has not seen it."""
+    """The frame of a body that is known by its prefix; learnt if this version has not seen it.
+
+    Args:
+        codec: Reads it.
+        json_length: Value of ``Inference-Header-Content-Length``.
+        prefix: The bytes before the tensor.
+        body: Makes the body, where it has to be learnt.
+        wire: The signature of the model that it is for.
+    """
     frames = wire.raw_frames
     if prefix not in frames:
         if len(frames) >= MAX_FRAMES:
             frames.clear()
-        frame = learn(codec, json_length, body, wire)
+        frame = learn(codec, json_length, body(), wire)
         frames[prefix] = frame if frame is not None and frame.prefix == prefix else None
     known_frame: RawFrame | None = frames[prefix]
     return known_frame

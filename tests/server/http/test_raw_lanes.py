@@ -98,12 +98,12 @@ def test_a_frame_is_learnt_once_for_each_version_and_memory_is_bounded() -> None
     body, old, new = packed(ROW), wire(), wire(TensorSpec("other", "FP32", (-1, 3)))
     frame = known_raw.learn(MSGPACK, None, body, old)
     assert frame is not None
-    found = known_raw.known(MSGPACK, None, frame.prefix, body, old)
-    assert found is known_raw.known(MSGPACK, None, frame.prefix, body, old)
-    assert known_raw.known(MSGPACK, None, frame.prefix, body, new) is None
+    found = known_raw.known(MSGPACK, None, frame.prefix, lambda: body, old)
+    assert found is known_raw.known(MSGPACK, None, frame.prefix, lambda: body, old)
+    assert known_raw.known(MSGPACK, None, frame.prefix, lambda: body, new) is None
     assert new.raw_frames == {frame.prefix: None}
     for number in range(200):
-        known_raw.known(MSGPACK, None, b"%d" % number, body, new)
+        known_raw.known(MSGPACK, None, b"%d" % number, lambda: body, new)
     assert len(new.raw_frames) <= known_raw.MAX_FRAMES
 
 

@@ -62,6 +62,7 @@ def test_a_worker_killed_under_load_comes_back_and_its_counts_stay(serve, load):
         running.wait_for(200)
         killed = server.kill("worker-0")
         running.wait_for(200)
+        server.until(lambda: server.children().get("worker-0") not in {None, killed})
         server.until(lambda: server.status()["converged"] and len(server.status()["workers"]) == 2)
         running.wait_for(200)
     assert set(running.statuses) == {200}

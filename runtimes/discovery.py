@@ -34,7 +34,9 @@ def runtimes() -> dict[str, Runtime]:
     """
     found: dict[str, Runtime] = {}
     providers: dict[str, str] = {}
-    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
+    # Two distributions may announce one and the same class: this project had another name before.
+    entries = {(one.name, one.value): one for one in entry_points(group=ENTRY_POINT_GROUP)}
+    for _, entry in sorted(entries.items()):
         try:
             runtime: Runtime = entry.load()()
             platform = runtime.platform

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.collector import PenstockCollector, exposition
+from penstock.monitoring.distribution import server_version
 from penstock.monitoring.merge import snapshot
 from penstock.monitoring.metrics import CounterFile
 
@@ -35,7 +35,7 @@ def create_app(registry: Path | str, **options: Any) -> App:
     # Without a monitor process there is nobody who would take samples.
     config = load_config({"registry": str(registry), "sample_rate": 0.0, **options}, {})
     counters = CounterFile.anonymous()
-    collector = PenstockCollector(partial(snapshot, counters), version("penstock"))
+    collector = PenstockCollector(partial(snapshot, counters), server_version())
 
     async def metrics(accept: str) -> tuple[bytes, bytes]:
         return exposition([collector], accept)

@@ -12,10 +12,11 @@ import urllib.error
 import urllib.request
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+
+from penstock.monitoring.distribution import server_version
 
 from .reply import Reply
 from .signature import key_of, signed_headers
@@ -70,7 +71,7 @@ def tell(alert: Alert, sink: Sink, settings: AlertSettings, now: float) -> Reply
 
 
 def _send(made: Request, headers: dict[str, str], sink: Sink) -> Reply:
-    headers = headers | {"user-agent": f"penstock/{version('penstock')}"}
+    headers = headers | {"user-agent": f"penstock/{server_version()}"}
     call = urllib.request.Request(made.url, made.body, headers, method="POST")  # noqa: S310 - checked
     try:
         with _opener(sink).open(call, timeout=sink.timeout_seconds) as reply:

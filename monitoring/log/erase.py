@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.distribution import install_command
+
 from .catalog import catalog
 from .day_file import quoted
 from .log_directory import LogDirectory
@@ -156,7 +158,9 @@ def main(arguments: Sequence[str], wanted: dict[str, Any]) -> int:
     except (sqlite3.Error, OSError) as error:
         sys.stdout.write(json.dumps({"error": str(error)}))
     except ImportError:
-        reason = "there are sealed days, and DuckDB is not installed; it comes with analytics"
+        reason = "there are sealed days, and DuckDB is not installed; run: " + install_command(
+            "analytics"
+        )
         sys.stdout.write(json.dumps({"error": reason}))
     else:
         sys.stdout.write(json.dumps(asdict(erased)))

@@ -10,6 +10,8 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.distribution import install_command
+
 from .answer import ALL, ALL_COLUMNS, TIMEOUT_SECONDS, Answer, QueryFailed
 from .day_file import quoted
 from .reader import DIGEST, chunks, declared
@@ -42,7 +44,7 @@ def run(models: Mapping[str, ModelFiles], statement: str, limit: int, parquet: P
     try:
         import duckdb  # an extra, and large
     except ImportError:
-        raise QueryFailed("DuckDB is not installed; it comes with the extra analytics") from None
+        raise QueryFailed(f"DuckDB is not installed; run: {install_command('analytics')}") from None
     named = words(statement)
     try:
         _check(duckdb, statement)

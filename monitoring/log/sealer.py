@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.distribution import python_command
 
 from .log_directory import LogDirectory, day_of
 
@@ -63,14 +64,13 @@ class Sealer:
         if past:
             self._day = past[0]
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-                [
-                    sys.executable,
+                python_command(
                     "-m",
                     "penstock.monitoring.log.seal",
                     str(self._state),
                     self._day,
                     str(self._max_bytes),
-                ],
+                ),
                 stdin=subprocess.DEVNULL,
             )
 

@@ -11,6 +11,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.distribution import install_command
 from penstock.monitoring.log.catalog import PARTS, partition_path
 
 from .schema import TRUTH_FILE, open_to_read
@@ -203,6 +204,6 @@ def _duckdb() -> Any:
         import duckdb  # large, and an extra
     except ImportError:
         raise ExportFailed(
-            "Parquet needs DuckDB: pip install 'penstock[analytics]', or export to .csv"
+            f"Parquet needs DuckDB: {install_command('analytics')}, or export to .csv"
         ) from None
     return duckdb

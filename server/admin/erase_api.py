@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.distribution import python_command
 from penstock.monitoring.privacy import hash_value
 from penstock.server.errors import InvalidRequest, NotFound, Unavailable
 from penstock.server.log_privacy import log_key
@@ -110,7 +110,7 @@ class EraseApi:
 
 def _run(state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Erase in a process of its own, which may need much memory for a moment."""
-    command = [sys.executable, "-m", "penstock.monitoring.log.erase", str(state)]
+    command = python_command("-m", "penstock.monitoring.log.erase", str(state))
     done = subprocess.run(  # noqa: S603  our own interpreter and module
         command, input=json.dumps(wanted).encode(), stdout=subprocess.PIPE, check=False
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
+
+from penstock.monitoring.distribution import server_version
 
 from .tokens import APPROVE, OBSERVE, OPERATE
 
@@ -137,7 +138,7 @@ def openapi(url: str, endpoints: Iterable[Endpoint] = ENDPOINTS) -> dict[str, An
         "openapi": "3.1.0",
         "info": {
             "title": "Penstock admin",
-            "version": version("penstock"),
+            "version": server_version(),
             "description": "Which version is running, since when, by whom; and taking it back.",
         },
         "servers": [{"url": url}],

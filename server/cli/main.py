@@ -69,9 +69,9 @@ class _Version(argparse.Action):
     """Looks the version up only when asked: importlib.metadata is slow and large."""
 
     def __call__(self, *_: object) -> None:
-        from importlib.metadata import version
+        from penstock.monitoring.distribution import server_version
 
-        print(f"penstock {version('penstock')}")
+        print(f"penstock {server_version()}")
         sys.exit(0)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penstock.monitoring.distribution import foreign_package
 from penstock.server.config import OPTIONS, load_config
 from penstock.server.options import ConfigError
 
@@ -49,6 +50,8 @@ def run(namespace: argparse.Namespace) -> int:
     from penstock.server.processes.state_directory import StateDirectory, StateDirectoryInUse
     from penstock.server.registry.survey import scan
 
+    if foreign := foreign_package():
+        _say(foreign)
     given = {option.name: getattr(namespace, option.name) for option in OPTIONS}
     try:
         config = load_config(given, os.environ, namespace.config)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from penstock.monitoring.distribution import install_command
 from penstock.monitoring.drift.baseline import FROM_FILE, Baseline, Reference
 from penstock.monitoring.drift.bins import NumberBins, category_bins, number_bins
 from penstock.monitoring.drift.dispersion import excess
@@ -203,7 +204,7 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[list[list[Any]]]]:
     try:
         import duckdb  # large, and in the extra `analytics` only
     except ImportError:
-        raise BadData("Parquet needs DuckDB: install penstock[analytics]") from None
+        raise BadData(f"Parquet needs DuckDB: {install_command('analytics')}") from None
     try:
         found = duckdb.connect().execute("SELECT * FROM read_parquet(?)", [str(path)])
     except duckdb.Error as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from penstock.monitoring.distribution import server_version
 from penstock.server.registry.lifecycle import REPOSITORY_STATES, State
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ EXTENSIONS = ("binary_tensor_data", "parameters")
 
 def server_metadata() -> dict[str, Any]:
     """``GET /v2``."""
-    return {"name": "penstock", "version": version("penstock"), "extensions": list(EXTENSIONS)}
+    return {"name": "penstock", "version": server_version(), "extensions": list(EXTENSIONS)}
 
 
 def model_index(catalog: Catalog) -> list[dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from penstock.monitoring.distribution import server_version
 from penstock.runtimes.contract import VARIABLE
 from penstock.runtimes.synthetic import synthetic_inputs
 
@@ -49,7 +49,7 @@ def openapi(catalog: Catalog, url: str, *, secured: bool = False) -> dict[str, A
         "openapi": "3.1.0",
         "info": {
             "title": "Penstock",
-            "version": version("penstock"),
+            "version": server_version(),
             "description": "Predictions by the Open Inference Protocol v2.",
         },
         "servers": [{"url": url}],

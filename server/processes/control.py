@@ -11,11 +11,12 @@ import logging
 import os
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import entry_points, version
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from penstock.monitoring.distribution import server_version
 from penstock.monitoring.metrics import CounterFile
 from penstock.server.admin.alerts_api import AlertsApi
 from penstock.server.admin.app import AdminApp
@@ -164,7 +165,7 @@ def _admin(
     operations = Operations(bring_up, rollouts.conductor)
     gate = Gate(tokens, open_reads=reads_are_open(config))
     about = {
-        "server": {"name": "penstock", "version": version("penstock")},
+        "server": {"name": "penstock", "version": server_version()},
         "registry": str(config.registry),
         "state_dir": address["state_dir"],
         "state_note": address["state_note"],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.collector import PenstockCollector, exposition
+from penstock.monitoring.distribution import server_version
 from penstock.monitoring.merge import fold
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Exposition:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.collectors: list[Collector] = [
-            PenstockCollector(partial(fold, directory), version("penstock"))
+            PenstockCollector(partial(fold, directory), server_version())
         ]
         self._one_at_a_time = asyncio.Lock()
 

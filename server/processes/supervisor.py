@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.distribution import python_command
 
 from .lives import Life, describe_exit, write_lives
 from .restart import EXIT_CONFIG, after_death
@@ -171,7 +172,7 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         child.started_at = self._clock()
         child.process = subprocess.Popen(  # noqa: S603  our own interpreter and modules
-            [sys.executable, *child.command],
+            python_command(*child.command),
             stdin=subprocess.DEVNULL,
             pass_fds=child.descriptors,
         )

@@ -6,9 +6,10 @@ import asyncio
 import signal
 import socket
 import subprocess
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
+
+from penstock.monitoring.distribution import python_command
 
 from . import messages
 from .patience import LOAD_SECONDS, Death, leaks, run_limit, stuck
@@ -73,10 +74,7 @@ class Life:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "penstock.server.shadow.runner",
-                str(theirs.fileno()),
+                *python_command("-m", "penstock.server.shadow.runner", str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
             )

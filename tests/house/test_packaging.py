@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from packaging.requirements import Requirement
+
+from penstock.monitoring.distribution import DISTRIBUTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PACKAGE = "penstock"
+#: Both ways to name the unrelated project to an installer.
+WRONG_NAME = re.compile(r"\binst[a]ll(?: -\S+)* .?penstock\b(?!-server)|\bp[e]nstock\[\w")
 LISTED = '[tool.setuptools]\npackages = ["penstock.server"]\n'
 
 
@@ -36,6 +42,22 @@ def folders_lacking(tree: Any, name: str) -> list[str]:
 
 def test_every_package_is_listed(project: Any) -> None:
     assert unlisted(project) == set()
+
+
+def test_the_name_on_the_index_is_our_own(project: Any) -> None:
+    """`penstock` on the index is an unrelated project: nothing may tell users to install it."""
+    assert settings(project)["project"]["name"] == DISTRIBUTION
+    assert settings(project)["project"]["scripts"] == {PACKAGE: "penstock.server.cli.main:main"}
+    assert [str(path) for path, text in project.texts() if WRONG_NAME.search(text)] == []
+
+
+@pytest.mark.parametrize(
+    "words", [["pip", "install", "penstock"], ["pip", "install", "-U", "penstock"]]
+)
+def test_a_command_that_installs_the_other_project_is_found(words: list[str]) -> None:
+    text = " ".join(words)
+    assert WRONG_NAME.search(text)
+    assert not WRONG_NAME.search(text.replace("penstock", DISTRIBUTION))
 
 
 def test_every_package_is_typed_and_regular(project: Any) -> None:

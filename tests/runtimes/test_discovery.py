@@ -122,6 +122,15 @@ def test_a_broken_plugin_is_logged_and_left_out(
     assert "runtime broken (plugin_broken:Plugin) is left out" in caplog.text
 
 
+def test_a_class_that_two_distributions_announce_is_one_runtime(
+    install: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    announced = discovery.entry_points(group=discovery.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(discovery, "entry_points", lambda *, group: [*announced, *announced])
+    assert list(runtimes()) == ["onnx_onnxv1"]
+
+
 def test_two_claims_to_one_platform_are_refused(install: Callable[..., Any]) -> None:
     install(mine=plugin("onnx_onnxv1", "model.bin"))
     with pytest.raises(ModelLoadError, match=r"'onnx_onnxv1' is claimed by plugin_mine:Plugin and"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.metadata import version
 
 import pytest
 
+from penstock.monitoring.distribution import server_version
 from penstock.server.cli.main import build_parser, main
 from penstock.server.config import OPTIONS
 
@@ -31,7 +31,7 @@ def test_the_version_is_shown(capsys):
     with pytest.raises(SystemExit) as raised:
         main(["--version"])
     assert raised.value.code == 0
-    assert capsys.readouterr().out == f"penstock {version('penstock')}\n"
+    assert capsys.readouterr().out == f"penstock {server_version()}\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["swim"], ["serve", "--no-such-flag"]])

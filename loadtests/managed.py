@@ -35,6 +35,7 @@ class Managed:
         cores: What it may run on.
         options: Further arguments of ``penstock serve``.
         patience_seconds: How long it may take to be ready.
+        python: The interpreter whose Penstock is started; by default the one that runs this.
     """
 
     def __init__(
@@ -44,13 +45,14 @@ class Managed:
         cores: AbstractSet[int] | None = None,
         options: tuple[str, ...] = (),
         patience_seconds: float = 60.0,
+        python: str = sys.executable,
     ) -> None:
         self.port = free_port()
         self.admin_port = free_port()
         self._state = directory / "state"
         self._patience_seconds = patience_seconds
         directory.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "penstock.server.cli.main", "serve", str(registry)]
+        command = [python, "-m", "penstock.server.cli.main", "serve", str(registry)]
         command += ["--port", str(self.port), "--admin-port", str(self.admin_port)]
         command += ["--state-dir", str(self._state), *options]
         self.process = ServerProcess(command, directory / "server.log", cores=cores)
@@ -113,7 +115,7 @@ class Managed:
         found = []
         for pid in self.process.pids():
             with contextlib.suppress(OSError):
-                if b"penstock.server.processes.worker" in arguments_of(pid):
+                if _runs(pid, "worker"):
                     found.append(pid)
         return found
 
@@ -123,11 +125,10 @@ class Managed:
 
     def cpu_seconds(self, kind: str) -> float:
         """CPU time so far of the processes of a kind, such as ``control``, together."""
-        module = f"penstock.server.processes.{kind}".encode()
         total = 0
         for pid in self.process.pids():
             with contextlib.suppress(OSError):
-                if module in arguments_of(pid):
+                if _runs(pid, kind):
                     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                     total += int(fields[11]) + int(fields[12])
         return total / os.sysconf("SC_CLK_TCK")
@@ -138,6 +139,14 @@ class Managed:
             return ready and bool(self.status()["converged"])
         except (OSError, http.client.HTTPException, ValueError, KeyError):
             return False
+
+
+def _runs(pid: int, kind: str) -> bool:
+    """Whether a process of the server is of a kind, by the module that it runs."""
+    option, module = (*arguments_of(pid)[1:3], b"", b"")[:2]
+    return (
+        option == b"-m" and module.startswith(b"penstock.") and module.endswith(f".{kind}".encode())
+    )
 
 
 def send_command(port: int, token: str, path: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ left over.
                 then busier, as beside two servers of one worker each
     models      one of 100 and of 1,000 models against the only one
     encodings   msgpack and the binary extension against JSON
+    checkouts   this Penstock against the one of another interpreter (``--other``), in one encoding
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import argparse
 import contextlib
 import json
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -64,6 +66,7 @@ class Side:
         encoding: As in `Scenario`.
         workers: Each gets so many connections as the load says.
         servers: With so many workers together.
+        python: The interpreter whose Penstock this is.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Side:
     encoding: str = "json"
     workers: int = 1
     servers: int = 1
+    python: str = sys.executable
 
 
 QUESTIONS: Final = {
@@ -128,7 +132,9 @@ def compare(
             for number in range(side.servers):
                 place = scratch / f"{side.name}-{number}"
                 shutil.rmtree(place, ignore_errors=True)
-                server = Managed(registry, place, plan.server_cores, side.options, patience)
+                server = Managed(
+                    registry, place, plan.server_cores, side.options, patience, side.python
+                )
                 servers[side].append(stack.enter_context(server))
         for count in connections:
             for side in sides:
@@ -149,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("question", choices=QUESTIONS)
+    parser.add_argument("question", choices=(*QUESTIONS, "checkouts"))
     parser.add_argument("--model", type=Path, required=True, help="ONNX file, 30 features")
     parser.add_argument("--rounds", type=int, default=4, help="each with servers that start anew")
     parser.add_argument("--repeats", type=int, default=6, help="windows of each side in a round")
@@ -158,13 +164,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--all-cores", action="store_true", help="of the load, too, for the servers"
     )
+    parser.add_argument("--other", help="for checkouts: an interpreter with another Penstock")
+    parser.add_argument("--encoding", default="json", help="for checkouts: json, msgpack or binary")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args(arguments)
     console = Console(log_path=False)
     plan = default_plan(repeats=options.repeats, seconds=options.seconds)
     if options.all_cores or options.question == "workers":
         plan = replace(plan, server_cores=plan.server_cores | plan.load_cores)
-    sides, model = QUESTIONS[options.question], ModelFile(_NAME, options.model)
+    if options.question == "checkouts" and not options.other:
+        parser.error("checkouts needs --other PYTHON")
+    sides = QUESTIONS.get(options.question) or _checkouts(options.other, options.encoding)
+    model = ModelFile(_NAME, options.model)
     found: dict[int, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory(prefix="penstock-sides-") as scratch:
         for number in range(options.rounds):
@@ -176,6 +187,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
     return 0
+
+
+def _checkouts(other: str, encoding: str) -> tuple[Side, ...]:
+    return Side("other", encoding=encoding, python=other), Side("this", encoding=encoding)
 
 
 def _table(title: str, names: Sequence[str], windows: Sequence[dict[str, Any]]) -> Table:

@@ -6,7 +6,6 @@ The supervisor writes it, control reads it: of a process that cannot even start 
 from __future__ import annotations
 
 import json
-import signal
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -55,13 +54,6 @@ class Life:
             f"it does not stay up: it died {self.short} times in a row, {self.deaths} in all; the "
             f"last time it {self.last_exit}, {now - self.died_at:.0f} s ago; {then}"
         )
-
-
-def describe_exit(code: int) -> str:
-    """How a process ended, from its exit code as `subprocess` has it."""
-    if code >= 0:
-        return f"ended with status {code}"
-    return f"was killed by {signal.Signals(-code).name}"
 
 
 def write_lives(path: Path, lives: Iterable[Life]) -> None:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.distribution import python_command
+from penstock.server.exits import describe_exit
 
-from .lives import Life, describe_exit, write_lives
+from .lives import Life, write_lives
 from .restart import EXIT_CONFIG, after_death
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 #: On top of the drain: loading the result, closing sockets, leaving the interpreter.
 GRACE_SECONDS: Final = 5.0
+
+#: After an error of the supervisor itself, before it goes on.
+RECOVERY_SECONDS: Final = 1.0
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
@@ -140,42 +144,63 @@ class Supervisor:
         """Start and restart until there is a reason to stop; 0 if that is a signal."""
         children = [*self._others, *self._workers]
         while True:
-            for child in children:
-                if child.process is None and child.due_at <= self._clock():
-                    self._start(child)
-            due = [child.due_at for child in children if child.process is None]
-            received = self._wait(min(due) - self._clock() if due else None)
-            if received in {signal.SIGTERM, signal.SIGINT}:
-                self._say("stopping: no new connections, finishing what was accepted")
-                return 0
-            for child, code in self._reap(children):
-                if code == EXIT_CONFIG:
-                    self._say(f"{child.name} cannot start with this configuration; stopping")
-                    return 1
-                self._bury(child, code)
+            try:
+                status = self._turn(children)
+            except Exception as error:  # noqa: BLE001  nobody starts the supervisor again
+                self._tell(f"unexpected error in the supervisor, going on: {error!r}")
+                status = self._obey(self._wait(RECOVERY_SECONDS))
+            if status is not None:
+                return status
 
-    def _bury(self, child: Child, code: int) -> None:
+    def _turn(self, children: list[Child]) -> int | None:
+        """Look who died, start who is due, wait; returns the status to stop with, if any."""
+        for child, code in self._reap(children):
+            if code == EXIT_CONFIG:
+                self._tell(f"{child.name} cannot start with this configuration; stopping")
+                return 1
+            self._bury(child, describe_exit(code))
+        for child in children:
+            if child.process is None and child.due_at <= self._clock():
+                self._start(child)
+        due = [child.due_at for child in children if child.process is None]
+        return self._obey(self._wait(min(due) - self._clock() if due else None))
+
+    def _obey(self, received: int | None) -> int | None:
+        """The status to stop with if this signal says so."""
+        if received in {signal.SIGTERM, signal.SIGINT}:
+            self._tell("stopping: no new connections, finishing what was accepted")
+            return 0
+        return None
+
+    def _tell(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # whoever read it is gone: no reason to stop
+            self._say(text)
+
+    def _bury(self, child: Child, how: str) -> None:
         """Decide when it is started again, and say so: to the operator, and to control."""
         now = self._clock()
         restart = after_death(child.failures, child.started_at, now)
         child.failures, child.due_at = restart.failures, restart.at
         child.deaths += 1
         delay = max(0.0, restart.at - now)
-        how, wall = describe_exit(code), self._wall_clock()
+        wall = self._wall_clock()
         child.life = Life(child.name, child.deaths, child.failures, how, wall, wall + delay)
         lives = (one.life for one in (*self._others, *self._workers))
         with suppress(OSError):  # a full disk must not take the server down
             write_lives(self._lives, [life for life in lives if life is not None])
         times = f" ({child.failures} times in a row)" if child.failures > 1 else ""
-        self._say(f"{child.name} {how}{times}; starting it again in {delay:.1f} s")
+        self._tell(f"{child.name} {how}{times}; starting it again in {delay:.1f} s")
 
     def _start(self, child: Child) -> None:
         child.started_at = self._clock()
-        child.process = subprocess.Popen(  # noqa: S603  our own interpreter and modules
-            python_command(*child.command),
-            stdin=subprocess.DEVNULL,
-            pass_fds=child.descriptors,
-        )
+        try:
+            child.process = subprocess.Popen(  # noqa: S603  our own interpreter and modules
+                python_command(*child.command),
+                stdin=subprocess.DEVNULL,
+                pass_fds=child.descriptors,
+            )
+        except (OSError, subprocess.SubprocessError, MemoryError) as error:
+            self._bury(child, f"could not be started: {error}")
 
     def _wait(self, seconds: float | None) -> int | None:
         """The next signal, or ``None`` when the time is over."""
@@ -212,7 +237,7 @@ class Supervisor:
             if received is None or received in {signal.SIGTERM, signal.SIGINT}:
                 for child in children:
                     if child.process is not None:
-                        self._say(f"{child.name} did not end in time; killing it")
+                        self._tell(f"{child.name} did not end in time; killing it")
                         self._signal(child, signal.SIGKILL)
                         self._killed = True
                 deadline = self._clock() + GRACE_SECONDS

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from penstock.monitoring.distribution import python_command
+from penstock.server.exits import describe_exit
 
 from . import messages
 from .patience import LOAD_SECONDS, Death, leaks, run_limit, stuck
@@ -159,9 +159,7 @@ class Life:
         code = await self._process.wait()
         if self._death is not None:
             return self._death
-        if code >= 0:
-            return Death("crash", f"its runner ended with status {code}")
-        return Death("crash", f"its runner was killed by {signal.Signals(-code).name}")
+        return Death("crash", f"its runner {describe_exit(code)}")
 
     def _kill(self) -> None:
         with suppress(ProcessLookupError):

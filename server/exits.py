@@ -1,0 +1,24 @@
+"""How a process ended, in words."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+
+def describe_exit(code: int) -> str:
+    """How a process ended, from its exit code as `subprocess` has it.
+
+    Any code has a description: real-time signals and signals of other platforms, too.
+    """
+    return f"ended with status {code}" if code >= 0 else f"was killed by {_signal_name(-code)}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # Python names only the first and the last real-time signal
+        pass
+    if sys.platform == "linux" and signal.SIGRTMIN < number < signal.SIGRTMAX:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+    return f"signal {number}"

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
+
+#: Upper bounds. A run is measured and warmed up with as many rows as may be in it, so a number that
+#: is a slip of the pen would take all memory of the process and with it every other model.
+_MOST_ROWS: Final = {"max_batch_size": 65_536, "max_queue_rows": 1 << 24}
+MAX_WEIGHT: Final = 1e6
+MAX_HOLD_SECONDS: Final = 60.0
+MAX_PRIORITY: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +43,10 @@ class BatchingOptions:
     max_hold_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("max_batch_size", self.max_batch_size),
-            ("max_queue_rows", self.max_queue_rows),
-        ):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name, most in _MOST_ROWS.items():
+            value = getattr(self, name)
+            if not 1 <= value <= most:
+                raise ValueError(f"{name} must be at least 1 and at most {most}, got {value}")
         for name, seconds in (
             ("slo_seconds", self.slo_seconds),
             ("weight", self.weight),
@@ -48,10 +54,17 @@ class BatchingOptions:
         ):
             if not seconds > 0:
                 raise ValueError(f"{name} must be greater than 0, got {seconds}")
-        if not self.max_hold_seconds >= 0:
-            raise ValueError(f"max_hold_seconds must not be negative, got {self.max_hold_seconds}")
-        if self.priority < 0:
-            raise ValueError(f"priority must not be negative, got {self.priority}")
+        if not self.weight <= MAX_WEIGHT:
+            raise ValueError(f"weight must be at most {MAX_WEIGHT:g}, got {self.weight}")
+        if not 0 <= self.max_hold_seconds <= MAX_HOLD_SECONDS:
+            raise ValueError(
+                f"max_hold_seconds must not be negative, at most {MAX_HOLD_SECONDS:g}, "
+                f"got {self.max_hold_seconds}"
+            )
+        if not 0 <= self.priority <= MAX_PRIORITY:
+            raise ValueError(
+                f"priority must not be negative, at most {MAX_PRIORITY}, got {self.priority}"
+            )
 
     @property
     def urgency(self) -> int:

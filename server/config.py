@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.config_file import ConfigFileError, read_toml
+
 from .cpus import available_cpus
 from .options import ConfigError, did_you_mean, option, options_of
 
@@ -221,17 +223,12 @@ def _present(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_file(path: Path, *, required: bool) -> tuple[str, dict[str, Any]]:
-    if not required and not path.is_file():
+    if not required and not path.exists():
         return str(path), {}
-    import tomllib  # not needed without a file, and the supervisor stays small
-
     try:
-        content = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    return str(path), content
+        return str(path), read_toml(path)
+    except ConfigFileError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -31,20 +31,24 @@ min = 0
 
 from __future__ import annotations
 
-import math
-import tomllib
 from dataclasses import dataclass, field, fields
+from functools import cache
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.options import BatchingOptions
+from penstock.monitoring.config_file import ConfigFileError, parse_toml, read_bounded
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.quality.rules import QualityOptions
 from penstock.monitoring.truth.options import FeedbackOptions
+from penstock.runtimes.contract import ModelLoadError
+from penstock.runtimes.discovery import ENTRY_POINT_GROUP
+from penstock.runtimes.onnx_settings import OnnxSettings
 
 from .drift.options import parse_monitoring
 from .feedback.options import parse_feedback
 from .model_log import LogOptions, parse_log
-from .options import ConfigError, did_you_mean
+from .options import ConfigError, did_you_mean, finite, shown
 from .quality.options import parse_quality
 from .registry.version_policy import VersionPolicy
 from .rollout.options import RolloutOptions, parse_rollout
@@ -68,7 +72,13 @@ _KEYS: Final = (
     "quality",
     "log",
 )
-_MAX_FILE_BYTES: Final = 1 << 20
+_ONNX: Final = "onnx_onnxv1"
+#: Threads of one run: more than any machine that runs onnxruntime well has cores.
+MAX_THREADS: Final = 256
+_MAX_SLO_MILLISECONDS: Final = 86_400_000
+#: A version is a directory name of at most 18 digits, and TOML here has numbers of 16.
+_MAX_VERSION: Final = 2**53
+_MAX_SPECIFIC: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +122,23 @@ def read_model_config(path: Path) -> ModelConfig:
         ConfigError: It cannot be read or says something that is not understood.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_FILE_BYTES + 1)
-        if len(text) > _MAX_FILE_BYTES:
-            raise ConfigError(f"{path}: larger than {_MAX_FILE_BYTES} bytes")
-        content = tomllib.loads(text.decode())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    return parse_model_config(content, str(path))
+        content = read_bounded(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return decode_model_config(content, str(path))
+
+
+def decode_model_config(content: bytes, source: str) -> ModelConfig:
+    """Check the content of a ``model.toml``; `source` names it in errors.
+
+    Raises:
+        ConfigError: It is not valid TOML or says something that is not understood.
+    """
+    try:
+        decoded = parse_toml(content)
+    except ConfigFileError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return parse_model_config(decoded, source)
 
 
 def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
@@ -140,12 +157,13 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
     signature = content.get("signature", "compatible")
     if signature not in ("compatible", "any"):
         raise _bad(source, "signature", signature, "'compatible' or 'any'")
+    _check_runtime(platform, settings, source)
     default = content.get("default_version")
     return ModelConfig(
         platform=platform,
         version_policy=_version_policy(content.get("version_policy", "all"), source),
-        default_version=None if default is None else _whole(source, "default_version", default),
-        threads=_whole(source, "threads", content.get("threads", 1)),
+        default_version=None if default is None else _version(source, "default_version", default),
+        threads=_whole(source, "threads", content.get("threads", 1), MAX_THREADS),
         signature=signature,
         batching=_batching(content.get("batching", {}), source),
         settings=settings,
@@ -164,10 +182,12 @@ def _version_policy(value: Any, source: str) -> VersionPolicy:
         case "explicit":
             return VersionPolicy(explicit=True)
         case {"latest": latest, **rest} if not rest:
-            return VersionPolicy(latest=_whole(source, "version_policy.latest", latest))
+            return VersionPolicy(latest=_version(source, "version_policy.latest", latest))
         case {"specific": [_, *_] as versions, **rest} if not rest:
             key = "version_policy.specific"
-            return VersionPolicy(specific=tuple(_whole(source, key, one) for one in versions))
+            if len(versions) > _MAX_SPECIFIC:
+                raise _bad(source, key, versions, f"at most {_MAX_SPECIFIC} versions")
+            return VersionPolicy(specific=tuple(_version(source, key, one) for one in versions))
         case _:
             expected = "'all', { latest = 2 }, { specific = [1, 4] } or 'explicit'"
             raise _bad(source, "version_policy", value, expected)
@@ -182,7 +202,7 @@ def _batching(table: Any, source: str) -> BatchingOptions:
     values: dict[str, Any] = {}
     for name, value in table.items():
         if name == _MILLISECONDS:
-            values["slo_seconds"] = _number(source, f"batching.{name}", value) / 1000
+            values["slo_seconds"] = _slo(source, value) / 1000
         elif kinds[name] is float:
             values[name] = _number(source, f"batching.{name}", value)
         elif type(value) is kinds[name]:
@@ -198,20 +218,53 @@ def _batching(table: Any, source: str) -> BatchingOptions:
 _WORDS: Final[Mapping[type, str]] = {int: "a whole number", bool: "true or false"}
 
 
+def _slo(source: str, value: Any) -> float:
+    milliseconds = _number(source, f"batching.{_MILLISECONDS}", value)
+    if not 0 < milliseconds <= _MAX_SLO_MILLISECONDS:
+        expected = f"more than 0, at most {_MAX_SLO_MILLISECONDS}"
+        raise _bad(source, f"batching.{_MILLISECONDS}", value, expected)
+    return milliseconds
+
+
 def _number(source: str, key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    number = finite(value)
+    if number is None:
         raise _bad(source, key, value, "a number")
-    return float(value)
+    return number
 
 
-def _whole(source: str, key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _bad(source, key, value, "a whole number, at least 1")
+def _whole(source: str, key: str, value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise _bad(source, key, value, f"a whole number from 1 to {most}")
     return value
 
 
+def _version(source: str, key: str, value: Any) -> int:
+    return _whole(source, key, value, _MAX_VERSION)
+
+
+def _check_runtime(platform: str | None, settings: Mapping[str, Any], source: str) -> None:
+    """What can be known of ``platform`` and ``[runtime]`` before a version is loaded with them.
+
+    With other runtimes installed only they know their names and settings: then a load says it.
+    """
+    if platform not in (None, _ONNX):
+        if _only_onnx():
+            raise _bad(source, "platform", platform, f"{_ONNX!r}, the only one installed")
+    elif platform == _ONNX or _only_onnx():
+        try:
+            OnnxSettings.parse(settings)
+        except ModelLoadError as error:
+            raise ConfigError(f"{source}: runtime: {error}") from error
+
+
+@cache
+def _only_onnx() -> bool:
+    return len(entry_points(group=ENTRY_POINT_GROUP)) <= 1
+
+
 def _bad(source: str, key: str, value: Any, expected: str) -> ConfigError:
-    return ConfigError(f"{source}: {key} is {value!r}, expected {expected}")
+    return ConfigError(f"{source}: {key} is {shown(value)}, expected {expected}")
 
 
 def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], source: str, prefix: str) -> None:

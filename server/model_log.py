@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from .options import ConfigError, did_you_mean
+from .options import ConfigError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ def parse_log(table: Any, source: str) -> LogOptions:
         ConfigError: An unknown key or a bad value.
     """
     if not isinstance(table, dict):
-        raise ConfigError(f"{source}: log is {table!r}, expected a table")
+        raise ConfigError(f"{source}: log is {shown(table)}, expected a table")
     for name in table:
         if name not in KEYS:
             hint = did_you_mean(name, list(KEYS))
@@ -67,5 +67,7 @@ def log_from_packed(packed: Mapping[str, Any]) -> LogOptions:
 def _names(table: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise ConfigError(f"{source}: log.{key} is {value!r}, expected names of inputs or outputs")
+        raise ConfigError(
+            f"{source}: log.{key} is {shown(value)}, expected names of inputs or outputs"
+        )
     return tuple(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +13,29 @@ _BYTES: Final = re.compile(r"(\d+)\s*([KMG]iB)?", re.IGNORECASE)
 _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
+#: Of an option that has no limit of its own: still one that every clock and file size can carry.
+_MOST: Final = 2**53
+_SHOWN: Final = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 100
+
+
 class ConfigError(Exception):
     """A configuration is wrong; the message names source, key and what was expected."""
+
+
+def shown(value: Any) -> str:
+    """A value in an error message: its beginning, however long it is."""
+    try:
+        return _SHOWN.repr(value)[:200]
+    except ValueError:  # a whole number of thousands of digits, which Python does not write out
+        return "a number of thousands of digits"
+
+
+def finite(value: Any) -> float | None:
+    """The value if it is a number that is finite and that a float can hold; 1 is not true."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST:
+        return None
+    return float(value)
 
 
 def option(
@@ -88,9 +110,10 @@ class Option:
             or (self.choices and parsed not in self.choices)
             or (low is not None and not parsed >= low)
             or (high is not None and not parsed <= high)
+            or (self.kind in {"int", "float"} and not abs(parsed) <= _MOST)
         )
         if wrong:
-            raise ConfigError(f"{source}: {self.name} is {value!r}, expected {self.expected}")
+            raise ConfigError(f"{source}: {self.name} is {shown(value)}, expected {self.expected}")
         return parsed
 
     def _convert(self, value: Any) -> Any:
@@ -102,7 +125,7 @@ class Option:
         if self.kind == "int":
             return value if isinstance(value, int) else None
         if self.kind == "float":
-            return float(value) if isinstance(value, int | float) else None
+            return finite(value)
         return None
 
     def _convert_text(self, text: str) -> Any:

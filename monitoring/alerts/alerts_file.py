@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from penstock.monitoring.config_file import ConfigFileError, read_toml
 
 from .sink import MAX_SINKS, Sink, sink_of
 
@@ -43,11 +44,9 @@ def read_settings(path: Path) -> AlertSettings:
             names the key.
     """
     try:
-        content = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not valid TOML: {error}") from error
+        content = read_toml(path)
+    except ConfigFileError as error:
+        raise ValueError(f"{path}: {error}") from error
     texts = {key: content.pop(key, "") for key in ("source", "owner", "runbook_url")}
     for key, text in texts.items():
         if not isinstance(text, str):

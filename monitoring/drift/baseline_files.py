@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from penstock.monitoring.config_file import read_bounded
+
 from .baseline import MAX_BYTES, Baseline, decode, encode
 
 if TYPE_CHECKING:
@@ -50,8 +52,7 @@ def read_baseline(path: Path) -> Baseline | None:
         OSError: It cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return decode(file.read(MAX_BYTES + 1))
+        return decode(read_bounded(path, MAX_BYTES))
     except FileNotFoundError:
         return None
 

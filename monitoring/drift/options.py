@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+#: Bounds of what the monitor keeps of one version at a time.
+_MOST_ROWS: Final = 10_000_000
+_MOST_WINDOWS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,14 @@ class DriftOptions:
 
     def __post_init__(self) -> None:
         for name in ("window_rows", "min_rows", "learning_rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if self.calibration_windows < 0:
+            if not 1 <= getattr(self, name) <= _MOST_ROWS:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, expected at least 1, at most {_MOST_ROWS}"
+                )
+        if not 0 <= self.calibration_windows <= _MOST_WINDOWS:
             raise ValueError(
-                f"calibration_windows is {self.calibration_windows}, expected 0 or more"
+                f"calibration_windows is {self.calibration_windows}, expected 0 or more, "
+                f"at most {_MOST_WINDOWS}"
             )
         if not 0 <= self.window_seconds <= self.max_window_seconds:
             raise ValueError("expected 0 <= window_seconds <= max_window_seconds")

@@ -17,10 +17,10 @@ import hashlib
 import hmac
 import logging
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.config_file import ConfigFileError, read_toml
 from penstock.server.errors import Forbidden, Unauthorized
 from penstock.server.options import ConfigError, did_you_mean
 
@@ -39,7 +39,6 @@ SCOPES: Final = (PREDICT, OBSERVE, OPERATE, APPROVE)
 _IMPLIED: Final = {OPERATE: {OBSERVE}, APPROVE: {OBSERVE}}
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_MAX_FILE_BYTES: Final = 1 << 20
 #: How a client is told what to send.
 CHALLENGE: Final = ((b"www-authenticate", b'Bearer realm="penstock"'),)
 
@@ -154,10 +153,9 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         ConfigError: It cannot be read or says something that is not understood.
     """
     try:
-        with path.open("rb") as file:
-            content = tomllib.loads(file.read(_MAX_FILE_BYTES).decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"tokens_file {path}: cannot be read: {error}") from error
+        content = read_toml(path)
+    except ConfigFileError as error:
+        raise ConfigError(f"tokens_file {path}: {error}") from error
     entries = content.pop("token", [])
     if content or not isinstance(entries, list):
         raise ConfigError(f"tokens_file {path}: expected [[token]] tables and nothing else")

@@ -10,13 +10,12 @@ psi_warn = 0.10                  # and the other fields of DriftOptions
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.server.errors import InvalidRequest
-from penstock.server.options import ConfigError, did_you_mean
+from penstock.server.options import ConfigError, did_you_mean, finite, shown
 from penstock.server.rollout.options import parse_duration
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def parse_monitoring(table: Any, source: str) -> DriftOptions:
         ConfigError: An unknown key or a bad value.
     """
     if not isinstance(table, dict):
-        raise ConfigError(f"{source}: monitoring is {table!r}, expected a table")
+        raise ConfigError(f"{source}: monitoring is {shown(table)}, expected a table")
     values: dict[str, Any] = {}
     for name, value in table.items():
         if name not in KEYS:
@@ -74,12 +73,12 @@ def _read(name: str, value: Any) -> Any:
     kind = _KINDS[name]
     if kind is tuple:
         if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-            raise InvalidRequest(f"{value!r} is no list of names")
+            raise InvalidRequest(f"{shown(value)} is no list of names")
         if len(set(value)) < len(value):
             raise InvalidRequest("a name comes twice")
         return tuple(value)
     if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
-        raise InvalidRequest(f"{value!r} is not {_WORDS[kind]}")
+        value = finite(value)
+    if type(value) is not kind or (kind is not bool and finite(value) is None):
+        raise InvalidRequest(f"{shown(value)} is not {_WORDS[kind]}")
     return value

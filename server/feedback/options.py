@@ -17,7 +17,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.truth.options import KINDS, FeedbackOptions
-from penstock.server.options import ConfigError, did_you_mean
+from penstock.server.options import ConfigError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def parse_feedback(table: Any, source: str) -> FeedbackOptions:
         ConfigError: An unknown key or a bad value.
     """
     if not isinstance(table, dict):
-        raise ConfigError(f"{source}: feedback is {table!r}, expected a table")
+        raise ConfigError(f"{source}: feedback is {shown(table)}, expected a table")
     for name in table:
         if name not in KEYS:
             hint = did_you_mean(name, list(KEYS))
@@ -54,7 +54,7 @@ def feedback_from_packed(packed: Mapping[str, Any]) -> FeedbackOptions:
 
 
 def _bad(source: str, name: str, value: Any, expected: str) -> ConfigError:
-    return ConfigError(f"{source}: feedback.{name} is {value!r}, expected {expected}")
+    return ConfigError(f"{source}: feedback.{name} is {shown(value)}, expected {expected}")
 
 
 def _kind(name: str, value: Any, source: str) -> str:

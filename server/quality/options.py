@@ -19,7 +19,6 @@ values = [0, 1, 2]               # nothing else
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.quality.rules import (
@@ -32,7 +31,7 @@ from penstock.monitoring.quality.rules import (
     QualityOptions,
 )
 from penstock.server.errors import InvalidRequest
-from penstock.server.options import ConfigError, did_you_mean
+from penstock.server.options import ConfigError, did_you_mean, finite, shown
 from penstock.server.rollout.options import parse_duration
 
 if TYPE_CHECKING:
@@ -145,10 +144,11 @@ def _age(values: dict[str, Any], where: str, source: str) -> float:
 def _number(value: Any, source: str, where: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    number = finite(value)
+    if number is None:
         raise _bad(source, where, value, "a number")
-    return float(value)
+    return number
 
 
 def _bad(source: str, where: str, value: Any, expected: str) -> ConfigError:
-    return ConfigError(f"{source}: {where} is {value!r}, expected {expected}")
+    return ConfigError(f"{source}: {where} is {shown(value)}, expected {expected}")

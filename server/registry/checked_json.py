@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any, Final
 
 _MISSING: Final = object()
+_MAX_DIGITS: Final = 20
+_ESCAPED_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _WORDS: Final = {
     str: "a text",
     int: "a whole number",
@@ -75,18 +79,44 @@ class CheckedObject:
         return ContentError(f"{self._source}: {self._prefix}{key} is {value}, expected {expected}")
 
 
-def decode_object(content: bytes, source: str) -> CheckedObject:
-    """Decode a JSON object.
+def decode_object(content: bytes, source: str, *, lone_surrogates: bool = False) -> CheckedObject:
+    """Decode a JSON object whose every number fits in 64 bits and whose every text is UTF-8.
+
+    Args:
+        content: UTF-8.
+        source: Names it in errors.
+        lone_surrogates: Whether a text may have what JSON can escape and UTF-8 cannot write: old
+            records of our own do.
 
     Raises:
         ContentError: It is none. NaN and infinities, which Python would accept, are not JSON.
     """
     try:
-        decoded = json.loads(content, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise ContentError(f"{source}: not valid JSON: {error}") from error
+        decoded = json.loads(content, parse_constant=_refuse, parse_int=_whole, parse_float=_finite)
+        if not lone_surrogates and _ESCAPED_SURROGATE.search(content):
+            json.dumps(decoded, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        reason = "a text has half of a surrogate pair, which UTF-8 cannot write"
+        raise ContentError(f"{source}: {reason}") from None
+    except RecursionError:
+        raise ContentError(f"{source}: not valid JSON: nested too deeply") from None
+    except ValueError as error:
+        raise ContentError(f"{source}: not valid JSON: {str(error)[:300]}") from error
     return CheckedObject(decoded, source)
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS or not -(1 << 63) <= (number := int(text)) < 1 << 64:
+        raise ValueError(f"a whole number of {len(text)} digits, expected one of 64 bits")
+    return number
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large for a number of 64 bits")
+    return number

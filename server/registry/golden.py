@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
+from penstock.monitoring.config_file import read_bounded
 from penstock.server.errors import ApiError, InvalidRequest
 from penstock.server.http.codecs.json import read
 from penstock.server.http.codecs.request import build
@@ -66,11 +67,14 @@ def read_examples(directory: Path, signature: Signature) -> Examples:
         ModelRefused: They cannot be read, or are none of a model with this signature.
     """
     path = directory / EXAMPLES_FILE
-    if not path.is_file():
+    try:
+        content = read_bounded(path, _MAX_BYTES)
+    except FileNotFoundError:
         return Examples()
-    if path.stat().st_size > _MAX_BYTES:
-        raise ModelRefused(f"{EXAMPLES_FILE}: larger than {_MAX_BYTES} bytes")
-    return parse_examples(path.read_bytes(), signature)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ModelRefused(f"{EXAMPLES_FILE}: cannot be read: {reason}") from error
+    return parse_examples(content, signature)
 
 
 def parse_examples(content: bytes, signature: Signature) -> Examples:

@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.config_file import read_bounded
+
 from .checked_json import ContentError, decode_object
 from .durable import replace_file
 from .manifest import parse_signature
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from .checked_json import CheckedObject
 
 _FORMAT: Final = 1
+_MAX_BYTES: Final = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def write_taken(path: Path, taken: Mapping[tuple[str, int], Taken]) -> None:
 def read_taken(path: Path) -> dict[tuple[str, int], Taken]:
     """What `write_taken` wrote; nothing if it is missing or not as it was written."""
     try:
-        content = decode_object(path.read_bytes(), str(path))
+        content = decode_object(read_bounded(path, _MAX_BYTES), str(path))
         if content.get("format", int) != _FORMAT:
             return {}
         return dict(map(_version, content.objects("versions")))

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.config_file import read_bounded
+
 from .refusal import ModelRefused
 from .safe_files import check_relative
 
@@ -45,8 +47,7 @@ def read_mlflow_model(directory: Path) -> MlflowModel:
         ModelRefused: It is missing, or the model has no ONNX flavour.
     """
     try:
-        with (directory / MLMODEL_FILE).open("rb") as file:
-            content = file.read(_MAX_BYTES).decode()
+        content = read_bounded(directory / MLMODEL_FILE, _MAX_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelRefused(
             f"{directory} is no MLflow model: {MLMODEL_FILE} cannot be read: {error}"

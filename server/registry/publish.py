@@ -9,6 +9,7 @@ model removes it. Two pushes at once take turns for the number and nothing else.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.config_file import read_bounded
 from penstock.server.errors import Conflict, InvalidRequest
 
 from .durable import copy_synced, locked, remove_tree, sync_directory, write_synced
@@ -137,10 +139,12 @@ def read_examples(path: Path) -> bytes:
         InvalidRequest: It is too large, or neither a list nor an object of JSON.
         OSError: It cannot be read.
     """
-    with path.open("rb") as file:
-        content = file.read(_MAX_EXAMPLES_BYTES + 1)
-    if len(content) > _MAX_EXAMPLES_BYTES:
-        raise InvalidRequest(f"{path} is larger than {_MAX_EXAMPLES_BYTES} bytes")
+    try:
+        content = read_bounded(path, _MAX_EXAMPLES_BYTES)
+    except OSError as error:
+        if error.errno in {errno.EFBIG, errno.EINVAL}:
+            raise InvalidRequest(f"{path}: {error.strerror}") from error
+        raise
     try:
         decoded = json.loads(content)
     except (ValueError, RecursionError) as error:

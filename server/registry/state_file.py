@@ -11,6 +11,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.config_file import read_bounded
+
 from .checked_json import CheckedObject, ContentError, decode_object
 from .durable import locked, replace_file
 from .state import DesiredState, ModelState, check_generation
@@ -154,10 +156,7 @@ def _sum(body: dict[str, Any]) -> str:
 
 def _read(path: Path) -> DesiredState | None:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        content = read_bounded(path, _MAX_BYTES)
     except FileNotFoundError:
         return None
-    if len(content) > _MAX_BYTES:
-        raise ContentError(f"{path}: larger than {_MAX_BYTES} bytes")
     return decode_state(content, str(path))

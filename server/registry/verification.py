@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.config_file import read_descriptor
 
 from .manifest import MANIFEST_FILE, FileEntry, ManifestError, parse_manifest
 from .refusal import ModelRefused
@@ -31,10 +34,12 @@ def read_manifest(directory: Path) -> Manifest | None:
         with open_directory(directory) as root:
             if not _exists(root):
                 return None
-            with open_file(root, MANIFEST_FILE) as (descriptor, facts):
-                if facts.st_size > _MAX_BYTES:
-                    raise ManifestError(f"{source}: larger than {_MAX_BYTES} bytes")
-                return parse_manifest(os.read(descriptor, _MAX_BYTES), source)
+            with open_file(root, MANIFEST_FILE) as (descriptor, _):
+                return parse_manifest(read_descriptor(descriptor, _MAX_BYTES), source)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ManifestError(f"{source}: {error.strerror}") from error
+        raise
     except ModelRefused as refusal:
         raise ManifestError(f"{source}: {refusal}") from refusal
 

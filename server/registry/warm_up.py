@@ -19,6 +19,7 @@ import numpy as np
 
 from penstock.batching.calibration import BRIEF, BRIEF_CPU, FULL, measure_costs
 from penstock.batching.cost import CostTable
+from penstock.monitoring.config_file import read_bounded
 from penstock.runtimes.synthetic import PROBE_SIZES, synthetic_inputs
 from penstock.server.cpus import available_cpus
 
@@ -123,7 +124,7 @@ class CostCache:
         if self._directory is None:
             return None
         try:
-            content = json.loads(self._path(digest).read_bytes())
+            content = json.loads(read_bounded(self._path(digest)))
             if content["conditions"] != conditions:
                 return None
             return CostTable(tuple(content["rows"]), tuple(content["seconds"]))

@@ -12,13 +12,12 @@ require_approval = true          # by another token than the requester's
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import InvalidRequest
-from penstock.server.options import ConfigError, did_you_mean
+from penstock.server.options import ConfigError, did_you_mean, finite, shown
 
 from .terms import Kind, Terms, check_terms
 from .tolerance import Tolerance, parse_tolerance
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 _UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_LONGEST_SECONDS: Final = 3650 * 86_400.0
 #: A name that a header may have.
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 #: Shares where nobody says otherwise.
@@ -88,7 +88,7 @@ def parse_rollout(table: Any, source: str) -> RolloutOptions:
         ConfigError: An unknown key or a bad value.
     """
     if not isinstance(table, dict):
-        raise ConfigError(f"{source}: rollout is {table!r}, expected a table")
+        raise ConfigError(f"{source}: rollout is {shown(table)}, expected a table")
     known = (*KEYS, "tolerance")
     for name in table:
         if name not in known:
@@ -109,27 +109,32 @@ def parse_duration(value: Any) -> float:
         InvalidRequest: It is neither.
     """
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return float(match[1]) * _UNITS[match[2] or ""]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise InvalidRequest(f"{value!r} is not a duration; expected 300, '90s', '5m' or '24h'")
-    return float(value)
+        seconds = finite(float(match[1]) * _UNITS[match[2] or ""])
+    else:
+        seconds = finite(value)
+    if seconds is None or not 0 <= seconds <= _LONGEST_SECONDS:
+        raise InvalidRequest(
+            f"{shown(value)} is not a duration; expected 300, '90s', '5m' or '24h', at most 3650d"
+        )
+    return seconds
 
 
 def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidRequest(f"{key} is {value!r}, expected a number")
-    return float(value)
+    number = finite(value)
+    if number is None:
+        raise InvalidRequest(f"{key} is {shown(value)}, expected a number")
+    return number
 
 
 def _whole(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequest(f"{key} is {value!r}, expected a whole number")
+    if not isinstance(value, int) or finite(value) is None:
+        raise InvalidRequest(f"{key} is {shown(value)}, expected a whole number")
     return value
 
 
 def _flag(key: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise InvalidRequest(f"{key} is {value!r}, expected true or false")
+        raise InvalidRequest(f"{key} is {shown(value)}, expected true or false")
     return value
 
 
@@ -142,7 +147,7 @@ def _seconds(key: str, value: Any) -> float:
 
 def _steps(key: str, value: Any) -> tuple[float, ...]:
     if not isinstance(value, list) or not value:
-        raise InvalidRequest(f"{key} is {value!r}, expected a list of percentages")
+        raise InvalidRequest(f"{key} is {shown(value)}, expected a list of percentages")
     return tuple(_number(key, one) for one in value)
 
 
@@ -152,7 +157,7 @@ def _share(key: str, value: Any) -> tuple[float, ...]:
 
 def _header(key: str, value: Any) -> str:
     if not isinstance(value, str) or (value and not _HEADER.fullmatch(value)):
-        raise InvalidRequest(f"{key} is {value!r}, expected the name of a request header")
+        raise InvalidRequest(f"{key} is {shown(value)}, expected the name of a request header")
     return value.lower()
 
 

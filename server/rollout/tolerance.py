@@ -10,11 +10,10 @@ compare = "class"                    # or "number", "ignore", or "auto", the def
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.server.options import ConfigError, did_you_mean
+from penstock.server.options import ConfigError, did_you_mean, finite, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +95,7 @@ def parse_tolerance(table: Any, source: str) -> Tolerance:
     _check_table(table, (*_NUMBERS, "outputs"), source, prefix)
     outputs = table.get("outputs", {})
     if not isinstance(outputs, dict):
-        raise ConfigError(f"{source}: {prefix}.outputs is {outputs!r}, expected a table")
+        raise ConfigError(f"{source}: {prefix}.outputs is {shown(outputs)}, expected a table")
     return Tolerance(
         **{key: _limit(table, key, source, prefix) for key in _NUMBERS},
         outputs={
@@ -110,7 +109,9 @@ def _output(table: Any, source: str, prefix: str) -> OutputTolerance:
     compare = table.get("compare", "auto")
     if compare not in COMPARISONS:
         expected = ", ".join(COMPARISONS)
-        raise ConfigError(f"{source}: {prefix}.compare is {compare!r}, expected one of {expected}")
+        raise ConfigError(
+            f"{source}: {prefix}.compare is {shown(compare)}, expected one of {expected}"
+        )
     limits = {key: _limit(table, key, source, prefix) for key in _NUMBERS}
     return OutputTolerance(**limits, compare=compare)
 
@@ -119,15 +120,17 @@ def _limit(table: Mapping[str, Any], key: str, source: str, prefix: str) -> floa
     value = table.get(key)
     if value is None:
         return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
-        raise ConfigError(f"{source}: {prefix}.{key} is {value!r}, expected a number, at least 0")
-    return float(value)
+    number = finite(value)
+    if number is None or number < 0:
+        raise ConfigError(
+            f"{source}: {prefix}.{key} is {shown(value)}, expected a number, at least 0"
+        )
+    return number
 
 
 def _check_table(table: Any, known: tuple[str, ...], source: str, prefix: str) -> None:
     if not isinstance(table, dict):
-        raise ConfigError(f"{source}: {prefix} is {table!r}, expected a table")
+        raise ConfigError(f"{source}: {prefix} is {shown(table)}, expected a table")
     for name in table:
         if name not in known:
             hint = did_you_mean(name, list(known))

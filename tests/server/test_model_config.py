@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from penstock.batching.options import BatchingOptions
@@ -33,14 +35,14 @@ def test_everything_is_read(tmp_path):
         max_batch_size = 8
         weight = 3
         [runtime]
-        optimization = "all"
+        graph_optimization_level = "all"
         """,
     )
     assert config.platform == "onnx_onnxv1"
     assert config.version_policy == VersionPolicy(specific=(1, 4))
     assert (config.default_version, config.threads) == (4, 2)
     assert config.batching == BatchingOptions(slo_seconds=0.05, max_batch_size=8, weight=3.0)
-    assert config.settings == {"optimization": "all"}
+    assert config.settings == {"graph_optimization_level": "all"}
 
 
 @pytest.mark.parametrize(
@@ -54,18 +56,37 @@ def test_everything_is_read(tmp_path):
         ("version_policy = { specific = [] }", "expected 'all'"),
         ("version_policy = { specific = ['1'] }", "version_policy.specific is '1'"),
         ("default_version = true", "default_version is True"),
-        ("threads = 0", "threads is 0, expected a whole number, at least 1"),
+        ("threads = 0", "threads is 0, expected a whole number from 1 to 256"),
         ("batching = 3", "batching is 3, expected a table"),
         ("batching.max_batchsize = 3", "did you mean max_batch_size"),
         ("batching.slo_seconds = 3", "did you mean slo_milliseconds"),
         ("batching.slo_milliseconds = 'fast'", "expected a number"),
-        ("batching.slo_milliseconds = -1", "slo_seconds must be greater than 0"),
+        ("batching.slo_milliseconds = -1", "slo_milliseconds is -1, expected more than 0"),
         ("batching.max_batch_size = 0", "max_batch_size must be at least 1"),
         ("batching.max_batch_size = 1.5", "expected a whole number"),
         ("batching.background = 1", "expected true or false"),
-        ("batching.weight = inf", "expected a number"),
+        ("batching.weight = inf", "expected a finite number"),
         ("runtime = 'fast'", "runtime is 'fast', expected a table"),
         ("x = = 1", "not valid TOML"),
+        ("threads = 100000", "threads is 100000, expected a whole number from 1 to 256"),
+        ("threads = true", "threads is True"),
+        ("threads = 1" + "0" * 400, "expected a finite number"),
+        ("batching.max_batch_size = 1000000000000", "at most 65536"),
+        ("batching.max_queue_rows = 1000000000000", "at most 16777216"),
+        ("batching.priority = 10000000", "at most 1000000"),
+        ("batching.max_hold_seconds = 1e9", "at most 60"),
+        ("batching.weight = 1e12", "at most 1e+06"),
+        ("batching.slo_milliseconds = 1e12", "at most 86400000"),
+        ("version_policy = { latest = 9007199254740993 }", "expected a finite number"),
+        (f"version_policy.specific = {list(range(1, 10_002))}", "at most 10000 versions"),
+        ("rollout.hold = '" + "9" * 400 + "d'", "is not a duration"),
+        ("rollout.deadline = '4000d'", "at most 3650d"),
+        ("monitoring.window_rows = 1000000000000", "at most 10000000"),
+        ("monitoring.psi_warn = nan", "expected a finite number"),
+        ("quality.fields.age.min = 1e400", "expected a finite number"),
+        ("platform = 'onnx'", "platform is 'onnx', expected 'onnx_onnxv1'"),
+        ("runtime.graph_optimisation_level = 'all'", "unknown onnx setting"),
+        ("log.drop = [" + "'a', " * 1000 + "1]", "expected names"),
     ],
 )
 def test_a_mistake_is_explained(tmp_path, text, message):
@@ -78,3 +99,21 @@ def test_a_mistake_is_explained(tmp_path, text, message):
 def test_a_huge_file_is_not_read(tmp_path):
     with pytest.raises(ConfigError, match="larger than"):
         read(tmp_path, "#" * (1 << 20) + "\n")
+
+
+def test_no_message_is_longer_than_a_person_reads(tmp_path):
+    for text in (
+        f"threads = '{'9' * 100_000}'",
+        f"platform = {[1] * 100_000}",
+        f"version_policy.specific = {['1'] * 9_000}",
+        f"{'k' * 100_000} = 1",
+    ):
+        with pytest.raises(ConfigError) as raised:
+            read(tmp_path, text)
+        assert len(str(raised.value)) < 1000
+
+
+def test_a_pipe_in_place_of_the_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "model.toml")
+    with pytest.raises(ConfigError, match="expected a regular file"):
+        read_model_config(tmp_path / "model.toml")

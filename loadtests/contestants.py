@@ -197,6 +197,9 @@ def variants() -> list[Contestant]:
 
 
 def single_core_environment() -> dict[str, str]:
-    """Keeps numeric libraries from starting threads for cores they may not use."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    """Keeps numeric libraries from starting threads for cores they may not use.
+
+    And onnxruntime from reporting to its maker, in peers that do not see to it themselves.
+    """
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ORT_DISABLE_TELEMETRY")
     return dict.fromkeys(names, "1") | {"PATH": os.environ.get("PATH", "")}

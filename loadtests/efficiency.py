@@ -18,6 +18,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from penstock.runtimes.telemetry import import_onnxruntime
+
 from .contestants import penstock
 from .measure import Plan, default_plan, measure
 from .models import ModelFile, build
@@ -31,7 +33,7 @@ _RUN_SECONDS = 0.5
 
 def bare_rows_per_second(model: ModelFile, plan: Plan) -> dict[int, float]:
     """Rows per second of onnxruntime alone, one thread, by batch size, on the server's cores."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from penstock.runtimes.telemetry import import_onnxruntime
+
 from .cases import Case
 from .encodings import V2
 from .versions import publish
@@ -50,7 +52,7 @@ def write_flawed(
 
 def turns_for(seconds: float) -> int:
     """How many turns take so long on this machine when nothing else runs."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from penstock.runtimes.telemetry import import_onnxruntime
+
 from .networks import PICTURE, TOKENS, cnn, transformer
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class ModelFile:
 
 @lru_cache(maxsize=8)
 def _session(path: Path) -> Any:
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -13,6 +13,7 @@ from .onnx_observation import observe
 from .onnx_settings import OPTIMIZATION_LEVELS, OnnxSettings
 from .onnx_signature import BatchClaim, batch_claim, read_signature
 from .row_independence import probe_rows
+from .telemetry import import_onnxruntime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,7 @@ class OnnxRuntime:
 
 def _open_session(path: Path, threads: int, settings: OnnxSettings) -> Any:
     """An ``onnxruntime.InferenceSession`` that may be shared by threads and does not spin."""
-    import onnxruntime as ort  # tens of MB, which the control process does without
+    ort = import_onnxruntime()
 
     available = ort.get_available_providers()
     for provider in settings.providers:

@@ -9,6 +9,7 @@ from penstock.monitoring.collector import PenstockCollector, exposition
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.merge import snapshot
 from penstock.monitoring.metrics import CounterFile
+from penstock.runtimes.telemetry import switch_off
 
 from .config import load_config
 from .http.app import App
@@ -32,6 +33,7 @@ def create_app(registry: Path | str, **options: Any) -> App:
     Raises:
         ConfigError: An option is unknown or has a bad value.
     """
+    switch_off()
     # Without a monitor process there is nobody who would take samples.
     config = load_config({"registry": str(registry), "sample_rate": 0.0, **options}, {})
     counters = CounterFile.anonymous()

@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 from onnx import TensorProto, helper
 
+from penstock.runtimes.telemetry import switch_off
 from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.single import create_app
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
+
+switch_off()  # tests import onnxruntime by themselves
 
 HOST = "127.0.0.1"
 #: How long a test waits for what must come; never how long it takes.

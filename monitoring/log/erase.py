@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.distribution import install_command
+from penstock.monitoring.offline_duckdb import connect
 
 from .catalog import catalog
 from .day_file import quoted
@@ -107,12 +108,10 @@ def _in_day_file(path: Path, model: str, column: str, values: Sequence[str]) -> 
 
 
 def _in_parquet(part: Path, column: str, values: Sequence[str]) -> list[str] | None:
-    import duckdb  # an extra, and large
-
     marks = ", ".join("?" * len(values))
     source = f"read_parquet('{_text(part)}', hive_partitioning = false)"
     where = f"coalesce(cast({quoted(column)} as varchar) in ({marks}), false)"
-    with duckdb.connect(config={"threads": "1"}) as db:
+    with connect(threads="1") as db:
         described = db.execute(f"describe select * from {source}").fetchall()  # noqa: S608  quoted
         if column.lower() not in {one[0].lower() for one in described}:
             return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.offline_duckdb import connect
+
 from .catalog import catalog, read_only
 from .day_file import VERSIONS, quoted
 from .log_directory import LogDirectory
@@ -56,9 +58,7 @@ def find(state: Path, request_id: str) -> tuple[list[dict[str, Any]], list[str]]
 
 
 def _in_parquet(model: str, parts: list[Path], request_id: str) -> list[dict[str, Any]]:
-    import duckdb  # an extra, and large
-
-    with duckdb.connect() as db:
+    with connect() as db:
         cursor = db.execute(
             "select * from read_parquet(?, union_by_name = true, hive_partitioning = false)"
             " where request_id = ? order by row limit ?",

@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.distribution import install_command
+from penstock.monitoring.offline_duckdb import connect
 
 from .answer import ALL, ALL_COLUMNS, TIMEOUT_SECONDS, Answer, QueryFailed
 from .day_file import quoted
@@ -48,7 +49,7 @@ def run(models: Mapping[str, ModelFiles], statement: str, limit: int, parquet: P
     named = words(statement)
     try:
         _check(duckdb, statement)
-        with duckdb.connect(config={"memory_limit": MEMORY}) as db:
+        with connect(memory_limit=MEMORY) as db:
             for number, (model, files) in enumerate(models.items()):
                 if model in named.names or ALL in named.names or named.everything:
                     _view(db, number, model, files, named)

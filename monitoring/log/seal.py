@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.offline_duckdb import connect
+
 from .catalog import partition_path, tables_of
 from .log_directory import LogDirectory
 from .reader import DIGEST, chunks, declared
@@ -71,14 +73,12 @@ def seal(state: Path, day: str, max_bytes: int) -> int:
 def _write(
     directory: LogDirectory, model: str, table: DayTable, place: Path, max_bytes: int
 ) -> int:
-    import duckdb  # an extra, and large
-
     columns = list(table.columns)
     if not any(name == DIGEST for name, _ in columns):
         columns.append((DIGEST, "TEXT"))
     limit = min(PART_ROWS, _PART_CELLS // len(columns))
     total = gathered = part = 0
-    with duckdb.connect(config={"threads": "1"}) as db:
+    with connect(threads="1") as db:
         db.execute(f"create table part ({declared(columns)})")
 
         def flush() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.distribution import install_command
 from penstock.monitoring.log.catalog import PARTS, partition_path
+from penstock.monitoring.offline_duckdb import connect
 
 from .schema import TRUTH_FILE, open_to_read
 
@@ -121,12 +122,11 @@ class LabelledExport:
         Raises:
             ExportFailed: DuckDB is not installed.
         """
-        duckdb = _duckdb()
         text = path.with_name(f".{path.name}.csv")
         draft = path.with_name(f".{path.name}.new")
         try:
             count = self.write_csv(text)
-            with closing(duckdb.connect()) as database:
+            with closing(_duckdb()) as database:
                 relation = database.read_csv(str(text), header=True, dtype=self.columns)
                 relation.write_parquet(str(draft), compression="zstd")
             draft.replace(path)
@@ -157,7 +157,7 @@ class LabelledExport:
                     yield dict(row)
 
     def _of_partition(self, path: Path) -> Iterator[Mapping[str, Any]]:
-        with closing(_duckdb().connect()) as database:
+        with closing(_duckdb()) as database:
             database.execute("CREATE TABLE wanted (request_id VARCHAR, row BIGINT)")
             database.executemany("INSERT INTO wanted VALUES (?, ?)", list(self._truth))
             found = database.execute(
@@ -184,7 +184,7 @@ def _columns_of_day(path: Path, model: str) -> dict[str, str]:
 
 
 def _columns_of_partition(path: Path) -> dict[str, str]:
-    with closing(_duckdb().connect()) as database:
+    with closing(_duckdb()) as database:
         found: Iterable[Any] = database.execute(
             "DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [str(path)]
         ).fetchall()
@@ -201,9 +201,8 @@ def _plain(value: Any) -> Any:
 
 def _duckdb() -> Any:
     try:
-        import duckdb  # large, and an extra
+        return connect()
     except ImportError:
         raise ExportFailed(
             f"Parquet needs DuckDB: {install_command('analytics')}, or export to .csv"
         ) from None
-    return duckdb

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
+from penstock.runtimes.telemetry import switch_off
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -15,6 +17,7 @@ EXIT_USAGE: Final = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
+    switch_off()
     parser = build_parser()
     namespace = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = namespace.run

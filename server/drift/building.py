@@ -20,6 +20,7 @@ from penstock.monitoring.drift.bins import NumberBins, category_bins, number_bin
 from penstock.monitoring.drift.dispersion import excess
 from penstock.monitoring.drift.learning import seen_once
 from penstock.monitoring.drift.moments import Moments, moments_of
+from penstock.monitoring.offline_duckdb import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -206,7 +207,7 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[list[list[Any]]]]:
     except ImportError:
         raise BadData(f"Parquet needs DuckDB: {install_command('analytics')}") from None
     try:
-        found = duckdb.connect().execute("SELECT * FROM read_parquet(?)", [str(path)])
+        found = connect().execute("SELECT * FROM read_parquet(?)", [str(path)])
     except duckdb.Error as error:
         reason = str(error).partition("\n")[0]
         raise BadData(f"{path}: {reason}") from error

@@ -22,6 +22,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
         "server/cli/serve.py",  # hands it to load_config
         "server/cli/client.py",  # which server is meant, and its token
         "server/cli/place.py",  # the same, for commands that read its files
+        "runtimes/telemetry.py",  # switches it off for libraries, which have no argument for it
         "server/processes/run_directory.py",  # where the system keeps temporary files
     ),
     "os.environb": (),

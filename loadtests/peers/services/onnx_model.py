@@ -8,6 +8,8 @@ Runs in each peer's own environment, so it knows nothing of Penstock.
 import os
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: it is read once
 import onnxruntime
 
 

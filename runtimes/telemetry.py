@@ -1,0 +1,46 @@
+"""Keeps onnxruntime from reporting to its maker. The only place that imports onnxruntime.
+
+From version 1.29 on, onnxruntime writes a device id into the user's cache directory when it is
+imported, and after about half a minute it sends facts about the process and its models to a host
+of its maker. ``disable_telemetry_events()`` comes too late for the device id. An environment
+variable switches all of it off, if it is set before the first import in a process: onnxruntime
+reads it once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any, Final
+
+_VARIABLE: Final = "ORT_DISABLE_TELEMETRY"
+_OFF: Final = "1"
+
+_logger = logging.getLogger(__name__)
+
+
+def switch_off() -> None:
+    """Switch the telemetry off, in this process and in those that it starts from now on.
+
+    Every command calls this first, so that a plug-in that imports onnxruntime by itself is silent,
+    too.
+    """
+    os.environ[_VARIABLE] = _OFF
+
+
+def import_onnxruntime() -> Any:
+    """The module ``onnxruntime``, silent."""
+    too_late = "onnxruntime" in sys.modules and os.environ.get(_VARIABLE) != _OFF
+    switch_off()
+    import onnxruntime  # tens of MB, which most processes do without
+
+    onnxruntime.disable_telemetry_events()
+    if too_late:
+        _logger.warning(
+            "onnxruntime was imported before Penstock and may report to its maker; set %s=%s in "
+            "the environment, or call penstock.server.create_app before that import",
+            _VARIABLE,
+            _OFF,
+        )
+    return onnxruntime

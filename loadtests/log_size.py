@@ -17,11 +17,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from penstock.monitoring.books import BooksFile
 from penstock.monitoring.ledger import Ledger
 from penstock.monitoring.log.lookup import find
 from penstock.monitoring.log.prediction_log import PredictionLog
 from penstock.monitoring.log.query import query
 from penstock.monitoring.log.seal import seal
+from penstock.monitoring.log.tally import Tally
 from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.samples import BatchSample
 
@@ -67,9 +69,8 @@ def write(state: Path, rows: int, days: int) -> float:
     """Write all rows; gives the CPU seconds that it took."""
     now = _START
     counters = CounterFile.anonymous("monitor")
-    log = PredictionLog(
-        state, "epoch", counters, 1 << 40, 10_000, {}, lambda: now, lambda *_: "sha256:0"
-    )
+    tally = Tally(counters, {}, BooksFile(state.with_name("books.msgpack")))
+    log = PredictionLog(state, "epoch", tally, 1 << 40, 10_000, lambda: now, lambda *_: "sha256:0")
     ledger = Ledger()
     ledger.restore(log.restore())
     spent = 0.0

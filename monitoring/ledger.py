@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 #: Model and version.
 Labels = tuple[str, str]
@@ -67,6 +67,16 @@ class Ledger:
     def restore(self, accounts: Mapping[str, Account]) -> None:
         """Go on from what an earlier life of the monitor has written."""
         self.accounts.update(accounts)
+
+    def forget(self, but: Collection[str]) -> None:
+        """Let go of the accounts of lives that are over and have left nothing behind.
+
+        Args:
+            but: Incarnations whose accounts stay.
+        """
+        for incarnation in self.accounts.keys() - but:
+            del self.accounts[incarnation]
+        self.changed.intersection_update(but)
 
     def received(self, incarnations: Iterable[str]) -> dict[Labels, int]:
         """Rows that came from these lives together."""

@@ -31,7 +31,7 @@ class Journal(Protocol):
         ...
 
     def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> bool:
-        """Take samples, to be written with the next `commit`. Counts what cannot be written.
+        """Take samples, to be written with the next `commit`. Counts each of `rows` once.
 
         Returns whether to commit before more is appended.
 
@@ -94,11 +94,9 @@ class Receiver:
             unpacker.feed(content)
             rows = {(model, version): count for model, version, count in unpacker.unpack()}
             samples = self._featurizers.extend(decode(content[unpacker.tell() :]))
-            full = self._journal.append(samples, rows)
         except Exception:  # else it would be read again, and again
             LOG.exception("a frame of samples cannot be used")
-            samples = []
-            full = self._journal.append([], rows)
+        full = self._journal.append(samples, rows)
         self._ledger.receive(incarnation, number, rows)
         if full:
             self.commit(self._clock())

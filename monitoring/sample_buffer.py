@@ -105,15 +105,25 @@ class SampleBuffer:
         Args:
             taken: What `pick` left of it.
             held: Bytes of its arrays.
+
+        Raises:
+            Exception: Its values cannot be packed; it counts as dropped here.
         """
         origin, names, _, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = taken
         if firsts is None and arms is None:
             kept = self.offer_rows(origin, names, answered, ids, arrivals, (*inputs, *outputs))
             if kept is not None:
                 return kept
-        if not self._admit(rows, held + _ROW_BYTES * rows):
+        need = held + _ROW_BYTES * rows
+        if not self._admit(rows, need):
             return False
-        self._writer.write(taken)
+        try:
+            self._writer.write(taken)
+        except BaseException:  # of rows that cannot be packed nothing is in the frame
+            self._rows -= rows
+            self._bytes -= need
+            self.dropped_rows += rows
+            raise
         self._tell_if_enough()
         return True
 

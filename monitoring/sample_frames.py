@@ -78,7 +78,6 @@ class FrameWriter:
         number = self._numbers.get((origin, names))
         if number is None:
             number = self._introduce(taken)
-        self._rows[origin] += rows
         privacy = origin.privacy
         if privacy is None:
             ins: Sequence[Any] = [_column(array, rows) for array in inputs]
@@ -88,6 +87,7 @@ class FrameWriter:
             outs = _private(privacy, names, outputs, rows)
         part = (RUN, number, time, answered, rows, ids, arrivals, firsts, arms, ins, outs)
         self._parts.append(self._pack(part))
+        self._rows[origin] += rows  # last: what could not be packed is not in the frame
 
     def write_rows(
         self,
@@ -106,13 +106,12 @@ class FrameWriter:
             arrivals: As in `Taken`.
             data: Of each array, inputs before outputs.
         """
-        self._rows[layout.origin] += len(ids)
         self._parts.append(self._pack((ROWS, layout.number, answered, ids, arrivals, data)))
+        self._rows[layout.origin] += len(ids)
 
     def write_failure(self, failure: Failure) -> None:
         """Add a request that was answered with an error."""
         origin = failure.origin
-        self._rows[origin] = self._rows.get(origin, 0) + 1
         part = (
             FAILURE,
             origin.model,
@@ -125,6 +124,7 @@ class FrameWriter:
             failure.arm,
         )
         self._parts.append(self._pack(part))
+        self._rows[origin] = self._rows.get(origin, 0) + 1
 
     def finish(self) -> tuple[dict[tuple[str, str], int], bytes]:
         """End the frame, and begin the next.

@@ -27,6 +27,8 @@ SEGMENT_BYTES: Final = 1 << 20
 SEGMENT_SECONDS: Final = 1.0
 #: What is left free for others, counters above all: they must not run out of memory.
 RESERVED_BYTES: Final = 16 << 20
+#: While there is no room, the directory is listed so often: frames come hundreds of times a second.
+LIST_SECONDS: Final = 0.1
 
 
 class Spool:
@@ -48,6 +50,8 @@ class Spool:
         self._size = 0
         self._begun_at = 0.0
         self._complete: dict[Path, int] = {}
+        self._complete_bytes = 0
+        self._listed_at = float("-inf")
 
     def append(self, parts: Sequence[bytes], now: float) -> bool:
         """Add one frame; ``False`` if there is no room for it, or the memory is full.
@@ -60,9 +64,11 @@ class Spool:
         old = self._size >= SEGMENT_BYTES or now - self._begun_at >= SEGMENT_SECONDS
         if self._descriptor is not None and old:
             self._finish()
-        if self._size + sum(self._complete.values()) + size > self._max_bytes:
-            self._forget_removed()
-            if self._size + sum(self._complete.values()) + size > self._max_bytes:
+        if self._size + self._complete_bytes + size > self._max_bytes:
+            if now - self._listed_at < LIST_SECONDS:
+                return False
+            self._forget_removed(now)
+            if self._size + self._complete_bytes + size > self._max_bytes:
                 return False
         try:
             if self._descriptor is None:
@@ -85,7 +91,7 @@ class Spool:
             self._finish()
 
     def _begin(self, now: float) -> None:
-        self._forget_removed()
+        self._forget_removed(now)
         free = os.statvfs(self._directory)
         if free.f_bavail * free.f_frsize < SEGMENT_BYTES + RESERVED_BYTES:
             raise OSError("the memory is nearly full")
@@ -100,8 +106,15 @@ class Spool:
         assert self._path is not None
         os.close(self._descriptor)
         self._complete[self._path] = self._size
+        self._complete_bytes += self._size
         self._descriptor, self._size = None, 0
 
-    def _forget_removed(self) -> None:
+    def _forget_removed(self, now: float) -> None:
         """What the monitor has removed takes no room any more."""
-        self._complete = {path: size for path, size in self._complete.items() if path.exists()}
+        self._listed_at = now
+        try:
+            there = {path.name for path in self._directory.iterdir()}
+        except OSError:
+            return
+        self._complete = {path: size for path, size in self._complete.items() if path.name in there}
+        self._complete_bytes = sum(self._complete.values())

@@ -50,20 +50,26 @@ class SpoolReader:
         self._taken = taken
         self._segments: dict[Path, _Segment] = {}
 
-    @property
-    def incarnations(self) -> set[str]:
-        """Whose segments are there, as of the last look."""
-        return {one.incarnation for one in self._segments.values()}
+    def present(self) -> set[str] | None:
+        """Whose segments are there now; ``None`` if the directory cannot be listed."""
+        names = self._names()
+        return None if names is None else {incarnation for incarnation, _, _ in names}
 
     def read(self, max_bytes: int) -> list[Frame]:
         """What was appended since the last call and was not taken before; about so much of it."""
         self._look()
         frames: list[Frame] = []
         left = max_bytes
+        stuck: set[str] = set()
         for path, segment in self._segments.items():
+            if segment.incarnation in stuck:
+                continue  # frames are taken in order: a later one would hide those before it
             # Whole pieces: a segment that is left in the middle must be the last that is read.
-            while left > 0 and (got := self._read(path, segment, frames)):
-                left -= got
+            try:
+                while left > 0 and (got := self._read(path, segment, frames)):
+                    left -= got
+            except OSError:
+                stuck.add(segment.incarnation)
         return frames
 
     def remove_kept(self, is_alive: Callable[[str], bool]) -> None:
@@ -89,29 +95,34 @@ class SpoolReader:
 
     def _look(self) -> None:
         """Find new segments, in the order in which they are to be read."""
+        names = self._names()
+        if names is not None:
+            known, self._segments = self._segments, {}
+            for incarnation, first, path in names:
+                self._segments[path] = known.get(path) or _Segment(incarnation, first)
+
+    def _names(self) -> list[tuple[str, int, Path]] | None:
+        """Incarnation, first frame and path of each segment, in order."""
         try:
             names = sorted(path.name for path in self._directory.iterdir())
         except OSError:
-            return
-        known, self._segments = self._segments, {}
+            return None
+        found = []
         for name in names:
             incarnation, _, first = name.rpartition(SEPARATOR)
-            path = self._directory / name
             if incarnation and first.isdigit():
-                self._segments[path] = known.get(path) or _Segment(incarnation, int(first))
+                found.append((incarnation, int(first), self._directory / name))
+        return found
 
     def _read(self, path: Path, segment: _Segment, frames: list[Frame]) -> int:
         """Add the whole frames of the next piece; gives its bytes."""
-        try:
-            with path.open("rb") as file:
-                file.seek(segment.offset)
-                data = file.read(_PIECE_BYTES)
-                if len(data) >= HEADER.size:
-                    length, _ = HEADER.unpack_from(data)
-                    if HEADER.size + length > len(data):  # larger than a piece, or not whole yet
-                        data += file.read(HEADER.size + length - len(data))
-        except OSError:
-            return 0
+        with path.open("rb") as file:
+            file.seek(segment.offset)
+            data = file.read(_PIECE_BYTES)
+            if len(data) >= HEADER.size:
+                length, _ = HEADER.unpack_from(data)
+                if HEADER.size + length > len(data):  # larger than a piece, or not whole yet
+                    data += file.read(HEADER.size + length - len(data))
         start = 0
         while start + HEADER.size <= len(data):
             length, number = HEADER.unpack_from(data, start)

@@ -45,8 +45,14 @@ create table if not exists "{VERSIONS}" (
 """
 
 
-class TooManyColumns(ValueError):
-    """These rows do not fit into their table."""
+#: What SQLite's module raises for a value that it cannot bind.
+_NOT_A_VALUE: Final = (
+    ValueError, TypeError, OverflowError, sqlite3.ProgrammingError, sqlite3.InterfaceError
+)  # fmt: skip
+
+
+class BadRows(ValueError):
+    """These rows do not fit into their table, or a value in them is none of SQLite's."""
 
 
 class DayFile:
@@ -87,10 +93,10 @@ class DayFile:
         self._statements: dict[Any, str] = {}
 
     def insert(self, model: str, rows: Rows) -> None:
-        """Add rows to the open transaction, which begins with the first.
+        """Add rows to the open transaction, which begins with the first; all of them, or none.
 
         Raises:
-            TooManyColumns: They were not added.
+            BadRows: They were not added; what is in the open transaction stays.
             sqlite3.Error: Whatever is in the open transaction is lost.
         """
         key = model, tuple(rows.columns)
@@ -104,7 +110,21 @@ class DayFile:
                 self._statements.clear()
             self._statements[key] = statement
         self._begin()
-        self._db.executemany(statement, rows.values)
+        self._db.execute("savepoint rows")
+        try:
+            self._db.executemany(statement, rows.values)
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            sqlite3.ProgrammingError,
+            sqlite3.InterfaceError,
+        ) as error:
+            self._db.execute("rollback to rows")
+            raise BadRows(f"rows of {model} cannot be written: {error}") from error
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("release rows")
 
     def keep(self, epoch: str, entries: Iterable[tuple[str, int, str, str, int]]) -> None:
         """Put entries of the ledger into the open transaction.
@@ -201,7 +221,7 @@ class DayFile:
                 self._db.execute(f"create index {index} on {table} ({name})")
             known = self._tables[model] = {name for name, _ in FIXED}
         if len(known | {name.lower() for name, _ in columns}) > MAX_TABLE_COLUMNS:
-            raise TooManyColumns(f"{model} has had more than {MAX_TABLE_COLUMNS} columns today")
+            raise BadRows(f"{model} has had more than {MAX_TABLE_COLUMNS} columns today")
         for name, kind in columns:
             if name.lower() not in known:
                 self._db.execute(f"alter table {table} add column {quoted(name)} {kind}")

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from penstock.monitoring.layout import LOG_DROP_REASONS, LOG_DROPPED
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from penstock.monitoring.ledger import Account, Labels, Ledger
-    from penstock.monitoring.metrics import CounterFile
     from penstock.monitoring.samples import BatchSample
 
-_OFF: Final = LOG_DROPPED + LOG_DROP_REASONS.index("off")
+    from .tally import Tally
 
 
 class NoLog:
-    """Implements `penstock.monitoring.receiver.Journal` and writes nothing.
+    """Implements `penstock.monitoring.receiver.Journal` and writes no row.
 
     Args:
-        counters: Of the monitor process.
+        tally: Counts rows.
     """
 
-    def __init__(self, counters: CounterFile) -> None:
-        self._counters = counters
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
 
     def restore(self) -> Mapping[str, Account]:
-        """Nothing was written."""
-        return {}
+        """See `Journal.restore`."""
+        return self._tally.catch_up(*self._tally.read_books())
 
     def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> bool:
         """All of them count as dropped: nobody wants them."""
         del samples
-        for (model, version), count in rows.items():
-            self._counters.model(model, version).add(_OFF, count)
+        for labels, count in rows.items():
+            self._tally.count(labels, "off", count)
         return False
 
     def commit(self, ledger: Ledger, now: float) -> None:
         """Everything counts as kept."""
         del now
+        self._tally.settle(ledger)
         ledger.keep()
 
     def close(self) -> None:

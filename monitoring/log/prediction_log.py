@@ -12,11 +12,12 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.layout import LOG_BYTES, LOG_DROP_REASONS, LOG_DROPPED, LOG_WRITTEN
+from penstock.monitoring.books import largest, newest
+from penstock.monitoring.layout import LOG_BYTES
 
 from .budget import reserve, share, transaction_is_full, wal_bytes
 from .columns import row_bytes, rows_of
-from .day_file import DayFile, TooManyColumns
+from .day_file import BadRows, DayFile
 from .faults import reason_of
 from .log_directory import LogDirectory, day_of, seconds_left
 from .recovery import recover
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.monitoring.ledger import Account, Labels, Ledger
-    from penstock.monitoring.metrics import CounterFile
     from penstock.monitoring.samples import BatchSample
+
+    from .tally import Tally
 
 LOG = logging.getLogger("penstock.log")
 
@@ -39,8 +41,6 @@ COMPLAIN_SECONDS: Final = 60.0
 #: The speed at which rows come is averaged over about this long.
 _SPEED_SECONDS: Final = 60.0
 
-_DROPPED: Final = {reason: LOG_DROPPED + at for at, reason in enumerate(LOG_DROP_REASONS)}
-
 
 class PredictionLog:
     """Implements `penstock.monitoring.receiver.Journal`.
@@ -48,10 +48,9 @@ class PredictionLog:
     Args:
         state: ``state_dir/monitor``.
         epoch: Names this run of the server.
-        counters: Of the monitor process.
+        tally: Counts rows.
         max_bytes: Of everything in ``log`` and ``parquet``.
         max_days: Days kept, the present one among them.
-        counted: Rows that this log has counted in this epoch already, by model, version and slot.
         clock: Unix seconds.
         digest_of: The digest of a model's version, for people who trace a prediction.
     """
@@ -60,23 +59,20 @@ class PredictionLog:
         self,
         state: Path,
         epoch: str,
-        counters: CounterFile,
+        tally: Tally,
         max_bytes: int,
         max_days: int,
-        counted: Mapping[tuple[str, str, int], int],
         clock: Callable[[], float],
         digest_of: Callable[[str, str], str],
     ) -> None:
         self._directory = LogDirectory(state)
         self._epoch = epoch
-        self._counters = counters
+        self._tally = tally
         self._max_bytes = max_bytes
         self._max_days = max_days
         self._clock = clock
         self._digest_of = digest_of
         self._named: set[Labels] = set()
-        self._totals = dict(counted)
-        self._pending: dict[tuple[str, str, int], int] = {}
         self._file: DayFile | None = None
         self._day = ""
         self._fresh = True
@@ -93,21 +89,25 @@ class PredictionLog:
 
     def restore(self) -> Mapping[str, Account]:
         """See `Journal.restore`; also counts what earlier lives had no time to count."""
-        accounts, written = recover(self._directory.day_files().values(), self._epoch)
-        for (model, version, slot), rows in written.items():
-            missing = rows - self._totals.get((model, version, slot), 0)
-            if missing > 0:
-                self._counters.model(model, version).add(slot, missing)
-                self._totals[model, version, slot] = rows
-        return accounts
+        accounts, totals = recover(self._directory.day_files().values(), self._epoch)
+        more, counted = self._tally.read_books()
+        newest(accounts, more)
+        largest(totals, counted)
+        return self._tally.catch_up(accounts, totals)
 
     def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> bool:
-        """See `Journal.append`."""
-        if not samples:
-            for labels, count in rows.items():
-                self._count(labels, "unreadable", count)
+        """See `Journal.append`. Each of `rows` is counted once, whatever fails."""
+        unread = dict(rows)
         for sample in samples:
-            self._append(sample)
+            labels = sample.model, sample.version
+            unread[labels] = unread.get(labels, 0) - sample.rows
+            try:
+                self._append(sample)
+            except Exception as error:  # noqa: BLE001  whatever it is, it is counted and told
+                self._tell("unreadable", error)
+                self._tally.count(labels, "unreadable", sample.rows)
+        for labels, count in unread.items():
+            self._tally.count(labels, "unreadable", max(0, count))
         return transaction_is_full(self._reserved, self._max_bytes)
 
     def commit(self, ledger: Ledger, now: float) -> None:
@@ -118,7 +118,8 @@ class PredictionLog:
             except Exception as error:  # noqa: BLE001  whatever it is, it is counted and told
                 self._fail(error)
         self._samples.clear()
-        self._settle()
+        self._reserved = 0
+        self._tally.settle(ledger)
         ledger.keep()
         self._look(now)
 
@@ -130,24 +131,26 @@ class PredictionLog:
             self._file = None
 
     def _append(self, sample: BatchSample) -> None:
-        """Keep a sample until the commit, so that the file is locked for as short as can be."""
+        """Keep a sample until the commit, so that the file is locked for as short as can be.
+
+        Nothing is counted before everything that can fail is done.
+        """
         labels = sample.model, sample.version
         if not self._open(self._clock()):
-            self._count(labels, self._fault, sample.rows)
+            self._tally.count(labels, self._fault, sample.rows)
             return
         size = row_bytes(sample)
-        self._came += sample.rows * size
         kept = sample if self._share >= 1.0 else thinned(sample, self._share)
-        self._count(labels, "thinned", sample.rows - kept.rows)
-        if not kept.rows:
-            return
-        need = reserve(kept.rows, size)
-        if not self._make_room(need):
-            self._count(labels, "limit", kept.rows)
-            return
-        self._samples.append(kept)
-        self._count(labels, "written", kept.rows)
-        self._reserved += need
+        need = reserve(kept.rows, size) if kept.rows else 0
+        room = not need or self._make_room(need)
+        self._came += sample.rows * size
+        self._tally.count(labels, "thinned", sample.rows - kept.rows)
+        if not room:
+            self._tally.count(labels, "limit", kept.rows)
+        elif kept.rows:
+            self._samples.append(kept)
+            self._tally.count(labels, "written", kept.rows)
+            self._reserved += need
 
     def _insert(self, file: DayFile, sample: BatchSample) -> None:
         labels = sample.model, sample.version
@@ -156,16 +159,10 @@ class PredictionLog:
                 self._named.add(labels)
                 file.name_version(*labels, self._digest_of(*labels))
             file.insert(sample.model, rows_of(sample, self._share))
-        except TooManyColumns as error:
+        except BadRows as error:
             self._tell("unreadable", error)
-            self._count(labels, "written", -sample.rows)
-            self._count(labels, "unreadable", sample.rows)
-
-    def _count(self, labels: Labels, what: str, rows: int) -> None:
-        if rows:
-            slot = LOG_WRITTEN if what == "written" else _DROPPED[what]
-            key = *labels, slot
-            self._pending[key] = self._pending.get(key, 0) + rows
+            self._tally.count(labels, "written", -sample.rows)
+            self._tally.count(labels, "unreadable", sample.rows)
 
     def _open(self, now: float) -> bool:
         """Whether there is the present day's file to write to; tries to open it if it is time."""
@@ -203,20 +200,10 @@ class PredictionLog:
                     for (model, version), rows in account.received.items()
                 ],
             )
-        if self._pending:
-            totals = {key: self._totals.get(key, 0) + rows for key, rows in self._pending.items()}
+        if totals := self._tally.changed():
             self._file.keep_totals(self._epoch, totals)
         self._file.commit()
         self._fresh = False
-
-    def _settle(self) -> None:
-        """Count what is decided now: what was committed, and what never will be."""
-        for (model, version, slot), rows in self._pending.items():
-            self._counters.model(model, version).add(slot, rows)
-            key = model, version, slot
-            self._totals[key] = self._totals.get(key, 0) + rows
-        self._pending.clear()
-        self._reserved = 0
 
     def _fail(self, error: Exception, path: Path | None = None) -> None:
         """Give up the open transaction, tell, and try again later."""
@@ -226,9 +213,7 @@ class PredictionLog:
             self._file.abandon()
             self._file = None
         self._tell(reason, error)
-        for model, version, slot in [key for key in self._pending if key[2] == LOG_WRITTEN]:
-            rows = self._pending.pop((model, version, slot))
-            self._count((model, version), reason, rows)
+        self._tally.give_up(reason)
         self._samples.clear()
         self._reserved = 0
         self._fault = reason
@@ -252,7 +237,7 @@ class PredictionLog:
     def _look(self, now: float) -> None:
         """Measure, and decide how much to write from now on."""
         self._used = self._directory.used_bytes()
-        self._counters.set_gauge(LOG_BYTES, self._used)
+        self._tally.counters.set_gauge(LOG_BYTES, self._used)
         elapsed = max(now - self._committed_at, 1e-3)
         weight = min(1.0, elapsed / _SPEED_SECONDS)
         self._speed += weight * (self._came / elapsed - self._speed)

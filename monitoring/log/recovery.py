@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
+from penstock.monitoring.books import Totals, largest, newest
 from penstock.monitoring.ledger import Account
 
 from .day_file import DayFile
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOG = logging.getLogger("penstock.log")
-
-#: Rows by model, version and counter slot.
-Totals = dict[tuple[str, str, int], int]
 
 
 def recover(paths: Iterable[Path], epoch: str) -> tuple[dict[str, Account], Totals]:
@@ -36,10 +34,6 @@ def recover(paths: Iterable[Path], epoch: str) -> tuple[dict[str, Account], Tota
         for incarnation, last, model, version, rows in entries:
             account = here.setdefault(incarnation, Account(last, last))
             account.received[model, version] = rows
-        for incarnation, account in here.items():
-            known = accounts.get(incarnation)
-            if known is None or known.last < account.last:
-                accounts[incarnation] = account
-        for key, rows in found.items():
-            totals[key] = max(rows, totals.get(key, 0))
+        newest(accounts, here)
+        largest(totals, found)
     return accounts, totals

@@ -9,6 +9,7 @@ waits for the bytes.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from penstock.server.registry.servable import Servable
 
     from .call import Call
+
+LOG = logging.getLogger("penstock.sampling")
 
 #: Larger rows, pictures for example, do not travel: passing on dozens of megabytes a second would
 #: cost the requests more than serving them does.
@@ -147,15 +150,20 @@ class Sampling:
             servable.counters.sampled(0, len(ids))
 
     def offer(self, servable: Servable, taken: Taken) -> None:
-        """Hand over what `take` gave."""
+        """Hand over what `take` gave; what finds no room or cannot be packed counts as dropped."""
         rows = taken.rows
         if not rows:
             return
-        held = array_bytes((*taken.inputs, *taken.outputs))
-        if held > MAX_ROW_BYTES * rows:
-            taken = self._shrunk(taken)
+        try:
             held = array_bytes((*taken.inputs, *taken.outputs))
-        if not self._buffer.offer(taken, held):
+            if held > MAX_ROW_BYTES * rows:
+                taken = self._shrunk(taken)
+                held = array_bytes((*taken.inputs, *taken.outputs))
+            kept = self._buffer.offer(taken, held)
+        except Exception:  # of a plug-in's values; the answers are on their way all the same
+            LOG.exception("rows of %s cannot be sampled", taken.origin.model)
+            kept = False
+        if not kept:
             servable.counters.sampled(0, rows)
 
     def failed(

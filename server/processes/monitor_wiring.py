@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.layout import LOG_LOST, LOG_WRITTEN
+from penstock.monitoring.books import BooksFile
 from penstock.monitoring.log.no_log import NoLog
 from penstock.monitoring.log.prediction_log import PredictionLog
 from penstock.monitoring.log.sealer import Sealer
-from penstock.monitoring.merge import merge
+from penstock.monitoring.log.tally import Tally, counted_rows
 from penstock.monitoring.quality.learnt import LearntFaults
 from penstock.server.alerts.wiring import alert_consumers
 from penstock.server.drift.wiring import drift_consumer
@@ -67,23 +67,17 @@ def consumers(context: MonitorContext) -> list[Consumer]:
 
 def journal(context: MonitorContext) -> Journal:
     """Where samples are kept."""
-    config = context.config
+    config, counters = context.config, context.directory.counters
+    books = BooksFile(context.directory.books)
+    tally = Tally(context.counters, counted_rows(counters), books)
     if not config.log_max_bytes:
-        return NoLog(context.counters)
-    slots = range(LOG_WRITTEN, LOG_LOST)
-    counted = {
-        (model, version, slot): figures[slot]
-        for (model, version), figures in merge(context.directory.counters).blocks.items()
-        for slot in slots
-        if figures[slot]
-    }
+        return NoLog(tally)
     return PredictionLog(
         context.state,
         context.epoch,
-        context.counters,
+        tally,
         log_bytes(config),
         config.log_max_days,
-        counted,
         context.clock,
         partial(digest_of, context.directory.target),
     )

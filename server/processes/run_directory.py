@@ -44,6 +44,11 @@ class RunDirectory:
         return self.path / "samples"
 
     @property
+    def books(self) -> Path:
+        """What has arrived at the monitor and what became of it."""
+        return self.path / "books.msgpack"
+
+    @property
     def target(self) -> Path:
         """The last target that control sent."""
         return self.path / "target.msgpack"
@@ -111,7 +116,7 @@ class RunDirectory:
         _remove_tree(self.counters)
         _remove_tree(self.samples)
         sockets = (self.control_socket, self.monitor_socket, self.shadow_socket)
-        for path in (self.config, self.target, self.address, self.lives, *sockets):
+        for path in (self.config, self.books, self.target, self.address, self.lives, *sockets):
             path.unlink(missing_ok=True)
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from penstock.monitoring import layout
+from penstock.monitoring.books import BooksFile
 from penstock.monitoring.ledger import Ledger
 from penstock.monitoring.log.prediction_log import PredictionLog
+from penstock.monitoring.log.tally import Tally
 from penstock.monitoring.merge import snapshot
 from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.samples import BatchSample
@@ -51,10 +53,14 @@ class Bench:
         self.ledger = Ledger()
         self.counters = CounterFile.anonymous("monitor")
         self.frames = 0
-        self.log = PredictionLog(
-            state, "epoch", self.counters, max_bytes, max_days, {}, self.clock, self.digest
-        )
+        self.limits = max_bytes, max_days
+        self.log = self.open("epoch", {})
         self.ledger.restore(self.log.restore())
+
+    def open(self, epoch, counted):
+        """A log as a monitor has it that starts now, when so much was counted already."""
+        tally = Tally(self.counters, counted, BooksFile(self.state.with_name("books.msgpack")))
+        return PredictionLog(self.state, epoch, tally, *self.limits, self.clock, self.digest)
 
     def clock(self):
         return self.now

@@ -10,9 +10,11 @@ import duckdb
 import numpy as np
 import pytest
 
+from penstock.monitoring.books import BooksFile
 from penstock.monitoring.ledger import Ledger
 from penstock.monitoring.log.prediction_log import PredictionLog
 from penstock.monitoring.log.seal import seal
+from penstock.monitoring.log.tally import Tally
 from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.samples import BatchSample
 from penstock.monitoring.truth.export import ExportFailed, LabelledExport
@@ -44,9 +46,8 @@ def state(tmp_path):
     state, clock, ledger = tmp_path / "monitor", [NOON], Ledger()
     state.mkdir()
     counters = CounterFile.anonymous("monitor")
-    log = PredictionLog(
-        state, "epoch", counters, 1 << 30, 30, {}, lambda: clock[0], lambda *_: "sha256:d"
-    )
+    tally = Tally(counters, {}, BooksFile(state.with_name("books.msgpack")))
+    log = PredictionLog(state, "epoch", tally, 1 << 30, 30, lambda: clock[0], lambda *_: "sha256:d")
     ledger.restore(log.restore())
     keeper = TruthKeeper(state, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 30.0)
     for day in range(3):

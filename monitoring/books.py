@@ -1,0 +1,87 @@
+"""What has arrived and what became of it, in a file in memory that outlives the monitor.
+
+The prediction log writes the same into its day files, with the rows. This file holds when there is
+no day file to write to: no log is kept, the disk is full, the file is damaged. It is replaced by
+one rename, so that a reader sees all of it or all of the file before.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+import msgpack
+
+from .ledger import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.log")
+
+#: Rows by model, version and counter slot.
+Totals = dict[tuple[str, str, int], int]
+
+
+class BooksFile:
+    """The file. One thread of one process writes it.
+
+    Args:
+        path: In the run directory: it lives as long as the server does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._complained = False
+
+    def read(self) -> tuple[dict[str, Account], Totals]:
+        """What was written last; nothing if there is no such file."""
+        try:
+            accounts, totals = msgpack.unpackb(self._path.read_bytes())
+            return (
+                {name: _account(last, rows) for name, last, rows in accounts},
+                {(model, version, slot): rows for model, version, slot, rows in totals},
+            )
+        except FileNotFoundError:
+            return {}, {}
+        except (OSError, ValueError, TypeError, msgpack.UnpackException) as error:
+            LOG.warning("%s cannot be read: %s", self._path, error)
+            return {}, {}
+
+    def write(self, accounts: Mapping[str, Account], totals: Mapping[Any, int]) -> None:
+        """Replace it. A disk that does not let it is told once; the day files go on."""
+        content = (
+            [
+                (name, one.last, [(*labels, rows) for labels, rows in one.received.items()])
+                for name, one in accounts.items()
+            ],
+            [(*key, rows) for key, rows in totals.items()],
+        )
+        draft = self._path.with_name(f"{self._path.name}.new")
+        try:
+            draft.write_bytes(cast("bytes", msgpack.packb(content)))
+            draft.replace(self._path)
+            self._complained = False
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                LOG.warning("%s cannot be written: %s", self._path, error)
+
+
+def _account(last: int, rows: list[tuple[str, str, int]]) -> Account:
+    return Account(last, last, {(model, version): count for model, version, count in rows})
+
+
+def newest(known: dict[str, Account], more: Mapping[str, Account]) -> None:
+    """Put into `known` the accounts of `more` that are newer."""
+    for incarnation, account in more.items():
+        before = known.get(incarnation)
+        if before is None or before.last < account.last:
+            known[incarnation] = account
+
+
+def largest(known: Totals, more: Mapping[tuple[str, str, int], int]) -> None:
+    """Put into `known` the totals of `more` that are larger: totals only grow."""
+    for key, rows in more.items():
+        known[key] = max(rows, known.get(key, 0))

@@ -25,6 +25,9 @@ _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
 _PORTS: Final = 65535
 
+#: More would only take turns on the CPUs; each worker has a copy of every model.
+MAX_WORKERS_PER_CPU: Final = 4
+
 CONFIG_FILE: Final = "penstock.toml"
 
 
@@ -47,6 +50,9 @@ class ServerConfig:
         "Execution threads per worker; 0 divides the available CPUs among the workers.",
         minimum=0,
         maximum=1024,
+    )
+    force_workers: bool = option(
+        default=False, text="Start more than four workers for each available CPU if asked to."
     )
     drain_seconds: float = option(
         30.0, "How long a stopping server may finish what it has accepted.", minimum=0
@@ -201,7 +207,20 @@ def load_config(
     ]
     if not any("registry" in values for _, values in sources):
         raise ConfigError("no registry was given, expected: penstock serve REGISTRY")
-    return _build(sources)
+    config = _build(sources)
+    _check_workers(config)
+    return config
+
+
+def _check_workers(config: ServerConfig) -> None:
+    """Ask this of what an operator says; the processes of a server take what they are given."""
+    cpus = available_cpus()
+    if config.workers > MAX_WORKERS_PER_CPU * cpus and not config.force_workers:
+        raise ConfigError(
+            f"workers is {config.workers}, expected at most {MAX_WORKERS_PER_CPU * cpus}: each is "
+            f"a process with a copy of every model, and {cpus} CPUs are available; "
+            "--force-workers starts as many anyway"
+        )
 
 
 def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:

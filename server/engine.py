@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from penstock.batching.dispatcher import TICK_SECONDS
 from penstock.batching.nap import NAP_SECONDS
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     from penstock.monitoring.metrics import CounterFile
 
     from .config import ServerConfig
+
+LOG = logging.getLogger("penstock.engine")
+
+#: How long a stop waits for runs whose callers are gone or were given up.
+LAST_SECONDS: Final = 0.5
 
 
 class Engine:
@@ -96,13 +102,19 @@ class Engine:
         self.inference.lanes.forget()
 
     async def close(self) -> None:
-        """Finish what was accepted, then release everything."""
-        await self._scheduler.close()
+        """Finish what was accepted, then release everything.
+
+        A run or a load that does not end is left behind after `LAST_SECONDS`: a stop is bounded.
+        """
+        try:
+            await asyncio.wait_for(self._scheduler.close(), LAST_SECONDS)
+        except TimeoutError:
+            LOG.warning("a run has not ended; stopping without it")
         if self.inference.guard is not None:
             self.inference.guard.close()
         self._sweeper.close()
-        self._decoder.shutdown()
-        self._loading.shutdown()
+        self._decoder.shutdown(wait=False, cancel_futures=True)
+        self._loading.shutdown(wait=False, cancel_futures=True)
         for model in self.catalog.models.values():
             for servable in model.versions.values():
                 servable.model.unload()

@@ -8,12 +8,14 @@ import os
 import signal
 import socket
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.server.config import ServerConfig
 from penstock.server.logs import configure_logs
+from penstock.server.parent import die_with_parent
 
 from .run_directory import RunDirectory
 
@@ -55,8 +57,9 @@ class Birth:
 
 
 def begin(arguments: list[str]) -> Birth:
-    """Take what the supervisor gave: name, directory and descriptors, as text."""
-    name, path, life, *sockets = arguments
+    """Take what the supervisor gave: name, directory, its process id and descriptors, as text."""
+    name, path, parent, life, *sockets = arguments
+    die_with_parent(int(parent))
     directory = RunDirectory(Path(path))
     config = ServerConfig.from_json(directory.config.read_text())
     configure_logs(config, name)
@@ -82,3 +85,6 @@ def run(main: Callable[[Birth], Coroutine[Any, Any, None]]) -> None:
         runner.run(main(birth))
     logging.shutdown()
     os.close(birth.life)
+    if any(not one.daemon for one in threading.enumerate() if one is not threading.main_thread()):
+        # A load, or whatever else a thread is at, may never end, and Python would wait for it.
+        os._exit(0)

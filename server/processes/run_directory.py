@@ -9,11 +9,17 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 #: Longest path of a Unix socket, less the name of ours.
 _MAX_PATH_BYTES: Final = 107 - len("/control.sock")
+
+
+#: Of directories that nobody has configured, and how much of their names is random.
+_PREFIX: Final = "penstock-"
+_NAME_BYTES: Final = 6
 
 
 class RunDirectoryInUse(Exception):
@@ -89,15 +95,18 @@ class RunDirectory:
             RunDirectoryInUse: A server runs in it.
             OSError: It cannot be written, or its path is too long for a socket.
         """
-        directory = cls(path or _default_path())
-        directory._temporary = path is None
-        if len(os.fsencode(directory.path.absolute())) > _MAX_PATH_BYTES:
-            raise OSError(f"run_dir {directory.path} is longer than {_MAX_PATH_BYTES} bytes")
-        directory.path.mkdir(mode=0o700, parents=path is not None, exist_ok=path is not None)
-        lock = _try_lock(directory.path)
-        if lock is None:
-            raise RunDirectoryInUse(f"another server runs in {directory.path}")
-        directory._lock = lock
+        if path is None:
+            claim = _claim()
+            directory = cls(claim.path)
+            directory._lock, directory._temporary = claim.lock, True
+        else:
+            if len(os.fsencode(path.absolute())) > _MAX_PATH_BYTES:
+                raise OSError(f"run_dir {path} is longer than {_MAX_PATH_BYTES} bytes")
+            directory = cls(path)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory._lock = _try_lock(path)
+            if directory._lock is None:
+                raise RunDirectoryInUse(f"another server runs in {path}")
         directory._clear()
         directory.counters.mkdir(mode=0o700)
         directory.samples.mkdir(mode=0o700)
@@ -123,7 +132,7 @@ class RunDirectory:
 def running_servers() -> list[RunDirectory]:
     """The directories of this user's servers that run now and chose no directory of their own."""
     found = []
-    for path in sorted(_parent().glob("penstock-*")):
+    for path in sorted(_parent().glob(f"{_PREFIX}*")):
         with suppress(OSError):
             if path.stat().st_uid == os.geteuid():
                 lock = _try_lock(path)
@@ -139,15 +148,35 @@ def _parent() -> Path:
     return next(Path(one) for one in candidates if one and os.access(one, os.W_OK | os.X_OK))
 
 
-def _default_path() -> Path:
-    """A new name in memory; what killed servers left there is removed on the way."""
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A new directory and its lock."""
+
+    path: Path
+    lock: int
+
+
+def _claim() -> _Claim:
+    """A directory in memory under a random name; what killed servers left there is removed.
+
+    Containers may share the memory and give their processes the same ids, so a process id is no
+    name. The directory gets its name when it is locked: until then nobody takes it for a dead
+    server's.
+    """
     parent = _parent()
-    for stale in parent.glob("penstock-*"):
+    if len(os.fsencode(parent)) + len(_PREFIX) + 2 * _NAME_BYTES + 1 > _MAX_PATH_BYTES:
+        raise OSError(f"the path of {parent} is too long for sockets; choose one with --run-dir")
+    for stale in parent.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if stale.stat().st_uid == os.geteuid() and (lock := _try_lock(stale)) is not None:
                 _remove_tree(stale)
                 os.close(lock)
-    return parent / f"penstock-{os.getpid()}"
+    name = f"{_PREFIX}{os.urandom(_NAME_BYTES).hex()}"
+    draft = parent / f".{name}"
+    draft.mkdir(mode=0o700)
+    lock = _try_lock(draft)
+    assert lock is not None  # nobody else knows the name
+    return _Claim(draft.rename(parent / name), lock)
 
 
 def _try_lock(directory: Path) -> int | None:

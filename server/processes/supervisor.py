@@ -1,8 +1,8 @@
 """The parent of all: opens the sockets, starts the others, restarts what dies.
 
 It knows nothing of HTTP, models or metrics, imports the standard library only, and waits in one
-system call for a signal or for the next restart that is due. Children learn of its own death by the
-end of a pipe, and stop gracefully.
+system call for a signal or for the next restart that is due. The kernel ends its children when it
+dies (see `penstock.server.parent`); where the kernel cannot, the end of a pipe tells them.
 """
 
 from __future__ import annotations
@@ -29,8 +29,15 @@ if TYPE_CHECKING:
 
     from .run_directory import RunDirectory
 
-#: On top of the drain: loading the result, closing sockets, leaving the interpreter.
-GRACE_SECONDS: Final = 5.0
+#: A stop takes the drain and so much more, at most: whatever runs or loads, who is late is killed.
+STOP_SECONDS: Final = 2.0
+#: Of these, what is left to the other processes when a worker used up its time.
+_OTHERS_SECONDS: Final = 0.75
+#: How long the end of a killed process is waited for.
+_KILLED_SECONDS: Final = 0.25
+#: A process that finds the configuration wrong so soon after the start of the server, in its first
+#: life, stops the server. In a later life it finds what somebody has changed meanwhile.
+_STARTING_SECONDS: Final = 60.0
 
 #: After an error of the supervisor itself, before it goes on.
 RECOVERY_SECONDS: Final = 1.0
@@ -107,7 +114,6 @@ class Supervisor:
         self._workers = [
             self._child(f"worker-{number}", directory, listener) for number in range(config.workers)
         ]
-        self._killed = False
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit status."""
@@ -116,9 +122,10 @@ class Supervisor:
         try:
             status = self._keep_alive()
             self._listener.close()
-            self._stop(self._workers, self._drain_seconds + GRACE_SECONDS)
-            self._stop(self._others, GRACE_SECONDS)
-            return status or int(self._killed)
+            end = self._clock() + self._drain_seconds + STOP_SECONDS
+            self._stop(self._workers, end - _OTHERS_SECONDS)
+            self._stop(self._others, end - _KILLED_SECONDS)
+            return status
         finally:
             os.close(self._our_life)
             os.close(self._life)
@@ -135,6 +142,7 @@ class Supervisor:
             f"penstock.server.processes.{module}",
             name,
             str(directory.path),
+            str(os.getpid()),
             str(self._life),
             *map(str, sockets),
         )
@@ -155,7 +163,7 @@ class Supervisor:
     def _turn(self, children: list[Child]) -> int | None:
         """Look who died, start who is due, wait; returns the status to stop with, if any."""
         for child, code in self._reap(children):
-            if code == EXIT_CONFIG:
+            if code == EXIT_CONFIG and self._at_start(child):
                 self._tell(f"{child.name} cannot start with this configuration; stopping")
                 return 1
             self._bury(child, describe_exit(code))
@@ -175,6 +183,10 @@ class Supervisor:
     def _tell(self, text: str) -> None:
         with suppress(OSError, ValueError):  # whoever read it is gone: no reason to stop
             self._say(text)
+
+    def _at_start(self, child: Child) -> bool:
+        """Whether this is the first life of a process, and it has hardly begun."""
+        return not child.deaths and self._clock() - child.started_at < _STARTING_SECONDS
 
     def _bury(self, child: Child, how: str) -> None:
         """Decide when it is started again, and say so: to the operator, and to control."""
@@ -226,21 +238,23 @@ class Supervisor:
                     child.process = None
                     dead.append((child, code))
 
-    def _stop(self, children: list[Child], seconds: float) -> None:
-        """Ask these to end, wait, and kill who has not ended in time or at a second signal."""
+    def _stop(self, children: list[Child], deadline: float) -> None:
+        """Ask these to end, and kill who has not ended in time or at a second signal."""
         for child in children:
             self._signal(child, signal.SIGTERM)
-        deadline = self._clock() + seconds
         while any(child.process is not None for child in children):
             received = self._wait(deadline - self._clock())
             self._reap([*self._others, *self._workers])
             if received is None or received in {signal.SIGTERM, signal.SIGINT}:
-                for child in children:
-                    if child.process is not None:
-                        self._tell(f"{child.name} did not end in time; killing it")
-                        self._signal(child, signal.SIGKILL)
-                        self._killed = True
-                deadline = self._clock() + GRACE_SECONDS
+                break
+        late = [child for child in children if child.process is not None]
+        for child in late:
+            self._tell(f"{child.name} did not end in time; killing it")
+            self._signal(child, signal.SIGKILL)
+        until = self._clock() + _KILLED_SECONDS
+        while any(child.process is not None for child in late) and self._clock() < until:
+            self._wait(until - self._clock())
+            self._reap([*self._others, *self._workers])
 
     def _signal(self, child: Child, number: signal.Signals) -> None:
         # Not reaped yet, so the id cannot belong to anybody else.

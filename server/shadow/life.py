@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 from contextlib import suppress
@@ -74,7 +75,12 @@ class Life:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *python_command("-m", "penstock.server.shadow.runner", str(theirs.fileno())),
+                *python_command(
+                    "-m",
+                    "penstock.server.shadow.runner",
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                ),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
             )

@@ -1,4 +1,4 @@
-"""``python -m penstock.server.shadow.runner FD``: the process that a candidate runs in.
+"""``python -m penstock.server.shadow.runner FD PARENT``: the process that a candidate runs in.
 
 It loads the candidate with all checks that a worker makes, and beside it the primary, and runs
 copied batches one after the other. It may hang, crash or leak: whoever started it watches it.
@@ -6,7 +6,6 @@ copied batches one after the other. It may hang, crash or leak: whoever started 
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.server.config import ServerConfig
 from penstock.server.logs import configure_logs
+from penstock.server.parent import die_with_parent
 from penstock.server.processes.target import decode_target
 from penstock.server.registry.loading import Loader, LoadOrder
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.shadow")
 
-_PR_SET_PDEATHSIG: Final = 1
 #: Whom the kernel ends first when memory runs out.
 _OOM_SCORE: Final = "1000"
 
 
 def main(arguments: list[str]) -> None:
     """Serve the connection of this descriptor until it ends."""
-    _sacrifice()
-    link = socket.socket(fileno=int(arguments[0]))
+    descriptor, parent = map(int, arguments)
+    _sacrifice(parent)
+    link = socket.socket(fileno=descriptor)
     message = receive(link)
     if message is None:
         return
@@ -138,17 +138,14 @@ def step_back() -> None:
             os.sched_setscheduler(int(task.name), os.SCHED_IDLE, os.sched_param(0))
 
 
-def _sacrifice() -> None:
+def _sacrifice(parent: int) -> None:
     """Go first when memory runs out, and with the process that started this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "linux":
         return
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:  # it went before we asked
-        raise SystemExit
+    die_with_parent(parent)
 
 
 if __name__ == "__main__":

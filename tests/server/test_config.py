@@ -152,3 +152,15 @@ def test_the_documentation_lists_every_option():
     ]
     found = re.findall(r"^\| `[a-z_]+` \| `PENSTOCK_.*$", DOCUMENT.read_text(), re.MULTILINE)
     assert found == expected, "\n" + "\n".join(expected)
+
+
+def test_more_workers_than_the_cpus_can_use_are_refused_unless_forced(monkeypatch):
+    monkeypatch.setattr("penstock.server.config.available_cpus", lambda: 2)
+    assert load({"workers": "8"}).workers == 8
+    with pytest.raises(ConfigError, match=r"workers is 9, expected at most 8.*--force-workers"):
+        load({"workers": "9"})
+    forced = load({"workers": "1000", "force_workers": "true"})
+    assert forced.workers == 1000
+    # The processes of a running server take what they are given, whatever CPUs there are by now.
+    monkeypatch.setattr("penstock.server.config.available_cpus", lambda: 1)
+    assert ServerConfig.from_json(load({"workers": "4"}).to_json()).workers == 4

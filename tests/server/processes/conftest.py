@@ -111,6 +111,10 @@ class Server:
     def until(condition):
         return until(condition)
 
+    @staticmethod
+    def wait_gone(pids, seconds):
+        wait_gone(list(pids), seconds)
+
     def stop(self):
         self.process.terminate()
         return self.process.wait(20)

@@ -153,6 +153,7 @@ class Stage:
                 *program,
                 name,
                 str(self.directory.path),
+                str(os.getpid()),
                 str(self.life),
                 *map(str, sockets),
             ],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from .admission import Backlog, predicted_wait, reckon
+from .admission import Backlog, reckon
+from .delivery import Delivery
 from .errors import DeadlineExceeded, Overloaded
 from .execution import execute
 from .nap import Nap
-from .oversize import Part
 from .policy import Drop, Run, Wait, consider, wake_at
 from .ranking import by_urgency
 from .request import Batch
@@ -37,6 +37,7 @@ class Dispatcher:
 
     Attributes:
         flushing: `flush` is going to be called.
+        delivery: Hands finished batches to their owners.
         bring: Called before the next run is chosen, so that nobody misses it who has been read but
             not submitted.
     """
@@ -52,6 +53,7 @@ class Dispatcher:
         self._loop = loop
         self._board = board
         self._clock = clock
+        self.delivery = Delivery(loop, board, clock)
         self._executor = executor(loop, board.threads, self._done, clock)
         self._nap = Nap(loop, board, clock, self._executor, longest_nap)
         self.flushing = False
@@ -61,7 +63,6 @@ class Dispatcher:
         self._timer_at = math.inf
         self._long_runs: set[Batch] = set()
         self._background_runs: set[Batch] = set()
-        self._dropped: list[tuple[Servable, list[InferenceRequest], Exception]] = []
 
     def close(self) -> None:
         """Stop the threads; nothing may wait or run."""
@@ -98,57 +99,35 @@ class Dispatcher:
             servable.failed += 1
         return batch
 
-    def drop(self, queue: Queue, heads: int, error: Exception) -> None:
-        """Take the first out of a queue; `refuse` answers them."""
-        servable = queue.servable
-        reason = "deadline"
-        if isinstance(error, Overloaded):
-            reason = error.reason
-            reckon(servable, self._board, Backlog(self._board.active))
-            error = Overloaded(predicted_wait(servable), reason)
-        dropped = queue.drop(heads)
-        self._deactivate(queue)
-        servable.dropped[reason] += len(dropped)
-        self._dropped.append((servable, dropped, error))
-
-    def refuse(self) -> None:
-        """Answer no to what was dropped: after the threads have work."""
-        while self._dropped:
-            servable, requests, error = self._dropped.pop()
-            now = self._clock()
-            one_by_one = isinstance(requests[0], Part)  # parts may be of different requests
-            for group in [[one] for one in requests] if one_by_one else [requests]:
-                batch = Batch(group, now)
-                batch.error = error
-                self._deliver(servable, batch)
-            servable.check_drained()
-
-    def sweep(self) -> None:
-        """Forget queues that were emptied from outside."""
-        active = self._board.active
-        active[:] = [queue for queue in active if queue.requests]
-
     def _on_timer(self) -> None:
         self._timer = None
         self._timer_at = math.inf
         self._dispatch("timer")
 
     def _dispatch(self, cause: str) -> None:
-        """Do what the policy says until it says to wait."""
+        """Do what the policy says until it says to wait. Never raises.
+
+        If the decision itself fails, all that waits is answered with its error: nobody else would
+        ever decide about it.
+        """
         board = self._board
         clock = self._clock
-        began = clock()
-        self.begin_tick()
-        if board.utilisation:
-            board.tally(clock())
-        while board.active:
-            wait = self._pass(cause)
-            if wait is not None:
-                self._rest(wait, clock())
-                break
-        if self._dropped:
-            self.refuse()
-        self._nap.consider(began)
+        try:
+            began = clock()
+            self.begin_tick()
+            if board.utilisation:
+                board.tally(clock())
+            while board.active:
+                wait = self._pass(cause)
+                if wait is not None:
+                    self._rest(wait, clock())
+                    break
+            self.delivery.refuse()
+            self._nap.consider(began)
+        except Exception as error:  # noqa: BLE001  see above
+            message = {"message": "choosing the next run failed", "exception": error}
+            self._loop.call_exception_handler(message)
+            self.delivery.drop_all(error)
 
     def _pass(self, cause: str) -> Wait | None:
         """Look at every waiting queue once, the most urgent first.
@@ -173,7 +152,7 @@ class Dispatcher:
                 moved = True
                 if isinstance(step, Drop):
                     error = DeadlineExceeded() if step.late else Overloaded(0.0, "early_drop")
-                    self.drop(queue, step.heads, error)
+                    self.delivery.drop(queue, step.heads, error)
                     continue
                 self._run(step, now, cause)
                 if not step.inline:
@@ -184,23 +163,41 @@ class Dispatcher:
         return Wait(max(min(until, wake_at(board)), self._clock()), next_tick)
 
     def _run(self, step: Run, now: float, cause: str) -> None:
+        """Run what the policy chose. It has left its queue, so it ends here whatever fails."""
         queue = step.queue
         servable = queue.servable
-        share = servable.share
-        board = self._board
         batch = Batch(queue.take(step.rows), now, queue, step.seconds)
+        parts = None
+        try:
+            self._note_start(queue, cause)
+            if not step.inline:
+                self._hand_over(batch, step, now)
+                return
+            parts = self._run_inline(batch, servable)
+        except Exception as error:  # noqa: BLE001  the requests are answered with it
+            batch.error = error
+            self.delivery.sweep()
+            if not step.inline:
+                self._loop.call_soon(self._done, batch, None)
+                return
+        self.delivery.answer(servable, batch, parts)
+
+    def _note_start(self, queue: Queue, cause: str) -> None:
+        board, servable = self._board, queue.servable
+        share = servable.share
         if not queue.requests:
             board.active.remove(queue)
         board.virtual_time = max(board.virtual_time, share.virtual_time)
         share.floor = max(share.floor, servable.virtual_time)
         servable.batches[cause] += 1
-        if step.inline:
-            parts = self._run_inline(batch, servable)
-            self._answer(servable, batch, parts)
-            return
+
+    def _hand_over(self, batch: Batch, step: Run, now: float) -> None:
+        """Have an execution thread run the batch."""
+        board, queue, servable = self._board, step.queue, step.queue.servable
         board.tally(now)
         board.free -= 1
         queue.running += 1
+        board.ends[batch] = now + step.seconds
         servable.thread_batches += 1
         if servable.options.background:
             self._background_runs.add(batch)
@@ -209,28 +206,27 @@ class Dispatcher:
         if step.long:
             self._long_runs.add(batch)
             board.long_runs = len(self._long_runs)
-        board.ends[batch] = now + step.seconds
         self._executor.start(batch, servable.model)
 
     def _run_inline(self, batch: Batch, servable: Servable) -> list[Batch] | None:
         """Run on the loop; returns what the batch was split into, as `execute` does."""
         parts = execute(batch, servable.model, self._clock)
         servable.inline_batches += 1
-        servable.account(batch, parts, 0.0)
+        self.delivery.attempt("accounting for a run", servable.account, batch, parts, 0.0)
         board = self._board
         board.inline_left -= batch.finished_at - batch.formed_at
         board.inlined_at = batch.finished_at
         return parts
 
     def _done(self, batch: Batch, parts: list[Batch] | None) -> None:
-        """An execution thread has finished: give it work first, then answer."""
+        """A run on an execution thread has ended: give the thread work first, then answer."""
         queue = batch.queue
         assert queue is not None
-        board = self._board
-        board.tally(self._clock())
-        board.free += 1
-        del board.ends[batch]
-        queue.running -= 1
+        board, attempt = self._board, self.delivery.attempt
+        if board.ends.pop(batch, None) is not None:  # it was handed over
+            attempt("measuring the utilisation", board.tally, self._clock())
+            board.free += 1
+            queue.running -= 1
         if self._long_runs:
             self._long_runs.discard(batch)
             board.long_runs = len(self._long_runs)
@@ -238,49 +234,13 @@ class Dispatcher:
             self._background_runs.discard(batch)
             board.background_runs = len(self._background_runs)
         servable = queue.servable
-        servable.account(batch, parts, batch.charge)
+        attempt("accounting for a run", servable.account, batch, parts, batch.charge)
         self._cause = "slot"
-        try:
-            self.bring()
-        except Exception as error:  # noqa: BLE001  whoever has been run gets an answer
-            self._report("submitting what was gathered failed", error)
+        attempt("submitting what was gathered", self.bring)
         if board.active and board.free:
             self._dispatch("slot")
         self._cause = "tick"
-        self._answer(servable, batch, parts)
-
-    def _answer(self, servable: Servable, batch: Batch, parts: list[Batch] | None) -> None:
-        """Hand the finished batch, or what it was split into, to the owner."""
-        for finished in parts or (batch,):
-            if finished.error is not None:
-                servable.failed += len(finished.requests)
-            self._deliver(servable, finished)
-        if servable.special:
-            beside = batch.started_at - batch.formed_at - batch.finished_at
-            self._board.note_answer(self._clock() + beside)
-        if servable.drained is not None:
-            servable.check_drained()
-
-    def _deliver(self, servable: Servable, batch: Batch) -> None:
-        first = batch.requests[0]
-        if isinstance(first, Part):
-            whole = first.whole.finish(first, batch)
-            self.sweep()
-            if whole is None:
-                return
-            batch = whole
-        try:
-            servable.sink(batch)
-        except Exception as error:  # noqa: BLE001  a broken sink must not stop the others' answers
-            self._report(f"the sink of model {servable.name!r} failed", error)
-
-    def _report(self, message: str, error: Exception) -> None:
-        """Tell of an error in what others gave to be called."""
-        self._loop.call_exception_handler({"message": message, "exception": error})
-
-    def _deactivate(self, queue: Queue) -> None:
-        if not queue.requests:
-            self._board.active.remove(queue)
+        self.delivery.answer(servable, batch, parts)
 
     def _rest(self, wait: Wait, now: float) -> None:
         """Nothing can be started: see to the door, the next tick and the timer."""

@@ -27,4 +27,4 @@ class DeadlineExceeded(Exception):
 
 
 class InvalidOutput(Exception):
-    """The model broke its contract: an output does not have one row per input row."""
+    """The model broke its contract: its outputs are not what its signature promises."""

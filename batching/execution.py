@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .assemble import check_rows, gather
+from .assemble import gather
+from .contained import ordinary
+from .outputs import check_outputs
 from .request import Batch
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 def execute(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batch] | None:
     """Run the batch and fill in its outputs, or split it until every culprit stands alone.
 
-    Never raises: a failure ends in `Batch.error`.
+    Never raises, whatever the model raises: a failure ends in `Batch.error`.
 
     Returns:
         ``None`` when the batch itself is the answer. Else the batches it was split into, all
@@ -28,13 +30,11 @@ def execute(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batc
         names = requests[0].outputs
         batch.inputs = inputs = gather(requests)
         outputs = model.execute(inputs, names)
-        if model.signature.batch_axis:
-            check_rows(outputs, names, batch.rows)
-        batch.outputs = outputs
-    except Exception as error:  # noqa: BLE001  whatever a model raises is its requests' answer
+        batch.outputs = check_outputs(outputs, names, model.signature, batch.rows)
+    except BaseException as error:  # noqa: BLE001  whatever a model raises is its requests' answer
         if len(requests) > 1:
             return _bisect(batch, model, clock)
-        batch.error = error
+        batch.error = ordinary(error)
     batch.finished_at = clock()
     return None
 

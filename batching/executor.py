@@ -7,6 +7,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
+from .contained import ordinary
 from .execution import execute
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Executor(Protocol):
     """Runs batches away from the event loop."""
 
     def start(self, batch: Batch, model: Model) -> None:
-        """Run the batch; ``done`` is called on the loop afterwards."""
+        """Run the batch; ``done`` is called on the loop afterwards, unless this raises."""
 
     def wait(self, seconds: float) -> None:
         """Block the loop until a run ends, at most for so long."""
@@ -51,13 +52,25 @@ class ThreadExecutor:
         self._threads: list[threading.Thread] = []
 
     def start(self, batch: Batch, model: Model) -> None:
-        """Hand the batch to the next free thread."""
-        self._work.put((batch, model))
+        """Hand the batch to the next free thread.
+
+        Raises:
+            RuntimeError: There is no thread, and none can be started; the batch is not taken.
+        """
         if len(self._threads) < self._size:
-            name = f"penstock-execution-{len(self._threads)}"
-            thread = threading.Thread(target=self._serve, name=name, daemon=True)
-            self._threads.append(thread)
+            self._start_thread()
+        self._work.put((batch, model))
+
+    def _start_thread(self) -> None:
+        name = f"penstock-execution-{len(self._threads)}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        try:
             thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+        else:
+            self._threads.append(thread)
 
     def wait(self, seconds: float) -> None:
         """See `Executor.wait`."""
@@ -73,11 +86,14 @@ class ThreadExecutor:
         self._threads.clear()
 
     def _serve(self) -> None:
-        clock = self._clock
+        """Run one batch after the other; nothing that a run raises ends the thread."""
         while (job := self._work.get()) is not None:
             batch, model = job
-            batch.started_at = clock()
-            parts = execute(batch, model, clock)
+            try:
+                batch.started_at = self._clock()
+                parts = execute(batch, model, self._clock)
+            except BaseException as error:  # noqa: BLE001  the batch is failed, the thread goes on
+                batch.error, parts = ordinary(error), None
             try:
                 self._loop.call_soon_threadsafe(self._deliver, batch, parts)
             except RuntimeError:  # the loop was closed under us: nobody is left to answer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .errors import InvalidOutput
 from .request import Batch, InferenceRequest
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ class Whole:
         whole.error = batch.error
         if batch.error is None:
             answers = [self._answers[part.first_row] for part in self.parts]
-            whole.outputs = [np.concatenate(pieces) for pieces in zip(*answers, strict=True)]
+            try:
+                whole.outputs = [np.concatenate(pieces) for pieces in zip(*answers, strict=True)]
+            except (ValueError, MemoryError) as error:
+                whole.error = InvalidOutput(
+                    f"the answers of its parts do not fit together: {error}"
+                )
         self.discard(request)
         return whole

@@ -166,7 +166,7 @@ class Scheduler:
         servable = waiting.servable
         servable.cancelled += 1
         waiting.discard(request)
-        self._dispatcher.sweep()
+        self._dispatcher.delivery.sweep()
         servable.check_drained()
         return True
 
@@ -242,5 +242,5 @@ class Scheduler:
         ):
             waiting = [queue for queue in servable.queues() if queue.requests]
             oldest = min(waiting, key=lambda queue: queue.requests[0].arrival)
-            self._dispatcher.drop(oldest, 1, Overloaded(0.0, "replaced"))
-        self._dispatcher.refuse()
+            self._dispatcher.delivery.drop(oldest, 1, Overloaded(0.0, "replaced"))
+        self._dispatcher.delivery.refuse()

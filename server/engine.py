@@ -19,6 +19,7 @@ from .http.limits import Limits
 from .http.sampling import Sampling
 from .http.sweeper import Sweeper
 from .http.token_guard import TokenGuard
+from .incidents import Incidents
 from .log_privacy import privacy_of
 from .priority import lower_priority
 from .processes.state_directory import TOKEN_FILE
@@ -40,6 +41,11 @@ LAST_SECONDS: Final = 0.5
 class Engine:
     """Owns what serves predictions on one event loop; create it while the loop runs.
 
+    Args:
+        config: Of the server.
+        counters: Of this process.
+        incidents: Is told of errors that no caller is told of.
+
     Attributes:
         catalog: What is served.
         host: Loads and unloads.
@@ -47,10 +53,13 @@ class Engine:
         samples: Inputs and outputs for the monitor.
     """
 
-    def __init__(self, config: ServerConfig, counters: CounterFile) -> None:
+    def __init__(
+        self, config: ServerConfig, counters: CounterFile, incidents: Incidents | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
         clock = time.perf_counter
         limits = Limits.of(config)
+        incidents = incidents or Incidents()
         self.counters = counters
         self.catalog = Catalog()
         self.samples = SampleBuffer(
@@ -81,6 +90,7 @@ class Engine:
             self._decoder,
             limits,
             self._sweeper,
+            incidents,
             clock,
         )
         if config.require_predict_token:

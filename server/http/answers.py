@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from penstock.batching.contained import Escaped, words
 from penstock.batching.errors import DeadlineExceeded as BatchDeadlineExceeded
 from penstock.batching.errors import InvalidOutput, Overloaded
 from penstock.runtimes.contract import ModelExecutionError, UnsuitableInput
@@ -61,9 +62,6 @@ def encode_batch(
         messages = [call.message for call in calls]
         try:
             bodies, headers = codec.encode_rows(wire, messages, outputs)  # type: ignore[arg-type]
-        except ApiError:
-            pass  # one of them cannot be written; find out which
-        else:
             headers = servable.headers + headers
             return [
                 (headers, body)
@@ -71,6 +69,8 @@ def encode_batch(
                 else _compressed(headers, _joined(body), call.head.accept_encoding)
                 for call, body in zip(calls, bodies, strict=True)
             ]
+        except Exception:  # noqa: BLE001, S110  one of them cannot be written; find out which
+            pass
     if not wire.batch_axis:
         return [_encode(servable, call, outputs) for call in calls]
     return [
@@ -96,7 +96,9 @@ def encode_alike(
     """
     try:
         bodies, lines = codec.encode_rows(servable.wire, [message] * batch.rows, batch.outputs)
-    except ApiError:
+    except Exception:  # noqa: BLE001  who is at fault hears of it when they are written singly
+        return None
+    if len(bodies) != batch.rows:
         return None
     if head.accept_encoding is not None and max(map(len, bodies)) >= MIN_COMPRESSED_BYTES:
         return None
@@ -119,12 +121,12 @@ def _encode(servable: Servable, call: Call, outputs: Sequence[Array]) -> Answer:
     assert message is not None
     try:
         body, lines = head.codec.encode(servable.wire, message, outputs)
-    except ApiError as error:
+        headers = servable.headers + lines
+        if head.accept_encoding is None or len(joined := _joined(body)) < MIN_COMPRESSED_BYTES:
+            return headers, body
+        return _compressed(headers, joined, head.accept_encoding)
+    except Exception as error:  # noqa: BLE001  it is this call's alone
         return error
-    headers = servable.headers + lines
-    if head.accept_encoding is None or len(joined := _joined(body)) < MIN_COMPRESSED_BYTES:
-        return headers, body
-    return _compressed(headers, joined, head.accept_encoding)
 
 
 def _joined(body: Body) -> bytes:
@@ -146,7 +148,8 @@ def api_error(error: Exception) -> ApiError:
         return DeadlineExceeded(str(error))
     if isinstance(error, (ModelExecutionError, InvalidOutput)):
         return _model_error(error)
-    return InternalError(f"internal error ({type(error).__name__}); see the server's log")
+    raised = error.__cause__ if isinstance(error, Escaped) else error
+    return InternalError(f"internal error ({type(raised).__name__}); see the server's log")
 
 
 @lru_cache(maxsize=64)
@@ -161,10 +164,18 @@ def _overloaded(reason: str, retry_after_seconds: int) -> Unavailable:
 
 def _model_error(error: ModelExecutionError | InvalidOutput) -> ApiError:
     if isinstance(error, UnsuitableInput):
-        return InvalidRequest(str(error))
+        return InvalidRequest(_text(error))
     if isinstance(error, ModelExecutionError):
-        return InferenceFailed(f"the model failed on this input: {error}")
-    return InferenceFailed(str(error))
+        return InferenceFailed(f"the model failed on this input: {_text(error)}")
+    return InferenceFailed(_text(error))
+
+
+def _text(error: Exception) -> str:
+    """What a plug-in says of its error, as JSON can have it."""
+    try:
+        return str(error).encode(errors="replace").decode()
+    except Exception:  # noqa: BLE001  an error of a plug-in may be broken itself
+        return words(error)
 
 
 def error_answer(error: ApiError) -> tuple[bytes, bytes]:
@@ -184,4 +195,4 @@ def _error_answer(
 
 
 #: Header lines and body, or what went wrong with this one call.
-Answer = tuple[bytes, "Body"] | ApiError
+Answer = tuple[bytes, "Body"] | Exception

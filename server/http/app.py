@@ -22,6 +22,7 @@ from penstock.server.errors import (
     MethodNotAllowed,
     NotFound,
 )
+from penstock.server.incidents import Incidents
 from penstock.server.registry.plan import aspire
 from penstock.server.registry.state import DesiredState
 from penstock.server.registry.survey import scan
@@ -61,6 +62,7 @@ class App:
         counters: Of this process.
         metrics: Source of ``/metrics``.
         autoload: Serve the whole registry from the start, for a server that is one process.
+        incidents: Is told of errors that no caller is told of.
 
     Attributes:
         feedback: Takes labels.
@@ -73,11 +75,13 @@ class App:
         metrics: MetricsSource,
         *,
         autoload: bool = False,
+        incidents: Incidents | None = None,
     ) -> None:
         self._config = config
         self._counters = counters
         self._metrics = metrics
         self._autoload = autoload
+        self._incidents = incidents or Incidents()
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
         self.feedback = FeedbackRoute()
         self.engine: Engine
@@ -122,7 +126,7 @@ class App:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[Mapping[str, Any]]:  # noqa: ARG002
-        self.engine = engine = Engine(self._config, self._counters)
+        self.engine = engine = Engine(self._config, self._counters, self._incidents)
         if self._autoload:
             snapshot = scan(self._config.registry)
             for problem in snapshot.problems:

@@ -38,9 +38,13 @@ class AsgiDoor:
         """See `penstock.server.http.call.Door`."""
         return b""
 
-    def answer(self, answer: bytes) -> bool:  # noqa: ARG002
+    def answer(self, call: Call, answer: bytes) -> bool:  # noqa: ARG002
         """See `penstock.server.http.call.Door`; ASGI has no bytes of answers."""
         return False
+
+    def owes(self, call: Call) -> bool:  # noqa: ARG002
+        """See `penstock.server.http.call.Door`."""
+        return not self.answered.done()
 
 
 async def infer(

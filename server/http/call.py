@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 
 class Door(Protocol):
-    """Where a call came in, and where its answer goes out."""
+    """Where a call came in, and where its answer goes out.
+
+    No method raises: a connection that cannot be written to is broken off, which ends its calls.
+    """
 
     def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:
-        """Send the answer; called exactly once for each call that was not abandoned.
+        """Send the answer; nothing is sent for a call that `owes` says has its answer.
 
         Args:
             call: Whose answer it is.
@@ -32,12 +35,16 @@ class Door(Protocol):
         """The beginning of an answer for `answer`: status line and the server's own headers."""
         ...
 
-    def answer(self, answer: bytes) -> bool:
-        """Send all bytes of an answer to the only call that is unanswered here.
+    def answer(self, call: Call, answer: bytes) -> bool:
+        """Send all bytes of an answer, if this call is the only one that is unanswered here.
 
         Returns:
             Whether they were sent; else it is a case for `respond`.
         """
+        ...
+
+    def owes(self, call: Call) -> bool:
+        """Whether the call waits here for an answer that nobody has given yet."""
         ...
 
 

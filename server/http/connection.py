@@ -6,6 +6,7 @@ What arrives is the business of `penstock.server.http.fastpath`.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -84,11 +85,37 @@ class Connection(HttpToolsProtocol):
     def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:
         """Write the answer, or keep it until the earlier ones on this connection are written."""
         calls = self.calls
-        if calls[0] is not call:
+        if not calls or calls[0] is not call:
             call.answer = (status, headers, body)
             return
-        calls.popleft()
-        self._write(call, status, headers, body)
+        try:
+            self._write_next(status, headers, body)
+        except Exception as error:  # noqa: BLE001  see `Door`
+            self._break_off(error)
+
+    def answer(self, call: Call, answer: bytes) -> bool:
+        """See `penstock.server.http.call.Door`."""
+        calls = self.calls
+        if len(calls) != 1 or calls[0] is not call or self.access_log or self.closing:
+            return False
+        calls.clear()
+        try:
+            self.transport.write(answer)
+            self.fast_cycle.response_complete = True
+            if self.pipeline or self.flow.read_paused:
+                self._answered_all()
+        except Exception as error:  # noqa: BLE001  see `Door`
+            self._break_off(error)
+        return True
+
+    def owes(self, call: Call) -> bool:
+        """See `penstock.server.http.call.Door`."""
+        return call.answer is None and call in self.calls
+
+    def _write_next(self, status: int, headers: bytes, body: Body) -> None:
+        """Write the answer to the oldest call, and those that waited behind it."""
+        calls = self.calls
+        self._write(calls.popleft(), status, headers, body)
         while calls:
             answer = calls[0].answer
             if answer is None:
@@ -96,17 +123,13 @@ class Connection(HttpToolsProtocol):
             self._write(calls.popleft(), *answer)
         self._answered_all()
 
-    def answer(self, answer: bytes) -> bool:
-        """See `penstock.server.http.call.Door`."""
-        calls = self.calls
-        if len(calls) > 1 or self.access_log or self.closing:
-            return False
-        calls.clear()
-        self.transport.write(answer)
-        self.fast_cycle.response_complete = True
-        if self.pipeline or self.flow.read_paused:
-            self._answered_all()
-        return True
+    def _break_off(self, error: Exception) -> None:
+        """An answer could not be written: nobody can tell how much of it the client has."""
+        message = {"message": "writing an answer failed", "exception": error}
+        self.loop.call_exception_handler(message)
+        self.closing = True
+        with suppress(Exception):  # a transport in such a state may raise anything
+            self.transport.abort()
 
     def preamble(self, status: int) -> bytes:
         """See `penstock.server.http.call.Door`."""
@@ -267,8 +290,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: what it is still waiting for need not be computed."""
-        for call in self.calls:
-            self.inference.abandon(call)
+        calls = list(self.calls)
         self.calls.clear()
+        for call in calls:
+            self.inference.abandon(call)
         self.closing = True
         super().connection_lost(exc)

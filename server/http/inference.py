@@ -14,6 +14,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+from penstock.batching.contained import contained
 from penstock.batching.request import InferenceRequest
 from penstock.server.errors import ClientGone
 
@@ -23,6 +24,7 @@ from .empty import one_row
 from .halt_poll import HaltPoll
 from .known_heads import KnownHeads
 from .lanes import Lanes
+from .onlookers import Onlookers
 from .outlet import Outlet
 from .preambles import Preambles
 from .splits import Splits
@@ -31,11 +33,12 @@ from .together import Together
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
     from penstock.batching.request import Batch
     from penstock.batching.scheduler import Scheduler
     from penstock.monitoring.metrics import CounterFile
+    from penstock.server.incidents import Incidents
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
@@ -61,6 +64,7 @@ class InferencePath:
         threads: Decodes large bodies.
         limits: Of bodies and connections.
         sweeper: Enforces the time limits of connections.
+        incidents: Is told of errors that no caller is told of.
         clock: Monotonic seconds, the scheduler's.
     """
 
@@ -74,6 +78,7 @@ class InferencePath:
         threads: Executor,
         limits: Limits,
         sweeper: Sweeper,
+        incidents: Incidents,
         clock: Callable[[], float],
     ) -> None:
         self.limits = limits
@@ -85,13 +90,21 @@ class InferencePath:
         self._catalog = catalog
         self._scheduler = scheduler
         self._threads = threads
+        self._incidents = incidents
         self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
         self.splits = Splits(loop, catalog, scheduler, self.resume, clock)
         self._outlet = Outlet(
-            self._ids, counters.unmatched, self.splits, sampling, HaltPoll(loop, clock), clock
+            self._ids,
+            counters.unmatched,
+            self.splits,
+            Onlookers(sampling, incidents),
+            HaltPoll(loop, clock),
+            incidents,
+            clock,
         )
         self._together = Together(catalog, scheduler, self, self.splits, self._outlet)
         self._outlet.singly = self._together.singly
+        self.splits.watch.end = self._outlet.end
         self.lanes = Lanes(loop, self._together, clock)
         scheduler.on_slot(self.lanes.flush)
         self.preambles = Preambles()
@@ -99,11 +112,11 @@ class InferencePath:
     @property
     def mirrors(self) -> dict[tuple[str, str], Feed]:
         """Who wants copies of what a version answers, by model and version."""
-        return self._outlet.mirrors
+        return self._outlet.onlookers.mirrors
 
     @mirrors.setter
     def mirrors(self, mirrors: dict[tuple[str, str], Feed]) -> None:
-        self._outlet.mirrors = mirrors
+        self._outlet.onlookers.mirrors = mirrors
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -138,7 +151,7 @@ class InferencePath:
                 return
             self._enqueue(call, servable, head.codec.decode(body, servable.wire, head.json_length))
         except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
-            self.fail(call, error)
+            self._refuse(call, error)
 
     def new_id(self) -> bytes:
         """A request id for a caller who gave none."""
@@ -146,12 +159,10 @@ class InferencePath:
 
     def _decode_on_thread(self, call: Call, servable: Servable, body: bytes) -> None:
         """Large JSON takes milliseconds; the loop has other connections to serve."""
+        decoding = self._threads.submit(contained, self._unpack, call.head, servable, body)
         servable.begin_decoding()
-        decoding = self._threads.submit(self._unpack, call.head, servable, body)
         decoding.add_done_callback(
-            lambda done: self._loop.call_soon_threadsafe(
-                self._decoded, call, servable, done.exception() or done.result()
-            )
+            lambda done: self._loop.call_soon_threadsafe(self._decoded, call, servable, done)
         )
 
     def _unpack(self, head: RequestHead, servable: Servable, body: bytes) -> InferRequest:
@@ -159,20 +170,16 @@ class InferencePath:
             body = decompress(body, head.content_encoding, self.limits.max_decompressed_bytes)
         return head.codec.decode(body, servable.wire, head.json_length)
 
-    def _decoded(
-        self, call: Call, servable: Servable, result: InferRequest | BaseException
-    ) -> None:
+    def _decoded(self, call: Call, servable: Servable, done: Future[InferRequest]) -> None:
         servable.end_decoding()
         if self.splits.forsake(call, servable):
             return
         try:
             if call.abandoned:
                 raise ClientGone
-            if isinstance(result, BaseException):
-                raise result
-            self._enqueue(call, servable, result)
+            self._enqueue(call, servable, contained(done.result))
         except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
-            self.fail(call, error)
+            self._refuse(call, error)
 
     def _enqueue(self, call: Call, servable: Servable, message: InferRequest) -> None:
         call.message = message
@@ -197,6 +204,19 @@ class InferencePath:
         call.entered = True
         self._scheduler.submit(servable.queue, request)
 
+    def _refuse(self, call: Call, error: Exception) -> None:
+        """It could not be queued; should it be in a queue all the same, it is taken out."""
+        self._withdraw(call)
+        self.fail(call, error)
+
+    def _withdraw(self, call: Call) -> bool:
+        """Take its request out of the queue; whether it was there. Never raises."""
+        try:
+            return call.request is not None and self._scheduler.cancel(call.request)
+        except Exception as error:  # noqa: BLE001  the call ends all the same
+            self._incidents.note("withdrawing a request", error)
+            return True
+
     # -- out -------------------------------------------------------------------------------------
 
     def sink(self, servable: Servable) -> Callable[[Batch], None]:
@@ -208,7 +228,7 @@ class InferencePath:
         self._outlet.fail(call, error)
 
     def abandon(self, call: Call) -> None:
-        """The client went away: what has not run will not."""
+        """The client went away: what has not run will not. Never raises."""
         call.abandoned = True
-        if call.request is not None and self._scheduler.cancel(call.request):
+        if self._withdraw(call):
             self.fail(call, ClientGone())

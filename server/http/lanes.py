@@ -56,7 +56,10 @@ class Service(Protocol):
         ...
 
     def serve(self, gathered: list[Alike]) -> None:
-        """Serve what an iteration of the loop has brought: calls that differ in numbers only."""
+        """Serve what an iteration of the loop has brought: calls that differ in numbers only.
+
+        Never raises: each call is answered, whatever fails.
+        """
         ...
 
 
@@ -108,13 +111,13 @@ class Lanes:
                 return None
         lane = pattern.lane
         calls = lane.calls
+        call, numbers = Call(door, pattern.head, now), data[pattern.start : pattern.end]
         if not calls:
             if not self._busy:
                 self._loop.call_soon(self.flush)
             self._busy.append(lane)
-        call = Call(door, pattern.head, now)
         calls.append(call)
-        lane.numbers.append(data[pattern.start : pattern.end])
+        lane.numbers.append(numbers)
         return call
 
     def _search(self, data: bytes) -> Pattern | None:
@@ -140,11 +143,19 @@ class Lanes:
     def learn(self, head: RequestHead, data: bytes, body_start: int) -> None:
         """Remember the pattern of a request that was served the ordinary way, if it has one.
 
+        Never raises: the request itself was fine.
+
         Args:
             head: Its head, one of the known.
             data: All its bytes.
             body_start: Where its body begins.
         """
+        try:
+            self._learn(head, data, body_start)
+        except Exception as error:  # noqa: BLE001  see above
+            self._report("learning a pattern", error)
+
+    def _learn(self, head: RequestHead, data: bytes, body_start: int) -> None:
         if head.timeout_seconds is not None or head.content_encoding or not head.keep_alive:
             return
         if len(data) - body_start > known_raw.MAX_BODY_BYTES:
@@ -208,13 +219,16 @@ class Lanes:
         """
         if not self._busy:
             return
-        company, present = self._company, NOBODY
         inline = all([lane.inline for lane in self._busy])  # noqa: C419  half the cost
-        if inline and company.wanted:
-            present = {id(call.door) for lane in self._busy for call in lane.calls}
-            if company.expects(present, self._clock()):
-                self._loop.call_soon(self.flush)
-                return
+        present = NOBODY
+        try:
+            if inline and self._company.wanted:
+                present = {id(call.door) for lane in self._busy for call in lane.calls}
+                if self._company.expects(present, self._clock()):
+                    self._loop.call_soon(self.flush)
+                    return
+        except Exception as error:  # noqa: BLE001  who has gathered is served all the same
+            self._report("waiting for company", error)
         busy, self._busy = self._busy, []
         gathered = []
         for lane in busy:
@@ -222,4 +236,7 @@ class Lanes:
             lane.calls, lane.numbers = [], []
         self._service.serve(gathered)
         if inline:
-            company.ran(present, self._clock())
+            self._company.ran(present, self._clock())
+
+    def _report(self, what: str, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": f"{what} failed", "exception": error})

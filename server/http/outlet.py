@@ -4,8 +4,9 @@
     finish_alike  the same for a lane's run, all of whose requests are alike
     refuse        answer calls that are not let in, or dropped
     fail          answer one call with an error
+    end           something failed on the way: answer whoever still waits
 
-A call is answered exactly once, or abandoned.
+A call is answered exactly once, or abandoned, whatever raises: no method does.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.batching.errors import Overloaded
 from penstock.monitoring.layout import status_index
-from penstock.server.errors import ApiError, ClientGone, InternalError
+from penstock.server.errors import ClientGone, InternalError
 
 from .alike import Alike, calls_of
-from .answers import api_error, encode_alike, encode_batch, error_answer
+from .answer_writer import write_answers
+from .answers import JSON_HEADERS, api_error, encode_alike, encode_batch, error_answer
 from .call import Call
 from .splits import lines_of
 
@@ -28,19 +30,21 @@ if TYPE_CHECKING:
 
     from penstock.batching.request import Batch
     from penstock.monitoring.metrics import ModelCounters
+    from penstock.server.incidents import Incidents
     from penstock.server.registry.servable import Servable
 
     from .codecs.messages import InferRequest
     from .codecs.negotiate import Body, Codec
-    from .feed import Feed
     from .halt_poll import HaltPoll
-    from .sampling import Sampling
+    from .onlookers import Onlookers
     from .splits import Splits
 
 LOG = logging.getLogger("penstock.inference")
 
 #: Slot of the counter of good answers.
 OK: Final = status_index(200)
+_INTERNAL_ERROR: Final = 500
+_LAST_WORDS: Final = b'{"error":"internal error; see the log of the server"}'
 
 
 class Outlet:
@@ -48,14 +52,15 @@ class Outlet:
 
     Attributes:
         singly: Serves the calls of a lane's run that failed one by one.
-        mirrors: Who wants copies, by model and version.
+        onlookers: Look at what was answered.
 
     Args:
         ids: Numbers of requests whose callers gave no id.
         unmatched: Counts what matched no model.
         splits: Shares requests between two versions.
-        sampling: Hands inputs and outputs to the monitor; ``None`` if there is none.
+        onlookers: See the attribute.
         halt_poll: Is told of answers.
+        incidents: Is told of errors on the way out.
         clock: Monotonic seconds.
     """
 
@@ -64,24 +69,50 @@ class Outlet:
         ids: Iterator[int],
         unmatched: ModelCounters,
         splits: Splits,
-        sampling: Sampling | None,
+        onlookers: Onlookers,
         halt_poll: HaltPoll,
+        incidents: Incidents,
         clock: Callable[[], float],
     ) -> None:
         self.singly: Callable[[Alike, Servable], None]
-        self.mirrors: dict[tuple[str, str], Feed] = {}
+        self.onlookers = onlookers
         self._ids = ids
         self._unmatched = unmatched
         self._splits = splits
-        self._sampling = sampling
         self._halt_poll = halt_poll
+        self._incidents = incidents
         self._clock = clock
 
-    def finish(self, servable: Servable, batch: Batch) -> None:  # noqa: C901  one list of steps
-        """Count the batch, answer everybody in it, then hand over what is sampled of it."""
-        if batch.error is not None:
-            self._fail_batch(servable, batch, batch.error)
-            return
+    def finish(self, servable: Servable, batch: Batch) -> None:
+        """Count the batch, answer everybody in it, then hand over what is sampled of it.
+
+        Never raises. Whatever fails on the way, nobody is left without an answer.
+        """
+        try:
+            if batch.error is None:
+                self._answer(servable, batch)
+            else:
+                self._fail_batch(servable, batch, batch.error)
+        except Exception as error:  # noqa: BLE001  see above
+            calls, _ = calls_of(batch)
+            self.end([call for call in calls if call.servable is servable], error)
+
+    def end(self, calls: Iterable[Call], error: Exception) -> None:
+        """Something failed on the way: whoever still waits for an answer gets the error as one.
+
+        Never raises. It is the last look at each call, so a call that has its answer is only
+        counted as no longer in flight.
+
+        Args:
+            calls: All that were under way together.
+            error: What failed.
+        """
+        self._incidents.note("answering predictions", error)
+        for call in calls:
+            if call.entered or (not call.abandoned and call.door.owes(call)):
+                self.fail(call, error)
+
+    def _answer(self, servable: Servable, batch: Batch) -> None:
         calls, firsts = calls_of(batch)
         routed = servable.routed
         waiting, starts = calls, firsts
@@ -91,36 +122,34 @@ class Outlet:
         answers = encode_batch(servable, waiting, starts, batch.outputs, waiting is calls)
         answered = []
         for call, answer in zip(waiting, answers, strict=True):
+            if not call.entered:
+                continue  # it has ended before
             if isinstance(answer, tuple) and not call.abandoned:
                 answered.append((call, answer))
             else:
-                self.fail(call, answer if isinstance(answer, ApiError) else ClientGone())
+                self.fail(call, ClientGone() if isinstance(answer, tuple) else answer)
         # Counted before it is written: whoever has an answer is in the figures, even if this
         # process is killed right after.
         counters = servable.counters
         counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
         if not answered:
             return
-        counters.leave(len(answered))
         arrivals = [call.arrival for call, _ in answered]
         now = self._clock()
-        counters.observe_many(OK, arrivals, batch.formed_at, now)
-        sampling = self._sampling
-        taken = sampling and sampling.take(servable, calls, firsts, batch, answered, arrivals, now)
+        onlookers = self.onlookers
+        taken = onlookers.before(servable, calls, firsts, batch, answered, arrivals, now)
         if routed:
             answered = self._splits.answer(servable, answered, invalid, now)
+        counters.leave(len(answered))
         for call, _ in answered:
+            call.entered = False
             call.request = None  # it refers back: only a collection would free the body
-        _send(200, [(call, call.request_id, *answer) for call, answer in answered])
-        self._halt_poll.answered(arrivals[0], now)
-        if sampling and taken:
-            sampling.offer(servable, taken)
-        if servable.tally is not None:
-            servable.tally.tally(batch.inputs, batch.rows)
-        if self.mirrors:
-            self._copy(servable, calls, firsts, batch)
+        counters.observe_many(OK, arrivals, batch.formed_at, now)
+        write_answers(200, [(call, call.request_id, *answer) for call, answer in answered])
         if routed:
             self._splits.release(servable, answered)
+        self._halt_poll.answered(arrivals[0], now)
+        onlookers.after(servable, calls, firsts, batch, taken)
 
     def finish_alike(
         self, servable: Servable, alike: Alike, message: InferRequest, codec: Codec, batch: Batch
@@ -129,7 +158,7 @@ class Outlet:
 
         Args:
             servable: What ran.
-            alike: Whose requests these were; none of them is abandoned.
+            alike: Whose requests these were; none of them is abandoned or counted as in flight.
             message: What each of them says, apart from its numbers.
             codec: Answers them.
             batch: The run, which did not fail.
@@ -137,31 +166,33 @@ class Outlet:
         Returns:
             Whether they were answered; nothing was done if they have to be one by one.
         """
-        calls = alike.calls
         made = encode_alike(servable, alike.lane.head, message, codec, batch)
         if made is None:
             return False
-        headers, bodies = made
+        try:
+            self._answer_alike(servable, alike.calls, *made, batch)
+        except Exception as error:  # noqa: BLE001  as in `finish`
+            self.end(alike.calls, error)
+        return True
+
+    def _answer_alike(
+        self,
+        servable: Servable,
+        calls: list[Call],
+        headers: bytes,
+        bodies: Sequence[Body],
+        batch: Batch,
+    ) -> None:
         counters = servable.counters
         counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
-        counters.leave(len(calls))
         arrivals = [call.arrival for call in calls]
         now = self._clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)
         ids = [b"%x" % number for number in islice(self._ids, len(calls))]
-        sampling = self._sampling
-        picked = None if sampling is None else sampling.count_rows(servable, ids)
-        _send(200, zip(calls, ids, repeat(headers), bodies))
+        picked = self.onlookers.before_alike(servable, ids)
+        write_answers(200, zip(calls, ids, repeat(headers), bodies))
         self._halt_poll.answered(arrivals[0], now)
-        if sampling:
-            sampling.offer_rows(servable, picked, ids, arrivals, batch, now)
-        if servable.tally is not None:
-            servable.tally.tally(batch.inputs, batch.rows)
-        if self.mirrors:
-            for call, request_id in zip(calls, ids, strict=True):
-                call.request_id = request_id
-            self._copy(servable, calls, range(batch.rows), batch)
-        return True
+        self.onlookers.after_alike(servable, calls, ids, batch, picked, now)
 
     def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
         """Answer calls that were not let in, or dropped; none of them is in flight.
@@ -171,6 +202,12 @@ class Outlet:
             calls: None of them is abandoned.
             error: Why not.
         """
+        try:
+            self._refuse(servable, calls, error)
+        except Exception as problem:  # noqa: BLE001  as in `finish`
+            self.end(calls, problem)
+
+    def _refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
         known = api_error(error)
         counters = servable.counters
         counters.drop(error.reason, len(calls))
@@ -180,17 +217,8 @@ class Outlet:
         lines, body = error_answer(known)
         headers = servable.headers + lines
         ids = [call.request_id or b"%x" % next(self._ids) for call in calls]
-        if self._sampling is not None:
-            self._sampling.failed(servable, ids, known, [now - arrival for arrival in arrivals])
-        _send(known.status, zip(calls, ids, repeat(headers), repeat(body)))
-
-    def _copy(
-        self, servable: Servable, calls: list[Call], firsts: Sequence[int], batch: Batch
-    ) -> None:
-        """Offer inputs and outputs to the shadow, if it is to have them."""
-        feed = self.mirrors.get((servable.name, servable.version))
-        if feed is not None:
-            feed.offer(calls, [*firsts, batch.rows], servable.wire.input_names, batch)
+        self.onlookers.failed(servable, ids, known, [now - arrival for arrival in arrivals])
+        write_answers(known.status, zip(calls, ids, repeat(headers), repeat(body)))
 
     def _fail_batch(self, servable: Servable, batch: Batch, error: Exception) -> None:
         contexts = [request.context for request in batch.requests]
@@ -208,14 +236,21 @@ class Outlet:
                 self.fail(context, error)
 
     def fail(self, call: Call, error: Exception) -> None:
-        """Answer with an error, unless the client is gone, and count it."""
+        """Answer with an error, unless the client is gone, and count it. Never raises."""
+        try:
+            self._fail(call, error)
+        except Exception as problem:  # noqa: BLE001  the call ends all the same
+            self._incidents.note("answering with an error", problem)
+            self._end_plainly(call)
+
+    def _fail(self, call: Call, error: Exception) -> None:
         known = api_error(error)
         if isinstance(known, InternalError):
             LOG.error("unexpected error in a prediction", exc_info=error)
         if call.servable is not None:
             if call.entered:
-                call.entered = False
                 call.servable.counters.leave()
+                call.entered = False
             if known.reason is not None:
                 call.servable.counters.drop(known.reason)
         arm = b""
@@ -232,29 +267,22 @@ class Outlet:
         if call.abandoned:
             return
         headers, body = error_answer(known)
+        request_id = call.request_id or call.head.request_id or b"%x" % next(self._ids)
         if servable is not None:
             headers = servable.headers + headers + arm
-        request_id = call.request_id or call.head.request_id or b"%x" % next(self._ids)
-        if servable is not None and self._sampling is not None:
-            self._sampling.failed(servable, [request_id], known, [latency / 1e9], call.arm)
-        _send(known.status, [(call, request_id, headers, body)])
+            self.onlookers.failed(servable, [request_id], known, [latency / 1e9], call.arm)
+        write_answers(known.status, [(call, request_id, headers, body)])
+
+    def _end_plainly(self, call: Call) -> None:
+        """The last resort: nothing of what has just failed is tried again."""
+        call.request = None
+        if call.entered and call.servable is not None:
+            call.entered = False
+            self.onlookers.aside(call.servable.counters.leave)
+        if not call.abandoned and call.door.owes(call):
+            call.door.respond(call, _INTERNAL_ERROR, JSON_HEADERS, _LAST_WORDS)
 
 
 def _is_simple(call: Call | Alike) -> bool:
     """Whether it stands for itself, in no split, and still waits."""
     return type(call) is Call and call.assignment is None and call.entered and not call.abandoned
-
-
-def _send(status: int, answers: Iterable[tuple[Call, bytes, bytes, Body]]) -> None:
-    """Write answers: for each its call, the id of its request, header lines, and the body."""
-    last: bytes | None = None
-    opening = b""
-    for call, request_id, headers, body in answers:
-        if headers is not last:  # alike for most of a run
-            last = headers
-            opening = b"%b%bx-request-id: " % (call.door.preamble(status), headers)
-        if type(body) is not bytes or not call.door.answer(
-            b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (opening, request_id, len(body), body)
-        ):
-            lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
-            call.door.respond(call, status, lines, body)

@@ -9,7 +9,6 @@ waits for the bytes.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from penstock.server.registry.servable import Servable
 
     from .call import Call
-
-LOG = logging.getLogger("penstock.sampling")
 
 #: Larger rows, pictures for example, do not travel: passing on dozens of megabytes a second would
 #: cost the requests more than serving them does.
@@ -136,35 +133,37 @@ class Sampling:
         buffer = self._buffer
         inputs, outputs = batch.inputs, batch.outputs
         origin, names = servable.origin, batch.requests[0].outputs
-        kept = None
+        kept: bool | None = None
         if picked is None:
-            arrays = (*inputs, *outputs)
-            kept = buffer.offer_rows(origin, names, now, ids, arrivals, arrays)
+            kept = False
+            try:
+                arrays = (*inputs, *outputs)
+                kept = buffer.offer_rows(origin, names, now, ids, arrivals, arrays)
+            finally:
+                if kept is False:
+                    servable.counters.sampled(0, len(ids))
         if kept is None:
             time, rows = self._clock(), batch.rows
             taken = Taken(
                 origin, names, time, now, rows, ids, arrivals, None, None, inputs, outputs
             )
             self.offer(servable, taken if picked is None else taken.only(picked))
-        elif not kept:
-            servable.counters.sampled(0, len(ids))
 
     def offer(self, servable: Servable, taken: Taken) -> None:
         """Hand over what `take` gave; what finds no room or cannot be packed counts as dropped."""
         rows = taken.rows
         if not rows:
             return
+        kept = False
         try:
             held = array_bytes((*taken.inputs, *taken.outputs))
             if held > MAX_ROW_BYTES * rows:
                 taken = self._shrunk(taken)
                 held = array_bytes((*taken.inputs, *taken.outputs))
             kept = self._buffer.offer(taken, held)
-        except Exception:  # of a plug-in's values; the answers are on their way all the same
-            LOG.exception("rows of %s cannot be sampled", taken.origin.model)
-            kept = False
-        if not kept:
-            servable.counters.sampled(0, rows)
+        finally:
+            if not kept:
+                servable.counters.sampled(0, rows)
 
     def failed(
         self,

@@ -6,8 +6,8 @@
     release  they are on their way                             (per run)
     fail     count a failure, and ask stable in the canary's place
 
-What counts, for both arms alike: a request that the version answered, or failed by its own fault.
-Errors of the client, refusals because of overload and requests of a former split do not count.
+In both arms a request counts that the version answered, or failed by its own fault. Errors of the
+client, refusals because of overload and requests of a former split do not count.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Splits:
 
     Attributes:
         on_failure: Called after a failure of a canary was counted; being slow is none.
+        watch: Ends the waiting for canaries that do not answer.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Splits:
         self._resume = resume
         self._clock = clock
         self.on_failure: Callable[[], object] = int
-        self._watch = Watch(loop, self._due_at, self._give_up, clock)
+        self.watch = Watch(loop, self._due_at, self._give_up, clock)
 
     def assign(self, call: Call, arms: Arms, body: bytes) -> Servable:
         """Give the call its arm, by its unit or as it asks for, and return what serves that."""
@@ -88,7 +89,7 @@ class Splits:
             call.assignment = Assignment(arms, CANARY, body, counted=forced is None)
             servable = arms.canary
             if arms.split.fallback:
-                self._watch.add(call)
+                self.watch.add(call)
         else:
             call.assignment = (
                 arms.plain if forced is None else Assignment(arms, arms.plain.arm, counted=False)
@@ -164,7 +165,7 @@ class Splits:
                 quick = surely_in_time(arms.split) if self._is_current(arms) else -1.0
             if assignment.error is None:
                 if assignment.arm == CANARY:
-                    self._watch.discard(call)
+                    self.watch.discard(call)
                 bounded = call.request is not None and call.request.deadline < math.inf
                 if bounded or call in invalid or now - call.arrival > quick:
                     self._look_closer(call, assignment, servable, now, invalid=call in invalid)
@@ -209,7 +210,7 @@ class Splits:
                 known, assignment.error = assignment.error, None
                 call.servable = assignment.arms.canary
             return known
-        self._watch.discard(call)
+        self.watch.discard(call)
         kind = fault_of(error, known)
         if (
             assignment.arm == CANARY
@@ -229,7 +230,7 @@ class Splits:
         assignment = call.assignment
         assert assignment is not None
         arms = assignment.arms
-        self._watch.discard(call)
+        self.watch.discard(call)
         if kind is not None:
             self._count(call, assignment, arms.canary, [kind], self._clock())
         if assignment.counted and self._is_current(arms):
@@ -241,8 +242,7 @@ class Splits:
 
     def _give_up(self, call: Call) -> None:
         """The canary has had its time. What it still answers is for nobody."""
-        assignment = call.assignment
-        if assignment is None or call.abandoned:
+        if (assignment := call.assignment) is None or call.abandoned:
             return
         canary = assignment.arms.canary
         if call.request is not None and self._scheduler.cancel(call.request):

@@ -47,9 +47,18 @@ class Sweeper:
             self._timer.cancel()
 
     def _sweep(self) -> None:
-        now = self._clock()
-        for connection in list(self._connections):
-            connection.sweep(now)
         self._timer = None
-        if self._connections:
-            self._timer = self._loop.call_later(self._interval, self._sweep)
+        try:
+            now = self._clock()
+            for connection in list(self._connections):
+                self._sweep_one(connection, now)
+        finally:  # an error must not leave the limits of all without effect
+            if self._connections:
+                self._timer = self._loop.call_later(self._interval, self._sweep)
+
+    def _sweep_one(self, connection: Connection, now: float) -> None:
+        try:
+            connection.sweep(now)
+        except Exception as error:  # noqa: BLE001  the others have limits, too
+            message = {"message": "sweeping a connection failed", "exception": error}
+            self._loop.call_exception_handler(message)

@@ -83,12 +83,21 @@ class Together:
 
     def serve(self, gathered: list[Alike]) -> None:
         """See `Service.serve`."""
-        self._scheduler.begin_tick()
         try:
+            self._scheduler.begin_tick()
             for alike in gathered:
-                self._serve_lane(alike)
+                self._serve_safely(alike)
+        except Exception as error:  # noqa: BLE001  nobody of them was served
+            self._outlet.end([call for alike in gathered for call in alike.calls], error)
         finally:
             self._scheduler.dispatch()
+
+    def _serve_safely(self, alike: Alike) -> None:
+        """An error with one lane is not the others' business."""
+        try:
+            self._serve_lane(alike)
+        except Exception as error:  # noqa: BLE001  see above
+            self._outlet.end(alike.calls, error)
 
     def _serve_lane(self, alike: Alike) -> None:
         lane = alike.lane
@@ -155,18 +164,23 @@ class Together:
             if array is None or not (gate is None or gate.passes([array], 1)):
                 self.singly(Alike(alike.lane, [call], [numbers]), servable)
                 continue
-            request = InferenceRequest(
+            call.request = request = InferenceRequest(
                 [array], 1, message.outputs, call.arrival, key=message.key, context=call
             )
+            self._prepare(call, servable, message, plain, assigned=assigned)
+            servable.counters.enter()
+            call.entered = True
             try:
                 self._scheduler.submit(servable.queue, request)
             except Overloaded as error:
                 # Whoever came in the same look of the loop hears the same.
+                servable.counters.leave()
+                call.entered = False
                 self._refuse(alike.since(position), servable, error, assigned=assigned)
                 return
-            call.request = request
-            self._enter(call, servable, message, plain, assigned=assigned)
-            servable.counters.enter()
+            except Exception as error:  # noqa: BLE001  it is the only one that is not queued
+                self._scheduler.cancel(request)
+                self._path.fail(call, error)
 
     def _refuse(
         self, alike: Alike, servable: Servable, error: Overloaded, *, assigned: bool
@@ -214,7 +228,6 @@ class Together:
         """Run the rows as one request: now and here if that may be, else through the queue."""
         calls = alike.calls
         count = len(calls)
-        servable.counters.enter(count)
         request = InferenceRequest(
             [rows], count, message.outputs, calls[0].arrival, key=message.key, context=alike
         )
@@ -229,16 +242,20 @@ class Together:
             ):
                 return
         for call in calls:
-            self._enter(call, servable, message, plain, assigned=assigned)
+            self._prepare(call, servable, message, plain, assigned=assigned)
+        servable.counters.enter(count)
+        for call in calls:
+            call.entered = True
         if batch is not None:
             self._outlet.finish(servable, batch)
             return
         try:
             self._scheduler.submit(servable.queue, request)
         except Exception:  # noqa: BLE001  each of them hears on its own why
+            self._scheduler.cancel(request)
             self.singly(alike, servable)
 
-    def _enter(
+    def _prepare(
         self,
         call: Call,
         servable: Servable,
@@ -247,10 +264,9 @@ class Together:
         *,
         assigned: bool,
     ) -> None:
-        """What is to be known of a call in flight."""
+        """What is to be known of a call before it is in flight."""
         call.servable = servable
         call.message = message
         call.plain = plain
         if not assigned:
             call.request_id = self._path.new_id()
-        call.entered = True

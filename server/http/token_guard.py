@@ -96,5 +96,5 @@ class TokenGuard:
         return None
 
     def _look(self) -> None:
+        self._timer = self._loop.call_later(LOOK_SECONDS, self._look)  # also if this look fails
         self._tokens.refresh()
-        self._timer = self._loop.call_later(LOOK_SECONDS, self._look)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .call import Call
 
@@ -17,6 +17,9 @@ TICK_SECONDS: Final = 0.025
 class Watch:
     """Tells of calls whose time is over, each once.
 
+    Attributes:
+        end: Called with calls that ``overdue`` failed at, and its error.
+
     Args:
         loop: Where everything happens.
         due_at: When a call's time is over; may grow earlier while it is watched.
@@ -24,7 +27,7 @@ class Watch:
         clock: Monotonic seconds.
     """
 
-    __slots__ = ("_calls", "_clock", "_due_at", "_loop", "_overdue", "_ticking")
+    __slots__ = ("_calls", "_clock", "_due_at", "_loop", "_overdue", "_ticking", "end")
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Watch:
         self._due_at = due_at
         self._overdue = overdue
         self._clock = clock
+        self.end: Callable[[Sequence[Call], Exception], object] = _raise
         self._calls: dict[Call, None] = {}
         self._ticking = False
 
@@ -55,11 +59,24 @@ class Watch:
         self._calls.pop(call, None)
 
     def _tick(self) -> None:
-        now = self._clock()
-        for call in [call for call in self._calls if now >= self._due_at(call)]:
-            if call in self._calls:  # telling of one may end another
-                del self._calls[call]
-                self._overdue(call)
-        self._ticking = bool(self._calls)
-        if self._ticking:
-            self._loop.call_later(TICK_SECONDS, self._tick)
+        self._ticking = False
+        try:
+            now = self._clock()
+            for call in [call for call in self._calls if now >= self._due_at(call)]:
+                if call in self._calls:  # telling of one may end another
+                    del self._calls[call]
+                    self._tell(call)
+        finally:  # one call that cannot be looked at must not keep the others waiting
+            if self._calls and not self._ticking:
+                self._ticking = True
+                self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def _tell(self, call: Call) -> None:
+        try:
+            self._overdue(call)
+        except Exception as error:  # noqa: BLE001  it is not watched any more, so it ends here
+            self.end([call], error)
+
+
+def _raise(_: Sequence[Call], error: Exception) -> None:
+    raise error

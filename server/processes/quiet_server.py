@@ -80,19 +80,20 @@ class QuietServer(uvicorn.Server):
                 self._drain_timer.cancel()
 
     def _drain_newcomers(self, told: set[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        self._drain_timer = loop.call_later(_DRAIN_SECONDS, self._drain_newcomers, told)
         for connection in self.server_state.connections - told:
             told.add(connection)
             connection.shutdown()
-        loop = asyncio.get_running_loop()
-        self._drain_timer = loop.call_later(_DRAIN_SECONDS, self._drain_newcomers, told)
 
     def _every_second(self) -> None:
         loop = asyncio.get_running_loop()
         late = loop.time() - self._due
         now = time.time()
+        wait = 1 - now % 1 + _MARGIN_SECONDS
+        self._due = loop.time() + wait
+        # First of all: whatever fails in this second, there is a next one.
+        self._timer = loop.call_at(self._due, self._every_second)
         date = (b"date", formatdate(now, usegmt=True).encode())
         self.server_state.default_headers = [date, *self.config.encoded_headers]
         self._on_second(int(late * 1e9))
-        wait = 1 - now % 1 + _MARGIN_SECONDS
-        self._due = loop.time() + wait
-        self._timer = loop.call_at(self._due, self._every_second)

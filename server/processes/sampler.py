@@ -37,13 +37,19 @@ class Sampler:
         buffer.on_enough = self.flush
 
     def flush(self) -> None:
-        """Hand over what waits; what finds no room is dropped and counted."""
+        """Hand over what waits; what cannot be handed over is dropped and counted."""
         if not self._buffer.pending_rows:
             return
         rows, frame = self._buffer.drain()
         counts = [[model, version, count] for (model, version), count in rows.items()]
         head = cast("bytes", msgpack.packb(counts))
-        if not self._spool.append((head, frame), self._loop.time()):
+        kept = False
+        try:
+            kept = self._spool.append((head, frame), self._loop.time())
+        except Exception as error:  # noqa: BLE001  the requests that are sampled go on
+            message = {"message": "appending samples failed", "exception": error}
+            self._loop.call_exception_handler(message)
+        if not kept:
             self._drop(rows)
 
     def close(self) -> None:

@@ -200,8 +200,8 @@ def test_who_is_given_up_together_is_told_together(run, doubler):
         for value in range(3):
             owner.submit(value, value)
         dispatcher = owner.scheduler._dispatcher
-        dispatcher.drop(owner.servable.queue, 3, DeadlineExceeded())
-        dispatcher.refuse()
+        dispatcher.delivery.drop(owner.servable.queue, 3, DeadlineExceeded())
+        dispatcher.delivery.refuse()
         assert [len(batch.requests) for batch in owner.batches] == [3]
         assert {type(error) for error in owner.answers.values()} == {DeadlineExceeded}
         doubler.gate.set()

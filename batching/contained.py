@@ -1,0 +1,59 @@
+"""Calls into code that is not ours: whatever that code raises becomes an ordinary error.
+
+An ordinary error ends one call. Some exceptions end more than that. `SystemExit` ends a thread or
+the event loop. `CancelledError` ends the task that waits for the call. `StopIteration` cannot be
+set on a future, so the task would wait for ever. Native libraries raise classes of their own below
+`BaseException`.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Below `Exception`, and yet nothing that a future or a task takes for an error.
+_CONTROL_FLOW: Final = (StopIteration, StopAsyncIteration, CancelledError)
+
+
+class Escaped(Exception):
+    """Stands for an exception that would have ended more than one call, which is its cause."""
+
+
+def contained(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call it.
+
+    Raises:
+        Exception: As it raises it, or `Escaped` in place of what is no ordinary error.
+    """
+    try:
+        return call(*args, **kwargs)
+    except BaseException as error:
+        known = ordinary(error)
+        if known is error:
+            raise
+        raise known from error
+
+
+def ordinary(error: BaseException) -> Exception:
+    """The error itself if it ends one call only, else an `Escaped` that names it."""
+    if isinstance(error, Exception) and not isinstance(error, _CONTROL_FLOW):
+        return error
+    escaped = Escaped(words(error))
+    escaped.__cause__ = error
+    return escaped
+
+
+def words(error: BaseException) -> str:
+    """Class and text of an error, also of one whose text cannot be made."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001  an exception of foreign code may be broken itself
+        return f"{name} (it has no readable text)"
+    return f"{name}: {text}" if text else name

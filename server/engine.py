@@ -28,6 +28,8 @@ from .registry.host import ModelHost
 from .registry.loading import Loader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from penstock.monitoring.metrics import CounterFile
 
     from .config import ServerConfig
@@ -59,23 +61,12 @@ class Engine:
         loop = asyncio.get_running_loop()
         clock = time.perf_counter
         limits = Limits.of(config)
-        incidents = incidents or Incidents()
         self.counters = counters
         self.catalog = Catalog()
         self.samples = SampleBuffer(
             config.sample_max_rows, config.sample_max_bytes, config.sample_rate
         )
-        # On a single core a thread runs nothing sooner, it only costs two switches.
-        inline_seconds = INLINE_SECONDS if available_cpus() > 1 else TICK_SECONDS
-        # With a core of its own, the loop can read while all threads run.
-        contended = config.execution_threads() * config.workers >= available_cpus()
-        self._scheduler = Scheduler(
-            loop,
-            threads=config.execution_threads(),
-            clock=clock,
-            inline_seconds=inline_seconds,
-            longest_nap=NAP_SECONDS if contended else 0.0,
-        )
+        self._scheduler = _scheduler(config, loop, clock)
         # One thread each: orjson and model loading hold the interpreter lock for long stretches.
         self._decoder = ThreadPoolExecutor(1, "penstock-decode")
         self._loading = ThreadPoolExecutor(1, "penstock-load", lower_priority)
@@ -90,7 +81,7 @@ class Engine:
             self._decoder,
             limits,
             self._sweeper,
-            incidents,
+            incidents or Incidents(),
             clock,
         )
         if config.require_predict_token:
@@ -129,3 +120,18 @@ class Engine:
             for servable in model.versions.values():
                 servable.model.unload()
         self._loader.close()
+
+
+def _scheduler(
+    config: ServerConfig, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]
+) -> Scheduler:
+    # With a core of its own, the loop can read while all threads run.
+    contended = config.execution_threads() * config.workers >= available_cpus()
+    return Scheduler(
+        loop,
+        threads=config.execution_threads(),
+        clock=clock,
+        # On a single core a thread runs nothing sooner, it only costs two switches.
+        inline_seconds=INLINE_SECONDS if available_cpus() > 1 else TICK_SECONDS,
+        longest_nap=NAP_SECONDS if contended else 0.0,
+    )

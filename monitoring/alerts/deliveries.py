@@ -6,6 +6,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.databases import healed
+
 from .outbox import COLUMNS, alert_of, opened
 from .retry import FAILED, PENDING, SKIPPED
 from .sink import TEST
@@ -65,6 +67,7 @@ class Deliveries:
         self._seen: tuple[int, ...] = ()
         self._next = 0.0
         self._held: sqlite3.Connection | None = None
+        self._held_file = 0
 
     def quiet(self, now: float) -> bool:
         """Whether nothing was put in since this was last asked, and nothing is due.
@@ -153,9 +156,18 @@ class Deliveries:
 
         That takes them three syncs rather than one.
         """
+        file = self._path.stat().st_ino
+        if self._held is not None and self._held_file != file:
+            self.close()  # it was set aside, and is another one now
         if self._held is None:
-            self._held = sqlite3.connect(self._path)
-            self._held.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            held = sqlite3.connect(self._path)
+            try:
+                with healed(self._path):
+                    held.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            except BaseException:
+                held.close()
+                raise
+            self._held, self._held_file = held, file
 
     def abandon(self, known: Collection[str], now: float) -> None:
         """Give up what waits for sinks that the configuration no longer knows."""

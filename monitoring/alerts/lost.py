@@ -16,6 +16,8 @@ WORST_SHARE: Final = 0.01
 LEAST_ROWS: Final = 100
 #: A sink that has not taken an alert for so long, after some attempts, is down.
 SINK_DOWN_SECONDS: Final = 600.0
+#: A damaged file is told of for so long, or until what was kept of it is removed.
+DAMAGED_SECONDS: Final = 86_400.0
 
 
 def lost_rows(subject: str, meter: Meter, now: float) -> Finding:
@@ -47,3 +49,19 @@ def sink_down(name: str, waiting_since: float | None, now: float) -> Finding:
     state = f"has taken no alert for {waited / 60:.0f} minutes" if bad else "takes alerts"
     evidence = {"sink": name, "waiting_seconds": waited}
     return Finding("", f"sink {name}", bad, "warning", f"the sink {name} {state}", evidence)
+
+
+def damaged_file(name: str, aside: str, time: float, now: float) -> Finding:
+    """Tells of a database file that was damaged.
+
+    Args:
+        name: Of the file.
+        aside: What it is called now.
+        time: Unix seconds when it was set aside.
+        now: Unix seconds.
+    """
+    bad = abs(now - time) < DAMAGED_SECONDS
+    summary = f"{name} was damaged; it is kept as {aside}, and a new one was begun"
+    return Finding(
+        "", f"file {name}", bad, "warning", summary, {"file": name, "kept_as": aside, "time": time}
+    )

@@ -8,18 +8,19 @@ once: who is not sure (after a crash, after an error) puts it in again. The file
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+
+from penstock.monitoring.databases import check, content, healed, whole
 
 from .alert import CLOSED, OPENED, Alert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
 #: Alerts that are remembered, told or not.
 KEEP: Final = 10_000
 
@@ -29,6 +30,9 @@ _MAX_NAME: Final = 200
 _MAX_SUMMARY: Final = 1000
 _MAX_EVIDENCE_BYTES: Final = 16 * 1024
 _FLAGS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+#: Files that were read through since this process began.
+_CHECKED: Final[set[Path]] = set()
+_MOST_CHECKED: Final = 100
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS alerts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -87,14 +91,18 @@ class Outbox:
             sqlite3.Error, OSError: It could not be written; put it in again later.
         """
         row = _row(alert)
-        with opened(self._path) as store:
-            if not alert.opened and not _known(store, row[0]):
-                return False
-            added = store.execute(_INSERT, row).rowcount
-            store.execute(
-                "DELETE FROM alerts WHERE id <= (SELECT max(id) FROM alerts) - ?", (KEEP,)
-            )
-        return added == 1
+
+        def insert() -> bool:
+            with opened(self._path) as store:
+                if not alert.opened and not _known(store, row[0]):
+                    return False
+                added = store.execute(_INSERT, row).rowcount
+                store.execute(
+                    "DELETE FROM alerts WHERE id <= (SELECT max(id) FROM alerts) - ?", (KEEP,)
+                )
+            return added == 1
+
+        return whole(self._path, insert)
 
     def open_episodes(self, kind: str = "") -> list[Alert]:
         """Alerts of episodes that are not over, oldest first: what a process goes on with.
@@ -110,25 +118,40 @@ class Outbox:
             WHERE state = '{OPENED}' AND (? = '' OR kind = ?) AND NOT EXISTS (
                 SELECT 1 FROM alerts WHERE episode = one.episode AND state = '{CLOSED}')
             ORDER BY id"""  # noqa: S608 - of constants
+
+        def read() -> list[Alert]:
+            with opened(self._path) as store:
+                return [alert_of(row) for row in store.execute(query, (kind, kind))]
+
         if not self._path.exists():
             return []
-        with opened(self._path) as store:
-            return [alert_of(row) for row in store.execute(query, (kind, kind))]
+        return whole(self._path, read)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection for one transaction: committed at the end, rolled back on an error."""
+    """A connection for one transaction: committed at the end, rolled back on an error.
+
+    A file that is damaged is set aside; the next transaction has a new one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as store:
+    with (
+        healed(path),
+        closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as store,
+    ):
         store.execute("PRAGMA foreign_keys = ON")
         if store.execute("PRAGMA user_version").fetchone()[0] == 0:
             _prepare(store)
+        if path not in _CHECKED:
+            check(store, path)
+            if len(_CHECKED) < _MOST_CHECKED:
+                _CHECKED.add(path)
         store.execute("BEGIN IMMEDIATE")
         try:
             yield store
         except BaseException:
-            store.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # it may have been rolled back already
+                store.execute("ROLLBACK")
             raise
         store.execute("COMMIT")
 
@@ -151,20 +174,25 @@ def _prepare(store: sqlite3.Connection) -> None:
 
 
 def alert_of(row: tuple[Any, ...]) -> Alert:
-    """The alert in a row of `COLUMNS`."""
+    """The alert in a row of `COLUMNS`.
+
+    Raises:
+        DamagedContent: There is none.
+    """
     episode, state, kind, model, version, subject, severity, time, summary, evidence = row
-    return Alert(
-        kind=kind,
-        model=model,
-        version=version,
-        subject=subject,
-        severity=severity,
-        opened=state == OPENED,
-        episode=episode,
-        time=time,
-        summary=summary,
-        evidence=orjson.loads(evidence),
-    )
+    with content():
+        return Alert(
+            kind=kind,
+            model=model,
+            version=version,
+            subject=subject,
+            severity=severity,
+            opened=state == OPENED,
+            episode=episode,
+            time=time,
+            summary=summary,
+            evidence=orjson.loads(evidence),
+        )
 
 
 def _row(alert: Alert) -> tuple[Any, ...]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring import layout
+from penstock.monitoring.databases import asides, whole
 
 from .burn import SPAN_SECONDS, answered, burn
 from .burn import STEP_SECONDS as BURN_STEP_SECONDS
 from .field_watch import FieldWatch
-from .lost import STEP_SECONDS, WINDOW_SECONDS, lost_rows, sink_down
+from .lost import STEP_SECONDS, WINDOW_SECONDS, damaged_file, lost_rows, sink_down
 from .meter import Meter
 from .outbox import Outbox
 from .reading import waiting_since
@@ -118,9 +119,18 @@ class SelfWatch:
         self._degraded.look(lost_rows(_LOG, self._log, now), now)
 
     def _look_at_sinks(self, now: float) -> None:
-        waiting = waiting_since(self._path)
+        waiting = whole(self._path, lambda: waiting_since(self._path))
         sinks = self._settings.current().sinks
         for name in sinks:
             self._degraded.look(sink_down(name, waiting.get(name), now), now)
         there = {("", f"sink {name}") for name in sinks} | {("", _SAMPLES), ("", _LOG)}
-        self._degraded.forget(there, "no such sink any more", now)
+        there |= self._look_at_files(now)
+        self._degraded.forget(there, "it is not there any more", now)
+
+    def _look_at_files(self, now: float) -> set[tuple[str, str]]:
+        """Tell of files that were damaged and set aside; returns what was looked at."""
+        state = self._path.parent
+        newest = {one.name: one for one in asides(state, state / "log")}
+        for one in newest.values():
+            self._degraded.look(damaged_file(one.name, one.path.name, one.time, now), now)
+        return {("", f"file {name}") for name in newest}

@@ -7,6 +7,8 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from penstock.monitoring.databases import content
+
 from .alerts import alert_of
 from .store import ClosedWindow, Key
 from .watch import Watch
@@ -89,11 +91,12 @@ class DriftConsumer:
         self._most = most_rows_per_second
         self._learnt = learnt
         # Those with an open window go on even if no row comes any more.
-        self._groups = {
-            key: _Group(Watch.from_dict(state))
-            for key, state in store.watches().items()
-            if state["window"] is not None
-        }
+        with content():
+            self._groups = {
+                key: _Group(Watch.from_dict(state))
+                for key, state in store.watches().items()
+                if state["window"] is not None
+            }
         self._known: dict[tuple[str, str], KnownVersion] = {}
         self._untold: list[Alert] = []
         self._seen = 0
@@ -157,7 +160,9 @@ class DriftConsumer:
         group = self._groups.get(key)
         if group is None and len(self._groups) < MOST_WATCHES:
             state = self._store.watch(key)
-            group = self._groups[key] = _Group(Watch() if state is None else Watch.from_dict(state))
+            with content():
+                watch = Watch() if state is None else Watch.from_dict(state)
+            group = self._groups[key] = _Group(watch)
         return group
 
     def _forget_idle(self, now: float) -> None:
@@ -200,8 +205,10 @@ class DriftConsumer:
     def _knowledge(self, key: Key) -> KnownVersion:
         known = self._known.get(key[:2])
         if known is None:
-            known = self._known[key[:2]] = self._versions.known(*key[:2])
-            known.restore(self._store.learner(*key[:2]))
+            known = self._versions.known(*key[:2])
+            with content():
+                known.restore(self._store.learner(*key[:2]))
+            self._known[key[:2]] = known
         return known
 
     def _conclude(self, key: Key, group: _Group) -> None:

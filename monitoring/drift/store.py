@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgpack
 
+from penstock.monitoring.databases import check, content
+
 from .sketches import Sketches, library
 from .window import Window
 
@@ -87,13 +89,21 @@ class WindowStore:
 
     Args:
         path: Of the file; made if it is not there.
+
+    Raises:
+        sqlite3.Error: It cannot be opened, or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=NORMAL")
-        self._database.executescript(_SCHEMA)
+        try:
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.executescript(_SCHEMA)
+            check(self._database, path)
+        except BaseException:
+            self._database.close()
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
@@ -134,7 +144,8 @@ class WindowStore:
     def watches(self) -> dict[Key, dict[str, Any]]:
         """What was open."""
         rows = self._database.execute("SELECT model, version, arm, state FROM watches")
-        return {Key(*row[:3]): msgpack.unpackb(row[3]) for row in rows}
+        with content():
+            return {Key(*row[:3]): msgpack.unpackb(row[3]) for row in rows}
 
     def watch(self, key: Key) -> dict[str, Any] | None:
         """What was known of one; ``None`` if nothing was."""
@@ -142,14 +153,16 @@ class WindowStore:
             f"SELECT state FROM watches WHERE {_CLOSED}",  # noqa: S608  constant
             key,
         ).fetchone()
-        return msgpack.unpackb(row[0]) if row else None
+        with content():
+            return msgpack.unpackb(row[0]) if row else None
 
     def learner(self, model: str, version: str) -> dict[str, Any]:
         """What was learnt so far; empty if nothing was."""
         row = self._database.execute(
             "SELECT state FROM learners WHERE model = ? AND version = ?", (model, version)
         ).fetchone()
-        found: dict[str, Any] = msgpack.unpackb(row[0]) if row else {}
+        with content():
+            found: dict[str, Any] = msgpack.unpackb(row[0]) if row else {}
         return found
 
     def first(self, key: Key, baseline: str, most: int) -> list[Window]:
@@ -159,7 +172,8 @@ class WindowStore:
             "AND state != 'too little data' AND span = 'window' ORDER BY end LIMIT ?",
             (*key, baseline, most),
         )
-        return [Window.from_dict(msgpack.unpackb(content)) for (content,) in rows]
+        with content():
+            return [Window.from_dict(msgpack.unpackb(packed)) for (packed,) in rows]
 
     def maintain(self, now: float) -> None:
         """Forget what is too old, and merge the windows of days that are over."""
@@ -196,7 +210,8 @@ class WindowStore:
         place = (*closed.key, closed.baseline, int(closed.window.end // _DAY))
         before = self._database.execute(f"SELECT state {_DAY_SKETCHES}", place).fetchone()
         if before is not None:
-            sketches.merge(Sketches.from_dict(msgpack.unpackb(before[0])))
+            with content():
+                sketches.merge(Sketches.from_dict(msgpack.unpackb(before[0])))
         row = (*place, msgpack.packb(sketches.to_dict()))
         self._database.execute("REPLACE INTO sketches VALUES (?, ?, ?, ?, ?, ?)", row)
 
@@ -207,7 +222,8 @@ class WindowStore:
         self._database.execute(f"DELETE {_DAY_SKETCHES}", place)
         if row is None or library() is None:
             return {}
-        return Sketches.from_dict(msgpack.unpackb(row[0])).figures()
+        with content():
+            return Sketches.from_dict(msgpack.unpackb(row[0])).figures()
 
     def _insert(self, closed: ClosedWindow) -> None:
         window = closed.window
@@ -244,11 +260,11 @@ def _windows(
         f"WHERE {where}",
         arguments,
     )
-    for model, version, arm, baseline, state, content, findings, span in rows:
-        window = Window.from_dict(msgpack.unpackb(content))
-        yield ClosedWindow(
-            Key(model, version, arm), baseline, state, window, msgpack.unpackb(findings), span
-        )
+    for model, version, arm, baseline, state, packed, findings, span in rows:
+        with content():
+            window = Window.from_dict(msgpack.unpackb(packed))
+            found = msgpack.unpackb(findings)
+        yield ClosedWindow(Key(model, version, arm), baseline, state, window, found, span)
 
 
 def read_windows(

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
+from penstock.monitoring.databases import is_corrupt
+
 from .day_file import INTERNAL, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from .log_directory import LogDirectory
@@ -93,7 +96,7 @@ def catalog(directory: LogDirectory) -> tuple[dict[str, ModelFiles], list[str]]:
             for model, table in tables_of(day, path).items():
                 models.setdefault(model, ModelFiles()).tables.append(table)
         except sqlite3.Error as error:
-            notes.append(f"{path.name} cannot be read: {error}")
+            notes.append(f"{path.name} cannot be read and was left out: {error}")
     for day, partitions in directory.partitions().items():
         if day not in days:
             for partition in partitions:
@@ -101,6 +104,27 @@ def catalog(directory: LogDirectory) -> tuple[dict[str, ModelFiles], list[str]]:
                 parts = sorted(partition.glob(PARTS))
                 models.setdefault(model, ModelFiles()).parts.extend(parts)
     return dict(sorted(models.items())), notes
+
+
+def damaged_days(models: Mapping[str, ModelFiles]) -> set[Path]:
+    """The day files that are damaged: each is read through, which may take long."""
+    found = set()
+    for path in {table.path for files in models.values() for table in files.tables}:
+        try:
+            with closing(read_only(path)) as db:
+                sound = db.execute("pragma quick_check(1)").fetchone() == ("ok",)
+        except sqlite3.Error as error:
+            sound = not is_corrupt(error)
+        if not sound:
+            found.add(path)
+    return found
+
+
+def leave_out(models: Mapping[str, ModelFiles], paths: Collection[Path]) -> list[str]:
+    """Take day files out of a catalog; returns what to tell of it."""
+    for files in models.values():
+        files.tables = [table for table in files.tables if table.path not in paths]
+    return [f"{path.name} is damaged and was left out" for path in sorted(paths)]
 
 
 def partition_path(root: Path, model: str, day: str) -> Path:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.databases import asides, remove_aside
 from penstock.monitoring.distribution import install_command
 from penstock.monitoring.offline_duckdb import connect
 
@@ -65,8 +66,8 @@ def erase(state: Path, model: str, column: str, values: Sequence[str]) -> Erased
     """
     erased = Erased()
     directory = LogDirectory(state)
-    for damaged in directory.log.glob("*.damaged"):
-        damaged.unlink(missing_ok=True)  # nobody can tell what is in it
+    for damaged in asides(directory.log, state):
+        remove_aside(damaged)  # nobody can tell what is in it
     models, _ = catalog(directory)
     files = models.get(model)
     if files is None:

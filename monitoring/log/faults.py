@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import sqlite3
 
+from penstock.monitoring.databases import is_damage
+
 
 def reason_of(error: Exception) -> str:
     """Which of `penstock.monitoring.layout.LOG_DROP_REASONS` an error is."""
+    if is_damage(error):
+        return "damaged"
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
         if code == sqlite3.SQLITE_FULL:
             return "disk_full"
-        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            return "damaged"
     elif isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return "disk_full"
     return "unwritable"

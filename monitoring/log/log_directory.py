@@ -3,7 +3,7 @@
 ::
 
     log/predictions-2026-11-20.db              one day, written or not yet sealed
-    log/predictions-2026-11-19.db.damaged      moved aside, for whoever wants to look
+    log/predictions-2026-11-19.db.damaged-20261119T081500Z   moved aside, for whoever wants to look
     parquet/model=<model>/dt=2026-11-18/part.parquet
 """
 
@@ -15,8 +15,10 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.databases import set_aside
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _DAY_FILE: Final = re.compile(r"predictions-(\d{4}-\d\d-\d\d)\.db(.*)")
@@ -130,19 +132,19 @@ class LogDirectory:
                 path.unlink(missing_ok=True)
         return bool(gone)
 
-    def move_aside(self, path: Path) -> Path:
-        """Take a damaged day file out of the way; the one moved aside before is replaced."""
-        aside = path.with_name(f"{path.name}.damaged")
-        path.replace(aside)
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        return aside
+    def move_aside(self, path: Path, error: BaseException, clock: Callable[[], float]) -> None:
+        """Take a damaged day file out of the way.
+
+        Raises:
+            OSError: The directory cannot be written.
+        """
+        set_aside(path, error, group="predictions-*.db", clock=clock)
 
     def _aside(self) -> dict[str, list[Path]]:
         found: dict[str, list[Path]] = {}
         for path in _entries(self.log):
             name = _DAY_FILE.fullmatch(path.name)
-            if name is not None and name[2] not in ("", "-wal", "-shm"):
+            if name is not None and name[2] not in {"", "-wal", "-shm", "-journal"}:
                 found.setdefault(name[1], []).append(path)
         return found
 

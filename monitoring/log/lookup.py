@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.databases import is_damage
 from penstock.monitoring.offline_duckdb import connect
 
 from .catalog import catalog, read_only
@@ -13,6 +15,8 @@ from .log_directory import LogDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .catalog import DayTable
 
 #: Rows of one request that are shown.
 MAX_ROWS: Final = 1000
@@ -33,20 +37,12 @@ def find(state: Path, request_id: str) -> tuple[list[dict[str, Any]], list[str]]
     unread = 0
     for model, files in models.items():
         for table in files.tables:
-            with closing(read_only(table.path)) as db:
-                cursor = db.execute(
-                    f"select * from {quoted(model)} where request_id = ? order by row limit ?",  # noqa: S608  quoted
-                    (request_id, MAX_ROWS),
-                )
-                names = [one[0] for one in cursor.description]
-                for row in cursor.fetchall():
-                    one = {"model": model, **dict(zip(names, row, strict=True))}
-                    digest = db.execute(
-                        f'select digest from "{VERSIONS}" where model = ? and version = ?',  # noqa: S608  a constant
-                        (model, one["version"]),
-                    ).fetchone()
-                    one.setdefault("digest", digest[0] if digest else None)
-                    found.append(one)
+            try:
+                found += _in_day_file(model, table, request_id)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                notes.append(f"{table.path.name} is damaged and was left out: {error}")
         if files.parts:
             try:
                 found += _in_parquet(model, files.parts, request_id)
@@ -55,6 +51,25 @@ def find(state: Path, request_id: str) -> tuple[list[dict[str, Any]], list[str]]
     if unread:
         notes.append("sealed days were not looked at: that takes the extra analytics")
     return found[:MAX_ROWS], notes
+
+
+def _in_day_file(model: str, table: DayTable, request_id: str) -> list[dict[str, Any]]:
+    found = []
+    with closing(read_only(table.path)) as db:
+        cursor = db.execute(
+            f"select * from {quoted(model)} where request_id = ? order by row limit ?",  # noqa: S608  quoted
+            (request_id, MAX_ROWS),
+        )
+        names = [one[0] for one in cursor.description]
+        for row in cursor.fetchall():
+            one = {"model": model, **dict(zip(names, row, strict=True))}
+            digest = db.execute(
+                f'select digest from "{VERSIONS}" where model = ? and version = ?',  # noqa: S608  a constant
+                (model, one["version"]),
+            ).fetchone()
+            one.setdefault("digest", digest[0] if digest else None)
+            found.append(one)
+    return found
 
 
 def _in_parquet(model: str, parts: list[Path], request_id: str) -> list[dict[str, Any]]:

@@ -220,8 +220,7 @@ class PredictionLog:
         self._retry_at = self._clock() + RETRY_SECONDS
         if reason == "damaged" and path is not None:
             with suppress(OSError):
-                aside = self._directory.move_aside(path)
-                LOG.error("%s was moved aside; the log goes on in a new file", aside)
+                self._directory.move_aside(path, error, self._clock)
 
     def _make_room(self, need: int) -> bool:
         """Whether so much may be added; older days go first."""

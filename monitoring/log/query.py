@@ -10,9 +10,11 @@ import sqlite3
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from penstock.monitoring.databases import is_corrupt
+
 from . import query_duckdb, query_sqlite
 from .answer import Answer, QueryFailed
-from .catalog import catalog
+from .catalog import catalog, damaged_days, leave_out
 from .log_directory import LogDirectory
 
 if TYPE_CHECKING:
@@ -33,8 +35,10 @@ def query(state: Path, statement: str, limit: int, engine: str = "auto") -> Answ
     """
     directory = LogDirectory(state)
     last: Exception | None = None
-    for _ in range(2):  # a day file may be sealed between a look and its opening
+    damaged: set[Path] = set()
+    for _ in range(3):  # a day file may be sealed between a look and its opening, or be damaged
         models, notes = catalog(directory)
+        notes += leave_out(models, damaged)
         sealed = any(files.parts for files in models.values())
         chosen = engine
         if engine == "auto":
@@ -46,8 +50,10 @@ def query(state: Path, statement: str, limit: int, engine: str = "auto") -> Answ
                 if sealed:
                     notes.append("sealed days are left out: that takes the extra analytics")
                 answer = query_sqlite.run(models, statement, limit)
-        except (sqlite3.OperationalError, FileNotFoundError) as error:
+        except (sqlite3.Error, FileNotFoundError) as error:
             last = error
+            if is_corrupt(error):
+                damaged |= damaged_days(models)
         else:
             return Answer(answer.columns, answer.rows, answer.more, (*notes, *answer.notes))
     raise QueryFailed(str(last))

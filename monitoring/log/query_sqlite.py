@@ -8,6 +8,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from penstock.monitoring.databases import is_corrupt
+
 from .answer import ALL, ALL_COLUMNS, TIMEOUT_SECONDS, Answer, QueryFailed
 from .day_file import VERSIONS, quoted
 from .reader import DIGEST
@@ -41,7 +43,7 @@ def run(
 
     Raises:
         QueryFailed: It is wrong, is no SELECT or takes too long.
-        sqlite3.OperationalError: A file cannot be read.
+        sqlite3.Error: A file cannot be read, or is damaged.
     """
     days = sorted({table.day for files in models.values() for table in files.tables})
     notes = []
@@ -67,6 +69,8 @@ def run(
             cursor = db.execute(statement)
             rows = cursor.fetchmany(limit + 1)
         except (sqlite3.Error, sqlite3.Warning) as error:
+            if is_corrupt(error):
+                raise
             if str(error) == "interrupted":
                 raise QueryFailed(f"it takes longer than {TIMEOUT_SECONDS:g} s") from None
             if str(error) == "not authorized":

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.databases import is_damage
 from penstock.monitoring.offline_duckdb import connect
 
 from .catalog import partition_path, tables_of
@@ -27,6 +30,7 @@ PART_ROWS: Final = 500_000
 #: Bytes of a value in memory, roughly, to know when a file is large enough.
 _PART_CELLS: Final = 20_000_000
 EXIT_NO_ROOM: Final = 3
+EXIT_DAMAGED: Final = 4
 
 
 class NoRoom(Exception):
@@ -125,6 +129,12 @@ def main(arguments: list[Any]) -> int:
         seal(Path(state), day, int(max_bytes))
     except NoRoom:
         return EXIT_NO_ROOM
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        directory = LogDirectory(Path(state))
+        directory.move_aside(directory.day_file(day), error, time.time)
+        return EXIT_DAMAGED
     return 0
 
 

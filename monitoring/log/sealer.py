@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.distribution import python_command
 
 from .log_directory import LogDirectory, day_of
+from .seal import EXIT_DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,10 @@ class Sealer:
             if code is None:
                 return
             self._process = None
-            if code:
+            if code == EXIT_DAMAGED:
+                self._due = now
+                LOG.error("%s is damaged and was set aside", self._day)
+            elif code:
                 self._due = now + RETRY_SECONDS
                 LOG.warning("%s could not be sealed, status %d; again in an hour", self._day, code)
             else:

@@ -11,6 +11,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.databases import is_damage
 from penstock.monitoring.distribution import install_command
 from penstock.monitoring.log.catalog import PARTS, partition_path
 from penstock.monitoring.offline_duckdb import connect
@@ -59,6 +60,9 @@ class LabelledExport:
         model: Its name.
         since: Unix seconds; labels received earlier are left out.
 
+    Attributes:
+        notes: What could not be read, once the rows were written.
+
     Raises:
         ExportFailed: There are none.
         sqlite3.Error: A file cannot be read.
@@ -73,14 +77,20 @@ class LabelledExport:
             rows = connection.execute(_LABELS, (model, since)).fetchall()
         if not rows:
             raise ExportFailed(f"there are no labels of {model!r} in this time")
+        self.notes: list[str] = []
         self._truth = {(row[0], row[1]): row for row in rows}
         self._model = model
         self._days = sorted((state / "log").glob("predictions-*.db"))
         days = partition_path(state / "parquet", model, "*")
         self._sealed = sorted(days.parent.glob(f"{days.name}/{PARTS}"))
         self._logged: dict[str, str] = {}
-        for path in self._days:
-            self._logged |= _columns_of_day(path, model)
+        for path in list(self._days):
+            try:
+                self._logged |= _columns_of_day(path, model)
+            except sqlite3.Error as error:
+                if is_damage(error):
+                    self._leave_out(path)
+                self._days.remove(path)  # or it was sealed meanwhile
         for path in self._sealed:
             self._logged |= _columns_of_partition(path)
         self._logged = {name: kind for name, kind in self._logged.items() if name not in _SAME}
@@ -149,12 +159,20 @@ class LabelledExport:
             return  # sealed or removed meanwhile
         with closing(connection):
             connection.row_factory = sqlite3.Row
-            if not _columns_of_day(path, self._model):
-                return
             query = f"SELECT * FROM {_quoted(self._model)} WHERE request_id = ? AND row = ?"  # noqa: S608  quoted
-            for key in self._truth:
-                for row in connection.execute(query, key):
-                    yield dict(row)
+            try:
+                if not _columns_of_day(path, self._model):
+                    return
+                for key in self._truth:
+                    for row in connection.execute(query, key):
+                        yield dict(row)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                self._leave_out(path)
+
+    def _leave_out(self, path: Path) -> None:
+        self.notes.append(f"{path.name} is damaged; of its rows the inputs are missing")
 
     def _of_partition(self, path: Path) -> Iterator[Mapping[str, Any]]:
         with closing(_duckdb()) as database:
@@ -172,14 +190,13 @@ class LabelledExport:
 
 
 def _columns_of_day(path: Path, model: str) -> dict[str, str]:
-    """Columns of a model's table and their types; empty without one."""
-    try:
-        with closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        ) as connection:
-            columns = connection.execute(f"PRAGMA table_info({_quoted(model)})").fetchall()
-    except sqlite3.Error:
-        return {}
+    """Columns of a model's table and their types; empty without one.
+
+    Raises:
+        sqlite3.Error: The file cannot be read.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        columns = connection.execute(f"PRAGMA table_info({_quoted(model)})").fetchall()
     return {one[1]: _TYPES.get(one[2].upper(), "VARCHAR") for one in columns}
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from penstock.monitoring.databases import content
+
 from .judge import Judge
 from .labels import LabelStore
 from .outputs import CLASSIFICATION, read_predictions
@@ -74,10 +76,18 @@ class TruthKeeper:
         self._max_rows = max_rows
         self._max_days = max_days
         self._connection = open_to_write(directory / TRUTH_FILE)
+        try:
+            self._begin(directory / RECENT_FOLDER)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _begin(self, recent: Path) -> None:
+        """Read what is there."""
         self._labels = LabelStore(self._connection)
         self._traffic = Traffic()
-        self._recent = Recent(directory / RECENT_FOLDER, max_rows, max_days * _DAY)
-        self._check_identity(directory / RECENT_FOLDER / "identity")
+        self._recent = Recent(recent, self._max_rows, self._max_days * _DAY)
+        self._check_identity(recent / "identity")
         self._changed: set[tuple[str, str]] = set()
         self._told: list[tuple[str, str, str]] = []
         self._saved_at = self._pruned_at = 0.0
@@ -190,6 +200,10 @@ class TruthKeeper:
         for one, place, line in zip(kept, places.tolist(), lines.tolist(), strict=True):
             number, key, label, known, predicted, predicted_at = one
             segment = segments[place] if place >= 0 else None
+            if segment is not None and not self._slots.knows(
+                int(segment.slots[line]), float(segment.values[line])
+            ):
+                segment = None  # a segment that is damaged says nothing
             slot = known if segment is None else int(segment.slots[line])
             scores: list[float] = []
             if slot is None:
@@ -201,7 +215,8 @@ class TruthKeeper:
                 scores = segment.scores_of(line).tolist()
             elif known is not None:
                 slot = known  # a correction of a label whose prediction is forgotten by now
-            model, version, kind = self._slots.describe(slot)
+            with content():
+                model, version, kind = self._slots.describe(slot)
             judge = self._judge(model, version)
             verdict = judge.judge(kind, predicted, scores, label)
             joined.append((number, slot, predicted, predicted_at or now, verdict))
@@ -220,7 +235,8 @@ class TruthKeeper:
         if judge is None:
             query = "SELECT state FROM judges WHERE model = ? AND version = ?"
             row = self._connection.execute(query, key).fetchone()
-            judge = self._judges[key] = Judge.of(options, None if row is None else row[0])
+            with content():
+                judge = self._judges[key] = Judge.of(options, None if row is None else row[0])
         elif judge.options != options:
             if judge.options.expected_accuracy != options.expected_accuracy:
                 judge = self._judges[key] = Judge.of(options)
@@ -244,9 +260,10 @@ class TruthKeeper:
 
     def _go_on(self) -> None:
         """Remember what is on the disk, and nothing else."""
-        self._slots = Slots(self._connection)
-        self._judges: dict[tuple[str, str], Judge] = {}
-        self._parked = dict(self._labels.parked())
+        with content():
+            self._slots = Slots(self._connection)
+            self._judges: dict[tuple[str, str], Judge] = {}
+            self._parked = dict(self._labels.parked())
 
     @contextmanager
     def _transaction(self, now: float) -> Iterator[None]:

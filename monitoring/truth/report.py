@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from penstock.monitoring.databases import content
+
 from .estimate import ASSUMPTION, estimated_accuracy
 from .judge import Judge
 from .label import class_name
@@ -74,7 +76,7 @@ def performance(directory: Path, model: str, span: Span) -> dict[str, Any]:
     connection = open_to_read(directory / TRUTH_FILE)
     if connection is None:
         return found
-    with closing(connection):
+    with closing(connection), content():
         found["feedback"] = dict(map(tuple, connection.execute("SELECT * FROM outcomes")))
         for slot in connection.execute(_SLOTS, (model,)).fetchall():
             found["versions"].append(_version(connection, model, slot, span))

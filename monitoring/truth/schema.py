@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.databases import check
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -51,14 +53,19 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     """The file, made if need be; every commit is on the disk when it returns.
 
     Raises:
-        sqlite3.Error: It cannot be made or is none.
+        sqlite3.Error: It cannot be made, or is damaged.
     """
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(SCHEMA)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(SCHEMA)
+        check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -53,6 +53,11 @@ class Slots:
             self._described[number] = sample.model, sample.version, kind
         return number
 
+    def knows(self, slot: int, number: float) -> bool:
+        """Whether there are such a slot and, of a classifier, such a class."""
+        found = self._described.get(slot)
+        return found is not None and (found[2] != CLASSIFICATION or number in self._names)
+
     def describe(self, slot: int) -> tuple[str, str, str]:
         """Model, version and kind of a slot."""
         return self._described[slot]

@@ -61,6 +61,7 @@ class AdminApp:
         app: The ASGI app.
         progress: How the last rollout of a model stands.
         lives: Which processes died, how often and how.
+        damaged: Files that were damaged and set aside, as problems.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class AdminApp:
         self._clock = clock
         self.progress: Callable[[str], Progress | None] = lambda _: None
         self.lives: Callable[[], tuple[Life, ...]] = tuple
+        self.damaged: Callable[[], list[dict[str, str]]] = list
         handlers: dict[Endpoint, Handler] = {
             one: getattr(self, f"_{one.name}") for one in ENDPOINTS
         }
@@ -146,6 +148,7 @@ class AdminApp:
             for life in lives
             if (trouble := life.trouble(now))
         ]
+        content["problems"] += self.damaged()
         return wire.answer({**self._about, **content})
 
     async def _history(self, request: Request, _: str) -> Response:

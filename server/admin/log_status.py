@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring import layout
+from penstock.monitoring.databases import asides
 from penstock.monitoring.log_metrics import MONITOR
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from penstock.monitoring.merge import Merged
 
 
@@ -30,3 +33,19 @@ def log_status(merged: Merged) -> dict[str, Any] | None:
         "bytes": 0 if gauges is None else gauges[layout.LOG_BYTES],
         "lag_seconds": 0.0 if gauges is None else gauges[layout.MONITOR_LAG_NANOSECONDS] * 1e-9,
     }
+
+
+def damaged_files(state: Path) -> list[dict[str, str]]:
+    """Problems for the status: database files of the monitor that were damaged and set aside.
+
+    Args:
+        state: ``state_dir/monitor``.
+    """
+    return [
+        {
+            "path": one.name,
+            "reason": f"was damaged and is kept as {one.path.name}; a new one was begun. Remove "
+            "what is kept when nobody needs it",
+        }
+        for one in asides(state, state / "log")
+    ]

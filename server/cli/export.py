@@ -59,5 +59,7 @@ def run_export(namespace: argparse.Namespace, clock: Callable[[], float] = time.
     except (CommandFailed, ExportFailed, InvalidRequest, OSError, sqlite3.Error) as failure:
         print(f"penstock: {failure}", file=sys.stderr)
         return _EXIT_FAILURE
+    for note in export.notes:
+        print(f"penstock: {note}", file=sys.stderr)
     print(f"{output}: {count} labelled predictions")
     return 0

@@ -10,6 +10,7 @@ import msgpack
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from penstock.monitoring.databases import content
 from penstock.monitoring.drift.baseline_files import stamp
 from penstock.monitoring.drift.watch import DRIFT, STATES
 
@@ -32,6 +33,7 @@ SELECT model, version, arm, state, findings FROM windows WHERE id IN (
     GROUP BY model, version, arm
 )
 """
+_WATCHES: Final = "SELECT model, version, arm, state FROM watches"
 
 
 class DriftCollector(Collector):
@@ -67,11 +69,10 @@ class DriftCollector(Collector):
             "penstock_drift_features", "Features with an open drift episode.", labels=_LABELS
         )
         room = _MOST_TOGETHER
-        for model, version, arm, state, findings in windows:
+        for model, version, arm, state, found in windows:
             labels = [model, version, arm]
             for one in STATES:
                 states.add_metric([*labels, one], float(one == state))
-            found = msgpack.unpackb(findings)
             drifting = sum(one["state"] == DRIFT for one in found.values())
             features.add_metric(labels, drifting)
             outputs_first = sorted(found, key=lambda name: (not found[name]["output"], name))
@@ -88,8 +89,7 @@ class DriftCollector(Collector):
             "Episodes a week to be expected by chance, at the present size of windows.",
             labels=_LABELS,
         )
-        for model, version, arm, state in watches:
-            watch = msgpack.unpackb(state)
+        for model, version, arm, watch in watches:
             total.add_metric([model, version, arm], watch["closed"])
             expected.add_metric([model, version, arm], watch["expected"])
         yield from (total, expected)
@@ -103,11 +103,12 @@ class DriftCollector(Collector):
                 database = open_windows(self._path)
                 if database is not None:
                     with closing(database):
+                        windows = database.execute(_QUERY).fetchall()
+                        watches = database.execute(_WATCHES).fetchall()
+                    with content():
                         self._found = (
-                            database.execute(_QUERY).fetchall(),
-                            database.execute(
-                                "SELECT model, version, arm, state FROM watches"
-                            ).fetchall(),
+                            [(*one[:4], msgpack.unpackb(one[4])) for one in windows],
+                            [(*one[:3], msgpack.unpackb(one[3])) for one in watches],
                         )
                     self._stamp = stamps
             except sqlite3.Error:

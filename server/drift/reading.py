@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
+from penstock.monitoring.databases import content
 from penstock.monitoring.drift.store import read_windows
 from penstock.monitoring.drift.watch import CALIBRATING, LEARNING, STATES
 
@@ -47,7 +48,7 @@ def drift_of(path: Path, model: str, version: str | None = None) -> list[dict[st
     database = open_windows(path)
     if database is None:
         return []
-    with closing(database):
+    with closing(database), content():
         closed: dict[tuple[str, str], list[ClosedWindow]] = {}
         for one in read_windows(database, model, version, RECENT):
             closed.setdefault((one.key.version, one.key.arm), []).append(one)
@@ -166,7 +167,7 @@ def windows_of(path: Path, model: str, version: str | None, most: int) -> list[d
     database = open_windows(path)
     if database is None:
         return []
-    with closing(database):
+    with closing(database), content():
         return [
             {
                 "version": one.key.version,

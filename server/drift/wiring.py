@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from penstock.monitoring.alerts.outbox import Outbox
 from penstock.monitoring.drift.consumer import DriftConsumer
 from penstock.monitoring.drift.store import WindowStore
+from penstock.monitoring.mended import Mended
 
 from .versions import WINDOWS, TargetVersions
 
@@ -23,8 +24,8 @@ def drift_consumer(
     state: Path,
     learnt: LearntFaults | None = None,
     clock: Callable[[], float] = time.time,
-) -> DriftConsumer:
-    """The consumer.
+) -> Mended[DriftConsumer]:
+    """The consumer, which begins a new file if its own is damaged.
 
     Args:
         target: File of the last target.
@@ -34,4 +35,14 @@ def drift_consumer(
     """
     versions = TargetVersions(target, state, clock)
     outbox = Outbox(state / "alerts.db")
-    return DriftConsumer(WindowStore(state / WINDOWS), versions, outbox.put, learnt=learnt)
+    path = state / WINDOWS
+
+    def make() -> DriftConsumer:
+        store = WindowStore(path)
+        try:
+            return DriftConsumer(store, versions, outbox.put, learnt=learnt)
+        except BaseException:
+            store.close()
+            raise
+
+    return Mended(make, path, clock)

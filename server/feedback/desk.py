@@ -14,6 +14,7 @@ from penstock.monitoring.truth.label import LabelError, parse_labels
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from penstock.monitoring.mended import Mended
     from penstock.monitoring.truth.keeper import TruthKeeper
 
 LOG = logging.getLogger("penstock.truth")
@@ -26,11 +27,11 @@ class FeedbackDesk:
     """Used in the working thread of the monitor.
 
     Args:
-        keeper: Keeps labels; ``None`` where the disk does not let it.
+        keeper: Keeps labels.
         clock: Unix seconds.
     """
 
-    def __init__(self, keeper: TruthKeeper | None, clock: Callable[[], float]) -> None:
+    def __init__(self, keeper: Mended[TruthKeeper], clock: Callable[[], float]) -> None:
         self._keeper = keeper
         self._clock = clock
 
@@ -44,8 +45,6 @@ class FeedbackDesk:
         Returns:
             ``outcomes``, or ``invalid`` with what is wrong with the body, or ``unavailable``.
         """
-        if self._keeper is None:
-            return {"unavailable": "labels cannot be kept; see the server's log"}
         now = self._clock()
         try:
             content = msgpack.unpackb(body) if packed else orjson.loads(body)
@@ -57,7 +56,9 @@ class FeedbackDesk:
             where = f"labels[{error.item}]: " if isinstance(content, list) else ""
             return {"invalid": f"{where}{error}"}
         try:
-            outcomes = self._keeper.feedback(labels, now) if labels else {}
+            outcomes = (
+                self._keeper.use(lambda keeper: keeper.feedback(labels, now)) if labels else {}
+            )
         except (sqlite3.Error, OSError) as error:
             LOG.error("labels cannot be kept: %s", error)  # noqa: TRY400  one line says it
             return {"unavailable": f"labels cannot be kept: {error}"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from penstock.monitoring.databases import content
 from penstock.monitoring.truth.outputs import CLASSIFICATION
 from penstock.monitoring.truth.schema import TRUTH_FILE, open_to_read
 
@@ -74,8 +75,8 @@ class TruthCollector(Collector):
                 "penstock_label_coverage", "Labels per prediction that was kept.", labels=_LABELS
             ),
         }
-        for model, version, arm, kind, text in summaries:
-            summary = json.loads(text)
+        for model, version, arm, kind, found in summaries:
+            summary = dict(found)
             where = [model, version, arm]
             labels.add_metric(where, summary["labels"])
             if summary["predictions"]:
@@ -90,16 +91,21 @@ class TruthCollector(Collector):
         try:
             connection = open_to_read(self._path)
             if connection is not None:
-                with closing(connection):
+                with closing(connection), content():
                     execute = connection.execute
                     self._found = (
                         execute("SELECT * FROM outcomes").fetchall(),
-                        execute(_SUMMARIES, (MOST_SERIES,)).fetchall(),
-                        execute(_JUDGES, (MOST_SERIES,)).fetchall(),
+                        [_decoded(one) for one in execute(_SUMMARIES, (MOST_SERIES,))],
+                        [_decoded(one) for one in execute(_JUDGES, (MOST_SERIES,))],
                     )
         except sqlite3.Error:
             pass  # it is just being made, or the disk is gone: what was known is shown
         return self._found
+
+
+def _decoded(row: Any) -> tuple[Any, ...]:
+    """A row whose last column is JSON."""
+    return (*row[:-1], json.loads(row[-1]))
 
 
 def _changes(judges: list[Any]) -> Iterator[Metric]:
@@ -114,7 +120,7 @@ def _changes(judges: list[Any]) -> Iterator[Metric]:
         labels=_LABELS[:2],
     )
     for model, version, state in judges:
-        detector = json.loads(state)["detector"]
+        detector = state["detector"]
         alarm.add_metric([model, version], float(detector["state"] == "alarm"))
         known, bad = detector["reference"]
         if known:

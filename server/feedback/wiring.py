@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alerts.alert import Alert
 from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.mended import Mended
 from penstock.monitoring.truth.keeper import TruthKeeper
 from penstock.monitoring.truth.options import FeedbackOptions
 from penstock.monitoring.truth.outputs import REGRESSION
+from penstock.monitoring.truth.schema import TRUTH_FILE
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.processes.target import read_target
 from penstock.server.registry.verification import read_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from penstock.monitoring.truth.judge import Judge
     from penstock.server.config import ServerConfig
-
-LOG = logging.getLogger("penstock.truth")
 
 ALERTS_FILE: Final = "alerts.db"
 #: Metric of ``penstock push --metric`` that says what to expect.
@@ -142,12 +141,22 @@ class AlertWriter:
         )
 
 
-def truth_keeper(config: ServerConfig, target: Path, state: Path) -> TruthKeeper | None:
-    """The keeper of a server, or ``None`` where the disk does not let it."""
+def truth_keeper(
+    config: ServerConfig, target: Path, state: Path, clock: Callable[[], float]
+) -> Mended[TruthKeeper]:
+    """The keeper of a server, which begins a new file if its own is damaged.
+
+    Args:
+        config: Of the server.
+        target: File of the last target.
+        state: ``state_dir/monitor``.
+        clock: Unix seconds.
+    """
     options = VersionOptions(target)
-    options.refresh()
     writer = AlertWriter(Outbox(state / ALERTS_FILE))
-    try:
+
+    def make() -> TruthKeeper:
+        options.refresh()
         return TruthKeeper(
             state,
             options.of,
@@ -156,6 +165,5 @@ def truth_keeper(config: ServerConfig, target: Path, state: Path) -> TruthKeeper
             config.feedback_max_days,
             options.refresh,
         )
-    except (OSError, sqlite3.Error) as error:
-        LOG.error("labels cannot be kept in %s: %s", state, error)  # noqa: TRY400  one line says it
-        return None
+
+    return Mended(make, state / TRUTH_FILE, clock)

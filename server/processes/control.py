@@ -25,6 +25,7 @@ from penstock.server.admin.chronicle import Chronicle
 from penstock.server.admin.drift_api import DriftApi
 from penstock.server.admin.erase_api import EraseApi
 from penstock.server.admin.gate import Gate, reads_are_open
+from penstock.server.admin.log_status import damaged_files
 from penstock.server.admin.operations import Operations
 from penstock.server.admin.performance_api import PerformanceApi
 from penstock.server.admin.tokens import Tokens
@@ -182,6 +183,7 @@ def _admin(
     app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)
     app.progress = rollouts.conductor.progress
     app.lives = partial(read_lives, directory.lives)
+    app.damaged = partial(damaged_files, monitor)
     return app.app
 
 

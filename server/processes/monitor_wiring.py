@@ -60,7 +60,7 @@ def consumers(context: MonitorContext) -> list[Consumer]:
     learnt = LearntFaults(context.counters)
     return [
         *([Sealer(context.state, log_bytes(config))] if config.log_max_bytes else []),
-        drift_consumer(context.directory.target, context.state, learnt),
+        drift_consumer(context.directory.target, context.state, learnt, context.clock),
         *alert_consumers(context.config, context.directory.counters, context.state, learnt),
     ]
 

@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_written_is_an_error(
     tmp_path: Path, an_alert: Callable[..., Alert]
 ) -> None:
     path = tmp_path / "alerts.db"
-    path.write_bytes(b"this is no database" * 100)
+    path.mkdir()
     with pytest.raises(sqlite3.Error):
         Outbox(path).put(an_alert())
 

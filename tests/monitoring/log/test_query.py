@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pytest
 
+from penstock.monitoring.databases import asides
 from penstock.monitoring.log.answer import QueryFailed
 from penstock.monitoring.log.lookup import find
 from penstock.monitoring.log.query import query
-from penstock.monitoring.log.seal import seal
+from penstock.monitoring.log.seal import EXIT_DAMAGED, main, seal
 
 DAY = 86_400.0
 
@@ -163,3 +167,36 @@ def test_a_damaged_day_is_told_and_the_others_answer(three_days):
     answer = query(three_days.state, "select count(*) from m", 10)
     assert answer.rows == [(200,)]
     assert "predictions-2023-11-16.db" in answer.notes[0]
+
+
+def overwrite(path):
+    """Damage the pages of the rows of ``m``; the tables can still be listed."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("pragma wal_checkpoint(truncate)")
+        (page,) = db.execute("select rootpage from sqlite_master where name = 'm'").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xa5" * 4096)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
+def test_a_damaged_day_is_left_out_and_the_others_are_read(three_days, engine):
+    three_days.log.close()
+    overwrite(three_days.day_file("2023-11-16"))
+    answer = query(three_days.state, "select count(x_1) from m", 10, engine)
+    assert answer.rows == [(200,)]
+    assert any("2023-11-16.db is damaged and was left out" in note for note in answer.notes)
+    three_days.day_file("2023-11-15").write_bytes(b"this is no database" * 500)
+    answer = query(three_days.state, "select count(x_1) from m", 10, engine)
+    assert answer.rows == [(100,)]
+    rows, notes = find(three_days.state, "m-2-7")
+    assert len(rows) == 1
+    assert any("2023-11-15" in note for note in notes)
+
+
+def test_a_damaged_day_is_set_aside_when_it_is_to_be_sealed(three_days):
+    three_days.log.close()
+    overwrite(three_days.day_file("2023-11-15"))
+    assert main([three_days.state, "2023-11-15", 1 << 30]) == EXIT_DAMAGED
+    assert [one.name for one in asides(three_days.state / "log")] == ["predictions-2023-11-15.db"]
+    assert main([three_days.state, "2023-11-16", 1 << 30]) == 0

@@ -97,3 +97,14 @@ def test_old_labels_are_left_out_and_none_are_an_error(state):
     assert len(list(LabelledExport(state, MODEL, NOON + 1.5 * DAY).rows())) == 1
     with pytest.raises(ExportFailed, match="no labels of 'other'"):
         LabelledExport(state, "other", 0.0)
+
+
+def test_rows_of_a_damaged_day_are_exported_without_inputs_and_that_is_said(state, tmp_path):
+    path = state / "log" / "predictions-2023-11-16.db"
+    path.write_bytes(b"this is no database" * 500)
+    export = LabelledExport(state, MODEL, 0.0)
+    output = tmp_path / "train.csv"
+    assert export.write_csv(output) == 3
+    assert any("2023-11-16.db is damaged" in note for note in export.notes)
+    with output.open() as file:
+        assert sorted(row["x_1"] for row in csv.DictReader(file)) == ["", "0.0", "2.0"]

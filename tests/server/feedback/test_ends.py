@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgpack
 import pytest
 
+from penstock.monitoring.mended import Mended
 from penstock.monitoring.truth.keeper import TruthKeeper
 from penstock.monitoring.truth.options import FeedbackOptions
 from penstock.server.errors import InvalidRequest, Unavailable
@@ -23,7 +24,10 @@ NOW = 1_700_000_000.0
 
 @pytest.fixture
 def keeper(tmp_path):
-    kept = TruthKeeper(tmp_path, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 1.0)
+    def make():
+        return TruthKeeper(tmp_path, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 1.0)
+
+    kept = Mended(make, tmp_path / "truth.db", lambda: NOW)
     yield kept
     kept.close()
 
@@ -124,13 +128,14 @@ def test_a_monitor_that_does_not_answer_is_waited_for_so_long_only(tmp_path):
 
 def test_a_disk_that_is_full_is_no_loss(tmp_path, keeper):
     async def work(worker, _):
-        pages = keeper._connection.execute("PRAGMA page_count").fetchone()[0]
-        keeper._connection.execute(f"PRAGMA max_page_count = {pages}")
+        execute = keeper.use(lambda one: one._connection).execute
+        pages = execute("PRAGMA page_count").fetchone()[0]
+        execute(f"PRAGMA max_page_count = {pages}")
         many = body(*(f"{number:0100d}" for number in range(5000)))
         with pytest.raises(Unavailable, match="full"):
             await worker.hand_over(many, packed=False)
         assert rows(tmp_path) == []
-        keeper._connection.execute("PRAGMA max_page_count = 1000000")
+        execute("PRAGMA max_page_count = 1000000")
         assert (await worker.hand_over(many, packed=False))["new"] == 5000
 
     converse(tmp_path, keeper, work)

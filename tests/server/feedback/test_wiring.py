@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from penstock.monitoring.samples import BatchSample
+from penstock.monitoring.truth.keeper import TruthKeeper
 from penstock.monitoring.truth.label import Label
 from penstock.monitoring.truth.options import FeedbackOptions
 from penstock.server.config import ServerConfig
@@ -60,8 +61,8 @@ def play(keeper, rng, start, count, accuracy):
 
 def test_one_alert_for_one_episode(tmp_path):
     rng = np.random.default_rng(2)
-    keeper = truth_keeper(ServerConfig(), tmp_path / "target", tmp_path)
-    assert keeper is not None
+    mended = truth_keeper(ServerConfig(), tmp_path / "target", tmp_path, lambda: 0.0)
+    keeper = mended.use(lambda one: one)
     start = 0
     for accuracy, rounds in ((0.9, 30), (0.7, 6), (0.9, 12)):
         for _ in range(rounds):
@@ -136,6 +137,13 @@ def test_the_accuracy_to_expect_is_that_of_the_manifest_unless_somebody_says_so(
     assert expected(FeedbackOptions(kind="regression"), versions) == [None] * 5
 
 
-def test_without_a_disk_there_is_no_keeper(tmp_path):
+def test_without_a_disk_there_is_no_keeper_until_there_is_one(tmp_path):
     (tmp_path / "file").write_text("")
-    assert truth_keeper(ServerConfig(), tmp_path / "target", tmp_path / "file") is None
+    keeper = truth_keeper(ServerConfig(), tmp_path / "target", tmp_path / "file", lambda: 0.0)
+    with pytest.raises(sqlite3.OperationalError, match="cannot be opened now"):
+        keeper.use(lambda one: one)
+    (tmp_path / "file").unlink()
+    (tmp_path / "file").mkdir()
+    keeper.tick(60.0)
+    assert isinstance(keeper.use(lambda one: one), TruthKeeper)
+    keeper.close()

@@ -65,11 +65,15 @@ class Signature:
         outputs: In the model's order.
         batch_axis: Whether axis 0 of every input and every output is one common, open dimension,
             so that rows of several requests can run together.
+        batching: Why there is a batch axis or why not, for people.
+        remarks: What else the runtime found out that the files say otherwise, for people.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     batch_axis: bool
+    batching: str = field(default="", compare=False)
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +83,12 @@ class LoadOptions:
     Attributes:
         threads: Threads inside one run (onnxruntime's intra-op); 1 serves throughput.
         settings: The runtime's own section of ``model.toml``, unchecked.
+        max_rows: Most rows that a run will have if there is a batch axis.
     """
 
     threads: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
+    max_rows: int = 64
 
 
 class Model(Protocol):

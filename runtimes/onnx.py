@@ -6,26 +6,21 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .contract import ModelExecutionError, ModelLoadError
+from .contract import ModelLoadError
+from .onnx_batching import decide, rows_possible
 from .onnx_errors import explain_load
 from .onnx_model import OnnxModel
 from .onnx_observation import observe
 from .onnx_settings import OPTIMIZATION_LEVELS, OnnxSettings
-from .onnx_signature import BatchClaim, batch_claim, read_signature
-from .row_independence import probe_rows
+from .onnx_signature import read_signature, with_open_rows, with_ranks
 from .telemetry import import_onnxruntime
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .contract import LoadOptions
+    from .contract import LoadOptions, Signature
 
 FILE_NAME: Final = "model.onnx"
-
-#: Above this, rows together answer differently from rows singly. Rounding stays under 1e-4;
-#: dynamic quantisation, whose scale is the batch's, takes up to a few percent and is batched
-#: everywhere; real coupling of rows shows as tens of percent.
-ROW_TOLERANCE: Final = 0.05
 
 #: Fatal only. Everything less reaches the caller as an exception, once.
 _LOG_SEVERITY: Final = 4
@@ -52,10 +47,9 @@ class OnnxRuntime:
     def load(self, path: Path, options: LoadOptions) -> OnnxModel:
         """Open a session and find out what the model takes, gives, and whether rows may share runs.
 
-        External data is found relative to ``path``. A batch axis needs axis 0 of every required
-        input and every output to be open, and two synthetic rows to get the same answers together
-        as singly (`probe_rows`). A model that accepts no synthetic input is believed if all those
-        axes bear one name. The setting ``batch_axis`` overrides the probe.
+        External data is found relative to ``path``. What the model gives is observed, and what its
+        file declares is a hint (`onnx_observation`). Rows may share runs if the owner says so, or
+        the graph proves or a probe shows that each is answered as alone (`onnx_batching`).
 
         Raises:
             ModelLoadError: Not an ONNX model, or one that cannot be served; or wrong settings.
@@ -65,23 +59,32 @@ class OnnxRuntime:
             raise ModelLoadError(f"threads must be at least 1: {options.threads}")
         session = _open_session(path, options.threads, settings)
         try:
-            declared = read_signature(session)
-            observation = observe(session, declared)
-            signature = observation.complete(declared)
-            claim = batch_claim(session, signature)
-            metadata = {**session.get_modelmeta().custom_metadata_map, **observation.metadata()}
-            classes = {name: len(labels) for name, labels in observation.classes.items()}
-
-            def model(*, batch_axis: bool) -> OnnxModel:
-                return OnnxModel(
-                    session, replace(signature, batch_axis=batch_axis), metadata, classes
-                )
-
-            candidate = model(batch_axis=True)
-            follows = _rows_are_independent(candidate, claim, path, wanted=settings.batch_axis)
-            return candidate if follows else model(batch_axis=False)
+            return _observed(session, path, settings, options.max_rows)
         except ModelLoadError as error:
             raise ModelLoadError(f"cannot serve {path}: {error}") from error
+
+
+def _observed(session: Any, path: Path, settings: OnnxSettings, max_rows: int) -> OnnxModel:
+    """The model of a session, after a look at what it does."""
+    declared = with_ranks(session, read_signature(session), path)
+    declared = replace(declared, batch_axis=not rows_possible(declared))
+    observation = observe(session, declared)
+    signature = observation.complete(declared)
+    metadata = {**session.get_modelmeta().custom_metadata_map, **observation.metadata()}
+    classes = {name: len(labels) for name, labels in observation.classes.items()}
+
+    def model(signature: Signature) -> OnnxModel:
+        return OnnxModel(session, signature, metadata, classes)
+
+    candidate = model(replace(signature, batch_axis=True))
+    decision = decide(candidate, path, observation, settings.batch_axis, max_rows)
+    batched = decision.batch_axis
+    level = logging.INFO if batched or settings.batch_axis is False else logging.WARNING
+    _logger.log(level, "%s: batching is %s: %s", path, "on" if batched else "off", decision.reason)
+    for remark in signature.remarks:
+        _logger.warning("%s: %s", path, remark)
+    outputs = with_open_rows(signature.outputs) if batched else signature.outputs
+    return model(replace(signature, outputs=outputs, batch_axis=batched, batching=decision.reason))
 
 
 def _open_session(path: Path, threads: int, settings: OnnxSettings) -> Any:
@@ -118,42 +121,3 @@ def _open_session(path: Path, threads: int, settings: OnnxSettings) -> Any:
         )
     except Exception as error:  # its exceptions share no base class
         raise ModelLoadError(f"cannot load {path}: {explain_load(error)}") from error
-
-
-def _rows_are_independent(
-    candidate: OnnxModel, claim: BatchClaim, path: Path, *, wanted: bool | None
-) -> bool:
-    """Whether the model has a batch axis; ``wanted`` is the user's word, if given."""
-    if claim is BatchClaim.IMPOSSIBLE:
-        if wanted:
-            raise ModelLoadError(
-                "batch_axis = true needs axis 0 of every required input and every output to be "
-                f"open; this model has {_shapes(candidate)}"
-            )
-        return False
-    if wanted is not None:
-        return wanted
-    try:
-        deviation = probe_rows(candidate)
-    except ModelExecutionError as error:
-        believed = claim is BatchClaim.NAMED
-        _logger.warning(
-            "%s: could not check that rows are independent (%s); batching is %s, set "
-            "batch_axis to choose",
-            path,
-            error,
-            "on" if believed else "off",
-        )
-        return believed
-    if deviation > ROW_TOLERANCE:
-        _logger.warning(
-            "%s: batching is off, two rows get other answers together than singly; set "
-            "batch_axis = true if that is meant",
-            path,
-        )
-    return deviation <= ROW_TOLERANCE
-
-
-def _shapes(model: OnnxModel) -> str:
-    specs = (*model.signature.inputs, *model.signature.outputs)
-    return ", ".join(f"{spec.name} {list(spec.shape)}" for spec in specs)

@@ -1,20 +1,32 @@
-"""What a model file leaves unsaid about its outputs, found out by running it once."""
+"""What a model file leaves unsaid or says wrongly about shapes, found out by running it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .contract import VARIABLE
 from .onnx_signature import is_zipmap
 from .onnx_values import session_feed
-from .synthetic import probe_inputs
+from .synthetic import MAX_PROBE_ELEMENTS, PROBE_SIZES, made_up_elements, synthetic_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from .contract import Signature
+    from .contract import Signature, TensorSpec
+
+#: Numbers of rows of the runs that are looked at.
+ROWS: Final = (1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run showed: its rows, the size of other open dimensions, and shapes by output."""
+
+    rows: int
+    size: int
+    shapes: Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +34,41 @@ class Observation:
     """Facts that onnxruntime shows only in a result.
 
     Attributes:
-        ranks: Number of dimensions of outputs that look like scalars because theirs is unknown.
+        runs: What was run; empty if the model accepted no made-up input.
         classes: Labels of each ZipMap output, in column order; empty if the model could not be run.
+        refusal: What the model said to several rows, if it took one and not them.
     """
 
-    ranks: Mapping[str, int] = field(default_factory=dict)
+    runs: tuple[Run, ...] = ()
     classes: Mapping[str, list[int | str]] = field(default_factory=dict)
+    refusal: str = ""
 
     def complete(self, signature: Signature) -> Signature:
-        """The signature with the observed ranks."""
-        outputs = tuple(
-            replace(spec, shape=(VARIABLE,) * self.ranks[spec.name])
-            if spec.name in self.ranks
-            else spec
-            for spec in signature.outputs
-        )
-        return replace(signature, outputs=outputs)
+        """The signature with outputs as they are, and a remark where the file says otherwise."""
+        outputs: list[TensorSpec] = []
+        remarks = list(signature.remarks)
+        for spec in signature.outputs:
+            seen = [run.shapes[spec.name] for run in self.runs if spec.name in run.shapes]
+            shape = spec.shape if not seen else _shape(spec.shape, seen)
+            if spec.shape and shape != spec.shape:
+                rows, shown = self.runs[-1].rows, list(seen[-1])
+                remarks.append(
+                    f"output '{spec.name}' is declared {list(spec.shape)} and has shape {shown} "
+                    f"for {rows} row{'s'[: rows > 1]}; it is served as {list(shape)}"
+                )
+            outputs.append(replace(spec, shape=shape))
+        return replace(signature, outputs=tuple(outputs), remarks=tuple(remarks))
+
+    def contradiction(self) -> str:
+        """Which output was seen not to have one row for each of the inputs; empty if none."""
+        if self.refusal:
+            return f"it takes one made-up row and refuses several: {self.refusal}"
+        for run in self.runs:
+            for name, shape in run.shapes.items():
+                if shape[:1] != (run.rows,):
+                    rows = f"{run.rows} row{'s'[: run.rows > 1]}"
+                    return f"output '{name}' has shape {list(shape)} for {rows}"
+        return ""
 
     def metadata(self) -> dict[str, str]:
         """For each ZipMap output ``x`` the JSON list ``x.classes`` that names its columns."""
@@ -49,28 +80,74 @@ class Observation:
 
 
 def observe(session: Any, signature: Signature) -> Observation:
-    """Run the model on one synthetic row if anything is left unsaid."""
-    nodes = session.get_outputs()
-    zipmaps = [node.name for node in nodes if is_zipmap(node)]
-    rankless = [spec.name for spec in signature.outputs if not spec.shape]
-    if not zipmaps and not rankless:
-        return Observation()
-    values = _sample(session, signature)
-    return Observation(
-        ranks={name: values[name].ndim for name in rankless if name in values},
-        classes={
-            name: [label for row in values.get(name, ())[:1] for label in row] for name in zipmaps
-        },
-    )
+    """Run the model on one made-up row and on several.
 
-
-def _sample(session: Any, signature: Signature) -> dict[str, Any]:
-    """Raw values by output name; empty if the model refuses all synthetic inputs."""
-    names = [spec.name for spec in signature.outputs]
-    for inputs in probe_inputs(signature, 1):
-        try:
-            values = session.run(names, session_feed(signature.inputs, inputs))
-        except Exception:  # noqa: BLE001, S112  no common base class
+    Args:
+        session: An ``onnxruntime.InferenceSession``.
+        signature: As declared. With a batch axis, axis 0 of the inputs is open.
+    """
+    zipmaps = [node.name for node in session.get_outputs() if is_zipmap(node)]
+    for size, other in _sizes(signature):
+        first = _run(session, signature, 1, size)
+        if isinstance(first, str):
             continue
-        return dict(zip(names, values, strict=True))
-    return {}
+        runs = [_facts(first, 1, size)]
+        classes = {name: [label for row in first[name][:1] for label in row] for name in zipmaps}
+        if not signature.batch_axis:
+            return Observation(tuple(runs), classes)
+        several = _run(session, signature, ROWS[-1], size)
+        if isinstance(several, str):
+            return Observation(tuple(runs), classes, several)
+        if other != size and not isinstance(more := _run(session, signature, ROWS[-1], other), str):
+            runs.append(_facts(more, ROWS[-1], other))
+        runs.append(_facts(several, ROWS[-1], size))
+        return Observation(tuple(runs), classes)
+    return Observation(classes={name: [] for name in zipmaps})
+
+
+def _sizes(signature: Signature) -> Iterator[tuple[int, int]]:
+    """Sizes of open dimensions to try, each with another one for comparison."""
+    opened = any(VARIABLE in spec.shape[1:] for spec in signature.inputs)
+    for size in PROBE_SIZES if opened else PROBE_SIZES[:1]:
+        yield size, size + 1 if opened else size
+
+
+def _run(session: Any, signature: Signature, rows: int, size: int) -> dict[str, Any] | str:
+    """Raw values by output name, or what the model says against the inputs."""
+    if size > 1 and made_up_elements(signature, rows, size) > MAX_PROBE_ELEMENTS:
+        return "more elements than are tried"
+    inputs = synthetic_inputs(signature, rows, variable=size)
+    names = [spec.name for spec in signature.outputs]
+    try:
+        values = session.run(names, session_feed(signature.inputs, inputs))
+    except Exception as error:  # noqa: BLE001  no common base class
+        return str(error) or type(error).__name__
+    return dict(zip(names, values, strict=True))
+
+
+def _facts(values: Mapping[str, Any], rows: int, size: int) -> Run:
+    return Run(rows, size, {name: _shape_of(value) for name, value in values.items()})
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    if isinstance(value, list):  # a ZipMap's rows
+        return (len(value), len(value[0]) if value else 0)
+    return tuple(value.shape)
+
+
+def _shape(declared: tuple[int, ...], seen: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape of an output: sizes that were seen to vary are open.
+
+    A size that is declared open stays so. Where nothing was declared, or another number of
+    dimensions, one that was the same in all of several runs is fixed.
+    """
+    if len({len(shape) for shape in seen}) > 1:
+        return declared
+    rank = len(seen[0])
+    columns = [{shape[axis] for shape in seen} for axis in range(rank)]
+    fixed = [column.copy().pop() if len(column) == 1 else VARIABLE for column in columns]
+    if len(declared) != rank:
+        return tuple(fixed) if len(seen) > 1 else (VARIABLE,) * rank
+    return tuple(
+        VARIABLE if want == VARIABLE else size for want, size in zip(declared, fixed, strict=True)
+    )

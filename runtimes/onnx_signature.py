@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from .contract import VARIABLE, ModelLoadError, Signature, TensorSpec
+from .onnx_values import session_feed
+from .row_proof.read_graph import read_graph
+from .row_proof.tensor import NotProven
+from .synthetic import MAX_PROBE_ELEMENTS, PROBE_SIZES, made_up_elements, synthetic_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 #: Element types of ONNX tensors that numpy has too.
 DATATYPE_OF_ONNX: Final = {
@@ -27,18 +35,8 @@ DATATYPE_OF_ONNX: Final = {
 #: What the operator ZipMap gives, with which skl2onnx ends every classifier unless told otherwise.
 ZIPMAP_TYPES: Final = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 
-
-class BatchClaim(Enum):
-    """What the declared shapes say about a common batch axis."""
-
-    IMPOSSIBLE = auto()
-    """Some tensor has no axis 0, or one of fixed size."""
-
-    POSSIBLE = auto()
-    """Every axis 0 is open; unnamed, or under several names (tf2onnx gives each its own)."""
-
-    NAMED = auto()
-    """Every axis 0 is open under one name."""
+#: Ranks tried for an input that declares none.
+_RANKS: Final = (2, 1, 3, 4)
 
 
 def is_zipmap(node: Any) -> bool:
@@ -69,21 +67,51 @@ def read_signature(session: Any) -> Signature:
     return Signature((*required, *optional), tuple(outputs), batch_axis=False)
 
 
-def batch_claim(session: Any, signature: Signature) -> BatchClaim:
-    """Compare axis 0 of the required inputs and all outputs.
+def with_ranks(session: Any, signature: Signature, path: Path) -> Signature:
+    """The signature with a rank for inputs of which the file declares none.
+
+    onnxruntime shows them like scalars. Such an input is served as a matrix of rows if the model
+    takes one, else as the first of vector and higher ranks that it takes; a remark says so.
 
     Args:
-        session: Knows the names of open dimensions.
-        signature: Of the session; its outputs may be completed by observation.
+        session: Takes inputs on trial.
+        signature: As declared.
+        path: Of the model's file, which tells unknown rank from no dimension.
     """
-    required = [spec for spec in signature.inputs if not spec.optional]
-    shapes = [spec.shape for spec in (*required, *signature.outputs)]
-    if not required or any(shape[:1] != (VARIABLE,) for shape in shapes):
-        return BatchClaim.IMPOSSIBLE
-    # A ZipMap has no declared shape, and one map for each row: it agrees with whatever is said.
-    nodes = (*session.get_inputs(), *session.get_outputs())
-    names = {node.shape[0] for node in nodes if node.shape}
-    return BatchClaim.NAMED if len(names) == 1 and None not in names else BatchClaim.POSSIBLE
+    if all(spec.shape for spec in signature.inputs):
+        return signature
+    try:
+        declared = read_graph(path).inputs
+    except (NotProven, OSError):
+        return signature
+    unknown = [spec.name for spec in signature.inputs if declared.get(spec.name, ()) is None]
+    for rank in _RANKS if unknown else ():
+        inputs = tuple(
+            replace(spec, shape=(VARIABLE,) * rank) if spec.name in unknown else spec
+            for spec in signature.inputs
+        )
+        tried = replace(signature, inputs=inputs, batch_axis=True)
+        for size in PROBE_SIZES:
+            if made_up_elements(tried, 1, size) > MAX_PROBE_ELEMENTS:
+                continue
+            try:
+                given = synthetic_inputs(tried, 1, variable=size)
+                session.run(None, session_feed(inputs, given))
+            except Exception:  # noqa: BLE001, S112  no common base class
+                continue
+            remarks = tuple(
+                f"input '{name}' is declared without a rank; it is served as {[VARIABLE] * rank}"
+                for name in unknown
+            )
+            return replace(signature, inputs=inputs, remarks=remarks)
+    return signature
+
+
+def with_open_rows(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Outputs of a model with a batch axis: their axis 0 is open, whatever was declared."""
+    return tuple(
+        replace(spec, shape=(VARIABLE, *spec.shape[1:])) if spec.shape else spec for spec in outputs
+    )
 
 
 def _open(dimension: int | str | None) -> bool:

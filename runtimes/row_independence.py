@@ -1,41 +1,20 @@
-"""Does a model give each row the answer it would get alone?
+"""How far answers to rows together are from answers to the same rows alone.
 
-Only then may rows of several requests share a run. Shapes cannot tell: axis 0 may be time, the
-model may sort, normalise over the batch, or select a varying number of rows.
+For the conformance kit, whose author knows what the model should do. Whether rows of several
+callers may share a run of a model that nobody knows is the business of `row_probe`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
-
-from .contract import ModelExecutionError
-from .synthetic import probe_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .contract import Array, Model
-
-#: Two are enough to tell them apart, and run on everything that runs on one.
-PROBE_ROWS: Final = 2
-
-
-def probe_rows(model: Model) -> float:
-    """`row_deviation` on synthetic inputs.
-
-    Raises:
-        ModelExecutionError: The model accepts no synthetic input, so nothing is known.
-    """
-    refusal = ModelExecutionError("no inputs")
-    for inputs in probe_inputs(model.signature, PROBE_ROWS):
-        try:
-            return row_deviation(model, inputs)
-        except ModelExecutionError as error:
-            refusal = error
-    raise refusal
 
 
 def row_deviation(model: Model, inputs: Sequence[Array | None]) -> float:

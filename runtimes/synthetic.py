@@ -11,8 +11,6 @@ from .contract import VARIABLE
 from .datatypes import NUMPY_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .contract import Array, Signature, TensorSpec
 
 #: Sizes tried for open dimensions other than axis 0, until the model accepts one: most take 1,
@@ -53,12 +51,12 @@ def synthetic_inputs(
     ]
 
 
-def probe_inputs(signature: Signature, rows: int) -> Iterator[list[Array | None]]:
-    """Several `synthetic_inputs`, to try one after the other until the model accepts one."""
-    for size in PROBE_SIZES:
-        shapes = (_shape(spec, signature, rows, size) for spec in signature.inputs)
-        if size == PROBE_SIZES[0] or sum(map(math.prod, shapes)) <= MAX_PROBE_ELEMENTS:
-            yield synthetic_inputs(signature, rows, variable=size)
+def made_up_elements(signature: Signature, rows: int, variable: int) -> int:
+    """How many elements `synthetic_inputs` would make: open dimensions multiply."""
+    shapes = (
+        _shape(spec, signature, rows, variable) for spec in signature.inputs if not spec.optional
+    )
+    return sum(map(math.prod, shapes))
 
 
 def _shape(spec: TensorSpec, signature: Signature, rows: int, variable: int) -> tuple[int, ...]:

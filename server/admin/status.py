@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Figures = Mapping[tuple[str, str], Traffic]
 
 #: What a worker tells of a version that everybody may know.
-_TOLD: Final = ("state", "reason", "since", "memory")
+_TOLD: Final = ("state", "reason", "since", "memory", "batching")
 #: The state of a version that is not the same on all workers.
 MIXED: Final = "MIXED"
 
@@ -119,6 +119,7 @@ def _where(fleet: Fleet, name: str, version: int) -> dict[str, Any]:
         "state": states.pop() if len(states) == 1 else MIXED if states else "NEW",
         "since": max((one["since"] for one in workers.values()), default=None),
         "reason": "; ".join(reasons),
+        "batching": next((one["batching"] for one in workers.values() if one["batching"]), None),
         "workers": workers,
     }
 

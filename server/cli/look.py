@@ -104,10 +104,24 @@ def status_view(found: dict[str, Any]) -> RenderableType:
         for one in model["versions"]
         if (why := _why(one))
     ]
+    parts += [
+        f"{_plain(model['name'])} version {one['version']}: {_plain(note)}"
+        for model in found["models"]
+        for one in model["versions"]
+        for note in _batching_notes(one.get("batching"))
+    ]
     parts += [_problem(one["path"], one["reason"]) for one in found["problems"]]
     if found["state_note"]:
         parts.append(_problem("state is TEMPORARY", found["state_note"]))
     return Group(*parts)
+
+
+def _batching_notes(batching: dict[str, Any] | None) -> list[str]:
+    """Why rows of a version do not share runs, and what of it is not as its file declares."""
+    if batching is None:
+        return []
+    off = [] if batching["on"] else [f"batching is off: {batching['reason']}"]
+    return [*off, *batching["remarks"]]
 
 
 def _log_line(log: dict[str, Any]) -> str:

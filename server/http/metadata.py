@@ -8,7 +8,7 @@ from penstock.monitoring.distribution import server_version
 from penstock.server.registry.lifecycle import REPOSITORY_STATES, State
 
 if TYPE_CHECKING:
-    from penstock.runtimes.contract import TensorSpec
+    from penstock.runtimes.contract import Signature, TensorSpec
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
@@ -73,8 +73,22 @@ def model_metadata(servable: Servable, versions: list[str]) -> dict[str, Any]:
         "platform": servable.platform,
         "inputs": [_tensor(spec) for spec in signature.inputs],
         "outputs": [_tensor(spec) for spec in signature.outputs],
-        "parameters": {"version": servable.version, **servable.model.metadata},
+        "parameters": {
+            **servable.model.metadata,
+            "version": servable.version,
+            **signature_notes(signature),
+        },
     }
+
+
+def signature_notes(signature: Signature) -> dict[str, str]:
+    """Whether rows share runs and why, and what the runtime found other than declared."""
+    notes = {"batching": "on" if signature.batch_axis else "off"}
+    if signature.batching:
+        notes["batching_reason"] = signature.batching
+    if signature.remarks:
+        notes["remarks"] = "; ".join(signature.remarks)
+    return notes
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.server.registry.catalog import Catalog, Key
+    from penstock.server.registry.servable import Servable
 
 
 def version_report(catalog: Catalog, directories: Mapping[Key, Path]) -> list[dict[str, Any]]:
@@ -27,6 +28,7 @@ def version_report(catalog: Catalog, directories: Mapping[Key, Path]) -> list[di
             "since": status.since,
             "directory": str(directories.get((name, number), "")),
             "memory": _memory(catalog, name, number),
+            "batching": _batching(catalog, name, number),
             **_names(catalog, name, number),
         }
         for (name, number), status in sorted(
@@ -37,12 +39,29 @@ def version_report(catalog: Catalog, directories: Mapping[Key, Path]) -> list[di
 
 def _memory(catalog: Catalog, name: str, number: str) -> dict[str, int] | None:
     """What loading it took; ``None`` while it is not loaded."""
-    model = catalog.models.get(name)
-    servable = None if model is None else model.versions.get(number)
+    servable = _servable(catalog, name, number)
     if servable is None:
         return None
     memory = servable.memory
     return {"estimated_bytes": memory.estimated, "measured_bytes": memory.measured}
+
+
+def _batching(catalog: Catalog, name: str, number: str) -> dict[str, Any] | None:
+    """Whether its rows share runs and why, and what was found other than declared."""
+    servable = _servable(catalog, name, number)
+    if servable is None:
+        return None
+    signature = servable.model.signature
+    return {
+        "on": signature.batch_axis,
+        "reason": signature.batching,
+        "remarks": list(signature.remarks),
+    }
+
+
+def _servable(catalog: Catalog, name: str, number: str) -> Servable | None:
+    model = catalog.models.get(name)
+    return None if model is None else model.versions.get(number)
 
 
 def _names(catalog: Catalog, name: str, number: str) -> dict[str, Any]:

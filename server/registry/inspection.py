@@ -13,7 +13,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from .outline import OutlineLimits, read_outline
+from .model_outline import OutlineLimits
+from .outline import read_outline
 from .refusal import ModelRefused
 from .safe_files import check_relative, list_files, open_directory, open_file
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .outline import ModelOutline, Operator
+    from .model_outline import ModelOutline, Operator
     from .safe_files import FileFact
 
 MODEL_FILE: Final = "model.onnx"

@@ -176,7 +176,7 @@ class Loader:
         return LoadedModel(runtime.platform, model, costs, memory)
 
     def _open(self, runtime: Runtime, path: Path, config: ModelConfig) -> Model:
-        options = LoadOptions(threads=config.threads, settings=config.settings)
+        options = LoadOptions(config.threads, config.settings, config.batching.max_batch_size)
         if _single_threaded(runtime, config):
             return runtime.load(path, options)
         return self._opener.submit(runtime.load, path, options).result()

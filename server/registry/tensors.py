@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from .refusal import ModelRefused
 
 if TYPE_CHECKING:
-    from .wire import Field, WireFile
+    from penstock.runtimes.protobuf import Field, WireFile
 
 _STRING: Final = 8
 

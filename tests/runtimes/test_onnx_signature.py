@@ -10,8 +10,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from penstock.runtimes.contract import VARIABLE, ModelExecutionError, ModelLoadError, TensorSpec
-from penstock.runtimes.onnx import ROW_TOLERANCE
-from penstock.runtimes.row_independence import probe_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,11 +108,11 @@ def test_rows_that_depend_on_each_other_make_none(
             ],
         )
     assert not model.signature.batch_axis
-    if name not in {"shape of the batch", "rows that vanish"}:  # onnxruntime infers those sizes
-        assert "batching is off" in caplog.text
+    assert "batching is off" in caplog.text
+    assert model.signature.batching in caplog.text
 
 
-def test_dynamic_quantisation_is_batched_in_spite_of_its_common_scale(
+def test_dynamic_quantisation_is_not_batched_as_its_scale_is_common(
     load_graph: Callable[..., Any],
 ) -> None:
     model = load_graph(
@@ -125,8 +123,8 @@ def test_dynamic_quantisation_is_batched_in_spite_of_its_common_scale(
         [("x", "FLOAT", ["N", 8])],
         [("y", "FLOAT", ["N", 8])],
     )
-    assert 1e-4 < probe_rows(model) < ROW_TOLERANCE
-    assert model.signature.batch_axis
+    assert not model.signature.batch_axis
+    assert "its scale is that of the whole batch" in model.signature.batching
 
 
 def test_the_user_may_overrule_the_probe(load_graph: Callable[..., Any]) -> None:
@@ -145,7 +143,7 @@ def test_the_user_may_overrule_the_probe(load_graph: Callable[..., Any]) -> None
 
 
 def test_a_batch_axis_cannot_be_demanded_of_fixed_shapes(load_graph: Callable[..., Any]) -> None:
-    with pytest.raises(ModelLoadError, match=r"batch_axis = true needs .* x \[2, 4\], y \[2, 4\]"):
+    with pytest.raises(ModelLoadError, match=r"axis 0 of input 'x' is not open: \[2, 4\]"):
         load_graph(
             [("Neg", ["x"], ["y"])],
             [("x", "FLOAT", [2, 4])],
@@ -154,13 +152,9 @@ def test_a_batch_axis_cannot_be_demanded_of_fixed_shapes(load_graph: Callable[..
         )
 
 
-@pytest.mark.parametrize(("axis", "believed"), [("N", True), (None, False)])
-def test_a_model_that_cannot_be_probed_is_believed_only_if_it_names_its_axis(
-    load_graph: Callable[..., Any],
-    caplog: pytest.LogCaptureFixture,
-    axis: str | None,
-    *,
-    believed: bool,
+@pytest.mark.parametrize("axis", ["N", None])
+def test_a_model_that_can_neither_be_proven_nor_probed_is_not_batched(
+    load_graph: Callable[..., Any], axis: str | None
 ) -> None:
     model = load_graph(
         # 77 columns, whatever the open dimension: no synthetic input has as many.
@@ -169,8 +163,9 @@ def test_a_model_that_cannot_be_probed_is_believed_only_if_it_names_its_axis(
         [("y", "FLOAT", [axis, 77])],
         initializers=[numpy_helper.from_array(np.array([-1, 77]), "shape")],
     )
-    assert model.signature.batch_axis is believed
-    assert "could not check" in caplog.text
+    assert not model.signature.batch_axis
+    assert "it accepts no made-up row" in model.signature.batching
+    assert "batch_axis = true" in model.signature.batching
 
 
 def test_convolutions_that_need_a_picture_are_probed_with_one(
@@ -197,6 +192,7 @@ def test_an_output_of_unknown_rank_is_observed(
     model = load_graph(nodes, [("x", "FLOAT", ["N", 4])], [("y", "FLOAT", None)])
     assert model.signature.outputs[0].shape == (VARIABLE, VARIABLE)
     assert model.signature.batch_axis
+    assert model.signature.batching.startswith("probed: ")
 
 
 def test_optional_input_is_an_initializer_that_may_be_overridden(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from penstock.runtimes.contract import VARIABLE, Signature, TensorSpec
 from penstock.runtimes.datatypes import NUMPY_OF
-from penstock.runtimes.synthetic import probe_inputs, synthetic_inputs
+from penstock.runtimes.synthetic import MAX_PROBE_ELEMENTS, made_up_elements, synthetic_inputs
 
 
 def signature(*specs: TensorSpec, batch_axis: bool = True) -> Signature:
@@ -86,11 +86,11 @@ def test_another_seed_gives_other_values() -> None:
         assert not np.array_equal(first, second)  # type: ignore[arg-type]
 
 
-def test_probes_grow_but_stay_bounded() -> None:
-    def sizes(open_dimensions: int) -> list[int]:
-        spec = TensorSpec("x", "FP32", (VARIABLE,) * (1 + open_dimensions))
-        probes = (inputs[0] for inputs in probe_inputs(signature(spec), 2))
-        return [probe.size for probe in probes if probe is not None]
-
-    assert sizes(2) == [2, 2 * 32**2]
-    assert sizes(6) == [2]
+def test_elements_are_counted_before_they_are_made() -> None:
+    spec = TensorSpec("x", "FP32", (VARIABLE, VARIABLE, 3))
+    default = TensorSpec("y", "FP32", (VARIABLE,) * 9, optional=True)
+    (made, _) = synthetic_inputs(signature(spec, default), 2, variable=32)
+    assert made is not None
+    assert made_up_elements(signature(spec, default), 2, 32) == made.size == 2 * 32 * 3
+    wide = TensorSpec("x", "FP32", (VARIABLE,) * 7)
+    assert made_up_elements(signature(wide), 2, 32) > MAX_PROBE_ELEMENTS

@@ -13,7 +13,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from penstock.server.registry.inspection import InspectionLimits, inlined_nodes, inspect_version
-from penstock.server.registry.outline import Operator, OutlineLimits
+from penstock.server.registry.model_outline import Operator, OutlineLimits
 from penstock.server.registry.refusal import ModelRefused
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"

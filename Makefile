@@ -13,10 +13,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench peers locust examples clean
+.PHONY: help install demo test test-integrations check format bench peers locust examples clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 demo: install ## Serve the example models and send them real data (ARGS=--exit ends by itself)
 	@$(BIN)/python examples/demo.py $(ARGS)
@@ -25,6 +25,9 @@ test: check ## Everything that must hold before a merge: check, then all tests (
 	@# What fails beside other tests on a busy machine must hold alone; what fails twice has failed.
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS) || \
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS)
+
+test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools ## What needs a browser and strace: pages, network (apt-get installs them as root)
+	$(BIN)/python -m pytest tests/integrations $(ARGS)
 
 check: $(VENV)/.installed-test ## Lint, format and types
 	$(BIN)/ruff check .
@@ -54,6 +57,20 @@ install: $(VENV)/.installed ## Only what serving needs
 
 clean: ## Remove what the verbs made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info
+
+# Tools of the system; nothing else of it is changed, and no browser is downloaded from elsewhere.
+TOOLS := chromium strace
+$(VENV)/.tools: $(VENV)/.installed
+	@for tool in $(TOOLS); do \
+	  command -v $$tool > /dev/null && continue; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    echo "Installing $$tool ..."; \
+	    apt-get update -qq && apt-get install -qq --yes --no-install-recommends $$tool; \
+	  else \
+	    echo "make test-integrations needs $$tool: install it, or run this as root on Debian" >&2; exit 1; \
+	  fi || exit 1; \
+	done
+	@touch $@
 
 # One stamp for the server and one per extra; all follow pyproject.toml.
 $(VENV)/.installed: pyproject.toml

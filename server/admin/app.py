@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from penstock.server.errors import ApiError, InvalidRequest, NotFound
+from penstock.server.page.scripted import page_headers
 
 from . import records, repository_api, wire
 from .command import Command
@@ -114,7 +115,7 @@ class AdminApp:
     # -- looking ---------------------------------------------------------------------------------
 
     async def _docs(self, _: Request, __: str) -> Response:
-        return HTMLResponse(DOCS_PAGE)
+        return HTMLResponse(DOCS_PAGE, headers=page_headers(DOCS_PAGE))
 
     async def _openapi(self, request: Request, _: str) -> Response:
         return wire.answer(openapi(str(request.base_url).rstrip("/"), self._endpoints))

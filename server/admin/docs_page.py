@@ -8,6 +8,7 @@ DOCS_PAGE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>Penstock admin</title>
 <style>
   :root { color-scheme: light dark; --line: #8884; --accent: #0a7a6c; }
@@ -41,11 +42,11 @@ fetch("openapi.json").then(reply => reply.json()).then(doc => {
       const list = make("ul", undefined, box);
       const say = (name, text) => { const item = make("li", undefined, list);
         make("code", name, item); make("span", ` ${text ?? ""}`, item); };
-      for (const one of operation.parameters) if (one.in === "query") say(`?${one.name}=`, one.description);
-      const body = operation.requestBody?.content["application/json"].schema.properties ?? {};
+      for (const one of operation.parameters ?? []) if (one.in === "query") say(`?${one.name}=`, one.description);
+      const body = operation.requestBody?.content?.["application/json"]?.schema?.properties ?? {};
       for (const [name, one] of Object.entries(body)) say(name, one.description);
     }
-});
+}).catch(problem => { document.querySelector("main").textContent = String(problem); });
 </script>
 </html>
 """

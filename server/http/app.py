@@ -23,6 +23,7 @@ from penstock.server.errors import (
     NotFound,
 )
 from penstock.server.incidents import Incidents
+from penstock.server.page.scripted import page_headers
 from penstock.server.registry.plan import aspire
 from penstock.server.registry.state import DesiredState
 from penstock.server.registry.survey import scan
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     MetricsSource = Callable[[str], Awaitable[tuple[bytes, bytes]]]
 
 LOG = logging.getLogger("penstock.http")
+_DOCS_HEADERS = page_headers(DOCS_PAGE)
 
 
 class App:
@@ -140,7 +142,7 @@ class App:
         version = model + "/versions/{version}"
         return [
             Route("/", lambda _: RedirectResponse("docs")),
-            Route("/docs", lambda _: HTMLResponse(DOCS_PAGE)),
+            Route("/docs", lambda _: HTMLResponse(DOCS_PAGE, headers=_DOCS_HEADERS)),
             Route("/openapi.json", self._openapi),
             Route("/metrics", self._exposition),
             Route("/v1/feedback", self.feedback.answer, methods=["POST"]),

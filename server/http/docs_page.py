@@ -54,15 +54,29 @@ const tensors = (title, schema, parent) => {
     make("code", `${p.datatype.const} [${shape}]`, make("td", undefined, row));
   }
 };
-const render = (path, post, base, parent) => {
+const json = content => content?.["application/json"] ?? {};
+// An operation that is no prediction has no tensors: its fields are listed as they are described.
+const fields = (schema, doc, parent) => {
+  while (schema && !schema.properties)
+    schema = schema.$ref ? doc.components.schemas[schema.$ref.split("/").pop()] : schema.oneOf?.[0];
+  const list = make("ul", undefined, parent);
+  for (const [name, one] of Object.entries(schema?.properties ?? {})) {
+    const item = make("li", undefined, list);
+    make("code", name, item); make("span", "  " + (one.description ?? ""), item);
+  }
+};
+const render = (path, post, base, doc, parent) => {
   const box = make("details", undefined, parent);
   const line = make("summary", undefined, box);
   make("span", "POST ", line, "method"); make("code", path, line); make("span", "  " + post.summary, line, "dim");
-  const body = post.requestBody.content["application/json"];
-  tensors("Inputs", body.schema.properties.inputs, box);
-  tensors("Outputs", post.responses["200"].content["application/json"].schema.properties.outputs, box);
+  const body = json(post.requestBody?.content), asked = body.schema?.properties;
+  if (asked?.inputs) {
+    tensors("Inputs", asked.inputs, box);
+    tensors("Outputs", json(post.responses["200"].content).schema.properties.outputs, box);
+  } else fields(body.schema, doc, box);
   const area = make("textarea", undefined, box);
   area.value = body.example ? JSON.stringify(body.example) : "";
+  if (!body.example) area.placeholder = "An example would be too large to show here.";
   area.setAttribute("aria-label", "request body");
   const send = make("button", "Send", box);
   const state = make("p", "", box, "dim"), out = make("pre", "", box); out.hidden = true;
@@ -82,15 +96,17 @@ const render = (path, post, base, parent) => {
 load().then(doc => {
   const main = document.querySelector("main"); main.textContent = "";
   const base = location.pathname.replace(/\\/docs$/, "");
+  const posts = Object.entries(doc.paths).filter(([, { post }]) => post);
+  const predicts = ([, { post }]) => json(post.requestBody?.content).schema?.properties?.inputs;
   let heading, first = true;
-  for (const [path, { post }] of Object.entries(doc.paths)) {
-    if (!post) continue;
+  for (const [path, { post }] of posts.filter(predicts)) {
     if (heading !== post.tags[0]) make("h2", heading = post.tags[0], main);
-    const box = render(path, post, base, main);
+    const box = render(path, post, base, doc, main);
     box.open = first; first = false;
   }
   if (first) make("p", "No model is served yet.", main);
   make("h2", "Server", main);
+  for (const [path, { post }] of posts.filter(one => !predicts(one))) render(path, post, base, doc, main);
   for (const [path, { get }] of Object.entries(doc.paths)) {
     if (!get) continue;
     const line = make("p", undefined, main);

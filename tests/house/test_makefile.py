@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tomllib
 from typing import Any
 
 
@@ -21,10 +22,10 @@ def test_every_verb_is_listed(project: Any) -> None:
     text = (project.root / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     listed = subprocess.run(["make"], cwd=project.root, capture_output=True, text=True, check=True)
-    assert re.findall(r"^  make (\w+) +\S", listed.stdout, re.MULTILINE) == re.findall(
-        r"^(\w+):.*##", text, re.MULTILINE
+    assert re.findall(r"^  make ([\w-]+) +\S", listed.stdout, re.MULTILINE) == re.findall(
+        r"^([\w-]+):.*##", text, re.MULTILINE
     )
-    assert sorted(phony.split()) == sorted(re.findall(r"^(\w+):", text, re.MULTILINE))
+    assert sorted(phony.split()) == sorted(re.findall(r"^([\w-]+):", text, re.MULTILINE))
 
 
 def test_the_demo_installs_the_core_alone(project: Any) -> None:
@@ -33,7 +34,25 @@ def test_the_demo_installs_the_core_alone(project: Any) -> None:
     assert ".[" not in steps
 
 
-def test_the_gate_is_make_test(project: Any) -> None:
+def test_the_gate_is_make_test_and_then_the_integrations(project: Any) -> None:
     steps = dry_run(project.root, [str(project.root / ".ci" / "run")])
     for tool in ("ruff check", "ruff format --check", "mypy", "pyright", "pytest"):
         assert f"/{tool}" in steps or f" {tool}" in steps
+    assert steps.index("pytest -n") < steps.index("pytest tests/integrations")
+
+
+def test_a_failure_of_either_part_fails_the_gate(project: Any, tmp_path: Any) -> None:
+    make = tmp_path / "make"
+    for failing in ("test", "test-integrations"):
+        make.write_text(f'#!/bin/sh\n[ "$1" != {failing} ]\n')
+        make.chmod(0o755)
+        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        done = subprocess.run([project.root / ".ci" / "run"], env=environment, check=False)
+        assert done.returncode != 0
+
+
+def test_make_test_leaves_the_integrations_out(project: Any) -> None:
+    settings = tomllib.loads((project.root / "pyproject.toml").read_text())
+    options = settings["tool"]["pytest"]["ini_options"]
+    assert "integrations" in options["norecursedirs"]
+    assert "tests/integrations" not in options["testpaths"]

@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOMS = {"server", "runtimes", "batching", "monitoring", "loadtests"}
-KINDS = {"simulation", "e2e", "conformance", "house", "examples", "benchmarks", "deploy"}
+KINDS = {
+    "simulation",
+    "e2e",
+    "conformance",
+    "house",
+    "examples",
+    "benchmarks",
+    "deploy",
+    "integrations",
+}
 
 
 def strays(tree: Any) -> list[str]:

@@ -1,0 +1,173 @@
+"""Real servers and a real browser: what takes tools that `make test` does not need."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from playwright.sync_api import sync_playwright
+
+from penstock.runtimes.telemetry import switch_off
+
+switch_off()
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "registry"
+#: Names that mean something to HTML, to URLs or to JavaScript.
+ODD_NAMES = (
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "quo\"te's & amp;",
+    "a/b c?d=e#f%20",
+    "名前 é \U0001f600",
+    "__proto__",
+    "constructor",
+)
+
+
+class Served:
+    """A running ``penstock serve``."""
+
+    def __init__(self, process):
+        self.process = process
+        text = ""
+        for line in process.stdout:
+            text += line
+            if line.startswith("  workers "):
+                break
+        assert "docs" in text, "the server did not start"
+        self.url = re.search(r"docs +(\S+)/docs", text)[1]
+        self.admin_url = re.search(r"metrics +(\S+)/metrics", text)[1]
+
+
+def stop(pid, *, traced):
+    """Ask the server to end; strace does not hand the signal on, so its child gets it."""
+    pids = [pid]
+    if traced:
+        pids = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    for one in pids:
+        os.kill(one, signal.SIGTERM)
+
+
+@contextmanager
+def served(registry, state, *options, before=(), **environment):
+    """Serve a registry for as long as the block lasts; ``before`` stands before the command."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
+    log = state.parent / f"{state.name}.log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [
+                *before,
+                *(sys.executable, "-m", "penstock.server.cli.main", "serve", registry),
+                *("--port", "0", "--admin-port", "0", "--state-dir", state),
+                *("--run-dir", f"{state}-run", *options),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environ | environment,
+        ) as process,
+    ):
+        try:
+            yield Served(process)
+        finally:
+            stop(process.pid, traced=bool(before))
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+
+def echo(inputs):
+    """A model that gives its inputs back: names, types and shapes as they are given."""
+    nodes, values, results = [], [], []
+    for number, (name, kind, shape) in enumerate(inputs):
+        nodes.append(helper.make_node("Identity", [name], [f"out {name}"], f"node{number}"))
+        values.append(helper.make_tensor_value_info(name, kind, shape))
+        results.append(helper.make_tensor_value_info(f"out {name}", kind, shape))
+    graph = helper.make_graph(nodes, "echo", values, results)
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8)
+
+
+def write(registry, name, model):
+    (registry / name / "1").mkdir(parents=True)
+    onnx.save(model, registry / name / "1" / "model.onnx")
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory):
+    """The examples, and models whose names, types and shapes are unusual."""
+    path = tmp_path_factory.mktemp("registry") / "models"
+    shutil.copytree(EXAMPLES, path)
+    single = [(name, TensorProto.FLOAT, ["rows", 2]) for name in ODD_NAMES]
+    write(path, "odd.names_of-tensors", echo(single))
+    kinds = (TensorProto.STRING, TensorProto.BOOL, TensorProto.INT64, TensorProto.FLOAT16)
+    write(path, "constructor", echo([(f"x{kind}", kind, [None, 1]) for kind in kinds]))
+    write(path, "0", echo([("scalar", TensorProto.DOUBLE, [])]))
+    write(path, "wide", echo([("x", TensorProto.FLOAT, [None, 5000])]))
+    constant = helper.make_node(
+        "Constant", [], ["y"], value=onnx.numpy_helper.from_array(np.array([np.nan, np.inf]))
+    )
+    given = [helper.make_tensor_value_info("y", TensorProto.DOUBLE, [2])]
+    graph = helper.make_graph([constant], "constant", [], given)
+    write(
+        path,
+        "without-inputs",
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(registry, tmp_path_factory):
+    with served(registry, tmp_path_factory.mktemp("server") / "state") as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium as the system has it."""
+    program = shutil.which("chromium")
+    assert program, "chromium is not installed; `make test-integrations` installs it as root"
+    with sync_playwright() as playwright:
+        # A container has no other sandbox; the pages are our own.
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        running = playwright.chromium.launch(executable_path=program, args=options)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page; whatever the browser complains of fails the test."""
+    context = browser.new_context()
+    shown = context.new_page()
+    complaints = []
+    shown.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    shown.on(
+        "console",
+        lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None,
+    )
+    shown.on("requestfailed", lambda one: complaints.append(f"failed: {one.url}"))
+    shown.complaints = complaints
+    yield shown
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """`served`, for servers of another kind."""
+    return served

@@ -108,6 +108,10 @@ class ServerConfig:
     )
     access_log: bool = option(default=False, text="Log a line for each request.")
 
+    request_caching: bool = option(
+        default=True,
+        text="Remember heads and bodies of requests, and read and run like requests together.",
+    )
     max_body_bytes: int = option(64 * _MIB, "A request body as sent.", minimum=1)
     max_decompressed_bytes: int = option(
         256 * _MIB, "A request body after decompression.", minimum=1

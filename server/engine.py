@@ -72,7 +72,7 @@ class Engine:
         self._loading = ThreadPoolExecutor(1, "penstock-load", lower_priority)
         self._loader = Loader(config)
         self._sweeper = Sweeper(loop, clock, limits.sweep_seconds)
-        self.inference = InferencePath(
+        self.inference = inference = InferencePath(
             loop,
             self.catalog,
             self._scheduler,
@@ -83,10 +83,11 @@ class Engine:
             self._sweeper,
             incidents or Incidents(),
             clock,
+            request_caching=config.request_caching,
         )
         if config.require_predict_token:
             admin = None if config.state_dir is None else config.state_dir / TOKEN_FILE
-            self.inference.guard = TokenGuard(loop, admin, config.tokens_file, self._forget_heads)
+            inference.guard = TokenGuard(loop, admin, config.tokens_file, inference.forget)
         self.host = ModelHost(
             loop,
             self.catalog,
@@ -97,10 +98,6 @@ class Engine:
             self._loading,
             lambda options: privacy_of(options, config.state_dir),
         )
-
-    def _forget_heads(self) -> None:
-        self.inference.known_heads.clear()
-        self.inference.lanes.forget()
 
     async def close(self) -> None:
         """Finish what was accepted, then release everything.

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from .call import Call
     from .codecs.messages import InferRequest
     from .codecs.negotiate import Body, Codec
-    from .head import RequestHead
 
 #: Longer messages quote a request and are made each time; the others come by the thousand.
 MAX_KEPT_MESSAGE: Final = 512
@@ -79,14 +78,18 @@ def encode_batch(
     ]
 
 
-def encode_alike(
-    servable: Servable, head: RequestHead, message: InferRequest, codec: Codec, batch: Batch
+def encode_coalesced(
+    servable: Servable,
+    accept_encoding: str | None,
+    message: InferRequest,
+    codec: Codec,
+    batch: Batch,
 ) -> tuple[bytes, Sequence[Body]] | None:
     """Header lines and bodies for requests of one row that differ in their numbers only.
 
     Args:
         servable: Which version ran.
-        head: What the head of each says.
+        accept_encoding: As in `RequestHead`.
         message: What the body of each says, apart from its numbers.
         codec: Writes the answers.
         batch: The run.
@@ -100,7 +103,7 @@ def encode_alike(
         return None
     if len(bodies) != batch.rows:
         return None
-    if head.accept_encoding is not None and max(map(len, bodies)) >= MIN_COMPRESSED_BYTES:
+    if accept_encoding is not None and max(map(len, bodies)) >= MIN_COMPRESSED_BYTES:
         return None
     return servable.headers + lines, bodies
 

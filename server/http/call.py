@@ -58,8 +58,9 @@ class Call:
         servable: The version chosen to serve it.
         assignment: Its part in a split between two versions; ``None`` if it has none.
         message: Its decoded body.
+        body: Its body, if that may be remembered once it is answered with 200.
         plain: Encodes it together with the rest of its batch; ``None`` if it is special.
-        request: Its place in the batcher; ``None`` for a call that shares one in a lane.
+        request: Its place in the batcher; ``None`` for a call that shares one in a group.
         entered: It is counted as in flight.
         request_id: Sent back as ``x-request-id``.
         abandoned: The client went away; nothing is sent any more.
@@ -70,6 +71,7 @@ class Call:
     servable: Servable | None = None
     assignment: Assignment | None = None
     message: InferRequest | None = None
+    body: bytes | None = None
     plain: Codec | None = None
     request: InferenceRequest | None = None
     entered = False

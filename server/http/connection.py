@@ -133,11 +133,11 @@ class Connection(HttpToolsProtocol):
 
     def preamble(self, status: int) -> bytes:
         """See `penstock.server.http.call.Door`."""
-        preambles = self.inference.preambles
+        known = self.inference.response_heads
         default_headers = self.server_state.default_headers
-        if default_headers is not preambles.headers:
-            preambles.renew(default_headers)
-        return preambles[status]
+        if default_headers is not known.headers:
+            known.renew(default_headers)
+        return known[status]
 
     def _write(self, call: Call, status: int, headers: bytes, body: Body) -> None:
         preamble = self.preamble(status)

@@ -5,8 +5,8 @@
 
 A prediction request takes the shortest of four ways:
 
-0. It differs from one that was served before in its numbers only, and its model runs for
-   microseconds: it waits for its like in a lane until the end of the loop's iteration.
+0. It differs from one that was answered before in its numbers only: it waits in a coalescing group
+   until the end of the loop's iteration.
 1. Its head was seen before, byte for byte: no parser runs at all (`_serve_known`). Equal bytes
    parse equally, so nothing is taken on trust. A body still to come is collected as it comes.
 2. Otherwise llhttp parses it and calls back; body pieces are collected, then the call starts.
@@ -23,10 +23,10 @@ import httptools
 from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllowed
 
 from .call import Call
+from .coalescing.head_cache import END_OF_HEAD
 from .connection import PIPELINE_LIMIT
 from .head import expects_continue, match_infer, read_head
 from .intake import Intake, cut
-from .known_heads import END_OF_HEAD
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,7 +52,7 @@ class FastPathProtocol(Intake):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.known = self.inference.known_heads
-        self.lanes = self.inference.lanes
+        self.coalescer = self.inference.coalescer
         self.message_bytes = 0  # of the message that is being parsed, as far as they are told apart
 
     # -- bytes in --------------------------------------------------------------------------------
@@ -73,8 +73,9 @@ class FastPathProtocol(Intake):
         else:
             cycle = self.cycle
             if cycle is self.fast_cycle or cycle is None or cycle.response_complete:
-                if not self.draining and len(self.calls) < PIPELINE_LIMIT:
-                    call = self.lanes.take(self, data, now)
+                coalescer = self.coalescer
+                if coalescer is not None and not self.draining and len(self.calls) < PIPELINE_LIMIT:
+                    call = coalescer.try_take(self, data, now)
                     if call is not None:
                         self._await_answer(call)
                         return
@@ -152,8 +153,6 @@ class FastPathProtocol(Intake):
                 return b""
             whole, data = data, data[total:]
             self._start(Call(self, head, now), cut(head, whole, end, total))
-            if not data:
-                self.lanes.learn(head, whole, end)
             if self.closing:
                 return b""
             if data and self.flow.read_paused:

@@ -18,17 +18,18 @@ from penstock.batching.contained import contained
 from penstock.batching.request import InferenceRequest
 from penstock.server.errors import ClientGone
 
+from .coalescing import text_template
+from .coalescing.coalescer import MAX_BODY_BYTES, Coalescer
+from .coalescing.group_runner import GroupRunner
+from .coalescing.head_cache import HeadCache
 from .codecs.compression import decompress
-from .codecs.negotiate import rows_codec
+from .codecs.negotiate import JSON, rows_codec
 from .empty import one_row
 from .halt_poll import HaltPoll
-from .known_heads import KnownHeads
-from .lanes import Lanes
 from .onlookers import Onlookers
 from .outlet import Outlet
-from .preambles import Preambles
+from .response_head_cache import ResponseHeadCache
 from .splits import Splits
-from .together import Together
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from .call import Call
     from .codecs.messages import InferRequest
+    from .codecs.signature import WireSignature
     from .feed import Feed
     from .head import RequestHead
     from .limits import Limits
@@ -66,6 +68,13 @@ class InferencePath:
         sweeper: Enforces the time limits of connections.
         incidents: Is told of errors that no caller is told of.
         clock: Monotonic seconds, the scheduler's.
+        request_caching: Whether anything is remembered of requests.
+
+    Attributes:
+        known_heads: Heads that need not be parsed again; empty where nothing is remembered.
+        coalescer: Reads and runs like requests together; ``None`` where nothing is remembered.
+        response_heads: Beginnings of answers.
+        guard: Asks for tokens; ``None`` where none is needed.
     """
 
     def __init__(
@@ -80,11 +89,13 @@ class InferencePath:
         sweeper: Sweeper,
         incidents: Incidents,
         clock: Callable[[], float],
+        *,
+        request_caching: bool = True,
     ) -> None:
         self.limits = limits
         self.sweeper = sweeper
         self.clock = clock
-        self.known_heads = KnownHeads()
+        self.known_heads = HeadCache(enabled=request_caching)
         self.guard: TokenGuard | None = None  # nobody is asked for a token
         self._loop = loop
         self._catalog = catalog
@@ -102,12 +113,15 @@ class InferencePath:
             incidents,
             clock,
         )
-        self._together = Together(catalog, scheduler, self, self.splits, self._outlet)
-        self._outlet.singly = self._together.singly
         self.splits.watch.end = self._outlet.end
-        self.lanes = Lanes(loop, self._together, clock)
-        scheduler.on_slot(self.lanes.flush)
-        self.preambles = Preambles()
+        self.coalescer: Coalescer | None = None
+        if request_caching:
+            runner = GroupRunner(catalog, scheduler, self, self.splits, self._outlet)
+            self.coalescer = Coalescer(loop, self.known_heads, runner, clock)
+            self._outlet.singly = runner.singly
+            self._outlet.learn = self.coalescer.learn
+            scheduler.on_slot(self.coalescer.flush)
+        self.response_heads = ResponseHeadCache()
 
     @property
     def mirrors(self) -> dict[tuple[str, str], Feed]:
@@ -149,9 +163,30 @@ class InferencePath:
             if head.content_encoding is not None or (large and not head.zero_copy):
                 self._decode_on_thread(call, servable, body)
                 return
-            self._enqueue(call, servable, head.codec.decode(body, servable.wire, head.json_length))
+            self._enqueue(call, servable, self._read(call, servable.wire, body))
         except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
             self._refuse(call, error)
+
+    def forget(self) -> None:
+        """Remember no request: every head has to be parsed again."""
+        self.known_heads.clear()
+        if self.coalescer is not None:
+            self.coalescer.forget()
+
+    def _read(self, call: Call, wire: WireSignature, body: bytes) -> InferRequest:
+        """Decode a body; by its template if it has one."""
+        head = call.head
+        if self.coalescer is None or len(body) > MAX_BODY_BYTES:
+            return head.codec.decode(body, wire, head.json_length)
+        repeatable = wire.batch_axis and isinstance(head.lines, bytes)
+        message = None
+        if head.codec is JSON and head.json_length is None:
+            message = text_template.read(body, wire)
+            if message is None or (repeatable and message.rows == 1):
+                call.body = body
+        elif repeatable:
+            call.body = body
+        return message or head.codec.decode(body, wire, head.json_length)
 
     def new_id(self) -> bytes:
         """A request id for a caller who gave none."""

@@ -1,7 +1,7 @@
 """The way out of the inference path: every answer and every error leaves here, and is counted.
 
     finish        answer a batch           split, encode, answer, count, sample  (once per batch)
-    finish_alike  the same for a lane's run, all of whose requests are alike
+    finish_coalesced  the same for a group's run, whose requests differ in numbers only
     refuse        answer calls that are not let in, or dropped
     fail          answer one call with an error
     end           something failed on the way: answer whoever still waits
@@ -19,10 +19,10 @@ from penstock.batching.errors import Overloaded
 from penstock.monitoring.layout import status_index
 from penstock.server.errors import ClientGone, InternalError
 
-from .alike import Alike, calls_of
 from .answer_writer import write_answers
-from .answers import JSON_HEADERS, api_error, encode_alike, encode_batch, error_answer
+from .answers import JSON_HEADERS, api_error, encode_batch, encode_coalesced, error_answer
 from .call import Call
+from .coalescing.calls import CoalescedCalls, calls_of
 from .splits import lines_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Outlet:
     """Answers calls, counts them, and passes on what was answered.
 
     Attributes:
-        singly: Serves the calls of a lane's run that failed one by one.
+        singly: Serves the calls of a group's run that failed one by one.
+        learn: Gets the calls that were answered with 200.
         onlookers: Look at what was answered.
 
     Args:
@@ -74,7 +75,8 @@ class Outlet:
         incidents: Incidents,
         clock: Callable[[], float],
     ) -> None:
-        self.singly: Callable[[Alike, Servable], None]
+        self.singly: Callable[[CoalescedCalls, Servable], None]
+        self.learn: Callable[[Iterable[tuple[Call, object]]], object] = bool
         self.onlookers = onlookers
         self._ids = ids
         self._unmatched = unmatched
@@ -150,15 +152,21 @@ class Outlet:
             self._splits.release(servable, answered)
         self._halt_poll.answered(arrivals[0], now)
         onlookers.after(servable, calls, firsts, batch, taken)
+        self.learn(answered)
 
-    def finish_alike(
-        self, servable: Servable, alike: Alike, message: InferRequest, codec: Codec, batch: Batch
+    def finish_coalesced(
+        self,
+        servable: Servable,
+        coalesced: CoalescedCalls,
+        message: InferRequest,
+        codec: Codec,
+        batch: Batch,
     ) -> bool:
-        """The same for the run of a lane's requests by a version without a split.
+        """The same for the run of a group's requests by a version without a split.
 
         Args:
             servable: What ran.
-            alike: Whose requests these were; none of them is abandoned or counted as in flight.
+            coalesced: Whose requests these were; none of them is abandoned or counted as in flight.
             message: What each of them says, apart from its numbers.
             codec: Answers them.
             batch: The run, which did not fail.
@@ -166,16 +174,16 @@ class Outlet:
         Returns:
             Whether they were answered; nothing was done if they have to be one by one.
         """
-        made = encode_alike(servable, alike.lane.head, message, codec, batch)
+        made = encode_coalesced(servable, coalesced.group.accept_encoding, message, codec, batch)
         if made is None:
             return False
         try:
-            self._answer_alike(servable, alike.calls, *made, batch)
+            self._answer_coalesced(servable, coalesced.calls, *made, batch)
         except Exception as error:  # noqa: BLE001  as in `finish`
-            self.end(alike.calls, error)
+            self.end(coalesced.calls, error)
         return True
 
-    def _answer_alike(
+    def _answer_coalesced(
         self,
         servable: Servable,
         calls: list[Call],
@@ -230,7 +238,7 @@ class Outlet:
             self.refuse(servable, contexts, error)
             return
         for context in contexts:
-            if isinstance(context, Alike):
+            if isinstance(context, CoalescedCalls):
                 self.singly(context, servable)
             elif not self._splits.forsake(context, servable):
                 self.fail(context, error)
@@ -283,6 +291,6 @@ class Outlet:
             call.door.respond(call, _INTERNAL_ERROR, JSON_HEADERS, _LAST_WORDS)
 
 
-def _is_simple(call: Call | Alike) -> bool:
+def _is_simple(call: Call | CoalescedCalls) -> bool:
     """Whether it stands for itself, in no split, and still waits."""
     return type(call) is Call and call.assignment is None and call.entered and not call.abandoned

@@ -41,17 +41,40 @@ def decode(
     Raises:
         InvalidRequest: Not a request that the model takes, or sizes that do not add up.
     """
+    if json_length == 0:
+        return _decode_tensor(body, wire)
+    return _decode(_Reader(body, json_length), body, wire, json_length)
+
+
+def locate(body: bytes, wire: WireSignature, json_length: int) -> list[tuple[int, int]]:
+    """Where the tensors of a request begin and end that are raw bytes.
+
+    Args:
+        body: As for `decode`.
+        wire: The model's signature.
+        json_length: As for `decode`.
+
+    Raises:
+        InvalidRequest: As from `decode`.
+    """
+    if json_length == 0:
+        return [(0, len(body))]
+    locator = _Locator(body, json_length)
+    _decode(locator, body, wire, json_length)
+    return locator.spans
+
+
+def _decode(
+    reader: _Reader, body: bytes | bytearray | memoryview, wire: WireSignature, json_length: int
+) -> InferRequest:
     if not 0 <= json_length <= len(body):
         raise InvalidRequest(
             f"Inference-Header-Content-Length is {json_length}, the body has {len(body)} bytes"
         )
-    if json_length == 0:
-        return _decode_tensor(body, wire)
     try:
         document = orjson.loads(memoryview(body)[:json_length])
     except orjson.JSONDecodeError as error:
         raise json.malformed(error) from None
-    reader = _Reader(body, json_length)
     request = build(document, wire, reader.read)
     if reader.position != len(body):
         raise InvalidRequest(
@@ -89,6 +112,23 @@ class _Reader:
             )
         self.position = start + length
         return from_raw(self._body[start : start + length], spec, shape, size)
+
+
+class _Locator(_Reader):
+    """Says where it has found the tensors."""
+
+    __slots__ = ("spans",)
+
+    def __init__(self, body: bytes | bytearray | memoryview, position: int) -> None:
+        super().__init__(body, position)
+        self.spans: list[tuple[int, int]] = []
+
+    def read(self, entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
+        start = self.position
+        array = super().read(entry, spec, shape, size)
+        if self.position > start:
+            self.spans.append((start, self.position))
+        return array
 
 
 def _decode_tensor(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRequest:

@@ -8,7 +8,6 @@ import orjson
 
 from penstock.server.errors import InvalidRequest
 
-from .known_bodies import KEY, Frame, learn
 from .large import MIN_LIST_BYTES
 from .large import decode as decode_large
 from .request import build
@@ -36,24 +35,15 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
     """
     if type(body) is not bytes:
         body = bytes(body)
-    start = body.find(KEY) + len(KEY)
-    frame: Frame | None = wire.frames.get(body[:start])
-    if frame is not None:
-        request = frame.read(body, start, wire)
-        if request is not None:
-            return request
     if len(body) >= MIN_LIST_BYTES:
-        request = decode_large(body, start, wire)
+        request = decode_large(body, wire)
         if request is not None:
             return request
     try:
         document = _loads(body)
     except orjson.JSONDecodeError as error:
         raise malformed(error) from None
-    request = build(document, wire, read)
-    if frame is None:
-        learn(body, start, document, request, wire)
-    return request
+    return build(document, wire, read)
 
 
 def malformed(error: orjson.JSONDecodeError) -> InvalidRequest:

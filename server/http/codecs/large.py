@@ -22,7 +22,7 @@ import orjson
 
 from penstock.server.errors import ApiError
 
-from . import known_bodies, numbers
+from . import numbers
 from .request import build
 
 if TYPE_CHECKING:
@@ -39,13 +39,12 @@ _MARK: Final = "\1"
 _SPACE: Final = b" \t\r\n"
 
 
-def decode(body: bytes, start: int, wire: WireSignature) -> InferRequest | None:
+def decode(body: bytes, wire: WireSignature) -> InferRequest | None:
     """Read an inference request with long lists of numbers.
 
     Args:
         body: The body.
-        start: Behind its first ``"data":``.
-        wire: The model's signature; remembers the frame of a common body.
+        wire: The model's signature.
 
     Returns:
         The request, or ``None`` if the ordinary way must read it.
@@ -57,12 +56,9 @@ def decode(body: bytes, start: int, wire: WireSignature) -> InferRequest | None:
         return None
     try:
         document = orjson.loads(skeleton)
-        request = build(document, wire, _Reader(lists).read)
+        return build(document, wire, _Reader(lists).read)
     except (ApiError, *numbers.UNUSUAL):
         return None
-    if len(lists) == 1:
-        known_bodies.learn(body, start, document, request, wire, lists[0])
-    return request
 
 
 def _cut(body: bytes) -> tuple[bytes, list[bytes]]:

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.server.errors import InvalidRequest
 
 from .json import in_response_order
-from .packing import UNREADABLE, pack, unpack
+from .packing import UNREADABLE, pack, unpack, unpacker
 from .raw import MIN_VIEW_BYTES, from_raw, to_raw
 from .request import build
 from .signature import MAX_REMEMBERED
 from .tensors import from_list, show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from penstock.runtimes.contract import Array
 
     from .messages import InferRequest
+    from .packing import Unpacker
     from .signature import WireInput, WireOutput, WireSignature
 
 _SHORT_LISTS: Final = [bytes([0x90 | length]) for length in range(16)]
@@ -41,6 +42,54 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
         reason = str(error) or type(error).__name__
         raise InvalidRequest(f"the body is not valid msgpack: {reason}") from None
     return build(document, wire, _read)
+
+
+def locate(body: bytes) -> list[tuple[int, int]]:
+    """Where the ``data`` of a request's only input begins and ends, if it is a ``bin``.
+
+    The unpacker walks over the body, and says how far it is before and behind each value. Nothing
+    is searched for. A map with a key that is no string, or with a key twice, is left alone.
+
+    Args:
+        body: A body that `decode` has read.
+
+    Returns:
+        One span, or none for a body of another kind.
+    """
+    walker = unpacker(body)
+    span = None
+    try:
+        for key in _keys(walker):
+            if key != "inputs":
+                walker.unpack()
+            elif walker.read_array_header() != 1:
+                return []
+            else:
+                span = _locate_data(walker)
+    except UNREADABLE:
+        return []
+    return [span] if span is not None and walker.tell() == len(body) else []
+
+
+def _locate_data(walker: Unpacker) -> tuple[int, int] | None:
+    span = None
+    for key in _keys(walker):
+        value = walker.unpack()
+        if key == "data" and type(value) is bytes:
+            end = walker.tell()
+            span = end - len(value), end
+    return span
+
+
+def _keys(walker: Unpacker) -> Iterator[str]:
+    """The keys of the map that begins here; its user has to walk over their values."""
+    seen: set[str] = set()
+    for _ in range(walker.read_map_header()):
+        key = walker.unpack()
+        if type(key) is not str or key in seen:
+            raise ValueError("not a map of different strings")
+        seen.add(key)
+        yield key
 
 
 def _read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:

@@ -58,6 +58,21 @@ class Codec(Protocol):
         """
         ...
 
+    def locate(
+        self, body: bytes, wire: WireSignature, json_length: int | None
+    ) -> list[tuple[int, int]]:
+        """Where `decode` finds the tensors of a request that are raw bytes: their first, their end.
+
+        Args:
+            body: As for `decode`.
+            wire: As for `decode`.
+            json_length: As for `decode`.
+
+        Raises:
+            InvalidRequest: As from `decode`.
+        """
+        ...
+
     def encode(
         self, wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
     ) -> tuple[Body, bytes]:
@@ -94,6 +109,12 @@ class JsonCodec:
         if json_length is None:
             return json.decode(body, wire)
         return binary.decode(body, wire, json_length)
+
+    def locate(
+        self, body: bytes, wire: WireSignature, json_length: int | None
+    ) -> list[tuple[int, int]]:
+        """See `Codec.locate`."""
+        return [] if json_length is None else binary.locate(body, wire, json_length)
 
     def encode(
         self, wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
@@ -135,6 +156,15 @@ class MsgpackCodec:
     ) -> InferRequest:
         """See `Codec.decode`."""
         return msgpack.decode(body, wire)
+
+    def locate(
+        self,
+        body: bytes,
+        wire: WireSignature,  # noqa: ARG002  the protocol's
+        json_length: int | None,  # noqa: ARG002  the protocol's
+    ) -> list[tuple[int, int]]:
+        """See `Codec.locate`."""
+        return msgpack.locate(body)
 
     def encode(
         self, wire: WireSignature, request: InferRequest, outputs: Sequence[Array]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -42,6 +43,8 @@ def read(text: bytes, spec: WireInput, shape: list[int], size: int) -> Array:
     Raises:
         UNUSUAL: Anything is odd, so that the ordinary way must read it.
     """
+    if text.startswith(BOM_UTF8):
+        raise ValueError("simdjson would pass over a byte order mark, which JSON does not have")
     parsed = _parser(text).parse(text)
     if not _is_flat(text) and not (
         text.count(b"[") == _lists_in(shape) and _regular(parsed, shape)
@@ -63,11 +66,16 @@ def read_rows(text: bytes, spec: WireInput, rows: int, size: int, mark: int) -> 
         size: Numbers in each.
         mark: An integer that a double holds exactly.
 
+    The marks cannot be mistaken: a flat list of numbers has no strings, so each mark of the text is
+    an element. They are `rows` elements; if no more have the value of the mark, no caller has sent
+    it. Then marks at their places mean that each row has `size` numbers.
+
     Raises:
-        UNUSUAL: As for `read`.
+        UNUSUAL: As for `read`, and a row with another number of elements, or with the mark.
     """
     numbers = _buffer(_parser(text).parse(text), spec).reshape(rows, size + 1)
-    if not _is_flat(text) or numbers[:, size].tolist() != [mark] * rows:
+    marks = numbers == mark
+    if not _is_flat(text) or not marks[:, size].all() or np.count_nonzero(marks) != rows:
         raise ValueError("not flat, or a mark is not where it was put")
     return _narrowed(numbers[:, :size], spec)
 

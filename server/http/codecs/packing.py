@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import msgpack
 
@@ -14,6 +14,34 @@ pack = cast("Callable[[Any], bytes]", msgpack.packb)
 
 #: The value of a msgpack body; ``bin`` becomes `bytes`, ``str`` must be UTF-8.
 unpack = cast("Callable[[bytes | bytearray | memoryview], Any]", msgpack.unpackb)
+
+
+class Unpacker(Protocol):
+    """Walks over a msgpack body value by value. Each method raises `UNREADABLE`."""
+
+    def read_map_header(self) -> int:
+        """Enter a map; returns how many pairs follow."""
+        ...
+
+    def read_array_header(self) -> int:
+        """Enter an array; returns how many values follow."""
+        ...
+
+    def unpack(self) -> Any:
+        """The next value."""
+        ...
+
+    def tell(self) -> int:
+        """Bytes that were read."""
+        ...
+
+
+def unpacker(body: bytes) -> Unpacker:
+    """Walks over a body as `unpack` does."""
+    walker = msgpack.Unpacker(max_buffer_size=max(1, len(body)))
+    walker.feed(body)
+    return cast("Unpacker", walker)
+
 
 #: What `unpack` raises for bodies that are not msgpack.
 UNREADABLE: Final = (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException)

@@ -134,8 +134,7 @@ class WireSignature:
         all_outputs: Output names in signature order; requests for everything share this object.
         blank: A request's tensors before any was read.
         all_wire_outputs: The same, as `WireOutput`.
-        frames: What `known_bodies` remembers, by the bytes before a request's list.
-        raw_frames: What `known_raw` remembers, by the bytes before a request's tensor.
+        body_templates: What `penstock.server.http.coalescing` remembers of this version's bodies.
         static: Whether every shape but the batch axis is fixed and no input is optional, so that
             any two requests for all outputs can share a batch.
         head: ``{"model_name":…,"model_version":…,`` as bytes.
@@ -150,8 +149,8 @@ class WireSignature:
         "all_wire_outputs",
         "batch_axis",
         "blank",
+        "body_templates",
         "event_time",
-        "frames",
         "head",
         "input_names",
         "inputs",
@@ -161,7 +160,6 @@ class WireSignature:
         "optional",
         "outputs",
         "packed_head",
-        "raw_frames",
         "static",
         "templates",
     )
@@ -190,6 +188,5 @@ class WireSignature:
         self.packed_head = pack(packed)[1:-1]
         self.templates: dict[Hashable, bytes] = {}
         self.event_time = ""
-        self.frames: dict[bytes, Any] = {}  # of `known_bodies.Frame`, which knows this class
-        self.raw_frames: dict[bytes, Any] = {}  # of `known_raw.RawFrame`
+        self.body_templates: dict[Hashable, Any] = {}  # their classes know this one
         self.numeric = not any(output.is_bytes for output in self.all_wire_outputs)

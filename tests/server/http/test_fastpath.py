@@ -148,7 +148,7 @@ def test_what_is_answered_is_freed_without_a_collection(
     fast: Any, post: Make, body: Make, model: str
 ) -> None:
     """Workers collect seldom: a cycle would keep the bodies of thousands of requests."""
-    raw = post(model, body([[1.0, 0.0]]), "x-request-id: me")  # never in a lane
+    raw = post(model, body([[1.0, 0.0]]), "x-request-id: me")  # never in a group
 
     def alive() -> int:
         return sum(isinstance(one, (Call, InferenceRequest)) for one in gc.get_objects())
@@ -548,7 +548,7 @@ def test_heads_that_come_again_are_known_and_others_are_not(fast: Any, post: Mak
 def test_the_memory_of_heads_is_bounded(
     fast: Any, post: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.server.http.known_heads.KNOWN_HEADS", 8)
+    monkeypatch.setattr("penstock.server.http.coalescing.head_cache.MAX_HEADS", 8)
     with fast.connect() as client:
         for i in range(30):
             assert client.send(post("echo", None, f"x-unique: {i}")).answer().status == 200

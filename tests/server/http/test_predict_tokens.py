@@ -100,7 +100,7 @@ def test_who_may_predict_is_answered_again_and_again(
 ) -> None:
     raw = post("echo", None, f"authorization: Bearer {secret}")
     with server.connect() as client:
-        for _ in range(4):  # by the parser, by a known head, in a lane
+        for _ in range(4):  # by the parser, by a known head, in a group
             assert client.send(raw).answer().status == 200
 
 
@@ -153,7 +153,7 @@ def test_a_token_that_is_taken_out_is_refused_although_its_head_was_known(
         for _ in range(4):
             assert client.send(raw).answer().status == 200
         assert len(one.app.engine.inference.known_heads) == 1
-        assert len(one.app.engine.inference.lanes._patterns) == 1
+        assert len(one.app.engine.inference.coalescer._text) == 1
         watched.write_text("nonsense")  # changes nothing
         watched.write_text(listed(looks="observe"))
         statuses = [client.send(raw).answer().status]

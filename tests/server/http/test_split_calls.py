@@ -1,6 +1,6 @@
 """Every request of a split is answered exactly once, and counted once, whatever its model does.
 
-In one process without sockets: requests of one iteration of the loop meet in lanes, fail together,
+In one process without sockets: requests of one iteration of the loop meet in groups, fail together,
 are split, fall back, hang, and lose their clients.
 """
 
@@ -22,11 +22,13 @@ from uvicorn.server import ServerState
 from penstock.monitoring import layout
 from penstock.server import create_app
 from penstock.server.http.call import Call
+from penstock.server.http.coalescing.calls import CoalescedCalls
+from penstock.server.http.coalescing.group import CoalescingGroup, GroupKey
+from penstock.server.http.coalescing.group_runner import GroupRunner
+from penstock.server.http.codecs.negotiate import JSON
 from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.http.head import read_head
-from penstock.server.http.lanes import Alike, Lane
 from penstock.server.http.splits import Splits
-from penstock.server.http.together import Together
 from penstock.server.model_config import ModelConfig
 from penstock.server.registry.arms import Arms, Assignment
 from penstock.server.registry.plan import ModelPlan
@@ -163,7 +165,7 @@ class Bench:
         moody.LET_GO.clear()
         loop.call_later(HANG_SECONDS, moody.LET_GO.set)
         transports = [self._send(loop, model, ask) for ask in asks]
-        await asyncio.sleep(0)  # lanes are served at the end of the iteration
+        await asyncio.sleep(0)  # groups are served at the end of the iteration
         staying = [t for t, ask in zip(transports, asks, strict=True) if ask.leaves_after is None]
         await self._until(lambda: all(transport.written for transport in staying))
         versions = self.app.engine.catalog.models[model].versions.values()
@@ -327,7 +329,7 @@ def test_only_the_culprit_of_a_lane_falls_back(bench: Bench) -> None:
     assert [answers[0].value for answers in told[8:]] == [moody.RAISE, moody.NAN]
 
 
-def test_a_lane_that_fails_after_it_was_given_up_disturbs_nobody() -> None:
+def test_a_group_that_fails_after_it_was_given_up_disturbs_nobody() -> None:
     stable, canary = SimpleNamespace(routed=0), SimpleNamespace(routed=2)
     arms = Arms(Split("r", 2, 50.0), stable, canary)  # type: ignore[arg-type]
     head = read_head("m", None, [])
@@ -338,8 +340,9 @@ def test_a_lane_that_fails_after_it_was_given_up_disturbs_nobody() -> None:
     resumed: list[Any] = []
     path = SimpleNamespace(resume=lambda *given: resumed.append(given))
     splits = Splits(None, None, None, None, None)  # type: ignore[arg-type]
-    together = Together(None, None, path, splits, None)  # type: ignore[arg-type]
-    alike = Alike(Lane(head, b"", b"[", b"]"), calls, [b"1", b"2"])
-    together.singly(alike, canary)  # type: ignore[arg-type]
+    runner = GroupRunner(None, None, path, splits, None)  # type: ignore[arg-type]
+    group = CoalescingGroup(GroupKey("m", None, None, b"", b"[", b"]"), JSON)
+    coalesced = CoalescedCalls(group, calls, [b"1", b"2"])
+    runner.singly(coalesced, canary)  # type: ignore[arg-type]
     assert resumed == [(calls[1], b"[2]", canary)]
     assert (stable.routed, canary.routed) == (0, 1)

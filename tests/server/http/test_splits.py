@@ -459,7 +459,7 @@ def test_large_and_compressed_bodies_fall_back_as_well(
 def test_heads_with_a_header_for_each_user_do_not_push_the_others_out(
     doors: dict[str, Server], ask: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.server.http.known_heads.KNOWN_HEADS", 16)
+    monkeypatch.setattr("penstock.server.http.coalescing.head_cache.MAX_HEADS", 16)
     server = doors["fast"]
     known = server.live.app.engine.inference.known_heads
     server.live.on_loop(known.clear)

@@ -177,7 +177,7 @@ def test_both_doors_answer_byte_for_byte(live_server, registry):
     "toml", [TOML.replace('event_time = "seen_at"\nmax_age = "1h"', ""), COUNTED]
 )
 def test_requests_that_run_together_are_judged_one_by_one(toml, live_server, registry):
-    """Pipelined requests of known form meet in a lane; a fault in one is that one's alone."""
+    """Pipelined requests of known form meet in a group; a fault in one is that one's alone."""
     good = b"POST /v2/models/echo/infer HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b"
     rows = [[[n, 1, 0]] for n in range(4)] * 8
     rows[5] = rows[17] = [[130, 1, 0]]

@@ -1,30 +1,39 @@
-"""Request heads that were seen before, under their bytes."""
+"""Request heads that were parsed before, under their bytes.
+
+A `RequestHead` is a function of the head's bytes alone, and the key is all of these bytes, from the
+request line to the empty line. So a known head means what it meant when it was parsed.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .head import RequestHead
+    from penstock.server.http.head import RequestHead
 
 #: Heads remembered per process; beyond that the memory starts afresh.
-KNOWN_HEADS: Final = 4096
+MAX_HEADS: Final = 4096
 #: A longer head is parsed each time: it is rare, and memory is bounded.
-KNOWN_HEAD_BYTES: Final = 2048
+MAX_HEAD_BYTES: Final = 2048
 #: Once half of the room is taken, a head has to come twice among so many new ones to be kept:
 #: where each user has a header of his own, most never come again.
-NEWCOMERS: Final = 4 * KNOWN_HEADS
+NEWCOMERS: Final = 4 * MAX_HEADS
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-class KnownHeads(dict[bytes, "RequestHead"]):
-    """Heads by their bytes, from the request line to the empty line."""
+class HeadCache(dict[bytes, "RequestHead"]):
+    """Heads by their bytes, from the request line to the empty line.
 
-    __slots__ = ("_newcomers",)
+    Args:
+        enabled: Whether it keeps any.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_enabled", "_newcomers")
+
+    def __init__(self, *, enabled: bool = True) -> None:
         super().__init__()
+        self._enabled = enabled
         self._newcomers: set[int] = set()
 
     def remember(self, head: RequestHead, chunk: bytes, lines: int) -> None:
@@ -35,15 +44,15 @@ class KnownHeads(dict[bytes, "RequestHead"]):
             chunk: Bytes that begin with it.
             lines: How many it must have, the request line and the empty one included.
         """
-        if head.request_id is not None or head.problem is not None:
+        if not self._enabled or head.request_id is not None or head.problem is not None:
             return
         raw = chunk[: chunk.find(END_OF_HEAD) + len(END_OF_HEAD)]
         plain = raw.startswith(b"POST ") and raw.count(b"\n") == lines == raw.count(b"\r\n")
-        if not plain or len(raw) > KNOWN_HEAD_BYTES or b"\r\nexpect:" in raw.lower():
+        if not plain or len(raw) > MAX_HEAD_BYTES or b"\r\nexpect:" in raw.lower():
             return
-        if len(self) * 2 >= KNOWN_HEADS and self._is_new(raw):
+        if len(self) * 2 >= MAX_HEADS and self._is_new(raw):
             return
-        if len(self) >= KNOWN_HEADS:
+        if len(self) >= MAX_HEADS:
             self.clear()
         head.lines = raw
         self[raw] = head

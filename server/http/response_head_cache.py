@@ -5,7 +5,7 @@ from __future__ import annotations
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 
-class Preambles(dict[int, bytes]):
+class ResponseHeadCache(dict[int, bytes]):
     """By status, made when first asked for.
 
     Attributes:

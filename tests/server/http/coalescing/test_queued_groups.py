@@ -14,11 +14,12 @@ import pytest
 from penstock.batching.errors import Overloaded
 from penstock.monitoring.layout import IN_FLIGHT, drop_index, status_index
 from penstock.server.errors import ClientGone
-from penstock.server.http.alike import Alike
 from penstock.server.http.call import Call
+from penstock.server.http.coalescing.calls import CoalescedCalls
+from penstock.server.http.coalescing.group import CoalescingGroup, GroupKey
+from penstock.server.http.coalescing.group_runner import GroupRunner
+from penstock.server.http.codecs.negotiate import JSON
 from penstock.server.http.head import read_head
-from penstock.server.http.lane import Lane
-from penstock.server.http.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,16 +67,16 @@ def clients(fast: Any) -> Iterator[Callable[[int], list[Any]]]:
 
 
 @pytest.fixture
-def lanes_of(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many calls each lane brought that was queued."""
+def groups_of(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many calls each group brought that was queued."""
     seen: list[int] = []
-    queue = Together._queue
+    queue = GroupRunner._queue
 
-    def watched(self: Together, alike: Any, *arguments: Any, **more: Any) -> None:
-        seen.append(len(alike.calls))
-        queue(self, alike, *arguments, **more)
+    def watched(self: GroupRunner, coalesced: Any, *arguments: Any, **more: Any) -> None:
+        seen.append(len(coalesced.calls))
+        queue(self, coalesced, *arguments, **more)
 
-    monkeypatch.setattr(Together, "_queue", watched)
+    monkeypatch.setattr(GroupRunner, "_queue", watched)
     return seen
 
 
@@ -90,7 +91,7 @@ def counters(server: Any, model: str) -> list[int]:
 
 
 def test_each_gets_its_own_answer_or_error(
-    fast: Any, gate: Any, clients: Any, lanes_of: list[int]
+    fast: Any, gate: Any, clients: Any, groups_of: list[int]
 ) -> None:
     gate.open.set()
     make_known(fast, flat("0.5"))
@@ -102,7 +103,7 @@ def test_each_gets_its_own_answer_or_error(
         for client, raw in zip(senders, raws, strict=True):
             client.send(raw)
     answers = [client.answer() for client in senders]
-    assert lanes_of[-1] == 20
+    assert groups_of[-1] == 20
     for number, (text, answer) in enumerate(zip(asked, answers, strict=True)):
         if number in {3, 7}:
             alone = fast.ask(raws[number])
@@ -115,7 +116,7 @@ def test_each_gets_its_own_answer_or_error(
 
 
 def test_who_finds_no_room_is_refused_with_the_others_as_alone(
-    fast: Any, held: Make, gate: Any, clients: Any, lanes_of: list[int]
+    fast: Any, held: Make, gate: Any, clients: Any, groups_of: list[int]
 ) -> None:
     (servable,) = fast.app.engine.catalog.models["tiny"].versions.values()
     gate.open.set()
@@ -131,8 +132,8 @@ def test_who_finds_no_room_is_refused_with_the_others_as_alone(
         for number, client in enumerate(senders, 1):
             client.send(flat(f"{number}.0", "tiny"))
     refused = [client.answer() for client in senders[2:]]
-    assert lanes_of[-1] == 9
-    alone = fast.ask(flat("9.5", "tiny", "x-request-id: me"))  # never in a lane
+    assert groups_of[-1] == 9
+    alone = fast.ask(flat("9.5", "tiny", "x-request-id: me"))  # never in a group
     gate.open.set()
     for client in (*blockers, *senders[:2]):
         assert client.answer().status == 200
@@ -152,7 +153,7 @@ def test_who_finds_no_room_is_refused_with_the_others_as_alone(
     assert set(gate.executed) & {float(number) for number in range(3, 10)} == set()
 
 
-def test_who_has_left_is_not_run(fast: Any, gate: Any, clients: Any, lanes_of: list[int]) -> None:
+def test_who_has_left_is_not_run(fast: Any, gate: Any, clients: Any, groups_of: list[int]) -> None:
     gate.open.set()
     make_known(fast, flat("0.5"))
     gate.executed.clear()
@@ -163,7 +164,7 @@ def test_who_has_left_is_not_run(fast: Any, gate: Any, clients: Any, lanes_of: l
         senders[1].socket.close()
     answers = [client.answer() for client in senders[:1] + senders[2:]]
     assert [answer.status for answer in answers] == [200] * 5
-    assert lanes_of[-1] == 6
+    assert groups_of[-1] == 6
     assert fast.ask(flat("0.5")).status == 200
     assert counters(fast, "gate")[IN_FLIGHT] == 0
 
@@ -175,10 +176,11 @@ def test_who_has_left_is_not_told_that_there_is_no_room() -> None:
     ended: list[Any] = []
     path = SimpleNamespace(fail=lambda *given: ended.append(given))
     servable = SimpleNamespace(queue=SimpleNamespace(rejected=Counter({"queue_full": 1})))
-    together = Together(None, None, path, None, None)  # type: ignore[arg-type]
+    runner = GroupRunner(None, None, path, None, None)  # type: ignore[arg-type]
     error = Overloaded(1.0, "queue_full")
-    alike = Alike(Lane(head, b"", b"[", b"]"), calls, [b"1", b"2", b"3"])
-    together._refuse(alike, servable, error, assigned=False)  # type: ignore[arg-type]
+    group = CoalescingGroup(GroupKey("m", None, None, b"", b"[", b"]"), JSON)
+    coalesced = CoalescedCalls(group, calls, [b"1", b"2", b"3"])
+    runner._refuse(coalesced, servable, error, assigned=False)  # type: ignore[arg-type]
     assert [call for call, _ in ended] == calls
     assert [type(why) for _, why in ended] == [Overloaded, ClientGone, Overloaded]
     assert all(call.servable is servable for call in calls)

@@ -10,27 +10,25 @@ from typing import TYPE_CHECKING, Protocol
 
 from penstock.batching.errors import Overloaded
 from penstock.batching.request import InferenceRequest
-from penstock.server.errors import ApiError, ClientGone
+from penstock.server.errors import ClientGone
+from penstock.server.http.codecs.negotiate import rows_codec
 
-from .alike import Alike
-from .codecs.negotiate import rows_codec
+from .calls import CoalescedCalls
 
 if TYPE_CHECKING:
     from penstock.batching.scheduler import Scheduler
     from penstock.runtimes.contract import Array
+    from penstock.server.http.call import Call
+    from penstock.server.http.codecs.messages import InferRequest
+    from penstock.server.http.codecs.negotiate import Codec
+    from penstock.server.http.outlet import Outlet
+    from penstock.server.http.splits import Splits
     from penstock.server.registry.arms import Arms
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
-    from .call import Call
-    from .codecs.known_bodies import Frame
-    from .codecs.known_raw import RawFrame
-    from .codecs.messages import InferRequest
-    from .codecs.negotiate import Codec
-    from .codecs.signature import WireSignature
-    from .head import RequestHead
-    from .outlet import Outlet
-    from .splits import Splits
+    from .raw_template import RawTemplate
+    from .text_template import TextTemplate
 
 
 class Path(Protocol):
@@ -53,8 +51,8 @@ class Path(Protocol):
         ...
 
 
-class Together:
-    """Implements `penstock.server.http.lanes.Service`.
+class GroupRunner:
+    """Implements `penstock.server.http.coalescing.coalescer.Runner`.
 
     Args:
         catalog: What is served.
@@ -73,96 +71,90 @@ class Together:
         self._splits = splits
         self._outlet = outlet
 
-    def wire(self, head: RequestHead) -> WireSignature | None:
-        """See `Service.wire`."""
-        try:
-            servable = self._catalog.find(head.model, head.version)
-        except ApiError:
-            return None
-        return servable.wire if servable.wire.batch_axis else None
-
-    def serve(self, gathered: list[Alike]) -> None:
-        """See `Service.serve`."""
+    def serve(self, gathered: list[CoalescedCalls]) -> None:
+        """See `Runner.serve`."""
         try:
             self._scheduler.begin_tick()
-            for alike in gathered:
-                self._serve_safely(alike)
+            for coalesced in gathered:
+                self._serve_safely(coalesced)
         except Exception as error:  # noqa: BLE001  nobody of them was served
-            self._outlet.end([call for alike in gathered for call in alike.calls], error)
+            self._outlet.end([call for one in gathered for call in one.calls], error)
         finally:
             self._scheduler.dispatch()
 
-    def _serve_safely(self, alike: Alike) -> None:
-        """An error with one lane is not the others' business."""
+    def _serve_safely(self, coalesced: CoalescedCalls) -> None:
+        """An error with one group is not the others' business."""
         try:
-            self._serve_lane(alike)
+            self._serve_group(coalesced)
         except Exception as error:  # noqa: BLE001  see above
-            self._outlet.end(alike.calls, error)
+            self._outlet.end(coalesced.calls, error)
 
-    def _serve_lane(self, alike: Alike) -> None:
-        lane = alike.lane
-        model = self._catalog.models.get(lane.model)
+    def _serve_group(self, coalesced: CoalescedCalls) -> None:
+        group = coalesced.group
+        model = self._catalog.models.get(group.model)
         if model is None:
             servable = None
-        elif lane.version is not None:
-            servable = model.named.get(lane.version)
+        elif group.version is not None:
+            servable = model.named.get(group.version)
         elif model.arms is not None:
-            self._share(alike, model.arms)
+            self._share(coalesced, model.arms)
             return
         else:
             servable = model.default
         if servable is None:
-            self.singly(alike)
+            self.singly(coalesced)
         else:
-            self._serve(alike, servable, assigned=False)
+            self._serve(coalesced, servable, assigned=False)
 
-    def _share(self, alike: Alike, arms: Arms) -> None:
+    def _share(self, coalesced: CoalescedCalls, arms: Arms) -> None:
         """Serve each call by its arm."""
         assigned = []
-        for call, numbers in zip(alike.calls, alike.numbers, strict=True):
+        for call, numbers in zip(coalesced.calls, coalesced.numbers, strict=True):
             call.request_id = self._path.new_id()
             servable = self._splits.assign(call, arms, b"")
             if servable is arms.canary and call.assignment is not None:
-                call.assignment.body = alike.lane.body(numbers)
+                call.assignment.body = coalesced.group.body(numbers)
             assigned.append(servable)
-        for servable, part in alike.by(assigned).items():
+        for servable, part in coalesced.by(assigned).items():
             self._serve(part, servable, assigned=True)
 
-    def _serve(self, alike: Alike, servable: Servable, *, assigned: bool) -> None:
-        lane = alike.lane
-        frame = lane.frame(servable.wire, alike.numbers[0])
-        if frame is None:
-            self.singly(alike, servable)
+    def _serve(self, coalesced: CoalescedCalls, servable: Servable, *, assigned: bool) -> None:
+        group = coalesced.group
+        template = group.template(servable.wire)
+        if template is None:
+            self.singly(coalesced, servable)
             return
-        plain = rows_codec(lane.head.codec, frame.request, servable.wire)
+        plain = rows_codec(group.codec, template.request, servable.wire)
         rows = self._scheduler.short_rows(servable.queue)
-        lane.inline = rows > 0
+        group.inline = rows > 0
         if not rows:
-            self._queue(alike, servable, frame, plain, assigned=assigned)
+            self._queue(coalesced, servable, template, plain, assigned=assigned)
             return
         gate = servable.gate
-        for part in (alike,) if len(alike.calls) <= rows else alike.parts(rows):
-            array = frame.read_rows(part.numbers)
+        for part in (coalesced,) if len(coalesced.calls) <= rows else coalesced.parts(rows):
+            array = template.read_rows(part.numbers)
             if array is None or not (gate is None or gate.passes([array], len(part.calls))):
                 self.singly(part, servable)
             else:
-                self._run(part, servable, frame.request, plain, array, assigned=assigned)
+                self._run(part, servable, template.request, plain, array, assigned=assigned)
 
     def _queue(
         self,
-        alike: Alike,
+        coalesced: CoalescedCalls,
         servable: Servable,
-        frame: Frame | RawFrame,
+        template: TextTemplate | RawTemplate,
         plain: Codec | None,
         *,
         assigned: bool,
     ) -> None:
         """Queue each row by itself: runs on threads choose their own sizes."""
-        gate, message = servable.gate, frame.request
-        for position, (call, numbers) in enumerate(zip(alike.calls, alike.numbers, strict=True)):
-            array = None if call.abandoned else frame.read_rows([numbers])
+        gate, message = servable.gate, template.request
+        for position, (call, numbers) in enumerate(
+            zip(coalesced.calls, coalesced.numbers, strict=True)
+        ):
+            array = None if call.abandoned else template.read_rows([numbers])
             if array is None or not (gate is None or gate.passes([array], 1)):
-                self.singly(Alike(alike.lane, [call], [numbers]), servable)
+                self.singly(CoalescedCalls(coalesced.group, [call], [numbers]), servable)
                 continue
             call.request = request = InferenceRequest(
                 [array], 1, message.outputs, call.arrival, key=message.key, context=call
@@ -176,32 +168,32 @@ class Together:
                 # Whoever came in the same look of the loop hears the same.
                 servable.counters.leave()
                 call.entered = False
-                self._refuse(alike.since(position), servable, error, assigned=assigned)
+                self._refuse(coalesced.since(position), servable, error, assigned=assigned)
                 return
             except Exception as error:  # noqa: BLE001  it is the only one that is not queued
                 self._scheduler.cancel(request)
                 self._path.fail(call, error)
 
     def _refuse(
-        self, alike: Alike, servable: Servable, error: Overloaded, *, assigned: bool
+        self, coalesced: CoalescedCalls, servable: Servable, error: Overloaded, *, assigned: bool
     ) -> None:
         """Tell them that they are not let in; the first has been counted."""
-        servable.queue.rejected[error.reason] += len(alike.calls) - 1
-        if not assigned and not any([call.abandoned for call in alike.calls]):  # noqa: C419  twice as fast
-            self._outlet.refuse(servable, alike.calls, error)
+        servable.queue.rejected[error.reason] += len(coalesced.calls) - 1
+        if not assigned and not any([call.abandoned for call in coalesced.calls]):  # noqa: C419  twice as fast
+            self._outlet.refuse(servable, coalesced.calls, error)
             return
-        for call in alike.calls:
+        for call in coalesced.calls:
             call.servable = servable
             self._path.fail(call, ClientGone() if call.abandoned else error)
 
-    def singly(self, alike: Alike, servable: Servable | None = None) -> None:
+    def singly(self, coalesced: CoalescedCalls, servable: Servable | None = None) -> None:
         """Serve each call the ordinary way, so that only the culprit of a failure fails.
 
         Args:
-            alike: The calls.
+            coalesced: The calls.
             servable: What was to serve them.
         """
-        for call, body in alike.bodies():
+        for call, body in coalesced.bodies():
             assigned = call.assignment is not None
             if assigned and servable is not None and self._splits.forsake(call, servable):
                 continue
@@ -217,7 +209,7 @@ class Together:
 
     def _run(
         self,
-        alike: Alike,
+        coalesced: CoalescedCalls,
         servable: Servable,
         message: InferRequest,
         plain: Codec | None,
@@ -226,10 +218,10 @@ class Together:
         assigned: bool,
     ) -> None:
         """Run the rows as one request: now and here if that may be, else through the queue."""
-        calls = alike.calls
+        calls = coalesced.calls
         count = len(calls)
         request = InferenceRequest(
-            [rows], count, message.outputs, calls[0].arrival, key=message.key, context=alike
+            [rows], count, message.outputs, calls[0].arrival, key=message.key, context=coalesced
         )
         batch = None
         if plain is not None and not servable.routed and message.key is None:
@@ -238,7 +230,7 @@ class Together:
                 batch is not None
                 and batch.error is None
                 and not any([call.abandoned for call in calls])  # noqa: C419  twice as fast
-                and self._outlet.finish_alike(servable, alike, message, plain, batch)
+                and self._outlet.finish_coalesced(servable, coalesced, message, plain, batch)
             ):
                 return
         for call in calls:
@@ -253,7 +245,7 @@ class Together:
             self._scheduler.submit(servable.queue, request)
         except Exception:  # noqa: BLE001  each of them hears on its own why
             self._scheduler.cancel(request)
-            self.singly(alike, servable)
+            self.singly(coalesced, servable)
 
     def _prepare(
         self,

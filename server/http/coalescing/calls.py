@@ -1,4 +1,4 @@
-"""Calls that run together: those of a lane, and all those of a run."""
+"""Calls that run together: those of a group, and all those of a run."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from penstock.batching.request import Batch
+    from penstock.server.http.call import Call
 
-    from .call import Call
-    from .lane import Lane
+    from .group import CoalescingGroup
 
 Key = TypeVar("Key")
 
 
-class Alike:
-    """Calls of a lane, which may run as one request of many rows.
+class CoalescedCalls:
+    """Calls of a group, which may run as one request of many rows.
 
     Attributes:
-        lane: Where they met.
+        group: Where they met.
         calls: One row each.
-        numbers: Their numbers, as text.
+        numbers: Their numbers, as text or as the bytes of a tensor.
     """
 
-    __slots__ = ("calls", "lane", "numbers")
+    __slots__ = ("calls", "group", "numbers")
 
-    def __init__(self, lane: Lane, calls: list[Call], numbers: list[bytes]) -> None:
-        self.lane = lane
+    def __init__(self, group: CoalescingGroup, calls: list[Call], numbers: list[bytes]) -> None:
+        self.group = group
         self.calls = calls
         self.numbers = numbers
 
-    def parts(self, size: int) -> Iterator[Alike]:
+    def parts(self, size: int) -> Iterator[CoalescedCalls]:
         """The same in parts of at most so many calls."""
         for first in range(0, len(self.calls), size):
             last = first + size
-            yield Alike(self.lane, self.calls[first:last], self.numbers[first:last])
+            yield CoalescedCalls(self.group, self.calls[first:last], self.numbers[first:last])
 
-    def since(self, first: int) -> Alike:
+    def since(self, first: int) -> CoalescedCalls:
         """The same from this call on."""
-        return Alike(self.lane, self.calls[first:], self.numbers[first:])
+        return CoalescedCalls(self.group, self.calls[first:], self.numbers[first:])
 
     def bodies(self) -> Iterator[tuple[Call, bytes]]:
         """Each call with its body, as it came."""
         for call, numbers in zip(self.calls, self.numbers, strict=True):
-            yield call, self.lane.body(numbers)
+            yield call, self.group.body(numbers)
 
-    def by(self, keys: Sequence[Key]) -> dict[Key, Alike]:
+    def by(self, keys: Sequence[Key]) -> dict[Key, CoalescedCalls]:
         """The same in parts of calls with the same key, one key for each call."""
-        parts: dict[Key, Alike] = {}
+        parts: dict[Key, CoalescedCalls] = {}
         for key, call, numbers in zip(keys, self.calls, self.numbers, strict=True):
             if key not in parts:
-                parts[key] = Alike(self.lane, [], [])
+                parts[key] = CoalescedCalls(self.group, [], [])
             parts[key].calls.append(call)
             parts[key].numbers.append(numbers)
         return parts
@@ -63,7 +63,7 @@ def calls_of(batch: Batch) -> tuple[list[Call], list[int]]:
     firsts: list[int] = []
     for request, first in zip(batch.requests, batch.offsets, strict=False):
         context = request.context
-        if type(context) is Alike:
+        if type(context) is CoalescedCalls:
             calls += context.calls
             firsts += range(first, first + request.rows)
         else:

@@ -1,4 +1,4 @@
-"""Waiting a moment for company: clients that were answered together will ask together.
+"""Waiting a moment for the clients that were answered together: they will ask together.
 
 A client that asks again when it has its answer is back within tens of microseconds. With a few such
 clients requests fall into groups, one of which arrives while the other runs, and every group pays
@@ -23,8 +23,8 @@ LONGEST_SECONDS: Final = 60e-6
 MOST_FUTILE: Final = 8
 
 
-class Company:
-    """Remembers whom the last run answered."""
+class Linger:
+    """Holds the connections that the last run answered, and says whether to wait for them."""
 
     __slots__ = ("_answered", "_futile", "_pause", "_until", "_waiting")
 

@@ -1,0 +1,125 @@
+"""Where requests for one model meet that are alike but for their numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .raw_template import RawKey
+from .text_template import SPACE
+
+if TYPE_CHECKING:
+    from penstock.server.http.call import Call
+    from penstock.server.http.codecs.negotiate import Codec
+    from penstock.server.http.codecs.signature import WireSignature
+    from penstock.server.http.head import RequestHead
+
+    from .raw_template import RawTemplate
+    from .text_template import TextTemplate
+
+
+class GroupKey(NamedTuple):
+    """What requests of one group have in common: all that decides their answers but the numbers.
+
+    Attributes:
+        model: As in `RequestHead`.
+        version: As in `RequestHead`.
+        accept_encoding: As in `RequestHead`.
+        form: What the body's template is found by: a text's opening, or a `RawKey`.
+        prefix: The bytes of the body before the numbers.
+        closing: The bytes behind the numbers.
+    """
+
+    model: str
+    version: str | None
+    accept_encoding: str | None
+    form: bytes | RawKey
+    prefix: bytes
+    closing: bytes
+
+
+class CoalescingGroup:
+    """Requests of this iteration of the loop that are alike but for their numbers.
+
+    Attributes:
+        key: What they have in common.
+        model: As in `RequestHead`.
+        version: As in `RequestHead`.
+        accept_encoding: As in `RequestHead`.
+        codec: Reads each of them.
+        inline: Whether its last calls could run on the event loop.
+        calls: Whose numbers these are.
+        numbers: The numbers of each, as text or as the bytes of a tensor.
+    """
+
+    __slots__ = (
+        "accept_encoding",
+        "calls",
+        "codec",
+        "inline",
+        "key",
+        "model",
+        "numbers",
+        "version",
+    )
+
+    def __init__(self, key: GroupKey, codec: Codec) -> None:
+        self.key = key
+        self.model = key.model
+        self.version = key.version
+        self.accept_encoding = key.accept_encoding
+        self.codec = codec
+        self.inline = True
+        self.calls: list[Call] = []
+        self.numbers: list[bytes] = []
+
+    def template(self, wire: WireSignature) -> TextTemplate | RawTemplate | None:
+        """What these requests mean to a version, apart from their numbers.
+
+        Args:
+            wire: The version's signature.
+
+        Returns:
+            ``None`` if this version has not answered their like, or they are no rows to it.
+        """
+        form = self.key.form
+        if isinstance(form, RawKey):
+            raw: RawTemplate | None = wire.body_templates.get(form)
+            return raw
+        text: TextTemplate | None = wire.body_templates.get(form)
+        if text is None or not text.coalescible:
+            return None
+        # A version may have learnt the template from a body with other white space at its end.
+        closing = self.key.closing
+        between = closing[1 : -len(text.closing)]
+        return text if closing.endswith(text.closing) and not between.strip(SPACE) else None
+
+    def body(self, numbers: bytes) -> bytes:
+        """The body of a request with these numbers."""
+        return b"%b%b%b" % (self.key.prefix, numbers, self.key.closing)
+
+
+class RequestTemplate:
+    """All bytes of a request but its numbers.
+
+    Attributes:
+        head: What the request's headers say.
+        group: Where its requests meet.
+        opening: All bytes before the numbers: the whole head, and the body up to the numbers.
+        closing: All bytes behind the numbers.
+        total: Bytes of the request.
+        start: Where the numbers begin.
+        end: Where they end.
+    """
+
+    __slots__ = ("closing", "end", "group", "head", "opening", "start", "total")
+
+    def __init__(
+        self, head: RequestHead, group: CoalescingGroup, opening: bytes, total: int
+    ) -> None:
+        self.head = head
+        self.group = group
+        self.opening = opening
+        self.closing = group.key.closing
+        self.total = total
+        self.start = len(opening)
+        self.end = total - len(group.key.closing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,8 +23,6 @@ FILE_NAME: Final = "model.onnx"
 
 #: Fatal only. Everything less reaches the caller as an exception, once.
 _LOG_SEVERITY: Final = 4
-
-_logger = logging.getLogger(__name__)
 
 
 class OnnxRuntime:
@@ -79,10 +76,6 @@ def _observed(session: Any, path: Path, settings: OnnxSettings, max_rows: int) -
     candidate = model(replace(signature, batch_axis=True))
     decision = decide(candidate, path, observation, settings.batch_axis, max_rows)
     batched = decision.batch_axis
-    level = logging.INFO if batched or settings.batch_axis is False else logging.WARNING
-    _logger.log(level, "%s: batching is %s: %s", path, "on" if batched else "off", decision.reason)
-    for remark in signature.remarks:
-        _logger.warning("%s: %s", path, remark)
     outputs = with_open_rows(signature.outputs) if batched else signature.outputs
     return model(replace(signature, outputs=outputs, batch_axis=batched, batching=decision.reason))
 

@@ -15,6 +15,13 @@ _NODE: Final = re.compile(
 )
 #: ``file.cc:12 signature condition was false.``, the reason follows.
 _SOURCE: Final = re.compile(r"/\S+\.(?:h|cc|cpp):\d+ (?:.*? was false\. )?")
+_NEW_OPSET: Final = re.compile(
+    r"Opset (\d+) is under development.*?domain (\S+) is till opset (\d+)"
+)
+_NEW_FORMAT: Final = re.compile(
+    r"Unsupported model IR version: (\d+), max supported IR version: (\d+)"
+)
+_NO_OPERATOR: Final = re.compile(r"No Op registered for (\S+) with domain_version of (-?\d+)")
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -33,7 +40,28 @@ def explain(error: BaseException) -> str:
 
 
 def explain_load(error: BaseException) -> str:
-    """`explain`, and what a file that is no protobuf message most likely is."""
+    """`explain`, and what to do about a file that is too new, or no protobuf message at all."""
+    text = _SPACE.sub(" ", str(error))
+    if found := _NEW_OPSET.search(text):
+        opset, domain, newest = found.groups()
+        return (
+            f"it uses operator set {opset} of {domain}, and the installed onnxruntime supports "
+            f"up to {newest}; export it with opset {newest} or lower, or install a newer one"
+        )
+    if found := _NEW_FORMAT.search(text):
+        version, newest = found.groups()
+        return (
+            f"it is written in ONNX IR version {version}, and the installed onnxruntime reads "
+            f"up to {newest}; save it with ir_version {newest} or lower, or install a newer "
+            "onnxruntime"
+        )
+    if found := _NO_OPERATOR.search(text):
+        operator, opset = found.groups()
+        return (
+            f"operator {operator} is not in operator set {opset}, which the model imports, as far "
+            "as the installed onnxruntime knows; export it with another opset, or install a newer "
+            "onnxruntime"
+        )
     message = explain(error)
     if "protobuf" in message.lower():
         return f"not an ONNX model, or cut short ({message.rstrip('.')})"

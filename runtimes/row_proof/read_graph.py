@@ -31,6 +31,8 @@ MAX_NUMBERS: Final = 64
 _MAX_TEXT_BYTES: Final = 4096
 _MAX_BLOB_BYTES: Final = MAX_NUMBERS * 10
 _SIGN: Final = 1 << 63
+#: What is not imported is filled in by onnxruntime, with the newest set that it has.
+_NEWEST_OPSET: Final = 1000
 #: Field of an attribute's list of integers, and what its field for the kind says of it.
 _INTEGERS: Final = 8
 _KIND_INTEGERS: Final = 7
@@ -139,7 +141,7 @@ class _Reader:
             tuple(inputs),
             tuple(outputs),
             read,
-            opsets.get(domain, 1),
+            opsets.get(domain, _NEWEST_OPSET),
         )
 
     def _attribute(self, attribute: Field) -> tuple[str, Any]:

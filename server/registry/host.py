@@ -204,6 +204,7 @@ class ModelHost:
         )
         servable.keep_private(self._privacy(config.log))
         self._catalog.move(key, State.READY)
+        _tell(servable)
         return servable
 
     def _declare(self, servable: Servable, config: ModelConfig) -> bool:
@@ -240,6 +241,17 @@ class ModelHost:
         self._trim = None
         with suppress(RuntimeError):  # the executor is closed: so is the process, in a moment
             self._executor.submit(trim_memory)
+
+
+def _tell(servable: Servable) -> None:
+    """Say once how the version is batched and why, and what its file declares wrongly."""
+    signature, what = servable.model.signature, (servable.name, servable.version)
+    level = logging.INFO if signature.batch_axis else logging.WARNING
+    reason = signature.batching or "its runtime says so"
+    on = "on" if signature.batch_axis else "off"
+    LOG.log(level, "model %s version %s: batching is %s: %s", *what, on, reason)
+    for remark in signature.remarks:
+        LOG.warning("model %s version %s: %s", *what, remark)
 
 
 def _predecessor(

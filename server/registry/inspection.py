@@ -167,10 +167,7 @@ def _check(outline: ModelOutline, limits: InspectionLimits) -> list[str]:
     }
     for domain, name, _ in sorted(unknown)[:10]:
         reasons.append(f"the custom operator {name} of domain {domain!r} would need a library")
-    missing = {domain for counter in calls for domain, _, _ in counter} - outline.opsets.keys()
-    # Functions import operator sets of their own; a file cut short lacks those of its graph.
-    if not outline.functions and missing:
-        reasons.append(f"it uses the operators of {min(missing)!r} without importing them")
+    # Operator sets that are used and not imported are no reason: onnxruntime fills them in.
     if outline.tensor_bytes > limits.max_bytes:
         reasons.append(
             f"its tensors take {outline.tensor_bytes} bytes, at most {limits.max_bytes} are allowed"

@@ -54,7 +54,6 @@ class ModelOutline:
         tensors: How many they are.
         nodes: In all graphs and functions together, as written.
         has_graph: Whether there is a main graph.
-        ir_version: Of the file format; 0 if it is not said.
     """
 
     operators: Counter[Operator] = field(default_factory=Counter)
@@ -67,4 +66,3 @@ class ModelOutline:
     tensors: int = 0
     nodes: int = 0
     has_graph: bool = False
-    ir_version: int = 0

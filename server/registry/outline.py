@@ -67,8 +67,6 @@ class _Walk:
         outline = self.outline
         for part in self._once(0, size, frozenset({7}), "the model"):
             match part.number:
-                case 1:
-                    outline.ir_version = part.value
                 case 7:
                     outline.has_graph = True
                     self._graph(part, outline.operators, 1)

@@ -263,3 +263,33 @@ def test_looking_for_models_does_not_import_onnxruntime(linear: Path) -> None:
         "assert 'onnxruntime' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(linear.parent)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("opset", "domain", "ir_version", "expected"),
+    [
+        (999, "", 9, r"uses operator set 999 of ai.onnx, and .* supports up to \d+; export it"),
+        (999, "ai.onnx.ml", 9, r"operator set 999 of ai.onnx.ml, and .* up to \d+; export it"),
+        (18, "", 999, r"ONNX IR version 999, and .* reads up to \d+; save it with ir_version"),
+        (5, "", 9, r"operator Gelu is not in operator set 5, which the model imports"),
+    ],
+)
+def test_a_file_that_is_too_new_is_refused_in_one_line_that_says_what_to_do(
+    graph_file: Callable[..., Path],
+    load: Callable[..., Any],
+    opset: int,
+    domain: str,
+    ir_version: int,
+    expected: str,
+) -> None:
+    path = graph_file([("Gelu", ["x"], ["y"])], [("x", "FLOAT", ["N"])], [("y", "FLOAT", ["N"])])
+    model = onnx.load(path)
+    model.ir_version = ir_version
+    for one in model.opset_import:
+        if one.domain == domain:
+            one.version = opset
+    onnx.save(model, path)
+    with pytest.raises(ModelLoadError, match=expected) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    assert "onnxruntime::" not in str(caught.value)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
+from penstock.runtimes.contract import LoadOptions
+from penstock.runtimes.onnx import OnnxRuntime
 from penstock.server.registry.inspection import InspectionLimits, inlined_nodes, inspect_version
 from penstock.server.registry.model_outline import Operator, OutlineLimits
 from penstock.server.registry.refusal import ModelRefused
@@ -196,3 +198,25 @@ def test_inlined_nodes_are_counted_like_functions_are_inlined():
     relu, double, quad = Operator("", "Relu"), Operator("f", "D"), Operator("f", "Q")
     functions = {quad: Counter({double: 2}), double: Counter({relu: 2})}
     assert inlined_nodes(Counter({quad: 3, relu: 1}), functions) == 13
+
+
+@pytest.mark.parametrize(
+    ("operator", "domain", "imported"),
+    [
+        ("Scaler", "ai.onnx.ml", {"": 17}),
+        ("QuickGelu", "com.microsoft", {"": 17}),
+        ("Identity", "", {"ai.onnx.ml": 3}),
+    ],
+)
+def test_operator_sets_that_onnxruntime_fills_in_need_no_import(
+    version, onnx_model, operator, domain, imported
+):
+    extra = {"offset": [0.0], "scale": [1.0]} if operator == "Scaler" else {}
+    node = helper.make_node(operator, ["x"], ["y"], domain=domain, **extra)
+    model = onnx_model([node])
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(*one) for one in imported.items())
+    (version / "model.onnx").write_bytes(model.SerializeToString())
+    assert inspect_version(version).outline.opsets == imported
+    loaded = OnnxRuntime().load(version / "model.onnx", LoadOptions())
+    assert loaded.signature.batching == "proven by the graph"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -132,7 +133,9 @@ class LogDirectory:
                 path.unlink(missing_ok=True)
         return bool(gone)
 
-    def move_aside(self, path: Path, error: BaseException, clock: Callable[[], float]) -> None:
+    def move_aside(
+        self, path: Path, error: BaseException, clock: Callable[[], float] = time.time
+    ) -> None:
         """Take a damaged day file out of the way.
 
         Raises:

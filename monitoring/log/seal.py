@@ -11,7 +11,6 @@ import os
 import shutil
 import sqlite3
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -133,7 +132,7 @@ def main(arguments: list[Any]) -> int:
         if not is_damage(error):
             raise
         directory = LogDirectory(Path(state))
-        directory.move_aside(directory.day_file(day), error, time.time)
+        directory.move_aside(directory.day_file(day), error)
         return EXIT_DAMAGED
     return 0
 

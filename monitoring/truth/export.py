@@ -16,7 +16,9 @@ from penstock.monitoring.distribution import install_command
 from penstock.monitoring.log.catalog import PARTS, partition_path
 from penstock.monitoring.offline_duckdb import connect
 
-from .schema import TRUTH_FILE, open_to_read
+from .classes import number_of
+from .judge import gives_texts
+from .schema import TRUTH_FILE, has_truth, open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,11 +40,12 @@ FIXED: Final = (
     ("received", "DOUBLE"),
     ("source", "VARCHAR"),
 )
+_LABEL: Final = [name for name, _ in FIXED].index("label")
 _SAME: Final = frozenset({"request_id", "row", "version", "arm", "fraction"})
 _TYPES: Final = {"INTEGER": "BIGINT", "REAL": "DOUBLE", "TEXT": "VARCHAR", "BLOB": "VARCHAR"}
-#: One row per prediction: the newest label, whoever gave it.
+#: One row per prediction: the newest label, whoever gave it, as the model spells it if it does.
 _LABELS: Final = (
-    "SELECT request_id, idx, model, version, arm, fraction, predicted_at, predicted, label,"
+    "SELECT request_id, idx, model, version, arm, fraction, predicted_at, predicted, {},"
     " max(label_time), received, source FROM labels JOIN slots ON slots.id = slot"
     " WHERE model = ? AND received >= ? GROUP BY key"
 )
@@ -74,7 +77,10 @@ class LabelledExport:
             raise ExportFailed(f"no labels were ever received in {state}")
         with closing(connection):
             connection.row_factory = None
-            rows = connection.execute(_LABELS, (model, since)).fetchall()
+            truth = "coalesce(truth, label)" if has_truth(connection) else "label"
+            rows = connection.execute(_LABELS.format(truth), (model, since)).fetchall()
+            if not gives_texts(connection, model):
+                rows = [(*row[:_LABEL], _number(row[_LABEL]), *row[_LABEL + 1 :]) for row in rows]
         if not rows:
             raise ExportFailed(f"there are no labels of {model!r} in this time")
         self.notes: list[str] = []
@@ -187,6 +193,12 @@ class LabelledExport:
             while rows := found.fetchmany(1000):
                 for row in rows:
                     yield dict(zip(names, row, strict=True))
+
+
+def _number(label: Any) -> Any:
+    """A class of a model that gives numbers, as a number."""
+    number = number_of(label)
+    return int(number) if number is not None and number.is_integer() else number or label
 
 
 def _columns_of_day(path: Path, model: str) -> dict[str, str]:

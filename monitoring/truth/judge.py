@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from penstock.monitoring.databases import content
+
 from .change import ChangeDetector
+from .classes import Classes, number_of
 from .estimate import MIN_LABELS, calibrate
 from .label import class_name
 from .outputs import CLASSIFICATION
 from .performance import CALIBRATION_BINS
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
     from .options import FeedbackOptions, Value
@@ -26,7 +30,10 @@ _TWO: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a label says of a prediction; ``None`` where that cannot be told."""
+    """What a label says of a prediction; ``None`` where that cannot be told.
+
+    `truth` is the label as the model spells it, a class or a number; without it nothing is told.
+    """
 
     right: int | None = None
     loss: float | None = None
@@ -35,6 +42,7 @@ class Verdict:
     brier: float | None = None
     positive_score: float | None = None
     positive: int | None = None
+    truth: str | float | None = None
 
 
 @dataclass(slots=True)
@@ -49,6 +57,7 @@ class Judge:
         counts: Labels of the reference by bin of confidence.
         rights: Right predictions among them.
         calibration: Share of right ones by bin of confidence, once enough are known.
+        classes: What the version predicts, and how it spells that.
     """
 
     options: FeedbackOptions
@@ -58,6 +67,7 @@ class Judge:
     counts: list[float] = field(default_factory=lambda: [0.0] * CALIBRATION_BINS)
     rights: list[float] = field(default_factory=lambda: [0.0] * CALIBRATION_BINS)
     calibration: list[float] = field(default_factory=list)
+    classes: Classes = field(default_factory=Classes)
 
     @classmethod
     def of(cls, options: FeedbackOptions, state: str | None = None) -> Judge:
@@ -67,6 +77,8 @@ class Judge:
             content = json.loads(state)
             judge.options = replace(options, false_alarms_per_month=content.pop("share"))
             judge.detector = ChangeDetector.from_json(content.pop("detector"))
+            if "classes" in content:  # not of earlier releases
+                judge.classes = Classes.from_json(content.pop("classes"))
             for name, value in content.items():
                 setattr(judge, name, value)
         return judge
@@ -76,13 +88,16 @@ class Judge:
         content: dict[str, Any] = {
             "detector": self.detector.to_json(),
             "share": self.options.false_alarms_per_month,
+            "classes": self.classes.to_json(),
         }
         for name in ("columns", "clash", "counts", "rights", "calibration"):
             content[name] = getattr(self, name)
         return json.dumps(content)
 
-    def learn_columns(self, predictions: Predictions) -> None:
-        """See which class each column of the probabilities stands for."""
+    def learn(self, predictions: Predictions) -> None:
+        """See which classes there are, and which column of the probabilities each one has."""
+        if predictions.kind == CLASSIFICATION:
+            self.classes.learn(predictions)
         width = predictions.scores.shape[1]
         if width < _TWO or self.clash or self.options.classes or len(self.columns) == width:
             return
@@ -102,14 +117,16 @@ class Judge:
             label: The truth.
         """
         if kind != CLASSIFICATION:
-            if isinstance(label, str) or not math.isfinite(predicted):
+            number = number_of(label)
+            if number is None or not math.isfinite(predicted):
                 return Verdict()
-            return Verdict(loss=abs(predicted - label))
-        truth = class_name(label)
+            return Verdict(loss=abs(predicted - number), truth=number)
+        truth = self.classes.spell(label, predicted, self.options.classes)
+        if truth is None:
+            return Verdict()
         right = int(truth == predicted)
-        if not len(scores):
-            return Verdict(right, 1.0 - right)
-        return self._scored(right, predicted, truth, scores)
+        verdict = Verdict(right, 1.0 - right, truth=truth)
+        return self._scored(verdict, predicted, truth, scores) if len(scores) else verdict
 
     def settle(self, verdict: Verdict, now: float) -> str:
         """A label has come; ``opened`` or ``closed`` if that begins or ends an alarm."""
@@ -123,7 +140,9 @@ class Judge:
                 self.calibration = calibrate(np.array(self.counts), np.array(self.rights))
         return self.detector.add(verdict.loss, now, self.options.false_alarms_per_month)
 
-    def _scored(self, right: int, predicted: str, truth: str, scores: Sequence[float]) -> Verdict:
+    def _scored(
+        self, verdict: Verdict, predicted: str, truth: str, scores: Sequence[float]
+    ) -> Verdict:
         if len(scores) == 1:  # the probability of the positive class
             scores = (1.0 - scores[0], scores[0])
             names = [class_name(one) for one in self.options.classes] or [
@@ -132,27 +151,53 @@ class Judge:
             ]
             columns = {name: column for column, name in enumerate(names)}
         else:
-            columns = self._columns(len(scores))
+            columns = self._columns(predicted, len(scores))
         at = columns.get(truth)
         mine = columns.get(predicted)
         if mine is None:
-            return Verdict(right, 1.0 - right)
-        confidence = scores[mine]
+            return verdict
+        verdict = replace(verdict, confidence=scores[mine])
         if at is None:
-            return Verdict(right, 1.0 - right, confidence)
+            return verdict
+        verdict = replace(verdict, true_score=scores[at])
         if len(scores) > _TWO:
-            brier = sum(one * one for one in scores) - 2 * scores[at] + 1
-            return Verdict(right, 1.0 - right, confidence, scores[at], brier)
-        positive = columns.get(class_name(self.options.positive), 1)
+            return replace(verdict, brier=sum(one * one for one in scores) - 2 * scores[at] + 1)
+        positive = columns.get(self._positive(predicted), 1)
         score, is_positive = scores[positive], int(at == positive)
-        brier = (score - is_positive) ** 2
-        return Verdict(right, 1.0 - right, confidence, scores[at], brier, score, is_positive)
+        return replace(
+            verdict,
+            brier=(score - is_positive) ** 2,
+            positive_score=score,
+            positive=is_positive,
+        )
 
-    def _columns(self, width: int) -> dict[str, int]:
+    def _positive(self, predicted: str) -> str:
+        """The class ``positive`` as the model spells it."""
+        said = self.options.positive
+        spelled = (
+            None if said is None else self.classes.spell(said, predicted, self.options.classes)
+        )
+        return class_name(said) if spelled is None else spelled
+
+    def _columns(self, predicted: str, width: int) -> dict[str, int]:
         if self.options.classes:
-            return {class_name(one): column for column, one in enumerate(self.options.classes)}
+            named = {class_name(one): column for column, one in enumerate(self.options.classes)}
+            # Of a model that gives numbers of classes which are declared by their names.
+            by_place = {str(column): column for column in range(len(named))}
+            return named if predicted in named or predicted not in by_place else by_place
         if self.clash:
             return {}
         if all(name == str(column) for name, column in self.columns.items()):
             return {str(column): column for column in range(width)}
         return self.columns
+
+
+def gives_texts(connection: sqlite3.Connection, model: str) -> bool:
+    """Whether a version of a model gives texts as classes, by what is kept of them.
+
+    Raises:
+        sqlite3.Error: The file cannot be read.
+    """
+    rows = connection.execute("SELECT state FROM judges WHERE model = ?", (model,)).fetchall()
+    with content():
+        return any(json.loads(state).get("classes", {}).get("texts") for (state,) in rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import uuid
+from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ import numpy as np
 from penstock.monitoring.databases import content
 
 from .judge import Judge
-from .labels import LabelStore
+from .labels import NOT_COMPARABLE, LabelStore
 from .outputs import CLASSIFICATION, read_predictions
 from .recent import Recent
 from .schema import RECENT_FOLDER, TRUTH_FILE, open_to_write
@@ -23,7 +24,6 @@ from .summary import summarise
 from .traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
@@ -90,7 +90,7 @@ class TruthKeeper:
         self._check_identity(recent / "identity")
         self._changed: set[tuple[str, str]] = set()
         self._told: list[tuple[str, str, str]] = []
-        self._saved_at = self._pruned_at = 0.0
+        self._saved_at = self._pruned_at = self._now = 0.0
         self._go_on()
 
     def take(self, samples: Sequence[BatchSample]) -> None:
@@ -102,6 +102,7 @@ class TruthKeeper:
 
     def tick(self, now: float) -> None:
         """See `penstock.monitoring.consumer.Consumer`."""
+        self._now = max(self._now, now)
         self._refresh()
         fresh = self._recent.flush(now)
         if fresh is not None and self._parked:
@@ -127,20 +128,22 @@ class TruthKeeper:
         """Keep labels and join those whose prediction is known; on disk when it returns.
 
         Returns:
-            How many were new, duplicates, corrections and outdated.
+            How many were new, duplicates, corrections and outdated; and how many of those that
+            have met their prediction say nothing of it.
 
         Raises:
             sqlite3.Error: The disk; nothing was kept.
         """
         with self._transaction(now):
             outcomes, kept = self._labels.write(labels, now)
-            self._join(kept, now)
+            if vain := self._join(kept, now):
+                outcomes[NOT_COMPARABLE] = vain
         return outcomes
 
     def close(self) -> None:
         """See `penstock.monitoring.consumer.Consumer`."""
         self._pruned_at = self._saved_at = float("-inf")
-        self.tick(0.0)
+        self.tick(self._now)  # what is joined now is known now, and not since 1970
         self._connection.close()
 
     def _take(self, sample: BatchSample) -> None:
@@ -152,7 +155,7 @@ class TruthKeeper:
         if found is None or not rows:
             return
         slot = self._slots.find(sample, found.kind)
-        judge.learn_columns(found)
+        judge.learn(found)
         ids, times = sample.request_ids, sample.times
         if rows == len(ids):
             indexes = np.zeros(rows, np.int64)
@@ -189,10 +192,14 @@ class TruthKeeper:
             with self._transaction(now):
                 self._join(self._labels.rows(numbers[here].tolist()), now)
 
-    def _join(self, kept: Sequence[Kept], now: float) -> None:
-        """Compare labels, new and corrected ones, with the predictions that are known."""
+    def _join(self, kept: Sequence[Kept], now: float) -> int:
+        """Compare labels, new and corrected ones, with the predictions that are known.
+
+        Returns:
+            How many say nothing of their prediction, see `labels.NOT_COMPARABLE`.
+        """
         if not kept:
-            return
+            return 0
         segments, places, lines = self._recent.find(
             np.array([one[1] for one in kept], np.int64).view(np.uint64)
         )
@@ -225,8 +232,11 @@ class TruthKeeper:
             if known is None and (change := judge.settle(verdict, now)):
                 self._told.append((model, version, change))
         self._labels.join(joined)
+        vain = sum(one[4].truth is None for one in joined)
+        self._labels.count(Counter({NOT_COMPARABLE: vain} if vain else {}))
         for version_key in self._changed:
             self._save_judge(version_key)
+        return vain
 
     def _judge(self, model: str, version: str) -> Judge:
         key = model, version
@@ -268,6 +278,7 @@ class TruthKeeper:
     @contextmanager
     def _transaction(self, now: float) -> Iterator[None]:
         """All or nothing; whoever is to be told of something is told when it is on the disk."""
+        self._now = max(self._now, now)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 #: The same characters and length as a request id has in a header.
 _ID: Final = re.compile(r"[!-~]{1,128}")
+#: Unix seconds as a text; a date without dashes has fewer digits.
+_SECONDS: Final = re.compile(r"\d{9,11}(\.\d*)?", re.ASCII)
+_WHOLE: Final = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
 _SOURCE: Final = re.compile(r"[\w.@+:/-]{0,64}")
-_KEYS: Final = ("request_id", "inference_id", "index", "label", "label_time", "source")
+#: What a label may say.
+KEYS: Final = ("request_id", "inference_id", "index", "label", "label_time", "source")
 _MAX_TEXT: Final = 256
 MAX_INDEX: Final = (1 << 31) - 1
 #: Until the year 3000: a time in milliseconds is taken for a mistake.
@@ -69,6 +73,24 @@ def parse_labels(content: Any, now: float, limit: int) -> list[Label]:
     return [parse_label(item, number, now) for number, item in enumerate(items)]
 
 
+def parse_each(content: Any, now: float, limit: int) -> tuple[list[Label], list[LabelError]]:
+    """The labels of a request body that are understood, and what is wrong with the others.
+
+    Raises:
+        LabelError: There are more than `limit`.
+    """
+    items = content if isinstance(content, list) else [content]
+    if len(items) > limit:
+        raise LabelError(limit, f"{len(items)} labels at once, expected at most {limit}")
+    labels, errors = [], []
+    for number, item in enumerate(items):
+        try:
+            labels.append(parse_label(item, number, now))
+        except LabelError as error:
+            errors.append(error)
+    return labels, errors
+
+
 def parse_label(item: Any, number: int, now: float) -> Label:
     """One label; `number` is its place in the list.
 
@@ -76,10 +98,10 @@ def parse_label(item: Any, number: int, now: float) -> Label:
         LabelError: It is not understood.
     """
     if not isinstance(item, dict):
-        raise LabelError(number, f"a label is {_show(item)}, expected an object with {_KEYS[0]}")
+        raise LabelError(number, f"a label is {_show(item)}, expected an object with {KEYS[0]}")
     for key in item:
-        if key not in _KEYS:
-            raise LabelError(number, f"unknown key {_show(key)}, known are {', '.join(_KEYS)}")
+        if key not in KEYS:
+            raise LabelError(number, f"unknown key {_show(key)}, known are {', '.join(KEYS)}")
     if "label" not in item:
         raise LabelError(number, "label is missing")
     return Label(
@@ -103,20 +125,40 @@ def class_name(value: object) -> str:
 
 
 def _request_id(item: dict[str, Any], number: int) -> str:
-    given = [item[key] for key in _KEYS[:2] if item.get(key) is not None]
+    given = [item[key] for key in KEYS[:2] if item.get(key) is not None]
     if len(given) != 1:
         problem = "both are given" if given else "neither is given"
         raise LabelError(number, f"expected request_id or inference_id, {problem}")
-    if not isinstance(given[0], str) or not _ID.fullmatch(given[0]):
+    value = whole_number(given[0])
+    text = given[0] if value is None or isinstance(given[0], str) else str(value)
+    if not isinstance(text, str) or not _ID.fullmatch(text.strip()):
         raise LabelError(
             number, f"request_id is {_show(given[0])}, expected 1 to 128 visible ASCII characters"
         )
-    return given[0]
+    return text.strip()
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number, also as a text or a float as tables have them: ``3``, ``"3"``, ``3.0``."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else None
+
+
+def is_text(value: str) -> bool:
+    """Whether a text can be written as UTF-8, and read back by everybody."""
+    return "\0" not in value and not any("\ud800" <= one <= "\udfff" for one in value)
 
 
 def _label(value: Any, number: int) -> Value:
+    if type(value).__module__ == "numpy" and value.ndim == 0:
+        value = value.item()
     if isinstance(value, str):
-        if 1 <= len(value) <= _MAX_TEXT:
+        if value.strip() and len(value) <= _MAX_TEXT and is_text(value):
             return value
     elif isinstance(value, bool):
         return value
@@ -128,7 +170,7 @@ def _label(value: Any, number: int) -> Value:
         return value
     raise LabelError(
         number,
-        f"label is {_show(value)}, expected a finite number, true, false, or a text of at most "
+        f"label is {_show(value)}, expected a finite number, true, false, or a text of 1 to "
         f"{_MAX_TEXT} characters",
     )
 
@@ -136,9 +178,10 @@ def _label(value: Any, number: int) -> Value:
 def _index(value: Any, number: int) -> int:
     if value is None:
         return 0
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_INDEX:
+    row = whole_number(value)
+    if row is None or not 0 <= row <= MAX_INDEX:
         raise LabelError(number, f"index is {_show(value)}, expected the row, from 0")
-    return value
+    return row
 
 
 def _source(value: Any, number: int) -> str:
@@ -155,9 +198,11 @@ def _source(value: Any, number: int) -> str:
 def _time(value: Any, number: int, now: float) -> float:
     if value is None:
         return now
+    if isinstance(value, str) and _SECONDS.fullmatch(value.strip()):
+        value = float(value)
     if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(value)
+            moment = datetime.fromisoformat(value.strip())
         except ValueError:
             moment = None
         if moment is not None and moment.tzinfo is not None:

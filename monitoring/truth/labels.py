@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 #: What became of a label; the values of ``penstock_feedback_total``.
 NEW, DUPLICATE, CORRECTED, OUTDATED = "new", "duplicate", "corrected", "outdated"
 UNKNOWN: Final = "unknown"
-OUTCOMES: Final = (NEW, DUPLICATE, CORRECTED, OUTDATED, UNKNOWN)
+#: Beside the others: the label is no class of the model, or no number where it gives numbers.
+NOT_COMPARABLE: Final = "not_comparable"
+OUTCOMES: Final = (NEW, DUPLICATE, CORRECTED, OUTDATED, UNKNOWN, NOT_COMPARABLE)
 
 _FIND: Final = (
     "SELECT number, label, label_time, received FROM labels"
@@ -44,7 +46,8 @@ _CONFIRM: Final = "UPDATE labels SET label_time = ? WHERE number = ?"
 _HISTORY: Final = "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)"
 _JOIN: Final = (
     'UPDATE labels SET slot = ?, predicted = ?, predicted_at = ?, "right" = ?, loss = ?,'
-    " confidence = ?, true_score = ?, brier = ?, positive_score = ?, positive = ? WHERE number = ?"
+    " confidence = ?, true_score = ?, brier = ?, positive_score = ?, positive = ?, truth = ?"
+    " WHERE number = ?"
 )
 _COUNT: Final = (
     "INSERT INTO outcomes VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
@@ -134,6 +137,7 @@ class LabelStore:
                     verdict.brier,
                     verdict.positive_score,
                     verdict.positive,
+                    verdict.truth,
                     number,
                 )
                 for number, slot, predicted, predicted_at, verdict in joined

@@ -35,11 +35,13 @@ class Predictions:
         kind: ``classification`` or ``regression``.
         values: One per row: numbers, or classes as the model calls them.
         scores: Rows x columns of probabilities; no columns where there are none.
+        classes: All classes that there are, where the outputs tell.
     """
 
     kind: str
     values: Sequence[Any]
     scores: NDArray[np.float32]
+    classes: tuple[Any, ...] = ()
 
 
 def read_predictions(sample: BatchSample, options: FeedbackOptions) -> Predictions | None:
@@ -83,7 +85,8 @@ def _classes(
         scores = None
     if prediction is not None:
         kept = np.empty((len(prediction), 0), np.float32) if scores is None else scores
-        return Predictions(CLASSIFICATION, prediction.tolist(), kept.astype(np.float32))
+        known = (False, True) if prediction.dtype.kind == "b" else ()
+        return Predictions(CLASSIFICATION, prediction.tolist(), kept.astype(np.float32), known)
     if scores is None:
         return None
     if scores.shape[1] == 1:
@@ -99,7 +102,7 @@ def _classes(
         return None
     kept = scores if scores.shape[1] <= MAX_CLASSES else scores[:, :0]
     values = [names[column] for column in chosen.tolist()]
-    return Predictions(CLASSIFICATION, values, kept.astype(np.float32))
+    return Predictions(CLASSIFICATION, values, kept.astype(np.float32), tuple(names))
 
 
 def _class(found: dict[str, Array]) -> Array | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from .label import class_name
 from .options import FeedbackOptions
 from .outputs import CLASSIFICATION
 from .performance import CALIBRATION_BINS, Labelled, measure
-from .schema import TRUTH_FILE, open_to_read
+from .schema import TRUTH_FILE, has_truth, open_to_read
 from .traffic import HOUR
 
 if TYPE_CHECKING:
@@ -41,11 +42,18 @@ _FIGURES: Final = (
     "predicted_at",
     "received",
 )
+_WHERE: Final = "WHERE slot = ? AND predicted_at >= ? AND predicted_at < ?"
+#: The braces: `truth`, where the file has it.
 _LABELS: Final = (
-    f"SELECT key, label_time, label, predicted, {', '.join(_FIGURES)} FROM labels"  # noqa: S608  our own names
-    " WHERE slot = ? AND predicted_at >= ? AND predicted_at < ? AND loss IS NOT NULL"
-    " ORDER BY predicted_at DESC LIMIT ?"
+    f"SELECT key, label_time, {{}}, predicted, {', '.join(_FIGURES)} FROM labels"  # noqa: S608  our own names
+    f" {_WHERE} AND loss IS NOT NULL ORDER BY predicted_at DESC LIMIT ?"
 )
+_VAIN: Final = (
+    f"SELECT label, count(*) AS n FROM labels {_WHERE} AND loss IS NULL"  # noqa: S608  our own names
+    " GROUP BY label ORDER BY n DESC, label"
+)
+#: Labels and classes that are shown as examples.
+MAX_EXAMPLES: Final = 5
 _TRAFFIC: Final = (
     "SELECT hour, rows, confidence FROM traffic WHERE slot = ? AND hour BETWEEN ? AND ?"
 )
@@ -87,6 +95,7 @@ def _version(
     connection: sqlite3.Connection, model: str, slot: sqlite3.Row, span: Span
 ) -> dict[str, Any]:
     times, rows, complete = _read(connection, slot, span)
+    vain = connection.execute(_VAIN, (slot["id"], span.since, span.until)).fetchall()
     traffic = _traffic(connection, slot["id"], span)
     row = connection.execute(
         "SELECT state FROM judges WHERE model = ? AND version = ?", (model, slot["version"])
@@ -102,6 +111,9 @@ def _version(
         "coverage": whole.labels / predictions if predictions else None,
         "complete": complete,
         **_told(whole),
+        "not_comparable": sum(one["n"] for one in vain),
+        "not_comparable_examples": [one["label"] for one in vain[:MAX_EXAMPLES]],
+        "never_predicted": _never_predicted(judge, rows),
         "estimated": _estimated(judge, traffic),
         "change": None if judge is None else _change(judge, span.until),
         "windows": _windows(times, rows, traffic, span, judge),
@@ -114,10 +126,21 @@ def _told(found: Performance) -> dict[str, Any]:
     return content
 
 
+def _never_predicted(judge: Judge | None, rows: Labelled) -> dict[str, int]:
+    """True classes that the model has never given: rare ones, or labels of another spelling."""
+    if judge is None or rows.kind != CLASSIFICATION:
+        return {}
+    given = set(rows.predicted)
+    found = Counter(one for one in rows.truth if judge.classes.is_new(one) and one not in given)
+    return dict(found.most_common(MAX_EXAMPLES))
+
+
 def _read(
     connection: sqlite3.Connection, slot: sqlite3.Row, span: Span
 ) -> tuple[Any, Labelled, bool]:
-    found = connection.execute(_LABELS, (slot["id"], span.since, span.until, MAX_LABELS)).fetchall()
+    truths = "coalesce(truth, label)" if has_truth(connection) else "label"
+    query = _LABELS.format(truths)
+    found = connection.execute(query, (slot["id"], span.since, span.until, MAX_LABELS)).fetchall()
     columns = list(zip(*found, strict=True)) or [()] * (4 + len(_FIGURES))
     keys, when = np.array(columns[0], np.int64), np.array(columns[1], float)
     # Of several sources, the newest label of a prediction counts.

@@ -15,7 +15,8 @@ TRUTH_FILE: Final = "truth.db"
 RECENT_FOLDER: Final = "recent"
 BUSY_SECONDS: Final = 5.0
 
-#: `slot` is empty while no prediction is known. What cannot be told stays empty.
+#: `slot` is empty while no prediction is known. What cannot be told stays empty. `truth` is `label`
+#: as the model spells it.
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS slots (
@@ -29,7 +30,7 @@ CREATE TABLE IF NOT EXISTS labels (
     label NOT NULL, label_time REAL NOT NULL, received REAL NOT NULL,
     slot INTEGER, predicted, predicted_at REAL,
     "right" INTEGER, loss REAL, confidence REAL, true_score REAL, brier REAL,
-    positive_score REAL, positive INTEGER,
+    positive_score REAL, positive INTEGER, truth,
     UNIQUE (request_id, idx, source));
 CREATE INDEX IF NOT EXISTS labels_parked ON labels (received) WHERE slot IS NULL;
 CREATE INDEX IF NOT EXISTS labels_of ON labels (slot, predicted_at) WHERE slot IS NOT NULL;
@@ -62,6 +63,8 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(SCHEMA)
+        if not has_truth(connection):  # of an earlier release
+            connection.execute("ALTER TABLE labels ADD COLUMN truth")
         check(connection, path)
     except BaseException:
         connection.close()
@@ -78,3 +81,8 @@ def open_to_read(path: Path) -> sqlite3.Connection | None:
     )
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def has_truth(connection: sqlite3.Connection) -> bool:
+    """Whether the labels of a file have the column `truth`; those of earlier releases have not."""
+    return any(one[1] == "truth" for one in connection.execute("PRAGMA table_info(labels)"))

@@ -17,6 +17,8 @@ _FIGURES: Final = (
     " ORDER BY predicted_at DESC LIMIT ?)"
 )
 _TOTAL: Final = "SELECT count(*) FROM labels WHERE slot = ?"
+#: Labels that are no class of the model, or no number where it gives numbers.
+_VAIN: Final = "SELECT count(*) FROM labels WHERE slot = ? AND loss IS NULL"
 _ROWS: Final = "SELECT total(rows) FROM traffic WHERE slot = ?"
 
 
@@ -32,6 +34,7 @@ def summarise(connection: sqlite3.Connection, model: str, version: str) -> None:
             "accuracy": right,
             "loss": loss,
             "delay_seconds": delay,
+            "not_comparable": execute(_VAIN, (slot,)).fetchone()[0],
             "predictions": execute(_ROWS, (slot,)).fetchone()[0],
         }
         execute("INSERT OR REPLACE INTO summaries VALUES (?, ?)", (slot, json.dumps(summary)))

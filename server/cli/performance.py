@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from .client import CommandFailed, add_client_options, find_server, given_token
+from .label_file import LabelFile
 
 if TYPE_CHECKING:
     import argparse
@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from .label_file import FileRow
+
 _EXIT_FAILURE: Final = 1
 _PIPE_COLUMNS: Final = 200
 #: Labels in one request to the server.
 _CHUNK: Final = 5000
+_CHUNK_BYTES: Final = 2 << 20
+#: Lines that are told one by one.
+_MOST_PROBLEMS: Final = 20
+_MOST_NAMES: Final = 20
+#: Some rows of the file were refused, the others are accepted.
+EXIT_PARTIAL: Final = 3
 _TRIES: Final = 20
 _TIMEOUT_SECONDS: Final = 30.0
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -31,7 +39,12 @@ def add_parser(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
         "feedback",
         help="hand over what turned out to be true of predictions",
-        description="Hand over labels. Those that were handed over before are counted once.",
+        description=(
+            "Hand over labels, row by row: what is no label is told with its line, and left out. "
+            "Labels that were handed over before are counted once. Exit status: 0 if no row was "
+            "refused (rows without a label yet are left out), 3 if some were, 1 if nothing was "
+            "accepted or the server could not be reached."
+        ),
     )
     parser.add_argument(
         "file",
@@ -60,19 +73,101 @@ def add_parser(verbs: Any) -> None:
 
 def run_feedback(namespace: argparse.Namespace) -> int:
     """Hand the labels of a file over; returns the exit status."""
-    totals: dict[str, int] = {}
-    done = 0
-    token = given_token(namespace)
+    handed = HandOver(namespace.url, given_token(namespace))
+    file = LabelFile(namespace.file)
     try:
-        for chunk in _chunks(namespace.file):
-            for name, count in _post(namespace.url, chunk, done, token).items():
-                totals[name] = totals.get(name, 0) + count
-            done += len(chunk)
-    except (CommandFailed, OSError, ValueError) as failure:
-        print(f"penstock: {failure}; {done} labels before it were accepted", file=sys.stderr)
+        for row in file.rows():
+            handed.add(row)
+        handed.send()
+    except (CommandFailed, OSError) as failure:
+        print(f"penstock: {failure}; {handed.sent} labels were accepted", file=sys.stderr)
         return _EXIT_FAILURE
+    if file.ignored:
+        names = ", ".join(sorted(file.ignored)[:_MOST_NAMES])
+        print(f"penstock: ignored, as they say nothing of a label: {names}", file=sys.stderr)
+    for line in handed.report():
+        print(f"penstock: {line}", file=sys.stderr)
+    totals = handed.totals
     print(", ".join(f"{count} {name}" for name, count in totals.items()) or "no labels")
-    return 0
+    if not handed.refused:
+        return 0
+    return EXIT_PARTIAL if handed.sent else _EXIT_FAILURE
+
+
+class HandOver:
+    """Sends labels, some thousands at a time, and remembers what was wrong with which line.
+
+    Args:
+        url: Of the prediction port.
+        token: Of the caller; may be empty.
+
+    Attributes:
+        totals: What became of labels, as the server says.
+        sent: Labels that were accepted.
+        refused: Rows that are no labels.
+        blank: Rows that have no label yet.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._token = token
+        self._waiting: list[FileRow] = []
+        self._bytes = 0
+        self._problems: list[tuple[int, str]] = []
+        self.totals: dict[str, int] = {}
+        self.sent = self.refused = self.blank = 0
+
+    def add(self, row: FileRow) -> None:
+        """Take a row; sends when there are enough.
+
+        Raises:
+            CommandFailed: The server says no.
+        """
+        if row.label is None:
+            self.blank += not row.problem
+            self._refuse(row.line, row.problem)
+            return
+        self._waiting.append(row)
+        self._bytes += len(_body([row]))
+        if len(self._waiting) == _CHUNK or self._bytes >= _CHUNK_BYTES:
+            self.send()
+
+    def send(self) -> None:
+        """Send what waits.
+
+        Raises:
+            CommandFailed: The server says no.
+        """
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        if not waiting:
+            return
+        found = _post(self._url, _body(waiting), self._token)
+        for problem in found.pop("problems", []):
+            self._refuse(waiting[problem["item"]].line, problem["problem"])
+        found.pop("refused", None)
+        self.sent += found.get("accepted", 0)
+        for name, count in found.items():
+            self.totals[name] = self.totals.get(name, 0) + count
+
+    def report(self) -> Iterator[str]:
+        """What was left out, the first lines one by one; and what says nothing."""
+        if self.blank:
+            yield f"{self.blank} rows have no label yet and were left out"
+        for line, problem in self._problems:
+            yield f"line {line}: {problem}"
+        if self.refused > len(self._problems):
+            yield f"and {self.refused - len(self._problems)} lines more"
+        if vain := self.totals.get("not_comparable", 0):
+            yield (
+                f"{vain} labels are no class of their model, or no number where it gives numbers; "
+                "they count neither as right nor as wrong. See `penstock performance MODEL`"
+            )
+
+    def _refuse(self, line: int, problem: str) -> None:
+        if problem:
+            self.refused += 1
+            if len(self._problems) < _MOST_PROBLEMS:
+                self._problems.append((line, problem))
 
 
 def run_performance(namespace: argparse.Namespace) -> int:
@@ -129,6 +224,15 @@ def _notes(one: dict[str, Any]) -> Iterator[str]:
     if one["estimated"] is not None:
         estimated = one["estimated"]
         yield f"{where}: accuracy {estimated['accuracy']:.4f} is {estimated['assumption']}"
+    if one.get("not_comparable"):
+        such = ", ".join(repr(label) for label in one["not_comparable_examples"])
+        yield (
+            f"{where}: {one['not_comparable']} labels are no class of the model, or no number "
+            f"where it gives numbers, such as {such}; they count neither as right nor as wrong"
+        )
+    if one.get("never_predicted"):
+        such = ", ".join(f"{name!r} ({n})" for name, n in one["never_predicted"].items())
+        yield f"{where}: labels of classes that the version has never predicted: {such}"
     change = one["change"]
     if change is None or change["threshold"] is None:
         return
@@ -143,53 +247,11 @@ def _notes(one: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _chunks(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """The labels of a file, some thousands at a time.
-
-    Raises:
-        CommandFailed: A line is no label.
-    """
-    chunk: list[dict[str, Any]] = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for label in _csv(file) if path.suffix.lower() == ".csv" else _lines(file):
-            chunk.append(label)
-            if len(chunk) == _CHUNK:
-                yield chunk
-                chunk = []
-    if chunk:
-        yield chunk
+def _body(rows: list[FileRow]) -> bytes:
+    return json.dumps([row.label for row in rows], ensure_ascii=False).encode()
 
 
-def _csv(file: Any) -> Iterator[dict[str, Any]]:
-    for row in csv.DictReader(file):
-        label: dict[str, Any] = {key: value for key, value in row.items() if value}
-        for key in ("label", "index", "label_time"):
-            if key in label:
-                label[key] = _number(label[key])
-        yield label
-
-
-def _lines(file: Any) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            yield json.loads(line)
-        except ValueError:
-            raise CommandFailed(f"line {number} is not JSON") from None
-
-
-def _number(text: str) -> Any:
-    """A number if it is one, as CSV does not say."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _post(url: str, chunk: list[dict[str, Any]], done: int, token: str) -> dict[str, int]:
+def _post(url: str, body: bytes, token: str) -> dict[str, Any]:
     """Hand labels over, again while the server says "not now".
 
     Raises:
@@ -199,23 +261,22 @@ def _post(url: str, chunk: list[dict[str, Any]], done: int, token: str) -> dict[
     import urllib.error
     import urllib.request
 
-    body = json.dumps(chunk).encode()
     pause = threading.Event()
     for _ in range(_TRIES):
-        request = urllib.request.Request(f"{url.rstrip('/')}/v1/feedback", body)  # noqa: S310  the user's own
+        request = urllib.request.Request(f"{url.rstrip('/')}/v1/feedback?partial=true", body)  # noqa: S310  the user's own
         request.add_header("content-type", "application/json")
         if token:
             request.add_header("authorization", f"Bearer {token}")
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  the same
-                found: dict[str, int] = json.loads(answer.read())
+                found: dict[str, Any] = json.loads(answer.read())
                 return found
         except urllib.error.HTTPError as error:
             wait = error.headers.get("retry-after")
             if wait is None:
                 said = json.loads(error.read() or b"{}").get("error", error.reason)
-                raise CommandFailed(f"after {done} labels: {said}") from None
+                raise CommandFailed(str(said)) from None
             pause.wait(float(wait))
         except urllib.error.URLError as error:
             raise CommandFailed(f"{url} cannot be reached: {error.reason}") from None
-    raise CommandFailed(f"the server cannot keep labels now, after {done} of them")
+    raise CommandFailed("the server cannot keep labels now")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 import orjson
 
-from penstock.monitoring.truth.label import LabelError, parse_labels
+from penstock.monitoring.truth.label import LabelError, parse_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from penstock.monitoring.mended import Mended
     from penstock.monitoring.truth.keeper import TruthKeeper
@@ -21,6 +21,8 @@ LOG = logging.getLogger("penstock.truth")
 
 #: Labels in one request.
 MAX_LABELS: Final = 10_000
+#: Of those that are refused, so many are told of.
+MAX_PROBLEMS: Final = 100
 
 
 class FeedbackDesk:
@@ -35,12 +37,13 @@ class FeedbackDesk:
         self._keeper = keeper
         self._clock = clock
 
-    def answer(self, body: bytes, *, packed: bool) -> dict[str, Any]:
+    def answer(self, body: bytes, *, packed: bool, partial: bool = False) -> dict[str, Any]:
         """Keep the labels of a body; they are on the disk when this returns.
 
         Args:
             body: JSON, or msgpack.
             packed: Whether it is msgpack.
+            partial: Whether to keep those that are understood if others are not.
 
         Returns:
             ``outcomes``, or ``invalid`` with what is wrong with the body, or ``unavailable``.
@@ -48,18 +51,29 @@ class FeedbackDesk:
         now = self._clock()
         try:
             content = msgpack.unpackb(body) if packed else orjson.loads(body)
-        except (ValueError, msgpack.UnpackException):
+        except (ValueError, msgpack.UnpackException, RecursionError):
             return {"invalid": f"the body is not {'msgpack' if packed else 'JSON'}"}
         try:
-            labels = parse_labels(content, now, MAX_LABELS)
+            labels, errors = parse_each(content, now, MAX_LABELS)
         except LabelError as error:
-            where = f"labels[{error.item}]: " if isinstance(content, list) else ""
-            return {"invalid": f"{where}{error}"}
+            return {"invalid": str(error)}
+        if errors and not partial:
+            where = f"labels[{errors[0].item}]: " if isinstance(content, list) else ""
+            return {"invalid": f"{where}{errors[0]}"}
         try:
-            outcomes = (
+            outcomes: Mapping[str, int] = (
                 self._keeper.use(lambda keeper: keeper.feedback(labels, now)) if labels else {}
             )
         except (sqlite3.Error, OSError) as error:
             LOG.error("labels cannot be kept: %s", error)  # noqa: TRY400  one line says it
             return {"unavailable": f"labels cannot be kept: {error}"}
-        return {"outcomes": {"accepted": len(labels), **outcomes}}
+        except Exception:  # one body must not take the connection of all others along
+            LOG.exception("labels cannot be kept")
+            return {"unavailable": "labels cannot be kept; see the server's log"}
+        told: dict[str, Any] = {"accepted": len(labels), **outcomes}
+        if partial:
+            told["refused"] = len(errors)
+            told["problems"] = [
+                {"item": one.item, "problem": str(one)} for one in errors[:MAX_PROBLEMS]
+            ]
+        return {"outcomes": told}

@@ -58,6 +58,11 @@ class TruthCollector(Collector):
             "penstock_labels", "Labels that were joined with a prediction.", labels=_LABELS
         )
         gauges = {
+            "not_comparable": GaugeMetricFamily(
+                "penstock_labels_not_comparable",
+                "Labels on disk that are no class of the model, or no number where it gives them.",
+                labels=_LABELS,
+            ),
             "accuracy": GaugeMetricFamily(
                 "penstock_accuracy", "Of the latest labelled predictions.", labels=_LABELS
             ),

@@ -32,10 +32,11 @@ class MonitorEnd:
         """Serve a connection that began with this frame until the worker hangs up."""
         frame: dict[str, Any] | None = first
         while frame is not None:
-            number, body, packed = frame["number"], frame["body"], frame["packed"]
+            number, body = frame["number"], frame["body"]
+            how = {"packed": frame["packed"], "partial": frame.get("partial", False)}
             answer = await asyncio.get_running_loop().run_in_executor(
                 self._thread,
-                lambda: self._desk.answer(body, packed=packed),  # noqa: B023  awaited at once
+                lambda: self._desk.answer(body, **how),  # noqa: B023  awaited at once
             )
             writer.write(pack_frame("feedback", number=number, answer=answer))
             await writer.drain()

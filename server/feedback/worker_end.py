@@ -42,15 +42,18 @@ class WorkerEnd:
         self._numbers = count()
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
-    async def hand_over(self, body: bytes, *, packed: bool) -> dict[str, int]:
+    async def hand_over(
+        self, body: bytes, *, packed: bool, partial: bool = False
+    ) -> dict[str, Any]:
         """Labels accepted, and how many of each outcome; on the monitor's disk.
 
         Args:
             body: As the client sent it: JSON, or msgpack.
             packed: Whether it is msgpack.
+            partial: Whether to keep those that are understood if others are not.
 
         Raises:
-            InvalidRequest: A label is not one; nothing of the body was kept.
+            InvalidRequest: A label is not one, and `partial` is not set; nothing was kept.
             Unavailable: The monitor is away, too slow, or cannot write.
         """
         if len(self._asked) >= MAX_WAITING:
@@ -61,7 +64,8 @@ class WorkerEnd:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 writer = await self._connect()
-                writer.write(pack_frame("feedback", number=number, body=body, packed=packed))
+                how = {"packed": packed, "partial": partial}
+                writer.write(pack_frame("feedback", number=number, body=body, **how))
                 await writer.drain()
                 found = await answer
         except TimeoutError:
@@ -74,7 +78,7 @@ class WorkerEnd:
             raise InvalidRequest(found["invalid"])
         if "unavailable" in found:
             raise _away(found["unavailable"])
-        outcomes: dict[str, int] = found["outcomes"]
+        outcomes: dict[str, Any] = found["outcomes"]
         return outcomes
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from starlette.responses import Response
 
-from penstock.server.errors import BodyTooLarge, Unavailable, UnsupportedMediaType
+from penstock.server.errors import BodyTooLarge, InvalidRequest, Unavailable, UnsupportedMediaType
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     #: Takes a body and whether it is msgpack; returns when its labels are on a disk.
-    HandOver = Callable[..., Awaitable[dict[str, int]]]
+    HandOver = Callable[..., Awaitable[dict[str, Any]]]
 
 #: Far more than the most labels at once take.
 MAX_BODY_BYTES: Final = 4 << 20
@@ -37,7 +37,8 @@ class FeedbackRoute:
         """Answer a request.
 
         Raises:
-            ApiError: Labels were not accepted; none of the request was.
+            ApiError: Labels were not accepted; none of the request was. With ``?partial=true``
+                those that are understood are kept, and the others are told of.
         """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in (*_JSON, *_MSGPACK):
@@ -49,7 +50,12 @@ class FeedbackRoute:
                 "labels are not kept here: that takes `penstock serve` with a sample_rate above 0"
             )
         body = await _read(request)
-        outcomes = await self.hand_over(body, packed=content_type in _MSGPACK)
+        partial = request.query_params.get("partial", "false")
+        if partial not in {"true", "false"}:
+            raise InvalidRequest(f"partial is {partial!r}, expected true or false")
+        outcomes = await self.hand_over(
+            body, packed=content_type in _MSGPACK, partial=partial == "true"
+        )
         return Response(orjson.dumps(outcomes), media_type="application/json")
 
 
@@ -62,6 +68,14 @@ async def _read(request: Request) -> bytes:
             raise BodyTooLarge(f"the body is over {MAX_BODY_BYTES} bytes; send fewer labels")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+_PARTIAL: Final[dict[str, Any]] = {
+    "name": "partial",
+    "in": "query",
+    "description": "true: keep the labels that are understood, and list the others as `problems`.",
+    "schema": {"type": "boolean", "default": False},
+}
 
 
 def feedback_path() -> dict[str, Any]:
@@ -77,6 +91,7 @@ def feedback_path() -> dict[str, Any]:
             "operationId": "feedback",
             "summary": "Say what turned out to be true of predictions",
             "tags": ["server"],
+            "parameters": [_PARTIAL],
             "requestBody": {"required": True, "content": {"application/json": content}},
             "responses": {
                 "200": {"description": "Kept; how many were new, duplicates, corrections."},

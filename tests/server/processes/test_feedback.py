@@ -157,3 +157,57 @@ def pd_rows(path, columns):
             return []
         names = [one[0] for one in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def labels_of(server, count=20):
+    """Predictions of one row each, and what the model said of them."""
+    rng = np.random.default_rng(8)
+    return [
+        (f"s{number}", predict(server, f"s{number}", (rng.normal(size=(1, 30)) * 400).tolist())[0])
+        for number in range(count)
+    ]
+
+
+def test_a_file_is_accepted_row_by_row_whatever_is_in_it(serve, command, tmp_path):
+    server = serve()
+    pairs = labels_of(server)
+    rows = [f'{name},{spell(label, place)},"a\nnote"' for place, (name, label) in enumerate(pairs)]
+    odd = ["blank,,x", "later,cat,x", "no id here,1,x", "s2,1,x,one more", "s3,\0,x", "s4,\udcff,x"]
+    text = "\r\n".join(["Request_ID,Label,Note", *rows, *odd, ",,"]) + "\r\n"
+    file = tmp_path / "labels.csv"
+    file.write_text(text, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    process = command("feedback", file, "--url", server.url)
+    output, error = process.communicate(timeout=30)
+    assert process.returncode == 3, error
+    assert "21 accepted, 21 new" in output
+    assert "2 rows have no label yet" in error
+    assert "ignored, as they say nothing of a label: note" in error
+    first = 2 * len(rows) + 2  # a row has two lines
+    told = [f"line {first + place}: " for place in (2, 3, 4, 5)]
+    assert all(one in error for one in told), error
+    assert "request_id is 'no id here'" in error
+    assert "4 cells, the heading has 3" in error
+    server.until(lambda: accuracy(command, server, tmp_path) == 1.0)
+
+
+def spell(label, place):
+    return (str(label), f"{label}.0", f" {label}", str(bool(label)))[place % 4]
+
+
+def accuracy(command, server, tmp_path):
+    versions = performance(command, server, tmp_path)["versions"]
+    figure = versions[0]["figures"].get("accuracy") if versions else None
+    return None if figure is None or versions[0]["labels"] != 20 else figure["value"]
+
+
+def test_a_body_is_accepted_in_part_if_it_asks_for_that(serve):
+    server = serve()
+    ((name, label),) = labels_of(server, 1)
+    body = [{"request_id": name, "label": str(label)}, {"request_id": name}, 7]
+    server.until(lambda: post(server, "/v1/feedback", [])[0] == 200)
+    status, found = post(server, "/v1/feedback", body)
+    assert status == 400
+    assert "labels[1]: label is missing" in json.dumps(found)
+    status, found = post(server, "/v1/feedback?partial=true", body)
+    assert (status, found["accepted"], found["refused"]) == (200, 1, 2)
+    assert [one["item"] for one in found["problems"]] == [1, 2]

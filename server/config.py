@@ -61,6 +61,9 @@ class ServerConfig:
         None, "Sockets and counters of the running server; a temporary directory by default."
     )
 
+    allowed_roots: str = option(
+        "", "Directories beside the registry in which its links may end, separated by colons."
+    )
     state_dir: Path | None = option(
         None, "Aliases, audit log, admin token, copies of versions; REGISTRY/.penstock by default."
     )
@@ -165,6 +168,10 @@ class ServerConfig:
     def execution_threads(self) -> int:
         """Execution threads of one worker: as set, else its share of the CPUs, at least 1."""
         return self.threads or max(1, available_cpus() // self.workers)
+
+    def link_roots(self) -> tuple[Path, ...]:
+        """`allowed_roots` as paths."""
+        return tuple(Path(one) for one in self.allowed_roots.split(":") if one)
 
     def to_json(self) -> str:
         """For the processes that the supervisor starts."""

@@ -31,7 +31,9 @@ min = 0
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import json
+import zlib
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
@@ -139,6 +141,12 @@ def decode_model_config(content: bytes, source: str) -> ModelConfig:
     except ConfigFileError as error:
         raise ConfigError(f"{source}: {error}") from error
     return parse_model_config(decoded, source)
+
+
+def config_digest(config: ModelConfig) -> str:
+    """Names a configuration, the same in every process: a failed load says with which it was."""
+    canonical = json.dumps(asdict(config), sort_keys=True, default=str)
+    return f"{zlib.crc32(canonical.encode()):08x}"
 
 
 def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
@@ -260,7 +268,8 @@ def _check_runtime(platform: str | None, settings: Mapping[str, Any], source: st
 
 @cache
 def _only_onnx() -> bool:
-    return len(entry_points(group=ENTRY_POINT_GROUP)) <= 1
+    # A set: the entry points of a distribution that is installed twice come twice.
+    return len({one.value for one in entry_points(group=ENTRY_POINT_GROUP)}) <= 1
 
 
 def _bad(source: str, key: str, value: Any, expected: str) -> ConfigError:

@@ -11,6 +11,7 @@ from penstock.server.registry.audit import read_log
 from penstock.server.registry.checked_json import ContentError
 from penstock.server.registry.difference import diff
 from penstock.server.registry.manifest import Manifest
+from penstock.server.registry.roots import roots_of
 from penstock.server.registry.verification import hash_files, read_manifest
 
 from .chronicle import as_json, concerns, in_force, production_at
@@ -98,7 +99,8 @@ def _manifest(entry: ModelEntry, version: int) -> Manifest:
             f"version {version} of model {entry.name!r} is not published; there are {listed}"
         )
     try:
-        found = read_manifest(directory)
-        return found or Manifest(entry.name, version, hash_files(directory))
+        roots = roots_of(entry.path.parent)
+        found = read_manifest(directory, roots)
+        return found or Manifest(entry.name, version, hash_files(directory, roots))
     except (ModelLoadError, OSError) as error:
         raise InvalidRequest(f"version {version}: {error}") from error

@@ -202,9 +202,10 @@ def _signature(directory: Path) -> Signature:
 
 def _manifest(directory: Path) -> Manifest:
     from penstock.server.registry.manifest import ManifestError
+    from penstock.server.registry.roots import roots_of
     from penstock.server.registry.verification import read_manifest
 
-    manifest = read_manifest(directory)
+    manifest = read_manifest(directory, roots_of(directory.parents[1]))
     if manifest is None:
         raise ManifestError(f"{directory} has no manifest: it was not published with penstock push")
     return manifest

@@ -55,7 +55,7 @@ def run(namespace: argparse.Namespace) -> int:
     given = {option.name: getattr(namespace, option.name) for option in OPTIONS}
     try:
         config = load_config(given, os.environ, namespace.config)
-        snapshot = scan(config.registry)
+        snapshot = scan(config.registry, config.link_roots())
         directory = RunDirectory.create(config.run_dir)
     except ConfigError as error:
         return _fail(error, _EXIT_USAGE)

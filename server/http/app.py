@@ -130,7 +130,7 @@ class App:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[Mapping[str, Any]]:  # noqa: ARG002
         self.engine = engine = Engine(self._config, self._counters, self._incidents)
         if self._autoload:
-            snapshot = scan(self._config.registry)
+            snapshot = scan(self._config.registry, self._config.link_roots())
             for problem in snapshot.problems:
                 LOG.warning("%s: %s", problem.path, problem.reason)
             await engine.host.apply(aspire(snapshot.models, DesiredState()))

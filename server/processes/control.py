@@ -39,6 +39,8 @@ from penstock.server.feedback.metrics import TruthCollector
 from penstock.server.options import ConfigError
 from penstock.server.registry.audit import read_log
 from penstock.server.registry.checked_json import ContentError
+from penstock.server.registry.good_configs import FILE as GOOD_CONFIGS
+from penstock.server.registry.good_configs import GoodConfigs
 from penstock.server.registry.intake import Intake
 from penstock.server.registry.state_file import StateDamaged
 from penstock.server.registry.store import StateStore
@@ -98,6 +100,7 @@ async def control(birth: Birth) -> None:
     if planner.target.number:
         await fleet.wait_converged(REUNION_SECONDS)
     coordinator = Coordinator(config, store, planner, fleet)
+    coordinator.served = exposition.served
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
     app = _admin(config, coordinator, exposition, traffic, birth.directory, rollouts)
@@ -131,9 +134,16 @@ def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:
         config.state_dir if copies else None,
         config.copies_max_bytes,
         config.settle_seconds,
-        plugins=len(entry_points(group="penstock.runtimes")) > 1,
+        plugins=len({one.value for one in entry_points(group="penstock.runtimes")}) > 1,
     )
-    return Planner(config.registry, target, intake, explicit=config.version_policy == "explicit")
+    return Planner(
+        config.registry,
+        target,
+        intake,
+        explicit=config.version_policy == "explicit",
+        allowed=config.link_roots(),
+        good=GoodConfigs(None if config.state_dir is None else config.state_dir / GOOD_CONFIGS),
+    )
 
 
 def _open_store(state_dir: Path) -> StateStore:

@@ -20,7 +20,7 @@ from penstock.server.registry.store import ACTOR
 from .watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from penstock.server.config import ServerConfig
     from penstock.server.registry.plan import Standing
@@ -56,6 +56,7 @@ class Coordinator:
 
     Attributes:
         looked: Whether the registry was looked at since the start.
+        served: Tells which versions have answered a request.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Coordinator:
         self.fleet = fleet
         self._config = config
         self.looked = False
+        self.served: Callable[[], Awaitable[Collection[tuple[str, int]]]] = _unknown
         self._looking = asyncio.Lock()
         self._planning = asyncio.Lock()
         self._committing = asyncio.Lock()
@@ -79,7 +81,8 @@ class Coordinator:
     def standings(self) -> dict[str, Standing]:
         """Where every version stands."""
         defaults = {name: plan.default for name, plan in self.planner.target.models.items()}
-        return self.fleet.standings(defaults, self.planner.findings.available)
+        findings = self.planner.findings
+        return self.fleet.standings(defaults, findings.available, findings.configs)
 
     def serving(self, model: str) -> frozenset[int]:
         """The versions of a model that every worker has ready."""
@@ -113,12 +116,16 @@ class Coordinator:
         async with self._looking:
             state, standings = self.store.state, self.standings()
             try:
+                served = await self.served()
                 looking = asyncio.get_running_loop().run_in_executor(
-                    self._looker, self.planner.survey, state, standings
+                    self._looker, self.planner.survey, state, standings, served
                 )
                 findings = await looking
             except ConfigError as error:
                 LOG.warning("%s; going on with what was served before", error)
+                return
+            except Exception:
+                LOG.exception("the look at the registry failed; the next one is not far")
                 return
             self.planner.note(findings)
             self.looked = True
@@ -214,6 +221,10 @@ class Coordinator:
         offers = self.planner.findings.offers
         keys = {name: (name, one) for name, one in defaults.items() if one is not None}
         return {name: offers[key].digest for name, key in keys.items() if key in offers}
+
+
+async def _unknown() -> Collection[tuple[str, int]]:
+    return ()
 
 
 def _defaults(target: Target) -> dict[str, int | None]:

@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from penstock.monitoring import layout
 from penstock.monitoring.collector import PenstockCollector, exposition
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.merge import fold
@@ -36,6 +37,16 @@ class Exposition:
         """Content type and body for a scraper that accepts this."""
         async with self._one_at_a_time:
             return await asyncio.to_thread(exposition, self.collectors, accept)
+
+    async def served(self) -> set[tuple[str, int]]:
+        """Models and versions that have answered a request."""
+        blocks = (await self.figures()).blocks
+        statuses = slice(layout.STATUS, layout.STATUS + len(layout.STATUS_LABELS))
+        return {
+            (model, int(version))
+            for (model, version), slots in blocks.items()
+            if version.isdecimal() and any(slots[statuses])
+        }
 
     async def figures(self) -> Merged:
         """The counters of all processes."""

@@ -44,12 +44,13 @@ class Worker:
     ready: bool = False
     models: list[dict[str, Any]] = field(default_factory=list)
 
-    def states(self, state: str) -> dict[str, dict[int, str]]:
-        """By model, the versions in this state, and where they come from."""
-        found: dict[str, dict[int, str]] = {}
+    def states(self, state: str) -> dict[str, dict[int, tuple[str, str]]]:
+        """By model, the versions in this state: where they come from, with which configuration."""
+        found: dict[str, dict[int, tuple[str, str]]] = {}
         for one in self.models:
             if one["state"] == state:
-                found.setdefault(one["name"], {})[int(one["version"])] = one["directory"]
+                origin = one["directory"], one.get("config", "")
+                found.setdefault(one["name"], {})[int(one["version"])] = origin
         return found
 
 
@@ -113,7 +114,10 @@ class Fleet:
         return number > 0 and self.complete and all(applied)
 
     def standings(
-        self, defaults: Mapping[str, int | None], available: Mapping[str, Mapping[int, Path]]
+        self,
+        defaults: Mapping[str, int | None],
+        available: Mapping[str, Mapping[int, Path]],
+        configs: Mapping[str, str],
     ) -> dict[str, Standing]:
         """Where the versions of each model stand.
 
@@ -123,6 +127,8 @@ class Fleet:
             defaults: What answers now when no version is named.
             available: Where each version is loaded from now: one that failed from elsewhere has not
                 failed yet.
+            configs: By model, the digest of its configuration now: one that failed with another has
+                not failed yet.
         """
         ready = [worker.states("READY") for worker in self.workers.values()]
         failed = [worker.states("FAILED") for worker in self.workers.values()]
@@ -134,13 +140,14 @@ class Fleet:
             broken = {
                 version
                 for one in failed
-                for version, at in one.get(name, {}).items()
-                if places.get(version, at) == at
+                for version, (at, config) in one.get(name, {}).items()
+                if places.get(version, at) == at and configs.get(name, config) == config
             }
             standings[name] = Standing(
                 serving=frozenset(set.intersection(*sets)) if sets else frozenset(),
                 failed=frozenset(broken.difference(*sets)),
                 default=defaults.get(name),
+                broken=frozenset(broken),
             )
         return standings
 

@@ -6,10 +6,13 @@ Finding out what the registry holds blocks and is done in a thread; the decision
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from penstock.server.registry.offer import Candidate
 from penstock.server.registry.plan import (
+    UNKNOWN,
     Outlook,
     aspire,
     policy_versions,
@@ -22,13 +25,16 @@ from penstock.server.registry.survey import Survey
 from .target import next_target, read_target, write_target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from penstock.runtimes.contract import Signature
-    from penstock.server.registry.intake import Intake, Offer
+    from penstock.server.registry.good_configs import GoodConfigs
+    from penstock.server.registry.intake import Intake
+    from penstock.server.registry.offer import Offer
     from penstock.server.registry.plan import Standing
     from penstock.server.registry.repository import ModelEntry
+    from penstock.server.registry.roots import Roots
     from penstock.server.registry.state import DesiredState
 
     from .target import Target
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.planner")
 
 Key = tuple[str, int]
+
+_FIGURES: Final = re.compile(r"\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,11 @@ class Findings:
         return found
 
     @property
+    def configs(self) -> dict[str, str]:
+        """By model, the digest of its configuration."""
+        return {name: one.config_digest for name, one in self.snapshot.models.items()}
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """What cannot be served, or not as it is."""
         root = {name: entry.path for name, entry in self.snapshot.models.items()}
@@ -93,39 +106,63 @@ class Planner:
         path: Where the target is kept; workers read it, too, when they start.
         intake: Decides which versions may be loaded.
         explicit: Whether only what an operator loads is served, where ``model.toml`` does not say.
+        allowed: Directories beside the registry in which its links may end.
+        good: The last good configurations of the models.
 
     Attributes:
         target: What every worker should serve.
         findings: What is known of the registry.
     """
 
-    def __init__(self, registry: Path, path: Path, intake: Intake, *, explicit: bool) -> None:
-        self._survey = Survey(registry)
+    def __init__(
+        self,
+        registry: Path,
+        path: Path,
+        intake: Intake,
+        *,
+        explicit: bool,
+        allowed: Iterable[Path] = (),
+        good: GoodConfigs | None = None,
+    ) -> None:
+        self._survey = Survey(registry, allowed=allowed, good=good)
         self._path = path
         self._intake = intake
         self._explicit = explicit
         self.target = read_target(path)
         self.findings = Findings()
 
-    def survey(self, state: DesiredState, standings: Mapping[str, Standing]) -> Findings:
+    def survey(
+        self,
+        state: DesiredState,
+        standings: Mapping[str, Standing],
+        served: Collection[Key] = frozenset(),
+    ) -> Findings:
         """Look at the registry and take in what is new. Blocking; for one thread at a time.
+
+        Args:
+            state: What operators want.
+            standings: Where the versions of each model stand.
+            served: Versions that have answered a request.
 
         Raises:
             ConfigError: The registry cannot be read.
         """
         snapshot = self._survey.look()
-        offers: dict[Key, Offer] = {}
+        look = _Look(snapshot.roots, served)
         for entry in snapshot.models.values():
-            self._offer(entry, state, standings, offers)
-        self._intake.settle(offers)
-        return Findings(snapshot, offers)
+            self._offer(entry, state, standings.get(entry.name, UNKNOWN), look)
+        try:
+            self._intake.settle(look.offers)
+        except OSError as error:
+            LOG.warning("what was taken in cannot be remembered: %s", error)
+        return Findings(snapshot, look.offers)
 
     def note(self, findings: Findings) -> None:
-        """Take over what was found; new problems are logged."""
-        known = set(self.findings.problems)
+        """Take over what was found; a problem is logged once, also if its figures grow."""
+        known = set(map(_gist, self.findings.problems))
         self.findings = findings
         for problem in findings.problems:
-            if problem not in known:
+            if _gist(problem) not in known:
                 LOG.warning("%s: %s", problem.path, problem.reason)
 
     def draft(self, state: DesiredState, standings: Mapping[str, Standing]) -> Target:
@@ -137,50 +174,62 @@ class Planner:
     def adopt(self, target: Target) -> None:
         """Make it the present one, on disk first."""
         if target is not self.target:
-            write_target(self._path, target)
+            try:
+                write_target(self._path, target)
+            except OSError as error:
+                # The workers that run get it by their link; one that starts waits for control.
+                LOG.error("%s cannot be written: %s", self._path, error.strerror or error)  # noqa: TRY400  one line says it
             self.target = target
 
     def _offer(
-        self,
-        entry: ModelEntry,
-        state: DesiredState,
-        standings: Mapping[str, Standing],
-        offers: dict[Key, Offer],
+        self, entry: ModelEntry, state: DesiredState, standing: Standing, look: _Look
     ) -> None:
         """Offer what the policy wants; in place of what may not be loaded, what it wants then."""
         now = state.model(entry.name)
-        standing = standings.get(entry.name)
-        failed: frozenset[int] = frozenset() if standing is None else standing.failed
         present = set(entry.versions)
         while True:
-            by_policy = policy_versions(entry, present - failed or present, explicit=self._explicit)
+            sound = present - standing.failed or present
+            by_policy = policy_versions(entry, sound, explicit=self._explicit)
             missing = [
                 version
                 for version in (*wanted_versions(now, by_policy), *tried_version(now))
-                if (entry.name, version) not in offers
+                if (entry.name, version) not in look.offers
             ]
             if not missing:
                 break
             for version in missing:
-                directory = entry.versions.get(version, entry.path / str(version))
-                offer = self._intake.offer(
-                    (entry.name, version),
-                    directory,
-                    entry.config.platform,
-                    failed=version in failed,
-                )
-                offers[entry.name, version] = offer
-                if offer.directory is None:
+                if self._take(entry, version, standing, look).directory is None:
                     present.discard(version)
-        self._keep_failed(entry, failed, offers)
+        # What failed is looked at as well, to learn when its files are others.
+        for version in standing.failed & entry.versions.keys():
+            if (entry.name, version) not in look.offers:
+                self._take(entry, version, standing, look)
 
-    def _keep_failed(
-        self, entry: ModelEntry, failed: frozenset[int], offers: dict[Key, Offer]
-    ) -> None:
-        """What failed is looked at as well, to learn when its files are others."""
-        for version in failed & entry.versions.keys():
-            key = entry.name, version
-            if key not in offers:
-                offers[key] = self._intake.offer(
-                    key, entry.versions[version], entry.config.platform, failed=True
-                )
+    def _take(self, entry: ModelEntry, version: int, standing: Standing, look: _Look) -> Offer:
+        key = entry.name, version
+        offer = look.offers[key] = self._intake.offer(
+            Candidate(
+                key,
+                entry.versions.get(version, entry.path / str(version)),
+                entry.config.platform,
+                look.roots,
+                failed=version in standing.failed,
+                broken=version in standing.broken,
+                served=key in look.served,
+            )
+        )
+        return offer
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One round of offers."""
+
+    roots: Roots
+    served: Collection[Key]
+    offers: dict[Key, Offer] = field(default_factory=dict)
+
+
+def _gist(problem: Problem) -> tuple[Path, str]:
+    """A problem without its figures, which may be others at each look."""
+    return problem.path, _FIGURES.sub("", problem.reason)

@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from penstock.server.registry.servable import Servable
 
 
-def version_report(catalog: Catalog, directories: Mapping[Key, Path]) -> list[dict[str, Any]]:
+def version_report(
+    catalog: Catalog, directories: Mapping[Key, Path], configs: Mapping[Key, str]
+) -> list[dict[str, Any]]:
     """State of every version, ready for the link.
 
     Args:
         catalog: Of the worker.
         directories: Where each version was loaded from, or failed to load from.
+        configs: The digest of the configuration with which that was.
     """
     return [
         {
@@ -27,6 +30,7 @@ def version_report(catalog: Catalog, directories: Mapping[Key, Path]) -> list[di
             "reason": status.reason,
             "since": status.since,
             "directory": str(directories.get((name, number), "")),
+            "config": configs.get((name, number), ""),
             "memory": _memory(catalog, name, number),
             "batching": _batching(catalog, name, number),
             **_names(catalog, name, number),

@@ -166,7 +166,7 @@ class WorkerProcess:
             target=reconciler.applied,
             steered=reconciler.steered,
             ready=engine.catalog.ready,
-            models=version_report(engine.catalog, engine.host.directories),
+            models=version_report(engine.catalog, engine.host.directories, engine.host.configs),
         )
 
     def _every_second(self, late_nanoseconds: int) -> None:

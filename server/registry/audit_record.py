@@ -94,7 +94,7 @@ def decode_record(line: bytes, source: str) -> AuditRecord:
     """
     if not line.endswith(b"\n"):
         raise ContentError(f"{source}: the line is not complete")
-    content = decode_object(line, source, lone_surrogates=True)
+    content = decode_object(line, source, own=True)
     record = AuditRecord(
         content.get("seq", int),
         content.get("time", str),

@@ -79,22 +79,27 @@ class CheckedObject:
         return ContentError(f"{self._source}: {self._prefix}{key} is {value}, expected {expected}")
 
 
-def decode_object(content: bytes, source: str, *, lone_surrogates: bool = False) -> CheckedObject:
+def decode_object(content: bytes, source: str, *, own: bool = False) -> CheckedObject:
     """Decode a JSON object whose every number fits in 64 bits and whose every text is UTF-8.
 
     Args:
         content: UTF-8.
         source: Names it in errors.
-        lone_surrogates: Whether a text may have what JSON can escape and UTF-8 cannot write: old
-            records of our own do.
+        own: Whether we wrote it: then numbers may be larger, and a text may have what JSON can
+            escape and UTF-8 cannot write.
 
     Raises:
         ContentError: It is none. NaN and infinities, which Python would accept, are not JSON.
     """
     try:
-        decoded = json.loads(content, parse_constant=_refuse, parse_int=_whole, parse_float=_finite)
-        if not lone_surrogates and _ESCAPED_SURROGATE.search(content):
-            json.dumps(decoded, ensure_ascii=False).encode()
+        if own:
+            decoded = json.loads(content, parse_constant=_refuse)
+        else:
+            decoded = json.loads(
+                content, parse_constant=_refuse, parse_int=_whole, parse_float=_finite
+            )
+            if _ESCAPED_SURROGATE.search(content):
+                json.dumps(decoded, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         reason = "a text has half of a surrogate pair, which UTF-8 cannot write"
         raise ContentError(f"{source}: {reason}") from None

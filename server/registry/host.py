@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.http.codecs.signature import WireSignature
+from penstock.server.model_config import config_digest
 from penstock.server.quality.compile import declare
 
 from .arms import arms_of
 from .catalog import ServedModel
 from .lifecycle import State, without_places
 from .loading import LoadOrder
+from .private_copy import digest_of_copy
 from .process_memory import trim_memory
 from .servable import Servable
 
@@ -56,6 +58,7 @@ class ModelHost:
 
     Attributes:
         directories: Where each version was last loaded from, or failed to load from.
+        configs: The digest of the configuration with which that was.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class ModelHost:
         self._loader = loader
         self._executor = executor
         self.directories: dict[Key, Path] = {}
+        self.configs: dict[Key, str] = {}
         self._asked: set[tuple[str, int, bool]] = set()
         self._newest: Mapping[str, ModelPlan] = {}
         self._trim: asyncio.TimerHandle | None = None
@@ -100,8 +104,8 @@ class ModelHost:
         """Serve exactly these models and versions.
 
         What cannot be loaded is marked `State.FAILED` with the reason, and is not tried again until
-        it was not asked for, comes from another directory, or is accepted; what served goes on
-        serving.
+        it was not asked for, comes from another directory, has another configuration, or is
+        accepted; what served goes on serving.
         """
         self.steer(models)
         self._asked &= {
@@ -126,7 +130,10 @@ class ModelHost:
         loaded = {} if before is None else dict(before.versions)
         for number in plan.versions:
             version = str(number)
+            if version in loaded and self._is_replaced(plan, number):
+                await self._withdraw(plan, loaded, loaded.pop(version))
             if version in loaded:
+                self.directories[plan.name, version] = plan.versions[number]
                 loaded[version].queue.configure(plan.config.batching)
                 loaded[version].keep_private(self._privacy(plan.config.log))
             elif not self._failed_before(plan, number):
@@ -159,12 +166,33 @@ class ModelHost:
         if before is None or not after.same_as(before):
             self._catalog.publish(after)
 
+    def _is_replaced(self, plan: ModelPlan, number: int) -> bool:
+        """Whether the version has other files than those it was loaded from.
+
+        A copy made again in place of a damaged one has the same files, and the same digest.
+        """
+        before, after = self.directories[plan.name, str(number)], plan.versions[number]
+        digests = digest_of_copy(before), digest_of_copy(after)
+        return before != after and None not in digests and digests[0] != digests[1]
+
+    async def _withdraw(
+        self, plan: ModelPlan, others: Mapping[str, Servable], servable: Servable
+    ) -> None:
+        """Take a version out of service whose files are others now; they are loaded next."""
+        if others:
+            self._publish(plan, others, self._catalog.models.get(plan.name))
+        else:
+            self._catalog.withdraw(plan.name)
+        await self._unload(servable)
+
     def _failed_before(self, plan: ModelPlan, number: int) -> bool:
+        """Whether a load failed from the same files, with the same configuration."""
         key = plan.name, str(number)
         status = self._catalog.statuses.get(key)
         failed = status is not None and status.state is State.FAILED
         asked = (plan.name, number, number in plan.accepted) in self._asked
-        return failed and asked and self.directories[key] == plan.versions[number]
+        same = self.configs.get(key) == config_digest(plan.config)
+        return failed and asked and same and self.directories[key] == plan.versions[number]
 
     async def _load(
         self, plan: ModelPlan, number: int, predecessor: Servable | None
@@ -173,6 +201,7 @@ class ModelHost:
         key = name, version
         accepted = number in plan.accepted
         self.directories[key] = plan.versions[number]
+        self.configs[key] = config_digest(config)
         self._asked.add((name, number, accepted))
         self._catalog.move(key, State.LOADING)
         order = LoadOrder(

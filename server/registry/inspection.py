@@ -13,18 +13,21 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from .listing import list_files
 from .model_outline import OutlineLimits
 from .outline import read_outline
 from .refusal import ModelRefused
-from .safe_files import check_relative, list_files, open_directory, open_file
+from .safe_files import check_relative, open_directory, open_file
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
     from pathlib import Path
 
+    from .listing import FileFact
     from .model_outline import ModelOutline, Operator
-    from .safe_files import FileFact
+    from .roots import Roots
+    from .safe_files import Folder
 
 MODEL_FILE: Final = "model.onnx"
 
@@ -105,18 +108,21 @@ class Inspection:
     outline: ModelOutline
 
 
-def inspect_version(directory: Path, limits: InspectionLimits | None = None) -> Inspection:
+def inspect_version(
+    directory: Path, limits: InspectionLimits | None = None, roots: Roots | None = None
+) -> Inspection:
     """Look for what is wrong with a version, without loading it.
 
     Args:
-        directory: Of the version. That it lies in the registry is for the caller to know.
+        directory: Of the version.
         limits: The defaults suit models of many gigabytes.
+        roots: Where it must lie, and where links in it may end; by default none is followed.
 
     Raises:
         ModelRefused: With everything that is wrong, as far as it could be read.
     """
     limits = limits or InspectionLimits()
-    with open_directory(directory) as root:
+    with open_directory(directory, roots) as root:
         files = list_files(root)
         sizes = {fact.path: fact.size for fact in files}
         reasons = [
@@ -207,7 +213,7 @@ def _size(operators: Counter[Operator], sizes: Mapping[Operator, int]) -> int:
 
 
 def _check_references(
-    root: int, model_file: str, outline: ModelOutline
+    root: Folder, model_file: str, outline: ModelOutline
 ) -> tuple[set[str], list[str]]:
     """The files that the model refers to, and what is wrong with them."""
     folder = PurePosixPath(model_file).parent
@@ -234,7 +240,7 @@ def _check_references(
     return set(needed), list(reasons)[:20]
 
 
-def _check_heads(root: int, paths: set[str]) -> list[str]:
+def _check_heads(root: Folder, paths: set[str]) -> list[str]:
     reasons = []
     for path in sorted(paths):
         try:

@@ -1,63 +1,46 @@
 """Takes versions in: what is complete, sound and as published gets a place to be loaded from.
 
-A version with a manifest is checked against it; one without is taken when it has kept still and is
-whole. Where the server has a directory of its own, each is copied there while it is hashed, and
-loaded from there: nobody can exchange a file between the check and the load, and what serves goes
-on serving when the registry loses it. What was taken is remembered across restarts.
+A version with a manifest is checked against it; one without is taken when
+`penstock.server.registry.stability` says that it has arrived. Where the server has a directory of
+its own, each is copied there while it is hashed, and loaded from there: nobody can exchange a file
+between the check and the load, and what serves goes on serving when the registry loses it. What was
+taken is remembered across restarts; what failed is tried again (`attempts`).
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.runtimes.contract import ModelLoadError
 
+from .arrivals import Arrivals
+from .attempts import Attempts
+from .durable import remove_tree
 from .inspection import MODEL_FILE, inspect_version
 from .intake_file import Taken, read_taken, write_taken
 from .manifest import digest_of
-from .private_copy import Ledger, private_copy
+from .offer import Offer, Waiting
+from .private_copy import Ledger, private_copy, replacement_name
 from .refusal import ModelRefused
-from .stability import judge, look, sight
+from .roots import OWN
+from .stability import look
 from .verification import hash_files, read_manifest, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from penstock.runtimes.contract import Signature
-
-    from .safe_files import FileFact
-    from .stability import Sighting
+    from .listing import FileFact
+    from .manifest import FileEntry, Manifest
+    from .offer import Candidate, Key
 
     Files = tuple[FileFact, ...]
-    Inspect = Callable[[Path], object]
-
-#: Model and version.
-Key = tuple[str, int]
 
 #: Platforms whose files can be inspected; ``None`` is whatever finds them.
 _KNOWN: Final = (None, "onnx_onnxv1")
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What became of a version that is wanted.
-
-    Attributes:
-        directory: To load it from; ``None`` while it may not be loaded.
-        digest: Of its files; empty while they are not known.
-        reason: Why it may not be loaded, or what has changed since it was taken.
-        waiting: Whether another look may be all it takes.
-        declared: The signature that its manifest promises, if that says.
-    """
-
-    directory: Path | None = None
-    digest: str = ""
-    reason: str = ""
-    waiting: bool = False
-    declared: Signature | None = None
 
 
 class Intake:
@@ -86,114 +69,195 @@ class Intake:
         self._copies = None if state_dir is None else state_dir / "copies"
         self._file = None if state_dir is None else state_dir / "taken.json"
         self._max_bytes = max_bytes
-        self._window_seconds = window_seconds
         self._plugins = plugins
         self._dirty = False
         self._ledger = Ledger()
         self._clock = clock
-        self._wall_clock = wall_clock
         self._taken: dict[Key, Taken] = {} if self._file is None else read_taken(self._file)
-        self._digests = {one.digest for one in self._taken.values()}
-        self._sightings: dict[Key, Sighting] = {}
-        self._refused: dict[Key, tuple[Files, str]] = {}
+        self._arrivals = Arrivals(window_seconds, clock, wall_clock)
+        self._attempts = Attempts()
+        self._checked: dict[Key, str] = {}
+        self._compared: dict[Key, Files] = {}
 
     def settle(self, wanted: Iterable[Key]) -> None:
-        """End a round of offers: remember what was taken, forget every version but these."""
+        """End a round of offers: remember what was taken, forget every version but these.
+
+        Raises:
+            OSError: The list cannot be written; it is tried again at the next round.
+        """
         keys = set(wanted)
         before = len(self._taken)
         self._taken = {key: one for key, one in self._taken.items() if key in keys}
-        self._digests = {one.digest for one in self._taken.values()}
-        self._sightings = {key: one for key, one in self._sightings.items() if key in keys}
-        self._refused = {key: one for key, one in self._refused.items() if key in keys}
-        if self._file is not None and (self._dirty or len(self._taken) != before):
+        self._arrivals.keep(keys)
+        self._compared = {key: one for key, one in self._compared.items() if key in keys}
+        self._checked = {key: one for key, one in self._checked.items() if key in keys}
+        self._attempts.keep(keys)
+        self._dirty = self._dirty or len(self._taken) != before
+        if self._file is not None and self._dirty:
             write_taken(self._file, self._taken)
             self._dirty = False
 
-    def offer(
-        self, key: Key, directory: Path, platform: str | None = None, *, failed: bool = False
-    ) -> Offer:
-        """Look at a version; unchanged files are listed, not read.
-
-        Args:
-            key: Model and version.
-            directory: Of the version in the registry.
-            platform: Of the model, if its configuration says.
-            failed: Whether what was taken could not be loaded: then a change is looked at anew.
-        """
-        files = look(directory)
+    def offer(self, candidate: Candidate) -> Offer:
+        """Look at a version; unchanged files are listed, not read. Raises nothing."""
+        key, now = candidate.key, self._clock()
+        files: Files = ()
         taken = self._taken.get(key)
-        if taken is not None and (place := self._place(taken, directory)) is not None:
-            if _touched(taken, files) and digest_of(hash_files(directory)) == taken.digest:
+        place = None if taken is None else self._place(taken, candidate)
+        try:
+            files = self._look(candidate, taken)
+            if taken is not None and place is not None:
+                offer = self._offer_taken(candidate, taken, place, files)
+                if offer is not None:
+                    return offer
+            pending = self._attempts.pending(key, files, now)
+            if pending is not None:
+                offer = Offer(reason=pending.told(now), waiting=pending.transient)
+            else:
+                offer = self._examine(candidate, files)
+                self._attempts.succeeded(key)
+        except Waiting as waiting:
+            offer = Offer(reason=str(waiting), waiting=True)
+        except ModelLoadError as refusal:
+            attempt = self._attempts.failed(key, files, str(refusal), now, transient=False)
+            offer = Offer(reason=attempt.reason)
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            attempt = self._attempts.failed(key, files, reason, now, transient=True)
+            offer = Offer(reason=attempt.told(now), waiting=True)
+        if taken is not None and place is not None and offer.directory is None and place.is_dir():
+            # Better what was taken than nothing; why it is not as it should be is told.
+            reason = _changed(taken, files)
+            reason = f"{reason}: {offer.reason}" if reason else offer.reason
+            return Offer(place, taken.digest, reason, offer.waiting, taken.declared)
+        return offer
+
+    def _look(self, candidate: Candidate, taken: Taken | None) -> Files:
+        try:
+            return look(candidate.directory, candidate.roots)
+        except ModelRefused:
+            if taken is not None and not candidate.directory.is_dir():
+                return ()
+            raise
+
+    def _offer_taken(
+        self, candidate: Candidate, taken: Taken, place: Path, files: Files
+    ) -> Offer | None:
+        """What was taken before, if that is how it stays; ``None`` if it is to be taken again."""
+        key = candidate.key
+        if candidate.served and not taken.served:
+            taken = self._taken[key] = replace(taken, served=True)
+            self._dirty = True
+        if candidate.broken and self._is_damaged(key, taken, place):
+            return None
+        if _touched(taken, files) and self._compared.get(key) != files:
+            entries = hash_files(candidate.directory, candidate.roots)
+            self._compared[key] = files
+            if digest_of(entries) == taken.digest:
                 taken = self._taken[key] = replace(taken, files=files)
                 self._dirty = True
-            change = _changed(taken, files)
-            if not (change and failed):
-                return Offer(place, taken.digest, change, declared=taken.declared)
-        refused = self._refused.get(key)
-        if refused is not None and refused[0] == files:
-            return Offer(reason=refused[1])
-        try:
-            known = platform in _KNOWN and not (self._plugins and _foreign(files))
-            inspect = inspect_version if known else _let_pass
-            return self._examine(key, directory, files, inspect)
-        except (ModelLoadError, OSError) as error:
-            self._refused[key] = (files, str(error))
-            return Offer(reason=str(error))
+        change = _changed(taken, files)
+        unused = not (taken.served or taken.published)
+        if change and files and (candidate.failed or unused):
+            return None
+        return Offer(place, taken.digest, change, declared=taken.declared)
 
-    def _examine(self, key: Key, directory: Path, files: Files, inspect: Inspect) -> Offer:
-        manifest = read_manifest(directory)
+    def _is_damaged(self, key: Key, taken: Taken, place: Path) -> bool:
+        """Whether a private copy has other files than it was made with; each is checked once.
+
+        The damaged copy goes, and another takes its place under a name of its own.
+        """
+        if self._copies is None or self._checked.get(key) == place.name:
+            return False
+        with suppress(ModelLoadError):
+            if digest_of(hash_files(place, OWN)) == taken.digest:
+                self._checked[key] = place.name
+                return False
+        self._taken[key] = replace(taken, copy=replacement_name(taken.copy_name), files=())
+        self._dirty = True
+        remove_tree(place)
+        return True
+
+    def _examine(self, candidate: Candidate, files: Files) -> Offer:
+        """Take a version in.
+
+        Raises:
+            Waiting: It has not arrived yet.
+            ModelLoadError: It is not as it must be.
+            OSError: The machine.
+        """
+        key, directory, roots = candidate.key, candidate.directory, candidate.roots
+        known = candidate.platform in _KNOWN and not (self._plugins and _foreign(files))
+        inspect = inspect_version if known else _let_pass
+        manifest = read_manifest(directory, roots)
         if manifest is None:
-            waiting = self._wait(key, directory, files, inspect)
-            if waiting is not None:
-                return waiting
-            entries = hash_files(directory)
-            if look(directory) != files:
-                return Offer(reason="its files are changing", waiting=True)
+            entries = self._arrivals.files(candidate, files, inspect)
+            if self._copies is None:
+                self._arrivals.check_again(candidate, entries)
         else:
-            if (manifest.model, manifest.version) != key:
-                raise ModelRefused(
-                    f"its manifest is that of model {manifest.model!r} version {manifest.version}"
-                )
-            entries = manifest.files
-            problems = verify(directory, manifest) if self._copies is None else ()
+            entries = _published(manifest, key, files)
+            problems = verify(directory, manifest, None, roots) if self._copies is None else ()
             if problems:
                 raise ModelRefused(*problems)
         place = directory
+        digest = digest_of(entries)
+        before = self._taken.get(key)
+        name = "" if before is None or before.digest != digest else before.copy
         if self._copies is not None:
-            place = private_copy(
-                directory,
+            place = self._copy(candidate, entries, name, published=manifest is not None)
+        inspect(place, None, OWN if self._copies is not None else roots)
+        if look(directory, roots) != files:
+            raise Waiting("its files are changing")
+        declared = None if manifest is None else manifest.signature
+        self._taken[key] = Taken(
+            digest, files, declared, published=manifest is not None, served=False, copy=name
+        )
+        self._dirty = True
+        return Offer(place, digest, declared=declared)
+
+    def _copy(
+        self, candidate: Candidate, entries: tuple[FileEntry, ...], name: str, *, published: bool
+    ) -> Path:
+        assert self._copies is not None
+        try:
+            return private_copy(
+                candidate.directory,
                 self._copies,
                 entries,
                 max_bytes=self._max_bytes,
-                keep=self._digests,
+                keep={one.copy_name for one in self._taken.values()},
                 ledger=self._ledger,
+                roots=candidate.roots,
+                name=name,
             )
-        inspect(place)
-        declared = None if manifest is None else manifest.signature
-        taken = self._taken[key] = Taken(digest_of(entries), files, declared)
-        self._digests.add(taken.digest)
-        self._dirty = True
-        return Offer(place, taken.digest, declared=declared)
+        except ModelRefused as refusal:
+            if published:
+                raise
+            # Nobody said what its files are: they are others than at the reading before.
+            self._arrivals.forget(candidate.key)
+            raise Waiting(f"its content changed while it was copied: {refusal}") from refusal
 
-    def _wait(self, key: Key, directory: Path, files: Files, inspect: Inspect) -> Offer | None:
-        now = self._clock()
-        newest = max((fact.changed_ns for fact in files), default=0)
-        unchanged = (self._wall_clock() - newest) / 1e9
-        sighting = sight(self._sightings.get(key), files, now, unchanged)
-        self._sightings[key] = sighting
-        verdict = judge(sighting, now, self._window_seconds, lambda: inspect(directory))
-        if verdict.ready:
-            return None
-        if verdict.refused:
-            self._refused[key] = (files, verdict.reason)
-        return Offer(reason=verdict.reason, waiting=not verdict.refused)
-
-    def _place(self, taken: Taken, directory: Path) -> Path | None:
+    def _place(self, taken: Taken, candidate: Candidate) -> Path | None:
         """Where a version that was taken is loaded from, if it is still there."""
         if self._copies is None:
-            return directory if directory.is_dir() else None
-        copy = self._copies / taken.digest.removeprefix("sha256:")
+            return candidate.directory if candidate.directory.is_dir() else None
+        copy = self._copies / taken.copy_name
         return copy if copy.is_dir() else None
+
+
+def _published(manifest: Manifest, key: Key, files: Files) -> tuple[FileEntry, ...]:
+    """The files that a manifest lists, once all have arrived in full."""
+    if (manifest.model, manifest.version) != key:
+        raise ModelRefused(
+            f"its manifest is that of model {manifest.model!r} version {manifest.version}"
+        )
+    sizes = {fact.path: fact.size for fact in files}
+    for entry in manifest.files:
+        present = sizes.get(entry.path, 0)
+        if present < entry.size:
+            raise Waiting(
+                f"{entry.path} has {present} of the {entry.size} bytes that its manifest says"
+            )
+    return manifest.files
 
 
 def _foreign(files: Files) -> bool:
@@ -201,7 +265,7 @@ def _foreign(files: Files) -> bool:
     return all(not fact.path.endswith(MODEL_FILE) for fact in files)
 
 
-def _let_pass(_: Path) -> None:
+def _let_pass(*_: object) -> None:
     """For the files of other runtimes, which only they understand."""
 
 

@@ -13,8 +13,8 @@ from penstock.monitoring.config_file import read_bounded
 
 from .checked_json import ContentError, decode_object
 from .durable import replace_file
+from .listing import FileFact
 from .manifest import parse_signature
-from .safe_files import FileFact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,11 +36,22 @@ class Taken:
         digest: Names its content, and the copy of it.
         files: As they were in the registry then.
         declared: The signature that its manifest promises, if that says.
+        published: Whether it has a manifest: then its files never change.
+        served: Whether it has answered a request.
+        copy: Name of its private copy; by default the digest.
     """
 
     digest: str
     files: tuple[FileFact, ...]
     declared: Signature | None = None
+    published: bool = False
+    served: bool = False
+    copy: str = ""
+
+    @property
+    def copy_name(self) -> str:
+        """Name of the directory of its private copy."""
+        return self.copy or self.digest.removeprefix("sha256:")
 
 
 def write_taken(path: Path, taken: Mapping[tuple[str, int], Taken]) -> None:
@@ -51,6 +62,9 @@ def write_taken(path: Path, taken: Mapping[tuple[str, int], Taken]) -> None:
             "version": version,
             "digest": one.digest,
             "signature": None if one.declared is None else asdict(one.declared),
+            "published": one.published,
+            "served": one.served,
+            "copy": one.copy,
             "files": [
                 {"path": fact.path, "size": fact.size, "changed_ns": fact.changed_ns}
                 for fact in one.files
@@ -79,4 +93,12 @@ def _version(content: CheckedObject) -> tuple[tuple[str, int], Taken]:
         for one in content.objects("files")
     )
     key = content.get("model", str), content.get("version", int)
-    return key, Taken(content.get("digest", str), files, parse_signature(content))
+    # What an older server wrote does not say; then nothing is taken again.
+    return key, Taken(
+        content.get("digest", str),
+        files,
+        parse_signature(content),
+        published=content.get("published", bool, default=False),
+        served=content.get("served", bool, default=True),
+        copy=content.get("copy", str, ""),
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.runtimes.contract import ModelLoadError
 
+from .roots import roots_of
 from .verification import read_manifest
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def lineage(registry: Path | None, model: str, version: object) -> Lineage:
     if not directory.is_dir():
         return Lineage(None, f"the version is not in {registry} any more")
     try:
-        manifest = read_manifest(directory)
+        manifest = read_manifest(directory, roots_of(registry))
     except (ModelLoadError, OSError) as error:
         return Lineage(None, str(error))
     if manifest is None:

@@ -29,6 +29,7 @@ from .memory import LoadMemory, MemoryBudget, estimate
 from .private_copy import borrowed_copy, digest_of_copy
 from .process_memory import Growth
 from .refusal import ModelRefused
+from .roots import OWN, roots_of
 from .verification import hash_files, read_manifest
 from .warm_up import CostCache, WarmUp, measuring_conditions, warm_up, warm_up_only
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from penstock.server.model_config import ModelConfig
 
     from .golden import Examples
+    from .roots import Roots
 
 LOG = logging.getLogger("penstock.models")
 
@@ -113,7 +115,8 @@ class Loader:
     def __init__(self, config: ServerConfig) -> None:
         state = config.state_dir
         self._temporary: Path | None = None
-        self._registry = config.registry.resolve()
+        self._registry = config.registry.absolute()
+        self._link_roots = config.link_roots()
         self._copies = None if state is None else state / "copies"
         self._max_copies_bytes = config.copies_max_bytes
         self._memory = MemoryBudget(config.max_memory_bytes // config.workers)
@@ -125,7 +128,8 @@ class Loader:
     @property
     def places(self) -> tuple[Path, ...]:
         """Directories that errors may name and callers need not know."""
-        known = (self._registry, self._copies and self._copies.parent, self._temporary)
+        registry = self._registry, self._registry.resolve()
+        known = (*registry, self._copies and self._copies.parent, self._temporary)
         return tuple(path.absolute() for path in known if path is not None)
 
     def close(self) -> None:
@@ -208,15 +212,16 @@ class Loader:
     def _sound_copy(self, order: LoadOrder) -> Iterator[SoundCopy]:
         digest = digest_of_copy(order.directory)
         if digest is not None:
-            if digest_of(hash_files(order.directory)) != digest:
+            if digest_of(hash_files(order.directory, OWN)) != digest:
                 raise ModelRefused(f"{order.directory} has not the files that it was made with")
             yield SoundCopy(order.directory, digest, order.declared)
             return
         runtime, _ = find_runtime(order.directory, order.config.platform)
-        _estimate(runtime, order.directory)  # before gigabytes of nonsense are copied
-        manifest = read_manifest(order.directory)
+        roots = roots_of(self._registry, self._link_roots)
+        _estimate(runtime, order.directory, roots)  # before gigabytes of nonsense are copied
+        manifest = read_manifest(order.directory, roots)
         if manifest is None:
-            entries = hash_files(order.directory)
+            entries = hash_files(order.directory, roots)
         elif (manifest.model, str(manifest.version)) == (order.name, order.version):
             entries = manifest.files
         else:
@@ -224,11 +229,12 @@ class Loader:
                 f"its manifest is that of model {manifest.model!r} version {manifest.version}"
             )
         copies = self._copies_directory()
-        borrow = partial(borrowed_copy, order.directory, copies, max_bytes=self._max_copies_bytes)
+        limit = self._max_copies_bytes
+        borrow = partial(borrowed_copy, order.directory, copies, max_bytes=limit, roots=roots)
         digest, declared = digest_of(entries), None if manifest is None else manifest.signature
         for last in (False, True):
             with borrow(entries) as copy:
-                if digest_of(hash_files(copy)) == digest:
+                if digest_of(hash_files(copy, OWN)) == digest:
                     yield SoundCopy(copy, digest, declared)
                     return
             if last:
@@ -244,11 +250,11 @@ class Loader:
         return self._copies
 
 
-def _estimate(runtime: Runtime, place: Path) -> int:
+def _estimate(runtime: Runtime, place: Path, roots: Roots = OWN) -> int:
     """What loading takes, after the inspection that the runtime's format has."""
     if runtime.platform == OnnxRuntime.platform:
-        return estimate(inspect_version(place))
-    return 2 * sum(entry.size for entry in hash_files(place))
+        return estimate(inspect_version(place, None, roots))
+    return 2 * sum(entry.size for entry in hash_files(place, roots))
 
 
 def _judge(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:

@@ -66,12 +66,14 @@ class Standing:
     Attributes:
         serving: Ready on every worker.
         failed: Could not be loaded by some worker, and no worker serves it.
+        broken: Could not be loaded by some worker.
         default: What answered last when no version was named.
     """
 
     serving: frozenset[int] = frozenset()
     failed: frozenset[int] = frozenset()
     default: int | None = None
+    broken: frozenset[int] = frozenset()
 
 
 #: Of a model that no worker has told of.

@@ -12,6 +12,7 @@ import re
 import secrets
 import stat
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .durable import copy_synced, locked, remove_tree, sync_directory
@@ -23,9 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
+    from .roots import Roots
+
 _LOCK: Final = ".lock"
 _DRAFT_PREFIX: Final = ".copy-"
-_NAME: Final = re.compile(r"[0-9a-f]{64}")
+#: A digest; a copy that replaces a damaged one has a number, too.
+_NAME: Final = re.compile(r"([0-9a-f]{64})(\.[0-9]{1,9})?")
+
+
+class NoRoom(OSError):
+    """The copies that must stay leave no room for one more: later there may be some."""
 
 
 class Ledger:
@@ -58,6 +66,8 @@ def private_copy(
     keep: Collection[str] = frozenset(),
     progress: Callable[[int], None] | None = None,
     ledger: Ledger | None = None,
+    roots: Roots | None = None,
+    name: str = "",
 ) -> Path:
     """Copy a version, or find the copy made before.
 
@@ -69,12 +79,15 @@ def private_copy(
         keep: Digests of copies that must stay: what the server serves or is about to.
         progress: Called with the number of bytes copied since the last call.
         ledger: Of this cache, for who makes many copies.
+        roots: Where links in the version may end; the copy has what they lead to.
+        name: Of the copy, from `replacement_name`; its digest by default.
 
     Returns:
         A read-only directory with exactly these files.
 
     Raises:
-        ModelRefused: A file is not the one that was listed, or the copies to keep leave no room.
+        ModelRefused: A file is not the one that was listed.
+        NoRoom: The copies to keep leave no room.
         OSError: The disk, or others can write to the cache.
     """
     entries = files.files if isinstance(files, Manifest) else files
@@ -82,55 +95,76 @@ def private_copy(
     _check_private(cache)
     with locked(cache / _LOCK):
         ledger = ledger or Ledger()
-        return _find_or_copy(directory, cache, entries, max_bytes, keep, progress, ledger)
+        order = _Order(directory, cache, entries, max_bytes, keep, progress, roots, name)
+        return _find_or_copy(order, ledger)
 
 
 @contextmanager
 def borrowed_copy(
-    directory: Path, cache: Path, files: tuple[FileEntry, ...], *, max_bytes: int
+    directory: Path,
+    cache: Path,
+    files: tuple[FileEntry, ...],
+    *,
+    max_bytes: int,
+    roots: Roots | None = None,
 ) -> Iterator[Path]:
     """`private_copy`, which no process removes to make room while it is borrowed."""
     cache.mkdir(mode=0o700, exist_ok=True)
     _check_private(cache)
     with ExitStack() as borrowed:
         with locked(cache / _LOCK):
-            copy = _find_or_copy(directory, cache, files, max_bytes, frozenset(), None, Ledger())
+            order = _Order(directory, cache, files, max_bytes, roots=roots)
+            copy = _find_or_copy(order, Ledger())
             borrowed.enter_context(locked(copy, shared=True))
         yield copy
 
 
 def digest_of_copy(path: Path) -> str | None:
     """The digest that a private copy was made for; ``None`` if the directory is none."""
-    if not _NAME.fullmatch(path.name):
+    match = _NAME.fullmatch(path.name)
+    if match is None:
         return None
     try:
         _check_private(path.parent)
     except OSError:
         return None
-    return f"sha256:{path.name}"
+    return f"sha256:{match[1]}"
 
 
-def _find_or_copy(
-    directory: Path,
-    cache: Path,
-    entries: tuple[FileEntry, ...],
-    max_bytes: int,
-    keep: Collection[str],
-    progress: Callable[[int], None] | None,
-    ledger: Ledger,
-) -> Path:
+def replacement_name(damaged: str) -> str:
+    """The name of a copy in place of a damaged one: another, so that a load from it is news."""
+    digest, _, number = damaged.partition(".")
+    return f"{digest}.{int(number or 0) + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What to copy; see `private_copy`."""
+
+    directory: Path
+    cache: Path
+    entries: tuple[FileEntry, ...]
+    max_bytes: int
+    keep: Collection[str] = frozenset()
+    progress: Callable[[int], None] | None = None
+    roots: Roots | None = None
+    name: str = ""
+
+
+def _find_or_copy(order: _Order, ledger: Ledger) -> Path:
     """With the lock held."""
-    target = cache / digest_of(entries).removeprefix("sha256:")
+    cache = order.cache
+    target = cache / (order.name or digest_of(order.entries).removeprefix("sha256:"))
     if target.is_dir():
         os.utime(target)
         return target
-    size = sum(entry.size for entry in entries)
+    size = sum(entry.size for entry in order.entries)
     total = ledger.read(cache)
-    if total is None or total + size > max_bytes:
-        total = _make_room(cache, max_bytes - size, keep)
+    if total is None or total + size > order.max_bytes:
+        total = _make_room(cache, order.max_bytes - size, order.keep)
     draft = cache / f"{_DRAFT_PREFIX}{secrets.token_hex(8)}"
     try:
-        _copy_all(directory, draft, entries, progress)
+        _copy_all(order, draft)
         draft.rename(target)
     except BaseException:
         remove_tree(draft)
@@ -140,19 +174,14 @@ def _find_or_copy(
     return target
 
 
-def _copy_all(
-    directory: Path,
-    draft: Path,
-    entries: tuple[FileEntry, ...],
-    progress: Callable[[int], None] | None,
-) -> None:
+def _copy_all(order: _Order, draft: Path) -> None:
     draft.mkdir(mode=0o700)
-    with open_directory(directory) as root:
-        for entry in entries:
+    with open_directory(order.directory, order.roots) as root:
+        for entry in order.entries:
             path = draft / entry.path
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open_file(root, entry.path) as (descriptor, _):
-                sha256 = copy_synced(descriptor, path, entry.size, progress)
+                sha256 = copy_synced(descriptor, path, entry.size, order.progress)
             if sha256 != entry.sha256:
                 raise ModelRefused(
                     f"{entry.path} is not the file that was published: its SHA-256 differs"
@@ -169,7 +198,7 @@ def _make_room(cache: Path, limit: int, keep: Collection[str]) -> int:
     Returns:
         What the others take, in bytes.
     """
-    kept = {digest.removeprefix("sha256:") for digest in keep}
+    kept = {digest.removeprefix("sha256:") for digest in keep}  # digests, or names of copies
     sizes: dict[Path, int] = {}
     for path in cache.iterdir():
         if path.name.startswith(_DRAFT_PREFIX):
@@ -183,7 +212,7 @@ def _make_room(cache: Path, limit: int, keep: Collection[str]) -> int:
         if path.name not in kept and _remove_unused(path):
             total -= sizes[path]
     if total > limit:
-        raise ModelRefused(
+        raise NoRoom(
             f"no room for a private copy: {total} bytes are in use and cannot go, "
             f"{max(limit, 0)} are left for them beside this version"
         )

@@ -105,12 +105,8 @@ def publish(
         raise InvalidRequest(f"version is {details.version}, expected a whole number from 1")
     examples = None if details.examples is None else read_examples(details.examples)
     home = registry / model
-    for made in (registry, home):
-        made.mkdir(exist_ok=True)
-    sync_directory(registry)
-    clean_staging(home)
-    _check_free(home, details.version)  # before the work; the number is taken after it
-    with _staging(home) as staging:
+    registry.mkdir(exist_ok=True)
+    with _staging(registry, home, details.version) as staging:
         entries = [_copy(source, path, staging, progress) for path in (MODEL_FILE, *source.beside)]
         if examples is not None:
             write_synced(staging / EXAMPLES_FILE, examples, 0o444)
@@ -169,15 +165,31 @@ def clean_staging(home: Path) -> None:
 
 
 @contextmanager
-def _staging(home: Path) -> Iterator[Path]:
-    """A new hidden directory, locked against `clean_staging`; gone at the end unless renamed."""
+def _staging(registry: Path, home: Path, version: int | None) -> Iterator[Path]:
+    """A new hidden directory, locked against `clean_staging`; gone at the end unless renamed.
+
+    With it goes the model's directory if nothing is in it: a push that fails leaves nothing behind.
+    Directories of models are made and removed with the lock on the registry held, so that no other
+    push loses the one that it is about to stage in.
+    """
     path = home / f"{STAGING_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     with ExitStack() as stack:
-        with locked(home):
-            path.mkdir()
-            stack.callback(remove_tree, path)
-            stack.enter_context(locked(path))
+        with locked(registry):
+            home.mkdir(exist_ok=True)
+            stack.callback(_remove_empty, registry, home)
+            sync_directory(registry)
+            clean_staging(home)
+            _check_free(home, version)  # before the work; the number is taken after it
+            with locked(home):
+                path.mkdir()
+                stack.callback(remove_tree, path)
+                stack.enter_context(locked(path))
         yield path
+
+
+def _remove_empty(registry: Path, home: Path) -> None:
+    with suppress(OSError), locked(registry):
+        home.rmdir()  # fails if anything is in it
 
 
 def _copy(

@@ -1,11 +1,13 @@
 """Files of a version directory, opened so that nothing outside of it can be meant.
 
-Every path is walked component by component from a directory descriptor without following links;
-what is no regular file with one name is never opened: opening a pipe waits, opening a device acts.
+Every path is walked component by component from a directory descriptor. Links are followed only in
+the registry, and only to where `penstock.server.registry.roots` lets them end. What is no regular
+file is never opened: opening a pipe waits, opening a device acts.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    from .roots import Roots
+
+DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_AS_IT_IS: Final = os.O_PATH | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_MAX_DEPTH: Final = 8
-_MAX_FILES: Final = 10_000
 _MAX_PATH_BYTES: Final = 1024
 
 _KINDS: Final = (
@@ -35,56 +38,43 @@ _KINDS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class FileFact:
-    """One regular file.
+class Folder:
+    """A directory that is open, from which everything below it is reached.
 
     Attributes:
-        path: Relative to the version directory, with ``/``.
-        size: In bytes.
-        changed_ns: When its content or its name last changed, in nanoseconds since 1970. A copy
-            that keeps times of modification does not keep this one.
+        descriptor: Of it.
+        owner: User id of its owner.
+        roots: Where links in it may end; ``None`` follows none, and takes no file that has a
+            second name: that is for files that somebody else made.
     """
 
-    path: str
-    size: int
-    changed_ns: int
+    descriptor: int
+    owner: int
+    roots: Roots | None = None
 
 
 @contextmanager
-def open_directory(path: Path) -> Iterator[int]:
-    """A descriptor of the directory, from which everything below is reached.
-
-    Raises:
-        ModelRefused: It is not a directory that can be read.
-    """
-    try:
-        descriptor = os.open(path, _DIRECTORY)
-    except OSError as error:
-        raise ModelRefused(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def list_files(directory: int) -> list[FileFact]:
-    """Every file of a version, in alphabetical order of the paths.
+def open_directory(path: Path, roots: Roots | None = None) -> Iterator[Folder]:
+    """A directory, from which everything below it is reached.
 
     Args:
-        directory: From `open_directory`.
+        path: Of it.
+        roots: Where it must lie, and where links in it may end; see `Folder`.
 
     Raises:
-        ModelRefused: There is something else than plain files and directories, or too much.
+        ModelRefused: It is not there, is no directory, or a link led elsewhere.
+        OSError: It cannot be read now.
     """
-    found: list[FileFact] = []
-    reasons: list[str] = []
     try:
-        _list(directory, "", found, reasons, 0)
-    except OSError as error:
-        raise ModelRefused(f"cannot be read: {error}") from error
-    if reasons:
-        raise ModelRefused(*reasons)
-    return sorted(found, key=lambda fact: fact.path)
+        descriptor = os.open(path, DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelRefused(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        if roots is not None and roots.roots:
+            roots.check(descriptor, path.name)
+        yield Folder(descriptor, os.fstat(descriptor).st_uid, roots)
+    finally:
+        os.close(descriptor)
 
 
 def check_relative(path: str) -> list[str]:
@@ -114,74 +104,98 @@ def check_relative(path: str) -> list[str]:
 
 
 @contextmanager
-def open_file(directory: int, path: str) -> Iterator[tuple[int, os.stat_result]]:
+def open_file(folder: Folder, path: str) -> Iterator[tuple[int, os.stat_result]]:
     """A file below the directory, with what ``fstat`` says of it.
 
     Args:
-        directory: From `open_directory`.
+        folder: From `open_directory`.
         path: Relative to it; trusted by nobody.
 
     Raises:
-        ModelRefused: It leads elsewhere, is missing, or is not a regular file with one name.
+        ModelRefused: It leads elsewhere, is missing, or is no regular file that may be read.
+        OSError: It cannot be read now.
     """
     opened: list[int] = []
     try:
-        facts = _walk_to(directory, check_relative(path), opened)
+        facts = _walk_to(folder, check_relative(path), opened)
         yield opened[-1], facts
     finally:
         for descriptor in reversed(opened):
             os.close(descriptor)
 
 
-def _walk_to(directory: int, parts: list[str], opened: list[int]) -> os.stat_result:
+def _walk_to(folder: Folder, parts: list[str], opened: list[int]) -> os.stat_result:
     """Open every component; the last one is the file."""
-    path, name = "/".join(parts), parts[-1]
+    path, name, directory = "/".join(parts), parts[-1], folder.descriptor
     try:
-        for folder in parts[:-1]:
-            opened.append(os.open(folder, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory))
+        for part in parts[:-1]:
+            if folder.roots is None:
+                opened.append(os.open(part, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory))
+            else:
+                opened.append(followed(part, directory, folder.roots, path))
+                opened.append(os.open(f"/proc/self/fd/{opened[-1]}", DIRECTORY))
             directory = opened[-1]
-        _check_plain(os.stat(name, dir_fd=directory, follow_symlinks=False), path)
-        opened.append(os.open(name, _FILE, dir_fd=directory))
+        facts = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISLNK(facts.st_mode) and folder.roots is not None:
+            opened.append(followed(name, directory, folder.roots, path))
+            check_plain(os.fstat(opened[-1]), path, folder)
+            opened.append(os.open(f"/proc/self/fd/{opened[-1]}", _FILE & ~os.O_NOFOLLOW))
+        else:
+            check_plain(facts, path, folder)
+            opened.append(os.open(name, _FILE, dir_fd=directory))
         facts = os.fstat(opened[-1])
     except FileNotFoundError:
         raise ModelRefused(f"{path} is missing") from None
     except NotADirectoryError:
         raise ModelRefused(f"{path}: not every folder on the way is a plain directory") from None
     except OSError as error:
-        raise ModelRefused(f"{path} cannot be read: {error.strerror}") from error
-    _check_plain(facts, path)  # it may have been exchanged in between
+        if error.errno == errno.ELOOP:
+            raise ModelRefused(f"{path} is or has a symbolic link that is not followed") from None
+        raise
+    check_plain(facts, path, folder)  # it may have been exchanged in between
     return facts
 
 
-def _check_plain(facts: os.stat_result, path: str) -> None:
+def followed(name: str, directory: int, roots: Roots, path: str) -> int:
+    """What a name leads to, opened without acting on it; it lies where links may end.
+
+    Raises:
+        ModelRefused: It lies elsewhere, or leads nowhere.
+    """
+    link = stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    try:
+        descriptor = os.open(name, _AS_IT_IS, dir_fd=directory)
+    except OSError as error:
+        if link and error.errno in {errno.ENOENT, errno.ENOTDIR}:
+            text = os.readlink(name, dir_fd=directory)
+            raise ModelRefused(
+                f"{path} is a symbolic link to {text!r}, which is not there"
+            ) from None
+        if link and error.errno == errno.ELOOP:
+            raise ModelRefused(f"{path} is a symbolic link that leads back to itself") from None
+        raise
+    try:
+        roots.check(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_plain(facts: os.stat_result, path: str, folder: Folder) -> None:
+    """Whether a file may be read.
+
+    Raises:
+        ModelRefused: It is no regular file, or has a second name where none is allowed.
+    """
     if not stat.S_ISREG(facts.st_mode):
         kind = next((words for test, words in _KINDS if test(facts.st_mode)), "something else")
         raise ModelRefused(f"{path} is {kind}, expected a regular file")
     if facts.st_nlink > 1:
-        raise ModelRefused(f"{path} is a hard link: the same file has another name elsewhere")
-
-
-def _list(
-    directory: int, prefix: str, found: list[FileFact], reasons: list[str], depth: int
-) -> None:
-    if depth > _MAX_DEPTH:
-        raise ModelRefused(f"{prefix}: directories are nested deeper than {_MAX_DEPTH}")
-    with os.scandir(directory) as entries:
-        for one in entries:
-            path = prefix + one.name
-            facts = one.stat(follow_symlinks=False)
-            if stat.S_ISDIR(facts.st_mode):
-                inner = os.open(one.name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-                try:
-                    _list(inner, path + "/", found, reasons, depth + 1)
-                finally:
-                    os.close(inner)
-                continue
-            try:
-                check_relative(path)
-                _check_plain(facts, path)
-            except ModelRefused as refusal:
-                reasons.extend(refusal.reasons)
-            found.append(FileFact(path, facts.st_size, facts.st_ctime_ns))
-            if len(found) > _MAX_FILES:
-                raise ModelRefused(f"there are more than {_MAX_FILES} files")
+        if folder.roots is None:
+            raise ModelRefused(f"{path} is a hard link: the same file has another name elsewhere")
+        if facts.st_uid not in {folder.owner, os.geteuid()}:
+            raise ModelRefused(
+                f"{path} is a hard link to a file of another user (id {facts.st_uid}), expected "
+                "one of the directory's owner"
+            )

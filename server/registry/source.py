@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .inspection import MODEL_FILE
@@ -12,11 +13,13 @@ from .manifest import MANIFEST_FILE
 from .mlflow_model import MLMODEL_FILE, read_mlflow_model
 from .outline import read_outline
 from .refusal import ModelRefused
+from .roots import roots_of
 from .safe_files import check_relative, open_directory, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+    from .roots import Roots
 
 EXAMPLES_FILE = "examples.json"
 _RESERVED = frozenset({MODEL_FILE, MANIFEST_FILE, EXAMPLES_FILE, "baseline.json"})
@@ -31,6 +34,9 @@ class Source:
         beside: Files that it refers to, relative to its directory.
         total_bytes: Of all of them.
         metadata: Key/value pairs of the model file.
+        home: Directory of the files beside it: of the link that named it, or of itself.
+        roots: Where links to the files beside it may end: beside what it is a link to, as in a
+            cache of the Hugging Face hub.
         run_id: From MLflow; empty otherwise.
     """
 
@@ -38,6 +44,8 @@ class Source:
     beside: tuple[str, ...]
     total_bytes: int
     metadata: Mapping[str, str]
+    home: Path
+    roots: Roots
     run_id: str = ""
 
     @contextmanager
@@ -52,7 +60,11 @@ class Source:
             with self.model.open("rb") as file:
                 yield file.fileno(), os.fstat(file.fileno()).st_size
             return
-        with open_directory(self.model.parent) as root, open_file(root, path) as (found, facts):
+        with (
+            open_directory(self.home, self.roots) as root,
+            open_file(root, path) as (found, facts),
+        ):
+            _check_single(facts, path)
             yield found, facts.st_size
 
 
@@ -86,10 +98,26 @@ def find_source(path: Path) -> Source:
         except ModelRefused as refusal:
             raise ModelRefused(*(f"{path}: {reason}" for reason in refusal.reasons)) from None
     beside = sorted({one.location for one in outline.external} | set(outline.contexts))
-    with open_directory(model.parent) as root:
+    home = path.parent.absolute()
+    blobs = Path(home, "..", "..", "blobs").resolve()
+    roots = roots_of(home, (blobs,) if model.parent == blobs else ())
+    with open_directory(home, roots) as root:
         for location in beside:
             if check_relative(location)[0] in _RESERVED:
                 raise ModelRefused(f"{path}: its data may not be called {location}")
             with open_file(root, location) as (_, facts):
+                _check_single(facts, location)
                 total += facts.st_size
-    return Source(model, tuple(beside), total, outline.metadata, run_id)
+    return Source(model, tuple(beside), total, outline.metadata, home, roots, run_id)
+
+
+def _check_single(facts: os.stat_result, path: str) -> None:
+    """A second name may be that of a secret: a model from elsewhere could carry it off.
+
+    Raises:
+        ModelRefused: The file has one.
+    """
+    if facts.st_nlink > 1:
+        raise ModelRefused(
+            f"{path} is a hard link: the same file has another name elsewhere; copy it first"
+        )

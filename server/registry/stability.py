@@ -1,24 +1,40 @@
 """Whether a version that somebody copies by hand, without a manifest, has arrived.
 
-Nobody says when a copy ends. It counts as ended when its files have kept size and time of change
-for a while *and* its model file is whole: a protobuf message that ends where the file ends, has a
-graph, imports the operators it uses, and finds its external data. A copy that stands still half-way
-fails the second test, one that is whole but still being written fails the first.
+Nobody says when a copy ends. It counts as ended when
+
+- its files have kept size and time of change for a window, *and*
+- its model file is whole: a protobuf message that ends where the file ends, has a graph, imports
+  the operators it uses, and finds its external data, *and*
+- its content was the same at two readings that lie a window apart: some writers change a file
+  without changing its times, *and*
+- nothing in it looks unwritten, or it has kept still for much longer: a copy tool that reserves the
+  full size first leaves holes or zeros when it stalls. A file that is sparse by right is therefore
+  taken in the end.
+
+What has lain there for long, as when a server starts, needs one reading.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Final
 
-from .refusal import ModelRefused
-from .safe_files import list_files, open_directory
+from .listing import list_files
+from .safe_files import open_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from .safe_files import FileFact
+    from .content import Content
+    from .listing import FileFact
+    from .roots import Roots
+
+#: Windows, and seconds at most, for which files with a hole must keep still, files with long runs
+#: of zeros, and files of which one reading is enough.
+_HOLE: Final = (300, 600.0)
+_ZEROS: Final = (30, 60.0)
+_LONG: Final = (30, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,34 +44,45 @@ class Sighting:
     Attributes:
         files: With sizes and times of change.
         since: Of the first look that showed exactly these, in seconds of a monotonic clock.
+        content: As it was read; ``None`` before.
+        read_at: When the reading ended, of the same clock.
     """
 
     files: tuple[FileFact, ...]
     since: float
+    content: Content | None = None
+    read_at: float = 0.0
+
+    def with_content(self, content: Content, now: float) -> Sighting:
+        """The same files, read for the first time."""
+        return replace(self, content=content, read_at=now)
+
+
+class Step(Enum):
+    """What is to be done next."""
+
+    WAIT = "wait"
+    READ = "read"
+    TAKE = "take"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether it may be loaded; if not, why not yet, or why not at all.
+    """What is to be done next, and why not more."""
 
-    Attributes:
-        ready: Whether it may.
-        reason: Empty if it may.
-        refused: Whether it would not be taken as it is, however long one waited.
-    """
-
-    ready: bool
+    step: Step
     reason: str = ""
-    refused: bool = False
 
 
-def look(directory: Path) -> tuple[FileFact, ...]:
-    """The files as they are now; empty if there are none, or they cannot be listed."""
-    try:
-        with open_directory(directory) as root:
-            return tuple(list_files(root))
-    except ModelRefused:
-        return ()
+def look(directory: Path, roots: Roots | None = None) -> tuple[FileFact, ...]:
+    """The files as they are now.
+
+    Raises:
+        ModelRefused: There is no such directory, or something in it is no file that may be read.
+        OSError: They cannot be listed now.
+    """
+    with open_directory(directory, roots) as folder:
+        return tuple(list_files(folder))
 
 
 def sight(
@@ -71,36 +98,48 @@ def sight(
         files: As they are now.
         now: Of a monotonic clock.
         unchanged_seconds: For how long the file system says that they have been so; this is what
-            lets a server that starts load at once what was copied yesterday.
+            lets a server that starts load at once what was copied yesterday. It must come from the
+            time of change of the inode, which no copy tool can set back.
     """
     if previous is not None and previous.files == files:
         return previous
     return Sighting(files, now - max(0.0, unchanged_seconds))
 
 
-def judge(
-    sighting: Sighting, now: float, window_seconds: float, inspect: Callable[[], object]
-) -> Verdict:
-    """Whether the version has arrived.
+def judge(sighting: Sighting, now: float, window_seconds: float) -> Verdict:
+    """What is to be done with the version. Pure.
 
     Args:
         sighting: The last one.
         now: Of the same clock.
-        window_seconds: For how long the files must have kept still.
-        inspect: `penstock.server.registry.inspection.inspect_version` of the directory. Called only
-            once they have, so a scan that comes by while gigabytes are copied costs a listing.
+        window_seconds: The window; 0 takes what is whole as it is.
     """
     if not sighting.files:
-        return Verdict(ready=False, reason="there are no files yet")
+        return Verdict(Step.WAIT, "there are no files yet")
     still = now - sighting.since
     if still < window_seconds:
         return Verdict(
-            ready=False,
-            reason=f"its files changed {still:.1f} s ago; waiting until they have kept still for "
+            Step.WAIT,
+            f"its files changed {still:.1f} s ago; waiting until they have kept still for "
             f"{window_seconds:g} s",
         )
-    try:
-        inspect()
-    except ModelRefused as refusal:
-        return Verdict(ready=False, reason=str(refusal), refused=True)
-    return Verdict(ready=True)
+    content = sighting.content
+    if content is None:
+        return Verdict(Step.READ)
+    for blank, patience in ((content.hole, _HOLE), (content.zeros, _ZEROS)):
+        if blank and still < (needed := _seconds(patience, window_seconds)):
+            return Verdict(
+                Step.WAIT,
+                f"{blank}, as in a file that is still being copied; waiting until its files have "
+                f"kept still for {needed:g} s; `penstock push` publishes such a file at once",
+            )
+    if still >= _seconds(_LONG, window_seconds) or now - sighting.read_at >= window_seconds:
+        return Verdict(Step.TAKE)
+    return Verdict(
+        Step.WAIT, f"its content is read a second time, {window_seconds:g} s after the first"
+    )
+
+
+def _seconds(patience: tuple[int, float], window_seconds: float) -> float:
+    windows, most = patience
+    return min(windows * window_seconds, max(most, window_seconds))

@@ -8,17 +8,23 @@ changed a moment ago is read once more.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .repository import MODEL_FILE, RegistrySnapshot, model_directories, read_model
+from penstock.server.options import ConfigError
+
+from .good_configs import GoodConfigs
+from .repository import MODEL_FILE, Problem, RegistrySnapshot, model_directories, read_model
+from .roots import roots_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from .repository import ModelEntry, Problem
+    from .repository import ModelEntry
+    from .roots import Roots
 
 #: Two changes within so long may bear the same time.
 _GRAIN_NANOSECONDS: Final = 2_000_000_000
@@ -42,14 +48,25 @@ class Survey:
     Args:
         registry: The model repository.
         clock: Nanoseconds since 1970, as file systems have them.
+        allowed: Directories beside it in which links may end.
+        good: The last good configurations.
 
     Attributes:
         read: How many model directories the last look had to read.
     """
 
-    def __init__(self, registry: Path, clock: Callable[[], int] = time.time_ns) -> None:
-        self._registry = registry
+    def __init__(
+        self,
+        registry: Path,
+        clock: Callable[[], int] = time.time_ns,
+        *,
+        allowed: Iterable[Path] = (),
+        good: GoodConfigs | None = None,
+    ) -> None:
+        self._registry = registry.absolute()
         self._clock = clock
+        self._allowed = tuple(allowed)
+        self._good = good or GoodConfigs()
         self._looks: dict[Path, _Look] = {}
         self.read = 0
 
@@ -60,15 +77,23 @@ class Survey:
             ConfigError: It is not a directory that can be read.
         """
         problems: list[Problem] = []
-        root, paths = model_directories(self._registry, problems)
+        try:
+            roots = roots_of(self._registry, self._allowed)
+            paths = model_directories(self._registry, roots, problems, self._looks)
+        except OSError as error:
+            raise ConfigError(
+                f"registry {self._registry} cannot be read: {error.strerror}; "
+                "expected a directory of model directories"
+            ) from error
         self.read = 0
-        self._looks = {path: self._look_at(path, root) for path in paths}
+        self._looks = {path: self._look_at(path, roots) for path in paths}
         for one in self._looks.values():
             problems += one.problems
-        entries = (one.entry for one in self._looks.values() if one.entry is not None)
-        return RegistrySnapshot({entry.name: entry for entry in entries}, tuple(problems))
+        entries = [one.entry for one in self._looks.values() if one.entry is not None]
+        self._good.settle({path.name for path in paths})
+        return RegistrySnapshot({one.name: one for one in entries}, tuple(problems), roots)
 
-    def _look_at(self, path: Path, root: Path) -> _Look:
+    def _look_at(self, path: Path, roots: Roots) -> _Look:
         stamp = _stamp(path)
         known = self._looks.get(path)
         if known is not None and known.settled and known.stamp == stamp:
@@ -76,24 +101,40 @@ class Survey:
         self.read += 1
         problems: list[Problem] = []
         settled = all(self._clock() - changed > _GRAIN_NANOSECONDS for _, _, changed in stamp)
-        return _Look(stamp, settled, read_model(path, root, problems), tuple(problems))
+        before = None if known is None else known.entry
+        try:
+            entry = read_model(path, roots, problems, self._good, before)
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror or error}"
+            if before is not None and not isinstance(error, FileNotFoundError):
+                reason += "; going on with what was there before"
+                return _Look(stamp, settled=False, entry=before, problems=(Problem(path, reason),))
+            return _Look(stamp, settled=False, entry=None, problems=(Problem(path, reason),))
+        return _Look(stamp, settled, entry, tuple(problems))
 
 
-def scan(registry: Path) -> RegistrySnapshot:
+def scan(registry: Path, allowed: Iterable[Path] = ()) -> RegistrySnapshot:
     """The repository as it is now, for who looks only once.
+
+    Args:
+        registry: The model repository.
+        allowed: Directories beside it in which links may end.
 
     Raises:
         ConfigError: It is not a directory that can be read.
     """
-    return Survey(registry).look()
+    return Survey(registry, allowed=allowed).look()
 
 
 def _stamp(path: Path) -> _Stamp:
     facts = []
     for one in (path, path / MODEL_FILE):
-        try:
-            found = os.stat(one)  # noqa: PTH116  thousands of times in a row
-        except OSError:
-            continue
-        facts.append((found.st_ino, found.st_size, found.st_ctime_ns))
+        for look in (os.lstat, os.stat):  # a link, and what it leads to
+            try:
+                found = look(one)
+            except OSError:
+                continue
+            facts.append((found.st_ino, found.st_size, found.st_ctime_ns))
+            if not stat.S_ISLNK(found.st_mode):
+                break
     return tuple(facts)

@@ -9,30 +9,37 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.config_file import read_descriptor
 
+from .listing import list_files
 from .manifest import MANIFEST_FILE, FileEntry, ManifestError, parse_manifest
 from .refusal import ModelRefused
-from .safe_files import list_files, open_directory, open_file
+from .safe_files import open_directory, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from .manifest import Manifest
+    from .roots import Roots
+    from .safe_files import Folder
 
 _MAX_BYTES: Final = 16 << 20
 _CHUNK_BYTES: Final = 1 << 20
 
 
-def read_manifest(directory: Path) -> Manifest | None:
+def read_manifest(directory: Path, roots: Roots | None = None) -> Manifest | None:
     """The manifest of a version directory; ``None`` if it has none.
+
+    Args:
+        directory: Of the version.
+        roots: Where links in it may end.
 
     Raises:
         ManifestError: It is there and cannot be believed.
     """
     source = str(directory / MANIFEST_FILE)
     try:
-        with open_directory(directory) as root:
-            if not _exists(root):
+        with open_directory(directory, roots) as root:
+            if not _exists(root.descriptor):
                 return None
             with open_file(root, MANIFEST_FILE) as (descriptor, _):
                 return parse_manifest(read_descriptor(descriptor, _MAX_BYTES), source)
@@ -45,7 +52,10 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 
 def verify(
-    directory: Path, manifest: Manifest, progress: Callable[[int], None] | None = None
+    directory: Path,
+    manifest: Manifest,
+    progress: Callable[[int], None] | None = None,
+    roots: Roots | None = None,
 ) -> tuple[str, ...]:
     """What in the directory differs from the manifest; empty if nothing does. Reads every file.
 
@@ -53,10 +63,11 @@ def verify(
         directory: Of the version.
         manifest: What should be in it.
         progress: Called with the number of bytes read since the last call.
+        roots: Where links in it may end.
     """
     problems: list[str] = []
     try:
-        with open_directory(directory) as root:
+        with open_directory(directory, roots) as root:
             present = {fact.path for fact in list_files(root)} - {MANIFEST_FILE}
             listed = {entry.path for entry in manifest.files}
             problems += [f"{path} is not in the manifest" for path in sorted(present - listed)]
@@ -71,13 +82,17 @@ def verify(
     return tuple(problems)
 
 
-def hash_files(directory: Path) -> tuple[FileEntry, ...]:
+def hash_files(directory: Path, roots: Roots | None = None) -> tuple[FileEntry, ...]:
     """What a manifest would say of the files that are there now, for a version that has none.
+
+    Args:
+        directory: Of the version.
+        roots: Where links in it may end.
 
     Raises:
         ModelRefused: Not all of them are plain files that can be read.
     """
-    with open_directory(directory) as root:
+    with open_directory(directory, roots) as root:
         entries = []
         for fact in list_files(root):
             if fact.path == MANIFEST_FILE:
@@ -87,7 +102,9 @@ def hash_files(directory: Path) -> tuple[FileEntry, ...]:
         return tuple(entries)
 
 
-def _verify_file(root: int, entry: FileEntry, progress: Callable[[int], None] | None) -> str | None:
+def _verify_file(
+    root: Folder, entry: FileEntry, progress: Callable[[int], None] | None
+) -> str | None:
     try:
         with open_file(root, entry.path) as (descriptor, facts):
             if facts.st_size != entry.size:

@@ -471,12 +471,6 @@ def model_by_a_link(directory: Path, outside: Path) -> None:
     (directory / "model.onnx").symlink_to(outside / "model.onnx")
 
 
-@hostile("hard link")
-def model_by_a_hard_link(directory: Path, outside: Path) -> None:
-    save(outside, model_of())
-    os.link(outside / "model.onnx", directory / "model.onnx")
-
-
 @hostile("named pipe")
 def model_from_a_pipe(directory: Path, outside: Path) -> None:
     os.mkfifo(directory / "model.onnx")

@@ -92,7 +92,7 @@ def example(stored):
 def test_a_hostile_version_is_never_given_to_a_runtime(
     version, tmp_path, corpus, hostile_case, make_loader, monkeypatch
 ):
-    outside = tmp_path / "registry" / "m" / "outside"
+    outside = tmp_path / "outside"
     outside.mkdir()
     corpus[hostile_case][1](version, outside)
     before = sorted((tmp_path / "registry").rglob("*"))

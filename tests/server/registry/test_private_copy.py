@@ -8,7 +8,7 @@ import pytest
 
 from penstock.server.registry import private_copy as private_copy_module
 from penstock.server.registry.manifest import Manifest, digest_of
-from penstock.server.registry.private_copy import Ledger, private_copy
+from penstock.server.registry.private_copy import Ledger, NoRoom, private_copy
 from penstock.server.registry.refusal import ModelRefused
 from penstock.server.registry.verification import hash_files
 
@@ -102,7 +102,7 @@ def test_a_ledger_lets_no_copy_past_the_limit(make, cache):
 def test_copies_in_use_stay_and_the_refusal_says_so(make, cache):
     first, second = make("v1"), make("v2")
     copy = private_copy(*pair(first, cache), max_bytes=150)
-    with pytest.raises(ModelRefused, match="102 bytes are in use"):
+    with pytest.raises(NoRoom, match="102 bytes are in use"):
         private_copy(*pair(second, cache), max_bytes=150, keep=frozenset({first[1].digest}))
     assert copy.exists()
     private_copy(*pair(second, cache), max_bytes=150)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -148,7 +149,11 @@ def test_what_is_refused_or_fails_leaves_nothing(registry, tmp_path, onnx_model,
 
     with pytest.raises(ModelLoadError, match="no runtime"):
         publish(registry, "m", find_source(model_file), NOW, check=check)
-    assert names(registry / "m") == []
+    assert names(registry) == []
+    publish(registry, "m", find_source(model_file), NOW)
+    with pytest.raises(ModelRefused, match="Shell"):
+        publish(registry, "m", find_source(evil), NOW)
+    assert names(registry / "m") == ["1"]
 
 
 def test_an_mlflow_model_is_published_with_its_run(registry, tmp_path, model_file):
@@ -250,3 +255,31 @@ def test_a_killed_push_leaves_only_whole_versions(registry, model_file):
     assert max(versions) in {reported, reported + 1}
     for directory in versions.values():
         assert verify(directory, read_manifest(directory)) == ()
+
+
+def test_a_model_in_a_cache_of_the_hugging_face_hub_is_published_whole(
+    registry, tmp_path, onnx_model, external
+):
+    cache = tmp_path / "models--a--b"
+    snapshot, blobs = cache / "snapshots" / "c0ffee", cache / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    model = onnx_model(initializers=[external("model.onnx_data")])
+    (blobs / "aa").write_bytes(model.SerializeToString())
+    (blobs / "bb").write_bytes(bytes(16))
+    (snapshot / "model.onnx").symlink_to("../../blobs/aa")
+    (snapshot / "model.onnx_data").symlink_to("../../blobs/bb")
+    published = publish(registry, "m", find_source(snapshot / "model.onnx"), NOW)
+    assert {one.path for one in published.manifest.files} == {"model.onnx", "model.onnx_data"}
+    assert not any(one.is_symlink() for one in published.directory.iterdir())
+
+
+def test_data_with_a_second_name_is_not_published(tmp_path, onnx_model, external):
+    (tmp_path / "secret").write_bytes(bytes(16))
+    home = tmp_path / "home"
+    home.mkdir()
+    os.link(tmp_path / "secret", home / "w.bin")
+    model = onnx_model(initializers=[external("w.bin")])
+    (home / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelRefused, match="hard link"):
+        find_source(home / "net.onnx")

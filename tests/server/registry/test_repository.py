@@ -37,13 +37,29 @@ def test_models_and_versions_are_found_in_order(tmp_path):
 
 
 def test_what_is_not_a_model_is_left_alone(tmp_path):
-    make(tmp_path, "m/1", "m/01", "m/assets", "m/-3", "m/.staging", ".git/1")
+    make(tmp_path, "m/1", "m/assets", "m/-3", "m/.staging", ".git/1")
     (tmp_path / "README.md").write_text("hello")
     (tmp_path / "m" / "2").write_text("a file")
     snapshot = scan(tmp_path)
     assert list(snapshot.models) == ["m"]
     assert list(snapshot.models["m"].versions) == [1]
     assert snapshot.problems == ()
+
+
+def test_what_was_probably_meant_as_a_version_is_named(tmp_path):
+    make(tmp_path, "m/1", "m/01", "m/v2", "m/1.0", "m/0001", "m/version-3", "m/0", "m/v1.2.3")
+    (tmp_path / "m" / "config.pbtxt").write_text('name: "m"')
+    (tmp_path / "m" / "model.onnx").write_bytes(b"")
+    snapshot = scan(tmp_path)
+    assert list(snapshot.models["m"].versions) == [1]
+    told = reasons(snapshot)
+    assert set(told) == {
+        *("01", "v2", "1.0", "0001", "version-3", "0", "v1.2.3"),
+        *("config.pbtxt", "model.onnx"),
+    }
+    assert "rename it to 2 if" in told["v2"]
+    assert "model.toml" in told["config.pbtxt"]
+    assert "move it to 1/model.onnx" in told["model.onnx"]
 
 
 def test_problems_are_told_apart_and_disturb_no_other(tmp_path):
@@ -89,7 +105,7 @@ def test_links_stay_inside_the_registry(tmp_path):
     snapshot = scan(registry)
     assert list(snapshot.models) == ["m"]
     assert list(snapshot.models["m"].versions) == [1, 2]
-    assert {problem.path.name for problem in snapshot.problems} == {"3", "stranger", "sly"}
+    assert {problem.path.name for problem in snapshot.problems} == {"3", "stranger", "model.toml"}
 
 
 def test_a_registry_that_is_not_there_is_an_error(tmp_path):

@@ -8,75 +8,82 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.server.registry.content import Content
 from penstock.server.registry.inspection import inspect_version
+from penstock.server.registry.listing import FileFact
 from penstock.server.registry.refusal import ModelRefused
-from penstock.server.registry.safe_files import FileFact
-from penstock.server.registry.stability import judge, look, sight
+from penstock.server.registry.stability import Step, judge, look, sight
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"
 WINDOW = 2.0
+FILES = (FileFact("model.onnx", 5, 1),)
+PLAIN = Content(())
 
 
-def fine():
-    return None
+def test_files_must_keep_still_for_the_window_before_they_are_read():
+    sighting = sight(None, FILES, 100.0)
+    assert "waiting" in judge(sighting, 101.9, WINDOW).reason
+    assert judge(sighting, 102.0, WINDOW).step is Step.READ
+    assert sight(sighting, FILES, 101.0) is sighting
+    assert judge(sight(None, (), 0.0), 9.0, WINDOW).reason == "there are no files yet"
 
 
-def test_files_must_keep_still_for_the_window():
-    files = (FileFact("model.onnx", 5, 1),)
-    sighting = sight(None, files, 100.0)
-    assert "waiting" in judge(sighting, 101.9, WINDOW, fine).reason
-    assert judge(sighting, 102.0, WINDOW, fine).ready
-    assert sight(sighting, files, 101.0) is sighting
+def test_content_is_read_twice_a_window_apart():
+    sighting = sight(None, FILES, 100.0).with_content(PLAIN, 103.0)
+    assert "a second time" in judge(sighting, 104.9, WINDOW).reason
+    assert judge(sighting, 105.0, WINDOW).step is Step.TAKE
 
 
-def test_what_has_lain_there_is_taken_at_once():
-    sighting = sight(None, (FileFact("model.onnx", 5, 1),), 100.0, unchanged_seconds=3600)
-    assert judge(sighting, 100.0, WINDOW, fine).ready
+def test_what_has_lain_there_is_taken_after_one_reading():
+    sighting = sight(None, FILES, 100.0, unchanged_seconds=3600)
+    assert judge(sighting, 100.0, WINDOW).step is Step.READ
+    assert judge(sighting.with_content(PLAIN, 100.0), 100.0, WINDOW).step is Step.TAKE
+
+
+def test_a_window_of_zero_takes_what_is_whole_at_once():
+    sighting = sight(None, FILES, 100.0)
+    assert judge(sighting, 100.0, 0.0).step is Step.READ
+    content = Content((), hole="h", zeros="z")
+    assert judge(sighting.with_content(content, 100.0), 100.0, 0.0).step is Step.TAKE
 
 
 def test_a_clock_that_was_set_back_only_delays():
-    sighting = sight(None, (FileFact("model.onnx", 5, 1),), 100.0, unchanged_seconds=-3600)
-    assert judge(sighting, 102.0, WINDOW, fine).ready
+    sighting = sight(None, FILES, 100.0, unchanged_seconds=-3600)
+    assert judge(sighting, 102.0, WINDOW).step is Step.READ
+
+
+@pytest.mark.parametrize(
+    ("content", "seconds"),
+    [(Content((), hole="w has a hole"), 600.0), (Content((), zeros="w has only zeros"), 60.0)],
+)
+def test_what_looks_unwritten_is_taken_in_the_end(content, seconds):
+    sighting = sight(None, FILES, 0.0).with_content(content, 2.0)
+    verdict = judge(sighting, seconds - 0.1, WINDOW)
+    assert verdict.step is Step.WAIT
+    assert verdict.reason.startswith(content.hole or content.zeros)
+    assert f"for {seconds:g} s" in verdict.reason
+    assert judge(sighting, seconds, WINDOW).step is Step.TAKE
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0.01, 5)), min_size=1, max_size=20))
-def test_ready_means_unchanged_for_the_window(steps):
+def test_nothing_is_read_before_it_kept_still_for_the_window(steps):
     now, changed, sighting, before = 0.0, 0.0, None, None
     for size, pause in steps:
         now += pause
         if size != before:
             before, changed = size, now
         sighting = sight(sighting, (FileFact("model.onnx", size, 0),), now)
-        assert judge(sighting, now, WINDOW, fine).ready == (now - changed >= WINDOW)
+        assert (judge(sighting, now, WINDOW).step is Step.READ) == (now - changed >= WINDOW)
 
 
-def test_the_model_is_not_read_while_files_change():
-    def unread():
-        raise AssertionError("read too early")
-
-    sighting = sight(None, (FileFact("model.onnx", 5, 1),), 0.0)
-    assert not judge(sighting, 1.0, WINDOW, unread).ready
-    assert not judge(sight(None, (), 0.0), 9.0, WINDOW, unread).ready
-
-
-def test_what_is_refused_says_why():
-    def refuse():
-        raise ModelRefused("no graph")
-
-    verdict = judge(sight(None, (FileFact("model.onnx", 5, 1),), 0.0), 9.0, WINDOW, refuse)
-    assert (verdict.ready, verdict.reason, verdict.refused) == (False, "no graph", True)
-
-
-def test_a_growing_copy_is_not_taken_at_any_byte(version):
-    """One byte more at each look, none of them within the window of the last."""
+def test_a_growing_copy_is_not_whole_at_any_byte(version):
     content = (EXAMPLES / "breast-cancer/1/model.onnx").read_bytes()
     sighting, now = None, 0.0
-    for size in range(len(content) + 1):
+    for size in range(0, len(content) + 1, 7):
         (version / "model.onnx").write_bytes(content[:size])
         now += WINDOW * 0.9
         sighting = sight(sighting, look(version), now)
-        assert not judge(sighting, now, WINDOW, lambda: inspect_version(version)).ready
-    assert judge(sighting, now + WINDOW, WINDOW, lambda: inspect_version(version)).ready
+        assert judge(sighting, now, WINDOW).step is Step.WAIT
 
 
 @pytest.mark.parametrize("name", ["breast-cancer/1", "digits/1"])
@@ -109,11 +116,7 @@ def test_data_that_is_still_coming_is_waited_for(version, onnx_model, external):
     (version / "model.onnx").write_bytes(model.SerializeToString())
     for size in range(16):
         (version / "w.bin").write_bytes(bytes(size))
-        verdict = judge(
-            sight(None, look(version), 0.0), 9.0, WINDOW, lambda: inspect_version(version)
-        )
-        assert "w.bin has" in verdict.reason
+        with pytest.raises(ModelRefused, match=r"w\.bin has"):
+            inspect_version(version)
     (version / "w.bin").write_bytes(bytes(16))
-    assert judge(
-        sight(None, look(version), 0.0), 9.0, WINDOW, lambda: inspect_version(version)
-    ).ready
+    inspect_version(version)

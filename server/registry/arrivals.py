@@ -1,0 +1,86 @@
+"""Versions without a manifest on their way into the registry: looked at until they have arrived."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .content import read_content
+from .manifest import digest_of
+from .offer import Waiting
+from .stability import Step, judge, sight
+from .verification import hash_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from .listing import FileFact
+    from .manifest import FileEntry
+    from .offer import Candidate, Key
+    from .stability import Sighting
+
+
+class Arrivals:
+    """What was seen of them so far. Blocking.
+
+    Args:
+        window_seconds: How long files must keep still.
+        clock: Monotonic seconds.
+        wall_clock: Nanoseconds since 1970.
+    """
+
+    def __init__(
+        self, window_seconds: float, clock: Callable[[], float], wall_clock: Callable[[], int]
+    ) -> None:
+        self._window_seconds = window_seconds
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._sightings: dict[Key, Sighting] = {}
+
+    def files(
+        self, candidate: Candidate, found: tuple[FileFact, ...], inspect: Callable[..., object]
+    ) -> tuple[FileEntry, ...]:
+        """The files of a version and their hashes, once nothing speaks against taking it.
+
+        Args:
+            candidate: The version.
+            found: Its files, as they were just listed.
+            inspect: `penstock.server.registry.inspection.inspect_version`, or what stands for it.
+
+        Raises:
+            Waiting: It has not arrived yet, as far as can be told.
+            ModelLoadError: It is not as it must be.
+            OSError: It cannot be read now.
+        """
+        key, now = candidate.key, self._clock()
+        newest = max((fact.changed_ns for fact in found), default=0)
+        unchanged = (self._wall_clock() - newest) / 1e9
+        sighting = self._sightings[key] = sight(self._sightings.get(key), found, now, unchanged)
+        verdict = judge(sighting, now, self._window_seconds)
+        if verdict.step is Step.READ:
+            inspect(candidate.directory, None, candidate.roots)
+            content = read_content(candidate.directory, candidate.roots)
+            now = self._clock()
+            sighting = self._sightings[key] = sighting.with_content(content, now)
+            verdict = judge(sighting, now, self._window_seconds)
+        if verdict.step is Step.WAIT or sighting.content is None:
+            raise Waiting(verdict.reason)
+        return sighting.content.entries
+
+    def check_again(self, candidate: Candidate, entries: tuple[FileEntry, ...]) -> None:
+        """The second reading, where no private copy is made and hashed on the way.
+
+        Raises:
+            Waiting: The content is another.
+        """
+        again = hash_files(candidate.directory, candidate.roots)
+        if digest_of(again) != digest_of(entries):
+            self.forget(candidate.key)
+            raise Waiting("its content changed between two readings")
+
+    def forget(self, key: Key) -> None:
+        """Begin anew with a version."""
+        self._sightings.pop(key, None)
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Forget all others."""
+        self._sightings = {key: one for key, one in self._sightings.items() if key in keys}

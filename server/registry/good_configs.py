@@ -1,0 +1,91 @@
+"""The last good ``model.toml`` of each model: a typing error later does not take the model down.
+
+    STATE/model-configs.json     by model, the good content; null for a model without the file
+
+It is kept on disk, so that a server that restarts beside a bad file goes on with the good one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.config_file import read_bounded
+
+from .checked_json import ContentError, decode_object
+from .durable import replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.planner")
+
+FILE: Final = "model-configs.json"
+_FORMAT: Final = 1
+_MAX_BYTES: Final = 64 << 20
+#: What is kept of all models together: more than that is remembered until the process ends.
+_MAX_KEPT_BYTES: Final = 32 << 20
+
+
+class GoodConfigs:
+    """Contents by model.
+
+    Args:
+        path: Of the file; ``None`` keeps nothing beyond the process.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._contents: dict[str, str | None] = {} if path is None else _read(path)
+        self._dirty = False
+
+    def __contains__(self, model: str) -> bool:
+        return model in self._contents
+
+    def recall(self, model: str) -> bytes | None:
+        """The last good content of a model that is in here; ``None`` if it had no file."""
+        content = self._contents[model]
+        return None if content is None else content.encode()
+
+    def remember(self, model: str, content: bytes | None) -> None:
+        """Note that this is good."""
+        text = None if content is None else content.decode()
+        if model not in self._contents or self._contents[model] != text:
+            self._contents[model] = text
+            self._dirty = True
+
+    def settle(self, models: Collection[str]) -> None:
+        """Forget every model but these, and write what has changed; a full disk is logged."""
+        gone = self._contents.keys() - models
+        for model in gone:
+            del self._contents[model]
+        if self._path is None or not (self._dirty or gone):
+            return
+        kept: dict[str, str | None] = {}
+        left = _MAX_KEPT_BYTES
+        for model, text in sorted(self._contents.items(), key=lambda item: len(item[1] or "")):
+            left -= len(text or "") + len(model)
+            if left >= 0:
+                kept[model] = text
+        try:
+            content = json.dumps({"format": _FORMAT, "models": kept}).encode()
+            replace_file(self._path, content, 0o600)
+        except OSError as error:
+            LOG.warning("%s cannot be written: %s", self._path, error.strerror or error)
+            self._dirty = True
+        else:
+            self._dirty = False
+
+
+def _read(path: Path) -> dict[str, str | None]:
+    """What was written; nothing if it is missing or not as it was written."""
+    try:
+        content = decode_object(read_bounded(path, _MAX_BYTES), str(path))
+        if content.get("format", int) != _FORMAT:
+            return {}
+        models = content.get("models", dict)
+    except (OSError, ContentError):
+        return {}
+    return {name: text for name, text in models.items() if text is None or isinstance(text, str)}

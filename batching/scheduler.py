@@ -108,6 +108,10 @@ class Scheduler:
             await self.unregister(servable)
         self._dispatcher.close()
 
+    def abandon(self) -> None:
+        """Stop the threads without an event loop: the one that this ran on is closed."""
+        self._dispatcher.close()
+
     def submit(self, servable: Servable, request: InferenceRequest) -> None:
         """Queue a request; its answer arrives at the servable's sink.
 

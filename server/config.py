@@ -17,6 +17,8 @@ from penstock.monitoring.config_file import ConfigFileError, read_toml
 
 from .cpus import available_cpus
 from .options import ConfigError, did_you_mean, option, options_of
+from .ports.hosts import AllowedHosts
+from .ports.prefix import is_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +43,14 @@ class ServerConfig:
     port: int = option(8000, "Prediction port; 0 takes a free one.", minimum=0, maximum=_PORTS)
     admin_host: str = option("127.0.0.1", "Address of the admin port.")
     admin_port: int = option(8001, "Admin port; 0 takes a free one.", minimum=0, maximum=_PORTS)
+    allowed_hosts: str = option(
+        "",
+        "Names that the Host header may have beside localhost, addresses and names without a dot, "
+        "separated by commas; * for all, which is the default of a port that is not on loopback.",
+    )
+    root_path: str = option(
+        "", "Prefix of all paths as clients see them, such as /ml, behind a proxy that adds it."
+    )
     ssl_certfile: Path | None = option(None, "Certificate chain (PEM); turns TLS on.")
     ssl_keyfile: Path | None = option(None, "Private key (PEM), if not in the certificate file.")
 
@@ -245,6 +255,9 @@ def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:
     config = ServerConfig(**values)
     if config.ssl_keyfile is not None and config.ssl_certfile is None:
         raise ConfigError("ssl_keyfile is set without ssl_certfile, expected both or the latter")
+    if not is_prefix(config.root_path):
+        raise ConfigError(f"root_path is {config.root_path!r}, expected a path such as /ml")
+    AllowedHosts(config.allowed_hosts, config.host)
     return config
 
 

@@ -21,6 +21,7 @@ from .http.sweeper import Sweeper
 from .http.token_guard import TokenGuard
 from .incidents import Incidents
 from .log_privacy import privacy_of
+from .ports.border import Border
 from .priority import lower_priority
 from .processes.state_directory import TOKEN_FILE
 from .registry.catalog import Catalog
@@ -85,6 +86,7 @@ class Engine:
             clock,
             request_caching=config.request_caching,
         )
+        self.inference.border = Border.of(config, config.host)
         if config.require_predict_token:
             admin = None if config.state_dir is None else config.state_dir / TOKEN_FILE
             inference.guard = TokenGuard(loop, admin, config.tokens_file, inference.forget)
@@ -108,6 +110,14 @@ class Engine:
             await asyncio.wait_for(self._scheduler.close(), LAST_SECONDS)
         except TimeoutError:
             LOG.warning("a run has not ended; stopping without it")
+        self._release()
+
+    def abandon(self) -> None:
+        """Release everything after the event loop was closed; nobody waits for an answer."""
+        self._scheduler.abandon()
+        self._release()
+
+    def _release(self) -> None:
         if self.inference.guard is not None:
             self.inference.guard.close()
         self._sweeper.close()

@@ -10,6 +10,7 @@
     ├─ Conflict                   409     conflict
     ├─ BodyTooLarge               413     body_too_large
     ├─ UnsupportedMediaType       415     unsupported_media_type
+    ├─ MisdirectedRequest         421     misdirected_request
     ├─ QualityRejected            422     quality_rejected
     ├─ HeadersTooLarge            431     headers_too_large
     ├─ ClientGone                 499     client_gone         (counted, never sent)
@@ -105,6 +106,13 @@ class UnsupportedMediaType(ApiError):
 
     status = 415
     code = "unsupported_media_type"
+
+
+class MisdirectedRequest(ApiError):
+    """The request names a host that is not served here."""
+
+    status = 421
+    code = "misdirected_request"
 
 
 class QualityRejected(ApiError):

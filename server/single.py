@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from penstock.monitoring.collector import PenstockCollector, exposition
 from penstock.monitoring.distribution import server_version
@@ -13,18 +14,29 @@ from penstock.runtimes.telemetry import switch_off
 
 from .config import load_config
 from .http.app import App
+from .ports.hosts import ANY
+from .ports.shared import KEPT_SECONDS, RENDERING_SHARE, SharedAnswers
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from pathlib import Path
 
 
 def create_app(registry: Path | str, **options: Any) -> App:
     """An ASGI app that serves a model repository, for tests, other ASGI servers, and mounting.
 
-    It needs its lifespan run. With uvicorn, ``http=FastPathProtocol`` takes predictions past ASGI::
+    Its models are loaded with its lifespan, or with its first request where nobody runs that, as in
+    an app that it is mounted in. With uvicorn, ``http=FastPathProtocol`` takes predictions past
+    ASGI; that takes the lifespan::
 
         app = create_app("models")
         uvicorn.run(app, http=FastPathProtocol)
+
+        outer = FastAPI()
+        outer.mount("/ml", create_app("models"))
+
+    It takes requests for any host, because it does not know where it listens, unless
+    ``allowed_hosts`` names some.
 
     Args:
         registry: Directory of ``<model>/<version>/model.onnx``.
@@ -35,11 +47,13 @@ def create_app(registry: Path | str, **options: Any) -> App:
     """
     switch_off()
     # Without a monitor process there is nobody who would take samples.
-    config = load_config({"registry": str(registry), "sample_rate": 0.0, **options}, {})
+    embedded = {"registry": str(registry), "sample_rate": 0.0, "allowed_hosts": ANY}
+    config = load_config({**embedded, **options}, {})
     counters = CounterFile.anonymous()
     collector = PenstockCollector(partial(snapshot, counters), server_version())
 
-    async def metrics(accept: str) -> tuple[bytes, bytes]:
-        return exposition([collector], accept)
+    async def make(accept: Hashable) -> tuple[bytes, bytes]:
+        return await asyncio.to_thread(exposition, [collector], cast("str", accept))
 
-    return App(config, counters, metrics, autoload=True)
+    answers = SharedAnswers(make, KEPT_SECONDS, RENDERING_SHARE)
+    return App(config, counters, answers.get, autoload=True)

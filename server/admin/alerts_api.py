@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Final
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 #: Alerts in one answer at most, and when nothing is said.
 MAX_LIMIT: Final = 1000
 _LIMIT: Final = 50
+_COUNT: Final = re.compile(r"[0-9]{1,4}")
 
 _SHOW: Final = Endpoint(
     "GET", "/admin/alerts", "alerts", "What is wrong, since when, and who was told", OBSERVE,
@@ -68,8 +70,9 @@ class AlertsApi:
     async def _show(self, request: Request, _: str) -> Response:
         query = request.query_params
         text = query.get("limit", str(_LIMIT))
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_LIMIT):
-            raise InvalidRequest(f"limit is {text!r}, expected a number from 1 to {MAX_LIMIT}")
+        if not _COUNT.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
+            shown = text[: wire.MAX_SHOWN]
+            raise InvalidRequest(f"limit is {shown!r}, expected a number from 1 to {MAX_LIMIT}")
         if query.get("open", "false") not in {"true", "false"}:
             raise InvalidRequest(f"open is {query['open']!r}, expected true or false")
         model, only_open = query.get("model", ""), query.get("open") == "true"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from penstock.server.errors import ApiError, InvalidRequest, NotFound
 from penstock.server.page.scripted import page_headers
+from penstock.server.ports.border import BY_PREFIX, Border
+from penstock.server.ports.media_types import JSON
+from penstock.server.ports.paths import routed_at
 
 from . import records, repository_api, wire
 from .command import Command
@@ -26,7 +31,7 @@ from .status import status
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from penstock.server.processes.conductor import Progress
     from penstock.server.processes.coordinator import Coordinator
@@ -57,9 +62,11 @@ class AdminApp:
         about: Of the server, for the status.
         more: Endpoints of other parts, and who answers them.
         clock: Unix seconds.
+        border: What is asked of each request first.
+
+    An ASGI app.
 
     Attributes:
-        app: The ASGI app.
         progress: How the last rollout of a model stands.
         lives: Which processes died, how often and how.
         damaged: Files that were damaged and set aside, as problems.
@@ -76,6 +83,7 @@ class AdminApp:
         about: dict[str, Any],
         more: Mapping[Endpoint, Handler] | None = None,
         clock: Callable[[], float] = time.time,
+        border: Border | None = None,
     ) -> None:
         self._coordinator = coordinator
         self._operations = operations
@@ -85,6 +93,8 @@ class AdminApp:
         self._gate = gate
         self._about = about
         self._clock = clock
+        self._border = border or Border()
+        self._described: tuple[bytes, bytes] | None = None
         self.progress: Callable[[str], Progress | None] = lambda _: None
         self.lives: Callable[[], tuple[Life, ...]] = tuple
         self.damaged: Callable[[], list[dict[str, str]]] = list
@@ -93,9 +103,9 @@ class AdminApp:
         }
         handlers.update(more or {})
         self._endpoints = tuple(handlers)
-        self.app = Starlette(
+        self._routed = Starlette(
             routes=[
-                Route("/", lambda _: RedirectResponse("docs")),
+                Route("/", self._home),
                 *(self._route(endpoint, handler) for endpoint, handler in handlers.items()),
             ],
             exception_handlers={
@@ -104,6 +114,25 @@ class AdminApp:
                 Exception: wire.bug,
             },
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._routed(scope, receive, send)
+            return
+        try:
+            refusal = self._border.hosts.refusal(scope["headers"])
+            if refusal is not None:
+                raise refusal
+            path = self._border.path(scope)
+            answer = self._border.without_slash(scope, path)
+            scope = routed_at(scope, path)
+        except ApiError as error:
+            answer = await wire.api_error(Request(scope), error)
+        await (answer or self._routed)(scope, receive, send)
+
+    async def _home(self, request: Request) -> Response:
+        return self._border.home(request.scope)
 
     def _route(self, endpoint: Endpoint, handler: Handler) -> Route:
         async def serve(request: Request) -> Response:
@@ -118,7 +147,13 @@ class AdminApp:
         return HTMLResponse(DOCS_PAGE, headers=page_headers(DOCS_PAGE))
 
     async def _openapi(self, request: Request, _: str) -> Response:
-        return wire.answer(openapi(str(request.base_url).rstrip("/"), self._endpoints))
+        if self._described is None:  # the endpoints are the same for good
+            mark = "penstock-place-of-the-url"
+            before, _, after = json.dumps(openapi(mark, self._endpoints)).partition(f'"{mark}"')
+            self._described = before.encode(), after.encode()
+        before_url, after_url = self._described
+        url = json.dumps(self._border.prefix(request.scope) or "/").encode()
+        return Response(before_url + url + after_url, headers=BY_PREFIX, media_type=JSON)
 
     async def _metrics(self, request: Request, _: str) -> Response:
         content_type, body = await self._exposition.render(request.headers.get("accept", ""))
@@ -176,7 +211,7 @@ class AdminApp:
         return wire.answer({"model": model, "from": before, "to": after, "changes": changes})
 
     async def _index(self, request: Request, _: str) -> Response:
-        body = await wire.read_body(request)
+        body = await wire.read_body(request, untyped=True)
         content = status(self._coordinator, self._chronicle, {})
         ready = body.get("ready", False) is True
         return wire.answer(repository_api.index(content["models"], ready=ready))
@@ -218,7 +253,7 @@ class AdminApp:
         return _told(await self._operations.remove_alias(command, request.path_params["alias"]))
 
     async def _repository_load(self, request: Request, actor: str) -> Response:
-        body = await wire.read_body(request)
+        body = await wire.read_body(request, untyped=True)
         model = request.path_params["model"]
         version = repository_api.asked_version(body, request.query_params)
         if version is None:
@@ -228,7 +263,7 @@ class AdminApp:
         return Response(status_code=200)
 
     async def _repository_unload(self, request: Request, actor: str) -> Response:
-        body = await wire.read_body(request)
+        body = await wire.read_body(request, untyped=True)
         model = request.path_params["model"]
         version = repository_api.asked_version(body, request.query_params)
         versions = [version] if version else repository_api.unaliased(self._coordinator, model)

@@ -14,8 +14,10 @@ from penstock.server.drift.acceptance import Unfit, accept
 from penstock.server.drift.reading import drift_of, windows_of, worst
 from penstock.server.drift.report import RECENT_WINDOWS, report
 from penstock.server.drift.versions import BASELINE_FILE, BASELINES, WINDOWS
-from penstock.server.errors import BodyTooLarge, InvalidRequest, NotFound, Unavailable
+from penstock.server.errors import InvalidRequest, NotFound, Unavailable
 from penstock.server.model_config import ModelConfig
+from penstock.server.ports.bodies import read_body
+from penstock.server.ports.media_types import JSON, check_media_type
 from penstock.server.registry.audit_record import AuditEvent
 
 from . import wire
@@ -106,7 +108,7 @@ class DriftApi:
         model, version = self._named(request)
         query = dict(request.query_params)
         try:
-            baseline = decode(await _read(request))
+            baseline = decode(await _baseline(request))
         except ValueError as error:
             raise InvalidRequest(str(error)) from None
         plan = self._coordinator.planner.target.models.get(model)
@@ -193,11 +195,7 @@ class DriftApi:
         return version
 
 
-async def _read(request: Request) -> bytes:
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > MAX_BYTES:
-            raise BodyTooLarge(f"the baseline is over {MAX_BYTES} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
+async def _baseline(request: Request) -> bytes:
+    body = await read_body(request, MAX_BYTES)
+    check_media_type(request.headers.get("content-type"), (JSON,))
+    return body

@@ -15,6 +15,7 @@ from penstock.server.registry.roots import roots_of
 from penstock.server.registry.verification import hash_files, read_manifest
 
 from .chronicle import as_json, concerns, in_force, production_at
+from .wire import MAX_SHOWN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,10 +80,10 @@ def parse_time(text: str) -> str:
     """
     try:
         moment = datetime.fromisoformat(text.strip().replace(" ", "T"))
-    except ValueError:
-        expected = "such as 2031-05-01T12:00Z"
-        raise InvalidRequest(f"{text!r} is not a time; expected {expected}") from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter where UTC has a year before 1 or after 9999
+        shown, expected = text[:MAX_SHOWN], "such as 2031-05-01T12:00Z"
+        raise InvalidRequest(f"{shown!r} is not a time; expected {expected}") from None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -12,12 +12,13 @@ from starlette.responses import Response
 
 from penstock.server.errors import (
     ApiError,
-    BodyTooLarge,
     InternalError,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
 )
+from penstock.server.ports import bodies
+from penstock.server.ports.media_types import JSON, check_media_type
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.admin")
 
 _MAX_BODY_BYTES: Final = 64 * 1024
+_GENERATION: Final = re.compile(r"[0-9]{1,18}")
+#: Longest piece of a client's value shown back in an error.
+MAX_SHOWN: Final = 80
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
 _ACTOR: Final = re.compile(r"[\w.@+-]{1,64}")
 _MAX_REASON: Final = 4096
@@ -35,27 +39,27 @@ def answer(content: Any, status: int = 200) -> Response:
     return Response(json.dumps(content), status, media_type="application/json")
 
 
-async def read_body(request: Request, max_bytes: int = _MAX_BODY_BYTES) -> dict[str, Any]:
+async def read_body(
+    request: Request, max_bytes: int = _MAX_BODY_BYTES, *, untyped: bool = False
+) -> dict[str, Any]:
     """The JSON object of a request; empty if it has no body.
 
     Args:
         request: The request.
         max_bytes: Of its body.
+        untyped: Whether the body may come without a content type, as Triton's clients send it.
 
     Raises:
         InvalidRequest: It is something else.
         BodyTooLarge: It is larger than any command.
+        UnsupportedMediaType: It is not said to be JSON.
     """
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > max_bytes:
-            raise BodyTooLarge(f"the body is over {max_bytes} bytes")
-        pieces.append(piece)
-    if not size:
+    body = await bodies.read_body(request, max_bytes)
+    if not body:
         return {}
+    check_media_type(request.headers.get("content-type"), (JSON,), missing=untyped)
     try:
-        content = json.loads(b"".join(pieces))
+        content = json.loads(body)
     except (ValueError, RecursionError):
         raise InvalidRequest("the body is not JSON") from None
     if not isinstance(content, dict):
@@ -88,11 +92,12 @@ def generation_of(request: Request, body: dict[str, Any]) -> int | None:
     header = request.headers.get("if-match")
     if header is not None and header.strip() != "*":
         text = header.strip().removeprefix("W/").strip('"')
-        if not text.isdigit() or given not in {None, int(text)}:
-            raise InvalidRequest(f'if-match is {header!r}, expected the generation, such as "7"')
+        if not _GENERATION.fullmatch(text) or given not in (None, int(text)):
+            shown = header[:MAX_SHOWN]
+            raise InvalidRequest(f'if-match is {shown!r}, expected the generation, such as "7"')
         given = int(text)
     if given is not None and (type(given) is not int or given < 0):
-        raise InvalidRequest(f"generation is {given!r}, expected a whole number")
+        raise InvalidRequest(f"generation is {str(given)[:MAX_SHOWN]!r}, expected a whole number")
     return given
 
 
@@ -113,7 +118,8 @@ def version_of(value: Any) -> int:
         InvalidRequest: It is none.
     """
     if isinstance(value, bool) or not _VERSION.fullmatch(str(value)):
-        raise InvalidRequest(f"{value!r} is not a version; expected a whole number from 1")
+        shown = str(value)[:MAX_SHOWN]
+        raise InvalidRequest(f"{shown!r} is not a version; expected a whole number from 1")
     return int(value)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import os
 from contextlib import asynccontextmanager
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from penstock.server.engine import Engine
+from penstock.monitoring.scrape_format import scrape_format
 from penstock.server.errors import (
     ApiError,
     InternalError,
@@ -24,26 +23,31 @@ from penstock.server.errors import (
 )
 from penstock.server.incidents import Incidents
 from penstock.server.page.scripted import page_headers
-from penstock.server.registry.plan import aspire
-from penstock.server.registry.state import DesiredState
-from penstock.server.registry.survey import scan
+from penstock.server.ports.bodies import read_body
+from penstock.server.ports.border import BY_PREFIX
+from penstock.server.ports.media_types import JSON, check_media_type
+from penstock.server.ports.paths import routed_at
+from penstock.server.ports.shared import SharedAnswers
 
 from . import metadata
 from .answers import error_answer
 from .asgi_door import header_pairs, infer
 from .docs_page import DOCS_PAGE
+from .engine_life import EngineLife
 from .feedback import FeedbackRoute
 from .head import REQUEST_ID, match_infer
-from .openapi import openapi
+from .openapi import openapi, served
+from .request_ids import RequestIds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 
     from starlette.requests import Request
     from starlette.types import Message, Receive, Scope, Send
 
     from penstock.monitoring.metrics import CounterFile
     from penstock.server.config import ServerConfig
+    from penstock.server.engine import Engine
 
     #: Makes the exposition of the whole server, content type and body, from an Accept header.
     MetricsSource = Callable[[str], Awaitable[tuple[bytes, bytes]]]
@@ -51,13 +55,16 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.http")
 _DOCS_HEADERS = page_headers(DOCS_PAGE)
 
+#: Of the only other body on this port, see `App._index`.
+_MAX_BODY_BYTES: Final = 64 * 1024
+
 
 class App:
     """The routes over one `Engine`, as an ASGI app.
 
     The prediction route is raw ASGI; everything else goes through Starlette. The engine is made at
     lifespan start, on the loop that will serve, and put into the lifespan state, where the fast
-    path finds it.
+    path finds it; see `EngineLife` for apps whose lifespan nobody runs.
 
     Args:
         config: Of the server.
@@ -79,14 +86,12 @@ class App:
         autoload: bool = False,
         incidents: Incidents | None = None,
     ) -> None:
-        self._config = config
-        self._counters = counters
-        self._metrics = metrics
-        self._autoload = autoload
-        self._incidents = incidents or Incidents()
-        self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
+        self._life = EngineLife(config, counters, incidents or Incidents(), autoload=autoload)
+        self._metrics = SharedAnswers(self._scrape, 0.0)  # control keeps what it has rendered
+        self._scraped = metrics
+        self._documents = SharedAnswers(self._describe)
+        self._ids = RequestIds()
         self.feedback = FeedbackRoute()
-        self.engine: Engine
         self._routed = Starlette(
             routes=self._routes(),
             lifespan=self._lifespan,
@@ -97,26 +102,44 @@ class App:
             },
         )
 
+    @property
+    def engine(self) -> Engine:
+        """What serves; there is none before the lifespan, or the first request, has begun."""
+        return self._life.engine
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "http":
-            target = match_infer(_raw_path(scope)) if scope["method"] == "POST" else None
-            if target is not None:
-                await infer(self.engine.inference, target, scope, receive, send)
-                return
-            send = self._with_request_id(scope, send)
-            guard = self.engine.inference.guard
-            refusal = None
-            if guard is not None:
-                refusal = guard.refusal(_raw_path(scope), scope["headers"])
-            if refusal is not None:
-                await _error_response(refusal)(scope, receive, send)
-                return
-        await self._routed(scope, receive, send)
+        if scope["type"] != "http":
+            await self._routed(scope, receive, send)
+            return
+        inference = (await self._life.running()).inference
+        border = inference.border
+        path = ""
+        refusal: ApiError | None = None
+        try:
+            path = border.path(scope)
+        except InvalidRequest as error:
+            refusal = error
+        target = match_infer(path) if scope["method"] == "POST" else None
+        if target is not None:
+            await infer(inference, target, scope, receive, send)
+            return
+        send = self._with_request_id(scope, send)
+        headers = scope["headers"]
+        # Who may not ask is told that first; a path without a meaning is open to nobody.
+        if (elsewhere := border.hosts.refusal(headers)) is not None:
+            refusal = elsewhere
+        elif (guard := inference.guard) is not None:
+            refusal = guard.refusal(path, headers) or refusal
+        if refusal is not None:
+            await _error_response(refusal)(scope, receive, send)
+        else:
+            answer = border.without_slash(scope, path) or self._routed
+            await answer(routed_at(scope, path), receive, send)
 
     def _with_request_id(self, scope: Scope, send: Send) -> Send:
         given = dict(scope["headers"]).get(b"x-request-id", b"")
-        request_id = given if REQUEST_ID.fullmatch(given) else b"%x" % next(self._ids)
+        request_id = given if REQUEST_ID.fullmatch(given) else self._ids.new()
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -128,20 +151,15 @@ class App:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[Mapping[str, Any]]:  # noqa: ARG002
-        self.engine = engine = Engine(self._config, self._counters, self._incidents)
-        if self._autoload:
-            snapshot = scan(self._config.registry, self._config.link_roots())
-            for problem in snapshot.problems:
-                LOG.warning("%s: %s", problem.path, problem.reason)
-            await engine.host.apply(aspire(snapshot.models, DesiredState()))
-        yield {"inference": engine.inference, "engine": engine}
-        await engine.close()
+        await self._life.start()
+        yield {"inference": self.engine.inference, "engine": self.engine}
+        await self._life.close()
 
     def _routes(self) -> list[Route]:
         model = "/v2/models/{model}"
         version = model + "/versions/{version}"
         return [
-            Route("/", lambda _: RedirectResponse("docs")),
+            Route("/", self._home),
             Route("/docs", lambda _: HTMLResponse(DOCS_PAGE, headers=_DOCS_HEADERS)),
             Route("/openapi.json", self._openapi),
             Route("/metrics", self._exposition),
@@ -155,18 +173,41 @@ class App:
             Route(version, self._model),
             Route(model + "/ready", self._model_ready),
             Route(version + "/ready", self._model_ready),
-            Route(model + "/infer", _with_query, methods=["POST"]),
-            Route(version + "/infer", _with_query, methods=["POST"]),
+            Route(model + "/infer", _predict, methods=["POST"]),
+            Route(version + "/infer", _predict, methods=["POST"]),
         ]
 
+    async def _home(self, request: Request) -> Response:
+        return self.engine.inference.border.home(request.scope)
+
     async def _openapi(self, request: Request) -> Response:
-        url = str(request.base_url).rstrip("/")
-        secured = self.engine.inference.guard is not None
-        return _json(openapi(self.engine.catalog, url, secured=secured))
+        inference, catalog = self.engine.inference, self.engine.catalog
+        kind = (id(self.engine), catalog.revision, inference.guard is not None)
+        before, after = await self._documents.get(kind)
+        url = orjson.dumps(inference.border.prefix(request.scope) or "/")
+        return Response(before + url + after, headers=BY_PREFIX, media_type=JSON)
+
+    async def _describe(self, kind: Hashable) -> tuple[bytes, bytes]:
+        """The description before and behind the place of its URL."""
+        *_, secured = cast("tuple[int, int, bool]", kind)
+        models = served(self.engine.catalog)
+        mark = f"penstock-{self._ids.new().decode()}"
+
+        def build() -> tuple[bytes, bytes]:
+            before, _, after = orjson.dumps(openapi(models, mark, secured=secured)).partition(
+                b'"%b"' % mark.encode()
+            )
+            return before, after
+
+        return await asyncio.to_thread(build)
 
     async def _exposition(self, request: Request) -> Response:
-        content_type, body = await self._metrics(request.headers.get("accept", ""))
+        kind = scrape_format(request.headers.get("accept", ""))
+        content_type, body = await self._metrics.get(kind)
         return Response(body, headers={"content-type": content_type.decode()})
+
+    async def _scrape(self, kind: Hashable) -> tuple[bytes, bytes]:
+        return await self._scraped(str(kind))
 
     async def _server(self, _: Request) -> Response:
         return _json(metadata.server_metadata())
@@ -182,8 +223,11 @@ class App:
         return _json(metadata.model_index(self.engine.catalog))
 
     async def _index(self, request: Request) -> Response:
+        body = await read_body(request, _MAX_BODY_BYTES)
+        if body:
+            check_media_type(request.headers.get("content-type"), (JSON,), missing=True)
         try:
-            content = orjson.loads(await request.body() or b"{}")
+            content = orjson.loads(body or b"{}")
             ready = content.get("ready", False) is True
         except (ValueError, AttributeError):
             raise InvalidRequest("the body is not a JSON object") from None
@@ -204,11 +248,6 @@ class App:
                 raise
             return _json({"name": name, "ready": False, "reason": error.message}, 503)
         return _json({"name": name, "ready": True})
-
-
-def _raw_path(scope: Scope) -> bytes:
-    path: bytes = scope.get("raw_path") or scope["path"].encode()
-    return path.removeprefix(scope.get("root_path", "").encode())
 
 
 def _json(content: Any, status: int = 200) -> Response:
@@ -243,6 +282,6 @@ async def _bug(request: Request, error: Exception) -> Response:
     return await _api_error(request, InternalError(message))
 
 
-async def _with_query(request: Request) -> Response:
-    """Reached only by paths that `match_infer` does not take, such as one with a trailing slash."""
+async def _predict(request: Request) -> Response:
+    """For other methods, which hear that these paths take POST; predictions never come this far."""
     raise NotFound(f"no route {request.url.path}; see /docs")

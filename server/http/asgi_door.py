@@ -68,8 +68,7 @@ async def infer(
     arrival = inference.clock()
     headers = scope["headers"]
     head = read_head(*target, headers)
-    if inference.guard is not None:
-        inference.guard.judge(head)
+    inference.judge(head, headers)
     call = Call(door, head, arrival)
     try:
         inference.limits.check_head(_target_bytes(scope), headers)

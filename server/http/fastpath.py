@@ -25,7 +25,7 @@ from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllow
 from .call import Call
 from .coalescing.head_cache import END_OF_HEAD
 from .connection import PIPELINE_LIMIT
-from .head import expects_continue, match_infer, read_head
+from .head import expects_continue, match_target, read_head
 from .intake import Intake, cut
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class FastPathProtocol(Intake):
             return  # see _decline_upgrade
         expects = expects_continue(headers)
         if method == b"POST" and self._answers_directly() and not (expects and self.calls):
-            target = match_infer(self.url)
+            target = match_target(self.url, self.inference.border.root_path)
             if target is not None:
                 self._begin_call(read_head(*target, headers), expects=expects)
                 return
@@ -235,8 +235,7 @@ class FastPathProtocol(Intake):
     def _begin_call(self, head: RequestHead, *, expects: bool) -> None:
         """A prediction's head is complete: remember it, and collect its body."""
         self._note_request_line(head)
-        if self.inference.guard is not None:
-            self.inference.guard.judge(head)
+        self.inference.judge(head, self.headers)
         head.keep_alive = head.http_version != "1.0" and self.parser.should_keep_alive()
         names = dict(self.headers)
         if b"transfer-encoding" not in names:

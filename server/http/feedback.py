@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from starlette.responses import Response
 
-from penstock.server.errors import BodyTooLarge, InvalidRequest, Unavailable, UnsupportedMediaType
+from penstock.server.errors import InvalidRequest, Unavailable
+from penstock.server.ports.bodies import read_body
+from penstock.server.ports.media_types import JSON, MSGPACK, check_media_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Far more than the most labels at once take.
 MAX_BODY_BYTES: Final = 4 << 20
-_MSGPACK: Final = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
-_JSON: Final = ("", "application/json")
 
 
 class FeedbackRoute:
@@ -40,34 +40,17 @@ class FeedbackRoute:
             ApiError: Labels were not accepted; none of the request was. With ``?partial=true``
                 those that are understood are kept, and the others are told of.
         """
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type not in (*_JSON, *_MSGPACK):
-            raise UnsupportedMediaType(
-                f"content-type is {content_type!r}, expected application/json or {_MSGPACK[0]}"
-            )
+        given = check_media_type(request.headers.get("content-type"), (JSON, *MSGPACK))
         if self.hand_over is None:
             raise Unavailable(
                 "labels are not kept here: that takes `penstock serve` with a sample_rate above 0"
             )
-        body = await _read(request)
+        body = await read_body(request, MAX_BODY_BYTES, "; send fewer labels")
         partial = request.query_params.get("partial", "false")
         if partial not in {"true", "false"}:
-            raise InvalidRequest(f"partial is {partial!r}, expected true or false")
-        outcomes = await self.hand_over(
-            body, packed=content_type in _MSGPACK, partial=partial == "true"
-        )
-        return Response(orjson.dumps(outcomes), media_type="application/json")
-
-
-async def _read(request: Request) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge(f"the body is over {MAX_BODY_BYTES} bytes; send fewer labels")
-        pieces.append(piece)
-    return b"".join(pieces)
+            raise InvalidRequest(f"partial is {partial[:40]!r}, expected true or false")
+        outcomes = await self.hand_over(body, packed=given != JSON, partial=partial == "true")
+        return Response(orjson.dumps(outcomes), media_type=JSON)
 
 
 _PARTIAL: Final[dict[str, Any]] = {
@@ -83,7 +66,7 @@ def feedback_path() -> dict[str, Any]:
     label = {"$ref": "#/components/schemas/Label"}
     content = {
         "schema": {"oneOf": [label, {"type": "array", "items": label}]},
-        "example": [{"request_id": "3007d53b9a2a85ec00000000", "label": 1}],
+        "example": [{"request_id": "3007d53b9a2a85ec5d1f0c4be7a98261", "label": 1}],
     }
     problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {

@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_to_bytes
 
 from penstock.server.errors import ApiError, InvalidRequest, UnsupportedMediaType
+from penstock.server.ports.media_types import BROWSER_HEADERS
+from penstock.server.ports.paths import below, canonical
 from penstock.server.rollout.routing import CANARY, STABLE
 
 from .codecs.compression import preferred_encoding
-from .codecs.negotiate import JSON, codec_for
+from .codecs.negotiate import JSON, SPOKEN, codec_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .codecs.negotiate import Codec
 
-#: ``/v2/models/{model}[/versions/{version}]/infer``, and no query
-INFER_PATH: Final = re.compile(rb"/v2/models/([^/?#]+)(?:/versions/([^/?#]+))?/infer")
+#: ``/v2/models/{model}[/versions/{version}]/infer``
+INFER_PATH: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 
 #: A request id that is safe to echo and to log.
 REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+
+#: Digits of a size in bytes; Python refuses to read numbers of more than 4,300.
+MAX_DIGITS: Final = 18
+#: Longest piece of a header's value shown back in an error.
+MAX_SHOWN: Final = 40
 
 TIMEOUT_HEADER: Final = b"x-request-timeout-ms"
 #: Forces a request of a split into an arm.
@@ -111,17 +117,29 @@ class RequestHead:
         return next((value.strip(b" \t") for key, value in pairs if key == name), b"")
 
 
-def match_infer(path: bytes) -> tuple[str, str | None] | None:
+def match_infer(path: str) -> tuple[str, str | None] | None:
     """Model and version of a prediction path, or ``None`` for any other path.
 
     Args:
-        path: The raw path, percent-encoded, without the query.
+        path: As `penstock.server.ports.paths` reads it.
     """
     match = INFER_PATH.fullmatch(path)
-    if match is None:
+    return None if match is None else (match[1], match[2])
+
+
+def match_target(target: bytes, root: str) -> tuple[str, str | None] | None:
+    """The same of a request's target as sent; a query or a host in it is for the ASGI app.
+
+    Args:
+        target: As in the request line.
+        root: A root that a proxy in front may have left in the path.
+    """
+    if b"?" in target or b"#" in target or not target.startswith(b"/"):
         return None
-    model, version = match.groups()
-    return _text(model), None if version is None else _text(version)
+    try:
+        return match_infer(below(canonical(target), root))
+    except InvalidRequest:  # the ASGI app says why
+        return None
 
 
 def read_head(
@@ -155,12 +173,25 @@ def read_head(
                 head.timeout_seconds = _timeout_seconds(value)
             elif name == ARM_HEADER:
                 head.arm = _arm(value)
+        _refuse_pages(content_type, headers)
         head.codec = codec_for(content_type, head.json_length)
         head.zero_copy = head.codec is not JSON or head.json_length is not None
     except ApiError as problem:
         head.problem = problem
         head.request_id = given_id(headers)
     return head
+
+
+def _refuse_pages(content_type: bytes | None, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a body without a content type that a web page may have sent.
+
+    NVIDIA's client sends none with JSON, so programs may leave it out; browsers say who they are.
+    """
+    if content_type:
+        return
+    for name, _ in headers:
+        if name in BROWSER_HEADERS:
+            raise UnsupportedMediaType(f"content-type is missing, expected {SPOKEN}")
 
 
 def given_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
@@ -175,17 +206,13 @@ def given_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     return None
 
 
-def _text(segment: bytes) -> str:
-    return unquote_to_bytes(segment).decode("utf-8", "replace")
-
-
 def _content_encoding(value: bytes) -> str | None:
     encoding = value.strip().lower().decode("latin-1")
     if encoding in {"", "identity"}:
         return None
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise UnsupportedMediaType(
-            f"content-encoding {encoding!r} is not supported; use gzip, deflate or none"
+            f"content-encoding {encoding[:MAX_SHOWN]!r} is not supported; use gzip, deflate or none"
         )
     return encoding.removeprefix("x-")
 
@@ -194,10 +221,10 @@ def _json_length(value: bytes, earlier: int | None) -> int:
     if earlier is not None:
         raise InvalidRequest("header inference-header-content-length is given twice")
     text = value.strip()
-    if not text.isdigit():
+    if not text.isdigit() or len(text) > MAX_DIGITS:
         raise InvalidRequest(
             "header inference-header-content-length must be the number of bytes of the JSON part, "
-            f"got {value.decode('latin-1')!r}"
+            f"got {_shown(value)}"
         )
     return int(text)
 
@@ -216,16 +243,21 @@ def _timeout_seconds(value: bytes) -> float:
     if not 0 < milliseconds < float("inf"):
         raise InvalidRequest(
             f"header {TIMEOUT_HEADER.decode()} must be a positive number of milliseconds, "
-            f"got {value.decode('latin-1')!r}"
+            f"got {_shown(value)}"
         )
     return milliseconds / 1000
+
+
+def _shown(value: bytes) -> str:
+    """A header's value as it appears in an error: short."""
+    return repr(value[:MAX_SHOWN].decode("latin-1")) + ("…" if len(value) > MAX_SHOWN else "")
 
 
 def _arm(value: bytes) -> str:
     arm = value.decode("latin-1")
     if arm not in {CANARY, STABLE}:
         raise InvalidRequest(
-            f"header {ARM_HEADER.decode()} must be {CANARY} or {STABLE}, got {arm!r}"
+            f"header {ARM_HEADER.decode()} must be {CANARY} or {STABLE}, got {_shown(value)}"
         )
     return arm
 

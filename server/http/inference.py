@@ -9,14 +9,13 @@ Each step is one call; nothing calls back up. A call is answered exactly once, o
 
 from __future__ import annotations
 
-import os
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING
 
 from penstock.batching.contained import contained
 from penstock.batching.request import InferenceRequest
 from penstock.server.errors import ClientGone
+from penstock.server.ports.border import Border
 
 from .coalescing import text_template
 from .coalescing.coalescer import MAX_BODY_BYTES, Coalescer
@@ -28,12 +27,13 @@ from .empty import one_row
 from .halt_poll import HaltPoll
 from .onlookers import Onlookers
 from .outlet import Outlet
+from .request_ids import RequestIds
 from .response_head_cache import ResponseHeadCache
 from .splits import Splits
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor, Future
 
     from penstock.batching.request import Batch
@@ -97,12 +97,13 @@ class InferencePath:
         self.clock = clock
         self.known_heads = HeadCache(enabled=request_caching)
         self.guard: TokenGuard | None = None  # nobody is asked for a token
+        self.border = Border()
         self._loop = loop
         self._catalog = catalog
         self._scheduler = scheduler
         self._threads = threads
         self._incidents = incidents
-        self._ids = count(int.from_bytes(os.urandom(8), "big") << 32)
+        self._ids = RequestIds()
         self.splits = Splits(loop, catalog, scheduler, self.resume, clock)
         self._outlet = Outlet(
             self._ids,
@@ -131,6 +132,21 @@ class InferencePath:
     @mirrors.setter
     def mirrors(self, mirrors: dict[tuple[str, str], Feed]) -> None:
         self._outlet.onlookers.mirrors = mirrors
+
+    def judge(self, head: RequestHead, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Give a head that was just read a problem, if the request may not be served.
+
+        Done once for each head: one that is refused is not remembered.
+
+        Args:
+            head: What the headers say.
+            headers: Names in lower case.
+        """
+        refusal = self.border.hosts.refusal(headers)
+        if refusal is not None:
+            head.problem = refusal
+        elif self.guard is not None:
+            self.guard.judge(head)
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -190,7 +206,7 @@ class InferencePath:
 
     def new_id(self) -> bytes:
         """A request id for a caller who gave none."""
-        return b"%x" % next(self._ids)
+        return self._ids.new()
 
     def _decode_on_thread(self, call: Call, servable: Servable, body: bytes) -> None:
         """Large JSON takes milliseconds; the loop has other connections to serve."""

@@ -13,8 +13,10 @@ from penstock.runtimes.synthetic import synthetic_inputs
 from .feedback import LABEL_SCHEMA, feedback_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from penstock.runtimes.contract import Array, TensorSpec
-    from penstock.server.registry.catalog import Catalog
+    from penstock.server.registry.catalog import Catalog, ServedModel
     from penstock.server.registry.servable import Servable
 
 _JSON_TYPES = {
@@ -29,17 +31,23 @@ _ERROR = {"$ref": "#/components/schemas/Error"}
 _EXAMPLE_ELEMENTS = 4096
 
 
-def openapi(catalog: Catalog, url: str, *, secured: bool = False) -> dict[str, Any]:
+def served(catalog: Catalog) -> list[ServedModel]:
+    """What is served now, by name. Nothing of it changes later, so another thread may read it."""
+    return [model for _, model in sorted(catalog.models.items())]
+
+
+def openapi(models: Iterable[ServedModel], url: str, *, secured: bool = False) -> dict[str, Any]:
     """The document of ``/openapi.json``.
 
     Args:
-        catalog: What is served.
+        models: What is served.
         url: Where it is served.
         secured: Whether it takes a token.
     """
     schemes = {"token": {"type": "http", "scheme": "bearer"}}
     paths: dict[str, Any] = {**_SERVER_PATHS, "/v1/feedback": feedback_path()}
-    for name, model in sorted(catalog.models.items()):
+    for model in models:
+        name = model.name
         if model.default is not None:
             paths[f"/v2/models/{name}/infer"] = {"post": _infer(model.default, pinned=False)}
         for servable in model.versions.values():

@@ -12,7 +12,7 @@ A call is answered exactly once, or abandoned, whatever raises: no method does.
 from __future__ import annotations
 
 import logging
-from itertools import islice, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from penstock.batching.errors import Overloaded
@@ -26,7 +26,7 @@ from .coalescing.calls import CoalescedCalls, calls_of
 from .splits import lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from penstock.batching.request import Batch
     from penstock.monitoring.metrics import ModelCounters
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .codecs.negotiate import Body, Codec
     from .halt_poll import HaltPoll
     from .onlookers import Onlookers
+    from .request_ids import RequestIds
     from .splits import Splits
 
 LOG = logging.getLogger("penstock.inference")
@@ -56,7 +57,7 @@ class Outlet:
         onlookers: Look at what was answered.
 
     Args:
-        ids: Numbers of requests whose callers gave no id.
+        ids: Makes ids of requests whose callers gave none.
         unmatched: Counts what matched no model.
         splits: Shares requests between two versions.
         onlookers: See the attribute.
@@ -67,7 +68,7 @@ class Outlet:
 
     def __init__(
         self,
-        ids: Iterator[int],
+        ids: RequestIds,
         unmatched: ModelCounters,
         splits: Splits,
         onlookers: Onlookers,
@@ -196,7 +197,7 @@ class Outlet:
         arrivals = [call.arrival for call in calls]
         now = self._clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)
-        ids = [b"%x" % number for number in islice(self._ids, len(calls))]
+        ids = self._ids.take(len(calls))
         picked = self.onlookers.before_alike(servable, ids)
         write_answers(200, zip(calls, ids, repeat(headers), bodies))
         self._halt_poll.answered(arrivals[0], now)
@@ -224,7 +225,7 @@ class Outlet:
         counters.observe_many(status_index(known.status), arrivals, None, now)
         lines, body = error_answer(known)
         headers = servable.headers + lines
-        ids = [call.request_id or b"%x" % next(self._ids) for call in calls]
+        ids = [call.request_id or self._ids.new() for call in calls]
         self.onlookers.failed(servable, ids, known, [now - arrival for arrival in arrivals])
         write_answers(known.status, zip(calls, ids, repeat(headers), repeat(body)))
 
@@ -275,7 +276,7 @@ class Outlet:
         if call.abandoned:
             return
         headers, body = error_answer(known)
-        request_id = call.request_id or call.head.request_id or b"%x" % next(self._ids)
+        request_id = call.request_id or call.head.request_id or self._ids.new()
         if servable is not None:
             headers = servable.headers + headers + arm
             self.onlookers.failed(servable, [request_id], known, [latency / 1e9], call.arm)

@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 #: Between two looks at the tokens file; a token that is taken out is refused after at most so long.
 LOOK_SECONDS: Final = 1.0
 #: For probes and scrapers; the page itself says nothing of what is served.
-OPEN_PATHS: Final = frozenset(
-    (b"/v2/health/live", b"/v2/health/ready", b"/metrics", b"/", b"/docs")
-)
+OPEN_PATHS: Final = frozenset(("/v2/health/live", "/v2/health/ready", "/metrics", "/", "/docs"))
 #: What hands something over needs `PREDICT`; all the rest is looking, which predicting needs, too.
-_FEEDBACK: Final = b"/v1/feedback"
+_FEEDBACK: Final = "/v1/feedback"
 
 
 class TokenGuard:
@@ -69,11 +67,12 @@ class TokenGuard:
         if refusal is not None:
             head.problem = refusal
 
-    def refusal(self, path: bytes, headers: Headers) -> ApiError | None:
+    def refusal(self, path: str, headers: Headers) -> ApiError | None:
         """Why a request for another path is refused; ``None`` if it may pass.
 
         Args:
-            path: Without the query.
+            path: By which the request is routed, see `penstock.server.ports.paths`; empty if
+                it has no meaning.
             headers: Names in lower case.
         """
         if path in OPEN_PATHS:

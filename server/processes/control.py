@@ -37,6 +37,7 @@ from penstock.server.drift.metrics import DriftCollector
 from penstock.server.drift.versions import WINDOWS
 from penstock.server.feedback.metrics import TruthCollector
 from penstock.server.options import ConfigError
+from penstock.server.ports.border import Border
 from penstock.server.registry.audit import read_log
 from penstock.server.registry.checked_json import ContentError
 from penstock.server.registry.good_configs import FILE as GOOD_CONFIGS
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from prometheus_client.registry import Collector
-    from starlette.applications import Starlette
 
     from penstock.server.config import ServerConfig
     from penstock.server.registry.audit_record import AuditRecord
@@ -161,7 +161,7 @@ def _admin(
     traffic: TrafficWindow,
     directory: RunDirectory,
     rollouts: Rollouts,
-) -> Starlette:
+) -> AdminApp:
     address = json.loads(directory.address.read_text())
     chronicle = Chronicle()
     _follow_log(coordinator.store, chronicle, rollouts)
@@ -190,11 +190,21 @@ def _admin(
         **EraseApi(coordinator, config.state_dir).handlers(),
         **rollouts.handlers(bring_up, coordinator, exposition, config.state_dir),
     }
-    app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)
+    app = AdminApp(
+        coordinator,
+        operations,
+        chronicle,
+        traffic,
+        exposition,
+        gate,
+        about,
+        more,
+        border=Border.of(config, config.admin_host),
+    )
     app.progress = rollouts.conductor.progress
     app.lives = partial(read_lives, directory.lives)
     app.damaged = partial(damaged_files, monitor)
-    return app.app
+    return app
 
 
 def _follow_log(store: StateStore, chronicle: Chronicle, rollouts: Rollouts) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, cast
 
 from penstock.monitoring import layout
 from penstock.monitoring.collector import PenstockCollector, exposition
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.merge import fold
+from penstock.monitoring.scrape_format import scrape_format
+from penstock.server.ports.shared import KEPT_SECONDS, RENDERING_SHARE, SharedAnswers
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from pathlib import Path
 
     from prometheus_client.registry import Collector
@@ -22,21 +25,29 @@ if TYPE_CHECKING:
 class Exposition:
     """Renders the counter files of a directory; the only one who folds there.
 
+    However many scrapers ask, and however many of them go away, one at a time is rendered for all
+    of them; that takes at most a tenth of the time, or one rendering in `KEPT_SECONDS`. A decision
+    by the figures does not wait for that: `figures` waits for another reading of the counters only.
+
     Attributes:
         collectors: What is rendered; other parts add theirs. They collect in a thread of their own.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.collectors: list[Collector] = [
-            PenstockCollector(partial(fold, directory), server_version())
-        ]
-        self._one_at_a_time = asyncio.Lock()
+        self.collectors: list[Collector] = [PenstockCollector(self._fold, server_version())]
+        self._one_folds = threading.Lock()
+        self._shared: SharedAnswers[tuple[bytes, bytes]] = SharedAnswers(
+            self._make, KEPT_SECONDS, RENDERING_SHARE
+        )
 
     async def render(self, accept: str) -> tuple[bytes, bytes]:
-        """Content type and body for a scraper that accepts this."""
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(exposition, self.collectors, accept)
+        """Content type and body for a scraper that accepts this.
+
+        Raises:
+            Unavailable: Too many ask at once.
+        """
+        return await self._shared.get(scrape_format(accept))
 
     async def served(self) -> set[tuple[str, int]]:
         """Models and versions that have answered a request."""
@@ -50,5 +61,11 @@ class Exposition:
 
     async def figures(self) -> Merged:
         """The counters of all processes."""
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(fold, self._directory)
+        return await asyncio.to_thread(self._fold)
+
+    def _fold(self) -> Merged:
+        with self._one_folds:
+            return fold(self._directory)
+
+    async def _make(self, accept: Hashable) -> tuple[bytes, bytes]:
+        return await asyncio.to_thread(exposition, self.collectors, cast("str", accept))

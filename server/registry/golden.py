@@ -20,7 +20,7 @@ import orjson
 
 from penstock.monitoring.config_file import read_bounded
 from penstock.server.errors import ApiError, InvalidRequest
-from penstock.server.http.codecs.json import read
+from penstock.server.http.codecs.json_data import read
 from penstock.server.http.codecs.request import build
 from penstock.server.http.codecs.signature import WireInput, WireSignature
 from penstock.server.http.codecs.tensors import from_list

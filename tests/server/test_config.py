@@ -136,7 +136,7 @@ def test_the_limits_of_the_doors_have_one_default():
 def shown(option):
     if option.name == "registry":
         return "required"
-    if option.default is None:
+    if option.default in (None, ""):
         return ""
     if option.name.endswith("_bytes"):
         for unit, power in (("MiB", 20), ("KiB", 10)):

@@ -31,7 +31,7 @@ import numpy as np
 import orjson
 
 from penstock.server.errors import ApiError
-from penstock.server.http.codecs import json, numbers
+from penstock.server.http.codecs import numbers
 from penstock.server.http.codecs.messages import InferRequest
 from penstock.server.http.codecs.request import build
 from penstock.server.http.codecs.tensors import UNPACKABLE, from_list, packer
@@ -248,7 +248,7 @@ def _made(opening: bytes, closing: bytes, body: bytes, wire: WireSignature) -> T
     """The template; ``None`` if no body with this opening has one."""
     try:
         document = _loads(body)
-        request = build(document, wire, json.read)
+        request = build(document, wire, json_data.read)
     except (orjson.JSONDecodeError, ApiError):
         return None
     entries = document["inputs"]

@@ -14,6 +14,7 @@ from penstock.runtimes.contract import VARIABLE
 from penstock.server.errors import InvalidRequest
 
 from . import json
+from .json_data import malformed, read
 from .messages import InferRequest
 from .raw import from_raw, to_raw
 from .request import batch_key, build, parameters_of
@@ -74,7 +75,7 @@ def _decode(
     try:
         document = orjson.loads(memoryview(body)[:json_length])
     except orjson.JSONDecodeError as error:
-        raise json.malformed(error) from None
+        raise malformed(error) from None
     request = build(document, wire, reader.read)
     if reader.position != len(body):
         raise InvalidRequest(
@@ -96,7 +97,7 @@ class _Reader:
     def read(self, entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
         length = parameters_of(entry, f"input '{spec.name}'").get("binary_data_size")
         if length is None:
-            return json.read(entry, spec, shape, size)
+            return read(entry, spec, shape, size)
         if "data" in entry:
             raise InvalidRequest(f"input '{spec.name}' has both 'data' and binary_data_size")
         if type(length) is not int or length < 0:

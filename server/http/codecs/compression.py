@@ -10,6 +10,13 @@ from penstock.server.errors import BodyTooLarge, InvalidRequest, UnsupportedMedi
 #: Smaller responses are not worth compressing: they fit in one or two packets as they are.
 MIN_COMPRESSED_BYTES: Final = 1024
 
+#: Members of a gzip stream; each costs microseconds, however little is in it.
+MAX_MEMBERS: Final = 4096
+#: What zlib is given at the beginning of a member ...
+_FIRST_PIECE_BYTES: Final = 1024
+#: ... and given, or asked for, at most at once.
+_PIECE_BYTES: Final = 1 << 20
+
 #: zlib's window bits say which of its formats to speak.
 _GZIP: Final = 31
 _ZLIB: Final = 15
@@ -45,23 +52,45 @@ def decompress(body: bytes | bytearray | memoryview, encoding: str, limit_bytes:
 
 
 def _inflate(body: bytes | bytearray | memoryview, window_bits: int, limit_bytes: int) -> bytes:
+    """Undo one format, in time linear in what is read and written.
+
+    zlib copies all that follows a member of a gzip stream when that ends. So it is fed pieces that
+    begin small with each member and double, and copies no more than it has read.
+    """
+    rest = whole = memoryview(body).cast("B")
     pieces: list[bytes] = []
     room = limit_bytes + 1
-    rest: bytes | bytearray | memoryview = body
-    while True:
+    for _ in range(MAX_MEMBERS):
         stream = zlib.decompressobj(window_bits)
-        piece = stream.decompress(rest, room)
-        pieces.append(piece)
-        room -= len(piece)
-        if room <= 0:
-            raise BodyTooLarge(f"the decompressed body is larger than {limit_bytes} bytes")
+        fed = _FIRST_PIECE_BYTES
+        while rest and not stream.eof:
+            given, rest = rest[:fed], rest[fed:]
+            room -= _feed(stream, given, pieces, room)
+            if room <= 0:
+                raise BodyTooLarge(f"the decompressed body is larger than {limit_bytes} bytes")
+            fed = min(2 * fed, _PIECE_BYTES)
         if not stream.eof:
             raise zlib.error("the stream ends early")
-        rest = stream.unused_data
+        rest = whole[len(whole) - len(rest) - len(stream.unused_data) :]
         if not rest:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if window_bits != _GZIP:  # only gzip files may follow one another
             raise zlib.error(f"{len(rest)} bytes follow the end of the stream")
+    raise InvalidRequest(f"the body has more than {MAX_MEMBERS} gzip members; compress it as one")
+
+
+def _feed(stream: zlib._Decompress, given: memoryview, pieces: list[bytes], room: int) -> int:
+    """Decompress a piece; returns how many bytes came out, ``room`` at most."""
+    made = 0
+    while made < room:
+        piece = stream.decompress(given, min(room - made, _PIECE_BYTES))
+        if piece:
+            pieces.append(piece)
+            made += len(piece)
+        given = memoryview(stream.unconsumed_tail)
+        if not given and len(piece) < _PIECE_BYTES:
+            break
+    return made
 
 
 def compress(body: bytes, encoding: str) -> bytes:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from penstock.server.errors import InvalidRequest
 
+from .json_data import malformed, read
 from .large import MIN_LIST_BYTES
 from .large import decode as decode_large
+from .large_json import LARGE_BYTES, LargeJson
 from .request import build
 from .signature import MAX_REMEMBERED
-from .tensors import from_list, show
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Array
 
     from .messages import InferRequest
-    from .signature import WireInput, WireOutput, WireSignature
+    from .signature import WireOutput, WireSignature
 
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _dumps = orjson.dumps
@@ -35,6 +36,11 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
     """
     if type(body) is not bytes:
         body = bytes(body)
+    if len(body) > LARGE_BYTES:
+        text = LargeJson(body)
+        large = build(text.document, wire, text.read)
+        text.check_all_read()
+        return large
     if len(body) >= MIN_LIST_BYTES:
         request = decode_large(body, wire)
         if request is not None:
@@ -44,37 +50,6 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
     except orjson.JSONDecodeError as error:
         raise malformed(error) from None
     return build(document, wire, read)
-
-
-def malformed(error: orjson.JSONDecodeError) -> InvalidRequest:
-    """What the parser found, with a hint where clients are known to stumble."""
-    rest = error.doc[error.pos : error.pos + 9] if isinstance(error.doc, str) else ""
-    hint = ""
-    if rest.startswith(("NaN", "Inf", "-Inf", "nan", "inf", "aN")):
-        hint = "; JSON has no NaN and no infinity: send null for NaN, or binary data"
-    return InvalidRequest(f"the body is not valid JSON: {error}{hint}")
-
-
-def read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
-    """The tensor of an input from its ``data``; a `request.Reader`."""
-    data = entry.get("data")
-    if type(data) is not list:
-        if data is not None and not shape and type(data) is not dict:
-            data = [data]  # a scalar nested zero deep
-        else:
-            raise InvalidRequest(_no_data(entry, spec, data))
-    return from_list(data, spec, shape, size)
-
-
-def _no_data(entry: dict[str, Any], spec: WireInput, data: Any) -> str:
-    parameters = entry.get("parameters")
-    if type(parameters) is dict and "binary_data_size" in parameters:
-        return (
-            f"input '{spec.name}' has binary_data_size, but the request has no "
-            "Inference-Header-Content-Length header to say where the binary data begins"
-        )
-    problem = "has no 'data'" if data is None else f"has 'data' that is {show(data)}"
-    return f"input '{spec.name}' {problem}; expected a list"
 
 
 def encode(wire: WireSignature, request: InferRequest, outputs: Sequence[Array]) -> bytes:

@@ -37,6 +37,10 @@ MIN_LIST_BYTES: Final = 4096
 _KEY: Final = b'"data"'
 _MARK: Final = "\1"
 _SPACE: Final = b" \t\r\n"
+#: Places that are looked at, far more than a model has inputs.
+MAX_KEYS: Final = 1024
+#: Between a key and its list.
+MAX_GAP_BYTES: Final = 64
 
 
 def decode(body: bytes, wire: WireSignature) -> InferRequest | None:
@@ -51,9 +55,10 @@ def decode(body: bytes, wire: WireSignature) -> InferRequest | None:
     """
     if not numbers.AVAILABLE or b"\\" in body:
         return None
-    skeleton, lists = _cut(body)
-    if not lists:
+    skeleton, spans = cut(body, _MARK)
+    if not spans:
         return None
+    lists = [body[begin:end] for begin, end in spans.values()]
     try:
         document = orjson.loads(skeleton)
         return build(document, wire, _Reader(lists).read)
@@ -61,13 +66,20 @@ def decode(body: bytes, wire: WireSignature) -> InferRequest | None:
         return None
 
 
-def _cut(body: bytes) -> tuple[bytes, list[bytes]]:
-    """The skeleton of a body, and the long lists that were cut out of it."""
+def cut(body: bytes, mark: str) -> tuple[bytes, dict[int, tuple[int, int]]]:
+    """The skeleton of a body, and where the long lists are that were cut out of it, by number.
+
+    Args:
+        body: The body.
+        mark: Stands in place of a list, with its number behind it.
+    """
     kept: list[bytes] = []
-    lists: list[bytes] = []
+    spans: dict[int, tuple[int, int]] = {}
     done = 0
     key = body.find(_KEY)
-    while key >= 0:
+    for _ in range(MAX_KEYS):
+        if key < 0:
+            break
         # Lists of numbers hold no quote: up to the next one there is only this list and what
         # closes around it. No search goes further, so the whole is linear in the body.
         limit = body.find(b'"', key + len(_KEY))
@@ -75,15 +87,19 @@ def _cut(body: bytes) -> tuple[bytes, list[bytes]]:
         begin = body.find(b"[", key, limit)
         close = body.find(b"}", key, limit)
         end = body.rfind(b"]", key, limit if close < 0 else close) + 1
-        between = body[key + len(_KEY) : begin] if 0 <= begin < end else b""
+        between = (
+            body[key + len(_KEY) : min(begin, key + MAX_GAP_BYTES)] if 0 <= begin < end else b""
+        )
         if between.strip(_SPACE) == b":" and end - begin >= MIN_LIST_BYTES:
             kept.append(body[done:begin])
-            kept.append(b'"\\u0001%d"' % len(lists))
-            lists.append(body[begin:end])
+            kept.append(orjson.dumps(f"{mark}{len(spans)}"))
+            spans[len(spans)] = begin, end
             done = end
         key = body.find(_KEY, max(limit, end))
+    if not spans:
+        return body, spans
     kept.append(body[done:])
-    return b"".join(kept), lists
+    return b"".join(kept), spans
 
 
 class _Reader:

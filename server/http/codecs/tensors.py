@@ -42,7 +42,9 @@ def packer(code: str, count: int) -> Callable[..., bytes]:
     return struct.Struct(f"<{count}{code}").pack
 
 
-def from_list(data: list[Any], spec: WireInput, shape: list[int], size: int) -> Array:
+def from_list(
+    data: list[Any], spec: WireInput, shape: list[int], size: int, first: int = 0
+) -> Array:
     """A flat row-major list, or one nested as ``shape`` says, as an array of that shape.
 
     Args:
@@ -50,6 +52,7 @@ def from_list(data: list[Any], spec: WireInput, shape: list[int], size: int) -> 
         spec: The input they are for.
         shape: Dimensions, already checked against ``spec``.
         size: Their product.
+        first: Which element of the input the first of these is, for errors.
 
     Raises:
         InvalidRequest: Wrong nesting, wrong number of elements, an element of the wrong type or
@@ -66,11 +69,11 @@ def from_list(data: list[Any], spec: WireInput, shape: list[int], size: int) -> 
         try:
             packed = pack(*leaves)
         except UNPACKABLE:
-            packed = _pack_leniently(leaves, spec, size)
+            packed = _pack_leniently(leaves, spec, size, first)
         return _ndarray(shape, spec.dtype, packed)
     if spec.datatype == "BOOL":
-        return _ndarray(shape, spec.dtype, _pack_bools(leaves, spec))
-    return objects(_byte_strings(leaves, spec), shape)
+        return _ndarray(shape, spec.dtype, _pack_bools(leaves, spec, first))
+    return objects(_byte_strings(leaves, spec, first), shape)
 
 
 def objects(elements: list[bytes], shape: list[int]) -> Array:
@@ -110,7 +113,7 @@ def _irregular(level: list[Any], spec: WireInput, shape: list[int], depth: int) 
     raise AssertionError(level)
 
 
-def _pack_leniently(leaves: list[Any], spec: WireInput, size: int) -> bytes:
+def _pack_leniently(leaves: list[Any], spec: WireInput, size: int, first: int) -> bytes:
     kept = leaves
     if spec.dtype.kind == "f":
         kept = [math.nan if leaf is None else leaf for leaf in leaves]
@@ -124,7 +127,7 @@ def _pack_leniently(leaves: list[Any], spec: WireInput, size: int) -> bytes:
         try:
             pack(leaf)
         except UNPACKABLE:
-            raise InvalidRequest(_unfit(leaves[index], index, spec)) from None
+            raise InvalidRequest(_unfit(leaves[index], first + index, spec)) from None
     raise AssertionError(leaves)
 
 
@@ -138,7 +141,7 @@ def _unfit(leaf: Any, index: int, spec: WireInput) -> str:
     return f"{where}; {spec.datatype} takes integers from {limits.min} to {limits.max}"
 
 
-def _pack_bools(leaves: list[Any], spec: WireInput) -> bytes:
+def _pack_bools(leaves: list[Any], spec: WireInput, first: int) -> bytes:
     try:
         packed = bytes(leaves)
     except (TypeError, ValueError):
@@ -147,19 +150,19 @@ def _pack_bools(leaves: list[Any], spec: WireInput) -> bytes:
         for index, leaf in enumerate(leaves):
             if type(leaf) not in (bool, int) or leaf not in (0, 1):
                 raise InvalidRequest(
-                    f"input '{spec.name}': element {index} is {show(leaf)}; "
+                    f"input '{spec.name}': element {first + index} is {show(leaf)}; "
                     "BOOL takes true and false (or 1 and 0)"
                 )
     return packed
 
 
-def _byte_strings(leaves: list[Any], spec: WireInput) -> list[bytes]:
+def _byte_strings(leaves: list[Any], spec: WireInput, first: int) -> list[bytes]:
     try:
         return [leaf if type(leaf) is bytes else leaf.encode() for leaf in leaves]
     except (AttributeError, UnicodeEncodeError):
         index, leaf = next((i, x) for i, x in enumerate(leaves) if type(x) not in (str, bytes))
         raise InvalidRequest(
-            f"input '{spec.name}': element {index} is {show(leaf)}; BYTES takes strings"
+            f"input '{spec.name}': element {first + index} is {show(leaf)}; BYTES takes strings"
         ) from None
 
 

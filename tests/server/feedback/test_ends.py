@@ -145,11 +145,18 @@ def test_a_server_without_a_monitor_says_so(live_server, examples_registry):
     for door in ("fast", "asgi"):
         with live_server(examples_registry, door) as server:
             request = b"POST /v1/feedback HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n%b\r\n[]"
-            answer = server.ask(request % b"")
+            answer = server.ask(request % b"content-type: application/json\r\n")
             assert (answer.status, answer.headers["x-error-code"]) == (503, "unavailable")
-            answer = server.ask(request % b"content-type: text/plain\r\n")
-            assert answer.status == 415
-            large = b"POST /v1/feedback HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+            for line in (b"", b"content-type: text/plain\r\n", b"content-type:\r\n"):
+                answer = server.ask(request % line)
+                assert (answer.status, answer.headers["x-error-code"]) == (
+                    415,
+                    "unsupported_media_type",
+                )
+            large = (
+                b"POST /v1/feedback HTTP/1.1\r\nhost: x\r\n"
+                b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            )
             server.app.feedback.hand_over = lambda *_, **__: None
             answer = server.ask(large % (5 << 20) + b" " * (5 << 20))
             assert answer.status == 413

@@ -120,7 +120,7 @@ def test_only_health_metrics_and_the_bare_page_are_open(
     server: Any, get: Callable[..., bytes]
 ) -> None:
     for path in sorted(OPEN_PATHS):
-        assert server.ask(get(path.decode())).status in {200, 307}
+        assert server.ask(get(path)).status in {200, 307}
     for path in ("/v2", "/v2/models", "/v2/models/echo", "/v2/models/echo/ready", "/openapi.json"):
         assert server.ask(get(path)).status == 401
         assert server.ask(get(path, "authorization: Bearer nobody")).status == 401
@@ -133,9 +133,11 @@ def test_only_health_metrics_and_the_bare_page_are_open(
 
 def test_labels_need_the_scope_predict(server: Any, post: Callable[..., bytes]) -> None:
     body = json.dumps([{"request_id": "1", "label": 1}]).encode()
-    assert server.ask(post("/v1/feedback", body)).status == 401
-    assert server.ask(post("/v1/feedback", body, "authorization: Bearer looks")).status == 403
-    passed = server.ask(post("/v1/feedback", body, PREDICTS))
+    typed = "content-type: application/json"
+    assert server.ask(post("/v1/feedback", body, typed)).status == 401
+    looks = "authorization: Bearer looks"
+    assert server.ask(post("/v1/feedback", body, typed, looks)).status == 403
+    passed = server.ask(post("/v1/feedback", body, typed, PREDICTS))
     assert passed.status == 503  # nobody keeps labels in a server of one process
     assert "labels are not kept here" in json.loads(passed.body)["error"]
 

@@ -122,6 +122,7 @@ class Operator:
     def ask(self, method, path, body=None, token=None):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.server.admin_url + path, data, method=method)
+        request.add_header("content-type", "application/json")
         request.add_header("authorization", f"Bearer {token or self.token}")
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:

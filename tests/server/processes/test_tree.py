@@ -53,7 +53,7 @@ def test_control_killed_under_load_is_back_and_nobody_notices(serve, load):
     assert server.children()["control"] != before
     assert server.status()["converged"]
     assert server.status()["target"]["number"] == 1
-    assert server.answered() == len(running.statuses)
+    server.until(lambda: server.answered() == len(running.statuses))
 
 
 def test_a_worker_killed_under_load_comes_back_and_its_counts_stay(serve, load):
@@ -71,24 +71,25 @@ def test_a_worker_killed_under_load_comes_back_and_its_counts_stay(serve, load):
     assert [one["target"] for one in server.status()["workers"]] == [1, 1]
     # Counted before it is written: at most the answers that were on their way are too many.
     received = len(running.statuses)
-    assert received <= server.answered() <= received + running.broken
+    server.until(lambda: received <= server.answered() <= received + running.broken)
     metrics = server.metrics()
     assert metrics['penstock_process_restarts_total{process="worker-0"}'] == 1
     assert metrics['penstock_in_flight{model="breast-cancer",version="2"}'] == 0
 
 
 def test_counts_of_a_worker_killed_at_rest_are_exact(serve, load):
-    server = serve()
+    server, total = serve(), 0
     for _ in range(2):
         with load(server.url, 3) as running:
             running.wait_for(60)
-        total = server.answered()
+        total += len(running.statuses)
+        server.until(lambda total=total: server.answered() == total)
         server.kill("worker-0")
         server.until(lambda: server.status()["converged"])
-        assert server.answered() == total
+        server.until(lambda total=total: server.answered() == total)
     with load(server.url, 1) as running:
         running.wait_for(10)
-    assert server.answered() == total + len(running.statuses)
+    server.until(lambda: server.answered() == total + len(running.statuses))
     assert running.broken == 0
 
 

@@ -30,6 +30,7 @@ class Operator:
     def ask(self, method, path, body=None):
         data = json.dumps(body or {}).encode()
         request = urllib.request.Request(self.server.admin_url + path, data, method=method)
+        request.add_header("content-type", "application/json")
         request.add_header("authorization", f"Bearer {self.token}")
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:

@@ -1,0 +1,93 @@
+"""When the engine of an app starts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from penstock.server.engine import Engine
+from penstock.server.registry.plan import aspire
+from penstock.server.registry.state import DesiredState
+from penstock.server.registry.survey import scan
+
+if TYPE_CHECKING:
+    from penstock.monitoring.metrics import CounterFile
+    from penstock.server.config import ServerConfig
+    from penstock.server.incidents import Incidents
+
+LOG = logging.getLogger("penstock.http")
+
+
+class EngineLife:
+    """Starts an engine with the lifespan, or with the first request where nobody runs one.
+
+    An app that is mounted in another one gets no lifespan: frameworks run that of the outer app
+    only. The first request then waits until the models are loaded. An engine belongs to the event
+    loop that it was started on; when that loop is closed, the next request starts another engine.
+
+    Args:
+        config: Of the server.
+        counters: Of this process.
+        incidents: Are told of errors.
+        autoload: Serve the whole registry from the start.
+
+    Attributes:
+        engine: The engine; there is none before `start`.
+    """
+
+    engine: Engine
+
+    def __init__(
+        self, config: ServerConfig, counters: CounterFile, incidents: Incidents, *, autoload: bool
+    ) -> None:
+        self._config = config
+        self._counters = counters
+        self._incidents = incidents
+        self._autoload = autoload
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting: asyncio.Task[None] | None = None
+
+    async def running(self) -> Engine:
+        """The engine of this event loop, started if need be.
+
+        Raises:
+            RuntimeError: Another event loop that still runs has it.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is loop and self._starting is None:
+            return self.engine
+        if self._loop is not None and self._loop is not loop:
+            if not self._loop.is_closed():
+                raise RuntimeError(
+                    "this app serves on another event loop; make an app for each with create_app"
+                )
+            self.engine.abandon()
+            self._starting = None
+        if self._starting is None:
+            self._loop = loop
+            self._starting = loop.create_task(self.start())
+        await asyncio.shield(self._starting)
+        return self.engine
+
+    async def start(self) -> None:
+        """Make the engine on the running loop, and load what is to be served."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            engine = Engine(self._config, self._counters, self._incidents)
+            if self._autoload:
+                snapshot = scan(self._config.registry, self._config.link_roots())
+                for problem in snapshot.problems:
+                    LOG.warning("%s: %s", problem.path, problem.reason)
+                await engine.host.apply(aspire(snapshot.models, DesiredState()))
+            self.engine = engine
+        except BaseException:
+            self._loop = None
+            raise
+        finally:
+            self._starting = None
+
+    async def close(self) -> None:
+        """Finish what was accepted, then release everything."""
+        await self.engine.close()
+        self._loop = None

@@ -1,0 +1,31 @@
+"""The body of a small request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.server.errors import BodyTooLarge
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+async def read_body(request: Request, max_bytes: int, hint: str = "") -> bytes:
+    """The whole body, as sent.
+
+    Args:
+        request: The request.
+        max_bytes: Of its body.
+        hint: What to do where it is larger.
+
+    Raises:
+        BodyTooLarge: It is larger.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > max_bytes:
+            raise BodyTooLarge(f"the body is over {max_bytes} bytes{hint}")
+        pieces.append(piece)
+    return b"".join(pieces)

@@ -1,0 +1,72 @@
+"""What both ports ask of a request before it is routed, and how they point to their own pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import RedirectResponse
+
+from .hosts import AllowedHosts
+from .paths import path_of, sent_path
+from .prefix import public_prefix
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import Scope
+
+    from penstock.server.config import ServerConfig
+
+DOCS: Final = "/docs"
+#: For caches: the answer depends on how a proxy says where the client sees this server.
+BY_PREFIX: Final = {"vary": "x-forwarded-prefix"}
+
+
+class Border:
+    """The border of a port.
+
+    Args:
+        hosts: Which hosts requests may name; by default any.
+        root_path: Prefix of all paths as clients see them; see the option.
+    """
+
+    def __init__(self, hosts: AllowedHosts | None = None, root_path: str = "") -> None:
+        self.hosts = hosts or AllowedHosts("*", "")
+        self.root_path = root_path.rstrip("/")
+
+    @classmethod
+    def of(cls, config: ServerConfig, bound: str) -> Border:
+        """The border that a configuration describes.
+
+        Args:
+            config: Of the server.
+            bound: The address that the port listens on.
+        """
+        return cls(AllowedHosts(config.allowed_hosts, bound), config.root_path)
+
+    def path(self, scope: Scope) -> str:
+        """The canonical path of a request, below every root.
+
+        Raises:
+            InvalidRequest: It has none.
+        """
+        return path_of(scope, self.root_path)
+
+    def prefix(self, scope: Scope) -> str:
+        """What stands before each path for the client who asks; empty, or ``/`` and segments."""
+        return public_prefix(scope["headers"], scope.get("root_path", ""), self.root_path)
+
+    def home(self, scope: Scope) -> Response:
+        """From the root of the server to its page."""
+        prefix = self.prefix(scope)
+        return RedirectResponse(prefix + DOCS if prefix else DOCS[1:], headers=BY_PREFIX)
+
+    def without_slash(self, scope: Scope, path: str) -> Response | None:
+        """From the page with a slash behind it to the page, whose links are relative to it.
+
+        Args:
+            scope: Of the request.
+            path: Its canonical path.
+        """
+        if path == DOCS and (sent_path(scope) or b"").endswith(b"/"):
+            return RedirectResponse(f"..{DOCS}")
+        return None

@@ -62,11 +62,11 @@ class AdminApp:
         about: Of the server, for the status.
         more: Endpoints of other parts, and who answers them.
         clock: Unix seconds.
-        border: What is asked of each request first.
 
     An ASGI app.
 
     Attributes:
+        border: What is asked of each request first.
         progress: How the last rollout of a model stands.
         lives: Which processes died, how often and how.
         damaged: Files that were damaged and set aside, as problems.
@@ -83,7 +83,6 @@ class AdminApp:
         about: dict[str, Any],
         more: Mapping[Endpoint, Handler] | None = None,
         clock: Callable[[], float] = time.time,
-        border: Border | None = None,
     ) -> None:
         self._coordinator = coordinator
         self._operations = operations
@@ -93,7 +92,7 @@ class AdminApp:
         self._gate = gate
         self._about = about
         self._clock = clock
-        self._border = border or Border()
+        self.border = Border()
         self._described: tuple[bytes, bytes] | None = None
         self.progress: Callable[[str], Progress | None] = lambda _: None
         self.lives: Callable[[], tuple[Life, ...]] = tuple
@@ -121,18 +120,18 @@ class AdminApp:
             await self._routed(scope, receive, send)
             return
         try:
-            refusal = self._border.hosts.refusal(scope["headers"])
+            refusal = self.border.hosts.refusal(scope["headers"])
             if refusal is not None:
                 raise refusal
-            path = self._border.path(scope)
-            answer = self._border.without_slash(scope, path)
+            path = self.border.path(scope)
+            answer = self.border.without_slash(scope, path)
             scope = routed_at(scope, path)
         except ApiError as error:
             answer = await wire.api_error(Request(scope), error)
         await (answer or self._routed)(scope, receive, send)
 
     async def _home(self, request: Request) -> Response:
-        return self._border.home(request.scope)
+        return self.border.home(request.scope)
 
     def _route(self, endpoint: Endpoint, handler: Handler) -> Route:
         async def serve(request: Request) -> Response:
@@ -152,7 +151,7 @@ class AdminApp:
             before, _, after = json.dumps(openapi(mark, self._endpoints)).partition(f'"{mark}"')
             self._described = before.encode(), after.encode()
         before_url, after_url = self._described
-        url = json.dumps(self._border.prefix(request.scope) or "/").encode()
+        url = json.dumps(self.border.prefix(request.scope) or "/").encode()
         return Response(before_url + url + after_url, headers=BY_PREFIX, media_type=JSON)
 
     async def _metrics(self, request: Request, _: str) -> Response:

@@ -190,17 +190,8 @@ def _admin(
         **EraseApi(coordinator, config.state_dir).handlers(),
         **rollouts.handlers(bring_up, coordinator, exposition, config.state_dir),
     }
-    app = AdminApp(
-        coordinator,
-        operations,
-        chronicle,
-        traffic,
-        exposition,
-        gate,
-        about,
-        more,
-        border=Border.of(config, config.admin_host),
-    )
+    app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)
+    app.border = Border.of(config, config.admin_host)
     app.progress = rollouts.conductor.progress
     app.lives = partial(read_lives, directory.lives)
     app.damaged = partial(damaged_files, monitor)

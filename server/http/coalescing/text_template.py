@@ -31,7 +31,7 @@ import numpy as np
 import orjson
 
 from penstock.server.errors import ApiError
-from penstock.server.http.codecs import numbers
+from penstock.server.http.codecs import json_data, numbers
 from penstock.server.http.codecs.messages import InferRequest
 from penstock.server.http.codecs.request import build
 from penstock.server.http.codecs.tensors import UNPACKABLE, from_list, packer

@@ -1,7 +1,7 @@
 """Features of tensors, made in the monitor by plug-ins: what a picture or a text is about.
 
-A plug-in is an entry point of the group ``penstock.featurizers``: a class without arguments, whose
-objects are a `Featurizer`. What it gives is logged and watched for drift like an input.
+A plug-in is named by an entry point of the group `penstock.monitoring.featurizer.GROUP`. What it
+makes is logged and watched for drift like an input.
 """
 
 from __future__ import annotations
@@ -9,36 +9,29 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from .featurizer import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from .featurizer import Featurizer
     from .samples import BatchSample
 
 LOG = logging.getLogger("penstock.monitor")
 
-GROUP: Final = "penstock.featurizers"
 #: Of one input, by all plug-ins together.
 MAX_FEATURES: Final = 64
+#: Inputs whose names of features are remembered; beyond that the memory starts afresh.
+MAX_INPUTS: Final = 10_000
 
-
-class Featurizer(Protocol):
-    """Makes numbers of tensors."""
-
-    def features(self, model: str, name: str, rows: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Features of an input: name to one number per row; empty for an input of no interest.
-
-        Args:
-            model: Name of the model.
-            name: Of the input.
-            rows: Axis 0 is rows; those over 4 KiB do not come here. Not to be changed.
-        """
-        ...
+#: Model, input, dtype and shape of a row.
+Input = tuple[str, str, str, tuple[int, ...]]
 
 
 class Featurizers:
@@ -50,6 +43,7 @@ class Featurizers:
 
     def __init__(self, plugins: Mapping[str, Featurizer]) -> None:
         self._plugins = dict(plugins)
+        self._names: dict[tuple[str, Input], tuple[str, ...]] = {}
 
     @classmethod
     def installed(cls) -> Featurizers:
@@ -71,24 +65,41 @@ class Featurizers:
     def _extended(self, sample: BatchSample) -> BatchSample:
         names, arrays = list(sample.input_names), list(sample.inputs)
         for name, rows in zip(sample.input_names, sample.inputs, strict=True):
-            if rows is None:
+            if rows is None or rows.shape[:1] != (sample.rows,):
                 continue
+            left = MAX_FEATURES
             for plugin in list(self._plugins):
-                for feature, values in self._ask(plugin, sample.model, name, rows):
-                    names.append(f"{name}.{feature}")
-                    arrays.append(values)
-        return replace(sample, input_names=tuple(names), inputs=arrays)
+                made = self._ask(plugin, sample.model, name, rows)[:left]
+                left -= len(made)
+                names += [f"{name}.{feature}" for feature, _ in made]
+                arrays += [values for _, values in made]
+        made_names = tuple(names[len(sample.input_names) :])
+        return replace(sample, input_names=tuple(names), inputs=arrays, featured=made_names)
 
     def _ask(
         self, plugin: str, model: str, name: str, rows: NDArray[Any]
     ) -> list[tuple[str, NDArray[Any]]]:
         try:
-            given = self._plugins[plugin].features(model, name, rows)
-            found = [(str(one), np.asarray(values)) for one, values in given.items()]
-            if any(values.shape != (len(rows),) for _, values in found):
-                raise ValueError(f"expected {len(rows)} numbers for each feature")
+            names = self._called(plugin, (model, name, str(rows.dtype), rows.shape[1:]))
+            if not names:
+                return []
+            values = np.asarray(self._plugins[plugin].features(rows), np.float64)
+            if values.shape != (len(rows), len(names)):
+                raise ValueError(
+                    f"features have the shape {values.shape}, expected {(len(rows), len(names))}"
+                )
         except Exception:  # a plug-in may raise anything; the others go on
             LOG.exception("featurizer %s failed and is left out from now on", plugin)
             del self._plugins[plugin]
             return []
-        return found[:MAX_FEATURES]
+        return list(zip(names, np.ascontiguousarray(values.T), strict=True))
+
+    def _called(self, plugin: str, of: Input) -> tuple[str, ...]:
+        """What a plug-in calls the features of an input; it is asked once."""
+        known = self._names.get((plugin, of))
+        if known is None:
+            if len(self._names) >= MAX_INPUTS:
+                self._names.clear()
+            known = tuple(map(str, self._plugins[plugin].names(*of)))
+            self._names[plugin, of] = known
+        return known

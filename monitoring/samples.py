@@ -37,6 +37,7 @@ class BatchSample:
         error: Code of the error that all of them were answered with. Such a sample has one row per
             request and no arrays.
         fraction: Share of requests that was sampled, for whoever extrapolates.
+        featured: The last of `input_names`, those that plug-ins made.
     """
 
     model: str
@@ -54,6 +55,7 @@ class BatchSample:
     arm: str = ""
     error: str = ""
     fraction: float = 1.0
+    featured: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,37 +21,31 @@ from .features import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from penstock.monitoring.featurizer import Featurizer
     from penstock.monitoring.samples import Array, BatchSample
 
     from .features import Column
-
-LOG = logging.getLogger("penstock.drift")
 
 
 class Schema:
     """The columns of one version; grows when a tensor is seen for the first time.
 
     Args:
-        model: Its name.
-        featurizers: Plug-ins that make further columns of inputs.
         subject: Input that says whom a row is about: no name of a person becomes a category.
     """
 
-    def __init__(
-        self, model: str = "", featurizers: Sequence[Featurizer] = (), subject: str = ""
-    ) -> None:
-        self._model = model
+    def __init__(self, subject: str = "") -> None:
         self._subject = subject
-        self._featurizers = featurizers
         self._features: dict[tuple[bool, str], list[Feature]] = {}
-        self._made: dict[str, list[tuple[Featurizer, list[Feature]]]] = {}
+        self._featured: set[str] = set()
 
     @property
     def names(self) -> list[str]:
         """Of the inputs, in the order of the model's; without those that plug-ins make."""
         return [
-            one.name for (output, _), found in self._features.items() if not output for one in found
+            one.name
+            for (output, tensor), found in self._features.items()
+            if not output and tensor not in self._featured
+            for one in found
         ]
 
     def columns(self, samples: Sequence[BatchSample]) -> Iterator[tuple[Feature, Column]]:
@@ -61,6 +54,8 @@ class Schema:
         Args:
             samples: None of them of errors.
         """
+        for sample in samples:
+            self._featured.update(sample.featured)
         for output in (False, True):
             gathered = _gather(samples, output=output)
             if not output:
@@ -76,32 +71,6 @@ class Schema:
                         values = column(feature, batches)
                         # Not every such row was looked at; that is no missing value.
                         yield feature, values[~np.isnan(values)] if partial else values
-                if not output:
-                    yield from self._plugged(name, arrays)
-
-    def _plugged(self, name: str, arrays: list[Array]) -> Iterator[tuple[Feature, Column]]:
-        """What plug-ins make of an input; one that fails is not asked again."""
-        if name not in self._made:
-            self._made[name] = []
-            for plugin in self._featurizers:
-                array = arrays[0]
-                names = plugin.names(self._model, name, str(array.dtype), array.shape[1:])
-                features = [
-                    Feature(f"{name}.{one}", name, output=False, categorical=False, figure=one)
-                    for one in names[:MOST_FEATURES]
-                ]
-                if features:
-                    self._made[name].append((plugin, features))
-        for pair in list(self._made[name]):
-            plugin, features = pair
-            try:
-                parts = [np.asarray(plugin.features(one), np.float64) for one in arrays]
-                values = np.concatenate(parts).reshape(-1, len(features))
-            except Exception:
-                LOG.exception("featurizer %r fails at input %r", type(plugin).__name__, name)
-                self._made[name].remove(pair)
-                continue
-            yield from zip(features, np.ascontiguousarray(values.T), strict=True)
 
     def _discover(
         self, name: str, arrays: list[Array], gathered: Mapping[str, list[Array]], *, output: bool

@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.drift.baseline_files import BaselineFiles, stamp
 from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
-from penstock.monitoring.featurizer import GROUP, Featurizer
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.model_log import LogOptions
 from penstock.server.processes.target import Target, read_target
@@ -49,7 +47,6 @@ class TargetVersions:
         self._stamp = (0, 0)
         self._target = Target()
         self._looked = -1.0
-        self._featurizers = _featurizers()
 
     def options(self, model: str) -> DriftOptions:
         """What ``model.toml`` says; the defaults for a model that is gone."""
@@ -71,7 +68,7 @@ class TargetVersions:
                 manifest = read_manifest(directory)
                 digest = "" if manifest is None else manifest.digest
         learnt = self._files.learnt(model, version)
-        schema = Schema(model, self._featurizers, log.subject)
+        schema = Schema(log.subject)
         return KnownVersion(
             self.options(model), places, learnt, digest, self._now, schema, private_inputs(log)
         )
@@ -92,14 +89,3 @@ class TargetVersions:
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
-
-
-def _featurizers() -> list[Featurizer]:
-    """Those that are installed; one that cannot be made is left out."""
-    found: list[Featurizer] = []
-    for entry in entry_points(group=GROUP):
-        try:
-            found.append(entry.load()())
-        except Exception:
-            LOG.exception("featurizer %r cannot be made", entry.name)
-    return found

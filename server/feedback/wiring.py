@@ -14,6 +14,7 @@ from penstock.monitoring.truth.outputs import REGRESSION
 from penstock.monitoring.truth.schema import TRUTH_FILE
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.processes.target import read_target
+from penstock.server.registry.private_copy import digest_of_copy
 from penstock.server.registry.verification import read_manifest
 
 if TYPE_CHECKING:
@@ -35,17 +36,24 @@ class VersionOptions:
 
     Args:
         target: Its file.
+        registry: Where versions are published. What is served is a private copy of files, and
+            has no manifest.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, registry: Path) -> None:
         self._target = target
+        self._registry = registry
         self._stamp: tuple[int, int] | None = None
         self._options: dict[str, FeedbackOptions] = {}
         self._directories: dict[tuple[str, str], Path] = {}
         self._published: dict[tuple[str, str], float | None] = {}
+        self._unread: set[tuple[str, str]] = set()
 
     def refresh(self) -> None:
-        """Read the target again if it is another one."""
+        """Read the target again if it is another one, and manifests that could not be read."""
+        for key in self._unread:
+            self._published.pop(key, None)
+        self._unread.clear()
         try:
             facts = self._target.stat()
         except OSError:
@@ -66,8 +74,17 @@ class VersionOptions:
             return options
         key = model, version
         if key not in self._published and key in self._directories:
-            self._published[key] = published_accuracy(self._directories[key])
+            self._published[key] = self._look(key)
         return replace(options, expected_accuracy=self._published.get(key))
+
+    def _look(self, key: tuple[str, str]) -> float | None:
+        """The accuracy in the manifest; a registry that is away is asked again."""
+        directory = self._directories[key]
+        try:
+            return published_accuracy(directory, self._registry / key[0] / key[1])
+        except (ModelLoadError, OSError):
+            self._unread.add(key)
+            return None
 
     def _place(self, model: str, version: str, directory: Path) -> None:
         """Where a version is. One that is gone keeps what was said: its labels come for weeks."""
@@ -81,19 +98,27 @@ class VersionOptions:
                 self._published.pop(oldest, None)
 
 
-def published_accuracy(directory: Path) -> float | None:
+def published_accuracy(directory: Path, published: Path) -> float | None:
     """The metric ``accuracy`` that a version was published with.
 
     Args:
-        directory: Of the version.
+        directory: That it is served from: of the registry, or a private copy.
+        published: Its directory in the registry, with the manifest of what was copied, unless
+            other files are there by now.
 
     Returns:
         ``None`` if there is none between 0 and 1.
+
+    Raises:
+        ModelLoadError, OSError: The manifest cannot be read.
     """
-    try:
-        manifest = read_manifest(directory)
-    except (ModelLoadError, OSError):
-        return None
+    manifest = read_manifest(directory)
+    if manifest is None and (digest := digest_of_copy(directory)):
+        if not published.is_dir():
+            raise FileNotFoundError(published)
+        manifest = read_manifest(published)
+        if manifest is not None and manifest.digest != digest:
+            return None
     accuracy = None if manifest is None else manifest.metrics.get(ACCURACY)
     return accuracy if accuracy is not None and 0 < accuracy < 1 else None
 
@@ -152,7 +177,7 @@ def truth_keeper(
         state: ``state_dir/monitor``.
         clock: Unix seconds.
     """
-    options = VersionOptions(target)
+    options = VersionOptions(target, config.registry)
     writer = AlertWriter(Outbox(state / ALERTS_FILE))
 
     def make() -> TruthKeeper:

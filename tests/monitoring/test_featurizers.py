@@ -28,19 +28,22 @@ SAMPLE = BatchSample(
 
 
 class Lengths:
-    def features(self, model, name, rows):
-        return {"length": np.array([len(one) for one in rows])} if name == "text" else {}
+    def names(self, model, tensor, dtype, shape):
+        return ("length",) if (tensor, dtype, shape) == ("text", "object", ()) else ()
+
+    def features(self, rows):
+        return np.array([[len(one)] for one in rows])
 
 
-class Short:
-    def features(self, model, name, rows):
-        return {"first": rows[:1]}
+class Short(Lengths):
+    def features(self, rows):
+        return np.zeros((1, 1))
 
 
-class Broken:
+class Broken(Lengths):
     calls = 0
 
-    def features(self, model, name, rows):
+    def features(self, rows):
         Broken.calls += 1
         raise RuntimeError("no")
 
@@ -48,6 +51,7 @@ class Broken:
 def test_features_are_inputs_of_their_own():
     (found,) = Featurizers({"lengths": Lengths()}).extend([SAMPLE])
     assert found.input_names == ("text", "gone", "text.length")
+    assert found.featured == ("text.length",)
     assert found.inputs[2].tolist() == [3, 5]
     assert found.inputs[:2] == SAMPLE.inputs
 

@@ -16,6 +16,7 @@ from penstock.monitoring.drift.learning import category_reference, number_refere
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
 from penstock.monitoring.drift.store import Key, WindowStore, read_windows
+from penstock.monitoring.featurizers import Featurizers
 from penstock.monitoring.merge import snapshot
 from penstock.monitoring.metrics import CounterFile
 from penstock.monitoring.quality.learnt import LearntFaults
@@ -353,18 +354,17 @@ class Broken(Distance):
 
 
 def test_a_featurizer_adds_a_feature_and_a_broken_one_none(monitor):
-    known = monitor.versions.known
-    monitor.versions.known = lambda model, version: with_plugins(known(model, version))
-
-    def with_plugins(one):
-        one._schema = Schema("m", [Broken(), Distance()])
-        return one
-
+    """As the receiver has it: one contract, and consumers see features as inputs."""
+    featurizers = Featurizers({"broken": Broken(), "distance": Distance()})
+    take = monitor.consumer.take
+    monitor.consumer.take = lambda samples: take(featurizers.extend(samples))
     learn(monitor)
     monitor.minute()
     findings = monitor.windows()[-1].findings
     assert "x.distance" in findings
     assert "x.broken" not in findings
+    (known,) = monitor.consumer._known.values()
+    assert "x.distance" not in known._schema.names
 
 
 def test_whom_a_row_is_about_is_not_watched(monitor):
@@ -372,7 +372,7 @@ def test_whom_a_row_is_about_is_not_watched(monitor):
 
     def of_people(model, version):
         one = known(model, version)
-        one._schema = Schema("m", (), "colour")
+        one._schema = Schema("colour")
         return one
 
     monitor.versions.known = of_people

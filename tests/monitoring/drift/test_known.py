@@ -25,7 +25,7 @@ def test_a_published_baseline_is_used_without_inputs_that_come_hashed_or_not_at_
         files.learnt("m", "1"),
         "",
         lambda: "2031-01-01T00:00:00Z",
-        Schema("m", (), "who"),
+        Schema("who"),
         {"colour", "who"},
     )
     words = np.array([b"0123"] * 50, dtype=object)

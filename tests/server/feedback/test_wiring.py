@@ -84,7 +84,7 @@ def test_one_alert_for_one_episode(tmp_path):
 
 
 def test_options_follow_the_target(tmp_path):
-    options = VersionOptions(tmp_path / "target")
+    options = VersionOptions(tmp_path / "target", tmp_path / "registry")
     options.refresh()
     assert options.of("m", "3").positive is None
     config = ModelConfig()
@@ -128,7 +128,7 @@ def test_the_accuracy_to_expect_is_that_of_the_manifest_unless_somebody_says_so(
         options.refresh()
         return [options.of("m", str(number)).expected_accuracy for number in range(1, 6)]
 
-    options = VersionOptions(tmp_path / "target")
+    options = VersionOptions(tmp_path / "target", tmp_path / "registry")
     of_manifests = [0.97, None, None, 0.8, None]
     assert expected(FeedbackOptions(), {**versions, 5: bare}) == of_manifests
     # A version that is gone is judged as before: its labels come for weeks.

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -94,8 +95,9 @@ def test_figures_are_those_of_pandas_and_survive_the_monitor(serve, command, tmp
     server.until(
         lambda: performance(command, server, tmp_path)["versions"][0]["labels"] == len(joined) + 1
     )
+    series = 'penstock_labels_total{arm="",model="breast-cancer",version="2"}'
+    server.until(lambda: server.metrics().get(series, 0) > 0)
     metrics = server.metrics()
-    assert metrics['penstock_labels_total{arm="",model="breast-cancer",version="2"}'] > 0
     assert metrics['penstock_feedback_total{outcome="new"}'] == len(pairs) + 1
 
 
@@ -211,3 +213,24 @@ def test_a_body_is_accepted_in_part_if_it_asks_for_that(serve):
     status, found = post(server, "/v1/feedback?partial=true", body)
     assert (status, found["accepted"], found["refused"]) == (200, 1, 2)
     assert [one["item"] for one in found["problems"]] == [1, 2]
+
+
+def test_the_accuracy_of_push_is_what_labels_are_compared_with(serve, command, tmp_path):
+    registry = tmp_path / "registry"
+    examples = Path(__file__).parents[3] / "examples" / "registry"
+    source = examples / "breast-cancer" / "1" / "model.onnx"
+    process = command("push", registry, "breast-cancer", source, "--metric", "accuracy=0.75")
+    assert process.wait(60) == 0, process.communicate()
+    server = serve(registry=registry)
+    pairs = labels_of(server)
+    told = [{"request_id": name, "label": label} for name, label in pairs]
+    server.until(lambda: post(server, "/v1/feedback", told)[0] == 200)
+
+    def change():
+        versions = performance(command, server, tmp_path)["versions"]
+        return versions[0]["change"] if versions and versions[0]["labels"] == 20 else None
+
+    server.until(change)
+    found = change()
+    assert found["reference_rate"] == pytest.approx(0.25, abs=1e-5)
+    assert found["state"] != "learning"

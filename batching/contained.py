@@ -50,10 +50,14 @@ def ordinary(error: BaseException) -> Exception:
 
 
 def words(error: BaseException) -> str:
-    """Class and text of an error, also of one whose text cannot be made."""
-    name = type(error).__name__
+    """Class and text of an error."""
+    name, text = type(error).__name__, text_of(error)
+    return name if text == name else f"{name}: {text}"
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an error, or its class if it has none or its text cannot be made."""
     try:
-        text = str(error)
+        return str(error) or type(error).__name__
     except BaseException:  # noqa: BLE001  an exception of foreign code may be broken itself
-        return f"{name} (it has no readable text)"
-    return f"{name}: {text}" if text else name
+        return type(error).__name__

@@ -191,8 +191,20 @@ def _processes(merged: Merged) -> Iterator[Metric]:
         restarts.add_metric([process], lives - 1)
     yield up
     yield restarts
+    yield _errors(merged.live)
     yield from _gauges(merged.live)
     yield from _operating_system(merged.live)
+
+
+def _errors(live: list[ProcessFigures]) -> Metric:
+    family = CounterMetricFamily(
+        "penstock_internal_errors",
+        "Errors in the process that no caller was told of.",
+        labels=["process"],
+    )
+    for one in live:
+        family.add_metric([one.process], one.gauges[layout.INTERNAL_ERRORS])
+    return family
 
 
 def _gauges(live: list[ProcessFigures]) -> Iterator[Metric]:

@@ -127,7 +127,9 @@ CONNECTIONS: Final = 2
 #: Of the monitor.
 LOG_BYTES: Final = 3
 MONITOR_LAG_NANOSECONDS: Final = 4
-HEADER_SLOTS: Final = 5
+#: Errors in this process that no caller was told of.
+INTERNAL_ERRORS: Final = 5
+HEADER_SLOTS: Final = 6
 
 _INDEX: Final = {status: STATUS + index for index, status in enumerate(STATUSES)}
 _OTHER: Final = STATUS + len(STATUSES)

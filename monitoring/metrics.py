@@ -236,6 +236,10 @@ class CounterFile:
         """How many client connections are open."""
         self._gauges[layout.CONNECTIONS] = count
 
+    def set_errors(self, count: int) -> None:
+        """How many errors there were that no caller was told of."""
+        self._gauges[layout.INTERNAL_ERRORS] = count
+
     def set_gauge(self, slot: int, value: int) -> None:
         """Any other figure of the process itself; see `layout.HEADER_SLOTS`."""
         self._gauges[slot] = value

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+from penstock.batching.contained import contained, words
 from penstock.batching.dispatcher import TICK_SECONDS
 from penstock.batching.nap import NAP_SECONDS
 from penstock.batching.scheduler import INLINE_SECONDS, Scheduler
@@ -125,7 +126,10 @@ class Engine:
         self._loading.shutdown(wait=False, cancel_futures=True)
         for model in self.catalog.models.values():
             for servable in model.versions.values():
-                servable.model.unload()
+                try:
+                    contained(servable.model.unload)
+                except Exception as error:  # noqa: BLE001  the others are to be unloaded, too
+                    LOG.warning("model %s cannot be unloaded: %s", model.name, words(error))
         self._loader.close()
 
 

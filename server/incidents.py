@@ -15,7 +15,7 @@ from penstock.batching.contained import words
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 LOG = logging.getLogger("penstock.incidents")
 
@@ -24,6 +24,8 @@ QUIET_SECONDS: Final = 10.0
 #: Places that are told apart; errors anywhere else are one.
 MAX_PLACES: Final = 64
 OTHER: Final = "elsewhere"
+#: What failed within this time is still told in the status.
+RECENT_SECONDS: Final = 600.0
 #: Of the text of an error that is kept.
 MAX_TEXT: Final = 300
 
@@ -53,22 +55,24 @@ class Incidents:
     """The errors of one process. Used on its event loop.
 
     Args:
-        on_count: Called with the number of errors so far, after each.
         clock: Monotonic seconds.
         wall_clock: Unix seconds.
+
+    Attributes:
+        on_count: Called with the number of errors so far, after each.
+        total: The number of errors so far.
     """
 
     def __init__(
         self,
-        on_count: Callable[[int], object] = bool,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._on_count = on_count
+        self.on_count: Callable[[int], object] = bool
+        self.total = 0
         self._clock = clock
         self._wall_clock = wall_clock
         self._places: dict[str, Incident] = {}
-        self._total = 0
 
     def note(self, place: str, error: BaseException) -> None:
         """Count an error, and log it if that place was quiet lately."""
@@ -78,8 +82,8 @@ class Incidents:
         incident.count += 1
         incident.text = words(error)[:MAX_TEXT]
         incident.at = self._wall_clock()
-        self._total += 1
-        self._on_count(self._total)
+        self.total += 1
+        self.on_count(self.total)
         now = self._clock()
         if now - incident.told_at < QUIET_SECONDS:
             incident.untold += 1
@@ -103,6 +107,21 @@ class Incidents:
             {"place": one.place, "count": one.count, "error": one.text, "at": one.at}
             for one in latest
         ]
+
+
+def recent(incidents: Iterable[dict[str, Any]], now: float) -> list[str]:
+    """What an operator should know of such a report: a sentence for each place that failed lately.
+
+    Args:
+        incidents: As `Incidents.report` gives them.
+        now: Unix seconds.
+    """
+    return [
+        f"{one['place']} failed, {one['count']} times in all, the last time "
+        f"{now - one['at']:.0f} s ago: {one['error']}"
+        for one in incidents
+        if now - one["at"] < RECENT_SECONDS
+    ]
 
 
 def _place(context: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from .docs_page import DOCS_PAGE
 from .log_status import log_status
 from .openapi import ENDPOINTS, openapi
 from .rollout_report import summary
-from .status import status
+from .status import process_problems, status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -70,6 +70,7 @@ class AdminApp:
         progress: How the last rollout of a model stands.
         lives: Which processes died, how often and how.
         damaged: Files that were damaged and set aside, as problems.
+        incidents: Errors in control that no caller was told of.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class AdminApp:
         self.progress: Callable[[str], Progress | None] = lambda _: None
         self.lives: Callable[[], tuple[Life, ...]] = tuple
         self.damaged: Callable[[], list[dict[str, str]]] = list
+        self.incidents: Callable[[], list[dict[str, Any]]] = list
         handlers: dict[Endpoint, Handler] = {
             one: getattr(self, f"_{one.name}") for one in ENDPOINTS
         }
@@ -184,6 +186,8 @@ class AdminApp:
             if (trouble := life.trouble(now))
         ]
         content["problems"] += self.damaged()
+        workers = self._coordinator.fleet.workers.values()
+        content["problems"] += process_problems(workers, self.incidents(), now)
         return wire.answer({**self._about, **content})
 
     async def _history(self, request: Request, _: str) -> Response:

@@ -6,11 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.process_stats import read_process
+from penstock.server.incidents import recent
 
 from .chronicle import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from penstock.server.processes.coordinator import Coordinator
     from penstock.server.processes.fleet import Fleet, Worker
@@ -61,6 +62,23 @@ def status(coordinator: Coordinator, chronicle: Chronicle, figures: Figures) -> 
             _worker(one) for one in sorted(fleet.workers.values(), key=lambda one: one.process)
         ],
     }
+
+
+def process_problems(
+    workers: Iterable[Worker], own: Iterable[dict[str, Any]], now: float
+) -> list[dict[str, str]]:
+    """What went wrong inside the processes lately.
+
+    Args:
+        workers: All that are connected.
+        own: Incidents of control; see `Incidents.report`.
+        now: Unix seconds.
+    """
+    found = [("control", text) for text in recent(own, now)]
+    for one in workers:
+        found += [(one.process, one.problem)] * bool(one.problem)
+        found += [(one.process, text) for text in recent(one.incidents, now)]
+    return [{"path": process, "reason": text} for process, text in found]
 
 
 def _model(

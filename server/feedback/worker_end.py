@@ -7,7 +7,6 @@ here: who is told 503 sends again, and labels that arrive twice are kept once.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,8 +84,7 @@ class WorkerEnd:
         """Hang up."""
         if self._reading is not None:
             self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
+            await asyncio.gather(self._reading, return_exceptions=True)
 
     async def _connect(self) -> StreamWriter:
         async with self._connecting:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from penstock.batching.contained import Escaped, words
+from penstock.batching.contained import Escaped, text_of
 from penstock.batching.errors import DeadlineExceeded as BatchDeadlineExceeded
 from penstock.batching.errors import InvalidOutput, Overloaded
 from penstock.runtimes.contract import ModelExecutionError, UnsuitableInput
@@ -175,10 +175,7 @@ def _model_error(error: ModelExecutionError | InvalidOutput) -> ApiError:
 
 def _text(error: Exception) -> str:
     """What a plug-in says of its error, as JSON can have it."""
-    try:
-        return str(error).encode(errors="replace").decode()
-    except Exception:  # noqa: BLE001  an error of a plug-in may be broken itself
-        return words(error)
+    return text_of(error).encode(errors="replace").decode()
 
 
 def error_answer(error: ApiError) -> tuple[bytes, bytes]:

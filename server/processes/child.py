@@ -9,11 +9,12 @@ import signal
 import socket
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.server.config import ServerConfig
+from penstock.server.incidents import Incidents
 from penstock.server.logs import configure_logs
 from penstock.server.parent import die_with_parent
 
@@ -36,6 +37,7 @@ class Birth:
         config: Of the server.
         life: Reading end of a pipe that ends with the supervisor.
         sockets: What to accept connections from; empty for a process that has no port.
+        incidents: Errors of this process that no caller is told of.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Birth:
     config: ServerConfig
     life: int
     sockets: tuple[socket.socket, ...] = ()
+    incidents: Incidents = field(default_factory=Incidents)
 
     def watch_parent(self, stop: Callable[[], None]) -> None:
         """Call `stop` on the running loop when the supervisor is gone."""
@@ -82,6 +85,7 @@ def run(main: Callable[[Birth], Coroutine[Any, Any, None]]) -> None:
     except ImportError:
         factory = None
     with asyncio.Runner(loop_factory=factory) as runner:
+        runner.get_loop().set_exception_handler(birth.incidents.on_loop_error)
         runner.run(main(birth))
     logging.shutdown()
     os.close(birth.life)

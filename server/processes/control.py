@@ -5,14 +5,13 @@ Run by the supervisor; when it dies, predictions go on, and its next life goes o
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
@@ -45,6 +44,7 @@ from penstock.server.registry.good_configs import GoodConfigs
 from penstock.server.registry.intake import Intake
 from penstock.server.registry.state_file import StateDamaged
 from penstock.server.registry.store import StateStore
+from penstock.server.supervised_task import SupervisedTask
 
 from .child import Birth, run
 from .coordinator import Coordinator
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from penstock.server.registry.audit_record import AuditRecord
 
     from .rollout_wiring import Rollouts
-    from .run_directory import RunDirectory
 
 LOG = logging.getLogger("penstock.control")
 
@@ -87,6 +86,7 @@ async def control(birth: Birth) -> None:
     config = birth.config
     counters = CounterFile.create(birth.directory.counters, birth.name)
     exposition = Exposition(birth.directory.counters)
+    birth.incidents.on_count = counters.set_errors
     fleet = Fleet(exposition.render, expected=config.workers)
     assert config.state_dir is not None
     store = _open_store(config.state_dir)
@@ -103,26 +103,23 @@ async def control(birth: Birth) -> None:
     coordinator.served = exposition.served
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
-    app = _admin(config, coordinator, exposition, traffic, birth.directory, rollouts)
+    app = _admin(config, coordinator, exposition, traffic, birth, rollouts)
     server = QuietServer(
         uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"),
         counters.set_loop_lag,
     )
     birth.watch_parent(server.stop)
 
-    def ended(task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            LOG.error("control cannot go on; it starts again", exc_info=error)
-            server.stop()
-
-    works = (coordinator.run(), traffic.run(), rollouts.conductor.run(), rollouts.alerts.run())
-    tasks = [asyncio.create_task(work) for work in works]
-    for task in tasks:
-        task.add_done_callback(ended)
+    works = {
+        "following registry and workers": coordinator.run,
+        "measuring traffic": traffic.run,
+        "carrying rollouts on": rollouts.conductor.run,
+        "telling of rollouts": rollouts.alerts.run,
+    }
+    tasks = [SupervisedTask(name, work, birth.incidents) for name, work in works.items()]
     await server.serve(sockets=[*birth.sockets])
     for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await task.stop()
     fleet.close()
     store.close()
     counters.close()
@@ -159,9 +156,10 @@ def _admin(
     coordinator: Coordinator,
     exposition: Exposition,
     traffic: TrafficWindow,
-    directory: RunDirectory,
+    birth: Birth,
     rollouts: Rollouts,
 ) -> AdminApp:
+    directory = birth.directory
     address = json.loads(directory.address.read_text())
     chronicle = Chronicle()
     _follow_log(coordinator.store, chronicle, rollouts)
@@ -195,6 +193,7 @@ def _admin(
     app.progress = rollouts.conductor.progress
     app.lives = partial(read_lives, directory.lives)
     app.damaged = partial(damaged_files, monitor)
+    app.incidents = birth.incidents.report
     return app
 
 

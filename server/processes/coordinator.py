@@ -160,19 +160,22 @@ class Coordinator:
         loop = asyncio.get_running_loop()
         watcher = Watcher(self._config.registry, lambda: loop.call_soon_threadsafe(self._again.set))
         watcher.start()
-        followers = asyncio.create_task(self._follow_reports())
         try:
-            await self.refresh()
-            wait = _SECOND_LOOK_SECONDS
-            while True:
-                if self.planner.findings.waiting:
-                    wait = min(wait, max(_MIN_LOOK_SECONDS, self._config.settle_seconds / 4))
-                await _wait_for(self._again, wait)
-                await self.refresh()
-                wait = self._config.scan_seconds
+            async with asyncio.TaskGroup() as both:  # an error in one ends both, and is raised
+                both.create_task(self._follow_registry())
+                both.create_task(self._follow_reports())
         finally:
             watcher.stop()
-            followers.cancel()
+
+    async def _follow_registry(self) -> None:
+        await self.refresh()
+        wait = _SECOND_LOOK_SECONDS
+        while True:
+            if self.planner.findings.waiting:
+                wait = min(wait, max(_MIN_LOOK_SECONDS, self._config.settle_seconds / 4))
+            await _wait_for(self._again, wait)
+            await self.refresh()
+            wait = self._config.scan_seconds
 
     async def _follow_reports(self) -> None:
         failed: set[tuple[str, int]] = set()

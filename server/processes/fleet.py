@@ -33,6 +33,8 @@ class Worker:
         steered: Number of the target whose defaults and aliases are in force there.
         ready: Whether it serves what it could load of its first target.
         models: Every version it knows and its state.
+        problem: Why it has not applied the target, in words; empty while nothing is wrong.
+        incidents: Errors there that no caller was told of; see `Incidents.report`.
     """
 
     process: str
@@ -43,6 +45,8 @@ class Worker:
     steered: int = 0
     ready: bool = False
     models: list[dict[str, Any]] = field(default_factory=list)
+    problem: str = ""
+    incidents: list[dict[str, Any]] = field(default_factory=list)
 
     def states(self, state: str) -> dict[str, dict[int, tuple[str, str]]]:
         """By model, the versions in this state: where they come from, with which configuration."""
@@ -204,6 +208,8 @@ class Fleet:
             worker.steered = frame["steered"]
             worker.ready = frame["ready"]
             worker.models = frame["models"]
+            worker.problem = frame.get("problem", "")
+            worker.incidents = frame.get("incidents", [])
             self._note_change()
         elif kind == "look":
             self.on_look()

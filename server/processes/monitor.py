@@ -18,6 +18,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from penstock.batching.contained import contained
 from penstock.monitoring.featurizers import Featurizers
 from penstock.monitoring.lag import Lag
 from penstock.monitoring.ledger import Ledger
@@ -82,17 +83,17 @@ class MonitorProcess:
         loop = asyncio.get_running_loop()
         due = loop.time() + COMMIT_SECONDS
         while not self.stopping.is_set():
-            if not await loop.run_in_executor(self._thread, self._take):
+            if not await loop.run_in_executor(self._thread, contained, self._take):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self.stopping.wait()
             if loop.time() >= due:
-                await loop.run_in_executor(self._thread, self._commit)
+                await loop.run_in_executor(self._thread, contained, self._commit)
                 due = loop.time() + COMMIT_SECONDS
         end = loop.time() + LAST_SECONDS
-        while await loop.run_in_executor(self._thread, self._take) and loop.time() < end:
+        while await loop.run_in_executor(self._thread, contained, self._take) and loop.time() < end:
             pass
-        await loop.run_in_executor(self._thread, self._receiver.close)
+        await loop.run_in_executor(self._thread, contained, self._receiver.close)
         self._thread.shutdown()
 
     def _take(self) -> bool:

@@ -24,6 +24,7 @@ from penstock.server.shadow.messages import Order
 from penstock.server.shadow.pilot import NO_MORE, Pilot
 from penstock.server.shadow.record import LOADING, TRIPPED, Record, read_record, write_record
 from penstock.server.shadow.wanted import read_wanted
+from penstock.server.supervised_task import SupervisedTask
 
 from .child import Birth, run
 
@@ -56,7 +57,7 @@ class Flight:
 
     wanted: Wanted
     pilot: Pilot
-    task: asyncio.Task[None]
+    task: SupervisedTask
 
 
 class ShadowProcess:
@@ -80,6 +81,8 @@ class ShadowProcess:
         self._directory = birth.directory
         self._state_dir = birth.config.state_dir
         self._counters = counters
+        self._incidents = birth.incidents
+        self._incidents.on_count = counters.set_errors
         self._sleep = sleep
         self._now = now
         self._seen = (0, 0)
@@ -144,14 +147,12 @@ class ShadowProcess:
         order = Order(str(self._directory.config), wanted.target)
         pilot = Pilot(order, record, self._counters.model(wanted.model, str(wanted.candidate)))
         self._ended.pop(wanted.rollout, None)
-        task = asyncio.create_task(pilot.run())
-        task.add_done_callback(_tell_errors)
+        name = f"comparing for rollout {wanted.rollout}"
+        task = SupervisedTask(name, pilot.run, self._incidents, may_end=True)
         return Flight(wanted, pilot, task)
 
     async def _land(self, rollout: str, flight: Flight) -> None:
-        flight.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await flight.task
+        await flight.task.stop()
         await self._write(flight.pilot)
         self._ended[rollout] = flight.pilot
         while len(self._ended) > _ENDED_PILOTS:
@@ -200,11 +201,6 @@ class ShadowProcess:
             await self._look()  # the target is on disk before any worker has it
         flight = self._flights.get(rollout)
         return flight.pilot if flight is not None else self._ended.get(rollout)
-
-
-def _tell_errors(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        LOG.error("unexpected error in the shadow", exc_info=error)
 
 
 async def shadow(birth: Birth) -> None:

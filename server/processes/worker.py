@@ -11,7 +11,7 @@ import asyncio
 import gc
 import logging
 import os
-from contextlib import suppress
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -22,6 +22,7 @@ from penstock.server.feedback.worker_end import WorkerEnd
 from penstock.server.http.app import App
 from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.http.mirror import Mirrors
+from penstock.server.supervised_task import SupervisedTask
 
 from .child import Birth, run
 from .link import Link
@@ -56,7 +57,8 @@ class WorkerProcess:
             "pid": os.getpid(),
         }
         self._link = Link(birth.directory.control_socket, hello, self._aim)
-        self._app = App(config, self._counters, self._link.metrics)
+        birth.incidents.on_count = self._counters.set_errors
+        self._app = App(config, self._counters, self._link.metrics, incidents=birth.incidents)
         self._server = QuietServer(
             uvicorn.Config(
                 self,
@@ -74,8 +76,8 @@ class WorkerProcess:
             self._every_second,
         )
         self._reconciler: Reconciler | None = None
-        self._reported = -1
-        self._tasks: list[asyncio.Task[None]] = []
+        self._reported = -1, 0
+        self._tasks: list[SupervisedTask] = []
         self._sampler: Sampler | None = None
         self._feedback: WorkerEnd | None = None
         self._mirrors: Mirrors | None = None
@@ -111,7 +113,8 @@ class WorkerProcess:
         await self._app(scope, receive_after_link, send_when_loaded)
 
     async def _begin(self) -> None:
-        self._reconciler = Reconciler(self._app.engine.host, self._report)
+        incidents = self._birth.incidents
+        self._reconciler = Reconciler(self._app.engine.host, self._report, incidents)
         path = self._birth.directory.shadow_socket
         self._mirrors = Mirrors(path, self._counters, asyncio.get_running_loop())
         self._app.engine.inference.mirrors = self._mirrors.routes
@@ -120,14 +123,16 @@ class WorkerProcess:
         known = read_target(self._birth.directory.target)
         if known.number:
             self._aim(known)
-        work = [self._link.run(), self._reconciler.run()]
         if self._app.engine.samples.enabled:
             directory, life = self._birth.directory, self._counters.incarnation
             spool = Spool(directory.samples, life, self._birth.config.sample_max_bytes)
             self._sampler = Sampler(self._app.engine.samples, spool, self._counters)
             self._feedback = WorkerEnd(directory.monitor_socket)
             self._app.feedback.hand_over = self._feedback.hand_over
-        self._tasks = [asyncio.create_task(one) for one in work]
+        self._tasks = [
+            SupervisedTask("the link to control", self._link.run, incidents),
+            SupervisedTask("the reconciler", self._reconciler.run, incidents),
+        ]
         waits = {
             asyncio.create_task(event.wait())
             for event in (self._reconciler.settled, self._server.stopping)
@@ -140,17 +145,16 @@ class WorkerProcess:
         _calm_the_collector()
 
     async def _end(self) -> None:
-        if self._mirrors is not None:
-            self._mirrors.close()
-        if self._feedback is not None:
-            await self._feedback.close()
-        if self._sampler is not None:
-            self._sampler.close()
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        """Stop what `_begin` started; an error in one step does not keep the others from it."""
+        async with AsyncExitStack() as steps:
+            for task in self._tasks:
+                steps.push_async_callback(task.stop)
+            if self._sampler is not None:
+                steps.callback(self._sampler.close)
+            if self._feedback is not None:
+                steps.push_async_callback(self._feedback.close)
+            if self._mirrors is not None:
+                steps.callback(self._mirrors.close)
 
     def _aim(self, target: Target) -> None:
         assert self._reconciler is not None
@@ -161,12 +165,15 @@ class WorkerProcess:
     def _report(self) -> None:
         reconciler, engine = self._reconciler, self._app.engine
         assert reconciler is not None
-        self._reported = engine.catalog.revision
+        incidents = self._birth.incidents
+        self._reported = engine.catalog.revision, incidents.total
         self._link.report(
             target=reconciler.applied,
             steered=reconciler.steered,
             ready=engine.catalog.ready,
             models=version_report(engine.catalog, engine.host.directories, engine.host.configs),
+            problem=reconciler.problem,
+            incidents=incidents.report(),
         )
 
     def _every_second(self, late_nanoseconds: int) -> None:
@@ -174,7 +181,7 @@ class WorkerProcess:
         self._counters.set_connections(len(self._server.server_state.connections))
         if self._reconciler is None:
             return
-        if self._reported != self._app.engine.catalog.revision:
+        if self._reported != (self._app.engine.catalog.revision, self._birth.incidents.total):
             self._report()
         self._link.flush()
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from penstock.batching.contained import text_of
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.http.codecs.signature import WireSignature
 from penstock.server.model_config import config_digest
 from penstock.server.quality.compile import declare
 
+from .apply_failed import ApplyFailed
 from .arms import arms_of
+from .batching_log import log_batching
 from .catalog import ServedModel
 from .lifecycle import State, without_places
 from .loading import LoadOrder
+from .loading_thread import LoadingThread
 from .private_copy import digest_of_copy
-from .process_memory import trim_memory
 from .servable import Servable
 
 if TYPE_CHECKING:
@@ -33,14 +35,10 @@ if TYPE_CHECKING:
     from penstock.server.model_log import LogOptions
 
     from .catalog import Catalog, Key
-    from .loading import Loader
+    from .loading import LoadedModel, Loader
     from .plan import ModelPlan
 
 LOG = logging.getLogger("penstock.models")
-
-#: From an unload until freed memory goes back to the system. At once would take longer than the
-#: unload, and the next load, of another version as a rule, would have to ask for it all again.
-TRIM_SECONDS: Final = 5.0
 
 
 class ModelHost:
@@ -79,26 +77,36 @@ class ModelHost:
         self._counters = counters
         self._sink = sink
         self._loader = loader
-        self._executor = executor
+        self._thread = LoadingThread(loop, loader, executor)
         self.directories: dict[Key, Path] = {}
         self.configs: dict[Key, str] = {}
         self._asked: set[tuple[str, int, bool]] = set()
         self._newest: Mapping[str, ModelPlan] = {}
-        self._trim: asyncio.TimerHandle | None = None
 
     def steer(self, models: Mapping[str, ModelPlan]) -> None:
         """Point defaults and aliases at versions that are loaded already.
 
         Waits for nothing: a rollback takes effect while another version is being loaded, and stays
         in effect when that has been loaded.
+
+        Raises:
+            ApplyFailed: Some models could not be dealt with; all others were.
         """
         self._newest = models
+        failed: dict[str, Exception] = {}
         for plan in models.values():
-            before = self._catalog.models.get(plan.name)
-            if before is not None:
-                self._publish(plan, before.versions, before)
-                for servable in before.versions.values():
-                    self._declare(servable, plan.config)
+            try:
+                self._steer_model(plan)
+            except Exception as error:  # noqa: BLE001  the other models are steered all the same
+                failed[plan.name] = error
+        if failed:
+            raise ApplyFailed(failed)
+
+    def _steer_model(self, plan: ModelPlan) -> None:
+        if (before := self._catalog.models.get(plan.name)) is not None:
+            self._publish(plan, before.versions, before)
+            for servable in before.versions.values():
+                self._declare(servable, plan.config)
 
     async def apply(self, models: Mapping[str, ModelPlan]) -> None:
         """Serve exactly these models and versions.
@@ -106,15 +114,26 @@ class ModelHost:
         What cannot be loaded is marked `State.FAILED` with the reason, and is not tried again until
         it was not asked for, comes from another directory, has another configuration, or is
         accepted; what served goes on serving.
+
+        Raises:
+            ApplyFailed: Some models could not be dealt with; all others were.
         """
-        self.steer(models)
+        failed: dict[str, Exception] = {}
+        try:
+            self.steer(models)
+        except ApplyFailed as error:
+            failed |= error.models
         self._asked &= {
             (plan.name, one, one in plan.accepted)
             for plan in models.values()
             for one in plan.versions
         }
         for plan in models.values():
-            await self._apply_model(plan)
+            try:
+                await self._apply_model(plan)
+            except Exception as error:
+                LOG.exception("model %s could not be dealt with", plan.name)
+                failed[plan.name] = error
         for name in [name for name in self._catalog.models if name not in models]:
             gone = self._catalog.models[name]
             self._catalog.withdraw(name)
@@ -124,6 +143,8 @@ class ModelHost:
             sum(len(model.versions) for model in self._catalog.models.values())
         )
         self._catalog.ready = True
+        if failed:
+            raise ApplyFailed(failed)
 
     async def _apply_model(self, plan: ModelPlan) -> None:
         before = self._catalog.models.get(plan.name)
@@ -204,83 +225,68 @@ class ModelHost:
         self.configs[key] = config_digest(config)
         self._asked.add((name, number, accepted))
         self._catalog.move(key, State.LOADING)
-        order = LoadOrder(
-            name,
-            version,
-            self.directories[key],
-            config,
-            None if predecessor is None else (predecessor.version, predecessor.model.signature),
-            accepted,
-            busy=self._catalog.ready,
-            declared=plan.declared.get(number),
-        )
         try:
-            loaded = await self._loop.run_in_executor(self._executor, self._loader.load, order)
+            order = LoadOrder(
+                name,
+                version,
+                self.directories[key],
+                config,
+                None if predecessor is None else (predecessor.version, predecessor.model.signature),
+                accepted,
+                busy=self._catalog.ready,
+                declared=plan.declared.get(number),
+            )
+            loaded = await self._thread.load(order)
         except Exception as error:  # noqa: BLE001  a plug-in may raise anything; others go on
             self._fail(key, error)
-            LOG.error("model %s version %s: %s", name, version, error)  # noqa: TRY400  one line says it
             return None
+        try:
+            return self._take_in(key, loaded, config)
+        except Exception as error:  # noqa: BLE001  as above
+            self._fail(key, error)
+        await self._thread.unload(name, version, loaded.model)
+        return None
+
+    def _take_in(self, key: Key, loaded: LoadedModel, config: ModelConfig) -> Servable:
+        """Make a loaded model ready to be published."""
+        name, version = key
         wire = WireSignature(loaded.model.signature, name, version)
         counters = self._counters.model(name, version)
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
         servable.memory = loaded.memory
-        if not self._declare(servable, config):
-            unload = self._loader.unload
-            await self._loop.run_in_executor(self._executor, unload, name, version, loaded.model)
-            return None
+        declare(servable, config.quality, config.monitoring.features, self._counters)
+        servable.keep_private(self._privacy(config.log))
         servable.queue = self._scheduler.register(
             name, version, loaded.model, config.batching, self._sink(servable), loaded.costs
         )
-        servable.keep_private(self._privacy(config.log))
+        log_batching(servable)
         self._catalog.move(key, State.READY)
-        _tell(servable)
         return servable
 
-    def _declare(self, servable: Servable, config: ModelConfig) -> bool:
+    def _declare(self, servable: Servable, config: ModelConfig) -> None:
         """Put into force what is declared of inputs; else a version that serves stays as it was."""
         try:
             features = config.monitoring.features
             declare(servable, config.quality, features, self._counters)
-        except ModelLoadError as error:
-            key = servable.name, servable.version
-            LOG.error("model %s version %s: %s", *key, error)  # noqa: TRY400  one line says it
-            if self._catalog.statuses[key].state is State.LOADING:
-                self._fail(key, error)
-            return False
-        return True
+        except ModelLoadError as e:
+            LOG.error("model %s version %s: %s", servable.name, servable.version, e)  # noqa: TRY400
 
     def _fail(self, key: Key, error: Exception) -> None:
-        reason = str(error) or type(error).__name__
+        reason = text_of(error)
+        LOG.error("model %s version %s: %s", *key, reason)
         places = (self.directories[key], *self._loader.places)
         self._catalog.move(key, State.FAILED, reason, without_places(reason, places))
 
     async def _unload(self, servable: Servable) -> None:
+        """Unload a version that is published no more; `State.UNLOADED` at the end."""
         key = servable.name, servable.version
         self._catalog.move(key, State.DRAINING)
-        await servable.wait_decoded()
-        await self._scheduler.unregister(servable.queue)
-        await self._loop.run_in_executor(
-            self._executor, self._loader.unload, servable.name, servable.version, servable.model
-        )
-        self._catalog.move(key, State.UNLOADED)
-        if self._trim is None:
-            self._trim = self._loop.call_later(TRIM_SECONDS, self._give_back)
-
-    def _give_back(self) -> None:
-        self._trim = None
-        with suppress(RuntimeError):  # the executor is closed: so is the process, in a moment
-            self._executor.submit(trim_memory)
-
-
-def _tell(servable: Servable) -> None:
-    """Say once how the version is batched and why, and what its file declares wrongly."""
-    signature, what = servable.model.signature, (servable.name, servable.version)
-    level = logging.INFO if signature.batch_axis else logging.WARNING
-    reason = signature.batching or "its runtime says so"
-    on = "on" if signature.batch_axis else "off"
-    LOG.log(level, "model %s version %s: batching is %s: %s", *what, on, reason)
-    for remark in signature.remarks:
-        LOG.warning("model %s version %s: %s", *what, remark)
+        try:
+            await servable.wait_decoded()
+            await self._scheduler.unregister(servable.queue)
+        finally:
+            problem = await self._thread.unload(*key, servable.model)
+            self._catalog.move(key, State.UNLOADED, problem)
 
 
 def _predecessor(

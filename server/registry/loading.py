@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.batching.contained import words
 from penstock.runtimes.contract import LoadOptions, ModelLoadError
 from penstock.runtimes.discovery import find_runtime
 from penstock.runtimes.onnx import OnnxRuntime
@@ -155,9 +156,11 @@ class Loader:
                 raise ModelLoadError(text) from error
 
     def unload(self, name: str, version: str, model: Model) -> None:
-        """Release a model."""
-        model.unload()
-        self._memory.release((name, version))
+        """Release a model; what it took counts as free even if its runtime fails at that."""
+        try:
+            model.unload()
+        finally:
+            self._memory.release((name, version))
 
     def _load_from(self, copy: SoundCopy, order: LoadOrder) -> LoadedModel:
         runtime, path = find_runtime(copy.directory, order.config.platform)
@@ -171,7 +174,7 @@ class Loader:
                 golden = _judge(model, copy, order)
                 costs = self._warm_up(runtime, model, copy.digest, order, golden)
             except BaseException:
-                model.unload()
+                _discard(model, order)
                 raise
         except BaseException:
             self._memory.release(key)
@@ -248,6 +251,16 @@ class Loader:
         else:
             self._copies.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._copies
+
+
+def _discard(model: Model, order: LoadOrder) -> None:
+    """Unload a model that is not to serve; why it is not matters more than an error in this."""
+    try:
+        model.unload()
+    except BaseException as error:  # noqa: BLE001  see above
+        LOG.warning(
+            "model %s version %s cannot be unloaded: %s", order.name, order.version, words(error)
+        )
 
 
 def _estimate(runtime: Runtime, place: Path, roots: Roots = OWN) -> int:

@@ -95,7 +95,8 @@ class Pilot:
             self._arrived.set()
 
     async def run(self) -> None:
-        """Keep a runner busy until it trips or this is cancelled."""
+        """Keep a runner busy until it trips or this is cancelled; after an error call it again."""
+        over = True
         try:
             while not self.refuses:
                 self._enter(LOADING)
@@ -106,10 +107,14 @@ class Pilot:
                     self._trip(Trip("load", str(refusal), self._now()))
                 except RunnerEnded as end:
                     await self._bury(end.death)
+        except Exception:
+            over = False
+            raise
         finally:
-            if self.record.phase != TRIPPED:
-                self._enter(ENDED)
-            self._refuse()
+            if over:
+                if self.record.phase != TRIPPED:
+                    self._enter(ENDED)
+                self._refuse()
 
     async def _live(self) -> None:
         """One life of a runner."""

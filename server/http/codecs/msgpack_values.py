@@ -160,9 +160,7 @@ def holds_few_values(body: bytes | memoryview) -> bool:
     return False
 
 
-def unpack_small(
-    body: bytes | memoryview, unpack: Callable[[bytes | memoryview], Any]
-) -> Any:
+def unpack_small(body: bytes | memoryview, unpack: Callable[[bytes | memoryview], Any]) -> Any:
     """Unpack a body that is small, after a look at what it promises.
 
     Raises:

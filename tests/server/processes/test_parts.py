@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.batching.options import BatchingOptions
+from penstock.server.incidents import Incidents
 from penstock.server.model_config import ModelConfig
 from penstock.server.processes.listening import CannotListen, open_listener, url_of
 from penstock.server.processes.reconciler import Reconciler
@@ -157,9 +158,19 @@ class Host:
         self.applied = []
         self.steered = []
         self.go_on = asyncio.Event()
+        self.incidents = Incidents()
+        self.naps = []
+        self.woken = asyncio.Event()
+
+    async def sleep(self, seconds):
+        self.naps.append(seconds)
+        await self.woken.wait()
+        self.woken.clear()
 
     def steer(self, models):
         self.steered.append(sorted(models))
+        if "unsteerable" in models:
+            raise RuntimeError("no way")
 
     async def apply(self, models):
         self.applied.append(sorted(models))
@@ -171,7 +182,9 @@ class Host:
 def run(body):
     async def main():
         host, reports = Host(), []
-        reconciler = Reconciler(host, lambda: reports.append(reconciler.applied))
+        reconciler = Reconciler(
+            host, lambda: reports.append(reconciler.applied), host.incidents, host.sleep
+        )
         task = asyncio.create_task(reconciler.run())
         async with asyncio.timeout(10):
             await body(host, reconciler, reports)
@@ -235,5 +248,37 @@ def test_pointers_move_while_an_earlier_target_is_still_being_loaded():
         host.go_on.set()
         await settle()
         assert (reconciler.steered, reconciler.applied) == (2, 2)
+
+    run(body)
+
+
+def test_what_could_not_be_applied_is_tried_again_ever_more_rarely_and_told():
+    async def body(host, reconciler, reports):
+        host.go_on.set()
+        reconciler.aim(Target(1, {"bad": PLAN}))
+        await settle()
+        for times in range(1, 9):
+            assert f"target 1 could not be applied, {times} times" in reconciler.problem
+            assert "RuntimeError: boom; it is tried again in" in reconciler.problem
+            host.woken.set()
+            await settle()
+        assert host.naps[:8] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+        assert host.applied == [["bad"]] * 9
+        (told,) = host.incidents.report()
+        assert (told["place"], told["count"]) == ("applying a target", 9)
+        reconciler.aim(Target(2, {}))  # does not wait for the pause
+        await settle()
+        assert (reconciler.applied, reconciler.problem) == (2, "")
+
+    run(body)
+
+
+def test_pointers_that_cannot_be_moved_are_left_to_the_load():
+    async def body(host, reconciler, reports):
+        host.go_on.set()
+        reconciler.aim(Target(1, {"unsteerable": PLAN}))
+        assert (reconciler.steered, reports) == (0, [0])
+        await settle()
+        assert (reconciler.steered, reconciler.applied) == (1, 1)
 
     run(body)

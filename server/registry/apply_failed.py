@@ -1,0 +1,22 @@
+"""What a host could not do of what it was asked to serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.batching.contained import words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ApplyFailed(Exception):
+    """Some models could not be dealt with.
+
+    Attributes:
+        models: What went wrong, by name.
+    """
+
+    def __init__(self, models: Mapping[str, Exception]) -> None:
+        super().__init__("; ".join(f"model {name}: {words(e)}" for name, e in models.items()))
+        self.models = models

@@ -17,8 +17,9 @@ def write_answers(status: int, answers: Iterable[tuple[Call, bytes, bytes, Body]
     opening = b""
     for call, request_id, headers, body in answers:
         if headers is not last:  # alike for most of a run
-            last = headers
-            opening = b"%b%bx-request-id: " % (call.door.preamble(status), headers)
+            preamble = call.door.preamble(status)
+            opening = b"%b%bx-request-id: " % (preamble, headers)
+            last = headers if preamble else None  # calls of the ASGI door are in the same runs
         if type(body) is not bytes or not call.door.answer(
             call, b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (opening, request_id, len(body), body)
         ):

@@ -223,9 +223,9 @@ class InferencePath:
 
     def _decoded(self, call: Call, servable: Servable, done: Future[InferRequest]) -> None:
         servable.end_decoding()
-        if self.splits.forsake(call, servable):
-            return
         try:
+            if self.splits.forsake(call, servable):
+                return
             if call.abandoned:
                 raise ClientGone
             self._enqueue(call, servable, contained(done.result))

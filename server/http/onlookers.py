@@ -127,7 +127,8 @@ class Onlookers:
         self, servable: Servable, calls: Sequence[Call], firsts: Sequence[int], batch: Batch
     ) -> None:
         if servable.tally is not None:
-            self.aside(servable.tally.tally, batch.inputs, batch.rows)
+            inputs = batch.inputs or batch.requests[0].inputs  # in parts it has none
+            self.aside(servable.tally.tally, inputs, batch.rows)
         if self.mirrors:
             self.aside(self._copy, servable, calls, firsts, batch)
 

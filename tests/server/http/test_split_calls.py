@@ -16,6 +16,7 @@ import moody
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from socketless import Told, Transport, read
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -45,32 +46,6 @@ SLOTS = (*range(layout.ARM_REQUESTS, layout.ARM_FALLBACKS + 1), layout.IN_FLIGHT
 HANG_SECONDS = 0.15
 
 
-class Transport:
-    """Keeps what was written."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.lost = False
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def writelines(self, pieces: Sequence[bytes]) -> None:
-        self.written += b"".join(pieces)
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return self.lost
-
-    def close(self) -> None:
-        self.lost = True
-
-
 @dataclass(frozen=True)
 class Ask:
     """One request on a connection of its own."""
@@ -94,37 +69,6 @@ class Ask:
 
     def to(self, model: str) -> bytes:
         return self.raw.replace(b"{}", model.encode(), 1)
-
-
-@dataclass(frozen=True)
-class Told:
-    """An answer."""
-
-    status: int
-    headers: dict[str, str]
-    value: float | None
-
-    @property
-    def arm(self) -> str:
-        return self.headers["x-penstock-arm"]
-
-    @property
-    def fell_back(self) -> bool:
-        return "x-penstock-fallback" in self.headers
-
-
-def read(written: bytes) -> list[Told]:
-    """All answers in what was written, which ends with one of them."""
-    answers = []
-    while written:
-        head, _, rest = written.partition(b"\r\n\r\n")
-        status, *lines = head.decode().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines)
-        size = int(headers["content-length"])
-        body, written = json.loads(rest[:size]), rest[size:]
-        value = body["outputs"][0]["data"][0] if "outputs" in body else None
-        answers.append(Told(int(status.split()[1]), headers, value))
-    return answers
 
 
 class Bench:

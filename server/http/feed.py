@@ -166,8 +166,12 @@ class Feed:
         except BlockingIOError:
             return
         except OSError:
-            self.hang_up()
-            self._patience = _RETRY_TURNS
+            self.break_off()
+
+    def break_off(self) -> None:
+        """Hang up, and try again after a while."""
+        self._patience = _RETRY_TURNS
+        self.hang_up()
 
     def hang_up(self) -> None:
         """Drop and count all that waits, and close the connection.

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from .feed import Feed
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from penstock.monitoring.metrics import CounterFile
@@ -83,13 +84,25 @@ class Mirrors:
             self._clear_retired()
             feeds = self._feeds  # replaced as a whole by the loop
             for feed in feeds.values():
-                feed.turn()
+                self._attempt(feed, feed.turn)
             busy = any(feed.waiting for feed in feeds.values())
         self._clear_retired()
 
     def _clear_retired(self) -> None:
         while self._retired:
-            self._retired.popleft().hang_up()
+            feed = self._retired.popleft()
+            self._attempt(feed, feed.hang_up)
+
+    def _attempt(self, feed: Feed, step: Callable[[], None]) -> None:
+        """An error with one feed ends neither the thread nor the other feeds."""
+        try:
+            step()
+        except BaseException as error:  # noqa: BLE001  it is told, and the feed begins anew
+            message = {"message": "copying answers for the shadow failed", "exception": error}
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._loop.call_exception_handler, message)
+            with suppress(BaseException):
+                feed.break_off()
 
     def _report(self, feed: Feed, requests: int, rows: int) -> None:
         try:

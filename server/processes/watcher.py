@@ -10,6 +10,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
+from penstock.batching.contained import words
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -60,8 +62,8 @@ class Watcher:
             )
             for _ in changes:
                 self._on_change()
-        except Exception as error:  # noqa: BLE001  whatever it is, there are still the looks
-            LOG.warning("no file events from %s: %s", self._directory, error)
+        except BaseException as error:  # noqa: BLE001  whatever it is, there are still the looks
+            LOG.warning("no file events from %s: %s", self._directory, words(error))
 
     def _counts(self, _: Change, path: str) -> bool:
         inside = path.removeprefix(f"{self._directory}/")

@@ -78,7 +78,7 @@ class LargeMsgpack:
         for _ in range(count):
             key = self._value()
             if not isinstance(key, (str, bytes)):
-                raise ValueError(f"{type(key).__name__} is not allowed for map key")
+                raise ValueError(f"{type(key).__name__} is not allowed for map key")  # noqa: TRY004  as the others of this decoder
             reader = readers.get(key) if isinstance(key, str) else None
             values[key] = self._value() if reader is None else reader()
         return values

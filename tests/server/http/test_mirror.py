@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,19 @@ def test_another_rollout_has_another_feed_and_the_end_ends_the_thread(mirrors):
     assert after is not before
     mirrors.close()
     assert threads() == []
+
+
+def test_an_error_with_one_feed_ends_neither_the_thread_nor_the_other_feed(mirrors):
+    both = plans(100.0) | {"n": replace(plans(100.0, "n-1")["m"], name="n")}
+    mirrors.follow(both)
+    broken, sound = mirrors.routes["m", "1"], mirrors.routes["n", "1"]
+    turns = threading.Semaphore(0)
+
+    def fail():
+        raise SystemExit
+
+    broken.turn = broken.break_off = fail
+    sound.turn = turns.release
+    for _ in range(3):
+        assert turns.acquire(timeout=20)
+    assert len(threads()) == 1

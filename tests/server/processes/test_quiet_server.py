@@ -114,3 +114,26 @@ def test_idle_connections_do_not_hold_the_stop_up():
         writer.close()
 
     run(body)
+
+
+def test_an_error_in_one_second_ends_neither_date_nor_lateness():
+    async def body(serving):
+        told = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.put_nowait(context["exception"]))
+
+        def fail(late):
+            raise ArithmeticError
+
+        serving.server._on_second = fail
+        dates = set()
+        for _ in range(2):
+            assert isinstance(await told.get(), ArithmeticError)
+            dates.add(serving.server.server_state.default_headers[0])
+        assert len(dates) == 2
+        serving.late.clear()
+        serving.server._on_second = serving.late.append
+        while not serving.late:  # noqa: ASYNC110  the second has no event
+            await asyncio.sleep(0.01)
+
+    run(body)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.server.registry.rebuild import ABANDONED
 from penstock.server.registry.state import STABLE
-from penstock.server.registry.store import ABANDONED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

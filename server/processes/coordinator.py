@@ -20,7 +20,7 @@ from penstock.server.registry.store import ACTOR
 from .watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from penstock.server.config import ServerConfig
     from penstock.server.registry.plan import Standing
@@ -43,6 +43,8 @@ DEFAULT_MOVED: Final = "default"
 #: The first look after the start, for what came before the file events did.
 _SECOND_LOOK_SECONDS: Final = 1.0
 _MIN_LOOK_SECONDS: Final = 0.25
+#: Each takes up to half a kilobyte of a record, which has a mebibyte at most.
+_MODELS_A_RECORD: Final = 500
 
 
 class Coordinator:
@@ -209,21 +211,29 @@ class Coordinator:
         }
         if not changes:
             return
-        event = AuditEvent(
-            action=DEFAULT_MOVED,
-            actor=ACTOR,
-            before={name: old.get(name) for name in changes},
-            after=changes,
-            reason="the newest version that is ready" if before.number else "the server started",
-            evidence={"digests": self._digests(changes)},
-            generation=self.store.state.generation,
-        )
-        await asyncio.to_thread(self.store.note, event)
+        reason = "the newest version that is ready" if before.number else "the server started"
+        for names in batched(sorted(changes), _MODELS_A_RECORD):
+            part = {name: changes[name] for name in names}
+            event = AuditEvent(
+                action=DEFAULT_MOVED,
+                actor=ACTOR,
+                before={name: old.get(name) for name in part},
+                after=part,
+                reason=reason,
+                evidence={"digests": self._digests(part)},
+                generation=self.store.state.generation,
+            )
+            await asyncio.to_thread(self.store.note, event)
 
     def _digests(self, defaults: Mapping[str, int | None]) -> dict[str, Any]:
         offers = self.planner.findings.offers
         keys = {name: (name, one) for name, one in defaults.items() if one is not None}
         return {name: offers[key].digest for name, key in keys.items() if key in offers}
+
+
+def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """So many at a time."""
+    return (names[at : at + size] for at in range(0, len(names), size))
 
 
 async def _unknown() -> Collection[tuple[str, int]]:

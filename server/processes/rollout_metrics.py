@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from penstock.server.registry.store import ABANDONED
+from penstock.server.registry.rebuild import ABANDONED
 from penstock.server.rollout.evidence import combined, e_values
 from penstock.server.rollout.phase import Phase
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
@@ -24,6 +25,7 @@ from .audit_record import (
     encode_record,
     make_record,
 )
+from .audit_tail import AuditBroken, find_end
 from .checked_json import ContentError
 from .durable import sync_directory, write_synced
 
@@ -31,13 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+LOG = logging.getLogger("penstock.state")
+
+_CUT: Final = "a crash cut the last line off; what it recorded did not take effect"
+DAMAGED: Final = "the end of the log was damaged; the state says whether it had taken effect"
+
 _LOCK: Final = ".lock"
 _PATTERN: Final = "audit-*.jsonl"
 SEGMENT_BYTES: Final = 64 << 20
-
-
-class AuditBroken(Exception):
-    """The log is damaged, or cannot be written; the message names file and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class AuditLog:
         last = segments[-1]
         self._file = os.open(last, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         self._size = os.fstat(self._file).st_size
-        torn, line = _ending(self._file, self._size)
+        torn, line = find_end(self._file, self._size)
         moved = None
         if torn:
             moved = self._move_aside(last, torn)
@@ -160,7 +163,7 @@ class AuditLog:
         before = segments[-2]
         self._file = os.open(before, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         self._size = os.fstat(self._file).st_size
-        rest, line = _ending(self._file, self._size)
+        rest, line = find_end(self._file, self._size)
         if rest or not line:
             raise AuditBroken(f"{before} does not end with a complete line, but is not the last")
         return self._recorded(_decode(line, str(before)), moved)
@@ -179,10 +182,11 @@ class AuditLog:
         self._size -= len(torn)
         os.ftruncate(self._file, self._size)
         os.fsync(self._file)
+        LOG.error("the end of %s was damaged; it was moved to %s", segment, aside)
         return AuditEvent(
             action="audit.torn",
             actor="penstock",
-            reason="a crash cut the last line off; what it recorded did not take effect",
+            reason=_CUT if b"\n" not in torn else DAMAGED,
             evidence={"file": aside.name, "bytes": len(torn), "sha256": digest},
         )
 
@@ -248,22 +252,26 @@ def read_log(path: Path) -> Iterator[AuditRecord]:
             yield decode_record(line, f"{segment}:{number}")
 
 
+def readable_records(path: Path) -> tuple[list[AuditRecord], int]:
+    """Every record of a log that can be read, oldest first, and how many lines cannot be."""
+    records: list[AuditRecord] = []
+    unreadable = 0
+    for segment in segments_of(path) if path.is_dir() else []:
+        try:
+            for line in _lines(segment):
+                try:
+                    records.append(decode_record(line, ""))
+                except ContentError:
+                    unreadable += 1
+        except OSError:
+            unreadable += 1
+    return records, unreadable
+
+
 def _lines(segment: Path) -> Iterator[bytes]:
     with segment.open("rb") as file:
         while line := file.readline(MAX_LINE_BYTES + 1):
             yield line
-
-
-def _ending(file: int, size: int) -> tuple[bytes, bytes]:
-    """What follows the last complete line, and that line."""
-    length = min(size, 2 * MAX_LINE_BYTES)
-    tail = os.pread(file, length, size - length)
-    whole, newline, torn = tail.rpartition(b"\n")
-    if len(torn) > MAX_LINE_BYTES or (not newline and length < size):
-        raise AuditBroken("the audit log does not end as it was written: its last line is too long")
-    if not newline:
-        return torn, b""
-    return torn, whole[whole.rfind(b"\n") + 1 :] + newline
 
 
 def _decode(line: bytes, source: str) -> AuditRecord:

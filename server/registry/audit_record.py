@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .checked_json import ContentError, decode_object
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 GENESIS: Final = "0" * 64
 
 MAX_LINE_BYTES: Final = 1 << 20
+#: Entries of an object that a shortened record keeps: a model has 64 aliases at most.
+_MAX_KEPT: Final = 200
+
+
+class RecordChanged(ContentError):
+    """A line is a record, and not the one that was written: somebody changed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,8 @@ def decode_record(line: bytes, source: str) -> AuditRecord:
     """The record of a line, whose hash is right; whether it follows the one before is not checked.
 
     Raises:
-        ContentError: It is no record, or not as it was written.
+        ContentError: It is no record.
+        RecordChanged: It is one, and not as it was written.
     """
     if not line.endswith(b"\n"):
         raise ContentError(f"{source}: the line is not complete")
@@ -112,10 +119,41 @@ def decode_record(line: bytes, source: str) -> AuditRecord:
         content.get("hash", str),
     )
     if encode_record(record) != line:
-        raise ContentError(f"{source}: the line is not as it was written")
+        raise RecordChanged(f"{source}: the line is not as it was written")
     if make_record(record.seq, record.time, record.event, record.prev) != record:
-        raise ContentError(f"{source}: the record was changed: its hash is another")
+        raise RecordChanged(f"{source}: the record was changed: its hash is another")
     return record
+
+
+def summarised(event: AuditEvent, why: str) -> AuditEvent:
+    """The same event in a record of a few kilobytes, for one that cannot be written as it is.
+
+    Args:
+        event: Too long, or not JSON.
+        why: Says what was wrong with it.
+    """
+    return replace(
+        event,
+        model=event.model[:200],
+        before=_shortened(event.before),
+        after=_shortened(event.after),
+        reason=str(event.reason)[:1000],
+        evidence={"left_out": why[:500], **_shortened(dict(event.evidence))},
+    )
+
+
+def _shortened(value: Any) -> Any:
+    """The value without what takes much room; names of aliases and versions stay."""
+    if isinstance(value, dict):
+        few = [(str(key)[:200], one) for key, one in value.items()][:_MAX_KEPT]
+        return {key: one if _is_plain(one) else repr(one)[:100] for key, one in few}
+    return value if _is_plain(value) else repr(value)[:1000]
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 200  # noqa: PLR2004  more than any name has
+    return value is None or (isinstance(value, int) and abs(value) < 1 << 63)
 
 
 def _body(seq: int, time: str, event: AuditEvent, prev: str) -> dict[str, Any]:

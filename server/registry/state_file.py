@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -90,6 +91,12 @@ class StateFile:
                 if self.path.exists():
                     replace_file(self._previous, encode_state(now), 0o600)
             replace_file(self.path, encode_state(state), 0o600)
+
+    def set_aside(self) -> None:
+        """Keep a damaged file under another name, for whoever wants to look at it."""
+        with locked(self._lock), suppress(FileNotFoundError):
+            digest = hashlib.sha256(self.path.read_bytes()[:_MAX_BYTES]).hexdigest()[:16]
+            self.path.rename(self.path.with_name(f"{STATE_FILE}.damaged-{digest}"))
 
     def _explain(self, error: Exception) -> tuple[str, DesiredState | None]:
         try:

@@ -6,15 +6,18 @@ records that, so the log tells the truth without a line of it being touched.
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
 from penstock.server.errors import Conflict, Unavailable
 
-from .audit import AuditBroken, AuditLog, read_log, segments_of
-from .audit_record import AuditEvent
+from .audit import DAMAGED, AuditLog, read_log, readable_records, segments_of
+from .audit_record import AuditEvent, summarised
+from .audit_tail import AuditBroken
 from .checked_json import ContentError
-from .state import check_generation
+from .rebuild import ABANDONED, rebuild
+from .state import DesiredState, check_generation
 from .state_file import StateDamaged, StateFile
 
 if TYPE_CHECKING:
@@ -22,10 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .audit_record import AuditRecord
-    from .state import DesiredState
 
-#: Action of the record that takes another one back.
-ABANDONED = "abandoned"
+LOG = logging.getLogger("penstock.state")
+
 ACTOR = "penstock"
 
 
@@ -98,26 +100,59 @@ class StateStore:
         if self._log is None or self.problem:
             raise Unavailable(f"no changes are possible: {self.problem}")
         try:
-            record = self._log.append(event)
-        except AuditBroken as error:
+            try:
+                record = self._log.append(event)
+            except ValueError as error:
+                # Whatever size and make the details have: that it happened is on record.
+                record = self._log.append(summarised(event, str(error)))
+        except (AuditBroken, ValueError) as error:
             raise Unavailable(f"no changes are possible: {error}") from error
         self.on_record(record)
         return record
 
     def _read(self) -> DesiredState:
+        """The state; from the audit log if its files are gone or damaged.
+
+        Raises:
+            StateDamaged: Nor does the log say what was wanted: nothing is guessed.
+        """
+        damage: StateDamaged | None = None
+        base = DesiredState()
         try:
-            return self._file.read()
-        except StateDamaged as damage:
-            if damage.last_good is None:
-                raise
-            self._file.write(damage.last_good, None)
-            if self._log is not None:
-                reason = str(damage)
-                event = AuditEvent(
-                    "state.recovered", ACTOR, reason=reason, generation=damage.last_good.generation
+            state = self._file.read()
+            if self._file.path.exists():
+                return state
+        except StateDamaged as error:
+            damage, base = error, error.last_good or base
+        records, unreadable = readable_records(self.audit)
+        if not any(one.event.generation for one in records):
+            if damage is not None and damage.last_good is None:
+                raise damage
+            if damage is None:
+                if unreadable or any(one.event.reason == DAMAGED for one in records):
+                    raise StateDamaged(
+                        f"there is no state in {self._file.path.parent}, and the audit log beside "
+                        "it was damaged; restore one of them, or remove both to begin anew",
+                        None,
+                    )
+                return base  # a new server
+        state = rebuild(base, records)
+        reason = str(damage or f"{self._file.path} and the one before it are gone")
+        LOG.error("%s; it was rebuilt from %d records of the audit log", reason, len(records))
+        self._file.set_aside()
+        self._file.write(state, None)
+        if self._log is not None:
+            evidence = {"records": len(records), "unreadable_lines": unreadable}
+            self._log.append(
+                AuditEvent(
+                    "state.recovered",
+                    ACTOR,
+                    reason=reason,
+                    evidence=evidence,
+                    generation=state.generation,
                 )
-                self._log.append(event)
-            return damage.last_good
+            )
+        return state
 
     def _abandon_unfinished(self) -> None:
         if self.problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.server.admin.chronicle import Chronicle, in_force, production_at
 from penstock.server.registry.audit_record import AuditEvent, AuditRecord
-from penstock.server.registry.store import ABANDONED
+from penstock.server.registry.rebuild import ABANDONED
 
 
 def record(seq, action, model="", **event):

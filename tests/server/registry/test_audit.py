@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.server.registry import audit
-from penstock.server.registry.audit import AuditBroken, AuditLog, read_log, segments_of, verify_log
+from penstock.server.registry.audit import AuditLog, read_log, segments_of, verify_log
 from penstock.server.registry.audit_record import (
     GENESIS,
     AuditEvent,
@@ -21,6 +21,7 @@ from penstock.server.registry.audit_record import (
     encode_record,
     make_record,
 )
+from penstock.server.registry.audit_tail import AuditBroken
 from penstock.server.registry.checked_json import ContentError
 
 EVENT = AuditEvent("promote", "alice", "m", before=1, after=2, reason="better", generation=7)
@@ -190,19 +191,40 @@ def test_an_empty_segment_after_a_crash_is_no_damage(filled):
     assert verify_log(filled).problem == ""
 
 
-def test_a_log_that_ends_in_nonsense_is_not_gone_on_with(filled):
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b'{"seq": 6}\n',
+        b"\0" * 5000,
+        b"\0" * 5000 + b"\n",
+        b'{"action":"promote","actor":\0\0\0\0\0\n\0\0\0',
+        b"x" * (3 << 20),
+        b"\n\n\n",
+    ],
+)
+def test_the_damage_that_a_loss_of_power_leaves_is_set_aside_and_told(filled, tail):
     with only(filled).open("ab") as file:
-        file.write(b'{"seq": 6}\n')
+        file.write(tail)
+    with open_log(filled) as log:
+        assert log.append(AuditEvent("promote", "ann", "m")).seq == 7
+    assert verify_log(filled).problem == ""
+    told = [one.event for one in read_log(filled)][5]
+    assert (told.action, told.evidence["bytes"]) == ("audit.torn", len(tail))
+    assert (filled / told.evidence["file"]).read_bytes() == tail
+
+
+def test_a_last_record_that_somebody_changed_is_not_gone_on_with(filled):
+    *lines, last = only(filled).read_bytes().splitlines(keepends=True)
+    only(filled).write_bytes(b"".join([*lines, last.replace(b'"actor":"', b'"actor":"not ')]))
     with pytest.raises(AuditBroken, match="does not end as it was written"):
         open_log(filled)
 
 
-@pytest.mark.parametrize("tail", [b"x" * (3 << 20), b"\0" * (1 << 20) + b"\0"])
-def test_a_log_with_an_endless_last_line_is_not_touched(filled, tail):
+def test_a_log_without_any_whole_record_at_its_end_is_not_touched(filled):
     with only(filled).open("ab") as file:
-        file.write(tail)
+        file.write(b"x" * (9 << 20))
     size = only(filled).stat().st_size
-    with pytest.raises(AuditBroken, match="too long"):
+    with pytest.raises(AuditBroken, match="no whole record"):
         open_log(filled)
     assert only(filled).stat().st_size == size
 

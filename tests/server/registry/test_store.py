@@ -6,13 +6,18 @@ import itertools
 
 import pytest
 
+from penstock.server.admin.command import Command, event_of
 from penstock.server.errors import Conflict, Unavailable
+from penstock.server.registry import rollout_state
 from penstock.server.registry import state as change
 from penstock.server.registry.audit import read_log, verify_log
 from penstock.server.registry.audit_record import AuditEvent
+from penstock.server.registry.rebuild import ABANDONED
 from penstock.server.registry.state import DesiredState
 from penstock.server.registry.state_file import StateDamaged
-from penstock.server.registry.store import ABANDONED, StateStore
+from penstock.server.registry.store import StateStore
+from penstock.server.rollout.rollout import begin
+from penstock.server.rollout.terms import Kind, Terms
 
 
 @pytest.fixture
@@ -102,6 +107,108 @@ def test_a_damaged_state_is_replaced_by_the_one_before_and_that_is_on_record(ope
     assert store.state.model("m").stable == 1
     assert "state.recovered" in actions(store)
     assert verify_log(store.audit).problem == ""
+
+
+LOSSES = [
+    pytest.param(("state.json", "state.json.previous"), None, id="both-gone"),
+    pytest.param(("state.json", "state.json.previous"), b"{}", id="both-damaged"),
+    pytest.param(("state.json",), b"\0" * 100, id="state-damaged"),
+    pytest.param(("state.json",), None, id="state-gone"),
+]
+
+
+def command(store, action, transition, version=None):
+    """Carry out a command as the admin port does it."""
+    after = transition(store.state)
+    order = Command(action, "m", "ann")
+    event = event_of(order, store.state, after, version, "")
+    store.commit(after, event, store.state.generation)
+
+
+@pytest.mark.parametrize(("names", "content"), LOSSES)
+def test_a_state_that_is_lost_is_rebuilt_from_the_log(opened, tmp_path, names, content):
+    store, both = opened(), {1, 2, 3}
+    command(store, "promote", lambda now: change.promote(now, "m", 1, both), 1)
+    command(store, "promote", lambda now: change.promote(now, "m", 2, both), 2)
+    command(store, "set_alias", lambda now: change.set_alias(now, "m", "blue", 3, both), 3)
+    command(store, "unload", lambda now: change.unload(now, "m", 1), 1)
+    command(store, "load", lambda now: change.load(now, "m", 3, both, accept=True), 3)
+    command(store, "promote", lambda now: change.promote(now, "m", 3, both), 3)
+    command(store, "rollback", lambda now: change.rollback(now, "m", both), 2)
+    command(store, "remove_alias", lambda now: change.remove_alias(now, "m", "blue"))
+    before = store.state
+    lose(tmp_path, names, content)
+    store = opened()
+    assert store.state == before
+    assert actions(store)[-1] == "state.recovered"
+    assert verify_log(store.audit).problem == ""
+    assert opened().state == before
+    if content is not None:
+        assert list(tmp_path.glob("state.json.damaged-*"))
+
+
+@pytest.mark.parametrize(("names", "content"), LOSSES)
+def test_a_version_on_trial_is_never_put_before_everybody_by_a_loss(
+    opened, tmp_path, names, content
+):
+    store = opened()
+    trial = begin("r1", Kind.CANARY, "m", (1, 2), "sha256:x", Terms(), "ann", 0.0)
+    after = rollout_state.start(store.state, trial, {1, 2})
+    event = rollout_state.event_of("start", "ann", store.state, after, trial)
+    store.commit(after, event, store.state.generation)
+    lose(tmp_path, names, content)
+    state = opened().state.model("m")
+    assert (state.stable, rollout_state.in_progress(state)) == (1, None)
+
+
+def test_a_state_is_rebuilt_from_what_can_be_read_of_a_damaged_log(opened, tmp_path):
+    store = opened()
+    for version in (1, 2):
+        command(
+            store, "promote", lambda now, v=version: change.promote(now, "m", v, {1, 2}), version
+        )
+    segment = next(store.audit.glob("audit-*"))
+    first, second = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(b"junk" + first[4:] + second)
+    lose(tmp_path, ("state.json", "state.json.previous"), None)
+    assert opened().state.model("m").stable == 2
+
+
+def test_without_state_and_without_a_readable_log_nothing_is_guessed(opened, tmp_path):
+    store = opened()
+    promote(store, 1)
+    next(store.audit.glob("audit-*")).write_bytes(b"junk\n")
+    store.close()
+    lose(tmp_path, ("state.json", "state.json.previous"), None)
+    with pytest.raises(StateDamaged):
+        StateStore(tmp_path, lambda: "")
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"after": {f"model-{n:0100}": n for n in range(12_000)}},
+        {"evidence": {"version": 7, "figures": list(range(1 << 18))}},
+        {"evidence": {"nan": float("nan"), "set": {1, 2}}},
+        {"reason": "x" * (2 << 20)},
+        {"before": [["deep"] * 3] * 400_000},
+    ],
+)
+def test_a_record_of_any_size_and_make_is_written_shortened(opened, details):
+    store = opened()
+    record = store.note(AuditEvent("default", "penstock", "m", **details))
+    assert record.event.evidence["left_out"]
+    assert verify_log(store.audit).problem == ""
+    assert record.event.evidence.get("version") == details.get("evidence", {}).get("version")
+
+
+def lose(directory, names, content):
+    for name in names:
+        path = directory / name
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(content)
 
 
 def test_without_any_whole_state_nothing_is_guessed(opened, tmp_path):

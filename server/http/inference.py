@@ -17,12 +17,11 @@ from penstock.batching.request import InferenceRequest
 from penstock.server.errors import ClientGone
 from penstock.server.ports.border import Border
 
-from .coalescing import text_template
-from .coalescing.coalescer import MAX_BODY_BYTES, Coalescer
+from .coalescing.coalescer import Coalescer
 from .coalescing.group_runner import GroupRunner
 from .coalescing.head_cache import HeadCache
 from .codecs.compression import decompress
-from .codecs.negotiate import JSON, rows_codec
+from .codecs.negotiate import rows_codec
 from .empty import one_row
 from .halt_poll import HaltPoll
 from .onlookers import Onlookers
@@ -191,18 +190,8 @@ class InferencePath:
 
     def _read(self, call: Call, wire: WireSignature, body: bytes) -> InferRequest:
         """Decode a body; by its template if it has one."""
-        head = call.head
-        if self.coalescer is None or len(body) > MAX_BODY_BYTES:
-            return head.codec.decode(body, wire, head.json_length)
-        repeatable = wire.batch_axis and isinstance(head.lines, bytes)
-        message = None
-        if head.codec is JSON and head.json_length is None:
-            message = text_template.read(body, wire)
-            if message is None or (repeatable and message.rows == 1):
-                call.body = body
-        elif repeatable:
-            call.body = body
-        return message or head.codec.decode(body, wire, head.json_length)
+        message = None if self.coalescer is None else self.coalescer.read(call, body, wire)
+        return message or call.head.codec.decode(body, wire, call.head.json_length)
 
     def new_id(self) -> bytes:
         """A request id for a caller who gave none."""

@@ -26,6 +26,16 @@ _BUFFER_OF: Final = {
     "u": ("u", np.dtype(np.uint64)),
 }
 
+#: What stands behind each row where rows are read together, and its value; a double holds it
+#: exactly, and no datatype below `_WIDEST` bytes does.
+_INTEGER_MARK: Final = (1 << 52) - 1
+_MARK_OF: Final[dict[str, tuple[bytes, float]]] = {
+    "f": (b",1e300,", 1e300),
+    "i": (b",%d," % _INTEGER_MARK, _INTEGER_MARK),
+    "u": (b",%d," % _INTEGER_MARK, _INTEGER_MARK),
+}
+_WIDEST: Final = 8
+
 #: What simdjson raises for what it cannot read, or cannot put into the wanted buffer, and numpy for
 #: numbers that do not fit.
 UNUSUAL: Final = (ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError, KeyError)
@@ -56,27 +66,33 @@ def read(text: bytes, spec: WireInput, shape: list[int], size: int) -> Array:
     return _narrowed(numbers, spec).reshape(shape)
 
 
-def read_rows(text: bytes, spec: WireInput, rows: int, size: int, mark: int) -> Array:
-    """A flat JSON list of rows of numbers, a mark behind each, as an array.
+def read_rows(texts: list[bytes], spec: WireInput, size: int) -> Array:
+    """The numbers of several flat JSON lists, one row each, as an array of two dimensions.
+
+    The texts are joined with a mark behind each and parsed once. A text cannot change what another
+    one gives. The proof: the list is flat and simdjson takes nothing but numbers, so it holds no
+    string and each comma ends an element. Each mark stands between two commas, so it is an element
+    by itself. No other element has the mark's value: it does not fit a datatype of up to four
+    bytes, so `_narrowed` refuses it, and for wider ones the marks are counted. So the elements with
+    the mark's value are the marks, in order, and if they are where they belong, then each text has
+    exactly `size` elements.
 
     Args:
-        text: The list.
-        spec: The input that it is for; of a numeric datatype.
-        rows: How many it must have.
+        texts: The text between the brackets of each list.
+        spec: The input that they are for; of a numeric datatype.
         size: Numbers in each.
-        mark: An integer that a double holds exactly.
-
-    The marks cannot be mistaken: a flat list of numbers has no strings, so each mark of the text is
-    an element. They are `rows` elements; if no more have the value of the mark, no caller has sent
-    it. Then marks at their places mean that each row has `size` numbers.
 
     Raises:
-        UNUSUAL: As for `read`, and a row with another number of elements, or with the mark.
+        UNUSUAL: As for `read`, and a text with another number of elements, or with the mark.
     """
+    between, mark = _MARK_OF[spec.dtype.kind]
+    rows = len(texts)
+    text = b"[%b%b]" % (between.join(texts), between[:-1])
     numbers = _buffer(_parser(text).parse(text), spec).reshape(rows, size + 1)
-    marks = numbers == mark
-    if not _is_flat(text) or not marks[:, size].all() or np.count_nonzero(marks) != rows:
+    if not _is_flat(text) or numbers[:, size].tolist() != [mark] * rows:
         raise ValueError("not flat, or a mark is not where it was put")
+    if spec.dtype.itemsize == _WIDEST and np.count_nonzero(numbers == mark) != rows:
+        raise ValueError("a number has the value of the mark")
     return _narrowed(numbers[:, :size], spec)
 
 

@@ -155,7 +155,7 @@ def test_a_token_that_is_taken_out_is_refused_although_its_head_was_known(
         for _ in range(4):
             assert client.send(raw).answer().status == 200
         assert len(one.app.engine.inference.known_heads) == 1
-        assert len(one.app.engine.inference.coalescer._text) == 1
+        assert len(one.app.engine.inference.coalescer.templates._text) == 1
         watched.write_text("nonsense")  # changes nothing
         watched.write_text(listed(looks="observe"))
         statuses = [client.send(raw).answer().status]

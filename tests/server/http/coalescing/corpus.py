@@ -16,6 +16,7 @@ from corpus_msgpack import msgpack_bodies
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
 #: OIP v2 datatype -> ONNX element type.
 ELEMENT_TYPES = {
@@ -82,6 +83,7 @@ TARGETS = [
     Target("split", "FP32", (1, 2)),
 ]
 
+KINDS = ("json", "json", "msgpack", "binary")
 _LINES = [
     *[""] * 8,
     "accept-encoding: gzip\r\n",
@@ -93,10 +95,10 @@ _LINES = [
 _ARMS = ["x-penstock-arm: canary\r\n", "x-penstock-arm: stable\r\n", "x-user: u\r\n"]
 
 
-def family(rng: random.Random) -> list[bytes]:
+def family(rng: random.Random, kinds: Sequence[str] = KINDS) -> list[bytes]:
     """Some requests that are like each other."""
     target = rng.choice(TARGETS)
-    kind = rng.choice(["json", "json", "msgpack", "binary"])
+    kind = rng.choice(kinds)
     if kind == "json":
         bodies = [(body, None) for body in json_bodies(rng, target)]
     elif kind == "msgpack":

@@ -37,6 +37,7 @@ def msgpack_bodies(rng: random.Random, target: Target) -> Iterator[bytes]:
     """Bodies; some hold a ``bin``, some a list that takes as many bytes."""
     order = rng.sample(["name", "shape", "datatype", "data"], 4)
     extras = _extras(rng)
+    outputs_differ = rng.random() < 0.25
     form = rng.choice(["bin", "bin", "list", "mixed"])
     code = rng.choice([*TYPED, *[NATURAL.get(target.datatype, 0xCB)] * 10])
     items = []
@@ -44,6 +45,8 @@ def msgpack_bodies(rng: random.Random, target: Target) -> Iterator[bytes]:
         own = rng.choice(["bin", "list"]) if form == "mixed" else form
         data = _bin(rng, target) if own == "bin" else _list(rng, target, code)
         again = _extras(rng) if rng.random() < 0.2 else extras
+        if outputs_differ:
+            again = [("outputs", [{"name": rng.choice("yz")}])]
         items.append(_body(rng, target, order, data, again))
     length = max(map(len, items))
     for body in items:
@@ -65,7 +68,7 @@ def _body(
         entries.insert(rng.randint(0, 1), _pack(second))
     inputs = _text(rng, "inputs") + bytes([0x90 | len(entries)]) + b"".join(entries)
     rest = [_pack(key) + _pack(value) for key, value in extras]
-    place = rng.choice([0, len(rest), len(rest)])
+    place = 0 if extras and extras[0][0] == "outputs" else rng.choice([0, len(rest), len(rest)])
     whole = [*rest[:place], inputs, *rest[place:]]
     if rng.random() < 0.03:
         whole.append(inputs)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from penstock.runtimes.contract import Signature, TensorSpec
 from penstock.server.http.call import Call
 from penstock.server.http.coalescing import text_template
-from penstock.server.http.coalescing.coalescer import MAX_TEMPLATES, MAX_TRIES, Coalescer
+from penstock.server.http.coalescing.coalescer import Coalescer
 from penstock.server.http.coalescing.head_cache import HeadCache
 from penstock.server.http.coalescing.linger import LONGEST_SECONDS
+from penstock.server.http.coalescing.request_templates import MAX_TEMPLATES, MAX_TRIES
 from penstock.server.http.codecs import json as json_codec
 from penstock.server.http.codecs.signature import WireSignature
 from penstock.server.http.head import RequestHead, read_head
@@ -29,7 +30,7 @@ OPENING = b'{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":'
 CLOSING = b"}]}"
 DOOR: Any = object()
 TEXTS = ["1", "-2.5", "1e3", "1e39", "true", "null", '"7"', "[1]", "{}", "", " 4 ", "NaN", "9" * 30]
-TEXTS += [MARK := str(text_template._NUMBER), "null,null", "1]", "-0", "1.", "01", "1E5", "\\"]
+TEXTS += [MARK := "1e300", "null,null", "1]", "-0", "1.", "01", "1E5", "\\"]
 
 
 class Recorder:
@@ -236,7 +237,7 @@ def test_remembered_templates_are_bounded() -> None:
     for number in range(MAX_TEMPLATES + 10):
         lines = HEAD.replace(b"host: x", b"host: %d" % number)
         coalescer.learn(answered(known_head(lines, heads), body, recorder.signature))
-    assert 0 < len(coalescer._text) <= MAX_TEMPLATES
+    assert 0 < len(coalescer.templates._text) <= MAX_TEMPLATES
 
 
 def test_groups_are_bounded_where_one_head_comes_with_ever_new_bodies() -> None:
@@ -247,7 +248,7 @@ def test_groups_are_bounded_where_one_head_comes_with_ever_new_bodies() -> None:
         tail = b"".join(b"\n" if number >> bit & 1 else b" " for bit in range(14))
         body = request("1,2,3", space=tail)[len(HEAD) :]
         coalescer.learn(answered(head, body, recorder.signature))
-    assert 0 < len(coalescer._groups) <= MAX_TEMPLATES
+    assert 0 < len(coalescer.templates._groups) <= MAX_TEMPLATES
 
 
 def test_a_head_that_was_forgotten_meanwhile_is_not_learnt() -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import numpy as np
 import pytest
-from corpus import TARGETS, family, request
+from corpus import KINDS, TARGETS, family, request
 from corpus_json import json_bodies
 from twins import Connection, Twins
 
@@ -51,6 +51,7 @@ class Fuzz:
         self.twins = twins
         self.rng = random.Random(seed)
         self.sent: Counter[str] = Counter()
+        self._open: list[Connection] = []
         self.differences: list[tuple[str, bytes, bytes, bytes]] = []
         self.wrong = 0
 
@@ -63,9 +64,19 @@ class Fuzz:
                 if len(self.differences) < SHOWN:
                     self.differences.append((way, raw, expected, answer))
 
-    async def round(self) -> None:
+    def connect(self) -> Connection:
+        """A connection that is open until the end of the round."""
+        self._open.append(Connection(self.twins.server))
+        return self._open[-1]
+
+    def close(self) -> None:
+        while self._open:
+            self._open.pop().close()
+
+    async def round(self, kinds: Sequence[str] = KINDS) -> None:
         """One family, in every way."""
-        raws = family(self.rng)
+        self.close()
+        raws = family(self.rng, kinds)
         await self.in_turn(raws, 3)
         for _ in range(4):
             await self.in_company([self.rng.choice(raws) for _ in range(self.rng.randint(2, 24))])
@@ -82,7 +93,7 @@ class Fuzz:
             self.twins.steer("swapped", self.rng.choice([1, 2]))
 
     async def in_turn(self, raws: Sequence[bytes], times: int) -> None:
-        connection = Connection(self.twins.server)
+        connection = self.connect()
         for _ in range(times):
             for raw in raws:
                 connection.send(raw)
@@ -90,21 +101,21 @@ class Fuzz:
                 await self.compare("in turn", [raw], answers)
 
     async def in_company(self, raws: Sequence[bytes]) -> None:
-        connections = [Connection(self.twins.server) for _ in raws]
+        connections = [self.connect() for _ in raws]
         for connection, raw in zip(connections, raws, strict=True):
             connection.send(raw)
         got = await self.twins.server.exchange([(one, 1) for one in connections])
         await self.compare("in company", raws, [answer for (answer,) in got])
 
     async def pipelined(self, raws: Sequence[bytes]) -> None:
-        connections = [Connection(self.twins.server) for _ in range(2)]
+        connections = [self.connect() for _ in range(2)]
         for connection in connections:
             connection.send(b"".join(raws))
         for answers in await self.twins.server.exchange([(one, len(raws)) for one in connections]):
             await self.compare("pipelined", raws, answers)
 
     async def cut(self, raws: Sequence[bytes]) -> None:
-        connections = [Connection(self.twins.server) for _ in raws]
+        connections = [self.connect() for _ in raws]
         for connection, raw in zip(connections, raws, strict=True):
             places = sorted(self.rng.randrange(len(raw)) for _ in range(self.rng.randint(1, 3)))
             ends = [*places, len(raw)]
@@ -113,7 +124,7 @@ class Fuzz:
         await self.compare("cut", raws, [answer for (answer,) in got])
 
     async def cut_at_every_byte(self, raw: bytes) -> None:
-        whole, cut = Connection(self.twins.server), Connection(self.twins.server)
+        whole, cut = self.connect(), self.connect()
         for place in range(1, min(len(raw), 600)):
             cut.send(raw[:place])
             whole.send(raw)
@@ -257,6 +268,8 @@ def lists_taken_for_tensors(patch: pytest.MonkeyPatch) -> None:
 
     def search(body: bytes) -> list[tuple[int, int]]:
         entry = msgpack.unpackb(body)["inputs"][0]
+        if type(entry["data"]) is not list or entry["datatype"] == "BYTES":
+            return []
         raw = np.array(entry["data"], NUMPY_OF[entry["datatype"]]).tobytes()
         place = body.rfind(raw)
         return [] if place < 0 else [(place, place + len(raw))]
@@ -266,16 +279,21 @@ def lists_taken_for_tensors(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [rows_in_another_order, what_follows_the_tensor_ignored, lists_taken_for_tensors]
+    ("fault", "kind"),
+    [
+        (rows_in_another_order, "json"),
+        (what_follows_the_tensor_ignored, "msgpack"),
+        (lists_taken_for_tensors, "msgpack"),
+    ],
 )
-def test_a_fault_that_is_planted_is_found(bench: Any, fault: Any) -> None:
+def test_a_fault_that_is_planted_is_found(bench: Any, fault: Any, kind: str) -> None:
     """The fuzz's own test."""
     runner, twins = bench
     fuzz = Fuzz(twins, 78)
 
     async def run() -> None:
-        while not fuzz.wrong and fuzz.sent.total() < 100_000:
-            await fuzz.round()
+        while not fuzz.wrong and fuzz.sent.total() < 50_000:
+            await fuzz.round([kind])
 
     forget_all(twins)
     with pytest.MonkeyPatch.context() as patch:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from penstock.runtimes.contract import Signature, TensorSpec
 from penstock.server.http.call import Call
 from penstock.server.http.coalescing import raw_template
-from penstock.server.http.coalescing.coalescer import MAX_ALIKE, MAX_TRIES, Coalescer
+from penstock.server.http.coalescing.coalescer import Coalescer
 from penstock.server.http.coalescing.head_cache import HeadCache
+from penstock.server.http.coalescing.request_templates import MAX_ALIKE, MAX_TRIES
 from penstock.server.http.coalescing.text_template import MAX_TEMPLATES
 from penstock.server.http.codecs import binary
 from penstock.server.http.codecs.messages import InferRequest

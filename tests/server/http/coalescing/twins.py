@@ -71,6 +71,9 @@ class Connection:
         for piece in pieces:
             self.protocol.data_received(piece)
 
+    def close(self) -> None:
+        self.protocol.connection_lost(None)
+
     def answers(self) -> list[bytes]:
         """The complete answers that have come, without their ids; they are taken away."""
         answers = []
@@ -136,7 +139,7 @@ class Server:
         connection = Connection(self)
         connection.send(raw)
         ((answer,),) = await self.exchange([(connection, 1)])
-        connection.protocol.connection_lost(None)
+        connection.close()
         return answer
 
     async def ask_asgi(self, raw: bytes) -> bytes:

@@ -23,15 +23,27 @@ def test_a_byte_order_mark_is_no_part_of_a_list(spec: Any) -> None:
         numbers.read(b"\xef\xbb\xbf" + LONG, spec, [1, 1000], 1000)
 
 
-@pytest.mark.parametrize("rows", [[b"1,2", b"7", b"3,4"], [b"1", b"2,7,3"], [b"7,1", b"2,3,4"]])
-def test_a_row_that_brings_the_mark_moves_nobody(wire_of: Any, rows: list[bytes]) -> None:
-    spec = wire_of(("x", "FP32", (-1, 2))).inputs["x"]
-    text = b"[" + b"".join([row + b",7," for row in rows])[:-1] + b"]"
+DATATYPES = ["FP16", "FP32", "FP64", "INT8", "INT32", "INT64", "UINT16", "UINT64"]
+
+
+@pytest.mark.parametrize("datatype", DATATYPES)
+@pytest.mark.parametrize(
+    "rows", [["1,2", "M", "3,4"], ["1", "2,M,3"], ["M,1", "2,3,4"], ["1,2", "3,M"], ["M,M", "1,1"]]
+)
+def test_a_row_that_brings_the_mark_moves_nobody(
+    wire_of: Any, rows: list[str], datatype: str
+) -> None:
+    """The mark is no secret."""
+    spec = wire_of(("x", datatype, (-1, 2))).inputs["x"]
+    mark = numbers._MARK_OF[spec.dtype.kind][0].strip(b",")
+    texts = [row.encode().replace(b"M", mark) for row in rows]
     with pytest.raises(numbers.UNUSUAL):
-        numbers.read_rows(text, spec, len(rows), 2, 7)
+        numbers.read_rows(texts, spec, 2)
 
 
-def test_rows_between_marks_are_read(wire_of: Any) -> None:
-    spec = wire_of(("x", "FP32", (-1, 2))).inputs["x"]
-    got = numbers.read_rows(b"[1,2,7,3,4,7]", spec, 2, 2, 7)
-    assert np.array_equal(got, np.array([[1, 2], [3, 4]], np.float32))
+@pytest.mark.parametrize("datatype", DATATYPES)
+def test_rows_between_marks_are_read(wire_of: Any, datatype: str) -> None:
+    spec = wire_of(("x", datatype, (-1, 2))).inputs["x"]
+    got = numbers.read_rows([b"1,2", b"3, 4"], spec, 2)
+    assert got.dtype == spec.dtype
+    assert np.array_equal(got, np.array([[1, 2], [3, 4]]))

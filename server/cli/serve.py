@@ -64,7 +64,7 @@ def run(namespace: argparse.Namespace) -> int:
     try:
         with closing(StateDirectory.open(config.state_dir, config.registry)) as state:
             config = replace(config, state_dir=state.path)
-            directory.config.write_text(config.to_json())
+            _write(directory.config, config.to_json())
             return _supervise(config, directory, state, snapshot)
     except (CannotListen, OSError, StateDirectoryInUse) as error:
         return _fail(error, _EXIT_FAILURE)
@@ -112,10 +112,26 @@ def _supervise(
             "state_dir": str(state.path.resolve()),
             "state_note": state.note,
         }
-        directory.address.write_text(json.dumps(address))
+        _write(directory.address, json.dumps(address))
+        state.announce(address["admin_url"])
         urls = url_of(listener, scheme), url_of(admin_listener)
         print(banner(config, *urls, snapshot, state.note), flush=True)
         return Supervisor(config, directory, listener, admin_listener, _say).run()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a small file; a full disk is an error that names it.
+
+    Raises:
+        OSError: With the path, which an error of writing does not have.
+    """
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be written: {error.strerror or error}; make room there, or choose "
+            "another place with --run-dir"
+        ) from error
 
 
 def _add_flag(parser: argparse.ArgumentParser, option: Option) -> None:

@@ -145,7 +145,12 @@ def running_servers() -> list[RunDirectory]:
 
 def _parent() -> Path:
     candidates = [os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm", os.environ.get("TMPDIR"), "/tmp"]  # noqa: S108  mkdir fails if it exists
-    return next(Path(one) for one in candidates if one and os.access(one, os.W_OK | os.X_OK))
+    usable = (Path(one) for one in candidates if one and os.access(one, os.W_OK | os.X_OK))
+    found = next(usable, None)
+    if found is None:
+        tried = ", ".join(one for one in candidates if one)
+        raise OSError(f"no directory for sockets can be written ({tried}); choose --run-dir")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,37 @@
 """Where a server keeps what must survive it: desired state, audit log, admin token, copies.
 
 By default it is hidden in the registry, so that it goes where the registry goes. Where that cannot
-be written, or another server has it, the server runs with a temporary one and says so: serving does
-not depend on it, and nobody is told that something is kept which is not.
+be written, the server runs with a temporary one, which begins with the desired state that is kept
+there, and says so: which version answers never depends on whether a directory can be written. A
+state that another server has, or that cannot be read, is no reason to guess: the server does not
+start.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import stat
 from pathlib import Path
+from socket import gethostname
 from typing import Final
+
+from penstock.monitoring.config_file import read_bounded
 
 DEFAULT_NAME: Final = ".penstock"
 TOKEN_FILE: Final = "admin-token"  # noqa: S105  the name of a file
 
+#: As `penstock.server.registry.state_file` names it, which is large for a supervisor.
+STATE_FILE: Final = "state.json"
+
 _TOKEN_BYTES: Final = 32
+_MAX_LOCK_BYTES: Final = 4096
+_MAX_STATE_BYTES: Final = 64 << 20
 
 
 class StateDirectoryInUse(Exception):
-    """Another server keeps its state there."""
+    """Another server keeps its state there; the message says which."""
 
 
 class StateDirectory:
@@ -45,8 +56,9 @@ class StateDirectory:
             registry: The model repository.
 
         Raises:
-            StateDirectoryInUse: The configured one is another server's.
-            OSError: The configured one cannot be written, or lies in a model directory.
+            StateDirectoryInUse: It is another server's.
+            OSError: The configured one cannot be written, or lies in a model directory; or the
+                usual one can neither be written nor read, or there is no room for a temporary one.
         """
         if path is not None:
             _check_place(path, registry)
@@ -54,14 +66,27 @@ class StateDirectory:
         usual = registry / DEFAULT_NAME
         try:
             return cls(usual, _prepare(usual))
-        except StateDirectoryInUse:
-            note = f"another server keeps its state in {usual}"
         except OSError as error:
             note = f"{usual} cannot be used: {error.strerror or error}"
+        kept = _kept_state(usual)
         import tempfile  # rarely needed, and large for a supervisor
 
         temporary = Path(tempfile.mkdtemp(prefix="penstock-state-"))
-        return cls(temporary, _prepare(temporary), note)
+        lock = _prepare(temporary)
+        for name, content in kept.items():
+            (temporary / name).write_bytes(content)
+        which = (
+            "the versions that were in production there answer"
+            if kept
+            else "no state is kept there, so the newest version that loads answers"
+        )
+        return cls(temporary, lock, f"{note}; {which}, and changes are lost at the end")
+
+    def announce(self, admin_url: str) -> None:
+        """Say in the directory who has it, for a second server that is refused."""
+        about = json.dumps({"pid": os.getpid(), "host": gethostname(), "admin_url": admin_url})
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, about.encode(), 0)
 
     def close(self) -> None:
         """Let another server have it; a temporary one disappears."""
@@ -87,12 +112,44 @@ def _prepare(path: Path) -> int:
     except BlockingIOError:
         os.close(lock)
         raise StateDirectoryInUse(
-            f"another server keeps its state in {path}; give this one its own with --state-dir"
+            f"another server{_owner(path / 'lock')} keeps its state in {path}: two servers would "
+            "decide differently which version answers. For more processes start that one with more "
+            "--workers; for a server with aliases of its own give this one its own --state-dir"
         ) from None
     except OSError:
         os.close(lock)
         raise
     return lock
+
+
+def _owner(lock: Path) -> str:
+    """Who holds it, as far as that is written there."""
+    try:
+        about = json.loads(read_bounded(lock, _MAX_LOCK_BYTES))
+        return f" (process {about['pid']} on {about['host']}, {about['admin_url']})"
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
+
+
+def _kept_state(usual: Path) -> dict[str, bytes]:
+    """The desired state in a directory that cannot be written.
+
+    Raises:
+        OSError: It may be there and cannot be read: guessing could put another version before
+            everybody than the one in production.
+    """
+    kept = {}
+    for name in (STATE_FILE, f"{STATE_FILE}.previous"):
+        try:
+            kept[name] = read_bounded(usual / name, _MAX_STATE_BYTES)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise OSError(
+                f"{usual / name} says which versions are in production, and cannot be read: "
+                f"{error.strerror or error}; run as its owner, or give --state-dir"
+            ) from error
+    return kept
 
 
 def _make_token(path: Path) -> None:

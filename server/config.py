@@ -90,6 +90,11 @@ class ServerConfig:
         "What to serve of models whose model.toml does not say; explicit is only on command.",
         choices=("all", "explicit"),
     )
+    on_push: str = option(
+        "serve",
+        "Whether a new version takes traffic by itself where model.toml does not say.",
+        choices=("serve", "wait"),
+    )
     scan_seconds: float = option(
         30.0, "Between two looks at the whole registry; file events come at once.", minimum=0.1
     )

@@ -5,6 +5,7 @@ version_policy = { latest = 2 }      # or { specific = [1, 4] }, "explicit", or 
 default_version = 4                  # the highest one otherwise
 threads = 1                          # inside one run of the model
 signature = "compatible"             # or "any": new versions may break clients
+on_push = "serve"                    # or "wait": a new version waits for `penstock promote`
 
 [batching]
 slo_milliseconds = 50                # answers later than this are worthless
@@ -52,7 +53,7 @@ from .feedback.options import parse_feedback
 from .model_log import LogOptions, parse_log
 from .options import ConfigError, did_you_mean, finite, shown
 from .quality.options import parse_quality
-from .registry.version_policy import VersionPolicy
+from .registry.version_policy import ON_PUSH, VersionPolicy
 from .rollout.options import RolloutOptions, parse_rollout
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ _KEYS: Final = (
     "default_version",
     "threads",
     "signature",
+    "on_push",
     "batching",
     "runtime",
     "rollout",
@@ -94,6 +96,8 @@ class ModelConfig:
         threads: Threads inside one run.
         signature: ``compatible`` refuses versions that clients of the one that serves would fail
             with, ``any`` serves them.
+        on_push: ``serve``: a new version answers by itself, ``wait``: it waits for an operator;
+            ``None`` leaves it to the server's option.
         batching: Bounds and wishes of its batches.
         settings: For the runtime, unchecked.
         rollout: What its rollouts have where nobody says otherwise.
@@ -108,6 +112,7 @@ class ModelConfig:
     default_version: int | None = None
     threads: int = 1
     signature: str = "compatible"
+    on_push: str | None = None
     batching: BatchingOptions = field(default_factory=BatchingOptions)
     settings: Mapping[str, Any] = field(default_factory=dict)
     rollout: RolloutOptions = field(default_factory=RolloutOptions)
@@ -165,6 +170,9 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
     signature = content.get("signature", "compatible")
     if signature not in ("compatible", "any"):
         raise _bad(source, "signature", signature, "'compatible' or 'any'")
+    on_push = content.get("on_push")
+    if on_push not in (None, *ON_PUSH):
+        raise _bad(source, "on_push", on_push, "'serve' or 'wait'")
     _check_runtime(platform, settings, source)
     default = content.get("default_version")
     return ModelConfig(
@@ -173,6 +181,7 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
         default_version=None if default is None else _version(source, "default_version", default),
         threads=_whole(source, "threads", content.get("threads", 1), MAX_THREADS),
         signature=signature,
+        on_push=on_push,
         batching=_batching(content.get("batching", {}), source),
         settings=settings,
         rollout=parse_rollout(content.get("rollout", {}), source),

@@ -129,6 +129,36 @@ class BringUp:
         plan = self._coordinator.planner.target.models.get(model)
         return None if plan is None else plan.default
 
+    def former_default(self, model: str) -> int | None:
+        """What answered requests that name no version before, where nobody named a stable one."""
+        version = self._chronicle.former_default(model)
+        standing = self._coordinator.standings().get(model)
+        failed = standing is not None and version in standing.failed
+        return None if failed else version
+
+    def check_stable_moved(self, model: str) -> None:
+        """Whether a rollback can mean what it says.
+
+        Raises:
+            Conflict: The last that happened is a rollout that ended by itself: the candidate has no
+                traffic any more, and ``stable`` never moved.
+        """
+        record = self._chronicle.aborted_by_itself(model)
+        if record is None:
+            return
+        now = self.state().model(model)
+        version, former = now.stable, next(reversed(now.former), None)
+        if version is None:
+            version, former = self.default(model), self.former_default(model)
+        back = ""
+        if former is not None:
+            back = f". To go back to version {former}: penstock promote {model} {former}"
+        raise Conflict(
+            f"nothing to roll back: the rollout of version {record.event.evidence.get('version')} "
+            f"of model {model!r} ended by itself at {record.time} ({record.event.reason}), and "
+            f"version {version} was stable all the time{back}"
+        )
+
     def check_known(self, model: str) -> Any:
         """The registry's entry of a model.
 
@@ -208,9 +238,13 @@ class BringUp:
         failed = replace(command, action="load.failed", reason=reason)
         if version not in before.loaded:
             await self.commit(failed, undo, version)
+        serving = sorted(self._coordinator.serving(command.model))
+        rest = f"version {serving[-1]} goes on serving" if serving else "no version is served"
+        if len(serving) > 1:
+            rest = f"versions {', '.join(map(str, serving))} go on serving"
         raise Conflict(
             f"version {version} of model {command.model!r} cannot be loaded: {_listed(failures)}; "
-            "what served before goes on serving"
+            f"{rest}"
         )
 
 

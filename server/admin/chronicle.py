@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.registry.rebuild import ABANDONED
 from penstock.server.registry.state import STABLE
+from penstock.server.registry.store import ACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from penstock.server.registry.audit_record import AuditRecord
+
+#: How a rollout's record ends that the controller gave up by itself.
+_ABORT: Final = "rollout.abort"
 
 #: Name of the version that answers where no `STABLE` was set.
 DEFAULT: Final = "default"
@@ -114,6 +118,10 @@ class Chronicle:
 
     def __init__(self) -> None:
         self.last: AuditRecord | None = None
+        #: By model, its last record that an operator or a rollout made.
+        self._last_of: dict[str, AuditRecord] = {}
+        #: By model, what answered by itself before the version that does now.
+        self._former_default: dict[str, int] = {}
         self._latest: dict[tuple[str, str], Move] = {}
         self._undo: dict[tuple[str, str], Move | None] = {}
 
@@ -127,11 +135,32 @@ class Chronicle:
             self._undo = {}
             return
         self.last = record
+        if record.event.model:
+            self._last_of[record.event.model] = record
         found = moves(record)
+        for one in found:
+            before = self.move(one.model, DEFAULT)
+            if one.name == DEFAULT and before is not None and before.version != one.version:
+                assert before.version is not None
+                self._former_default[one.model] = before.version
         self._undo = {
             (one.model, one.name): self._latest.get((one.model, one.name)) for one in found
         }
         self._latest |= {(one.model, one.name): one for one in found}
+
+    def former_default(self, model: str) -> int | None:
+        """The version that answered by itself before the one that does now, if it is known."""
+        return self._former_default.get(model)
+
+    def aborted_by_itself(self, model: str) -> AuditRecord | None:
+        """The record of a rollout that ended without its candidate and without a command.
+
+        ``None`` if anything else was done to the model since.
+        """
+        record = self._last_of.get(model)
+        if record is None or record.event.actor != ACTOR:
+            return None
+        return record if record.event.action == _ABORT else None
 
     def move(self, model: str, name: str) -> Move | None:
         """The last move of a name, if it has a version."""

@@ -94,19 +94,29 @@ class Operations:
     async def rollback(self, command: Command) -> dict[str, Any]:
         """Make stable what was stable before; a rollout of the model ends.
 
+        Where nobody has named a stable version yet, that is what answered by itself before.
+
         Raises:
             NotFound: Nothing was.
+            Conflict: The last that happened is a rollout that ended by itself.
         """
-        self._bring_up.check_known(command.model)
-        former = self._bring_up.state().model(command.model).former
-        if not former:
-            change.rollback(self._bring_up.state(), command.model, ())  # explains itself
+        model = command.model
+        self._bring_up.check_known(model)
+        self._bring_up.check_stable_moved(model)
+        now = self._bring_up.state().model(model)
+        unnamed = self._bring_up.former_default(model) if now.stable is None else None
+        if not now.former and unnamed is None:
+            change.rollback(self._bring_up.state(), model, ())  # explains itself
 
         def transition(state: DesiredState, serving: frozenset[int]) -> DesiredState:
             state = self._overrule(state, command, None)
-            return change.rollback(state, command.model, serving)
+            if unnamed is not None and not state.model(model).former:
+                return change.promote(state, model, unnamed, serving)
+            return change.rollback(state, model, serving)
 
-        return await self._point(command, former[-1], transition)
+        version = now.former[-1] if now.former else unnamed
+        assert version is not None
+        return await self._point(command, version, transition)
 
     async def set_alias(self, command: Command, alias: str, version: int) -> dict[str, Any]:
         """Point an alias at a version."""

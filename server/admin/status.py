@@ -90,6 +90,8 @@ def _model(
     versions = {*(entry.versions if entry else ()), *(plan.versions if plan else ())}
     aliases = coordinator.store.state.model(name).aliases
     default = None if plan is None else plan.default
+    if default is not None and not _serves(coordinator.fleet, name, default):
+        default = None  # planned, but loading or failed: it answers nobody
     return {
         "name": name,
         "default": default,
@@ -113,6 +115,11 @@ def _model(
             for version in sorted(versions)
         ],
     }
+
+
+def _serves(fleet: Fleet, name: str, version: int) -> bool:
+    """Whether some worker has the version ready."""
+    return any(version in worker.states("READY").get(name, ()) for worker in fleet.workers.values())
 
 
 def _offer(coordinator: Coordinator, name: str, version: int) -> dict[str, Any]:

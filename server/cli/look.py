@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from .client import AdminClient, CommandFailed, add_client_options, find_server
+from .history_view import history_view, production_text
 
 if TYPE_CHECKING:
     import argparse
@@ -70,9 +71,9 @@ def run_history(namespace: argparse.Namespace) -> int:
     if namespace.json:
         print(json.dumps(found, indent=2))
     elif namespace.at is not None:
-        print(_production(found))
+        print(production_text(found))
     else:
-        _print(_history_view(found["records"]))
+        _print(history_view(found["records"]))
     return 0
 
 
@@ -198,29 +199,6 @@ def _workers_view(workers: list[dict[str, Any]]) -> RenderableType:
             "" if memory is None else f"{memory / 2**20:.0f} MiB",
         )
     return table
-
-
-def _history_view(records: list[dict[str, Any]]) -> RenderableType:
-    table = _table("time", "by", "action", "change", "reason")
-    for one in records:
-        before, after = one["before"] or {}, one["after"] or {}
-        change = ", ".join(f"{name}: {before.get(name)} → {after[name]}" for name in after)
-        version = one["evidence"].get("version")
-        change = change or ("" if version is None else f"version {version}")
-        table.add_row(
-            *map(_plain, (one["time"], one["actor"], one["action"], change, one["reason"]))
-        )
-    return table
-
-
-def _production(found: dict[str, Any]) -> str:
-    if found["version"] is None:
-        return f"{found['model']}: nothing was in production at {found['at']}"
-    reason = f" ({found['reason']})" if found["reason"] else ""
-    return (
-        f"{found['model']}: version {found['version']} at {found['at']}, since {found['time']} "
-        f"by {found['actor']}: {found['action']}{reason}"
-    )
 
 
 def _watch(client: AdminClient) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from .client import CommandFailed, add_client_options, find_server
+from .push_note import traffic_note
 
 if TYPE_CHECKING:
     import argparse
@@ -46,7 +47,8 @@ def _add_push(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
         "push",
         help="publish a version of a model",
-        description="Check a model and publish it as a version, which never changes afterwards.",
+        description="Check a model and publish it as a version, which never changes afterwards. "
+        "Exit status 1: nothing was published.",
     )
     parser.add_argument("registry", type=Path, metavar="REGISTRY", help="the model repository")
     parser.add_argument("model", metavar="MODEL", help="name of the model")
@@ -85,6 +87,12 @@ def run_push(namespace: argparse.Namespace) -> int:
     print(f"{manifest.model} version {manifest.version}")
     print(f"  digest  {manifest.digest}")
     print(f"  path    {published.directory}")
+    if published.same_as is not None:
+        print(f"  note    same files as version {published.same_as}")
+    if namespace.examples is not None:
+        done = "not run (--no-load)" if namespace.no_load else "answered as stored"
+        print(f"  golden  {done}")
+    print(f"  traffic {traffic_note(namespace.registry, manifest.model, manifest.version)}")
     return 0
 
 
@@ -189,15 +197,25 @@ def _push(namespace: argparse.Namespace, details: Details) -> Published:
 
 
 def _signature(directory: Path) -> Signature:
-    """Load the version as a server would."""
+    """Load the version as a server would, and send it its golden requests.
+
+    Raises:
+        ModelRefused: It answers one of them otherwise than stored, or not at all.
+    """
     from penstock.runtimes.contract import LoadOptions
     from penstock.runtimes.discovery import find_runtime
+    from penstock.server.registry.golden import mismatches, read_examples
+    from penstock.server.registry.refusal import ModelRefused
 
     runtime, path = find_runtime(directory)
     model = runtime.load(path, LoadOptions())
-    signature = model.signature
-    model.unload()
-    return signature
+    try:
+        reasons = mismatches(model, read_examples(directory, model.signature))
+        if reasons:
+            raise ModelRefused(*reasons)
+        return model.signature
+    finally:
+        model.unload()
 
 
 def _manifest(directory: Path) -> Manifest:

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from penstock.server.options import Option
     from penstock.server.processes.run_directory import RunDirectory
     from penstock.server.processes.state_directory import StateDirectory
-    from penstock.server.registry.repository import RegistrySnapshot
+    from penstock.server.registry.repository import ModelEntry, RegistrySnapshot
+    from penstock.server.registry.state import DesiredState, ModelState
 
 _EXIT_FAILURE = 1
 _EXIT_USAGE = 2
+#: Models, and versions of a model, that the banner names.
+_MAX_SHOWN = 50
 
 
 def add_parser(verbs: Any) -> None:
@@ -73,27 +76,69 @@ def run(namespace: argparse.Namespace) -> int:
 
 
 def banner(
-    config: ServerConfig, url: str, admin_url: str, snapshot: RegistrySnapshot, note: str = ""
+    config: ServerConfig,
+    urls: tuple[str, str],
+    snapshot: RegistrySnapshot,
+    state: DesiredState,
+    note: str = "",
 ) -> str:
-    """What a person wants to know first; `note` says why state is not kept."""
+    """What a person wants to know first. Nothing is loaded yet, so it does not say what serves.
+
+    Args:
+        config: Of the server.
+        urls: Of the prediction port and of the admin port.
+        snapshot: What the registry holds.
+        state: What operators want.
+        note: Why state is not kept; empty if it is.
+    """
+    url, admin_url = urls
     lines = [f"Penstock serves {config.registry.resolve()}", ""]
     width = max(map(len, snapshot.models), default=0)
-    for entry in snapshot.models.values():
-        versions = ", ".join(f"{v}*" if v == entry.default else str(v) for v in entry.served)
-        lines.append(f"  {entry.name:<{width}}  version {versions}")
+    explicit = config.version_policy == "explicit"
+    lines += [
+        f"  {one.name:<{width}}  {_intended(one, state.model(one.name), explicit=explicit)}"
+        for one in list(snapshot.models.values())[:_MAX_SHOWN]
+    ]
+    if len(snapshot.models) > _MAX_SHOWN:
+        lines.append(f"  and {len(snapshot.models) - _MAX_SHOWN} more")
     if not snapshot.models:
         lines.append("  no models yet: put one at <model>/1/model.onnx")
     lines += [f"  ! {problem.path}: {problem.reason}" for problem in snapshot.problems]
     lines += [
         "",
-        f"  predict  {url}/v2/models/<model>/infer   (* answers when no version is named)",
+        f"  predict  {url}/v2/models/<model>/infer",
         f"  docs     {url}/docs",
         f"  metrics  {admin_url}/metrics",
-        f"  status   {admin_url}/admin/status   (or: penstock status)",
+        f"  status   {admin_url}/admin/status   (what is served: penstock status)",
         f"  state    {config.state_dir}" + (f"   TEMPORARY: {note}" if note else ""),
         f"  workers  {config.workers} with {config.execution_threads()} execution threads each",
     ]
     return "\n".join(lines)
+
+
+def _intended(entry: ModelEntry, now: ModelState, *, explicit: bool) -> str:
+    """What is going to be loaded, and which version operators have named stable."""
+    from penstock.server.registry.plan import policy_versions, wanted_versions
+
+    by_policy = policy_versions(entry, entry.versions, explicit=explicit)
+    wanted = [one for one in wanted_versions(now, by_policy) if one in entry.versions]
+    if not wanted:
+        return "no versions yet" if not entry.versions else "loads nothing without a command"
+    versions = ", ".join(map(str, wanted[-_MAX_SHOWN:]))
+    several = "versions" if len(wanted) > 1 else "version"
+    stable = "" if now.stable is None else f"; stable is version {now.stable}"
+    return f"loading {several} {versions}{stable}"
+
+
+def _desired(state: StateDirectory) -> DesiredState:
+    """What operators want; nothing if it cannot be read, which control says."""
+    from penstock.server.registry.state import DesiredState
+    from penstock.server.registry.state_file import StateDamaged, StateFile
+
+    try:
+        return StateFile(state.path).read()
+    except (OSError, StateDamaged):
+        return DesiredState()
 
 
 def _supervise(
@@ -115,7 +160,7 @@ def _supervise(
         _write(directory.address, json.dumps(address))
         state.announce(address["admin_url"])
         urls = url_of(listener, scheme), url_of(admin_listener)
-        print(banner(config, *urls, snapshot, state.note), flush=True)
+        print(banner(config, urls, snapshot, _desired(state), state.note), flush=True)
         return Supervisor(config, directory, listener, admin_listener, _say).run()
 
 

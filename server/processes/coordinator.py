@@ -17,6 +17,8 @@ from penstock.server.priority import lower_priority
 from penstock.server.registry.audit_record import AuditEvent
 from penstock.server.registry.store import ACTOR
 
+from .answering import Answering
+from .first_version import naming, unnamed
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class Coordinator:
         # Copying and hashing is most of the work, and nobody but who loads waits for it.
         self._looker = ThreadPoolExecutor(1, "penstock-look", lower_priority)
         self._reported = asyncio.Event()
+        self._answering = Answering()
         self._patience = asyncio.get_running_loop().time() + 2 * config.settle_seconds
         fleet.on_change = self._reported.set
 
@@ -189,6 +192,23 @@ class Coordinator:
                 self._again.set()  # what is to serve in their place may have to be copied first
             elif self.planner.target.number and self.looked:
                 await self.replan()
+            await self._name_first_versions()
+            for line in self._answering.news(self.planner.target.models, self.standings()):
+                LOG.info("%s", line)
+
+    async def _name_first_versions(self) -> None:
+        """Make the first version of a model stable where later ones are to wait for an operator."""
+        target, standings = self.planner.target, self.standings()
+        models = unnamed(target.models, self.store.state, standings, self._config.on_push)
+        for model, version in models.items():
+            digest = self._digests({model: version}).get(model, "")
+            try:
+                await self.commit(model, naming(model, version, digest))
+            except Unavailable as error:
+                LOG.error("%s stays without a stable version: %s", model, error.message)  # noqa: TRY400  one line says it
+                return
+        if models:
+            await self.replan()
 
     def _failed(self) -> set[tuple[str, int]]:
         standings = self.standings().items()

@@ -95,6 +95,7 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
             default_version=config["default_version"],
             threads=config["threads"],
             signature=config["signature"],
+            on_push=config["on_push"],
             batching=BatchingOptions(**config["batching"]),
             settings=config["settings"],
             rollout=RolloutOptions.from_packed(config["rollout"]),

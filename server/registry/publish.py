@@ -23,9 +23,10 @@ from penstock.server.errors import Conflict, InvalidRequest
 
 from .durable import copy_synced, locked, remove_tree, sync_directory, write_synced
 from .inspection import MODEL_FILE, inspect_version
-from .manifest import MANIFEST_FILE, FileEntry, Manifest, Run, encode_manifest
+from .manifest import MANIFEST_FILE, FileEntry, Manifest, ManifestError, Run, encode_manifest
 from .repository import MODEL_NAME, VERSION_NAME
 from .source import EXAMPLES_FILE
+from .verification import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 STAGING_PREFIX: Final = ".staging-"
 
 _MAX_EXAMPLES_BYTES: Final = 64 << 20
+#: Versions whose files are compared with those of a new one.
+_MAX_COMPARED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,18 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A version that is in the registry now."""
+    """A version that is in the registry now.
+
+    Attributes:
+        directory: Of the version.
+        manifest: What is said of it.
+        same_as: The newest of the other versions that has the same files; ``None`` if none has, as
+            far as their manifests tell.
+    """
 
     directory: Path
     manifest: Manifest
+    same_as: int | None = None
 
 
 def publish(
@@ -164,6 +175,17 @@ def clean_staging(home: Path) -> None:
                 remove_tree(leftover)
 
 
+def _same_files(home: Path, manifest: Manifest) -> int | None:
+    """The newest of the versions whose manifest has this one's digest."""
+    numbers = sorted(int(one.name) for one in home.iterdir() if VERSION_NAME.fullmatch(one.name))
+    for version in reversed(numbers[-_MAX_COMPARED:]):
+        with suppress(OSError, ManifestError):
+            other = read_manifest(home / str(version))
+            if other is not None and other.digest == manifest.digest:
+                return version
+    return None
+
+
 @contextmanager
 def _staging(registry: Path, home: Path, version: int | None) -> Iterator[Path]:
     """A new hidden directory, locked against `clean_staging`; gone at the end unless renamed.
@@ -214,13 +236,14 @@ def _take_number(home: Path, staging: Path, manifest: Manifest, wanted: int | No
         manifest = replace(manifest, version=version)
         write_synced(staging / MANIFEST_FILE, encode_manifest(manifest), 0o444)
         sync_directory(staging)
+        same_as = _same_files(home, manifest)
         target = home / str(version)
         try:
             staging.rename(target)
         except OSError as error:  # made by something that knows nothing of the lock
             raise _exists(home, version) from error
     sync_directory(home)
-    return Published(target, manifest)
+    return Published(target, manifest, same_as)
 
 
 def _check_free(home: Path, version: int | None) -> None:

@@ -197,6 +197,8 @@ def evidence_of(rollout: Rollout) -> dict[str, Any]:
     return {
         "id": rollout.id,
         "kind": str(rollout.kind),
+        "candidate": rollout.candidate,
+        "stable": rollout.stable,
         "phase": str(rollout.phase),
         "cause": rollout.cause,
         "percent": rollout.percent,

@@ -186,7 +186,7 @@ def rollback(state: DesiredState, model: str, serving: Collection[int]) -> Desir
     """
     now = state.model(model)
     if not now.former:
-        raise NotFound(f"no version of model {model!r} was {STABLE} before; {_aliases(now)}")
+        raise NotFound(f"no version of model {model!r} to go back to; {_aliases(now)}")
     *former, version = now.former
     _check_serving(model, version, serving)
     aliases = {**now.aliases, STABLE: version}

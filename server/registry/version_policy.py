@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+#: A new version answers requests that name none as soon as every worker has it ready; or it waits
+#: until an operator promotes it. In both cases a model's first version answers by itself.
+SERVE: Final = "serve"
+WAIT: Final = "wait"
+ON_PUSH: Final = (SERVE, WAIT)
 
 
 @dataclass(frozen=True, slots=True)

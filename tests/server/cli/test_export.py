@@ -37,7 +37,7 @@ def state(tmp_path):
 
 
 def export(output, *options):
-    arguments = ["export", "m", "--labelled", "--since", "365000d", "-o", str(output), *options]
+    arguments = ["export", "m", "--labelled", "--since", "3650d", "-o", str(output), *options]
     return main(arguments)
 
 

@@ -10,6 +10,8 @@ import pytest
 from penstock.server.cli.main import main
 from penstock.server.registry.audit import AuditLog
 from penstock.server.registry.audit_record import AuditEvent
+from penstock.server.registry.state import DesiredState, promote
+from penstock.server.registry.state_file import StateFile
 from penstock.server.registry.verification import read_manifest
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"
@@ -101,3 +103,65 @@ def test_audit_verify_names_the_first_broken_line(run, tmp_path):
 def test_audit_verify_of_nothing_is_no_success(run, tmp_path):
     assert run("audit", "verify", tmp_path)[0] == 2
     assert run("audit", "verify", "--state-dir", tmp_path)[0] == 2
+
+
+def golden(path, outputs):
+    inputs = [{"name": "features", "datatype": "FP32", "shape": [1, 30], "data": [0.0] * 30}]
+    path.write_text(json.dumps([{"inputs": inputs, "outputs": outputs}]))
+    return path
+
+
+def test_push_fails_and_leaves_nothing_when_a_golden_request_is_answered_otherwise(run, tmp_path):
+    label = [{"name": "label", "datatype": "INT64", "shape": [1], "data": [77]}]
+    rows = golden(tmp_path / "rows.json", label)
+    status, out, err = run("push", tmp_path / "r", "bc", MODEL, "--examples", rows)
+    assert (status, out) == (1, "")
+    assert "golden request 1: output 'label' is" in err
+    assert list((tmp_path / "r").iterdir()) == []
+
+
+def test_push_fails_when_golden_requests_are_none_of_this_model(run, tmp_path):
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps([[0.0] * 29]))
+    assert run("push", tmp_path / "r", "bc", MODEL, "--examples", rows)[0] == 1
+    assert list((tmp_path / "r").iterdir()) == []
+
+
+@pytest.mark.parametrize("source", [__file__, "nowhere.onnx"])
+def test_a_push_that_fails_leaves_no_directory_and_none_of_others_is_touched(run, tmp_path, source):
+    assert run("push", tmp_path / "r", "bc", source)[0] == 1
+    assert not (tmp_path / "r" / "bc").exists()
+    assert run("push", tmp_path / "r", "bc", MODEL)[0] == 0
+    assert run("push", tmp_path / "r", "bc", source)[0] == 1
+    assert [one.name for one in (tmp_path / "r" / "bc").iterdir()] == ["1"]
+
+
+def test_push_says_that_the_files_are_those_of_another_version(run, tmp_path):
+    other = EXAMPLES / "breast-cancer" / "2" / "model.onnx"
+    for number, source in enumerate((MODEL, other, MODEL), 1):
+        status, out, _ = run("push", tmp_path, "bc", source)
+        assert (status, "same files as version" in out) == (0, number == 3)
+    assert "same files as version 1\n" in out
+
+
+def test_push_says_who_gets_the_traffic(run, tmp_path):
+    def traffic(*options):
+        out = run("push", tmp_path, "bc", MODEL, *options)[1]
+        return next(line for line in out.splitlines() if line.startswith("  traffic "))
+
+    assert "takes it as soon as every worker has it ready (on_push = serve, default)" in traffic()
+    assert "version 1 is newer" not in traffic("--number", "5")
+    assert "none by itself: version 5 is newer" in traffic("--number", "3")
+    (tmp_path / "bc" / "model.toml").write_text('on_push = "wait"\n')
+    assert traffic().endswith("none by itself (on_push = wait, model.toml): penstock promote bc 6")
+    (tmp_path / "bc" / "model.toml").write_text('version_policy = "explicit"\n')
+    assert "penstock load bc 7" in traffic()
+
+
+def test_push_knows_which_version_is_stable(run, tmp_path):
+    for _ in range(2):
+        run("push", tmp_path, "bc", MODEL)
+    state = promote(DesiredState(), "bc", 1, {1, 2})
+    StateFile(tmp_path / ".penstock").write(state, 0)
+    out = run("push", tmp_path, "bc", MODEL)[1]
+    assert "version 1 is stable and stays so until: penstock promote bc 3" in out

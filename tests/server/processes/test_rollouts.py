@@ -268,6 +268,12 @@ def test_a_candidate_that_fails_is_rolled_back_and_no_caller_sees_an_error(begin
     assert about["steps"][0]["canary"]["errors"] == step["canary"]["errors"]
     assert about["e_value"] >= about["aborts_at"] == 20
     assert record["actor"] == "penstock"
+    assert (about["kind"], about["candidate"], about["stable"]) == ("canary", 2, 1)
+    # The candidate is gone already: a rollback would take stable itself back.
+    status, said = operator.post("/rollback")
+    assert (status, operator.stable()) == (409, 1)
+    assert "ended by itself" in said["error"]
+    assert "version 1 was stable all the time" in said["error"]
     key = f'penstock_rollout_aborts_total{{model="{MODEL}",reason="evidence"}}'
     assert operator.server.metrics()[key] == 1
     # A new trial does not begin with what was held against the last one.

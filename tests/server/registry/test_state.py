@@ -89,7 +89,7 @@ def test_rollback_goes_back_step_by_step():
     assert (state.model("m").stable, state.model("m").former) == (2, (1,))
     state = rollback(state, "m", SERVING)
     assert state.model("m").stable == 1
-    with pytest.raises(NotFound, match="no version of model 'm' was stable before; stable is 1"):
+    with pytest.raises(NotFound, match="no version of model 'm' to go back to; stable is 1"):
         rollback(state, "m", SERVING)
 
 

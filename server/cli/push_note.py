@@ -1,0 +1,81 @@
+"""What `penstock push` says of the traffic of the version that it published."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .place import running_configs
+
+if TYPE_CHECKING:
+    from penstock.server.model_config import ModelConfig
+    from penstock.server.registry.state import ModelState
+
+
+def traffic_note(registry: Path, model: str, version: int) -> str:
+    """One line: whether the new version answers requests that name no version, and why.
+
+    It reads the model's ``model.toml``, the options of a server that runs here on this registry,
+    and its desired state. Without a running server the options are the defaults.
+    """
+    from penstock.server.model_config import ModelConfig, read_model_config
+    from penstock.server.options import ConfigError
+    from penstock.server.registry.repository import VERSION_NAME
+
+    home = registry / model
+    path = home / "model.toml"
+    try:
+        config = read_model_config(path) if path.exists() else ModelConfig()
+    except ConfigError as error:
+        return f"decided by model.toml, which has an error: {error}"
+    server = _server_of(registry)
+    others = {int(one.name) for one in home.iterdir() if VERSION_NAME.fullmatch(one.name)}
+    return _note(model, version, config, server, _state_of(registry, model, server), others)
+
+
+def _note(
+    model: str,
+    version: int,
+    config: ModelConfig,
+    server: dict[str, Any],
+    state: ModelState,
+    published: set[int],
+) -> str:
+    from penstock.server.registry.version_policy import SERVE, WAIT, VersionPolicy
+
+    policy = config.version_policy
+    unsaid = policy == VersionPolicy() and server.get("version_policy") == "explicit"
+    if policy.explicit or unsaid:
+        return f"none before a command (version_policy = explicit): penstock load {model} {version}"
+    on_push = config.on_push or server.get("on_push", SERVE)
+    where = "model.toml" if config.on_push else "server option" if server else "default"
+    promote = f"penstock promote {model} {version}"
+    if state.stable is not None and state.stable != version:
+        return f"none by itself: version {state.stable} is stable and stays so until: {promote}"
+    older = published - {version}
+    if on_push == WAIT and older:
+        return f"none by itself (on_push = wait, {where}): {promote}"
+    if older and version < max(older):
+        return f"none by itself: version {max(older)} is newer; to choose this one: {promote}"
+    unless = "" if server else "; a server on another machine may have another option or state"
+    return f"takes it as soon as every worker has it ready (on_push = {on_push}, {where}){unless}"
+
+
+def _server_of(registry: Path) -> dict[str, Any]:
+    """The options of the server that runs here on this registry; empty without one."""
+    for options in running_configs():
+        if Path(options["registry"]).resolve() == registry.resolve():
+            return options
+    return {}
+
+
+def _state_of(registry: Path, model: str, server: dict[str, Any]) -> ModelState:
+    from penstock.server.registry.state import ModelState
+    from penstock.server.registry.state_file import STATE_FILE, StateDamaged, StateFile
+
+    directory = Path(server.get("state_dir") or registry / ".penstock")
+    if (directory / STATE_FILE).exists():
+        with suppress(OSError, StateDamaged):
+            return StateFile(directory).read().model(model)
+    return ModelState()

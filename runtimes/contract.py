@@ -10,14 +10,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-#: Any tensor; strings are object arrays of ``bytes``.
-Array = NDArray[Any]
+    from numpy.typing import NDArray
+
+    #: Any tensor; strings are object arrays of ``bytes``.
+    Array = NDArray[Any]
+else:
+
+    def __getattr__(name: str) -> Any:
+        """`Array`, when somebody asks: processes that read configuration stay without numpy."""
+        if name != "Array":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from numpy.typing import NDArray
+
+        return NDArray[Any]
+
 
 #: A dimension whose size the model leaves open.
 VARIABLE = -1

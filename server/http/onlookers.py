@@ -2,9 +2,9 @@
 
 None of them can fail an answer. An error in one of them is noted, and the answer goes out.
 
-    before, before_alike  the answers are ready and not written: what is sampled is counted
-    after, after_alike    the answers are written
-    failed                calls are answered with an error
+    before, before_coalesced  the answers are ready and not written: what is sampled is counted
+    after, after_coalesced    the answers are written
+    failed                    calls are answered with an error
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Onlookers:
             self.aside(self._sampling.offer, servable, taken)
         self._look(servable, calls, firsts, batch)
 
-    def before_alike(self, servable: Servable, ids: Sequence[bytes]) -> list[int] | None:
+    def before_coalesced(self, servable: Servable, ids: Sequence[bytes]) -> list[int] | None:
         """The same as `before` for requests of one row each; see `Sampling.count_rows`."""
         if self._sampling is None:
             return None
@@ -92,7 +92,7 @@ class Onlookers:
             self._incidents.note("looking at answers (Sampling.count_rows)", error)
             return []  # none of them was counted
 
-    def after_alike(
+    def after_coalesced(
         self,
         servable: Servable,
         calls: Sequence[Call],
@@ -101,7 +101,7 @@ class Onlookers:
         picked: list[int] | None,
         now: float,
     ) -> None:
-        """The same as `after` for requests of one row each, with what `before_alike` gave."""
+        """The same as `after` for requests of one row each, with what `before_coalesced` gave."""
         if self._sampling is not None:
             arrivals = [call.arrival for call in calls]
             offer = self._sampling.offer_rows

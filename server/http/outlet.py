@@ -1,10 +1,10 @@
 """The way out of the inference path: every answer and every error leaves here, and is counted.
 
-    finish        answer a batch           split, encode, answer, count, sample  (once per batch)
+    finish            answer a batch       split, encode, answer, count, sample  (once per batch)
     finish_coalesced  the same for a group's run, whose requests differ in numbers only
-    refuse        answer calls that are not let in, or dropped
-    fail          answer one call with an error
-    end           something failed on the way: answer whoever still waits
+    refuse            answer calls that are not let in, or dropped
+    fail              answer one call with an error
+    end               something failed on the way: answer whoever still waits
 
 A call is answered exactly once, or abandoned, whatever raises: no method does.
 """
@@ -198,10 +198,10 @@ class Outlet:
         now = self._clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)
         ids = self._ids.take(len(calls))
-        picked = self.onlookers.before_alike(servable, ids)
+        picked = self.onlookers.before_coalesced(servable, ids)
         write_answers(200, zip(calls, ids, repeat(headers), bodies))
         self._halt_poll.answered(arrivals[0], now)
-        self.onlookers.after_alike(servable, calls, ids, batch, picked, now)
+        self.onlookers.after_coalesced(servable, calls, ids, batch, picked, now)
 
     def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
         """Answer calls that were not let in, or dropped; none of them is in flight.

@@ -1,7 +1,7 @@
 """Serves calls that differ in their numbers only.
 
 Where a run is shorter than a hop to a thread they are one request of many rows. Else each is a
-request by itself, as on the ordinary way, but read and, if need be, refused with the others.
+request by itself, as on the plain way, but read and, if need be, refused with the others.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Path(Protocol):
-    """The ordinary way; `penstock.server.http.inference.InferencePath`."""
+    """The plain way; `penstock.server.http.inference.InferencePath`."""
 
     def start(self, call: Call, body: bytes) -> None:
         """Serve a call with its body."""
@@ -57,7 +57,7 @@ class GroupRunner:
     Args:
         catalog: What is served.
         scheduler: Runs it.
-        path: The ordinary way.
+        path: The plain way.
         splits: Shares requests between two versions.
         outlet: Answers.
     """
@@ -187,7 +187,7 @@ class GroupRunner:
             self._path.fail(call, ClientGone() if call.abandoned else error)
 
     def singly(self, coalesced: CoalescedCalls, servable: Servable | None = None) -> None:
-        """Serve each call the ordinary way, so that only the culprit of a failure fails.
+        """Serve each call the plain way, so that only the culprit of a failure fails.
 
         Args:
             coalesced: The calls.

@@ -37,6 +37,7 @@ from penstock.server.http.coalescing import group_runner
 from penstock.server.http.coalescing.coalescer import Coalescer
 from penstock.server.http.coalescing.group import CoalescingGroup
 from penstock.server.http.coalescing.group_runner import GroupRunner
+from penstock.server.http.coalescing.request_templates import RequestTemplates
 from penstock.server.http.coalescing.linger import Linger
 from penstock.server.http.codecs.negotiate import JSON, MSGPACK
 from penstock.server.http.connection import Connection
@@ -71,7 +72,8 @@ STEPS: list[tuple[Any, str]] = [
     *[(GroupRunner, name) for name in ("_serve_group", "_share", "_serve", "_queue", "_run")],
     *[(GroupRunner, name) for name in ("_prepare", "_refuse", "singly")],
     (group_runner, "rows_codec"),
-    *[(Coalescer, name) for name in ("try_take", "_learn", "_search", "_learn_text")],
+    *[(Coalescer, name) for name in ("try_take", "read", "learn")],
+    *[(RequestTemplates, name) for name in ("learn", "find", "_learn_text", "_learn_raw")],
     *[(Linger, name) for name in ("expects", "ran")],
     (CoalescingGroup, "template"),
     *[(InferencePath, name) for name in ("_enqueue", "_unpack", "new_id")],

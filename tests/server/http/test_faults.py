@@ -37,8 +37,8 @@ from penstock.server.http.coalescing import group_runner
 from penstock.server.http.coalescing.coalescer import Coalescer
 from penstock.server.http.coalescing.group import CoalescingGroup
 from penstock.server.http.coalescing.group_runner import GroupRunner
-from penstock.server.http.coalescing.request_templates import RequestTemplates
 from penstock.server.http.coalescing.linger import Linger
+from penstock.server.http.coalescing.request_templates import RequestTemplates
 from penstock.server.http.codecs.negotiate import JSON, MSGPACK
 from penstock.server.http.connection import Connection
 from penstock.server.http.fastpath import FastPathProtocol

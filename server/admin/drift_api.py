@@ -17,6 +17,7 @@ from penstock.server.drift.versions import BASELINE_FILE, BASELINES, WINDOWS
 from penstock.server.errors import InvalidRequest, NotFound, Unavailable
 from penstock.server.model_config import ModelConfig
 from penstock.server.ports.bodies import read_body
+from penstock.server.ports.json_values import check_values
 from penstock.server.ports.media_types import JSON, check_media_type
 from penstock.server.registry.audit_record import AuditEvent
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 _MODEL: Final = "/admin/models/{model}"
 _BASELINE: Final = _MODEL + "/versions/{version}/baseline"
 _ONE: Final = (("version", "Only this one."),)
+#: In a baseline; decoded, they take about a hundred bytes each.
+_MAX_VALUES: Final = 1 << 18
+
 _SHOW: Final = Endpoint(
     "GET", _MODEL + "/drift", "drift", "How far inputs and outputs are from the baseline",
     OBSERVE, _ONE,
@@ -198,4 +202,5 @@ class DriftApi:
 async def _baseline(request: Request) -> bytes:
     body = await read_body(request, MAX_BYTES)
     check_media_type(request.headers.get("content-type"), (JSON,))
+    check_values(body, _MAX_VALUES)
     return body

@@ -6,10 +6,9 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-import msgpack
-import orjson
-
 from penstock.monitoring.truth.label import LabelError, parse_each
+
+from .reading import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,9 +49,9 @@ class FeedbackDesk:
         """
         now = self._clock()
         try:
-            content = msgpack.unpackb(body) if packed else orjson.loads(body)
-        except (ValueError, msgpack.UnpackException, RecursionError):
-            return {"invalid": f"the body is not {'msgpack' if packed else 'JSON'}"}
+            content = read_body(body, MAX_LABELS, packed=packed)
+        except ValueError as error:
+            return {"invalid": str(error)}
         try:
             labels, errors = parse_each(content, now, MAX_LABELS)
         except LabelError as error:

@@ -175,7 +175,12 @@ class InferencePath:
             if servable.queue.special:
                 self._scheduler.check_room(servable.queue, call.arrival)
             large = len(body) > self.limits.large_body_bytes
-            if head.content_encoding is not None or (large and not head.zero_copy):
+            if head.content_encoding is not None or (
+                large
+                and not (
+                    head.zero_copy and head.codec.is_quick(body, servable.wire, head.json_length)
+                )
+            ):
                 self._decode_on_thread(call, servable, body)
                 return
             self._enqueue(call, servable, self._read(call, servable.wire, body))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.batching.contained import text_of
 from penstock.runtimes.contract import ModelLoadError
-from penstock.server.http.codecs.signature import WireSignature
+from penstock.server.http.codecs.signature import MAX_RUNS, WireSignature
 from penstock.server.model_config import config_digest
 from penstock.server.quality.compile import declare
 
@@ -251,6 +251,7 @@ class ModelHost:
         """Make a loaded model ready to be published."""
         name, version = key
         wire = WireSignature(loaded.model.signature, name, version)
+        wire.max_rows = MAX_RUNS * config.batching.max_batch_size
         counters = self._counters.model(name, version)
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
         servable.memory = loaded.memory

@@ -15,9 +15,11 @@ from penstock.server.errors import InvalidRequest
 
 from . import json
 from .json_data import malformed, read
+from .large_json import LARGE_BYTES, LargeJson
 from .messages import InferRequest
+from .parameters import tensor_parameters
 from .raw import from_raw, to_raw
-from .request import batch_key, build, parameters_of
+from .request import batch_key, build
 from .tensors import show
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Array
 
+    from .request import Reader
     from .signature import WireInput, WireSignature
 
 
@@ -72,11 +75,17 @@ def _decode(
         raise InvalidRequest(
             f"Inference-Header-Content-Length is {json_length}, the body has {len(body)} bytes"
         )
-    try:
-        document = orjson.loads(memoryview(body)[:json_length])
-    except orjson.JSONDecodeError as error:
-        raise malformed(error) from None
-    request = build(document, wire, reader.read)
+    if json_length > LARGE_BYTES:
+        text = LargeJson(bytes(memoryview(body)[:json_length]))
+        reader.read_data = text.read
+        request = build(text.document, wire, reader.read)
+        text.check_all_read()
+    else:
+        try:
+            document = orjson.loads(memoryview(body)[:json_length])
+        except orjson.JSONDecodeError as error:
+            raise malformed(error) from None
+        request = build(document, wire, reader.read)
     if reader.position != len(body):
         raise InvalidRequest(
             f"{len(body) - reader.position} bytes are left after the last input: the sum of "
@@ -88,16 +97,17 @@ def _decode(
 class _Reader:
     """Walks over the tensors behind the JSON."""
 
-    __slots__ = ("_body", "position")
+    __slots__ = ("_body", "position", "read_data")
 
     def __init__(self, body: bytes | bytearray | memoryview, position: int) -> None:
         self._body = memoryview(body)
         self.position = position
+        self.read_data: Reader = read  # of inputs whose elements are in the JSON
 
     def read(self, entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
-        length = parameters_of(entry, f"input '{spec.name}'").get("binary_data_size")
+        length = tensor_parameters(entry, f"input '{spec.name}'").get("binary_data_size")
         if length is None:
-            return read(entry, spec, shape, size)
+            return self.read_data(entry, spec, shape, size)
         if "data" in entry:
             raise InvalidRequest(f"input '{spec.name}' has both 'data' and binary_data_size")
         if type(length) is not int or length < 0:

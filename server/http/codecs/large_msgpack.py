@@ -14,9 +14,9 @@ import numpy as np
 
 from penstock.server.errors import BodyTooLarge, InvalidRequest
 
-from .msgpack_values import array_at, end_of, length_of, map_at, unpacker
+from .msgpack_values import array_at, end_of, length_of, map_at, unpack_pieces
 from .packing import UNREADABLE, unpack
-from .tensors import from_list
+from .tensors import check_texts, from_list
 
 if TYPE_CHECKING:
     import msgpack
@@ -59,7 +59,7 @@ class LargeMsgpack:
         BodyTooLarge: A value beside tensors is too large.
     """
 
-    def __init__(self, body: bytes | memoryview) -> None:
+    def __init__(self, body: bytes | bytearray | memoryview) -> None:
         self._body = body
         self._position = 0
         self.document: Any = self._map({"inputs": self._inputs})
@@ -78,7 +78,7 @@ class LargeMsgpack:
         for _ in range(count):
             key = self._value()
             if not isinstance(key, (str, bytes)):
-                raise ValueError(f"{type(key).__name__} is not allowed for map key")  # noqa: TRY004  as the others of this decoder
+                raise TypeError(f"{type(key).__name__} is not allowed for map key")
             reader = readers.get(key) if isinstance(key, str) else None
             values[key] = self._value() if reader is None else reader()
         return values
@@ -120,15 +120,17 @@ class LargeMsgpack:
         assert found is not None
         count, start = found
         flat = count == size and (not size or array_at(self._body, start) is None)
-        if size > listed.end - listed.start:
+        if size > listed.end - listed.start or (count != size and not shape):
             raise InvalidRequest(
-                f"input '{spec.name}': shape {shape} needs {size} elements, data has fewer"
+                f"input '{spec.name}': shape {shape} needs {size} elements, data has another number"
             )
+        check_texts(spec, size)
         dimensions = [size] if flat else shape
         _check_lists(dimensions)
         array: Array = np.empty(size, np.object_ if spec.is_bytes else spec.dtype)
         reader = _ListReader(
-            unpacker(self._body, listed.start, listed.end, max_array_len=0, max_map_len=0), spec
+            unpack_pieces(self._body, listed.start, listed.end, max_array_len=0, max_map_len=0),
+            spec,
         )
         try:
             reader.walk(dimensions, array)

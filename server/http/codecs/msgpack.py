@@ -7,12 +7,16 @@ with examples is in ``docs/protocols.md``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import InvalidRequest
 
 from .json import in_response_order
+from .large_msgpack import LARGE_BYTES, LargeMsgpack, PackedList
+from .msgpack_values import holds_few_values, unpack_small
 from .packing import UNREADABLE, pack, unpack, unpacker
+from .parameters import tensor_parameters
 from .raw import MIN_VIEW_BYTES, from_raw, to_raw
 from .request import build
 from .signature import MAX_REMEMBERED
@@ -36,12 +40,28 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
     Raises:
         InvalidRequest: It is not msgpack, or not a request that the model takes.
     """
+    large = None
     try:
-        document = unpack(body)
+        if len(body) <= LARGE_BYTES:
+            document = unpack_small(body)
+        elif holds_few_values(body):
+            document = unpack(body)
+        else:
+            large = LargeMsgpack(body)
+            document = large.document
     except UNREADABLE as error:
         reason = str(error) or type(error).__name__
         raise InvalidRequest(f"the body is not valid msgpack: {reason}") from None
-    return build(document, wire, _read)
+    return build(document, wire, _read if large is None else partial(_read_large, large))
+
+
+def _read_large(
+    large: LargeMsgpack, entry: dict[str, Any], spec: WireInput, shape: list[int], size: int
+) -> Array:
+    data = entry.get("data")
+    if type(data) is PackedList:
+        return large.read(data, spec, shape, size)
+    return _read(entry, spec, shape, size)
 
 
 def locate(body: bytes) -> list[tuple[int, int]]:
@@ -98,6 +118,7 @@ def _read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -
         return from_raw(data, spec, shape, size)
     if type(data) is not list:
         if shape or data is None or type(data) is dict:
+            tensor_parameters(entry, f"input '{spec.name}'")
             wanted = "a list of bin" if spec.is_bytes else "bin, or a list of numbers"
             problem = "has no 'data'" if data is None else f"has 'data' that is {show(data)}"
             raise InvalidRequest(f"input '{spec.name}' {problem}; expected {wanted}")

@@ -7,12 +7,11 @@ interpreter lock from beginning to end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgpack
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .packing import unpack
 
 #: Read at once, so that no call into C holds the interpreter lock for long.
 PIECE_BYTES: Final = 64 * 1024
@@ -42,7 +41,7 @@ class Pieces:
 
     __slots__ = ("_body", "_end", "_position")
 
-    def __init__(self, body: bytes | memoryview, start: int, end: int) -> None:
+    def __init__(self, body: bytes | bytearray | memoryview, start: int, end: int) -> None:
         self._body = body
         self._position = start
         self._end = end
@@ -54,7 +53,9 @@ class Pieces:
         return bytes(self._body[start:stop])
 
 
-def unpacker(body: bytes | memoryview, start: int, end: int, **limits: Any) -> msgpack.Unpacker:
+def unpack_pieces(
+    body: bytes | bytearray | memoryview, start: int, end: int, **limits: Any
+) -> msgpack.Unpacker:
     """Reads values of a part of a body, one after the other."""
     return msgpack.Unpacker(
         Pieces(body, start, end),
@@ -64,7 +65,7 @@ def unpacker(body: bytes | memoryview, start: int, end: int, **limits: Any) -> m
     )
 
 
-def end_of(body: bytes | memoryview, start: int) -> int:
+def end_of(body: bytes | bytearray | memoryview, start: int) -> int:
     """Where a value ends. Nothing is made of it, and all it promises is there.
 
     Raises:
@@ -72,7 +73,7 @@ def end_of(body: bytes | memoryview, start: int) -> int:
     """
     length = length_of(body, start)
     if length is None:
-        skipping = unpacker(body, start, len(body))
+        skipping = unpack_pieces(body, start, len(body))
         try:
             skipping.skip()
         except msgpack.OutOfData as error:
@@ -83,7 +84,7 @@ def end_of(body: bytes | memoryview, start: int) -> int:
     return start + length
 
 
-def length_of(body: bytes | memoryview, start: int) -> int | None:
+def length_of(body: bytes | bytearray | memoryview, start: int) -> int | None:
     """Bytes of a value that is no container, or ``None`` of one that is.
 
     Raises:
@@ -104,7 +105,7 @@ def length_of(body: bytes | memoryview, start: int) -> int | None:
     return None
 
 
-def array_at(body: bytes | memoryview, start: int) -> tuple[int, int] | None:
+def array_at(body: bytes | bytearray | memoryview, start: int) -> tuple[int, int] | None:
     """Elements of an array and where they begin; ``None`` for any other value.
 
     Raises:
@@ -113,7 +114,7 @@ def array_at(body: bytes | memoryview, start: int) -> tuple[int, int] | None:
     return _entries(body, start, 1)
 
 
-def map_at(body: bytes | memoryview, start: int) -> tuple[int, int] | None:
+def map_at(body: bytes | bytearray | memoryview, start: int) -> tuple[int, int] | None:
     """Entries of a map and where they begin; ``None`` for any other value.
 
     Raises:
@@ -122,7 +123,7 @@ def map_at(body: bytes | memoryview, start: int) -> tuple[int, int] | None:
     return _entries(body, start, 2)
 
 
-def _entries(body: bytes | memoryview, start: int, each: int) -> tuple[int, int] | None:
+def _entries(body: bytes | bytearray | memoryview, start: int, each: int) -> tuple[int, int] | None:
     first = _byte(body, start)
     if first & 0xF0 == (0x90 if each == 1 else 0x80):
         return first & 0x0F, start + 1
@@ -132,13 +133,13 @@ def _entries(body: bytes | memoryview, start: int, each: int) -> tuple[int, int]
     return int.from_bytes(body[start + 1 : start + 1 + size], "big"), start + 1 + size
 
 
-def _byte(body: bytes | memoryview, position: int) -> int:
+def _byte(body: bytes | bytearray | memoryview, position: int) -> int:
     if position >= len(body):
         raise ValueError("it is cut short")
     return body[position]
 
 
-def holds_few_values(body: bytes | memoryview) -> bool:
+def holds_few_values(body: bytes | bytearray | memoryview) -> bool:
     """Whether a body is one complete value of few values, which costs nothing to unpack.
 
     So it is where tensors are raw bytes, however large; headers alone are looked at.
@@ -160,14 +161,15 @@ def holds_few_values(body: bytes | memoryview) -> bool:
     return False
 
 
-def unpack_small(body: bytes | memoryview, unpack: Callable[[bytes | memoryview], Any]) -> Any:
+def unpack_small(body: bytes | bytearray | memoryview) -> Any:
     """Unpack a body that is small, after a look at what it promises.
 
     Raises:
-        ValueError: It promises more than it holds.
+        ValueError: It promises more than it holds, or is not msgpack.
     """
     if len(body) > _SMALL_BYTES:
         raw = bytes(body)
-        if raw.count(b"\xdd") + raw.count(b"\xdc") > _HEADERS and end_of(raw, 0) != len(raw):
+        headers = raw.count(b"\xdd") + raw.count(b"\xdc")
+        if headers > _HEADERS and end_of(raw, 0) != len(raw):
             raise ValueError("bytes follow its end")
     return unpack(body)

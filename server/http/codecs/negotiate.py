@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from penstock.server.errors import UnsupportedMediaType
 
 from . import binary, json, msgpack
+from .large_json import LARGE_BYTES
+from .msgpack_values import holds_few_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +75,10 @@ class Codec(Protocol):
         """
         ...
 
+    def is_quick(self, body: bytes, wire: WireSignature, json_length: int | None) -> bool:
+        """Whether a large body takes no time to read: its tensors are used as they are."""
+        ...
+
     def encode(
         self, wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
     ) -> tuple[Body, bytes]:
@@ -109,6 +115,15 @@ class JsonCodec:
         if json_length is None:
             return json.decode(body, wire)
         return binary.decode(body, wire, json_length)
+
+    def is_quick(
+        self,
+        body: bytes,  # noqa: ARG002  the protocol's
+        wire: WireSignature,
+        json_length: int | None,
+    ) -> bool:
+        """See `Codec.is_quick`."""
+        return json_length is not None and json_length <= LARGE_BYTES and not wire.takes_texts
 
     def locate(
         self, body: bytes, wire: WireSignature, json_length: int | None
@@ -156,6 +171,15 @@ class MsgpackCodec:
     ) -> InferRequest:
         """See `Codec.decode`."""
         return msgpack.decode(body, wire)
+
+    def is_quick(
+        self,
+        body: bytes,
+        wire: WireSignature,  # noqa: ARG002  the protocol's
+        json_length: int | None,  # noqa: ARG002  the protocol's
+    ) -> bool:
+        """See `Codec.is_quick`."""
+        return holds_few_values(body)
 
     def locate(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 
 from penstock.server.errors import InvalidRequest
 
-from .tensors import objects
+from .tensors import check_texts, objects
 
 if TYPE_CHECKING:
     from penstock.runtimes.contract import Array
@@ -58,6 +58,7 @@ def from_raw(raw: bytes | memoryview, spec: WireInput, shape: list[int], size: i
 
 
 def _from_elements(raw: bytes | memoryview, spec: WireInput, shape: list[int], size: int) -> Array:
+    check_texts(spec, size)
     elements: list[bytes] = []
     position = 0
     end = len(raw)

@@ -9,6 +9,7 @@ from penstock.runtimes.contract import VARIABLE
 from penstock.server.errors import InvalidRequest
 
 from .messages import InferRequest
+from .parameters import request_parameters, tensor_parameters
 from .tensors import show
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     #: Turns one entry of ``inputs`` into an array: (entry, input, checked shape, elements).
     Reader: TypeAlias = Callable[[dict[str, Any], WireInput, list[int], int], Array]
+
+#: Of an input that has no parameters beside its data.
+_PLAIN_KEYS = 4
 
 #: Sizes beyond this overflow the arithmetic of numpy.
 MAX_DIMENSION = 2**40
@@ -57,12 +61,9 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
             raise _unusable(entry, wire)
         size = _size_of(shape, spec)
         if spec.batched and shape[0] != rows:
-            if rows >= 0:
-                raise InvalidRequest(
-                    f"input '{spec.name}' has {shape[0]} rows where the inputs before it have "
-                    f"{rows}; axis 0 is the batch and must be equal for all"
-                )
-            rows = shape[0]
+            rows = _rows_of(shape, spec, rows, wire)
+        if len(entry) > _PLAIN_KEYS:
+            tensor_parameters(entry, f"input '{spec.name}'")
         arrays[spec.position] = read(entry, spec, shape, size)
     if len(entries) != len(arrays):
         _check_complete(wire, arrays)
@@ -72,6 +73,29 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
     if not wire.static or request.outputs is not wire.all_outputs:
         request.key = batch_key(wire, request)
     return request
+
+
+def _rows_of(shape: list[Any], spec: WireInput, rows: int, wire: WireSignature) -> int:
+    """Rows of the first input of a request.
+
+    Args:
+        shape: Of the input.
+        spec: The input.
+        rows: Of the inputs before it, another number; -1 if it is the first.
+        wire: The model's signature.
+    """
+    if rows >= 0:
+        raise InvalidRequest(
+            f"input '{spec.name}' has {shape[0]} rows where the inputs before it have "
+            f"{rows}; axis 0 is the batch and must be equal for all"
+        )
+    if shape[0] > wire.max_rows:
+        raise InvalidRequest(
+            f"input '{spec.name}': {shape[0]} rows; a request has {wire.max_rows} at most, so "
+            "send the elements in several"
+        )
+    found: int = shape[0]
+    return found
 
 
 def _no_inputs(document: Any, wire: WireSignature) -> InvalidRequest:
@@ -179,11 +203,8 @@ def _read_extras(document: dict[str, Any], wire: WireSignature, request: InferRe
         if type(identity) is not str:
             raise InvalidRequest(f"'id' must be a string, not {show(identity)}")
         request.id = identity
-    parameters = parameters_of(document, "the request")
+    parameters = request_parameters(document)
     binary = _flag(parameters, "binary_data_output", "the request") or False
-    for name in parameters:
-        if name.startswith("triton_"):
-            raise InvalidRequest(f"parameter {show(name)} is reserved: no name begins with triton_")
     request.timeout_microseconds = _positive(parameters, "timeout", "microseconds")
     request.priority = _positive(parameters, "priority", "a level")
     if wire.event_time:
@@ -195,16 +216,6 @@ def _read_extras(document: dict[str, Any], wire: WireSignature, request: InferRe
         raise InvalidRequest(f"'outputs' must be a list, not {show(wanted)}")
     elif binary:
         request.binary_outputs = frozenset(wire.all_outputs)
-
-
-def parameters_of(owner: dict[str, Any], what: str) -> dict[str, Any]:
-    """The ``parameters`` of a request, an input or an output; empty where there are none."""
-    parameters = owner.get("parameters")
-    if parameters is None:
-        return {}
-    if type(parameters) is not dict:
-        raise InvalidRequest(f"'parameters' of {what} must be an object, not {show(parameters)}")
-    return parameters
 
 
 def _flag(parameters: dict[str, Any], name: str, what: str) -> bool | None:
@@ -239,12 +250,7 @@ def _read_outputs(wanted: Any, wire: WireSignature, request: InferRequest, *, bi
             raise InvalidRequest(f"{problem}; the model has {known}")
         if name in names:
             raise InvalidRequest(f"output '{name}' is asked for twice")
-        parameters = parameters_of(entry, f"output '{name}'")
-        if "classification" in parameters:
-            raise InvalidRequest(
-                f"output '{name}': the classification extension is not supported; "
-                "ask for the tensor and rank it yourself"
-            )
+        parameters = tensor_parameters(entry, f"output '{name}'")
         own = _flag(parameters, "binary_data", f"output '{name}'")
         names[name] = binary if own is None else own
     ordered = tuple(name for name in wire.all_outputs if name in names)

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 #: Pieces of responses remembered by shape; models of open shapes would grow them without end.
 MAX_REMEMBERED = 64
 
+#: Runs that one request may need; each is an object on the event loop.
+MAX_RUNS: Final = 4096
+#: Rows in one request to a model whose largest batch nobody said.
+MAX_ROWS: Final = 64 * MAX_RUNS
+
 #: OIP v2 datatype -> `struct` format character, for the datatypes that have one.
 STRUCT_CODE: Final[dict[str, str]] = {
     "UINT8": "B",
@@ -141,6 +146,8 @@ class WireSignature:
         numeric: Whether no output is BYTES.
         packed_head: Model, version and the key of the outputs in msgpack.
         templates: Responses of `json` without their data, by outputs and shapes.
+        max_rows: Rows in one request; each run takes a batch of them.
+        takes_texts: Whether an input is BYTES.
         event_time: Parameter with the time at which the inputs were true; empty for none.
     """
 
@@ -154,6 +161,7 @@ class WireSignature:
         "head",
         "input_names",
         "inputs",
+        "max_rows",
         "model_name",
         "model_version",
         "numeric",
@@ -161,6 +169,7 @@ class WireSignature:
         "outputs",
         "packed_head",
         "static",
+        "takes_texts",
         "templates",
     )
 
@@ -188,5 +197,7 @@ class WireSignature:
         self.packed_head = pack(packed)[1:-1]
         self.templates: dict[Hashable, bytes] = {}
         self.event_time = ""
+        self.max_rows = MAX_ROWS
+        self.takes_texts = any(spec.is_bytes for spec in self.inputs.values())
         self.body_templates: dict[Hashable, Any] = {}  # their classes know this one
         self.numeric = not any(output.is_bytes for output in self.all_wire_outputs)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from penstock.server.errors import InvalidRequest
+from penstock.server.errors import BodyTooLarge, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Array
 
     from .signature import WireInput
+
+#: Elements of a BYTES tensor that does not come as JSON: each is an object of its own.
+MAX_TEXTS: Final = 1 << 19
 
 #: Longest piece of a client's value shown back in an error.
 MAX_SHOWN = 40
@@ -81,6 +84,19 @@ def objects(elements: list[bytes], shape: list[int]) -> Array:
     array = np.empty(len(elements), np.object_)
     array[:] = elements
     return array.reshape(shape)
+
+
+def check_texts(spec: WireInput, size: int) -> None:
+    """Whether so many elements may be made into objects, if that is what the input takes.
+
+    Raises:
+        BodyTooLarge: They are too many.
+    """
+    if spec.is_bytes and size > MAX_TEXTS:
+        raise BodyTooLarge(
+            f"input '{spec.name}' has {size} elements of BYTES; at most {MAX_TEXTS} are taken in "
+            "one request"
+        )
 
 
 def _unnest(data: list[Any], spec: WireInput, shape: list[int], size: int) -> list[Any]:

@@ -26,5 +26,24 @@ class DeadlineExceeded(Exception):
         super().__init__("the deadline passed before the request could be executed")
 
 
+class InputsAtFault(Exception):
+    """A request failed alone, twice, and inputs that the model accepts ran in between.
+
+    Attributes:
+        cause: What the model said.
+    """
+
+    def __init__(self, cause: Exception, inputs: str) -> None:
+        super().__init__(
+            f"the model cannot run these inputs, {inputs}: {cause}; it ran others right after, so "
+            "the inputs are at fault"
+        )
+        self.cause = cause
+
+
 class InvalidOutput(Exception):
     """The model broke its contract: its outputs are not what its signature promises."""
+
+
+class LostRows(InvalidOutput):
+    """An output does not have one row for each row of the inputs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .assemble import gather
+from .blame import look_again
 from .contained import ordinary
 from .outputs import check_outputs
 from .request import Batch
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 def execute(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batch] | None:
     """Run the batch and fill in its outputs, or split it until every culprit stands alone.
 
-    Never raises, whatever the model raises: a failure ends in `Batch.error`.
+    Never raises, whatever the model raises: a failure ends in `Batch.error`, after a look at whose
+    fault it is (`blame`).
 
     Returns:
         ``None`` when the batch itself is the answer. Else the batches it was split into, all
@@ -34,7 +36,7 @@ def execute(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batc
     except BaseException as error:  # noqa: BLE001  whatever a model raises is its requests' answer
         if len(requests) > 1:
             return _bisect(batch, model, clock)
-        batch.error = ordinary(error)
+        look_again(batch, model, ordinary(error))
     batch.finished_at = clock()
     return None
 

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from penstock.runtimes.datatypes import NUMPY_OF
 
-from .errors import InvalidOutput
+from .errors import InvalidOutput, LostRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ def _sound(spec: TensorSpec, output: Any, rows: int | None) -> Array:
             f" ({spec.datatype})"
         )
     if rows is not None and array.shape[:1] != (rows,):
-        raise InvalidOutput(
+        raise LostRows(
             f"output {name!r} of the model has shape {list(array.shape)} for {rows} rows;"
             " axis 0 of every output must be the batch axis"
         )

@@ -6,14 +6,15 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from .blame import known_inputs
 from .cost import UNKNOWN, CostModel, CostTable
 from .queue import BatchQueue
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
-    from penstock.runtimes.contract import Model
+    from penstock.runtimes.contract import Array, Model
 
     from .options import BatchingOptions
     from .request import Batch
@@ -66,6 +67,7 @@ class Servable:
         waiting_rows: Waiting rows over all classes ...
         limit: ... and the most of them that let a further request be answered in time.
         seconds_per_row: What each of them delays a further request.
+        known_inputs: Inputs that the model has run, to tell its faults from those of requests.
         special: Whether `Scheduler.submit` has to look closer.
     """
 
@@ -98,6 +100,7 @@ class Servable:
         self._overflow: Queue = BatchQueue(self, self.costs.fork(), solo=True)
         self.draining = False
         self.special = False
+        self.known_inputs: Sequence[Array | None] | None = None
         self.drained: asyncio.Future[None] | None = None
         self.waiting_rows = 0
         self.limit: float = options.max_queue_rows
@@ -187,6 +190,8 @@ class Servable:
         seconds = batch.finished_at - batch.started_at
         if parts is None and batch.error is None:
             queue.costs.observe(batch.rows, seconds)
+            if self.known_inputs is None:
+                self.known_inputs = known_inputs(batch.inputs, self.model.signature)
         self.requests += len(batch.requests)
         self.rows += batch.rows
         self.execution_seconds += seconds

@@ -49,6 +49,10 @@ class UnsuitableInput(ModelExecutionError):
     """The inputs are surely at fault, not the model: the caller is told so with status 400."""
 
 
+class ResourcesExhausted(ModelExecutionError):
+    """Memory or the like gave out during the run: surely not the inputs' fault alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One input or output of a model.

@@ -12,6 +12,7 @@ from .onnx_model import OnnxModel
 from .onnx_observation import observe
 from .onnx_settings import OPTIMIZATION_LEVELS, OnnxSettings
 from .onnx_signature import read_signature, with_open_rows, with_ranks
+from .onnx_symbols import shared_symbols
 from .telemetry import import_onnxruntime
 
 if TYPE_CHECKING:
@@ -70,8 +71,10 @@ def _observed(session: Any, path: Path, settings: OnnxSettings, max_rows: int) -
     metadata = {**session.get_modelmeta().custom_metadata_map, **observation.metadata()}
     classes = {name: len(labels) for name, labels in observation.classes.items()}
 
+    symbols = shared_symbols(session, [spec.name for spec in signature.inputs])
+
     def model(signature: Signature) -> OnnxModel:
-        return OnnxModel(session, signature, metadata, classes)
+        return OnnxModel(session, signature, metadata, classes, symbols)
 
     candidate = model(replace(signature, batch_axis=True))
     decision = decide(candidate, path, observation, settings.batch_axis, max_rows)

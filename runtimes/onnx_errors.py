@@ -22,6 +22,7 @@ _NEW_FORMAT: Final = re.compile(
     r"Unsupported model IR version: (\d+), max supported IR version: (\d+)"
 )
 _NO_OPERATOR: Final = re.compile(r"No Op registered for (\S+) with domain_version of (-?\d+)")
+_EXHAUSTED: Final = re.compile(r"bad_alloc|bad allocation|[Ff]ailed to allocate memory")
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -37,6 +38,11 @@ def explain(error: BaseException) -> str:
     if len(message) > MAX_CHARACTERS:
         message = message[: MAX_CHARACTERS - 1] + "…"
     return message or type(error).__name__
+
+
+def is_exhaustion(message: str) -> bool:
+    """Whether a run failed because memory gave out."""
+    return _EXHAUSTED.search(message) is not None
 
 
 def explain_load(error: BaseException) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .contract import ModelExecutionError
-from .onnx_errors import explain
+from .contract import ModelExecutionError, ResourcesExhausted, UnsuitableInput
+from .onnx_errors import explain, is_exhaustion
+from .onnx_symbols import NO_SYMBOLS
 from .onnx_values import encode_strings, session_feed, zipmap_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .contract import Array, Signature
+    from .onnx_symbols import SharedSymbols
 
 
 class OnnxModel:
@@ -30,6 +32,7 @@ class OnnxModel:
         "_plain_inputs",
         "_plain_outputs",
         "_run",
+        "_symbols",
         "_zipmap_classes",
         "metadata",
         "signature",
@@ -41,6 +44,7 @@ class OnnxModel:
         signature: Signature,
         metadata: Mapping[str, str],
         zipmap_classes: Mapping[str, int],
+        symbols: SharedSymbols = NO_SYMBOLS,
     ) -> None:
         """Wrap a session.
 
@@ -49,9 +53,11 @@ class OnnxModel:
             signature: Of the model, as `penstock.runtimes.onnx_signature` reads it.
             metadata: Key/value pairs that describe it.
             zipmap_classes: ZipMap outputs, with their number of classes (0 if unknown).
+            symbols: Names that several dimensions of its inputs share.
         """
         self.signature = signature
         self.metadata = metadata
+        self._symbols = symbols
         self._input_names = tuple(spec.name for spec in signature.inputs)
         self._zipmap_classes = zipmap_classes
         self._encoded_outputs = frozenset(
@@ -79,8 +85,16 @@ class OnnxModel:
         try:
             values: list[Array] = self._run(outputs, feed, None)
         except Exception as error:  # its exceptions share no base class
-            raise ModelExecutionError(explain(error)) from error
+            raise self._failure(error, inputs) from error
         return values if self._plain_outputs else self._collect(outputs, values)
+
+    def _failure(self, error: Exception, inputs: Sequence[Array | None]) -> ModelExecutionError:
+        """What a failed run is, as far as the inputs and the message tell."""
+        message = explain(error)
+        if is_exhaustion(message):
+            return ResourcesExhausted(message)
+        differing = self._symbols.disagreement(inputs)
+        return UnsuitableInput(differing) if differing else ModelExecutionError(message)
 
     def unload(self) -> None:
         """Drop the session; a run still going on in another thread finishes first."""

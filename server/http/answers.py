@@ -10,7 +10,7 @@ import orjson
 
 from penstock.batching.contained import Escaped, text_of
 from penstock.batching.errors import DeadlineExceeded as BatchDeadlineExceeded
-from penstock.batching.errors import InvalidOutput, Overloaded
+from penstock.batching.errors import InputsAtFault, InvalidOutput, Overloaded
 from penstock.runtimes.contract import ModelExecutionError, UnsuitableInput
 from penstock.server.errors import (
     ApiError,
@@ -149,6 +149,8 @@ def api_error(error: Exception) -> ApiError:
         return _overloaded(error.reason, max(1, math.ceil(error.retry_after_seconds)))
     if isinstance(error, BatchDeadlineExceeded):
         return DeadlineExceeded(str(error))
+    if isinstance(error, InputsAtFault):
+        return InvalidRequest(str(error))
     if isinstance(error, (ModelExecutionError, InvalidOutput)):
         return _model_error(error)
     raised = error.__cause__ if isinstance(error, Escaped) else error

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from penstock.batching.errors import InvalidOutput
+from penstock.batching.errors import InputsAtFault, InvalidOutput
 from penstock.monitoring.layout import ARM_ERRORS, ARM_INVALID, ARM_TIMEOUTS
+from penstock.runtimes.contract import UnsuitableInput
 from penstock.server.errors import DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
@@ -31,11 +32,22 @@ def fault_of(error: Exception, known: ApiError) -> int | None:
     """
     if isinstance(known, DeadlineExceeded):
         return ARM_TIMEOUTS
-    if isinstance(error, InvalidOutput):
+    cause = error.cause if isinstance(error, InputsAtFault) else error
+    if isinstance(cause, InvalidOutput):
         return ARM_INVALID
+    if is_blamed(error):
+        return ARM_ERRORS
     if known.status < SERVER_ERROR or isinstance(known, Unavailable):
         return None
     return ARM_ERRORS
+
+
+def is_blamed(error: Exception) -> bool:
+    """Whether a run failed and the inputs are held to be at fault, so the client is told 400.
+
+    The version that says so may be the one that is broken: another one may answer these inputs.
+    """
+    return isinstance(error, (InputsAtFault, UnsuitableInput))
 
 
 def unsound(firsts: Sequence[int], batch: Batch, *, batched: bool) -> set[int]:

@@ -21,9 +21,9 @@ from penstock.server.errors import ClientGone, InternalError
 
 from .answer_writer import write_answers
 from .answers import JSON_HEADERS, api_error, encode_batch, encode_coalesced, error_answer
+from .arm_headers import lines_of
 from .call import Call
 from .coalescing.calls import CoalescedCalls, calls_of
-from .splits import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -6,14 +6,15 @@
     release  they are on their way                             (per run)
     fail     count a failure, and ask stable in the canary's place
 
-In both arms a request counts that the version answered, or failed by its own fault. Errors of the
-client, refusals because of overload and requests of a former split do not count.
+In both arms a request counts that the version answered, or failed in a run. What a canary fails on
+and stable answers is held against it, even if it blames the inputs. Errors of the client, refusals
+because of overload and requests of a former split do not count.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from penstock.monitoring.layout import (
     ARM_FALLBACKS,
@@ -26,7 +27,8 @@ from penstock.server.errors import DeadlineExceeded, InferenceFailed
 from penstock.server.registry.arms import Arms, Assignment
 from penstock.server.rollout.routing import CANARY, given_up_at, surely_in_time
 
-from .faults import SERVER_ERROR, fault_of, unsound
+from .arm_headers import lines_of
+from .faults import SERVER_ERROR, fault_of, is_blamed, unsound
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -41,10 +43,6 @@ if TYPE_CHECKING:
 
     from .call import Call
     from .codecs.negotiate import Body
-
-STABLE_LINE: Final = b"x-penstock-arm: stable\r\n"
-CANARY_LINE: Final = b"x-penstock-arm: canary\r\n"
-FALLBACK_LINE: Final = b"x-penstock-fallback: canary\r\n"
 
 
 class Splits:
@@ -171,6 +169,8 @@ class Splits:
                     self._look_closer(call, assignment, servable, now, invalid=call in invalid)
                 elif assignment.counted:
                     good += 1
+            elif assignment.doubt is not None:
+                self._count(call, assignment, assignment.arms.canary, [assignment.doubt], now)
             marked.append((call, (headers + lines_of(assignment), body)))
         servable.counters.add(ARM_REQUESTS, good)
         return marked
@@ -206,18 +206,21 @@ class Splits:
         servable.routed -= 1
         if assignment.error is not None:
             unread = call.message is None and known.status < SERVER_ERROR
-            if unread and not call.abandoned:  # stable does not understand it
+            if unread and not call.abandoned:  # stable does not understand it, so it cannot tell
+                if assignment.doubt is not None:
+                    canary = assignment.arms.canary
+                    self._count(call, assignment, canary, [assignment.doubt], self._clock())
                 known, assignment.error = assignment.error, None
                 call.servable = assignment.arms.canary
             return known
         self.watch.discard(call)
-        kind = fault_of(error, known)
-        if (
-            assignment.arm == CANARY
-            and assignment.arms.split.fallback
-            and known.status >= SERVER_ERROR
-            and not call.abandoned
-        ):
+        kind, doubt = fault_of(error, known), None
+        fallback = assignment.arms.split.fallback
+        if fallback and is_blamed(error):  # stable shows whether the inputs are at fault
+            kind, doubt = None, kind
+        tried = known.status >= SERVER_ERROR or doubt is not None
+        if assignment.arm == CANARY and fallback and tried and not call.abandoned:
+            assignment.doubt = doubt
             self._fall_back(call, known, kind)
             return None
         now = self._clock()
@@ -286,13 +289,6 @@ class Splits:
     def _is_slow(call: Call, assignment: Assignment, now: float) -> bool:
         limit = assignment.arms.split.slow_seconds
         return limit > 0 and now - call.arrival > limit
-
-
-def lines_of(assignment: Assignment) -> bytes:
-    """Header lines that tell the arm, and whether stable answered in the canary's place."""
-    if assignment.arm != CANARY:
-        return STABLE_LINE
-    return CANARY_LINE if assignment.error is None else CANARY_LINE + FALLBACK_LINE
 
 
 def _due_at(call: Call, assignment: Assignment) -> float:

@@ -71,9 +71,11 @@ class Assignment:
         counted: Whether it is evidence; one that was forced into its arm is not.
         body: Of the request, for another try on stable; empty in arm stable.
         error: What the canary failed with, once stable is asked in its place.
+        doubt: The counter of that, if it holds the inputs to be at fault: it counts if stable
+            answers them.
     """
 
-    __slots__ = ("arm", "arms", "body", "counted", "error")
+    __slots__ = ("arm", "arms", "body", "counted", "doubt", "error")
 
     def __init__(self, arms: Arms, arm: str, body: bytes = b"", *, counted: bool = True) -> None:
         self.arms = arms
@@ -81,6 +83,7 @@ class Assignment:
         self.counted = counted
         self.body = body
         self.error: ApiError | None = None
+        self.doubt: int | None = None
 
     @property
     def tries_canary(self) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .content import read_content
+from .inspection import Inspection
 from .manifest import digest_of
 from .offer import Waiting
 from .stability import Step, judge, sight
@@ -57,8 +59,11 @@ class Arrivals:
         sighting = self._sightings[key] = sight(self._sightings.get(key), found, now, unchanged)
         verdict = judge(sighting, now, self._window_seconds)
         if verdict.step is Step.READ:
-            inspect(candidate.directory, None, candidate.roots)
+            facts = inspect(candidate.directory, None, candidate.roots)
             content = read_content(candidate.directory, candidate.roots)
+            if isinstance(facts, Inspection) and (missing := facts.missing_imports):
+                lacking = f"{facts.model_file} does not import operator set {missing[0]!r}"
+                content = replace(content, imports=lacking)
             now = self._clock()
             sighting = self._sightings[key] = sighting.with_content(content, now)
             verdict = judge(sighting, now, self._window_seconds)

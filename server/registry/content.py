@@ -38,11 +38,13 @@ class Content:
         entries: Each file, its size and hash.
         hole: Names the first hole in a file; empty if there is none.
         zeros: Names the first long run of zero bytes; empty if there is none.
+        imports: Says which operator set is not imported, so that the end may be missing; or empty.
     """
 
     entries: tuple[FileEntry, ...]
     hole: str = ""
     zeros: str = ""
+    imports: str = ""
 
 
 def read_content(directory: Path, roots: Roots | None = None) -> Content:

@@ -260,6 +260,7 @@ class ModelHost:
         servable.queue = self._scheduler.register(
             name, version, loaded.model, config.batching, self._sink(servable), loaded.costs
         )
+        servable.queue.known_inputs = loaded.known_inputs
         log_batching(servable)
         self._catalog.move(key, State.READY)
         return servable

@@ -107,6 +107,17 @@ class Inspection:
     files: tuple[FileFact, ...]
     outline: ModelOutline
 
+    @property
+    def missing_imports(self) -> tuple[str, ...]:
+        """Domains whose operators the model uses without importing them.
+
+        onnxruntime fills them in, so that is no reason to refuse it. A file whose end has not come
+        yet looks the same. Functions import operator sets of their own.
+        """
+        outline = self.outline
+        used = set() if outline.functions else {domain for domain, _, _ in outline.operators}
+        return tuple(sorted(used - outline.opsets.keys()))
+
 
 def inspect_version(
     directory: Path, limits: InspectionLimits | None = None, roots: Roots | None = None

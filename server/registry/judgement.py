@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .difference import breaking_changes, contradictions
 from .golden import Examples, mismatches, read_examples
+from .golden_company import company_mismatches
 from .refusal import ModelRefused
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def judge(
     directory: Path,
     declared: Signature | None,
     predecessor: tuple[str, Signature] | None,
+    max_rows: int = 64,
 ) -> tuple[Examples, tuple[str, ...]]:
     """Compare a model with everything that was said of it.
 
@@ -33,6 +35,7 @@ def judge(
         directory: It was loaded from, with its golden requests.
         declared: The signature that its manifest promises.
         predecessor: Version and signature of what answers the model's clients now.
+        max_rows: Most rows of a run.
 
     Returns:
         Its golden requests, and why it may not serve; no reasons if it may.
@@ -51,6 +54,7 @@ def judge(
     try:
         golden = read_examples(directory, model.signature)
         reasons += mismatches(model, golden)
+        reasons += company_mismatches(model, golden, max_rows)
     except ModelRefused as refusal:
         reasons += refusal.reasons
     return golden, tuple(reasons)

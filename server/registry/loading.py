@@ -32,13 +32,13 @@ from .process_memory import Growth
 from .refusal import ModelRefused
 from .roots import OWN, roots_of
 from .verification import hash_files, read_manifest
-from .warm_up import CostCache, WarmUp, measuring_conditions, warm_up, warm_up_only
+from .warm_up import CostCache, WarmUp, measuring_conditions, runnable_inputs, warm_up, warm_up_only
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from penstock.batching.cost import CostTable
-    from penstock.runtimes.contract import Model, Runtime, Signature
+    from penstock.runtimes.contract import Array, Model, Runtime, Signature
     from penstock.server.config import ServerConfig
     from penstock.server.model_config import ModelConfig
 
@@ -98,12 +98,14 @@ class LoadedModel:
         model: The model.
         costs: Its run times, if they could be measured.
         memory: What it took.
+        known_inputs: Inputs of one row that it runs, if any are known.
     """
 
     platform: str
     model: Model
     costs: CostTable | None
     memory: LoadMemory
+    known_inputs: Sequence[Array | None] | None = None
 
 
 class Loader:
@@ -173,6 +175,7 @@ class Loader:
             try:
                 golden = _judge(model, copy, order)
                 costs = self._warm_up(runtime, model, copy.digest, order, golden)
+                known_inputs = runnable_inputs(model, golden)
             except BaseException:
                 _discard(model, order)
                 raise
@@ -180,7 +183,7 @@ class Loader:
             self._memory.release(key)
             raise
         memory = LoadMemory(estimated, growth.bytes())
-        return LoadedModel(runtime.platform, model, costs, memory)
+        return LoadedModel(runtime.platform, model, costs, memory, known_inputs)
 
     def _open(self, runtime: Runtime, path: Path, config: ModelConfig) -> Model:
         options = LoadOptions(config.threads, config.settings, config.batching.max_batch_size)
@@ -276,7 +279,8 @@ def _judge(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:
     Raises:
         ModelRefused: It may not serve, and nobody has accepted that.
     """
-    golden, reasons = judge(model, copy.directory, copy.declared, order.predecessor)
+    rows = order.config.batching.max_batch_size
+    golden, reasons = judge(model, copy.directory, copy.declared, order.predecessor, rows)
     if reasons and not order.accepted:
         raise ModelRefused(*reasons)
     for reason in reasons:

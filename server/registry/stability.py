@@ -3,13 +3,13 @@
 Nobody says when a copy ends. It counts as ended when
 
 - its files have kept size and time of change for a window, *and*
-- its model file is whole: a protobuf message that ends where the file ends, has a graph, imports
-  the operators it uses, and finds its external data, *and*
+- its model file is whole: a protobuf message that ends where the file ends, has a graph, and finds
+  its external data, *and*
 - its content was the same at two readings that lie a window apart: some writers change a file
   without changing its times, *and*
 - nothing in it looks unwritten, or it has kept still for much longer: a copy tool that reserves the
-  full size first leaves holes or zeros when it stalls. A file that is sparse by right is therefore
-  taken in the end.
+  full size first leaves holes or zeros when it stalls, and a model that lacks its last bytes may
+  lack an import of an operator set. What is so by right is therefore taken in the end.
 
 What has lain there for long, as when a server starts, needs one reading.
 """
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from .roots import Roots
 
 #: Windows, and seconds at most, for which files with a hole must keep still, files with long runs
-#: of zeros, and files of which one reading is enough.
+#: of zeros, models without an import, and files of which one reading is enough.
 _HOLE: Final = (300, 600.0)
 _ZEROS: Final = (30, 60.0)
+_IMPORTS: Final = (10, 20.0)
 _LONG: Final = (30, 60.0)
 
 
@@ -126,7 +127,8 @@ def judge(sighting: Sighting, now: float, window_seconds: float) -> Verdict:
     content = sighting.content
     if content is None:
         return Verdict(Step.READ)
-    for blank, patience in ((content.hole, _HOLE), (content.zeros, _ZEROS)):
+    doubts = (content.hole, _HOLE), (content.zeros, _ZEROS), (content.imports, _IMPORTS)
+    for blank, patience in doubts:
         if blank and still < (needed := _seconds(patience, window_seconds)):
             return Verdict(
                 Step.WAIT,

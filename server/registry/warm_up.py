@@ -84,6 +84,19 @@ def warm_up_only(model: Model, how: WarmUp) -> None:
         return
 
 
+def runnable_inputs(model: Model, golden: Examples) -> Sequence[Array | None] | None:
+    """Inputs of one row that the model has just run; ``None`` if none are known."""
+    names = [output.name for output in model.signature.outputs]
+    for make_inputs in _candidates(model, golden):
+        try:
+            inputs = make_inputs(1)
+            model.execute(inputs, names)
+        except Exception:  # noqa: BLE001, S112  as above
+            continue
+        return inputs
+    return None
+
+
 def _candidates(model: Model, golden: Examples) -> list[MakeInputs]:
     found: list[MakeInputs] = [
         partial(repeated, example.inputs, batch_axis=model.signature.batch_axis)

@@ -167,6 +167,19 @@ def registry(
         [numpy_helper.from_array(np.arange(8, dtype=np.float32), "table")],
     )
     add(
+        "bert",  # two inputs whose open dimension bears one name
+        [("Mul", ["ids", "mask"], ["y"])],
+        [("ids", "FLOAT", ["batch", "seq"]), ("mask", "FLOAT", ["batch", "seq"])],
+        [("y", "FLOAT", ["batch", "seq"])],
+    )
+    add(
+        "largest",  # there is none of nothing
+        [("TopK", ["x", "k"], ["y", "places"])],
+        [("x", "FLOAT", ["n", "m"])],
+        [("y", "FLOAT", ["n", 1])],
+        [numpy_helper.from_array(np.array([1]), "k")],
+    )
+    add(
         "wide",  # a small request with a large answer
         [("Expand", ["x", "shape"], ["y"])],
         [("x", "FLOAT", ["n", 1])],

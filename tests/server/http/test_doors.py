@@ -298,9 +298,25 @@ BAD: dict[str, tuple[tuple[Any, ...], int, str]] = {
     "a version without files": (("unfinished",), 404, "no model file"),
     "a model that fails": (
         ("pick", tensor(name="index", datatype="INT64", shape=[1, 1], data=[99])),
-        500,
-        "the model failed on this input",
+        400,
+        "the model cannot run these inputs, 'index' [1, 1]: ",
     ),
+    "inputs that differ in a dimension of one name": (
+        (
+            "bert",
+            json.dumps(
+                {
+                    "inputs": [
+                        {"name": n, "shape": [1, m], "datatype": "FP32", "data": [1] * m}
+                        for n, m in (("ids", 3), ("mask", 4))
+                    ]
+                }
+            ).encode(),
+        ),
+        400,
+        "'seq', which the model gives all of them; the request has 'ids' [1, 3], 'mask' [1, 4]",
+    ),
+    "the largest of nothing": (("largest", tensor(shape=[1, 0], data=[])), 400, "'x' [1, 0]"),
 }
 
 
@@ -420,8 +436,8 @@ def test_a_bad_request_does_not_fail_its_neighbours(
         if index < 8 and index >= -8:
             assert json.loads(answer.body)["outputs"][0]["data"] == [float(index)]
         else:
-            assert answer.status == 500
-            assert "the model failed on this input" in json.loads(answer.body)["error"]
+            assert answer.status == 400
+            assert "the inputs are at fault" in json.loads(answer.body)["error"]
         client.socket.close()
     for client in blockers:
         assert client.answer().status == 200
@@ -453,7 +469,8 @@ def test_a_bad_row_in_a_lane_does_not_fail_its_neighbours(
         if index < 8:
             assert json.loads(answer.body)["outputs"][0]["data"] == [float(index)]
         else:
-            assert "the model failed on this input" in json.loads(answer.body)["error"]
+            assert answer.status == 400
+            assert "the inputs are at fault" in json.loads(answer.body)["error"]
         client.socket.close()
 
 

@@ -219,7 +219,7 @@ def test_requests_that_name_a_version_or_an_alias_are_not_shared(
         assert answer.headers["x-model-version"] == version
         assert "x-penstock-arm" not in answer.headers
     failed = server.ask(post("/v2/models/quick/versions/2/infer", body([[moody.RAISE]])))
-    assert (failed.status, "x-penstock-fallback" in failed.headers) == (500, False)
+    assert (failed.status, "x-penstock-fallback" in failed.headers) == (400, False)
     assert counted() == ({}, {})
 
 
@@ -325,7 +325,7 @@ def test_without_fallback_the_caller_sees_what_the_canary_does(
     server.share("quick", Split("r-1", 2, 50.0, fallback=False))
     counted = Difference(server, "quick")
     failed = server.ask(ask("quick", moody.RAISE, next(of_arm("canary"))))
-    assert (failed.status, failed.headers["x-error-code"]) == (500, "inference_failed")
+    assert (failed.status, failed.headers["x-error-code"]) == (400, "invalid_request")
     assert failed.headers["x-penstock-arm"] == "canary"
     assert failed.headers["x-model-version"] == "2"
     nothing = server.ask(ask("quick", moody.NAN, next(of_arm("canary"))))
@@ -333,15 +333,41 @@ def test_without_fallback_the_caller_sees_what_the_canary_does(
     assert counted() == ({}, {"requests": 2, "errors": 1, "invalid": 1})
 
 
-def test_both_arms_are_measured_alike(server: Server, ask: Callable[..., bytes]) -> None:
+def test_inputs_that_stable_fails_on_too_are_no_evidence(
+    server: Server, ask: Callable[..., bytes]
+) -> None:
     server.share("quick", Split("r-1", 2, 50.0))
     counted = Difference(server, "quick")
     answers = [
         server.ask(ask("quick", moody.HOPELESS, next(of_arm(arm)))) for arm in ("stable", "canary")
     ]
-    assert [answer.status for answer in answers] == [500, 500]
+    assert [answer.status for answer in answers] == [400, 400]
     assert answers[1].headers["x-penstock-fallback"] == "canary"
-    assert counted() == ({"requests": 1, "errors": 1}, {"requests": 1, "errors": 1, "fallbacks": 1})
+    assert counted() == ({}, {"fallbacks": 1})
+    assert server.under_way("quick") == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("value", [moody.RAISE, moody.SHORT, moody.UNSUITABLE])
+def test_inputs_that_stable_answers_are_the_fault_of_the_canary_that_blames_them(
+    server: Server, ask: Callable[..., bytes], value: float
+) -> None:
+    server.share("quick", Split("r-1", 2, 50.0))
+    counted = Difference(server, "quick")
+    answer = server.ask(ask("quick", value, next(of_arm("canary"))))
+    assert (answer.status, value_of(answer)) == (200, value)
+    assert answer.headers["x-penstock-fallback"] == "canary"
+    kind = "invalid" if value == moody.SHORT else "errors"
+    assert counted()[1] == {"requests": 1, kind: 1, "fallbacks": 1}
+
+
+def test_both_arms_are_measured_alike(server: Server, ask: Callable[..., bytes]) -> None:
+    server.share("quick", Split("r-1", 2, 50.0, fallback=False))
+    counted = Difference(server, "quick")
+    answers = [
+        server.ask(ask("quick", moody.HOPELESS, next(of_arm(arm)))) for arm in ("stable", "canary")
+    ]
+    assert [answer.status for answer in answers] == [400, 400]
+    assert counted() == ({"requests": 1, "errors": 1}, {"requests": 1, "errors": 1})
     assert server.under_way("quick") == [0, 0, 0, 0]
 
 
@@ -351,7 +377,6 @@ def test_clients_in_error_are_no_evidence_and_get_no_second_opinion(
     server.share("quick", Split("r-1", 2, 50.0))
     counted = Difference(server, "quick")
     for raw in (
-        ask("quick", moody.UNSUITABLE, next(of_arm("canary"))),
         ask("quick", 1.0, next(of_arm("canary")), name="unknown"),
         ask("quick", 1.0, next(of_arm("stable")), name="unknown"),
     ):
@@ -406,7 +431,7 @@ def test_what_stable_cannot_read_is_answered_with_the_canarys_error(
     good = server.ask(ask("renamed", 3.0, line, name="new"))
     assert (good.status, value_of(good)) == (200, 6.0)
     failed = server.ask(ask("renamed", moody.RAISE, line, name="new"))
-    assert (failed.status, failed.headers["x-error-code"]) == (500, "inference_failed")
+    assert (failed.status, failed.headers["x-error-code"]) == (400, "invalid_request")
     assert "bad mood" in json.loads(failed.body)["error"]
     assert failed.headers["x-model-version"] == "2"
     assert "x-penstock-fallback" not in failed.headers

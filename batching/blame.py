@@ -1,0 +1,86 @@
+"""Whose fault a failed run is: the model's, or the request's that ran alone.
+
+A model that fails says nothing about whose fault it is. So a request that failed alone is followed
+by a run of inputs that the model is known to accept, and then by the same request once more:
+
+- the known inputs fail, too: the model is at fault, or its machine, and the error stays;
+- they run, and the request fails again: the inputs of the request are at fault, `InputsAtFault`;
+- they run, and so does the request: it is answered.
+
+Without known inputs, or when a plug-in raises anything but what the contract says, nothing is known
+and the error stays, too. The extra runs are paid by failed requests alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.runtimes.contract import ModelExecutionError, ResourcesExhausted, UnsuitableInput
+
+from .contained import ordinary
+from .errors import InputsAtFault, LostRows
+from .outputs import check_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penstock.runtimes.contract import Array, Model, Signature
+
+    from .request import Batch
+
+#: Inputs that are kept to tell a sick model from a sick request take no more than this.
+MAX_KNOWN_BYTES: Final = 1 << 20
+#: Inputs that an error names.
+_MAX_NAMED: Final = 8
+
+
+def look_again(batch: Batch, model: Model, error: Exception) -> None:
+    """Fill in the error of a batch of one request that failed, or its outputs after all."""
+    batch.error = error
+    servable = None if batch.queue is None else batch.queue.servable
+    known = None if servable is None else servable.known_inputs
+    if known is None or not _may_be_the_inputs(error):
+        return
+    signature, names = model.signature, batch.requests[0].outputs
+    try:
+        rows = next((len(one) for one in known if one is not None and one.ndim), 1)
+        check_outputs(model.execute(known, names), names, signature, rows)
+    except BaseException:  # noqa: BLE001  as in `execution.execute`
+        return
+    try:
+        outputs = model.execute(batch.inputs, names)
+        batch.outputs = check_outputs(outputs, names, signature, batch.rows)
+    except BaseException as again:  # noqa: BLE001  as above
+        later = ordinary(again)
+        batch.error = later
+        if _may_be_the_inputs(later):
+            batch.error = InputsAtFault(later, _shapes(signature, batch.inputs))
+    else:
+        batch.error = None
+
+
+def known_inputs(inputs: Sequence[Array | None], signature: Signature) -> list[Any] | None:
+    """A copy of the first row of inputs that a model has run; ``None`` if that is large."""
+    kept: list[Any] = []
+    for array, spec in zip(inputs, signature.inputs, strict=True):
+        rows = array if array is None or not signature.batch_axis or spec.optional else array[:1]
+        kept.append(rows)
+    if not kept or sum(0 if one is None else one.nbytes for one in kept) > MAX_KNOWN_BYTES:
+        return None
+    return [None if one is None else one.copy() for one in kept]
+
+
+def _may_be_the_inputs(error: Exception) -> bool:
+    if isinstance(error, (UnsuitableInput, ResourcesExhausted)):
+        return False  # it is known already whose fault that is
+    return isinstance(error, (ModelExecutionError, LostRows))
+
+
+def _shapes(signature: Signature, inputs: Sequence[Array | None]) -> str:
+    given = [
+        f"'{spec.name}' {list(array.shape)}"
+        for spec, array in zip(signature.inputs, inputs, strict=True)
+        if array is not None
+    ]
+    more = ", …" if len(given) > _MAX_NAMED else ""
+    return ", ".join(given[:_MAX_NAMED]) + more

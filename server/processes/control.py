@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from penstock.monitoring.alerts.outbox import Outbox
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.metrics import CounterFile
 from penstock.server.admin.alerts_api import AlertsApi
@@ -47,6 +48,7 @@ from penstock.server.registry.store import StateStore
 from penstock.server.supervised_task import SupervisedTask
 
 from .child import Birth, run
+from .config_alerts import ConfigAlerts
 from .coordinator import Coordinator
 from .exposition import Exposition
 from .fleet import Fleet
@@ -101,6 +103,8 @@ async def control(birth: Birth) -> None:
         await fleet.wait_converged(REUNION_SECONDS)
     coordinator = Coordinator(config, store, planner, fleet)
     coordinator.served = exposition.served
+    config_alerts = ConfigAlerts(Outbox(config.state_dir / "monitor" / OUTBOX))
+    coordinator.on_findings = config_alerts.note
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
     app = _admin(config, coordinator, exposition, traffic, birth, rollouts)
@@ -115,6 +119,7 @@ async def control(birth: Birth) -> None:
         "measuring traffic": traffic.run,
         "carrying rollouts on": rollouts.conductor.run,
         "telling of rollouts": rollouts.alerts.run,
+        "telling of configurations": config_alerts.run,
     }
     tasks = [SupervisedTask(name, work, birth.incidents) for name, work in works.items()]
     await server.serve(sockets=[*birth.sockets])

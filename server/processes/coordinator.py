@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from penstock.server.registry.store import StateStore
 
     from .fleet import Fleet
-    from .planner import Planner
+    from .planner import Findings, Planner
     from .target import Target
 
     #: A state, and what goes on record of it; ``None`` if nothing changes.
@@ -61,6 +61,7 @@ class Coordinator:
     Attributes:
         looked: Whether the registry was looked at since the start.
         served: Tells which versions have answered a request.
+        on_findings: Called with what each look at the registry found.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Coordinator:
         self.fleet = fleet
         self._config = config
         self.looked = False
+        self.on_findings: Callable[[Findings], object] = lambda _: None
         self.served: Callable[[], Awaitable[Collection[tuple[str, int]]]] = _unknown
         self._looking = asyncio.Lock()
         self._planning = asyncio.Lock()
@@ -133,6 +135,7 @@ class Coordinator:
                 LOG.exception("the look at the registry failed; the next one is not far")
                 return
             self.planner.note(findings)
+            self.on_findings(findings)
             self.looked = True
         if self.planner.target.number or not findings.waiting or self._patience_is_over():
             await self.replan()

@@ -112,10 +112,14 @@ class Managed:
 
     def workers(self) -> list[int]:
         """Process ids of the workers."""
+        return self.pids_of("worker")
+
+    def pids_of(self, kind: str) -> list[int]:
+        """Process ids of a kind: ``worker``, ``monitor``, ``control``."""
         found = []
         for pid in self.process.pids():
             with contextlib.suppress(OSError):
-                if _runs(pid, "worker"):
+                if _runs(pid, kind):
                     found.append(pid)
         return found
 
@@ -143,10 +147,10 @@ class Managed:
 
 def _runs(pid: int, kind: str) -> bool:
     """Whether a process of the server is of a kind, by the module that it runs."""
-    option, module = (*arguments_of(pid)[1:3], b"", b"")[:2]
-    return (
-        option == b"-m" and module.startswith(b"penstock.") and module.endswith(f".{kind}".encode())
-    )
+    arguments = arguments_of(pid)
+    place = arguments.index(b"-m") + 1 if b"-m" in arguments[:-1] else 0
+    module = arguments[place]
+    return module.startswith(b"penstock.") and module.endswith(f".{kind}".encode())
 
 
 def send_command(port: int, token: str, path: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from penstock.monitoring.databases import check, content, healed, whole
+from penstock.monitoring.text import clean, clean_content
 
 from .alert import CLOSED, OPENED, Alert
 
@@ -81,7 +82,7 @@ class Outbox:
 
         Args:
             alert: Names and text that are too long are cut, evidence that is too large is left
-                out: what is wrong is told all the same.
+                out, what UTF-8 cannot write is spelled out: what is wrong is told all the same.
 
         Returns:
             Whether it is news. False when this state of the episode is known already, or when
@@ -196,7 +197,7 @@ def alert_of(row: tuple[Any, ...]) -> Alert:
 
 
 def _row(alert: Alert) -> tuple[Any, ...]:
-    evidence = orjson.dumps(dict(alert.evidence), option=_FLAGS, default=str)
+    evidence = _packed(dict(alert.evidence))
     if len(evidence) > _MAX_EVIDENCE_BYTES:
         evidence = orjson.dumps({"left_out_bytes": len(evidence)})
     return (
@@ -208,13 +209,24 @@ def _row(alert: Alert) -> tuple[Any, ...]:
         _short(alert.subject),
         alert.severity,
         alert.time,
-        alert.summary[:_MAX_SUMMARY],
+        clean(alert.summary[:_MAX_SUMMARY]),
         evidence,
     )
 
 
+def _packed(evidence: dict[str, Any]) -> bytes:
+    """JSON of whatever it is: an alert is told although its figures cannot be."""
+    try:
+        return orjson.dumps(
+            clean_content(evidence), option=_FLAGS, default=lambda one: clean(str(one))
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        return orjson.dumps({"left_out": clean(str(error))})
+
+
 def _short(name: str) -> str:
     """A name of bounded length that still tells apart what differs at its end."""
+    name = clean(name)
     if len(name) <= _MAX_NAME:
         return name
     return f"{name[: _MAX_NAME - 17]}~{blake2b(name.encode(), digest_size=8).hexdigest()}"

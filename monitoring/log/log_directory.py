@@ -13,7 +13,7 @@ import re
 import shutil
 import time
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.databases import set_aside
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _DAY_FILE: Final = re.compile(r"predictions-(\d{4}-\d\d-\d\d)\.db(.*)")
 _PARTITION: Final = re.compile(r"dt=(\d{4}-\d\d-\d\d)")
 _DAY_SECONDS: Final = 86_400
+#: In ``log``: up to when time has surely passed, Unix seconds.
+MARK: Final = "retention"
+_LATEST: Final = 32_503_680_000.0
 
 
 def day_of(now: float) -> str:
@@ -103,21 +106,29 @@ class LogDirectory:
         Args:
             but: The present day, whose file stays.
         """
-        days = set(self.partitions()) | set(self.day_files()) | set(self._aside())
-        for day in sorted(days):
+        for day in sorted(self.days()):
             if self.drop(day, aside_only=day == but):
                 return day
         return None
 
-    def drop_older(self, now: float, max_days: int) -> list[str]:
-        """Remove all days but so many last ones, the present one among them."""
-        today = date.fromisoformat(day_of(now))
-        first = (today - timedelta(days=max_days - 1)).isoformat()
-        days = set(self.partitions()) | set(self.day_files()) | set(self._aside())
-        old = sorted(day for day in days if day < first)
-        for day in old:
-            self.drop(day)
-        return old
+    def read_mark(self) -> float | None:
+        """The mark of retention, see `penstock.monitoring.log.retention`; ``None`` without one."""
+        try:
+            mark = float((self.log / MARK).read_text())
+        except (OSError, ValueError):
+            return None
+        return mark if 0 <= mark <= _LATEST else None
+
+    def write_mark(self, mark: float) -> None:
+        """Keep it; a disk that does not let it costs some patience with old days."""
+        draft = self.log / f"{MARK}.new"
+        with suppress(OSError):
+            draft.write_text(repr(mark))
+            draft.replace(self.log / MARK)
+
+    def days(self) -> set[str]:
+        """All days of which something is kept."""
+        return set(self.partitions()) | set(self.day_files()) | set(self._aside())
 
     def drop(self, day: str, *, aside_only: bool = False) -> bool:
         """Remove a day; returns whether there was anything."""

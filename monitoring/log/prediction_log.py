@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from .day_file import BadRows, DayFile
 from .faults import reason_of
 from .log_directory import LogDirectory, day_of, seconds_left
 from .recovery import recover
+from .retention import advance, first_mark, too_old
 from .thinning import thinned
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ LOG = logging.getLogger("penstock.log")
 RETRY_SECONDS: Final = 1.0
 #: The same fault is told once in so many seconds.
 COMPLAIN_SECONDS: Final = 60.0
+#: The mark of retention is kept so often; a kill costs so much of it.
+MARK_SECONDS: Final = 600.0
 #: The speed at which rows come is averaged over about this long.
 _SPEED_SECONDS: Final = 60.0
 
@@ -53,6 +57,7 @@ class PredictionLog:
         max_days: Days kept, the present one among them.
         clock: Unix seconds.
         digest_of: The digest of a model's version, for people who trace a prediction.
+        monotonic: Seconds that no correction of the clock changes.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class PredictionLog:
         max_days: int,
         clock: Callable[[], float],
         digest_of: Callable[[str, str], str],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = LogDirectory(state)
         self._epoch = epoch
@@ -86,6 +92,12 @@ class PredictionLog:
         self._speed = 0.0
         self._came = 0
         self._committed_at = clock()
+        self._monotonic = monotonic
+        newest = max(self._directory.days(), default=None)
+        self._mark = first_mark(
+            self._directory.read_mark(), newest, self._committed_at, monotonic()
+        )
+        self._kept_mark = 0.0
 
     def restore(self) -> Mapping[str, Account]:
         """See `Journal.restore`; also counts what earlier lives had no time to count."""
@@ -243,7 +255,12 @@ class PredictionLog:
         self._came, self._committed_at = 0, now
         today = self._directory.day_bytes(self._day)
         self._share = share(today, self._max_bytes, self._speed, seconds_left(now))
-        for day in self._directory.drop_older(now, self._max_days):
+        self._mark = advance(self._mark, now, self._monotonic())
+        if self._mark.unix - self._kept_mark >= MARK_SECONDS:
+            self._kept_mark = self._mark.unix
+            self._directory.write_mark(self._mark.unix)
+        for day in too_old(self._directory.days(), self._mark, now, self._max_days):
+            self._directory.drop(day)
             LOG.info("%s is older than %d days and was removed", day, self._max_days)
 
     def _tell(self, reason: str, error: Exception) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.text import is_text
+
 if TYPE_CHECKING:
     from .options import Value
 
@@ -147,11 +149,6 @@ def whole_number(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) else None
-
-
-def is_text(value: str) -> bool:
-    """Whether a text can be written as UTF-8, and read back by everybody."""
-    return "\0" not in value and not any("\ud800" <= one <= "\udfff" for one in value)
 
 
 def _label(value: Any, number: int) -> Value:

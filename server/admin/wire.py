@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from penstock.monitoring.text import clean, find_bad, is_text
 from penstock.server.errors import (
     ApiError,
     InternalError,
@@ -64,6 +65,8 @@ async def read_body(
         raise InvalidRequest("the body is not JSON") from None
     if not isinstance(content, dict):
         raise InvalidRequest("the body is not a JSON object")
+    if bad := find_bad(content):
+        raise InvalidRequest(f"{clean(bad)[:200]} has a lone surrogate or a NUL, expected text")
     return content
 
 
@@ -81,7 +84,7 @@ def check_keys(body: dict[str, Any], known: tuple[str, ...]) -> None:
 def reason_of(body: dict[str, Any]) -> str:
     """Why, in the actor's words."""
     reason = body.get("reason", "")
-    if not isinstance(reason, str) or len(reason) > _MAX_REASON:
+    if not isinstance(reason, str) or len(reason) > _MAX_REASON or not is_text(reason):
         raise InvalidRequest(f"reason must be a text of at most {_MAX_REASON} characters")
     return reason
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.text import is_text
 from penstock.runtimes.telemetry import switch_off
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ EXIT_USAGE: Final = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     switch_off()
+    given = sys.argv[1:] if arguments is None else arguments
+    for place, one in enumerate(given, 1):
+        if not is_text(one):
+            print(f"penstock: argument {place} is not UTF-8: {one!a}", file=sys.stderr)
+            return EXIT_USAGE
     parser = build_parser()
-    namespace = parser.parse_args(arguments)
+    namespace = parser.parse_args(given)
     run: Callable[[argparse.Namespace], int] = namespace.run
     return run(namespace)
 

@@ -60,6 +60,7 @@ from .rollout_wiring import wire_rollouts
 from .state_directory import TOKEN_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from prometheus_client.registry import Collector
@@ -206,16 +207,20 @@ def _follow_log(store: StateStore, chronicle: Chronicle, rollouts: Rollouts) -> 
     """Tell them of all records so far, and of each to come."""
     try:
         for record in read_log(store.audit):
-            chronicle.add(record)
-            rollouts.add_past(record)
+            _tell(record, chronicle.add, rollouts.add_past)
     except ContentError as error:
         LOG.error("the audit log is damaged: %s", error)  # noqa: TRY400  one line says it
 
-    def on_record(record: AuditRecord) -> None:
-        chronicle.add(record)
-        rollouts.add(record)
+    store.on_record = lambda record: _tell(record, chronicle.add, rollouts.add)
 
-    store.on_record = on_record
+
+def _tell(record: AuditRecord, *subscribers: Callable[[AuditRecord], object]) -> None:
+    """Tell each of them; one that cannot use a record keeps it neither from the others nor out."""
+    for subscriber in subscribers:
+        try:
+            subscriber(record)
+        except Exception:
+            LOG.exception("record %d of the audit log cannot be used", record.seq)
 
 
 def _collectors(monitor: Path, config: ServerConfig, coordinator: Coordinator) -> list[Collector]:

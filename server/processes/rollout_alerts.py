@@ -48,14 +48,14 @@ class RolloutAlerts:
 
     def add_past(self, record: AuditRecord) -> None:
         """Take a record of an earlier life, in order, before `run`."""
-        if alert_of(record) is not None:
+        if _alert_of(record) is not None:
             self._waiting.append(record)
             if len(self._waiting) > LAST:
                 self._waiting.popleft()
 
     def add(self, record: AuditRecord) -> None:
         """Take a record of the audit log; from any thread."""
-        if alert_of(record) is not None:
+        if _alert_of(record) is not None:
             self._waiting.append(record)
             self._loop.call_soon_threadsafe(self._more.set)
 
@@ -65,13 +65,24 @@ class RolloutAlerts:
             await self._more.wait()
             self._more.clear()
             while self._waiting:
-                alert = alert_of(self._waiting.popleft())
-                if alert is None:
-                    continue
+                record = self._waiting.popleft()
                 try:
-                    await asyncio.to_thread(self._outbox.put, alert)
+                    alert = alert_of(record)
+                    if alert is not None:
+                        await asyncio.to_thread(self._outbox.put, alert)
                 except (sqlite3.Error, OSError) as error:
-                    LOG.warning("alert %s is lost: %s", alert.name, error)
+                    LOG.warning("the alert of record %d is lost: %s", record.seq, error)
+                except Exception:  # one record must not keep the others from being told
+                    LOG.exception("record %d makes no alert", record.seq)
+
+
+def _alert_of(record: AuditRecord) -> Alert | None:
+    """The same; a record that makes none for a fault of its own is told, and passed over."""
+    try:
+        return alert_of(record)
+    except Exception:
+        LOG.exception("record %d makes no alert", record.seq)
+        return None
 
 
 def alert_of(record: AuditRecord) -> Alert | None:

@@ -50,6 +50,7 @@ class Bench:
     def __init__(self, state, max_bytes=1 << 30, max_days=30):
         self.state = state
         self.now = NOON
+        self.jumped = 0.0
         self.ledger = Ledger()
         self.counters = CounterFile.anonymous("monitor")
         self.frames = 0
@@ -60,7 +61,13 @@ class Bench:
     def open(self, epoch, counted):
         """A log as a monitor has it that starts now, when so much was counted already."""
         tally = Tally(self.counters, counted, BooksFile(self.state.with_name("books.msgpack")))
-        return PredictionLog(self.state, epoch, tally, *self.limits, self.clock, self.digest)
+        return PredictionLog(
+            self.state, epoch, tally, *self.limits, self.clock, self.digest, self.monotonic
+        )
+
+    def monotonic(self):
+        """As far as time has gone on, whatever the clock says."""
+        return self.now - self.jumped
 
     def clock(self):
         return self.now

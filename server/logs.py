@@ -21,6 +21,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from .stray_output import RAW, log_all_errors, take_over
+
 if TYPE_CHECKING:
     from .config import ServerConfig
 
@@ -60,6 +62,9 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever the message holds."""
+        raw: str | None = getattr(record, RAW, None)
+        if raw is not None:
+            return raw
         content: dict[str, Any] = {
             "time": _timestamp(record.created),
             "level": record.levelname.lower(),
@@ -129,7 +134,14 @@ class QueuedHandler(logging.Handler):
 
 
 def configure_logs(config: ServerConfig, process: str, stream: IO[str] | None = None) -> None:
-    """Send all logging of this process to standard error, as `config` says."""
+    """Send all logging of this process to standard error, as `config` says.
+
+    As JSON with everything else that the process writes there or on standard output, unless a
+    stream is given.
+    """
+    if config.log_format == "json" and stream is None:
+        stream = take_over()
+        log_all_errors()
     formatter = (JsonFormatter if config.log_format == "json" else TextFormatter)(process)
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -146,6 +158,14 @@ def configure_logs(config: ServerConfig, process: str, stream: IO[str] | None = 
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     access = logging.getLogger("uvicorn.access")
     access.propagate = config.access_log
+
+
+def json_line(process: str, level: int, message: str, created: float, **fields: Any) -> str:
+    """One line of the log as JSON, for a process that has no logging: the supervisor."""
+    record = logging.LogRecord("penstock", level, "", 0, message, None, None)
+    record.created = created
+    vars(record).update(fields)
+    return JsonFormatter(process).format(record)
 
 
 def _access_fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.text import is_text
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 #: Exit status of a wrong command line or configuration, as argparse has it.
 EXIT_USAGE: Final = 2
+#: As a shell reports a program that Ctrl-C, or the end of its reader, has ended.
+EXIT_INTERRUPTED: Final = 130
+EXIT_PIPE: Final = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,10 +29,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not is_text(one):
             print(f"penstock: argument {place} is not UTF-8: {one!a}", file=sys.stderr)
             return EXIT_USAGE
-    parser = build_parser()
-    namespace = parser.parse_args(given)
-    run: Callable[[argparse.Namespace], int] = namespace.run
-    return run(namespace)
+    try:
+        try:
+            namespace = build_parser().parse_args(given)
+            run: Callable[[argparse.Namespace], int] = namespace.run
+            return run(namespace)
+        finally:
+            sys.stdout.flush()  # here, where an error can still be told from success
+    except BrokenPipeError:
+        _stop_writing()
+        return EXIT_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _stop_writing() -> None:
+    """Nobody reads on, as with ``| head``: what is left in the buffer must not fail at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # no real file, as in tests
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def build_parser() -> argparse.ArgumentParser:

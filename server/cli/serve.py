@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
+import time
+import traceback
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,8 @@ from penstock.server.options import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
+    from types import TracebackType
 
     from penstock.server.config import ServerConfig
     from penstock.server.options import Option
@@ -54,23 +59,23 @@ def run(namespace: argparse.Namespace) -> int:
     from penstock.server.registry.survey import scan
 
     if foreign := foreign_package():
-        _say(foreign)
+        _tell(foreign, logging.WARNING, namespace)
     given = {option.name: getattr(namespace, option.name) for option in OPTIONS}
     try:
         config = load_config(given, os.environ, namespace.config)
         snapshot = scan(config.registry, config.link_roots())
         directory = RunDirectory.create(config.run_dir)
     except ConfigError as error:
-        return _fail(error, _EXIT_USAGE)
+        return _fail(error, _EXIT_USAGE, namespace)
     except (OSError, RunDirectoryInUse) as error:
-        return _fail(error, _EXIT_FAILURE)
+        return _fail(error, _EXIT_FAILURE, namespace)
     try:
         with closing(StateDirectory.open(config.state_dir, config.registry)) as state:
             config = replace(config, state_dir=state.path)
             _write(directory.config, config.to_json())
             return _supervise(config, directory, state, snapshot)
     except (CannotListen, OSError, StateDirectoryInUse) as error:
-        return _fail(error, _EXIT_FAILURE)
+        return _fail(error, _EXIT_FAILURE, namespace)
     finally:
         directory.remove()
 
@@ -160,8 +165,33 @@ def _supervise(
         _write(directory.address, json.dumps(address))
         state.announce(address["admin_url"])
         urls = url_of(listener, scheme), url_of(admin_listener)
-        print(banner(config, urls, snapshot, _desired(state), state.note), flush=True)
-        return Supervisor(config, directory, listener, admin_listener, _say).run()
+        text = banner(config, urls, snapshot, _desired(state), state.note)
+        if config.log_format == "json":
+            say = _sayer()
+            print(_as_json(text, predict_url=urls[0], admin_url=urls[1]), flush=True)
+        else:
+            say = _say
+            print(text, flush=True)
+        return Supervisor(config, directory, listener, admin_listener, say).run()
+
+
+def _as_json(text: str, level: int = logging.INFO, **fields: Any) -> str:
+    from penstock.server.logs import json_line
+
+    return json_line("supervisor", level, text, time.time(), **fields)
+
+
+def _sayer() -> Callable[[str], None]:
+    """As `_say`, in JSON; errors that end the supervisor are a line of it, too."""
+
+    def say(text: str) -> None:
+        print(_as_json(text), file=sys.stderr, flush=True)
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        say("".join(traceback.format_exception(kind, error, trace)))
+
+    sys.excepthook = hook
+    return say
 
 
 def _write(path: Path, text: str) -> None:
@@ -199,6 +229,15 @@ def _say(text: str) -> None:
     print(f"penstock: {text}", file=sys.stderr, flush=True)
 
 
-def _fail(error: Exception, status: int) -> int:
-    _say(str(error))
+def _tell(text: str, level: int, namespace: argparse.Namespace) -> None:
+    """Say something before the configuration is known, in the format that was asked for."""
+    if (namespace.log_format or os.environ.get("PENSTOCK_LOG_FORMAT")) == "json":
+        print(_as_json(text, level), file=sys.stderr, flush=True)
+    else:
+        _say(text)
+
+
+def _fail(error: Exception, status: int, namespace: argparse.Namespace) -> int:
+    """Say why there is no server."""
+    _tell(str(error), logging.ERROR, namespace)
     return status

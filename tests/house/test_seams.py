@@ -32,6 +32,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "time.time": (
         "monitoring/metrics.py",  # when a process started, for people
         "server/processes/quiet_server.py",  # the date header
+        "server/cli/serve.py",  # when the supervisor said something
     ),
     "time.time_ns": ("monitoring/metrics.py",),  # part of an incarnation's name
     "datetime.datetime.now": (

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -58,3 +62,65 @@ def test_nothing_heavy_is_imported_for_the_command_line_or_the_supervisor():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert not set(HEAVY) & set(json.loads(result.stdout))
+
+
+def started(*arguments, **options):
+    command = [sys.executable, "-m", "penstock.server.cli.main", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+@pytest.mark.parametrize("arguments", [("token", "n", "--scope", "operate"), ("--version",)])
+def test_a_reader_that_goes_away_gets_no_traceback(arguments):
+    """As with ``| head``: the reader is gone before the first line is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "penstock.server.cli.main", *arguments]
+    with os.fdopen(writing, "w") as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+    assert done.returncode == 141
+
+
+def test_a_reader_that_goes_away_between_the_lines_of_a_table_gets_no_traceback(tmp_path):
+    listener = socket.create_server(("127.0.0.1", 0))
+    with closing(listener):
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        reading, writing = os.pipe()
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "penstock.server.cli.main", "history", "m"),
+                *("--admin-url", url, "--token", "t"),
+            ],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(writing)
+        os.close(reading)
+        record = {"time": "t", "actor": "a", "action": "load", "before": {}, "after": {}}
+        record |= {"reason": "", "evidence": {}}
+        body = json.dumps({"records": [record] * 1000}).encode()
+        connection, _ = listener.accept()
+        with closing(connection):
+            connection.recv(65536)
+            head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+        _, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors
+    assert process.returncode != 0
+
+
+def test_ctrl_c_gives_no_traceback():
+    """While a command waits for the server's answer."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        process = started("status", "--admin-url", url, "--token", "t")
+        connection, _ = listener.accept()
+        with closing(connection):
+            connection.recv(65536)
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=30)
+    assert (process.returncode, out, errors) == (130, "", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import threading
 from urllib.parse import urlsplit
 
 import pytest
@@ -117,6 +118,8 @@ def test_whatever_a_plug_in_raises_at_load_run_and_unload_ends_there(site, serve
         add(registry, f"load-{kind.lower()}", load=kind)
         add(registry, f"run-{kind.lower()}", execute=kind, unload=kind)
     server = serve("--settle-seconds", 0, "--workers", 1, registry=registry)
+    # It logs more than a pipe holds.
+    threading.Thread(target=server.process.stderr.read, daemon=True).start()
     worker = server.children()["worker-0"]
     found = states(server)
     for kind in kinds:

@@ -52,7 +52,7 @@ class Featurizers:
         for entry in entry_points(group=GROUP):
             try:
                 found[entry.name] = entry.load()()
-            except Exception:  # a plug-in may raise anything; the others go on
+            except BaseException:  # a plug-in may raise anything; the others go on
                 LOG.exception("featurizer %s cannot be loaded", entry.name)
         return cls(found)
 
@@ -88,7 +88,7 @@ class Featurizers:
                 raise ValueError(
                     f"features have the shape {values.shape}, expected {(len(rows), len(names))}"
                 )
-        except Exception:  # a plug-in may raise anything; the others go on
+        except BaseException:  # a plug-in may raise anything; the others go on
             LOG.exception("featurizer %s failed and is left out from now on", plugin)
             del self._plugins[plugin]
             return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from penstock.batching.contained import contained
 from penstock.server.processes.frames import pack_frame, read_frame
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class MonitorEnd:
             how = {"packed": frame["packed"], "partial": frame.get("partial", False)}
             answer = await asyncio.get_running_loop().run_in_executor(
                 self._thread,
+                contained,
                 lambda: self._desk.answer(body, **how),  # noqa: B023  awaited at once
             )
             writer.write(pack_frame("feedback", number=number, answer=answer))

@@ -11,6 +11,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.batching.contained import contained
 from penstock.server.errors import Unavailable
 from penstock.server.options import ConfigError
 from penstock.server.priority import lower_priority
@@ -125,7 +126,7 @@ class Coordinator:
             try:
                 served = await self.served()
                 looking = asyncio.get_running_loop().run_in_executor(
-                    self._looker, self.planner.survey, state, standings, served
+                    self._looker, contained, self.planner.survey, state, standings, served
                 )
                 findings = await looking
             except ConfigError as error:

@@ -48,6 +48,11 @@ class Broken(Lengths):
         raise RuntimeError("no")
 
 
+class Leaving(Lengths):
+    def features(self, rows):
+        raise SystemExit(1)
+
+
 def test_features_are_inputs_of_their_own():
     (found,) = Featurizers({"lengths": Lengths()}).extend([SAMPLE])
     assert found.input_names == ("text", "gone", "text.length")
@@ -56,7 +61,7 @@ def test_features_are_inputs_of_their_own():
     assert found.inputs[:2] == SAMPLE.inputs
 
 
-@pytest.mark.parametrize("bad", [Short(), Broken()])
+@pytest.mark.parametrize("bad", [Short(), Broken(), Leaving()])
 def test_a_plugin_that_fails_is_left_out_and_the_others_go_on(bad):
     Broken.calls = 0
     featurizers = Featurizers({"bad": bad, "lengths": Lengths()})

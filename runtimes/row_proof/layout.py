@@ -97,6 +97,10 @@ def reshape(node: Node, arguments: Arguments, fresh: Fresh) -> list[Tensor]:
         if left is None:
             left = _remainder(tensor, sizes, rest, fresh)
         sizes[rest] = left
+    elif tensor.axis is not None and product(tensor.sizes) != product(tuple(sizes)):
+        # The optimiser of onnxruntime may put -1 in place of an entry: what refuses one row then
+        # takes several, and joins them.
+        raise NotProven("its shape is not known to have as many elements")
     return [_reshaped(tensor, tuple(sizes))]
 
 

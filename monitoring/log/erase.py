@@ -64,8 +64,18 @@ def erase(state: Path, model: str, column: str, values: Sequence[str]) -> Erased
         sqlite3.Error: A day file cannot be read or written.
         ImportError: There are sealed days, and DuckDB is not installed.
     """
-    erased = Erased()
     directory = LogDirectory(state)
+    if not directory.log.is_dir():
+        return Erased()
+    with directory.locked():
+        directory.count_erasure()
+        return _erase(state, directory, model, column, values)
+
+
+def _erase(
+    state: Path, directory: LogDirectory, model: str, column: str, values: Sequence[str]
+) -> Erased:
+    erased = Erased()
     for damaged in asides(directory.log, state):
         remove_aside(damaged)  # nobody can tell what is in it
     models, _ = catalog(directory)

@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +29,8 @@ _PARTITION: Final = re.compile(r"dt=(\d{4}-\d\d-\d\d)")
 _DAY_SECONDS: Final = 86_400
 #: In ``log``: up to when time has surely passed, Unix seconds.
 MARK: Final = "retention"
+#: In ``log``: how many erasures have begun.
+ERASURES: Final = "erasures"
 _LATEST: Final = 32_503_680_000.0
 
 
@@ -110,6 +114,37 @@ class LogDirectory:
             if self.drop(day, aside_only=day == but):
                 return day
         return None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of whoever changes days that are over: one at a time.
+
+        The one who erases holds it from beginning to end, the one who seals while files change
+        places. There is no other lock inside, so nobody can wait for another in a circle.
+        """
+        descriptor = os.open(self.log, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def erasures(self) -> int:
+        """How many erasures have begun: who has read rows before one must not write them after."""
+        try:
+            return int((self.log / ERASURES).read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def count_erasure(self) -> None:
+        """An erasure begins; call it with the lock.
+
+        Raises:
+            OSError: It cannot be written; then nothing may be erased.
+        """
+        draft = self.log / f"{ERASURES}.new"
+        draft.write_text(str(self.erasures() + 1))
+        draft.replace(self.log / ERASURES)
 
     def read_mark(self) -> float | None:
         """The mark of retention, see `penstock.monitoring.log.retention`; ``None`` without one."""

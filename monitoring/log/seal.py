@@ -22,6 +22,8 @@ from .log_directory import LogDirectory
 from .reader import DIGEST, chunks, declared
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .catalog import DayTable
 
 #: Rows of a file; what is sealed is held in memory for so long.
@@ -30,6 +32,13 @@ PART_ROWS: Final = 500_000
 _PART_CELLS: Final = 20_000_000
 EXIT_NO_ROOM: Final = 3
 EXIT_DAMAGED: Final = 4
+EXIT_ERASING: Final = 5
+#: A day is read anew so often when rows are erased meanwhile.
+ATTEMPTS: Final = 5
+
+
+class Erasing(Exception):
+    """Rows were erased again and again meanwhile; another time."""
 
 
 class NoRoom(Exception):
@@ -46,31 +55,51 @@ def seal(state: Path, day: str, max_bytes: int) -> int:
 
     Raises:
         NoRoom: Not before older days are gone.
+        Erasing: Not while so much is erased.
         sqlite3.Error: The day file cannot be read.
     """
     directory = LogDirectory(state)
-    path = directory.day_file(day)
     draft = directory.parquet / f".sealing-{day}"
-    shutil.rmtree(draft, ignore_errors=True)
-    rows = 0
     try:
-        tables = tables_of(day, path)
-        for model, table in tables.items():
-            place = partition_path(draft, model, day)
-            place.mkdir(mode=0o700, parents=True)
-            rows += _write(directory, model, table, place, max_bytes)
-        for model in tables:
-            target = partition_path(directory.parquet, model, day)
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            shutil.rmtree(target, ignore_errors=True)  # of an earlier attempt
-            partition_path(draft, model, day).rename(target)
-            sync(target.parent)
-        sync(directory.parquet)
+        for _ in range(ATTEMPTS):
+            with directory.locked():  # none is under way when the rows are read
+                erasures = directory.erasures()
+            shutil.rmtree(draft, ignore_errors=True)
+            models, rows = _draft(directory, day, draft, max_bytes)
+            with directory.locked():
+                # What was erased since the rows were read is in the draft still.
+                if directory.erasures() == erasures:
+                    _put(directory, day, draft, models)
+                    return rows
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    raise Erasing(f"rows were erased {ATTEMPTS} times while {day} was sealed")
+
+
+def _draft(directory: LogDirectory, day: str, draft: Path, max_bytes: int) -> tuple[list[str], int]:
+    """Write all rows of a day; returns its models and how many rows."""
+    tables = tables_of(day, directory.day_file(day))
+    rows = 0
+    for model, table in tables.items():
+        place = partition_path(draft, model, day)
+        place.mkdir(mode=0o700, parents=True)
+        rows += _write(directory, model, table, place, max_bytes)
+    return list(tables), rows
+
+
+def _put(directory: LogDirectory, day: str, draft: Path, models: Sequence[str]) -> None:
+    """Put what was written into its place, and remove the day file."""
+    for model in models:
+        target = partition_path(directory.parquet, model, day)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)  # of an earlier attempt
+        partition_path(draft, model, day).rename(target)
+        sync(target.parent)
+    directory.parquet.mkdir(mode=0o700, exist_ok=True)
+    sync(directory.parquet)
+    path = directory.day_file(day)
     for one in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         one.unlink(missing_ok=True)
-    return rows
 
 
 def _write(
@@ -128,6 +157,8 @@ def main(arguments: list[Any]) -> int:
         seal(Path(state), day, int(max_bytes))
     except NoRoom:
         return EXIT_NO_ROOM
+    except Erasing:
+        return EXIT_ERASING
     except sqlite3.Error as error:
         if not is_damage(error):
             raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from penstock.monitoring.truth.evidence import arm_labels
 from penstock.monitoring.truth.keeper import PARKED_SECONDS
 from penstock.monitoring.truth.label import Label
 from penstock.monitoring.truth.report import Span, performance
+from penstock.monitoring.truth.schema import TRUTH_FILE, open_to_write
 
 NOW = 1_700_000_000.0
 ALL = Span(NOW - 1e6, NOW + 1e6, 86_400.0)
@@ -197,3 +200,15 @@ def test_arms_of_a_rollout_count_only_what_was_shared_out(keep, batch, tmp_path)
     }
     assert arm_labels(tmp_path, "m", NOW + 1) == {("1", "stable"): (0, 0), ("2", "canary"): (0, 0)}
     assert arm_labels(tmp_path / "nowhere", "m", 0.0) == {}
+
+
+def test_a_label_that_is_joined_when_the_monitor_ends_is_not_dated_1970(tmp_path, keep, batch):
+    keeper = keep()
+    keeper.feedback([Label("a", 1, NOW)], NOW)
+    keeper.take([batch(["a"], {"y": np.array([1])}, time=NOW + 1)])
+    keeper.close()
+    with closing(open_to_write(tmp_path / TRUTH_FILE)) as database:
+        state = json.loads(database.execute("SELECT state FROM judges").fetchone()[0])
+        joined = database.execute("SELECT predicted_at FROM labels").fetchone()[0]
+    assert joined == NOW + 1
+    assert state["detector"]["first_time"] >= NOW

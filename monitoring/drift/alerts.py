@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alerts.alert import Alert
 
@@ -11,20 +11,26 @@ if TYPE_CHECKING:
     from .watch import Change
 
 
-def alert_of(key: Key, change: Change, now: float) -> Alert:
+#: Why an episode has ended of which no window says so.
+OTHER_BASELINE: Final = "watched anew, with another baseline"
+ROLLOUT_OVER: Final = "no longer watched, its rollout is over"
+
+
+def alert_of(key: Key, change: Change, now: float, why: str = OTHER_BASELINE) -> Alert:
     """The alert that an episode began or ended.
 
     Args:
         key: Version and arm.
         change: What happened.
         now: Unix seconds.
+        why: It has ended, if no window says so.
     """
     opened = change.after.open
     episode = change.after if opened else change.before
     one = change.assessment
     where = f"{key.model} version {key.version}" + (f" ({key.arm})" if key.arm else "")
     if one is None:
-        summary = f"{change.feature} of {where}: watched anew, with another baseline"
+        summary = f"{change.feature} of {where}: {why}"
         evidence = {}
     else:
         kind = "output" if one.output else "input"

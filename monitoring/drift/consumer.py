@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from penstock.monitoring.databases import content
 
-from .alerts import alert_of
+from .alerts import OTHER_BASELINE, ROLLOUT_OVER, alert_of
 from .store import ClosedWindow, Key
 from .watch import Watch
 from .window import Window
@@ -51,6 +51,10 @@ class Versions(Protocol):
 
     def known(self, model: str, version: str) -> KnownVersion:
         """A new look at a version and its baseline."""
+        ...
+
+    def is_over(self, model: str, version: str, arm: str) -> bool:
+        """Whether the rollout is over in which a version served an arm."""
         ...
 
 
@@ -143,6 +147,7 @@ class DriftConsumer:
             if window is not None and window.complete(now, self._versions.options(key.model)):
                 self._conclude(key, group)
         if now - self._saved >= CHECKPOINT_SECONDS:
+            self._end_arms()
             self._save(now, learners=now - self._learners_saved >= LEARNER_SECONDS)
         if now - self._maintained >= MAINTENANCE_SECONDS:
             self._maintained = now
@@ -164,6 +169,21 @@ class DriftConsumer:
                 watch = Watch() if state is None else Watch.from_dict(state)
             group = self._groups[key] = _Group(watch)
         return group
+
+    def _end_arms(self) -> None:
+        """Close what is open of arms whose rollout is over: no window of theirs will do it."""
+        states = self._store.watches()
+        for key in {*self._groups, *states}:
+            if not key.arm or not self._versions.is_over(*key):
+                continue
+            group = self._groups.pop(key, None)
+            with content():
+                watch = Watch.from_dict(states[key]) if group is None else group.watch
+            open_window = watch.window is not None
+            changes = watch.rebase(watch.baseline)
+            if changes or open_window:
+                self._announce(key, changes, ROLLOUT_OVER)
+                self._store.save({key: watch.to_dict()}, {})
 
     def _forget_idle(self, now: float) -> None:
         """Make room: what has no open window and gets no rows comes back from the disk, or anew."""
@@ -229,8 +249,8 @@ class DriftConsumer:
         self._announce(key, verdict.changes)
         self._store.put(closed, watch.to_dict())
 
-    def _announce(self, key: Key, changes: list[Change]) -> None:
-        self._untold += [alert_of(key, change, self._ticked) for change in changes]
+    def _announce(self, key: Key, changes: list[Change], why: str = OTHER_BASELINE) -> None:
+        self._untold += [alert_of(key, change, self._ticked, why) for change in changes]
         del self._untold[:-MOST_UNTOLD]
         self._tell_all()
 

@@ -163,11 +163,25 @@ def drift_view(found: dict[str, Any]) -> RenderableType:
     if not found["versions"]:
         return f"{escape(found['model'])}: nothing was looked at yet"
     parts: list[RenderableType] = []
-    for entry in found["versions"]:
+    for entry, *others in _by_version(found["versions"]):
         parts += [_headline(found["model"], entry), *_notes(entry)]
         if entry["features"]:
             parts.append(_features_view(entry["features"]))
+        parts += [f"  also {_headline('', one).lstrip()}" for one in others]
     return Group(*parts)
+
+
+def _by_version(entries: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The entries of each version together, its latest arm first: one block for each version."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        groups.setdefault(entry["version"], []).append(entry)
+    return [sorted(group, key=_latest, reverse=True) for group in groups.values()]
+
+
+def _latest(entry: dict[str, Any]) -> float:
+    """When rows of an entry were looked at last, Unix seconds; 0 if never."""
+    return max((one["end"] for one in (entry["open"], entry["window"]) if one), default=0.0)
 
 
 def _headline(model: str, entry: dict[str, Any]) -> str:

@@ -73,6 +73,22 @@ class TargetVersions:
             self.options(model), places, learnt, digest, self._now, schema, private_inputs(log)
         )
 
+    def is_over(self, model: str, version: str, arm: str) -> bool:
+        """Whether no rollout of the target has this version in this arm; unknown is not over."""
+        del arm
+        target = self._read()
+        if not target.number:
+            return False
+        plan = target.models.get(model)
+        if plan is None:
+            return True
+        served: set[int | None] = set()
+        if plan.split is not None:
+            served |= {plan.split.candidate, plan.default}
+        if plan.mirror is not None:
+            served |= {plan.mirror.candidate, plan.default}
+        return version not in {str(one) for one in served}
+
     def _read(self) -> Target:
         """The target, read again at most once a second."""
         now = self._clock()

@@ -33,6 +33,10 @@ class Versions:
     def __init__(self, directory, options=OPTIONS):
         self.files = BaselineFiles(directory / "baselines")
         self._options = options
+        self.over = set()
+
+    def is_over(self, model, version, arm):
+        return (model, version, arm) in self.over
 
     def options(self, model):
         return self._options
@@ -333,6 +337,23 @@ def test_old_windows_are_merged_into_days_and_then_forgotten(monitor):
     assert (day.window.counts["x[0]"] == before).all()
     store.maintain(monitor.now + 91 * 86_400)
     assert monitor.windows() == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_is_open_of_an_arm_ends_with_its_rollout(monitor, restarted):
+    learn(monitor)
+    monitor.minute(shift=1.5, arm="canary")
+    assert monitor.alerts() == [("drift.opened", "x[2]")]
+    monitor.versions.over = {("m", "1", "canary")}
+    if restarted:
+        monitor.consumer.close()
+        monitor.start()
+    monitor.minute()
+    assert sorted(monitor.alerts()) == [("drift.closed", "x[2]"), ("drift.opened", "x[2]")]
+    for _ in range(3):
+        monitor.minute()
+    assert len(monitor.alerts()) == 2
+    assert monitor.outbox.open_episodes() == []
 
 
 class Distance:

@@ -123,11 +123,8 @@ class ModelHost:
             self.steer(models)
         except ApplyFailed as error:
             failed |= error.models
-        self._asked &= {
-            (plan.name, one, one in plan.accepted)
-            for plan in models.values()
-            for one in plan.versions
-        }
+        plans = models.values()
+        self._asked &= {(p.name, one, one in p.accepted) for p in plans for one in p.versions}
         for plan in models.values():
             try:
                 await self._apply_model(plan)
@@ -244,13 +241,13 @@ class ModelHost:
             return self._take_in(key, loaded, config)
         except Exception as error:  # noqa: BLE001  as above
             self._fail(key, error)
-        await self._thread.unload(name, version, loaded.model)
-        return None
+            await self._thread.unload(name, version, loaded.model)
+            return None
 
     def _take_in(self, key: Key, loaded: LoadedModel, config: ModelConfig) -> Servable:
         """Make a loaded model ready to be published."""
         name, version = key
-        wire = WireSignature(loaded.model.signature, name, version)
+        wire = WireSignature(loaded.model.signature, *key)
         wire.max_rows = MAX_RUNS * config.batching.max_batch_size
         counters = self._counters.model(name, version)
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)

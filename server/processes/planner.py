@@ -61,7 +61,12 @@ class Findings:
     @property
     def waiting(self) -> bool:
         """Whether something may be taken soon without another event."""
-        return any(offer.waiting for offer in self.offers.values())
+        return bool(self.waiting_keys)
+
+    @property
+    def waiting_keys(self) -> frozenset[Key]:
+        """The versions of which that is so."""
+        return frozenset(key for key, offer in self.offers.items() if offer.waiting)
 
     @property
     def available(self) -> dict[str, dict[int, Path]]:

@@ -185,10 +185,7 @@ class ModelHost:
             self._catalog.publish(after)
 
     def _is_replaced(self, plan: ModelPlan, number: int) -> bool:
-        """Whether the version has other files than those it was loaded from.
-
-        A copy made again in place of a damaged one has the same files, and the same digest.
-        """
+        """Whether its files are others; a copy made again has the same ones, and their digest."""
         before, after = self.directories[plan.name, str(number)], plan.versions[number]
         digests = digest_of_copy(before), digest_of_copy(after)
         return before != after and None not in digests and digests[0] != digests[1]

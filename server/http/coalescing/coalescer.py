@@ -123,9 +123,6 @@ class Coalescer:
 
         Returns:
             ``None`` if the decoder has to read the body.
-
-        Raises:
-            InvalidRequest: Its elements are not what the input takes.
         """
         if len(body) > MAX_BODY_BYTES:
             return None

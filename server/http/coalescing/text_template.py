@@ -17,7 +17,8 @@ template costs two comparisons and the reading of its list. The proof:
 4. Another body O + U + C, where U is a JSON list by itself, is valid JSON, because JSON is free of
    context: a value may stand where another stood. It differs from the first body in ``data`` only.
    All other fields were checked. `tensors.from_list` checks U against the shape.
-5. If U is no JSON list by itself, the full parser reads the body, and its answer counts.
+5. If U is no JSON list by itself, or not what the input takes, the full parser reads the body, and
+   its answer counts. So every error comes from there.
 
 So O and C are compared byte for byte, and everything between them is parsed. Nothing is searched.
 """
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import orjson
 
-from penstock.server.errors import ApiError
+from penstock.server.errors import ApiError, InvalidRequest
 from penstock.server.http.codecs import json_data, numbers
 from penstock.server.http.codecs.messages import InferRequest
 from penstock.server.http.codecs.request import build
@@ -116,9 +117,6 @@ class TextTemplate:
         Args:
             body: A body that begins with this template's opening.
             wire: The signature of the version that this template was learnt for.
-
-        Raises:
-            InvalidRequest: Its elements are not what the input takes.
         """
         if not body.endswith(self.closing):
             return None
@@ -139,7 +137,10 @@ class TextTemplate:
             return None
         if type(elements) is not list:
             return None
-        return from_list(elements, self.spec, self.shape, self.size)
+        try:
+            return from_list(elements, self.spec, self.shape, self.size)
+        except InvalidRequest:
+            return None
 
     def read_rows(self, texts: list[bytes]) -> Array | None:
         """The rows of several requests of this template as one array.
@@ -197,9 +198,6 @@ def read(body: bytes, wire: WireSignature) -> InferRequest | None:
     Args:
         body: The body.
         wire: The signature of the version that is to serve it.
-
-    Raises:
-        InvalidRequest: Its elements are not what the input takes.
     """
     start = body.find(KEY, 0, MAX_OPENING_BYTES) + len(KEY)
     template: TextTemplate | None = wire.body_templates.get(body[:start])

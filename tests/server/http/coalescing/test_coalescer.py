@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.runtimes.contract import Signature, TensorSpec
@@ -190,6 +190,7 @@ odd_row_of_text = st.lists(st.sampled_from(TEXTS), max_size=7)
 rows_of_text = st.lists(row_of_text | odd_row_of_text, min_size=1)
 
 
+@settings(deadline=None)
 @given(rows_of_text, st.sampled_from([0, 1 << 20]))
 @example([["1", "2", "3"], ["", "5", "6"]], 0)
 @example([["1", '"', "3"], ["4", '"', "6"]], 0)

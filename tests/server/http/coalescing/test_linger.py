@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.server.http.coalescing.linger import LONGEST_SECONDS, MOST_FUTILE, Linger
@@ -52,6 +52,7 @@ def test_futile_waits_become_rare_and_one_that_pays_ends_that() -> None:
     assert linger.expects({1}, now)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sets(st.integers(0, 4), min_size=1), st.floats(0, 1e-4)), max_size=50))
 def test_no_wait_is_longer_than_the_longest(steps: list[tuple[set[int], float]]) -> None:
     linger = Linger()

@@ -9,7 +9,7 @@ import msgpack
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.runtimes.contract import Signature, TensorSpec
@@ -67,6 +67,7 @@ def learn(
     return raw_template.learn(head, body, signature)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.binary(min_size=12, max_size=12), min_size=1, max_size=5),
     st.sampled_from(["msgpack", "binary"]),
@@ -101,6 +102,7 @@ def test_the_decoder_says_where_the_tensor_is() -> None:
     assert template.key.closing.count(raw) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(width=32), min_size=3, max_size=3))
 def test_lists_of_numbers_are_never_raw(numbers: list[float]) -> None:
     for options in ({}, {"use_single_float": True}):

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.server.errors import ApiError
@@ -100,6 +100,7 @@ def test_of_a_key_that_comes_twice_the_last_counts(wire: Any, before: bytes, dat
         )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=14),
     st.sampled_from([b"}]}", b"}]} ", b"}]}}"]),
@@ -118,6 +119,7 @@ def test_a_known_template_changes_no_answer(
         assert remembered(body, wire) == plain(body, wire)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=12), st.integers(0, len(OPENING) + 20), st.booleans())
 def test_a_damaged_body_means_the_same_before_and_after_learning(
     wire_of: Any, noise: bytes, at: int, replace: bool
@@ -160,3 +162,12 @@ def test_the_template_of_a_long_list_is_learnt(wire_of: Any) -> None:
     twice = body % (long + b',"data":' + long)
     assert remembered(twice, wire) == plain(twice, wire)
     assert text_template.read(twice, wire) is None
+
+
+@pytest.mark.parametrize("depth", range(1018, 1027))
+def test_lists_nested_to_the_limit_of_the_parser_earn_the_same_error(wire: Any, depth: int) -> None:
+    """Within a body the limit is reached earlier than in a list by itself."""
+    body = OPENING + b"[1,2,3,4,5,6]}]}"
+    assert remembered(body, wire) == plain(body, wire)
+    deep = OPENING + b"[" * depth + b"]" * depth + b"}]}"
+    assert remembered(deep, wire) == plain(deep, wire)

@@ -97,11 +97,21 @@ def reshape(node: Node, arguments: Arguments, fresh: Fresh) -> list[Tensor]:
         if left is None:
             left = _remainder(tensor, sizes, rest, fresh)
         sizes[rest] = left
-    elif tensor.axis is not None and product(tensor.sizes) != product(tuple(sizes)):
-        # The optimiser of onnxruntime may put -1 in place of an entry: what refuses one row then
-        # takes several, and joins them.
-        raise NotProven("its shape is not known to have as many elements")
+    _check_fit(tensor, tuple(sizes), inferred=rest is not None)
     return [_reshaped(tensor, tuple(sizes))]
+
+
+def _check_fit(tensor: Tensor, shape: Shape, *, inferred: bool) -> None:
+    """Make sure that a shape without -1 has as many elements as the rows.
+
+    The optimiser of onnxruntime may put -1 in place of an entry: what refuses one row then takes
+    several, and joins them.
+
+    Raises:
+        NotProven: It is not known.
+    """
+    if not inferred and tensor.axis is not None and product(tensor.sizes) != product(shape):
+        raise NotProven("its shape is not known to have as many elements")
 
 
 def _remainder(tensor: Tensor, sizes: list[Size], rest: int, fresh: Fresh) -> Size:

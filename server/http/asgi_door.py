@@ -6,12 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from penstock.server.errors import ApiError, BodyTooLarge, RequestTimeout
+from penstock.server.ports.pieces import add_piece
 
 from .call import Call
 from .head import read_head
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+
+    from penstock.server.ports.pieces import Pieces
 
     from .codecs.negotiate import Body
     from .inference import InferencePath
@@ -108,7 +111,7 @@ async def read_body(inference: InferencePath, receive: Receive) -> bytes:
         Disconnected: The client left.
     """
     limits = inference.limits
-    pieces: list[bytes] = []
+    pieces: Pieces = []
     size = 0
     while True:
         try:
@@ -122,9 +125,9 @@ async def read_body(inference: InferencePath, receive: Receive) -> bytes:
         size += len(piece)
         if size > limits.max_body_bytes:
             raise BodyTooLarge(f"the body is over {limits.max_body_bytes} bytes")
-        pieces.append(piece)
+        add_piece(pieces, piece)
         if not message.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            return b"".join(pieces)  # a single one is not copied
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httptools
 
 from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllowed
+from penstock.server.ports.pieces import add_piece
 
 from .call import Call
 from .coalescing.head_cache import END_OF_HEAD
@@ -217,7 +218,7 @@ class FastPathProtocol(Intake):
         if self.body_bytes > self.limits.max_body_bytes:
             self._refuse_body()
             return
-        self.body.append(body)
+        add_piece(self.body, body)
 
     def on_message_complete(self) -> None:
         """The message is complete."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from penstock.server.ports.pieces import add_piece
+
 from .connection import PIPELINE_LIMIT, Connection
 
 if TYPE_CHECKING:
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from penstock.server.ports.pieces import Pieces
+
     from .call import Call
     from .head import RequestHead
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 ALIGNMENT: Final = 16
 
 
-def joined(head: RequestHead, pieces: list[bytes | memoryview]) -> bytes:
+def joined(head: RequestHead, pieces: Pieces) -> bytes:
     """The body of these pieces; tensors behind JSON begin at a multiple of `ALIGNMENT`.
 
     They would have to be copied once more otherwise. What is returned then is a view, which every
@@ -54,7 +58,7 @@ class Intake(Connection):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.body: list[bytes | memoryview] = []
+        self.body: Pieces = []
         self.body_bytes = 0
         self.chunk: bytes | None = None  # starts with the message that is being parsed
         self.missing = 0  # bytes of the body of a known head
@@ -72,7 +76,7 @@ class Intake(Connection):
     def _take_body(self, data: bytes) -> bytes:
         """A piece of such a body; returns what came behind it."""
         piece = data if len(data) <= self.missing else memoryview(data)[: self.missing]
-        self.body.append(piece)
+        add_piece(self.body, piece)
         self.missing -= len(piece)
         call = self.call
         if self.missing or call is None:

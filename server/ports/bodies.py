@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from penstock.server.errors import BodyTooLarge
 
+from .pieces import add_piece
+
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from .pieces import Pieces
 
 
 async def read_body(request: Request, max_bytes: int, hint: str = "") -> bytes:
@@ -21,11 +25,11 @@ async def read_body(request: Request, max_bytes: int, hint: str = "") -> bytes:
     Raises:
         BodyTooLarge: It is larger.
     """
-    pieces: list[bytes] = []
+    pieces: Pieces = []
     size = 0
     async for piece in request.stream():
         size += len(piece)
         if size > max_bytes:
             raise BodyTooLarge(f"the body is over {max_bytes} bytes{hint}")
-        pieces.append(piece)
+        add_piece(pieces, piece)
     return b"".join(pieces)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -133,7 +136,21 @@ def registry(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(registry, tmp_path_factory):
     with served(registry, tmp_path_factory.mktemp("server") / "state") as one:
+        wait_for_models(one.url, {path.name for path in registry.iterdir() if path.name[0] != "."})
         yield one
+
+
+def wait_for_models(url, names, seconds=60.0):
+    """Until every model answers: versions that were just copied are taken only when they rest."""
+    end = time.monotonic() + seconds
+    while True:
+        with urllib.request.urlopen(f"{url}/openapi.json") as answer:
+            paths = json.load(answer)["paths"]
+        missing = {name for name in names if f"/v2/models/{name}/infer" not in paths}
+        if not missing:
+            return
+        assert time.monotonic() < end, f"not served: {sorted(missing)}"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,17 @@ def refuse(path):
     raise OSError(30, "Read-only file system")
 
 
+@pytest.fixture
+def lock_out(registry, monkeypatch):
+    """From now on nothing in the registry can be written, also by root."""
+    prepare = state_directory_module._prepare
+
+    def prepare_elsewhere(path):
+        return refuse(path) if path.is_relative_to(registry) else prepare(path)
+
+    return lambda: monkeypatch.setattr(state_directory_module, "_prepare", prepare_elsewhere)
+
+
 def test_a_second_server_on_one_registry_is_refused_and_told_which_is_the_first(registry):
     with closing(StateDirectory.open(None, registry)) as first:
         first.announce("http://127.0.0.1:8001")
@@ -52,29 +63,19 @@ def test_a_first_server_that_has_not_said_who_it_is_is_named_without(registry):
         StateDirectory.open(None, registry)
 
 
-def test_a_registry_that_cannot_be_written_is_served_as_its_state_says(registry, monkeypatch):
+def test_a_registry_that_cannot_be_written_is_served_as_its_state_says(registry, lock_out):
     with closing(StateDirectory.open(None, registry)) as usual:
         wanted = promote(DesiredState(), "m", 1, {1, 2})
         StateFile(usual.path).write(wanted, 0)
-    prepare = state_directory_module._prepare
-    monkeypatch.setattr(
-        state_directory_module,
-        "_prepare",
-        lambda path: refuse(path) if path.is_relative_to(registry) else prepare(path),
-    )
+    lock_out()
     with closing(StateDirectory.open(None, registry)) as temporary:
         assert "Read-only file system; the versions that were in production" in temporary.note
         assert StateFile(temporary.path).read() == wanted
     assert not temporary.path.exists()
 
 
-def test_without_a_state_the_note_says_that_the_newest_version_answers(registry, monkeypatch):
-    prepare = state_directory_module._prepare
-    monkeypatch.setattr(
-        state_directory_module,
-        "_prepare",
-        lambda path: refuse(path) if path.is_relative_to(registry) else prepare(path),
-    )
+def test_without_a_state_the_note_says_that_the_newest_version_answers(registry, lock_out):
+    lock_out()
     with closing(StateDirectory.open(None, registry)) as temporary:
         assert "the newest version that loads answers" in temporary.note
 

@@ -108,8 +108,8 @@ class Server:
         return pid
 
     @staticmethod
-    def until(condition):
-        return until(condition)
+    def until(condition, seconds=15.0):
+        return until(condition, seconds)
 
     @staticmethod
     def wait_gone(pids, seconds):

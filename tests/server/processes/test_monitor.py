@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import onnx
@@ -119,6 +121,47 @@ def test_kills_of_monitor_and_workers_are_accounted_for_exactly(serve, load, boo
     assert (dropped, log_dropped) == (0, 0)
     assert sampled == written + lost
     assert sampled >= len(running.statuses) + len(again.statuses)
+
+
+#: Kills of every kind of process; more by the environment.
+KILLS = int(os.environ.get("PENSTOCK_KILLS", "6"))
+
+
+def test_random_kills_of_every_process_beside_busy_ones_leave_the_books_exact(serve, load, books):
+    dice = random.Random(5)
+    server = serve("--workers", 2)
+    book = books(server)
+    with load(server.url, 4) as running, busy(8):
+        for _ in range(KILLS):
+            enough = len(running.statuses) + dice.randrange(1, 15)
+            server.until(lambda enough=enough: len(running.statuses) >= enough, 90)
+            victim = dice.choice(("monitor", "worker-0", "worker-1", "control"))
+            server.until(lambda victim=victim: victim in server.children(), 90)
+            server.kill(victim)
+
+    def settled():
+        with suppress(OSError, HTTPException, ValueError):  # control is being started
+            return len(server.status()["workers"]) == 2 and book.balance() == 0
+        return False
+
+    server.until(settled, 90)
+    sampled, dropped, written, log_dropped, lost = book.read()
+    assert written == book.rows()
+    assert sampled == dropped + written + log_dropped + lost
+    assert sampled >= running.statuses.count(200)
+
+
+@contextmanager
+def busy(count):
+    """So many processes that want a processor all the time."""
+    code = "while True: pass"
+    running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for one in running:
+            one.kill()
+            one.wait()
 
 
 def test_a_stopped_monitor_costs_samples_and_nothing_else(serve, load, books):

@@ -36,6 +36,8 @@ MOST_ROWS_PER_SECOND: Final = 100_000
 MOST_WATCHES: Final = 256
 #: Alerts kept while they cannot be written.
 MOST_UNTOLD: Final = 1000
+#: Arms that are over and need no other look.
+MOST_ENDED: Final = 10_000
 CHECKPOINT_SECONDS: Final = 10.0
 LEARNER_SECONDS: Final = 60.0
 MAINTENANCE_SECONDS: Final = 3600.0
@@ -102,6 +104,7 @@ class DriftConsumer:
                 if state["window"] is not None
             }
         self._known: dict[tuple[str, str], KnownVersion] = {}
+        self._ended: set[Key] = set()
         self._untold: list[Alert] = []
         self._seen = 0
         self._share = 1.0
@@ -164,21 +167,27 @@ class DriftConsumer:
     def _group(self, key: Key) -> _Group | None:
         group = self._groups.get(key)
         if group is None and len(self._groups) < MOST_WATCHES:
-            state = self._store.watch(key)
-            with content():
-                watch = Watch() if state is None else Watch.from_dict(state)
-            group = self._groups[key] = _Group(watch)
+            group = self._groups[key] = _Group(self._watch(key))
         return group
+
+    def _watch(self, key: Key) -> Watch:
+        """The one that goes on, or that was known, or a new one."""
+        if key in self._groups:
+            return self._groups[key].watch
+        state = self._store.watch(key)
+        with content():
+            return Watch() if state is None else Watch.from_dict(state)
 
     def _end_arms(self) -> None:
         """Close what is open of arms whose rollout is over: no window of theirs will do it."""
-        states = self._store.watches()
-        for key in {*self._groups, *states}:
+        self._ended -= self._groups.keys()
+        for key in {*self._groups, *self._store.arms()} - self._ended:
             if not key.arm or not self._versions.is_over(*key):
                 continue
-            group = self._groups.pop(key, None)
-            with content():
-                watch = Watch.from_dict(states[key]) if group is None else group.watch
+            watch = self._watch(key)
+            self._groups.pop(key, None)
+            if len(self._ended) < MOST_ENDED:
+                self._ended.add(key)
             open_window = watch.window is not None
             changes = watch.rebase(watch.baseline)
             if changes or open_window:

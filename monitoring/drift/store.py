@@ -147,6 +147,11 @@ class WindowStore:
         with content():
             return {Key(*row[:3]): msgpack.unpackb(row[3]) for row in rows}
 
+    def arms(self) -> list[Key]:
+        """What was ever watched in an arm of a rollout."""
+        rows = self._database.execute("SELECT model, version, arm FROM watches WHERE arm != ''")
+        return [Key(*row) for row in rows]
+
     def watch(self, key: Key) -> dict[str, Any] | None:
         """What was known of one; ``None`` if nothing was."""
         row = self._database.execute(

@@ -74,7 +74,7 @@ def test_predictions_behind_a_page_come_after_it(
             client.send(get("/v2") + pieces[0] + get("/v2/models") + pieces[1])
             assert json.loads(client.answer().body)["name"] == "penstock"
             assert value_of(client.answer()) == first
-            assert json.loads(client.answer().body)[0]["name"] == "broken"
+            assert json.loads(client.answer().body)[0]["name"] == "bert"
             assert value_of(client.answer()) == last
 
 

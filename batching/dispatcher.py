@@ -9,6 +9,7 @@ from .admission import Backlog, reckon
 from .delivery import Delivery
 from .errors import DeadlineExceeded, Overloaded
 from .execution import execute
+from .marks import LOOP, RunMarks
 from .nap import Nap
 from .policy import Drop, Run, Wait, consider, wake_at
 from .ranking import by_urgency
@@ -49,7 +50,10 @@ class Dispatcher:
         clock: Callable[[], float],
         executor: Callable[..., Executor],
         longest_nap: float,
+        marks: RunMarks | None = None,
     ) -> None:
+        marks = marks or RunMarks.private(1)
+        self._running, self._since = marks.running, marks.since
         self._loop = loop
         self._board = board
         self._clock = clock
@@ -210,7 +214,10 @@ class Dispatcher:
 
     def _run_inline(self, batch: Batch, servable: Servable) -> list[Batch] | None:
         """Run on the loop; returns what the batch was split into, as `execute` does."""
+        self._since[LOOP] = batch.formed_at
+        self._running[LOOP] = servable.mark
         parts = execute(batch, servable.model, self._clock)
+        self._running[LOOP] = 0
         servable.inline_batches += 1
         self.delivery.attempt("accounting for a run", servable.account, batch, parts, 0.0)
         board = self._board

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .contained import ordinary
 from .execution import execute
+from .marks import RunMarks
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,13 +42,18 @@ class ThreadExecutor:
         threads: int,
         done: Callable[[Batch, list[Batch] | None], None],
         clock: Callable[[], float],
+        marks: RunMarks | None = None,
     ) -> None:
-        """``done(batch, parts)`` is called on the loop; ``parts`` as `execute` returns them."""
+        """``done(batch, parts)`` is called on the loop; ``parts`` as `execute` returns them.
+
+        ``marks`` has a slot for each thread after that of the event loop.
+        """
+        self._marks = marks or RunMarks.private(threads + 1)
         self._loop = loop
         self._size = threads
         self._done = done
         self._clock = clock
-        self._work: SimpleQueue[tuple[Batch, Model] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[Batch, Model, int] | None] = SimpleQueue()
         self._ended: SimpleQueue[None] = SimpleQueue()  # one for each run to be delivered
         self._threads: list[threading.Thread] = []
 
@@ -59,11 +65,13 @@ class ThreadExecutor:
         """
         if len(self._threads) < self._size:
             self._start_thread()
-        self._work.put((batch, model))
+        queue = batch.queue
+        self._work.put((batch, model, 0 if queue is None else queue.servable.mark))
 
     def _start_thread(self) -> None:
         name = f"penstock-execution-{len(self._threads)}"
-        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        slot = len(self._threads) + 1
+        thread = threading.Thread(target=self._serve, args=(slot,), name=name, daemon=True)
         try:
             thread.start()
         except RuntimeError:
@@ -85,15 +93,19 @@ class ThreadExecutor:
             thread.join()
         self._threads.clear()
 
-    def _serve(self) -> None:
+    def _serve(self, slot: int) -> None:
         """Run one batch after the other; nothing that a run raises ends the thread."""
+        self._marks.register(slot)
+        running, since = self._marks.running, self._marks.since
         while (job := self._work.get()) is not None:
-            batch, model = job
+            batch, model, mark = job
             try:
-                batch.started_at = self._clock()
+                since[slot] = batch.started_at = self._clock()
+                running[slot] = mark
                 parts = execute(batch, model, self._clock)
             except BaseException as error:  # noqa: BLE001  the batch is failed, the thread goes on
                 batch.error, parts = ordinary(error), None
+            running[slot] = 0
             try:
                 self._loop.call_soon_threadsafe(self._deliver, batch, parts)
             except RuntimeError:  # the loop was closed under us: nobody is left to answer

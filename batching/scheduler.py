@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Model
 
     from .cost import CostTable
+    from .marks import RunMarks
     from .options import BatchingOptions
     from .request import Batch, InferenceRequest
 
@@ -45,6 +46,7 @@ class Scheduler:
         inline_seconds: float = INLINE_SECONDS,
         executor: Callable[..., Executor] = ThreadExecutor,
         longest_nap: float = 0.0,
+        marks: RunMarks | None = None,
     ) -> None:
         """Start without models.
 
@@ -55,6 +57,7 @@ class Scheduler:
             inline_seconds: Runs predicted to be no longer stay on the loop; 0 for none.
             executor: What makes the execution threads.
             longest_nap: Seconds that the loop may look away while all threads run; 0 for none.
+            marks: Where the runs on the loop are written; `executor` has its own for the threads.
 
         Raises:
             ValueError: There is not at least one thread.
@@ -64,7 +67,7 @@ class Scheduler:
         self._loop = loop
         self._clock = clock
         self._board = Board(threads, inline_seconds)
-        self._dispatcher = Dispatcher(loop, self._board, clock, executor, longest_nap)
+        self._dispatcher = Dispatcher(loop, self._board, clock, executor, longest_nap, marks)
         self._servables: list[Servable] = []
 
     def register(

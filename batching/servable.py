@@ -69,6 +69,7 @@ class Servable:
         seconds_per_row: What each of them delays a further request.
         known_inputs: Inputs that the model has run, to tell its faults from those of requests.
         special: Whether `Scheduler.submit` has to look closer.
+        mark: What stands for the version in `penstock.batching.marks.RunMarks`.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Servable:
         self.draining = False
         self.special = False
         self.known_inputs: Sequence[Array | None] | None = None
+        self.mark = 0
         self.drained: asyncio.Future[None] | None = None
         self.waiting_rows = 0
         self.limit: float = options.max_queue_rows

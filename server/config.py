@@ -16,6 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.config_file import ConfigFileError, read_toml
 
 from .cpus import available_cpus
+from .limits import (
+    LEAST_TIMEOUT_SECONDS,
+    LOAD_TIMEOUT_SECONDS,
+    MOST_TIMEOUT_SECONDS,
+    RUN_TIMEOUT_SECONDS,
+)
 from .options import ConfigError, did_you_mean, option, options_of
 from .ports.hosts import AllowedHosts
 from .ports.prefix import is_prefix
@@ -63,6 +69,21 @@ class ServerConfig:
     )
     force_workers: bool = option(
         default=False, text="Start more than four workers for each available CPU if asked to."
+    )
+    load_timeout_seconds: float = option(
+        LOAD_TIMEOUT_SECONDS,
+        "How long loading a version may take before it is given up.",
+        minimum=LEAST_TIMEOUT_SECONDS,
+        maximum=MOST_TIMEOUT_SECONDS,
+    )
+    run_timeout_seconds: float = option(
+        RUN_TIMEOUT_SECONDS,
+        "How long a run may take before its worker is started again.",
+        minimum=LEAST_TIMEOUT_SECONDS,
+        maximum=MOST_TIMEOUT_SECONDS,
+    )
+    load_trials: bool = option(
+        default=True, text="Load each new version first in a process that may crash or hang."
     )
     drain_seconds: float = option(
         30.0, "How long a stopping server may finish what it has accepted.", minimum=0

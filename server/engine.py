@@ -6,10 +6,13 @@ import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from penstock.batching.contained import contained, words
 from penstock.batching.dispatcher import TICK_SECONDS
+from penstock.batching.executor import ThreadExecutor
+from penstock.batching.marks import LOOP
 from penstock.batching.nap import NAP_SECONDS
 from penstock.batching.scheduler import INLINE_SECONDS, Scheduler
 from penstock.monitoring.sample_buffer import SampleBuffer
@@ -23,15 +26,17 @@ from .http.token_guard import TokenGuard
 from .incidents import Incidents
 from .log_privacy import privacy_of
 from .ports.border import Border
-from .priority import lower_priority
 from .processes.state_directory import TOKEN_FILE
+from .pulse import Pulse
 from .registry.catalog import Catalog
 from .registry.host import ModelHost
-from .registry.loading import Loader
+from .registry.loads import Loads
+from .registry.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from penstock.batching.marks import RunMarks
     from penstock.monitoring.metrics import CounterFile
 
     from .config import ServerConfig
@@ -49,6 +54,7 @@ class Engine:
         config: Of the server.
         counters: Of this process.
         incidents: Is told of errors that no caller is told of.
+        pulse: Where loads and runs in progress are written.
 
     Attributes:
         catalog: What is served.
@@ -58,7 +64,11 @@ class Engine:
     """
 
     def __init__(
-        self, config: ServerConfig, counters: CounterFile, incidents: Incidents | None = None
+        self,
+        config: ServerConfig,
+        counters: CounterFile,
+        incidents: Incidents | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         clock = time.perf_counter
@@ -68,11 +78,12 @@ class Engine:
         self.samples = SampleBuffer(
             config.sample_max_rows, config.sample_max_bytes, config.sample_rate
         )
-        self._scheduler = _scheduler(config, loop, clock)
-        # One thread each: orjson and model loading hold the interpreter lock for long stretches.
+        pulse = pulse or Pulse.private(config.execution_threads())
+        pulse.marks.register(LOOP)
+        self._scheduler = _scheduler(config, loop, clock, pulse.marks)
+        # One thread: orjson holds the interpreter lock for long stretches.
         self._decoder = ThreadPoolExecutor(1, "penstock-decode")
-        self._loading = ThreadPoolExecutor(1, "penstock-load", lower_priority)
-        self._loader = Loader(config)
+        self._loads = Loads(loop, config, pulse)
         self._sweeper = Sweeper(loop, clock, limits.sweep_seconds)
         self.inference = inference = InferencePath(
             loop,
@@ -91,16 +102,17 @@ class Engine:
         if config.require_predict_token:
             admin = None if config.state_dir is None else config.state_dir / TOKEN_FILE
             inference.guard = TokenGuard(loop, admin, config.tokens_file, inference.forget)
-        self.host = ModelHost(
+        privacy = partial(privacy_of, state_dir=config.state_dir)
+        versions = Versions(
             loop,
             self.catalog,
             self._scheduler,
             counters,
             self.inference.sink,
-            self._loader,
-            self._loading,
-            lambda options: privacy_of(options, config.state_dir),
+            self._loads,
+            privacy,
         )
+        self.host = ModelHost(self.catalog, counters, versions, privacy)
 
     async def close(self) -> None:
         """Finish what was accepted, then release everything.
@@ -123,18 +135,20 @@ class Engine:
             self.inference.guard.close()
         self._sweeper.close()
         self._decoder.shutdown(wait=False, cancel_futures=True)
-        self._loading.shutdown(wait=False, cancel_futures=True)
         for model in self.catalog.models.values():
             for servable in model.versions.values():
                 try:
                     contained(servable.model.unload)
                 except Exception as error:  # noqa: BLE001  the others are to be unloaded, too
                     LOG.warning("model %s cannot be unloaded: %s", model.name, words(error))
-        self._loader.close()
+        self._loads.close()
 
 
 def _scheduler(
-    config: ServerConfig, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]
+    config: ServerConfig,
+    loop: asyncio.AbstractEventLoop,
+    clock: Callable[[], float],
+    marks: RunMarks,
 ) -> Scheduler:
     # With a core of its own, the loop can read while all threads run.
     contended = config.execution_threads() * config.workers >= available_cpus()
@@ -144,5 +158,7 @@ def _scheduler(
         clock=clock,
         # On a single core a thread runs nothing sooner, it only costs two switches.
         inline_seconds=INLINE_SECONDS if available_cpus() > 1 else TICK_SECONDS,
+        executor=partial(ThreadExecutor, marks=marks),
         longest_nap=NAP_SECONDS if contended else 0.0,
+        marks=marks,
     )

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import Final
+
+#: How native code ends a process that it runs in. People and systems end one by other signals.
+NATIVE_CRASHES: Final = frozenset(
+    (
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGABRT,
+        signal.SIGTRAP,
+        signal.SIGSYS,
+    )
+)
 
 
 def describe_exit(code: int) -> str:

@@ -58,7 +58,8 @@ class LiveServer:
         **options: Any,
     ) -> None:
         self.door = door
-        self.app = create_app(registry, **options)
+        # Models of tests are sound: a process for each first load would cost most of the time.
+        self.app = create_app(registry, **{"load_trials": False, **options})
         settings: dict[str, Any] = {
             "access_log": False,
             "http": DOORS[door],

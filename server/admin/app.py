@@ -22,6 +22,7 @@ from penstock.server.ports.paths import routed_at
 
 from . import records, repository_api, wire
 from .command import Command
+from .convergence import why_not_ready
 from .docs_page import DOCS_PAGE
 from .log_status import log_status
 from .openapi import ENDPOINTS, openapi
@@ -168,12 +169,14 @@ class AdminApp:
 
     async def _ready(self, _: Request, __: str) -> Response:
         """Ready while any worker serves: one that restarts takes no request from the others."""
-        ready = any(worker.ready for worker in self._coordinator.fleet.workers.values())
-        return wire.answer({"ready": ready}, 200 if ready else 503)
+        reason = why_not_ready(self._coordinator.fleet, self._clock())
+        if not reason:
+            return wire.answer({"ready": True})
+        return wire.answer({"ready": False, "reason": reason}, 503)
 
     async def _status(self, _: Request, __: str) -> Response:
         figures = await self._traffic.now()
-        content = status(self._coordinator, self._chronicle, figures)
+        content = status(self._coordinator, self._chronicle, figures, self._clock())
         for model in content["models"]:
             progress = self.progress(model["name"])
             model["rollout"] = None if progress is None else summary(progress)
@@ -215,7 +218,7 @@ class AdminApp:
 
     async def _index(self, request: Request, _: str) -> Response:
         body = await wire.read_body(request, untyped=True)
-        content = status(self._coordinator, self._chronicle, {})
+        content = status(self._coordinator, self._chronicle, {}, self._clock())
         ready = body.get("ready", False) is True
         return wire.answer(repository_api.index(content["models"], ready=ready))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +32,17 @@ class BringUp:
         coordinator: Plans and tells the workers.
         chronicle: Knows who did what last.
         timeout_seconds: How long a command waits for the workers.
+        wall_clock: Unix seconds.
     """
 
     def __init__(
-        self, coordinator: Coordinator, chronicle: Chronicle, timeout_seconds: float
+        self,
+        coordinator: Coordinator,
+        chronicle: Chronicle,
+        timeout_seconds: float,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self._wall_clock = wall_clock
         self._coordinator = coordinator
         self._chronicle = chronicle
         self.timeout_seconds = timeout_seconds
@@ -67,6 +74,8 @@ class BringUp:
         accepted = version in before.accepted or not accept
         if ready and accepted and (command.action != "load" or version in before.loaded):
             return before
+        if load_failures(coordinator.fleet, model, version, 0):  # a person knows what has changed
+            coordinator.planner.retry(model, version, self._wall_clock())
         published = set(entry.versions) | ({version} if ready else set())
         action = command if command.action == "load" else replace(command, action="load")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.server.registry.lifecycle import State, loading_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from penstock.server.processes.fleet import Fleet
 
+#: Versions named in an answer.
+_MAX_SHOWN: Final = 5
 _ABSENT = "it is starting"
 
 
@@ -30,6 +34,28 @@ def load_failures(fleet: Fleet, model: str, version: int, number: int) -> dict[s
         if report is not None and report["state"] == "FAILED" and worker.target >= number:
             found[worker.process] = report["reason"]
     return found
+
+
+def why_not_ready(fleet: Fleet, now: float) -> str:
+    """Why no worker serves yet; empty once one does.
+
+    Args:
+        fleet: All workers.
+        now: Unix seconds.
+    """
+    workers = fleet.workers.values()
+    if any(worker.ready for worker in workers):
+        return ""
+    loading = {
+        f"version {one['version']} of model {one['name']!r}: "
+        f"{loading_for(one['since'], one['reason'], now)}"
+        for worker in workers
+        for one in worker.models
+        if one["state"] == State.LOADING
+    }
+    if loading:
+        return "; ".join(sorted(loading)[:_MAX_SHOWN])
+    return "the workers have not dealt with the registry yet" if workers else "no worker is there"
 
 
 def not_steered(fleet: Fleet, number: int, *, applied: bool = False) -> dict[str, str]:
@@ -56,6 +82,6 @@ def _missing(fleet: Fleet) -> Iterator[tuple[str, str]]:
             yield name, _ABSENT
 
 
-def _find(models: list[dict[str, str]], model: str, version: int) -> dict[str, str] | None:
+def _find(models: list[dict[str, Any]], model: str, version: int) -> dict[str, Any] | None:
     number = str(version)
     return next((one for one in models if one["name"] == model and one["version"] == number), None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.process_stats import read_process
 from penstock.server.incidents import recent
+from penstock.server.registry.lifecycle import State, loading_for
 
 from .chronicle import DEFAULT
 
@@ -27,13 +28,16 @@ _TOLD: Final = ("state", "reason", "since", "memory", "batching")
 MIXED: Final = "MIXED"
 
 
-def status(coordinator: Coordinator, chronicle: Chronicle, figures: Figures) -> dict[str, Any]:
+def status(
+    coordinator: Coordinator, chronicle: Chronicle, figures: Figures, now: float
+) -> dict[str, Any]:
     """The whole answer.
 
     Args:
         coordinator: Target, desired state and workers.
         chronicle: Who did what last.
         figures: Traffic by model and version.
+        now: Unix seconds.
     """
     planner, fleet, store = coordinator.planner, coordinator.fleet, coordinator.store
     target = planner.target
@@ -53,7 +57,7 @@ def status(coordinator: Coordinator, chronicle: Chronicle, figures: Figures) -> 
                 for name, plan in target.models.items()
             },
         },
-        "models": [_model(name, coordinator, chronicle, figures) for name in names],
+        "models": [_model(name, coordinator, chronicle, figures, now) for name in names],
         "problems": [
             *({"path": "state", "reason": store.problem} for _ in (0,) if store.problem),
             *({"path": str(p.path), "reason": p.reason} for p in planner.findings.problems),
@@ -82,7 +86,7 @@ def process_problems(
 
 
 def _model(
-    name: str, coordinator: Coordinator, chronicle: Chronicle, figures: Figures
+    name: str, coordinator: Coordinator, chronicle: Chronicle, figures: Figures, now: float
 ) -> dict[str, Any]:
     planner = coordinator.planner
     plan = planner.target.models.get(name)
@@ -109,7 +113,7 @@ def _model(
                 "default": version == default,
                 "aliases": sorted(alias for alias, one in aliases.items() if one == version),
                 **_offer(coordinator, name, version),
-                **_where(coordinator.fleet, name, version),
+                **_where(coordinator.fleet, name, version, now),
                 "traffic": _traffic(figures, name, version),
             }
             for version in sorted(versions)
@@ -129,13 +133,15 @@ def _offer(coordinator: Coordinator, name: str, version: int) -> dict[str, Any]:
     return {"wanted": True, "digest": offer.digest, "note": offer.reason}
 
 
-def _where(fleet: Fleet, name: str, version: int) -> dict[str, Any]:
+def _where(fleet: Fleet, name: str, version: int, now: float) -> dict[str, Any]:
     """One state if all workers agree, else ``MIXED``; and each worker's own."""
     workers = {}
     for worker in fleet.workers.values():
         for one in worker.models:
             if one["name"] == name and one["version"] == str(version):
-                workers[worker.process] = {key: one[key] for key in _TOLD}
+                told = workers[worker.process] = {key: one[key] for key in _TOLD}
+                if one["state"] == State.LOADING:
+                    told["reason"] = loading_for(one["since"], one["reason"], now)
     states = {one["state"] for one in workers.values()}
     if len(workers) < len(fleet.workers) and states - {"UNLOADED"}:
         states.add("NEW")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from penstock.monitoring.metrics import CounterFile
     from penstock.server.config import ServerConfig
     from penstock.server.engine import Engine
+    from penstock.server.pulse import Pulse
 
     #: Makes the exposition of the whole server, content type and body, from an Accept header.
     MetricsSource = Callable[[str], Awaitable[tuple[bytes, bytes]]]
@@ -72,6 +73,7 @@ class App:
         metrics: Source of ``/metrics``.
         autoload: Serve the whole registry from the start, for a server that is one process.
         incidents: Is told of errors that no caller is told of.
+        pulse: Where loads and runs in progress are written.
 
     Attributes:
         feedback: Takes labels.
@@ -85,8 +87,11 @@ class App:
         *,
         autoload: bool = False,
         incidents: Incidents | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
-        self._life = EngineLife(config, counters, incidents or Incidents(), autoload=autoload)
+        self._life = EngineLife(
+            config, counters, incidents or Incidents(), autoload=autoload, pulse=pulse
+        )
         self._metrics = SharedAnswers(self._scrape, 0.0)  # control keeps what it has rendered
         self._scraped = metrics
         self._documents = SharedAnswers(self._describe)
@@ -216,8 +221,10 @@ class App:
         return _json({"live": True})
 
     async def _ready(self, _: Request) -> Response:
-        ready = self.engine.catalog.ready
-        return _json({"ready": ready}, 200 if ready else 503)
+        reason = self.engine.catalog.why_not_ready()
+        if not reason:
+            return _json({"ready": True})
+        return _json({"ready": False, "reason": reason}, 503)
 
     async def _models(self, _: Request) -> Response:
         return _json(metadata.model_index(self.engine.catalog))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penstock.monitoring.metrics import CounterFile
     from penstock.server.config import ServerConfig
     from penstock.server.incidents import Incidents
+    from penstock.server.pulse import Pulse
 
 LOG = logging.getLogger("penstock.http")
 
@@ -31,6 +32,7 @@ class EngineLife:
         counters: Of this process.
         incidents: Are told of errors.
         autoload: Serve the whole registry from the start.
+        pulse: Where loads and runs in progress are written.
 
     Attributes:
         engine: The engine; there is none before `start`.
@@ -39,8 +41,15 @@ class EngineLife:
     engine: Engine
 
     def __init__(
-        self, config: ServerConfig, counters: CounterFile, incidents: Incidents, *, autoload: bool
+        self,
+        config: ServerConfig,
+        counters: CounterFile,
+        incidents: Incidents,
+        *,
+        autoload: bool,
+        pulse: Pulse | None = None,
     ) -> None:
+        self._pulse = pulse
         self._config = config
         self._counters = counters
         self._incidents = incidents
@@ -74,7 +83,7 @@ class EngineLife:
         """Make the engine on the running loop, and load what is to be served."""
         self._loop = asyncio.get_running_loop()
         try:
-            engine = Engine(self._config, self._counters, self._incidents)
+            engine = Engine(self._config, self._counters, self._incidents, self._pulse)
             if self._autoload:
                 snapshot = scan(self._config.registry, self._config.link_roots())
                 for problem in snapshot.problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -11,12 +12,13 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from penstock.server.config import ServerConfig
 from penstock.server.incidents import Incidents
 from penstock.server.logs import configure_logs
 from penstock.server.parent import die_with_parent
+from penstock.server.pulse import Pulse
 
 from .run_directory import RunDirectory
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOG = logging.getLogger("penstock.processes")
+
+BEAT_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Birth:
         config: Of the server.
         life: Reading end of a pipe that ends with the supervisor.
         sockets: What to accept connections from; empty for a process that has no port.
+        pulse: Signs of life for the supervisor.
         incidents: Errors of this process that no caller is told of.
     """
 
@@ -44,11 +49,12 @@ class Birth:
     directory: RunDirectory
     config: ServerConfig
     life: int
+    pulse: Pulse
     sockets: tuple[socket.socket, ...] = ()
     incidents: Incidents = field(default_factory=Incidents)
 
     def watch_parent(self, stop: Callable[[], None]) -> None:
-        """Call `stop` on the running loop when the supervisor is gone."""
+        """Show the supervisor signs of life, and call `stop` when it is gone."""
         loop = asyncio.get_running_loop()
 
         def gone() -> None:
@@ -57,6 +63,12 @@ class Birth:
             stop()
 
         loop.add_reader(self.life, gone)
+        self._beat(loop)
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A heartbeat each second: the supervisor kills who has none (`watchdog`)."""
+        self.pulse.beat()
+        loop.call_later(BEAT_SECONDS, self._beat, loop)
 
 
 def begin(arguments: list[str]) -> Birth:
@@ -69,7 +81,21 @@ def begin(arguments: list[str]) -> Birth:
     # Ctrl-C reaches the whole terminal; the supervisor alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     accepted = tuple(socket.socket(fileno=int(one)) for one in sockets)
-    return Birth(name, directory, config, int(life), accepted)
+    pulse = _pulse(directory, name, config)
+    return Birth(name, directory, config, int(life), pulse, accepted)
+
+
+def _pulse(directory: RunDirectory, name: str, config: ServerConfig) -> Pulse:
+    threads = config.execution_threads()
+    try:
+        pulse = Pulse.create(directory.pulse(name), threads)
+        crash = directory.crash(name).open("w")
+    except OSError as error:  # it works without, and is not looked after
+        LOG.error("no signs of life can be given: %s", error)  # noqa: TRY400  one line says it
+        return Pulse.private(threads)
+    # Where native code crashes, the file says which thread did. It stays open for that.
+    faulthandler.enable(crash, all_threads=True)
+    return pulse
 
 
 def run(main: Callable[[Birth], Coroutine[Any, Any, None]]) -> None:
@@ -84,9 +110,12 @@ def run(main: Callable[[Birth], Coroutine[Any, Any, None]]) -> None:
         factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
     except ImportError:
         factory = None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.get_loop().set_exception_handler(birth.incidents.on_loop_error)
-        runner.run(main(birth))
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.get_loop().set_exception_handler(birth.incidents.on_loop_error)
+            runner.run(main(birth))
+    finally:
+        birth.pulse.clear()
     logging.shutdown()
     os.close(birth.life)
     if any(not one.daemon for one in threading.enumerate() if one is not threading.main_thread()):

@@ -50,10 +50,13 @@ from penstock.server.supervised_task import SupervisedTask
 from .child import Birth, run
 from .config_alerts import ConfigAlerts
 from .coordinator import Coordinator
+from .deaths_watch import DeathsWatch
 from .exposition import Exposition
 from .fleet import Fleet
 from .lives import read_lives
 from .planner import Planner
+from .quarantine import FILE as QUARANTINE
+from .quarantine import Quarantine
 from .quiet_server import QuietServer
 from .restart import EXIT_CONFIG
 from .rollout_wiring import wire_rollouts
@@ -115,12 +118,14 @@ async def control(birth: Birth) -> None:
     )
     birth.watch_parent(server.stop)
 
+    deaths = DeathsWatch(birth.directory.deaths, coordinator)
     works = {
         "following registry and workers": coordinator.run,
         "measuring traffic": traffic.run,
         "carrying rollouts on": rollouts.conductor.run,
         "telling of rollouts": rollouts.alerts.run,
         "telling of configurations": config_alerts.run,
+        "taking out of service what processes die over": deaths.run,
     }
     tasks = [SupervisedTask(name, work, birth.incidents) for name, work in works.items()]
     await server.serve(sockets=[*birth.sockets])
@@ -145,6 +150,7 @@ def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:
         intake,
         explicit=config.version_policy == "explicit",
         allowed=config.link_roots(),
+        quarantine=Quarantine(None if config.state_dir is None else config.state_dir / QUARANTINE),
         good=GoodConfigs(None if config.state_dir is None else config.state_dir / GOOD_CONFIGS),
     )
 

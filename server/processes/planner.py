@@ -22,6 +22,7 @@ from penstock.server.registry.plan import (
 from penstock.server.registry.repository import Problem, RegistrySnapshot
 from penstock.server.registry.survey import Survey
 
+from .quarantine import Quarantine
 from .target import next_target, read_target, write_target
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Planner:
         explicit: Whether only what an operator loads is served, where ``model.toml`` does not say.
         allowed: Directories beside the registry in which its links may end.
         good: The last good configurations of the models.
+        quarantine: What is kept out of service; by default nothing, for the life of the planner.
 
     Attributes:
         target: What every worker should serve.
@@ -128,13 +130,37 @@ class Planner:
         explicit: bool,
         allowed: Iterable[Path] = (),
         good: GoodConfigs | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
+        self.quarantine = quarantine or Quarantine(None)
         self._survey = Survey(registry, allowed=allowed, good=good)
         self._path = path
         self._intake = intake
         self._explicit = explicit
         self.target = read_target(path)
         self.findings = Findings()
+        self._retried = {
+            name: dict(plan.retried) for name, plan in self.target.models.items() if plan.retried
+        }
+
+    def retry(self, model: str, version: int, now: float) -> None:
+        """Have workers try a version again that they could not load.
+
+        Args:
+            model: Its model.
+            version: The version.
+            now: Unix seconds.
+        """
+        self._retried.setdefault(model, {})[version] = now
+        self.quarantine.release(model, version)
+
+    def pardoned(self) -> dict[tuple[str, str], float]:
+        """By model and version as text, when an operator last asked to try it again."""
+        return {
+            (model, str(version)): at
+            for model, versions in self._retried.items()
+            for version, at in versions.items()
+        }
 
     def survey(
         self,
@@ -173,8 +199,23 @@ class Planner:
     def draft(self, state: DesiredState, standings: Mapping[str, Standing]) -> Target:
         """The target as it should be now; the present one if it says the same."""
         found = self.findings
-        outlook = Outlook(standings, found.available, self._explicit, found.declared)
+        outlook = Outlook(
+            standings,
+            found.available,
+            self._explicit,
+            found.declared,
+            self._retried,
+            self._quarantined(),
+        )
         return next_target(self.target, aspire(found.snapshot.models, state, outlook))
+
+    def _quarantined(self) -> dict[str, dict[int, str]]:
+        kept: dict[str, dict[int, str]] = {}
+        for (model, version), offer in self.findings.offers.items():
+            reason = self.quarantine.reason(model, version, offer.digest)
+            if reason:
+                kept.setdefault(model, {})[version] = reason
+        return kept
 
     def adopt(self, target: Target) -> None:
         """Make it the present one, on disk first."""

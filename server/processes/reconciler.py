@@ -1,4 +1,4 @@
-"""Brings the worker in line with the latest target, one at a time; older ones are skipped.
+"""Brings the worker in line with the latest target; what is left of older ones is skipped.
 
 A target that could not be applied is tried again, ever more rarely, until it is applied or another
 one takes its place.
@@ -81,7 +81,7 @@ class Reconciler:
         self.settled = asyncio.Event()
 
     def aim(self, target: Target) -> None:
-        """Go for this target: pointers at once, loads after the target that is being applied."""
+        """Go for this target: pointers at once, loads beside those of the target before it."""
         self._latest = target
         self._arrived.set()
         try:
@@ -98,10 +98,9 @@ class Reconciler:
             await self._wait()
             self._arrived.clear()
             target = self._latest
-            if target.number != self.applied:
-                await self._apply(target)
-            self.settled.set()
-            self._on_progress()
+            if target.number == self.applied or await self._apply(target):
+                self.settled.set()
+                self._on_progress()
 
     async def _wait(self) -> None:
         """Wait for another target; after a failure only until the same one is to be tried again."""
@@ -116,9 +115,28 @@ class Reconciler:
             arrived.cancel()
             pause.cancel()
 
-    async def _apply(self, target: Target) -> None:
+    async def _apply(self, target: Target) -> bool:
+        """Apply a target; returns whether it was dealt with before another one arrived.
+
+        A version may take a minute to load, or to turn out never to: a newer target does not wait
+        for that. The host goes on with loads that the newer target wants, too.
+        """
+        applying = asyncio.ensure_future(self._host.apply(target.models))
+        arriving = asyncio.ensure_future(self._arrived.wait())
         try:
-            await self._host.apply(target.models)
+            await asyncio.wait({applying, arriving}, return_when=asyncio.FIRST_COMPLETED)
+            if not applying.done():
+                return False
+        finally:
+            arriving.cancel()
+            applying.cancel()
+            await asyncio.gather(applying, arriving, return_exceptions=True)
+        self._note_end(target, applying)
+        return True
+
+    def _note_end(self, target: Target, applying: asyncio.Future[None]) -> None:
+        try:
+            applying.result()
         except Exception as error:  # noqa: BLE001  it is tried again
             self._failures += 1
             self._incidents.note("applying a target", error)

@@ -70,6 +70,24 @@ class RunDirectory:
         return self.path / "lives.json"
 
     @property
+    def pulses(self) -> Path:
+        """Directory of the processes' signs of life."""
+        return self.path / "pulses"
+
+    def pulse(self, process: str) -> Path:
+        """Signs of life of a process."""
+        return self.pulses / process
+
+    def crash(self, process: str) -> Path:
+        """Where a process was when native code crashed, as Python's faulthandler writes it."""
+        return self.pulses / f"{process}.crash"
+
+    @property
+    def deaths(self) -> Path:
+        """Deaths that a version may be to blame for, as JSON."""
+        return self.path / "deaths.json"
+
+    @property
     def control_socket(self) -> Path:
         """Where control listens for workers."""
         return self.path / "control.sock"
@@ -110,6 +128,7 @@ class RunDirectory:
         directory._clear()
         directory.counters.mkdir(mode=0o700)
         directory.samples.mkdir(mode=0o700)
+        directory.pulses.mkdir(mode=0o700)
         return directory
 
     def remove(self) -> None:
@@ -124,8 +143,17 @@ class RunDirectory:
     def _clear(self) -> None:
         _remove_tree(self.counters)
         _remove_tree(self.samples)
+        _remove_tree(self.pulses)
         sockets = (self.control_socket, self.monitor_socket, self.shadow_socket)
-        for path in (self.config, self.books, self.target, self.address, self.lives, *sockets):
+        for path in (
+            self.config,
+            self.books,
+            self.target,
+            self.address,
+            self.lives,
+            self.deaths,
+            *sockets,
+        ):
             path.unlink(missing_ok=True)
 
 

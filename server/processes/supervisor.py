@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.distribution import python_command
 from penstock.server.exits import describe_exit
 
+from .guard import Guard
 from .lives import Life, write_lives
 from .restart import EXIT_CONFIG, after_death
+from .watchdog import LOOK_SECONDS
 
 if TYPE_CHECKING:
     import socket
@@ -97,6 +99,7 @@ class Supervisor:
     ) -> None:
         self._lives = directory.lives
         self._drain_seconds = config.drain_seconds
+        self._guard = Guard(directory, clock, wall_clock)
         self._listener = listener
         self._say = say
         self._clock = clock
@@ -156,22 +159,35 @@ class Supervisor:
                 status = self._turn(children)
             except Exception as error:  # noqa: BLE001  nobody starts the supervisor again
                 self._tell(f"unexpected error in the supervisor, going on: {error!r}")
-                status = self._obey(self._wait(RECOVERY_SECONDS))
+                status = self._obey(self._wait(self._clock() + RECOVERY_SECONDS))
             if status is not None:
                 return status
 
     def _turn(self, children: list[Child]) -> int | None:
         """Look who died, start who is due, wait; returns the status to stop with, if any."""
-        for child, code in self._reap(children):
+        for child, pid, code in self._reap(children):
             if code == EXIT_CONFIG and self._at_start(child):
                 self._tell(f"{child.name} cannot start with this configuration; stopping")
                 return 1
-            self._bury(child, describe_exit(code))
+            self._bury(child, self._guard.bury(child.name, pid, code, describe_exit(code)))
         for child in children:
             if child.process is None and child.due_at <= self._clock():
                 self._start(child)
+        self._look_after(children)
         due = [child.due_at for child in children if child.process is None]
-        return self._obey(self._wait(min(due) - self._clock() if due else None))
+        return self._obey(self._wait(min(due, default=self._guard.due_at)))
+
+    def _look_after(self, children: list[Child]) -> None:
+        """Kill who stands still, when the time for a look has come."""
+        if self._clock() < self._guard.due_at:
+            return
+        self._guard.due_at = self._clock() + LOOK_SECONDS
+        for child in children:
+            if child.process is not None:
+                fault = self._guard.look(child.name, child.process.pid)
+                if fault is not None:
+                    self._tell(f"{child.name} {fault.reason}; killing it")
+                    self._signal(child, signal.SIGKILL)
 
     def _obey(self, received: int | None) -> int | None:
         """The status to stop with if this signal says so."""
@@ -214,16 +230,18 @@ class Supervisor:
         except (OSError, subprocess.SubprocessError, MemoryError) as error:
             self._bury(child, f"could not be started: {error}")
 
-    def _wait(self, seconds: float | None) -> int | None:
-        """The next signal, or ``None`` when the time is over."""
-        if seconds is None:
-            return signal.sigwaitinfo(_SIGNALS).si_signo
+    def _wait(self, until: float) -> int | None:
+        """The next signal, or ``None`` when that time or the next look has come."""
+        seconds = min(until, self._guard.due_at) - self._clock()
         received = signal.sigtimedwait(_SIGNALS, max(0.0, seconds))
         return received.si_signo if received is not None else None
 
-    def _reap(self, children: list[Child]) -> list[tuple[Child, int]]:
-        """Who died, with exit codes; as process 1 of a container also other people's orphans."""
-        dead: list[tuple[Child, int]] = []
+    def _reap(self, children: list[Child]) -> list[tuple[Child, int, int]]:
+        """Who died, with process ids and exit codes.
+
+        As process 1 of a container also other people's orphans are reaped.
+        """
+        dead: list[tuple[Child, int, int]] = []
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -236,16 +254,17 @@ class Supervisor:
                     code = os.waitstatus_to_exitcode(status)
                     child.process.returncode = code
                     child.process = None
-                    dead.append((child, code))
+                    dead.append((child, pid, code))
 
     def _stop(self, children: list[Child], deadline: float) -> None:
         """Ask these to end, and kill who has not ended in time or at a second signal."""
         for child in children:
             self._signal(child, signal.SIGTERM)
         while any(child.process is not None for child in children):
-            received = self._wait(deadline - self._clock())
+            received = self._wait(deadline)
             self._reap([*self._others, *self._workers])
-            if received is None or received in {signal.SIGTERM, signal.SIGINT}:
+            self._look_after(children)  # who stands still cannot drain
+            if self._clock() >= deadline or received in {signal.SIGTERM, signal.SIGINT}:
                 break
         late = [child for child in children if child.process is not None]
         for child in late:
@@ -253,7 +272,7 @@ class Supervisor:
             self._signal(child, signal.SIGKILL)
         until = self._clock() + _KILLED_SECONDS
         while any(child.process is not None for child in late) and self._clock() < until:
-            self._wait(until - self._clock())
+            self._wait(until)
             self._reap([*self._others, *self._workers])
 
     def _signal(self, child: Child, number: signal.Signals) -> None:

@@ -87,6 +87,8 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
         split=_split(packed.get("split")),
         mirror=_mirror(packed.get("mirror")),
         declared={number: signature_from_packed(one) for number, one in packed["declared"].items()},
+        retried=dict(packed.get("retried", {})),
+        quarantined=dict(packed.get("quarantined", {})),
         config=ModelConfig(
             platform=config["platform"],
             version_policy=VersionPolicy(
@@ -103,6 +105,8 @@ def _plan(packed: dict[str, Any]) -> ModelPlan:
             feedback=feedback_from_packed(config["feedback"]),
             quality=quality_from_packed(config["quality"]),
             log=log_from_packed(config["log"]),
+            load_timeout_seconds=config["load_timeout_seconds"],
+            run_timeout_seconds=config["run_timeout_seconds"],
         ),
     )
 

@@ -58,7 +58,13 @@ class WorkerProcess:
         }
         self._link = Link(birth.directory.control_socket, hello, self._aim)
         birth.incidents.on_count = self._counters.set_errors
-        self._app = App(config, self._counters, self._link.metrics, incidents=birth.incidents)
+        self._app = App(
+            config,
+            self._counters,
+            self._link.metrics,
+            incidents=birth.incidents,
+            pulse=birth.pulse,
+        )
         self._server = QuietServer(
             uvicorn.Config(
                 self,

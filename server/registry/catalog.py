@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from penstock.server.errors import NotFound, Unavailable
 
-from .lifecycle import State, Status
+from .lifecycle import State, Status, loading_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from .arms import Arms
     from .servable import Servable
+
+#: Versions named in an answer; a registry may hold thousands.
+_MAX_SHOWN: Final = 5
 
 #: Model and version, as text.
 Key = tuple[str, str]
@@ -93,6 +96,22 @@ class Catalog:
         before = self.statuses.get(key, Status())
         self.statuses[key] = before.move(state, reason, self._clock(), told)
         self.revision += 1
+
+    def why_not_ready(self) -> str:
+        """Why the first set of models was not dealt with yet; empty once it was."""
+        if self.ready:
+            return ""
+        now = self._clock()
+        loading = [
+            f"version {version} of model {name!r}: {loading_for(status.since, status.reason, now)}"
+            for (name, version), status in self.statuses.items()
+            if status.state is State.LOADING
+        ]
+        if not loading:
+            return "the server has not looked at its registry yet"
+        shown = "; ".join(loading[:_MAX_SHOWN])
+        more = len(loading) - _MAX_SHOWN
+        return shown + (f", and {more} more" if more > 0 else "")
 
     def find(self, name: str, version: str | None = None) -> Servable:
         """The version that serves this name; `version` may be an alias.

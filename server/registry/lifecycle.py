@@ -25,17 +25,18 @@ class State(StrEnum):
     DRAINING = "DRAINING"
     #: Gone from memory; may be loaded again.
     UNLOADED = "UNLOADED"
-    #: Could not be loaded; the reason says why. What served before still serves.
+    #: Could not be loaded, or is kept out of service; the reason says why. What served before
+    #: still serves.
     FAILED = "FAILED"
 
 
 #: From each state, the states it may move to.
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
-    State.NEW: frozenset({State.LOADING, State.UNLOADED}),
+    State.NEW: frozenset({State.LOADING, State.UNLOADED, State.FAILED}),
     State.LOADING: frozenset({State.READY, State.FAILED, State.UNLOADED}),
     State.READY: frozenset({State.DRAINING}),
     State.DRAINING: frozenset({State.UNLOADED, State.READY}),
-    State.UNLOADED: frozenset({State.LOADING}),
+    State.UNLOADED: frozenset({State.LOADING, State.FAILED}),
     State.FAILED: frozenset({State.LOADING, State.UNLOADED}),
 }
 
@@ -78,6 +79,17 @@ class Status:
             raise ValueError(f"a version cannot go from {self.state} to {state}")
         told = reason if told is None else told
         return replace(self, state=state, reason=reason, since=now, told=told)
+
+
+def loading_for(since: float, limit: str, now: float) -> str:
+    """How long a version has been in `State.LOADING`, in words.
+
+    Args:
+        since: When it came into the state, Unix seconds.
+        limit: What the reason of that state says: how long it may take.
+        now: Unix seconds.
+    """
+    return f"loading for {max(0.0, now - since):.0f} s, {limit}"
 
 
 def without_places(text: str, places: Iterable[Path]) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,87 +25,30 @@ from penstock.runtimes.onnx import OnnxRuntime
 from .durable import remove_tree
 from .inspection import inspect_version
 from .judgement import judge
+from .load_order import LoadedModel, SoundCopy
 from .manifest import digest_of
 from .memory import LoadMemory, MemoryBudget, estimate
 from .private_copy import borrowed_copy, digest_of_copy
 from .process_memory import Growth
+from .proofs import Proofs, proof_key
 from .refusal import ModelRefused
 from .roots import OWN, roots_of
 from .verification import hash_files, read_manifest
 from .warm_up import CostCache, WarmUp, measuring_conditions, runnable_inputs, warm_up, warm_up_only
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from penstock.batching.cost import CostTable
-    from penstock.runtimes.contract import Array, Model, Runtime, Signature
+    from penstock.runtimes.contract import Model, Runtime
     from penstock.server.config import ServerConfig
     from penstock.server.model_config import ModelConfig
 
     from .golden import Examples
+    from .load_order import LoadOrder
     from .roots import Roots
 
 LOG = logging.getLogger("penstock.models")
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOrder:
-    """What to load.
-
-    Attributes:
-        name: Of the model.
-        version: Its number.
-        directory: Of the version, in the registry or a private copy.
-        config: Of the model.
-        predecessor: Version and signature of what answers the model's clients now.
-        accepted: Whether an operator takes it although it answers its golden requests otherwise or
-            breaks clients of the predecessor.
-        busy: Whether other models are served meanwhile.
-        declared: The signature that its manifest promises, as it was when the copy was made.
-    """
-
-    name: str
-    version: str
-    directory: Path
-    config: ModelConfig
-    predecessor: tuple[str, Signature] | None = None
-    accepted: bool = False
-    busy: bool = False
-    declared: Signature | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SoundCopy:
-    """A directory that nobody else can change, with exactly the files of a version.
-
-    Attributes:
-        directory: Of it.
-        digest: Of its files.
-        declared: The signature that the manifest promises, if it is known.
-    """
-
-    directory: Path
-    digest: str
-    declared: Signature | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model that may serve, and what loading it showed.
-
-    Attributes:
-        platform: Name of its runtime.
-        model: The model.
-        costs: Its run times, if they could be measured.
-        memory: What it took.
-        known_inputs: Inputs of one row that it runs, if any are known.
-    """
-
-    platform: str
-    model: Model
-    costs: CostTable | None
-    memory: LoadMemory
-    known_inputs: Sequence[Array | None] | None = None
 
 
 class Loader:
@@ -113,9 +56,10 @@ class Loader:
 
     Args:
         config: Of the server. Without a state directory, copies go to a temporary one.
+        proofs: What is known of earlier loads; ``None`` for nothing.
     """
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, proofs: Proofs | None = None) -> None:
         state = config.state_dir
         self._temporary: Path | None = None
         self._registry = config.registry.absolute()
@@ -124,6 +68,8 @@ class Loader:
         self._max_copies_bytes = config.copies_max_bytes
         self._memory = MemoryBudget(config.max_memory_bytes // config.workers)
         self._costs = CostCache(None if state is None else state / "costs")
+        self._proofs = proofs or Proofs(None)
+        self._making_copies = threading.Lock()
         # Threads that a runtime starts inherit the priority of the one that loads, for good.
         self._opener = ThreadPoolExecutor(1, "penstock-open")
         self._opener.submit(int).result()
@@ -137,7 +83,7 @@ class Loader:
 
     def close(self) -> None:
         """Remove what is temporary."""
-        self._opener.shutdown()
+        self._opener.shutdown(wait=False, cancel_futures=True)
         if self._temporary is not None:
             remove_tree(self._temporary)
 
@@ -148,9 +94,9 @@ class Loader:
             ModelLoadError: It cannot be served, or must not be.
             OSError: The disk.
         """
-        with self._sound_copy(order) as copy:
+        with self.sound_copy(order) as copy:
             try:
-                return self._load_from(copy, order)
+                return self.load_copy(copy, order)
             except ModelRefused:
                 raise
             except ModelLoadError as error:
@@ -164,7 +110,8 @@ class Loader:
         finally:
             self._memory.release((name, version))
 
-    def _load_from(self, copy: SoundCopy, order: LoadOrder) -> LoadedModel:
+    def load_copy(self, copy: SoundCopy, order: LoadOrder) -> LoadedModel:
+        """The same with files that are known to be sound; errors name places in the copy."""
         runtime, path = find_runtime(copy.directory, order.config.platform)
         key = order.name, order.version
         estimated = _estimate(runtime, copy.directory)
@@ -199,6 +146,9 @@ class Loader:
         how = WarmUp(rows, golden, order.busy, _single_threaded(runtime, config))
         conditions = measuring_conditions(runtime.platform, config.threads, rows, config.settings)
         costs = self._costs.find(digest, conditions)
+        if costs is None and order.busy:  # measured in full when there is time
+            proof = self._proofs.find(proof_key(digest, order))
+            costs = None if proof is None else proof.costs
         if costs is not None:
             warm_up_only(model, how)
             return costs
@@ -215,7 +165,13 @@ class Loader:
         return costs
 
     @contextmanager
-    def _sound_copy(self, order: LoadOrder) -> Iterator[SoundCopy]:
+    def sound_copy(self, order: LoadOrder) -> Iterator[SoundCopy]:
+        """A directory with the files of a version, hashed, that nobody else can change meanwhile.
+
+        Raises:
+            ModelLoadError: The files are not those that were published.
+            OSError: The disk.
+        """
         digest = digest_of_copy(order.directory)
         if digest is not None:
             if digest_of(hash_files(order.directory, OWN)) != digest:
@@ -248,12 +204,13 @@ class Loader:
             remove_tree(copy)
 
     def _copies_directory(self) -> Path:
-        if self._copies is None:
-            self._temporary = Path(tempfile.mkdtemp(prefix="penstock-copies-"))
-            self._copies = self._temporary / "copies"
-        else:
-            self._copies.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self._copies
+        with self._making_copies:
+            if self._copies is None:
+                self._temporary = Path(tempfile.mkdtemp(prefix="penstock-copies-"))
+                self._copies = self._temporary / "copies"
+            else:
+                self._copies.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self._copies
 
 
 def _discard(model: Model, order: LoadOrder) -> None:

@@ -45,6 +45,8 @@ class ModelPlan:
         split: How requests that name no version are shared between two versions.
         mirror: To which version a copy of the traffic goes.
         declared: By version, the signature that its manifest promises.
+        retried: By version, when an operator last asked to try it again, Unix seconds.
+        quarantined: By version, why it is kept out of service.
     """
 
     name: str
@@ -57,6 +59,8 @@ class ModelPlan:
     split: Split | None = None
     mirror: Mirror | None = None
     declared: Mapping[int, Signature] = field(default_factory=dict)
+    retried: Mapping[int, float] = field(default_factory=dict)
+    quarantined: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,13 @@ class Standing:
     default: int | None = None
     broken: frozenset[int] = frozenset()
 
+    def without(self, versions: Collection[int]) -> Standing:
+        """The same where these versions are as good as failed."""
+        if not versions:
+            return self
+        default = None if self.default in versions else self.default
+        return Standing(self.serving - {*versions}, self.failed | {*versions}, default)
+
 
 #: Of a model that no worker has told of.
 UNKNOWN = Standing()
@@ -90,12 +101,16 @@ class Outlook:
             registry may, from there.
         explicit: Serve only on command where ``model.toml`` does not say which versions to serve.
         declared: By model and version, the signature that its manifest promises.
+        retried: By model and version, when an operator last asked to try it again, Unix seconds.
+        quarantined: By model and version, why it is kept out of service.
     """
 
     standings: Mapping[str, Standing] = field(default_factory=dict)
     available: Mapping[str, Mapping[int, Path]] | None = None
     explicit: bool = False
     declared: Mapping[str, Mapping[int, Signature]] = field(default_factory=dict)
+    retried: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    quarantined: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
 
 def aspire(
@@ -139,7 +154,8 @@ def tried_version(now: ModelState) -> tuple[int, ...]:
 
 
 def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
-    standing = outlook.standings.get(entry.name, UNKNOWN)
+    kept_out = outlook.quarantined.get(entry.name, {})
+    standing = outlook.standings.get(entry.name, UNKNOWN).without(kept_out)
     available = entry.versions
     if outlook.available is not None:
         available = outlook.available.get(entry.name, {})
@@ -173,6 +189,12 @@ def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
             for version, signature in sorted(outlook.declared.get(entry.name, {}).items())
             if version in {*wanted, *tried_version(now)}
         },
+        retried={
+            version: at
+            for version, at in outlook.retried.get(entry.name, {}).items()
+            if version in wanted
+        },
+        quarantined=dict(sorted(kept_out.items())),
     )
 
 

@@ -11,6 +11,7 @@ from penstock.monitoring.taken import Origin
 from .memory import LoadMemory
 
 if TYPE_CHECKING:
+    from penstock.batching.cost import CostTable
     from penstock.batching.servable import Servable as Queue
     from penstock.monitoring.metrics import ModelCounters
     from penstock.monitoring.privacy import Privacy
@@ -34,6 +35,7 @@ class Servable:
         routed: Requests of a split that it was given and has not given back.
         origin: What its samples say of themselves.
         memory: What loading it took.
+        measured: Its run times when it was loaded, if they could be measured.
         gate: Looks at each request before it runs, if the operator wants that.
         tally: Looks at each batch after it ran, if that is all the operator wants.
     """
@@ -44,6 +46,7 @@ class Servable:
         "counters",
         "gate",
         "headers",
+        "measured",
         "memory",
         "model",
         "name",
@@ -73,6 +76,7 @@ class Servable:
         self.counters = counters
         self.routed = 0
         self.memory = LoadMemory()
+        self.measured: CostTable | None = None
         self.gate: Quality | None = None
         self.tally: Quality | None = None
         self._decoding = 0

@@ -130,7 +130,7 @@ class CostCache:
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
         if directory is not None:
-            _prune(directory)
+            prune(directory)
 
     def find(self, digest: str, conditions: dict[str, Any]) -> CostTable | None:
         """The curve of these files under these conditions, if it is known."""
@@ -191,7 +191,7 @@ def _cpu_model() -> str:
     return ""
 
 
-def _prune(directory: Path) -> None:
+def prune(directory: Path) -> None:
     """Leave the newest `MAX_KEPT`."""
     with suppress(OSError):
         kept = list(directory.iterdir())

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from penstock.monitoring.distribution import python_command
 from penstock.server.exits import describe_exit
+from penstock.server.process_watch import resident_bytes, waited_seconds
 
 from . import messages
 from .patience import LOAD_SECONDS, Death, leaks, run_limit, stuck
-from .watch import resident_bytes, waited_seconds
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter

@@ -19,7 +19,8 @@ from penstock.server.config import ServerConfig
 from penstock.server.logs import configure_logs
 from penstock.server.parent import die_with_parent
 from penstock.server.processes.target import decode_target
-from penstock.server.registry.loading import Loader, LoadOrder
+from penstock.server.registry.load_order import LoadOrder
+from penstock.server.registry.loading import Loader
 
 from .batches import decode
 from .examiner import Examiner

@@ -73,6 +73,24 @@ class Server:
         finally:
             client.close()
 
+    def ask(self, model, body):
+        """The status of one prediction; 0 if the connection broke or nobody answers."""
+        client = Client(self.url)
+        try:
+            return client.request("POST", f"/v2/models/{model}/infer", body)[0]
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            client.close()
+
+    def command(self, path):
+        """The status of a command on the admin port."""
+        client = Client(self.admin_url)
+        try:
+            return client.request("POST", path, b"{}", self.token)[0]
+        finally:
+            client.close()
+
     def status(self):
         return json.loads(self.once(self.admin_url, "/admin/status")[1])
 
@@ -206,13 +224,15 @@ def command():
 def serve(command, tmp_path):
     """Start a server and wait until it is ready."""
 
-    def start(*options, registry=REGISTRY):
+    def start(*options, registry=REGISTRY, wait=True):
         ports = ("--port", 0, "--admin-port", 0, "--run-dir", tmp_path / "run")
         ports += ("--state-dir", tmp_path / "state")
         server = Server(command("serve", registry, *ports, *options))
         server.token = (tmp_path / "state" / "admin-token").read_text().strip()
-        until(lambda: server.once(server.admin_url, "/v2/health/ready")[0] == 200)
-        until(lambda: server.status()["converged"])
+        if not wait:
+            return server
+        until(lambda: server.once(server.admin_url, "/v2/health/ready")[0] == 200, 60.0)
+        until(lambda: server.status()["converged"], 60.0)
         return server
 
     return start

@@ -117,6 +117,7 @@ def applied(tmp_path, state=NOTHING):
 
     async def main():
         places = {"registry": str(tmp_path / "registry"), "state_dir": str(tmp_path / "state")}
+        places["load_trials"] = "false"
         engine = Engine(load_config(places, {}), CounterFile.anonymous())
         await engine.host.apply(target.models)
         await engine.close()

@@ -22,7 +22,8 @@ from penstock.server.model_config import ModelConfig, parse_model_config
 from penstock.server.priority import lower_priority
 from penstock.server.registry import loading
 from penstock.server.registry.lifecycle import State
-from penstock.server.registry.loading import Loader, LoadOrder
+from penstock.server.registry.load_order import LoadOrder
+from penstock.server.registry.loading import Loader
 from penstock.server.registry.manifest import Manifest, encode_manifest
 from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.private_copy import private_copy
@@ -235,6 +236,7 @@ def serve(tmp_path, plans, **options):
             {
                 "registry": str(tmp_path / "registry"),
                 "state_dir": str(tmp_path / "state"),
+                "load_trials": "false",  # see test_trial.py
                 **options,
             },
             {},
@@ -389,7 +391,11 @@ def test_golden_requests_that_hold_let_a_version_serve(tmp_path, publish):
 
 def test_large_bodies_still_being_decoded_hold_up_an_unload(tmp_path, publish):
     async def main():
-        options = {"registry": str(tmp_path), "state_dir": str(tmp_path / "state")}
+        options = {
+            "registry": str(tmp_path),
+            "state_dir": str(tmp_path / "state"),
+            "load_trials": "false",
+        }
         engine = Engine(load_config(options, {}), CounterFile.anonymous())
         first, second = publish(1), publish(2)
         await engine.host.apply({"m": plan(first)})
@@ -411,7 +417,11 @@ def test_large_bodies_still_being_decoded_hold_up_an_unload(tmp_path, publish):
 
 def test_a_rollback_during_a_load_stays_in_effect_when_that_has_been_loaded(tmp_path, publish):
     async def main():
-        options = {"registry": str(tmp_path), "state_dir": str(tmp_path / "state")}
+        options = {
+            "registry": str(tmp_path),
+            "state_dir": str(tmp_path / "state"),
+            "load_trials": "false",
+        }
         engine = Engine(load_config(options, {}), CounterFile.anonymous())
         first, second, third = publish(1), publish(2), publish(3)
         host, catalog = engine.host, engine.catalog
@@ -423,7 +433,7 @@ def test_a_rollback_during_a_load_stays_in_effect_when_that_has_been_loaded(tmp_
         assert catalog.find("m").version == "1"
         await loading
         assert catalog.find("m").version == "1", "the older plan does not take it back"
-        assert set(catalog.models["m"].versions) == {"1", "2", "3"}
+        assert set(catalog.models["m"].versions) == {"1", "2"}, "nobody wants the third any more"
         await host.apply({"m": plan(first, second, default=1)})
         assert set(catalog.models["m"].versions) == {"1", "2"}
         await engine.close()

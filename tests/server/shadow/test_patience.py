@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+from penstock.server.process_watch import resident_bytes, waited_seconds
 from penstock.server.shadow.patience import (
     GROWTH_BYTES,
     MAX_DEATHS,
@@ -22,7 +23,6 @@ from penstock.server.shadow.record import (
     standing,
     write_record,
 )
-from penstock.server.shadow.watch import resident_bytes, waited_seconds
 
 CRASH = Death("crash", "its runner was killed by SIGSEGV")
 

@@ -16,12 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.config_file import ConfigFileError, read_toml
 
 from .cpus import available_cpus
-from .limits import (
-    LEAST_TIMEOUT_SECONDS,
-    LOAD_TIMEOUT_SECONDS,
-    MOST_TIMEOUT_SECONDS,
-    RUN_TIMEOUT_SECONDS,
-)
+from .limits import LOAD_TIMEOUT_SECONDS, RUN_TIMEOUT_SECONDS, TIMEOUT, check_workers
 from .options import ConfigError, did_you_mean, option, options_of
 from .ports.hosts import AllowedHosts
 from .ports.prefix import is_prefix
@@ -32,9 +27,6 @@ if TYPE_CHECKING:
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
 _PORTS: Final = 65535
-
-#: More would only take turns on the CPUs; each worker has a copy of every model.
-MAX_WORKERS_PER_CPU: Final = 4
 
 CONFIG_FILE: Final = "penstock.toml"
 
@@ -72,15 +64,13 @@ class ServerConfig:
     )
     load_timeout_seconds: float = option(
         LOAD_TIMEOUT_SECONDS,
-        "How long loading a version may take before it is given up.",
-        minimum=LEAST_TIMEOUT_SECONDS,
-        maximum=MOST_TIMEOUT_SECONDS,
+        "How long loading a version may take, then it is given up.",
+        **TIMEOUT,
     )
     run_timeout_seconds: float = option(
         RUN_TIMEOUT_SECONDS,
-        "How long a run may take before its worker is started again.",
-        minimum=LEAST_TIMEOUT_SECONDS,
-        maximum=MOST_TIMEOUT_SECONDS,
+        "How long a run may take, then its worker is started again.",
+        **TIMEOUT,
     )
     load_trials: bool = option(
         default=True, text="Load each new version first in a process that may crash or hang."
@@ -255,19 +245,8 @@ def load_config(
     if not any("registry" in values for _, values in sources):
         raise ConfigError("no registry was given, expected: penstock serve REGISTRY")
     config = _build(sources)
-    _check_workers(config)
+    check_workers(config.workers, available_cpus(), force=config.force_workers)
     return config
-
-
-def _check_workers(config: ServerConfig) -> None:
-    """Ask this of what an operator says; the processes of a server take what they are given."""
-    cpus = available_cpus()
-    if config.workers > MAX_WORKERS_PER_CPU * cpus and not config.force_workers:
-        raise ConfigError(
-            f"workers is {config.workers}, expected at most {MAX_WORKERS_PER_CPU * cpus}: each is "
-            f"a process with a copy of every model, and {cpus} CPUs are available; "
-            "--force-workers starts as many anyway"
-        )
 
 
 def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:

@@ -6,8 +6,7 @@ default_version = 4                  # the highest one otherwise
 threads = 1                          # inside one run of the model
 signature = "compatible"             # or "any": new versions may break clients
 on_push = "serve"                    # or "wait": a new version waits for `penstock promote`
-load_timeout_seconds = 60            # a version that takes longer to load is not served
-run_timeout_seconds = 60             # a worker whose run takes longer is started again
+load_timeout_seconds = 60            # and run_timeout_seconds, as the server has them
 
 [batching]
 slo_milliseconds = 50                # answers later than this are worthless
@@ -52,7 +51,7 @@ from penstock.runtimes.onnx_settings import OnnxSettings
 
 from .drift.options import parse_monitoring
 from .feedback.options import parse_feedback
-from .limits import LEAST_TIMEOUT_SECONDS, MOST_TIMEOUT_SECONDS
+from .limits import TIMEOUT_KEYS, timeouts_of
 from .model_log import LogOptions, parse_log
 from .options import ConfigError, did_you_mean, finite, shown
 from .quality.options import parse_quality
@@ -78,8 +77,7 @@ _KEYS: Final = (
     "feedback",
     "quality",
     "log",
-    "load_timeout_seconds",
-    "run_timeout_seconds",
+    *TIMEOUT_KEYS,
 )
 _ONNX: Final = "onnx_onnxv1"
 #: Threads of one run: more than any machine that runs onnxruntime well has cores.
@@ -198,8 +196,7 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
         feedback=parse_feedback(content.get("feedback", {}), source),
         quality=parse_quality(content.get("quality", {}), source),
         log=parse_log(content.get("log", {}), source),
-        load_timeout_seconds=_timeout(source, "load_timeout_seconds", content),
-        run_timeout_seconds=_timeout(source, "run_timeout_seconds", content),
+        **timeouts_of(content, source),
     )
 
 
@@ -244,16 +241,6 @@ def _batching(table: Any, source: str) -> BatchingOptions:
 
 
 _WORDS: Final[Mapping[type, str]] = {int: "a whole number", bool: "true or false"}
-
-
-def _timeout(source: str, key: str, content: Mapping[str, Any]) -> float | None:
-    if key not in content:
-        return None
-    seconds = finite(content[key])
-    if seconds is None or not LEAST_TIMEOUT_SECONDS <= seconds <= MOST_TIMEOUT_SECONDS:
-        expected = f"a number from {LEAST_TIMEOUT_SECONDS:g} to {MOST_TIMEOUT_SECONDS:g}"
-        raise _bad(source, key, content[key], expected)
-    return seconds
 
 
 def _slo(source: str, value: Any) -> float:

@@ -168,11 +168,9 @@ class AdminApp:
         return wire.answer({"live": True})
 
     async def _ready(self, _: Request, __: str) -> Response:
-        """Ready while any worker serves: one that restarts takes no request from the others."""
         reason = why_not_ready(self._coordinator.fleet, self._clock())
-        if not reason:
-            return wire.answer({"ready": True})
-        return wire.answer({"ready": False, "reason": reason}, 503)
+        told = {"reason": reason} if reason else {}
+        return wire.answer({"ready": not reason, **told}, 503 if reason else 200)
 
     async def _status(self, _: Request, __: str) -> Response:
         figures = await self._traffic.now()

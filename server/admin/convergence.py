@@ -37,7 +37,7 @@ def load_failures(fleet: Fleet, model: str, version: int, number: int) -> dict[s
 
 
 def why_not_ready(fleet: Fleet, now: float) -> str:
-    """Why no worker serves yet; empty once one does.
+    """Why no worker serves yet; empty once one does. One that restarts takes nothing from others.
 
     Args:
         fleet: All workers.

@@ -61,6 +61,11 @@ def status(
         "problems": [
             *({"path": "state", "reason": store.problem} for _ in (0,) if store.problem),
             *({"path": str(p.path), "reason": p.reason} for p in planner.findings.problems),
+            *(
+                {"path": f"{plan.name}/{version}", "reason": reason}
+                for plan in target.models.values()
+                for version, reason in plan.quarantined.items()
+            ),
         ],
         "workers": [
             _worker(one) for one in sorted(fleet.workers.values(), key=lambda one: one.process)

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from penstock.batching.contained import contained, text_of
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.config import ServerConfig
 from penstock.server.memory_limits import available_bytes
@@ -61,20 +62,20 @@ def main(arguments: list[str]) -> None:
 
 def _try(loader: Loader, order: Any, copy: Any) -> dict[str, Any]:
     try:
-        loaded = loader.load_copy(copy, order)
-        loader.unload(order.name, order.version, loaded.model)
+        loaded = contained(loader.load_copy, copy, order)
     except ModelLoadError as error:
         return _failed(REFUSED, error)
-    except BaseException as error:  # noqa: BLE001  a plug-in may raise anything
+    except Exception as error:  # noqa: BLE001  a plug-in may raise anything
         return _failed(ERROR, error)
+    with suppress(Exception):  # how it is unloaded is another question
+        contained(loader.unload, order.name, order.version, loaded.model)
     if loaded.costs is None:
         return {"end": LOADS}
     return {"end": LOADS, "rows": loaded.costs.sizes, "seconds": loaded.costs.seconds}
 
 
-def _failed(end: str, error: BaseException) -> dict[str, str]:
-    reason = str(error) or type(error).__name__
-    return {"end": end, "reason": reason[:_MAX_REASON_CHARACTERS]}
+def _failed(end: str, error: Exception) -> dict[str, str]:
+    return {"end": end, "reason": text_of(error)[:_MAX_REASON_CHARACTERS]}
 
 
 def _limit_memory(config: ServerConfig) -> None:

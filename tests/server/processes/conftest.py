@@ -30,7 +30,7 @@ class Client:
 
     def __init__(self, url):
         parts = urlsplit(url)
-        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
 
     def get(self, path, token=""):
         return self.request("GET", path, token=token)
@@ -174,7 +174,7 @@ class Load:
         client.close()
 
 
-def until(condition, seconds=15.0):
+def until(condition, seconds=60.0):
     """Wait until it holds; returns the seconds that took."""
     start = time.monotonic()
     while not condition():

@@ -71,7 +71,7 @@ class RunDirectory:
 
     @property
     def pulses(self) -> Path:
-        """Directory of the processes' signs of life."""
+        """Directory of the processes' signs of life, and of the last good certificate."""
         return self.path / "pulses"
 
     def pulse(self, process: str) -> Path:

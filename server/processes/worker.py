@@ -24,6 +24,7 @@ from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.http.mirror import Mirrors
 from penstock.server.supervised_task import SupervisedTask
 
+from .certificate import Certificate
 from .child import Birth, run
 from .link import Link
 from .nudge import Nudge
@@ -35,6 +36,8 @@ from .sampler import Sampler
 from .target import read_target
 
 if TYPE_CHECKING:
+    import ssl
+
     from starlette.types import Message, Receive, Scope, Send
 
     from .target import Target
@@ -50,6 +53,7 @@ class WorkerProcess:
     def __init__(self, birth: Birth) -> None:
         config = birth.config
         self._birth = birth
+        self._certificate: Certificate | None = None
         self._counters = CounterFile.create(birth.directory.counters, birth.name)
         hello = {
             "process": birth.name,
@@ -76,8 +80,7 @@ class WorkerProcess:
                 server_header=False,
                 timeout_keep_alive=int(config.keep_alive_seconds),
                 timeout_graceful_shutdown=config.drain_seconds,  # type: ignore[arg-type]  # given to wait_for
-                ssl_certfile=config.ssl_certfile,
-                ssl_keyfile=config.ssl_keyfile,
+                ssl_context_factory=self._ssl_context if config.ssl_certfile else None,
             ),
             self._every_second,
         )
@@ -98,6 +101,17 @@ class WorkerProcess:
         self._birth.watch_parent(self._server.stop)
         await self._server.serve(sockets=[*self._birth.sockets])
         self._counters.close()
+
+    def _ssl_context(self, *_: object) -> ssl.SSLContext:
+        """Called by uvicorn, once."""
+        config = self._birth.config
+        assert config.ssl_certfile is not None
+        place = self._birth.directory.pulses
+        certificate = Certificate(config.ssl_certfile, config.ssl_keyfile, place, self._birth.name)
+        certificate.open()
+        certificate.serve(certificate.context)
+        self._certificate = certificate
+        return certificate.context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI; adds to the lifespan what an app alone does not have."""
@@ -183,6 +197,8 @@ class WorkerProcess:
         )
 
     def _every_second(self, late_nanoseconds: int) -> None:
+        if self._certificate is not None:
+            self._certificate.refresh()
         self._counters.set_loop_lag(late_nanoseconds)
         self._counters.set_connections(len(self._server.server_state.connections))
         if self._reconciler is None:

@@ -1,0 +1,102 @@
+"""The certificate of the prediction port: followed when its files change, kept when they are bad.
+
+A pair that was loaded once is copied to the run directory, which is in memory and private. A worker
+that starts anew while somebody edits the files, or after they were damaged, takes that copy.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.tls")
+
+
+class Certificate:
+    """Serves the present certificate to each new connection.
+
+    Args:
+        certificate: Chain in PEM.
+        key: Private key in PEM; ``None`` if it is in the certificate's file.
+        place: Directory for the copies of the last good pair.
+        process: Name of this process, for its drafts.
+
+    Attributes:
+        context: Of the last good pair.
+    """
+
+    context: ssl.SSLContext
+
+    def __init__(self, certificate: Path, key: Path | None, place: Path, process: str) -> None:
+        self._files = [certificate] if key is None else [certificate, key]
+        self._drafts = [place / f"tls.{process}.{n}.new" for n in range(len(self._files))]
+        self._good = [place / f"tls.{n}.pem" for n in range(len(self._files))]
+        self._stamp = self._look()
+
+    def open(self) -> None:
+        """Load the pair; if it cannot be used, the last one that could.
+
+        Raises:
+            OSError: Neither can be used.
+        """
+        try:
+            self.context = self._load()
+        except OSError as error:  # ssl.SSLError is one
+            try:
+                self.context = _context(self._good)
+            except OSError:
+                raise error from None
+            LOG.error("the certificate cannot be used: %s; the last good one serves on", error)  # noqa: TRY400
+
+    def serve(self, listener: ssl.SSLContext) -> None:
+        """Have new connections of this context get the present certificate."""
+
+        def choose(connection: ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
+            connection.context = self.context
+
+        listener.sni_callback = choose  # called without a name, too
+
+    def refresh(self) -> None:
+        """Load the files again if they have changed."""
+        stamp = self._look()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self.context = self._load()
+        except OSError as error:
+            LOG.error("the new certificate cannot be used: %s; the one before serves on", error)  # noqa: TRY400
+        else:
+            LOG.info("new connections get the new certificate")
+
+    def _load(self) -> ssl.SSLContext:
+        """What was read is what is loaded and kept, also if the files change meanwhile."""
+        for file, draft in zip(self._files, self._drafts, strict=True):
+            content = file.read_bytes()
+            draft.unlink(missing_ok=True)
+            draft.touch(mode=0o600)
+            draft.write_bytes(content)
+        context = _context(self._drafts)
+        for draft, good in zip(self._drafts, self._good, strict=True):
+            draft.replace(good)
+        return context
+
+    def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
+        stamps: list[tuple[int, int, int] | None] = []
+        for file in self._files:
+            try:
+                facts = file.stat()
+                stamps.append((facts.st_ino, facts.st_size, facts.st_mtime_ns))
+            except OSError:
+                stamps.append(None)
+        return tuple(stamps)
+
+
+def _context(files: list[Path]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files[0], files[1] if len(files) > 1 else None)
+    return context

@@ -73,7 +73,11 @@ def run(namespace: argparse.Namespace) -> int:
         with closing(StateDirectory.open(config.state_dir, config.registry)) as state:
             config = replace(config, state_dir=state.path)
             _write(directory.config, config.to_json())
-            return _supervise(config, directory, state, snapshot)
+
+            def reread() -> str:
+                return changes(config, lambda: load_config(given, os.environ, namespace.config))
+
+            return _supervise(config, directory, state, snapshot, reread)
     except (CannotListen, OSError, StateDirectoryInUse) as error:
         return _fail(error, _EXIT_FAILURE, namespace)
     finally:
@@ -146,8 +150,34 @@ def _desired(state: StateDirectory) -> DesiredState:
         return DesiredState()
 
 
+def changes(config: ServerConfig, read: Callable[[], ServerConfig]) -> str:
+    """What SIGHUP comes to, in words: nothing that is in force changes, and what would is named.
+
+    Args:
+        config: In force.
+        read: Reads the configuration again.
+    """
+    try:
+        now = read()
+    except ConfigError as error:
+        return f"the configuration cannot be used, going on with the one before: {error}"
+    names = [
+        option.name
+        for option in OPTIONS
+        if option.name != "state_dir" and getattr(now, option.name) != getattr(config, option.name)
+    ]
+    followed = "certificate and tokens are followed as their files change"
+    if not names:
+        return f"the configuration was read again, no option has changed; {followed}"
+    return f"in force only after a restart: {', '.join(names)}; {followed}"
+
+
 def _supervise(
-    config: ServerConfig, directory: RunDirectory, state: StateDirectory, snapshot: RegistrySnapshot
+    config: ServerConfig,
+    directory: RunDirectory,
+    state: StateDirectory,
+    snapshot: RegistrySnapshot,
+    reread: Callable[[], str],
 ) -> int:
     from penstock.server.processes.listening import open_listener, url_of
     from penstock.server.processes.supervisor import Supervisor
@@ -172,7 +202,7 @@ def _supervise(
         else:
             say = _say
             print(text, flush=True)
-        return Supervisor(config, directory, listener, admin_listener, say).run()
+        return Supervisor(config, directory, listener, admin_listener, say, reread).run()
 
 
 def _as_json(text: str, level: int = logging.INFO, **fields: Any) -> str:

@@ -80,6 +80,7 @@ def begin(arguments: list[str]) -> Birth:
     configure_logs(config, name)
     # Ctrl-C reaches the whole terminal; the supervisor alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     accepted = tuple(socket.socket(fileno=int(one)) for one in sockets)
     pulse = _pulse(directory, name, config)
     return Birth(name, directory, config, int(life), pulse, accepted)

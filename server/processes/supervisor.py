@@ -44,7 +44,7 @@ _STARTING_SECONDS: Final = 60.0
 #: After an error of the supervisor itself, before it goes on.
 RECOVERY_SECONDS: Final = 1.0
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
 
 
 @dataclass(slots=True)
@@ -83,6 +83,7 @@ class Supervisor:
         listener: Prediction port, shared by all workers.
         admin_listener: Admin port, for control.
         say: Tells the operator something.
+        reread: Reads the configuration again; returns what came of it, in words.
         clock: Monotonic seconds.
         wall_clock: Unix seconds.
     """
@@ -94,6 +95,7 @@ class Supervisor:
         listener: socket.socket,
         admin_listener: socket.socket,
         say: Callable[[str], None],
+        reread: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -102,6 +104,7 @@ class Supervisor:
         self._guard = Guard(directory, clock, wall_clock)
         self._listener = listener
         self._say = say
+        self._reread = reread
         self._clock = clock
         self._wall_clock = wall_clock
         # Only we hold the writing end: it closes when we die, whatever kills us.
@@ -194,6 +197,8 @@ class Supervisor:
         if received in {signal.SIGTERM, signal.SIGINT}:
             self._tell("stopping: no new connections, finishing what was accepted")
             return 0
+        if received == signal.SIGHUP and self._reread is not None:
+            self._tell(self._reread())
         return None
 
     def _tell(self, text: str) -> None:

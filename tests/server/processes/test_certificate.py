@@ -17,12 +17,9 @@ pytestmark = pytest.mark.slow
 def make(directory, name, kind=("rsa:2048",)):
     """A certificate and its key, renewed in place as tools do."""
     new = [directory / f"{one}.new" for one in ("crt", "key")]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-nodes", "-days", "9", "-subj", f"/CN={name}"]
-        + ["-newkey", *kind, "-out", new[0], "-keyout", new[1]],
-        check=True,
-        capture_output=True,
-    )
+    request = ["openssl", "req", "-x509", "-nodes", "-days", "9", "-subj", f"/CN={name}"]
+    files = ["-out", new[0], "-keyout", new[1]]
+    subprocess.run([*request, "-newkey", *kind, *files], check=True, capture_output=True)
     for one in new:
         one.replace(one.with_suffix(""))
     return directory / "crt", directory / "key"

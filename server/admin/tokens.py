@@ -16,7 +16,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +41,8 @@ SCOPES: Final = (PREDICT, OBSERVE, OPERATE, APPROVE)
 _IMPLIED: Final = {OPERATE: {OBSERVE}, APPROVE: {OBSERVE}}
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+#: Beside the server's own token: the tokens file as it was understood last.
+GOOD_FILE: Final = "tokens-good.toml"
 #: How a client is told what to send.
 CHALLENGE: Final = ((b"www-authenticate", b'Bearer realm="penstock"'),)
 
@@ -59,8 +63,8 @@ class Tokens:
         admin: The file with the server's own token; ``None`` where nobody made one.
         listed: The file of all others, if there is one.
         on_change: Called when other tokens hold than before.
-        patient: Whether a file that cannot be understood at first means none but the server's own
-            token, until it is mended.
+        patient: Whether a file that cannot be understood at first means the tokens that held last,
+            or none but the server's own, until it is mended.
 
     Raises:
         ConfigError: That file cannot be understood.
@@ -78,8 +82,8 @@ class Tokens:
         self._patient = patient
         self._own: tuple[Token, ...] = ()
         if admin is not None:
-            digest = hashlib.sha256(admin.read_text().strip().encode()).hexdigest()
-            self._own = (Token("admin", digest, frozenset(SCOPES)),)
+            self._own = self._read_own(admin)
+        self._good = None if admin is None else admin.with_name(GOOD_FILE)
         self._path = listed
         self._on_change = on_change
         self._stamp: tuple[int, ...] | None = None
@@ -121,14 +125,39 @@ class Tokens:
             raise Unauthorized("the token is not known here", headers=CHALLENGE)
         return found
 
+    def _read_own(self, admin: Path) -> tuple[Token, ...]:
+        try:
+            digest = hashlib.sha256(admin.read_text().strip().encode()).hexdigest()
+        except OSError as error:
+            if not self._patient:
+                raise
+            LOG.error("the server's own token does not hold: %s", error)  # noqa: TRY400
+            return ()
+        return (Token("admin", digest, frozenset(SCOPES)),)
+
+    def _keep(self, path: Path) -> None:
+        """Copy a file that was understood, for a process that starts while it is not."""
+        if self._good is None:
+            return
+        draft = self._good.with_name(f".{self._good.name}.{os.getpid()}")
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+            draft.touch(mode=0o600)
+            draft.write_bytes(path.read_bytes())
+            draft.replace(self._good)
+
     def _read(self, path: Path) -> tuple[Token, ...]:
         try:
-            return read_tokens(path)
+            tokens = read_tokens(path)
         except ConfigError as error:
             if not self._patient:
                 raise
-            LOG.error("%s; until then only the server's own token holds", error)  # noqa: TRY400  one line says it
+            LOG.error("%s; until it is mended the tokens hold that held last", error)  # noqa: TRY400
+            with suppress(ConfigError):  # without a copy: only the server's own
+                return () if self._good is None else read_tokens(self._good)
             return ()
+        self._keep(path)
+        return tokens
 
     def refresh(self) -> None:
         """Read the file again if it has changed."""
@@ -141,6 +170,7 @@ class Tokens:
             LOG.error("%s; the tokens before it hold", error)  # noqa: TRY400  one line says it
             return
         LOG.info("%s: %d tokens", self._path, len(listed))
+        self._keep(self._path)
         changed, self._listed = listed != self._listed, listed
         if changed and self._on_change is not None:
             self._on_change()

@@ -177,8 +177,11 @@ def _admin(
     _follow_log(coordinator.store, chronicle, rollouts)
     assert config.state_dir is not None
     try:
-        tokens = Tokens(config.state_dir / TOKEN_FILE, config.tokens_file)
+        started = directory.pulses / "control.started"
+        own, listed = config.state_dir / TOKEN_FILE, config.tokens_file
+        tokens = Tokens(own, listed, patient=started.exists())
         told = alerts_file(config)
+        started.touch()  # in a later life a damaged file is not fatal
     except (ConfigError, OSError) as error:
         LOG.error("%s", error)  # noqa: TRY400  one line says it
         raise SystemExit(EXIT_CONFIG) from None

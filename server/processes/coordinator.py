@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.contained import contained
@@ -127,10 +128,10 @@ class Coordinator:
             state, standings = self.store.state, self.standings()
             try:
                 served = await self.served()
-                looking = asyncio.get_running_loop().run_in_executor(
-                    self._looker, contained, self.planner.survey, state, standings, served
+                look = partial(self.planner.survey, state, standings, served)
+                findings = await asyncio.get_running_loop().run_in_executor(
+                    self._looker, partial(contained, look)
                 )
-                findings = await looking
             except ConfigError as error:
                 LOG.warning("%s; going on with what was served before", error)
                 return

@@ -81,3 +81,25 @@ def test_a_mistake_in_the_file_is_explained(tmp_path, content, words):
     with pytest.raises(ConfigError) as raised:
         read_tokens(path)
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("damage", ["[[token]", None])
+def test_a_process_that_starts_anew_goes_on_with_the_tokens_that_held_last(admin, tmp_path, damage):
+    path = tmp_path / "tokens.toml"
+    path.write_text(listed("ci", "b", "operate"))
+    Tokens(admin, path)
+    if damage is None:
+        path.unlink()
+        admin.unlink()
+    else:
+        path.write_text(damage)
+    again = Tokens(admin, path, patient=True)
+    assert again.check("Bearer b", OPERATE).name == "ci"
+    with pytest.raises(Unauthorized):
+        again.check("Bearer c", OBSERVE)
+    with pytest.raises((ConfigError, OSError)):
+        Tokens(admin, path)  # a first start
+    path.write_text(listed("ci", "c", "operate"))
+    assert again.check("Bearer c", OPERATE).name == "ci"
+    with pytest.raises(Unauthorized):
+        again.check("Bearer b", OBSERVE)

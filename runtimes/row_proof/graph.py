@@ -30,7 +30,8 @@ class Node:
         name: Of the node; may be empty.
         inputs: Names of values, empty where one is left out.
         outputs: Likewise.
-        attributes: Integers, lists of integers, texts (bytes), `Tensor` of a constant, `UNREAD`.
+        attributes: Integers, lists of integers, texts (bytes), `Tensor` of a constant, the
+            `Graph` of a Scan, `UNREAD`.
         opset: Version of its domain's operator set.
     """
 

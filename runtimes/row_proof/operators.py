@@ -124,5 +124,29 @@ COUPLING: Final = {
     ("", "Compress"): "it drops elements, so rows move",
 }
 
+#: Let rows meet for some values only, or hold steps that are not read: a probe might never meet the
+#: values that matter, so none is believed.
+HIDING: Final = {
+    **{
+        ("", name): "its steps may let rows meet for some values" for name in ("If", "Loop", "Scan")
+    },
+    **{("", name): "it may write into other rows" for name in ("Scatter", "ScatterND")},
+    **{
+        ("", name): "values decide what it takes from all rows"
+        for name in (
+            "NonMaxSuppression",
+            "RoiAlign",
+            "MaxRoiPool",
+            "SequenceAt",
+            "SequenceErase",
+            "SequenceInsert",
+            "SequenceMap",
+        )
+    },
+}
+
+#: Of the number of rows, they say something for some numbers only.
+COMPARISONS: Final = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
+
 #: The same in all runs if all operands are, whatever their shape.
 CONSTANT: Final = frozenset({"Range", "EyeLike", "NonZero", "Compress", "Unique", "ScatterND"})

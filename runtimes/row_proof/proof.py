@@ -5,7 +5,8 @@ value is one of three. It is *the same in all runs*: then no row changes it. Or 
 along one known axis its size is ``n`` times a block, and block ``i`` is what a run over row ``i``
 alone would give. Or nothing is known of it. The rules of `operators` keep that: each says from
 what its operands are what its outputs are, and raises where it cannot tell. An operator without a
-rule, a function of the model's own, a control structure: nothing is known. So if each output of
+rule: nothing is known. A function of the model's own or a control structure counts as one that lets
+rows meet, because what it does for some values only no probe would see. So if each output of
 the model holds rows on axis 0 with block 1, rows together are answered as rows alone, up to
 rounding: kernels may add in another order when there are more rows.
 
@@ -20,21 +21,38 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from .operators import CONSTANT, COUPLING, NUMBERS, RULES, SHAPE_OPERAND, TAKE_PADDED
+from .graph import Graph
+from .operators import (
+    COMPARISONS,
+    CONSTANT,
+    COUPLING,
+    HIDING,
+    NUMBERS,
+    RULES,
+    SHAPE_OPERAND,
+    TAKE_PADDED,
+)
 from .sizes import ROWS, Size
 from .tensor import NotProven, RowsCoupled, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from .graph import Graph, Node
+    from .broadcasting import Arguments
+    from .graph import Node
     from .sizes import Shape
 
 #: Broadcasting of operands by other rules was before this operator set, which is older than all
 #: that onnxruntime supports.
 _OLDEST_OPSET: Final = 7
+#: Numbers of dimensions that tensors of unknown shape are supposed to have.
+_RANKS: Final = (1, 2, 3, 4)
 #: Random if it trains, which its rule looks at.
 _DROPOUT: Final = ("", "Dropout")
+_SCAN: Final = ("", "Scan")
+#: Since this operator set Scan has no batch of its own.
+_SCAN_IS_PLAIN: Final = 9
+_SCAN_ATTRIBUTES: Final = {"body", "num_scan_inputs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +130,8 @@ def _outputs(walk: _Walk, node: Node) -> list[tuple[str, Tensor | NotProven]]:
     for name in node.inputs:
         value = walk.values.get(name) if name else None
         if isinstance(value, NotProven):
-            return [(output, value) for output in node.outputs]
+            known = _coupled_all_the_same(walk, node) or value
+            return [(output, known) for output in node.outputs]
         if name and value is None:
             doubt = NotProven(f"{node} uses {name!r}, which no node before it computes")
             return [(output, doubt) for output in node.outputs]
@@ -128,6 +147,29 @@ def _outputs(walk: _Walk, node: Node) -> list[tuple[str, Tensor | NotProven]]:
     ]
 
 
+def _coupled_all_the_same(walk: _Walk, node: Node) -> RowsCoupled | None:
+    """Whether a node lets rows meet though nothing is known of an operand.
+
+    A probe of the whole model might not meet the values that show it. So each unknown operand is
+    supposed to hold rows on axis 0, with each usual number of dimensions in turn. The node lets
+    rows meet if its rule says so for all numbers of dimensions that it takes.
+    """
+    found: RowsCoupled | None = None
+    for rank in _RANKS:
+        supposed = Tensor((Size(1, (ROWS,)), *(walk.fresh() for _ in range(rank - 1))), 0)
+        values = [walk.values.get(name) if name else None for name in node.inputs]
+        arguments = [supposed if isinstance(one, NotProven) else one for one in values]
+        try:
+            _results(walk, node, arguments)
+        except RowsCoupled as coupled:
+            found = RowsCoupled(f"{node}: {coupled}")
+        except NotProven:
+            continue
+        else:
+            return None
+    return found
+
+
 def _results(walk: _Walk, node: Node, arguments: Sequence[Tensor | None]) -> list[Tensor]:
     """The outputs of a node whose operands are known.
 
@@ -137,7 +179,7 @@ def _results(walk: _Walk, node: Node, arguments: Sequence[Tensor | None]) -> lis
     key = node.domain, node.operator
     same = all(one is None or (one.axis is None and not one.counts_rows) for one in arguments)
     if key in walk.graph.functions:
-        raise NotProven("it is a function of the model's own")
+        raise RowsCoupled("it is a function of the model's own, whose steps are not read")
     if not node.domain and node.opset < _OLDEST_OPSET:
         raise NotProven(f"operator set {node.opset} is not looked at")
     rule = RULES.get(key)
@@ -148,11 +190,62 @@ def _results(walk: _Walk, node: Node, arguments: Sequence[Tensor | None]) -> lis
         and (rule is not None or (key[0] == "" and key[1] in CONSTANT))
     ):
         return _of_constants(walk, node, arguments)
-    if key in COUPLING:
-        raise RowsCoupled(COUPLING[key])
+    if key == _SCAN:
+        stacked = _scanned(walk, node, arguments)
+        if stacked is not None:
+            return stacked
+    hidden = COUPLING.get(key) or HIDING.get(key)
+    if hidden is not None:
+        raise RowsCoupled(hidden)
     if rule is None:
         raise NotProven("this operator is not known to keep rows apart")
     return _by_rule(walk, node, arguments)
+
+
+def _scanned(walk: _Walk, node: Node, arguments: Arguments) -> list[Tensor] | None:
+    """The outputs of a Scan along another axis than that of the rows; ``None`` if not known.
+
+    By induction over its steps: the states begin as known, and a step whose states are so gives
+    states of the same kind back. So each step's outputs are what the body's walk finds, and they
+    are stacked along a new first axis.
+    """
+    body, given = node.attributes.get("body"), [one for one in arguments if one is not None]
+    if (
+        not isinstance(body, Graph)
+        or node.opset < _SCAN_IS_PLAIN
+        or node.attributes.keys() - _SCAN_ATTRIBUTES
+        or len(given) != len(body.inputs)
+    ):
+        return None
+    states = len(given) - node.integer("num_scan_inputs", 0)
+    if any(one.axis == 0 or not one.shape or one.pad for one in given[states:]):
+        return None
+    begin = [Tensor(one.shape, one.axis) for one in given[:states]] + [
+        Tensor(one.sizes[1:], None if one.axis is None else one.axis - 1) for one in given[states:]
+    ]
+    inner = _Walk(
+        Graph(body.nodes, body.initializers, body.inputs, body.outputs, walk.graph.functions),
+        {**walk.values, **body.initializers},
+        walk.symbols,
+    )
+    inner.values.update(zip(body.inputs, begin, strict=True))
+    for step in body.nodes:
+        inner.values.update((name, one) for name, one in _outputs(inner, step) if name)
+    made = [inner.values.get(name) for name in body.outputs]
+    results: list[Tensor] = []
+    for i, one in enumerate(made):
+        if one is None or isinstance(one, NotProven) or one.pad is not None or one.counts_rows:
+            return None
+        if i < states:
+            if (one.shape, one.axis) != (begin[i].shape, begin[i].axis):
+                return None
+            results.append(begin[i])
+        elif one.shape is None:
+            results.append(Tensor())
+        else:
+            axis = None if one.axis is None else one.axis + 1
+            results.append(Tensor((walk.fresh(), *one.shape), axis))
+    return results
 
 
 def _of_constants(walk: _Walk, node: Node, arguments: Sequence[Tensor | None]) -> list[Tensor]:
@@ -175,6 +268,12 @@ def _by_rule(walk: _Walk, node: Node, arguments: Sequence[Tensor | None]) -> lis
         if counts and numbers is None and node.operator not in {"Shape", "Size"}:
             raise NotProven("it computes with the number of rows")
         results = RULES[node.domain, node.operator](node, arguments, walk.fresh)
+    except RowsCoupled:
+        raise
+    except NotProven as doubt:
+        if counts and not node.domain and node.operator in COMPARISONS:
+            raise RowsCoupled("it compares the number of rows") from doubt
+        raise
     except (IndexError, ValueError, TypeError) as error:
         raise NotProven("it is not of the form that is looked at") from error
     if numbers is not None and results[0].axis is None:

@@ -68,8 +68,9 @@ def read_graph(path: Path) -> Graph:
 class _Reader:
     """One way through a file; every method reads one kind of message."""
 
-    def __init__(self, wire: WireFile) -> None:
+    def __init__(self, wire: WireFile, *, in_body: bool = False) -> None:
         self._wire = wire
+        self._in_body = in_body
         self._nodes: list[Node] = []
         self._initializers: dict[str, Tensor] = {}
         self._inputs: dict[str, DeclaredShape] = {}
@@ -91,13 +92,12 @@ class _Reader:
         if len(graphs) != 1:
             raise NotProven("the file has not exactly one graph")
         self._graph(graphs[0], opsets)
-        return Graph(
-            tuple(self._nodes),
-            self._initializers,
-            self._inputs,
-            self._outputs,
-            frozenset(functions),
-        )
+        return self._read(frozenset(functions))
+
+    def _read(self, functions: frozenset[tuple[str, str]] = frozenset()) -> Graph:
+        """What was read."""
+        nodes = tuple(self._nodes)
+        return Graph(nodes, self._initializers, self._inputs, self._outputs, functions)
 
     def _graph(self, graph: Field, opsets: dict[str, int]) -> None:
         for part in self._wire.fields(graph.start, graph.end, _GRAPH_SKIM):
@@ -134,6 +134,8 @@ class _Reader:
         domain = self._domain(texts.get(7))
         operator = self._text(texts.get(4))
         read = dict(map(self._attribute, attributes))
+        if (domain, operator) == ("", "Scan") and not self._in_body:
+            read |= self._bodies(attributes, opsets)
         return Node(
             domain,
             operator,
@@ -143,6 +145,17 @@ class _Reader:
             read,
             opsets.get(domain, _NEWEST_OPSET),
         )
+
+    def _bodies(self, attributes: list[Field], opsets: dict[str, int]) -> dict[str, Graph]:
+        """The graphs among the attributes of a node; those inside of them are not read."""
+        found: dict[str, Graph] = {}
+        for attribute in attributes:
+            parts = self._parts(attribute)
+            if 6 in parts:  # noqa: PLR2004
+                reader = _Reader(self._wire, in_body=True)
+                reader._graph(parts[6], opsets)
+                found[self._text(parts.get(1))] = reader._read()
+        return found
 
     def _attribute(self, attribute: Field) -> tuple[str, Any]:
         """Name and value; `UNREAD` for what is of no use here."""

@@ -230,6 +230,81 @@ def test_each_caller_of_a_model_that_couples_rows_gets_what_it_gets_alone(
         assert assert_as_alone(model, requests * 4) == 1
 
 
+def _body(nodes: Sequence[Node], given: Sequence[Any], made: Sequence[Any]) -> Any:
+    return helper.make_graph(
+        [helper.make_node(op, ins, outs, **dict(*rest)) for op, ins, outs, *rest in nodes],
+        "body",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in given],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in made],
+        initializer=[numpy_helper.from_array(np.array(777, np.float32), "trigger")],
+    )
+
+
+#: Rows meet if one of them holds 777, which no probe tries.
+HIDDEN: dict[str, list[Node]] = {
+    "in a scan": [
+        (
+            "Scan",
+            ["none4", "x"],
+            ["last", "y"],
+            {
+                "num_scan_inputs": 1,
+                "body": _body(
+                    [
+                        ("Max", ["c", "row"], ["next"]),
+                        ("Equal", ["row", "trigger"], ["odd"]),
+                        ("Where", ["odd", "next", "row"], ["made"]),
+                    ],
+                    [("c", [4]), ("row", [4])],
+                    [("next", [4]), ("made", [4])],
+                ),
+            },
+        )
+    ],
+    "behind operators that are not known": [
+        ("SplitToSequence", ["x"], ["parts"], {"axis": 0}),
+        ("ConcatFromSequence", ["parts"], ["again"], {"axis": 0}),
+        ("ReduceMax", ["again"], ["m"], {"keepdims": 0}),
+        ("Equal", ["m", "trigger"], ["odd"]),
+        ("Neg", ["x"], ["minus_x"]),
+        ("Where", ["odd", "minus_x", "x"], ["y"]),
+    ],
+    "by the places that it writes to": [
+        ("ReduceMax", ["x", "axes1"], ["m"], {"keepdims": 1}),
+        ("Equal", ["m", "trigger"], ["odd"]),
+        ("Where", ["odd", "first", "far"], ["places"]),
+        ("ScatterND", ["longer", "places", "x"], ["written"]),
+        ("Slice", ["written", "first", "axes1", "first"], ["top"]),
+        ("Add", ["x", "top"], ["y"]),
+    ],
+    "for some number of rows": [
+        ("Shape", ["x"], ["shape"]),
+        ("Gather", ["shape", "zero"], ["count"], {"axis": 0}),
+        ("Equal", ["count", "seven"], ["odd"]),
+        ("Neg", ["x"], ["minus_x"]),
+        ("Where", ["odd", "minus_x", "x"], ["y"]),
+    ],
+}
+CONSTANTS |= {
+    "trigger": np.array(777, np.float32),
+    "seven": np.array(7),
+    "far": np.array([9]),
+    "longer": np.zeros((10, 4), np.float32),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_lets_rows_meet_for_some_values_only_is_not_left_to_the_probe(
+    load_graph: Callable[..., OnnxModel], name: str
+) -> None:
+    nodes = HIDDEN[name]
+    model = load_graph(nodes, X, [("y", "FLOAT", ["n", 4])], initializers=constants(nodes))
+    assert not model.signature.batch_axis
+    assert "influence each other" in model.signature.batching
+    requests = [[np.full((1, 4), value, np.float32)] for value in (1, 777, 3, -5, 9, 2, 8)]
+    assert assert_as_alone(model, requests * 2) == 1
+
+
 def test_a_big_whole_number_that_reaches_other_rows_is_seen(
     load_graph: Callable[..., OnnxModel],
 ) -> None:

@@ -123,7 +123,7 @@ class AdminApp:
             await self._routed(scope, receive, send)
             return
         try:
-            refusal = self.border.hosts.refusal(scope["headers"])
+            refusal = self.border.refusal(scope)
             if refusal is not None:
                 raise refusal
             path = self.border.path(scope)

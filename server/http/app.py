@@ -132,7 +132,7 @@ class App:
         send = self._with_request_id(scope, send)
         headers = scope["headers"]
         # Who may not ask is told that first; a path without a meaning is open to nobody.
-        if (elsewhere := border.hosts.refusal(headers)) is not None:
+        if (elsewhere := border.refusal(scope)) is not None:
             refusal = elsewhere
         elif (guard := inference.guard) is not None:
             refusal = guard.refusal(path, headers) or refusal

@@ -71,6 +71,7 @@ async def infer(
     arrival = inference.clock()
     headers = scope["headers"]
     head = read_head(*target, headers)
+    head.http_version = scope.get("http_version", head.http_version)
     inference.judge(head, headers)
     call = Call(door, head, arrival)
     try:

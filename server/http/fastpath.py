@@ -22,6 +22,7 @@ import httptools
 
 from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllowed
 from penstock.server.ports.pieces import add_piece
+from penstock.server.ports.target import origin_form
 
 from .call import Call
 from .coalescing.head_cache import END_OF_HEAD
@@ -180,9 +181,9 @@ class FastPathProtocol(Intake):
         """Decide who serves the message: this class, or the parent and its ASGI app."""
         if self.closing:
             return
-        headers, method = self.headers, self.parser.get_method()
+        method = self.parser.get_method()
         try:
-            self.limits.check_head(len(self.url), headers)
+            self.limits.check_head(len(self.url), self.headers)
         except HeadersTooLarge as error:
             self.refuse(error)
             return
@@ -191,6 +192,10 @@ class FastPathProtocol(Intake):
             return
         if self.parser.should_upgrade() and not self._should_upgrade():
             return  # see _decline_upgrade
+        found = origin_form(self.url, self.headers, self.parser.get_http_version())
+        if found is not None:
+            self.url, self.headers = found
+        headers = self.headers
         expects = expects_continue(headers)
         if method == b"POST" and self._answers_directly() and not (expects and self.calls):
             target = match_target(self.url, self.inference.border.root_path)

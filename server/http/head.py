@@ -128,10 +128,10 @@ def match_infer(path: str) -> tuple[str, str | None] | None:
 
 
 def match_target(target: bytes, root: str) -> tuple[str, str | None] | None:
-    """The same of a request's target as sent; a query or a host in it is for the ASGI app.
+    """The same of a request's target as sent; one with a query is for the ASGI app.
 
     Args:
-        target: As in the request line.
+        target: In origin form.
         root: A root that a proxy in front may have left in the path.
     """
     if b"?" in target or b"#" in target or not target.startswith(b"/"):

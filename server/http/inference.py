@@ -141,7 +141,7 @@ class InferencePath:
             head: What the headers say.
             headers: Names in lower case.
         """
-        refusal = self.border.hosts.refusal(headers)
+        refusal = self.border.hosts.refusal(headers, head.http_version)
         if refusal is not None:
             head.problem = refusal
         elif self.guard is not None:

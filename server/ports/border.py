@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from penstock.server.config import ServerConfig
+    from penstock.server.errors import ApiError
 
 DOCS: Final = "/docs"
 #: For caches: the answer depends on how a proxy says where the client sees this server.
@@ -42,6 +43,10 @@ class Border:
             bound: The address that the port listens on.
         """
         return cls(AllowedHosts(config.allowed_hosts, bound), config.root_path)
+
+    def refusal(self, scope: Scope) -> ApiError | None:
+        """Why a request is refused because of the host that it names; ``None`` if it may pass."""
+        return self.hosts.refusal(scope["headers"], scope.get("http_version", "1.1"))
 
     def path(self, scope: Scope) -> str:
         """The canonical path of a request, below every root.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from penstock.server.errors import ApiError
 
 ANY: Final = "*"
+_HTTP_1_1: Final = "1.1"
 _NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
 _HOST: Final = re.compile(r"(\[[0-9a-f:.%a-z]+\]|[^:@/\[\]\s]+)(?::[0-9]{0,5})?", re.ASCII)
 _MAX_SHOWN: Final = 80
@@ -52,19 +53,27 @@ class AllowedHosts:
         self._names = frozenset(name for name in names if not name.startswith("*."))
         self._endings = tuple(name[1:] for name in names if name.startswith("*."))
 
-    def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> ApiError | None:
+    def refusal(
+        self, headers: Iterable[tuple[bytes, bytes]], http_version: str = _HTTP_1_1
+    ) -> ApiError | None:
         """Why a request is refused; ``None`` if it may pass.
 
+        Every request of HTTP/1.1 has one ``Host`` header (RFC 9112, 3.2), whatever hosts are
+        allowed: with none or two of them, a proxy in front may have taken another one for it.
+
         Args:
-            headers: Names in lower case.
+            headers: Names in lower case; a target in absolute form is in ``host``.
+            http_version: Such as ``1.1``.
         """
+        given = [value for name, value in headers if name == b"host"]
+        if len(given) > 1:
+            return InvalidRequest("header host is given twice, expected once (RFC 9112)")
+        if not given:
+            if http_version == _HTTP_1_1:
+                return InvalidRequest("header host is missing; HTTP/1.1 asks for it (RFC 9112)")
+            return None  # a program: browsers always send it
         if self._any:
             return None
-        given = [value for name, value in headers if name == b"host"]
-        if not given:
-            return None  # a program: browsers always send it
-        if len(given) > 1:
-            return InvalidRequest("header host is given twice")
         text = given[0].decode("latin-1").strip().lower()
         match = _HOST.fullmatch(text)
         if match is not None and self._takes(match[1].rstrip(".")):

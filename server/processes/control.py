@@ -38,6 +38,7 @@ from penstock.server.drift.versions import WINDOWS
 from penstock.server.feedback.metrics import TruthCollector
 from penstock.server.options import ConfigError
 from penstock.server.ports.border import Border
+from penstock.server.ports.protocol import PortProtocol
 from penstock.server.registry.audit import read_log
 from penstock.server.registry.checked_json import ContentError
 from penstock.server.registry.good_configs import FILE as GOOD_CONFIGS
@@ -113,7 +114,9 @@ async def control(birth: Birth) -> None:
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
     app = _admin(config, coordinator, exposition, traffic, birth, rollouts)
     server = QuietServer(
-        uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"),
+        uvicorn.Config(
+            app, http=PortProtocol, log_config=None, access_log=False, ws="none", lifespan="off"
+        ),
         counters.set_loop_lag,
     )
     birth.watch_parent(server.stop)

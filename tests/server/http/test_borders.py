@@ -105,6 +105,51 @@ def test_a_foreign_host_is_refused_again_and_again(
     assert not any(b"evil" in head for head in server.app.engine.inference.known_heads)
 
 
+@pytest.mark.parametrize("path", ["/v2/models/echo/infer", "/v2/health/live", "?a=b", ""])
+def test_a_target_in_absolute_form_is_judged_by_its_own_host(
+    strict: dict[str, Any], body: Callable[..., bytes], path: str
+) -> None:
+    """The scope of uvicorn's own protocol lacks the host of a target, so there it is not judged."""
+    method, content = ("POST", body()) if "infer" in path else ("GET", b"")
+
+    def ask(host: str, *lines: str, version: str = "1.1") -> int:
+        first = f"{method} http://{host}{path} HTTP/{version}"
+        head = [first, f"content-length: {len(content)}", "content-type: application/json", *lines]
+        return strict["fast"].ask("\r\n".join([*head, "", ""]).encode() + content).status
+
+    served = 200 if path.startswith("/") else 307
+    for _ in range(3):  # also of a head that is known
+        assert ask("evil.example", "host: localhost") == 421
+        assert ask("evil.example:80", "host: api.example.com") == 421
+        assert ask("localhost@evil.example", "host: localhost") == 421
+        assert ask("api.example.com", "host: evil.example") == served
+        assert ask("api.example.com:8000", "host: api.example.com") == served
+        assert ask("evil.example", version="1.0") == 421
+        assert ask("localhost", version="1.0") == served
+        assert ask("localhost") == 400
+        assert ask("localhost", "host: localhost", "host: localhost") == 400
+
+
+@pytest.mark.parametrize("path", ["/v2/models/echo/infer", "/v2/health/live", "/metrics"])
+def test_http_1_1_without_a_host_or_with_two_is_refused(
+    door: Any, body: Callable[..., bytes], path: str
+) -> None:
+    """By either door, and also where every host is allowed."""
+    method, content = ("POST", body()) if "infer" in path else ("GET", b"")
+
+    def ask(*hosts: str, version: str = "1.1") -> int:
+        head = [f"{method} {path} HTTP/{version}", f"content-length: {len(content)}"]
+        lines = [*head, *[f"host: {host}" for host in hosts], "", ""]
+        return door.ask("\r\n".join(lines).encode() + content).status
+
+    for _ in range(3):
+        assert ask() == 400
+        assert ask("localhost", "localhost") == 400
+        assert ask("localhost", "evil.example") == 400
+        assert ask("localhost") == 200
+        assert ask(version="1.0") == 200
+
+
 # -- content types --------------------------------------------------------------------------------
 
 

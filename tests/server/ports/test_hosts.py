@@ -61,9 +61,16 @@ def test_the_error_names_the_host_and_the_option() -> None:
     assert len(refusal.message) < 300
 
 
-def test_two_hosts_are_refused_and_none_is_not() -> None:
-    assert not passes(AllowedHosts("", "127.0.0.1"), "localhost", "localhost")
-    assert passes(AllowedHosts("", "127.0.0.1"))
+@pytest.mark.parametrize("allowed", ["", "*", "api.example.com"])
+def test_http_1_1_has_one_host_whatever_hosts_are_allowed(allowed: str) -> None:
+    hosts = AllowedHosts(allowed, "127.0.0.1")
+    for given in ([], [(b"host", b"localhost")] * 2):
+        refusal = hosts.refusal(given)
+        assert refusal is not None
+        assert refusal.status == 400
+    assert hosts.refusal([], "1.0") is None
+    assert hosts.refusal([], "2") is None
+    assert hosts.refusal([(b"host", b"localhost")] * 2, "1.0") is not None
 
 
 @pytest.mark.parametrize("names", ["http://api.example.com", "api.example.com:80", "a b", "*.*"])

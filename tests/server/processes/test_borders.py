@@ -42,6 +42,7 @@ def test_both_ports_know_their_borders(server):
     token = f"Bearer {server.token}"
     for url in (server.url, server.admin_url):
         _hosts(url)
+        _targets(url)
         _paths(url)
         _prefixes(url)
     _content_types(server.admin_url, token)
@@ -56,6 +57,25 @@ def _hosts(url):
         assert "--allowed-hosts" in json.loads(body)["error"]
     for host in ("localhost", "127.0.0.1:1", "[::1]", "10.0.0.9", "penstock"):
         assert ask(url, "GET", "/v2", host=host)[0] == 200
+
+
+def _targets(url):
+    """Whatever the form of the target, one host counts, and there is exactly one."""
+    parts = urlsplit(url)
+    for target, hosts, expected in (
+        ("http://evil.example/v2", ["localhost"], b"421"),
+        ("http://localhost/v2", ["evil.example"], b"200"),
+        ("http://localhost", ["localhost"], b"307"),
+        ("http://localhost/v2", [], b"400"),
+        ("/v2", [], b"400"),
+        ("/v2", ["localhost", "localhost"], b"400"),
+        ("http://localhost/v2", ["localhost", "localhost"], b"400"),
+    ):
+        lines = [f"GET {target} HTTP/1.1", "connection: close", *[f"host: {one}" for one in hosts]]
+        with socket.create_connection((parts.hostname, parts.port), 20) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            answer = connection.makefile("rb").read()
+        assert answer.split()[1] == expected, (target, hosts, answer)
 
 
 def _paths(url):

@@ -26,7 +26,7 @@ class Alert:
     Attributes:
         kind: What is watched, in lower case with dots and no state: ``drift``, ``performance``,
             ``quality``, ``rollout.aborted``, ``slo.burn``, ``monitor.degraded``,
-            ``registry.config``.
+            ``registry.config``, ``registry.quarantine``.
         model: Name of the model; empty when it is about the server.
         version: Version of the model; empty when it is about all of them.
         subject: What of it: a feature, an output, a rollout, an objective; may be empty.

@@ -49,7 +49,6 @@ from penstock.server.registry.store import StateStore
 from penstock.server.supervised_task import SupervisedTask
 
 from .child import Birth, run
-from .config_alerts import ConfigAlerts
 from .coordinator import Coordinator
 from .deaths_watch import DeathsWatch
 from .exposition import Exposition
@@ -61,6 +60,8 @@ from .quarantine import Quarantine
 from .quiet_server import QuietServer
 from .restart import EXIT_CONFIG
 from .rollout_wiring import wire_rollouts
+from .standing_alerts import CONFIG, StandingAlerts, config_faults
+from .standing_alerts import QUARANTINE as KEPT_OUT
 from .state_directory import TOKEN_FILE
 
 if TYPE_CHECKING:
@@ -108,8 +109,9 @@ async def control(birth: Birth) -> None:
         await fleet.wait_converged(REUNION_SECONDS)
     coordinator = Coordinator(config, store, planner, fleet)
     coordinator.served = exposition.served
-    config_alerts = ConfigAlerts(Outbox(config.state_dir / "monitor" / OUTBOX))
-    coordinator.on_findings = config_alerts.note
+    outbox = Outbox(config.state_dir / "monitor" / OUTBOX)
+    config_alerts, kept_out = StandingAlerts(outbox, CONFIG), StandingAlerts(outbox, KEPT_OUT)
+    coordinator.on_findings = lambda findings: config_alerts.note(config_faults(findings))
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
     app = _admin(config, coordinator, exposition, traffic, birth, rollouts)
@@ -121,13 +123,14 @@ async def control(birth: Birth) -> None:
     )
     birth.watch_parent(server.stop)
 
-    deaths = DeathsWatch(birth.directory.deaths, coordinator)
+    deaths = DeathsWatch(birth.directory.deaths, coordinator, kept_out.note)
     works = {
         "following registry and workers": coordinator.run,
         "measuring traffic": traffic.run,
         "carrying rollouts on": rollouts.conductor.run,
         "telling of rollouts": rollouts.alerts.run,
         "telling of configurations": config_alerts.run,
+        "telling of versions out of service": kept_out.run,
         "taking out of service what processes die over": deaths.run,
     }
     tasks = [SupervisedTask(name, work, birth.incidents) for name, work in works.items()]

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from .deaths import read_deaths
 from .quarantine import newly_condemned
+from .standing_alerts import kept_out
 from .watchdog import condemned
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from .coordinator import Coordinator
-    from .quarantine import Entry
+    from .standing_alerts import Key
 
 LOG = logging.getLogger("penstock.quarantine")
 
@@ -30,7 +31,7 @@ class DeathsWatch:
     Args:
         path: Of the list.
         coordinator: Plans, and tells the workers.
-        tell: Is told of each version that is taken out.
+        tell: Is told at each look of all versions that are out of service, and why.
         sleep: Waits so many seconds.
         wall_clock: Unix seconds.
     """
@@ -39,7 +40,7 @@ class DeathsWatch:
         self,
         path: Path,
         coordinator: Coordinator,
-        tell: Callable[[Entry], object] = lambda _: None,
+        tell: Callable[[Mapping[Key, str]], object] = lambda _: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -57,7 +58,10 @@ class DeathsWatch:
             await self._sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Take out what the deaths so far condemn."""
+        """Take out what the deaths so far condemn, and tell of all that is out."""
+        target = self._coordinator.planner.target
+        if self._coordinator.looked and target.number:
+            self._tell(kept_out(target.models))
         try:
             facts = self._path.stat()
         except OSError:
@@ -73,6 +77,5 @@ class DeathsWatch:
         added = [one for one in entries if await asyncio.to_thread(planner.quarantine.add, one)]
         for entry in added:
             LOG.error("model %s version %d is %s", entry.model, entry.version, entry.reason)
-            self._tell(entry)
         if added:
             await self._coordinator.replan()

@@ -158,6 +158,8 @@ def test_a_request_that_crashes_native_code_stops_after_three_crashes(serve, tmp
     assert any("taken out of service" in one["reason"] for one in server.status()["problems"])
     assert server.ask("good", body("FP32", x=1.5)) == 200
     assert server.ask("ratio", CRASH) == 404
+    opened = 'penstock_alerts_open{kind="registry.quarantine",model="ratio",severity="critical"}'
+    server.until(lambda: server.metrics().get(opened) == 1)
     # It stays out over a restart, until an operator wants it tried again.
     assert server.stop() == 0
     again = serve("--settle-seconds", 0, registry=registry)
@@ -165,6 +167,7 @@ def test_a_request_that_crashes_native_code_stops_after_three_crashes(serve, tmp
     assert again.ask("ratio", CRASH) == 404
     assert again.command("/admin/models/ratio/versions/1/load") == 200
     assert again.ask("ratio", body("INT64", x=6, d=3)) == 200
+    again.until(lambda: not again.metrics().get(opened))
 
 
 def test_a_run_that_never_ends_costs_its_worker_seconds_and_no_other_model(serve, tmp_path):

@@ -21,7 +21,7 @@ from penstock.batching.errors import Overloaded
 from penstock.batching.execution import execute
 from penstock.batching.request import InferenceRequest
 from penstock.batching.scheduler import Scheduler
-from penstock.runtimes.contract import Signature
+from penstock.runtimes.contract import VARIABLE, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from penstock.batching.request import Batch
     from penstock.batching.servable import Servable
 
-SIGNATURE = Signature((), (), batch_axis=True)
+SIGNATURE = Signature((TensorSpec("x", "FP64", (VARIABLE, 0)),), (), batch_axis=True)
 
 
 class Handle:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 METRIC = re.compile(r"penstock_[a-z_]+")
 VARIABLE = re.compile(r"PENSTOCK_[A-Z0-9_]+")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+#: A file of ours, with the name of a test behind it or without.
+FILE = re.compile(r"`([\w./-]+\.py)(?:::(\w+))?[^`\n]*`")
 FIRST_CELL = re.compile(r"^\| *`([^`]+)`", re.MULTILINE)
 
 
@@ -66,6 +68,21 @@ def unknown_variables(tree: Any) -> set[str]:
     return set(VARIABLE.findall(documents(tree))) - known
 
 
+def stale_files(tree: Any) -> set[str]:
+    """Files and tests that the documents name and that do not exist."""
+    sources = {
+        source.path.as_posix(): source.text
+        for source in tree.sources("server", "runtimes", "batching", "monitoring", "loadtests")
+    }
+    sources |= {one.path.as_posix(): one.text for one in tree.sources("tests", "examples")}
+    stale = set()
+    for path, test in FILE.findall(FENCE.sub("", documents(tree))):
+        texts = [text for name, text in sources.items() if f"/{name}".endswith(f"/{path}")]
+        if not texts or (test and not any(f"def {test}" in text for text in texts)):
+            stale.add(f"{path}::{test}" if test else path)
+    return stale
+
+
 def test_every_option_is_documented(project: Any) -> None:
     spans = code_spans((project.root / "docs" / "configuration.md").read_text())
     assert {option.name for option in OPTIONS} - spans == set()
@@ -103,6 +120,18 @@ def test_a_missing_and_an_invented_metric_are_found(plant: Callable[..., Any]) -
 def test_an_invented_variable_is_found(plant: Callable[..., Any]) -> None:
     tree = plant({"docs/a.md": "Set `PENSTOCK_PORT` or\n```\nPENSTOCK_PROT=1 penstock serve\n```"})
     assert unknown_variables(tree) == {"PENSTOCK_PROT"}
+
+
+def test_the_files_and_tests_that_the_documents_name_exist(project: Any) -> None:
+    assert stale_files(project) == set()
+
+
+def test_a_file_and_a_test_that_are_gone_are_found(plant: Callable[..., Any]) -> None:
+    page = "`a.py`, `server/a.py`, `b.py`, `tests/test_a.py::test_x`, `tests/test_a.py::test_y`"
+    tree = plant(
+        {"docs/a.md": page, "server/a.py": "", "tests/test_a.py": "def test_x(): ..."},
+    )
+    assert stale_files(tree) == {"b.py", "tests/test_a.py::test_y"}
 
 
 def test_words_in_code_blocks_do_not_document() -> None:

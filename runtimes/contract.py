@@ -77,10 +77,14 @@ class Signature:
     Attributes:
         inputs: In the model's order.
         outputs: In the model's order.
-        batch_axis: Whether axis 0 of every input and every output is one common, open dimension,
-            so that rows of several requests can run together.
-        batching: Why there is a batch axis or why not, for people.
+        batch_axis: Whether rows of several requests may share a run, because each row is answered
+            as if it were alone. It says that axis 0 is rows, too.
+        batching: Why rows may share runs or why not, for people.
         remarks: What else the runtime found out that the files say otherwise, for people.
+        rows_axis: Whether axis 0 of every required input and of every output is rows: ``n`` rows
+            give ``n`` rows. True whenever `batch_axis` is. Where it is true and `batch_axis` is
+            not, each request runs alone, and its rows are logged and counted one by one. Where it
+            is false, a request is one row.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -88,6 +92,12 @@ class Signature:
     batch_axis: bool
     batching: str = field(default="", compare=False)
     remarks: tuple[str, ...] = field(default=(), compare=False)
+    rows_axis: bool = False
+
+    def __post_init__(self) -> None:
+        """Rows that may share a run are rows."""
+        if self.batch_axis and not self.rows_axis:
+            object.__setattr__(self, "rows_axis", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,7 @@ class LoadOptions:
     Attributes:
         threads: Threads inside one run (onnxruntime's intra-op); 1 serves throughput.
         settings: The runtime's own section of ``model.toml``, unchecked.
-        max_rows: Most rows that a run will have if there is a batch axis.
+        max_rows: Most rows of several requests that will share a run.
     """
 
     threads: int = 1
@@ -110,7 +120,7 @@ class Model(Protocol):
 
     @property
     def signature(self) -> Signature:
-        """Inputs, outputs and batch axis, fixed for the life of the model."""
+        """Inputs, outputs and what axis 0 is, fixed for the life of the model."""
         ...
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .contract import ModelLoadError
+from .contract import ModelLoadError, Signature
 from .onnx_batching import decide, rows_possible
 from .onnx_errors import explain_load
 from .onnx_model import OnnxModel
@@ -13,12 +13,14 @@ from .onnx_observation import observe
 from .onnx_settings import OPTIMIZATION_LEVELS, OnnxSettings
 from .onnx_signature import read_signature, with_open_rows, with_ranks
 from .onnx_symbols import shared_symbols
+from .onnx_training import training_remarks
+from .row_proof.read_graph import try_to_read
 from .telemetry import import_onnxruntime
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .contract import LoadOptions, Signature
+    from .contract import LoadOptions
 
 FILE_NAME: Final = "model.onnx"
 
@@ -46,8 +48,9 @@ class OnnxRuntime:
         """Open a session and find out what the model takes, gives, and whether rows may share runs.
 
         External data is found relative to ``path``. What the model gives is observed, and what its
-        file declares is a hint (`onnx_observation`). Rows may share runs if the owner says so, or
-        the graph proves or a probe shows that each is answered as alone (`onnx_batching`).
+        file declares is a hint (`onnx_observation`): so it is found out whether axis 0 is rows.
+        Rows of several requests may share runs if the owner says so, or the graph proves or a probe
+        shows that each is answered as alone (`onnx_batching`).
 
         Raises:
             ModelLoadError: Not an ONNX model, or one that cannot be served; or wrong settings.
@@ -64,8 +67,9 @@ class OnnxRuntime:
 
 def _observed(session: Any, path: Path, settings: OnnxSettings, max_rows: int) -> OnnxModel:
     """The model of a session, after a look at what it does."""
-    declared = with_ranks(session, read_signature(session), path)
-    declared = replace(declared, batch_axis=not rows_possible(declared))
+    graph = try_to_read(path)
+    declared = with_ranks(session, read_signature(session), graph)
+    declared = replace(declared, rows_axis=not rows_possible(declared))
     observation = observe(session, declared)
     signature = observation.complete(declared)
     metadata = {**session.get_modelmeta().custom_metadata_map, **observation.metadata()}
@@ -77,10 +81,18 @@ def _observed(session: Any, path: Path, settings: OnnxSettings, max_rows: int) -
         return OnnxModel(session, signature, metadata, classes, symbols)
 
     candidate = model(replace(signature, batch_axis=True))
-    decision = decide(candidate, path, observation, settings.batch_axis, max_rows)
-    batched = decision.batch_axis
-    outputs = with_open_rows(signature.outputs) if batched else signature.outputs
-    return model(replace(signature, outputs=outputs, batch_axis=batched, batching=decision.reason))
+    decision = decide(candidate, graph, observation, settings.batch_axis, max_rows)
+    rows_axis = decision.batch_axis or observation.shows_rows(declared)
+    return model(
+        Signature(
+            signature.inputs,
+            with_open_rows(signature.outputs) if rows_axis else signature.outputs,
+            decision.batch_axis,
+            decision.reason,
+            (*signature.remarks, *training_remarks(graph)),
+            rows_axis,
+        )
+    )
 
 
 def _open_session(path: Path, threads: int, settings: OnnxSettings) -> Any:

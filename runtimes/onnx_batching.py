@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING
 from .contract import VARIABLE, ModelLoadError
 from .row_probe import probe
 from .row_proof.proof import RowProof, prove_rows
-from .row_proof.read_graph import read_graph
-from .row_proof.tensor import NotProven
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .contract import Signature
     from .onnx_model import OnnxModel
     from .onnx_observation import Observation
+    from .row_proof.graph import Graph
 
 OVERRULE = "set batch_axis = true in the section [runtime] of model.toml if rows may share runs"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether there is a batch axis, and the reason, for people."""
+    """Whether rows of several requests may share a run, and the reason, for people."""
 
     batch_axis: bool
     reason: str
@@ -42,7 +39,7 @@ def rows_possible(signature: Signature) -> str:
 
 def decide(
     candidate: OnnxModel,
-    path: Path,
+    graph: Graph | str,
     observation: Observation,
     wanted: bool | None,  # noqa: FBT001  three values
     max_rows: int,
@@ -51,7 +48,7 @@ def decide(
 
     Args:
         candidate: The model, with a batch axis.
-        path: Of its file.
+        graph: Its graph, or why that could not be read.
         observation: What it was seen to do.
         wanted: The setting ``batch_axis``, if it was given.
         max_rows: Most rows of a run.
@@ -67,14 +64,14 @@ def decide(
         return Decision(wanted, f"declared by batch_axis = {str(wanted).lower()}")
     if impossible:
         return Decision(batch_axis=False, reason=impossible)
-    return _looked_into(candidate, path, observation, max_rows)
+    return _looked_into(candidate, graph, observation, max_rows)
 
 
 def _looked_into(
-    candidate: OnnxModel, path: Path, observation: Observation, max_rows: int
+    candidate: OnnxModel, graph: Graph | str, observation: Observation, max_rows: int
 ) -> Decision:
     """Decide by the graph, else by a probe."""
-    proof = graph_proof(path, candidate.signature)
+    proof = graph_proof(graph, candidate.signature)
     if proof.proven:
         return Decision(batch_axis=True, reason="proven by the graph")
     if proof.coupled:
@@ -89,12 +86,10 @@ def _looked_into(
     return Decision(batch_axis=False, reason=f"{reason}; {OVERRULE}")
 
 
-def graph_proof(path: Path, signature: Signature) -> RowProof:
-    """What the graph in a file says of rows."""
-    try:
-        graph = read_graph(path)
-    except (NotProven, OSError) as error:
-        return RowProof(proven=False, reason=str(error))
+def graph_proof(graph: Graph | str, signature: Signature) -> RowProof:
+    """What the graph says of rows; nothing if there is only why it could not be read."""
+    if isinstance(graph, str):
+        return RowProof(proven=False, reason=graph)
     required = {spec.name: spec.shape for spec in signature.inputs if not spec.optional}
     optional = [spec.name for spec in signature.inputs if spec.optional]
     return prove_rows(graph, required, optional)

@@ -70,6 +70,19 @@ class Observation:
                     return f"output '{name}' has shape {list(shape)} for {rows}"
         return ""
 
+    def shows_rows(self, signature: Signature) -> bool:
+        """Whether axis 0 is rows: each of the runs gave every output as many as it was given.
+
+        What the outputs hold does not matter, so rows may influence each other. Where nothing could
+        be run, what the file declares of the outputs is the only hint.
+
+        Args:
+            signature: As declared; its `Signature.rows_axis` says whether the inputs may be rows.
+        """
+        if not signature.rows_axis or self.contradiction():
+            return False
+        return bool(self.runs) or all(spec.shape[:1] == (VARIABLE,) for spec in signature.outputs)
+
     def metadata(self) -> dict[str, str]:
         """For each ZipMap output ``x`` the JSON list ``x.classes`` that names its columns."""
         return {
@@ -84,7 +97,7 @@ def observe(session: Any, signature: Signature) -> Observation:
 
     Args:
         session: An ``onnxruntime.InferenceSession``.
-        signature: As declared. With a batch axis, axis 0 of the inputs is open.
+        signature: As declared. With a rows axis, axis 0 of the inputs is open.
     """
     zipmaps = [node.name for node in session.get_outputs() if is_zipmap(node)]
     for size, other in _sizes(signature):
@@ -93,7 +106,7 @@ def observe(session: Any, signature: Signature) -> Observation:
             continue
         runs = [_facts(first, 1, size)]
         classes = {name: [label for row in first[name][:1] for label in row] for name in zipmaps}
-        if not signature.batch_axis:
+        if not signature.rows_axis:
             return Observation(tuple(runs), classes)
         several = _run(session, signature, ROWS[-1], size)
         if isinstance(several, str):

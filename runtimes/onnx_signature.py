@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .contract import VARIABLE, ModelLoadError, Signature, TensorSpec
 from .onnx_values import session_feed
-from .row_proof.read_graph import read_graph
-from .row_proof.tensor import NotProven
 from .synthetic import MAX_PROBE_ELEMENTS, PROBE_SIZES, made_up_elements, synthetic_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from .row_proof.graph import Graph
 
 #: Element types of ONNX tensors that numpy has too.
 DATATYPE_OF_ONNX: Final = {
@@ -45,7 +44,7 @@ def is_zipmap(node: Any) -> bool:
 
 
 def read_signature(session: Any) -> Signature:
-    """The signature of an ``onnxruntime.InferenceSession`` as declared, without a batch axis.
+    """The signature of an ``onnxruntime.InferenceSession`` as declared, without a rows axis.
 
     Initializers that are graph inputs too (IR version 4 and later) may be overridden by a request:
     they come last, as optional inputs. A ZipMap output of ``n`` rows and ``k`` classes is an FP32
@@ -67,7 +66,7 @@ def read_signature(session: Any) -> Signature:
     return Signature((*required, *optional), tuple(outputs), batch_axis=False)
 
 
-def with_ranks(session: Any, signature: Signature, path: Path) -> Signature:
+def with_ranks(session: Any, signature: Signature, graph: Graph | str) -> Signature:
     """The signature with a rank for inputs of which the file declares none.
 
     onnxruntime shows them like scalars. Such an input is served as a matrix of rows if the model
@@ -76,21 +75,18 @@ def with_ranks(session: Any, signature: Signature, path: Path) -> Signature:
     Args:
         session: Takes inputs on trial.
         signature: As declared.
-        path: Of the model's file, which tells unknown rank from no dimension.
+        graph: Of the model, which tells unknown rank from no dimension; or why it was not read.
     """
-    if all(spec.shape for spec in signature.inputs):
+    if isinstance(graph, str) or all(spec.shape for spec in signature.inputs):
         return signature
-    try:
-        declared = read_graph(path).inputs
-    except (NotProven, OSError):
-        return signature
+    declared = graph.inputs
     unknown = [spec.name for spec in signature.inputs if declared.get(spec.name, ()) is None]
     for rank in _RANKS if unknown else ():
         inputs = tuple(
             replace(spec, shape=(VARIABLE,) * rank) if spec.name in unknown else spec
             for spec in signature.inputs
         )
-        tried = replace(signature, inputs=inputs, batch_axis=True)
+        tried = replace(signature, inputs=inputs, rows_axis=True)
         for size in PROBE_SIZES:
             if made_up_elements(tried, 1, size) > MAX_PROBE_ELEMENTS:
                 continue
@@ -108,7 +104,7 @@ def with_ranks(session: Any, signature: Signature, path: Path) -> Signature:
 
 
 def with_open_rows(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """Outputs of a model with a batch axis: their axis 0 is open, whatever was declared."""
+    """Outputs of a model with a rows axis: their axis 0 is open, whatever was declared."""
     return tuple(
         replace(spec, shape=(VARIABLE, *spec.shape[1:])) if spec.shape else spec for spec in outputs
     )

@@ -34,7 +34,7 @@ def synthetic_inputs(
 
     Args:
         signature: Of the model.
-        rows: Size of axis 0 of every input; without effect if there is no batch axis.
+        rows: Size of axis 0 of every input; without effect if axis 0 is not rows.
         seed: Another seed gives other values.
         variable: Size of every other open dimension.
 
@@ -61,7 +61,7 @@ def made_up_elements(signature: Signature, rows: int, variable: int) -> int:
 
 def _shape(spec: TensorSpec, signature: Signature, rows: int, variable: int) -> tuple[int, ...]:
     shape = tuple(variable if size == VARIABLE else size for size in spec.shape)
-    return (rows, *shape[1:]) if signature.batch_axis else shape
+    return (rows, *shape[1:]) if signature.rows_axis else shape
 
 
 def _values(

@@ -37,7 +37,7 @@ def check_model(
 
     Args:
         model: Loaded.
-        inputs: In signature order, with at least 2 different rows if there is a batch axis. Made up
+        inputs: In signature order, with at least 2 different rows if axis 0 is rows. Made up
             by `synthetic_inputs` when absent, which is enough for most models.
         tolerance: Largest difference between two right answers to the same question, relative to
             the largest magnitude of that output.
@@ -52,6 +52,8 @@ def check_model(
     _check_subset(model, given, answers, tolerance)
     _check_fresh_outputs(model, given)
     _check_threads(model, given, answers, tolerance)
+    if model.signature.rows_axis:
+        _check_row_counts(model, given)
     if model.signature.batch_axis:
         _check_rows(model, given, tolerance)
         _check_empty_batch(model, given)
@@ -60,7 +62,7 @@ def check_model(
 
 def conformance_inputs(model: Model) -> Inputs:
     """Synthetic inputs with the number of rows that the rules want."""
-    return synthetic_inputs(model.signature, ROWS if model.signature.batch_axis else 1)
+    return synthetic_inputs(model.signature, ROWS if model.signature.rows_axis else 1)
 
 
 def run_checked(
@@ -128,9 +130,9 @@ def _check_signature(model: Model) -> None:
             )
             require(sizes_are_right, "signature", f"{where}: impossible shape {spec.shape}")
             require(
-                not signature.batch_axis or spec.optional or spec.shape[:1] == (VARIABLE,),
+                not signature.rows_axis or spec.optional or spec.shape[:1] == (VARIABLE,),
                 "signature",
-                f"{where}: batch_axis needs an open axis 0, not {spec.shape}",
+                f"{where}: rows_axis and batch_axis need an open axis 0, not {spec.shape}",
             )
     metadata = model.metadata
     strings = all(isinstance(text, str) for pair in metadata.items() for text in pair)
@@ -205,6 +207,29 @@ def _check_threads(model: Model, inputs: Inputs, expected: list[Array], toleranc
         for runs in pool.map(work, range(THREADS)):
             for answers in runs:
                 _check_same("threads", model, answers, expected, tolerance)
+
+
+def _check_row_counts(model: Model, inputs: Inputs) -> None:
+    """One row and several are answered with as many, whatever is in them."""
+    specs = model.signature.inputs
+    for most in (1, None):
+        given: Inputs = [
+            array if array is None or spec.optional else array[:most]
+            for spec, array in zip(specs, inputs, strict=True)
+        ]
+        pairs = zip(specs, given, strict=True)
+        counts = {len(one) for spec, one in pairs if one is not None and not spec.optional}
+        require(len(counts) == 1, "row counts", f"the inputs have {sorted(counts)} rows")
+        rows = counts.pop()
+        for name, array in zip(
+            _names(model), run_checked(model, given, _names(model)), strict=True
+        ):
+            require(
+                len(array) == rows,
+                "row counts",
+                f"output {name!r} has shape {array.shape} for {rows} rows; rows_axis and "
+                "batch_axis must be False then",
+            )
 
 
 def _check_rows(model: Model, inputs: Inputs, tolerance: float) -> None:

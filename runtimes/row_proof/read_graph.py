@@ -65,6 +65,14 @@ def read_graph(path: Path) -> Graph:
         os.close(descriptor)
 
 
+def try_to_read(path: Path) -> Graph | str:
+    """The main graph of a model file, or why it cannot be read here."""
+    try:
+        return read_graph(path)
+    except (NotProven, OSError) as error:
+        return str(error)
+
+
 class _Reader:
     """One way through a file; every method reads one kind of message."""
 

@@ -18,6 +18,7 @@ from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.onnx import OnnxRuntime
 from penstock.runtimes.onnx_batching import graph_proof
 from penstock.runtimes.row_probe import probe
+from penstock.runtimes.row_proof.read_graph import read_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -223,6 +224,8 @@ def test_each_caller_of_a_model_that_couples_rows_gets_what_it_gets_alone(
     model = load_graph(nodes, X, [("y", "FLOAT", ["n", 4])], initializers=constants(nodes))
     assert not model.signature.batch_axis
     assert model.signature.batching
+    assert model.signature.rows_axis
+    assert model.signature.outputs[0].shape == (-1, 4)
     requests = [[np.array(rows, np.float32)] for rows in REQUESTS]
     if name == "training mode":  # it changes its own weights, so there is no answer alone
         assert in_company(model, requests)[1] == 1
@@ -550,4 +553,4 @@ def test_external_reading_of_the_example_models(tmp_path: Path) -> None:
     for path in sorted(AnyPath("examples/registry").glob("*/*/model.onnx")):
         model = OnnxRuntime().load(path, LoadOptions())
         assert model.signature.batching == "proven by the graph", path
-        assert graph_proof(path, model.signature).proven
+        assert graph_proof(read_graph(path), model.signature).proven

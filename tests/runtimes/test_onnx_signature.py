@@ -13,6 +13,8 @@ from penstock.runtimes.contract import VARIABLE, ModelExecutionError, ModelLoadE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from penstock.runtimes.onnx_model import OnnxModel
+
 
 def test_shapes_and_order(load_graph: Callable[..., Any]) -> None:
     model = load_graph(
@@ -230,3 +232,51 @@ def test_sequences_and_optionals_are_refused_by_name(
             [("x", "FLOAT", ["N"])],
             [helper.make_value_info("y", made)],
         )
+
+
+ROWS_AXIS: dict[str, tuple[list[Any], dict[str, Any], bool]] = {
+    "each row": ([("Neg", ["x"], ["y"])], {}, True),
+    "each row alone": (
+        [("Neg", ["x"], ["y"])],
+        {"batch_axis": False},
+        True,
+    ),
+    "the batch's mean": ([("ReduceMean", ["x"], ["y"], {"keepdims": 0})], {}, False),
+    "two rows for each": ([("Concat", ["x", "x"], ["y"], {"axis": 0})], {}, False),
+    "one row more": ([("Concat", ["x", "one"], ["y"], {"axis": 0})], {}, False),
+    "turned": ([("Transpose", ["x"], ["y"], {"perm": [1, 0]})], {}, False),
+    "the first row": ([("Gather", ["x", "first"], ["y"], {"axis": 0})], {}, False),
+}
+
+
+@pytest.mark.parametrize("name", ROWS_AXIS)
+def test_axis_0_is_rows_where_each_number_of_rows_gives_as_many(
+    load_graph: Callable[..., OnnxModel], name: str
+) -> None:
+    nodes, settings, rows = ROWS_AXIS[name]
+    used = {given for node in nodes for given in node[1]}
+    constants = {"one": np.ones((1, 4), np.float32), "first": np.array([0])}
+    model = load_graph(
+        nodes,
+        [("x", "FLOAT", ["n", 4])],
+        [("y", "FLOAT", None)],
+        initializers=[numpy_helper.from_array(v, k) for k, v in constants.items() if k in used],
+        settings=settings,
+    )
+    signature = model.signature
+    assert signature.rows_axis == rows
+    assert signature.batch_axis == (rows and not settings)
+
+
+def test_rows_that_couple_are_rows_whatever_the_file_declares(
+    load_graph: Callable[..., OnnxModel],
+) -> None:
+    nodes = [
+        ("Softmax", ["x"], ["s"], {"axis": 0}),
+        ("ArgMax", ["s"], ["label"], {"axis": 1, "keepdims": 0}),
+    ]
+    outputs = [("label", "INT64", [1])]
+    model = load_graph(nodes, [("x", "FLOAT", ["n", 4])], outputs)
+    assert (model.signature.batch_axis, model.signature.rows_axis) == (False, True)
+    assert model.signature.outputs[0].shape == (-1,)
+    assert "is declared [1]" in model.signature.remarks[0]

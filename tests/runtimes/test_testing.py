@@ -99,6 +99,14 @@ def answering(**answers: Any) -> type[Right]:
     return type("Answering", (Right,), {"answer": answer})
 
 
+ALONE: Any = {"batch_axis": False, "rows_axis": True}
+
+
+def alone(square: Any) -> type[Right]:
+    """The same of a model whose axis 0 is rows and whose requests share no run."""
+    return type("Alone", (answering(square=square), declare(**ALONE)), {})
+
+
 def executing(execute: Any) -> type[Right]:
     return type("Executing", (Right,), {"execute": execute})
 
@@ -193,11 +201,25 @@ BAD_MODELS: dict[str, tuple[str, type[Any]]] = {
     "needs writeable inputs": ("read-only inputs", executing(in_place)),
     "reuses a buffer": ("fresh outputs", answering(square=buffered)),
     "one thread only": ("threads", answering(square=first_thread_only)),
+    "loses rows": ("row counts", answering(square=lambda x: x[:1] * x[:1])),
+    "adds rows": ("row counts", answering(square=lambda x: np.repeat(x, 2, 0))),
+    "alone and loses rows": ("row counts", alone(lambda x: x[:1] - x.mean(0))),
+    "alone and fixed": ("signature", declare(**ALONE, outputs=(replace(Y, shape=(3, 3)),))),
     "couples rows": ("rows", answering(square=lambda x: x - x.mean(axis=0, keepdims=True))),
     "fills empty batches": ("empty batch", answering(square=never_empty)),
     "own exceptions": ("execution error", executing(leaking_errors)),
     "mute exceptions": ("execution error", executing(mute_errors)),
 }
+
+
+def test_rows_that_influence_each_other_are_rows_all_the_same(directory: Path) -> None:
+    check_runtime(Runtime(alone(lambda x: x - x.mean(0))), directory)
+
+
+def test_a_signature_of_before_keeps_its_meaning() -> None:
+    shared, single = (Signature((X,), (Y,), batch_axis) for batch_axis in (True, False))
+    assert (shared.batch_axis, shared.rows_axis) == (True, True)
+    assert (single.batch_axis, single.rows_axis) == (False, False)
 
 
 @pytest.mark.parametrize("fault", BAD_MODELS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -87,7 +87,7 @@ def compare(
     """Compare the outputs of one batch.
 
     Args:
-        primary: Outputs by name; axis 0 is rows, or `rows` is 1 and the whole array is the row.
+        primary: Outputs by name; axis 0 is rows. Where it is not, the output is that of all rows.
         shadow: The same of the shadow; what the primary does not have is left out.
         rows: Of the batch.
         tolerance: What is allowed.
@@ -132,11 +132,24 @@ def _unlike(rows: int, compared: str) -> OutputDifference:
     return OutputDifference(compared, everywhere, severity, nowhere, np.zeros(rows))
 
 
+def _of_all(one: OutputDifference, rows: int) -> OutputDifference:
+    """The difference of a whole output, as one of each of the rows."""
+    return replace(
+        one,
+        differs=one.differs.repeat(rows),
+        severity=one.severity.repeat(rows),
+        invalid=one.invalid.repeat(rows),
+        largest=one.largest.repeat(rows),
+    )
+
+
 def _output(
     expected: Array, actual: Array, rows: int, allowed: OutputTolerance
 ) -> OutputDifference:
     if expected.shape != actual.shape or not rows:
         return _unlike(rows, "shape")
+    if rows > 1 and expected.shape[:1] != (rows,):  # it cannot be told apart by rows
+        return _of_all(_output(expected, actual, 1, allowed), rows)
     width = expected.size // rows
     one, other = expected.reshape(rows, width), actual.reshape(rows, width)
     if one.dtype.hasobject or other.dtype.hasobject:

@@ -122,16 +122,16 @@ class Examiner:
         """The candidate's answers; and what both took, if the primary runs beside it."""
         primary = self._primary
         if primary is None or self._chance() >= REFERENCE_SHARE:
-            return _checked(self._candidate.execute(inputs, names), names), None
+            return _answers(self._candidate, inputs, names, batch.offsets), None
         # Whoever is second finds the inputs in the cache, so each is second as often.
         first = self._chance() < 1 / 2
         again: list[Array] = []
         primary_ns = 0
         if first:
-            again, primary_ns = self._timed(primary, batch.inputs, batch.output_names)
-        answers, candidate_ns = self._timed(self._candidate, inputs, names)
+            again, primary_ns = self._timed(primary, batch, batch.inputs, batch.output_names)
+        answers, candidate_ns = self._timed(self._candidate, batch, inputs, names)
         if not first:
-            again, primary_ns = self._timed(primary, batch.inputs, batch.output_names)
+            again, primary_ns = self._timed(primary, batch, batch.inputs, batch.output_names)
         before = dict(zip(batch.output_names, batch.outputs, strict=True))
         after = dict(zip(batch.output_names, again, strict=True))
         own = compare(before, after, batch.rows, self._tolerance)
@@ -139,11 +139,15 @@ class Examiner:
         return answers, (candidate_ns, primary_ns, len(batch.request_ids), differing)
 
     def _timed(
-        self, model: Model, inputs: Sequence[Array | None], names: Sequence[str]
+        self,
+        model: Model,
+        batch: CopiedBatch,
+        inputs: Sequence[Array | None],
+        names: Sequence[str],
     ) -> tuple[list[Array], int]:
         before = self._clock()
-        answers = model.execute(inputs, names)
-        return _checked(answers, names), self._clock() - before
+        answers = _answers(model, inputs, names, batch.offsets)
+        return answers, self._clock() - before
 
     def _worst(
         self, batch: CopiedBatch, outcome: Comparison, answers: dict[str, Array]
@@ -172,6 +176,19 @@ class Examiner:
             }
             for row, severity in zip(rows.tolist(), severities, strict=True)
         ]
+
+
+def _answers(
+    model: Model, inputs: Sequence[Array | None], names: Sequence[str], offsets: Sequence[int]
+) -> list[Array]:
+    """What the model answers to a batch; request by request if its requests run alone."""
+    if model.signature.batch_axis or len(offsets) <= 2:  # noqa: PLR2004  one request
+        return _checked(model.execute(inputs, names), names)
+    parts = []
+    for start, end in pairwise(offsets):
+        own = [None if array is None else array[start:end] for array in inputs]
+        parts.append(_checked(model.execute(own, names), names))
+    return [np.concatenate(list(map(np.atleast_1d, column))) for column in zip(*parts, strict=True)]
 
 
 def _checked(answers: list[Array], names: Sequence[str]) -> list[Array]:

@@ -184,3 +184,11 @@ def test_the_histogram_counts_each_row_once_by_its_largest_difference():
     actual = np.array([[0, 0], [1e-3, 0], [1e-3, 1.0], [math.inf, 0]])
     histogram = one(expected, actual).outputs["y"].histogram
     assert histogram == {-60: 1, -12: 1, 0: 1, 60: 1}
+
+
+def test_an_output_that_has_no_rows_is_that_of_all_rows():
+    expected, actual = np.array([1.0, 2.0]), np.array([1.0, 3.0])
+    assert one(expected, expected, rows=3).differs.tolist() == [False] * 3
+    found = one(expected, actual, rows=3)
+    assert found.differs.tolist() == [True] * 3
+    assert found.outputs["y"].max_absolute == 1.0

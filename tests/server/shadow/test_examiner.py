@@ -1,6 +1,7 @@
 """One candidate and its primary in this process, as the runner has them in another."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -143,3 +144,21 @@ def test_what_is_reported_survives_json_and_adds_up():
     assert content["outputs"]["y"]["max_absolute"] == 1.5
     assert content["outputs"]["y"]["quantiles"]["1.0"] >= 1.5
     assert content["cpu"]["ratio"] == 1.0
+
+
+class Centred(Linear):
+    """Less the mean of its batch: each request runs alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.signature = replace(self.signature, batch_axis=False)
+
+    def execute(self, inputs, outputs):
+        return [inputs[0] - inputs[0].mean(axis=0)]
+
+
+def test_a_candidate_whose_requests_run_alone_runs_each_alone():
+    given = batch(values=(1.0, 2.0, 4.0), offsets=(0, 1, 3))
+    given.outputs[0] = np.array([[0.0], [-1.0], [1.0]])
+    report = examiner(Centred(), Linear()).examine(given)
+    assert report["rows"] == {"differing": 0, "invalid": 0}

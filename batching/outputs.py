@@ -28,7 +28,7 @@ def check_outputs(
         outputs: What `Model.execute` returned.
         names: Which outputs were asked for.
         signature: Of the model.
-        rows: In the run; they count if the model has a batch axis.
+        rows: In the run; they count if rows of several requests may share it.
 
     Raises:
         InvalidOutput: The outputs are not what the contract promises. The message names the first

@@ -29,7 +29,7 @@ class InferenceRequest:
 
     Attributes:
         inputs: One array per input of the signature, in that order; ``None`` where left out.
-        rows: Size of the batch axis; 1 for a model without one.
+        rows: How much of a run it takes: its rows, or 1 where requests run alone and whole.
         outputs: Names of the wanted outputs, in signature order.
         key: What else must be equal to share a batch, or ``None`` when the signature's shapes
             are fixed and all outputs are wanted.
@@ -87,7 +87,7 @@ class Batch:
         outputs: One array per name in ``requests[0].outputs``; rows of request ``i`` are
             ``offsets[i]`` up to ``offsets[i + 1]`` on axis 0 where the model has a batch axis.
         offsets: ``len(requests) + 1`` row numbers, from 0 to `rows`.
-        rows: Rows in the run.
+        rows: Rows in the run; 1 where requests run alone, until `count_rows` says how many it had.
         error: Why there are no outputs.
         formed_at: When the requests left the queue.
         started_at: When the run began on its thread.
@@ -134,3 +134,8 @@ class Batch:
         self.finished_at = formed_at
         self.queue = queue
         self.charge = charge
+
+    def count_rows(self, rows: int) -> None:
+        """Say how many rows a request that ran alone had; for its owner, after the run."""
+        self.rows = rows
+        self.offsets = (0, rows)

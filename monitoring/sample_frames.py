@@ -180,7 +180,7 @@ def _column(array: Array | None, rows: int) -> tuple[str, tuple[int, ...], Any] 
     if not shape or shape[0] != rows:
         if rows != 1:
             return None
-        # Of a model without a batch axis, all of it belongs to one request.
+        # Where axis 0 is not rows, all of it belongs to one request.
         shape = (1, *shape)
     dtype = array.dtype
     return dtype.char, shape, array.ravel().tolist() if dtype.hasobject else array.tobytes()

@@ -46,8 +46,8 @@ class Taken(NamedTuple):
         arrivals: When each arrived.
         firsts: The row in which each begins; ``None`` if each has exactly one.
         arms: Of the rollout, one per request; ``None`` without one.
-        inputs: One array per name of `origin`, ``None`` where left out; axis 0 is rows where the
-            model has a batch axis.
+        inputs: One array per name of `origin`, ``None`` where left out; axis 0 is rows, or
+            `rows` is 1 and the whole array is the row; another one cannot be told apart by rows.
         outputs: One array per name.
     """
 
@@ -73,7 +73,7 @@ class Taken(NamedTuple):
             cut_firsts = offsets[:-1]
 
         def take(array: Array | None) -> Array | None:
-            # Without a batch axis the one request is the whole array.
+            # Where axis 0 is not rows, the one request is the whole array.
             by_rows = array is not None and array.shape[:1] == (self.rows,)
             return array[rows] if array is not None and by_rows else array
 

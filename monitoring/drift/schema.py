@@ -117,7 +117,7 @@ def _stands_for_rows(name: str, gathered: Mapping[str, list[Array]]) -> bool:
 
 
 def _gather(samples: Sequence[BatchSample], *, output: bool) -> dict[str, list[Array]]:
-    """Arrays by name; axis 0 is rows, in those of a model without a batch axis, too."""
+    """Arrays by name; axis 0 is rows, in those of a model without a rows axis, too."""
     gathered: dict[str, list[Array]] = {}
     for sample in samples:
         rows = sample.offsets[-1] - sample.offsets[0]

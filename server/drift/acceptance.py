@@ -74,7 +74,7 @@ def _names(signature: Signature, private: frozenset[str]) -> list[str]:
     for one in signature.inputs:
         if one.name in private:
             continue
-        sizes = one.shape[1:] if signature.batch_axis else one.shape
+        sizes = one.shape[1:] if signature.rows_axis else one.shape
         if any(size < 0 for size in sizes):
             return []
         row = np.broadcast_to(np.empty((), NUMPY_OF[one.datatype]), (1, *sizes))

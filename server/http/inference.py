@@ -231,9 +231,14 @@ class InferencePath:
         if servable.gate is not None:
             servable.gate.check(message)
         call.plain = rows_codec(call.head.codec, message, servable.wire)
+        inputs, rows = message.inputs, message.rows
+        if not servable.wire.batch_axis:
+            rows = 1  # for the scheduler, which neither joins nor cuts such requests
+        elif not rows:
+            inputs, rows = one_row(inputs, servable.wire), 1
         call.request = request = InferenceRequest(
-            message.inputs if message.rows else one_row(message.inputs, servable.wire),
-            message.rows or 1,
+            inputs,
+            rows,
             message.outputs,
             call.arrival,
             key=message.key,

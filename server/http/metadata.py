@@ -82,8 +82,11 @@ def model_metadata(servable: Servable, versions: list[str]) -> dict[str, Any]:
 
 
 def signature_notes(signature: Signature) -> dict[str, str]:
-    """Whether rows share runs and why, and what the runtime found other than declared."""
-    notes = {"batching": "on" if signature.batch_axis else "off"}
+    """What axis 0 is, whether rows share runs and why, and what is other than declared."""
+    notes = {
+        "rows": "axis 0" if signature.rows_axis else "one per request",
+        "batching": "on" if signature.batch_axis else "off",
+    }
     if signature.batching:
         notes["batching_reason"] = signature.batching
     if signature.remarks:

@@ -128,7 +128,7 @@ class Onlookers:
     ) -> None:
         if servable.tally is not None:
             inputs = batch.inputs or batch.requests[0].inputs  # in parts it has none
-            self.aside(servable.tally.tally, inputs, batch.rows)
+            self.aside(servable.tally.tally, inputs)
         if self.mirrors:
             self.aside(self._copy, servable, calls, firsts, batch)
 

@@ -117,6 +117,8 @@ class Outlet:
 
     def _answer(self, servable: Servable, batch: Batch) -> None:
         calls, firsts = calls_of(batch)
+        if not servable.wire.batch_axis and calls[0].message is not None:
+            batch.count_rows(calls[0].message.rows)
         routed = servable.routed
         waiting, starts = calls, firsts
         invalid: set[Call] = set()

@@ -51,12 +51,13 @@ def _memory(catalog: Catalog, name: str, number: str) -> dict[str, int] | None:
 
 
 def _batching(catalog: Catalog, name: str, number: str) -> dict[str, Any] | None:
-    """Whether its rows share runs and why, and what was found other than declared."""
+    """What axis 0 is, whether rows share runs and why, and what was found other than declared."""
     servable = _servable(catalog, name, number)
     if servable is None:
         return None
     signature = servable.model.signature
     return {
+        "rows_axis": signature.rows_axis,
         "on": signature.batch_axis,
         "reason": signature.batching,
         "remarks": list(signature.remarks),

@@ -77,8 +77,8 @@ def make_quality(
             )
         _check_type(rule, wire.input_names[place[0]], wire)
         field = counters.field(wire.model_name, wire.model_version, rule.field)
-        batched = wire.inputs[wire.input_names[place[0]]].batched
-        checks.append(FieldCheck(rule, *place, field, batched=batched))
+        by_rows = wire.inputs[wire.input_names[place[0]]].by_rows
+        checks.append(FieldCheck(rule, *place, field, by_rows=by_rows))
     event = None
     if options.event_time:
         event = counters.field(wire.model_name, wire.model_version, options.event_time)
@@ -111,7 +111,7 @@ def _element(field: str, wire: WireSignature) -> tuple[int, int] | None:
 
 def _row_size(spec: WireInput) -> int | None:
     """Elements of a row; ``None`` where that is open."""
-    shape = spec.shape[1:] if spec.batched else spec.shape
+    shape = spec.shape[1:] if spec.by_rows else spec.shape
     return None if VARIABLE in shape else math.prod(shape)
 
 

@@ -23,12 +23,12 @@ class FieldCheck:
     Attributes:
         rule: What is declared.
         input: Index in the signature.
-        batched: Whether axis 0 of the input is rows.
+        by_rows: Whether axis 0 of the input is rows.
         column: Element of a row; ``None`` for all.
         counters: Of the field.
     """
 
-    __slots__ = ("batched", "column", "counters", "input", "rule")
+    __slots__ = ("by_rows", "column", "counters", "input", "rule")
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class FieldCheck:
         column: int | None,
         counters: FieldCounters,
         *,
-        batched: bool,
+        by_rows: bool,
     ) -> None:
         self.rule = rule
         self.input = input_
-        self.batched = batched
+        self.by_rows = by_rows
         self.column = column
         self.counters = counters
 
@@ -49,14 +49,14 @@ class FieldCheck:
         """What to do about a fault."""
         return self.rule.nulls if kind == NULL else self.rule.policy
 
-    def faults(self, array: Array, rows: int, now: float) -> list[tuple[str, Mask]]:
+    def faults(self, array: Array, now: float) -> list[tuple[str, Mask]]:
         """Kinds of faults that occur, and where."""
-        values = self.part(array, rows)
+        values = self.part(array)
         return [(kind, mask) for kind, mask in wrong_values(self.rule, values, now) if mask.any()]
 
-    def part(self, array: Array, rows: int) -> Array:
+    def part(self, array: Array) -> Array:
         """Rows x elements of this field, of the same memory."""
-        whole = columns_of(array, rows if self.batched else 1)
+        whole = columns_of(array, len(array) if self.by_rows else 1)
         return whole if self.column is None else whole[:, self.column : self.column + 1]
 
 
@@ -69,7 +69,7 @@ class InputCheck:
 
     def __init__(self, checks: Sequence[FieldCheck]) -> None:
         self.input = checks[0].input
-        self._batched = checks[0].batched
+        self._by_rows = checks[0].by_rows
         # A range says all of these; NaN is outside of every range.
         self._ranges = [one for one in checks if _is_range(one.rule)]
         self._others = [one for one in checks if not _is_range(one.rule)]
@@ -81,21 +81,19 @@ class InputCheck:
         # Several ranges of the same elements are looked at one by one.
         self._quick = bool(self._ranges) and (not whole or len(self._ranges) == 1)
 
-    def faults(self, array: Array, rows: int, now: float) -> list[tuple[FieldCheck, str, Mask]]:
+    def faults(self, array: Array, now: float) -> list[tuple[FieldCheck, str, Mask]]:
         """Fields, kinds of faults that occur, and where."""
-        checks = self._others if self._quick and self._clean(array, rows) else self._all
-        return [
-            (check, kind, mask) for check in checks for kind, mask in check.faults(array, rows, now)
-        ]
+        checks = self._others if self._quick and self._clean(array) else self._all
+        return [(check, kind, mask) for check in checks for kind, mask in check.faults(array, now)]
 
     @property
     def _all(self) -> list[FieldCheck]:
         return self._ranges + self._others
 
-    def _clean(self, array: Array, rows: int) -> bool:
+    def _clean(self, array: Array) -> bool:
         if array.dtype.hasobject:
             return False
-        values = columns_of(array, rows if self._batched else 1)
+        values = columns_of(array, len(array) if self._by_rows else 1)
         if self._columns is not None:
             values = values[:, self._columns]
         return bool(((values >= self._low) & (values <= self._high)).all())

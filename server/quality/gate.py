@@ -70,7 +70,7 @@ class Quality:
             self._check_age(message.event_time, self._event_counters, now)
         if not message.rows:
             return
-        found = self._faults(message.inputs, message.rows, now)
+        found = self._faults(message.inputs, now)
         for check, kind, mask in found:
             if check.policy(kind) == REJECT:
                 self._reject(message, check, kind, mask, found)
@@ -80,23 +80,23 @@ class Quality:
                 self._impute(message, check, mask)
             check.counters.count(kind, policy, int(mask.sum()))
 
-    def passes(self, inputs: Sequence[Array | None], rows: int) -> bool:
+    def passes(self, inputs: Sequence[Array | None]) -> bool:
         """Whether rows of requests that give nothing but inputs have no fault at all."""
-        return self._event_counters is None and not self._faults(inputs, rows, self._clock())
+        return self._event_counters is None and not self._faults(inputs, self._clock())
 
-    def tally(self, inputs: Sequence[Array | None], rows: int) -> None:
+    def tally(self, inputs: Sequence[Array | None]) -> None:
         """Count the faults of a batch that has run."""
-        for check, kind, mask in self._faults(inputs, rows, self._clock()):
+        for check, kind, mask in self._faults(inputs, self._clock()):
             check.counters.count(kind, PASS, int(mask.sum()))
 
     def _faults(
-        self, inputs: Sequence[Array | None], rows: int, now: float
+        self, inputs: Sequence[Array | None], now: float
     ) -> list[tuple[FieldCheck, str, Mask]]:
         found: list[tuple[FieldCheck, str, Mask]] = []
         for one in self._inputs:
             array = inputs[one.input]
             if array is not None and array.size:
-                found += one.faults(array, rows, now)
+                found += one.faults(array, now)
         return found
 
     def _reject(
@@ -113,12 +113,12 @@ class Quality:
         row, element = (int(place[0]) for place in np.nonzero(mask))
         array = message.inputs[check.input]
         assert array is not None
-        value = check.part(array, message.rows)[row, element]
+        value = check.part(array)[row, element]
         name = self._names[check.input]
         within = element if check.column is None else check.column
-        shape = array.shape[1:] if check.batched else array.shape
+        shape = array.shape[1:] if check.by_rows else array.shape
         inner = [int(one) for one in np.unravel_index(within, shape)]
-        place = [row, *inner] if check.batched else inner
+        place = [row, *inner] if check.by_rows else inner
         path = name + "".join(f"[{one}]" for one in place)
         label = "" if check.rule.field.startswith(name) else f" ({check.rule.field})"
         shown = "missing" if kind == NULL else _show(value)
@@ -130,7 +130,7 @@ class Quality:
         assert array is not None
         constant: Any = check.rule.constant
         replaced = array.copy()
-        part = check.part(replaced, message.rows)
+        part = check.part(replaced)
         part[mask] = str(constant).encode() if array.dtype.hasobject else constant
         message.inputs[check.input] = replaced
 

@@ -18,5 +18,7 @@ def log_batching(servable: Servable) -> None:
     reason = signature.batching or "its runtime says so"
     on = "on" if signature.batch_axis else "off"
     LOG.log(level, "model %s version %s: batching is %s: %s", *what, on, reason)
+    if not signature.rows_axis:
+        LOG.info("model %s version %s: a request counts as one row", *what)
     for remark in signature.remarks:
         LOG.warning("model %s version %s: %s", *what, remark)

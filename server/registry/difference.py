@@ -78,6 +78,9 @@ def _signatures(before: Signature | None, after: Signature | None) -> list[Chang
     if before.batch_axis != after.batch_axis:
         was, is_ = ("batched" if one.batch_axis else "single" for one in (before, after))
         changes.append(Change("signature", "batch axis", was, is_))
+    if before.rows_axis != after.rows_axis:
+        was, is_ = ("axis 0" if one.rows_axis else "request" for one in (before, after))
+        changes.append(Change("signature", "rows", was, is_))
     return changes
 
 

@@ -161,10 +161,10 @@ def _tolerance(keys: CheckedObject, key: str, default: float) -> float:
 
 
 def _request_of_rows(rows: list[Any], signature: Signature) -> dict[str, Any]:
-    if len(signature.inputs) != 1 or not signature.batch_axis:
+    if len(signature.inputs) != 1 or not signature.rows_axis:
         raise ContentError(
-            f"{EXAMPLES_FILE}: a list of rows is for batching models with one input; expected "
-            'objects such as {"inputs": [{"name": …, "datatype": …, "shape": …, "data": …}]}'
+            f"{EXAMPLES_FILE}: a list of rows is for models with one input whose axis 0 is rows; "
+            'expected {"inputs": [{"name": …, "datatype": …, "shape": …, "data": …}]}'
         )
     shape: list[int] = []
     level: Any = rows

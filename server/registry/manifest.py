@@ -164,7 +164,9 @@ def parse_signature(keys: CheckedObject) -> Signature | None:
         return None
     content = keys.inner("signature")
     inputs, outputs = (tuple(map(_tensor, content.objects(side))) for side in ("inputs", "outputs"))
-    return Signature(inputs, outputs, content.get("batch_axis", bool))
+    batch_axis = content.get("batch_axis", bool)
+    rows_axis = content.get("rows_axis", bool, default=False)  # older manifests do not say
+    return Signature(inputs, outputs, batch_axis, rows_axis=rows_axis)
 
 
 def signature_from_packed(packed: Mapping[str, Any]) -> Signature:
@@ -173,7 +175,7 @@ def signature_from_packed(packed: Mapping[str, Any]) -> Signature:
         tuple(TensorSpec(**{**one, "shape": tuple(one["shape"])}) for one in packed[side])
         for side in ("inputs", "outputs")
     )
-    return Signature(inputs, outputs, packed["batch_axis"])
+    return Signature(inputs, outputs, packed["batch_axis"], rows_axis=packed["rows_axis"])
 
 
 def _tensor(content: CheckedObject) -> TensorSpec:

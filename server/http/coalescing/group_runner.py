@@ -133,7 +133,7 @@ class GroupRunner:
         gate = servable.gate
         for part in (coalesced,) if len(coalesced.calls) <= rows else coalesced.parts(rows):
             array = template.read_rows(part.numbers)
-            if array is None or not (gate is None or gate.passes([array], len(part.calls))):
+            if array is None or not (gate is None or gate.passes([array])):
                 self.singly(part, servable)
             else:
                 self._run(part, servable, template.request, plain, array, assigned=assigned)
@@ -153,7 +153,7 @@ class GroupRunner:
             zip(coalesced.calls, coalesced.numbers, strict=True)
         ):
             array = None if call.abandoned else template.read_rows([numbers])
-            if array is None or not (gate is None or gate.passes([array], 1)):
+            if array is None or not (gate is None or gate.passes([array])):
                 self.singly(CoalescedCalls(coalesced.group, [call], [numbers]), servable)
                 continue
             call.request = request = InferenceRequest(

@@ -19,7 +19,7 @@ from .large_json import LARGE_BYTES, LargeJson
 from .messages import InferRequest
 from .parameters import tensor_parameters
 from .raw import from_raw, to_raw
-from .request import batch_key, build
+from .request import batch_key, build, rows_alone
 from .tensors import show
 
 if TYPE_CHECKING:
@@ -171,7 +171,9 @@ def _decode_tensor(body: bytes | bytearray | memoryview, wire: WireSignature) ->
     for dimension in shape:
         size *= dimension
     array = from_raw(memoryview(body), spec, shape, size)
-    request = InferRequest([array], 1, wire.all_outputs, binary_outputs=frozenset(wire.all_outputs))
+    rows = 1 if wire.batch_axis else rows_alone(wire, [array])
+    names = wire.all_outputs
+    request = InferRequest([array], rows, names, binary_outputs=frozenset(names))
     if not wire.static:
         request.key = batch_key(wire, request)
     return request

@@ -17,7 +17,7 @@ class InferRequest:
         id: Echoed in the response.
         inputs: One C-contiguous array per input of the signature, in that order and of exactly its
             datatype; ``None`` where an optional input was left out. May be read-only.
-        rows: Size of the batch axis; 1 for a model without one.
+        rows: Size of axis 0 where it is rows, else 1; what the log, labels and figures count.
         outputs: Wanted names in signature order; the very object `WireSignature.all_outputs` when
             all are wanted.
         response_order: Positions in ``outputs`` in the order the client asked for, or ``None``

@@ -13,7 +13,7 @@ from .parameters import request_parameters, tensor_parameters
 from .tensors import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from penstock.runtimes.contract import Array
 
@@ -67,7 +67,8 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
         arrays[spec.position] = read(entry, spec, shape, size)
     if len(entries) != len(arrays):
         _check_complete(wire, arrays)
-    request = InferRequest(arrays, rows if rows >= 0 else 1, wire.all_outputs)
+    rows = rows if rows >= 0 else rows_alone(wire, arrays)
+    request = InferRequest(arrays, rows, wire.all_outputs)
     if len(document) > 1:
         _read_extras(document, wire, request)
     if not wire.static or request.outputs is not wire.all_outputs:
@@ -96,6 +97,25 @@ def _rows_of(shape: list[Any], spec: WireInput, rows: int, wire: WireSignature) 
         )
     found: int = shape[0]
     return found
+
+
+def rows_alone(wire: WireSignature, arrays: Sequence[Array | None]) -> int:
+    """Rows of a request that shares a run with no other: for the log and the figures.
+
+    What it is answered does not hang on them. So inputs that differ in axis 0 are no error: a model
+    may take a list of queries and a list of keys. Such a request is one row, as are one without
+    elements and one of more rows than others may have.
+
+    Args:
+        wire: The model's signature.
+        arrays: One per input.
+    """
+    if not wire.rows_axis:
+        return 1
+    inputs = zip(wire.inputs.values(), arrays, strict=True)
+    counts = {len(array) for spec, array in inputs if spec.by_rows and array is not None}
+    rows = counts.pop() if len(counts) == 1 else 1
+    return rows if 0 < rows <= wire.max_rows else 1
 
 
 def _no_inputs(document: Any, wire: WireSignature) -> InvalidRequest:

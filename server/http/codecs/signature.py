@@ -47,7 +47,9 @@ class WireInput:
 
     Attributes:
         position: Index in the signature.
-        batched: Whether axis 0 is the batch; never so for an optional input.
+        batched: Whether axis 0 is rows that may share a run with those of other requests; never so
+            for an optional input.
+        by_rows: Whether axis 0 is rows; never so for an optional input.
         name: As the model calls it.
         datatype: The OIP v2 datatype.
         dtype: The numpy type that holds it.
@@ -63,6 +65,7 @@ class WireInput:
 
     __slots__ = (
         "batched",
+        "by_rows",
         "code",
         "datatype",
         "dtype",
@@ -76,9 +79,12 @@ class WireInput:
         "tail_size",
     )
 
-    def __init__(self, position: int, spec: TensorSpec, *, batch_axis: bool) -> None:
+    def __init__(
+        self, position: int, spec: TensorSpec, *, batch_axis: bool, rows_axis: bool = False
+    ) -> None:
         self.position = position
         self.batched = batch_axis and not spec.optional
+        self.by_rows = (batch_axis or rows_axis) and not spec.optional
         self.name = spec.name
         self.datatype = spec.datatype
         self.dtype = NUMPY_OF[spec.datatype]
@@ -131,7 +137,8 @@ class WireSignature:
     Attributes:
         model_name: Answered as ``model_name``.
         model_version: Answered as ``model_version``.
-        batch_axis: Whether axis 0 is the batch.
+        batch_axis: Whether rows of several requests may share a run.
+        rows_axis: Whether axis 0 is rows.
         inputs: By name.
         input_names: In signature order.
         optional: The inputs that may be left out.
@@ -168,6 +175,7 @@ class WireSignature:
         "optional",
         "outputs",
         "packed_head",
+        "rows_axis",
         "static",
         "takes_texts",
         "templates",
@@ -177,8 +185,10 @@ class WireSignature:
         self.model_name = model_name
         self.model_version = model_version
         self.batch_axis = signature.batch_axis
+        self.rows_axis = signature.rows_axis
+        axes = {"batch_axis": signature.batch_axis, "rows_axis": signature.rows_axis}
         self.inputs = {
-            spec.name: WireInput(position, spec, batch_axis=signature.batch_axis)
+            spec.name: WireInput(position, spec, **axes)
             for position, spec in enumerate(signature.inputs)
         }
         self.input_names = tuple(self.inputs)

@@ -39,7 +39,7 @@ def test_the_metadata_of_a_model_say_it(door: Any, post: Callable[..., bytes]) -
 
 def test_reason_and_remarks_are_left_out_where_there_are_none() -> None:
     plain = replace(OFF, batch_axis=True, batching="", remarks=())
-    assert signature_notes(plain) == {"batching": "on"}
+    assert signature_notes(plain) == {"rows": "axis 0", "batching": "on"}
     assert signature_notes(OFF)["remarks"] == "y is odd"
 
 
@@ -51,7 +51,7 @@ def test_workers_report_it_and_the_status_shows_what_is_off() -> None:
     servable: Any = SimpleNamespace(version="1", model=model, memory=LoadMemory())
     catalog.publish(ServedModel("m", {"1": servable}, servable))
     (report,) = version_report(catalog, {}, {})
-    told = {"on": False, "reason": "rows meet", "remarks": ["y is odd"]}
+    told = {"rows_axis": False, "on": False, "reason": "rows meet", "remarks": ["y is odd"]}
     assert report["batching"] == told
 
     version = {

@@ -234,3 +234,46 @@ def test_the_accuracy_of_push_is_what_labels_are_compared_with(serve, command, t
     found = change()
     assert found["reference_rate"] == pytest.approx(0.25, abs=1e-5)
     assert found["state"] != "learning"
+
+
+def test_rows_of_a_model_that_couples_them_are_logged_and_labelled_one_by_one(
+    serve, command, tmp_path, onnx_file
+):
+    nodes = [
+        ("Softmax", ["features"], ["weights"], {"axis": 0}),
+        ("ArgMax", ["weights"], ["label"], {"axis": 1, "keepdims": 0}),
+    ]
+    onnx_file(
+        tmp_path / "registry" / "breast-cancer" / "1" / "model.onnx",
+        nodes,
+        [("features", "FLOAT", ["n", 30])],
+        [("label", "INT64", [1])],
+    )
+    server = serve(registry=tmp_path / "registry")
+    ((model,), rows) = server.status()["models"], np.random.default_rng(4).normal(size=(3, 30))
+    (version,) = model["versions"]
+    assert version["batching"]["rows_axis"]
+    assert not version["batching"]["on"]
+    assert "rows influence each other" in version["batching"]["reason"]
+    predicted = predict(server, "a", rows.tolist())
+    assert len(predicted) == 3
+    told = [
+        {"request_id": "a", "index": index, "label": label} for index, label in enumerate(predicted)
+    ]
+    server.until(lambda: post(server, "/v1/feedback", told)[0] == 200)
+
+    def figures():
+        versions = performance(command, server, tmp_path)["versions"]
+        found = [(one["predictions"], one["labels"]) for one in versions]
+        return found == [(3, 3)] and versions[0]["figures"]["accuracy"]["value"] == 1.0
+
+    server.until(figures)
+    output = tmp_path / "train.parquet"
+    process = command(
+        "export", "breast-cancer", "--labelled", "-o", output, "--state-dir", tmp_path / "state"
+    )
+    assert process.wait(30) == 0, process.communicate()
+    logged = sorted(pd_rows(output, "row, label, features_0"), key=lambda one: one["row"])
+    assert [one["row"] for one in logged] == [0, 1, 2]
+    assert [int(one["label"]) for one in logged] == predicted
+    assert [one["features_0"] for one in logged] == pytest.approx(rows[:, 0].tolist(), rel=1e-6)

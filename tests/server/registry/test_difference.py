@@ -76,4 +76,7 @@ def test_everything_else_is_told_too_after_what_breaks():
 def test_an_unknown_signature_is_a_difference_and_the_batch_axis_too():
     assert diff(BASE, replace(BASE, signature=None)) == (Change("signature", "", "known", ""),)
     single = replace(BASE, signature=Signature((X,), (Y,), batch_axis=False))
-    assert diff(BASE, single) == (Change("signature", "batch axis", "batched", "single"),)
+    assert diff(BASE, single) == (
+        Change("signature", "batch axis", "batched", "single"),
+        Change("signature", "rows", "axis 0", "request"),
+    )

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Array
 
 TOML = """
+[batching]
+max_queue_seconds = 60
+
 [monitoring]
 features = ["a", "b"]
 

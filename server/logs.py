@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 import traceback
-from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .stray_output import RAW, log_all_errors, take_over
 
@@ -36,6 +34,18 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 
 
+class LogStream(Protocol):
+    """Where lines of the log go; an `OSError` means that they are lost."""
+
+    def write(self, text: str, /) -> object:
+        """Take a line, with its end."""
+        ...
+
+    def flush(self) -> object:
+        """Write what was taken."""
+        ...
+
+
 class TextFormatter(logging.Formatter):
     """For people."""
 
@@ -45,6 +55,9 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the traceback if there is one."""
+        raw: str | None = getattr(record, RAW, None)
+        if raw is not None:
+            return raw
         # A client chooses parts of a message; it must not be able to forge a line.
         message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
         line = f"{_timestamp(record.created)} {record.levelname} {self._process} {message}"
@@ -86,7 +99,7 @@ class QueuedHandler(logging.Handler):
         dropped: Records that found no room.
     """
 
-    def __init__(self, stream: IO[str], formatter: logging.Formatter) -> None:
+    def __init__(self, stream: LogStream, formatter: logging.Formatter) -> None:
         super().__init__()
         self.dropped = 0
         self._told = 0
@@ -104,9 +117,9 @@ class QueuedHandler(logging.Handler):
             self._waiting.put(record)
 
     def close(self) -> None:
-        """Write what waits, for a second at most."""
+        """Write what waits, for half a second at most: a stop waits for it."""
         self._waiting.put(None)
-        self._thread.join(timeout=1.0)
+        self._thread.join(timeout=0.5)
         super().close()
 
     def _write(self) -> None:
@@ -129,25 +142,27 @@ class QueuedHandler(logging.Handler):
             untold = self.dropped - self._told
             self._told = self.dropped
             self._put(_drops(untold))
-        with suppress(OSError, ValueError):
+        try:
             self._stream.flush()
+        except (OSError, ValueError):
+            self.dropped += 1  # as above, several at once at times
 
 
-def configure_logs(config: ServerConfig, process: str, stream: IO[str] | None = None) -> None:
+def configure_logs(config: ServerConfig, process: str, stream: LogStream | None = None) -> None:
     """Send all logging of this process to standard error, as `config` says.
 
-    As JSON with everything else that the process writes there or on standard output, unless a
-    stream is given.
+    With everything else that the process writes there or on standard output, unless a stream is
+    given.
     """
-    if config.log_format == "json" and stream is None:
-        stream = take_over()
+    if stream is None:
+        stream = take_over(json_only=config.log_format == "json")
         log_all_errors()
     formatter = (JsonFormatter if config.log_format == "json" else TextFormatter)(process)
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
         handler.close()
-    root.addHandler(QueuedHandler(stream or sys.stderr, formatter))
+    root.addHandler(QueuedHandler(stream, formatter))
     root.setLevel(config.log_level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)

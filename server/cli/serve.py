@@ -33,6 +33,7 @@ _EXIT_FAILURE = 1
 _EXIT_USAGE = 2
 #: Models, and versions of a model, that the banner names.
 _MAX_SHOWN = 50
+_FULL = "nobody read standard error"
 
 
 def add_parser(verbs: Any) -> None:
@@ -197,11 +198,9 @@ def _supervise(
         urls = url_of(listener, scheme), url_of(admin_listener)
         text = banner(config, urls, snapshot, _desired(state), state.note)
         if config.log_format == "json":
-            say = _sayer()
-            print(_as_json(text, predict_url=urls[0], admin_url=urls[1]), flush=True)
-        else:
-            say = _say
-            print(text, flush=True)
+            text = _as_json(text, predict_url=urls[0], admin_url=urls[1])
+        print(text, flush=True)
+        say = _sayer(config.log_format)
         return Supervisor(config, directory, listener, admin_listener, say, reread).run()
 
 
@@ -211,11 +210,20 @@ def _as_json(text: str, level: int = logging.INFO, **fields: Any) -> str:
     return json_line("supervisor", level, text, time.time(), **fields)
 
 
-def _sayer() -> Callable[[str], None]:
-    """As `_say`, in JSON; errors that end the supervisor are a line of it, too."""
+def _sayer(log_format: str) -> Callable[[str], None]:
+    """As `_say`, and never waits; as JSON also of errors that end the supervisor."""
+    from penstock.server.nonblocking_output import NonBlockingOutput
+
+    shown = _as_json if log_format == "json" else "penstock: {}".format
+    output = NonBlockingOutput(sys.stderr.fileno())
 
     def say(text: str) -> None:
-        print(_as_json(text), file=sys.stderr, flush=True)
+        output.write_line(
+            shown(text), lambda count: shown(f"{count} messages were dropped: {_FULL}")
+        )
+
+    if log_format != "json":
+        return say
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         say("".join(traceback.format_exception(kind, error, trace)))

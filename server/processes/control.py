@@ -11,7 +11,7 @@ import os
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
@@ -65,7 +65,7 @@ from .standing_alerts import QUARANTINE as KEPT_OUT
 from .state_directory import TOKEN_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from prometheus_client.registry import Collector
@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     from penstock.server.registry.audit_record import AuditRecord
 
     from .rollout_wiring import Rollouts
+
+    Work = Callable[[], Coroutine[Any, Any, None]]
 
 LOG = logging.getLogger("penstock.control")
 
@@ -109,9 +111,6 @@ async def control(birth: Birth) -> None:
         await fleet.wait_converged(REUNION_SECONDS)
     coordinator = Coordinator(config, store, planner, fleet)
     coordinator.served = exposition.served
-    outbox = Outbox(config.state_dir / "monitor" / OUTBOX)
-    config_alerts, kept_out = StandingAlerts(outbox, CONFIG), StandingAlerts(outbox, KEPT_OUT)
-    coordinator.on_findings = lambda findings: config_alerts.note(config_faults(findings))
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
     app = _admin(config, coordinator, exposition, traffic, birth, rollouts)
@@ -123,15 +122,12 @@ async def control(birth: Birth) -> None:
     )
     birth.watch_parent(server.stop)
 
-    deaths = DeathsWatch(birth.directory.deaths, coordinator, kept_out.note)
     works = {
         "following registry and workers": coordinator.run,
         "measuring traffic": traffic.run,
         "carrying rollouts on": rollouts.conductor.run,
         "telling of rollouts": rollouts.alerts.run,
-        "telling of configurations": config_alerts.run,
-        "telling of versions out of service": kept_out.run,
-        "taking out of service what processes die over": deaths.run,
+        **_fault_works(coordinator, config.state_dir, birth.directory.deaths),
     }
     tasks = [SupervisedTask(name, work, birth.incidents) for name, work in works.items()]
     await server.serve(sockets=[*birth.sockets])
@@ -140,6 +136,20 @@ async def control(birth: Birth) -> None:
     fleet.close()
     store.close()
     counters.close()
+
+
+def _fault_works(coordinator: Coordinator, state_dir: Path, deaths: Path) -> dict[str, Work]:
+    """What is done all the time about faults of models."""
+    outbox = Outbox(state_dir / "monitor" / OUTBOX)
+    config_alerts, kept_out = StandingAlerts(outbox, CONFIG), StandingAlerts(outbox, KEPT_OUT)
+    coordinator.on_findings = lambda findings: config_alerts.note(config_faults(findings))
+    return {
+        "telling of configurations": config_alerts.run,
+        "telling of versions out of service": kept_out.run,
+        "taking out of service what processes die over": DeathsWatch(
+            deaths, coordinator, kept_out.note
+        ).run,
+    }
 
 
 def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:

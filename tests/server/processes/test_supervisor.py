@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -49,6 +49,29 @@ def test_any_signal_and_a_start_that_fails_leave_the_supervisor_at_work(serve):
     assert "worker-0 was killed by SIGRTMIN+3; starting it again" in told
     assert "worker-0 could not be started: [Errno 24] Too many open files" in told
     assert "Traceback" not in told + server.process.stderr.read()
+
+
+def fill(pid):
+    """Fill the pipe that is the standard error of a process."""
+    pipe = os.open(f"/proc/{pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b"x" * 4096)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b"x")
+    os.close(pipe)
+
+
+def test_a_log_that_nobody_reads_stops_nobody(serve, load):
+    server = serve("--access-log", "--drain-seconds", 1)
+    fill(server.process.pid)
+    server.kill("worker-0")  # of which the supervisor wants to tell
+    server.until(lambda: "worker-0" in server.children())
+    server.until(lambda: server.status()["converged"])
+    with load(server.url) as running:
+        running.wait_for(200)
+    assert server.stop() == 0
 
 
 def test_an_error_of_its_own_and_a_terminal_that_is_gone_do_not_end_it(tmp_path):

@@ -194,7 +194,10 @@ class Bench:
 
     def __init__(self, registry: Path, place: Path) -> None:
         self.runner = asyncio.Runner()
-        self.app = create_app(registry, threads=2, sample_rate=1.0, large_body_bytes=1024)
+        # Without trials: a process of its own does not know a plug-in of this process.
+        self.app = create_app(
+            registry, threads=2, sample_rate=1.0, large_body_bytes=1024, load_trials=False
+        )
         self._lifespan = self.app._routed.router.lifespan_context(self.app._routed)
         self._state = self.runner.run(self._lifespan.__aenter__())
         self._config = Config(self.app, access_log=False, ws="none", log_config=None)

@@ -50,7 +50,11 @@ class Delivery:
         try:
             step(*args)
         except Exception as error:  # noqa: BLE001  see above
-            self._loop.call_exception_handler({"message": f"{what} failed", "exception": error})
+            self.tell(what, error)
+
+    def tell(self, what: str, error: Exception) -> None:
+        """Tell of an error on which no answer depends."""
+        self._loop.call_exception_handler({"message": f"{what} failed", "exception": error})
 
     def answer(self, servable: Servable, batch: Batch, parts: list[Batch] | None) -> None:
         """Hand over a batch that was run, or what it was split into."""
@@ -117,4 +121,7 @@ class Delivery:
             if whole is None:
                 return
             batch = whole
-        self.attempt(f"the sink of model {servable.name!r}", servable.sink, batch)
+        try:  # as `attempt` does, without making the words for each batch
+            servable.sink(batch)
+        except Exception as error:  # noqa: BLE001  see there
+            self.tell(f"the sink of model {servable.name!r}", error)

@@ -219,7 +219,10 @@ class Dispatcher:
         parts = execute(batch, servable.model, self._clock)
         self._running[LOOP] = 0
         servable.inline_batches += 1
-        self.delivery.attempt("accounting for a run", servable.account, batch, parts, 0.0)
+        try:  # as `Delivery.attempt` does, without a call for each run
+            servable.account(batch, parts, 0.0)
+        except Exception as error:  # noqa: BLE001  see there
+            self.delivery.tell("accounting for a run", error)
         board = self._board
         board.inline_left -= batch.finished_at - batch.formed_at
         board.inlined_at = batch.finished_at

@@ -80,7 +80,8 @@ class Onlookers:
         """The answers of a run are written."""
         if taken and self._sampling is not None:
             self.aside(self._sampling.offer, servable, taken)
-        self._look(servable, calls, firsts, batch)
+        if self.mirrors or servable.tally is not None:
+            self._look(servable, calls, firsts, batch)
 
     def before_coalesced(self, servable: Servable, ids: Sequence[bytes]) -> list[int] | None:
         """The same as `before` for requests of one row each; see `Sampling.count_rows`."""
@@ -97,19 +98,22 @@ class Onlookers:
         servable: Servable,
         calls: Sequence[Call],
         ids: Sequence[bytes],
+        arrivals: Sequence[float],
         batch: Batch,
         picked: list[int] | None,
         now: float,
     ) -> None:
         """The same as `after` for requests of one row each, with what `before_coalesced` gave."""
         if self._sampling is not None:
-            arrivals = [call.arrival for call in calls]
-            offer = self._sampling.offer_rows
-            self.aside(offer, servable, picked, ids, arrivals, batch, now)
+            try:
+                self._sampling.offer_rows(servable, picked, ids, arrivals, batch, now)
+            except Exception as error:  # noqa: BLE001  as in `aside`
+                self._incidents.note("looking at answers (Sampling.offer_rows)", error)
         if self.mirrors:
             for call, request_id in zip(calls, ids, strict=True):
                 call.request_id = request_id
-        self._look(servable, calls, range(batch.rows), batch)
+        if self.mirrors or servable.tally is not None:
+            self._look(servable, calls, range(batch.rows), batch)
 
     def failed(
         self,

@@ -180,8 +180,9 @@ class Outlet:
         made = encode_coalesced(servable, coalesced.group.accept_encoding, message, codec, batch)
         if made is None:
             return False
+        headers, bodies = made
         try:
-            self._answer_coalesced(servable, coalesced.calls, *made, batch)
+            self._answer_coalesced(servable, coalesced.calls, headers, bodies, batch)
         except Exception as error:  # noqa: BLE001  as in `finish`
             self.end(coalesced.calls, error)
         return True
@@ -200,10 +201,11 @@ class Outlet:
         now = self._clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)
         ids = self._ids.take(len(calls))
-        picked = self.onlookers.before_coalesced(servable, ids)
+        onlookers = self.onlookers
+        picked = onlookers.before_coalesced(servable, ids)
         write_answers(200, zip(calls, ids, repeat(headers), bodies))
         self._halt_poll.answered(arrivals[0], now)
-        self.onlookers.after_coalesced(servable, calls, ids, batch, picked, now)
+        onlookers.after_coalesced(servable, calls, ids, arrivals, batch, picked, now)
 
     def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
         """Answer calls that were not let in, or dropped; none of them is in flight.

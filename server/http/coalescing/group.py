@@ -52,6 +52,8 @@ class CoalescingGroup:
     """
 
     __slots__ = (
+        "_found",
+        "_wire",
         "accept_encoding",
         "calls",
         "codec",
@@ -71,9 +73,15 @@ class CoalescingGroup:
         self.inline = True
         self.calls: list[Call] = []
         self.numbers: list[bytes] = []
+        self._wire: WireSignature | None = None
+        self._found: TextTemplate | RawTemplate | None = None
 
     def template(self, wire: WireSignature) -> TextTemplate | RawTemplate | None:
         """What these requests mean to a version, apart from their numbers.
+
+        What was found last is kept with the signature that it was found for. A template never
+        changes, and a group's requests have all bytes in common that it is found by, so the proof
+        of the template holds for as long as the group is there.
 
         Args:
             wire: The version's signature.
@@ -81,6 +89,14 @@ class CoalescingGroup:
         Returns:
             ``None`` if this version has not answered their like, or they are no rows to it.
         """
+        if wire is self._wire:
+            return self._found
+        found = self._find(wire)
+        if found is not None:
+            self._wire, self._found = wire, found
+        return found
+
+    def _find(self, wire: WireSignature) -> TextTemplate | RawTemplate | None:
         form = self.key.form
         if isinstance(form, RawKey):
             raw: RawTemplate | None = wire.body_templates.get(form)

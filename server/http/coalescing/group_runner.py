@@ -76,18 +76,14 @@ class GroupRunner:
         try:
             self._scheduler.begin_tick()
             for coalesced in gathered:
-                self._serve_safely(coalesced)
+                try:
+                    self._serve_group(coalesced)
+                except Exception as error:  # noqa: BLE001  an error with one group is its own
+                    self._outlet.end(coalesced.calls, error)
         except Exception as error:  # noqa: BLE001  nobody of them was served
             self._outlet.end([call for one in gathered for call in one.calls], error)
         finally:
             self._scheduler.dispatch()
-
-    def _serve_safely(self, coalesced: CoalescedCalls) -> None:
-        """An error with one group is not the others' business."""
-        try:
-            self._serve_group(coalesced)
-        except Exception as error:  # noqa: BLE001  see above
-            self._outlet.end(coalesced.calls, error)
 
     def _serve_group(self, coalesced: CoalescedCalls) -> None:
         group = coalesced.group

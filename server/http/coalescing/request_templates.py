@@ -84,12 +84,12 @@ class RequestTemplates:
             if text:
                 text_template.learn(body, wire)
             return
+        tries = self._tries.get(head, 0)
+        if tries >= MAX_TRIES:
+            return
         assert isinstance(head.lines, bytes)
         known = self.find(head.lines + body)
         if known is not None and known.group.template(wire) is not None:
-            return
-        tries = self._tries.get(head, 0)
-        if tries >= MAX_TRIES:
             return
         self._make_room()
         if self._learn_text(head, wire, body) if text else self._learn_raw(head, wire, body):

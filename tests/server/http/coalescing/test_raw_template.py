@@ -235,6 +235,23 @@ def test_only_requests_that_differ_in_the_tensor_match() -> None:
         assert loop.coalescer.try_take(DOOR, wrong, 0.0) is None
 
 
+def test_a_group_goes_by_the_template_of_the_version_that_is_asked() -> None:
+    loop, old, new = Loop(), wire(), wire(TensorSpec("x", "FP32", (-1, 3)))
+    loop.signature = old
+    raw = loop.answer(packed(ROW))
+    loop.coalescer.try_take(DOOR, raw, 0.0)
+    (group,) = loop.coalescer._busy
+    found = group.template(old)
+    assert found is not None
+    assert group.template(new) is None
+    loop.signature = new
+    loop.answer(packed(2 * ROW))
+    later = group.template(new)
+    assert later is not None
+    assert later in new.body_templates.values()
+    assert group.template(old) is found
+
+
 def test_what_cannot_be_learnt_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
     original = raw_template.learn

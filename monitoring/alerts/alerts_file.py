@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.config_file import ConfigFileError, read_toml
+from penstock.monitoring.good_copy import keep_copy
 
 from .sink import MAX_SINKS, Sink, sink_of
 
@@ -36,8 +37,12 @@ class AlertSettings:
     runbook_url: str = ""
 
 
-def read_settings(path: Path) -> AlertSettings:
+def read_settings(path: Path, folder: Path | None = None) -> AlertSettings:
     """Read the file.
+
+    Args:
+        path: Of it.
+        folder: Where relative paths in it start; by default its own.
 
     Raises:
         ValueError: It cannot be read, or something in it is not what was expected; the message
@@ -61,7 +66,7 @@ def read_settings(path: Path) -> AlertSettings:
     sinks = {"log": LOG_SINK}
     try:
         for name, table in tables.items():
-            sinks[name] = sink_of(name, table, path.parent)
+            sinks[name] = sink_of(name, table, folder or path.parent)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     texts["source"] = texts["source"] or "penstock"
@@ -73,10 +78,17 @@ class AlertsFile:
 
     Args:
         path: Of the file; without one there is only the log.
+        good: Where a copy of it is kept, for a process that starts while it cannot be used.
+
+    Attributes:
+        problem: Why the settings in force are not those of the file; empty while they are.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, good: Path | None = None) -> None:
+        self.problem = ""
         self._path = path
+        self._good = good
+        self._known = False
         self._seen: tuple[int, int] | None = None
         self._settings = AlertSettings()
 
@@ -91,8 +103,29 @@ class AlertsFile:
             seen = 0, 0
         if seen != self._seen:
             self._seen = seen
-            try:
-                self._settings = read_settings(self._path)
-            except ValueError as error:
-                LOG.error("the alerts file is not used: %s", error)  # noqa: TRY400 - no traceback
+            self._read(self._path)
         return self._settings
+
+    def _read(self, path: Path) -> None:
+        try:
+            self._settings = read_settings(path)
+        except ValueError as error:
+            before = self._known or self._recall(path.parent)
+            then = "the one before it holds" if before else "alerts are in the log only"
+            self.problem = f"the alerts file is not used, {then}: {error}"
+            LOG.error("%s", self.problem)  # noqa: TRY400  one line says it
+            return
+        self._known, self.problem = True, ""
+        if self._good is not None:
+            keep_copy(path, self._good)
+
+    def _recall(self, folder: Path) -> bool:
+        """Take over what an earlier life understood last."""
+        if self._good is None:
+            return False
+        try:
+            self._settings = read_settings(self._good, folder)
+        except ValueError:
+            return False
+        self._known = True
+        return True

@@ -145,7 +145,10 @@ def _value(where: str, value: Any, kind: str, folder: Path) -> Any:
         case "str", str():
             return value
         case "Path | None", str() if value:
-            return folder / Path(value).expanduser()
+            try:
+                return folder / Path(value).expanduser()
+            except RuntimeError as error:  # of a user that there is not
+                raise ValueError(f"{where} is {value!r}: {error}") from error
         case "tuple[str, ...]", list() if all(isinstance(one, str) for one in value):
             return tuple(value)
         case "float", int() | float() if not isinstance(value, bool) and value > 0:

@@ -16,13 +16,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.config_file import ConfigFileError, read_toml
+from penstock.monitoring.good_copy import keep_copy
 from penstock.server.errors import Forbidden, Unauthorized
 from penstock.server.options import ConfigError, did_you_mean
 
@@ -66,6 +66,9 @@ class Tokens:
         patient: Whether a file that cannot be understood at first means the tokens that held last,
             or none but the server's own, until it is mended.
 
+    Attributes:
+        problem: Why the tokens in force are not those of the file; empty while they are.
+
     Raises:
         ConfigError: That file cannot be understood.
         OSError: The server's own token is gone.
@@ -79,6 +82,7 @@ class Tokens:
         *,
         patient: bool = False,
     ) -> None:
+        self.problem = ""
         self._patient = patient
         self._own: tuple[Token, ...] = ()
         if admin is not None:
@@ -136,15 +140,9 @@ class Tokens:
         return (Token("admin", digest, frozenset(SCOPES)),)
 
     def _keep(self, path: Path) -> None:
-        """Copy a file that was understood, for a process that starts while it is not."""
-        if self._good is None:
-            return
-        draft = self._good.with_name(f".{self._good.name}.{os.getpid()}")
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-            draft.touch(mode=0o600)
-            draft.write_bytes(path.read_bytes())
-            draft.replace(self._good)
+        self.problem = ""
+        if self._good is not None:
+            keep_copy(path, self._good)
 
     def _read(self, path: Path) -> tuple[Token, ...]:
         try:
@@ -152,7 +150,8 @@ class Tokens:
         except ConfigError as error:
             if not self._patient:
                 raise
-            LOG.error("%s; until it is mended the tokens hold that held last", error)  # noqa: TRY400
+            self.problem = f"{error}; until it is mended the tokens hold that held last"
+            LOG.error("%s", self.problem)  # noqa: TRY400  one line says it
             with suppress(ConfigError):  # without a copy: only the server's own
                 return () if self._good is None else read_tokens(self._good)
             return ()
@@ -167,7 +166,8 @@ class Tokens:
         try:
             listed = read_tokens(self._path)
         except ConfigError as error:
-            LOG.error("%s; the tokens before it hold", error)  # noqa: TRY400  one line says it
+            self.problem = f"{error}; the tokens before it hold"
+            LOG.error("%s", self.problem)  # noqa: TRY400  one line says it
             return
         LOG.info("%s: %d tokens", self._path, len(listed))
         self._keep(self._path)

@@ -22,18 +22,29 @@ if TYPE_CHECKING:
 OUTBOX: Final = "alerts.db"
 
 
-def alerts_file(config: ServerConfig) -> AlertsFile:
-    """The alerts file, once it is known to be right.
+#: In ``state_dir/monitor``: the alerts file as it was understood last.
+GOOD_FILE: Final = "alerts-good.toml"
+
+
+def alerts_file(config: ServerConfig, state: Path, *, strict: bool) -> AlertsFile:
+    """The alerts file.
+
+    Args:
+        config: Of the server.
+        state: ``state_dir/monitor``.
+        strict: Whether the file must be right; else the last one that was is in force.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: It must, and is not.
     """
-    if config.alerts_file is not None:
+    if strict and config.alerts_file is not None:
         try:
             read_settings(config.alerts_file)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-    return AlertsFile(config.alerts_file)
+    found = AlertsFile(config.alerts_file, state / GOOD_FILE)
+    found.current()  # what is wrong with it is told now
+    return found
 
 
 def alert_consumers(
@@ -47,7 +58,7 @@ def alert_consumers(
         state: ``state_dir/monitor``.
         learnt: What baselines taught of inputs, and how often they are otherwise.
     """
-    settings = AlertsFile(config.alerts_file)
+    settings = alerts_file(config, state, strict=False)
     outbox = state / OUTBOX
     watch = SelfWatch(partial(merge, counters), outbox, settings, config.slo_objective, learnt)
     return [watch, Courier(outbox, settings)]

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
+    from penstock.monitoring.alerts.alerts_file import AlertsFile
     from penstock.server.config import ServerConfig
     from penstock.server.registry.audit_record import AuditRecord
 
@@ -195,8 +196,9 @@ def _admin(
     try:
         started = directory.pulses / "control.started"
         own, listed = config.state_dir / TOKEN_FILE, config.tokens_file
-        tokens = Tokens(own, listed, patient=started.exists())
-        told = alerts_file(config)
+        again = started.exists()
+        tokens = Tokens(own, listed, patient=again)
+        told = alerts_file(config, config.state_dir / "monitor", strict=not again)
         started.touch()  # in a later life a damaged file is not fatal
     except (ConfigError, OSError) as error:
         LOG.error("%s", error)  # noqa: TRY400  one line says it
@@ -223,9 +225,19 @@ def _admin(
     app.border = Border.of(config, config.admin_host)
     app.progress = rollouts.conductor.progress
     app.lives = partial(read_lives, directory.lives)
-    app.damaged = partial(damaged_files, monitor)
+    app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
     app.incidents = birth.incidents.report
     return app
+
+
+def _config_problems(
+    config: ServerConfig, tokens: Tokens, told: AlertsFile
+) -> list[dict[str, str]]:
+    """Files of configuration that are not in force as they are."""
+    tokens.refresh()
+    told.current()
+    found = (config.tokens_file, tokens.problem), (config.alerts_file, told.problem)
+    return [{"path": str(path), "reason": problem} for path, problem in found if problem]
 
 
 def _follow_log(store: StateStore, chronicle: Chronicle, rollouts: Rollouts) -> None:

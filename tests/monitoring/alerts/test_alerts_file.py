@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.monitoring.alerts.alerts_file import read_settings
+from penstock.monitoring.alerts.alerts_file import AlertsFile, read_settings
 from penstock.monitoring.alerts.sink import TEMPLATES, Sink
 
 PAGE = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text()
@@ -46,6 +46,29 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert str(retrain.login_file) == "/run/secrets/airflow"
     assert retrain.kinds == ("drift", "performance")
     assert retrain.conf == {"days": 30}
+
+
+@pytest.mark.parametrize("damage", ["nonsense", None, "[sinks.a]\nsecret_file = '~nobody-here/x'"])
+def test_a_later_life_goes_on_with_what_was_understood_last(
+    tmp_path: Path, damage: str | None
+) -> None:
+    path, good = tmp_path / "etc" / "alerts.toml", tmp_path / "good.toml"
+    path.parent.mkdir()
+    path.write_text(GOOD)
+    before = AlertsFile(path, good).current()
+    path.unlink()
+    if damage is not None:
+        path.write_text(damage)
+    later = AlertsFile(path, good)
+    assert later.current() == before
+    assert later.problem.startswith("the alerts file is not used, the one before it holds: ")
+    good.unlink()
+    alone = AlertsFile(path, good)
+    assert list(alone.current().sinks) == ["log"]
+    assert alone.problem.startswith("the alerts file is not used, alerts are in the log only: ")
+    path.write_text(GOOD + "\n")
+    assert (alone.current(), alone.problem) == (before, "")
+    assert good.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(

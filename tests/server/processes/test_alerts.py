@@ -90,6 +90,32 @@ def test_alerts_are_told_shown_and_survive_the_monitor(serve, receiver, tmp_path
 
 
 @pytest.mark.slow
+def test_files_that_are_damaged_later_stop_no_process(serve, receiver, tmp_path):
+    alerts, tokens = tmp_path / "alerts.toml", tmp_path / "tokens.toml"
+    alerts.write_text(f'[sinks.hook]\nurl = "http://127.0.0.1:{receiver.server_port}"\n')
+    tokens.write_text("")
+    server = serve("--alerts-file", alerts, "--tokens-file", tokens)
+    alerts.write_text("nonsense")
+    tokens.unlink()
+    for name in ("control", "monitor"):
+        server.kill(name)
+    server.until(lambda: {"control", "monitor"} <= server.children().keys())
+    problems = {one["path"]: one["reason"] for one in server.status()["problems"]}
+    assert "the one before it holds" in problems[str(alerts)]
+    assert "the tokens hold that held last" in problems[str(tokens)]
+    alert = Alert(
+        "drift", "breast-cancer", "2", "f0", "warning",
+        opened=True, episode="e1", time=1.9e9, summary="f0 drifts",
+    )  # fmt: skip
+    Outbox(tmp_path / "state" / "monitor" / "alerts.db").put(alert)
+    server.until(lambda: receiver.bodies)
+    assert {one["process"]: one["deaths"] for one in server.status()["processes"]} == {
+        "control": 1,
+        "monitor": 1,
+    }
+
+
+@pytest.mark.slow
 def test_a_wrong_alerts_file_stops_the_start(command, tmp_path):
     file = tmp_path / "alerts.toml"
     file.write_text("[sinks.hook]\nurll = 'x'\n")

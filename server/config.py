@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.config_file import ConfigFileError, read_toml
 
 from .cpus import available_cpus
-from .limits import LOAD_TIMEOUT_SECONDS, RUN_TIMEOUT_SECONDS, TIMEOUT, check_workers
+from .limits import LOAD_TIMEOUT_SECONDS, TIMEOUT, check_workers
 from .options import ConfigError, did_you_mean, option, options_of
 from .ports.hosts import AllowedHosts
 from .ports.prefix import is_prefix
@@ -67,9 +67,9 @@ class ServerConfig:
         "How long loading a version may take, then it is given up.",
         **TIMEOUT,
     )
-    run_timeout_seconds: float = option(
-        RUN_TIMEOUT_SECONDS,
-        "How long a run may take, then its worker is started again.",
+    run_timeout_seconds: float | None = option(
+        None,
+        "How long a run may take, then its worker is started again; by default by measurement.",
         **TIMEOUT,
     )
     load_trials: bool = option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,7 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from penstock.batching.contained import contained, words
+from penstock.runtimes.contract import VARIABLE
 from penstock.server.cpus import available_cpus
+from penstock.server.limits import run_limit_seconds
 from penstock.server.priority import lower_priority
 from penstock.server.pulse import Label
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.batching.cost import CostTable
-    from penstock.runtimes.contract import Model
+    from penstock.runtimes.contract import Model, Signature
     from penstock.server.config import ServerConfig
     from penstock.server.model_config import ModelConfig
     from penstock.server.pulse import Pulse
@@ -43,8 +44,6 @@ TRIM_SECONDS: Final = 5.0
 #: keep the next from being made.
 _FEWEST_TRIALS: Final = 2
 _MOST_TRIALS: Final = 4
-#: A run may take so many times what the slowest batch took when it was measured.
-_RUN_TIMES: Final = 20.0
 
 T = TypeVar("T")
 
@@ -115,7 +114,12 @@ class Loads:
         return problem
 
     def run_mark(
-        self, name: str, version: str, config: ModelConfig, costs: CostTable | None
+        self,
+        name: str,
+        version: str,
+        config: ModelConfig,
+        signature: Signature,
+        costs: CostTable | None,
     ) -> int:
         """What stands for the runs of a version; with it goes how long they may take.
 
@@ -123,12 +127,13 @@ class Loads:
             name: Of the model.
             version: Its version.
             config: Of the model.
-            costs: Its measured run times. A model that is slow by itself gets more time.
+            signature: Of the version.
+            costs: Its measured run times.
         """
-        limit = config.run_timeout_seconds
-        if limit is None:
-            slowest = max(costs.seconds) if costs is not None else 0.0
-            limit = max(self._config.run_timeout_seconds, math.ceil(_RUN_TIMES * slowest))
+        asked = config.run_timeout_seconds or self._config.run_timeout_seconds
+        known = costs is not None and runs_are_bounded(signature)
+        slowest = max(costs.seconds) if known and costs is not None else None
+        limit = run_limit_seconds(asked, slowest)
         return self._pulse.mark(Label(name, version, limit))
 
     async def _run(self, mark: int, work: Callable[[], T]) -> T:
@@ -156,3 +161,15 @@ class Loads:
         self._trying.shutdown(wait=False, cancel_futures=True)
         self._loading.shutdown(wait=False, cancel_futures=True)
         self._loader.close()
+
+
+def runs_are_bounded(signature: Signature) -> bool:
+    """Whether no request can make a run larger than what was measured when the version was loaded.
+
+    Rows that may share runs are cut into runs of the largest size; any other open dimension is as
+    long as the caller likes, and so is a text. Pure.
+    """
+    first = 1 if signature.batch_axis else 0
+    return all(
+        VARIABLE not in one.shape[first:] and one.datatype != "BYTES" for one in signature.inputs
+    )

@@ -216,7 +216,9 @@ class Versions:
         servable.queue = queue = self._scheduler.register(
             name, version, loaded.model, config.batching, self._sink(servable), loaded.costs
         )
-        queue.mark = self._loads.run_mark(name, version, config, loaded.costs)
+        queue.mark = self._loads.run_mark(
+            name, version, config, loaded.model.signature, loaded.costs
+        )
         queue.known_inputs = loaded.known_inputs
         log_batching(servable)
         self._catalog.move(key, State.READY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -48,8 +49,8 @@ def crashes_at_load(registry, name):
     write(registry, name, nodes, floats("x"), floats("y"), constants)
 
 
-def loop(registry, name, rounds):
-    """So many rounds, a constant or an input ``x``, of next to nothing."""
+def loop(registry, name, rounds, least=0):
+    """So many rounds, a constant or an input ``x`` and `least` more, of next to nothing."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["c"], ["c2"]), helper.make_node("Add", ["a", "k"], ["a2"])],
         "body",
@@ -57,7 +58,8 @@ def loop(registry, name, rounds):
         [value("c2", BOOL), value("a2", FLOAT)],
     )
     nodes = [
-        helper.make_node("Squeeze", ["x"], ["m"]),
+        helper.make_node("Squeeze", ["x"], ["n"]),
+        helper.make_node("Add", ["n", "least"], ["m"]),
         helper.make_node("Loop", ["m" if rounds is None else "r", "t", "z"], ["s"], body=body),
         helper.make_node("Unsqueeze", ["s", "axes"], ["y"]),
     ]
@@ -67,6 +69,7 @@ def loop(registry, name, rounds):
         ("z", np.float32(0)),
         ("axes", np.int64([0, 1])),
         ("r", np.int64(rounds or 0)),
+        ("least", np.int64(least)),
     ]
     inputs = [value("x", INT64, 1, 1)]
     write(registry, name, nodes, inputs, [value("y", FLOAT, 1, 1)], constants)
@@ -180,18 +183,40 @@ def test_a_run_that_never_ends_costs_its_worker_seconds_and_no_other_model(serve
     before = server.children()["worker-0"]
     assert server.ask("sleepy", body("INT64", x=2**40)) == 0  # on the loop: it takes microseconds
     # Some seven seconds on an idle machine; what it waits for a processor does not count.
-    server.until(lambda: server.children().get("worker-0") not in {None, before}, 180.0)
+    assert "stood still for" in last_exit(server, before)
     server.until(lambda: server.ask("good", body("FP32", x=1.5)) == 200)
+
+
+def last_exit(server, before):
+    """Wait until the worker was killed, and is back; how it ended."""
+    server.until(lambda: server.children().get("worker-0") not in {None, before}, 180.0)
+    server.until(lambda: server.status()["processes"])
     (life,) = [one for one in server.status()["processes"] if one["process"] == "worker-0"]
-    assert "stood still for" in life["last_exit"]
     assert "version 1 of model 'sleepy' ran" in life["last_exit"]
+    return life["last_exit"]
+
+
+def test_a_run_on_a_thread_that_never_ends_costs_its_worker_as_well(serve, tmp_path):
+    registry = tmp_path / "registry"
+    sound(registry, "good")
+    loop(registry, "sleepy", None, least=20_000)  # some milliseconds: it runs on a thread
+    server = serve("--settle-seconds", 0, registry=registry)
+    assert server.ask("sleepy", body("INT64", x=1)) == 200
+    before = server.children()["worker-0"]
+    hung = threading.Thread(target=server.ask, args=("sleepy", body("INT64", x=2**40)))
+    hung.start()
+    # The event loop goes on meanwhile.
+    assert server.ask("good", body("FP32", x=1.5)) == 200
+    assert "limit 8 s" in last_exit(server, before)
+    server.until(lambda: server.ask("good", body("FP32", x=1.5)) == 200)
+    hung.join()
 
 
 def test_a_stopped_worker_is_noticed_and_no_version_is_blamed(serve):
     server = serve()
     stopped = server.children()["worker-0"]
     os.kill(stopped, signal.SIGSTOP)
-    server.until(lambda: server.children().get("worker-0") not in {None, stopped})
-    server.until(lambda: server.status()["converged"])
+    server.until(lambda: server.children().get("worker-0") not in {None, stopped}, 180.0)
+    server.until(lambda: server.status()["converged"], 180.0)
     (life,) = [one for one in server.status()["processes"] if one["process"] == "worker-0"]
     assert "was stopped by a signal" in life["last_exit"]

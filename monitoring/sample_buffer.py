@@ -155,9 +155,10 @@ class SampleBuffer:
             return None
         data = [array.tobytes() for array in arrays if array is not None]
         rows = len(ids)
-        held = sum(map(len, data))
-        if held != layout.row_bytes * rows:
+        sizes = list(map(len, data))
+        if sizes != [size * rows for size in layout.row_bytes]:
             return None
+        held = sum(sizes)
         if not self._admit(rows, held + _ROW_BYTES * rows):
             return False
         self._writer.write_rows(layout, answered, ids, arrivals, data)

@@ -42,13 +42,13 @@ class Layout(NamedTuple):
         number: Of the origin in the frame.
         origin: The version.
         output_names: As in `Taken`.
-        row_bytes: Of a row of all inputs and outputs.
+        row_bytes: Of a row of each input, then of each output.
     """
 
     number: int
     origin: Origin
     output_names: tuple[str, ...]
-    row_bytes: int
+    row_bytes: tuple[int, ...]
 
 
 class FrameWriter:
@@ -153,7 +153,7 @@ class FrameWriter:
         columns = None
         if arrays:
             columns = [(array.dtype.char, array.shape[1:]) for array in arrays]
-            row_bytes = sum(array.nbytes for array in arrays) // taken.rows
+            row_bytes = tuple(array.nbytes // taken.rows for array in arrays)
             self.layouts[origin] = Layout(number, origin, output_names, row_bytes)
         names = origin.input_names, output_names
         head = ORIGIN, number, origin.model, origin.version, *names, self._fraction

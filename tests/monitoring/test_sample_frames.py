@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from penstock.monitoring.privacy import Privacy, hash_value
+from penstock.monitoring.sample_buffer import SampleBuffer
 from penstock.monitoring.sample_frames import FrameWriter
 from penstock.monitoring.sample_reader import decode
 from penstock.monitoring.taken import Failure, Origin, Taken
@@ -226,3 +227,24 @@ def test_arrays_travel_whatever_their_memory_looks_like():
 def test_a_frame_that_is_no_sample_is_refused(frame):
     with pytest.raises(ValueError, match="not a sample frame"):
         decode(frame)
+
+
+def test_rows_of_other_lengths_do_not_meet_though_they_hold_as_many_bytes() -> None:
+    origin, outputs = Origin("m", "3", ("a", "b")), ("y",)
+    buffer = SampleBuffer(100, 1 << 20)
+    sent = []
+    for number, (long, short) in enumerate([(2, 4), (1, 5), (3, 3), (2, 4)]):
+        arrays = [np.arange(size, dtype=np.float32)[None] + 10 * number for size in (long, short)]
+        sent.append(arrays)
+        given = arrays, [np.ones((1, 1), np.float32)]
+        ids = [b"%d" % number]
+        taken = Taken(origin, outputs, 1.0, 1.0, 1, ids, [0.5], None, None, *given)
+        assert buffer.offer(taken, 28)
+    back = {}
+    for sample in decode(buffer.drain()[1]):
+        for row, request_id in enumerate(sample.request_ids):
+            back[request_id] = [array[row].tolist() for array in sample.inputs]
+    assert back == {
+        b"%d" % number: [array[0].tolist() for array in arrays]
+        for number, arrays in enumerate(sent)
+    }

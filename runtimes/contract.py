@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -100,6 +100,11 @@ class Signature:
             object.__setattr__(self, "rows_axis", True)
 
 
+def no_examples(_: Signature) -> Sequence[Sequence[Array | None]]:
+    """No request that a model was asked is known."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
     """How to load a model.
@@ -108,11 +113,14 @@ class LoadOptions:
         threads: Threads inside one run (onnxruntime's intra-op); 1 serves throughput.
         settings: The runtime's own section of ``model.toml``, unchecked.
         max_rows: Most rows of several requests that will share a run.
+        examples: Real requests of a model with this signature, each one array per input: its golden
+            requests. A runtime may observe what its model makes of them.
     """
 
     threads: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
     max_rows: int = 64
+    examples: Callable[[Signature], Sequence[Sequence[Array | None]]] = no_examples
 
 
 class Model(Protocol):

@@ -60,17 +60,17 @@ class OnnxRuntime:
             raise ModelLoadError(f"threads must be at least 1: {options.threads}")
         session = _open_session(path, options.threads, settings)
         try:
-            return _observed(session, path, settings, options.max_rows)
+            return _observed(session, path, settings, options)
         except ModelLoadError as error:
             raise ModelLoadError(f"cannot serve {path}: {error}") from error
 
 
-def _observed(session: Any, path: Path, settings: OnnxSettings, max_rows: int) -> OnnxModel:
+def _observed(session: Any, path: Path, settings: OnnxSettings, options: LoadOptions) -> OnnxModel:
     """The model of a session, after a look at what it does."""
     graph = try_to_read(path)
     declared = with_ranks(session, read_signature(session), graph)
     declared = replace(declared, rows_axis=not rows_possible(declared))
-    observation = observe(session, declared)
+    observation = observe(session, declared, options.examples(declared))
     signature = observation.complete(declared)
     metadata = {**session.get_modelmeta().custom_metadata_map, **observation.metadata()}
     classes = {name: len(labels) for name, labels in observation.classes.items()}
@@ -81,7 +81,7 @@ def _observed(session: Any, path: Path, settings: OnnxSettings, max_rows: int) -
         return OnnxModel(session, signature, metadata, classes, symbols)
 
     candidate = model(replace(signature, batch_axis=True))
-    decision = decide(candidate, graph, observation, settings.batch_axis, max_rows)
+    decision = decide(candidate, graph, observation, settings.batch_axis, options.max_rows)
     rows_axis = decision.batch_axis or observation.shows_rows(declared)
     return model(
         Signature(

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from .contract import VARIABLE
 from .onnx_signature import is_zipmap
 from .onnx_values import session_feed
@@ -14,18 +16,19 @@ from .synthetic import MAX_PROBE_ELEMENTS, PROBE_SIZES, made_up_elements, synthe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .contract import Signature, TensorSpec
+    from .contract import Array, Signature, TensorSpec
 
+#: Real requests that are looked at.
+MAX_EXAMPLES: Final = 8
 #: Numbers of rows of the runs that are looked at.
 ROWS: Final = (1, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run showed: its rows, the size of other open dimensions, and shapes by output."""
+    """What one run showed: its rows, and shapes by output."""
 
     rows: int
-    size: int
     shapes: Mapping[str, tuple[int, ...]]
 
 
@@ -34,7 +37,7 @@ class Observation:
     """Facts that onnxruntime shows only in a result.
 
     Attributes:
-        runs: What was run; empty if the model accepted no made-up input.
+        runs: What was run; empty if the model accepted no input that is known.
         classes: Labels of each ZipMap output, in column order; empty if the model could not be run.
         refusal: What the model said to several rows, if it took one and not them.
     """
@@ -62,7 +65,7 @@ class Observation:
     def contradiction(self) -> str:
         """Which output was seen not to have one row for each of the inputs; empty if none."""
         if self.refusal:
-            return f"it takes one made-up row and refuses several: {self.refusal}"
+            return f"it takes one row and refuses several: {self.refusal}"
         for run in self.runs:
             for name, shape in run.shapes.items():
                 if shape[:1] != (run.rows,):
@@ -92,19 +95,50 @@ class Observation:
         }
 
 
-def observe(session: Any, signature: Signature) -> Observation:
-    """Run the model on one made-up row and on several.
+def observe(
+    session: Any, signature: Signature, examples: Sequence[Sequence[Array | None]] = ()
+) -> Observation:
+    """Run the model on one row and on several: of made-up inputs, and of real ones.
 
     Args:
         session: An ``onnxruntime.InferenceSession``.
         signature: As declared. With a rows axis, axis 0 of the inputs is open.
+        examples: Real requests, each one array per input; the first few are looked at.
     """
+    made_up = _observe_made_up(session, signature)
+    if not signature.rows_axis or made_up.refusal:
+        return made_up
+    runs = list(made_up.runs)
+    for example in examples[:MAX_EXAMPLES]:
+        one, several = (
+            _run_inputs(session, signature, _cut(signature, example, rows)) for rows in ROWS
+        )
+        if isinstance(one, str):
+            continue
+        runs.append(_facts(one, ROWS[0]))
+        if isinstance(several, str):
+            return replace(made_up, runs=tuple(runs), refusal=several)
+        runs.append(_facts(several, ROWS[-1]))
+    return replace(made_up, runs=tuple(runs))
+
+
+def _cut(signature: Signature, example: Sequence[Array | None], rows: int) -> list[Array | None]:
+    """So many rows from those of a request, over and over."""
+    return [
+        array
+        if array is None or spec.optional or not len(array)
+        else np.take(array, np.arange(rows), axis=0, mode="wrap")
+        for spec, array in zip(signature.inputs, example, strict=True)
+    ]
+
+
+def _observe_made_up(session: Any, signature: Signature) -> Observation:
     zipmaps = [node.name for node in session.get_outputs() if is_zipmap(node)]
     for size, other in _sizes(signature):
         first = _run(session, signature, 1, size)
         if isinstance(first, str):
             continue
-        runs = [_facts(first, 1, size)]
+        runs = [_facts(first, 1)]
         classes = {name: [label for row in first[name][:1] for label in row] for name in zipmaps}
         if not signature.rows_axis:
             return Observation(tuple(runs), classes)
@@ -112,8 +146,8 @@ def observe(session: Any, signature: Signature) -> Observation:
         if isinstance(several, str):
             return Observation(tuple(runs), classes, several)
         if other != size and not isinstance(more := _run(session, signature, ROWS[-1], other), str):
-            runs.append(_facts(more, ROWS[-1], other))
-        runs.append(_facts(several, ROWS[-1], size))
+            runs.append(_facts(more, ROWS[-1]))
+        runs.append(_facts(several, ROWS[-1]))
         return Observation(tuple(runs), classes)
     return Observation(classes={name: [] for name in zipmaps})
 
@@ -129,7 +163,13 @@ def _run(session: Any, signature: Signature, rows: int, size: int) -> dict[str, 
     """Raw values by output name, or what the model says against the inputs."""
     if size > 1 and made_up_elements(signature, rows, size) > MAX_PROBE_ELEMENTS:
         return "more elements than are tried"
-    inputs = synthetic_inputs(signature, rows, variable=size)
+    return _run_inputs(session, signature, synthetic_inputs(signature, rows, variable=size))
+
+
+def _run_inputs(
+    session: Any, signature: Signature, inputs: Sequence[Array | None]
+) -> dict[str, Any] | str:
+    """The same with these inputs."""
     names = [spec.name for spec in signature.outputs]
     try:
         values = session.run(names, session_feed(signature.inputs, inputs))
@@ -138,8 +178,8 @@ def _run(session: Any, signature: Signature, rows: int, size: int) -> dict[str, 
     return dict(zip(names, values, strict=True))
 
 
-def _facts(values: Mapping[str, Any], rows: int, size: int) -> Run:
-    return Run(rows, size, {name: _shape_of(value) for name, value in values.items()})
+def _facts(values: Mapping[str, Any], rows: int) -> Run:
+    return Run(rows, {name: _shape_of(value) for name, value in values.items()})
 
 
 def _shape_of(value: Any) -> tuple[int, ...]:

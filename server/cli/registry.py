@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -204,11 +205,11 @@ def _signature(directory: Path) -> Signature:
     """
     from penstock.runtimes.contract import LoadOptions
     from penstock.runtimes.discovery import find_runtime
-    from penstock.server.registry.golden import mismatches, read_examples
+    from penstock.server.registry.golden import example_inputs, mismatches, read_examples
     from penstock.server.registry.refusal import ModelRefused
 
     runtime, path = find_runtime(directory)
-    model = runtime.load(path, LoadOptions())
+    model = runtime.load(path, LoadOptions(examples=partial(example_inputs, directory)))
     try:
         reasons = mismatches(model, read_examples(directory, model.signature))
         if reasons:

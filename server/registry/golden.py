@@ -77,6 +77,17 @@ def read_examples(directory: Path, signature: Signature) -> Examples:
     return parse_examples(content, signature)
 
 
+def example_inputs(directory: Path, signature: Signature) -> list[Sequence[Array | None]]:
+    """Inputs of the golden requests, for `LoadOptions.examples`; none if they cannot be read.
+
+    Why not is said by `read_examples`, once the signature is known for sure.
+    """
+    try:
+        return [example.inputs for example in read_examples(directory, signature).examples]
+    except ModelRefused:
+        return []
+
+
 def parse_examples(content: bytes, signature: Signature) -> Examples:
     """Golden requests from the file's content.
 

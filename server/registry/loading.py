@@ -23,6 +23,7 @@ from penstock.runtimes.discovery import find_runtime
 from penstock.runtimes.onnx import OnnxRuntime
 
 from .durable import remove_tree
+from .golden import example_inputs
 from .inspection import inspect_version
 from .judgement import judge
 from .load_order import LoadedModel, SoundCopy
@@ -118,7 +119,7 @@ class Loader:
         self._memory.reserve(key, estimated)
         growth = Growth()
         try:
-            model = self._open(runtime, path, order.config)
+            model = self._open(runtime, path, copy.directory, order.config)
             try:
                 golden = _judge(model, copy, order)
                 costs = self._warm_up(runtime, model, copy.digest, order, golden)
@@ -132,8 +133,9 @@ class Loader:
         memory = LoadMemory(estimated, growth.bytes())
         return LoadedModel(runtime.platform, model, costs, memory, known_inputs)
 
-    def _open(self, runtime: Runtime, path: Path, config: ModelConfig) -> Model:
-        options = LoadOptions(config.threads, config.settings, config.batching.max_batch_size)
+    def _open(self, runtime: Runtime, path: Path, directory: Path, config: ModelConfig) -> Model:
+        most, examples = config.batching.max_batch_size, partial(example_inputs, directory)
+        options = LoadOptions(config.threads, config.settings, most, examples)
         if _single_threaded(runtime, config):
             return runtime.load(path, options)
         return self._opener.submit(runtime.load, path, options).result()

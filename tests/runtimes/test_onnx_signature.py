@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from penstock.runtimes.contract import VARIABLE, ModelExecutionError, ModelLoadError, TensorSpec
+from penstock.runtimes.contract import (
+    VARIABLE,
+    LoadOptions,
+    ModelExecutionError,
+    ModelLoadError,
+    TensorSpec,
+)
+from penstock.runtimes.onnx import OnnxRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -280,3 +287,48 @@ def test_rows_that_couple_are_rows_whatever_the_file_declares(
     assert (model.signature.batch_axis, model.signature.rows_axis) == (False, True)
     assert model.signature.outputs[0].shape == (-1,)
     assert "is declared [1]" in model.signature.remarks[0]
+
+
+PICKED = [
+    ("Sub", ["x", "hundred"], ["d"]),
+    ("Cast", ["d"], ["index"], {"to": TensorProto.INT64}),
+    ("Gather", ["table", "index"], ["v"]),  # made-up numbers are far outside of the table
+]
+PICK_CONSTANTS = {
+    "hundred": np.array(100, np.float32),
+    "table": np.arange(8, dtype=np.float32),
+    "four": np.array(4, np.float32),
+    "axes0": np.array([0]),
+    "axes1": np.array([1]),
+}
+FILTERED = [
+    *PICKED,
+    ("ReduceMax", ["v", "axes1"], ["m"], {"keepdims": 0}),
+    ("Less", ["m", "four"], ["keep"]),
+    ("Compress", ["v", "keep"], ["y"], {"axis": 0}),
+]
+CENTRED = [*PICKED, ("ReduceMax", ["v", "axes0"], ["m"]), ("Sub", ["v", "m"], ["y"])]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "declared", "hinted", "rows"),
+    [(FILTERED, ["n", 2], True, False), (CENTRED, [1, 2], False, True)],
+)
+def test_golden_requests_show_what_axis_0_is_where_made_up_ones_are_refused(
+    graph_file: Callable[..., Any],
+    nodes: list[Any],
+    declared: list[Any],
+    hinted: bool,
+    rows: bool,
+) -> None:
+    used = {given for node in nodes for given in node[1]}
+    constants = [numpy_helper.from_array(v, k) for k, v in PICK_CONSTANTS.items() if k in used]
+    path = graph_file(
+        nodes, [("x", "FLOAT", ["n", 2])], [("y", "FLOAT", declared)], initializers=constants
+    )
+    golden = np.array([[101, 102], [105, 103]], np.float32)
+    blind = OnnxRuntime().load(path, LoadOptions())
+    assert blind.signature.rows_axis == hinted
+    model = OnnxRuntime().load(path, LoadOptions(examples=lambda _: [[golden]]))
+    assert model.signature.rows_axis == rows
+    assert not model.signature.batch_axis

@@ -120,6 +120,25 @@ def test_inputs_that_differ_in_axis_0_are_no_error_where_requests_run_alone(
     np.testing.assert_array_equal(answer, alone(root, "attend", query=query, key=key))
 
 
+def test_golden_requests_show_that_rows_fall_away(
+    tmp_path: Path, live_server: Any, onnx_file: Callable[..., Path], get: Callable[..., bytes]
+) -> None:
+    path = onnx_file(
+        tmp_path / "filter" / "1" / "model.onnx",
+        [("Less", ["x", "ten"], ["keep"]), ("Compress", ["x", "keep"], ["y"], {"axis": 0})],
+        [("x", "FLOAT", ["n"])],
+        [("y", "FLOAT", ["m"])],
+        [numpy_helper.from_array(np.array(10, np.float32), "ten")],
+    )
+    told = []
+    for examples in ([], [document(x=np.array([1, 20], np.float32))]):
+        (path.parent / "examples.json").write_text(json.dumps(examples))
+        with live_server(tmp_path, "fast", threads=1) as server:
+            answer = json.loads(server.ask(get("/v2/models/filter")).body)
+        told.append(answer["parameters"]["rows"])
+    assert told == ["axis 0", "one per request"]
+
+
 SPECS = tuple(TensorSpec(name, "FP32", (-1, 2)) for name in ("a", "b"))
 OUTPUTS = (TensorSpec("y", "FP32", (-1, 2)),)
 ROWS = WireSignature(Signature(SPECS, OUTPUTS, batch_axis=False, rows_axis=True), "m", "1")

@@ -116,9 +116,7 @@ class Outlet:
                 self.fail(call, error)
 
     def _answer(self, servable: Servable, batch: Batch) -> None:
-        calls, firsts = calls_of(batch)
-        if not servable.wire.batch_axis and calls[0].message is not None:
-            batch.count_rows(calls[0].message.rows)
+        calls, firsts = calls_of(batch, alone=not servable.wire.batch_axis)
         routed = servable.routed
         waiting, starts = calls, firsts
         invalid: set[Call] = set()

@@ -57,8 +57,14 @@ class CoalescedCalls:
         return parts
 
 
-def calls_of(batch: Batch) -> tuple[list[Call], list[int]]:
-    """All calls in a run, and the row in which each begins."""
+def calls_of(batch: Batch, *, alone: bool = False) -> tuple[list[Call], list[int]]:
+    """All calls in a run, and the row in which each begins.
+
+    Args:
+        batch: The run.
+        alone: Whether requests run alone. The scheduler counts each as one row; from here on the
+            run has as many as its request.
+    """
     calls: list[Call] = []
     firsts: list[int] = []
     for request, first in zip(batch.requests, batch.offsets, strict=False):
@@ -69,4 +75,6 @@ def calls_of(batch: Batch) -> tuple[list[Call], list[int]]:
         else:
             calls.append(context)
             firsts.append(first)
+    if alone and calls[0].message is not None:
+        batch.count_rows(calls[0].message.rows)
     return calls, firsts

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import logging
 import os
+import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ from penstock.server.supervised_task import SupervisedTask
 
 from .certificate import Certificate
 from .child import Birth, run
+from .held_back import first_target
 from .link import Link
 from .nudge import Nudge
 from .quiet_server import QuietServer
@@ -33,14 +35,12 @@ from .reconciler import Reconciler
 from .report import version_report
 from .restart import EXIT_CONFIG
 from .sampler import Sampler
-from .target import read_target
+from .target import Target
 
 if TYPE_CHECKING:
     import ssl
 
     from starlette.types import Message, Receive, Scope, Send
-
-    from .target import Target
 
 LOG = logging.getLogger("penstock.worker")
 
@@ -85,6 +85,7 @@ class WorkerProcess:
             self._every_second,
         )
         self._reconciler: Reconciler | None = None
+        self._first = Target()
         self._reported = -1, 0
         self._tasks: list[SupervisedTask] = []
         self._sampler: Sampler | None = None
@@ -140,9 +141,9 @@ class WorkerProcess:
         self._app.engine.inference.mirrors = self._mirrors.routes
         nudge = Nudge(asyncio.get_running_loop(), self._link.nudge)
         self._app.engine.inference.splits.on_failure = nudge
-        known = read_target(self._birth.directory.target)
-        if known.number:
-            self._aim(known)
+        self._first = first_target(self._birth.directory, time.time())
+        if self._first.number:
+            self._aim(self._first)
         if self._app.engine.samples.enabled:
             directory, life = self._birth.directory, self._counters.incarnation
             spool = Spool(directory.samples, life, self._birth.config.sample_max_bytes)
@@ -179,6 +180,8 @@ class WorkerProcess:
     def _aim(self, target: Target) -> None:
         assert self._reconciler is not None
         assert self._mirrors is not None
+        if target.number == self._first.number:
+            target = self._first  # a control that has just started sends what it finds on the disk
         self._reconciler.aim(target)
         self._mirrors.follow(target.models)
 

@@ -173,6 +173,19 @@ def test_a_request_that_crashes_native_code_stops_after_three_crashes(serve, tmp
     again.until(lambda: not again.metrics().get(opened))
 
 
+def test_a_worker_keeps_out_what_it_died_over_while_control_stands_still(serve, tmp_path):
+    registry = tmp_path / "registry"
+    sound(registry, "good")
+    divides(registry, "ratio")
+    server = serve("--settle-seconds", 0, registry=registry)
+    os.kill(server.children()["control"], signal.SIGSTOP)
+    crashes = 0
+    while crashes < 6 and not server.ask("ratio", CRASH):
+        crashes += 1
+        server.until(lambda: server.ask("good", body("FP32", x=1.5)) == 200)
+    assert crashes == 3
+
+
 def test_a_run_that_never_ends_costs_its_worker_seconds_and_no_other_model(serve, tmp_path):
     registry = tmp_path / "registry"
     sound(registry, "good")

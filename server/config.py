@@ -148,6 +148,9 @@ class ServerConfig:
     large_body_bytes: int = option(
         64 * 1024, "Larger bodies are decoded off the event loop.", minimum=0
     )
+    large_answer_bytes: int = option(
+        256 * 1024, "Larger outputs of a run are encoded off the event loop.", minimum=0
+    )
     max_header_bytes: int = option(
         32 * 1024, "All headers of a request together.", minimum=1024, maximum=_MIB
     )

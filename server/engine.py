@@ -120,10 +120,16 @@ class Engine:
         A run or a load that does not end is left behind after `LAST_SECONDS`: a stop is bounded.
         """
         try:
-            await asyncio.wait_for(self._scheduler.close(), LAST_SECONDS)
+            await asyncio.wait_for(self._finish(), LAST_SECONDS)
         except TimeoutError:
             LOG.warning("a run has not ended; stopping without it")
         self._release()
+
+    async def _finish(self) -> None:
+        await self._scheduler.close()
+        for model in self.catalog.models.values():
+            for servable in model.versions.values():
+                await servable.wait_coded()
 
     def abandon(self) -> None:
         """Release everything after the event loop was closed; nobody waits for an answer."""

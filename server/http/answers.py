@@ -22,6 +22,9 @@ from penstock.server.errors import (
 )
 
 from .codecs.compression import MIN_COMPRESSED_BYTES, compress
+from .codecs.json import encode_pieces
+from .codecs.negotiate import JSON
+from .codecs.raw import MIN_VIEW_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .codecs.messages import InferRequest
     from .codecs.negotiate import Body, Codec
+    from .head import RequestHead
 
 #: Longer messages quote a request and are made each time; the others come by the thousand.
 MAX_KEPT_MESSAGE: Final = 512
@@ -71,9 +75,9 @@ def encode_batch(
         except Exception:  # noqa: BLE001, S110  one of them cannot be written; find out which
             pass
     if not wire.batch_axis:
-        return [_encode(servable, call, outputs) for call in calls]
+        return [_encode(servable, call.head, call.message, outputs) for call in calls]
     return [
-        _encode(servable, call, _rows_of(call, first, outputs))
+        _encode(servable, call.head, call.message, _rows_of(call, first, outputs))
         for call, first in zip(calls, firsts, strict=True)
     ]
 
@@ -119,11 +123,39 @@ def _all_plain(calls: Sequence[Call], codec: Codec) -> bool:
     return all([call.plain is codec for call in calls])  # noqa: C419  a generator costs twice as much
 
 
-def _encode(servable: Servable, call: Call, outputs: Sequence[Array]) -> Answer:
-    head, message = call.head, call.message
+def encode_large(
+    servable: Servable, head: RequestHead, message: InferRequest, outputs: Sequence[Array]
+) -> Answer:
+    """One answer that is made on a thread: the bytes of `encode_batch`, a large body in pieces.
+
+    Args:
+        servable: Which version ran.
+        head: Of the request.
+        message: Its decoded body.
+        outputs: Its rows.
+    """
+    answer = _encode(servable, head, message, outputs, large=True)
+    if isinstance(answer, tuple) and len(answer[1]) >= MIN_VIEW_BYTES:
+        headers, body = answer
+        return headers, [body] if isinstance(body, bytes) else body  # nobody joins them
+    return answer
+
+
+def _encode(
+    servable: Servable,
+    head: RequestHead,
+    message: InferRequest | None,
+    outputs: Sequence[Array],
+    *,
+    large: bool = False,
+) -> Answer:
     assert message is not None
     try:
-        body, lines = head.codec.encode(servable.wire, message, outputs)
+        if large and head.codec is JSON and message.binary_outputs is None:
+            body: Body = encode_pieces(servable.wire, message, outputs)
+            lines = JSON_HEADERS
+        else:
+            body, lines = head.codec.encode(servable.wire, message, outputs)
         headers = servable.headers + lines
         if head.accept_encoding is None or len(joined := _joined(body)) < MIN_COMPRESSED_BYTES:
             return headers, body

@@ -24,6 +24,7 @@ from .codecs.compression import decompress
 from .codecs.negotiate import rows_codec
 from .empty import one_row
 from .halt_poll import HaltPoll
+from .large_answers import LargeAnswers
 from .onlookers import Onlookers
 from .outlet import Outlet
 from .request_ids import RequestIds
@@ -57,12 +58,12 @@ class InferencePath:
     """From the bytes of a prediction request to the bytes of its answer.
 
     Args:
-        loop: Everything but decoding of large bodies happens here.
+        loop: Everything but the decoding and encoding of large bodies happens here.
         catalog: What is served.
         scheduler: Runs it.
         counters: Counts it.
         sampling: Hands inputs and outputs to the monitor; ``None`` if there is none.
-        threads: Decodes large bodies.
+        threads: Decodes large bodies and encodes large answers.
         limits: Of bodies and connections.
         sweeper: Enforces the time limits of connections.
         incidents: Is told of errors that no caller is told of.
@@ -111,6 +112,7 @@ class InferencePath:
             Onlookers(sampling, incidents),
             HaltPoll(loop, clock),
             incidents,
+            LargeAnswers(loop, threads, self.splits, limits.large_answer_bytes),
             clock,
         )
         self.splits.watch.end = self._outlet.end
@@ -205,7 +207,7 @@ class InferencePath:
     def _decode_on_thread(self, call: Call, servable: Servable, body: bytes) -> None:
         """Large JSON takes milliseconds; the loop has other connections to serve."""
         decoding = self._threads.submit(contained, self._unpack, call.head, servable, body)
-        servable.begin_decoding()
+        servable.begin_coding()
         decoding.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(self._decoded, call, servable, done)
         )
@@ -216,7 +218,7 @@ class InferencePath:
         return head.codec.decode(body, servable.wire, head.json_length)
 
     def _decoded(self, call: Call, servable: Servable, done: Future[InferRequest]) -> None:
-        servable.end_decoding()
+        servable.end_coding()
         try:
             if self.splits.forsake(call, servable):
                 return

@@ -26,6 +26,7 @@ class Limits:
         max_body_bytes: A body as sent.
         max_decompressed_bytes: A body after decompression.
         large_body_bytes: Bodies from this size on are decoded off the event loop.
+        large_answer_bytes: Outputs of a run with more bytes are encoded off the event loop.
         max_header_bytes: Target, header names and values together.
         max_header_count: Headers in one request.
         header_timeout_seconds: From the first byte to the end of the headers.
@@ -38,6 +39,7 @@ class Limits:
     max_body_bytes: int = 64 * 1024 * 1024
     max_decompressed_bytes: int = 256 * 1024 * 1024
     large_body_bytes: int = 64 * 1024
+    large_answer_bytes: int = 256 * 1024
     max_header_bytes: int = 32 * 1024
     max_header_count: int = 100
     header_timeout_seconds: float = 10.0

@@ -20,10 +20,11 @@ from penstock.monitoring.layout import status_index
 from penstock.server.errors import ClientGone, InternalError
 
 from .answer_writer import write_answers
-from .answers import JSON_HEADERS, api_error, encode_batch, encode_coalesced, error_answer
+from .answers import JSON_HEADERS, api_error, encode_coalesced, error_answer
 from .arm_headers import lines_of
 from .call import Call
 from .coalescing.calls import CoalescedCalls, calls_of
+from .encode_run import encode_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
     from .codecs.messages import InferRequest
     from .codecs.negotiate import Body, Codec
+    from .encode_run import EncodedRun
     from .halt_poll import HaltPoll
+    from .large_answers import LargeAnswers
     from .onlookers import Onlookers
     from .request_ids import RequestIds
     from .splits import Splits
@@ -63,6 +66,7 @@ class Outlet:
         onlookers: See the attribute.
         halt_poll: Is told of answers.
         incidents: Is told of errors on the way out.
+        large: Encodes what is too large for the loop.
         clock: Monotonic seconds.
     """
 
@@ -74,6 +78,7 @@ class Outlet:
         onlookers: Onlookers,
         halt_poll: HaltPoll,
         incidents: Incidents,
+        large: LargeAnswers,
         clock: Callable[[], float],
     ) -> None:
         self.singly: Callable[[CoalescedCalls, Servable], None]
@@ -85,44 +90,36 @@ class Outlet:
         self._halt_poll = halt_poll
         self._incidents = incidents
         self._clock = clock
+        self._large = large
+        large.answer, large.fail, large.end = self._answer, self.fail, self.end
 
     def finish(self, servable: Servable, batch: Batch) -> None:
-        """Count the batch, answer everybody in it, then hand over what is sampled of it.
-
-        Never raises. Whatever fails on the way, nobody is left without an answer.
-        """
+        """Count the batch, answer everybody in it, then hand over what is sampled. Never raises."""
         try:
-            if batch.error is None:
-                self._answer(servable, batch)
-            else:
+            if batch.error is not None:
                 self._fail_batch(servable, batch, batch.error)
-        except Exception as error:  # noqa: BLE001  see above
+            elif self._large.are_of(servable, batch):
+                self._large.start(servable, batch)
+            else:
+                self._answer(servable, batch, encode_run(servable, batch, self._splits))
+        except Exception as error:  # noqa: BLE001  nobody is left without an answer
             calls, _ = calls_of(batch)
             self.end([call for call in calls if call.servable is servable], error)
 
     def end(self, calls: Iterable[Call], error: Exception) -> None:
-        """Something failed on the way: whoever still waits for an answer gets the error as one.
+        """Something failed on the way of these calls: who still waits gets the error as an answer.
 
         Never raises. It is the last look at each call, so a call that has its answer is only
         counted as no longer in flight.
-
-        Args:
-            calls: All that were under way together.
-            error: What failed.
         """
         self._incidents.note("answering predictions", error)
         for call in calls:
             if call.entered or (not call.abandoned and call.door.owes(call)):
                 self.fail(call, error)
 
-    def _answer(self, servable: Servable, batch: Batch) -> None:
-        calls, firsts = calls_of(batch, alone=not servable.wire.batch_axis)
+    def _answer(self, servable: Servable, batch: Batch, run: EncodedRun) -> None:
+        calls, firsts, waiting, answers, invalid = run
         routed = servable.routed
-        waiting, starts = calls, firsts
-        invalid: set[Call] = set()
-        if routed:
-            waiting, starts, invalid = self._splits.sift(servable, calls, firsts, batch)
-        answers = encode_batch(servable, waiting, starts, batch.outputs, waiting is calls)
         answered = []
         for call, answer in zip(waiting, answers, strict=True):
             if not call.entered:
@@ -175,6 +172,8 @@ class Outlet:
         Returns:
             Whether they were answered; nothing was done if they have to be one by one.
         """
+        if self._large.are_of(servable, batch):
+            return False
         made = encode_coalesced(servable, coalesced.group.accept_encoding, message, codec, batch)
         if made is None:
             return False

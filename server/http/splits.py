@@ -28,14 +28,13 @@ from penstock.server.registry.arms import Arms, Assignment
 from penstock.server.rollout.routing import CANARY, given_up_at, surely_in_time
 
 from .arm_headers import lines_of
-from .faults import SERVER_ERROR, fault_of, is_blamed, unsound
+from .faults import SERVER_ERROR, fault_of, is_blamed
 from .watch import Watch
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from penstock.batching.request import Batch
     from penstock.batching.scheduler import Scheduler
     from penstock.server.errors import ApiError
     from penstock.server.registry.catalog import Catalog
@@ -98,7 +97,7 @@ class Splits:
         return servable
 
     def sift(
-        self, servable: Servable, calls: list[Call], firsts: list[int], batch: Batch
+        self, servable: Servable, calls: list[Call], firsts: list[int], bad: set[int]
     ) -> tuple[list[Call], list[int], set[Call]]:
         """Who is to be answered from a run.
 
@@ -108,12 +107,11 @@ class Splits:
             servable: What ran.
             calls: All in the run.
             firsts: The row in which each begins.
-            batch: The run.
+            bad: Which of them have NaN or infinity in an output; see `faults.unsound`.
 
         Returns:
             The calls, the row in which each begins, and which of them have invalid outputs.
         """
-        bad = unsound(firsts, batch, batched=servable.wire.batch_axis)
         invalid: set[Call] = set()
         if not bad and all([call.servable is servable for call in calls]):  # noqa: C419  half the cost
             return calls, firsts, invalid

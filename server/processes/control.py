@@ -115,12 +115,7 @@ async def control(birth: Birth) -> None:
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
     app = _admin(config, coordinator, exposition, traffic, birth, rollouts)
-    server = QuietServer(
-        uvicorn.Config(
-            app, http=PortProtocol, log_config=None, access_log=False, ws="none", lifespan="off"
-        ),
-        counters.set_loop_lag,
-    )
+    server = QuietServer(_served(app), counters.set_loop_lag)
     birth.watch_parent(server.stop)
 
     works = {
@@ -151,6 +146,12 @@ def _fault_works(coordinator: Coordinator, state_dir: Path, deaths: Path) -> dic
             deaths, coordinator, kept_out.note
         ).run,
     }
+
+
+def _served(app: AdminApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, http=PortProtocol, log_config=None, access_log=False, ws="none", lifespan="off"
+    )
 
 
 def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:

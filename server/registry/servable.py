@@ -41,8 +41,8 @@ class Servable:
     """
 
     __slots__ = (
-        "_decoded",
-        "_decoding",
+        "_coded",
+        "_coding",
         "counters",
         "gate",
         "headers",
@@ -79,8 +79,8 @@ class Servable:
         self.measured: CostTable | None = None
         self.gate: Quality | None = None
         self.tally: Quality | None = None
-        self._decoding = 0
-        self._decoded = asyncio.Event()
+        self._coding = 0
+        self._coded = asyncio.Event()
         self.queue: Queue
         self.origin = Origin(name, version, tuple(wire.input_names))
         self.headers = b"x-model-version: %b\r\n" % version.encode()
@@ -90,18 +90,18 @@ class Servable:
         if privacy != self.origin.privacy:
             self.origin = replace(self.origin, privacy=privacy)
 
-    def begin_decoding(self) -> None:
-        """A body is being decoded elsewhere; its request is not in the queue yet."""
-        self._decoding += 1
+    def begin_coding(self) -> None:
+        """A body is being decoded or encoded elsewhere; its request is not in the queue."""
+        self._coding += 1
 
-    def end_decoding(self) -> None:
-        """Its request is about to be queued, or there is none."""
-        self._decoding -= 1
-        if not self._decoding:
-            self._decoded.set()
+    def end_coding(self) -> None:
+        """Its request is about to be queued or answered, or there is none."""
+        self._coding -= 1
+        if not self._coding:
+            self._coded.set()
 
-    async def wait_decoded(self) -> None:
-        """Wait until no body is being decoded for it."""
-        while self._decoding:
-            self._decoded.clear()
-            await self._decoded.wait()
+    async def wait_coded(self) -> None:
+        """Wait until no body is being decoded or encoded for it."""
+        while self._coding:
+            self._coded.clear()
+            await self._coded.wait()

@@ -271,8 +271,9 @@ class Versions:
         key = servable.name, servable.version
         self._catalog.move(key, State.DRAINING)
         try:
-            await servable.wait_decoded()
+            await servable.wait_coded()
             await self._scheduler.unregister(servable.queue)
+            await servable.wait_coded()  # the answers of its last runs
         finally:
             problem = await self._loads.unload(*key, servable.model)
             self._catalog.move(key, State.UNLOADED, problem)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import InvalidRequest
 
-from .json import in_response_order
+from .json import MANY_TEXTS, in_response_order
 from .large_msgpack import LARGE_BYTES, LargeMsgpack, PackedList
 from .msgpack_values import holds_few_values, unpack_small
 from .packing import UNREADABLE, pack, unpack, unpacker
@@ -149,7 +149,7 @@ def encode(
         shape = array.shape
         parts.append(output.packed_heads.get(shape) or _head(output, array))
         if output.is_bytes:
-            parts.append(pack(array.ravel().tolist()))
+            parts.append(_packed_texts(array))
         elif array.nbytes < MIN_VIEW_BYTES:
             parts.append(array.tobytes())
         else:
@@ -193,6 +193,18 @@ def _rows_of(output: WireOutput, array: Array) -> list[bytes]:
     return [raw[row * width : (row + 1) * width] for row in range(rows)]
 
 
+def _packed_texts(array: Array) -> bytes:
+    """The list of all elements, packed in parts: a call into C holds the interpreter lock."""
+    flat = array.ravel()
+    if flat.size <= MANY_TEXTS:
+        return pack(flat.tolist())
+    parts = [_list_header(flat.size)]
+    for first in range(0, flat.size, MANY_TEXTS):
+        some = flat[first : first + MANY_TEXTS].tolist()
+        parts.append(pack(some)[len(_list_header(len(some))) :])
+    return b"".join(parts)
+
+
 def _head(output: WireOutput, array: Array) -> bytes:
     """The msgpack of an output up to its elements, remembered by shape."""
     shape = array.shape
@@ -220,4 +232,6 @@ def _bin_header(length: int) -> bytes:
 def _list_header(length: int) -> bytes:
     if length < 16:  # noqa: PLR2004  what the one-byte header holds
         return _SHORT_LISTS[length]
-    return b"\xdc" + length.to_bytes(2, "big")
+    if length < 1 << 16:
+        return b"\xdc" + length.to_bytes(2, "big")
+    return b"\xdd" + length.to_bytes(4, "big")

@@ -32,7 +32,7 @@ from penstock.monitoring import layout
 from penstock.monitoring.metrics import ModelCounters
 from penstock.monitoring.sample_buffer import SampleBuffer
 from penstock.server import create_app
-from penstock.server.http import inference, outlet
+from penstock.server.http import answers, encode_run, inference, large_answers, outlet
 from penstock.server.http.coalescing import group_runner
 from penstock.server.http.coalescing.coalescer import Coalescer
 from penstock.server.http.coalescing.group import CoalescingGroup
@@ -45,6 +45,7 @@ from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.http.feed import Feed
 from penstock.server.http.halt_poll import HaltPoll
 from penstock.server.http.inference import InferencePath
+from penstock.server.http.large_answers import LargeAnswers
 from penstock.server.http.outlet import Outlet
 from penstock.server.http.sampling import Sampling
 from penstock.server.http.splits import Splits
@@ -64,7 +65,12 @@ STEPS: list[tuple[Any, str]] = [
         (Outlet, name)
         for name in ("_answer", "_answer_coalesced", "_fail_batch", "_refuse", "_fail")
     ],
-    *[(outlet, name) for name in ("calls_of", "encode_batch", "encode_coalesced", "write_answers")],
+    *[(outlet, name) for name in ("calls_of", "encode_run", "encode_coalesced", "write_answers")],
+    *[(encode_run, name) for name in ("calls_of", "encode_batch", "unsound")],
+    *[(LargeAnswers, name) for name in ("are_of", "start", "_answer")],
+    *[(large_answers, name) for name in ("calls_of", "contained", "_encode", "unsound")],
+    *[(large_answers, name) for name in ("array_bytes", "encode_large")],
+    (answers, "encode_pieces"),
     *[(outlet, name) for name in ("api_error", "error_answer", "lines_of")],
     *[(Splits, name) for name in ("assign", "sift", "forsake", "answer", "release", "fail")],
     *[(Splits, name) for name in ("_fall_back", "_count", "_give_up", "_look_closer")],
@@ -97,6 +103,8 @@ STEPS: list[tuple[Any, str]] = [
 ]
 RAISED = [RuntimeError("a mistake"), MemoryError(), KeyError("gone"), ZeroDivisionError()]
 PATIENCE_SECONDS = 0.05
+#: Of outputs: requests of 100 rows have more, and so have several of them in a run.
+LARGE_ANSWER_BYTES = 399
 HANG_SECONDS = 0.1
 
 
@@ -195,9 +203,8 @@ class Bench:
     def __init__(self, registry: Path, place: Path) -> None:
         self.runner = asyncio.Runner()
         # Without trials: a process of its own does not know a plug-in of this process.
-        self.app = create_app(
-            registry, threads=2, sample_rate=1.0, large_body_bytes=1024, load_trials=False
-        )
+        options = {"large_body_bytes": 1024, "large_answer_bytes": LARGE_ANSWER_BYTES}
+        self.app = create_app(registry, threads=2, sample_rate=1.0, load_trials=False, **options)
         self._lifespan = self.app._routed.router.lifespan_context(self.app._routed)
         self._state = self.runner.run(self._lifespan.__aenter__())
         self._config = Config(self.app, access_log=False, ws="none", log_config=None)
@@ -253,7 +260,7 @@ class Bench:
             for one in model.versions.values():
                 in_flight = self.engine.counters.model(one.name, one.version)._slots
                 found[f"in flight {one.name} {one.version}"] = in_flight[layout.IN_FLIGHT]
-                found[f"decoding {one.name} {one.version}"] = one._decoding
+                found[f"decoding {one.name} {one.version}"] = one._coding
         for key, stats in self.engine._scheduler.stats().servables.items():
             found[f"running {key}"] = stats.running
             found[f"waiting {key}"] = stats.queue_rows

@@ -400,14 +400,14 @@ def test_large_bodies_still_being_decoded_hold_up_an_unload(tmp_path, publish):
         first, second = publish(1), publish(2)
         await engine.host.apply({"m": plan(first)})
         old = engine.catalog.find("m")
-        old.begin_decoding()
+        old.begin_coding()
         swap = asyncio.create_task(engine.host.apply({"m": plan(second)}))
         while engine.catalog.find("m") is old:  # noqa: ASYNC110  nobody tells of it
             await asyncio.sleep(0.001)
         for _ in range(20):
             await asyncio.sleep(0.001)
             assert not old.queue.draining
-        old.end_decoding()
+        old.end_coding()
         await swap
         assert old.queue.draining
         await engine.close()

@@ -67,7 +67,9 @@ class LabelFile:
             yield from self._csv(file) if self._path.suffix.lower() == ".csv" else self._lines(file)
 
     def _csv(self, file: Any) -> Iterator[FileRow]:
-        heading = file.readline()
+        blank = 0
+        while not (heading := file.readline(MAX_LINE)).strip() and heading:
+            blank += 1
         separator = max(_SEPARATORS, key=heading.count)
         names = next(csv.reader([heading], delimiter=separator), [])
         names = [name.strip().lower() for name in names]
@@ -84,10 +86,10 @@ class LabelFile:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield FileRow(reader.line_num + 1, problem=str(error))
+                yield FileRow(reader.line_num + 1 + blank, problem=str(error))
                 continue
             if cells:
-                yield self._row(reader.line_num + 1, names, cells)
+                yield self._row(reader.line_num + 1 + blank, names, cells)
 
     def _row(self, line: int, names: list[str], cells: list[str]) -> FileRow:
         if len(cells) > len(names):

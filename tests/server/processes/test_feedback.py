@@ -175,7 +175,7 @@ def test_a_file_is_accepted_row_by_row_whatever_is_in_it(serve, command, tmp_pat
     pairs = labels_of(server)
     rows = [f'{name},{spell(label, place)},"a\nnote"' for place, (name, label) in enumerate(pairs)]
     odd = ["blank,,x", "later,cat,x", "no id here,1,x", "s2,1,x,one more", "s3,\0,x", "s4,\udcff,x"]
-    text = "\r\n".join(["Request_ID,Label,Note", *rows, *odd, ",,"]) + "\r\n"
+    text = "\r\n".join(["", " ", "Request_ID,Label,Note", *rows, *odd, ",,"]) + "\r\n"
     file = tmp_path / "labels.csv"
     file.write_text(text, encoding="utf-8-sig", errors="surrogateescape", newline="")
     process = command("feedback", file, "--url", server.url)
@@ -184,7 +184,7 @@ def test_a_file_is_accepted_row_by_row_whatever_is_in_it(serve, command, tmp_pat
     assert "21 accepted, 21 new" in output
     assert "2 rows have no label yet" in error
     assert "ignored, as they say nothing of a label: note" in error
-    first = 2 * len(rows) + 2  # a row has two lines
+    first = 2 * len(rows) + 4  # a row has two lines, and two blank ones come first
     told = [f"line {first + place}: " for place in (2, 3, 4, 5)]
     assert all(one in error for one in told), error
     assert "request_id is 'no id here'" in error

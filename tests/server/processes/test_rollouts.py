@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import threading
 import time
 import urllib.error
@@ -279,6 +280,32 @@ def test_a_candidate_that_fails_is_rolled_back_and_no_caller_sees_an_error(begin
     # A new trial does not begin with what was held against the last one.
     operator.start(version=3, steps=[50, 100], min_requests=1_000_000)
     assert operator.rollout()["e_value"] == 1.0
+
+
+def test_a_failing_candidate_is_taken_away_while_abandoned_scrapes_are_in_flight(begin):
+    """Nobody reads the answers of 500 scrapes on each port; decisions and status wait for none."""
+    operator = begin("fails")
+    scrapes = []
+    with Traffic(operator.server.url, 1) as traffic:
+        operator.server.until(lambda: len(traffic.answers) > 20)
+        for url in (operator.server.url, operator.server.admin_url):
+            parts = urlsplit(url)
+            request = f"GET /metrics HTTP/1.1\r\nhost: {parts.netloc}\r\n\r\n".encode()
+            for _ in range(500):
+                connection = socket.create_connection((parts.hostname, parts.port), 20)
+                connection.sendall(request)
+                scrapes.append(connection)
+        try:
+            operator.start(steps=[50, 100], hold=60)
+            operator.until(lambda one: one["final"], 15)
+            assert operator.ask("GET", "/admin/status")[0] == 200
+        finally:
+            for connection in scrapes:
+                connection.close()
+    found = operator.report()
+    assert (found["phase"], found["cause"], found["percent"]) == ("aborted", "evidence", 0.0)
+    assert operator.stable() == 1
+    assert traffic.statuses() == {200}
 
 
 def test_a_candidate_that_kills_workers_is_taken_away(begin):

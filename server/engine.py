@@ -114,6 +114,10 @@ class Engine:
         )
         self.host = ModelHost(self.catalog, counters, versions, privacy)
 
+    def expect_loads(self) -> None:
+        """Versions are to be loaded in a moment: what can be prepared for that is."""
+        self._loads.expect()
+
     async def close(self) -> None:
         """Finish what was accepted, then release everything.
 

@@ -39,6 +39,7 @@ from .target import Target
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from starlette.types import Message, Receive, Scope, Send
 
@@ -48,9 +49,15 @@ PATIENCE_SECONDS: Final = 5.0
 
 
 class WorkerProcess:
-    """Wires the app to the server, the link and the reconciler. An ASGI app around the app."""
+    """Wires the app to the server, the link and the reconciler. An ASGI app around the app.
 
-    def __init__(self, birth: Birth) -> None:
+    Args:
+        birth: What the supervisor gave this process.
+        wall_clock: Unix seconds.
+    """
+
+    def __init__(self, birth: Birth, wall_clock: Callable[[], float] = time.time) -> None:
+        self._wall_clock = wall_clock
         config = birth.config
         self._birth = birth
         self._certificate: Certificate | None = None
@@ -135,13 +142,14 @@ class WorkerProcess:
 
     async def _begin(self) -> None:
         incidents = self._birth.incidents
+        self._app.engine.expect_loads()
         self._reconciler = Reconciler(self._app.engine.host, self._report, incidents)
         path = self._birth.directory.shadow_socket
         self._mirrors = Mirrors(path, self._counters, asyncio.get_running_loop())
         self._app.engine.inference.mirrors = self._mirrors.routes
         nudge = Nudge(asyncio.get_running_loop(), self._link.nudge)
         self._app.engine.inference.splits.on_failure = nudge
-        self._first = first_target(self._birth.directory, time.time())
+        self._first = first_target(self._birth.directory, self._wall_clock())
         if self._first.number:
             self._aim(self._first)
         if self._app.engine.samples.enabled:

@@ -75,10 +75,16 @@ class Loads:
         self._loader = Loader(config, proofs)
         trials = Trials(config) if config.load_trials else None
         self._prover = Prover(self._loader, proofs, trials)
+        self._prepare = None if trials is None or proofs.any_kept() else trials.prepare
         size = min(max(_FEWEST_TRIALS, available_cpus()), _MOST_TRIALS)
         self._trying = ThreadPoolExecutor(size, "penstock-trial", lower_priority)
         # One thread: loading holds the interpreter lock for long stretches.
         self._loading = ThreadPoolExecutor(1, "penstock-load", lower_priority)
+
+    def expect(self) -> None:
+        """Start a trial process now where every version will need one: no proof is kept yet."""
+        if self._prepare is not None:
+            self._trying.submit(self._prepare)
 
     @property
     def places(self) -> tuple[Path, ...]:

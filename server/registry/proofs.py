@@ -103,6 +103,15 @@ class Proofs:
         if directory is not None:
             prune(directory)
 
+    def any_kept(self) -> bool:
+        """Whether a version was tried before, in an earlier life as well."""
+        if self._directory is None:
+            return bool(self._memory)
+        try:
+            return any(self._directory.glob("*.json"))
+        except OSError:
+            return False
+
     def find(self, key: str, limit_seconds: float = 0.0, retried_at: float = 0.0) -> Proof | None:
         """The proof for a question, if there is one that holds; see `Proof.holds`.
 

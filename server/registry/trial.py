@@ -46,6 +46,8 @@ _MOST_SECONDS: Final = 1.0
 _MOST_TIMES: Final = 5.0
 #: A trial process that is not given another trial ends after so long.
 IDLE_SECONDS: Final = 3.0
+#: The same of one that was started before there was a trial to make.
+EARLY_SECONDS: Final = 20.0
 _MAX_ANSWER_BYTES: Final = 1 << 20
 _START_SECONDS: Final = 60.0
 _ENDS: Final = (LOADS, REFUSED, ERROR)
@@ -114,6 +116,17 @@ class Trials:
             if proof.end != CRASHED or not used:
                 return proof
 
+    def prepare(self) -> None:
+        """Start a process for the first trial now: its imports take longer than most loads."""
+        with self._lock:
+            if self._closed or self._idle or self._busy:
+                return
+            try:
+                self._idle.append(self._start())
+            except OSError:
+                return  # the first trial says so
+        self._reap_after(EARLY_SECONDS)
+
     def close(self) -> None:
         """End all trial processes; trials that are being made end with them."""
         with self._lock:
@@ -167,7 +180,10 @@ class Trials:
         if not keep:
             trial.close()
             return
-        timer = threading.Timer(IDLE_SECONDS + 1, self._reap)
+        self._reap_after(IDLE_SECONDS)
+
+    def _reap_after(self, seconds: float) -> None:
+        timer = threading.Timer(seconds + 1, self._reap)
         timer.daemon = True
         timer.start()
 

@@ -27,7 +27,7 @@ from penstock.server.priority import lower_priority
 
 from .loading import Loader
 from .proofs import ERROR, LOADS, REFUSED
-from .trial import IDLE_SECONDS
+from .trial import EARLY_SECONDS, IDLE_SECONDS
 
 #: Whom the kernel ends first when memory runs out.
 _OOM_SCORE: Final = "1000"
@@ -43,15 +43,18 @@ def main(arguments: list[str]) -> None:
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
-    lower_priority()
     _sacrifice()
     logging.disable()  # the worker says the same when it loads what passed
     link = Connection(descriptor)
     config = ServerConfig.from_json(link.recv_bytes().decode())
     loader = Loader(config)
     try:
-        while link.poll(IDLE_SECONDS):
+        idle_seconds = EARLY_SECONDS
+        while link.poll(idle_seconds):
+            idle_seconds = IDLE_SECONDS
             order, copy = pickle.loads(link.recv_bytes())  # noqa: S301  from the worker, not from a model
+            if order.busy:  # predictions go first; at a start there are none
+                lower_priority()
             _limit_memory(config)
             link.send_bytes(json.dumps(_try(loader, order, copy)).encode())
     except EOFError:

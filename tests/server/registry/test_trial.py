@@ -331,3 +331,28 @@ def test_a_proof_is_for_one_question_and_a_damaged_one_is_none(tmp_path):
     for damage in (b"", b"{", b"[]", b'{"end": 1}', b"\xff"):
         (tmp_path / "proofs" / f"{key}.json").write_bytes(damage)
         assert proofs.find(key) is None
+
+
+def test_a_process_that_was_prepared_makes_the_first_trial(place, config):
+    trials = Trials(config)
+    trials.prepare()
+    trials.prepare()  # once is enough
+    (prepared,) = trials._idle
+    loader = Loader(config)
+    with loader.sound_copy(
+        order := LoadOrder("m", "1", place("m", sound()), ModelConfig())
+    ) as copy:
+        assert trials.make(order, copy, 60.0).end == LOADS
+    assert trials._idle == [prepared]
+    trials.close()
+    assert prepared.process.wait(10) == -signal.SIGKILL
+    trials.prepare()
+    assert trials._idle == []
+
+
+def test_a_server_that_has_tried_versions_before_prepares_nothing(tmp_path):
+    proofs = Proofs(tmp_path / "proofs")
+    assert not proofs.any_kept()
+    proofs.keep("a", Proof(LOADS))
+    assert proofs.any_kept()
+    assert Proofs(tmp_path / "proofs").any_kept()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 class Delivery:
     """Hands batches to the sinks of their models.
 
+    Attributes:
+        dropped: What `refuse` is to answer.
+
     Args:
         loop: Whose exception handler is told of errors.
         board: Of the scheduler.
@@ -37,7 +40,7 @@ class Delivery:
         self._loop = loop
         self._board = board
         self._clock = clock
-        self._dropped: list[tuple[Servable, list[InferenceRequest], Exception]] = []
+        self.dropped: list[tuple[Servable, list[InferenceRequest], Exception]] = []
 
     def attempt(self, what: str, step: Callable[..., object], *args: object) -> None:
         """Take a step on which no answer may depend; an error in it is told, and that is all.
@@ -90,8 +93,8 @@ class Delivery:
 
     def refuse(self) -> None:
         """Answer no to what was dropped: after the threads have work."""
-        while self._dropped:
-            servable, requests, error = self._dropped.pop()
+        while self.dropped:
+            servable, requests, error = self.dropped.pop()
             now = self._clock()
             one_by_one = isinstance(requests[0], Part)  # parts may be of different requests
             for group in [[one] for one in requests] if one_by_one else [requests]:
@@ -108,7 +111,7 @@ class Delivery:
     def _take_out(self, queue: Queue, heads: int, reason: str, error: Exception) -> None:
         dropped = queue.drop(heads)
         if dropped:
-            self._dropped.append((queue.servable, dropped, error))
+            self.dropped.append((queue.servable, dropped, error))
         if not queue.requests:
             self._board.active.remove(queue)
         queue.servable.dropped[reason] += len(dropped)

@@ -126,7 +126,8 @@ class Dispatcher:
                 if wait is not None:
                     self._rest(wait, clock())
                     break
-            self.delivery.refuse()
+            if self.delivery.dropped:
+                self.delivery.refuse()
             self._nap.consider(began)
         except Exception as error:  # noqa: BLE001  see above
             message = {"message": "choosing the next run failed", "exception": error}

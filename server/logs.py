@@ -163,16 +163,20 @@ def configure_logs(config: ServerConfig, process: str, stream: LogStream | None 
         root.removeHandler(handler)
         handler.close()
     root.addHandler(QueuedHandler(stream, formatter))
-    root.setLevel(config.log_level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
-    if config.log_level != "debug":
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    access = logging.getLogger("uvicorn.access")
-    access.propagate = config.access_log
+    set_levels(config)
+
+
+def set_levels(config: ServerConfig) -> None:
+    """Log what `config` says from now on: the least severe level, and whether each request."""
+    logging.getLogger().setLevel(config.log_level.upper())
+    quiet = logging.NOTSET if config.log_level == "debug" else logging.WARNING
+    logging.getLogger("uvicorn.error").setLevel(quiet)
+    logging.getLogger("uvicorn.access").propagate = config.access_log
 
 
 def json_line(process: str, level: int, message: str, created: float, **fields: Any) -> str:

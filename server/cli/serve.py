@@ -54,6 +54,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(namespace: argparse.Namespace) -> int:
     """Serve until told to stop; returns the exit status."""
+    from penstock.server.processes.in_force import InForce
     from penstock.server.processes.listening import CannotListen
     from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
     from penstock.server.processes.state_directory import StateDirectory, StateDirectoryInUse
@@ -75,8 +76,10 @@ def run(namespace: argparse.Namespace) -> int:
             config = replace(config, state_dir=state.path)
             _write(directory.config, config.to_json())
 
+            inforce = InForce(config, directory.config)
+
             def reread() -> str:
-                return changes(config, lambda: load_config(given, os.environ, namespace.config))
+                return inforce.renew(lambda: load_config(given, os.environ, namespace.config))
 
             return _supervise(config, directory, state, snapshot, reread)
     except (CannotListen, OSError, StateDirectoryInUse) as error:
@@ -149,28 +152,6 @@ def _desired(state: StateDirectory) -> DesiredState:
         return StateFile(state.path).read()
     except (OSError, StateDamaged):
         return DesiredState()
-
-
-def changes(config: ServerConfig, read: Callable[[], ServerConfig]) -> str:
-    """What SIGHUP comes to, in words: nothing that is in force changes, and what would is named.
-
-    Args:
-        config: In force.
-        read: Reads the configuration again.
-    """
-    try:
-        now = read()
-    except ConfigError as error:
-        return f"the configuration cannot be used, going on with the one before: {error}"
-    names = [
-        option.name
-        for option in OPTIONS
-        if option.name != "state_dir" and getattr(now, option.name) != getattr(config, option.name)
-    ]
-    followed = "certificate and tokens are followed as their files change"
-    if not names:
-        return f"the configuration was read again, no option has changed; {followed}"
-    return f"in force only after a restart: {', '.join(names)}; {followed}"
 
 
 def _supervise(

@@ -20,6 +20,7 @@ from penstock.server.logs import configure_logs
 from penstock.server.parent import die_with_parent
 from penstock.server.pulse import Pulse
 
+from .live_options import LiveOptions
 from .run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -63,12 +64,13 @@ class Birth:
             stop()
 
         loop.add_reader(self.life, gone)
-        self._beat(loop)
+        self._beat(loop, LiveOptions(self.directory.config, self.config))
 
-    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _beat(self, loop: asyncio.AbstractEventLoop, options: LiveOptions) -> None:
         """A heartbeat each second: the supervisor kills who has none (`watchdog`)."""
         self.pulse.beat()
-        loop.call_later(BEAT_SECONDS, self._beat, loop)
+        loop.call_later(BEAT_SECONDS, self._beat, loop, options)
+        options.refresh()
 
 
 def begin(arguments: list[str]) -> Birth:

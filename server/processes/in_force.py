@@ -1,0 +1,68 @@
+"""The configuration in force, and what SIGHUP changes of it. For the supervisor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from penstock.server.config import OPTIONS
+from penstock.server.options import ConfigError
+
+from .live_options import LIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from penstock.server.config import ServerConfig
+
+
+class InForce:
+    """What the processes go by: each reads the file when it starts, and `LIVE` when it changes.
+
+    Args:
+        config: At the start.
+        path: Where the processes find it.
+    """
+
+    def __init__(self, config: ServerConfig, path: Path) -> None:
+        self._config = config
+        self._path = path
+
+    def renew(self, read: Callable[[], ServerConfig]) -> str:
+        """Put into force what can change while the server runs; returns what came of it, in words.
+
+        Args:
+            read: Reads the configuration again.
+        """
+        try:
+            now = read()
+        except ConfigError as error:
+            return f"the configuration cannot be used, going on with the one before: {error}"
+        changed = [
+            option.name
+            for option in OPTIONS
+            if option.name != "state_dir"
+            and getattr(now, option.name) != getattr(self._config, option.name)
+        ]
+        told = ["the configuration was read again"]
+        live = [name for name in changed if name in LIVE]
+        if live:
+            told.append(self._apply(now, live))
+        if waiting := [name for name in changed if name not in LIVE]:
+            told.append(f"in force only after a restart: {', '.join(waiting)}")
+        if not changed:
+            told[0] += ", no option has changed"
+        told.append("certificate and tokens are followed as their files change")
+        return "; ".join(told)
+
+    def _apply(self, now: ServerConfig, names: list[str]) -> str:
+        after = replace(self._config, **{name: getattr(now, name) for name in names})
+        draft = self._path.with_suffix(".new")
+        try:
+            draft.write_text(after.to_json())
+            draft.replace(self._path)
+        except OSError as error:
+            return f"{self._path} cannot be written, nothing has changed: {error}"
+        self._config = after
+        return "in force now: " + ", ".join(f"{name} = {getattr(after, name)}" for name in names)

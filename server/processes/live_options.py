@@ -1,0 +1,60 @@
+"""Options that a running process takes over when the supervisor was asked to read them again."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from penstock.server.config import ServerConfig
+from penstock.server.logs import set_levels
+from penstock.server.options import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.processes")
+
+#: Their names; every other option needs a restart.
+LIVE: Final = ("log_level", "access_log")
+
+
+class LiveOptions:
+    """Follows the configuration in the run directory.
+
+    Args:
+        path: Of it.
+        config: As this process read it when it started; the file may be another one by now.
+    """
+
+    def __init__(self, path: Path, config: ServerConfig) -> None:
+        self._path = path
+        self._values = _live(config)
+        self._stamp: tuple[int, int] | None = None
+
+    def refresh(self) -> None:
+        """Take over what has changed; a file that cannot be read changes nothing."""
+        stamp = self._look()
+        if stamp in (self._stamp, None):
+            return
+        self._stamp = stamp
+        try:
+            config = ServerConfig.from_json(self._path.read_text())
+        except (OSError, ValueError, ConfigError) as error:
+            LOG.error("%s cannot be read again: %s", self._path, error)  # noqa: TRY400
+            return
+        if _live(config) != self._values:
+            self._values = _live(config)
+            set_levels(config)
+            told = ", ".join(f"{name} = {value}" for name, value in self._values.items())
+            LOG.warning("in force now: %s", told)
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            facts = self._path.stat()
+        except OSError:
+            return None
+        return facts.st_mtime_ns, facts.st_ino
+
+
+def _live(config: ServerConfig) -> dict[str, object]:
+    return {name: getattr(config, name) for name in LIVE}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
 from .contract import ModelLoadError
@@ -32,6 +31,8 @@ def runtimes() -> dict[str, Runtime]:
     Raises:
         ModelLoadError: Two plug-ins claim the same platform, so which one is meant is not known.
     """
+    from importlib.metadata import entry_points  # slow and large
+
     found: dict[str, Runtime] = {}
     providers: dict[str, str] = {}
     # Two distributions may announce one and the same class: this project had another name before.

@@ -37,7 +37,6 @@ import json
 import zlib
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.options import BatchingOptions
@@ -285,7 +284,8 @@ def _check_runtime(platform: str | None, settings: Mapping[str, Any], source: st
 
 @cache
 def _only_onnx() -> bool:
-    # A set: the entry points of a distribution that is installed twice come twice.
+    from importlib.metadata import entry_points  # slow and large; here each may come twice
+
     return len({one.value for one in entry_points(group=ENTRY_POINT_GROUP)}) <= 1
 
 

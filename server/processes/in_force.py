@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from penstock.server.config import OPTIONS
 from penstock.server.options import ConfigError
-
-from .live_options import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from penstock.server.config import ServerConfig
+
+
+#: Options that running processes take over (`live_options`); every other one needs a restart.
+LIVE: Final = ("log_level", "access_log")
 
 
 class InForce:

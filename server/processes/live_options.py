@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from penstock.server.config import ServerConfig
 from penstock.server.logs import set_levels
 from penstock.server.options import ConfigError
 
+from .in_force import LIVE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 LOG = logging.getLogger("penstock.processes")
-
-#: Their names; every other option needs a restart.
-LIVE: Final = ("log_level", "access_log")
 
 
 class LiveOptions:

@@ -7,6 +7,7 @@ looks no more than a little, since the machine or the whole server may have been
 
 from __future__ import annotations
 
+import math
 import signal
 from collections import Counter
 from dataclasses import dataclass, field
@@ -216,7 +217,7 @@ def condemned(
     """
     pardoned = pardoned or {}
     open_deaths = [
-        (death, {one for one in death.suspects if death.at > pardoned.get(one, 0.0)})
+        (death, {one for one in death.suspects if death.at > pardoned.get(one, -math.inf)})
         for death in deaths
         if 0 <= now - death.at <= WINDOW_SECONDS
     ]

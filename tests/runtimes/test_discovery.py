@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., No
             for name in sources
         ] + [EntryPoint("onnx", "penstock.runtimes.onnx:OnnxRuntime", discovery.ENTRY_POINT_GROUP)]
         monkeypatch.setattr(
-            discovery,
+            metadata,
             "entry_points",
             lambda *, group: [entry for entry in entries if entry.group == group],
         )
@@ -126,8 +127,8 @@ def test_a_class_that_two_distributions_announce_is_one_runtime(
     install: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install()
-    announced = discovery.entry_points(group=discovery.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(discovery, "entry_points", lambda *, group: [*announced, *announced])
+    announced = metadata.entry_points(group=discovery.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(metadata, "entry_points", lambda *, group: [*announced, *announced])
     assert list(runtimes()) == ["onnx_onnxv1"]
 
 

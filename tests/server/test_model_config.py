@@ -7,9 +7,17 @@ import os
 import pytest
 
 from penstock.batching.options import BatchingOptions
+from penstock.server import model_config
 from penstock.server.model_config import ModelConfig, read_model_config
 from penstock.server.options import ConfigError
 from penstock.server.registry.version_policy import VersionPolicy
+
+
+@pytest.fixture(autouse=True)
+def _no_plug_ins_of_other_tests():
+    model_config._only_onnx.cache_clear()
+    yield
+    model_config._only_onnx.cache_clear()
 
 
 def read(tmp_path, text):

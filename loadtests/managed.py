@@ -55,7 +55,13 @@ class Managed:
         command = [python, "-m", "penstock.server.cli.main", "serve", str(registry)]
         command += ["--port", str(self.port), "--admin-port", str(self.admin_port)]
         command += ["--state-dir", str(self._state), *options]
-        self.process = ServerProcess(command, directory / "server.log", cores=cores)
+        self.process = ServerProcess(
+            command,
+            directory / "server.log",
+            # A checkout in the present directory would otherwise be found before what `python` has.
+            environment={"PYTHONSAFEPATH": "1"},
+            cores=cores,
+        )
         self.ready_seconds = 0.0
 
     def __enter__(self) -> Self:

@@ -38,6 +38,7 @@ from .contestants import cases_for, penstock, write_copies
 from .managed import HOST, Managed
 from .measure import Plan, default_plan
 from .models import ModelFile
+from .outcome import OK, RunRefused
 from .processes import pinned
 from .scenarios import Scenario
 
@@ -97,7 +98,11 @@ QUESTIONS: Final = {
 def window(
     side: Side, servers: Sequence[Managed], model: ModelFile, connections: int, seconds: float
 ) -> dict[str, float]:
-    """Figures of one window."""
+    """Figures of one window.
+
+    Raises:
+        RunRefused: An answer was wrong, or one was none at all (its status is not 200).
+    """
     scenario = Scenario("window", encoding=side.encoding, connections=connections * side.workers)
     port, *more_ports = [server.port for server in servers]
     cases = cases_for(penstock(), scenario, model, f"{HOST}:{port}")
@@ -105,6 +110,8 @@ def window(
     with Connections(HOST, port, scenario.connections, *more_ports) as opened:
         outcome = ClosedLoop(opened, cases).run(seconds)
     cpu = _cpu_seconds(servers) - cpu
+    if outcome.statuses.keys() != {OK}:
+        raise RunRefused(f"side {side.name!r} answered with {outcome.statuses}, expected only {OK}")
     return {
         "requests_per_second": outcome.throughput,
         "worker_cpu_microseconds_per_request": cpu * 1e6 / max(1, outcome.latencies.size),

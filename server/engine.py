@@ -18,8 +18,12 @@ from penstock.batching.scheduler import INLINE_SECONDS, Scheduler
 from penstock.monitoring.sample_buffer import SampleBuffer
 
 from .cpus import available_cpus
+from .http.coalescing.coalescer import Coalescer
+from .http.coalescing.group_runner import GroupRunner
+from .http.coalescing.head_cache import HeadCache
 from .http.inference import InferencePath
 from .http.limits import Limits
+from .http.prediction_port import PredictionPort
 from .http.sampling import Sampling
 from .http.sweeper import Sweeper
 from .http.token_guard import TokenGuard
@@ -59,7 +63,8 @@ class Engine:
     Attributes:
         catalog: What is served.
         host: Loads and unloads.
-        inference: The path that both doors take.
+        inference: The path of predictions.
+        port: What the connections of the prediction port share.
         samples: Inputs and outputs for the monitor.
     """
 
@@ -85,7 +90,7 @@ class Engine:
         self._decoder = ThreadPoolExecutor(1, "penstock-decode")
         self._loads = Loads(loop, config, pulse)
         self._sweeper = Sweeper(loop, clock, limits.sweep_seconds)
-        self.inference = inference = InferencePath(
+        self.inference = InferencePath(
             loop,
             self.catalog,
             self._scheduler,
@@ -93,15 +98,10 @@ class Engine:
             Sampling(self.samples) if self.samples.enabled else None,
             self._decoder,
             limits,
-            self._sweeper,
             incidents or Incidents(),
             clock,
-            request_caching=config.request_caching,
         )
-        self.inference.border = Border.of(config, config.host)
-        if config.require_predict_token:
-            admin = None if config.state_dir is None else config.state_dir / TOKEN_FILE
-            inference.guard = TokenGuard(loop, admin, config.tokens_file, inference.forget)
+        self.port = self._open_port(loop, config, limits, clock)
         privacy = partial(privacy_of, state_dir=config.state_dir)
         versions = Versions(
             loop,
@@ -113,6 +113,41 @@ class Engine:
             privacy,
         )
         self.host = ModelHost(self.catalog, counters, versions, privacy)
+
+    def _open_port(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        config: ServerConfig,
+        limits: Limits,
+        clock: Callable[[], float],
+    ) -> PredictionPort:
+        port = PredictionPort(
+            self.inference,
+            limits,
+            self._sweeper,
+            clock,
+            Border.of(config, config.host),
+            HeadCache(enabled=config.request_caching),
+        )
+        if config.request_caching:
+            port.coalescer = self._coalescer(loop, port.known_heads, clock)
+        if config.require_predict_token:
+            admin = None if config.state_dir is None else config.state_dir / TOKEN_FILE
+            port.guard = TokenGuard(loop, admin, config.tokens_file, port.forget)
+        return port
+
+    def _coalescer(
+        self, loop: asyncio.AbstractEventLoop, heads: HeadCache, clock: Callable[[], float]
+    ) -> Coalescer:
+        """Lets requests that differ in their numbers only be read and run together."""
+        path = self.inference
+        runner = GroupRunner(self.catalog, self._scheduler, path, path.splits, path.outlet)
+        coalescer = Coalescer(loop, heads, runner, clock)
+        path.templates = coalescer
+        path.outlet.singly = runner.singly
+        path.outlet.learn = coalescer.learn
+        self._scheduler.on_slot(coalescer.flush)
+        return coalescer
 
     def expect_loads(self) -> None:
         """Versions are to be loaded in a moment: what can be prepared for that is."""
@@ -141,8 +176,8 @@ class Engine:
         self._release()
 
     def _release(self) -> None:
-        if self.inference.guard is not None:
-            self.inference.guard.close()
+        if self.port.guard is not None:
+            self.port.guard.close()
         self._sweeper.close()
         self._decoder.shutdown(wait=False, cancel_futures=True)
         for model in self.catalog.models.values():

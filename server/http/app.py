@@ -117,8 +117,8 @@ class App:
         if scope["type"] != "http":
             await self._routed(scope, receive, send)
             return
-        inference = (await self._life.running()).inference
-        border = inference.border
+        port = (await self._life.running()).port
+        border = port.border
         path = ""
         refusal: ApiError | None = None
         try:
@@ -127,14 +127,14 @@ class App:
             refusal = error
         target = match_infer(path) if scope["method"] == "POST" else None
         if target is not None:
-            await infer(inference, target, scope, receive, send)
+            await infer(port, target, scope, receive, send)
             return
         send = self._with_request_id(scope, send)
         headers = scope["headers"]
         # Who may not ask is told that first; a path without a meaning is open to nobody.
         if (elsewhere := border.refusal(scope)) is not None:
             refusal = elsewhere
-        elif (guard := inference.guard) is not None:
+        elif (guard := port.guard) is not None:
             refusal = guard.refusal(path, headers) or refusal
         if refusal is not None:
             await _error_response(refusal)(scope, receive, send)
@@ -157,7 +157,7 @@ class App:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[Mapping[str, Any]]:  # noqa: ARG002
         await self._life.start()
-        yield {"inference": self.engine.inference, "engine": self.engine}
+        yield {"port": self.engine.port, "engine": self.engine}
         await self._life.close()
 
     def _routes(self) -> list[Route]:
@@ -183,13 +183,13 @@ class App:
         ]
 
     async def _home(self, request: Request) -> Response:
-        return self.engine.inference.border.home(request.scope)
+        return self.engine.port.border.home(request.scope)
 
     async def _openapi(self, request: Request) -> Response:
-        inference, catalog = self.engine.inference, self.engine.catalog
-        kind = (id(self.engine), catalog.revision, inference.guard is not None)
+        port, catalog = self.engine.port, self.engine.catalog
+        kind = (id(self.engine), catalog.revision, port.guard is not None)
         before, after = await self._documents.get(kind)
-        url = orjson.dumps(inference.border.prefix(request.scope) or "/")
+        url = orjson.dumps(port.border.prefix(request.scope) or "/")
         return Response(before + url + after, headers=BY_PREFIX, media_type=JSON)
 
     async def _describe(self, kind: Hashable) -> tuple[bytes, bytes]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from penstock.server.ports.pieces import Pieces
 
     from .codecs.negotiate import Body
-    from .inference import InferencePath
+    from .limits import Limits
+    from .prediction_port import PredictionPort
 
 
 class Disconnected(Exception):
@@ -51,7 +52,7 @@ class AsgiDoor:
 
 
 async def infer(
-    inference: InferencePath,
+    port: PredictionPort,
     target: tuple[str, str | None],
     scope: Scope,
     receive: Receive,
@@ -60,7 +61,7 @@ async def infer(
     """Serve ``POST /v2/models/{m}[/versions/{v}]/infer``.
 
     Args:
-        inference: The path.
+        port: Where the request came in.
         target: Model and version of the URL.
         scope: As ASGI has it.
         receive: As ASGI has it.
@@ -68,15 +69,16 @@ async def infer(
     """
     loop = asyncio.get_running_loop()
     door = AsgiDoor(loop)
-    arrival = inference.clock()
+    inference = port.inference
+    arrival = port.clock()
     headers = scope["headers"]
     head = read_head(*target, headers)
     head.http_version = scope.get("http_version", head.http_version)
-    inference.judge(head, headers)
+    port.check(head, headers)
     call = Call(door, head, arrival)
     try:
-        inference.limits.check_head(_target_bytes(scope), headers)
-        inference.start(call, await read_body(inference, receive))
+        port.limits.check_head(_target_bytes(scope), headers)
+        inference.start(call, await read_body(port.limits, receive))
     except Disconnected:
         return
     except ApiError as error:
@@ -103,7 +105,7 @@ def header_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, _, value in pairs]
 
 
-async def read_body(inference: InferencePath, receive: Receive) -> bytes:
+async def read_body(limits: Limits, receive: Receive) -> bytes:
     """The whole body.
 
     Raises:
@@ -111,7 +113,6 @@ async def read_body(inference: InferencePath, receive: Receive) -> bytes:
         RequestTimeout: A piece took too long.
         Disconnected: The client left.
     """
-    limits = inference.limits
     pieces: Pieces = []
     size = 0
     while True:

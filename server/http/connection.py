@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .codecs.negotiate import Body
     from .head import RequestHead
-    from .inference import InferencePath
+    from .prediction_port import PredictionPort
 
 #: Unanswered requests on one connection before it is not read any further.
 PIPELINE_LIMIT: Final = 64
@@ -46,9 +46,10 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.inference: InferencePath = app_state["inference"]
-        self.limits = self.inference.limits
-        self.clock = self.inference.clock
+        self.port: PredictionPort = app_state["port"]
+        self.inference = self.port.inference
+        self.limits = self.port.limits
+        self.clock = self.port.clock
         self.url = b""
         self.headers = []
         self.fast_cycle: Any = FastCycle()  # where the parent's type has a RequestResponseCycle
@@ -68,7 +69,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = Flow(transport, self._go_on)
         self.active_at = self.clock()
-        self.inference.sweeper.watch(self.connections)
+        self.port.sweeper.watch(self.connections)
 
     def _go_on(self) -> None:
         """Reading goes on: first what was received and not looked at."""
@@ -133,7 +134,7 @@ class Connection(HttpToolsProtocol):
 
     def preamble(self, status: int) -> bytes:
         """See `penstock.server.http.call.Door`."""
-        known = self.inference.response_heads
+        known = self.port.response_heads
         default_headers = self.server_state.default_headers
         if default_headers is not known.headers:
             known.renew(default_headers)

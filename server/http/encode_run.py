@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .answers import encode_batch
-from .coalescing.calls import calls_of
+from .coalesced_calls import calls_of
 from .faults import unsound
 
 if TYPE_CHECKING:

@@ -53,8 +53,8 @@ class FastPathProtocol(Intake):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.known = self.inference.known_heads
-        self.coalescer = self.inference.coalescer
+        self.known = self.port.known_heads
+        self.coalescer = self.port.coalescer
         self.message_bytes = 0  # of the message that is being parsed, as far as they are told apart
 
     # -- bytes in --------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class FastPathProtocol(Intake):
         headers = self.headers
         expects = expects_continue(headers)
         if method == b"POST" and self._answers_directly() and not (expects and self.calls):
-            target = match_target(self.url, self.inference.border.root_path)
+            target = match_target(self.url, self.port.border.root_path)
             if target is not None:
                 self._begin_call(read_head(*target, headers), expects=expects)
                 return
@@ -241,7 +241,7 @@ class FastPathProtocol(Intake):
     def _begin_call(self, head: RequestHead, *, expects: bool) -> None:
         """A prediction's head is complete: remember it, and collect its body."""
         self._note_request_line(head)
-        self.inference.judge(head, self.headers)
+        self.port.check(head, self.headers)
         head.keep_alive = head.http_version != "1.0" and self.parser.should_keep_alive()
         names = dict(self.headers)
         if b"transfer-encoding" not in names:

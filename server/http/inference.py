@@ -10,16 +10,12 @@ Each step is one call; nothing calls back up. A call is answered exactly once, o
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from penstock.batching.contained import contained
 from penstock.batching.request import InferenceRequest
 from penstock.server.errors import ClientGone
-from penstock.server.ports.border import Border
 
-from .coalescing.coalescer import Coalescer
-from .coalescing.group_runner import GroupRunner
-from .coalescing.head_cache import HeadCache
 from .codecs.compression import decompress
 from .codecs.negotiate import rows_codec
 from .empty import one_row
@@ -28,12 +24,11 @@ from .large_answers import LargeAnswers
 from .onlookers import Onlookers
 from .outlet import Outlet
 from .request_ids import RequestIds
-from .response_head_cache import ResponseHeadCache
 from .splits import Splits
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from concurrent.futures import Executor, Future
 
     from penstock.batching.request import Batch
@@ -50,8 +45,17 @@ if TYPE_CHECKING:
     from .head import RequestHead
     from .limits import Limits
     from .sampling import Sampling
-    from .sweeper import Sweeper
-    from .token_guard import TokenGuard
+
+
+class BodyTemplates(Protocol):
+    """Bodies that are known but for their numbers.
+
+    Implemented by `penstock.server.http.coalescing.coalescer.Coalescer`.
+    """
+
+    def read(self, call: Call, body: bytes, wire: WireSignature) -> InferRequest | None:
+        """Decode a body; ``None`` if the decoder has to read it."""
+        ...
 
 
 class InferencePath:
@@ -64,17 +68,14 @@ class InferencePath:
         counters: Counts it.
         sampling: Hands inputs and outputs to the monitor; ``None`` if there is none.
         threads: Decodes large bodies and encodes large answers.
-        limits: Of bodies and connections.
-        sweeper: Enforces the time limits of connections.
+        limits: Of bodies.
         incidents: Is told of errors that no caller is told of.
         clock: Monotonic seconds, the scheduler's.
-        request_caching: Whether anything is remembered of requests.
 
     Attributes:
-        known_heads: Heads that need not be parsed again; empty where nothing is remembered.
-        coalescer: Reads and runs like requests together; ``None`` where nothing is remembered.
-        response_heads: Beginnings of answers.
-        guard: Asks for tokens; ``None`` where none is needed.
+        splits: Requests that two versions share.
+        outlet: Where every answer and every error leaves.
+        templates: Read the bodies that they know; ``None`` where nothing is remembered.
     """
 
     def __init__(
@@ -86,18 +87,11 @@ class InferencePath:
         sampling: Sampling | None,
         threads: Executor,
         limits: Limits,
-        sweeper: Sweeper,
         incidents: Incidents,
         clock: Callable[[], float],
-        *,
-        request_caching: bool = True,
     ) -> None:
-        self.limits = limits
-        self.sweeper = sweeper
-        self.clock = clock
-        self.known_heads = HeadCache(enabled=request_caching)
-        self.guard: TokenGuard | None = None  # nobody is asked for a token
-        self.border = Border()
+        self.templates: BodyTemplates | None = None
+        self._limits = limits
         self._loop = loop
         self._catalog = catalog
         self._scheduler = scheduler
@@ -105,7 +99,7 @@ class InferencePath:
         self._incidents = incidents
         self._ids = RequestIds()
         self.splits = Splits(loop, catalog, scheduler, self.resume, clock)
-        self._outlet = Outlet(
+        self.outlet = Outlet(
             self._ids,
             counters.unmatched,
             self.splits,
@@ -115,39 +109,16 @@ class InferencePath:
             LargeAnswers(loop, threads, self.splits, limits.large_answer_bytes),
             clock,
         )
-        self.splits.watch.end = self._outlet.end
-        self.coalescer: Coalescer | None = None
-        if request_caching:
-            runner = GroupRunner(catalog, scheduler, self, self.splits, self._outlet)
-            self.coalescer = Coalescer(loop, self.known_heads, runner, clock)
-            self._outlet.singly = runner.singly
-            self._outlet.learn = self.coalescer.learn
-            scheduler.on_slot(self.coalescer.flush)
-        self.response_heads = ResponseHeadCache()
+        self.splits.watch.end = self.outlet.end
 
     @property
     def mirrors(self) -> dict[tuple[str, str], Feed]:
         """Who wants copies of what a version answers, by model and version."""
-        return self._outlet.onlookers.mirrors
+        return self.outlet.onlookers.mirrors
 
     @mirrors.setter
     def mirrors(self, mirrors: dict[tuple[str, str], Feed]) -> None:
-        self._outlet.onlookers.mirrors = mirrors
-
-    def judge(self, head: RequestHead, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Give a head that was just read a problem, if the request may not be served.
-
-        Done once for each head: one that is refused is not remembered.
-
-        Args:
-            head: What the headers say.
-            headers: Names in lower case.
-        """
-        refusal = self.border.hosts.refusal(headers, head.http_version)
-        if refusal is not None:
-            head.problem = refusal
-        elif self.guard is not None:
-            self.guard.judge(head)
+        self.outlet.onlookers.mirrors = mirrors
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -176,7 +147,7 @@ class InferencePath:
         try:
             if servable.queue.special:
                 self._scheduler.check_room(servable.queue, call.arrival)
-            large = len(body) > self.limits.large_body_bytes
+            large = len(body) > self._limits.large_body_bytes
             if head.content_encoding is not None or (
                 large
                 and not (
@@ -189,15 +160,9 @@ class InferencePath:
         except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
             self._refuse(call, error)
 
-    def forget(self) -> None:
-        """Remember no request: every head has to be parsed again."""
-        self.known_heads.clear()
-        if self.coalescer is not None:
-            self.coalescer.forget()
-
     def _read(self, call: Call, wire: WireSignature, body: bytes) -> InferRequest:
         """Decode a body; by its template if it has one."""
-        message = None if self.coalescer is None else self.coalescer.read(call, body, wire)
+        message = None if self.templates is None else self.templates.read(call, body, wire)
         return message or call.head.codec.decode(body, wire, call.head.json_length)
 
     def new_id(self) -> bytes:
@@ -214,7 +179,7 @@ class InferencePath:
 
     def _unpack(self, head: RequestHead, servable: Servable, body: bytes) -> InferRequest:
         if head.content_encoding is not None:
-            body = decompress(body, head.content_encoding, self.limits.max_decompressed_bytes)
+            body = decompress(body, head.content_encoding, self._limits.max_decompressed_bytes)
         return head.codec.decode(body, servable.wire, head.json_length)
 
     def _decoded(self, call: Call, servable: Servable, done: Future[InferRequest]) -> None:
@@ -273,11 +238,11 @@ class InferencePath:
 
     def sink(self, servable: Servable) -> Callable[[Batch], None]:
         """What the scheduler calls with this version's finished batches."""
-        return partial(self._outlet.finish, servable)
+        return partial(self.outlet.finish, servable)
 
     def fail(self, call: Call, error: Exception) -> None:
         """Answer with an error, unless the client is gone, and count it."""
-        self._outlet.fail(call, error)
+        self.outlet.fail(call, error)
 
     def abandon(self, call: Call) -> None:
         """The client went away: what has not run will not. Never raises."""

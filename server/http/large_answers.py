@@ -17,7 +17,7 @@ from penstock.monitoring.taken import array_bytes
 from penstock.server.errors import ClientGone, Unavailable
 
 from .answers import encode_large
-from .coalescing.calls import calls_of
+from .coalesced_calls import calls_of
 from .faults import unsound
 
 if TYPE_CHECKING:

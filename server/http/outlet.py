@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from itertools import repeat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.errors import Overloaded
 from penstock.monitoring.layout import status_index
@@ -23,7 +23,7 @@ from .answer_writer import write_answers
 from .answers import JSON_HEADERS, api_error, encode_coalesced, error_answer
 from .arm_headers import lines_of
 from .call import Call
-from .coalescing.calls import CoalescedCalls, calls_of
+from .coalesced_calls import CoalescedCalls, calls_of
 from .encode_run import encode_run
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Outlet:
         large: LargeAnswers,
         clock: Callable[[], float],
     ) -> None:
-        self.singly: Callable[[CoalescedCalls, Servable], None]
+        self.singly: Callable[[CoalescedCalls[Any], Servable], None]
         self.learn: Callable[[Iterable[tuple[Call, object]]], object] = bool
         self.onlookers = onlookers
         self._ids = ids
@@ -155,7 +155,7 @@ class Outlet:
     def finish_coalesced(
         self,
         servable: Servable,
-        coalesced: CoalescedCalls,
+        coalesced: CoalescedCalls[Any],
         message: InferRequest,
         codec: Codec,
         batch: Batch,
@@ -293,6 +293,6 @@ class Outlet:
             call.door.respond(call, _INTERNAL_ERROR, JSON_HEADERS, _LAST_WORDS)
 
 
-def _is_simple(call: Call | CoalescedCalls) -> bool:
+def _is_simple(call: Call | CoalescedCalls[Any]) -> bool:
     """Whether it stands for itself, in no split, and still waits."""
     return type(call) is Call and call.assignment is None and call.entered and not call.abandoned

@@ -18,10 +18,10 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from penstock.server.http.call import Call
+from penstock.server.http.coalesced_calls import CoalescedCalls
 from penstock.server.http.codecs.negotiate import JSON
 
 from . import text_template
-from .calls import CoalescedCalls
 from .linger import Linger
 from .request_templates import RequestTemplates
 
@@ -46,7 +46,7 @@ NOBODY: Final[AbstractSet[int]] = frozenset()
 class Runner(Protocol):
     """Serves what has gathered; `penstock.server.http.coalescing.group_runner.GroupRunner`."""
 
-    def serve(self, gathered: list[CoalescedCalls]) -> None:
+    def serve(self, gathered: list[CoalescedCalls[CoalescingGroup]]) -> None:
         """Serve what an iteration of the loop has brought: calls that differ in numbers only.
 
         Never raises: each call is answered, whatever fails.

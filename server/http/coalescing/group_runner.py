@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from penstock.batching.errors import Overloaded
 from penstock.batching.request import InferenceRequest
 from penstock.server.errors import ClientGone
+from penstock.server.http.coalesced_calls import CoalescedCalls
 from penstock.server.http.codecs.negotiate import rows_codec
-
-from .calls import CoalescedCalls
 
 if TYPE_CHECKING:
     from penstock.batching.scheduler import Scheduler
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from penstock.server.registry.catalog import Catalog
     from penstock.server.registry.servable import Servable
 
+    from .group import CoalescingGroup
     from .raw_template import RawTemplate
     from .text_template import TextTemplate
 
@@ -71,7 +71,7 @@ class GroupRunner:
         self._splits = splits
         self._outlet = outlet
 
-    def serve(self, gathered: list[CoalescedCalls]) -> None:
+    def serve(self, gathered: list[CoalescedCalls[CoalescingGroup]]) -> None:
         """See `Runner.serve`."""
         try:
             self._scheduler.begin_tick()
@@ -85,7 +85,7 @@ class GroupRunner:
         finally:
             self._scheduler.dispatch()
 
-    def _serve_group(self, coalesced: CoalescedCalls) -> None:
+    def _serve_group(self, coalesced: CoalescedCalls[CoalescingGroup]) -> None:
         group = coalesced.group
         model = self._catalog.models.get(group.model)
         if model is None:
@@ -102,7 +102,7 @@ class GroupRunner:
         else:
             self._serve(coalesced, servable, assigned=False)
 
-    def _share(self, coalesced: CoalescedCalls, arms: Arms) -> None:
+    def _share(self, coalesced: CoalescedCalls[CoalescingGroup], arms: Arms) -> None:
         """Serve each call by its arm."""
         assigned = []
         for call, numbers in zip(coalesced.calls, coalesced.numbers, strict=True):
@@ -114,7 +114,9 @@ class GroupRunner:
         for servable, part in coalesced.by(assigned).items():
             self._serve(part, servable, assigned=True)
 
-    def _serve(self, coalesced: CoalescedCalls, servable: Servable, *, assigned: bool) -> None:
+    def _serve(
+        self, coalesced: CoalescedCalls[CoalescingGroup], servable: Servable, *, assigned: bool
+    ) -> None:
         group = coalesced.group
         template = group.template(servable.wire)
         if template is None:
@@ -136,7 +138,7 @@ class GroupRunner:
 
     def _queue(
         self,
-        coalesced: CoalescedCalls,
+        coalesced: CoalescedCalls[CoalescingGroup],
         servable: Servable,
         template: TextTemplate | RawTemplate,
         plain: Codec | None,
@@ -171,7 +173,12 @@ class GroupRunner:
                 self._path.fail(call, error)
 
     def _refuse(
-        self, coalesced: CoalescedCalls, servable: Servable, error: Overloaded, *, assigned: bool
+        self,
+        coalesced: CoalescedCalls[CoalescingGroup],
+        servable: Servable,
+        error: Overloaded,
+        *,
+        assigned: bool,
     ) -> None:
         """Tell them that they are not let in; the first has been counted."""
         servable.queue.rejected[error.reason] += len(coalesced.calls) - 1
@@ -182,7 +189,9 @@ class GroupRunner:
             call.servable = servable
             self._path.fail(call, ClientGone() if call.abandoned else error)
 
-    def singly(self, coalesced: CoalescedCalls, servable: Servable | None = None) -> None:
+    def singly(
+        self, coalesced: CoalescedCalls[CoalescingGroup], servable: Servable | None = None
+    ) -> None:
         """Serve each call the plain way, so that only the culprit of a failure fails.
 
         Args:
@@ -205,7 +214,7 @@ class GroupRunner:
 
     def _run(
         self,
-        coalesced: CoalescedCalls,
+        coalesced: CoalescedCalls[CoalescingGroup],
         servable: Servable,
         message: InferRequest,
         plain: Codec | None,

@@ -129,8 +129,8 @@ def test_a_client_that_reads_slowly_gets_everything(impatient: Any, post: Make, 
 
 def test_a_refused_client_that_does_not_close_is_dropped(serve: Any, post: Make) -> None:
     with serve(keep_alive_seconds=0.4) as server:
-        inference = server.app.engine.inference
-        inference.limits = replace(inference.limits, linger_seconds=0.1)
+        port = server.app.engine.port
+        port.limits = replace(port.limits, linger_seconds=0.1)
         with server.connect() as client:
             assert client.send(post("echo", None, "connection: close")).answer().status == 200
             eventually(lambda: not connections(server))
@@ -275,8 +275,8 @@ def test_a_drain_under_load_loses_nothing(
 def test_a_drain_waits_for_what_has_begun(serve: Any, post: Make, held: Make, gate: Any) -> None:
     """One request runs, one waits, one is half sent; an idle client may still ask once."""
     with serve() as server:
-        inference = server.app.engine.inference
-        inference.limits = replace(inference.limits, drain_grace_seconds=20.0)
+        port = server.app.engine.port
+        port.limits = replace(port.limits, drain_grace_seconds=20.0)
         runs, idle, half = server.connect(), server.connect(), server.connect()
         runs.send(held(1000.0) + held(1.0))
         gate.wait_until_held()

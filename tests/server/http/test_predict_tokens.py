@@ -154,15 +154,15 @@ def test_a_token_that_is_taken_out_is_refused_although_its_head_was_known(
     ):
         for _ in range(4):
             assert client.send(raw).answer().status == 200
-        assert len(one.app.engine.inference.known_heads) == 1
-        assert len(one.app.engine.inference.coalescer.templates._text) == 1
+        assert len(one.app.engine.port.known_heads) == 1
+        assert len(one.app.engine.port.coalescer.templates._text) == 1
         watched.write_text("nonsense")  # changes nothing
         watched.write_text(listed(looks="observe"))
         statuses = [client.send(raw).answer().status]
         while statuses[-1] == 200:
             statuses.append(client.send(raw).answer().status)
         assert statuses[-1] == 401
-        assert not one.app.engine.inference.known_heads
+        assert not one.app.engine.port.known_heads
         watched.write_text(EVERYBODY)
         while client.send(raw).answer().status == 401:
             pass
@@ -182,7 +182,7 @@ def test_a_worker_that_starts_on_nonsense_knows_the_admin_token_until_it_is_mend
 
 
 def test_without_the_option_nobody_is_asked(fast: Any, get: Callable[..., bytes]) -> None:
-    assert fast.app.engine.inference.guard is None
+    assert fast.app.engine.port.guard is None
     assert "security" not in json.loads(fast.ask(get("/openapi.json")).body)
 
 

@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 from penstock.monitoring import layout
 from penstock.server import create_app
 from penstock.server.http.call import Call
-from penstock.server.http.coalescing.calls import CoalescedCalls
+from penstock.server.http.coalesced_calls import CoalescedCalls
 from penstock.server.http.coalescing.group import CoalescingGroup, GroupKey
 from penstock.server.http.coalescing.group_runner import GroupRunner
 from penstock.server.http.codecs.negotiate import JSON

@@ -192,8 +192,8 @@ def test_the_fuzz_reaches_what_it_is_about(bench: Any) -> None:
     fuzz = Fuzz(twins, 77)
     kinds: Counter[bytes] = Counter()
     taken: Counter[str] = Counter()
-    inference = twins.server.app.engine.inference
-    take = inference.coalescer.try_take
+    port = twins.server.app.engine.port
+    take = port.coalescer.try_take
 
     def watched(door: Any, data: bytes, now: float) -> Any:
         call = take(door, data, now)
@@ -212,11 +212,11 @@ def test_the_fuzz_reaches_what_it_is_about(bench: Any) -> None:
             await fuzz.round()
 
     fuzz.compare = counting  # type: ignore[method-assign]
-    inference.coalescer.try_take = watched
+    port.coalescer.try_take = watched
     try:
         runner.run(run())
     finally:
-        del inference.coalescer.try_take
+        del port.coalescer.try_take
     assert not fuzz.wrong, fuzz.report()
     assert {way for way, count in fuzz.sent.items() if count > 100} == WAYS
     total = taken.total()
@@ -228,12 +228,12 @@ def test_the_plain_server_remembers_nothing(bench: Any) -> None:
     """With the option off the oracle is the parser and the decoder."""
     runner, twins = bench
     engine = twins.plain.app.engine
-    assert engine.inference.coalescer is None
+    assert engine.port.coalescer is None
     for number in range(3):
         raws = family(random.Random(number))
         for raw in raws * 2:
             runner.run(twins.plain.ask(raw))
-    assert not engine.inference.known_heads
+    assert not engine.port.known_heads
     versions = [one for model in engine.catalog.models.values() for one in model.versions.values()]
     assert versions
     assert not any(servable.wire.body_templates for servable in versions)
@@ -305,7 +305,7 @@ def test_a_fault_that_is_planted_is_found(bench: Any, fault: Any, kind: str) -> 
 
 def forget_all(twins: Twins) -> None:
     engine = twins.server.app.engine
-    engine.inference.forget()
+    engine.port.forget()
     for model in engine.catalog.models.values():
         for servable in model.versions.values():
             servable.wire.body_templates.clear()

@@ -15,7 +15,7 @@ from penstock.batching.errors import Overloaded
 from penstock.monitoring.layout import IN_FLIGHT, drop_index, status_index
 from penstock.server.errors import ClientGone
 from penstock.server.http.call import Call
-from penstock.server.http.coalescing.calls import CoalescedCalls
+from penstock.server.http.coalesced_calls import CoalescedCalls
 from penstock.server.http.coalescing.group import CoalescingGroup, GroupKey
 from penstock.server.http.coalescing.group_runner import GroupRunner
 from penstock.server.http.codecs.negotiate import JSON

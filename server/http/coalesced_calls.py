@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from penstock.batching.request import Batch
-    from penstock.server.http.call import Call
 
-    from .group import CoalescingGroup
+    from .call import Call
 
 Key = TypeVar("Key")
 
 
-class CoalescedCalls:
+class CallGroup(Protocol):
+    """Where calls met; `penstock.server.http.coalescing.group.CoalescingGroup`."""
+
+    def body(self, numbers: bytes) -> bytes:
+        """The body of a call with these numbers, as it came."""
+        ...
+
+
+Group = TypeVar("Group", bound=CallGroup)
+
+
+class CoalescedCalls(Generic[Group]):
     """Calls of a group, which may run as one request of many rows.
 
     Attributes:
@@ -26,18 +36,18 @@ class CoalescedCalls:
 
     __slots__ = ("calls", "group", "numbers")
 
-    def __init__(self, group: CoalescingGroup, calls: list[Call], numbers: list[bytes]) -> None:
+    def __init__(self, group: Group, calls: list[Call], numbers: list[bytes]) -> None:
         self.group = group
         self.calls = calls
         self.numbers = numbers
 
-    def parts(self, size: int) -> Iterator[CoalescedCalls]:
+    def parts(self, size: int) -> Iterator[CoalescedCalls[Group]]:
         """The same in parts of at most so many calls."""
         for first in range(0, len(self.calls), size):
             last = first + size
             yield CoalescedCalls(self.group, self.calls[first:last], self.numbers[first:last])
 
-    def since(self, first: int) -> CoalescedCalls:
+    def since(self, first: int) -> CoalescedCalls[Group]:
         """The same from this call on."""
         return CoalescedCalls(self.group, self.calls[first:], self.numbers[first:])
 
@@ -46,9 +56,9 @@ class CoalescedCalls:
         for call, numbers in zip(self.calls, self.numbers, strict=True):
             yield call, self.group.body(numbers)
 
-    def by(self, keys: Sequence[Key]) -> dict[Key, CoalescedCalls]:
+    def by(self, keys: Sequence[Key]) -> dict[Key, CoalescedCalls[Group]]:
         """The same in parts of calls with the same key, one key for each call."""
-        parts: dict[Key, CoalescedCalls] = {}
+        parts: dict[Key, CoalescedCalls[Group]] = {}
         for key, call, numbers in zip(keys, self.calls, self.numbers, strict=True):
             if key not in parts:
                 parts[key] = CoalescedCalls(self.group, [], [])

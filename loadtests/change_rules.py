@@ -18,8 +18,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from penstock.monitoring.truth.change import ODDS, WEIGHTS, grow, ratios
-from penstock.monitoring.truth.options import FeedbackOptions
+from penstock.monitoring.feedback.change import ODDS, WEIGHTS, grow, ratios
+from penstock.monitoring.feedback.options import FeedbackOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

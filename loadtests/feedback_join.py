@@ -20,10 +20,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from penstock.monitoring.samples import BatchSample
-from penstock.monitoring.truth.keeper import TruthKeeper
-from penstock.monitoring.truth.label import Label
-from penstock.monitoring.truth.options import FeedbackOptions
+from penstock.monitoring.feedback.keeper import TruthKeeper
+from penstock.monitoring.feedback.label import Label
+from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.samples.samples import BatchSample
 
 _NOW: Final = 1_700_000_000.0
 _BATCH: Final = 1000

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from locust import FastHttpUser, constant_throughput, task
 
-from penstock.loadtests.bench import synthetic_inputs
-from penstock.loadtests.encodings import V2
-from penstock.loadtests.outcome import OK
-from penstock.loadtests.wire import Response
+from .bench import synthetic_inputs
+from .encodings import V2
+from .outcome import OK
+from .wire import Response
 
 if TYPE_CHECKING:
-    from penstock.loadtests.encodings import Encoded
+    from .encodings import Encoded
 
 _MODEL = os.environ.get("MODEL", "breast-cancer")
 _DISTINCT_INPUTS = 16

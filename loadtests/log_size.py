@@ -17,15 +17,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from penstock.monitoring.books import BooksFile
-from penstock.monitoring.ledger import Ledger
-from penstock.monitoring.log.lookup import find
-from penstock.monitoring.log.prediction_log import PredictionLog
-from penstock.monitoring.log.query import query
-from penstock.monitoring.log.seal import seal
-from penstock.monitoring.log.tally import Tally
-from penstock.monitoring.metrics import CounterFile
-from penstock.monitoring.samples import BatchSample
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.prediction_log.lookup import find
+from penstock.monitoring.prediction_log.prediction_log import PredictionLog
+from penstock.monitoring.prediction_log.query import query
+from penstock.monitoring.prediction_log.seal import seal
+from penstock.monitoring.prediction_log.tally import Tally
+from penstock.monitoring.samples.books import BooksFile
+from penstock.monitoring.samples.ledger import Ledger
+from penstock.monitoring.samples.samples import BatchSample
 
 if TYPE_CHECKING:
     from collections.abc import Callable

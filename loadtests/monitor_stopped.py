@@ -128,7 +128,7 @@ def monitor_of(server: Managed) -> int:
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if b"penstock.server.processes.monitor" in arguments:
+        if b"penstock.server.monitor.monitor" in arguments:
             return pid
     raise RuntimeError("the server has no monitor")
 

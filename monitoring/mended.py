@@ -7,14 +7,15 @@ import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from .consumer import Consumer
+from penstock.monitoring.samples.consumer import Consumer
+
 from .databases import is_damage, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from .samples import BatchSample
+    from penstock.monitoring.samples.samples import BatchSample
 
 LOG = logging.getLogger("penstock.monitor")
 
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 
 class Mended(Generic[C]):
-    """Implements `penstock.monitoring.consumer.Consumer`.
+    """Implements `penstock.monitoring.samples.consumer.Consumer`.
 
     A file that is damaged is set aside, and the consumer is made anew. One that cannot be opened
     for another reason, a full or read-only disk, a lock, is tried again later: until then there is

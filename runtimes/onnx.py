@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.runtimes.row_proof.read_graph import try_to_read
+
 from .contract import ModelLoadError, Signature
 from .onnx_batching import decide, rows_possible
 from .onnx_errors import explain_load
@@ -14,7 +16,6 @@ from .onnx_settings import OPTIMIZATION_LEVELS, OnnxSettings
 from .onnx_signature import read_signature, with_open_rows, with_ranks
 from .onnx_symbols import shared_symbols
 from .onnx_training import training_remarks
-from .row_proof.read_graph import try_to_read
 from .telemetry import import_onnxruntime
 
 if TYPE_CHECKING:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penstock.runtimes.row_proof.proof import RowProof, prove_rows
+
 from .contract import VARIABLE, ModelLoadError
 from .row_probe import probe
-from .row_proof.proof import RowProof, prove_rows
 
 if TYPE_CHECKING:
+    from penstock.runtimes.row_proof.graph import Graph
+
     from .contract import Signature
     from .onnx_model import OnnxModel
     from .onnx_observation import Observation
-    from .row_proof.graph import Graph
 
 OVERRULE = "set batch_axis = true in the section [runtime] of model.toml if rows may share runs"
 

@@ -12,7 +12,7 @@ from .synthetic import MAX_PROBE_ELEMENTS, PROBE_SIZES, made_up_elements, synthe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .row_proof.graph import Graph
+    from penstock.runtimes.row_proof.graph import Graph
 
 #: Element types of ONNX tensors that numpy has too.
 DATATYPE_OF_ONNX: Final = {

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .row_proof.tensor import NotProven
+from penstock.runtimes.row_proof.tensor import NotProven
 
 if TYPE_CHECKING:
-    from .row_proof.graph import Graph, Node
+    from penstock.runtimes.row_proof.graph import Graph, Node
 
 #: Operator set from which ``training_mode`` says it; before, a second output does.
 _TRAINING_MODE: Final = 14

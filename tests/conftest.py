@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from penstock.runtimes.telemetry import switch_off
 from penstock.server.http.fastpath import FastPathProtocol
-from penstock.server.single import create_app
+from penstock.server.http.single import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class LiveServer:
         door: ``fast`` or ``asgi``.
         loop: ``asyncio`` or ``uvloop``.
         uvicorn_options: As `uvicorn.Config` has them.
-        options: As `penstock.server.config.ServerConfig` has them.
+        options: As `penstock.server.config.config.ServerConfig` has them.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from penstock.monitoring.samples import BatchSample
+    from penstock.monitoring.samples.samples import BatchSample
 
     from .alert import Alert
     from .alerts_file import AlertSettings, AlertsFile

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.monitoring.alerts.alert import Alert
-    from penstock.monitoring.quality.learnt import LearntFaults
-    from penstock.monitoring.samples import BatchSample
+    from penstock.monitoring.samples.samples import BatchSample
 
     from .known import KnownVersion
+    from .learnt import LearntFaults
     from .options import DriftOptions
     from .store import WindowStore
     from .watch import Change

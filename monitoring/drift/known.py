@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from penstock.monitoring.samples import BatchSample
+    from penstock.monitoring.samples.samples import BatchSample
 
     from .baseline import Reference
     from .features import Column

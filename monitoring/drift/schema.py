@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penstock.monitoring.derived import SCALARS, names_of
+from penstock.monitoring.metrics.derived import SCALARS, names_of
 
 from .features import (
     MOST_FEATURES,
@@ -21,7 +21,7 @@ from .features import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from penstock.monitoring.samples import Array, BatchSample
+    from penstock.monitoring.samples.samples import Array, BatchSample
 
     from .features import Column
 

@@ -10,7 +10,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.runtimes.protobuf import LENGTH, WireError, WireFile
+from penstock.runtimes.protobuf.reader import LENGTH, WireError, WireFile
 
 from .graph import UNREAD, Graph, Node
 from .sizes import Size
@@ -19,7 +19,7 @@ from .tensor import NotProven, Tensor
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from penstock.runtimes.protobuf import Field
+    from penstock.runtimes.protobuf.reader import Field
 
     from .graph import DeclaredShape
 

@@ -32,7 +32,7 @@ def add_parser(verbs: Any) -> None:
 
 def run_verify(namespace: argparse.Namespace) -> int:
     """Check the log; returns the exit status."""
-    from penstock.server.registry.audit import segments_of, verify_log
+    from penstock.server.desired_state.audit import segments_of, verify_log
 
     path: Path = namespace.path or namespace.state_dir / "audit"
     if not path.exists() or not segments_of(path):

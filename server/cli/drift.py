@@ -119,8 +119,8 @@ def run_build(
 ) -> int:
     """Make a baseline and hand it over; returns the exit status."""
     from penstock.monitoring.drift.baseline import encode
+    from penstock.monitoring.drift.baseline_building import BadData, build_baseline
     from penstock.monitoring.drift.baseline_files import write_baseline
-    from penstock.server.drift.building import BadData, build_baseline
 
     made = now(UTC).isoformat(timespec="seconds")
     try:

@@ -43,7 +43,7 @@ def run_export(namespace: argparse.Namespace, clock: Callable[[], float] = time.
     """Write the file; returns the exit status."""
     import sqlite3
 
-    from penstock.monitoring.truth.export import ExportFailed, LabelledExport
+    from penstock.monitoring.feedback.export import ExportFailed, LabelledExport
     from penstock.server.errors import InvalidRequest
     from penstock.server.rollout.options import parse_duration
 

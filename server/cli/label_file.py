@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring.truth.label import KEYS, LabelError, parse_label
+from penstock.monitoring.feedback.label import KEYS, LabelError, parse_label
 
 from .client import CommandFailed
 

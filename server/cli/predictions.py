@@ -54,7 +54,7 @@ def run_show(namespace: argparse.Namespace) -> int:
     """Print the prediction; returns the exit status."""
     import sqlite3
 
-    from penstock.monitoring.log.lookup import find
+    from penstock.monitoring.prediction_log.lookup import find
     from penstock.server.registry.lineage import lineage
 
     try:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .place import running_configs
 
 if TYPE_CHECKING:
-    from penstock.server.model_config import ModelConfig
-    from penstock.server.registry.state import ModelState
+    from penstock.server.config.model_config import ModelConfig
+    from penstock.server.desired_state.state import ModelState
 
 
 def traffic_note(registry: Path, model: str, version: int) -> str:
@@ -19,8 +19,8 @@ def traffic_note(registry: Path, model: str, version: int) -> str:
     It reads the model's ``model.toml``, the options of a server that runs here on this registry,
     and its desired state. Without a running server the options are the defaults.
     """
-    from penstock.server.model_config import ModelConfig, read_model_config
-    from penstock.server.options import ConfigError
+    from penstock.server.config.model_config import ModelConfig, read_model_config
+    from penstock.server.files.options import ConfigError
     from penstock.server.registry.repository import VERSION_NAME
 
     home = registry / model
@@ -42,7 +42,7 @@ def _note(
     state: ModelState,
     published: set[int],
 ) -> str:
-    from penstock.server.registry.version_policy import SERVE, WAIT, VersionPolicy
+    from penstock.server.config.version_policy import SERVE, WAIT, VersionPolicy
 
     policy = config.version_policy
     unsaid = policy == VersionPolicy() and server.get("version_policy") == "explicit"
@@ -71,8 +71,8 @@ def _server_of(registry: Path) -> dict[str, Any]:
 
 
 def _state_of(registry: Path, model: str, server: dict[str, Any]) -> ModelState:
-    from penstock.server.registry.state import ModelState
-    from penstock.server.registry.state_file import STATE_FILE, StateDamaged, StateFile
+    from penstock.server.desired_state.state import ModelState
+    from penstock.server.desired_state.state_file import STATE_FILE, StateDamaged, StateFile
 
     directory = Path(server.get("state_dir") or registry / ".penstock")
     if (directory / STATE_FILE).exists():

@@ -13,7 +13,7 @@ from .place import add_place_option, find_state
 if TYPE_CHECKING:
     import argparse
 
-    from penstock.monitoring.log.answer import Answer
+    from penstock.monitoring.prediction_log.answer import Answer
 
 _EXIT_FAILURE: Final = 1
 FORMATS: Final = ("table", "json", "csv")
@@ -48,8 +48,8 @@ def add_parser(verbs: Any) -> None:
 
 def run_query(namespace: argparse.Namespace) -> int:
     """Print the answer; returns the exit status."""
-    from penstock.monitoring.log.answer import QueryFailed
-    from penstock.monitoring.log.query import query
+    from penstock.monitoring.prediction_log.answer import QueryFailed
+    from penstock.monitoring.prediction_log.query import query
 
     try:
         state, _ = find_state(namespace)

@@ -205,8 +205,8 @@ def _signature(directory: Path) -> Signature:
     """
     from penstock.runtimes.contract import LoadOptions
     from penstock.runtimes.discovery import find_runtime
-    from penstock.server.registry.golden import example_inputs, mismatches, read_examples
-    from penstock.server.registry.refusal import ModelRefused
+    from penstock.server.files.refusal import ModelRefused
+    from penstock.server.loading.golden import example_inputs, mismatches, read_examples
 
     runtime, path = find_runtime(directory)
     model = runtime.load(path, LoadOptions(examples=partial(example_inputs, directory)))
@@ -220,8 +220,8 @@ def _signature(directory: Path) -> Signature:
 
 
 def _manifest(directory: Path) -> Manifest:
+    from penstock.server.files.roots import roots_of
     from penstock.server.registry.manifest import ManifestError
-    from penstock.server.registry.roots import roots_of
     from penstock.server.registry.verification import read_manifest
 
     manifest = read_manifest(directory, roots_of(directory.parents[1]))

@@ -40,7 +40,7 @@ def rollout_page(found: dict[str, Any]) -> str:
     """One self-contained HTML document.
 
     Args:
-        found: As `penstock.server.admin.rollout_report.report` makes it.
+        found: As `penstock.server.control.api.rollout_report.report` makes it.
     """
     title = f"Rollout {found['id']}"
     page = Page(title, f"version {found['candidate']} beside version {found['stable']}")

@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.distribution import foreign_package
-from penstock.server.config import OPTIONS, load_config
-from penstock.server.options import ConfigError
+from penstock.server.config.config import OPTIONS, load_config
+from penstock.server.files.options import ConfigError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
     from types import TracebackType
 
-    from penstock.server.config import ServerConfig
-    from penstock.server.options import Option
+    from penstock.server.config.config import ServerConfig
+    from penstock.server.desired_state.state import DesiredState, ModelState
+    from penstock.server.files.options import Option
     from penstock.server.processes.run_directory import RunDirectory
     from penstock.server.processes.state_directory import StateDirectory
     from penstock.server.registry.repository import ModelEntry, RegistrySnapshot
-    from penstock.server.registry.state import DesiredState, ModelState
 
 _EXIT_FAILURE = 1
 _EXIT_USAGE = 2
@@ -55,10 +55,10 @@ def add_parser(verbs: Any) -> None:
 def run(namespace: argparse.Namespace) -> int:
     """Serve until told to stop; returns the exit status."""
     from penstock.server.processes.in_force import InForce
-    from penstock.server.processes.listening import CannotListen
     from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
     from penstock.server.processes.state_directory import StateDirectory, StateDirectoryInUse
     from penstock.server.registry.survey import scan
+    from penstock.server.supervisor.listening import CannotListen
 
     if foreign := foreign_package():
         _tell(foreign, logging.WARNING, namespace)
@@ -131,7 +131,7 @@ def banner(
 
 def _intended(entry: ModelEntry, now: ModelState, *, explicit: bool) -> str:
     """What is going to be loaded, and which version operators have named stable."""
-    from penstock.server.registry.plan import policy_versions, wanted_versions
+    from penstock.server.target.plan import policy_versions, wanted_versions
 
     by_policy = policy_versions(entry, entry.versions, explicit=explicit)
     wanted = [one for one in wanted_versions(now, by_policy) if one in entry.versions]
@@ -145,8 +145,8 @@ def _intended(entry: ModelEntry, now: ModelState, *, explicit: bool) -> str:
 
 def _desired(state: StateDirectory) -> DesiredState:
     """What operators want; nothing if it cannot be read, which control says."""
-    from penstock.server.registry.state import DesiredState
-    from penstock.server.registry.state_file import StateDamaged, StateFile
+    from penstock.server.desired_state.state import DesiredState
+    from penstock.server.desired_state.state_file import StateDamaged, StateFile
 
     try:
         return StateFile(state.path).read()
@@ -161,8 +161,8 @@ def _supervise(
     snapshot: RegistrySnapshot,
     reread: Callable[[], str],
 ) -> int:
-    from penstock.server.processes.listening import open_listener, url_of
-    from penstock.server.processes.supervisor import Supervisor
+    from penstock.server.supervisor.listening import open_listener, url_of
+    from penstock.server.supervisor.supervisor import Supervisor
 
     with (
         open_listener(config.host, config.port, "port") as listener,
@@ -186,14 +186,14 @@ def _supervise(
 
 
 def _as_json(text: str, level: int = logging.INFO, **fields: Any) -> str:
-    from penstock.server.logs import json_line
+    from penstock.server.processes.logs import json_line
 
     return json_line("supervisor", level, text, time.time(), **fields)
 
 
 def _sayer(log_format: str) -> Callable[[str], None]:
     """As `_say`, and never waits; as JSON also of errors that end the supervisor."""
-    from penstock.server.nonblocking_output import NonBlockingOutput
+    from penstock.server.processes.nonblocking_output import NonBlockingOutput
 
     shown = _as_json if log_format == "json" else "penstock: {}".format
     output = NonBlockingOutput(sys.stderr.fileno())

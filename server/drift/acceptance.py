@@ -14,7 +14,7 @@ from penstock.runtimes.datatypes import NUMPY_OF
 if TYPE_CHECKING:
     from penstock.monitoring.drift.options import DriftOptions
     from penstock.runtimes.contract import Signature
-    from penstock.server.model_log import LogOptions
+    from penstock.server.config.model_log import LogOptions
 
 
 class Unfit(Exception):

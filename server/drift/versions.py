@@ -12,9 +12,9 @@ from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
 from penstock.runtimes.contract import ModelLoadError
-from penstock.server.model_log import LogOptions
-from penstock.server.processes.target import Target, read_target
+from penstock.server.config.model_log import LogOptions
 from penstock.server.registry.verification import read_manifest
+from penstock.server.target.target import Target, read_target
 
 from .acceptance import private_inputs
 

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from penstock.monitoring.scrape_format import scrape_format
+from penstock.monitoring.metrics.scrape_format import scrape_format
 from penstock.server.errors import (
     ApiError,
     InternalError,
@@ -21,7 +21,10 @@ from penstock.server.errors import (
     MethodNotAllowed,
     NotFound,
 )
-from penstock.server.incidents import Incidents
+from penstock.server.errors.incidents import Incidents
+from penstock.server.inference.answers import error_answer
+from penstock.server.inference.head import REQUEST_ID, match_infer
+from penstock.server.inference.request_ids import RequestIds
 from penstock.server.page.scripted import page_headers
 from penstock.server.ports.bodies import read_body
 from penstock.server.ports.border import BY_PREFIX
@@ -30,14 +33,11 @@ from penstock.server.ports.paths import routed_at
 from penstock.server.ports.shared import SharedAnswers
 
 from . import metadata
-from .answers import error_answer
 from .asgi_door import header_pairs, infer
 from .docs_page import DOCS_PAGE
 from .engine_life import EngineLife
 from .feedback import FeedbackRoute
-from .head import REQUEST_ID, match_infer
 from .openapi import openapi, served
-from .request_ids import RequestIds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
@@ -45,10 +45,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Message, Receive, Scope, Send
 
-    from penstock.monitoring.metrics import CounterFile
-    from penstock.server.config import ServerConfig
-    from penstock.server.engine import Engine
-    from penstock.server.pulse import Pulse
+    from penstock.monitoring.metrics.metrics import CounterFile
+    from penstock.server.config.config import ServerConfig
+    from penstock.server.processes.pulse import Pulse
+
+    from .engine import Engine
 
     #: Makes the exposition of the whole server, content type and body, from an Accept header.
     MetricsSource = Callable[[str], Awaitable[tuple[bytes, bytes]]]

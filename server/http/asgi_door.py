@@ -6,18 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from penstock.server.errors import ApiError, BodyTooLarge, RequestTimeout
+from penstock.server.inference.call import Call
+from penstock.server.inference.head import read_head
 from penstock.server.ports.pieces import add_piece
-
-from .call import Call
-from .head import read_head
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from penstock.server.codecs.negotiate import Body
+    from penstock.server.ports.limits import Limits
     from penstock.server.ports.pieces import Pieces
 
-    from .codecs.negotiate import Body
-    from .limits import Limits
     from .prediction_port import PredictionPort
 
 
@@ -34,20 +33,20 @@ class AsgiDoor:
         self.answered: asyncio.Future[tuple[int, bytes, Body]] = loop.create_future()
 
     def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:  # noqa: ARG002
-        """See `penstock.server.http.call.Door`."""
+        """See `penstock.server.inference.call.Door`."""
         if not self.answered.done():
             self.answered.set_result((status, headers, body))
 
     def preamble(self, status: int) -> bytes:  # noqa: ARG002
-        """See `penstock.server.http.call.Door`."""
+        """See `penstock.server.inference.call.Door`."""
         return b""
 
     def answer(self, call: Call, answer: bytes) -> bool:  # noqa: ARG002
-        """See `penstock.server.http.call.Door`; ASGI has no bytes of answers."""
+        """See `penstock.server.inference.call.Door`; ASGI has no bytes of answers."""
         return False
 
     def owes(self, call: Call) -> bool:  # noqa: ARG002
-        """See `penstock.server.http.call.Door`."""
+        """See `penstock.server.inference.call.Door`."""
         return not self.answered.done()
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from penstock.server.errors import InvalidRequest, RequestTimeout
+from penstock.server.inference.call import Call
+from penstock.server.inference.head import read_head
 
-from .call import Call
 from .flow import FastCycle, Flow
-from .head import read_head
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from penstock.server.codecs.negotiate import Body
     from penstock.server.errors import ApiError
+    from penstock.server.inference.head import RequestHead
 
-    from .codecs.negotiate import Body
-    from .head import RequestHead
     from .prediction_port import PredictionPort
 
 #: Unanswered requests on one connection before it is not read any further.
@@ -95,7 +95,7 @@ class Connection(HttpToolsProtocol):
             self._break_off(error)
 
     def answer(self, call: Call, answer: bytes) -> bool:
-        """See `penstock.server.http.call.Door`."""
+        """See `penstock.server.inference.call.Door`."""
         calls = self.calls
         if len(calls) != 1 or calls[0] is not call or self.access_log or self.closing:
             return False
@@ -110,7 +110,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def owes(self, call: Call) -> bool:
-        """See `penstock.server.http.call.Door`."""
+        """See `penstock.server.inference.call.Door`."""
         return call.answer is None and call in self.calls
 
     def _write_next(self, status: int, headers: bytes, body: Body) -> None:
@@ -133,7 +133,7 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def preamble(self, status: int) -> bytes:
-        """See `penstock.server.http.call.Door`."""
+        """See `penstock.server.inference.call.Door`."""
         known = self.port.response_heads
         default_headers = self.server_state.default_headers
         if default_headers is not known.headers:

@@ -6,16 +6,17 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from penstock.server.engine import Engine
-from penstock.server.registry.plan import aspire
-from penstock.server.registry.state import DesiredState
+from penstock.server.desired_state.state import DesiredState
 from penstock.server.registry.survey import scan
+from penstock.server.target.plan import aspire
+
+from .engine import Engine
 
 if TYPE_CHECKING:
-    from penstock.monitoring.metrics import CounterFile
-    from penstock.server.config import ServerConfig
-    from penstock.server.incidents import Incidents
-    from penstock.server.pulse import Pulse
+    from penstock.monitoring.metrics.metrics import CounterFile
+    from penstock.server.config.config import ServerConfig
+    from penstock.server.errors.incidents import Incidents
+    from penstock.server.processes.pulse import Pulse
 
 LOG = logging.getLogger("penstock.http")
 

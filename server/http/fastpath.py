@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Final
 import httptools
 
 from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllowed
+from penstock.server.http.coalescing.head_cache import END_OF_HEAD
+from penstock.server.inference.call import Call
+from penstock.server.inference.head import expects_continue, match_target, read_head
 from penstock.server.ports.pieces import add_piece
 from penstock.server.ports.target import origin_form
 
-from .call import Call
-from .coalescing.head_cache import END_OF_HEAD
 from .connection import PIPELINE_LIMIT
-from .head import expects_continue, match_target, read_head
 from .intake import Intake, cut
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-    from .head import RequestHead
+    from penstock.server.inference.head import RequestHead
 
 #: A segment may hold thousands of requests; the parser gets so much of it at once.
 PIECE_BYTES: Final = 16 * 1024

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from penstock.server.inference.call import Call
+    from penstock.server.inference.head import RequestHead
     from penstock.server.ports.pieces import Pieces
-
-    from .call import Call
-    from .head import RequestHead
 
 #: Where numpy and runtimes like tensors to begin; the contents of a bytes object do.
 ALIGNMENT: Final = 16

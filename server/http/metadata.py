@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.distribution import server_version
-from penstock.server.registry.lifecycle import REPOSITORY_STATES, State
+from penstock.server.serving.lifecycle import REPOSITORY_STATES, State
 
 if TYPE_CHECKING:
     from penstock.runtimes.contract import Signature, TensorSpec
-    from penstock.server.registry.catalog import Catalog
-    from penstock.server.registry.servable import Servable
+    from penstock.server.serving.catalog import Catalog
+    from penstock.server.serving.servable import Servable
 
 #: Only what is really spoken here.
 EXTENSIONS = ("binary_tensor_data", "parameters")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from penstock.runtimes.contract import Array, TensorSpec
-    from penstock.server.registry.catalog import Catalog, ServedModel
-    from penstock.server.registry.servable import Servable
+    from penstock.server.serving.catalog import Catalog, ServedModel
+    from penstock.server.serving.servable import Servable
 
 _JSON_TYPES = {
     "BOOL": "boolean",

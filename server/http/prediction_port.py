@@ -10,13 +10,13 @@ from .response_head_cache import ResponseHeadCache
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from penstock.server.http.coalescing.coalescer import Coalescer
+    from penstock.server.http.coalescing.head_cache import HeadCache
+    from penstock.server.inference.head import RequestHead
+    from penstock.server.inference.inference import InferencePath
     from penstock.server.ports.border import Border
+    from penstock.server.ports.limits import Limits
 
-    from .coalescing.coalescer import Coalescer
-    from .coalescing.head_cache import HeadCache
-    from .head import RequestHead
-    from .inference import InferencePath
-    from .limits import Limits
     from .sweeper import Sweeper
     from .token_guard import TokenGuard
 

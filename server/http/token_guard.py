@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.admin.tokens import CHALLENGE, OBSERVE, PREDICT, Tokens
+from penstock.server.auth.tokens import CHALLENGE, OBSERVE, PREDICT, Tokens
 from penstock.server.errors import ApiError, Unauthorized
-from penstock.server.options import ConfigError
+from penstock.server.files.options import ConfigError
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from .head import RequestHead
+    from penstock.server.inference.head import RequestHead
 
     Headers = Iterable[tuple[bytes, bytes]]
 

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import RedirectResponse
 
-from .hosts import AllowedHosts
+from penstock.server.config.hosts import AllowedHosts
+from penstock.server.config.prefix import public_prefix
+
 from .paths import path_of, sent_path
-from .prefix import public_prefix
 
 if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Scope
 
-    from penstock.server.config import ServerConfig
+    from penstock.server.config.config import ServerConfig
     from penstock.server.errors import ApiError
 
 DOCS: Final = "/docs"

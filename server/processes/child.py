@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.config import ServerConfig
-from penstock.server.incidents import Incidents
-from penstock.server.logs import configure_logs
-from penstock.server.parent import die_with_parent
-from penstock.server.pulse import Pulse
+from penstock.server.config.config import ServerConfig
+from penstock.server.errors.incidents import Incidents
 
 from .live_options import LiveOptions
+from .logs import configure_logs
+from .parent import die_with_parent
+from .pulse import Pulse
 from .run_directory import RunDirectory
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ Between control and a worker:
 | `report` | worker | `target`, `steered`: numbers it has reached; `ready`; `models`: each version |
 | `metrics` | worker | `id`, `accept`: asks for the exposition |
 | `metrics` | control | `id`, `content_type`, `body` |
-| `target` | control | `target`: what `penstock.server.processes.target.encode_target` made |
+| `target` | control | `target`: what `penstock.server.target.target.encode_target` made |
 
 Between the monitor and a worker travel labels, see `penstock.server.feedback`.
 """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.config import OPTIONS
-from penstock.server.options import ConfigError
+from penstock.server.config.config import OPTIONS
+from penstock.server.files.options import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from penstock.server.config import ServerConfig
+    from penstock.server.config.config import ServerConfig
 
 
 #: Options that running processes take over (`live_options`); every other one needs a restart.

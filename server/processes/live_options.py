@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from penstock.server.config import ServerConfig
-from penstock.server.logs import set_levels
-from penstock.server.options import ConfigError
+from penstock.server.config.config import ServerConfig
+from penstock.server.files.options import ConfigError
 
 from .in_force import LIVE
+from .logs import set_levels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,7 @@ from penstock.monitoring.config_file import read_bounded
 DEFAULT_NAME: Final = ".penstock"
 TOKEN_FILE: Final = "admin-token"  # noqa: S105  the name of a file
 
-#: As `penstock.server.registry.state_file` names it, which is large for a supervisor.
+#: As `penstock.server.desired_state.state_file` names it, which is large for a supervisor.
 STATE_FILE: Final = "state.json"
 
 _TOKEN_BYTES: Final = 32
@@ -91,7 +91,7 @@ class StateDirectory:
     def close(self) -> None:
         """Let another server have it; a temporary one disappears."""
         if self.note:
-            from penstock.server.registry.durable import remove_tree  # only here: shutil is large
+            from penstock.server.files.durable import remove_tree  # only here: shutil is large
 
             remove_tree(self.path)
         os.close(self._lock)

@@ -13,14 +13,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.exits import NATIVE_CRASHES
-
+from .exits import NATIVE_CRASHES
 from .restart import EXIT_CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from penstock.server.pulse import Label, Mark, Reading
+    from .pulse import Label, Mark, Reading
 
 #: Between two looks, and the most that one of them counts.
 LOOK_SECONDS: Final = 1.0

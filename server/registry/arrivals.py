@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from penstock.server.onnx_file.inspection import Inspection
+
 from .content import read_content
-from .inspection import Inspection
 from .manifest import digest_of
 from .offer import Waiting
 from .stability import Step, judge, sight
@@ -15,7 +16,8 @@ from .verification import hash_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from .listing import FileFact
+    from penstock.server.files.listing import FileFact
+
     from .manifest import FileEntry
     from .offer import Candidate, Key
     from .stability import Sighting
@@ -46,7 +48,7 @@ class Arrivals:
         Args:
             candidate: The version.
             found: Its files, as they were just listed.
-            inspect: `penstock.server.registry.inspection.inspect_version`, or what stands for it.
+            inspect: `penstock.server.onnx_file.inspection.inspect_version`, or what stands for it.
 
         Raises:
             Waiting: It has not arrived yet, as far as can be told.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from .listing import FileFact
+    from penstock.server.files.listing import FileFact
 
     Files = tuple[FileFact, ...]
     Key = tuple[str, int]

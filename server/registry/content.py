@@ -14,14 +14,15 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .listing import list_files
+from penstock.server.files.listing import list_files
+from penstock.server.files.safe_files import open_directory, open_file
+
 from .manifest import MANIFEST_FILE, FileEntry
-from .safe_files import open_directory, open_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .roots import Roots
+    from penstock.server.files.roots import Roots
 
 _CHUNK_BYTES: Final = 1 << 16
 _ZEROS: Final = bytes(_CHUNK_BYTES)

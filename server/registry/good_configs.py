@@ -12,9 +12,8 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.config_file import read_bounded
-
-from .checked_json import ContentError, decode_object
-from .durable import replace_file
+from penstock.server.files.checked_json import ContentError, decode_object
+from penstock.server.files.durable import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -15,17 +15,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.runtimes.contract import ModelLoadError
+from penstock.server.files.durable import remove_tree
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.roots import OWN
+from penstock.server.onnx_file.inspection import MODEL_FILE, inspect_version
 
 from .arrivals import Arrivals
 from .attempts import Attempts
-from .durable import remove_tree
-from .inspection import MODEL_FILE, inspect_version
 from .intake_file import Taken, read_taken, write_taken
 from .manifest import digest_of
 from .offer import Offer, Waiting
 from .private_copy import Ledger, private_copy, replacement_name
-from .refusal import ModelRefused
-from .roots import OWN
 from .stability import look
 from .verification import hash_files, read_manifest, verify
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from .listing import FileFact
+    from penstock.server.files.listing import FileFact
+
     from .manifest import FileEntry, Manifest
     from .offer import Candidate, Key
 

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.config_file import read_bounded
+from penstock.server.files.checked_json import ContentError, decode_object
+from penstock.server.files.durable import replace_file
+from penstock.server.files.listing import FileFact
 
-from .checked_json import ContentError, decode_object
-from .durable import replace_file
-from .listing import FileFact
 from .manifest import parse_signature
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.runtimes.contract import Signature
-
-    from .checked_json import CheckedObject
+    from penstock.server.files.checked_json import CheckedObject
 
 _FORMAT: Final = 1
 _MAX_BYTES: Final = 256 << 20

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.runtimes.contract import ModelLoadError
+from penstock.server.files.roots import roots_of
 
-from .roots import roots_of
 from .verification import read_manifest
 
 if TYPE_CHECKING:

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtimes.contract import VARIABLE, ModelLoadError, Signature, TensorSpec
 from penstock.runtimes.datatypes import NUMPY_OF
-
-from .checked_json import ContentError, decode_object
-from .refusal import ModelRefused
-from .safe_files import check_relative
+from penstock.server.files.checked_json import ContentError, decode_object
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.safe_files import check_relative
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .checked_json import CheckedObject
+    from penstock.server.files.checked_json import CheckedObject
 
 MANIFEST_FILE: Final = "manifest.json"
 FORMAT: Final = 1

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.config_file import read_bounded
-
-from .refusal import ModelRefused
-from .safe_files import check_relative
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.safe_files import check_relative
 
 if TYPE_CHECKING:
     from pathlib import Path

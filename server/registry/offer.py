@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .roots import OWN
+from penstock.server.files.roots import OWN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.runtimes.contract import Signature
-
-    from .roots import Roots
+    from penstock.server.files.roots import Roots
 
 #: Model and version.
 Key = tuple[str, int]

@@ -15,16 +15,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .durable import copy_synced, locked, remove_tree, sync_directory
+from penstock.server.files.durable import copy_synced, locked, remove_tree, sync_directory
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.safe_files import open_directory, open_file
+
 from .manifest import FileEntry, Manifest, digest_of
-from .refusal import ModelRefused
-from .safe_files import open_directory, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-    from .roots import Roots
+    from penstock.server.files.roots import Roots
 
 _LOCK: Final = ".lock"
 _DRAFT_PREFIX: Final = ".copy-"

@@ -20,9 +20,15 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.config_file import read_bounded
 from penstock.server.errors import Conflict, InvalidRequest
+from penstock.server.files.durable import (
+    copy_synced,
+    locked,
+    remove_tree,
+    sync_directory,
+    write_synced,
+)
+from penstock.server.onnx_file.inspection import MODEL_FILE, inspect_version
 
-from .durable import copy_synced, locked, remove_tree, sync_directory, write_synced
-from .inspection import MODEL_FILE, inspect_version
 from .manifest import MANIFEST_FILE, FileEntry, Manifest, ManifestError, Run, encode_manifest
 from .repository import MODEL_NAME, VERSION_NAME
 from .source import EXAMPLES_FILE
@@ -33,8 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.runtimes.contract import Signature
+    from penstock.server.onnx_file.inspection import InspectionLimits
 
-    from .inspection import InspectionLimits
     from .source import Source
 
 STAGING_PREFIX: Final = ".staging-"

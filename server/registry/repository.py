@@ -5,7 +5,7 @@
 
 Anything else is left alone: hidden entries, plain files, directories beside the versions. An entry
 that looks meant but cannot be used is a `Problem` of its own and disturbs no other. Symbolic links
-are followed only to where `penstock.server.registry.roots` lets them end.
+are followed only to where `penstock.server.files.roots` lets them end.
 `penstock.server.registry.survey` reads it all.
 """
 
@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.config_file import read_descriptor
-from penstock.server.model_config import ModelConfig, config_digest, decode_model_config
-from penstock.server.options import ConfigError
-from penstock.server.registry.version_policy import default_version, served_versions
-
-from .refusal import ModelRefused
-from .roots import OWN, Roots
-from .safe_files import open_directory, open_file
+from penstock.server.config.model_config import ModelConfig, config_digest, decode_model_config
+from penstock.server.config.version_policy import default_version, served_versions
+from penstock.server.files.options import ConfigError
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.roots import OWN, Roots
+from penstock.server.files.safe_files import open_directory, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

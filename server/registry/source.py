@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .inspection import MODEL_FILE
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.roots import roots_of
+from penstock.server.files.safe_files import check_relative, open_directory, open_file
+from penstock.server.onnx_file.inspection import MODEL_FILE
+from penstock.server.onnx_file.outline import read_outline
+
 from .manifest import MANIFEST_FILE
 from .mlflow_model import MLMODEL_FILE, read_mlflow_model
-from .outline import read_outline
-from .refusal import ModelRefused
-from .roots import roots_of
-from .safe_files import check_relative, open_directory, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .roots import Roots
+    from penstock.server.files.roots import Roots
 
 EXAMPLES_FILE = "examples.json"
 _RESERVED = frozenset({MODEL_FILE, MANIFEST_FILE, EXAMPLES_FILE, "baseline.json"})

@@ -20,15 +20,16 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from .listing import list_files
-from .safe_files import open_directory
+from penstock.server.files.listing import list_files
+from penstock.server.files.safe_files import open_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from penstock.server.files.listing import FileFact
+    from penstock.server.files.roots import Roots
+
     from .content import Content
-    from .listing import FileFact
-    from .roots import Roots
 
 #: Windows, and seconds at most, for which files with a hole must keep still, files with long runs
 #: of zeros, models without an import, and files of which one reading is enough.

@@ -13,18 +13,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.options import ConfigError
+from penstock.server.files.options import ConfigError
+from penstock.server.files.roots import roots_of
 
 from .good_configs import GoodConfigs
 from .repository import MODEL_FILE, Problem, RegistrySnapshot, model_directories, read_model
-from .roots import roots_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from penstock.server.files.roots import Roots
+
     from .repository import ModelEntry
-    from .roots import Roots
 
 #: Two changes within so long may bear the same time.
 _GRAIN_NANOSECONDS: Final = 2_000_000_000

@@ -8,19 +8,20 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.config_file import read_descriptor
+from penstock.server.files.listing import list_files
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.safe_files import open_directory, open_file
 
-from .listing import list_files
 from .manifest import MANIFEST_FILE, FileEntry, ManifestError, parse_manifest
-from .refusal import ModelRefused
-from .safe_files import open_directory, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from penstock.server.files.roots import Roots
+    from penstock.server.files.safe_files import Folder
+
     from .manifest import Manifest
-    from .roots import Roots
-    from .safe_files import Folder
 
 _MAX_BYTES: Final = 16 << 20
 _CHUNK_BYTES: Final = 1 << 20

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from penstock.server.registry.durable import replace_file
+from penstock.server.files.durable import replace_file
 
 from .looks import Look
 from .record import RecordError

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import InvalidRequest
-from penstock.server.options import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.options import ConfigError, did_you_mean, finite, shown
 
 from .terms import Kind, Terms, check_terms
 from .tolerance import Tolerance, parse_tolerance

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Array, Model
     from penstock.server.rollout.tolerance import Tolerance
+    from penstock.server.shadow_copies.batches import CopiedBatch
 
-    from .batches import CopiedBatch
     from .comparison import Comparison
 
 #: Share of the batches that the primary runs again, for the comparison of processor time.

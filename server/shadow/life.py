@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from penstock.monitoring.distribution import python_command
-from penstock.server.exits import describe_exit
-from penstock.server.process_watch import resident_bytes, waited_seconds
+from penstock.server.processes.exits import describe_exit
+from penstock.server.processes.process_watch import resident_bytes, waited_seconds
 
 from . import messages
 from .patience import LOAD_SECONDS, Death, leaks, run_limit, stuck
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from .envelope import Envelope
+    from penstock.server.shadow_copies.envelope import Envelope
+
     from .messages import Order
 
 WATCH_SECONDS: Final = 0.5

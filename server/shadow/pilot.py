@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring import layout
+from penstock.monitoring.metrics import layout
 from penstock.server.processes.restart import after_death
 
 from .life import Life, RunnerEnded, RunnerRefused
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from asyncio import StreamWriter
     from collections.abc import Awaitable, Callable
 
-    from penstock.monitoring.metrics import ModelCounters
+    from penstock.monitoring.metrics.metrics import ModelCounters
+    from penstock.server.shadow_copies.envelope import Envelope
 
-    from .envelope import Envelope
     from .messages import Order
     from .patience import Death
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from penstock.server.registry.durable import replace_file
+from penstock.server.files.durable import replace_file
 
 from .patience import Trip
 from .tally import Tally

@@ -15,20 +15,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.config import ServerConfig
-from penstock.server.logs import configure_logs
-from penstock.server.parent import die_with_parent
-from penstock.server.processes.target import decode_target
-from penstock.server.registry.load_order import LoadOrder
-from penstock.server.registry.loading import Loader
+from penstock.server.config.config import ServerConfig
+from penstock.server.loading.load_order import LoadOrder
+from penstock.server.loading.loading import Loader
+from penstock.server.processes.logs import configure_logs
+from penstock.server.processes.parent import die_with_parent
+from penstock.server.shadow_copies.batches import decode
+from penstock.server.target.target import decode_target
 
-from .batches import decode
 from .examiner import Examiner
 from .messages import Order, receive, send
 
 if TYPE_CHECKING:
     from penstock.runtimes.contract import Model
-    from penstock.server.registry.plan import ModelPlan
+    from penstock.server.target.plan import ModelPlan
 
 LOG = logging.getLogger("penstock.shadow")
 

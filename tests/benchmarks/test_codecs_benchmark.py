@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from penstock.runtimes.contract import Signature, TensorSpec
-from penstock.server.http.codecs import numbers
-from penstock.server.http.codecs.messages import InferRequest
-from penstock.server.http.codecs.negotiate import JSON, MSGPACK
-from penstock.server.http.codecs.signature import WireSignature
+from penstock.server.codecs import numbers
+from penstock.server.codecs.messages import InferRequest
+from penstock.server.codecs.negotiate import JSON, MSGPACK
+from penstock.server.codecs.signature import WireSignature
 
 SIZES = [30, 1000, 4096, 150_528]
 KINDS = ["json", "json-without-simdjson", "binary", "msgpack"]

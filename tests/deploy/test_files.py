@@ -17,7 +17,7 @@ import yaml
 from penstock.monitoring.alerts.alerts_file import read_settings
 from penstock.monitoring.alerts.template import COMMANDS
 from penstock.server.cli.main import build_parser
-from penstock.server.config import OPTIONS
+from penstock.server.config.config import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

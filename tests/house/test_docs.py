@@ -7,8 +7,9 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from penstock.batching.options import BatchingOptions
-from penstock.server import errors, model_config
-from penstock.server.config import CLIENT_VARIABLES, OPTIONS
+from penstock.server import errors
+from penstock.server.config import model_config
+from penstock.server.config.config import CLIENT_VARIABLES, OPTIONS
 from penstock.server.rollout import options as rollout_options
 
 if TYPE_CHECKING:

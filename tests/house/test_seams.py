@@ -30,14 +30,14 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "time.sleep": (),
     "asyncio.sleep": (),
     "time.time": (
-        "monitoring/metrics.py",  # when a process started, for people
+        "monitoring/metrics/metrics.py",  # when a process started, for people
         "server/processes/quiet_server.py",  # the date header
         "server/cli/serve.py",  # when the supervisor said something
     ),
-    "time.time_ns": ("monitoring/metrics.py",),  # part of an incarnation's name
+    "time.time_ns": ("monitoring/metrics/metrics.py",),  # part of an incarnation's name
     "datetime.datetime.now": (
         "server/cli/registry.py",  # when a version was published
-        "server/processes/control.py",  # handed to the audit log
+        "server/control/control.py",  # handed to the audit log
     ),
     "datetime.datetime.utcnow": (),
 }

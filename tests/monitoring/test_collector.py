@@ -8,10 +8,10 @@ from pathlib import Path
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
-from penstock.monitoring.collector import PenstockCollector, exposition
-from penstock.monitoring.layout import ARM_REQUESTS, ARM_SLOW, status_index
-from penstock.monitoring.merge import snapshot
-from penstock.monitoring.metrics import CounterFile
+from penstock.monitoring.metrics.collector import PenstockCollector, exposition
+from penstock.monitoring.metrics.layout import ARM_REQUESTS, ARM_SLOW, status_index
+from penstock.monitoring.metrics.merge import snapshot
+from penstock.monitoring.metrics.metrics import CounterFile
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 

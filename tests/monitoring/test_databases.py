@@ -10,20 +10,20 @@ from contextlib import closing, suppress
 import numpy as np
 import pytest
 
+from penstock.monitoring.alert_rules.self_watch import SelfWatch
 from penstock.monitoring.alerts.alert import Alert
 from penstock.monitoring.alerts.alerts_file import AlertsFile
 from penstock.monitoring.alerts.courier import Courier
 from penstock.monitoring.alerts.outbox import _CHECKED, Outbox
 from penstock.monitoring.alerts.reading import read_alerts, waiting_since
-from penstock.monitoring.alerts.self_watch import SelfWatch
 from penstock.monitoring.databases import KEEP, asides, is_damage, set_aside
-from penstock.monitoring.merge import snapshot
-from penstock.monitoring.metrics import CounterFile
-from penstock.monitoring.samples import BatchSample
-from penstock.monitoring.truth.label import Label
-from penstock.server.config import ServerConfig
-from penstock.server.drift.wiring import drift_consumer
-from penstock.server.feedback.wiring import truth_keeper
+from penstock.monitoring.feedback.label import Label
+from penstock.monitoring.metrics.merge import snapshot
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.samples.samples import BatchSample
+from penstock.server.config.config import ServerConfig
+from penstock.server.monitor.drift_setup import drift_consumer
+from penstock.server.monitor.feedback_setup import truth_keeper
 
 NOW = 1_700_049_600.0
 
@@ -199,7 +199,7 @@ def test_damage_while_it_works_is_healed_too(tmp_path, store):
 
 @pytest.mark.parametrize("store", [Truth, Windows])
 def test_a_locked_file_is_kept_and_tried_again(tmp_path, store, monkeypatch):
-    monkeypatch.setattr("penstock.monitoring.truth.schema.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("penstock.monitoring.feedback.schema.BUSY_SECONDS", 0.01)
     monkeypatch.setattr("penstock.monitoring.drift.store._BUSY_SECONDS", 0.01)
     path = tmp_path / store.name
     with closing(sqlite3.connect(path)) as other:

@@ -101,7 +101,7 @@ def test_files_of_the_working_directory_do_not_replace_the_servers(tmp_path: Pat
     for name in ("penstock/__init__.py", "numpy.py", "uvicorn.py"):
         (tmp_path / name).write_text("raise SystemExit('somebody else was imported')\n")
     done = subprocess.run(
-        python_command("-c", "import penstock.server.processes.worker"),
+        python_command("-c", "import penstock.server.worker.worker"),
         cwd=tmp_path,
         capture_output=True,
         text=True,

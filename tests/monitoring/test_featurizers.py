@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penstock.monitoring.featurizers import GROUP, Featurizers
-from penstock.monitoring.samples import BatchSample
+from penstock.monitoring.samples.featurizers import GROUP, Featurizers
+from penstock.monitoring.samples.samples import BatchSample
 
 SAMPLE = BatchSample(
     model="m",

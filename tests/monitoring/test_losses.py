@@ -20,24 +20,24 @@ import numpy as np
 import pytest
 
 from penstock import monitoring
-from penstock.monitoring import layout
-from penstock.monitoring.books import BooksFile
-from penstock.monitoring.featurizers import Featurizers
-from penstock.monitoring.ledger import Ledger
-from penstock.monitoring.liveness import holds_counters
-from penstock.monitoring.log.no_log import NoLog
-from penstock.monitoring.log.prediction_log import PredictionLog
-from penstock.monitoring.log.tally import Tally, counted_rows
-from penstock.monitoring.losses import Losses
-from penstock.monitoring.merge import merge
-from penstock.monitoring.metrics import CounterFile
-from penstock.monitoring.receiver import Receiver
-from penstock.monitoring.sample_buffer import SampleBuffer
-from penstock.monitoring.spool import Spool
-from penstock.monitoring.spool_reader import SpoolReader
-from penstock.monitoring.taken import Origin, Taken
-from penstock.server.processes import sampler as sampler_module
-from penstock.server.processes.sampler import Sampler
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.liveness import holds_counters
+from penstock.monitoring.metrics.merge import merge
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.prediction_log.no_log import NoLog
+from penstock.monitoring.prediction_log.prediction_log import PredictionLog
+from penstock.monitoring.prediction_log.tally import Tally, counted_rows
+from penstock.monitoring.samples.books import BooksFile
+from penstock.monitoring.samples.featurizers import Featurizers
+from penstock.monitoring.samples.ledger import Ledger
+from penstock.monitoring.samples.losses import Losses
+from penstock.monitoring.samples.receiver import Receiver
+from penstock.monitoring.samples.sample_buffer import SampleBuffer
+from penstock.monitoring.samples.spool import Spool
+from penstock.monitoring.samples.spool_reader import SpoolReader
+from penstock.monitoring.samples.taken import Origin, Taken
+from penstock.server.worker import sampler as sampler_module
+from penstock.server.worker.sampler import Sampler
 
 #: A file that was being read when its process was killed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

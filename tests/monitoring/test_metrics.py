@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.monitoring import layout
-from penstock.monitoring.layout import status_index
-from penstock.monitoring.merge import BASE, MAX_FALLEN, fold, merge, snapshot
-from penstock.monitoring.metrics import NO_MODEL, OVERFLOW, SUFFIX, CounterFile
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.layout import status_index
+from penstock.monitoring.metrics.merge import BASE, MAX_FALLEN, fold, merge, snapshot
+from penstock.monitoring.metrics.metrics import NO_MODEL, OVERFLOW, SUFFIX, CounterFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,8 +187,8 @@ def test_files_that_are_not_ours_are_left_alone(tmp_path):
 KILLED_WRITER = """
 import sys
 from pathlib import Path
-from penstock.monitoring.layout import status_index
-from penstock.monitoring.metrics import CounterFile
+from penstock.monitoring.metrics.layout import status_index
+from penstock.monitoring.metrics.metrics import CounterFile
 counters = CounterFile.create(Path(sys.argv[1]), "worker-0")
 model = counters.model("m", "1")
 ok = status_index(200)

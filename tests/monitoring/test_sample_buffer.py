@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.monitoring.privacy import Privacy
-from penstock.monitoring.sample_buffer import ENOUGH_ROWS, SampleBuffer
-from penstock.monitoring.sample_reader import decode
-from penstock.monitoring.taken import Failure, Origin, Taken, array_bytes
+from penstock.monitoring.samples.privacy import Privacy
+from penstock.monitoring.samples.sample_buffer import ENOUGH_ROWS, SampleBuffer
+from penstock.monitoring.samples.sample_reader import decode
+from penstock.monitoring.samples.taken import Failure, Origin, Taken, array_bytes
 
 ORIGIN = Origin("m", "3", ("x",))
 FAILURE = Failure(ORIGIN, 1700000000.5, b"id", 400, "invalid_request", 0.001)

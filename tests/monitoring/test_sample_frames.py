@@ -6,11 +6,11 @@ import msgpack
 import numpy as np
 import pytest
 
-from penstock.monitoring.privacy import Privacy, hash_value
-from penstock.monitoring.sample_buffer import SampleBuffer
-from penstock.monitoring.sample_frames import FrameWriter
-from penstock.monitoring.sample_reader import decode
-from penstock.monitoring.taken import Failure, Origin, Taken
+from penstock.monitoring.samples.privacy import Privacy, hash_value
+from penstock.monitoring.samples.sample_buffer import SampleBuffer
+from penstock.monitoring.samples.sample_frames import FrameWriter
+from penstock.monitoring.samples.sample_reader import decode
+from penstock.monitoring.samples.taken import Failure, Origin, Taken
 
 KEY = b"k" * 32
 RUN_HEAD = (0, 0, 1.0, 1.0, 2, [b"a", b"b"], [0.5, 0.5], None, None)

@@ -1,7 +1,7 @@
-from penstock.monitoring import layout
-from penstock.monitoring.merge import snapshot
-from penstock.monitoring.metrics import CounterFile
-from penstock.monitoring.shadow_metrics import shadows
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.merge import snapshot
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.metrics.shadow_metrics import shadows
 
 
 def samples(counters):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.monitoring import spool as spool_module
-from penstock.monitoring.spool import HEADER, SEGMENT_BYTES, Spool
-from penstock.monitoring.spool_reader import SpoolReader
+from penstock.monitoring.samples import spool as spool_module
+from penstock.monitoring.samples.spool import HEADER, SEGMENT_BYTES, Spool
+from penstock.monitoring.samples.spool_reader import SpoolReader
 
 MIB = 1 << 20
 
@@ -137,7 +137,7 @@ def test_nearly_full_memory_is_left_to_others(tmp_path, monkeypatch):
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from penstock.monitoring.spool import Spool
+from penstock.monitoring.samples.spool import Spool
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
 spool = Spool(Path(sys.argv[1]), "w", 1 << 20)

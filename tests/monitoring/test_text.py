@@ -16,12 +16,12 @@ from starlette.requests import Request
 from penstock.monitoring.alerts.alert import Alert
 from penstock.monitoring.alerts.outbox import Outbox
 from penstock.monitoring.alerts.reading import read_alerts
+from penstock.monitoring.feedback.label import LabelError, parse_label
 from penstock.monitoring.text import clean, clean_content, find_bad, is_text
-from penstock.monitoring.truth.label import LabelError, parse_label
-from penstock.server.admin import wire
+from penstock.server.control.api import wire
+from penstock.server.control.coordination.rollout_alerts import RolloutAlerts
+from penstock.server.desired_state.audit_record import AuditEvent, make_record
 from penstock.server.errors import InvalidRequest
-from penstock.server.processes.rollout_alerts import RolloutAlerts
-from penstock.server.registry.audit_record import AuditEvent, make_record
 
 #: As JSON and command lines bring them.
 BAD = ("\ud800", "a\udfffb", "\udc80\udce9", "\0", "x\0y", "\ud83d", "\ude00\ud83d")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock.server.config import OPTIONS, ServerConfig, load_config
-from penstock.server.http.limits import Limits
-from penstock.server.options import ConfigError
+from penstock.server.config.config import OPTIONS, ServerConfig, load_config
+from penstock.server.files.options import ConfigError
+from penstock.server.ports.limits import Limits
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -120,7 +120,7 @@ def test_the_configuration_survives_its_journey_to_the_processes():
 
 
 def test_threads_are_a_share_of_the_cpus(monkeypatch):
-    monkeypatch.setattr("penstock.server.config.available_cpus", lambda: 7)
+    monkeypatch.setattr("penstock.server.config.config.available_cpus", lambda: 7)
     assert load({"workers": "2"}).execution_threads() == 3
     assert load({"workers": "9"}).execution_threads() == 1
     assert load({"workers": "2", "threads": "8"}).execution_threads() == 8
@@ -155,12 +155,12 @@ def test_the_documentation_lists_every_option():
 
 
 def test_more_workers_than_the_cpus_can_use_are_refused_unless_forced(monkeypatch):
-    monkeypatch.setattr("penstock.server.config.available_cpus", lambda: 2)
+    monkeypatch.setattr("penstock.server.config.config.available_cpus", lambda: 2)
     assert load({"workers": "8"}).workers == 8
     with pytest.raises(ConfigError, match=r"workers is 9, expected at most 8.*--force-workers"):
         load({"workers": "9"})
     forced = load({"workers": "1000", "force_workers": "true"})
     assert forced.workers == 1000
     # The processes of a running server take what they are given, whatever CPUs there are by now.
-    monkeypatch.setattr("penstock.server.config.available_cpus", lambda: 1)
+    monkeypatch.setattr("penstock.server.config.config.available_cpus", lambda: 1)
     assert ServerConfig.from_json(load({"workers": "4"}).to_json()).workers == 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.server.cpus import available_cpus, cpu_quota
+from penstock.server.config.cpus import available_cpus, cpu_quota
 
 
 def write(root, files):

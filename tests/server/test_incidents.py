@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from penstock.server.incidents import (
+from penstock.server.errors.incidents import (
     MAX_PLACES,
     OTHER,
     QUIET_SECONDS,

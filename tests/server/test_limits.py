@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penstock.runtimes.contract import VARIABLE, Signature, TensorSpec
-from penstock.server.limits import run_limit_seconds
-from penstock.server.registry.loads import runs_are_bounded
+from penstock.server.config.size_limits import run_limit_seconds
+from penstock.server.loading.loads import runs_are_bounded
 
 
 @pytest.mark.parametrize(

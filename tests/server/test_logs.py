@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from penstock.server.config import ServerConfig
-from penstock.server.logs import QueuedHandler, TextFormatter, configure_logs
+from penstock.server.config.config import ServerConfig
+from penstock.server.processes.logs import QueuedHandler, TextFormatter, configure_logs
 
 
 @pytest.fixture

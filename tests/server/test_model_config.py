@@ -7,10 +7,10 @@ import os
 import pytest
 
 from penstock.batching.options import BatchingOptions
-from penstock.server import model_config
-from penstock.server.model_config import ModelConfig, read_model_config
-from penstock.server.options import ConfigError
-from penstock.server.registry.version_policy import VersionPolicy
+from penstock.server.config import model_config
+from penstock.server.config.model_config import ModelConfig, read_model_config
+from penstock.server.config.version_policy import VersionPolicy
+from penstock.server.files.options import ConfigError
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from penstock.server.nonblocking_output import NonBlockingOutput
+from penstock.server.processes.nonblocking_output import NonBlockingOutput
 
 
 def pipe():

@@ -8,8 +8,8 @@ import sys
 
 CODE = """
 import logging, os, sys
-from penstock.server.config import ServerConfig
-from penstock.server.logs import configure_logs
+from penstock.server.config.config import ServerConfig
+from penstock.server.processes.logs import configure_logs
 configure_logs(ServerConfig(), "worker-0")
 for _ in range(40_000):
     print("x" * 60)

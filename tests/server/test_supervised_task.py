@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from penstock.server.incidents import Incidents
-from penstock.server.supervised_task import MAX_PAUSE_SECONDS, SupervisedTask
+from penstock.server.errors.incidents import Incidents
+from penstock.server.processes.supervised_task import MAX_PAUSE_SECONDS, SupervisedTask
 
 
 class Work:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.monitoring.truth.change import ODDS, WEIGHTS, ChangeDetector, grow, ratios
-from penstock.monitoring.truth.options import FeedbackOptions
+from penstock.monitoring.feedback.change import ODDS, WEIGHTS, ChangeDetector, grow, ratios
+from penstock.monitoring.feedback.options import FeedbackOptions
 
 SHARE = 0.05
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from penstock.server.http.call import Call
-from penstock.server.http.coalesced_calls import CoalescedCalls
-from penstock.server.http.codecs.negotiate import JSON
+from penstock.server.codecs.negotiate import JSON
+from penstock.server.inference.call import Call
+from penstock.server.inference.coalesced_calls import CoalescedCalls
 
 from . import text_template
 from .linger import Linger
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet
 
-    from penstock.server.http.call import Door
-    from penstock.server.http.codecs.messages import InferRequest
-    from penstock.server.http.codecs.signature import WireSignature
+    from penstock.server.codecs.messages import InferRequest
+    from penstock.server.codecs.signature import WireSignature
+    from penstock.server.inference.call import Door
 
     from .group import CoalescingGroup
     from .head_cache import HeadCache

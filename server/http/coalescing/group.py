@@ -8,10 +8,10 @@ from .raw_template import RawKey
 from .text_template import SPACE
 
 if TYPE_CHECKING:
-    from penstock.server.http.call import Call
-    from penstock.server.http.codecs.negotiate import Codec
-    from penstock.server.http.codecs.signature import WireSignature
-    from penstock.server.http.head import RequestHead
+    from penstock.server.codecs.negotiate import Codec
+    from penstock.server.codecs.signature import WireSignature
+    from penstock.server.inference.call import Call
+    from penstock.server.inference.head import RequestHead
 
     from .raw_template import RawTemplate
     from .text_template import TextTemplate

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from penstock.batching.errors import Overloaded
 from penstock.batching.request import InferenceRequest
+from penstock.server.codecs.negotiate import rows_codec
 from penstock.server.errors import ClientGone
-from penstock.server.http.coalesced_calls import CoalescedCalls
-from penstock.server.http.codecs.negotiate import rows_codec
+from penstock.server.inference.coalesced_calls import CoalescedCalls
 
 if TYPE_CHECKING:
     from penstock.batching.scheduler import Scheduler
     from penstock.runtimes.contract import Array
-    from penstock.server.http.call import Call
-    from penstock.server.http.codecs.messages import InferRequest
-    from penstock.server.http.codecs.negotiate import Codec
-    from penstock.server.http.outlet import Outlet
-    from penstock.server.http.splits import Splits
-    from penstock.server.registry.arms import Arms
-    from penstock.server.registry.catalog import Catalog
-    from penstock.server.registry.servable import Servable
+    from penstock.server.codecs.messages import InferRequest
+    from penstock.server.codecs.negotiate import Codec
+    from penstock.server.inference.call import Call
+    from penstock.server.inference.outlet import Outlet
+    from penstock.server.inference.splits import Splits
+    from penstock.server.serving.arms import Arms
+    from penstock.server.serving.catalog import Catalog
+    from penstock.server.serving.servable import Servable
 
     from .group import CoalescingGroup
     from .raw_template import RawTemplate
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Path(Protocol):
-    """The plain way; `penstock.server.http.inference.InferencePath`."""
+    """The plain way; `penstock.server.inference.inference.InferencePath`."""
 
     def start(self, call: Call, body: bytes) -> None:
         """Serve a call with its body."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from penstock.server.http.head import RequestHead
+    from penstock.server.inference.head import RequestHead
 
 #: Heads remembered per process; beyond that the memory starts afresh.
 MAX_HEADS: Final = 4096

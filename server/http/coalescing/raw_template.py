@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from penstock.server.codecs.messages import InferRequest
 from penstock.server.errors import ApiError
-from penstock.server.http.codecs.messages import InferRequest
 
 from .text_template import MAX_TEMPLATES, coalescible
 
 if TYPE_CHECKING:
     from penstock.runtimes.contract import Array
-    from penstock.server.http.codecs.signature import WireInput, WireSignature
-    from penstock.server.http.head import RequestHead
+    from penstock.server.codecs.signature import WireInput, WireSignature
+    from penstock.server.inference.head import RequestHead
 
 
 class RawKey(NamedTuple):

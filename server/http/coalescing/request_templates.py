@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.http.codecs.negotiate import JSON
+from penstock.server.codecs.negotiate import JSON
 
 from . import raw_template, text_template
 from .group import CoalescingGroup, GroupKey, RequestTemplate
 from .text_template import KEY, SPACE
 
 if TYPE_CHECKING:
-    from penstock.server.http.codecs.signature import WireSignature
-    from penstock.server.http.head import RequestHead
+    from penstock.server.codecs.signature import WireSignature
+    from penstock.server.inference.head import RequestHead
 
     from .head_cache import HeadCache
 

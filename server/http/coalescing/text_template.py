@@ -31,17 +31,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import orjson
 
+from penstock.server.codecs import json_data, numbers
+from penstock.server.codecs.messages import InferRequest
+from penstock.server.codecs.request import build
+from penstock.server.codecs.tensors import UNPACKABLE, from_list, packer
 from penstock.server.errors import ApiError, InvalidRequest
-from penstock.server.http.codecs import json_data, numbers
-from penstock.server.http.codecs.messages import InferRequest
-from penstock.server.http.codecs.request import build
-from penstock.server.http.codecs.tensors import UNPACKABLE, from_list, packer
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from penstock.runtimes.contract import Array
-    from penstock.server.http.codecs.signature import WireInput, WireSignature
+    from penstock.server.codecs.signature import WireInput, WireSignature
 
 KEY: Final = b'"data":'
 SPACE: Final = b" \t\r\n"

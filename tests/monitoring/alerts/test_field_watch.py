@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from penstock.monitoring.alerts.door import WINDOW_SECONDS, unusual_values
-from penstock.monitoring.alerts.field_watch import FieldWatch
-from penstock.monitoring.alerts.meter import Meter
+from penstock.monitoring.alert_rules.door import WINDOW_SECONDS, unusual_values
+from penstock.monitoring.alert_rules.field_watch import FieldWatch
+from penstock.monitoring.alert_rules.meter import Meter
 from penstock.monitoring.alerts.outbox import Outbox
 from penstock.monitoring.alerts.reading import read_alerts
 from penstock.monitoring.drift.constraints import Faults
 from penstock.monitoring.drift.learning import category_reference, number_reference
+from penstock.monitoring.drift.learnt import LearntFaults, LearntField
 from penstock.monitoring.drift.window import Window
-from penstock.monitoring.merge import merge
-from penstock.monitoring.metrics import CounterFile
-from penstock.monitoring.quality.learnt import LearntFaults, LearntField
+from penstock.monitoring.metrics.merge import merge
+from penstock.monitoring.metrics.metrics import CounterFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock.monitoring import layout
+from penstock.monitoring.alert_rules.burn import answered, burn
+from penstock.monitoring.alert_rules.lost import lost_rows
+from penstock.monitoring.alert_rules.meter import Meter
+from penstock.monitoring.alert_rules.self_watch import SelfWatch
+from penstock.monitoring.alert_rules.watch import Finding, Watch
 from penstock.monitoring.alerts.alerts_file import AlertsFile
-from penstock.monitoring.alerts.burn import answered, burn
 from penstock.monitoring.alerts.deliveries import Deliveries
-from penstock.monitoring.alerts.lost import lost_rows
-from penstock.monitoring.alerts.meter import Meter
 from penstock.monitoring.alerts.outbox import Outbox
 from penstock.monitoring.alerts.reading import read_alerts, read_counts
 from penstock.monitoring.alerts.retry import Verdict
-from penstock.monitoring.alerts.self_watch import SelfWatch
-from penstock.monitoring.alerts.watch import Finding, Watch
-from penstock.monitoring.merge import merge
-from penstock.monitoring.metrics import CounterFile
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.merge import merge
+from penstock.monitoring.metrics.metrics import CounterFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,15 +13,15 @@ from penstock.monitoring.drift.baseline_files import BaselineFiles, read_baselin
 from penstock.monitoring.drift.consumer import DriftConsumer
 from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.learning import category_reference, number_reference
+from penstock.monitoring.drift.learnt import LearntFaults
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
 from penstock.monitoring.drift.store import Key, WindowStore, read_windows
-from penstock.monitoring.featurizers import Featurizers
-from penstock.monitoring.merge import snapshot
-from penstock.monitoring.metrics import CounterFile
-from penstock.monitoring.quality.learnt import LearntFaults
-from penstock.monitoring.quality_collector import quality_families
-from penstock.monitoring.samples import BatchSample
+from penstock.monitoring.metrics.merge import snapshot
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.metrics.quality_collector import quality_families
+from penstock.monitoring.samples.featurizers import Featurizers
+from penstock.monitoring.samples.samples import BatchSample
 
 OPTIONS = DriftOptions(
     window_seconds=60.0, window_rows=500, learning_rows=4000, calibration_windows=8

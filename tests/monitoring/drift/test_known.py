@@ -10,7 +10,7 @@ from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.learning import category_reference, number_reference
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
-from penstock.monitoring.samples import BatchSample
+from penstock.monitoring.samples.samples import BatchSample
 
 
 def test_a_published_baseline_is_used_without_inputs_that_come_hashed_or_not_at_all(tmp_path):

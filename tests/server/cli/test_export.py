@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from penstock.monitoring.samples import BatchSample
-from penstock.monitoring.truth.keeper import TruthKeeper
-from penstock.monitoring.truth.label import Label
-from penstock.monitoring.truth.options import FeedbackOptions
+from penstock.monitoring.feedback.keeper import TruthKeeper
+from penstock.monitoring.feedback.label import Label
+from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.samples.samples import BatchSample
 from penstock.server.cli.main import main
 from penstock.server.processes import run_directory
 

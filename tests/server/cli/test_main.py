@@ -14,7 +14,7 @@ import pytest
 
 from penstock.monitoring.distribution import server_version
 from penstock.server.cli.main import build_parser, main
-from penstock.server.config import OPTIONS
+from penstock.server.config.config import OPTIONS
 
 HEAVY = ["numpy", "onnxruntime", "uvicorn", "starlette", "msgpack", "prometheus_client", "rich"]
 
@@ -55,9 +55,9 @@ def test_a_wrong_configuration_is_status_2(capsys, tmp_path):
 
 def test_nothing_heavy_is_imported_for_the_command_line_or_the_supervisor():
     code = (
-        "import json, sys, penstock.server.cli.serve, penstock.server.processes.supervisor,"
+        "import json, sys, penstock.server.cli.serve, penstock.server.supervisor.supervisor,"
         "penstock.server.processes.run_directory, penstock.server.registry.repository,"
-        "penstock.server.processes.listening, penstock.server.cli.main as m;"
+        "penstock.server.supervisor.listening, penstock.server.cli.main as m;"
         "m.build_parser(); print(json.dumps(sorted(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from penstock.server.cli.main import main
-from penstock.server.registry.audit import AuditLog
-from penstock.server.registry.audit_record import AuditEvent
-from penstock.server.registry.state import DesiredState, promote
-from penstock.server.registry.state_file import StateFile
+from penstock.server.desired_state.audit import AuditLog
+from penstock.server.desired_state.audit_record import AuditEvent
+from penstock.server.desired_state.state import DesiredState, promote
+from penstock.server.desired_state.state_file import StateFile
 from penstock.server.registry.verification import read_manifest
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"

@@ -10,12 +10,12 @@ from datetime import datetime
 import pytest
 from rich.console import Console
 
-from penstock.server.admin.rollout_report import report, summary
 from penstock.server.cli.main import build_parser, main
 from penstock.server.cli.rollout_page import _phases, rollout_page
 from penstock.server.cli.rollout_view import interval_words, report_view, rollouts_view
-from penstock.server.processes.conductor import Progress
-from penstock.server.registry.rollout_state import evidence_of
+from penstock.server.control.api.rollout_report import report, summary
+from penstock.server.control.coordination.conductor import Progress
+from penstock.server.desired_state.rollout_state import evidence_of
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
 from penstock.server.rollout.looks import look_at
 from penstock.server.rollout.phase import Phase

@@ -9,8 +9,8 @@ from penstock.monitoring.drift.baseline import FROM_FILE, Baseline
 from penstock.monitoring.drift.learning import category_reference, number_reference
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.runtimes.contract import Signature, TensorSpec
+from penstock.server.config.model_log import LogOptions
 from penstock.server.drift.acceptance import Unfit, accept
-from penstock.server.model_log import LogOptions
 
 NUMBERS = number_reference(np.random.default_rng(1).normal(size=500))
 WORDS = category_reference(["anna", "otto"] * 250)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from penstock.monitoring.drift.baseline import decode, encode
-from penstock.server.drift.building import BadData, build_baseline
+from penstock.monitoring.drift.baseline_building import BadData, build_baseline
 
 MADE = "2031-01-01T00:00:00Z"
 

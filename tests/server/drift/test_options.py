@@ -7,8 +7,8 @@ from dataclasses import asdict
 import pytest
 
 from penstock.monitoring.drift.options import DriftOptions
-from penstock.server.drift.options import from_packed, parse_monitoring
-from penstock.server.options import ConfigError
+from penstock.server.config.drift_options import from_packed, parse_monitoring
+from penstock.server.files.options import ConfigError
 
 
 def test_what_is_said_holds_and_the_rest_is_default():

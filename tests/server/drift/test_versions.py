@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from penstock.server.config.model_config import ModelConfig
 from penstock.server.drift.versions import TargetVersions
-from penstock.server.model_config import ModelConfig
-from penstock.server.processes.target import Target, write_target
-from penstock.server.registry.plan import ModelPlan
 from penstock.server.rollout.traffic import Split
+from penstock.server.target.plan import ModelPlan
+from penstock.server.target.target import Target, write_target
 
 
 def test_an_arm_is_over_when_no_rollout_of_the_target_has_its_version(tmp_path):

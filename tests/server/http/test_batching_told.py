@@ -10,10 +10,10 @@ from rich.console import Console
 
 from penstock.server.cli.look import status_view
 from penstock.server.http.metadata import signature_notes
-from penstock.server.processes.report import version_report
-from penstock.server.registry.catalog import Catalog, ServedModel
-from penstock.server.registry.lifecycle import State
-from penstock.server.registry.memory import LoadMemory
+from penstock.server.loading.memory import LoadMemory
+from penstock.server.serving.catalog import Catalog, ServedModel
+from penstock.server.serving.lifecycle import State
+from penstock.server.worker.report import version_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from penstock.server.http import app as http_app
-from penstock.server.single import create_app
+from penstock.server.http.single import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

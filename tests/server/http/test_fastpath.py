@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from penstock.batching.request import InferenceRequest
-from penstock.server.http.call import Call
+from penstock.server.inference.call import Call
 
 Make = "Callable[..., bytes]"
 _ID = re.compile(rb"x-request-id: [^\r]*|date: [^\r]*")

@@ -28,32 +28,32 @@ from penstock.batching.dispatcher import Dispatcher
 from penstock.batching.executor import ThreadExecutor
 from penstock.batching.scheduler import Scheduler
 from penstock.batching.servable import Servable as Queue
-from penstock.monitoring import layout
-from penstock.monitoring.metrics import ModelCounters
-from penstock.monitoring.sample_buffer import SampleBuffer
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.metrics import ModelCounters
+from penstock.monitoring.samples.sample_buffer import SampleBuffer
 from penstock.server import create_app
-from penstock.server.http import answers, encode_run, inference, large_answers, outlet
+from penstock.server.codecs.negotiate import JSON, MSGPACK
+from penstock.server.config.model_config import ModelConfig
 from penstock.server.http.coalescing import group_runner
 from penstock.server.http.coalescing.coalescer import Coalescer
 from penstock.server.http.coalescing.group import CoalescingGroup
 from penstock.server.http.coalescing.group_runner import GroupRunner
 from penstock.server.http.coalescing.linger import Linger
 from penstock.server.http.coalescing.request_templates import RequestTemplates
-from penstock.server.http.codecs.negotiate import JSON, MSGPACK
 from penstock.server.http.connection import Connection
 from penstock.server.http.fastpath import FastPathProtocol
-from penstock.server.http.feed import Feed
-from penstock.server.http.halt_poll import HaltPoll
-from penstock.server.http.inference import InferencePath
-from penstock.server.http.large_answers import LargeAnswers
-from penstock.server.http.outlet import Outlet
-from penstock.server.http.sampling import Sampling
-from penstock.server.http.splits import Splits
-from penstock.server.http.watch import Watch
-from penstock.server.model_config import ModelConfig
-from penstock.server.quality.gate import Quality
-from penstock.server.registry.plan import ModelPlan
+from penstock.server.inference import answers, encode_run, inference, large_answers, outlet
+from penstock.server.inference.feed import Feed
+from penstock.server.inference.halt_poll import HaltPoll
+from penstock.server.inference.inference import InferencePath
+from penstock.server.inference.large_answers import LargeAnswers
+from penstock.server.inference.outlet import Outlet
+from penstock.server.inference.sampling import Sampling
+from penstock.server.inference.splits import Splits
+from penstock.server.inference.watch import Watch
 from penstock.server.rollout.traffic import Split
+from penstock.server.serving.input_validation import Quality
+from penstock.server.target.plan import ModelPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

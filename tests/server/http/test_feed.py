@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.batching.request import Batch, InferenceRequest
-from penstock.monitoring import layout
-from penstock.monitoring.merge import snapshot
-from penstock.monitoring.metrics import CounterFile
-from penstock.server.http.call import Call
-from penstock.server.http.feed import MAX_WAITING_BYTES, MAX_WAITING_ROWS, Feed
-from penstock.server.shadow.batches import decode
-from penstock.server.shadow.envelope import MAX_BATCH_BYTES
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.merge import snapshot
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.server.inference.call import Call
+from penstock.server.inference.feed import MAX_WAITING_BYTES, MAX_WAITING_ROWS, Feed
+from penstock.server.shadow_copies.batches import decode
+from penstock.server.shadow_copies.envelope import MAX_BATCH_BYTES
 
 
 def batch_of(rows, width=4, requests=1):

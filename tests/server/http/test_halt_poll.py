@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from penstock.server.http.halt_poll import LONGEST_SECONDS, HaltPoll, polling_seconds
+from penstock.server.inference.halt_poll import LONGEST_SECONDS, HaltPoll, polling_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.server.http.head import read_head
 from penstock.server.http.intake import ALIGNMENT, joined
+from penstock.server.inference.head import read_head
 
 
 def head(*headers):

@@ -14,10 +14,10 @@ import msgpack
 import numpy as np
 import pytest
 
-from penstock.monitoring import layout
-from penstock.server.http import large_answers
-from penstock.server.http.codecs import json as json_codec
-from penstock.server.http.codecs import msgpack as msgpack_codec
+from penstock.monitoring.metrics import layout
+from penstock.server.codecs import json as json_codec
+from penstock.server.codecs import msgpack as msgpack_codec
+from penstock.server.inference import large_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

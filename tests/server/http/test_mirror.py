@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from penstock.monitoring.metrics import CounterFile
-from penstock.server.http.mirror import Mirrors
-from penstock.server.model_config import ModelConfig
-from penstock.server.registry.plan import ModelPlan
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.server.config.model_config import ModelConfig
+from penstock.server.inference.mirror import Mirrors
 from penstock.server.rollout.traffic import Mirror
+from penstock.server.target.plan import ModelPlan
 
 
 def plans(percent=None, rollout="m-1", default=1):

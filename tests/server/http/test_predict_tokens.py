@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from penstock.server.files.options import ConfigError
 from penstock.server.http import token_guard
 from penstock.server.http.token_guard import OPEN_PATHS, TokenGuard
-from penstock.server.options import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock.server.http.request_ids import BATCH_IDS, ID_BYTES, RequestIds
+from penstock.server.inference.request_ids import BATCH_IDS, ID_BYTES, RequestIds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

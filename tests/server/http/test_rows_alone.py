@@ -10,12 +10,12 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
-from penstock.monitoring import layout
-from penstock.monitoring.merge import snapshot
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.merge import snapshot
 from penstock.runtimes.contract import Signature, TensorSpec
-from penstock.server.http.codecs import json_data
-from penstock.server.http.codecs.request import build
-from penstock.server.http.codecs.signature import WireSignature
+from penstock.server.codecs import json_data
+from penstock.server.codecs.request import build
+from penstock.server.codecs.signature import WireSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable

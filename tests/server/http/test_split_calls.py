@@ -20,20 +20,20 @@ from socketless import Told, Transport, read
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from penstock.monitoring import layout
+from penstock.monitoring.metrics import layout
 from penstock.server import create_app
-from penstock.server.http.call import Call
-from penstock.server.http.coalesced_calls import CoalescedCalls
+from penstock.server.codecs.negotiate import JSON
+from penstock.server.config.model_config import ModelConfig
 from penstock.server.http.coalescing.group import CoalescingGroup, GroupKey
 from penstock.server.http.coalescing.group_runner import GroupRunner
-from penstock.server.http.codecs.negotiate import JSON
 from penstock.server.http.fastpath import FastPathProtocol
-from penstock.server.http.head import read_head
-from penstock.server.http.splits import Splits
-from penstock.server.model_config import ModelConfig
-from penstock.server.registry.arms import Arms, Assignment
-from penstock.server.registry.plan import ModelPlan
+from penstock.server.inference.call import Call
+from penstock.server.inference.coalesced_calls import CoalescedCalls
+from penstock.server.inference.head import read_head
+from penstock.server.inference.splits import Splits
 from penstock.server.rollout.traffic import Split
+from penstock.server.serving.arms import Arms, Assignment
+from penstock.server.target.plan import ModelPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

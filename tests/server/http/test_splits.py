@@ -12,11 +12,11 @@ import msgpack
 import numpy as np
 import pytest
 
-from penstock.monitoring import layout
-from penstock.server.model_config import ModelConfig
-from penstock.server.registry.plan import ModelPlan
+from penstock.monitoring.metrics import layout
+from penstock.server.config.model_config import ModelConfig
 from penstock.server.rollout.routing import Chooser
 from penstock.server.rollout.traffic import Split
+from penstock.server.target.plan import ModelPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

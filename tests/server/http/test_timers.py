@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from penstock.server.http.sweeper import Sweeper
-from penstock.server.http.watch import Watch
+from penstock.server.inference.watch import Watch
 
 
 def run(main):

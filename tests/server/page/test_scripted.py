@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from penstock.server.admin.docs_page import DOCS_PAGE as ADMIN_PAGE
+from penstock.server.control.api.docs_page import DOCS_PAGE as ADMIN_PAGE
 from penstock.server.http.docs_page import DOCS_PAGE
 from penstock.server.page.scripted import page_headers
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from penstock.server.config.hosts import AllowedHosts
 from penstock.server.errors import InvalidRequest, MisdirectedRequest
-from penstock.server.options import ConfigError
-from penstock.server.ports.hosts import AllowedHosts
+from penstock.server.files.options import ConfigError
 
 
 def passes(hosts: AllowedHosts, *values: str) -> bool:

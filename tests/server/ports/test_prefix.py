@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.server.ports.prefix import is_prefix, public_prefix
+from penstock.server.config.prefix import is_prefix, public_prefix
 
 CASES = {
     "nothing": ((), "", "", ""),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penstock.server.model_config import ModelConfig
-from penstock.server.processes.answering import Answering
-from penstock.server.registry.plan import ModelPlan, Standing
+from penstock.server.config.model_config import ModelConfig
+from penstock.server.control.coordination.answering import Answering
+from penstock.server.target.plan import ModelPlan, Standing
 
 
 def plan(name: str, default: int | None) -> ModelPlan:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.server.processes.certificate import Certificate
+from penstock.server.worker.certificate import Certificate
 
 pytestmark = pytest.mark.slow
 

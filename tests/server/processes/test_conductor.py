@@ -9,23 +9,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from penstock.monitoring import layout
-from penstock.monitoring.metrics import CounterFile
-from penstock.server.admin.bring_up import BringUp
-from penstock.server.admin.chronicle import Chronicle
-from penstock.server.admin.command import Command
-from penstock.server.admin.operations import Operations
-from penstock.server.admin.rollout_operations import RolloutOperations
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.server.control.api.bring_up import BringUp
+from penstock.server.control.api.chronicle import Chronicle
+from penstock.server.control.api.command import Command
+from penstock.server.control.api.operations import Operations
+from penstock.server.control.api.rollout_operations import RolloutOperations
+from penstock.server.control.coordination.conductor import Conductor
+from penstock.server.control.coordination.coordinator import Coordinator
+from penstock.server.control.coordination.exposition import Exposition
+from penstock.server.control.coordination.fleet import Fleet, Worker
+from penstock.server.control.coordination.planner import Planner
+from penstock.server.control.coordination.rollout_observer import Epoch, Observer
+from penstock.server.desired_state.audit import read_log
+from penstock.server.desired_state.store import StateStore
 from penstock.server.errors import Conflict, NotFound
-from penstock.server.processes.conductor import Conductor
-from penstock.server.processes.coordinator import Coordinator
-from penstock.server.processes.exposition import Exposition
-from penstock.server.processes.fleet import Fleet, Worker
-from penstock.server.processes.planner import Planner
-from penstock.server.processes.rollout_observer import Epoch, Observer
-from penstock.server.registry.audit import read_log
 from penstock.server.registry.intake import Intake
-from penstock.server.registry.store import StateStore
 from penstock.server.rollout.checkpoint import Checkpoints
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.terms import Kind

@@ -9,10 +9,10 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from penstock.monitoring.metrics import CounterFile
-from penstock.monitoring.scrape_format import OPENMETRICS, TEXT, TEXT_1, scrape_format
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.metrics.scrape_format import OPENMETRICS, TEXT, TEXT_1, scrape_format
+from penstock.server.control.coordination.exposition import Exposition
 from penstock.server.errors import Unavailable
-from penstock.server.processes.exposition import Exposition
 
 
 class SlowCollector(Collector):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from penstock.server.processes.fleet import Fleet, Worker
+from penstock.server.control.coordination.fleet import Fleet, Worker
 
 
 async def nothing(_):

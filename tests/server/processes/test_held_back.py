@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from penstock.server.model_config import ModelConfig
+from penstock.server.config.model_config import ModelConfig
 from penstock.server.processes.deaths import write_deaths
-from penstock.server.processes.held_back import first_target, hold_back
 from penstock.server.processes.run_directory import RunDirectory
-from penstock.server.processes.target import Target, write_target
 from penstock.server.processes.watchdog import Death
-from penstock.server.registry.plan import ModelPlan
+from penstock.server.target.plan import ModelPlan
+from penstock.server.target.target import Target, write_target
+from penstock.server.worker.held_back import first_target, hold_back
 
 NOW = 1000.0
 DEATHS = [Death("worker-0", "died", NOW - 30 + n, (("bad", "2"),)) for n in range(3)]

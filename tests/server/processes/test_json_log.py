@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 
 STRAY = """
 import ctypes, os, sys, threading, warnings
-from penstock.server.config import ServerConfig
-from penstock.server.logs import configure_logs
+from penstock.server.config.config import ServerConfig
+from penstock.server.processes.logs import configure_logs
 import logging
 configure_logs(ServerConfig(log_format="json"), "worker-0")
 print("a plug-in prints")

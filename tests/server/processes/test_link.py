@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from penstock.server.config.model_config import ModelConfig
+from penstock.server.control.coordination.fleet import Fleet
 from penstock.server.errors import Unavailable
-from penstock.server.model_config import ModelConfig
 from penstock.server.processes import frames
-from penstock.server.processes import link as link_module
-from penstock.server.processes.fleet import Fleet
 from penstock.server.processes.frames import BadFrame, pack_frame, read_frame
-from penstock.server.processes.link import Link
-from penstock.server.processes.target import Target
-from penstock.server.registry.plan import ModelPlan
+from penstock.server.target.plan import ModelPlan
+from penstock.server.target.target import Target
+from penstock.server.worker import link as link_module
+from penstock.server.worker.link import Link
 
 MODEL = {"name": "m", "version": "1", "state": "READY", "directory": "/r/m/1"}
 TARGET = Target(7, {"m": ModelPlan("m", {1: Path("/r/m/1")}, 1, {}, ModelConfig())})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.server.processes.nudge import DELAY_SECONDS, MAX_WORDS, Nudge
+from penstock.server.worker.nudge import DELAY_SECONDS, MAX_WORDS, Nudge
 
 
 class Loop:

@@ -12,21 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.batching.options import BatchingOptions
-from penstock.server.incidents import Incidents
-from penstock.server.model_config import ModelConfig
-from penstock.server.processes.listening import CannotListen, open_listener, url_of
-from penstock.server.processes.reconciler import Reconciler
+from penstock.server.config.model_config import ModelConfig
+from penstock.server.config.version_policy import VersionPolicy
+from penstock.server.errors.incidents import Incidents
 from penstock.server.processes.restart import MAX_DELAY_SECONDS, after_death
 from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
-from penstock.server.processes.target import (
-    Target,
-    decode_target,
-    encode_target,
-    next_target,
-)
-from penstock.server.registry.plan import ModelPlan
-from penstock.server.registry.version_policy import VersionPolicy
 from penstock.server.rollout.traffic import Mirror, Split
+from penstock.server.supervisor.listening import CannotListen, open_listener, url_of
+from penstock.server.target.plan import ModelPlan
+from penstock.server.target.target import Target, decode_target, encode_target, next_target
+from penstock.server.worker.reconciler import Reconciler
 
 # -- restart -----------------------------------------------------------------------------------
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.server.options import ConfigError
-from penstock.server.processes.planner import Planner
-from penstock.server.processes.target import read_target
-from penstock.server.registry import state as change
+from penstock.server.control.coordination.planner import Planner
+from penstock.server.desired_state import state as change
+from penstock.server.desired_state.state import DesiredState
+from penstock.server.files.options import ConfigError
 from penstock.server.registry.intake import Intake
-from penstock.server.registry.plan import Standing
-from penstock.server.registry.state import DesiredState
+from penstock.server.target.plan import Standing
+from penstock.server.target.target import read_target
 
 NOTHING = DesiredState()
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.server.config import ServerConfig
-from penstock.server.options import ConfigError
+from penstock.server.config.config import ServerConfig
+from penstock.server.files.options import ConfigError
 from penstock.server.processes.in_force import InForce
 
 CONFIG = ServerConfig()

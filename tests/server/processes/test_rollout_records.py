@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import replace
 
 from penstock.monitoring.alerts.outbox import Outbox
-from penstock.monitoring.collector import exposition
-from penstock.server.processes.rollout_alerts import LAST, RolloutAlerts, alert_of
-from penstock.server.processes.rollout_metrics import RolloutMetrics
-from penstock.server.registry.audit_record import AuditEvent, make_record
-from penstock.server.registry.rebuild import ABANDONED
-from penstock.server.registry.rollout_state import event_of, put
-from penstock.server.registry.state import DesiredState
+from penstock.monitoring.metrics.collector import exposition
+from penstock.server.control.coordination.rollout_alerts import LAST, RolloutAlerts, alert_of
+from penstock.server.control.coordination.rollout_metrics import RolloutMetrics
+from penstock.server.desired_state.audit_record import AuditEvent, make_record
+from penstock.server.desired_state.rebuild import ABANDONED
+from penstock.server.desired_state.rollout_state import event_of, put
+from penstock.server.desired_state.state import DesiredState
 from penstock.server.rollout.counts import ArmCounts, Counts
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Step, begin

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from scipy import stats
 
-from penstock.monitoring.layout import ARM_REQUESTS
-from penstock.monitoring.merge import merge
+from penstock.monitoring.metrics.layout import ARM_REQUESTS
+from penstock.monitoring.metrics.merge import merge
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.monitoring.alerts.outbox import Outbox
-from penstock.server.processes.planner import Findings
-from penstock.server.processes.standing_alerts import (
+from penstock.server.control.coordination.planner import Findings
+from penstock.server.control.coordination.standing_alerts import (
     CONFIG,
     QUARANTINE,
     StandingAlerts,

@@ -7,6 +7,9 @@ from contextlib import closing
 
 import pytest
 
+from penstock.server.desired_state import state_file as state_file_module
+from penstock.server.desired_state.state import DesiredState, promote
+from penstock.server.desired_state.state_file import StateFile
 from penstock.server.processes import state_directory as state_directory_module
 from penstock.server.processes.run_directory import RunDirectory
 from penstock.server.processes.state_directory import (
@@ -14,9 +17,6 @@ from penstock.server.processes.state_directory import (
     StateDirectory,
     StateDirectoryInUse,
 )
-from penstock.server.registry import state_file as state_file_module
-from penstock.server.registry.state import DesiredState, promote
-from penstock.server.registry.state_file import StateFile
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from penstock.server.config import ServerConfig
-from penstock.server.exits import describe_exit
+from penstock.server.config.config import ServerConfig
+from penstock.server.processes.exits import describe_exit
 from penstock.server.processes.run_directory import RunDirectory
-from penstock.server.processes.supervisor import Supervisor
+from penstock.server.supervisor.supervisor import Supervisor
 
 
 @pytest.mark.parametrize(("rate", "there"), [(0.0, False), (0.01, True)])

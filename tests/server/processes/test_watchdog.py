@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.server.processes.pulse import Label, Mark, Pulse, Reading, read_pulse
 from penstock.server.processes.watchdog import (
     ALIKE_DEATHS,
     BIRTH_SECONDS,
@@ -23,7 +24,6 @@ from penstock.server.processes.watchdog import (
     condemned,
     suspects_of,
 )
-from penstock.server.pulse import Label, Mark, Pulse, Reading, read_pulse
 
 BAD = Label("bad", "1", 60.0)
 GOOD = Label("good", "2", 60.0)

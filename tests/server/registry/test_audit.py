@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.registry import audit
-from penstock.server.registry.audit import AuditLog, read_log, segments_of, verify_log
-from penstock.server.registry.audit_record import (
+from penstock.server.desired_state import audit
+from penstock.server.desired_state.audit import AuditLog, read_log, segments_of, verify_log
+from penstock.server.desired_state.audit_record import (
     GENESIS,
     AuditEvent,
     decode_record,
     encode_record,
     make_record,
 )
-from penstock.server.registry.audit_tail import AuditBroken
-from penstock.server.registry.checked_json import ContentError
+from penstock.server.desired_state.audit_tail import AuditBroken
+from penstock.server.files.checked_json import ContentError
 
 EVENT = AuditEvent("promote", "alice", "m", before=1, after=2, reason="better", generation=7)
 JSON = st.recursive(
@@ -302,8 +302,8 @@ def test_a_line_that_reads_the_same_but_is_written_otherwise_is_found(filled):
 WRITER = """
 import sys
 from pathlib import Path
-from penstock.server.registry.audit import AuditLog
-from penstock.server.registry.audit_record import AuditEvent
+from penstock.server.desired_state.audit import AuditLog
+from penstock.server.desired_state.audit_record import AuditEvent
 
 with AuditLog(Path(sys.argv[1]), lambda: "t", segment_bytes=5000) as log:
     print(log.seq, flush=True)

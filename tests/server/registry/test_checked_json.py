@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.server.registry.checked_json import ContentError, decode_object
+from penstock.server.files.checked_json import ContentError, decode_object
 
 
 @pytest.mark.parametrize(

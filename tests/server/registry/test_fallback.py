@@ -7,11 +7,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.model_config import ModelConfig
-from penstock.server.registry.plan import Outlook, Standing, aspire
+from penstock.server.config.model_config import ModelConfig
+from penstock.server.config.version_policy import VersionPolicy
+from penstock.server.desired_state.state import DesiredState
 from penstock.server.registry.repository import ModelEntry
-from penstock.server.registry.state import DesiredState
-from penstock.server.registry.version_policy import VersionPolicy
+from penstock.server.target.plan import Outlook, Standing, aspire
 
 NUMBERS = st.sets(st.integers(1, 60), min_size=1, max_size=12)
 

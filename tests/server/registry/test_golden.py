@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
-from penstock.server.registry.golden import difference, mismatches, parse_examples, read_examples
-from penstock.server.registry.refusal import ModelRefused
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.loading.golden import difference, mismatches, parse_examples, read_examples
 
 SIGNATURE = Signature(
     (TensorSpec("x", "FP32", (-1, 2)),),

@@ -10,9 +10,9 @@ from onnx import helper
 
 from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.onnx import OnnxRuntime
-from penstock.server.registry.golden import Example, Examples
-from penstock.server.registry.golden_company import company_mismatches
-from penstock.server.registry.judgement import judge
+from penstock.server.loading.golden import Example, Examples
+from penstock.server.loading.golden_company import company_mismatches
+from penstock.server.loading.judgement import judge
 
 ROWS = [[[1, 2]], [[3, -4]], [[0.5, 0.25], [7, 8]]]
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
-from penstock.monitoring.metrics import CounterFile
-from penstock.server.config import load_config
-from penstock.server.engine import Engine
-from penstock.server.model_config import ModelConfig
-from penstock.server.registry.lifecycle import State
-from penstock.server.registry.plan import ModelPlan
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.server.config.config import load_config
+from penstock.server.config.model_config import ModelConfig
+from penstock.server.http.engine import Engine
 from penstock.server.registry.private_copy import private_copy, replacement_name
 from penstock.server.registry.verification import hash_files
+from penstock.server.serving.lifecycle import State
+from penstock.server.target.plan import ModelPlan
 
 ONE = [np.ones((1, 4), np.float32)]
 

@@ -14,9 +14,9 @@ from onnx import helper, numpy_helper
 
 from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.onnx import OnnxRuntime
-from penstock.server.registry.inspection import InspectionLimits, inlined_nodes, inspect_version
-from penstock.server.registry.model_outline import Operator, OutlineLimits
-from penstock.server.registry.refusal import ModelRefused
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.onnx_file.inspection import InspectionLimits, inlined_nodes, inspect_version
+from penstock.server.onnx_file.model_outline import Operator, OutlineLimits
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"
 OPENED: list[tuple[str, int]] = []
@@ -166,7 +166,7 @@ def test_limits_are_the_callers(version, onnx_model):
 
 def test_a_file_that_shrinks_meanwhile_is_an_error(version, onnx_model):
     """And not the end of the process, as with a memory map."""
-    from penstock.server.registry.outline import read_outline
+    from penstock.server.onnx_file.outline import read_outline
 
     content = onnx_model().SerializeToString()
     (version / "model.onnx").write_bytes(content[:40])

@@ -8,20 +8,20 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.monitoring.metrics import CounterFile
+from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.runtimes.contract import LoadOptions, Signature, TensorSpec
 from penstock.runtimes.onnx import OnnxRuntime
-from penstock.server.config import load_config
-from penstock.server.engine import Engine
-from penstock.server.processes.planner import Planner
-from penstock.server.processes.target import decode_target, encode_target
+from penstock.server.config.config import load_config
+from penstock.server.control.coordination.planner import Planner
+from penstock.server.desired_state.state import DesiredState, load
+from penstock.server.http.engine import Engine
 from penstock.server.registry.difference import contradictions
 from penstock.server.registry.intake import Intake
 from penstock.server.registry.intake_file import read_taken
-from penstock.server.registry.lifecycle import State
 from penstock.server.registry.publish import Details, publish
 from penstock.server.registry.source import find_source
-from penstock.server.registry.state import DesiredState, load
+from penstock.server.serving.lifecycle import State
+from penstock.server.target.target import decode_target, encode_target
 
 X = TensorSpec("x", "FP32", (-1, 4))
 Y = TensorSpec("y", "FP32", (-1, 4))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.server.registry.lifecycle import TRANSITIONS, State, Status, without_places
+from penstock.server.serving.lifecycle import TRANSITIONS, State, Status, without_places
 
 
 @pytest.mark.parametrize(("before", "after"), [*product(State, State)])

@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
-from penstock.monitoring.metrics import CounterFile
+from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.runtimes.contract import ModelLoadError
-from penstock.server.config import load_config
-from penstock.server.engine import Engine
-from penstock.server.model_config import ModelConfig, parse_model_config
-from penstock.server.priority import lower_priority
-from penstock.server.registry import loading
-from penstock.server.registry.lifecycle import State
-from penstock.server.registry.load_order import LoadOrder
-from penstock.server.registry.loading import Loader
+from penstock.server.config.config import load_config
+from penstock.server.config.model_config import ModelConfig, parse_model_config
+from penstock.server.http.engine import Engine
+from penstock.server.loading import loading
+from penstock.server.loading.load_order import LoadOrder
+from penstock.server.loading.loading import Loader
+from penstock.server.processes.priority import lower_priority
 from penstock.server.registry.manifest import Manifest, encode_manifest
-from penstock.server.registry.plan import ModelPlan
 from penstock.server.registry.private_copy import private_copy
 from penstock.server.registry.verification import hash_files
+from penstock.server.serving.lifecycle import State
+from penstock.server.target.plan import ModelPlan
 
 ONE = [np.ones((1, 4), np.float32)]
 

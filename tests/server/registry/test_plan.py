@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from penstock.server.model_config import ModelConfig
-from penstock.server.registry.plan import Outlook, Standing, aspire
+from penstock.server.config.model_config import ModelConfig
+from penstock.server.config.version_policy import VersionPolicy
+from penstock.server.desired_state.state import DesiredState, ModelState
 from penstock.server.registry.repository import ModelEntry
-from penstock.server.registry.state import DesiredState, ModelState
-from penstock.server.registry.version_policy import VersionPolicy
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Rollout, Step, begin
 from penstock.server.rollout.terms import Kind, Terms
 from penstock.server.rollout.traffic import Mirror, Split
+from penstock.server.target.plan import Outlook, Standing, aspire
 
 R = Path("r")
 ONLY_THE_FIRST = VersionPolicy(specific=(1,))

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
+from penstock.server.files.refusal import ModelRefused
 from penstock.server.registry import private_copy as private_copy_module
 from penstock.server.registry.manifest import Manifest, digest_of
 from penstock.server.registry.private_copy import Ledger, NoRoom, private_copy
-from penstock.server.registry.refusal import ModelRefused
 from penstock.server.registry.verification import hash_files
 
 ROOM = 1 << 20

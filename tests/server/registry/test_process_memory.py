@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 
-from penstock.server.registry.process_memory import Growth, trim_memory
+from penstock.server.loading.process_memory import Growth, trim_memory
 
 SIZE = 24 << 20
 

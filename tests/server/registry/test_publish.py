@@ -13,10 +13,10 @@ import pytest
 
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.errors import Conflict, InvalidRequest
-from penstock.server.registry.durable import locked
+from penstock.server.files.durable import locked
+from penstock.server.files.refusal import ModelRefused
 from penstock.server.registry.manifest import Run
 from penstock.server.registry.publish import Details, clean_staging, publish
-from penstock.server.registry.refusal import ModelRefused
 from penstock.server.registry.source import find_source
 from penstock.server.registry.survey import scan
 from penstock.server.registry.verification import read_manifest, verify

@@ -8,13 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.options import ConfigError
+from penstock.server.config.version_policy import VersionPolicy, default_version, served_versions
+from penstock.server.files.options import ConfigError
 from penstock.server.registry.survey import scan
-from penstock.server.registry.version_policy import (
-    VersionPolicy,
-    default_version,
-    served_versions,
-)
 
 
 def make(root, *versions):

@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from penstock.server.registry.inspection import inspect_version
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.roots import OWN, roots_of
+from penstock.server.onnx_file.inspection import inspect_version
 from penstock.server.registry.manifest import Manifest, encode_manifest
 from penstock.server.registry.private_copy import private_copy
-from penstock.server.registry.refusal import ModelRefused
-from penstock.server.registry.roots import OWN, roots_of
 from penstock.server.registry.stability import look
 from penstock.server.registry.survey import scan
 from penstock.server.registry.verification import hash_files, read_manifest, verify

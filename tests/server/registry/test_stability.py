@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.server.files.listing import FileFact
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.onnx_file.inspection import inspect_version
 from penstock.server.registry.content import Content
-from penstock.server.registry.inspection import inspect_version
-from penstock.server.registry.listing import FileFact
-from penstock.server.registry.refusal import ModelRefused
 from penstock.server.registry.stability import Step, judge, look, sight
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"

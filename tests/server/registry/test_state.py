@@ -6,9 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from penstock.server.errors import ApiError, Conflict, InvalidRequest, NotFound
-from penstock.server.registry.plan import wanted_versions
-from penstock.server.registry.state import (
+from penstock.server.desired_state.state import (
     MAX_HISTORY,
     DesiredState,
     ModelState,
@@ -21,7 +19,9 @@ from penstock.server.registry.state import (
     set_weights,
     unload,
 )
-from penstock.server.registry.state_file import decode_state, encode_state
+from penstock.server.desired_state.state_file import decode_state, encode_state
+from penstock.server.errors import ApiError, Conflict, InvalidRequest, NotFound
+from penstock.server.target.plan import wanted_versions
 
 SERVING = {1, 2, 3}
 START = DesiredState()

@@ -9,10 +9,15 @@ import sys
 
 import pytest
 
+from penstock.server.desired_state.state import DesiredState, promote, set_alias
+from penstock.server.desired_state.state_file import (
+    StateDamaged,
+    StateFile,
+    decode_state,
+    encode_state,
+)
 from penstock.server.errors import Conflict
-from penstock.server.registry.checked_json import ContentError
-from penstock.server.registry.state import DesiredState, promote, set_alias
-from penstock.server.registry.state_file import StateDamaged, StateFile, decode_state, encode_state
+from penstock.server.files.checked_json import ContentError
 
 SERVING = range(1, 1000)
 
@@ -96,7 +101,7 @@ def test_a_damaged_file_is_replaced_only_on_demand(file):
 def test_a_right_checksum_does_not_excuse_wrong_types(key):
     import json
 
-    from penstock.server.registry import state_file
+    from penstock.server.desired_state import state_file
 
     content = json.loads(encode_state(promote(DesiredState(), "m", 1, SERVING)))
     content["models"]["m"][key] = ["x"]
@@ -136,8 +141,8 @@ def test_processes_that_change_it_at_once_lose_nothing(tmp_path):
 def test_a_killed_writer_leaves_a_whole_state(tmp_path):
     script = (
         "import sys; from pathlib import Path\n"
-        "from penstock.server.registry.state import promote\n"
-        "from penstock.server.registry.state_file import StateFile\n"
+        "from penstock.server.desired_state.state import promote\n"
+        "from penstock.server.desired_state.state_file import StateFile\n"
         "file = StateFile(Path(sys.argv[1]))\n"
         "state = file.read()\n"
         "while True:\n"

@@ -6,16 +6,16 @@ import itertools
 
 import pytest
 
-from penstock.server.admin.command import Command, event_of
+from penstock.server.control.api.command import Command, event_of
+from penstock.server.desired_state import rollout_state
+from penstock.server.desired_state import state as change
+from penstock.server.desired_state.audit import read_log, verify_log
+from penstock.server.desired_state.audit_record import AuditEvent
+from penstock.server.desired_state.rebuild import ABANDONED
+from penstock.server.desired_state.state import DesiredState
+from penstock.server.desired_state.state_file import StateDamaged
+from penstock.server.desired_state.store import StateStore
 from penstock.server.errors import Conflict, Unavailable
-from penstock.server.registry import rollout_state
-from penstock.server.registry import state as change
-from penstock.server.registry.audit import read_log, verify_log
-from penstock.server.registry.audit_record import AuditEvent
-from penstock.server.registry.rebuild import ABANDONED
-from penstock.server.registry.state import DesiredState
-from penstock.server.registry.state_file import StateDamaged
-from penstock.server.registry.store import StateStore
 from penstock.server.rollout.rollout import begin
 from penstock.server.rollout.terms import Kind, Terms
 

@@ -14,16 +14,14 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from penstock.monitoring.metrics import CounterFile
+from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.runtimes.contract import ModelLoadError
-from penstock.server.config import load_config
-from penstock.server.engine import Engine
-from penstock.server.model_config import ModelConfig
-from penstock.server.registry.lifecycle import State
-from penstock.server.registry.load_order import LoadOrder
-from penstock.server.registry.loading import Loader
-from penstock.server.registry.plan import ModelPlan
-from penstock.server.registry.proofs import (
+from penstock.server.config.config import load_config
+from penstock.server.config.model_config import ModelConfig
+from penstock.server.http.engine import Engine
+from penstock.server.loading.load_order import LoadOrder
+from penstock.server.loading.loading import Loader
+from penstock.server.loading.proofs import (
     CRASHED,
     ERROR,
     LOADS,
@@ -34,8 +32,10 @@ from penstock.server.registry.proofs import (
     Proofs,
     proof_key,
 )
-from penstock.server.registry.prover import Prover
-from penstock.server.registry.trial import Trials
+from penstock.server.loading.prover import Prover
+from penstock.server.loading.trial import Trials
+from penstock.server.serving.lifecycle import State
+from penstock.server.target.plan import ModelPlan
 
 ROW = ("N", 1)
 
@@ -151,7 +151,7 @@ def test_a_version_that_loads_is_tried_once_for_all_workers_and_not_measured_aga
     first.prove(order(directory))
     second.prove(order(directory))
     assert (trials.made, others.made) == (1, 0)
-    measured = "penstock.server.registry.loading.warm_up"
+    measured = "penstock.server.loading.loading.warm_up"
     monkeypatch.setattr(measured, lambda *_: pytest.fail("it was measured again"))
     loaded = loader.load(order(directory))
     assert loaded.costs is not None

@@ -7,9 +7,9 @@ import pytest
 
 from penstock.batching.cost import CostTable
 from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
-from penstock.server.registry import warm_up as module
-from penstock.server.registry.golden import Example, Examples
-from penstock.server.registry.warm_up import CostCache, WarmUp, repeated, warm_up, warm_up_only
+from penstock.server.loading import warm_up as module
+from penstock.server.loading.golden import Example, Examples
+from penstock.server.loading.warm_up import CostCache, WarmUp, repeated, warm_up, warm_up_only
 
 DIGEST = "sha256:" + "0" * 64
 COSTS = CostTable((1, 2, 4), (1e-3, 1.5e-3, 2e-3))

@@ -10,12 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.rollout.arm_evidence import (
-    GRID,
-    ArmEvents,
-    arm_evidence,
-    canary_probability,
-)
+from penstock.server.rollout.arm_evidence import GRID, ArmEvents, arm_evidence, canary_probability
 
 TOLERATED = 1.5
 small = st.integers(0, 200)

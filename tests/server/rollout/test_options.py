@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from penstock.server.config.model_config import parse_model_config
 from penstock.server.errors import InvalidRequest
-from penstock.server.model_config import parse_model_config
-from penstock.server.options import ConfigError
-from penstock.server.processes.target import Target, decode_target, encode_target
-from penstock.server.registry.plan import ModelPlan
+from penstock.server.files.options import ConfigError
 from penstock.server.rollout.options import RolloutOptions, parse_duration
 from penstock.server.rollout.terms import Kind
+from penstock.server.target.plan import ModelPlan
+from penstock.server.target.target import Target, decode_target, encode_target
 
 TABLE = {
     "steps": [5, 50, 100],

@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
-from penstock.monitoring import layout
-from penstock.monitoring.merge import merge
-from penstock.server.config import ServerConfig
-from penstock.server.model_config import parse_model_config
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.merge import merge
+from penstock.server.config.config import ServerConfig
+from penstock.server.config.model_config import parse_model_config
 from penstock.server.processes.run_directory import RunDirectory
-from penstock.server.processes.target import Target, write_target
-from penstock.server.registry.plan import ModelPlan
 from penstock.server.rollout.traffic import Mirror
 from penstock.server.shadow.record import read_record
+from penstock.server.target.plan import ModelPlan
+from penstock.server.target.target import Target, write_target
 
 MODEL = "twice"
 ROLLOUT = "twice-1"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from penstock.server.shadow.batches import CopiedBatch, Writer, decode
-from penstock.server.shadow.envelope import (
+from penstock.server.shadow_copies.batches import CopiedBatch, Writer, decode
+from penstock.server.shadow_copies.envelope import (
     BadEnvelope,
     Envelope,
     envelope_head,

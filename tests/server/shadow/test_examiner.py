@@ -7,9 +7,9 @@ import numpy as np
 
 from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
 from penstock.server.rollout.tolerance import OutputTolerance, Tolerance
-from penstock.server.shadow.batches import CopiedBatch
 from penstock.server.shadow.examiner import Examiner
 from penstock.server.shadow.tally import WORST, Tally
+from penstock.server.shadow_copies.batches import CopiedBatch
 
 
 class Linear:

@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 
-from penstock.server.process_watch import resident_bytes, waited_seconds
+from penstock.server.processes.process_watch import resident_bytes, waited_seconds
 from penstock.server.shadow.patience import (
     GROWTH_BYTES,
     MAX_DEATHS,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.monitoring import layout
+from penstock.monitoring.metrics import layout
 from penstock.server.shadow.patience import MAX_FAILURES
 
 pytestmark = pytest.mark.slow

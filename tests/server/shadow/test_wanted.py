@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from penstock.server.model_config import ModelConfig, parse_model_config
-from penstock.server.processes.target import Target, decode_target, write_target
-from penstock.server.registry.plan import ModelPlan
+from penstock.server.config.model_config import ModelConfig, parse_model_config
 from penstock.server.rollout.traffic import Mirror
 from penstock.server.shadow.wanted import read_wanted
+from penstock.server.target.plan import ModelPlan
+from penstock.server.target.target import Target, decode_target, write_target
 
 
 def read(tmp_path, *plans):

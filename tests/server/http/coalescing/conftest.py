@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from penstock.runtimes.contract import Signature, TensorSpec
-from penstock.server.http.codecs.signature import WireSignature
+from penstock.server.codecs.signature import WireSignature
 
 sys.path.insert(0, str(Path(__file__).parent))  # `corpus`, `twins`
 

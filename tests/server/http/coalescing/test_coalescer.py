@@ -12,15 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.runtimes.contract import Signature, TensorSpec
-from penstock.server.http.call import Call
+from penstock.server.codecs import json as json_codec
+from penstock.server.codecs.signature import WireSignature
 from penstock.server.http.coalescing import text_template
 from penstock.server.http.coalescing.coalescer import Coalescer
 from penstock.server.http.coalescing.head_cache import HeadCache
 from penstock.server.http.coalescing.linger import LONGEST_SECONDS
 from penstock.server.http.coalescing.request_templates import MAX_TEMPLATES, MAX_TRIES
-from penstock.server.http.codecs import json as json_codec
-from penstock.server.http.codecs.signature import WireSignature
-from penstock.server.http.head import RequestHead, read_head
+from penstock.server.inference.call import Call
+from penstock.server.inference.head import RequestHead, read_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,10 +26,10 @@ from corpus_json import json_bodies
 from twins import Connection, Twins
 
 from penstock.runtimes.datatypes import NUMPY_OF
+from penstock.server.codecs import msgpack as codec
 from penstock.server.http.coalescing.group import CoalescingGroup
 from penstock.server.http.coalescing.raw_template import RawKey
 from penstock.server.http.coalescing.text_template import TextTemplate
-from penstock.server.http.codecs import msgpack as codec
 from penstock.server.rollout.traffic import Split
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from penstock.batching.errors import Overloaded
-from penstock.monitoring.layout import IN_FLIGHT, drop_index, status_index
+from penstock.monitoring.metrics.layout import IN_FLIGHT, drop_index, status_index
+from penstock.server.codecs.negotiate import JSON
 from penstock.server.errors import ClientGone
-from penstock.server.http.call import Call
-from penstock.server.http.coalesced_calls import CoalescedCalls
 from penstock.server.http.coalescing.group import CoalescingGroup, GroupKey
 from penstock.server.http.coalescing.group_runner import GroupRunner
-from penstock.server.http.codecs.negotiate import JSON
-from penstock.server.http.head import read_head
+from penstock.server.inference.call import Call
+from penstock.server.inference.coalesced_calls import CoalescedCalls
+from penstock.server.inference.head import read_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.runtimes.contract import Signature, TensorSpec
-from penstock.server.http.call import Call
+from penstock.server.codecs import binary
+from penstock.server.codecs.messages import InferRequest
+from penstock.server.codecs.negotiate import BINARY, JSON, MSGPACK, rows_codec
+from penstock.server.codecs.signature import WireSignature
 from penstock.server.http.coalescing import raw_template
 from penstock.server.http.coalescing.coalescer import Coalescer
 from penstock.server.http.coalescing.head_cache import HeadCache
 from penstock.server.http.coalescing.request_templates import MAX_ALIKE, MAX_TRIES
 from penstock.server.http.coalescing.text_template import MAX_TEMPLATES
-from penstock.server.http.codecs import binary
-from penstock.server.http.codecs.messages import InferRequest
-from penstock.server.http.codecs.negotiate import BINARY, JSON, MSGPACK, rows_codec
-from penstock.server.http.codecs.signature import WireSignature
-from penstock.server.http.head import RequestHead, read_head
+from penstock.server.inference.call import Call
+from penstock.server.inference.head import RequestHead, read_head
 
 X = TensorSpec("x", "FP32", (-1, 3))
 DOOR: Any = object()

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from penstock.server.codecs import json
+from penstock.server.codecs.request import build
 from penstock.server.errors import ApiError
 from penstock.server.http.coalescing import text_template
-from penstock.server.http.codecs import json
-from penstock.server.http.codecs.request import build
 
 OPENING = b'{"inputs":[{"name":"x","shape":[2,3],"datatype":"FP32","data":'
 PIECES = [b"[", b"]", b",", b"1", b"-2.5", b"1e40", b" ", b"{", b"}", b'"a"', b"null", b":", b"\\"]

@@ -11,11 +11,11 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from penstock.server import create_app
-from penstock.server.http.codecs import numbers
+from penstock.server.codecs import numbers
+from penstock.server.config.model_config import ModelConfig
 from penstock.server.http.fastpath import FastPathProtocol
-from penstock.server.model_config import ModelConfig
-from penstock.server.registry.plan import ModelPlan
 from penstock.server.rollout.traffic import Split
+from penstock.server.target.plan import ModelPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

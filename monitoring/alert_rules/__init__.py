@@ -1,0 +1,1 @@
+"""Rules that find something wrong in counters and samples."""

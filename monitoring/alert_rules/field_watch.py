@@ -1,0 +1,85 @@
+"""Whether inputs are what `model.toml` declares, and else what the baseline taught."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.quality.field_counters import DECLARED_SLOTS
+
+from .door import STEP_SECONDS, WINDOW_SECONDS, bad_values, unusual_values
+from .meter import Meter
+from .watch import Finding, Watch
+
+if TYPE_CHECKING:
+    from penstock.monitoring.alerts.outbox import Outbox
+    from penstock.monitoring.drift.learnt import LearntFaults, LearntField
+    from penstock.monitoring.metrics.merge import Merged
+
+#: Declared fields of all models that are watched.
+MAX_FIELDS: Final = 2000
+
+
+class FieldWatch:
+    """Episodes of the kind ``quality``: one per model and field, whoever says what is right.
+
+    Args:
+        box: Where alerts go.
+        close_seconds: How long a field must have been good.
+        learnt: What baselines taught; ``None`` where nobody looks at samples.
+    """
+
+    def __init__(self, box: Outbox, close_seconds: float, learnt: LearntFaults | None) -> None:
+        self._watch = Watch(box, "quality", close_seconds)
+        self._learnt = learnt
+        self._declared: dict[tuple[str, str], Meter] = {}
+        self._taught: dict[LearntField, Meter] = {}
+
+    def look(self, merged: Merged, now: float) -> None:
+        """Look at all fields.
+
+        Args:
+            merged: Counters of all processes.
+            now: Unix seconds.
+        """
+        worst: dict[tuple[str, str], Finding] = {}
+        for finding in (*self._of_declared(merged, now), *self._of_taught(now)):
+            key = finding.model, finding.subject
+            if key not in worst or (finding.bad and not worst[key].bad):
+                worst[key] = finding
+        for finding in worst.values():
+            self._watch.look(finding, now)
+        self._watch.forget(set(worst), "no such field any more", now)
+
+    def _of_declared(self, merged: Merged, now: float) -> list[Finding]:
+        rows: dict[str, int] = {}
+        for (model, _), slots in merged.blocks.items():
+            rows[model] = rows.get(model, 0) + slots[layout.BATCH_ROWS.total]
+        faults: dict[tuple[str, str], int] = {}
+        for (model, _, field), slots in merged.fields.items():
+            if len(faults) < MAX_FIELDS or (model, field) in faults:
+                found = faults.get((model, field), 0)
+                faults[model, field] = found + sum(slots[:DECLARED_SLOTS])
+        findings = []
+        for key, count in faults.items():
+            meter = self._declared.get(key)
+            if meter is None:
+                meter = self._declared[key] = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
+            meter.read(now, (rows.get(key[0], 0), count))
+            findings.append(bad_values(*key, meter, now))
+        return findings
+
+    def _of_taught(self, now: float) -> list[Finding]:
+        fields = () if self._learnt is None else tuple(self._learnt.fields())
+        # A field whose baseline was replaced is another one.
+        there = set(fields)
+        self._taught = {one: meter for one, meter in self._taught.items() if one in there}
+        findings = []
+        for one in fields:
+            meter = self._taught.get(one)
+            if meter is None:
+                meter = self._taught[one] = Meter(WINDOW_SECONDS, STEP_SECONDS, 4)
+                meter.read(now - STEP_SECONDS, (0, 0, 0, 0))
+            meter.read(now, (one.rows, *one.faults))
+            findings.append(unusual_values(one, meter, now))
+        return findings

@@ -1,0 +1,135 @@
+"""A consumer that looks at counters, not samples: budgets, data quality, the monitor itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.reading import waiting_since
+from penstock.monitoring.databases import asides, whole
+from penstock.monitoring.metrics import layout
+
+from .burn import SPAN_SECONDS, answered, burn
+from .burn import STEP_SECONDS as BURN_STEP_SECONDS
+from .field_watch import FieldWatch
+from .lost import STEP_SECONDS, WINDOW_SECONDS, damaged_file, lost_rows, sink_down
+from .meter import Meter
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from penstock.monitoring.alerts.alerts_file import AlertsFile
+    from penstock.monitoring.drift.learnt import LearntFaults
+    from penstock.monitoring.metrics.merge import Merged
+    from penstock.monitoring.samples.samples import BatchSample
+
+#: Models whose error budget is watched; with more the busiest are.
+MAX_MODELS: Final = 100
+
+_CLOSE_SECONDS: Final = 600.0
+_SAMPLES: Final = "samples"
+_LOG: Final = "prediction log"
+#: Rows are left out for these reasons because somebody said so.
+_INTENDED: Final = ("thinned", "off")
+_LOG_LOSSES: Final = tuple(
+    layout.LOG_DROPPED + place
+    for place, reason in enumerate(layout.LOG_DROP_REASONS)
+    if reason not in _INTENDED
+)
+
+
+class SelfWatch:
+    """Looks every `lost.STEP_SECONDS`, in the monitor's working thread.
+
+    Args:
+        figures: Reads the counters of all processes.
+        outbox: Path of the outbox.
+        settings: Who is told: the sinks that may be down.
+        objective: Share of requests that are to be answered; 0 watches no error budget.
+        learnt: What baselines taught of inputs, and how often they are otherwise.
+    """
+
+    def __init__(
+        self,
+        figures: Callable[[], Merged],
+        outbox: Path,
+        settings: AlertsFile,
+        objective: float,
+        learnt: LearntFaults | None = None,
+    ) -> None:
+        self._figures = figures
+        self._path = outbox
+        self._settings = settings
+        self._objective = objective
+        self._due = 0.0
+        self._budgets: dict[str, Meter] = {}
+        self._samples = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
+        self._log = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
+        box = Outbox(outbox)
+        self._burning = Watch(box, "slo.burn", _CLOSE_SECONDS)
+        self._fields = FieldWatch(box, _CLOSE_SECONDS, learnt)
+        self._degraded = Watch(box, "monitor.degraded", _CLOSE_SECONDS)
+
+    def take(self, samples: Sequence[BatchSample]) -> None:
+        """Samples are for others."""
+
+    def tick(self, now: float) -> None:
+        """Look, if it is time."""
+        if now < self._due:
+            return
+        self._due = now + STEP_SECONDS
+        merged = self._figures()
+        self._look_at_budgets(merged, now)
+        self._fields.look(merged, now)
+        self._look_at_samples(merged, now)
+        self._look_at_sinks(now)
+
+    def close(self) -> None:
+        """Episodes stay open; the next life goes on with them."""
+
+    def _look_at_budgets(self, merged: Merged, now: float) -> None:
+        if not self._objective:
+            return
+        totals: dict[str, list[int]] = {}
+        for (model, _), slots in merged.blocks.items():
+            if model and not model.startswith("_"):
+                total = totals.setdefault(model, [0, 0])
+                requests, errors = answered(slots)
+                total[0] += requests
+                total[1] += errors
+        busiest = sorted(totals, key=lambda model: -totals[model][0])[:MAX_MODELS]
+        for model in set(self._budgets) - set(busiest):
+            del self._budgets[model]
+        for model in busiest:
+            meter = self._budgets.setdefault(model, Meter(SPAN_SECONDS, BURN_STEP_SECONDS, 2))
+            meter.read(now, totals[model])
+            self._burning.look(burn(model, meter, self._objective, now), now)
+        there = {(model, "availability") for model in busiest}
+        self._burning.forget(there, "no requests any more", now)
+
+    def _look_at_samples(self, merged: Merged, now: float) -> None:
+        rows, dropped = layout.SAMPLED_ROWS, layout.SAMPLED_ROWS_DROPPED
+        self._samples.read(now, (merged.total(rows), merged.total(dropped)))
+        self._degraded.look(lost_rows(_SAMPLES, self._samples, now), now)
+        lost = sum(merged.total(slot) for slot in _LOG_LOSSES)
+        self._log.read(now, (merged.total(layout.LOG_WRITTEN) + lost, lost))
+        self._degraded.look(lost_rows(_LOG, self._log, now), now)
+
+    def _look_at_sinks(self, now: float) -> None:
+        waiting = whole(self._path, lambda: waiting_since(self._path))
+        sinks = self._settings.current().sinks
+        for name in sinks:
+            self._degraded.look(sink_down(name, waiting.get(name), now), now)
+        there = {("", f"sink {name}") for name in sinks} | {("", _SAMPLES), ("", _LOG)}
+        there |= self._look_at_files(now)
+        self._degraded.forget(there, "it is not there any more", now)
+
+    def _look_at_files(self, now: float) -> set[tuple[str, str]]:
+        """Tell of files that were damaged and set aside; returns what was looked at."""
+        state = self._path.parent
+        newest = {one.name: one for one in asides(state, state / "log")}
+        for one in newest.values():
+            self._degraded.look(damaged_file(one.name, one.path.name, one.time, now), now)
+        return {("", f"file {name}") for name in newest}

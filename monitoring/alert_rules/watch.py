@@ -1,0 +1,104 @@
+"""From "it is bad now" to episodes: opened once, closed once, without flapping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from penstock.monitoring.alerts.alert import Alert
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penstock.monitoring.alerts.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look has shown.
+
+    Attributes:
+        model: Name of the model; empty for the server.
+        subject: What was looked at.
+        bad: Whether it is bad now.
+        severity: Of the episode, if this opens one.
+        summary: One sentence with the figures.
+        evidence: The figures.
+    """
+
+    model: str
+    subject: str
+    bad: bool
+    severity: str
+    summary: str
+    evidence: Mapping[str, Any]
+
+
+class Watch:
+    """Episodes of one kind. Those that an earlier life opened are gone on with.
+
+    An episode opens when something is bad, and closes when it has been good without a break for
+    `close_seconds`.
+
+    Args:
+        outbox: Where alerts go.
+        kind: Of the alerts.
+        close_seconds: How long it must have been good.
+    """
+
+    def __init__(self, outbox: Outbox, kind: str, close_seconds: float) -> None:
+        self._outbox = outbox
+        self._kind = kind
+        self._close_seconds = close_seconds
+        self._open: dict[tuple[str, str], Alert] | None = None
+        self._good_since: dict[tuple[str, str], float] = {}
+
+    def look(self, finding: Finding, now: float) -> None:
+        """Take note of a finding.
+
+        Raises:
+            sqlite3.Error: The alert could not be put in; the next look tries again.
+        """
+        if self._open is None:
+            episodes = self._outbox.open_episodes(self._kind)
+            self._open = {(one.model, one.subject): one for one in episodes}
+        key = finding.model, finding.subject
+        before = self._open.get(key)
+        if finding.bad:
+            self._good_since.pop(key, None)
+            if before is None:
+                alert = self._alert(finding, finding.severity, now)
+                self._outbox.put(alert)
+                self._open[key] = alert
+        elif before is not None:
+            since = self._good_since.setdefault(key, now)
+            if now - since >= self._close_seconds:
+                self._outbox.put(self._alert(finding, before.severity, now, before.episode))
+                del self._open[key], self._good_since[key]
+
+    def forget(self, known: set[tuple[str, str]], summary: str, now: float) -> None:
+        """Close the episodes of what is no longer there to look at.
+
+        Args:
+            known: Model and subject of all that is there.
+            summary: Why they are over.
+            now: Unix seconds.
+        """
+        for model, subject in set(self._open or ()) - known:
+            self.look(Finding(model, subject, bad=False, severity="info", summary=summary,
+                              evidence={}), now)  # fmt: skip
+
+    def _alert(self, finding: Finding, severity: str, now: float, episode: str = "") -> Alert:
+        name = "/".join(one for one in (self._kind, finding.model, finding.subject) if one)
+        return Alert(
+            kind=self._kind,
+            model=finding.model,
+            version="",
+            subject=finding.subject,
+            severity=severity,
+            opened=not episode,
+            episode=episode or f"{name}/{int(now * 1000)}",
+            time=now,
+            summary=finding.summary,
+            evidence=finding.evidence,
+        )

@@ -1,0 +1,116 @@
+"""Drift as Prometheus metrics, from what the monitor wrote: read when the file has changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from penstock.monitoring.databases import content
+
+from .baseline_files import stamp
+from .reading import open_windows
+from .watch import DRIFT, STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prometheus_client import Metric
+
+#: Features of a version with a series of their own, outputs first; all versions together have
+#: ten times as many.
+MOST_SERIES: Final = 64
+_MOST_TOGETHER: Final = 10 * MOST_SERIES
+_LABELS: Final = ("model", "version", "arm")
+_QUERY: Final = """
+SELECT model, version, arm, state, findings FROM windows WHERE id IN (
+    SELECT MAX(id) FROM windows WHERE span = 'window' AND state != 'too little data'
+    GROUP BY model, version, arm
+)
+"""
+_WATCHES: Final = "SELECT model, version, arm, state FROM watches"
+
+
+class DriftCollector(Collector):
+    """The last window of every version.
+
+    Args:
+        path: Of ``windows.db``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: object = None
+        self._found: tuple[list[Any], list[Any]] = ([], [])
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: the registry must not read the file when it is built."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        windows, watches = self._read()
+        psi = GaugeMetricFamily(
+            "penstock_drift_psi",
+            "Population stability index of the last window, corrected for its bias.",
+            labels=(*_LABELS, "feature"),
+        )
+        states = GaugeMetricFamily(
+            "penstock_drift_state",
+            "1 for the state of the version after its last window, 0 for the others.",
+            labels=(*_LABELS, "state"),
+        )
+        features = GaugeMetricFamily(
+            "penstock_drift_features", "Features with an open drift episode.", labels=_LABELS
+        )
+        room = _MOST_TOGETHER
+        for model, version, arm, state, found in windows:
+            labels = [model, version, arm]
+            for one in STATES:
+                states.add_metric([*labels, one], float(one == state))
+            drifting = sum(one["state"] == DRIFT for one in found.values())
+            features.add_metric(labels, drifting)
+            outputs_first = sorted(found, key=lambda name: (not found[name]["output"], name))
+            shown = outputs_first[: min(MOST_SERIES, room)]
+            room -= len(shown)
+            for name in shown:
+                psi.add_metric([*labels, name], found[name]["psi"])
+        yield from (psi, states, features)
+        total = CounterMetricFamily(
+            "penstock_drift_windows", "Windows that were closed.", labels=_LABELS
+        )
+        expected = GaugeMetricFamily(
+            "penstock_drift_expected_false_alarms_per_week",
+            "Episodes a week to be expected by chance, at the present size of windows.",
+            labels=_LABELS,
+        )
+        for model, version, arm, watch in watches:
+            total.add_metric([model, version, arm], watch["closed"])
+            expected.add_metric([model, version, arm], watch["expected"])
+        yield from (total, expected)
+
+    def _read(self) -> tuple[list[Any], list[Any]]:
+        """Rows of the last windows and of the watches; those of before if nothing has changed."""
+        wal = self._path.with_name(self._path.name + "-wal")
+        stamps = (stamp(self._path), stamp(wal))
+        if stamps != self._stamp:
+            try:
+                database = open_windows(self._path)
+                if database is not None:
+                    with closing(database):
+                        windows = database.execute(_QUERY).fetchall()
+                        watches = database.execute(_WATCHES).fetchall()
+                    with content():
+                        self._found = (
+                            [(*one[:4], msgpack.unpackb(one[4])) for one in windows],
+                            [(*one[:3], msgpack.unpackb(one[3])) for one in watches],
+                        )
+                    self._stamp = stamps
+            except sqlite3.Error:
+                pass  # it is just being made, or the disk is gone: what was known is shown
+        return self._found

@@ -1,0 +1,1 @@
+"""Counters in mapped files, their layout, their sums, and the Prometheus families."""

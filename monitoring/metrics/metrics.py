@@ -1,0 +1,274 @@
+"""Counters that outlive the process: int64 slots in a memory-mapped file.
+
+The writer adds to slots in place; nothing is sent and nobody is asked. The pages belong to the
+kernel, so a reader in another process sees exact figures even of a writer that was killed. The
+writer holds an exclusive ``flock`` for as long as it lives: that is how a reader tells the living
+from the dead without trusting process ids.
+
+One thread writes (the event loop's); any number of processes read. An aligned int64 is never torn.
+
+    counters = CounterFile.create(directory, "worker-0")
+    model = counters.model("breast-cancer", "3")      # once per loaded version
+    model.enter()                                     # per request admitted
+    model.observe_batch(rows, compute_nanoseconds)    # per run
+    model.observe_many(status, arrivals, formed_at, now)  # per batch answered
+    model.leave(len(arrivals))
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import mmap
+import os
+import time
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from penstock.monitoring.quality.field_counters import SLOTS, FieldCounters
+
+from . import layout
+from .layout import BATCH_ROWS, COMPUTE, IN_FLIGHT, LATENCY, NANOSECONDS, QUEUE, ROWS, SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SUFFIX = ".counters"
+
+#: Labels of what matched no model. Names that clients invent never become labels.
+NO_MODEL = ("", "")
+#: Labels of everything beyond the last free block.
+OVERFLOW = ("_overflow", "")
+
+# The hot path reads plain module globals: an attribute of a dataclass costs twice as much.
+_LATENCY, _LATENCY_SUM = LATENCY.first, LATENCY.total
+_QUEUE, _QUEUE_SUM = QUEUE.first, QUEUE.total
+_COMPUTE, _COMPUTE_SUM = COMPUTE.first, COMPUTE.total
+_BATCH_ROWS, _BATCH_ROWS_SUM = BATCH_ROWS.first, BATCH_ROWS.total
+
+
+class ModelCounters:
+    """The counters of one model version in this process. Event loop only; no call can fail.
+
+    ``status`` arguments are `penstock.monitoring.metrics.layout.status_index` of an HTTP status: look it
+    up once, not per request.
+    """
+
+    __slots__ = ("_slots", "model", "version")
+
+    def __init__(self, model: str, version: str, slots: memoryview) -> None:
+        self.model = model
+        self.version = version
+        self._slots = slots
+
+    def enter(self, count: int = 1) -> None:
+        """So many requests were admitted and are now in flight."""
+        self._slots[IN_FLIGHT] += count
+
+    def leave(self, count: int = 1) -> None:
+        """So many requests that entered are over, whatever became of them."""
+        self._slots[IN_FLIGHT] -= count
+
+    def observe_request(self, status: int, latency_ns: int, queue_ns: int | None = None) -> None:
+        """One request was answered; `queue_ns` is left out when it never reached the queue."""
+        slots = self._slots
+        slots[status] += 1
+        slots[_LATENCY + bisect_left(NANOSECONDS, latency_ns)] += 1
+        slots[_LATENCY_SUM] += latency_ns
+        if queue_ns is not None:
+            slots[_QUEUE + bisect_left(NANOSECONDS, queue_ns)] += 1
+            slots[_QUEUE_SUM] += queue_ns
+
+    def observe_many(
+        self, status: int, arrivals: Sequence[float], formed_at: float | None, now: float
+    ) -> None:
+        """Requests that shared a batch, or were refused together, were answered.
+
+        Same figures as `observe_request` for each, at a fraction of the cost: the whole batch
+        falls into one bucket or a few, whose borders are looked up in the sorted arrivals.
+
+        Args:
+            status: Slot of their common HTTP status.
+            arrivals: When each arrived, in seconds of the clock of the other two; not empty.
+            formed_at: When they left the queue together; ``None`` if they never reached it.
+            now: When they were answered.
+        """
+        count = len(arrivals)
+        if count == 1:
+            arrival = arrivals[0]
+            queue_ns = None if formed_at is None else int((formed_at - arrival) * 1e9)
+            self.observe_request(status, int((now - arrival) * 1e9), queue_ns)
+            return
+        slots = self._slots
+        slots[status] += count
+        ordered = sorted(arrivals)
+        total = sum(ordered)
+        _spread(slots, _LATENCY, ordered, now)
+        slots[_LATENCY_SUM] += int((now * count - total) * 1e9)
+        if formed_at is not None:
+            _spread(slots, _QUEUE, ordered, formed_at)
+            slots[_QUEUE_SUM] += int((formed_at * count - total) * 1e9)
+
+    def observe_batch(self, rows: int, compute_ns: int) -> None:
+        """One run of `rows` rows took `compute_ns` on its thread."""
+        slots = self._slots
+        slots[_BATCH_ROWS + bisect_left(ROWS, rows)] += 1
+        slots[_BATCH_ROWS_SUM] += rows
+        slots[_COMPUTE + bisect_left(NANOSECONDS, compute_ns)] += 1
+        slots[_COMPUTE_SUM] += compute_ns
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Requests were dropped before they ran; see `layout.DROP_REASONS`."""
+        self._slots[layout.drop_index(reason)] += count
+
+    def sampled(self, rows: int, dropped: int = 0) -> None:
+        """Rows were offered to the sample buffer, of which `dropped` found no room."""
+        self._slots[layout.SAMPLED_ROWS] += rows
+        self._slots[layout.SAMPLED_ROWS_DROPPED] += dropped
+
+    def add(self, slot: int, count: int = 1) -> None:
+        """Add to a plain counter; see `layout.ARM_REQUESTS` and those after it."""
+        self._slots[slot] += count
+
+
+def _spread(slots: memoryview, first: int, ordered: list[float], end: float) -> None:
+    """Count ``end - arrival`` of each into the buckets from slot `first`, newest arrival first."""
+    stop = len(ordered)
+    bucket = bisect_left(SECONDS, end - ordered[-1])
+    while stop and bucket < len(SECONDS):
+        start = bisect_left(ordered, end - SECONDS[bucket], 0, stop)
+        slots[first + bucket] += stop - start
+        stop = start
+        bucket += 1
+    slots[first + bucket] += stop
+
+
+class CounterFile:
+    """All counters of one process: a header with gauges of the process, then a block per version.
+
+    Attributes:
+        process: Name of the process, for example ``worker-0``.
+        incarnation: Unique name of this life of it; the file's stem.
+    """
+
+    def __init__(self, process: str, incarnation: str, memory: mmap.mmap, fd: int | None) -> None:
+        self.process = process
+        self.incarnation = incarnation
+        self._memory = memory
+        self._fd = fd
+        self._used = 1
+        self._models: dict[tuple[str, str], ModelCounters] = {}
+        self._fields: dict[tuple[str, str, str], FieldCounters] = {}
+        header = {"process": process, "pid": os.getpid(), "started_at": time.time()}
+        memory[layout.LABEL_BYTES - len(layout.MAGIC) : layout.LABEL_BYTES] = layout.MAGIC
+        self._gauges = self._label(0, json.dumps(header).encode())
+        self.model(*NO_MODEL)
+        self.model(*OVERFLOW)
+
+    @classmethod
+    def create(cls, directory: Path, process: str) -> CounterFile:
+        """A file for this process, visible to readers only once it is whole and locked.
+
+        Raises:
+            OSError: The directory cannot be written or its disk is full.
+        """
+        incarnation = f"{process}.{os.getpid()}.{time.time_ns()}"
+        draft = directory / f"{incarnation}.new"
+        fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, layout.FILE_BYTES)
+        os.posix_fallocate(fd, 0, layout.block_offset(3))
+        counters = cls(process, incarnation, mmap.mmap(fd, layout.FILE_BYTES), fd)
+        draft.rename(directory / f"{incarnation}{SUFFIX}")
+        return counters
+
+    @classmethod
+    def anonymous(cls, process: str = "server") -> CounterFile:
+        """The same without a file, for a server that is a single process."""
+        return cls(process, process, mmap.mmap(-1, layout.FILE_BYTES), None)
+
+    @property
+    def unmatched(self) -> ModelCounters:
+        """Counts requests that matched no model."""
+        return self._models[NO_MODEL]
+
+    def model(self, model: str, version: str) -> ModelCounters:
+        """The counters of a version; the same ones when it is loaded again.
+
+        Call it for versions of the registry only, never with what a client sent. When blocks,
+        or the disk under them, run out, what comes later shares one set of counters.
+        """
+        known = self._models.get((model, version))
+        if known is not None:
+            return known
+        label = json.dumps([model, version]).encode()
+        try:
+            slots = self._new_block(label)
+        except OSError:
+            return self._models[OVERFLOW]
+        counters = ModelCounters(model, version, slots)
+        self._models[model, version] = counters
+        return counters
+
+    def field(self, model: str, version: str, name: str) -> FieldCounters:
+        """The counters of a declared field of a version, in a block of their own.
+
+        Where blocks run out nothing is counted in the file.
+        """
+        known = self._fields.get((model, version, name))
+        if known is None:
+            try:
+                slots = self._new_block(json.dumps([model, version, name]).encode())
+            except OSError:
+                slots = memoryview(bytearray(8 * SLOTS)).cast("q")
+            known = self._fields[model, version, name] = FieldCounters(slots)
+        return known
+
+    def set_models_loaded(self, count: int) -> None:
+        """How many versions this process serves now."""
+        self._gauges[layout.MODELS_LOADED] = count
+
+    def set_loop_lag(self, nanoseconds: int) -> None:
+        """How late the event loop was for its last timer."""
+        self._gauges[layout.LOOP_LAG_NANOSECONDS] = nanoseconds
+
+    def set_connections(self, count: int) -> None:
+        """How many client connections are open."""
+        self._gauges[layout.CONNECTIONS] = count
+
+    def set_errors(self, count: int) -> None:
+        """How many errors there were that no caller was told of."""
+        self._gauges[layout.INTERNAL_ERRORS] = count
+
+    def set_gauge(self, slot: int, value: int) -> None:
+        """Any other figure of the process itself; see `layout.HEADER_SLOTS`."""
+        self._gauges[slot] = value
+
+    def data(self) -> memoryview:
+        """The raw bytes, as a reader would map them."""
+        return memoryview(self._memory).toreadonly()
+
+    def close(self) -> None:
+        """Give up the lock; from now on a reader counts this process as dead."""
+        if self._fd is not None:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # the map holds a duplicate that keeps it
+            os.close(self._fd)
+            self._fd = None
+
+    def _new_block(self, label: bytes) -> memoryview:
+        number = self._used
+        if number > layout.MAX_BLOCKS or len(label) + 8 > layout.LABEL_BYTES:
+            raise OSError("no counter block left")
+        if self._fd is not None:
+            # A store into a hole of a full disk is a SIGBUS; this is where that becomes an error.
+            os.posix_fallocate(self._fd, layout.block_offset(number), layout.BLOCK_BYTES)
+        self._used += 1
+        return self._label(number, label)
+
+    def _label(self, number: int, label: bytes) -> memoryview:
+        start = layout.block_offset(number)
+        self._memory[start + 8 : start + 8 + len(label)] = label
+        block = memoryview(self._memory)[start : start + layout.BLOCK_BYTES].cast("q")
+        block[0] = len(label)  # the commit: a reader ignores the block until now
+        return block[layout.LABEL_BYTES // 8 :]

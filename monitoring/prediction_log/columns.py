@@ -1,0 +1,139 @@
+"""From samples to rows of a table: one column per scalar, typed, while there are few enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from penstock.monitoring.samples.samples import Array, BatchSample
+
+#: A row of a tensor with more elements is one blob, next to its shape.
+MAX_SCALARS: Final = 200
+#: Of a table; SQLite allows 2000, and what a caller names is not unlimited either.
+MAX_COLUMNS: Final = 1000
+
+#: What every table has, and their types in SQL.
+FIXED: Final = (
+    ("time", "REAL"),
+    ("request_id", "TEXT"),
+    ("row", "INTEGER"),
+    ("version", "INTEGER"),
+    ("arm", "TEXT"),
+    ("status", "INTEGER"),
+    ("error", "TEXT"),
+    ("latency", "REAL"),
+    ("fraction", "REAL"),
+)
+_FIXED_NAMES: Final = frozenset(name for name, _ in FIXED)
+_TYPES: Final = {"b": "INTEGER", "i": "INTEGER", "u": "INTEGER", "f": "REAL", "O": "TEXT"}
+#: Of the fixed columns and the entries of the indexes.
+_FIXED_BYTES: Final = 150
+_LARGEST: Final = (1 << 63) - 1
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows to be inserted.
+
+    Attributes:
+        columns: Names and types of SQL behind the fixed ones.
+        values: One tuple per row: the fixed columns, then these.
+        count: How many.
+    """
+
+    columns: list[tuple[str, str]]
+    values: Iterator[tuple[Any, ...]]
+    count: int
+
+
+def row_bytes(sample: BatchSample) -> int:
+    """What a row of a sample takes in a file, roughly and rather more than less."""
+    total = _FIXED_BYTES
+    for array in (*sample.inputs, *sample.outputs):
+        if array is not None and len(array):
+            if array.dtype.hasobject:
+                total += sum(map(len, array.ravel().tolist())) // len(array) + 8
+            else:
+                total += min(9 * (array.size // len(array)), array.nbytes // len(array) + 32) + 9
+    return total
+
+
+def rows_of(sample: BatchSample, share: float = 1.0) -> Rows:
+    """The rows of a sample; `share` is the part of its rows that is written at all."""
+    columns: list[tuple[str, str]] = []
+    values: list[Iterable[Any]] = []
+    taken = set(_FIXED_NAMES)
+    names = (*sample.input_names, *sample.output_names)
+    for name, array in zip(names, (*sample.inputs, *sample.outputs), strict=True):
+        if array is None:
+            continue
+        for column, kind, cells in _cells(name, array):
+            unique = _unique(column, taken)
+            if len(columns) < MAX_COLUMNS:
+                columns.append((unique, kind))
+                values.append(cells)
+    ids = [one.decode("latin-1") for one in sample.request_ids]
+    per_request: list[Sequence[Any]] = [sample.times, ids, sample.statuses, sample.latencies]
+    index: Iterable[int] = repeat(0)
+    if sample.rows != len(ids):
+        counts = np.diff(sample.offsets)
+        owners = np.repeat(np.arange(len(ids)), counts).tolist()
+        per_request = [[one[owner] for owner in owners] for one in per_request]
+        index = (np.arange(sample.rows) - np.repeat(sample.offsets[:-1], counts)).tolist()
+    times, owned_ids, statuses, latencies = per_request
+    constant = repeat(sample.version), repeat(sample.arm or None), repeat(sample.error or None)
+    fraction = repeat(sample.fraction * share)
+    version, arm, error = constant
+    fixed = (times, owned_ids, index, version, arm, statuses, error, latencies, fraction)
+    return Rows(columns, zip(*fixed, *values, strict=False), sample.rows)
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The name, or one like it: SQL does not tell upper from lower case, and models do."""
+    unique, number = name, 2
+    while unique.lower() in taken:
+        unique, number = f"{name}_{number}", number + 1
+    taken.add(unique.lower())
+    return unique
+
+
+def _cells(name: str, array: Array) -> Iterator[tuple[str, str, Iterable[Any]]]:
+    """Columns of one tensor: name, type, a value per row."""
+    rows = len(array)
+    size = array.size // rows if rows else 0
+    kind = array.dtype.kind
+    if 1 <= size <= MAX_SCALARS and kind in _TYPES:
+        flat = array.reshape(rows, size)
+        if kind == "u" and flat.max() > _LARGEST:
+            flat, kind = flat.astype(np.float64), "f"  # SQLite has no such integers
+        names = [name] if size == 1 else [f"{name}_{element}" for element in range(size)]
+        for column, cells in zip(names, flat.T.tolist(), strict=True):
+            yield column, _TYPES[kind], _texts(cells) if kind == "O" else cells
+        return
+    yield name, "BLOB", [_blob(row) for row in array]
+    yield f"{name}_shape", "TEXT", repeat("x".join(map(str, array.shape[1:])))
+
+
+def _blob(row: Any) -> bytes:
+    if isinstance(row, bytes):
+        return row
+    elements = np.asarray(row)
+    if elements.dtype.hasobject:
+        return b"\0".join(elements.ravel().tolist())
+    return elements.tobytes()
+
+
+def _texts(cells: Sequence[Any]) -> list[Any]:
+    texts: list[Any] = []
+    for cell in cells:
+        try:
+            texts.append(cell.decode() if isinstance(cell, bytes) else cell)
+        except UnicodeDecodeError:
+            texts.append(cell)  # not text after all: a blob in a column for text
+    return texts

@@ -1,0 +1,181 @@
+"""Erases what is kept of some requests: ``python -m penstock.monitoring.prediction_log.erase STATE`` < JSON.
+
+The values to look for come on the standard input, where no list of processes shows them. Day files
+are changed in place and their free pages overwritten; of Parquet the files concerned are written
+anew. Labels of the requests go, too.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.monitoring.databases import asides, remove_aside
+from penstock.monitoring.distribution import install_command
+from penstock.monitoring.offline_duckdb import connect
+
+from .catalog import catalog
+from .day_file import quoted
+from .log_directory import LogDirectory
+from .seal import sync
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+#: Below ``state_dir/monitor``; `penstock.monitoring.feedback.schema` has its tables.
+TRUTH: Final = "truth.db"
+_BUSY_SECONDS: Final = 30.0
+#: Of a statement's variables.
+_AT_ONCE: Final = 500
+
+
+@dataclass(slots=True)
+class Erased:
+    """What was erased.
+
+    Attributes:
+        rows: Of the prediction log.
+        files: That had some.
+        labels: Of those requests.
+        without: Files in which the model has no such column.
+    """
+
+    rows: int = 0
+    files: int = 0
+    labels: int = 0
+    without: int = 0
+
+
+def erase(state: Path, model: str, column: str, values: Sequence[str]) -> Erased:
+    """Erase the rows of a model that have one of these values in a column.
+
+    Args:
+        state: ``state_dir/monitor``.
+        model: Its name.
+        column: Such as ``request_id``, or the field that is the subject.
+        values: As text; numbers as SQL writes them.
+
+    Raises:
+        sqlite3.Error: A day file cannot be read or written.
+        ImportError: There are sealed days, and DuckDB is not installed.
+    """
+    directory = LogDirectory(state)
+    if not directory.log.is_dir():
+        return Erased()
+    with directory.locked():
+        directory.count_erasure()
+        return _erase(state, directory, model, column, values)
+
+
+def _erase(
+    state: Path, directory: LogDirectory, model: str, column: str, values: Sequence[str]
+) -> Erased:
+    erased = Erased()
+    for damaged in asides(directory.log, state):
+        remove_aside(damaged)  # nobody can tell what is in it
+    models, _ = catalog(directory)
+    files = models.get(model)
+    if files is None:
+        return erased
+    requests: set[str] = set()
+    for table in files.tables:
+        names = {name.lower() for name, _ in table.columns}
+        found = _in_day_file(table.path, model, column, values) if column.lower() in names else None
+        _add(erased, requests, found)
+    for part in files.parts:
+        _add(erased, requests, _in_parquet(part, column, values))
+    erased.labels = _labels(state / TRUTH, requests)
+    return erased
+
+
+def _add(erased: Erased, requests: set[str], found: list[str] | None) -> None:
+    if found is None:
+        erased.without += 1
+    elif found:
+        erased.rows += len(found)
+        erased.files += 1
+        requests.update(found)
+
+
+def _in_day_file(path: Path, model: str, column: str, values: Sequence[str]) -> list[str]:
+    """Request ids of the rows that are gone."""
+    marks = ", ".join("?" * len(values))
+    where = f"cast({quoted(column)} as text) in ({marks})"
+    if column == "request_id":
+        where = f"request_id in ({marks})"  # uses the index
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as db:
+        db.execute("pragma secure_delete = 1")
+        db.execute("begin immediate")
+        statement = f"delete from {quoted(model)} where {where} returning request_id"  # noqa: S608  quoted
+        gone = [one for (one,) in db.execute(statement, values).fetchall()]
+        db.execute("commit")
+        db.execute("pragma wal_checkpoint(truncate)")
+    return gone
+
+
+def _in_parquet(part: Path, column: str, values: Sequence[str]) -> list[str] | None:
+    marks = ", ".join("?" * len(values))
+    source = f"read_parquet('{_text(part)}', hive_partitioning = false)"
+    where = f"coalesce(cast({quoted(column)} as varchar) in ({marks}), false)"
+    with connect(threads="1") as db:
+        described = db.execute(f"describe select * from {source}").fetchall()  # noqa: S608  quoted
+        if column.lower() not in {one[0].lower() for one in described}:
+            return None
+        gone = db.execute(f"select request_id from {source} where {where}", values).fetchall()  # noqa: S608  quoted
+        if gone:
+            draft = part.with_name(f".{part.name}.new")
+            rest = f"select * from {source} where not {where}"  # noqa: S608  quoted
+            options = "format parquet, compression zstd"
+            db.execute(f"copy ({rest}) to '{_text(draft)}' ({options})", values)
+            sync(draft)
+            draft.replace(part)
+            sync(part.parent)
+    return [one for (one,) in gone]
+
+
+def _labels(path: Path, requests: Iterable[str]) -> int:
+    """How many labels of these requests are gone."""
+    wanted = sorted(requests)
+    if not wanted or not path.exists():
+        return 0
+    gone = 0
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as db:
+        db.execute("pragma secure_delete = 1")
+        for first in range(0, len(wanted), _AT_ONCE):
+            some = wanted[first : first + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            db.execute("begin immediate")
+            for table in ("labels", "history"):
+                cursor = db.execute(f"delete from {table} where request_id in ({marks})", some)  # noqa: S608  constants
+                gone += cursor.rowcount
+            db.execute("commit")
+    return gone
+
+
+def _text(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def main(arguments: Sequence[str], wanted: dict[str, Any]) -> int:
+    """Erase; prints what was erased as JSON and returns the exit status."""
+    try:
+        erased = erase(Path(arguments[0]), wanted["model"], wanted["column"], wanted["values"])
+    except (sqlite3.Error, OSError) as error:
+        sys.stdout.write(json.dumps({"error": str(error)}))
+    except ImportError:
+        reason = "there are sealed days, and DuckDB is not installed; run: " + install_command(
+            "analytics"
+        )
+        sys.stdout.write(json.dumps({"error": reason}))
+    else:
+        sys.stdout.write(json.dumps(asdict(erased)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], json.load(sys.stdin)))

@@ -1,0 +1,39 @@
+"""What earlier lives of the monitor have written in this run of the server."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING
+
+from penstock.monitoring.samples.books import Totals, largest, newest
+from penstock.monitoring.samples.ledger import Account
+
+from .day_file import DayFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+LOG = logging.getLogger("penstock.log")
+
+
+def recover(paths: Iterable[Path], epoch: str) -> tuple[dict[str, Account], Totals]:
+    """The newest ledger and the totals in some day files; damaged ones are passed over."""
+    accounts: dict[str, Account] = {}
+    totals: Totals = {}
+    for path in paths:
+        try:
+            file = DayFile(path)
+            entries, found = file.read_ledger(epoch), file.read_totals(epoch)
+            file.abandon()
+        except sqlite3.Error as error:
+            LOG.warning("%s: %s", path, error)
+            continue
+        here: dict[str, Account] = {}
+        for incarnation, last, model, version, rows in entries:
+            account = here.setdefault(incarnation, Account(last, last))
+            account.received[model, version] = rows
+        newest(accounts, here)
+        largest(totals, found)
+    return accounts, totals

@@ -1,0 +1,1 @@
+"""Inputs and outputs on their way from a worker to the monitor."""

@@ -1,0 +1,201 @@
+"""Samples as bytes: a frame is one msgpack list, tensors in it are raw little-endian data.
+
+A run is written when it is offered, while its arrays are in the caches, and nothing is kept of it
+but these bytes. The monitor, which has the time, puts the runs of a version together, so that its
+consumers see few samples of many requests; see `penstock.monitoring.samples.sample_reader`.
+
+    [ORIGIN, number, model, version, input names, output names, fraction sampled, seconds from the
+        clock of `answered` to Unix time, columns or nil]
+    [RUN, number of its origin, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs]
+    [ROWS, number of its origin, answered, ids, arrivals, data of each column]
+    [FAILURE, model, version, time, request id, status, error, latency, arm]
+
+An array is its type, shape and data, or nothing where it is left out. Axis 0 is rows. Most runs are
+of requests with one row each and have arrays like the first run of their origin: `ROWS` is for
+these, at half the cost. A column is the type of an input or output and the shape of a row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgpack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .privacy import Privacy
+    from .samples import Array
+    from .taken import Failure, Origin, Taken
+
+#: First element of a part of a frame.
+RUN: Final = 0
+FAILURE: Final = 1
+ORIGIN: Final = 2
+ROWS: Final = 3
+
+
+class Layout(NamedTuple):
+    """What the arrays of a version are like.
+
+    Attributes:
+        number: Of the origin in the frame.
+        origin: The version.
+        output_names: As in `Taken`.
+        row_bytes: Of a row of each input, then of each output.
+    """
+
+    number: int
+    origin: Origin
+    output_names: tuple[str, ...]
+    row_bytes: tuple[int, ...]
+
+
+class FrameWriter:
+    """Writes frames; what may not leave the worker is not in them.
+
+    Args:
+        fraction: Share of requests that is sampled.
+
+    Attributes:
+        layouts: Of what may be written by `write_rows`.
+    """
+
+    __slots__ = ("_fraction", "_numbers", "_pack", "_packer", "_parts", "_rows", "layouts")
+
+    def __init__(self, fraction: float) -> None:
+        self._fraction = fraction
+        self._packer = msgpack.Packer()
+        self._pack = self._packer.pack
+        self._parts: list[bytes] = []
+        self._numbers: dict[tuple[Origin, tuple[str, ...]], int] = {}
+        self._rows: dict[Origin, int] = {}
+        self.layouts: dict[Origin, Layout] = {}
+
+    def write(self, taken: Taken) -> None:
+        """Add a run."""
+        origin, names, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = taken
+        number = self._numbers.get((origin, names))
+        if number is None:
+            number = self._introduce(taken)
+        privacy = origin.privacy
+        if privacy is None:
+            ins: Sequence[Any] = [_column(array, rows) for array in inputs]
+            outs: Sequence[Any] = [_column(array, rows) for array in outputs]
+        else:
+            ins = _private(privacy, origin.input_names, inputs, rows)
+            outs = _private(privacy, names, outputs, rows)
+        part = (RUN, number, time, answered, rows, ids, arrivals, firsts, arms, ins, outs)
+        self._parts.append(self._pack(part))
+        self._rows[origin] += rows  # last: what could not be packed is not in the frame
+
+    def write_rows(
+        self,
+        layout: Layout,
+        answered: float,
+        ids: Sequence[bytes],
+        arrivals: Sequence[float],
+        data: Sequence[bytes],
+    ) -> None:
+        """Add a run of requests of one row each.
+
+        Args:
+            layout: One of `layouts`.
+            answered: As in `Taken`.
+            ids: As in `Taken`.
+            arrivals: As in `Taken`.
+            data: Of each array, inputs before outputs.
+        """
+        self._parts.append(self._pack((ROWS, layout.number, answered, ids, arrivals, data)))
+        self._rows[layout.origin] += len(ids)
+
+    def write_failure(self, failure: Failure) -> None:
+        """Add a request that was answered with an error."""
+        origin = failure.origin
+        part = (
+            FAILURE,
+            origin.model,
+            origin.version,
+            failure.time,
+            failure.request_id,
+            failure.status,
+            failure.error,
+            failure.latency,
+            failure.arm,
+        )
+        self._parts.append(self._pack(part))
+        self._rows[origin] = self._rows.get(origin, 0) + 1
+
+    def finish(self) -> tuple[dict[tuple[str, str], int], bytes]:
+        """End the frame, and begin the next.
+
+        Returns:
+            Its rows by model and version, and its bytes.
+        """
+        rows: dict[tuple[str, str], int] = {}
+        for origin, count in self._rows.items():
+            labels = origin.model, origin.version
+            rows[labels] = rows.get(labels, 0) + count
+        parts = self._parts
+        frame = b"".join((self._packer.pack_array_header(len(parts)), *parts))
+        self._parts = []
+        self._numbers.clear()
+        self.layouts.clear()
+        self._rows.clear()
+        return rows, frame
+
+    def _introduce(self, taken: Taken) -> int:
+        """Tell of a version before its first run."""
+        origin, output_names = key = taken.origin, taken.output_names
+        number = self._numbers[key] = len(self._numbers)
+        self._rows.setdefault(origin, 0)
+        arrays = _plain(taken)
+        columns = None
+        if arrays:
+            columns = [(array.dtype.char, array.shape[1:]) for array in arrays]
+            row_bytes = tuple(array.nbytes // taken.rows for array in arrays)
+            self.layouts[origin] = Layout(number, origin, output_names, row_bytes)
+        names = origin.input_names, output_names
+        head = ORIGIN, number, origin.model, origin.version, *names, self._fraction
+        self._parts.append(self._pack((*head, taken.time - taken.answered, columns)))
+        return number
+
+
+def _plain(taken: Taken) -> list[Array]:
+    """The arrays of a run, if others may be written by `FrameWriter.write_rows`; else none."""
+    arrays = (*taken.inputs, *taken.outputs)
+    plain = [
+        array
+        for array in arrays
+        if array is not None and array.shape[:1] == (taken.rows,) and not array.dtype.hasobject
+    ]
+    return plain if len(plain) == len(arrays) and taken.origin.privacy is None else []
+
+
+def _column(array: Array | None, rows: int) -> tuple[str, tuple[int, ...], Any] | None:
+    """Type, shape and data; ``None`` for what is left out, or cannot be told apart by rows."""
+    if array is None:
+        return None
+    shape = array.shape
+    if not shape or shape[0] != rows:
+        if rows != 1:
+            return None
+        # Where axis 0 is not rows, all of it belongs to one request.
+        shape = (1, *shape)
+    dtype = array.dtype
+    return dtype.char, shape, array.ravel().tolist() if dtype.hasobject else array.tobytes()
+
+
+def _private(
+    privacy: Privacy, names: Sequence[str], arrays: Sequence[Array | None], rows: int
+) -> list[Any]:
+    """The same of what may leave the worker, as it may."""
+    columns = []
+    for name, array in zip(names, arrays, strict=True):
+        if array is None or privacy.passes(name):
+            columns.append(_column(array, rows))
+        elif array.shape[:1] == (rows,):
+            columns.append(_column(privacy.apply(name, array), rows))
+        else:
+            columns.append(_column(privacy.apply(name, array[None]), 1) if rows == 1 else None)
+    return columns

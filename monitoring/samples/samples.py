@@ -1,0 +1,91 @@
+"""Samples as the monitor's consumers see them: requests of one version, with their rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Any tensor; strings are object arrays of ``bytes``.
+Array = NDArray[Any]
+
+
+@dataclass(slots=True)
+class BatchSample:
+    """Requests of one version that were answered one after the other, or failed alike.
+
+    Attributes:
+        model: Name of the model.
+        version: Version that ran.
+        time: Unix seconds when the last of them was answered.
+        request_ids: One per request.
+        offsets: Rows of request ``i`` are ``offsets[i]`` up to ``offsets[i + 1]``.
+        statuses: HTTP status of each request.
+        latencies: Seconds of each request.
+        input_names: As the model calls them. Rows over 4 KiB do not travel: an input ``x`` is then
+            replaced by ``x.norm``, ``x.mean`` and so on, see `penstock.monitoring.metrics.derived`.
+        inputs: One array per name, ``None`` where left out; axis 0 is rows.
+        output_names: As the model calls them; empty when the requests failed.
+        outputs: One array per name, ``None`` where it may not leave the worker; axis 0 is rows.
+        times: Unix seconds when each request was answered.
+        arm: Of the rollout that chose the version; empty without one.
+        error: Code of the error that all of them were answered with. Such a sample has one row per
+            request and no arrays.
+        fraction: Share of requests that was sampled, for whoever extrapolates.
+        featured: The last of `input_names`, those that plug-ins made.
+    """
+
+    model: str
+    version: str
+    time: float
+    request_ids: Sequence[bytes]
+    offsets: Sequence[int]
+    statuses: Sequence[int]
+    latencies: Sequence[float]
+    input_names: tuple[str, ...]
+    inputs: Sequence[Array | None]
+    output_names: tuple[str, ...]
+    outputs: Sequence[Array | None]
+    times: Sequence[float]
+    arm: str = ""
+    error: str = ""
+    fraction: float = 1.0
+    featured: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of all requests."""
+        return self.offsets[-1]
+
+    def only(self, chosen: Sequence[int]) -> BatchSample:
+        """Some of its requests, by their positions, in order; `time` stays that of all of them."""
+        rows, offsets = rows_of_requests(self.offsets, chosen)
+        return replace(
+            self,
+            request_ids=[self.request_ids[one] for one in chosen],
+            offsets=offsets,
+            statuses=[self.statuses[one] for one in chosen],
+            latencies=[self.latencies[one] for one in chosen],
+            times=[self.times[one] for one in chosen],
+            inputs=[None if array is None else array[rows] for array in self.inputs],
+            outputs=[None if array is None else array[rows] for array in self.outputs],
+        )
+
+
+def rows_of_requests(
+    offsets: Sequence[int], chosen: Sequence[int]
+) -> tuple[NDArray[np.int64], list[int]]:
+    """The rows of some requests of a batch, and their offsets among themselves.
+
+    Args:
+        offsets: Rows of request ``i`` are ``offsets[i]`` up to ``offsets[i + 1]``.
+        chosen: Positions of the requests, in order.
+    """
+    spans = [np.arange(offsets[one], offsets[one + 1], dtype=np.int64) for one in chosen]
+    rows = np.concatenate([*spans, np.empty(0, np.int64)])
+    return rows, np.cumsum([0, *map(len, spans)]).tolist()

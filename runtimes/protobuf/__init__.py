@@ -1,0 +1,1 @@
+"""Protocol buffers, read without trust in any length."""

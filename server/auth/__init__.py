@@ -1,0 +1,1 @@
+"""Tokens, their scopes, and the paths that each scope may use."""

@@ -1,0 +1,300 @@
+"""``model.toml``: what an operator says of one model. Everything in it is optional.
+
+platform = "onnx_onnxv1"
+version_policy = { latest = 2 }      # or { specific = [1, 4] }, "explicit", or "all", the default
+default_version = 4                  # the highest one otherwise
+threads = 1                          # inside one run of the model
+signature = "compatible"             # or "any": new versions may break clients
+on_push = "serve"                    # or "wait": a new version waits for `penstock promote`
+load_timeout_seconds = 60            # and run_timeout_seconds, as the server has them
+
+[batching]
+slo_milliseconds = 50                # answers later than this are worthless
+max_batch_size = 64                  # and the other fields of BatchingOptions
+
+[runtime]                            # handed to the runtime as it is
+graph_optimization_level = "all"
+
+[rollout]                            # see `penstock.server.rollout.options`
+hold = "5m"
+
+[monitoring]                         # see `penstock.server.config.drift_options`
+features = ["age", "income"]
+
+[feedback]                           # see `penstock.server.config.feedback_options`
+positive = 1
+
+[log]                                # see `penstock.server.config.model_log`
+drop = ["name"]
+
+[quality.fields.age]                 # see `penstock.server.config.quality_options`
+min = 0
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.batching.options import BatchingOptions
+from penstock.monitoring.config_file import ConfigFileError, parse_toml, read_bounded
+from penstock.monitoring.drift.options import DriftOptions
+from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.quality.rules import QualityOptions
+from penstock.runtimes.contract import ModelLoadError
+from penstock.runtimes.discovery import ENTRY_POINT_GROUP
+from penstock.runtimes.onnx_settings import OnnxSettings
+from penstock.server.files.options import ConfigError, did_you_mean, finite, shown
+from penstock.server.rollout.options import RolloutOptions, parse_rollout
+
+from .drift_options import parse_monitoring
+from .feedback_options import parse_feedback
+from .model_log import LogOptions, parse_log
+from .quality_options import parse_quality
+from .size_limits import TIMEOUT_KEYS, timeouts_of
+from .version_policy import ON_PUSH, VersionPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_MILLISECONDS: Final = "slo_milliseconds"
+_KEYS: Final = (
+    "platform",
+    "version_policy",
+    "default_version",
+    "threads",
+    "signature",
+    "on_push",
+    "batching",
+    "runtime",
+    "rollout",
+    "monitoring",
+    "feedback",
+    "quality",
+    "log",
+    *TIMEOUT_KEYS,
+)
+_ONNX: Final = "onnx_onnxv1"
+#: Threads of one run: more than any machine that runs onnxruntime well has cores.
+MAX_THREADS: Final = 256
+_MAX_SLO_MILLISECONDS: Final = 86_400_000
+#: A version is a directory name of at most 18 digits, and TOML here has numbers of 16.
+_MAX_VERSION: Final = 2**53
+_MAX_SPECIFIC: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """One model's configuration; the defaults are those of a model without the file.
+
+    Attributes:
+        platform: The runtime to use; by default the first that finds its files.
+        version_policy: Which versions are served.
+        default_version: Which one answers when none is named.
+        threads: Threads inside one run.
+        signature: ``compatible`` refuses versions that clients of the one that serves would fail
+            with, ``any`` serves them.
+        on_push: ``serve``: a new version answers by itself, ``wait``: it waits for an operator;
+            ``None`` leaves it to the server's option.
+        batching: Bounds and wishes of its batches.
+        settings: For the runtime, unchecked.
+        rollout: What its rollouts have where nobody says otherwise.
+        monitoring: How it is watched for drift.
+        feedback: How its predictions are compared with labels.
+        quality: What is declared of its inputs.
+        log: What of its predictions may be kept.
+        load_timeout_seconds: How long loading a version may take; by default as the server has it.
+        run_timeout_seconds: How long a run may take; by default as the server has it.
+    """
+
+    platform: str | None = None
+    version_policy: VersionPolicy = field(default_factory=VersionPolicy)
+    default_version: int | None = None
+    threads: int = 1
+    signature: str = "compatible"
+    on_push: str | None = None
+    batching: BatchingOptions = field(default_factory=BatchingOptions)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    rollout: RolloutOptions = field(default_factory=RolloutOptions)
+    monitoring: DriftOptions = field(default_factory=DriftOptions)
+    feedback: FeedbackOptions = field(default_factory=FeedbackOptions)
+    quality: QualityOptions = field(default_factory=QualityOptions)
+    log: LogOptions = field(default_factory=LogOptions)
+    load_timeout_seconds: float | None = None
+    run_timeout_seconds: float | None = None
+
+
+def read_model_config(path: Path) -> ModelConfig:
+    """Read a ``model.toml``.
+
+    Raises:
+        ConfigError: It cannot be read or says something that is not understood.
+    """
+    try:
+        content = read_bounded(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return decode_model_config(content, str(path))
+
+
+def decode_model_config(content: bytes, source: str) -> ModelConfig:
+    """Check the content of a ``model.toml``; `source` names it in errors.
+
+    Raises:
+        ConfigError: It is not valid TOML or says something that is not understood.
+    """
+    try:
+        decoded = parse_toml(content)
+    except ConfigFileError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return parse_model_config(decoded, source)
+
+
+def config_digest(config: ModelConfig) -> str:
+    """Names a configuration, the same in every process: a failed load says with which it was."""
+    canonical = json.dumps(asdict(config), sort_keys=True, default=str)
+    return f"{zlib.crc32(canonical.encode()):08x}"
+
+
+def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
+    """Check decoded TOML; `source` names it in errors.
+
+    Raises:
+        ConfigError: An unknown key or a bad value.
+    """
+    _check_keys(content, _KEYS, source, "")
+    platform = content.get("platform")
+    if platform is not None and not isinstance(platform, str):
+        raise _bad(source, "platform", platform, "the name of a runtime, such as 'onnx_onnxv1'")
+    settings = content.get("runtime", {})
+    if not isinstance(settings, dict):
+        raise _bad(source, "runtime", settings, "a table")
+    signature = content.get("signature", "compatible")
+    if signature not in ("compatible", "any"):
+        raise _bad(source, "signature", signature, "'compatible' or 'any'")
+    on_push = content.get("on_push")
+    if on_push not in (None, *ON_PUSH):
+        raise _bad(source, "on_push", on_push, "'serve' or 'wait'")
+    _check_runtime(platform, settings, source)
+    default = content.get("default_version")
+    return ModelConfig(
+        platform=platform,
+        version_policy=_version_policy(content.get("version_policy", "all"), source),
+        default_version=None if default is None else _version(source, "default_version", default),
+        threads=_whole(source, "threads", content.get("threads", 1), MAX_THREADS),
+        signature=signature,
+        on_push=on_push,
+        batching=_batching(content.get("batching", {}), source),
+        settings=settings,
+        rollout=parse_rollout(content.get("rollout", {}), source),
+        monitoring=parse_monitoring(content.get("monitoring", {}), source),
+        feedback=parse_feedback(content.get("feedback", {}), source),
+        quality=parse_quality(content.get("quality", {}), source),
+        log=parse_log(content.get("log", {}), source),
+        **timeouts_of(content, source),
+    )
+
+
+def _version_policy(value: Any, source: str) -> VersionPolicy:
+    match value:
+        case "all":
+            return VersionPolicy()
+        case "explicit":
+            return VersionPolicy(explicit=True)
+        case {"latest": latest, **rest} if not rest:
+            return VersionPolicy(latest=_version(source, "version_policy.latest", latest))
+        case {"specific": [_, *_] as versions, **rest} if not rest:
+            key = "version_policy.specific"
+            if len(versions) > _MAX_SPECIFIC:
+                raise _bad(source, key, versions, f"at most {_MAX_SPECIFIC} versions")
+            return VersionPolicy(specific=tuple(_version(source, key, one) for one in versions))
+        case _:
+            expected = "'all', { latest = 2 }, { specific = [1, 4] } or 'explicit'"
+            raise _bad(source, "version_policy", value, expected)
+
+
+def _batching(table: Any, source: str) -> BatchingOptions:
+    if not isinstance(table, dict):
+        raise _bad(source, "batching", table, "a table")
+    kinds = {one.name: type(one.default) for one in fields(BatchingOptions)}
+    del kinds["slo_seconds"]
+    _check_keys(table, (_MILLISECONDS, *kinds), source, "batching.")
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name == _MILLISECONDS:
+            values["slo_seconds"] = _slo(source, value) / 1000
+        elif kinds[name] is float:
+            values[name] = _number(source, f"batching.{name}", value)
+        elif type(value) is kinds[name]:
+            values[name] = value
+        else:
+            raise _bad(source, f"batching.{name}", value, _WORDS[kinds[name]])
+    try:
+        return BatchingOptions(**values)
+    except ValueError as error:
+        raise ConfigError(f"{source}: batching: {error}") from error
+
+
+_WORDS: Final[Mapping[type, str]] = {int: "a whole number", bool: "true or false"}
+
+
+def _slo(source: str, value: Any) -> float:
+    milliseconds = _number(source, f"batching.{_MILLISECONDS}", value)
+    if not 0 < milliseconds <= _MAX_SLO_MILLISECONDS:
+        expected = f"more than 0, at most {_MAX_SLO_MILLISECONDS}"
+        raise _bad(source, f"batching.{_MILLISECONDS}", value, expected)
+    return milliseconds
+
+
+def _number(source: str, key: str, value: Any) -> float:
+    number = finite(value)
+    if number is None:
+        raise _bad(source, key, value, "a number")
+    return number
+
+
+def _whole(source: str, key: str, value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise _bad(source, key, value, f"a whole number from 1 to {most}")
+    return value
+
+
+def _version(source: str, key: str, value: Any) -> int:
+    return _whole(source, key, value, _MAX_VERSION)
+
+
+def _check_runtime(platform: str | None, settings: Mapping[str, Any], source: str) -> None:
+    """What can be known of ``platform`` and ``[runtime]`` before a version is loaded with them.
+
+    With other runtimes installed only they know their names and settings: then a load says it.
+    """
+    if platform not in (None, _ONNX):
+        if _only_onnx():
+            raise _bad(source, "platform", platform, f"{_ONNX!r}, the only one installed")
+    elif platform == _ONNX or _only_onnx():
+        try:
+            OnnxSettings.parse(settings)
+        except ModelLoadError as error:
+            raise ConfigError(f"{source}: runtime: {error}") from error
+
+
+@cache
+def _only_onnx() -> bool:
+    from importlib.metadata import entry_points  # slow and large; here each may come twice
+
+    return len({one.value for one in entry_points(group=ENTRY_POINT_GROUP)}) <= 1
+
+
+def _bad(source: str, key: str, value: Any, expected: str) -> ConfigError:
+    return ConfigError(f"{source}: {key} is {shown(value)}, expected {expected}")
+
+
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], source: str, prefix: str) -> None:
+    for name in table:
+        if name not in known:
+            hint = did_you_mean(name, list(known))
+            raise ConfigError(f"{source}: unknown key {prefix}{name}{hint}")

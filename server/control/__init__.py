@@ -1,0 +1,1 @@
+"""The control process: registry, desired state, rollouts, admin port."""

@@ -1,0 +1,117 @@
+"""Alerts on the admin port: what is open, who was told, and a test of a sink."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.alerts.alert import Alert
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.reading import read_alerts
+from penstock.monitoring.alerts.sink import TEST
+from penstock.server.auth.tokens import OBSERVE, OPERATE
+from penstock.server.errors import InvalidRequest, NotFound, Unavailable
+
+from . import wire
+from .openapi import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from penstock.monitoring.alerts.alerts_file import AlertsFile
+
+    Handler = Callable[[Request, str], Awaitable[Response]]
+
+#: Alerts in one answer at most, and when nothing is said.
+MAX_LIMIT: Final = 1000
+_LIMIT: Final = 50
+_COUNT: Final = re.compile(r"[0-9]{1,4}")
+
+_SHOW: Final = Endpoint(
+    "GET", "/admin/alerts", "alerts", "What is wrong, since when, and who was told", OBSERVE,
+    (
+        ("limit", f"At most so many, newest first; {_LIMIT} by default, {MAX_LIMIT} at most."),
+        ("model", "Only of this model."),
+        ("open", "true: only of episodes that are not over."),
+    ),
+)  # fmt: skip
+_TEST: Final = Endpoint(
+    "POST", "/admin/alerts/test/{sink}", "test_alert", "Tell a sink of a test", OPERATE
+)
+
+
+class AlertsApi:
+    """Its endpoints and who answers them.
+
+    Args:
+        outbox: Path of the outbox.
+        settings: Of the alerts file.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self, outbox: Path, settings: AlertsFile, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path = outbox
+        self._settings = settings
+        self._clock = clock
+
+    def handlers(self) -> dict[Endpoint, Handler]:
+        """For `AdminApp`."""
+        return {_SHOW: self._show, _TEST: self._test}
+
+    async def _show(self, request: Request, _: str) -> Response:
+        query = request.query_params
+        text = query.get("limit", str(_LIMIT))
+        if not _COUNT.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
+            shown = text[: wire.MAX_SHOWN]
+            raise InvalidRequest(f"limit is {shown!r}, expected a number from 1 to {MAX_LIMIT}")
+        if query.get("open", "false") not in {"true", "false"}:
+            raise InvalidRequest(f"open is {query['open']!r}, expected true or false")
+        model, only_open = query.get("model", ""), query.get("open") == "true"
+
+        def read() -> list[object]:
+            told = read_alerts(self._path, int(text), model=model, only_open=only_open)
+            return [one.to_json() for one in told]
+
+        try:
+            alerts = await asyncio.to_thread(read)
+        except sqlite3.Error as error:
+            raise Unavailable(f"the alerts cannot be read: {error}") from error
+        return wire.answer({"alerts": alerts, "sinks": sorted(self._settings.current().sinks)})
+
+    async def _test(self, request: Request, actor: str) -> Response:
+        sink = request.path_params["sink"]
+        sinks = await asyncio.to_thread(self._settings.current)
+        if sink not in sinks.sinks:
+            known = ", ".join(sorted(sinks.sinks))
+            raise NotFound(f"there is no sink {sink!r}; there are {known}")
+        now = self._clock()
+        alert = Alert(
+            kind=TEST,
+            model="",
+            version="",
+            subject=sink,
+            severity="info",
+            opened=True,
+            episode=f"{TEST}/{sink}/{int(now * 1000)}",
+            time=now,
+            summary=f"this is a test of the sink {sink}, sent by {actor}; nothing is wrong",
+        )
+
+        def put() -> None:
+            outbox = Outbox(self._path)
+            outbox.put(alert)
+
+        try:
+            await asyncio.to_thread(put)
+        except sqlite3.Error as error:
+            raise Unavailable(f"the alert cannot be written: {error}") from error
+        return wire.answer({"sink": sink, "episode": alert.episode})

@@ -1,0 +1,300 @@
+"""The admin port as an ASGI app: its routes, one line each, and what each calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from penstock.server.control.coordination.convergence import why_not_ready
+from penstock.server.errors import ApiError, InvalidRequest, NotFound
+from penstock.server.page.scripted import page_headers
+from penstock.server.ports.border import BY_PREFIX, Border
+from penstock.server.ports.media_types import JSON
+from penstock.server.ports.paths import routed_at
+
+from . import records, repository_api, wire
+from .command import Command
+from .docs_page import DOCS_PAGE
+from .log_status import log_status
+from .openapi import ENDPOINTS, openapi
+from .rollout_report import summary
+from .status import process_problems, status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from penstock.server.control.coordination.conductor import Progress
+    from penstock.server.control.coordination.coordinator import Coordinator
+    from penstock.server.control.coordination.exposition import Exposition
+    from penstock.server.processes.lives import Life
+
+    from .chronicle import Chronicle
+    from .gate import Gate
+    from .openapi import Endpoint
+    from .operations import Operations
+    from .traffic import TrafficWindow
+
+    Handler = Callable[[Request, str], Awaitable[Response]]
+
+_COMMAND_KEYS = ("reason", "generation", "by", "version")
+
+
+class AdminApp:
+    """Routes of the admin port.
+
+    Args:
+        coordinator: Target, desired state and workers.
+        operations: Carries out commands.
+        chronicle: Who did what last.
+        traffic: Figures of the last minute.
+        exposition: Merged metrics.
+        gate: Who may do what.
+        about: Of the server, for the status.
+        more: Endpoints of other parts, and who answers them.
+        clock: Unix seconds.
+
+    An ASGI app.
+
+    Attributes:
+        border: What is asked of each request first.
+        progress: How the last rollout of a model stands.
+        lives: Which processes died, how often and how.
+        damaged: Files that were damaged and set aside, as problems.
+        incidents: Errors in control that no caller was told of.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        operations: Operations,
+        chronicle: Chronicle,
+        traffic: TrafficWindow,
+        exposition: Exposition,
+        gate: Gate,
+        about: dict[str, Any],
+        more: Mapping[Endpoint, Handler] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._coordinator = coordinator
+        self._operations = operations
+        self._chronicle = chronicle
+        self._traffic = traffic
+        self._exposition = exposition
+        self._gate = gate
+        self._about = about
+        self._clock = clock
+        self.border = Border()
+        self._described: tuple[bytes, bytes] | None = None
+        self.progress: Callable[[str], Progress | None] = lambda _: None
+        self.lives: Callable[[], tuple[Life, ...]] = tuple
+        self.damaged: Callable[[], list[dict[str, str]]] = list
+        self.incidents: Callable[[], list[dict[str, Any]]] = list
+        handlers: dict[Endpoint, Handler] = {
+            one: getattr(self, f"_{one.name}") for one in ENDPOINTS
+        }
+        handlers.update(more or {})
+        self._endpoints = tuple(handlers)
+        self._routed = Starlette(
+            routes=[
+                Route("/", self._home),
+                *(self._route(endpoint, handler) for endpoint, handler in handlers.items()),
+            ],
+            exception_handlers={
+                ApiError: wire.api_error,
+                HTTPException: wire.http_error,
+                Exception: wire.bug,
+            },
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._routed(scope, receive, send)
+            return
+        try:
+            refusal = self.border.refusal(scope)
+            if refusal is not None:
+                raise refusal
+            path = self.border.path(scope)
+            answer = self.border.without_slash(scope, path)
+            scope = routed_at(scope, path)
+        except ApiError as error:
+            answer = await wire.api_error(Request(scope), error)
+        await (answer or self._routed)(scope, receive, send)
+
+    async def _home(self, request: Request) -> Response:
+        return self.border.home(request.scope)
+
+    def _route(self, endpoint: Endpoint, handler: Handler) -> Route:
+        async def serve(request: Request) -> Response:
+            actor = self._gate.check(request, endpoint.scope) if endpoint.scope else ""
+            return await handler(request, actor)
+
+        return Route(endpoint.path, serve, methods=[endpoint.method])
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    async def _docs(self, _: Request, __: str) -> Response:
+        return HTMLResponse(DOCS_PAGE, headers=page_headers(DOCS_PAGE))
+
+    async def _openapi(self, request: Request, _: str) -> Response:
+        if self._described is None:  # the endpoints are the same for good
+            mark = "penstock-place-of-the-url"
+            before, _, after = json.dumps(openapi(mark, self._endpoints)).partition(f'"{mark}"')
+            self._described = before.encode(), after.encode()
+        before_url, after_url = self._described
+        url = json.dumps(self.border.prefix(request.scope) or "/").encode()
+        return Response(before_url + url + after_url, headers=BY_PREFIX, media_type=JSON)
+
+    async def _metrics(self, request: Request, _: str) -> Response:
+        content_type, body = await self._exposition.render(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type.decode()})
+
+    async def _server(self, _: Request, __: str) -> Response:
+        return wire.answer({**self._about["server"], "extensions": ["model_repository"]})
+
+    async def _live(self, _: Request, __: str) -> Response:
+        return wire.answer({"live": True})
+
+    async def _ready(self, _: Request, __: str) -> Response:
+        reason = why_not_ready(self._coordinator.fleet, self._clock())
+        told = {"reason": reason} if reason else {}
+        return wire.answer({"ready": not reason, **told}, 503 if reason else 200)
+
+    async def _status(self, _: Request, __: str) -> Response:
+        figures = await self._traffic.now()
+        content = status(self._coordinator, self._chronicle, figures, self._clock())
+        for model in content["models"]:
+            progress = self.progress(model["name"])
+            model["rollout"] = None if progress is None else summary(progress)
+        lives, now = self.lives(), self._clock()
+        content["processes"] = [asdict(life) for life in lives]
+        content["log"] = log_status(await self._exposition.figures())
+        content["problems"] += [
+            {"path": life.process, "reason": trouble}
+            for life in lives
+            if (trouble := life.trouble(now))
+        ]
+        content["problems"] += self.damaged()
+        workers = self._coordinator.fleet.workers.values()
+        content["problems"] += process_problems(workers, self.incidents(), now)
+        return wire.answer({**self._about, **content})
+
+    async def _history(self, request: Request, _: str) -> Response:
+        model, audit = request.path_params["model"], self._coordinator.store.audit
+        at = request.query_params.get("at")
+        if at is not None:
+            found = await asyncio.to_thread(records.production, audit, model, at)
+            return wire.answer(found)
+        entries = await asyncio.to_thread(records.history, audit, model)
+        if not entries and model not in self._coordinator.planner.findings.snapshot.models:
+            raise NotFound(f"there is no model {model!r}, and there never was")
+        return wire.answer({"model": model, "records": entries})
+
+    async def _diff(self, request: Request, _: str) -> Response:
+        model = request.path_params["model"]
+        entry = self._coordinator.planner.findings.snapshot.models.get(model)
+        if entry is None:
+            raise NotFound(f"there is no model {model!r} in the registry")
+        query = request.query_params
+        if "from" not in query or "to" not in query:
+            raise InvalidRequest("name two versions: ?from=1&to=2")
+        before, after = wire.version_of(query["from"]), wire.version_of(query["to"])
+        changes = await asyncio.to_thread(records.difference, entry, before, after)
+        return wire.answer({"model": model, "from": before, "to": after, "changes": changes})
+
+    async def _index(self, request: Request, _: str) -> Response:
+        body = await wire.read_body(request, untyped=True)
+        content = status(self._coordinator, self._chronicle, {}, self._clock())
+        ready = body.get("ready", False) is True
+        return wire.answer(repository_api.index(content["models"], ready=ready))
+
+    # -- commands --------------------------------------------------------------------------------
+
+    async def _load(self, request: Request, actor: str) -> Response:
+        command, body = await self._command("load", request, actor)
+        accept = body.get("accept", False)
+        if type(accept) is not bool:
+            raise InvalidRequest(f"accept is {accept!r}, expected true or false")
+        if accept and not command.reason:
+            raise InvalidRequest("who accepts a version in spite of what it is gives a reason")
+        version = self._version(request)
+        return _told(await self._operations.load(command, version, accept=accept))
+
+    async def _unload(self, request: Request, actor: str) -> Response:
+        command, _ = await self._command("unload", request, actor)
+        return _told(await self._operations.unload(command, self._version(request)))
+
+    async def _promote(self, request: Request, actor: str) -> Response:
+        command, _ = await self._command("promote", request, actor)
+        return _told(await self._operations.promote(command, self._version(request)))
+
+    async def _rollback(self, request: Request, actor: str) -> Response:
+        command, _ = await self._command("rollback", request, actor)
+        return _told(await self._operations.rollback(command))
+
+    async def _set_alias(self, request: Request, actor: str) -> Response:
+        command, body = await self._command("alias", request, actor)
+        if "version" not in body:
+            raise InvalidRequest('the body names no version; expected {"version": 2}')
+        version = wire.version_of(body["version"])
+        alias = request.path_params["alias"]
+        return _told(await self._operations.set_alias(command, alias, version))
+
+    async def _remove_alias(self, request: Request, actor: str) -> Response:
+        command, _ = await self._command("unalias", request, actor)
+        return _told(await self._operations.remove_alias(command, request.path_params["alias"]))
+
+    async def _repository_load(self, request: Request, actor: str) -> Response:
+        body = await wire.read_body(request, untyped=True)
+        model = request.path_params["model"]
+        version = repository_api.asked_version(body, request.query_params)
+        if version is None:
+            await self._coordinator.refresh()
+            version = repository_api.newest(self._coordinator, model)
+        await self._operations.load(Command("load", model, actor), version)
+        return Response(status_code=200)
+
+    async def _repository_unload(self, request: Request, actor: str) -> Response:
+        body = await wire.read_body(request, untyped=True)
+        model = request.path_params["model"]
+        version = repository_api.asked_version(body, request.query_params)
+        versions = [version] if version else repository_api.unaliased(self._coordinator, model)
+        for one in versions:
+            await self._operations.unload(Command("unload", model, actor), one)
+        return Response(status_code=200)
+
+    async def _command(
+        self, action: str, request: Request, token: str
+    ) -> tuple[Command, dict[str, Any]]:
+        body = await wire.read_body(request)
+        known = (*_COMMAND_KEYS, "accept") if action == "load" else _COMMAND_KEYS
+        wire.check_keys(body, known)
+        command = Command(
+            action=action,
+            model=request.path_params["model"],
+            actor=wire.actor_of(token, body),
+            reason=wire.reason_of(body),
+            generation=wire.generation_of(request, body),
+        )
+        return command, body
+
+    @staticmethod
+    def _version(request: Request) -> int:
+        return wire.version_of(request.path_params["version"])
+
+
+def _told(outcome: dict[str, Any]) -> Response:
+    """200 once every worker has followed; 202 names those who have not."""
+    return wire.answer(outcome, 200 if outcome["converged"] else 202)

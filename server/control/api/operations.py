@@ -1,0 +1,177 @@
+"""The commands of operators. Each is on record before it takes effect, and answers when it has.
+
+Whatever gives a version traffic first makes sure that every worker has it ready; then it is one
+pointer. While a version is being loaded, other commands are carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from penstock.server.desired_state import rollout_state
+from penstock.server.desired_state import state as change
+from penstock.server.desired_state.state import STABLE, DesiredState
+from penstock.server.errors import Conflict
+
+from .command import event_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.server.control.coordination.conductor import Conductor
+    from penstock.server.control.coordination.coordinator import Changed
+
+    from .bring_up import BringUp
+    from .command import Command
+
+    Transition = Callable[[DesiredState, frozenset[int]], DesiredState]
+
+
+class Operations:
+    """Carries out commands.
+
+    Args:
+        bring_up: Has versions ready, and changes what is wanted.
+        conductor: Of the rollouts, which end when a person moves ``stable``.
+    """
+
+    def __init__(self, bring_up: BringUp, conductor: Conductor) -> None:
+        self._bring_up = bring_up
+        self._conductor = conductor
+
+    async def load(self, command: Command, version: int, *, accept: bool = False) -> dict[str, Any]:
+        """Have a version loaded on every worker.
+
+        Args:
+            command: What it is for.
+            version: The version.
+            accept: Although it answers its golden requests otherwise or breaks clients.
+
+        Raises:
+            NotFound: It is not in the registry.
+            Conflict: It cannot be loaded, and is not wanted any more; or somebody was faster.
+            DeadlineExceeded: It is still being loaded, which goes on.
+        """
+        await self._bring_up.ready(command, version, accept=accept)
+        return await self._bring_up.outcome(command, version)
+
+    async def unload(self, command: Command, version: int) -> dict[str, Any]:
+        """Have a version unloaded from every worker.
+
+        Raises:
+            NotFound: There is no such model.
+            Conflict: An alias points at it, it is on trial, or somebody was faster.
+        """
+        self._bring_up.check_known(command.model)
+
+        def transition(state: DesiredState, _: frozenset[int]) -> DesiredState:
+            rollout_state.check_unload(state, command.model, version)
+            return change.unload(state, command.model, version)
+
+        await self._bring_up.commit(command, transition, version)
+        return await self._bring_up.outcome(command, version, unloaded=True)
+
+    async def promote(self, command: Command, version: int) -> dict[str, Any]:
+        """Make a version stable; a rollout of the model ends.
+
+        Raises:
+            Conflict: It is a rollout's candidate without the approval that this requires; or it
+                cannot be loaded, or somebody was faster.
+        """
+
+        def transition(state: DesiredState, serving: frozenset[int]) -> DesiredState:
+            before = self._bring_up.default(command.model)
+            if state.model(command.model).stable is None and before in serving - {version}:
+                # What answered until now is what a rollback goes back to.
+                state = change.promote(state, command.model, before, serving)
+            state = self._overrule(state, command, version)
+            return change.promote(state, command.model, version, serving)
+
+        self._overrule(self._bring_up.state(), command, version)  # before anything is loaded
+        return await self._point(command, version, transition)
+
+    async def rollback(self, command: Command) -> dict[str, Any]:
+        """Make stable what was stable before; a rollout of the model ends.
+
+        Where nobody has named a stable version yet, that is what answered by itself before.
+
+        Raises:
+            NotFound: Nothing was.
+            Conflict: The last that happened is a rollout that ended by itself.
+        """
+        model = command.model
+        self._bring_up.check_known(model)
+        self._bring_up.check_stable_moved(model)
+        now = self._bring_up.state().model(model)
+        unnamed = self._bring_up.former_default(model) if now.stable is None else None
+        if not now.former and unnamed is None:
+            change.rollback(self._bring_up.state(), model, ())  # explains itself
+
+        def transition(state: DesiredState, serving: frozenset[int]) -> DesiredState:
+            state = self._overrule(state, command, None)
+            if unnamed is not None and not state.model(model).former:
+                return change.promote(state, model, unnamed, serving)
+            return change.rollback(state, model, serving)
+
+        version = now.former[-1] if now.former else unnamed
+        assert version is not None
+        return await self._point(command, version, transition)
+
+    async def set_alias(self, command: Command, alias: str, version: int) -> dict[str, Any]:
+        """Point an alias at a version."""
+        if alias == STABLE:
+            return await self.promote(command, version)
+        change.check_alias(alias)
+        return await self._point(
+            command,
+            version,
+            lambda state, serving: change.set_alias(state, command.model, alias, version, serving),
+        )
+
+    async def remove_alias(self, command: Command, alias: str) -> dict[str, Any]:
+        """Forget an alias."""
+        self._bring_up.check_known(command.model)
+        await self._bring_up.commit(
+            command, lambda state, _: change.remove_alias(state, command.model, alias), None
+        )
+        return await self._bring_up.outcome(command, None)
+
+    async def _point(
+        self, command: Command, version: int, transition: Transition
+    ) -> dict[str, Any]:
+        """Bring the version up, then move the pointer."""
+        bring_up, model = self._bring_up, command.model
+        before = await bring_up.ready(command, version)
+        wanted = bring_up.state().model(model)
+
+        def restored(state: DesiredState, serving: frozenset[int]) -> Changed:
+            now = state.model(model)
+            if replace(now, rollout={}) != replace(wanted, rollout={}):
+                # A rollout may have moved meanwhile: a person's decision wins.
+                raise Conflict(
+                    f"while version {version} was being loaded: {bring_up.last_change()}"
+                )
+            # An alias keeps it loaded from now on; the order to load it has done its work.
+            models = {**state.models, model: replace(now, loaded=before.loaded)}
+            after = transition(replace(state, models=models), serving)
+            if after == state:
+                return state, None
+            # However many steps it took: one change.
+            after = replace(after, generation=state.generation + 1)
+            event = event_of(command, state, after, version, bring_up.digest(model, version))
+            ended = rollout_state.recorded(after.model(model))
+            if after.model(model).rollout != now.rollout and ended is not None:
+                evidence = {**event.evidence, "rollout": rollout_state.evidence_of(ended)}
+                event = replace(event, evidence=evidence)
+            return after, event
+
+        await bring_up.carry_out(command, restored, version)
+        self._conductor.wake()
+        return await bring_up.outcome(command, version)
+
+    def _overrule(self, state: DesiredState, command: Command, version: int | None) -> DesiredState:
+        """The state without a rollout in progress, on the newest counts."""
+        fresh = self._conductor.fresh(state, command.model)
+        now = self._conductor.clock()
+        return rollout_state.overrule(fresh, command.model, version, command.actor, now)

@@ -1,0 +1,84 @@
+"""Performance on the admin port: how good versions have been, by their labels."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.feedback.report import Span, performance
+from penstock.server.auth.tokens import OBSERVE
+from penstock.server.errors import NotFound, Unavailable
+from penstock.server.rollout.options import parse_duration
+
+from . import wire
+from .openapi import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from penstock.server.control.coordination.coordinator import Coordinator
+
+    Handler = Callable[[Request, str], Awaitable[Response]]
+
+#: What is shown when nobody says.
+SINCE: Final = "7d"
+WINDOW: Final = "24h"
+_ASKED: Final = (("since", SINCE), ("window", WINDOW))
+_SHOW: Final = Endpoint(
+    "GET",
+    "/admin/models/{model}/performance",
+    "performance",
+    "How good its versions have been, by their labels",
+    OBSERVE,
+    (
+        ("since", f"How far back, by when predictions were made; {SINCE} by default."),
+        ("window", f"Length of the windows; {WINDOW} by default, whole hours."),
+        ("version", "Only this one."),
+    ),
+)
+
+
+class PerformanceApi:
+    """Its endpoint and who answers it.
+
+    Args:
+        coordinator: Knows the models.
+        state: ``state_dir/monitor``.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self, coordinator: Coordinator, state: Path, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._coordinator = coordinator
+        self._state = state
+        self._clock = clock
+
+    def handlers(self) -> dict[Endpoint, Handler]:
+        """For `AdminApp`."""
+        return {_SHOW: self._show}
+
+    async def _show(self, request: Request, _: str) -> Response:
+        model = request.path_params["model"]
+        now = self._clock()
+        query = request.query_params
+        since, window = (parse_duration(query.get(*one)) for one in _ASKED)
+        version = query.get("version")
+        try:
+            span = Span(now - since, now + 1, window)
+            found = await asyncio.to_thread(performance, self._state, model, span)
+        except sqlite3.Error as error:
+            raise Unavailable(f"the labels cannot be read: {error}") from error
+        known = model in self._coordinator.planner.findings.snapshot.models
+        if not known and not found["versions"]:
+            raise NotFound(f"there is no model {model!r}, and there never was")
+        if version is not None:
+            chosen = str(wire.version_of(version))
+            found["versions"] = [one for one in found["versions"] if one["version"] == chosen]
+        return wire.answer(found)

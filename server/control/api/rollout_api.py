@@ -1,0 +1,196 @@
+"""The endpoints of rollouts on the admin port."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.server.auth.tokens import APPROVE, OBSERVE, OPERATE
+from penstock.server.errors import InvalidRequest, NotFound
+from penstock.server.rollout.options import ASKED
+from penstock.server.rollout.terms import Kind
+
+from . import records, wire
+from .alertmanager import alarms_of
+from .command import Command
+from .openapi import COMMAND, MODEL, Endpoint
+from .rollout_operations import ACTIONS
+from .rollout_report import report, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from penstock.server.control.coordination.conductor import Conductor, Progress
+    from penstock.server.control.coordination.coordinator import Coordinator
+    from penstock.server.rollout.vetoes import Vetoes
+
+    from .rollout_operations import RolloutOperations
+
+    Handler = Callable[[Request, str], Awaitable[Response]]
+
+_ROLLOUT: Final = MODEL + "/rollout"
+_COMMAND_KEYS: Final = ("reason", "generation", "by")
+_START_KEYS: Final = ("kind", "version", *ASKED, *_COMMAND_KEYS)
+_START: Final = (
+    ("kind", "canary, shadow or ab; canary by default."),
+    ("version", "The candidate."),
+    ("steps", "Of a canary: its shares in percent, ascending; 100 at the end promotes it."),
+    ("percent", "Of a shadow or a comparison: the candidate's share."),
+    ("hold", 'Shortest time in each step: seconds, or such as "5m".'),
+    ("min_requests", "Fewest requests of the candidate in each step."),
+    ("max_bad_percent", "A step is passed below this share of bad requests."),
+    ("alpha", "Probability, at most, of rolling back a candidate that is no worse."),
+    ("require_approval", "Whether another token than yours has to approve."),
+    ("deadline", 'When to hold without a conclusion: seconds, or such as "24h"; 0 for never.'),
+    ("sticky_header", "Request header whose value chooses the arm."),
+    ("fallback", "Whether stable answers what the candidate fails at."),
+    ("max_disagreement_percent", "Of a shadow: requests that may disagree."),
+    *COMMAND,
+)
+_SUMMARIES: Final = {
+    "pause": "Stop a rollout for now; shares stay",
+    "resume": "Let a paused or held rollout go on",
+    "promote": "Make its candidate stable now",
+    "abort": "Take the candidate's share away, for good",
+    "finish": "End a shadow or a comparison",
+}
+#: Alertmanager groups alerts into one message.
+_MAX_WEBHOOK_BYTES: Final = 1 << 20
+
+
+class RolloutApi:
+    """Answers what is asked of rollouts.
+
+    Args:
+        operations: Carries out commands.
+        conductor: Knows how rollouts stand.
+        coordinator: Where the audit log is.
+        vetoes: Alarms from outside.
+        shadow: What the shadow process keeps of a rollout, by its id; blocking.
+    """
+
+    def __init__(
+        self,
+        operations: RolloutOperations,
+        conductor: Conductor,
+        coordinator: Coordinator,
+        vetoes: Vetoes,
+        shadow: Callable[[str], Mapping[str, Any] | None],
+    ) -> None:
+        self._operations = operations
+        self._conductor = conductor
+        self._coordinator = coordinator
+        self._vetoes = vetoes
+        self._shadow = shadow
+
+    def handlers(self) -> dict[Endpoint, Handler]:
+        """Who answers what."""
+        answers: dict[Endpoint, Handler] = {
+            Endpoint(
+                "POST", _ROLLOUT, "rollout_start", "Start a rollout", OPERATE, (), _START
+            ): self._start,
+            Endpoint("GET", _ROLLOUT, "rollout", "How its rollout stands", OBSERVE): self._get,
+            Endpoint(
+                "GET", _ROLLOUT + "/report", "rollout_report", "All of its rollout", OBSERVE
+            ): self._report,
+            Endpoint(
+                "POST",
+                _ROLLOUT + "/approve",
+                "rollout_approve",
+                "Approve its candidate, with another token than the requester's",
+                APPROVE,
+                (),
+                (("digest", "Of the candidate, as you looked at it."), *COMMAND),
+            ): self._approve,
+            Endpoint(
+                "POST",
+                "/admin/webhooks/alertmanager",
+                "alertmanager",
+                "Alarms that veto rollouts, as Alertmanager's webhook_config sends them",
+                OPERATE,
+            ): self._alertmanager,
+        }
+        for action in ACTIONS:
+            path, name = f"{_ROLLOUT}/{action}", f"rollout_{action}"
+            endpoint = Endpoint("POST", path, name, _SUMMARIES[action], OPERATE, (), COMMAND)
+            answers[endpoint] = self._act(action)
+        return answers
+
+    async def _start(self, request: Request, token: str) -> Response:
+        command, body = await _command("rollout.start", request, token, _START_KEYS)
+        if "version" not in body:
+            raise InvalidRequest('the body names no version; expected {"version": 2}')
+        try:
+            kind = Kind(body.get("kind", Kind.CANARY))
+        except ValueError:
+            kinds = ", ".join(Kind)
+            raise InvalidRequest(f"kind is {body['kind']!r}, expected one of {kinds}") from None
+        asked = {key: body[key] for key in ASKED if key in body}
+        version = wire.version_of(body["version"])
+        return _told(await self._operations.start(command, token, kind, version, asked))
+
+    async def _get(self, request: Request, _: str) -> Response:
+        return wire.answer(summary(self._progress(request)))
+
+    async def _report(self, request: Request, _: str) -> Response:
+        progress = self._progress(request)
+        rollout = progress.rollout
+        audit = self._coordinator.store.audit
+        entries = await asyncio.to_thread(records.history, audit, rollout.model)
+        shadow = None
+        if rollout.kind is Kind.SHADOW:
+            shadow = await asyncio.to_thread(self._shadow, rollout.id)
+        return wire.answer(report(progress, entries, shadow))
+
+    def _act(self, action: str) -> Handler:
+        async def act(request: Request, token: str) -> Response:
+            command, _ = await _command(action, request, token, _COMMAND_KEYS)
+            return _told(await self._operations.act(command))
+
+        return act
+
+    async def _approve(self, request: Request, token: str) -> Response:
+        command, body = await _command("approve", request, token, ("digest", *_COMMAND_KEYS))
+        digest = body.get("digest")
+        if not isinstance(digest, str) or not digest:
+            raise InvalidRequest("the body names no digest: that of the version you looked at")
+        return _told(await self._operations.approve(command, token, digest))
+
+    async def _alertmanager(self, request: Request, _: str) -> Response:
+        payload = await wire.read_body(request, _MAX_WEBHOOK_BYTES)
+        alarms = alarms_of(payload, self._conductor.clock())
+        if await asyncio.to_thread(self._vetoes.hear, alarms):
+            self._conductor.wake()
+        firing = sum(one.firing for one in alarms)
+        ignored = len(payload["alerts"]) - len(alarms)
+        return wire.answer({"vetoes": firing, "lifted": len(alarms) - firing, "ignored": ignored})
+
+    def _progress(self, request: Request) -> Progress:
+        model = request.path_params["model"]
+        progress = self._conductor.progress(model)
+        if progress is None:
+            raise NotFound(f"model {model!r} has no rollout, and had none")
+        return progress
+
+
+async def _command(
+    action: str, request: Request, token: str, known: tuple[str, ...]
+) -> tuple[Command, dict[str, Any]]:
+    body = await wire.read_body(request)
+    wire.check_keys(body, known)
+    command = Command(
+        action=action,
+        model=request.path_params["model"],
+        actor=wire.actor_of(token, body),
+        reason=wire.reason_of(body),
+        generation=wire.generation_of(request, body),
+    )
+    return command, body
+
+
+def _told(outcome: dict[str, Any]) -> Response:
+    """200 once every worker has followed; 202 names those who have not."""
+    return wire.answer(outcome, 200 if outcome["converged"] else 202)

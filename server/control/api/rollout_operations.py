@@ -1,0 +1,244 @@
+"""The commands about rollouts: starting one, and what a person may do with it afterwards."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.monitoring.metrics import layout
+from penstock.server.desired_state import rollout_state
+from penstock.server.errors import Conflict, InvalidRequest, NotFound
+from penstock.server.rollout import commands
+from penstock.server.rollout.phase import Phase
+from penstock.server.rollout.rollout import begin
+from penstock.server.rollout.terms import Kind
+
+from .rollout_report import summary
+from .traffic import quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from penstock.server.control.coordination.conductor import Conductor
+    from penstock.server.control.coordination.coordinator import Changed, Coordinator
+    from penstock.server.control.coordination.exposition import Exposition
+    from penstock.server.desired_state.state import DesiredState
+    from penstock.server.rollout.rollout import Rollout
+    from penstock.server.rollout.terms import Terms
+    from penstock.server.rollout.vetoes import Vetoes
+
+    from .bring_up import BringUp
+    from .command import Command
+
+    Manual = Callable[[Rollout, str, str, float], Rollout]
+
+#: With fewer requests of stable its 99th percentile says little, and is left out.
+_MIN_REQUESTS: Final = 100
+_P99: Final = 0.99
+
+#: What a person may do with a rollout in progress, an approval aside.
+ACTIONS: Final[dict[str, Manual]] = {
+    "pause": commands.pause,
+    "resume": commands.resume,
+    "promote": commands.promote,
+    "abort": commands.abort,
+    "finish": commands.finish,
+}
+
+
+class RolloutOperations:
+    """Carries out commands about rollouts.
+
+    Args:
+        bring_up: Has versions ready.
+        conductor: Carries rollouts on.
+        coordinator: Plans and tells the workers.
+        exposition: Reads the counters.
+        vetoes: Alarms that forbid a start.
+    """
+
+    def __init__(
+        self,
+        bring_up: BringUp,
+        conductor: Conductor,
+        coordinator: Coordinator,
+        exposition: Exposition,
+        vetoes: Vetoes,
+    ) -> None:
+        self._bring_up = bring_up
+        self._conductor = conductor
+        self._coordinator = coordinator
+        self._exposition = exposition
+        self._vetoes = vetoes
+
+    async def start(
+        self, command: Command, token: str, kind: Kind, version: int, asked: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Begin a rollout, once every worker has the candidate ready.
+
+        Args:
+            command: Who wants it and why.
+            token: Name of the requester's token: an approval must come by another.
+            kind: Shadow, canary or A/B.
+            version: The candidate.
+            asked: Terms, where they are to be others than those of ``model.toml``.
+
+        Raises:
+            NotFound: There is no such model or version.
+            InvalidRequest: The terms make no sense.
+            Conflict: Another rollout is in progress, an alarm forbids it, the candidate cannot be
+                loaded or is what answers already, or somebody was faster.
+            DeadlineExceeded: The candidate is still being loaded, which goes on.
+        """
+        model = command.model
+        await self._coordinator.refresh()
+        entry = self._bring_up.check_known(model)
+        self._bring_up.check_generation(command.generation)
+        terms = entry.config.rollout.terms_of(kind, asked)
+        stable = self._check_start(model, version, entry.versions)
+        slow = await self._slow_seconds(model, stable, entry.config.batching.slo_seconds)
+        terms = replace(terms, slow_seconds=slow)
+        if kind is Kind.SHADOW:
+            before = self._bring_up.state().model(model)
+        else:
+            before = await self._bring_up.ready(command, version)
+        wanted = self._bring_up.state().model(model)
+
+        def change(state: DesiredState, serving: frozenset[int]) -> Changed:
+            if state.model(model) != wanted:
+                last = self._bring_up.last_change()
+                raise Conflict(f"while version {version} was being loaded: {last}")
+            restored = replace(wanted, loaded=before.loaded)
+            loaded = replace(state, models={**state.models, model: restored})
+            rollout = self._begin(command, token, kind, (stable, version), terms, state)
+            after = rollout_state.start(loaded, rollout, serving)
+            event = rollout_state.event_of(
+                "start", command.actor, state, after, rollout, command.reason
+            )
+            return after, event
+
+        await self._bring_up.carry_out(command, change, version)
+        if kind is Kind.SHADOW:
+            await self._coordinator.refresh()  # nobody else may want its files
+        self._conductor.wake()
+        await self._conductor.wait(
+            lambda: self._phase(model) is not Phase.PREPARING, self._bring_up.timeout_seconds
+        )
+        rollout = self._rollout(model)
+        if rollout.phase is Phase.ABORTED:
+            raise Conflict(f"rollout {rollout.id} was aborted at once: {rollout.reason}")
+        return await self._outcome(command, version)
+
+    async def act(self, command: Command) -> dict[str, Any]:
+        """Pause, resume, promote, abort or finish the rollout in progress.
+
+        Raises:
+            NotFound: None is in progress.
+            Conflict: It cannot be done in its phase, or lacks an approval.
+        """
+        manual = ACTIONS[command.action]
+
+        def apply(rollout: Rollout, now: float) -> Rollout:
+            self._bring_up.check_generation(command.generation)
+            return manual(rollout, command.actor, command.reason, now)
+
+        rollout = await self._conductor.command(command.model, command.action, command.actor, apply)
+        return await self._outcome(command, rollout.candidate)
+
+    async def approve(self, command: Command, token: str, digest: str) -> dict[str, Any]:
+        """Approve the candidate.
+
+        Args:
+            command: Who and why.
+            token: Name of the approver's token.
+            digest: Of the version that he has looked at.
+
+        Raises:
+            NotFound: No rollout is in progress.
+            Forbidden: It is the requester's own token.
+            Conflict: The candidate is another one.
+        """
+
+        def apply(rollout: Rollout, now: float) -> Rollout:
+            self._bring_up.check_generation(command.generation)
+            return commands.approve(rollout, token, digest, now)
+
+        reason = command.reason or f"approves {digest}"
+        rollout = await self._conductor.command(
+            command.model, command.action, command.actor, apply, reason
+        )
+        return await self._outcome(command, rollout.candidate)
+
+    def _check_start(self, model: str, version: int, published: Mapping[int, Any]) -> int:
+        """The version that stays stable meanwhile.
+
+        Raises:
+            NotFound: The candidate is not in the registry.
+            Conflict: It cannot be tried now.
+        """
+        if version not in published:
+            listed = ", ".join(map(str, published)) or "none"
+            raise NotFound(
+                f"version {version} of model {model!r} is not published; there are {listed}"
+            )
+        running = rollout_state.in_progress(self._bring_up.state().model(model))
+        if running is not None:
+            raise Conflict(
+                f"rollout {running.id} of model {model!r} is {running.phase}: version "
+                f"{running.candidate} on trial; abort or finish it first"
+            )
+        stable = self._bring_up.state().model(model).stable or self._bring_up.default(model)
+        if stable is None:
+            raise Conflict(f"no version of model {model!r} answers yet; there is nothing to try")
+        if stable == version:
+            raise Conflict(
+                f"version {version} of model {model!r} is what answers already; make the version "
+                f"stable that it is to be compared with: penstock promote {model} VERSION"
+            )
+        vetoes = self._vetoes.against(model, version, self._conductor.clock())
+        if vetoes:
+            raise Conflict(f"alarms stand against it: {', '.join(vetoes)}")
+        return stable
+
+    async def _slow_seconds(self, model: str, stable: int, slo_seconds: float) -> float:
+        """The larger of the SLO and stable's 99th percentile by now; 0 if neither is known.
+
+        The percentile is that of the latency histogram, linear within its bucket.
+        """
+        slots = (await self._exposition.figures()).blocks.get((model, str(stable)))
+        p99 = None
+        if slots is not None:
+            buckets = slots[layout.LATENCY.first : layout.LATENCY.total]
+            p99 = quantile(buckets, _P99) if sum(buckets) >= _MIN_REQUESTS else None
+        return max(slo_seconds if math.isfinite(slo_seconds) else 0.0, p99 or 0.0)
+
+    def _begin(
+        self,
+        command: Command,
+        token: str,
+        kind: Kind,
+        versions: tuple[int, int],
+        terms: Terms,
+        state: DesiredState,
+    ) -> Rollout:
+        digest = self._bring_up.digest(command.model, versions[1])
+        if terms.require_approval and not digest:
+            raise InvalidRequest("the candidate's digest is not known, so nobody can approve it")
+        rollout_id = f"{command.model}-{state.generation + 1}"
+        now = self._conductor.clock()
+        return begin(rollout_id, kind, command.model, versions, digest, terms, token, now)
+
+    def _rollout(self, model: str) -> Rollout:
+        progress = self._conductor.progress(model)
+        assert progress is not None
+        return progress.rollout
+
+    def _phase(self, model: str) -> Phase:
+        return self._rollout(model).phase
+
+    async def _outcome(self, command: Command, version: int) -> dict[str, Any]:
+        outcome = await self._bring_up.outcome(command, version)
+        progress = self._conductor.progress(command.model)
+        assert progress is not None
+        return {**outcome, "rollout": summary(progress)}

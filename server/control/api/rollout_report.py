@@ -1,0 +1,125 @@
+"""What is told of a rollout: in short for the status, in full for the report. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from penstock.server.desired_state.rollout_state import terms_digest
+from penstock.server.rollout.comparison import results
+from penstock.server.rollout.evidence import agreement, combined, e_values, score_change
+from penstock.server.rollout.passing import bad_requests
+from penstock.server.rollout.terms import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from penstock.server.control.coordination.conductor import Progress
+    from penstock.server.rollout.interval import Interval
+    from penstock.server.rollout.rollout import Rollout
+
+
+def summary(progress: Progress) -> dict[str, Any]:
+    """One rollout in a few figures; what it waits for, or why it is over."""
+    rollout = progress.rollout
+    parts = e_values(rollout)
+    approval = rollout.approval
+    return {
+        "id": rollout.id,
+        "kind": str(rollout.kind),
+        "model": rollout.model,
+        "candidate": rollout.candidate,
+        "digest": rollout.digest,
+        "stable": rollout.stable,
+        "phase": str(rollout.phase),
+        "since": rollout.phase_since,
+        "final": rollout.final,
+        "percent": rollout.percent,
+        "cause": progress.cause,
+        "message": progress.message,
+        "e_value": combined(rollout.kind, parts),
+        "e_values": parts,
+        "aborts_at": 1.0 / rollout.terms.alpha,
+        "requester": rollout.requester,
+        "by": rollout.by,
+        "started_at": rollout.started_at,
+        "requires_approval": rollout.terms.require_approval,
+        "approval": None if approval is None else asdict(approval),
+    }
+
+
+def report(
+    progress: Progress, records: Iterable[Mapping[str, Any]], shadow: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Everything about a rollout.
+
+    Args:
+        progress: Of it.
+        records: Of the audit log about its model, newest first.
+        shadow: What the shadow process keeps of it.
+    """
+    rollout = progress.rollout
+    evidence: dict[str, Any] = {"score_change": score_change(rollout)}
+    if rollout.kind is Kind.SHADOW:
+        evidence["agreement"] = agreement(rollout)
+    return {
+        **summary(progress),
+        "terms": {**asdict(rollout.terms), "digest": terms_digest(rollout)},
+        "deadline_at": rollout.deadline_at or None,
+        "evidence": evidence,
+        "steps": [
+            {
+                "percent": step.percent,
+                "observed_seconds": step.observed_seconds,
+                "settled": step.settled is not None,
+                "stable": {**asdict(step.counts.stable), "bad": bad_requests(step.counts.stable)},
+                "canary": {**asdict(step.counts.canary), "bad": bad_requests(step.counts.canary)},
+                "pairs": asdict(step.counts.pairs),
+            }
+            for step in rollout.steps
+        ],
+        "comparison": _comparison(rollout),
+        "timeline": list(_timeline(rollout, records)),
+        "looks": {
+            "parts": list(e_values(rollout)),
+            "columns": ["at", "percent", "e_value", "e_values", "stable", "canary"],
+            "rows": [one.to_list() for one in progress.looks],
+        },
+        "shadow": shadow,
+    }
+
+
+def _comparison(rollout: Rollout) -> dict[str, Any]:
+    if rollout.kind is Kind.SHADOW:
+        return {}
+    return {
+        kind: {
+            "stable": one.stable,
+            "canary": one.canary,
+            "difference": _bounds(one.difference),
+            "ratio": _bounds(one.ratio),
+        }
+        for kind, one in results(rollout).items()
+    }
+
+
+def _bounds(interval: Interval) -> Sequence[float | None]:
+    """Without infinity, which JSON does not have."""
+    return [one if math.isfinite(one) else None for one in (interval.low, interval.high)]
+
+
+def _timeline(rollout: Rollout, records: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """What moved it, oldest first."""
+    for record in reversed(list(records)):
+        about = record["evidence"].get("rollout")
+        if isinstance(about, dict) and about.get("id") == rollout.id:
+            yield {
+                "time": record["time"],
+                "action": record["action"],
+                "actor": record["actor"],
+                "reason": record["reason"],
+                "phase": about["phase"],
+                "percent": about["percent"],
+                "e_value": about["e_value"],
+            }

@@ -1,0 +1,279 @@
+"""The control process: registry to target, link to the workers, admin port. Loads no model.
+
+Run by the supervisor; when it dies, predictions go on, and its next life goes on from the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from penstock.monitoring.alerts.metrics import AlertsCollector
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.distribution import server_version
+from penstock.monitoring.drift.metrics import DriftCollector
+from penstock.monitoring.feedback.metrics import TruthCollector
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.server.auth.tokens import Tokens
+from penstock.server.control.api.alerts_api import AlertsApi
+from penstock.server.control.api.app import AdminApp
+from penstock.server.control.api.bring_up import BringUp
+from penstock.server.control.api.chronicle import Chronicle
+from penstock.server.control.api.drift_api import DriftApi
+from penstock.server.control.api.erase_api import EraseApi
+from penstock.server.control.api.gate import Gate, reads_are_open
+from penstock.server.control.api.log_status import damaged_files
+from penstock.server.control.api.operations import Operations
+from penstock.server.control.api.performance_api import PerformanceApi
+from penstock.server.control.api.traffic import TrafficWindow
+from penstock.server.control.api.version_metrics import VersionMetrics
+from penstock.server.control.coordination.coordinator import Coordinator
+from penstock.server.control.coordination.deaths_watch import DeathsWatch
+from penstock.server.control.coordination.exposition import Exposition
+from penstock.server.control.coordination.fleet import Fleet
+from penstock.server.control.coordination.planner import Planner
+from penstock.server.control.coordination.quarantine import FILE as QUARANTINE
+from penstock.server.control.coordination.quarantine import Quarantine
+from penstock.server.control.coordination.standing_alerts import (
+    CONFIG,
+    StandingAlerts,
+    config_faults,
+)
+from penstock.server.control.coordination.standing_alerts import QUARANTINE as KEPT_OUT
+from penstock.server.desired_state.audit import read_log
+from penstock.server.desired_state.state_file import StateDamaged
+from penstock.server.desired_state.store import StateStore
+from penstock.server.drift.versions import WINDOWS
+from penstock.server.files.checked_json import ContentError
+from penstock.server.files.options import ConfigError
+from penstock.server.monitor.alert_setup import OUTBOX, alerts_file
+from penstock.server.ports.border import Border
+from penstock.server.ports.protocol import PortProtocol
+from penstock.server.processes.child import Birth, run
+from penstock.server.processes.lives import read_lives
+from penstock.server.processes.quiet_server import QuietServer
+from penstock.server.processes.restart import EXIT_CONFIG
+from penstock.server.processes.state_directory import TOKEN_FILE
+from penstock.server.processes.supervised_task import SupervisedTask
+from penstock.server.registry.good_configs import FILE as GOOD_CONFIGS
+from penstock.server.registry.good_configs import GoodConfigs
+from penstock.server.registry.intake import Intake
+
+from .rollout_setup import wire_rollouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from prometheus_client.registry import Collector
+
+    from penstock.monitoring.alerts.alerts_file import AlertsFile
+    from penstock.server.config.config import ServerConfig
+    from penstock.server.desired_state.audit_record import AuditRecord
+
+    from .rollout_setup import Rollouts
+
+    Work = Callable[[], Coroutine[Any, Any, None]]
+
+LOG = logging.getLogger("penstock.control")
+
+#: Longer than `penstock.server.worker.link.MAX_RETRY_SECONDS` takes to come round.
+REUNION_SECONDS: Final = 1.2
+#: Predictions on the same processors go first; a rollback must not wait for long, though.
+NICENESS: Final = 10
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time as the audit log has it."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def control(birth: Birth) -> None:
+    """Serve the admin port until told to stop."""
+    os.nice(NICENESS)
+    config = birth.config
+    counters = CounterFile.create(birth.directory.counters, birth.name)
+    exposition = Exposition(birth.directory.counters)
+    birth.incidents.on_count = counters.set_errors
+    fleet = Fleet(exposition.render, expected=config.workers)
+    assert config.state_dir is not None
+    store = _open_store(config.state_dir)
+    kept = not json.loads(birth.directory.address.read_text())["state_note"]
+    planner = _planner(config, birth.directory.target, copies=kept)
+    if planner.target.number:
+        fleet.send_target(planner.target)
+    await fleet.listen(birth.directory.control_socket)
+    # Workers that outlived our predecessor are back in a moment; until then nobody is told that
+    # the server is not ready. Connections to the admin port wait in the backlog meanwhile.
+    if planner.target.number:
+        await fleet.wait_converged(REUNION_SECONDS)
+    coordinator = Coordinator(config, store, planner, fleet)
+    coordinator.served = exposition.served
+    traffic = TrafficWindow(exposition)
+    rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
+    app = _admin(config, coordinator, exposition, traffic, birth, rollouts)
+    server = QuietServer(_served(app), counters.set_loop_lag)
+    birth.watch_parent(server.stop)
+
+    works = {
+        "following registry and workers": coordinator.run,
+        "measuring traffic": traffic.run,
+        "carrying rollouts on": rollouts.conductor.run,
+        "telling of rollouts": rollouts.alerts.run,
+        **_fault_works(coordinator, config.state_dir, birth.directory.deaths),
+    }
+    tasks = [SupervisedTask(name, work, birth.incidents) for name, work in works.items()]
+    await server.serve(sockets=[*birth.sockets])
+    for task in tasks:
+        await task.stop()
+    fleet.close()
+    store.close()
+    counters.close()
+
+
+def _fault_works(coordinator: Coordinator, state_dir: Path, deaths: Path) -> dict[str, Work]:
+    """What is done all the time about faults of models."""
+    outbox = Outbox(state_dir / "monitor" / OUTBOX)
+    config_alerts, kept_out = StandingAlerts(outbox, CONFIG), StandingAlerts(outbox, KEPT_OUT)
+    coordinator.on_findings = lambda findings: config_alerts.note(config_faults(findings))
+    return {
+        "telling of configurations": config_alerts.run,
+        "telling of versions out of service": kept_out.run,
+        "taking out of service what processes die over": DeathsWatch(
+            deaths, coordinator, kept_out.note
+        ).run,
+    }
+
+
+def _served(app: AdminApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, http=PortProtocol, log_config=None, access_log=False, ws="none", lifespan="off"
+    )
+
+
+def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:
+    """The planner; without copies versions are loaded from the registry itself."""
+    intake = Intake(
+        config.state_dir if copies else None,
+        config.copies_max_bytes,
+        config.settle_seconds,
+        plugins=len({one.value for one in entry_points(group="penstock.runtimes")}) > 1,
+    )
+    return Planner(
+        config.registry,
+        target,
+        intake,
+        explicit=config.version_policy == "explicit",
+        allowed=config.link_roots(),
+        quarantine=Quarantine(None if config.state_dir is None else config.state_dir / QUARANTINE),
+        good=GoodConfigs(None if config.state_dir is None else config.state_dir / GOOD_CONFIGS),
+    )
+
+
+def _open_store(state_dir: Path) -> StateStore:
+    try:
+        return StateStore(state_dir, lambda: rfc3339(datetime.now(UTC)))
+    except StateDamaged as damage:
+        LOG.error("%s", damage)  # noqa: TRY400  one line says it
+        raise SystemExit(EXIT_CONFIG) from None
+
+
+def _admin(
+    config: ServerConfig,
+    coordinator: Coordinator,
+    exposition: Exposition,
+    traffic: TrafficWindow,
+    birth: Birth,
+    rollouts: Rollouts,
+) -> AdminApp:
+    directory = birth.directory
+    address = json.loads(directory.address.read_text())
+    chronicle = Chronicle()
+    _follow_log(coordinator.store, chronicle, rollouts)
+    assert config.state_dir is not None
+    try:
+        started = directory.pulses / "control.started"
+        own, listed = config.state_dir / TOKEN_FILE, config.tokens_file
+        again = started.exists()
+        tokens = Tokens(own, listed, patient=again)
+        told = alerts_file(config, config.state_dir / "monitor", strict=not again)
+        started.touch()  # in a later life a damaged file is not fatal
+    except (ConfigError, OSError) as error:
+        LOG.error("%s", error)  # noqa: TRY400  one line says it
+        raise SystemExit(EXIT_CONFIG) from None
+    bring_up = BringUp(coordinator, chronicle, config.admin_timeout_seconds)
+    operations = Operations(bring_up, rollouts.conductor)
+    gate = Gate(tokens, open_reads=reads_are_open(config))
+    about = {
+        "server": {"name": "penstock", "version": server_version()},
+        "registry": str(config.registry),
+        "state_dir": address["state_dir"],
+        "state_note": address["state_note"],
+    }
+    monitor = config.state_dir / "monitor"
+    exposition.collectors += _collectors(monitor, config, coordinator)
+    more = {
+        **AlertsApi(monitor / OUTBOX, told).handlers(),
+        **DriftApi(coordinator, monitor).handlers(),
+        **PerformanceApi(coordinator, monitor).handlers(),
+        **EraseApi(coordinator, config.state_dir).handlers(),
+        **rollouts.handlers(bring_up, coordinator, exposition, config.state_dir),
+    }
+    app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)
+    app.border = Border.of(config, config.admin_host)
+    app.progress = rollouts.conductor.progress
+    app.lives = partial(read_lives, directory.lives)
+    app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
+    app.incidents = birth.incidents.report
+    return app
+
+
+def _config_problems(
+    config: ServerConfig, tokens: Tokens, told: AlertsFile
+) -> list[dict[str, str]]:
+    """Files of configuration that are not in force as they are."""
+    tokens.refresh()
+    told.current()
+    found = (config.tokens_file, tokens.problem), (config.alerts_file, told.problem)
+    return [{"path": str(path), "reason": problem} for path, problem in found if problem]
+
+
+def _follow_log(store: StateStore, chronicle: Chronicle, rollouts: Rollouts) -> None:
+    """Tell them of all records so far, and of each to come."""
+    try:
+        for record in read_log(store.audit):
+            _tell(record, chronicle.add, rollouts.add_past)
+    except ContentError as error:
+        LOG.error("the audit log is damaged: %s", error)  # noqa: TRY400  one line says it
+
+    store.on_record = lambda record: _tell(record, chronicle.add, rollouts.add)
+
+
+def _tell(record: AuditRecord, *subscribers: Callable[[AuditRecord], object]) -> None:
+    """Tell each of them; one that cannot use a record keeps it neither from the others nor out."""
+    for subscriber in subscribers:
+        try:
+            subscriber(record)
+        except Exception:
+            LOG.exception("record %d of the audit log cannot be used", record.seq)
+
+
+def _collectors(monitor: Path, config: ServerConfig, coordinator: Coordinator) -> list[Collector]:
+    """What is in the metrics beside the counters."""
+    return [
+        DriftCollector(monitor / WINDOWS),
+        TruthCollector(monitor),
+        AlertsCollector(monitor / OUTBOX, config.slo_objective),
+        VersionMetrics(coordinator),
+    ]
+
+
+if __name__ == "__main__":
+    run(control)

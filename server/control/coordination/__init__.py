@@ -1,0 +1,1 @@
+"""What control does by itself: target, workers, rollouts."""

@@ -1,0 +1,286 @@
+"""What control does all the time: looks at the registry, plans, tells the workers.
+
+Everything that changes what is served passes here, one at a time: what the registry brings, what
+an operator commands, what the workers report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.batching.contained import contained
+from penstock.server.desired_state.audit_record import AuditEvent
+from penstock.server.desired_state.store import ACTOR
+from penstock.server.errors import Unavailable
+from penstock.server.files.options import ConfigError
+from penstock.server.processes.priority import lower_priority
+
+from .answering import Answering
+from .first_version import naming, unnamed
+from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+
+    from penstock.server.config.config import ServerConfig
+    from penstock.server.desired_state.state import DesiredState
+    from penstock.server.desired_state.store import StateStore
+    from penstock.server.target.plan import Standing
+    from penstock.server.target.target import Target
+
+    from .fleet import Fleet
+    from .planner import Findings, Planner
+
+    #: A state, and what goes on record of it; ``None`` if nothing changes.
+    Changed = tuple[DesiredState, AuditEvent | None]
+    #: From the state as it is, and the versions of a model that every worker serves.
+    Change = Callable[[DesiredState, frozenset[int]], Changed]
+
+LOG = logging.getLogger("penstock.coordinator")
+
+#: The default of a model moved by itself: to a newer version, or at a start.
+DEFAULT_MOVED: Final = "default"
+#: The first look after the start, for what came before the file events did.
+_SECOND_LOOK_SECONDS: Final = 1.0
+_MIN_LOOK_SECONDS: Final = 0.25
+#: Between two looks while the same versions are waited for, after a while.
+_LONG_LOOK_SECONDS: Final = 5.0
+#: Each takes up to half a kilobyte of a record, which has a mebibyte at most.
+_MODELS_A_RECORD: Final = 500
+
+
+class Coordinator:
+    """Keeps the fleet on the target that registry and desired state call for.
+
+    Args:
+        config: Of the server.
+        store: Desired state and audit log.
+        planner: Makes the target.
+        fleet: Gets it.
+
+    Attributes:
+        looked: Whether the registry was looked at since the start.
+        served: Tells which versions have answered a request.
+        on_findings: Called with what each look at the registry found.
+    """
+
+    def __init__(
+        self, config: ServerConfig, store: StateStore, planner: Planner, fleet: Fleet
+    ) -> None:
+        self.store = store
+        self.planner = planner
+        self.fleet = fleet
+        self._config = config
+        self.looked = False
+        self.on_findings: Callable[[Findings], object] = lambda _: None
+        self.served: Callable[[], Awaitable[Collection[tuple[str, int]]]] = _unknown
+        self._looking = asyncio.Lock()
+        self._planning = asyncio.Lock()
+        self._committing = asyncio.Lock()
+        self._again = asyncio.Event()
+        # Copying and hashing is most of the work, and nobody but who loads waits for it.
+        self._looker = ThreadPoolExecutor(1, "penstock-look", lower_priority)
+        self._reported = asyncio.Event()
+        self._answering = Answering()
+        self._patience = asyncio.get_running_loop().time() + 2 * config.settle_seconds
+        fleet.on_change = self._reported.set
+
+    def standings(self) -> dict[str, Standing]:
+        """Where every version stands."""
+        defaults = {name: plan.default for name, plan in self.planner.target.models.items()}
+        findings = self.planner.findings
+        return self.fleet.standings(defaults, findings.available, findings.configs)
+
+    def serving(self, model: str) -> frozenset[int]:
+        """The versions of a model that every worker has ready."""
+        standing = self.standings().get(model)
+        return frozenset() if standing is None else standing.serving
+
+    async def commit(self, model: str, change: Change) -> tuple[DesiredState, bool]:
+        """Record a change of the desired state and make it; `replan` tells the workers.
+
+        Args:
+            model: That it is about.
+            change: Made on the state as it is, one at a time.
+
+        Returns:
+            The state afterwards, and whether it is another one.
+
+        Raises:
+            ApiError: The change is not possible.
+            Unavailable: It could not be recorded; nothing changed.
+        """
+        async with self._committing:
+            state = self.store.state
+            after, event = change(state, self.serving(model))
+            if event is None:
+                return state, False
+            await asyncio.to_thread(self.store.commit, after, event, state.generation)
+            return after, True
+
+    async def refresh(self) -> None:
+        """Look at the registry, and plan."""
+        async with self._looking:
+            state, standings = self.store.state, self.standings()
+            try:
+                served = await self.served()
+                look = partial(self.planner.survey, state, standings, served)
+                findings = await asyncio.get_running_loop().run_in_executor(
+                    self._looker, partial(contained, look)
+                )
+            except ConfigError as error:
+                LOG.warning("%s; going on with what was served before", error)
+                return
+            except Exception:
+                LOG.exception("the look at the registry failed; the next one is not far")
+                return
+            self.planner.note(findings)
+            self.on_findings(findings)
+            self.looked = True
+        if self.planner.target.number or not findings.waiting or self._patience_is_over():
+            await self.replan()
+
+    async def replan(self) -> None:
+        """Make and send the target if it is to be another one.
+
+        A control that has just started knows no version yet: planned on that, nothing would serve.
+        """
+        if not self.looked:
+            await self.refresh()  # which plans when it has looked
+            return
+        async with self._planning:
+            before = self.planner.target
+            target = self.planner.draft(self.store.state, self.standings())
+            if target is before:
+                return
+            try:
+                await self._record_defaults(before, target)
+            except Unavailable as error:
+                LOG.error("the target stays as it is: %s", error.message)  # noqa: TRY400  one line says it
+                if before.number:
+                    return
+            self.planner.adopt(target)
+            LOG.info("target %d: %d models", target.number, len(target.models))
+            self.fleet.send_target(target)
+
+    async def run(self) -> None:
+        """Follow the registry and the workers until cancelled."""
+        loop = asyncio.get_running_loop()
+        watcher = Watcher(self._config.registry, lambda: loop.call_soon_threadsafe(self._again.set))
+        watcher.start()
+        try:
+            async with asyncio.TaskGroup() as both:  # an error in one ends both, and is raised
+                both.create_task(self._follow_registry())
+                both.create_task(self._follow_reports())
+        finally:
+            watcher.stop()
+
+    async def _follow_registry(self) -> None:
+        await self.refresh()
+        wait, pause = _SECOND_LOOK_SECONDS, 0.0
+        soon = max(_MIN_LOOK_SECONDS, self._config.settle_seconds / 4)
+        waiting: frozenset[tuple[str, int]] = frozenset()
+        while True:
+            before, waiting = waiting, self.planner.findings.waiting_keys
+            if waiting:
+                # The same versions may be waited for without end: less and less often then.
+                longer = min(pause * 1.1, max(soon, _LONG_LOOK_SECONDS))
+                pause = longer if waiting == before else soon
+                wait = min(wait, pause)
+            await _wait_for(self._again, wait)
+            await self.refresh()
+            wait = self._config.scan_seconds
+
+    async def _follow_reports(self) -> None:
+        failed: set[tuple[str, int]] = set()
+        while True:
+            await self._reported.wait()
+            self._reported.clear()
+            before, failed = failed, self._failed()
+            if failed - before:
+                self._again.set()  # what is to serve in their place may have to be copied first
+            elif self.planner.target.number and self.looked:
+                await self.replan()
+            await self._name_first_versions()
+            for line in self._answering.news(self.planner.target.models, self.standings()):
+                LOG.info("%s", line)
+
+    async def _name_first_versions(self) -> None:
+        """Make the first version of a model stable where later ones are to wait for an operator."""
+        target, standings = self.planner.target, self.standings()
+        models = unnamed(target.models, self.store.state, standings, self._config.on_push)
+        for model, version in models.items():
+            digest = self._digests({model: version}).get(model, "")
+            try:
+                await self.commit(model, naming(model, version, digest))
+            except Unavailable as error:
+                LOG.error("%s stays without a stable version: %s", model, error.message)  # noqa: TRY400  one line says it
+                return
+        if models:
+            await self.replan()
+
+    def _failed(self) -> set[tuple[str, int]]:
+        standings = self.standings().items()
+        return {(model, version) for model, one in standings for version in one.failed}
+
+    def _patience_is_over(self) -> bool:
+        """A server that starts on a registry just copied is not ready before it has the models."""
+        return asyncio.get_running_loop().time() > self._patience
+
+    async def _record_defaults(self, before: Target, after: Target) -> None:
+        """Record which version answers by itself from now on; what operators set is on record."""
+        old = _defaults(before)
+        moved = {name: one for name, one in _defaults(after).items() if old.get(name) != one}
+        moved |= {name: None for name in old if name not in after.models}
+        if not moved:
+            return
+        pinned = {name for name, plan in after.models.items() if plan.pinned}
+        changes = {
+            name: one for name, one in moved.items() if name not in pinned or not before.number
+        }
+        if not changes:
+            return
+        reason = "the newest version that is ready" if before.number else "the server started"
+        for names in batched(sorted(changes), _MODELS_A_RECORD):
+            part = {name: changes[name] for name in names}
+            event = AuditEvent(
+                action=DEFAULT_MOVED,
+                actor=ACTOR,
+                before={name: old.get(name) for name in part},
+                after=part,
+                reason=reason,
+                evidence={"digests": self._digests(part)},
+                generation=self.store.state.generation,
+            )
+            await asyncio.to_thread(self.store.note, event)
+
+    def _digests(self, defaults: Mapping[str, int | None]) -> dict[str, Any]:
+        offers = self.planner.findings.offers
+        keys = {name: (name, one) for name, one in defaults.items() if one is not None}
+        return {name: offers[key].digest for name, key in keys.items() if key in offers}
+
+
+def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """So many at a time."""
+    return (names[at : at + size] for at in range(0, len(names), size))
+
+
+async def _unknown() -> Collection[tuple[str, int]]:
+    return ()
+
+
+def _defaults(target: Target) -> dict[str, int | None]:
+    return {name: plan.default for name, plan in target.models.items()}
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+    event.clear()

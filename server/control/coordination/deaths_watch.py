@@ -1,0 +1,82 @@
+"""Takes versions out of service that processes died over, as the supervisor has listed them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from penstock.server.processes.deaths import read_deaths
+from penstock.server.processes.watchdog import condemned
+
+from .quarantine import newly_condemned
+from .standing_alerts import kept_out
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from .coordinator import Coordinator
+    from .standing_alerts import Key
+
+LOG = logging.getLogger("penstock.quarantine")
+
+#: Between two looks: less than a worker takes to come back and meet the version again.
+LOOK_SECONDS: Final = 0.5
+
+
+class DeathsWatch:
+    """Looks at the list of deaths, and has the planner keep out what they condemn.
+
+    Args:
+        path: Of the list.
+        coordinator: Plans, and tells the workers.
+        tell: Is told at each look of all versions that are out of service, and why.
+        sleep: Waits so many seconds.
+        wall_clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        coordinator: Coordinator,
+        tell: Callable[[Mapping[Key, str]], object] = lambda _: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._coordinator = coordinator
+        self._tell = tell
+        self._sleep = sleep
+        self._wall_clock = wall_clock
+        self._seen: tuple[int, int] | None = None
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await self._sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Take out what the deaths so far condemn, and tell of all that is out."""
+        target = self._coordinator.planner.target
+        if self._coordinator.looked and target.number:
+            self._tell(kept_out(target.models))
+        try:
+            facts = self._path.stat()
+        except OSError:
+            return
+        seen = facts.st_mtime_ns, facts.st_ino
+        if seen == self._seen or not self._coordinator.looked:
+            return  # the digests are not known before the registry was looked at
+        self._seen = seen
+        planner, now = self._coordinator.planner, self._wall_clock()
+        verdicts = condemned(read_deaths(self._path), now, planner.pardoned())
+        digests = {key: offer.digest for key, offer in planner.findings.offers.items()}
+        entries = newly_condemned(verdicts, digests, now)
+        added = [one for one in entries if await asyncio.to_thread(planner.quarantine.add, one)]
+        for entry in added:
+            LOG.error("model %s version %d is %s", entry.model, entry.version, entry.reason)
+        if added:
+            await self._coordinator.replan()

@@ -1,0 +1,71 @@
+"""The merged metrics of all processes, made off the event loop, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, cast
+
+from penstock.monitoring.distribution import server_version
+from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.collector import PenstockCollector, exposition
+from penstock.monitoring.metrics.merge import fold
+from penstock.monitoring.metrics.scrape_format import scrape_format
+from penstock.server.ports.shared import KEPT_SECONDS, RENDERING_SHARE, SharedAnswers
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from pathlib import Path
+
+    from prometheus_client.registry import Collector
+
+    from penstock.monitoring.metrics.merge import Merged
+
+
+class Exposition:
+    """Renders the counter files of a directory; the only one who folds there.
+
+    However many scrapers ask, and however many of them go away, one at a time is rendered for all
+    of them; that takes at most a tenth of the time, or one rendering in `KEPT_SECONDS`. A decision
+    by the figures does not wait for that: `figures` waits for another reading of the counters only.
+
+    Attributes:
+        collectors: What is rendered; other parts add theirs. They collect in a thread of their own.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.collectors: list[Collector] = [PenstockCollector(self._fold, server_version())]
+        self._one_folds = threading.Lock()
+        self._shared: SharedAnswers[tuple[bytes, bytes]] = SharedAnswers(
+            self._make, KEPT_SECONDS, RENDERING_SHARE
+        )
+
+    async def render(self, accept: str) -> tuple[bytes, bytes]:
+        """Content type and body for a scraper that accepts this.
+
+        Raises:
+            Unavailable: Too many ask at once.
+        """
+        return await self._shared.get(scrape_format(accept))
+
+    async def served(self) -> set[tuple[str, int]]:
+        """Models and versions that have answered a request."""
+        blocks = (await self.figures()).blocks
+        statuses = slice(layout.STATUS, layout.STATUS + len(layout.STATUS_LABELS))
+        return {
+            (model, int(version))
+            for (model, version), slots in blocks.items()
+            if version.isdecimal() and any(slots[statuses])
+        }
+
+    async def figures(self) -> Merged:
+        """The counters of all processes."""
+        return await asyncio.to_thread(self._fold)
+
+    def _fold(self) -> Merged:
+        with self._one_folds:
+            return fold(self._directory)
+
+    async def _make(self, accept: Hashable) -> tuple[bytes, bytes]:
+        return await asyncio.to_thread(exposition, self.collectors, cast("str", accept))

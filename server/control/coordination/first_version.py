@@ -1,0 +1,79 @@
+"""Naming the first version of a model stable, where new versions wait for an operator. Pure.
+
+With ``on_push = "wait"`` only ``stable`` answers requests that name no version. Somebody must be
+the first: the version that answers when the model is served for the first time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from penstock.server.config.version_policy import WAIT
+from penstock.server.desired_state import state as change
+from penstock.server.desired_state.audit_record import AuditEvent
+from penstock.server.desired_state.rollout_state import in_progress
+from penstock.server.desired_state.state import STABLE
+from penstock.server.desired_state.store import ACTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from penstock.server.desired_state.state import DesiredState
+    from penstock.server.target.plan import ModelPlan, Standing
+
+    Changed = tuple[DesiredState, AuditEvent | None]
+    Change = Callable[[DesiredState, frozenset[int]], Changed]
+
+
+def unnamed(
+    plans: Mapping[str, ModelPlan],
+    state: DesiredState,
+    standings: Mapping[str, Standing],
+    on_push: str,
+) -> dict[str, int]:
+    """By model, the version that is to become stable by itself.
+
+    It answers requests that name no version, every worker has it ready, and nobody has named a
+    stable version.
+
+    Args:
+        plans: What is to be served, by model.
+        state: What operators want.
+        standings: Where the versions stand, by model.
+        on_push: The server's option, for models that do not say.
+    """
+    found: dict[str, int] = {}
+    for name, plan in plans.items():
+        now, standing = state.model(name), standings.get(name)
+        if (
+            (plan.config.on_push or on_push) == WAIT
+            and plan.default is not None
+            and now.stable is None
+            and in_progress(now) is None
+            and standing is not None
+            and plan.default in standing.serving
+        ):
+            found[name] = plan.default
+    return found
+
+
+def naming(model: str, version: int, digest: str) -> Change:
+    """The change that makes it stable, with its record; none if somebody was faster."""
+
+    def changed(state: DesiredState, serving: frozenset[int]) -> Changed:
+        if state.model(model).stable is not None or version not in serving:
+            return state, None
+        after = change.promote(state, model, version, serving)
+        event = AuditEvent(
+            action="promote",
+            actor=ACTOR,
+            model=model,
+            before={STABLE: None},
+            after={STABLE: version},
+            reason="the first version of the model; later ones wait (on_push)",
+            evidence={"version": version, **({"digest": digest} if digest else {})},
+            generation=after.generation,
+        )
+        return after, event
+
+    return changed

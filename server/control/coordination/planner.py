@@ -1,0 +1,280 @@
+"""Turns registry, desired state and the workers' reports into the numbered target.
+
+Finding out what the registry holds blocks and is done in a thread; the decision is pure and quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from penstock.server.registry.offer import Candidate
+from penstock.server.registry.repository import Problem, RegistrySnapshot
+from penstock.server.registry.survey import Survey
+from penstock.server.target.plan import (
+    UNKNOWN,
+    Outlook,
+    aspire,
+    policy_versions,
+    tried_version,
+    wanted_versions,
+)
+from penstock.server.target.target import next_target, read_target, write_target
+
+from .quarantine import Quarantine
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from penstock.runtimes.contract import Signature
+    from penstock.server.desired_state.state import DesiredState
+    from penstock.server.files.roots import Roots
+    from penstock.server.registry.good_configs import GoodConfigs
+    from penstock.server.registry.intake import Intake
+    from penstock.server.registry.offer import Offer
+    from penstock.server.registry.repository import ModelEntry
+    from penstock.server.target.plan import Standing
+    from penstock.server.target.target import Target
+
+LOG = logging.getLogger("penstock.planner")
+
+Key = tuple[str, int]
+
+_FIGURES: Final = re.compile(r"\d+(\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is known of the registry.
+
+    Attributes:
+        snapshot: What it holds.
+        offers: What became of each version that is wanted.
+    """
+
+    snapshot: RegistrySnapshot = field(default_factory=RegistrySnapshot)
+    offers: Mapping[Key, Offer] = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something may be taken soon without another event."""
+        return bool(self.waiting_keys)
+
+    @property
+    def waiting_keys(self) -> frozenset[Key]:
+        """The versions of which that is so."""
+        return frozenset(key for key, offer in self.offers.items() if offer.waiting)
+
+    @property
+    def available(self) -> dict[str, dict[int, Path]]:
+        """By model, the versions that may be loaded, and where from."""
+        found: dict[str, dict[int, Path]] = {}
+        for (model, version), offer in sorted(self.offers.items()):
+            if offer.directory is not None:
+                found.setdefault(model, {})[version] = offer.directory
+        return found
+
+    @property
+    def declared(self) -> dict[str, dict[int, Signature]]:
+        """By model and version, the signatures that manifests promise."""
+        found: dict[str, dict[int, Signature]] = {}
+        for (model, version), offer in self.offers.items():
+            if offer.declared is not None:
+                found.setdefault(model, {})[version] = offer.declared
+        return found
+
+    @property
+    def configs(self) -> dict[str, str]:
+        """By model, the digest of its configuration."""
+        return {name: one.config_digest for name, one in self.snapshot.models.items()}
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What cannot be served, or not as it is."""
+        root = {name: entry.path for name, entry in self.snapshot.models.items()}
+        offered = (
+            Problem(root[model] / str(version), offer.reason)
+            for (model, version), offer in sorted(self.offers.items())
+            if offer.reason
+        )
+        return (*self.snapshot.problems, *offered)
+
+
+class Planner:
+    """The present target. A new control goes on from the one its predecessor wrote.
+
+    Args:
+        registry: The model repository.
+        path: Where the target is kept; workers read it, too, when they start.
+        intake: Decides which versions may be loaded.
+        explicit: Whether only what an operator loads is served, where ``model.toml`` does not say.
+        allowed: Directories beside the registry in which its links may end.
+        good: The last good configurations of the models.
+        quarantine: What is kept out of service; by default nothing, for the life of the planner.
+
+    Attributes:
+        target: What every worker should serve.
+        findings: What is known of the registry.
+    """
+
+    def __init__(
+        self,
+        registry: Path,
+        path: Path,
+        intake: Intake,
+        *,
+        explicit: bool,
+        allowed: Iterable[Path] = (),
+        good: GoodConfigs | None = None,
+        quarantine: Quarantine | None = None,
+    ) -> None:
+        self.quarantine = quarantine or Quarantine(None)
+        self._survey = Survey(registry, allowed=allowed, good=good)
+        self._path = path
+        self._intake = intake
+        self._explicit = explicit
+        self.target = read_target(path)
+        self.findings = Findings()
+        self._retried = {
+            name: dict(plan.retried) for name, plan in self.target.models.items() if plan.retried
+        }
+
+    def retry(self, model: str, version: int, now: float) -> None:
+        """Have workers try a version again that they could not load.
+
+        Args:
+            model: Its model.
+            version: The version.
+            now: Unix seconds.
+        """
+        self._retried.setdefault(model, {})[version] = now
+        self.quarantine.release(model, version)
+
+    def pardoned(self) -> dict[tuple[str, str], float]:
+        """By model and version as text, when an operator last asked to try it again."""
+        return {
+            (model, str(version)): at
+            for model, versions in self._retried.items()
+            for version, at in versions.items()
+        }
+
+    def survey(
+        self,
+        state: DesiredState,
+        standings: Mapping[str, Standing],
+        served: Collection[Key] = frozenset(),
+    ) -> Findings:
+        """Look at the registry and take in what is new. Blocking; for one thread at a time.
+
+        Args:
+            state: What operators want.
+            standings: Where the versions of each model stand.
+            served: Versions that have answered a request.
+
+        Raises:
+            ConfigError: The registry cannot be read.
+        """
+        snapshot = self._survey.look()
+        look = _Look(snapshot.roots, served)
+        for entry in snapshot.models.values():
+            self._offer(entry, state, standings.get(entry.name, UNKNOWN), look)
+        try:
+            self._intake.settle(look.offers)
+        except OSError as error:
+            LOG.warning("what was taken in cannot be remembered: %s", error)
+        return Findings(snapshot, look.offers)
+
+    def note(self, findings: Findings) -> None:
+        """Take over what was found; a problem is logged once, also if its figures grow."""
+        known = set(map(_gist, self.findings.problems))
+        self.findings = findings
+        for problem in findings.problems:
+            if _gist(problem) not in known:
+                LOG.warning("%s: %s", problem.path, problem.reason)
+
+    def draft(self, state: DesiredState, standings: Mapping[str, Standing]) -> Target:
+        """The target as it should be now; the present one if it says the same."""
+        found = self.findings
+        outlook = Outlook(
+            standings,
+            found.available,
+            self._explicit,
+            found.declared,
+            self._retried,
+            self._quarantined(),
+        )
+        return next_target(self.target, aspire(found.snapshot.models, state, outlook))
+
+    def _quarantined(self) -> dict[str, dict[int, str]]:
+        kept: dict[str, dict[int, str]] = {}
+        for (model, version), offer in self.findings.offers.items():
+            reason = self.quarantine.reason(model, version, offer.digest)
+            if reason:
+                kept.setdefault(model, {})[version] = reason
+        return kept
+
+    def adopt(self, target: Target) -> None:
+        """Make it the present one, on disk first."""
+        if target is not self.target:
+            try:
+                write_target(self._path, target)
+            except OSError as error:
+                # The workers that run get it by their link; one that starts waits for control.
+                LOG.error("%s cannot be written: %s", self._path, error.strerror or error)  # noqa: TRY400  one line says it
+            self.target = target
+
+    def _offer(
+        self, entry: ModelEntry, state: DesiredState, standing: Standing, look: _Look
+    ) -> None:
+        """Offer what the policy wants; in place of what may not be loaded, what it wants then."""
+        now = state.model(entry.name)
+        present = set(entry.versions)
+        while True:
+            sound = present - standing.failed or present
+            by_policy = policy_versions(entry, sound, explicit=self._explicit)
+            missing = [
+                version
+                for version in (*wanted_versions(now, by_policy), *tried_version(now))
+                if (entry.name, version) not in look.offers
+            ]
+            if not missing:
+                break
+            for version in missing:
+                if self._take(entry, version, standing, look).directory is None:
+                    present.discard(version)
+        # What failed is looked at as well, to learn when its files are others.
+        for version in standing.failed & entry.versions.keys():
+            if (entry.name, version) not in look.offers:
+                self._take(entry, version, standing, look)
+
+    def _take(self, entry: ModelEntry, version: int, standing: Standing, look: _Look) -> Offer:
+        key = entry.name, version
+        offer = look.offers[key] = self._intake.offer(
+            Candidate(
+                key,
+                entry.versions.get(version, entry.path / str(version)),
+                entry.config.platform,
+                look.roots,
+                failed=version in standing.failed,
+                broken=version in standing.broken,
+                served=key in look.served,
+            )
+        )
+        return offer
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One round of offers."""
+
+    roots: Roots
+    served: Collection[Key]
+    offers: dict[Key, Offer] = field(default_factory=dict)
+
+
+def _gist(problem: Problem) -> tuple[Path, str]:
+    """A problem without its figures, which may be others at each look."""
+    return problem.path, _FIGURES.sub("", problem.reason)

@@ -1,0 +1,232 @@
+"""Everything that is to be seen of a rollout, read from where it is: counters, workers, files."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.metrics import layout
+from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
+from penstock.server.rollout.snapshot import Snapshot
+from penstock.server.rollout.terms import Kind
+
+from .convergence import load_failures, not_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from penstock.monitoring.metrics.merge import Fallen, Merged
+    from penstock.server.rollout.rollout import Rollout
+    from penstock.server.rollout.traffic import Mirror, Split
+    from penstock.server.rollout.vetoes import Vetoes
+
+    from .coordinator import Coordinator
+    from .exposition import Exposition
+
+    #: By version and arm, labelled predictions of a model since a time, and the wrong ones.
+    Labels = Mapping[tuple[str, str], tuple[int, int]]
+
+#: Labels come seldom, and counting them takes longer than reading counters.
+_LABEL_SECONDS: Final = 5.0
+#: Deaths amid requests of the candidate, and of others, too, that are put down to it.
+_DEATHS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One run of the counters, which begin at zero with the server.
+
+    Attributes:
+        name: Unlike that of any other.
+        began: When, Unix seconds.
+    """
+
+    name: str
+    began: float
+
+
+class Observer:
+    """Makes snapshots.
+
+    Args:
+        coordinator: Target, workers, registry.
+        exposition: Reads the counters.
+        vetoes: Alarms from outside.
+        epoch: This run of the counters.
+        shadow: Whether the shadow of a rollout, by its id, runs, and why it never will.
+        labels: Counts labels of a model since a time; blocking.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        exposition: Exposition,
+        vetoes: Vetoes,
+        epoch: Epoch,
+        shadow: Callable[[str], tuple[bool, tuple[str, ...]]],
+        labels: Callable[[str, float], Labels],
+    ) -> None:
+        self._coordinator = coordinator
+        self._exposition = exposition
+        self._vetoes = vetoes
+        self._epoch = epoch
+        self._shadow = shadow
+        self._labels = labels
+        self._labelled: dict[str, tuple[float, Labels]] = {}
+        self._shares: dict[str, tuple[Split | Mirror | None, int]] = {}
+        self._deaths: dict[str, frozenset[str]] = {}
+
+    async def look(self, rollout: Rollout, now: float) -> Snapshot:
+        """What is to be seen now; the counters are read last.
+
+        Args:
+            rollout: In progress.
+            now: Unix seconds.
+        """
+        shadowed, trips = True, self._load_trips(rollout)
+        if rollout.kind is Kind.SHADOW:
+            shadowed, more = await asyncio.to_thread(self._shadow, rollout.id)
+            trips += more
+        else:
+            shadowed = not not_ready(self._coordinator.fleet, rollout.model, rollout.candidate)
+        percent = self._percent(rollout)
+        vetoes = self._vetoes.against(rollout.model, rollout.candidate, now)
+        try:
+            merged = await self._exposition.figures()
+            labels = await self._count_labels(rollout, now)
+        except (OSError, ValueError, sqlite3.Error) as error:
+            reason = str(error) or type(error).__name__
+            return Snapshot(trips=trips, vetoes=vetoes, unreadable=reason)
+        trips += self._crashes(merged, rollout)
+        lost = self._uncounted(merged)
+        if lost:  # somebody removed its file: what it counts is nowhere to be seen
+            return Snapshot(trips=trips, vetoes=vetoes, unreadable=f"no counts of {lost}")
+        return Snapshot(
+            counts=counts_of(merged, rollout, labels),
+            epoch=self._epoch.name,
+            ready=shadowed,
+            percent=percent,
+            trips=trips,
+            vetoes=vetoes,
+        )
+
+    def forget(self, running: Sequence[Rollout]) -> None:
+        """Keep nothing of rollouts but these."""
+        models, ids = {one.model for one in running}, {one.id for one in running}
+        self._shares = {name: one for name, one in self._shares.items() if name in models}
+        self._deaths = {name: one for name, one in self._deaths.items() if name in ids}
+        self._labelled = {name: one for name, one in self._labelled.items() if name in ids}
+
+    def _percent(self, rollout: Rollout) -> float | None:
+        """The share that every worker has taken up, as far as the reports say."""
+        target, fleet = self._coordinator.planner.target, self._coordinator.fleet
+        plan = target.models.get(rollout.model)
+        share: Split | Mirror | None = None
+        if plan is not None:
+            share = plan.mirror if rollout.kind is Kind.SHADOW else plan.split
+        known, number = self._shares.get(rollout.model, (None, 0))
+        if known != share or not number:
+            # Since when it has been like this may be earlier; what is later is certain.
+            number = target.number
+            self._shares[rollout.model] = share, number
+        if share is None or share.rollout != rollout.id or not fleet.complete:
+            return None
+        if any(worker.steered < number for worker in fleet.workers.values()):
+            return None
+        return share.percent
+
+    async def _count_labels(self, rollout: Rollout, now: float) -> Labels:
+        """What labels say of both arms; never less than before, though one may be corrected."""
+        at, known = self._labelled.get(rollout.id, (0.0, {}))
+        if rollout.kind is Kind.SHADOW or abs(now - at) < _LABEL_SECONDS:
+            return known
+        # Labels outlive the server, counters do not; so that nothing counts twice in a new epoch,
+        # only predictions of this one do.
+        since = max(rollout.started_at, self._epoch.began)
+        found = await asyncio.to_thread(self._labels, rollout.model, since)
+        labels = {}
+        for key in {*known, *found}:
+            (a, b), (c, d) = known.get(key, (0, 0)), found.get(key, (0, 0))
+            labels[key] = max(a, c), max(b, d)
+        self._labelled[rollout.id] = now, labels
+        return labels
+
+    def _uncounted(self, merged: Merged) -> str:
+        """Names of the workers that are there and whose counters are not."""
+        counted = {one.process for one in merged.live}
+        there = {worker.process for worker in self._coordinator.fleet.workers.values()}
+        return ", ".join(sorted(there - counted))
+
+    def _load_trips(self, rollout: Rollout) -> tuple[str, ...]:
+        """Why the candidate cannot be loaded, on whichever process."""
+        coordinator, key = self._coordinator, (rollout.model, rollout.candidate)
+        found = []
+        if rollout.kind is not Kind.SHADOW:
+            failures = load_failures(coordinator.fleet, *key, 0)
+            found += [f"{who} cannot load it: {why}" for who, why in sorted(failures.items())]
+        offer = coordinator.planner.findings.offers.get(key)
+        if not coordinator.looked:
+            return tuple(found)
+        if offer is None:
+            found.append("it is not in the registry any more")
+        elif offer.directory is None and not offer.waiting:
+            found.append(f"it may not be loaded any more: {offer.reason}")
+        elif offer.digest and rollout.digest and offer.digest != rollout.digest:
+            found.append(f"its files are others by now: their digest is {offer.digest}")
+        return tuple(found)
+
+    def _crashes(self, merged: Merged, rollout: Rollout) -> tuple[str, ...]:
+        """Deaths of processes that are put down to the candidate."""
+        known = self._deaths.setdefault(
+            rollout.id, frozenset(one.incarnation for one in merged.fallen)
+        )
+        key = rollout.model, str(rollout.candidate)
+        amid = [
+            one for one in merged.fallen if one.incarnation not in known and one.in_flight.get(key)
+        ]
+        if not any(set(one.in_flight) == {key} for one in amid) and len(amid) < _DEATHS:
+            return ()
+        return (f"{_names(amid)} died while it had requests of the candidate to run",)
+
+
+def counts_of(merged: Merged, rollout: Rollout, labels: Labels) -> Counts:
+    """What was counted of both versions, since the counters began."""
+    blank = [0] * layout.SLOTS
+    blocks, model = merged.blocks, rollout.model
+    stable = blocks.get((model, str(rollout.stable)), blank)
+    canary = blocks.get((model, str(rollout.candidate)), blank)
+    if rollout.kind is Kind.SHADOW:
+        return Counts(pairs=_pairs(canary))
+    truth = [
+        labels.get((str(version), arm), (0, 0))
+        for version, arm in ((rollout.stable, "stable"), (rollout.candidate, "canary"))
+    ]
+    return Counts(_arm(stable, truth[0]), _arm(canary, truth[1]))
+
+
+def _arm(slots: Sequence[int], truth: tuple[int, int]) -> ArmCounts:
+    return ArmCounts(
+        requests=slots[layout.ARM_REQUESTS],
+        errors=slots[layout.ARM_ERRORS],
+        timeouts=slots[layout.ARM_TIMEOUTS],
+        invalid=slots[layout.ARM_INVALID],
+        slow=slots[layout.ARM_SLOW],
+        fallbacks=slots[layout.ARM_FALLBACKS],
+        labelled=truth[0],
+        wrong=truth[1],
+    )
+
+
+def _pairs(slots: Sequence[int]) -> PairCounts:
+    return PairCounts(
+        pairs=slots[layout.PAIRS],
+        disagreements=slots[layout.DISAGREEMENTS],
+        failures=slots[layout.SHADOW_ERRORS],
+        dropped=slots[layout.SHADOW_DROPPED],
+    )
+
+
+def _names(fallen: Sequence[Fallen]) -> str:
+    return ", ".join(sorted({one.process for one in fallen}))

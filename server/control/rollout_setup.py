@@ -1,0 +1,99 @@
+"""Puts together what rollouts need in control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.feedback.evidence import arm_labels
+from penstock.server.control.api.rollout_api import RolloutApi
+from penstock.server.control.api.rollout_operations import RolloutOperations
+from penstock.server.control.coordination.conductor import Conductor
+from penstock.server.control.coordination.rollout_alerts import RolloutAlerts
+from penstock.server.control.coordination.rollout_metrics import RolloutMetrics
+from penstock.server.control.coordination.rollout_observer import Epoch, Observer
+from penstock.server.rollout.checkpoint import DIRECTORY, Checkpoints
+from penstock.server.rollout.vetoes import Vetoes
+from penstock.server.shadow.record import read_record, standing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penstock.server.control.api.bring_up import BringUp
+    from penstock.server.control.coordination.coordinator import Coordinator
+    from penstock.server.control.coordination.exposition import Exposition
+    from penstock.server.desired_state.audit_record import AuditRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Rollouts:
+    """All that looks after rollouts.
+
+    Attributes:
+        conductor: Carries them on.
+        metrics: Tells Prometheus.
+        alerts: Tells people.
+        vetoes: Alarms from outside.
+    """
+
+    conductor: Conductor
+    metrics: RolloutMetrics
+    alerts: RolloutAlerts
+    vetoes: Vetoes
+
+    def add_past(self, record: AuditRecord) -> None:
+        """Take a record of an earlier life of the server, in order."""
+        self.metrics.add(record)
+        self.alerts.add_past(record)
+
+    def add(self, record: AuditRecord) -> None:
+        """Take a new record of the audit log; from any thread."""
+        self.metrics.add(record)
+        self.alerts.add(record)
+
+    def handlers(
+        self, bring_up: BringUp, coordinator: Coordinator, exposition: Exposition, state_dir: Path
+    ) -> dict[Any, Any]:
+        """The endpoints, and who answers them."""
+        operations = RolloutOperations(
+            bring_up, self.conductor, coordinator, exposition, self.vetoes
+        )
+
+        def shadow(rollout: str) -> dict[str, Any] | None:
+            record = read_record(state_dir, rollout)
+            return None if record is None else record.to_json()
+
+        return RolloutApi(operations, self.conductor, coordinator, self.vetoes, shadow).handlers()
+
+
+def wire_rollouts(
+    coordinator: Coordinator,
+    exposition: Exposition,
+    state_dir: Path,
+    config: Path,
+) -> Rollouts:
+    """Make them.
+
+    Args:
+        coordinator: Desired state, target and workers.
+        exposition: Reads the counters; gets the metrics.
+        state_dir: Of the server.
+        config: A file that every start of the server writes anew.
+    """
+    written = config.stat()
+    epoch = Epoch(f"{written.st_mtime_ns}-{written.st_ino}", written.st_mtime)
+    vetoes = Vetoes(state_dir / DIRECTORY)
+    labels = partial(arm_labels, state_dir / "monitor")
+    observer = Observer(
+        coordinator, exposition, vetoes, epoch, partial(standing, state_dir), labels
+    )
+    checkpoints = Checkpoints(state_dir)
+    checkpoints.prune()
+    conductor = Conductor(coordinator, observer, checkpoints)
+    coordinator.fleet.on_look = conductor.wake
+    metrics = RolloutMetrics(conductor.known)
+    exposition.collectors.append(metrics)
+    alerts = RolloutAlerts(Outbox(state_dir / "monitor" / "alerts.db"))
+    return Rollouts(conductor, metrics, alerts, vetoes)

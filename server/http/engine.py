@@ -1,0 +1,208 @@
+"""The data plane of one process: every object of the prediction path, built once and wired here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from penstock.batching.contained import contained, words
+from penstock.batching.dispatcher import TICK_SECONDS
+from penstock.batching.executor import ThreadExecutor
+from penstock.batching.marks import LOOP
+from penstock.batching.nap import NAP_SECONDS
+from penstock.batching.scheduler import INLINE_SECONDS, Scheduler
+from penstock.monitoring.samples.sample_buffer import SampleBuffer
+from penstock.server.config.cpus import available_cpus
+from penstock.server.config.log_privacy import privacy_of
+from penstock.server.errors.incidents import Incidents
+from penstock.server.http.coalescing.coalescer import Coalescer
+from penstock.server.http.coalescing.group_runner import GroupRunner
+from penstock.server.http.coalescing.head_cache import HeadCache
+from penstock.server.inference.inference import InferencePath
+from penstock.server.inference.sampling import Sampling
+from penstock.server.loading.loads import Loads
+from penstock.server.ports.border import Border
+from penstock.server.ports.limits import Limits
+from penstock.server.processes.pulse import Pulse
+from penstock.server.processes.state_directory import TOKEN_FILE
+from penstock.server.serving.catalog import Catalog
+from penstock.server.serving.host import ModelHost
+from penstock.server.serving.versions import Versions
+
+from .prediction_port import PredictionPort
+from .sweeper import Sweeper
+from .token_guard import TokenGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.batching.marks import RunMarks
+    from penstock.monitoring.metrics.metrics import CounterFile
+    from penstock.server.config.config import ServerConfig
+
+LOG = logging.getLogger("penstock.engine")
+
+#: How long a stop waits for runs whose callers are gone or were given up.
+LAST_SECONDS: Final = 0.5
+
+
+class Engine:
+    """Owns what serves predictions on one event loop; create it while the loop runs.
+
+    Args:
+        config: Of the server.
+        counters: Of this process.
+        incidents: Is told of errors that no caller is told of.
+        pulse: Where loads and runs in progress are written.
+
+    Attributes:
+        catalog: What is served.
+        host: Loads and unloads.
+        inference: The path of predictions.
+        port: What the connections of the prediction port share.
+        samples: Inputs and outputs for the monitor.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        counters: CounterFile,
+        incidents: Incidents | None = None,
+        pulse: Pulse | None = None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        clock = time.perf_counter
+        limits = Limits.of(config)
+        self.counters = counters
+        self.catalog = Catalog()
+        self.samples = SampleBuffer(
+            config.sample_max_rows, config.sample_max_bytes, config.sample_rate
+        )
+        pulse = pulse or Pulse.private(config.execution_threads())
+        pulse.marks.register(LOOP)
+        self._scheduler = _scheduler(config, loop, clock, pulse.marks)
+        # One thread: orjson holds the interpreter lock for long stretches.
+        self._decoder = ThreadPoolExecutor(1, "penstock-decode")
+        self._loads = Loads(loop, config, pulse)
+        self._sweeper = Sweeper(loop, clock, limits.sweep_seconds)
+        self.inference = InferencePath(
+            loop,
+            self.catalog,
+            self._scheduler,
+            counters,
+            Sampling(self.samples) if self.samples.enabled else None,
+            self._decoder,
+            limits,
+            incidents or Incidents(),
+            clock,
+        )
+        self.port = self._open_port(loop, config, limits, clock)
+        privacy = partial(privacy_of, state_dir=config.state_dir)
+        versions = Versions(
+            loop,
+            self.catalog,
+            self._scheduler,
+            counters,
+            self.inference.sink,
+            self._loads,
+            privacy,
+        )
+        self.host = ModelHost(self.catalog, counters, versions, privacy)
+
+    def _open_port(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        config: ServerConfig,
+        limits: Limits,
+        clock: Callable[[], float],
+    ) -> PredictionPort:
+        port = PredictionPort(
+            self.inference,
+            limits,
+            self._sweeper,
+            clock,
+            Border.of(config, config.host),
+            HeadCache(enabled=config.request_caching),
+        )
+        if config.request_caching:
+            port.coalescer = self._coalescer(loop, port.known_heads, clock)
+        if config.require_predict_token:
+            admin = None if config.state_dir is None else config.state_dir / TOKEN_FILE
+            port.guard = TokenGuard(loop, admin, config.tokens_file, port.forget)
+        return port
+
+    def _coalescer(
+        self, loop: asyncio.AbstractEventLoop, heads: HeadCache, clock: Callable[[], float]
+    ) -> Coalescer:
+        """Lets requests that differ in their numbers only be read and run together."""
+        path = self.inference
+        runner = GroupRunner(self.catalog, self._scheduler, path, path.splits, path.outlet)
+        coalescer = Coalescer(loop, heads, runner, clock)
+        path.templates = coalescer
+        path.outlet.singly = runner.singly
+        path.outlet.learn = coalescer.learn
+        self._scheduler.on_slot(coalescer.flush)
+        return coalescer
+
+    def expect_loads(self) -> None:
+        """Versions are to be loaded in a moment: what can be prepared for that is."""
+        self._loads.expect()
+
+    async def close(self) -> None:
+        """Finish what was accepted, then release everything.
+
+        A run or a load that does not end is left behind after `LAST_SECONDS`: a stop is bounded.
+        """
+        try:
+            await asyncio.wait_for(self._finish(), LAST_SECONDS)
+        except TimeoutError:
+            LOG.warning("a run has not ended; stopping without it")
+        self._release()
+
+    async def _finish(self) -> None:
+        await self._scheduler.close()
+        for model in self.catalog.models.values():
+            for servable in model.versions.values():
+                await servable.wait_coded()
+
+    def abandon(self) -> None:
+        """Release everything after the event loop was closed; nobody waits for an answer."""
+        self._scheduler.abandon()
+        self._release()
+
+    def _release(self) -> None:
+        if self.port.guard is not None:
+            self.port.guard.close()
+        self._sweeper.close()
+        self._decoder.shutdown(wait=False, cancel_futures=True)
+        for model in self.catalog.models.values():
+            for servable in model.versions.values():
+                try:
+                    contained(servable.model.unload)
+                except Exception as error:  # noqa: BLE001  the others are to be unloaded, too
+                    LOG.warning("model %s cannot be unloaded: %s", model.name, words(error))
+        self._loads.close()
+
+
+def _scheduler(
+    config: ServerConfig,
+    loop: asyncio.AbstractEventLoop,
+    clock: Callable[[], float],
+    marks: RunMarks,
+) -> Scheduler:
+    # With a core of its own, the loop can read while all threads run.
+    contended = config.execution_threads() * config.workers >= available_cpus()
+    return Scheduler(
+        loop,
+        threads=config.execution_threads(),
+        clock=clock,
+        # On a single core a thread runs nothing sooner, it only costs two switches.
+        inline_seconds=INLINE_SECONDS if available_cpus() > 1 else TICK_SECONDS,
+        executor=partial(ThreadExecutor, marks=marks),
+        longest_nap=NAP_SECONDS if contended else 0.0,
+        marks=marks,
+    )

@@ -1,0 +1,1 @@
+"""The path of one prediction, from a decoded request to the answer."""

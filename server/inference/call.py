@@ -1,0 +1,90 @@
+"""One prediction call, from its first byte to its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from penstock.batching.request import InferenceRequest
+    from penstock.server.codecs.messages import InferRequest
+    from penstock.server.codecs.negotiate import Body, Codec
+    from penstock.server.serving.arms import Assignment
+    from penstock.server.serving.servable import Servable
+
+    from .head import RequestHead
+
+
+class Door(Protocol):
+    """Where a call came in, and where its answer goes out.
+
+    No method raises: a connection that cannot be written to is broken off, which ends its calls.
+    """
+
+    def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:
+        """Send the answer; nothing is sent for a call that `owes` says has its answer.
+
+        Args:
+            call: Whose answer it is.
+            status: HTTP status.
+            headers: Complete header lines, each ended by CRLF, without ``content-length``.
+            body: The body.
+        """
+        ...
+
+    def preamble(self, status: int) -> bytes:
+        """The beginning of an answer for `answer`: status line and the server's own headers."""
+        ...
+
+    def answer(self, call: Call, answer: bytes) -> bool:
+        """Send all bytes of an answer, if this call is the only one that is unanswered here.
+
+        Returns:
+            Whether they were sent; else it is a case for `respond`.
+        """
+        ...
+
+    def owes(self, call: Call) -> bool:
+        """Whether the call waits here for an answer that nobody has given yet."""
+        ...
+
+
+class Call:
+    """The state of one prediction call; created by a door, filled in along the way.
+
+    Attributes:
+        door: Who answers it.
+        head: What its headers said.
+        arrival: Monotonic seconds when its first byte was seen.
+        servable: The version chosen to serve it.
+        assignment: Its part in a split between two versions; ``None`` if it has none.
+        message: Its decoded body.
+        body: Its body, if that may be remembered once it is answered with 200.
+        plain: Encodes it together with the rest of its batch; ``None`` if it is special.
+        request: Its place in the batcher; ``None`` for a call that shares one in a group.
+        entered: It is counted as in flight.
+        request_id: Sent back as ``x-request-id``.
+        abandoned: The client went away; nothing is sent any more.
+        answer: Status, header lines and body of an answer that waits for its turn.
+    """
+
+    # Most calls never have them, and an attribute of the class costs nothing to set.
+    servable: Servable | None = None
+    assignment: Assignment | None = None
+    message: InferRequest | None = None
+    body: bytes | None = None
+    plain: Codec | None = None
+    request: InferenceRequest | None = None
+    entered = False
+    request_id = b""
+    abandoned = False
+    answer: tuple[int, bytes, Body] | None = None
+
+    def __init__(self, door: Door, head: RequestHead, arrival: float) -> None:
+        self.door = door
+        self.head = head
+        self.arrival = arrival
+
+    @property
+    def arm(self) -> str:
+        """``stable`` or ``canary``, as a split chose for it; empty without a split."""
+        return "" if self.assignment is None else self.assignment.arm

@@ -1,0 +1,269 @@
+"""What the head of a prediction request says, read once.
+
+Clients repeat themselves: the bytes from the request line to the empty line are the same for
+thousands of requests. A `RequestHead` is therefore a pure function of those bytes, and the fast
+path keeps it under them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from penstock.server.codecs.compression import preferred_encoding
+from penstock.server.codecs.negotiate import JSON, SPOKEN, codec_for
+from penstock.server.errors import ApiError, InvalidRequest, UnsupportedMediaType
+from penstock.server.ports.media_types import BROWSER_HEADERS
+from penstock.server.ports.paths import below, canonical
+from penstock.server.rollout.routing import CANARY, STABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from penstock.server.codecs.negotiate import Codec
+
+#: ``/v2/models/{model}[/versions/{version}]/infer``
+INFER_PATH: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+
+#: A request id that is safe to echo and to log.
+REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+
+#: Digits of a size in bytes; Python refuses to read numbers of more than 4,300.
+MAX_DIGITS: Final = 18
+#: Longest piece of a header's value shown back in an error.
+MAX_SHOWN: Final = 40
+
+TIMEOUT_HEADER: Final = b"x-request-timeout-ms"
+#: Forces a request of a split into an arm.
+ARM_HEADER: Final = b"x-penstock-arm"
+
+
+class RequestHead:
+    """The head of one prediction request.
+
+    Attributes:
+        model: Name of the model, percent-decoded.
+        version: The version asked for in the path, or ``None`` to let routing choose.
+        codec: How the body is written.
+        zero_copy: Whether decoding takes no time to speak of, however large the body.
+        content_encoding: ``gzip``, ``deflate`` or ``None``.
+        accept_encoding: The encoding for the response, or ``None``.
+        json_length: Value of ``Inference-Header-Content-Length``, or ``None``.
+        timeout_seconds: The caller's own deadline, or ``None``.
+        request_id: The caller's ``x-request-id``, or ``None``.
+        arm: The arm of a split that the caller wants, or ``None``.
+        lines: All headers, as pairs in the order received or, of a head that is kept, its bytes.
+        problem: An error that every request with this head earns.
+        keep_alive: Whether the connection stays open after the response.
+        content_length: Size of the body in bytes, or ``None`` for a chunked one.
+        method: As in the request line, as are the next two; for the access log.
+        target: Path and query, percent-encoded.
+        http_version: ``1.1`` or ``1.0``.
+    """
+
+    __slots__ = (
+        "accept_encoding",
+        "arm",
+        "codec",
+        "content_encoding",
+        "content_length",
+        "http_version",
+        "json_length",
+        "keep_alive",
+        "lines",
+        "method",
+        "model",
+        "problem",
+        "request_id",
+        "target",
+        "timeout_seconds",
+        "version",
+        "zero_copy",
+    )
+
+    def __init__(self, model: str, version: str | None) -> None:
+        self.model = model
+        self.version = version
+        self.codec: Codec = JSON
+        self.zero_copy = False
+        self.content_encoding: str | None = None
+        self.accept_encoding: str | None = None
+        self.json_length: int | None = None
+        self.timeout_seconds: float | None = None
+        self.request_id: bytes | None = None
+        self.arm: str | None = None
+        self.lines: Sequence[tuple[bytes, bytes]] | bytes = ()
+        self.problem: ApiError | None = None
+        self.keep_alive = True
+        self.content_length: int | None = None
+        self.method = "POST"
+        self.target = ""
+        self.http_version = "1.1"
+
+    def value(self, name: bytes) -> bytes:
+        """The first value of any header; empty if there is none.
+
+        Args:
+            name: In lower case.
+        """
+        if isinstance(self.lines, bytes):
+            pairs: Iterable[tuple[bytes, bytes]] = (
+                (key.lower(), value)
+                for key, _, value in (line.partition(b":") for line in self.lines.split(b"\r\n"))
+            )
+        else:
+            pairs = self.lines
+        return next((value.strip(b" \t") for key, value in pairs if key == name), b"")
+
+
+def match_infer(path: str) -> tuple[str, str | None] | None:
+    """Model and version of a prediction path, or ``None`` for any other path.
+
+    Args:
+        path: As `penstock.server.ports.paths` reads it.
+    """
+    match = INFER_PATH.fullmatch(path)
+    return None if match is None else (match[1], match[2])
+
+
+def match_target(target: bytes, root: str) -> tuple[str, str | None] | None:
+    """The same of a request's target as sent; one with a query is for the ASGI app.
+
+    Args:
+        target: In origin form.
+        root: A root that a proxy in front may have left in the path.
+    """
+    if b"?" in target or b"#" in target or not target.startswith(b"/"):
+        return None
+    try:
+        return match_infer(below(canonical(target), root))
+    except InvalidRequest:  # the ASGI app says why
+        return None
+
+
+def read_head(
+    model: str, version: str | None, headers: Sequence[tuple[bytes, bytes]]
+) -> RequestHead:
+    """Read the headers that matter to a prediction.
+
+    Never raises: what is wrong with the headers becomes `RequestHead.problem`.
+
+    Args:
+        model: As in the path.
+        version: As in the path.
+        headers: Names in lower case, in the order received.
+    """
+    head = RequestHead(model, version)
+    head.lines = headers
+    content_type: bytes | None = None
+    try:
+        for name, value in headers:
+            if name == b"content-type":
+                content_type = value
+            elif name == b"content-encoding":
+                head.content_encoding = _content_encoding(value)
+            elif name == b"accept-encoding":
+                head.accept_encoding = preferred_encoding(value)
+            elif name == b"inference-header-content-length":
+                head.json_length = _json_length(value, head.json_length)
+            elif name == b"x-request-id":
+                head.request_id = _request_id(value)
+            elif name == TIMEOUT_HEADER:
+                head.timeout_seconds = _timeout_seconds(value)
+            elif name == ARM_HEADER:
+                head.arm = _arm(value)
+        _refuse_pages(content_type, headers)
+        head.codec = codec_for(content_type, head.json_length)
+        head.zero_copy = head.codec is not JSON or head.json_length is not None
+    except ApiError as problem:
+        head.problem = problem
+        head.request_id = given_id(headers)
+    return head
+
+
+def _refuse_pages(content_type: bytes | None, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a body without a content type that a web page may have sent.
+
+    NVIDIA's client sends none with JSON, so programs may leave it out; browsers say who they are.
+    """
+    if content_type:
+        return
+    for name, _ in headers:
+        if name in BROWSER_HEADERS:
+            raise UnsupportedMediaType(f"content-type is missing, expected {SPOKEN}")
+
+
+def given_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The caller's ``x-request-id`` if it can be echoed, whatever else is wrong with the headers.
+
+    Args:
+        headers: Names in lower case.
+    """
+    for name, value in headers:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return value
+    return None
+
+
+def _content_encoding(value: bytes) -> str | None:
+    encoding = value.strip().lower().decode("latin-1")
+    if encoding in {"", "identity"}:
+        return None
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise UnsupportedMediaType(
+            f"content-encoding {encoding[:MAX_SHOWN]!r} is not supported; use gzip, deflate or none"
+        )
+    return encoding.removeprefix("x-")
+
+
+def _json_length(value: bytes, earlier: int | None) -> int:
+    if earlier is not None:
+        raise InvalidRequest("header inference-header-content-length is given twice")
+    text = value.strip()
+    if not text.isdigit() or len(text) > MAX_DIGITS:
+        raise InvalidRequest(
+            "header inference-header-content-length must be the number of bytes of the JSON part, "
+            f"got {_shown(value)}"
+        )
+    return int(text)
+
+
+def _request_id(value: bytes) -> bytes:
+    if REQUEST_ID.fullmatch(value) is None:
+        raise InvalidRequest("header x-request-id must be 1 to 128 visible ASCII characters")
+    return value
+
+
+def _timeout_seconds(value: bytes) -> float:
+    try:
+        milliseconds = float(value)
+    except ValueError:
+        milliseconds = -1.0
+    if not 0 < milliseconds < float("inf"):
+        raise InvalidRequest(
+            f"header {TIMEOUT_HEADER.decode()} must be a positive number of milliseconds, "
+            f"got {_shown(value)}"
+        )
+    return milliseconds / 1000
+
+
+def _shown(value: bytes) -> str:
+    """A header's value as it appears in an error: short."""
+    return repr(value[:MAX_SHOWN].decode("latin-1")) + ("…" if len(value) > MAX_SHOWN else "")
+
+
+def _arm(value: bytes) -> str:
+    arm = value.decode("latin-1")
+    if arm not in {CANARY, STABLE}:
+        raise InvalidRequest(
+            f"header {ARM_HEADER.decode()} must be {CANARY} or {STABLE}, got {_shown(value)}"
+        )
+    return arm
+
+
+def expects_continue(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the client waits for ``100 Continue`` before it sends the body."""
+    for name, value in headers:
+        if name == b"expect":
+            return value.lower() == b"100-continue"
+    return False

@@ -1,0 +1,251 @@
+"""The path of one prediction, the same for both doors.
+
+    start    match model and version, decode (on a thread if the body is large)
+    _enqueue hand it to the scheduler, which batches and runs it
+    finish   split, encode, answer, count, sample       (`penstock.server.inference.outlet`)
+
+Each step is one call; nothing calls back up. A call is answered exactly once, or abandoned.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from penstock.batching.contained import contained
+from penstock.batching.request import InferenceRequest
+from penstock.server.codecs.compression import decompress
+from penstock.server.codecs.negotiate import rows_codec
+from penstock.server.errors import ClientGone
+
+from .empty import one_row
+from .halt_poll import HaltPoll
+from .large_answers import LargeAnswers
+from .onlookers import Onlookers
+from .outlet import Outlet
+from .request_ids import RequestIds
+from .splits import Splits
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from concurrent.futures import Executor, Future
+
+    from penstock.batching.request import Batch
+    from penstock.batching.scheduler import Scheduler
+    from penstock.monitoring.metrics.metrics import CounterFile
+    from penstock.server.codecs.messages import InferRequest
+    from penstock.server.codecs.signature import WireSignature
+    from penstock.server.errors.incidents import Incidents
+    from penstock.server.ports.limits import Limits
+    from penstock.server.serving.catalog import Catalog
+    from penstock.server.serving.servable import Servable
+
+    from .call import Call
+    from .feed import Feed
+    from .head import RequestHead
+    from .sampling import Sampling
+
+
+class BodyTemplates(Protocol):
+    """Bodies that are known but for their numbers.
+
+    Implemented by `penstock.server.http.coalescing.coalescer.Coalescer`.
+    """
+
+    def read(self, call: Call, body: bytes, wire: WireSignature) -> InferRequest | None:
+        """Decode a body; ``None`` if the decoder has to read it."""
+        ...
+
+
+class InferencePath:
+    """From the bytes of a prediction request to the bytes of its answer.
+
+    Args:
+        loop: Everything but the decoding and encoding of large bodies happens here.
+        catalog: What is served.
+        scheduler: Runs it.
+        counters: Counts it.
+        sampling: Hands inputs and outputs to the monitor; ``None`` if there is none.
+        threads: Decodes large bodies and encodes large answers.
+        limits: Of bodies.
+        incidents: Is told of errors that no caller is told of.
+        clock: Monotonic seconds, the scheduler's.
+
+    Attributes:
+        splits: Requests that two versions share.
+        outlet: Where every answer and every error leaves.
+        templates: Read the bodies that they know; ``None`` where nothing is remembered.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        catalog: Catalog,
+        scheduler: Scheduler,
+        counters: CounterFile,
+        sampling: Sampling | None,
+        threads: Executor,
+        limits: Limits,
+        incidents: Incidents,
+        clock: Callable[[], float],
+    ) -> None:
+        self.templates: BodyTemplates | None = None
+        self._limits = limits
+        self._loop = loop
+        self._catalog = catalog
+        self._scheduler = scheduler
+        self._threads = threads
+        self._incidents = incidents
+        self._ids = RequestIds()
+        self.splits = Splits(loop, catalog, scheduler, self.resume, clock)
+        self.outlet = Outlet(
+            self._ids,
+            counters.unmatched,
+            self.splits,
+            Onlookers(sampling, incidents),
+            HaltPoll(loop, clock),
+            incidents,
+            LargeAnswers(loop, threads, self.splits, limits.large_answer_bytes),
+            clock,
+        )
+        self.splits.watch.end = self.outlet.end
+
+    @property
+    def mirrors(self) -> dict[tuple[str, str], Feed]:
+        """Who wants copies of what a version answers, by model and version."""
+        return self.outlet.onlookers.mirrors
+
+    @mirrors.setter
+    def mirrors(self, mirrors: dict[tuple[str, str], Feed]) -> None:
+        self.outlet.onlookers.mirrors = mirrors
+
+    # -- in --------------------------------------------------------------------------------------
+
+    def start(self, call: Call, body: bytes) -> None:
+        """Begin a call whose body is complete. Never raises."""
+        head = call.head
+        call.request_id = head.request_id or self.new_id()
+        try:
+            if head.problem is not None:
+                raise head.problem
+            servable = None
+            model = self._catalog.models.get(head.model)
+            if model is not None and head.version is None:
+                arms = model.arms
+                servable = model.default if arms is None else self.splits.assign(call, arms, body)
+            servable = servable or self._catalog.find(head.model, head.version)
+        except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
+            self.fail(call, error)
+        else:
+            self.resume(call, body, servable)
+
+    def resume(self, call: Call, body: bytes, servable: Servable) -> None:
+        """Let this version serve the call. Never raises."""
+        call.servable = servable
+        head = call.head
+        try:
+            if servable.queue.special:
+                self._scheduler.check_room(servable.queue, call.arrival)
+            large = len(body) > self._limits.large_body_bytes
+            if head.content_encoding is not None or (
+                large
+                and not (
+                    head.zero_copy and head.codec.is_quick(body, servable.wire, head.json_length)
+                )
+            ):
+                self._decode_on_thread(call, servable, body)
+                return
+            self._enqueue(call, servable, self._read(call, servable.wire, body))
+        except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
+            self._refuse(call, error)
+
+    def _read(self, call: Call, wire: WireSignature, body: bytes) -> InferRequest:
+        """Decode a body; by its template if it has one."""
+        message = None if self.templates is None else self.templates.read(call, body, wire)
+        return message or call.head.codec.decode(body, wire, call.head.json_length)
+
+    def new_id(self) -> bytes:
+        """A request id for a caller who gave none."""
+        return self._ids.new()
+
+    def _decode_on_thread(self, call: Call, servable: Servable, body: bytes) -> None:
+        """Large JSON takes milliseconds; the loop has other connections to serve."""
+        decoding = self._threads.submit(contained, self._unpack, call.head, servable, body)
+        servable.begin_coding()
+        decoding.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(self._decoded, call, servable, done)
+        )
+
+    def _unpack(self, head: RequestHead, servable: Servable, body: bytes) -> InferRequest:
+        if head.content_encoding is not None:
+            body = decompress(body, head.content_encoding, self._limits.max_decompressed_bytes)
+        return head.codec.decode(body, servable.wire, head.json_length)
+
+    def _decoded(self, call: Call, servable: Servable, done: Future[InferRequest]) -> None:
+        servable.end_coding()
+        try:
+            if self.splits.forsake(call, servable):
+                return
+            if call.abandoned:
+                raise ClientGone
+            self._enqueue(call, servable, contained(done.result))
+        except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
+            self._refuse(call, error)
+
+    def _enqueue(self, call: Call, servable: Servable, message: InferRequest) -> None:
+        call.message = message
+        if servable.gate is not None:
+            servable.gate.check(message)
+        call.plain = rows_codec(call.head.codec, message, servable.wire)
+        inputs, rows = message.inputs, message.rows
+        if not servable.wire.batch_axis:
+            rows = 1  # for the scheduler, which neither joins nor cuts such requests
+        elif not rows:
+            inputs, rows = one_row(inputs, servable.wire), 1
+        call.request = request = InferenceRequest(
+            inputs,
+            rows,
+            message.outputs,
+            call.arrival,
+            key=message.key,
+            context=call,
+        )
+        timeout = call.head.timeout_seconds
+        if message.timeout_microseconds is not None:
+            own = message.timeout_microseconds / 1e6
+            timeout = own if timeout is None else min(timeout, own)
+        if timeout is not None:
+            request.deadline = call.arrival + timeout
+        servable.counters.enter()
+        call.entered = True
+        self._scheduler.submit(servable.queue, request)
+
+    def _refuse(self, call: Call, error: Exception) -> None:
+        """It could not be queued; should it be in a queue all the same, it is taken out."""
+        self._withdraw(call)
+        self.fail(call, error)
+
+    def _withdraw(self, call: Call) -> bool:
+        """Take its request out of the queue; whether it was there. Never raises."""
+        try:
+            return call.request is not None and self._scheduler.cancel(call.request)
+        except Exception as error:  # noqa: BLE001  the call ends all the same
+            self._incidents.note("withdrawing a request", error)
+            return True
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def sink(self, servable: Servable) -> Callable[[Batch], None]:
+        """What the scheduler calls with this version's finished batches."""
+        return partial(self.outlet.finish, servable)
+
+    def fail(self, call: Call, error: Exception) -> None:
+        """Answer with an error, unless the client is gone, and count it."""
+        self.outlet.fail(call, error)
+
+    def abandon(self, call: Call) -> None:
+        """The client went away: what has not run will not. Never raises."""
+        call.abandoned = True
+        if self._withdraw(call):
+            self.fail(call, ClientGone())

@@ -1,0 +1,227 @@
+"""Offers what is answered to the monitor: once per run, and never waited for.
+
+    take, count_rows   before the answers are written: count what is sampled
+    offer, offer_rows  after that: make bytes of it, see `penstock.monitoring.samples.sample_frames`
+
+So whoever has an answer is in the figures, even if this process is killed right after, and nobody
+waits for the bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.monitoring.metrics import derived
+from penstock.monitoring.samples.allowance import Allowance
+from penstock.monitoring.samples.taken import Failure, Origin, Taken, array_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from penstock.batching.request import Batch
+    from penstock.monitoring.samples.sample_buffer import SampleBuffer
+    from penstock.server.errors import ApiError
+    from penstock.server.serving.servable import Servable
+
+    from .call import Call
+
+#: Larger rows, pictures for example, do not travel: passing on dozens of megabytes a second would
+#: cost the requests more than serving them does.
+MAX_ROW_BYTES: Final = 4096
+#: Of larger rows, so many a second are looked at.
+DERIVED_PER_SECOND: Final = 50
+#: Failures a second that are passed on; the others count as dropped. Bad requests come in floods.
+CLIENT_ERRORS_PER_SECOND: Final = 100
+SERVER_ERRORS_PER_SECOND: Final = 1000
+_SERVER_ERROR: Final = 500
+#: Versions with large rows that are remembered; beyond that the memory starts afresh.
+MAX_ORIGINS: Final = 256
+
+
+class Sampling:
+    """The path's end of the stream of samples.
+
+    Args:
+        buffer: Where samples wait.
+        clock: Unix seconds.
+    """
+
+    __slots__ = ("_buffer", "_client_errors", "_clock", "_derived", "_origins", "_server_errors")
+
+    def __init__(self, buffer: SampleBuffer, clock: Callable[[], float] = time.time) -> None:
+        self._buffer = buffer
+        self._clock = clock
+        self._derived = Allowance(DERIVED_PER_SECOND)
+        self._client_errors = Allowance(CLIENT_ERRORS_PER_SECOND)
+        self._server_errors = Allowance(SERVER_ERRORS_PER_SECOND)
+        self._origins: dict[tuple[Origin, tuple[str, ...]], Origin] = {}
+
+    def take(
+        self,
+        servable: Servable,
+        calls: Sequence[Call],
+        firsts: Sequence[int],
+        batch: Batch,
+        answered: Sequence[tuple[Call, Any]],
+        arrivals: Sequence[float],
+        now: float,
+    ) -> Taken:
+        """What is sampled of a run, counted.
+
+        Args:
+            servable: What ran.
+            calls: All that shared the run.
+            firsts: The row in which each begins.
+            batch: The run.
+            answered: Those of `calls` that are, each with its answer.
+            arrivals: Of the answered.
+            now: When they are; the clock of `arrivals`.
+        """
+        count, rows = len(calls), batch.rows
+        everybody = len(arrivals) == count
+        first = batch.requests[0]
+        taken = Taken(
+            servable.origin,
+            first.outputs,
+            self._clock(),
+            now,
+            rows,
+            [call.request_id for call in calls],
+            arrivals if everybody else [call.arrival for call in calls],
+            None if rows == count else firsts,
+            [call.arm for call in calls] if servable.routed else None,
+            batch.inputs or first.inputs,
+            batch.outputs,
+        )
+        if not everybody:  # who has failed or gone away is no sample
+            well = {id(call) for call, _ in answered}
+            taken = taken.only([index for index, call in enumerate(calls) if id(call) in well])
+        taken = self._buffer.pick(taken)
+        servable.counters.sampled(taken.rows)
+        return taken
+
+    def count_rows(self, servable: Servable, ids: Sequence[bytes]) -> list[int] | None:
+        """The same of requests of one row each, all of them answered: which ones are sampled.
+
+        Returns:
+            Their positions, for `offer_rows`; ``None`` for all of them.
+        """
+        picked = self._buffer.picked(ids)
+        servable.counters.sampled(len(ids) if picked is None else len(picked))
+        return picked
+
+    def offer_rows(
+        self,
+        servable: Servable,
+        picked: list[int] | None,
+        ids: Sequence[bytes],
+        arrivals: Sequence[float],
+        batch: Batch,
+        now: float,
+    ) -> None:
+        """Hand over what `count_rows` has picked.
+
+        Args:
+            servable: What ran.
+            picked: Positions of the requests.
+            ids: Of all requests.
+            arrivals: Of all requests.
+            batch: The run.
+            now: When they were answered; the clock of `arrivals`.
+        """
+        buffer = self._buffer
+        inputs, outputs = batch.inputs, batch.outputs
+        origin, names = servable.origin, batch.requests[0].outputs
+        kept: bool | None = None
+        if picked is None:
+            kept = False
+            try:
+                arrays = (*inputs, *outputs)
+                kept = buffer.offer_rows(origin, names, now, ids, arrivals, arrays)
+            finally:
+                if kept is False:
+                    servable.counters.sampled(0, len(ids))
+        if kept is None:
+            time, rows = self._clock(), batch.rows
+            taken = Taken(
+                origin, names, time, now, rows, ids, arrivals, None, None, inputs, outputs
+            )
+            self.offer(servable, taken if picked is None else taken.only(picked))
+
+    def offer(self, servable: Servable, taken: Taken) -> None:
+        """Hand over what `take` gave; what finds no room or cannot be packed counts as dropped."""
+        rows = taken.rows
+        if not rows:
+            return
+        kept = False
+        try:
+            held = array_bytes((*taken.inputs, *taken.outputs))
+            if held > MAX_ROW_BYTES * rows:
+                taken = self._shrunk(taken)
+                held = array_bytes((*taken.inputs, *taken.outputs))
+            kept = self._buffer.offer(taken, held)
+        finally:
+            if not kept:
+                servable.counters.sampled(0, rows)
+
+    def failed(
+        self,
+        servable: Servable,
+        ids: Sequence[bytes],
+        error: ApiError,
+        latencies: Sequence[float],
+        arm: str = "",
+    ) -> None:
+        """Offer requests that were answered with an error.
+
+        Args:
+            servable: What they were for.
+            ids: Of the requests.
+            error: What all of them were told.
+            latencies: Seconds until then, of each.
+            arm: Which they had in a rollout.
+        """
+        now = self._clock()
+        status, code, origin, kept = error.status, error.code, servable.origin, 0
+        server = status >= _SERVER_ERROR
+        allowance = self._server_errors if server else self._client_errors
+        for position in range(allowance.grant(len(ids), now)):
+            kept += self._buffer.offer_failure(
+                Failure(origin, now, ids[position], status, code, latencies[position], arm)
+            )
+        servable.counters.sampled(len(ids), len(ids) - kept)
+
+    def _shrunk(self, taken: Taken) -> Taken:
+        """The same with scalars in the place of inputs with large rows, without such outputs."""
+        rows, origin = taken.rows, taken.origin
+        names: list[str] = []
+        inputs: list[Any] = []
+        granted = self._derived.grant(rows, taken.time)
+        for name, array in zip(origin.input_names, taken.inputs, strict=True):
+            if array is None or array_bytes([array]) <= MAX_ROW_BYTES * rows:
+                names.append(name)
+                inputs.append(array)
+            elif origin.privacy is None or origin.privacy.passes(name):
+                by_rows = array if array.shape[:1] == (rows,) else array[None]
+                if len(by_rows) == rows:
+                    names += derived.names_of(name)
+                    inputs += derived.scalars(by_rows, granted)
+        return taken._replace(
+            origin=self._named(origin, tuple(names)),
+            inputs=inputs,
+            outputs=[
+                None if array is None or array_bytes([array]) > MAX_ROW_BYTES * rows else array
+                for array in taken.outputs
+            ],
+        )
+
+    def _named(self, origin: Origin, names: tuple[str, ...]) -> Origin:
+        """The same version with other names of inputs; made once, so that batches can be joined."""
+        known = self._origins.get((origin, names))
+        if known is None:
+            if len(self._origins) >= MAX_ORIGINS:
+                self._origins.clear()
+            known = Origin(origin.model, origin.version, names, origin.privacy)
+            self._origins[origin, names] = known
+        return known

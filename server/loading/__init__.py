@@ -1,0 +1,1 @@
+"""Loading one version: tried in a process of its own, checked, warmed up, measured."""

@@ -1,0 +1,82 @@
+"""What to load, the files it is loaded from, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penstock.server.config.size_limits import LOAD_TIMEOUT_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from penstock.batching.cost import CostTable
+    from penstock.runtimes.contract import Array, Model, Signature
+    from penstock.server.config.model_config import ModelConfig
+
+    from .memory import LoadMemory
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOrder:
+    """What to load.
+
+    Attributes:
+        name: Of the model.
+        version: Its number.
+        directory: Of the version, in the registry or a private copy.
+        config: Of the model.
+        predecessor: Version and signature of what answers the model's clients now.
+        accepted: Whether an operator takes it although it answers its golden requests otherwise or
+            breaks clients of the predecessor.
+        busy: Whether other models are served meanwhile.
+        declared: The signature that its manifest promises, as it was when the copy was made.
+        retried_at: When an operator last asked to try it again, Unix seconds.
+        limit_seconds: How long loading may take.
+    """
+
+    name: str
+    version: str
+    directory: Path
+    config: ModelConfig
+    predecessor: tuple[str, Signature] | None = None
+    accepted: bool = False
+    busy: bool = False
+    declared: Signature | None = None
+    retried_at: float = 0.0
+    limit_seconds: float = LOAD_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class SoundCopy:
+    """A directory that nobody else can change, with exactly the files of a version.
+
+    Attributes:
+        directory: Of it.
+        digest: Of its files.
+        declared: The signature that the manifest promises, if it is known.
+    """
+
+    directory: Path
+    digest: str
+    declared: Signature | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that may serve, and what loading it showed.
+
+    Attributes:
+        platform: Name of its runtime.
+        model: The model.
+        costs: Its run times, if they could be measured.
+        memory: What it took.
+        known_inputs: Inputs of one row that it runs, if any are known.
+    """
+
+    platform: str
+    model: Model
+    costs: CostTable | None
+    memory: LoadMemory
+    known_inputs: Sequence[Array | None] | None = None

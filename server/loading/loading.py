@@ -1,0 +1,253 @@
+"""One version from its directory to a model that may serve. Blocking; for one thread at a time.
+
+    find or make a private copy ─► hash it ─► inspect ─► memory budget ─► load
+        ─► signature ─► golden requests ─► warm up and measure
+
+Whatever is wrong on the way is an error that says so, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.batching.contained import words
+from penstock.runtimes.contract import LoadOptions, ModelLoadError
+from penstock.runtimes.discovery import find_runtime
+from penstock.runtimes.onnx import OnnxRuntime
+from penstock.server.files.durable import remove_tree
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.roots import OWN, roots_of
+from penstock.server.onnx_file.inspection import inspect_version
+from penstock.server.registry.manifest import digest_of
+from penstock.server.registry.private_copy import borrowed_copy, digest_of_copy
+from penstock.server.registry.verification import hash_files, read_manifest
+
+from .golden import example_inputs
+from .judgement import judge
+from .load_order import LoadedModel, SoundCopy
+from .memory import LoadMemory, MemoryBudget, estimate
+from .process_memory import Growth
+from .proofs import Proofs, proof_key
+from .warm_up import CostCache, WarmUp, measuring_conditions, runnable_inputs, warm_up, warm_up_only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from penstock.batching.cost import CostTable
+    from penstock.runtimes.contract import Model, Runtime
+    from penstock.server.config.config import ServerConfig
+    from penstock.server.config.model_config import ModelConfig
+    from penstock.server.files.roots import Roots
+
+    from .golden import Examples
+    from .load_order import LoadOrder
+
+LOG = logging.getLogger("penstock.models")
+
+
+class Loader:
+    """Loads and unloads the versions of one process.
+
+    Args:
+        config: Of the server. Without a state directory, copies go to a temporary one.
+        proofs: What is known of earlier loads; ``None`` for nothing.
+    """
+
+    def __init__(self, config: ServerConfig, proofs: Proofs | None = None) -> None:
+        state = config.state_dir
+        self._temporary: Path | None = None
+        self._registry = config.registry.absolute()
+        self._link_roots = config.link_roots()
+        self._copies = None if state is None else state / "copies"
+        self._max_copies_bytes = config.copies_max_bytes
+        self._memory = MemoryBudget(config.max_memory_bytes // config.workers)
+        self._costs = CostCache(None if state is None else state / "costs")
+        self._proofs = proofs or Proofs(None)
+        self._making_copies = threading.Lock()
+        # Threads that a runtime starts inherit the priority of the one that loads, for good.
+        self._opener = ThreadPoolExecutor(1, "penstock-open")
+        self._opener.submit(int).result()
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Directories that errors may name and callers need not know."""
+        registry = self._registry, self._registry.resolve()
+        known = (*registry, self._copies and self._copies.parent, self._temporary)
+        return tuple(path.absolute() for path in known if path is not None)
+
+    def close(self) -> None:
+        """Remove what is temporary."""
+        self._opener.shutdown(wait=False, cancel_futures=True)
+        if self._temporary is not None:
+            remove_tree(self._temporary)
+
+    def load(self, order: LoadOrder) -> LoadedModel:
+        """Load one version, check it, warm it up and measure its run times.
+
+        Raises:
+            ModelLoadError: It cannot be served, or must not be.
+            OSError: The disk.
+        """
+        with self.sound_copy(order) as copy:
+            try:
+                return self.load_copy(copy, order)
+            except ModelRefused:
+                raise
+            except ModelLoadError as error:
+                text = str(error).replace(str(copy.directory), str(order.directory))
+                raise ModelLoadError(text) from error
+
+    def unload(self, name: str, version: str, model: Model) -> None:
+        """Release a model; what it took counts as free even if its runtime fails at that."""
+        try:
+            model.unload()
+        finally:
+            self._memory.release((name, version))
+
+    def load_copy(self, copy: SoundCopy, order: LoadOrder) -> LoadedModel:
+        """The same with files that are known to be sound; errors name places in the copy."""
+        runtime, path = find_runtime(copy.directory, order.config.platform)
+        key = order.name, order.version
+        estimated = _estimate(runtime, copy.directory)
+        self._memory.reserve(key, estimated)
+        growth = Growth()
+        try:
+            model = self._open(runtime, path, copy.directory, order.config)
+            try:
+                golden = _judge(model, copy, order)
+                costs = self._warm_up(runtime, model, copy.digest, order, golden)
+                known_inputs = runnable_inputs(model, golden)
+            except BaseException:
+                _discard(model, order)
+                raise
+        except BaseException:
+            self._memory.release(key)
+            raise
+        memory = LoadMemory(estimated, growth.bytes())
+        return LoadedModel(runtime.platform, model, costs, memory, known_inputs)
+
+    def _open(self, runtime: Runtime, path: Path, directory: Path, config: ModelConfig) -> Model:
+        most, examples = config.batching.max_batch_size, partial(example_inputs, directory)
+        options = LoadOptions(config.threads, config.settings, most, examples)
+        if _single_threaded(runtime, config):
+            return runtime.load(path, options)
+        return self._opener.submit(runtime.load, path, options).result()
+
+    def _warm_up(
+        self, runtime: Runtime, model: Model, digest: str, order: LoadOrder, golden: Examples
+    ) -> CostTable | None:
+        config = order.config
+        rows = config.batching.max_batch_size if model.signature.batch_axis else 1
+        how = WarmUp(rows, golden, order.busy, _single_threaded(runtime, config))
+        conditions = measuring_conditions(runtime.platform, config.threads, rows, config.settings)
+        costs = self._costs.find(digest, conditions)
+        if costs is None and order.busy:  # measured in full when there is time
+            proof = self._proofs.find(proof_key(digest, order))
+            costs = None if proof is None else proof.costs
+        if costs is not None:
+            warm_up_only(model, how)
+            return costs
+        costs = warm_up(model, how)
+        if costs is None:
+            LOG.warning(
+                "model %s version %s takes no made-up inputs, so it is not warmed up; golden "
+                "requests would help",
+                order.name,
+                order.version,
+            )
+        elif not order.busy:  # what was cut short is measured in full when there is time
+            self._costs.keep(digest, conditions, costs)
+        return costs
+
+    @contextmanager
+    def sound_copy(self, order: LoadOrder) -> Iterator[SoundCopy]:
+        """A directory with the files of a version, hashed, that nobody else can change meanwhile.
+
+        Raises:
+            ModelLoadError: The files are not those that were published.
+            OSError: The disk.
+        """
+        digest = digest_of_copy(order.directory)
+        if digest is not None:
+            if digest_of(hash_files(order.directory, OWN)) != digest:
+                raise ModelRefused(f"{order.directory} has not the files that it was made with")
+            yield SoundCopy(order.directory, digest, order.declared)
+            return
+        runtime, _ = find_runtime(order.directory, order.config.platform)
+        roots = roots_of(self._registry, self._link_roots)
+        _estimate(runtime, order.directory, roots)  # before gigabytes of nonsense are copied
+        manifest = read_manifest(order.directory, roots)
+        if manifest is None:
+            entries = hash_files(order.directory, roots)
+        elif (manifest.model, str(manifest.version)) == (order.name, order.version):
+            entries = manifest.files
+        else:
+            raise ModelRefused(
+                f"its manifest is that of model {manifest.model!r} version {manifest.version}"
+            )
+        copies = self._copies_directory()
+        limit = self._max_copies_bytes
+        borrow = partial(borrowed_copy, order.directory, copies, max_bytes=limit, roots=roots)
+        digest, declared = digest_of(entries), None if manifest is None else manifest.signature
+        for last in (False, True):
+            with borrow(entries) as copy:
+                if digest_of(hash_files(copy, OWN)) == digest:
+                    yield SoundCopy(copy, digest, declared)
+                    return
+            if last:
+                raise ModelRefused(f"its copy {copy} is damaged again and again")
+            remove_tree(copy)
+
+    def _copies_directory(self) -> Path:
+        with self._making_copies:
+            if self._copies is None:
+                self._temporary = Path(tempfile.mkdtemp(prefix="penstock-copies-"))
+                self._copies = self._temporary / "copies"
+            else:
+                self._copies.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self._copies
+
+
+def _discard(model: Model, order: LoadOrder) -> None:
+    """Unload a model that is not to serve; why it is not matters more than an error in this."""
+    try:
+        model.unload()
+    except BaseException as error:  # noqa: BLE001  see above
+        LOG.warning(
+            "model %s version %s cannot be unloaded: %s", order.name, order.version, words(error)
+        )
+
+
+def _estimate(runtime: Runtime, place: Path, roots: Roots = OWN) -> int:
+    """What loading takes, after the inspection that the runtime's format has."""
+    if runtime.platform == OnnxRuntime.platform:
+        return estimate(inspect_version(place, None, roots))
+    return 2 * sum(entry.size for entry in hash_files(place, roots))
+
+
+def _judge(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:
+    """Its golden requests.
+
+    Raises:
+        ModelRefused: It may not serve, and nobody has accepted that.
+    """
+    rows = order.config.batching.max_batch_size
+    golden, reasons = judge(model, copy.directory, copy.declared, order.predecessor, rows)
+    if reasons and not order.accepted:
+        raise ModelRefused(*reasons)
+    for reason in reasons:
+        LOG.warning("model %s version %s is accepted: %s", order.name, order.version, reason)
+    return golden
+
+
+def _single_threaded(runtime: Runtime, config: ModelConfig) -> bool:
+    """Whether runs are known to take place on the calling thread alone."""
+    plain = runtime.platform == OnnxRuntime.platform and "providers" not in config.settings
+    return plain and config.threads == 1

@@ -1,0 +1,1 @@
+"""The monitor process: prediction log, drift, feedback, alerts."""

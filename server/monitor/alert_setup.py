@@ -1,0 +1,64 @@
+"""Alerts, put together for the monitor process."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.alert_rules.self_watch import SelfWatch
+from penstock.monitoring.alerts.alerts_file import AlertsFile, read_settings
+from penstock.monitoring.alerts.courier import Courier
+from penstock.monitoring.metrics.merge import merge
+from penstock.server.files.options import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penstock.monitoring.drift.learnt import LearntFaults
+    from penstock.monitoring.samples.consumer import Consumer
+    from penstock.server.config.config import ServerConfig
+
+#: In ``state_dir/monitor``.
+OUTBOX: Final = "alerts.db"
+
+
+#: In ``state_dir/monitor``: the alerts file as it was understood last.
+GOOD_FILE: Final = "alerts-good.toml"
+
+
+def alerts_file(config: ServerConfig, state: Path, *, strict: bool) -> AlertsFile:
+    """The alerts file.
+
+    Args:
+        config: Of the server.
+        state: ``state_dir/monitor``.
+        strict: Whether the file must be right; else the last one that was is in force.
+
+    Raises:
+        ConfigError: It must, and is not.
+    """
+    if strict and config.alerts_file is not None:
+        try:
+            read_settings(config.alerts_file)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    found = AlertsFile(config.alerts_file, state / GOOD_FILE)
+    found.current()  # what is wrong with it is told now
+    return found
+
+
+def alert_consumers(
+    config: ServerConfig, counters: Path, state: Path, learnt: LearntFaults | None = None
+) -> list[Consumer]:
+    """What looks at counters, and what tells; the latter last, so that news goes out at once.
+
+    Args:
+        config: Of the server.
+        counters: Directory of the counter files.
+        state: ``state_dir/monitor``.
+        learnt: What baselines taught of inputs, and how often they are otherwise.
+    """
+    settings = alerts_file(config, state, strict=False)
+    outbox = state / OUTBOX
+    watch = SelfWatch(partial(merge, counters), outbox, settings, config.slo_objective, learnt)
+    return [watch, Courier(outbox, settings)]

@@ -1,0 +1,47 @@
+"""The drift monitor, put together for the monitor process."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.drift.consumer import DriftConsumer
+from penstock.monitoring.drift.store import WindowStore
+from penstock.monitoring.mended import Mended
+from penstock.server.drift.versions import WINDOWS, TargetVersions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from penstock.monitoring.drift.learnt import LearntFaults
+
+
+def drift_consumer(
+    target: Path,
+    state: Path,
+    learnt: LearntFaults | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Mended[DriftConsumer]:
+    """The consumer, which begins a new file if its own is damaged.
+
+    Args:
+        target: File of the last target.
+        state: ``state_dir/monitor``.
+        learnt: Counts inputs that are not as the baseline taught.
+        clock: Unix seconds.
+    """
+    versions = TargetVersions(target, state, clock)
+    outbox = Outbox(state / "alerts.db")
+    path = state / WINDOWS
+
+    def make() -> DriftConsumer:
+        store = WindowStore(path)
+        try:
+            return DriftConsumer(store, versions, outbox.put, learnt=learnt)
+        except BaseException:
+            store.close()
+            raise
+
+    return Mended(make, path, clock)

@@ -1,0 +1,45 @@
+"""The monitor's end of the way of labels: one connection per worker, one answer per body."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from penstock.batching.contained import contained
+from penstock.server.processes.frames import pack_frame, read_frame
+
+if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
+    from concurrent.futures import Executor
+
+    from .feedback_service import FeedbackDesk
+
+
+class MonitorEnd:
+    """Answers workers; each body is kept on the disk before its answer leaves.
+
+    Args:
+        desk: Reads and keeps labels.
+        thread: Where it works.
+    """
+
+    def __init__(self, desk: FeedbackDesk, thread: Executor) -> None:
+        self._desk = desk
+        self._thread = thread
+
+    async def serve(
+        self, first: dict[str, Any], reader: StreamReader, writer: StreamWriter
+    ) -> None:
+        """Serve a connection that began with this frame until the worker hangs up."""
+        frame: dict[str, Any] | None = first
+        while frame is not None:
+            number, body = frame["number"], frame["body"]
+            how = {"packed": frame["packed"], "partial": frame.get("partial", False)}
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._thread,
+                contained,
+                lambda: self._desk.answer(body, **how),  # noqa: B023  awaited at once
+            )
+            writer.write(pack_frame("feedback", number=number, answer=answer))
+            await writer.drain()
+            frame = await read_frame(reader)

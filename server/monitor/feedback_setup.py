@@ -1,0 +1,194 @@
+"""Ground truth in the monitor process: what it is made of, and whom it tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.alerts.alert import Alert
+from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.feedback.keeper import TruthKeeper
+from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.outputs import REGRESSION
+from penstock.monitoring.feedback.schema import TRUTH_FILE
+from penstock.monitoring.mended import Mended
+from penstock.runtimes.contract import ModelLoadError
+from penstock.server.registry.private_copy import digest_of_copy
+from penstock.server.registry.verification import read_manifest
+from penstock.server.target.target import read_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from penstock.monitoring.feedback.judge import Judge
+    from penstock.server.config.config import ServerConfig
+
+ALERTS_FILE: Final = "alerts.db"
+#: Metric of ``penstock push --metric`` that says what to expect.
+ACCURACY: Final = "accuracy"
+#: Versions whose place is remembered.
+MOST_VERSIONS: Final = 10_000
+
+
+class VersionOptions:
+    """The options of each version, as the last target and its manifest have them.
+
+    Args:
+        target: Its file.
+        registry: Where versions are published. What is served is a private copy of files, and
+            has no manifest.
+    """
+
+    def __init__(self, target: Path, registry: Path) -> None:
+        self._target = target
+        self._registry = registry
+        self._stamp: tuple[int, int] | None = None
+        self._options: dict[str, FeedbackOptions] = {}
+        self._directories: dict[tuple[str, str], Path] = {}
+        self._published: dict[tuple[str, str], float | None] = {}
+        self._unread: set[tuple[str, str]] = set()
+
+    def refresh(self) -> None:
+        """Read the target again if it is another one, and manifests that could not be read."""
+        for key in self._unread:
+            self._published.pop(key, None)
+        self._unread.clear()
+        try:
+            facts = self._target.stat()
+        except OSError:
+            return  # control has made none yet
+        stamp = facts.st_ino, facts.st_mtime_ns
+        if stamp != self._stamp:
+            self._stamp = stamp
+            models = read_target(self._target).models
+            self._options = {name: plan.config.feedback for name, plan in models.items()}
+            for name, plan in models.items():
+                for version, directory in plan.versions.items():
+                    self._place(name, str(version), directory)
+
+    def of(self, model: str, version: str) -> FeedbackOptions:
+        """Of a version; where nobody says what accuracy to expect, its manifest does."""
+        options = self._options.get(model) or FeedbackOptions()
+        if options.expected_accuracy is not None or options.kind == REGRESSION:
+            return options
+        key = model, version
+        if key not in self._published and key in self._directories:
+            self._published[key] = self._look(key)
+        return replace(options, expected_accuracy=self._published.get(key))
+
+    def _look(self, key: tuple[str, str]) -> float | None:
+        """The accuracy in the manifest; a registry that is away is asked again."""
+        directory = self._directories[key]
+        try:
+            return published_accuracy(directory, self._registry / key[0] / key[1])
+        except (ModelLoadError, OSError):
+            self._unread.add(key)
+            return None
+
+    def _place(self, model: str, version: str, directory: Path) -> None:
+        """Where a version is. One that is gone keeps what was said: its labels come for weeks."""
+        key = model, version
+        if self._directories.get(key) != directory:
+            self._directories[key] = directory
+            self._published.pop(key, None)
+            while len(self._directories) > MOST_VERSIONS:
+                oldest = next(iter(self._directories))
+                del self._directories[oldest]
+                self._published.pop(oldest, None)
+
+
+def published_accuracy(directory: Path, published: Path) -> float | None:
+    """The metric ``accuracy`` that a version was published with.
+
+    Args:
+        directory: That it is served from: of the registry, or a private copy.
+        published: Its directory in the registry, with the manifest of what was copied, unless
+            other files are there by now.
+
+    Returns:
+        ``None`` if there is none between 0 and 1.
+
+    Raises:
+        ModelLoadError, OSError: The manifest cannot be read.
+    """
+    manifest = read_manifest(directory)
+    if manifest is None and (digest := digest_of_copy(directory)):
+        if not published.is_dir():
+            raise FileNotFoundError(published)
+        manifest = read_manifest(published)
+        if manifest is not None and manifest.digest != digest:
+            return None
+    accuracy = None if manifest is None else manifest.metrics.get(ACCURACY)
+    return accuracy if accuracy is not None and 0 < accuracy < 1 else None
+
+
+class AlertWriter:
+    """Tells of a version that has become worse, and of the end of it.
+
+    Args:
+        outbox: Where alerts go.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def tell(self, model: str, version: str, judge: Judge, change: str, now: float) -> None:
+        """Write an alert; `change` is ``opened`` or ``closed``."""
+        detector = judge.detector
+        opened = change == "opened"
+        summary = (
+            f"{model} version {version}: the share of bad predictions has risen from "
+            f"{detector.rate:.3f} to about {detector.worse:.3f}, by {detector.labels} labels"
+            if opened
+            else f"{model} version {version}: bad predictions are back near {detector.rate:.3f}"
+        )
+        self._outbox.put(
+            Alert(
+                kind="performance",
+                model=model,
+                version=version,
+                subject="",
+                severity="critical",
+                opened=opened,
+                episode=f"performance:{model}:{version}:{detector.first_time:.0f}:{detector.alarm_at}",
+                time=now,
+                summary=summary,
+                evidence={
+                    "labels": detector.labels,
+                    "reference_rate": detector.rate,
+                    "estimated_rate": detector.worse,
+                    "evidence": detector.statistic,
+                    "threshold": detector.threshold(now, judge.options.false_alarms_per_month),
+                    "false_alarms_per_month": judge.options.false_alarms_per_month,
+                },
+            )
+        )
+
+
+def truth_keeper(
+    config: ServerConfig, target: Path, state: Path, clock: Callable[[], float]
+) -> Mended[TruthKeeper]:
+    """The keeper of a server, which begins a new file if its own is damaged.
+
+    Args:
+        config: Of the server.
+        target: File of the last target.
+        state: ``state_dir/monitor``.
+        clock: Unix seconds.
+    """
+    options = VersionOptions(target, config.registry)
+    writer = AlertWriter(Outbox(state / ALERTS_FILE))
+
+    def make() -> TruthKeeper:
+        options.refresh()
+        return TruthKeeper(
+            state,
+            options.of,
+            writer.tell,
+            config.feedback_max_rows,
+            config.feedback_max_days,
+            options.refresh,
+        )
+
+    return Mended(make, state / TRUTH_FILE, clock)

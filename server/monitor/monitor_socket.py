@@ -1,0 +1,70 @@
+"""Where workers bring labels to the monitor. Samples come by the spool."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from penstock.server.processes.frames import BadFrame, read_frame
+
+if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    FeedbackServer = Callable[[dict[str, Any], StreamReader, StreamWriter], Awaitable[None]]
+
+LOG = logging.getLogger("penstock.monitor")
+
+
+class MonitorSocket:
+    """All connected workers.
+
+    Args:
+        feedback: Serves a connection that brings labels, given its first frame.
+    """
+
+    def __init__(self, feedback: FeedbackServer) -> None:
+        self._feedback = feedback
+        self._connected: dict[asyncio.Task[Any], StreamWriter] = {}
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, path: Path) -> None:
+        """Accept workers; a socket that a dead monitor left behind is replaced."""
+        path.unlink(missing_ok=True)  # noqa: ASYNC240  once, in memory, before anybody waits
+        self._server = await asyncio.start_unix_server(self._serve, path)
+        path.chmod(0o600)  # noqa: ASYNC240  a run_dir of the operator's may be open to others
+
+    def close(self) -> None:
+        """Stop accepting and hang up."""
+        if self._server is not None:
+            self._server.close()
+        for writer in self._connected.values():
+            writer.close()
+
+    async def wait_ended(self, timeout_seconds: float) -> None:
+        """Wait until every worker has hung up, for so long at most."""
+        if self._connected:
+            await asyncio.wait(set(self._connected), timeout=timeout_seconds)
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connected[task] = writer
+        try:
+            hello = await read_frame(reader)
+            if hello is None:
+                return
+            if hello["kind"] != "feedback":
+                raise BadFrame("the first frame brings no labels")
+            await self._feedback(hello, reader, writer)
+        except ConnectionError:
+            pass  # it hung up while it was answered
+        except (BadFrame, KeyError, TypeError, ValueError) as error:
+            LOG.warning("a worker speaks another language: %r", error)
+        finally:
+            del self._connected[task]
+            with suppress(OSError):
+                writer.close()

@@ -1,0 +1,1 @@
+"""What an ONNX file holds, read without running it and without trust in any length."""

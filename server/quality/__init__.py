@@ -1,1 +1,0 @@
-"""Data quality at the door: its options, and the gate that every request of a model passes."""

@@ -1,0 +1,1 @@
+"""What is loaded: versions from their files to models that may serve."""

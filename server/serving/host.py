@@ -1,0 +1,220 @@
+"""Brings what is loaded in line with what should be: load first, then swap, then unload."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from .apply_failed import ApplyFailed
+from .arms import arms_of
+from .catalog import ServedModel
+from .versions import TOGETHER_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from penstock.monitoring.metrics.metrics import CounterFile
+    from penstock.monitoring.samples.privacy import Privacy
+    from penstock.runtimes.contract import Signature
+    from penstock.server.config.model_log import LogOptions
+    from penstock.server.target.plan import ModelPlan
+
+    from .catalog import Catalog, Key
+    from .servable import Servable
+    from .versions import Versions
+
+LOG = logging.getLogger("penstock.models")
+
+
+class ModelHost:
+    """Loads, publishes and unloads the versions of one process.
+
+    Args:
+        catalog: Where the loaded versions are published.
+        counters: Where they are counted.
+        versions: Loads and unloads each of them.
+        privacy: What must not leave this process as it is.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        counters: CounterFile,
+        versions: Versions,
+        privacy: Callable[[LogOptions], Privacy | None],
+    ) -> None:
+        self._catalog = catalog
+        self._counters = counters
+        self._versions = versions
+        self._privacy = privacy
+        self._newest: Mapping[str, ModelPlan] = {}
+        versions.is_wanted = self._is_wanted
+
+    @property
+    def configs(self) -> Mapping[Key, str]:
+        """The digest of the configuration with which each was."""
+        return self._versions.configs
+
+    @property
+    def directories(self) -> Mapping[Key, Path]:
+        """Where each version was last loaded from, or failed to load from."""
+        return self._versions.directories
+
+    def steer(self, models: Mapping[str, ModelPlan]) -> None:
+        """Point defaults and aliases at versions that are loaded already.
+
+        Waits for nothing: a rollback takes effect while another version is being loaded, and stays
+        in effect when that has been loaded.
+
+        Raises:
+            ApplyFailed: Some models could not be dealt with; all others were.
+        """
+        self._newest = models
+        failed: dict[str, Exception] = {}
+        for plan in models.values():
+            try:
+                self._steer_model(plan)
+            except Exception as error:  # noqa: BLE001  the other models are steered all the same
+                failed[plan.name] = error
+        if failed:
+            raise ApplyFailed(failed)
+
+    def _steer_model(self, plan: ModelPlan) -> None:
+        if (before := self._catalog.models.get(plan.name)) is not None:
+            self._publish(plan, before.versions, before)
+            for servable in before.versions.values():
+                self._versions.declare(servable, plan.config)
+
+    async def apply(self, models: Mapping[str, ModelPlan]) -> None:
+        """Serve exactly these models and versions.
+
+        What cannot be loaded is marked `State.FAILED` with the reason, and is not tried again until
+        it was not asked for, comes from another directory, has another configuration, is accepted,
+        or an operator says so; what served goes on serving. Versions are loaded side by side, and
+        no model waits for another. It may be cancelled: loads and unloads go on, and the next call
+        finds them.
+
+        Raises:
+            ApplyFailed: Some models could not be dealt with; all others were.
+        """
+        failed: dict[str, Exception] = {}
+        try:
+            self.steer(models)
+        except ApplyFailed as error:
+            failed |= error.models
+        self._versions.forget_all_but(models.values())
+        await asyncio.gather(*(self._try_model(plan, failed) for plan in models.values()))
+        for name in [name for name in self._catalog.models if name not in models]:
+            gone = self._catalog.models[name]
+            self._catalog.withdraw(name)
+            self._versions.let_go(gone.versions.values())
+        for name in [name for name in self._versions.fresh if name not in models]:
+            self._versions.let_go(self._versions.fresh.pop(name).values())
+        await self._versions.all_left()
+        self._counters.set_models_loaded(
+            sum(len(model.versions) for model in self._catalog.models.values())
+        )
+        self._catalog.ready = True
+        if failed:
+            raise ApplyFailed(failed)
+
+    async def _try_model(self, plan: ModelPlan, failed: dict[str, Exception]) -> None:
+        try:
+            await self._apply_model(plan)
+        except Exception as error:
+            LOG.exception("model %s could not be dealt with", plan.name)
+            failed[plan.name] = error
+
+    async def _apply_model(self, plan: ModelPlan) -> None:
+        if plan.quarantined:
+            self._settle(plan)
+        for number, reason in plan.quarantined.items():
+            self._versions.keep_out((plan.name, str(number)), reason)
+        loaded = self._loaded(plan.name)
+        pending: set[asyncio.Task[None]] = set()
+        for number in plan.versions:
+            version = str(number)
+            if version in loaded and self._versions.is_replaced(plan, number):
+                self._withdraw(plan, loaded, loaded.pop(version))
+            if version in loaded:
+                self._versions.directories[plan.name, version] = plan.versions[number]
+                loaded[version].queue.configure(plan.config.batching)
+                loaded[version].keep_private(self._privacy(plan.config.log))
+            elif number not in plan.quarantined and not self._versions.failed_before(plan, number):
+                earlier = frozenset(pending)
+                pending.add(self._versions.begin(plan, number, earlier, self._predecessor))
+        # What loads in a moment is published together, so that a start does not serve an old
+        # version first. What takes longer keeps nothing back.
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=TOGETHER_SECONDS)
+        self._settle(plan)
+        while pending:
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            self._settle(plan)
+
+    def _withdraw(
+        self, plan: ModelPlan, others: Mapping[str, Servable], servable: Servable
+    ) -> None:
+        """Take a version out of service whose files are others now; they are loaded next."""
+        if others:
+            self._publish(plan, others, self._catalog.models.get(plan.name))
+        else:
+            self._catalog.withdraw(plan.name)
+        self._versions.fresh.get(plan.name, {}).pop(servable.version, None)
+        self._versions.let_go([servable])
+
+    def _loaded(self, name: str) -> dict[str, Servable]:
+        """Versions of a model by number: those that are served, and those about to be."""
+        model = self._catalog.models.get(name)
+        return {**({} if model is None else model.versions), **self._versions.fresh.get(name, {})}
+
+    def _settle(self, plan: ModelPlan) -> None:
+        """Publish what is loaded of a model and wanted, and let go of the rest."""
+        newest = self._newest.get(plan.name, plan)  # names may have moved during the loads
+        numbers = sorted({*plan.versions, *newest.versions})
+        loaded = self._loaded(plan.name)
+        wanted = {
+            str(number): loaded[str(number)]
+            for number in numbers
+            if str(number) in loaded and number not in newest.quarantined
+        }
+        if not wanted and newest.quarantined.keys().isdisjoint(map(int, loaded)):
+            return  # what served goes on until something else does
+        self._versions.fresh.pop(plan.name, None)
+        if wanted:
+            self._publish(newest, wanted, self._catalog.models.get(plan.name))
+        else:
+            self._catalog.withdraw(plan.name)
+        self._versions.let_go(one for version, one in loaded.items() if version not in wanted)
+
+    def _publish(
+        self, plan: ModelPlan, loaded: Mapping[str, Servable], before: ServedModel | None
+    ) -> None:
+        """One pointer: whoever asks meanwhile gets the old set or the new one."""
+        default = loaded.get(str(plan.default))
+        if default is None and before is not None and before.default in loaded.values():
+            default = before.default  # what served goes on until its successor is loaded
+        if default is None and not plan.pinned:
+            default = loaded[max(loaded, key=int)]
+        aliases = {name: loaded.get(str(version)) for name, version in plan.aliases.items()}
+        resolved = {name: one for name, one in aliases.items() if one is not None}
+        arms = arms_of(plan.split, default, loaded, None if before is None else before.arms)
+        after = ServedModel(plan.name, dict(loaded), default, resolved, arms)
+        if before is None or not after.same_as(before):
+            self._catalog.publish(after)
+
+    def _predecessor(self, plan: ModelPlan) -> tuple[str, Signature] | None:
+        """Whose clients a new version must not break, if that matters: version and signature."""
+        loaded = self._loaded(plan.name)
+        if plan.config.signature == "any" or not loaded:
+            return None
+        before = self._catalog.models.get(plan.name)
+        serving = loaded.get(str(plan.default)) or (before and before.default)
+        serving = serving or loaded[max(loaded, key=int)]
+        return serving.version, serving.model.signature
+
+    def _is_wanted(self, name: str, number: int) -> bool:
+        plan = self._newest.get(name)
+        return plan is not None and number in plan.versions and number not in plan.quarantined

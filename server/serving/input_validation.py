@@ -1,0 +1,151 @@
+"""The gate of one loaded version: every request passes it between decoding and the queue.
+
+Where nothing is rejected or imputed nothing is looked at before the run: then whole batches are,
+after they were answered. Models that declare nothing have no such object.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from penstock.monitoring.quality.field_check import InputCheck
+from penstock.monitoring.quality.rules import IMPUTE, NULL, PASS, REJECT, STALE
+from penstock.server.errors import QualityRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from penstock.monitoring.quality.check import Array, Mask
+    from penstock.monitoring.quality.field_check import FieldCheck
+    from penstock.monitoring.quality.field_counters import FieldCounters
+    from penstock.monitoring.quality.rules import QualityOptions
+    from penstock.server.codecs.messages import InferRequest
+
+
+class Quality:
+    """Counts faults, and rejects or replaces values at the door where that is declared.
+
+    Args:
+        checks: One per declared field.
+        options: What is declared.
+        event_counters: Of the event time, if there is one.
+        names: Of the inputs.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        checks: Sequence[FieldCheck],
+        options: QualityOptions,
+        event_counters: FieldCounters | None,
+        names: Sequence[str],
+        clock: Callable[[], float],
+    ) -> None:
+        inputs = sorted({one.input for one in checks})
+        self._inputs = [InputCheck([c for c in checks if c.input == one]) for one in inputs]
+        self._options = options
+        self._event_counters = event_counters
+        self._names = names
+        self._clock = clock
+        self.event_time = options.event_time
+
+    @property
+    def at_door(self) -> bool:
+        """Whether each request must be looked at before it runs."""
+        policies = {one for rule in self._options.fields for one in (rule.policy, rule.nulls)}
+        return bool(policies - {PASS}) or bool(self.event_time)
+
+    def check(self, message: InferRequest) -> None:
+        """Look at a request; its arrays are replaced where values are.
+
+        Raises:
+            QualityRejected: A value is not allowed, or the inputs are too old.
+        """
+        now = self._clock()
+        if self._event_counters is not None:
+            self._check_age(message.event_time, self._event_counters, now)
+        if not message.rows:
+            return
+        found = self._faults(message.inputs, now)
+        for check, kind, mask in found:
+            if check.policy(kind) == REJECT:
+                self._reject(message, check, kind, mask, found)
+        for check, kind, mask in found:
+            policy = check.policy(kind)
+            if policy == IMPUTE:
+                self._impute(message, check, mask)
+            check.counters.count(kind, policy, int(mask.sum()))
+
+    def passes(self, inputs: Sequence[Array | None]) -> bool:
+        """Whether rows of requests that give nothing but inputs have no fault at all."""
+        return self._event_counters is None and not self._faults(inputs, self._clock())
+
+    def tally(self, inputs: Sequence[Array | None]) -> None:
+        """Count the faults of a batch that has run."""
+        for check, kind, mask in self._faults(inputs, self._clock()):
+            check.counters.count(kind, PASS, int(mask.sum()))
+
+    def _faults(
+        self, inputs: Sequence[Array | None], now: float
+    ) -> list[tuple[FieldCheck, str, Mask]]:
+        found: list[tuple[FieldCheck, str, Mask]] = []
+        for one in self._inputs:
+            array = inputs[one.input]
+            if array is not None and array.size:
+                found += one.faults(array, now)
+        return found
+
+    def _reject(
+        self,
+        message: InferRequest,
+        check: FieldCheck,
+        kind: str,
+        mask: Mask,
+        found: Iterable[tuple[FieldCheck, str, Mask]],
+    ) -> None:
+        for one, fault, wrong in found:
+            if one.policy(fault) == REJECT:
+                one.counters.count(fault, REJECT, int(wrong.sum()))
+        row, element = (int(place[0]) for place in np.nonzero(mask))
+        array = message.inputs[check.input]
+        assert array is not None
+        value = check.part(array)[row, element]
+        name = self._names[check.input]
+        within = element if check.column is None else check.column
+        shape = array.shape[1:] if check.by_rows else array.shape
+        inner = [int(one) for one in np.unravel_index(within, shape)]
+        place = [row, *inner] if check.by_rows else inner
+        path = name + "".join(f"[{one}]" for one in place)
+        label = "" if check.rule.field.startswith(name) else f" ({check.rule.field})"
+        shown = "missing" if kind == NULL else _show(value)
+        raise QualityRejected(f"{path}{label} is {shown}, expected {check.rule.expected}")
+
+    @staticmethod
+    def _impute(message: InferRequest, check: FieldCheck, mask: Mask) -> None:
+        array = message.inputs[check.input]
+        assert array is not None
+        constant: Any = check.rule.constant
+        replaced = array.copy()
+        part = check.part(replaced)
+        part[mask] = str(constant).encode() if array.dtype.hasobject else constant
+        message.inputs[check.input] = replaced
+
+    def _check_age(self, given: Any, counters: FieldCounters, now: float) -> None:
+        options = self._options
+        known = isinstance(given, int | float) and not isinstance(given, bool)
+        if known and now - given <= options.max_age_seconds:
+            return
+        counters.count(STALE if known else NULL, options.stale)
+        if options.stale == REJECT:
+            problem = f"is {now - given:.0f} seconds old" if known else "is missing"
+            raise QualityRejected(
+                f"parameter '{options.event_time}' {problem}, expected a Unix time of the last "
+                f"{options.max_age_seconds:g} seconds"
+            )
+
+
+def _show(value: Any) -> str:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else f"{value:g}"
+    return repr(text[:64]) if isinstance(value, bytes) else text

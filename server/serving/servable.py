@@ -1,0 +1,107 @@
+"""One loaded version of a model, and all that a prediction needs to know of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from penstock.monitoring.samples.taken import Origin
+from penstock.server.loading.memory import LoadMemory
+
+if TYPE_CHECKING:
+    from penstock.batching.cost import CostTable
+    from penstock.batching.servable import Servable as Queue
+    from penstock.monitoring.metrics.metrics import ModelCounters
+    from penstock.monitoring.samples.privacy import Privacy
+    from penstock.runtimes.contract import Model
+    from penstock.server.codecs.signature import WireSignature
+
+    from .input_validation import Quality
+
+
+class Servable:
+    """A model version that answers requests ("servable" as in TensorFlow Serving).
+
+    Attributes:
+        name: Of the model.
+        version: Its number, as text.
+        platform: The runtime's name.
+        model: The loaded model.
+        wire: Its signature, prepared for the codecs.
+        counters: Its metrics.
+        queue: Its place in the scheduler.
+        headers: Response header lines common to all its answers.
+        routed: Requests of a split that it was given and has not given back.
+        origin: What its samples say of themselves.
+        memory: What loading it took.
+        measured: Its run times when it was loaded, if they could be measured.
+        gate: Looks at each request before it runs, if the operator wants that.
+        tally: Looks at each batch after it ran, if that is all the operator wants.
+    """
+
+    __slots__ = (
+        "_coded",
+        "_coding",
+        "counters",
+        "gate",
+        "headers",
+        "measured",
+        "memory",
+        "model",
+        "name",
+        "origin",
+        "platform",
+        "queue",
+        "routed",
+        "tally",
+        "version",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        platform: str,
+        model: Model,
+        wire: WireSignature,
+        counters: ModelCounters,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.platform = platform
+        self.model = model
+        self.wire = wire
+        self.counters = counters
+        self.routed = 0
+        self.memory = LoadMemory()
+        self.measured: CostTable | None = None
+        self.gate: Quality | None = None
+        self.tally: Quality | None = None
+        self._coding = 0
+        self._coded = asyncio.Event()
+        self.queue: Queue
+        self.origin = Origin(name, version, tuple(wire.input_names))
+        self.headers = b"x-model-version: %b\r\n" % version.encode()
+
+    def keep_private(self, privacy: Privacy | None) -> None:
+        """What must not leave this process as it is, from now on."""
+        if privacy != self.origin.privacy:
+            self.origin = replace(self.origin, privacy=privacy)
+
+    def begin_coding(self) -> None:
+        """A body is being decoded or encoded elsewhere; its request is not in the queue."""
+        self._coding += 1
+
+    def end_coding(self) -> None:
+        """Its request is about to be queued or answered, or there is none."""
+        self._coding -= 1
+        if not self._coding:
+            self._coded.set()
+
+    async def wait_coded(self) -> None:
+        """Wait until no body is being decoded or encoded for it."""
+        while self._coding:
+            self._coded.clear()
+            await self._coded.wait()

@@ -1,0 +1,220 @@
+"""The shadow process: candidates compute copies of the traffic, and nobody waits for them.
+
+It comes last on every processor, and loads nothing itself: each candidate has a runner, a process
+of its own that may hang or crash, and that runs only when nobody else wants to. What has to be run
+it reads from the target on disk; what came of it is in its counters and in the record of the
+rollout. Without a rollout it does nothing, and takes no numpy to do so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.server.processes.child import Birth, run
+from penstock.server.processes.supervised_task import SupervisedTask
+from penstock.server.shadow_copies.envelope import BadEnvelope, read_envelope, read_hello
+
+from .messages import Order
+from .pilot import NO_MORE, Pilot
+from .record import LOADING, TRIPPED, Record, read_record, write_record
+from .wanted import read_wanted
+
+if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from .wanted import Wanted
+
+LOG = logging.getLogger("penstock.shadow")
+
+#: Of this process, and of a runner while it loads; then it steps back further.
+NICENESS: Final = 19
+#: Between two looks at the target, with something to run and without; and between two writings of
+#: the records, in looks.
+LOOK_SECONDS: Final = 0.25
+IDLE_SECONDS: Final = 1.0
+_LOOKS_PER_SAVE: Final = 8
+#: What workers have sent is still in their sockets when they are gone.
+LAST_SECONDS: Final = 2.0
+#: Of one connection.
+_BUFFER_BYTES: Final = 1 << 20
+#: Pilots that have ended, kept to count what still arrives for them.
+_ENDED_PILOTS: Final = 16
+
+
+@dataclass(slots=True)
+class Flight:
+    """A pilot and what it flies."""
+
+    wanted: Wanted
+    pilot: Pilot
+    task: SupervisedTask
+
+
+class ShadowProcess:
+    """Follows the target, and brings workers and pilots together.
+
+    Args:
+        birth: What the supervisor gave.
+        counters: Of this process.
+        sleep: Waits so many seconds.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        birth: Birth,
+        counters: CounterFile,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        assert birth.config.state_dir is not None
+        self._directory = birth.directory
+        self._state_dir = birth.config.state_dir
+        self._counters = counters
+        self._incidents = birth.incidents
+        self._incidents.on_count = counters.set_errors
+        self._sleep = sleep
+        self._now = now
+        self._seen = (0, 0)
+        self._looking = asyncio.Lock()
+        self._flights: dict[str, Flight] = {}
+        self._ended: dict[str, Pilot] = {}
+        self._connections: set[asyncio.Task[None]] = set()
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until `stopping` is set."""
+        path = self._directory.shadow_socket
+        path.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(self._serve, path, limit=_BUFFER_BYTES)
+        path.chmod(0o600)  # a run_dir of the operator's may be open to others
+        looks = 0
+        while not self.stopping.is_set():
+            await self._look()
+            looks += 1
+            await self._save(everything=looks % _LOOKS_PER_SAVE == 0)
+            with suppress(TimeoutError):
+                pause = LOOK_SECONDS if self._flights else IDLE_SECONDS
+                await asyncio.wait_for(self.stopping.wait(), pause)
+        await self._follow({})
+        if self._connections:
+            _, late = await asyncio.wait(self._connections, timeout=LAST_SECONDS)
+            for one in late:
+                one.cancel()
+        server.close()
+        await self._save(everything=True)
+
+    async def _look(self) -> None:
+        """Follow the target if it is another one."""
+        async with self._looking:
+            try:
+                facts = self._directory.target.stat()
+            except FileNotFoundError:
+                return
+            seen = (facts.st_mtime_ns, facts.st_ino)
+            if seen != self._seen and not self.stopping.is_set():
+                self._seen = seen
+                await self._follow(read_wanted(self._directory.target))
+
+    async def _follow(self, wanted: Mapping[str, Wanted]) -> None:
+        """Fly these, and nothing else."""
+        for rollout, flight in list(self._flights.items()):
+            now = wanted.get(rollout)
+            if now is None or now.essence != flight.wanted.essence:
+                del self._flights[rollout]
+                await self._land(rollout, flight)
+        for rollout, one in wanted.items():
+            if rollout not in self._flights:
+                self._flights[rollout] = self._launch(one)
+
+    def _launch(self, wanted: Wanted) -> Flight:
+        record = read_record(self._state_dir, wanted.rollout)
+        if record is None:
+            record = Record(wanted.rollout, wanted.model, wanted.primary, wanted.candidate)
+        record.primary = wanted.primary
+        if record.phase != TRIPPED:
+            record.phase = LOADING
+        order = Order(str(self._directory.config), wanted.target)
+        pilot = Pilot(order, record, self._counters.model(wanted.model, str(wanted.candidate)))
+        self._ended.pop(wanted.rollout, None)
+        name = f"comparing for rollout {wanted.rollout}"
+        task = SupervisedTask(name, pilot.run, self._incidents, may_end=True)
+        return Flight(wanted, pilot, task)
+
+    async def _land(self, rollout: str, flight: Flight) -> None:
+        await flight.task.stop()
+        await self._write(flight.pilot)
+        self._ended[rollout] = flight.pilot
+        while len(self._ended) > _ENDED_PILOTS:
+            self._ended.pop(next(iter(self._ended)))
+
+    async def _save(self, *, everything: bool) -> None:
+        for pilot in [*(one.pilot for one in self._flights.values()), *self._ended.values()]:
+            if pilot.urgent or (pilot.changed and everything):
+                await self._write(pilot)
+
+    async def _write(self, pilot: Pilot) -> None:
+        pilot.changed = pilot.urgent = False
+        record = pilot.record
+        record.updated = self._now()
+        content = json.dumps(record.to_json()).encode()
+        await asyncio.to_thread(write_record, self._state_dir, record, content)
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """One worker's copies for one rollout."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        pilot = None
+        try:
+            pilot = await self._find(await read_hello(reader))
+            if pilot is None:
+                return
+            pilot.writers.add(writer)
+            if pilot.refuses:
+                writer.write(NO_MORE)
+            while True:
+                await pilot.take(await read_envelope(reader))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the worker is gone, or has no more to send
+        except BadEnvelope as error:
+            LOG.warning("a worker speaks another language: %s", error)
+        finally:
+            self._connections.discard(task)
+            if pilot is not None:
+                pilot.writers.discard(writer)
+            with suppress(OSError):
+                writer.close()
+
+    async def _find(self, rollout: str) -> Pilot | None:
+        if rollout not in self._flights:
+            await self._look()  # the target is on disk before any worker has it
+        flight = self._flights.get(rollout)
+        return flight.pilot if flight is not None else self._ended.get(rollout)
+
+
+async def shadow(birth: Birth) -> None:
+    """Compare until told to stop."""
+    os.nice(NICENESS)
+    counters = CounterFile.create(birth.directory.counters, birth.name)
+    process = ShadowProcess(birth, counters)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, process.stopping.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+    birth.watch_parent(process.stopping.set)
+    await process.run()
+    counters.close()
+
+
+if __name__ == "__main__":
+    run(shadow)

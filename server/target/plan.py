@@ -1,0 +1,219 @@
+"""What to serve of each model: the registry as it is, and what an operator wants of it. Pure.
+
+Without the alias ``stable`` the newest version answers requests that name none, once it is ready
+everywhere. With it, ``stable`` alone decides: a new version is loaded, and serves who asks for it.
+A version that a rollout is about never becomes the default by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from penstock.server.config.version_policy import VersionPolicy, served_versions
+from penstock.server.desired_state.rollout_state import in_progress
+from penstock.server.rollout.rollout import mirror_of, split_of
+from penstock.server.rollout.terms import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from penstock.runtimes.contract import Signature
+    from penstock.server.config.model_config import ModelConfig
+    from penstock.server.desired_state.state import DesiredState, ModelState
+    from penstock.server.registry.repository import ModelEntry
+    from penstock.server.rollout.rollout import Rollout
+    from penstock.server.rollout.traffic import Mirror, Split
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """What to serve of one model.
+
+    Attributes:
+        name: Of the model.
+        versions: To be loaded -> the directory to load it from, ascending.
+        default: Answers when no version is named; ``None`` if nobody may.
+        aliases: Name -> version; each is one of `versions`.
+        config: From ``model.toml``.
+        pinned: Whether an operator chose the default: then no other version stands in for it.
+        accepted: Versions that an operator takes although they answer their golden requests
+            otherwise, or break clients.
+        split: How requests that name no version are shared between two versions.
+        mirror: To which version a copy of the traffic goes.
+        declared: By version, the signature that its manifest promises.
+        retried: By version, when an operator last asked to try it again, Unix seconds.
+        quarantined: By version, why it is kept out of service.
+    """
+
+    name: str
+    versions: Mapping[int, Path]
+    default: int | None
+    aliases: Mapping[str, int]
+    config: ModelConfig
+    pinned: bool = False
+    accepted: tuple[int, ...] = ()
+    split: Split | None = None
+    mirror: Mirror | None = None
+    declared: Mapping[int, Signature] = field(default_factory=dict)
+    retried: Mapping[int, float] = field(default_factory=dict)
+    quarantined: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the versions of a model stand.
+
+    Attributes:
+        serving: Ready on every worker.
+        failed: Could not be loaded by some worker, and no worker serves it.
+        broken: Could not be loaded by some worker.
+        default: What answered last when no version was named.
+    """
+
+    serving: frozenset[int] = frozenset()
+    failed: frozenset[int] = frozenset()
+    default: int | None = None
+    broken: frozenset[int] = frozenset()
+
+    def without(self, versions: Collection[int]) -> Standing:
+        """The same where these versions are as good as failed."""
+        if not versions:
+            return self
+        default = None if self.default in versions else self.default
+        return Standing(self.serving - {*versions}, self.failed | {*versions}, default)
+
+
+#: Of a model that no worker has told of.
+UNKNOWN = Standing()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the plan rests on beside registry and desired state.
+
+    Attributes:
+        standings: By model.
+        available: By model, the versions that may be loaded and where from; ``None`` if all in the
+            registry may, from there.
+        explicit: Serve only on command where ``model.toml`` does not say which versions to serve.
+        declared: By model and version, the signature that its manifest promises.
+        retried: By model and version, when an operator last asked to try it again, Unix seconds.
+        quarantined: By model and version, why it is kept out of service.
+    """
+
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    available: Mapping[str, Mapping[int, Path]] | None = None
+    explicit: bool = False
+    declared: Mapping[str, Mapping[int, Signature]] = field(default_factory=dict)
+    retried: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    quarantined: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+
+
+def aspire(
+    models: Mapping[str, ModelEntry], state: DesiredState, outlook: Outlook | None = None
+) -> dict[str, ModelPlan]:
+    """The plan for every model of which something is to be served.
+
+    Args:
+        models: What the registry holds.
+        state: What operators want.
+        outlook: By default every version may be loaded, and nobody has told of any.
+    """
+    outlook = outlook or Outlook()
+    plans = (_plan(entry, state.model(name), outlook) for name, entry in models.items())
+    return {plan.name: plan for plan in plans if plan.versions}
+
+
+def policy_versions(
+    entry: ModelEntry, present: Collection[int], *, explicit: bool
+) -> tuple[int, ...]:
+    """The versions that the model's policy serves of those present, ascending."""
+    policy = entry.config.version_policy
+    if explicit and policy == VersionPolicy():
+        return ()
+    return served_versions(policy, present)
+
+
+def wanted_versions(now: ModelState, by_policy: Collection[int]) -> tuple[int, ...]:
+    """The versions to serve, ascending: the policy's, as overruled, and whatever has an alias.
+
+    The last version that was stable is kept, too, so that a rollback finds it warm.
+    """
+    warm = set(now.aliases.values()) | set(now.former[-1:])
+    return tuple(sorted(((set(by_policy) | warm) - now.unloaded) | now.loaded))
+
+
+def tried_version(now: ModelState) -> tuple[int, ...]:
+    """The candidate of a rollout in progress: it must be at hand, wherever it is loaded."""
+    rollout = in_progress(now)
+    return () if rollout is None else (rollout.candidate,)
+
+
+def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
+    kept_out = outlook.quarantined.get(entry.name, {})
+    standing = outlook.standings.get(entry.name, UNKNOWN).without(kept_out)
+    available = entry.versions
+    if outlook.available is not None:
+        available = outlook.available.get(entry.name, {})
+    sound = available.keys() - standing.failed or available.keys()
+    by_policy = policy_versions(entry, sound, explicit=outlook.explicit)
+    wanted = [version for version in wanted_versions(now, by_policy) if version in available]
+    rollout = _rollout(now, available)
+    split = mirror = None
+    if rollout is None:
+        default = _default(entry, now, wanted, standing)
+    else:
+        candidate = rollout.candidate
+        others = [version for version in wanted if version != candidate]
+        default = _default(entry, now, others if now.stable is None else wanted, standing)
+        if rollout.kind is not Kind.SHADOW:
+            wanted = sorted({*wanted, candidate})
+        if default not in {None, candidate}:
+            split, mirror = split_of(rollout), mirror_of(rollout, available[candidate])
+    return ModelPlan(
+        name=entry.name,
+        versions={version: available[version] for version in wanted},
+        default=default,
+        aliases={alias: one for alias, one in sorted(now.aliases.items()) if one in wanted},
+        config=entry.config,
+        pinned=now.stable is not None,
+        accepted=tuple(sorted(now.accepted)),
+        split=split,
+        mirror=mirror,
+        declared={
+            version: signature
+            for version, signature in sorted(outlook.declared.get(entry.name, {}).items())
+            if version in {*wanted, *tried_version(now)}
+        },
+        retried={
+            version: at
+            for version, at in outlook.retried.get(entry.name, {}).items()
+            if version in wanted
+        },
+        quarantined=dict(sorted(kept_out.items())),
+    )
+
+
+def _rollout(now: ModelState, available: Collection[int]) -> Rollout | None:
+    """The one in progress, if its candidate may be loaded.
+
+    A record that cannot be read is none: then stable serves alone.
+    """
+    rollout = in_progress(now)
+    if rollout is None:
+        return None
+    loadable = rollout.candidate in available and rollout.candidate not in now.unloaded
+    return rollout if loadable else None
+
+
+def _default(
+    entry: ModelEntry, now: ModelState, wanted: Sequence[int], standing: Standing
+) -> int | None:
+    if now.stable is not None:
+        return now.stable if now.stable in wanted else None
+    proven = (standing.serving | {standing.default}) - standing.failed
+    candidates = [version for version in wanted if version in proven] or wanted
+    configured = entry.config.default_version
+    return configured if configured in candidates else max(candidates, default=None)

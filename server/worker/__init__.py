@@ -1,0 +1,1 @@
+"""The worker process: it serves predictions and follows the target that control sends."""

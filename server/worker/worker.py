@@ -1,0 +1,238 @@
+"""A worker process: the data plane on the shared listening socket.
+
+It takes its target from the disk first and from control later, and accepts connections when its
+models are loaded, so that a worker that comes back answers nobody with "not loaded yet". After
+`PATIENCE_SECONDS` it accepts anyway: probes want an answer even while large models load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.samples.spool import Spool
+from penstock.server.http.app import App
+from penstock.server.http.fastpath import FastPathProtocol
+from penstock.server.inference.mirror import Mirrors
+from penstock.server.processes.child import Birth, run
+from penstock.server.processes.quiet_server import QuietServer
+from penstock.server.processes.restart import EXIT_CONFIG
+from penstock.server.processes.supervised_task import SupervisedTask
+from penstock.server.target.target import Target
+
+from .certificate import Certificate
+from .held_back import first_target
+from .link import Link
+from .nudge import Nudge
+from .reconciler import Reconciler
+from .report import version_report
+from .sampler import Sampler
+from .worker_end import WorkerEnd
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from starlette.types import Message, Receive, Scope, Send
+
+LOG = logging.getLogger("penstock.worker")
+
+PATIENCE_SECONDS: Final = 5.0
+
+
+class WorkerProcess:
+    """Wires the app to the server, the link and the reconciler. An ASGI app around the app.
+
+    Args:
+        birth: What the supervisor gave this process.
+        wall_clock: Unix seconds.
+    """
+
+    def __init__(self, birth: Birth, wall_clock: Callable[[], float] = time.time) -> None:
+        self._wall_clock = wall_clock
+        config = birth.config
+        self._birth = birth
+        self._certificate: Certificate | None = None
+        self._counters = CounterFile.create(birth.directory.counters, birth.name)
+        hello = {
+            "process": birth.name,
+            "incarnation": self._counters.incarnation,
+            "pid": os.getpid(),
+        }
+        self._link = Link(birth.directory.control_socket, hello, self._aim)
+        birth.incidents.on_count = self._counters.set_errors
+        self._app = App(
+            config,
+            self._counters,
+            self._link.metrics,
+            incidents=birth.incidents,
+            pulse=birth.pulse,
+        )
+        self._server = QuietServer(
+            uvicorn.Config(
+                self,
+                http=FastPathProtocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=config.access_log,
+                server_header=False,
+                timeout_keep_alive=int(config.keep_alive_seconds),
+                timeout_graceful_shutdown=config.drain_seconds,  # type: ignore[arg-type]  # given to wait_for
+                ssl_context_factory=self._ssl_context if config.ssl_certfile else None,
+            ),
+            self._every_second,
+        )
+        self._reconciler: Reconciler | None = None
+        self._first = Target()
+        self._reported = -1, 0
+        self._tasks: list[SupervisedTask] = []
+        self._sampler: Sampler | None = None
+        self._feedback: WorkerEnd | None = None
+        self._mirrors: Mirrors | None = None
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        try:
+            self._server.config.load()
+        except OSError as error:  # ssl.SSLError is one
+            LOG.error("the certificate or its key cannot be used: %s", error)  # noqa: TRY400
+            raise SystemExit(EXIT_CONFIG) from None
+        self._birth.watch_parent(self._server.stop)
+        await self._server.serve(sockets=[*self._birth.sockets])
+        self._counters.close()
+
+    def _ssl_context(self, *_: object) -> ssl.SSLContext:
+        """Called by uvicorn, once."""
+        config = self._birth.config
+        assert config.ssl_certfile is not None
+        place = self._birth.directory.pulses
+        certificate = Certificate(config.ssl_certfile, config.ssl_keyfile, place, self._birth.name)
+        certificate.open()
+        certificate.serve(certificate.context)
+        self._certificate = certificate
+        return certificate.context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI; adds to the lifespan what an app alone does not have."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_when_loaded(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                await self._begin()
+            await send(message)
+
+        async def receive_after_link() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self._end()
+            return message
+
+        await self._app(scope, receive_after_link, send_when_loaded)
+
+    async def _begin(self) -> None:
+        incidents = self._birth.incidents
+        self._app.engine.expect_loads()
+        self._reconciler = Reconciler(self._app.engine.host, self._report, incidents)
+        path = self._birth.directory.shadow_socket
+        self._mirrors = Mirrors(path, self._counters, asyncio.get_running_loop())
+        self._app.engine.inference.mirrors = self._mirrors.routes
+        nudge = Nudge(asyncio.get_running_loop(), self._link.nudge)
+        self._app.engine.inference.splits.on_failure = nudge
+        self._first = first_target(self._birth.directory, self._wall_clock())
+        if self._first.number:
+            self._aim(self._first)
+        if self._app.engine.samples.enabled:
+            directory, life = self._birth.directory, self._counters.incarnation
+            spool = Spool(directory.samples, life, self._birth.config.sample_max_bytes)
+            self._sampler = Sampler(self._app.engine.samples, spool, self._counters)
+            self._feedback = WorkerEnd(directory.monitor_socket)
+            self._app.feedback.hand_over = self._feedback.hand_over
+        self._tasks = [
+            SupervisedTask("the link to control", self._link.run, incidents),
+            SupervisedTask("the reconciler", self._reconciler.run, incidents),
+        ]
+        waits = {
+            asyncio.create_task(event.wait())
+            for event in (self._reconciler.settled, self._server.stopping)
+        }
+        _, pending = await asyncio.wait(
+            waits, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        for wait in pending:
+            wait.cancel()
+        _calm_the_collector()
+
+    async def _end(self) -> None:
+        """Stop what `_begin` started; an error in one step does not keep the others from it."""
+        async with AsyncExitStack() as steps:
+            for task in self._tasks:
+                steps.push_async_callback(task.stop)
+            if self._sampler is not None:
+                steps.callback(self._sampler.close)
+            if self._feedback is not None:
+                steps.push_async_callback(self._feedback.close)
+            if self._mirrors is not None:
+                steps.callback(self._mirrors.close)
+
+    def _aim(self, target: Target) -> None:
+        assert self._reconciler is not None
+        assert self._mirrors is not None
+        if target.number == self._first.number:
+            target = self._first  # a control that has just started sends what it finds on the disk
+        self._reconciler.aim(target)
+        self._mirrors.follow(target.models)
+
+    def _report(self) -> None:
+        reconciler, engine = self._reconciler, self._app.engine
+        assert reconciler is not None
+        incidents = self._birth.incidents
+        self._reported = engine.catalog.revision, incidents.total
+        self._link.report(
+            target=reconciler.applied,
+            steered=reconciler.steered,
+            ready=engine.catalog.ready,
+            models=version_report(engine.catalog, engine.host.directories, engine.host.configs),
+            problem=reconciler.problem,
+            incidents=incidents.report(),
+        )
+
+    def _every_second(self, late_nanoseconds: int) -> None:
+        if self._certificate is not None:
+            self._certificate.refresh()
+        self._counters.set_loop_lag(late_nanoseconds)
+        self._counters.set_connections(len(self._server.server_state.connections))
+        if self._reconciler is None:
+            return
+        if self._reported != (self._app.engine.catalog.revision, self._birth.incidents.total):
+            self._report()
+        self._link.flush()
+
+
+def _calm_the_collector() -> None:
+    """Look for garbage a hundred times less often: what is loaded stays, requests make no cycles.
+
+    The default threshold starts a collection for every dozen requests, 3 % of all work.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
+async def worker(birth: Birth) -> None:
+    """Serve predictions until told to stop."""
+    await WorkerProcess(birth).run()
+
+
+if __name__ == "__main__":
+    run(worker)

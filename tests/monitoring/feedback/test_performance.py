@@ -1,0 +1,152 @@
+"""Figures of labelled predictions are those of scikit-learn; intervals cover what they should."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from penstock.monitoring.feedback.estimate import calibrate, estimated_accuracy
+from penstock.monitoring.feedback.intervals import area, mean, wilson
+from penstock.monitoring.feedback.label import Label
+from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.report import Span, performance
+
+NOW = 1_700_000_000.0
+ALL = Span(NOW - 1e6, NOW + 1e6, 86_400.0)
+
+
+def judged(keep, batch, directory, outputs, truth, options=None):
+    """Figures after labels for all rows."""
+    keeper = keep(options)
+    ids = [f"r{n}" for n in range(len(truth))]
+    keeper.take([batch(ids, outputs)])
+    keeper.tick(NOW)
+    keeper.feedback([Label(i, t, NOW) for i, t in zip(ids, truth, strict=True)], NOW)
+    (found,) = performance(directory, "m", ALL)["versions"]
+    return found
+
+
+def values(found):
+    return {name: one["value"] for name, one in found["figures"].items()}
+
+
+def softmax(logits):
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exp / exp.sum(axis=1, keepdims=True)
+
+
+def test_two_classes(keep, batch, tmp_path):
+    rng = np.random.default_rng(1)
+    scores = softmax(rng.normal(size=(3000, 2))).astype(np.float32)
+    truth = (rng.random(3000) < scores[:, 1]).astype(int)
+    outputs = {"label": scores.argmax(axis=1), "probabilities": scores}
+    found = judged(keep, batch, tmp_path, outputs, truth.tolist())
+    told = values(found)
+    predicted = scores.argmax(axis=1)
+    assert told["accuracy"] == pytest.approx(metrics.accuracy_score(truth, predicted))
+    assert told["log_loss"] == pytest.approx(metrics.log_loss(truth, scores), rel=1e-5)
+    assert told["brier"] == pytest.approx(metrics.brier_score_loss(truth, scores[:, 1]), rel=1e-5)
+    assert told["auc"] == pytest.approx(metrics.roc_auc_score(truth, scores[:, 1]), abs=0.002)
+    assert told["calibration_error"] < 0.04
+    report = metrics.classification_report(truth, predicted, output_dict=True)
+    for name in ("0", "1"):
+        mine = found["classes"][name]
+        assert mine["support"] == report[name]["support"]
+        for theirs, ours in (("precision", "precision"), ("recall", "recall"), ("f1-score", "f1")):
+            assert mine[ours]["value"] == pytest.approx(report[name][theirs])
+
+
+def test_classes_with_names_are_matched_with_their_columns(keep, batch, tmp_path):
+    rng = np.random.default_rng(2)
+    names = np.array([b"cat", b"dog", b"owl"], object)
+    scores = softmax(rng.normal(size=(2000, 3))).astype(np.float32)
+    truth = [names[rng.choice(3, p=one / one.sum())].decode() for one in scores.astype(float)]
+    outputs = {"class": names[scores.argmax(axis=1)], "probabilities": scores}
+    told = values(judged(keep, batch, tmp_path, outputs, truth))
+    known = ["cat", "dog", "owl"]
+    assert told["log_loss"] == pytest.approx(
+        metrics.log_loss(truth, scores, labels=known), rel=1e-4
+    )
+    assert "auc" not in told
+
+
+def test_numbers(keep, batch, tmp_path):
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=1000)
+    predicted = (truth + rng.normal(0.1, 0.5, 1000)).astype(np.float32).reshape(-1, 1)
+    found = judged(keep, batch, tmp_path, {"price": predicted}, truth.tolist())
+    told = values(found)
+    assert found["kind"] == "regression"
+    flat = predicted.ravel().astype(float)
+    assert told["mae"] == pytest.approx(metrics.mean_absolute_error(truth, flat))
+    assert told["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, flat))
+    assert told["bias"] == pytest.approx(float((flat - truth).mean()))
+
+
+def test_a_single_probability_needs_to_be_called_one(keep, batch, tmp_path):
+    scores = np.array([[0.9], [0.2], [0.6], [0.4]], np.float32)
+    options = FeedbackOptions(kind="classification", classes=("no", "yes"))
+    found = judged(keep, batch, tmp_path, {"p": scores}, ["yes", "no", "no", "no"], options)
+    assert values(found)["accuracy"] == 0.75
+    assert values(found)["brier"] == pytest.approx((0.01 + 0.04 + 0.36 + 0.16) / 4)
+
+
+def test_outputs_that_say_nothing_are_left_alone(keep, batch, tmp_path):
+    keeper = keep()
+    keeper.take([batch(["a"], {"embedding": np.ones((1, 4), np.float32) * 7})])
+    keeper.tick(NOW)
+    keeper.feedback([Label("a", 1, NOW)], NOW)
+    assert performance(tmp_path, "m", ALL)["versions"] == []
+
+
+def test_accuracy_is_estimated_without_labels_after_calibration(keep, batch, tmp_path):
+    rng = np.random.default_rng(4)
+    keeper = keep(FeedbackOptions(reference_labels=2000))
+
+    def scored(count, sharpness):
+        # Twice too sure of itself: the raw probabilities overstate the accuracy.
+        true = softmax(rng.normal(scale=sharpness, size=(count, 2)))
+        truth = (rng.random(count) < true[:, 1]).astype(int)
+        return softmax(2 * np.log(true)).astype(np.float32), truth
+
+    scores, truth = scored(2000, 1.0)
+    outputs = {"label": scores.argmax(axis=1), "p": scores}
+    keeper.take([batch([f"a{n}" for n in range(2000)], outputs)])
+    keeper.tick(NOW)
+    keeper.feedback([Label(f"a{n}", int(t), NOW) for n, t in enumerate(truth)], NOW)
+    later = NOW + 7 * 86_400
+    scores, truth = scored(20_000, 0.4)  # harder inputs, and no labels
+    outputs = {"label": scores.argmax(axis=1), "p": scores}
+    keeper.take([batch([f"b{n}" for n in range(20_000)], outputs, time=later)])
+    keeper.tick(later)
+    (found,) = performance(tmp_path, "m", Span(later - 3600, later + 1, 86_400))["versions"]
+    actual = float((scores.argmax(axis=1) == truth).mean())
+    raw = float(scores.max(axis=1).mean())
+    assert abs(found["estimated"]["accuracy"] - actual) < 0.02
+    assert raw - actual > 0.05
+    assert "no concept drift" in found["estimated"]["assumption"]
+    assert found["labels"] == 0
+
+
+def test_calibration_never_falls():
+    rng = np.random.default_rng(5)
+    counts = rng.integers(0, 50, 20).astype(float)
+    table = calibrate(counts, np.floor(counts * rng.random(20)))
+    assert len(table) == 20
+    assert all(low <= high for low, high in itertools.pairwise(table))
+    assert estimated_accuracy(np.zeros(20), table) is None
+
+
+def test_intervals_cover():
+    rng = np.random.default_rng(6)
+    hits = rng.binomial(80, 0.93, 3000)
+    shares = [wilson(one, 80) for one in hits.tolist()]
+    assert np.mean([one.low <= 0.93 <= one.high for one in shares]) > 0.93
+    draws = rng.normal(2, 1, (2000, 60))
+    found = [mean(one.sum(), (one * one).sum(), 60) for one in draws]
+    assert np.mean([one.low <= 2 <= one.high for one in found]) > 0.93
+    middle = area(0.8, 50, 50)
+    assert 0.7 < middle.low < 0.8 < middle.high < 0.9

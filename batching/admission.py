@@ -11,13 +11,17 @@ from .policy import target_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .board import Board
     from .request import InferenceRequest
-    from .servable import Queue, Servable
+    from .scheduled_model import Queue, ScheduledModel
+    from .scheduler_state import SchedulerState
 
 
 def admit(
-    servable: Servable, queue: Queue, request: InferenceRequest, board: Board, now: float
+    servable: ScheduledModel,
+    queue: Queue,
+    request: InferenceRequest,
+    board: SchedulerState,
+    now: float,
 ) -> None:
     """Give the request its deadline and refuse it if it cannot be served.
 
@@ -34,7 +38,7 @@ def admit(
     check_room(queue, request.rows, request.deadline, board, now)
 
 
-def check_room(queue: Queue, rows: int, deadline: float, board: Board, now: float) -> None:
+def check_room(queue: Queue, rows: int, deadline: float, board: SchedulerState, now: float) -> None:
     """Refuse what cannot be served.
 
     Args:
@@ -67,7 +71,7 @@ def check_room(queue: Queue, rows: int, deadline: float, board: Board, now: floa
         raise refusal(servable, "queue_time")
 
 
-def in_time(queue: Queue, rows: int, deadline: float, board: Board, now: float) -> bool:
+def in_time(queue: Queue, rows: int, deadline: float, board: SchedulerState, now: float) -> bool:
     """Whether the next run, or the one after that, answers a further request in time; pure.
 
     The next run starts when a thread is free and takes no more rows than its head has time for. The
@@ -85,13 +89,13 @@ def in_time(queue: Queue, rows: int, deadline: float, board: Board, now: float) 
     return costs.rows_within(deadline - after - board.answer_seconds) >= min(enough, costs.max_rows)
 
 
-def refusal(servable: Servable, reason: str, seconds: float = 0.0) -> Overloaded:
+def refusal(servable: ScheduledModel, reason: str, seconds: float = 0.0) -> Overloaded:
     """The error for a request that is not let in, counted."""
     servable.rejected[reason] += 1
     return Overloaded(seconds or predicted_wait(servable), reason)
 
 
-def predicted_wait(servable: Servable) -> float:
+def predicted_wait(servable: ScheduledModel) -> float:
     """Seconds until all that waits has left the queue."""
     return servable.waiting_rows * servable.seconds_per_row
 
@@ -109,7 +113,7 @@ class Backlog:
 
     def __init__(self, active: Iterable[Queue]) -> None:
         self.seconds = self.weight = 0.0
-        self.own: dict[Servable, tuple[float, float]] = {}
+        self.own: dict[ScheduledModel, tuple[float, float]] = {}
         for queue in active:
             servable = queue.servable
             seconds, weight = self.own.get(servable, (0.0, 0.0))
@@ -120,7 +124,7 @@ class Backlog:
                 self.weight += share
 
 
-def reckon(servable: Servable, board: Board, backlog: Backlog) -> None:
+def reckon(servable: ScheduledModel, board: SchedulerState, backlog: Backlog) -> None:
     """Work out what the present backlog means for further requests.
 
     Done when the loop has nothing left to start and before anybody is refused, so that letting a
@@ -132,7 +136,7 @@ def reckon(servable: Servable, board: Board, backlog: Backlog) -> None:
     servable.limit = limit if options.background else min(limit, options.patience_seconds / per_row)
 
 
-def seconds_per_row(servable: Servable, board: Board, backlog: Backlog) -> float:
+def seconds_per_row(servable: ScheduledModel, board: SchedulerState, backlog: Backlog) -> float:
     """How much a waiting row of the servable delays the next one, others' shares included."""
     costs = servable.costs
     own, weight = backlog.own.get(servable, (0.0, 0.0))

@@ -1,7 +1,7 @@
 """From finished batches to the owners of their requests: every request that was let in ends here.
 
-`Delivery` is the only caller of `Servable.sink`. It never raises: what else goes wrong around a
-batch is told to the event loop's exception handler, and the batch is handed over all the same.
+`Delivery` is the only caller of `ScheduledModel.sink`. It never raises: what else goes wrong around
+a batch is told to the event loop's exception handler, and the batch is handed over all the same.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from .admission import Backlog, predicted_wait, reckon
 from .errors import DeadlineExceeded, Overloaded
-from .oversize import Part
 from .request import Batch
+from .split_request import Chunk
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from .board import Board
     from .request import InferenceRequest
-    from .servable import Queue, Servable
+    from .scheduled_model import Queue, ScheduledModel
+    from .scheduler_state import SchedulerState
 
 
 class Delivery:
@@ -35,12 +35,12 @@ class Delivery:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, board: Board, clock: Callable[[], float]
+        self, loop: asyncio.AbstractEventLoop, board: SchedulerState, clock: Callable[[], float]
     ) -> None:
         self._loop = loop
         self._board = board
         self._clock = clock
-        self.dropped: list[tuple[Servable, list[InferenceRequest], Exception]] = []
+        self.dropped: list[tuple[ScheduledModel, list[InferenceRequest], Exception]] = []
 
     def attempt(self, what: str, step: Callable[..., object], *args: object) -> None:
         """Take a step on which no answer may depend; an error in it is told, and that is all.
@@ -59,7 +59,7 @@ class Delivery:
         """Tell of an error on which no answer depends."""
         self._loop.call_exception_handler({"message": f"{what} failed", "exception": error})
 
-    def answer(self, servable: Servable, batch: Batch, parts: list[Batch] | None) -> None:
+    def answer(self, servable: ScheduledModel, batch: Batch, parts: list[Batch] | None) -> None:
         """Hand over a batch that was run, or what it was split into."""
         for finished in parts or (batch,):
             if finished.error is not None:
@@ -68,7 +68,7 @@ class Delivery:
         if servable.special or servable.drained is not None:
             self.attempt("what follows an answer", self._note_answer, servable, batch)
 
-    def _note_answer(self, servable: Servable, batch: Batch) -> None:
+    def _note_answer(self, servable: ScheduledModel, batch: Batch) -> None:
         servable.check_drained()
         if servable.special:
             beside = batch.started_at - batch.formed_at - batch.finished_at
@@ -96,7 +96,7 @@ class Delivery:
         while self.dropped:
             servable, requests, error = self.dropped.pop()
             now = self._clock()
-            one_by_one = isinstance(requests[0], Part)  # parts may be of different requests
+            one_by_one = isinstance(requests[0], Chunk)  # parts may be of different requests
             for group in [[one] for one in requests] if one_by_one else [requests]:
                 batch = Batch(group, now)
                 batch.error = error
@@ -116,9 +116,9 @@ class Delivery:
             self._board.active.remove(queue)
         queue.servable.dropped[reason] += len(dropped)
 
-    def _deliver(self, servable: Servable, batch: Batch) -> None:
+    def _deliver(self, servable: ScheduledModel, batch: Batch) -> None:
         first = batch.requests[0]
-        if isinstance(first, Part):
+        if isinstance(first, Chunk):
             whole = first.whole.finish(first, batch)
             self.sweep()
             if whole is None:

@@ -9,8 +9,8 @@ from .admission import Backlog, reckon
 from .delivery import Delivery
 from .errors import DeadlineExceeded, Overloaded
 from .execution import execute
+from .loop_pause import LoopPause
 from .marks import LOOP, RunMarks
-from .nap import Nap
 from .policy import Drop, Run, Wait, consider, wake_at
 from .ranking import by_urgency
 from .request import Batch
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from .board import Board
     from .executor import Executor
     from .request import InferenceRequest
-    from .servable import Queue, Servable
+    from .scheduled_model import Queue, ScheduledModel
+    from .scheduler_state import SchedulerState
 
 #: Execution time that one iteration of the event loop may spend.
 TICK_SECONDS: Final = 500e-6
@@ -46,7 +46,7 @@ class Dispatcher:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        board: Board,
+        board: SchedulerState,
         clock: Callable[[], float],
         executor: Callable[..., Executor],
         longest_nap: float,
@@ -59,7 +59,7 @@ class Dispatcher:
         self._clock = clock
         self.delivery = Delivery(loop, board, clock)
         self._executor = executor(loop, board.threads, self._done, clock)
-        self._nap = Nap(loop, board, clock, self._executor, longest_nap)
+        self._nap = LoopPause(loop, board, clock, self._executor, longest_nap)
         self.flushing = False
         self.bring: Callable[[], object] = int
         self._cause = "tick"
@@ -213,7 +213,7 @@ class Dispatcher:
             board.long_runs = len(self._long_runs)
         self._executor.start(batch, servable.model)
 
-    def _run_inline(self, batch: Batch, servable: Servable) -> list[Batch] | None:
+    def _run_inline(self, batch: Batch, servable: ScheduledModel) -> list[Batch] | None:
         """Run on the loop; returns what the batch was split into, as `execute` does."""
         self._since[LOOP] = batch.formed_at
         self._running[LOOP] = servable.mark

@@ -11,8 +11,8 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from .board import Board
-    from .servable import Queue
+    from .scheduled_model import Queue
+    from .scheduler_state import SchedulerState
 
 #: A run of background work may take this many times as long as one of its rows.
 BACKGROUND_LENGTH: Final = 1.5
@@ -59,14 +59,14 @@ IDLE: Final = Wait()
 NEXT_TICK: Final = Wait(next_tick=True)
 
 
-def consider(queue: Queue, board: Board, now: float) -> Decision:
+def consider(queue: Queue, board: SchedulerState, now: float) -> Decision:
     """The next step for one queue that has waiting requests. Carry it out and ask again."""
     if queue.bounded and (drop := prune(queue, board, now)):
         return drop
     return plan(queue, board, now)
 
 
-def at_once(queue: Queue, board: Board, rows: int) -> float | None:
+def can_run_inline(queue: Queue, board: SchedulerState, rows: int) -> float | None:
     """Predicted seconds of a request that may run on the loop without being queued.
 
     It is what `consider` would say of a queue that holds this request alone, if nothing else
@@ -82,7 +82,7 @@ def at_once(queue: Queue, board: Board, rows: int) -> float | None:
     return seconds if expected <= board.inline_limit and expected <= board.inline_left else None
 
 
-def prune(queue: Queue, board: Board, now: float) -> Drop | None:
+def prune(queue: Queue, board: SchedulerState, now: float) -> Drop | None:
     """The heads that can no longer be answered, or only by a batch too small to keep up.
 
     Serving a head with little slack in a small batch makes everybody behind it later: under
@@ -110,12 +110,12 @@ def prune(queue: Queue, board: Board, now: float) -> Drop | None:
     return Drop(queue, count, late) if count else None
 
 
-def target_rows(queue: Queue, board: Board) -> int:
+def target_rows(queue: Queue, board: SchedulerState) -> int:
     """Rows per run that keep up with saturation; a head that allows fewer is not worth it."""
     return 1 if queue.solo else min(queue.costs.efficient, slo_rows(queue, board))
 
 
-def slo_rows(queue: Queue, board: Board) -> int:
+def slo_rows(queue: Queue, board: SchedulerState) -> int:
     """Rows per run at which one batch may wait while another runs, within the SLO."""
     slo = queue.servable.options.slo_seconds
     if slo == math.inf:
@@ -123,7 +123,7 @@ def slo_rows(queue: Queue, board: Board) -> int:
     return max(1, queue.costs.rows_within((slo - board.answer_seconds) / 2))
 
 
-def plan(queue: Queue, board: Board, now: float) -> Run | Wait:
+def plan(queue: Queue, board: SchedulerState, now: float) -> Run | Wait:
     """How to run the queue now, or that it cannot."""
     costs = queue.costs
     rows = sized(queue, board, now)
@@ -143,7 +143,7 @@ def plan(queue: Queue, board: Board, now: float) -> Run | Wait:
     return threaded(queue, board, rows, now)
 
 
-def sized(queue: Queue, board: Board, now: float) -> int:
+def sized(queue: Queue, board: SchedulerState, now: float) -> int:
     """Rows to run: what waits, up to where more would only add latency or miss a deadline."""
     costs = queue.costs
     head = queue.requests[0].rows
@@ -155,7 +155,7 @@ def sized(queue: Queue, board: Board, now: float) -> int:
     return rows
 
 
-def threaded(queue: Queue, board: Board, rows: int, now: float) -> Run | Wait:
+def threaded(queue: Queue, board: SchedulerState, rows: int, now: float) -> Run | Wait:
     """A run on an execution thread, one of which is free."""
     seconds = queue.costs.seconds
     rows = min(rows, queue.costs.max_rows)
@@ -166,7 +166,7 @@ def threaded(queue: Queue, board: Board, rows: int, now: float) -> Run | Wait:
     return Run(queue, rows, seconds[rows], inline=False)
 
 
-def feasible_rows(queue: Queue, board: Board, now: float) -> int:
+def feasible_rows(queue: Queue, board: SchedulerState, now: float) -> int:
     """Most rows from the head such that everyone among them is answered in time."""
     costs = queue.costs
     earliest = math.inf
@@ -184,7 +184,7 @@ def feasible_rows(queue: Queue, board: Board, now: float) -> int:
     return total
 
 
-def guard(queue: Queue, board: Board, rows: int, now: float) -> Run | Wait:
+def guard(queue: Queue, board: SchedulerState, rows: int, now: float) -> Run | Wait:
     """Bound the blocking of other models.
 
     Runs cannot be interrupted, so long ones cost others their SLO. All threads but one may run
@@ -214,7 +214,7 @@ def guard(queue: Queue, board: Board, rows: int, now: float) -> Run | Wait:
     return Run(queue, rows, seconds[rows], inline=False)
 
 
-def background(queue: Queue, board: Board, rows: int) -> Run | Wait:
+def background(queue: Queue, board: SchedulerState, rows: int) -> Run | Wait:
     """Shadow traffic: one short run at a time, while most threads are free and nobody waits."""
     if (
         board.background_runs
@@ -228,7 +228,7 @@ def background(queue: Queue, board: Board, rows: int) -> Run | Wait:
     return Run(queue, rows, costs.seconds[rows], inline=False)
 
 
-def spread(queue: Queue, board: Board, rows: int) -> int:
+def spread(queue: Queue, board: SchedulerState, rows: int) -> int:
     """Rows per run when what waits is shared out to several free threads.
 
     Args:
@@ -263,7 +263,7 @@ def held_until(queue: Queue, rows: int) -> float:
     return min(head.arrival + hold, head.deadline - 2 * larger)
 
 
-def wake_at(board: Board) -> float:
+def wake_at(board: SchedulerState) -> float:
     """When a waiting head has to be told no, if nothing happens before."""
     until = math.inf
     for queue in board.active:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .servable import Queue
+    from .scheduled_model import Queue
 
 
 #: How far a model may run ahead of the least served one, in seconds of execution per weight.

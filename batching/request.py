@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class WaitingRoom(Protocol):
     """Where a request waits."""
 
-    #: A `penstock.batching.servable.Servable`, which knows this module.
+    #: A `penstock.batching.scheduled_model.ScheduledModel`, which knows this module.
     servable: Any
 
     def discard(self, request: InferenceRequest) -> None:

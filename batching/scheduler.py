@@ -8,13 +8,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from .admission import admit, check_room
-from .board import Board
 from .dispatcher import Dispatcher
 from .errors import Overloaded
 from .executor import Executor, ThreadExecutor
-from .oversize import Whole
-from .policy import at_once
-from .servable import Queue, Servable, Share
+from .policy import can_run_inline
+from .scheduled_model import Queue, ScheduledModel, Share
+from .scheduler_state import SchedulerState
+from .split_request import SplitRequest
 from .statistics import SchedulerStats, servable_stats
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ class Scheduler:
             raise ValueError(f"at least one execution thread is needed, got {threads}")
         self._loop = loop
         self._clock = clock
-        self._board = Board(threads, inline_seconds)
+        self._board = SchedulerState(threads, inline_seconds)
         self._dispatcher = Dispatcher(loop, self._board, clock, executor, longest_nap, marks)
-        self._servables: list[Servable] = []
+        self._servables: list[ScheduledModel] = []
 
     def register(
         self,
@@ -78,7 +78,7 @@ class Scheduler:
         options: BatchingOptions,
         sink: Callable[[Batch], None],
         costs: CostTable | None = None,
-    ) -> Servable:
+    ) -> ScheduledModel:
         """Make a loaded version servable.
 
         ``sink`` is called on the loop with every finished batch. Without ``costs`` (see
@@ -86,11 +86,11 @@ class Scheduler:
         """
         board = self._board
         share = board.shares.setdefault(name, Share())
-        servable = Servable(name, version, model, options, sink, costs, share, board.survey)
+        servable = ScheduledModel(name, version, model, options, sink, costs, share, board.survey)
         self._servables.append(servable)
         return servable
 
-    async def unregister(self, servable: Servable) -> None:
+    async def unregister(self, servable: ScheduledModel) -> None:
         """Refuse further requests of the servable and wait until it has answered all it has."""
         servable.draining = servable.special = True
         if not servable.idle:
@@ -115,7 +115,7 @@ class Scheduler:
         """Stop the threads without an event loop: the one that this ran on is closed."""
         self._dispatcher.close()
 
-    def submit(self, servable: Servable, request: InferenceRequest) -> None:
+    def submit(self, servable: ScheduledModel, request: InferenceRequest) -> None:
         """Queue a request; its answer arrives at the servable's sink.
 
         Raises:
@@ -134,14 +134,14 @@ class Scheduler:
                 self._make_room(servable, rows)
             admit(servable, queue, request, self._board, self._clock())
             if rows > queue.costs.max_rows:
-                whole = Whole(servable, request, queue.costs.max_rows)
+                whole = SplitRequest(servable, request, queue.costs.max_rows)
                 request.queue = whole
                 for part in whole.parts:
                     self._enqueue(servable.oversize, part)
                 return
         self._enqueue(queue, request)
 
-    def run_now(self, servable: Servable, request: InferenceRequest) -> Batch | None:
+    def run_now(self, servable: ScheduledModel, request: InferenceRequest) -> Batch | None:
         """Run a request on the loop if it would be next and its run is shorter than a hop.
 
         What `submit` and `dispatch` would do, without the queue between them.
@@ -155,7 +155,7 @@ class Scheduler:
             and is to be submitted.
         """
         queue = servable.queue
-        seconds = at_once(queue, self._board, request.rows)
+        seconds = can_run_inline(queue, self._board, request.rows)
         return None if seconds is None else self._dispatcher.run_alone(queue, request, seconds)
 
     def cancel(self, request: InferenceRequest) -> bool:
@@ -197,7 +197,7 @@ class Scheduler:
         else:
             self._dispatcher.flushing = False
 
-    def check_room(self, servable: Servable, arrival: float) -> None:
+    def check_room(self, servable: ScheduledModel, arrival: float) -> None:
         """Whether a request of one row would be let in: asked before its body is read.
 
         Raises:
@@ -207,8 +207,8 @@ class Scheduler:
             deadline = self._board.arrived(arrival) + servable.options.slo_seconds
             check_room(servable.queue, 1, deadline, self._board, self._clock())
 
-    def short_rows(self, servable: Servable) -> int:
-        """Most rows worth running together on the event loop; see `Servable.short_rows`."""
+    def short_rows(self, servable: ScheduledModel) -> int:
+        """Most rows worth running together on the event loop; see `ScheduledModel.short_rows`."""
         return servable.short_rows(self._board.inline_limit)
 
     def stats(self) -> SchedulerStats:
@@ -242,7 +242,7 @@ class Scheduler:
             dispatcher.flushing = True
             self._loop.call_soon(dispatcher.flush)
 
-    def _make_room(self, servable: Servable, rows: int) -> None:
+    def _make_room(self, servable: ScheduledModel, rows: int) -> None:
         """Shadow traffic loses its oldest requests rather than its newest."""
         while servable.waiting_rows and (
             servable.waiting_rows + rows > servable.options.max_queue_rows

@@ -11,8 +11,8 @@ from .policy import slo_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .board import Board
-    from .servable import Servable
+    from .scheduled_model import ScheduledModel
+    from .scheduler_state import SchedulerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class SchedulerStats:
     servables: Mapping[tuple[str, str], ServableStats]
 
 
-def servable_stats(servable: Servable, board: Board) -> ServableStats:
+def servable_stats(servable: ScheduledModel, board: SchedulerState) -> ServableStats:
     """The counters and the state of one servable."""
     queues = list(servable.queues())
     costs = servable.costs

@@ -20,9 +20,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from penstock.monitoring.feedback.keeper import TruthKeeper
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.samples.samples import BatchSample
 
 _NOW: Final = 1_700_000_000.0
@@ -46,7 +46,7 @@ def main(predictions: int = 1_000_000, labels: int = 200_000) -> int:
     ]
     spent = {"take": 0.0, "tick": 0.0, "feedback": 0.0}
     with tempfile.TemporaryDirectory() as name:
-        keeper = TruthKeeper(
+        keeper = FeedbackStore(
             Path(name), lambda *_: FeedbackOptions(), lambda *_: None, 5_000_000, 90
         )
 

@@ -24,7 +24,7 @@ from penstock.monitoring.prediction_log.query import query
 from penstock.monitoring.prediction_log.seal import seal
 from penstock.monitoring.prediction_log.tally import Tally
 from penstock.monitoring.samples.books import BooksFile
-from penstock.monitoring.samples.ledger import Ledger
+from penstock.monitoring.samples.received_frames import ReceivedFrames
 from penstock.monitoring.samples.samples import BatchSample
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def write(state: Path, rows: int, days: int) -> float:
     counters = CounterFile.anonymous("monitor")
     tally = Tally(counters, {}, BooksFile(state.with_name("books.msgpack")))
     log = PredictionLog(state, "epoch", tally, 1 << 40, 10_000, lambda: now, lambda *_: "sha256:0")
-    ledger = Ledger()
+    ledger = ReceivedFrames()
     ledger.restore(log.restore())
     spent = 0.0
     with closing(log):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.metrics import layout
 from penstock.monitoring.quality.field_counters import DECLARED_SLOTS
 
-from .door import STEP_SECONDS, WINDOW_SECONDS, bad_values, unusual_values
-from .meter import Meter
+from .counter_window import CounterWindow
+from .input_quality import STEP_SECONDS, WINDOW_SECONDS, bad_values, unusual_values
 from .watch import Finding, Watch
 
 if TYPE_CHECKING:
-    from penstock.monitoring.alerts.outbox import Outbox
+    from penstock.monitoring.alerts.alert_store import AlertStore
     from penstock.monitoring.drift.learnt import LearntFaults, LearntField
     from penstock.monitoring.metrics.merge import Merged
 
@@ -29,11 +29,11 @@ class FieldWatch:
         learnt: What baselines taught; ``None`` where nobody looks at samples.
     """
 
-    def __init__(self, box: Outbox, close_seconds: float, learnt: LearntFaults | None) -> None:
+    def __init__(self, box: AlertStore, close_seconds: float, learnt: LearntFaults | None) -> None:
         self._watch = Watch(box, "quality", close_seconds)
         self._learnt = learnt
-        self._declared: dict[tuple[str, str], Meter] = {}
-        self._taught: dict[LearntField, Meter] = {}
+        self._declared: dict[tuple[str, str], CounterWindow] = {}
+        self._taught: dict[LearntField, CounterWindow] = {}
 
     def look(self, merged: Merged, now: float) -> None:
         """Look at all fields.
@@ -64,7 +64,7 @@ class FieldWatch:
         for key, count in faults.items():
             meter = self._declared.get(key)
             if meter is None:
-                meter = self._declared[key] = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
+                meter = self._declared[key] = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 2)
             meter.read(now, (rows.get(key[0], 0), count))
             findings.append(bad_values(*key, meter, now))
         return findings
@@ -78,7 +78,7 @@ class FieldWatch:
         for one in fields:
             meter = self._taught.get(one)
             if meter is None:
-                meter = self._taught[one] = Meter(WINDOW_SECONDS, STEP_SECONDS, 4)
+                meter = self._taught[one] = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 4)
                 meter.read(now - STEP_SECONDS, (0, 0, 0, 0))
             meter.read(now, (one.rows, *one.faults))
             findings.append(unusual_values(one, meter, now))

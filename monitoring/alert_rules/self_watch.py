@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.reading import waiting_since
 from penstock.monitoring.databases import asides, whole
 from penstock.monitoring.metrics import layout
 
-from .burn import SPAN_SECONDS, answered, burn
-from .burn import STEP_SECONDS as BURN_STEP_SECONDS
+from .counter_window import CounterWindow
 from .field_watch import FieldWatch
-from .lost import STEP_SECONDS, WINDOW_SECONDS, damaged_file, lost_rows, sink_down
-from .meter import Meter
+from .monitor_health import STEP_SECONDS, WINDOW_SECONDS, damaged_file, lost_rows, sink_down
+from .slo_burn_rate import SPAN_SECONDS, answered, burn_rate
+from .slo_burn_rate import STEP_SECONDS as BURN_STEP_SECONDS
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class SelfWatch:
         self._settings = settings
         self._objective = objective
         self._due = 0.0
-        self._budgets: dict[str, Meter] = {}
-        self._samples = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
-        self._log = Meter(WINDOW_SECONDS, STEP_SECONDS, 2)
-        box = Outbox(outbox)
+        self._budgets: dict[str, CounterWindow] = {}
+        self._samples = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 2)
+        self._log = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 2)
+        box = AlertStore(outbox)
         self._burning = Watch(box, "slo.burn", _CLOSE_SECONDS)
         self._fields = FieldWatch(box, _CLOSE_SECONDS, learnt)
         self._degraded = Watch(box, "monitor.degraded", _CLOSE_SECONDS)
@@ -103,9 +103,11 @@ class SelfWatch:
         for model in set(self._budgets) - set(busiest):
             del self._budgets[model]
         for model in busiest:
-            meter = self._budgets.setdefault(model, Meter(SPAN_SECONDS, BURN_STEP_SECONDS, 2))
+            meter = self._budgets.setdefault(
+                model, CounterWindow(SPAN_SECONDS, BURN_STEP_SECONDS, 2)
+            )
             meter.read(now, totals[model])
-            self._burning.look(burn(model, meter, self._objective, now), now)
+            self._burning.look(burn_rate(model, meter, self._objective, now), now)
         there = {(model, "availability") for model in busiest}
         self._burning.forget(there, "no requests any more", now)
 

@@ -10,7 +10,7 @@ from penstock.monitoring.alerts.alert import Alert
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from penstock.monitoring.alerts.outbox import Outbox
+    from penstock.monitoring.alerts.alert_store import AlertStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Watch:
         close_seconds: How long it must have been good.
     """
 
-    def __init__(self, outbox: Outbox, kind: str, close_seconds: float) -> None:
+    def __init__(self, outbox: AlertStore, kind: str, close_seconds: float) -> None:
         self._outbox = outbox
         self._kind = kind
         self._close_seconds = close_seconds

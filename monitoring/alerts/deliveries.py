@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.databases import healed
 
-from .outbox import COLUMNS, alert_of, opened
+from .alert_store import COLUMNS, alert_of, opened
 from .retry import FAILED, PENDING, SKIPPED
 from .sink import TEST
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .alert import MOMENTS
-from .outbox import COLUMNS, alert_of
+from .alert_store import COLUMNS, alert_of
 
 if TYPE_CHECKING:
     from pathlib import Path

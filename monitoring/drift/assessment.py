@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .comparison import compare
 from .dispersion import dispersion
 from .rule import Level, Subject, judge
+from .sample_comparison import compare
 from .sensitivity import false_alarms_per_week, smallest_move, smallest_shift
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from .chi_square import quantile
-from .comparison import compare
+from .sample_comparison import compare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

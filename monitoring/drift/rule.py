@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .comparison import Comparison
     from .options import DriftOptions
+    from .sample_comparison import Comparison
 
 
 class Level(StrEnum):

@@ -17,7 +17,7 @@ from penstock.monitoring.offline_duckdb import connect
 from penstock.monitoring.prediction_log.catalog import PARTS, partition_path
 
 from .classes import number_of
-from .judge import gives_texts
+from .evaluator import gives_texts
 from .schema import TRUTH_FILE, has_truth, open_to_read
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-    from .judge import Verdict
+    from .evaluator import Verdict
     from .label import Label
 
     #: Number, key, label; slot, prediction and its time once they are known.

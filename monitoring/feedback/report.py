@@ -12,7 +12,7 @@ import numpy as np
 from penstock.monitoring.databases import content
 
 from .estimate import ASSUMPTION, estimated_accuracy
-from .judge import Judge
+from .evaluator import Evaluator
 from .label import class_name
 from .options import FeedbackOptions
 from .outputs import CLASSIFICATION
@@ -100,7 +100,7 @@ def _version(
     row = connection.execute(
         "SELECT state FROM judges WHERE model = ? AND version = ?", (model, slot["version"])
     ).fetchone()
-    judge = None if row is None else Judge.of(FeedbackOptions(), row["state"])
+    judge = None if row is None else Evaluator.of(FeedbackOptions(), row["state"])
     predictions = int(sum(one[1] for one in traffic))
     whole = measure(rows)
     return {
@@ -126,7 +126,7 @@ def _told(found: Performance) -> dict[str, Any]:
     return content
 
 
-def _never_predicted(judge: Judge | None, rows: Labelled) -> dict[str, int]:
+def _never_predicted(judge: Evaluator | None, rows: Labelled) -> dict[str, int]:
     """True classes that the model has never given: rare ones, or labels of another spelling."""
     if judge is None or rows.kind != CLASSIFICATION:
         return {}
@@ -178,7 +178,9 @@ def _traffic(connection: sqlite3.Connection, slot: int, span: Span) -> list[tupl
     ]
 
 
-def _estimated(judge: Judge | None, traffic: list[tuple[int, int, Any]]) -> dict[str, Any] | None:
+def _estimated(
+    judge: Evaluator | None, traffic: list[tuple[int, int, Any]]
+) -> dict[str, Any] | None:
     """Accuracy without labels, or ``None`` where nothing was calibrated."""
     if judge is None or not judge.calibration:
         return None
@@ -187,7 +189,7 @@ def _estimated(judge: Judge | None, traffic: list[tuple[int, int, Any]]) -> dict
     return None if value is None else {"accuracy": value, "assumption": ASSUMPTION}
 
 
-def _change(judge: Judge, now: float) -> dict[str, Any]:
+def _change(judge: Evaluator, now: float) -> dict[str, Any]:
     """What the test for change says, and how often it is wrong."""
     detector = judge.detector
     monthly = detector.monthly_labels(now) if detector.labels else None
@@ -212,7 +214,11 @@ def _width(span: Span) -> float:
 
 
 def _windows(
-    times: Any, rows: Labelled, traffic: list[tuple[int, int, Any]], span: Span, judge: Judge | None
+    times: Any,
+    rows: Labelled,
+    traffic: list[tuple[int, int, Any]],
+    span: Span,
+    judge: Evaluator | None,
 ) -> list[dict[str, Any]]:
     """One entry per window with predictions or labels, oldest first."""
     width = int(span.window_seconds)

@@ -51,8 +51,8 @@ _BATCH_ROWS, _BATCH_ROWS_SUM = BATCH_ROWS.first, BATCH_ROWS.total
 class ModelCounters:
     """The counters of one model version in this process. Event loop only; no call can fail.
 
-    ``status`` arguments are `penstock.monitoring.metrics.layout.status_index` of an HTTP status: look it
-    up once, not per request.
+    ``status`` arguments are `penstock.monitoring.metrics.layout.status_index` of an HTTP status:
+    look it up once, not per request.
     """
 
     __slots__ = ("_slots", "model", "version")

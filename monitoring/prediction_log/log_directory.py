@@ -147,7 +147,7 @@ class LogDirectory:
         draft.replace(self.log / ERASURES)
 
     def read_mark(self) -> float | None:
-        """The mark of retention, see `penstock.monitoring.prediction_log.retention`; ``None`` without one."""
+        """The mark of retention, see `.retention`; ``None`` without one."""
         try:
             mark = float((self.log / MARK).read_text())
         except (OSError, ValueError):

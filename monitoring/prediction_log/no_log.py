@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from penstock.monitoring.samples.ledger import Account, Labels, Ledger
+    from penstock.monitoring.samples.received_frames import Account, Labels, ReceivedFrames
     from penstock.monitoring.samples.samples import BatchSample
 
     from .tally import Tally
@@ -34,7 +34,7 @@ class NoLog:
             self._tally.count(labels, "off", count)
         return False
 
-    def commit(self, ledger: Ledger, now: float) -> None:
+    def commit(self, ledger: ReceivedFrames, now: float) -> None:
         """Everything counts as kept."""
         del now
         self._tally.settle(ledger)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from penstock.monitoring.samples.ledger import Account, Labels, Ledger
+    from penstock.monitoring.samples.received_frames import Account, Labels, ReceivedFrames
     from penstock.monitoring.samples.samples import BatchSample
 
     from .tally import Tally
@@ -122,7 +122,7 @@ class PredictionLog:
             self._tally.count(labels, "unreadable", max(0, count))
         return transaction_is_full(self._reserved, self._max_bytes)
 
-    def commit(self, ledger: Ledger, now: float) -> None:
+    def commit(self, ledger: ReceivedFrames, now: float) -> None:
         """See `Journal.commit`."""
         if self._open(now):
             try:
@@ -196,7 +196,7 @@ class PredictionLog:
         self._used = self._directory.used_bytes()
         return True
 
-    def _write(self, ledger: Ledger) -> None:
+    def _write(self, ledger: ReceivedFrames) -> None:
         """Write rows, ledger and totals in one transaction."""
         assert self._file is not None
         for sample in self._samples:

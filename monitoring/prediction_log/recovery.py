@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.samples.books import Totals, largest, newest
-from penstock.monitoring.samples.ledger import Account
+from penstock.monitoring.samples.received_frames import Account
 
 from .day_file import DayFile
 

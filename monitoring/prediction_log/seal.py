@@ -1,4 +1,7 @@
-"""Turns a day file into Parquet: ``python -m penstock.monitoring.prediction_log.seal STATE DAY MAX_BYTES``.
+"""Turns a day file into Parquet, as a process of its own.
+
+Usage: ``python -m penstock.monitoring.prediction_log.seal STATE DAY MAX_BYTES``.
+MAX_BYTES``.
 
 Run by the monitor as a process of its own, at the lowest priority. What is written appears at once
 when it is complete; the day file goes last, and readers prefer it for as long as it is there. So it

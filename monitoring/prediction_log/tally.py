@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.monitoring.samples.books import BooksFile
-    from penstock.monitoring.samples.ledger import Account, Labels, Ledger
+    from penstock.monitoring.samples.received_frames import Account, Labels, ReceivedFrames
 
 _DROPPED: Final = {reason: LOG_DROPPED + at for at, reason in enumerate(LOG_DROP_REASONS)}
 
@@ -92,7 +92,7 @@ class Tally:
         """The totals that the next settlement changes, as they will be."""
         return {key: self._totals.get(key, 0) + rows for key, rows in self._pending.items()}
 
-    def settle(self, ledger: Ledger) -> None:
+    def settle(self, ledger: ReceivedFrames) -> None:
         """It is decided: write the books, then count."""
         if self._pending or ledger.changed:
             totals = self.changed()

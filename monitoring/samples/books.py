@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgpack
 
-from .ledger import Account
+from .received_frames import Account
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,8 @@ GROUP: Final = "penstock.featurizers"
 class Featurizer(Protocol):
     """Makes features of the rows of an input, in the monitor process.
 
-    Rows over 4 KiB do not travel there; of these, only `penstock.monitoring.metrics.derived` is known.
+    Rows over 4 KiB do not travel there; of these, only `penstock.monitoring.metrics.derived` is
+    known.
     """
 
     def names(self, model: str, tensor: str, dtype: str, shape: tuple[int, ...]) -> tuple[str, ...]:

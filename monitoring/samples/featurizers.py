@@ -1,7 +1,7 @@
 """Features of tensors, made in the monitor by plug-ins: what a picture or a text is about.
 
-A plug-in is named by an entry point of the group `penstock.monitoring.samples.featurizer.GROUP`. What it
-makes is logged and watched for drift like an input.
+A plug-in is named by an entry point of the group `penstock.monitoring.samples.featurizer.GROUP`.
+What it makes is logged and watched for drift like an input.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .consumer import Consumer
     from .featurizers import Featurizers
-    from .ledger import Account, Labels, Ledger
+    from .received_frames import Account, Labels, ReceivedFrames
     from .samples import BatchSample
 
 LOG = logging.getLogger("penstock.monitor")
@@ -41,7 +41,7 @@ class Journal(Protocol):
         """
         ...
 
-    def commit(self, ledger: Ledger, now: float) -> None:
+    def commit(self, ledger: ReceivedFrames, now: float) -> None:
         """Write; whatever goes wrong is counted, and the frames count as taken."""
         ...
 
@@ -65,7 +65,7 @@ class Receiver:
         self,
         consumers: Sequence[Consumer],
         journal: Journal,
-        ledger: Ledger,
+        ledger: ReceivedFrames,
         clock: Callable[[], float],
         featurizers: Featurizers,
     ) -> None:

@@ -15,8 +15,8 @@ from .sample_frames import FrameWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .run_sample import Failure, Origin, RunSample
     from .samples import Array
-    from .taken import Failure, Origin, Taken
 
 _HASH_SPAN: Final = 1 << 32
 #: What the ids, times and objects of one row take, roughly.
@@ -74,7 +74,7 @@ class SampleBuffer:
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is sampled at all; look before building a `Taken`."""
+        """Whether anything is sampled at all; look before building a `RunSample`."""
         return self._threshold > 0
 
     @property
@@ -86,7 +86,7 @@ class SampleBuffer:
         """Nobody drains any more: whatever is offered from now on is dropped."""
         self._max_rows = 0
 
-    def pick(self, taken: Taken) -> Taken:
+    def pick(self, taken: RunSample) -> RunSample:
         """The requests of a run that are sampled; at less than rate 1 one hash per request."""
         picked = self.picked(taken.ids)
         return taken if picked is None else taken.only(picked)
@@ -99,7 +99,7 @@ class SampleBuffer:
         picked = [index for index, one in enumerate(ids) if crc32(one) < threshold]
         return None if len(picked) == len(ids) else picked
 
-    def offer(self, taken: Taken, held: int) -> bool:
+    def offer(self, taken: RunSample, held: int) -> bool:
         """Keep a run if there is room; a few microseconds.
 
         Args:
@@ -139,11 +139,11 @@ class SampleBuffer:
         """Keep a run of requests of one row each if there is room; half as dear as `offer`.
 
         Args:
-            origin: As in `Taken`.
-            output_names: As in `Taken`.
-            answered: As in `Taken`.
-            ids: As in `Taken`.
-            arrivals: As in `Taken`.
+            origin: As in `RunSample`.
+            output_names: As in `RunSample`.
+            answered: As in `RunSample`.
+            ids: As in `RunSample`.
+            arrivals: As in `RunSample`.
             arrays: Inputs, then outputs; axis 0 is rows.
 
         Returns:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .privacy import Privacy
+    from .run_sample import Failure, Origin, RunSample
     from .samples import Array
-    from .taken import Failure, Origin, Taken
 
 #: First element of a part of a frame.
 RUN: Final = 0
@@ -41,7 +41,7 @@ class Layout(NamedTuple):
     Attributes:
         number: Of the origin in the frame.
         origin: The version.
-        output_names: As in `Taken`.
+        output_names: As in `RunSample`.
         row_bytes: Of a row of each input, then of each output.
     """
 
@@ -72,7 +72,7 @@ class FrameWriter:
         self._rows: dict[Origin, int] = {}
         self.layouts: dict[Origin, Layout] = {}
 
-    def write(self, taken: Taken) -> None:
+    def write(self, taken: RunSample) -> None:
         """Add a run."""
         origin, names, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = taken
         number = self._numbers.get((origin, names))
@@ -101,9 +101,9 @@ class FrameWriter:
 
         Args:
             layout: One of `layouts`.
-            answered: As in `Taken`.
-            ids: As in `Taken`.
-            arrivals: As in `Taken`.
+            answered: As in `RunSample`.
+            ids: As in `RunSample`.
+            arrivals: As in `RunSample`.
             data: Of each array, inputs before outputs.
         """
         self._parts.append(self._pack((ROWS, layout.number, answered, ids, arrivals, data)))
@@ -144,7 +144,7 @@ class FrameWriter:
         self._rows.clear()
         return rows, frame
 
-    def _introduce(self, taken: Taken) -> int:
+    def _introduce(self, taken: RunSample) -> int:
         """Tell of a version before its first run."""
         origin, output_names = key = taken.origin, taken.output_names
         number = self._numbers[key] = len(self._numbers)
@@ -161,7 +161,7 @@ class FrameWriter:
         return number
 
 
-def _plain(taken: Taken) -> list[Array]:
+def _plain(taken: RunSample) -> list[Array]:
     """The arrays of a run, if others may be written by `FrameWriter.write_rows`; else none."""
     arrays = (*taken.inputs, *taken.outputs)
     plain = [

@@ -33,7 +33,7 @@ _SHORT: Final = 32
 _AT_ONCE: Final = 256
 
 
-class WireError(Exception):
+class ProtobufError(Exception):
     """The bytes are not a protobuf message; the message says where it stops being one."""
 
 
@@ -55,7 +55,7 @@ class Field(NamedTuple):
     end: int
 
 
-class WireFile:
+class ProtobufReader:
     """A file that holds one message.
 
     Reads with ``pread``: unlike a memory map, a file cut short meanwhile is an error, not SIGBUS.
@@ -86,11 +86,11 @@ class WireFile:
         while position < end:
             self._fields_left -= 1
             if self._fields_left < 0:
-                raise WireError("it has more fields than any model needs")
+                raise ProtobufError("it has more fields than any model needs")
             key, after = self._varint(position, end)
             number, kind = key >> 3, key & 7
             if number == 0 or key > _MAX_KEY:
-                raise WireError(f"no field can start at byte {position}")
+                raise ProtobufError(f"no field can start at byte {position}")
             if number in skim and key < _MORE:
                 passed = self._skim(key, position, end)
                 if passed > position:
@@ -98,7 +98,7 @@ class WireFile:
                     continue
             value, after, stop = self._extent(kind, after, end)
             if stop > end:
-                raise WireError(
+                raise ProtobufError(
                     f"the field at byte {position} should end at byte {stop}, but there are only "
                     f"{end}: the file is cut short or broken"
                 )
@@ -115,16 +115,20 @@ class WireFile:
         length = field.end - field.start
         if field.kind != LENGTH:
             # A parser would skip it and keep the value it read before: not what we would see.
-            raise WireError(f"field {field.number} at byte {field.start} is a number, not a text")
+            raise ProtobufError(
+                f"field {field.number} at byte {field.start} is a number, not a text"
+            )
         if length > limit:
-            raise WireError(
+            raise ProtobufError(
                 f"field {field.number} at byte {field.start} holds {length} bytes, at most {limit} "
                 "are allowed there"
             )
         index = self._seek(field.start, length)
         content = self._window[index : index + length]
         if len(content) < length:
-            raise WireError(f"the file ends at byte {field.start + len(content)}: it was cut short")
+            raise ProtobufError(
+                f"the file ends at byte {field.start + len(content)}: it was cut short"
+            )
         return content
 
     def varints(self, field: Field) -> Iterator[int]:
@@ -147,7 +151,7 @@ class WireFile:
             return value, position, position
         if kind in _WIDTH:
             return 0, position, position + _WIDTH[kind]
-        raise WireError(f"the field before byte {position} has the unknown wire type {kind}")
+        raise ProtobufError(f"the field before byte {position} has the unknown wire type {kind}")
 
     def _varint(self, position: int, end: int) -> tuple[int, int]:
         """The value there, and the offset after it."""
@@ -163,8 +167,8 @@ class WireFile:
             if byte < _MORE:
                 return value, position
         if shift >= 7 * _MAX_VARINT_BYTES:
-            raise WireError(f"the number that ends at byte {position} is longer than 10 bytes")
-        raise WireError(f"the number at byte {position} does not end: the file is cut short")
+            raise ProtobufError(f"the number that ends at byte {position} is longer than 10 bytes")
+        raise ProtobufError(f"the number at byte {position} does not end: the file is cut short")
 
     def _skim(self, key: int, position: int, end: int) -> int:
         """The offset after the run of like fields that starts here, as far as the window shows."""

@@ -10,7 +10,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.runtimes.protobuf.reader import LENGTH, WireError, WireFile
+from penstock.runtimes.protobuf.reader import LENGTH, ProtobufError, ProtobufReader
 
 from .graph import UNREAD, Graph, Node
 from .sizes import Size
@@ -58,8 +58,8 @@ def read_graph(path: Path) -> Graph:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(descriptor).st_size
-        return _Reader(WireFile(descriptor, size, MAX_FIELDS)).model(size)
-    except (WireError, UnicodeDecodeError, struct.error) as error:
+        return _Reader(ProtobufReader(descriptor, size, MAX_FIELDS)).model(size)
+    except (ProtobufError, UnicodeDecodeError, struct.error) as error:
         raise NotProven(f"its graph could not be read: {error}") from error
     finally:
         os.close(descriptor)
@@ -76,7 +76,7 @@ def try_to_read(path: Path) -> Graph | str:
 class _Reader:
     """One way through a file; every method reads one kind of message."""
 
-    def __init__(self, wire: WireFile, *, in_body: bool = False) -> None:
+    def __init__(self, wire: ProtobufReader, *, in_body: bool = False) -> None:
         self._wire = wire
         self._in_body = in_body
         self._nodes: list[Node] = []
@@ -271,7 +271,7 @@ class _Reader:
     def _parts(self, message: Field) -> dict[int, Field]:
         """The fields of a message, of each number the last."""
         if message.kind != LENGTH:
-            raise WireError(f"the field at byte {message.start} is no message")
+            raise ProtobufError(f"the field at byte {message.start} is no message")
         return {part.number: part for part in self._wire.fields(message.start, message.end)}
 
     def _text(self, field: Field | None) -> str:

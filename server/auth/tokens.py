@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.config_file import ConfigFileError, read_toml
 from penstock.monitoring.good_copy import keep_copy
 from penstock.server.errors import Forbidden, Unauthorized
-from penstock.server.files.options import ConfigError, did_you_mean
+from penstock.server.files.option_decoder import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import argparse
 
     from penstock.runtimes.contract import Signature
-    from penstock.server.registry.difference import Change
     from penstock.server.registry.manifest import Manifest
     from penstock.server.registry.publish import Details, Published
+    from penstock.server.registry.signature_diff import Change
 
 _EXIT_FAILURE: Final = 1
 _EXIT_USAGE: Final = 2
@@ -100,7 +100,7 @@ def run_push(namespace: argparse.Namespace) -> int:
 def run_diff(namespace: argparse.Namespace) -> int:
     """Print the differences; returns the exit status: 1 if there are any."""
     from penstock.runtimes.contract import ModelLoadError
-    from penstock.server.registry.difference import diff
+    from penstock.server.registry.signature_diff import diff
 
     if namespace.registry is None:
         return _diff_of_server(namespace)
@@ -120,7 +120,7 @@ def run_diff(namespace: argparse.Namespace) -> int:
 
 
 def _diff_of_server(namespace: argparse.Namespace) -> int:
-    from penstock.server.registry.difference import Change
+    from penstock.server.registry.signature_diff import Change
 
     query = f"from={namespace.before}&to={namespace.after}"
     try:
@@ -179,7 +179,7 @@ def _push(namespace: argparse.Namespace, details: Details) -> Published:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from penstock.server.registry.publish import publish
-    from penstock.server.registry.source import find_source
+    from penstock.server.registry.publish_source import find_source
 
     source = find_source(namespace.source)
     columns = (TextColumn("copying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -206,7 +206,7 @@ def _signature(directory: Path) -> Signature:
     from penstock.runtimes.contract import LoadOptions
     from penstock.runtimes.discovery import find_runtime
     from penstock.server.files.refusal import ModelRefused
-    from penstock.server.loading.golden import example_inputs, mismatches, read_examples
+    from penstock.server.loading.golden_examples import example_inputs, mismatches, read_examples
 
     runtime, path = find_runtime(directory)
     model = runtime.load(path, LoadOptions(examples=partial(example_inputs, directory)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.distribution import foreign_package
 from penstock.server.config.config import OPTIONS, load_config
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from penstock.server.config.config import ServerConfig
     from penstock.server.desired_state.state import DesiredState, ModelState
-    from penstock.server.files.options import Option
+    from penstock.server.files.option_decoder import Option
     from penstock.server.processes.run_directory import RunDirectory
     from penstock.server.processes.state_directory import StateDirectory
     from penstock.server.registry.repository import ModelEntry, RegistrySnapshot

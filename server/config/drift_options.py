@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.server.errors import InvalidRequest
-from penstock.server.files.options import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
 from penstock.server.rollout.options import parse_duration
 
 if TYPE_CHECKING:

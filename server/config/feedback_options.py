@@ -17,7 +17,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.feedback.options import KINDS, FeedbackOptions
-from penstock.server.files.options import ConfigError, did_you_mean, shown
+from penstock.server.files.option_decoder import ConfigError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

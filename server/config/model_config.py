@@ -47,7 +47,7 @@ from penstock.monitoring.quality.rules import QualityOptions
 from penstock.runtimes.contract import ModelLoadError
 from penstock.runtimes.discovery import ENTRY_POINT_GROUP
 from penstock.runtimes.onnx_settings import OnnxSettings
-from penstock.server.files.options import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
 from penstock.server.rollout.options import RolloutOptions, parse_rollout
 
 from .drift_options import parse_monitoring

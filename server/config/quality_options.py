@@ -31,7 +31,7 @@ from penstock.monitoring.quality.rules import (
     QualityOptions,
 )
 from penstock.server.errors import InvalidRequest
-from penstock.server.files.options import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
 from penstock.server.rollout.options import parse_duration
 
 if TYPE_CHECKING:

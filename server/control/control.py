@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.metrics import AlertsCollector
-from penstock.monitoring.alerts.outbox import Outbox
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.drift.metrics import DriftCollector
 from penstock.monitoring.feedback.metrics import TruthCollector
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.server.auth.tokens import Tokens
+from penstock.server.control.api.access import Access, reads_are_open
 from penstock.server.control.api.alerts_api import AlertsApi
 from penstock.server.control.api.app import AdminApp
-from penstock.server.control.api.bring_up import BringUp
-from penstock.server.control.api.chronicle import Chronicle
+from penstock.server.control.api.audit_history import AuditHistory
+from penstock.server.control.api.deploy_command import DeployCommand
 from penstock.server.control.api.drift_api import DriftApi
 from penstock.server.control.api.erase_api import EraseApi
-from penstock.server.control.api.gate import Gate, reads_are_open
 from penstock.server.control.api.log_status import damaged_files
 from penstock.server.control.api.operations import Operations
 from penstock.server.control.api.performance_api import PerformanceApi
@@ -52,14 +52,14 @@ from penstock.server.desired_state.state_file import StateDamaged
 from penstock.server.desired_state.store import StateStore
 from penstock.server.drift.versions import WINDOWS
 from penstock.server.files.checked_json import ContentError
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 from penstock.server.monitor.alert_setup import OUTBOX, alerts_file
 from penstock.server.ports.border import Border
 from penstock.server.ports.protocol import PortProtocol
-from penstock.server.processes.child import Birth, run
-from penstock.server.processes.lives import read_lives
-from penstock.server.processes.quiet_server import QuietServer
+from penstock.server.processes.http_server import HttpServer
+from penstock.server.processes.process_context import ProcessContext, run
 from penstock.server.processes.restart import EXIT_CONFIG
+from penstock.server.processes.restart_history import read_history
 from penstock.server.processes.state_directory import TOKEN_FILE
 from penstock.server.processes.supervised_task import SupervisedTask
 from penstock.server.registry.good_configs import FILE as GOOD_CONFIGS
@@ -95,7 +95,7 @@ def rfc3339(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def control(birth: Birth) -> None:
+async def control(birth: ProcessContext) -> None:
     """Serve the admin port until told to stop."""
     os.nice(NICENESS)
     config = birth.config
@@ -119,7 +119,7 @@ async def control(birth: Birth) -> None:
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
     app = _admin(config, coordinator, exposition, traffic, birth, rollouts)
-    server = QuietServer(_served(app), counters.set_loop_lag)
+    server = HttpServer(_served(app), counters.set_loop_lag)
     birth.watch_parent(server.stop)
 
     works = {
@@ -140,7 +140,7 @@ async def control(birth: Birth) -> None:
 
 def _fault_works(coordinator: Coordinator, state_dir: Path, deaths: Path) -> dict[str, Work]:
     """What is done all the time about faults of models."""
-    outbox = Outbox(state_dir / "monitor" / OUTBOX)
+    outbox = AlertStore(state_dir / "monitor" / OUTBOX)
     config_alerts, kept_out = StandingAlerts(outbox, CONFIG), StandingAlerts(outbox, KEPT_OUT)
     coordinator.on_findings = lambda findings: config_alerts.note(config_faults(findings))
     return {
@@ -190,12 +190,12 @@ def _admin(
     coordinator: Coordinator,
     exposition: Exposition,
     traffic: TrafficWindow,
-    birth: Birth,
+    birth: ProcessContext,
     rollouts: Rollouts,
 ) -> AdminApp:
     directory = birth.directory
     address = json.loads(directory.address.read_text())
-    chronicle = Chronicle()
+    chronicle = AuditHistory()
     _follow_log(coordinator.store, chronicle, rollouts)
     assert config.state_dir is not None
     try:
@@ -208,9 +208,9 @@ def _admin(
     except (ConfigError, OSError) as error:
         LOG.error("%s", error)  # noqa: TRY400  one line says it
         raise SystemExit(EXIT_CONFIG) from None
-    bring_up = BringUp(coordinator, chronicle, config.admin_timeout_seconds)
+    bring_up = DeployCommand(coordinator, chronicle, config.admin_timeout_seconds)
     operations = Operations(bring_up, rollouts.conductor)
-    gate = Gate(tokens, open_reads=reads_are_open(config))
+    gate = Access(tokens, open_reads=reads_are_open(config))
     about = {
         "server": {"name": "penstock", "version": server_version()},
         "registry": str(config.registry),
@@ -229,7 +229,7 @@ def _admin(
     app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)
     app.border = Border.of(config, config.admin_host)
     app.progress = rollouts.conductor.progress
-    app.lives = partial(read_lives, directory.lives)
+    app.lives = partial(read_history, directory.lives)
     app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
     app.incidents = birth.incidents.report
     return app
@@ -245,7 +245,7 @@ def _config_problems(
     return [{"path": str(path), "reason": problem} for path, problem in found if problem]
 
 
-def _follow_log(store: StateStore, chronicle: Chronicle, rollouts: Rollouts) -> None:
+def _follow_log(store: StateStore, chronicle: AuditHistory, rollouts: Rollouts) -> None:
     """Tell them of all records so far, and of each to come."""
     try:
         for record in read_log(store.audit):

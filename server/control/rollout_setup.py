@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.feedback.evidence import arm_labels
 from penstock.server.control.api.rollout_api import RolloutApi
 from penstock.server.control.api.rollout_operations import RolloutOperations
-from penstock.server.control.coordination.conductor import Conductor
 from penstock.server.control.coordination.rollout_alerts import RolloutAlerts
+from penstock.server.control.coordination.rollout_controller import RolloutController
 from penstock.server.control.coordination.rollout_metrics import RolloutMetrics
 from penstock.server.control.coordination.rollout_observer import Epoch, Observer
 from penstock.server.rollout.checkpoint import DIRECTORY, Checkpoints
@@ -21,7 +21,7 @@ from penstock.server.shadow.record import read_record, standing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from penstock.server.control.api.bring_up import BringUp
+    from penstock.server.control.api.deploy_command import DeployCommand
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.control.coordination.exposition import Exposition
     from penstock.server.desired_state.audit_record import AuditRecord
@@ -38,7 +38,7 @@ class Rollouts:
         vetoes: Alarms from outside.
     """
 
-    conductor: Conductor
+    conductor: RolloutController
     metrics: RolloutMetrics
     alerts: RolloutAlerts
     vetoes: Vetoes
@@ -54,7 +54,11 @@ class Rollouts:
         self.alerts.add(record)
 
     def handlers(
-        self, bring_up: BringUp, coordinator: Coordinator, exposition: Exposition, state_dir: Path
+        self,
+        bring_up: DeployCommand,
+        coordinator: Coordinator,
+        exposition: Exposition,
+        state_dir: Path,
     ) -> dict[Any, Any]:
         """The endpoints, and who answers them."""
         operations = RolloutOperations(
@@ -91,9 +95,9 @@ def wire_rollouts(
     )
     checkpoints = Checkpoints(state_dir)
     checkpoints.prune()
-    conductor = Conductor(coordinator, observer, checkpoints)
+    conductor = RolloutController(coordinator, observer, checkpoints)
     coordinator.fleet.on_look = conductor.wake
     metrics = RolloutMetrics(conductor.known)
     exposition.collectors.append(metrics)
-    alerts = RolloutAlerts(Outbox(state_dir / "monitor" / "alerts.db"))
+    alerts = RolloutAlerts(AlertStore(state_dir / "monitor" / "alerts.db"))
     return Rollouts(conductor, metrics, alerts, vetoes)

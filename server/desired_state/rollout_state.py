@@ -17,7 +17,7 @@ from penstock.server.rollout.evidence import combined, e_values
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.record import RecordError
 from penstock.server.rollout.rollout import Rollout
-from penstock.server.rollout.terms import Kind
+from penstock.server.rollout.rollout_spec import Kind
 
 from . import state as change
 from .audit_record import AuditEvent

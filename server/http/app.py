@@ -33,7 +33,7 @@ from penstock.server.ports.paths import routed_at
 from penstock.server.ports.shared import SharedAnswers
 
 from . import metadata
-from .asgi_door import header_pairs, infer
+from .asgi_writer import header_pairs, infer
 from .docs_page import DOCS_PAGE
 from .engine_life import EngineLife
 from .feedback import FeedbackRoute

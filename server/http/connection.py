@@ -95,7 +95,7 @@ class Connection(HttpToolsProtocol):
             self._break_off(error)
 
     def answer(self, call: Call, answer: bytes) -> bool:
-        """See `penstock.server.inference.call.Door`."""
+        """See `penstock.server.inference.call.ResponseWriter`."""
         calls = self.calls
         if len(calls) != 1 or calls[0] is not call or self.access_log or self.closing:
             return False
@@ -110,7 +110,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def owes(self, call: Call) -> bool:
-        """See `penstock.server.inference.call.Door`."""
+        """See `penstock.server.inference.call.ResponseWriter`."""
         return call.answer is None and call in self.calls
 
     def _write_next(self, status: int, headers: bytes, body: Body) -> None:
@@ -133,7 +133,7 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def preamble(self, status: int) -> bytes:
-        """See `penstock.server.inference.call.Door`."""
+        """See `penstock.server.inference.call.ResponseWriter`."""
         known = self.port.response_heads
         default_headers = self.server_state.default_headers
         if default_headers is not known.headers:

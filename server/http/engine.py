@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from penstock.batching.contained import contained, words
 from penstock.batching.dispatcher import TICK_SECONDS
 from penstock.batching.executor import ThreadExecutor
+from penstock.batching.loop_pause import NAP_SECONDS
 from penstock.batching.marks import LOOP
-from penstock.batching.nap import NAP_SECONDS
 from penstock.batching.scheduler import INLINE_SECONDS, Scheduler
 from penstock.monitoring.samples.sample_buffer import SampleBuffer
 from penstock.server.config.cpus import available_cpus

@@ -27,8 +27,8 @@ from penstock.server.inference.head import expects_continue, match_target, read_
 from penstock.server.ports.pieces import add_piece
 from penstock.server.ports.target import origin_form
 
+from .body_reader import BodyReader, cut
 from .connection import PIPELINE_LIMIT
-from .intake import Intake, cut
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 16 * 1024
 
 
-class FastPathProtocol(Intake):
+class FastPathProtocol(BodyReader):
     """HTTP/1.1 on one connection; see the module for the ways a request can take."""
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.server.rollout.routing import CANARY
 
 if TYPE_CHECKING:
-    from penstock.server.serving.arms import Assignment
+    from penstock.server.serving.active_split import Assignment
 
 STABLE_LINE: Final = b"x-penstock-arm: stable\r\n"
 CANARY_LINE: Final = b"x-penstock-arm: canary\r\n"

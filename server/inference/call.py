@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from penstock.batching.request import InferenceRequest
     from penstock.server.codecs.messages import InferRequest
     from penstock.server.codecs.negotiate import Body, Codec
-    from penstock.server.serving.arms import Assignment
+    from penstock.server.serving.active_split import Assignment
     from penstock.server.serving.servable import Servable
 
     from .head import RequestHead
 
 
-class Door(Protocol):
+class ResponseWriter(Protocol):
     """Where a call came in, and where its answer goes out.
 
     No method raises: a connection that cannot be written to is broken off, which ends its calls.
@@ -79,7 +79,7 @@ class Call:
     abandoned = False
     answer: tuple[int, bytes, Body] | None = None
 
-    def __init__(self, door: Door, head: RequestHead, arrival: float) -> None:
+    def __init__(self, door: ResponseWriter, head: RequestHead, arrival: float) -> None:
         self.door = door
         self.head = head
         self.arrival = arrival

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .answers import encode_batch
 from .coalesced_calls import calls_of
-from .faults import unsound
+from .failure_kinds import unsound
 
 if TYPE_CHECKING:
     from penstock.batching.request import Batch
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from .answers import Answer
     from .call import Call
-    from .splits import Splits
+    from .traffic_splitter import TrafficSplitter
 
     #: All calls of a run, the row in which each begins, those to be answered, their answers, and
     #: which of them have invalid outputs.
     EncodedRun = tuple[list[Call], list[int], list[Call], list[Answer], set[Call]]
 
 
-def encode_run(servable: Servable, batch: Batch, splits: Splits) -> EncodedRun:
+def encode_run(servable: Servable, batch: Batch, splits: TrafficSplitter) -> EncodedRun:
     """Encode the answers of a run that did not fail.
 
     Args:

@@ -2,7 +2,7 @@
 
     start    match model and version, decode (on a thread if the body is large)
     _enqueue hand it to the scheduler, which batches and runs it
-    finish   split, encode, answer, count, sample       (`penstock.server.inference.outlet`)
+    finish   split, encode, answer, count, sample       (`penstock.server.inference.responder`)
 
 Each step is one call; nothing calls back up. A call is answered exactly once, or abandoned.
 """
@@ -22,9 +22,9 @@ from .empty import one_row
 from .halt_poll import HaltPoll
 from .large_answers import LargeAnswers
 from .onlookers import Onlookers
-from .outlet import Outlet
 from .request_ids import RequestIds
-from .splits import Splits
+from .responder import Responder
+from .traffic_splitter import TrafficSplitter
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from penstock.server.serving.servable import Servable
 
     from .call import Call
-    from .feed import Feed
     from .head import RequestHead
     from .sampling import Sampling
+    from .shadow_sender import ShadowSender
 
 
 class BodyTemplates(Protocol):
@@ -98,8 +98,8 @@ class InferencePath:
         self._threads = threads
         self._incidents = incidents
         self._ids = RequestIds()
-        self.splits = Splits(loop, catalog, scheduler, self.resume, clock)
-        self.outlet = Outlet(
+        self.splits = TrafficSplitter(loop, catalog, scheduler, self.resume, clock)
+        self.outlet = Responder(
             self._ids,
             counters.unmatched,
             self.splits,
@@ -112,12 +112,12 @@ class InferencePath:
         self.splits.watch.end = self.outlet.end
 
     @property
-    def mirrors(self) -> dict[tuple[str, str], Feed]:
+    def mirrors(self) -> dict[tuple[str, str], ShadowSender]:
         """Who wants copies of what a version answers, by model and version."""
         return self.outlet.onlookers.mirrors
 
     @mirrors.setter
-    def mirrors(self, mirrors: dict[tuple[str, str], Feed]) -> None:
+    def mirrors(self, mirrors: dict[tuple[str, str], ShadowSender]) -> None:
         self.outlet.onlookers.mirrors = mirrors
 
     # -- in --------------------------------------------------------------------------------------

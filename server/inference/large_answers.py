@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.contained import contained
-from penstock.monitoring.samples.taken import array_bytes
+from penstock.monitoring.samples.run_sample import array_bytes
 from penstock.server.errors import ClientGone, Unavailable
 
 from .answers import encode_large
 from .coalesced_calls import calls_of
-from .faults import unsound
+from .failure_kinds import unsound
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .encode_run import EncodedRun
     from .head import RequestHead
-    from .splits import Splits
+    from .traffic_splitter import TrafficSplitter
 
     #: What a call asks for; ``None`` of one that has left the version.
     Wish = tuple[RequestHead, InferRequest] | None
@@ -64,7 +64,7 @@ class LargeAnswers:
         self,
         loop: asyncio.AbstractEventLoop,
         threads: Executor,
-        splits: Splits,
+        splits: TrafficSplitter,
         large_bytes: int,
     ) -> None:
         self.answer: Callable[[Servable, Batch, EncodedRun], object]

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.batching.request import Batch
-    from penstock.monitoring.samples.taken import Taken
+    from penstock.monitoring.samples.run_sample import RunSample
     from penstock.server.errors import ApiError
     from penstock.server.errors.incidents import Incidents
     from penstock.server.serving.servable import Servable
 
     from .call import Call
-    from .feed import Feed
     from .sampling import Sampling
+    from .shadow_sender import ShadowSender
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Onlookers:
     """
 
     def __init__(self, sampling: Sampling | None, incidents: Incidents) -> None:
-        self.mirrors: dict[tuple[str, str], Feed] = {}
+        self.mirrors: dict[tuple[str, str], ShadowSender] = {}
         self._sampling = sampling
         self._incidents = incidents
 
@@ -61,7 +61,7 @@ class Onlookers:
         answered: Sequence[tuple[Call, Any]],
         arrivals: Sequence[float],
         now: float,
-    ) -> Taken | None:
+    ) -> RunSample | None:
         """What is sampled of a run, for `after`; see `Sampling.take`."""
         sampling = self._sampling
         if sampling is None:
@@ -75,7 +75,7 @@ class Onlookers:
         calls: Sequence[Call],
         firsts: Sequence[int],
         batch: Batch,
-        taken: Taken | None,
+        taken: RunSample | None,
     ) -> None:
         """The answers of a run are written."""
         if taken and self._sampling is not None:

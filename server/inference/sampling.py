@@ -13,8 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.metrics import derived
-from penstock.monitoring.samples.allowance import Allowance
-from penstock.monitoring.samples.taken import Failure, Origin, Taken, array_bytes
+from penstock.monitoring.samples.rate_limit import RateLimit
+from penstock.monitoring.samples.run_sample import Failure, Origin, RunSample, array_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,9 +52,9 @@ class Sampling:
     def __init__(self, buffer: SampleBuffer, clock: Callable[[], float] = time.time) -> None:
         self._buffer = buffer
         self._clock = clock
-        self._derived = Allowance(DERIVED_PER_SECOND)
-        self._client_errors = Allowance(CLIENT_ERRORS_PER_SECOND)
-        self._server_errors = Allowance(SERVER_ERRORS_PER_SECOND)
+        self._derived = RateLimit(DERIVED_PER_SECOND)
+        self._client_errors = RateLimit(CLIENT_ERRORS_PER_SECOND)
+        self._server_errors = RateLimit(SERVER_ERRORS_PER_SECOND)
         self._origins: dict[tuple[Origin, tuple[str, ...]], Origin] = {}
 
     def take(
@@ -66,7 +66,7 @@ class Sampling:
         answered: Sequence[tuple[Call, Any]],
         arrivals: Sequence[float],
         now: float,
-    ) -> Taken:
+    ) -> RunSample:
         """What is sampled of a run, counted.
 
         Args:
@@ -81,7 +81,7 @@ class Sampling:
         count, rows = len(calls), batch.rows
         everybody = len(arrivals) == count
         first = batch.requests[0]
-        taken = Taken(
+        taken = RunSample(
             servable.origin,
             first.outputs,
             self._clock(),
@@ -144,12 +144,12 @@ class Sampling:
                     servable.counters.sampled(0, len(ids))
         if kept is None:
             time, rows = self._clock(), batch.rows
-            taken = Taken(
+            taken = RunSample(
                 origin, names, time, now, rows, ids, arrivals, None, None, inputs, outputs
             )
             self.offer(servable, taken if picked is None else taken.only(picked))
 
-    def offer(self, servable: Servable, taken: Taken) -> None:
+    def offer(self, servable: Servable, taken: RunSample) -> None:
         """Hand over what `take` gave; what finds no room or cannot be packed counts as dropped."""
         rows = taken.rows
         if not rows:
@@ -192,7 +192,7 @@ class Sampling:
             )
         servable.counters.sampled(len(ids), len(ids) - kept)
 
-    def _shrunk(self, taken: Taken) -> Taken:
+    def _shrunk(self, taken: RunSample) -> RunSample:
         """The same with scalars in the place of inputs with large rows, without such outputs."""
         rows, origin = taken.rows, taken.origin
         names: list[str] = []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Array, Model, Signature
     from penstock.server.config.model_config import ModelConfig
 
-    from .memory import LoadMemory
+    from .memory_estimate import LoadMemory
 
 
 @dataclass(frozen=True, slots=True)

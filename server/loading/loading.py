@@ -29,10 +29,10 @@ from penstock.server.registry.manifest import digest_of
 from penstock.server.registry.private_copy import borrowed_copy, digest_of_copy
 from penstock.server.registry.verification import hash_files, read_manifest
 
-from .golden import example_inputs
-from .judgement import judge
+from .acceptance_check import check_acceptance
+from .golden_examples import example_inputs
 from .load_order import LoadedModel, SoundCopy
-from .memory import LoadMemory, MemoryBudget, estimate
+from .memory_estimate import LoadMemory, MemoryBudget, estimate
 from .process_memory import Growth
 from .proofs import Proofs, proof_key
 from .warm_up import CostCache, WarmUp, measuring_conditions, runnable_inputs, warm_up, warm_up_only
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from penstock.server.config.model_config import ModelConfig
     from penstock.server.files.roots import Roots
 
-    from .golden import Examples
+    from .golden_examples import Examples
     from .load_order import LoadOrder
 
 LOG = logging.getLogger("penstock.models")
@@ -239,7 +239,9 @@ def _judge(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:
         ModelRefused: It may not serve, and nobody has accepted that.
     """
     rows = order.config.batching.max_batch_size
-    golden, reasons = judge(model, copy.directory, copy.declared, order.predecessor, rows)
+    golden, reasons = check_acceptance(
+        model, copy.directory, copy.declared, order.predecessor, rows
+    )
     if reasons and not order.accepted:
         raise ModelRefused(*reasons)
     for reason in reasons:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Array, Model
 
-    from .golden import Examples
+    from .golden_examples import Examples
 
     #: Inputs for so many rows.
     MakeInputs = Callable[[int], Sequence[Array | None]]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alert_rules.self_watch import SelfWatch
 from penstock.monitoring.alerts.alerts_file import AlertsFile, read_settings
-from penstock.monitoring.alerts.courier import Courier
+from penstock.monitoring.alerts.notifier import Notifier
 from penstock.monitoring.metrics.merge import merge
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,4 +61,4 @@ def alert_consumers(
     settings = alerts_file(config, state, strict=False)
     outbox = state / OUTBOX
     watch = SelfWatch(partial(merge, counters), outbox, settings, config.slo_objective, learnt)
-    return [watch, Courier(outbox, settings)]
+    return [watch, Notifier(outbox, settings)]

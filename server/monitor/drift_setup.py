@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.drift.consumer import DriftConsumer
 from penstock.monitoring.drift.store import WindowStore
 from penstock.monitoring.mended import Mended
@@ -33,7 +33,7 @@ def drift_consumer(
         clock: Unix seconds.
     """
     versions = TargetVersions(target, state, clock)
-    outbox = Outbox(state / "alerts.db")
+    outbox = AlertStore(state / "alerts.db")
     path = state / WINDOWS
 
     def make() -> DriftConsumer:

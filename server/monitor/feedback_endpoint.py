@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
     from concurrent.futures import Executor
 
-    from .feedback_service import FeedbackDesk
+    from .feedback_service import FeedbackService
 
 
-class MonitorEnd:
+class FeedbackEndpoint:
     """Answers workers; each body is kept on the disk before its answer leaves.
 
     Args:
@@ -23,7 +23,7 @@ class MonitorEnd:
         thread: Where it works.
     """
 
-    def __init__(self, desk: FeedbackDesk, thread: Executor) -> None:
+    def __init__(self, desk: FeedbackService, thread: Executor) -> None:
         self._desk = desk
         self._thread = thread
 

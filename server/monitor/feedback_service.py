@@ -13,7 +13,7 @@ from .label_body import read_body
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from penstock.monitoring.feedback.keeper import TruthKeeper
+    from penstock.monitoring.feedback.store import FeedbackStore
     from penstock.monitoring.mended import Mended
 
 LOG = logging.getLogger("penstock.truth")
@@ -24,7 +24,7 @@ MAX_LABELS: Final = 10_000
 MAX_PROBLEMS: Final = 100
 
 
-class FeedbackDesk:
+class FeedbackService:
     """Used in the working thread of the monitor.
 
     Args:
@@ -32,7 +32,7 @@ class FeedbackDesk:
         clock: Unix seconds.
     """
 
-    def __init__(self, keeper: Mended[TruthKeeper], clock: Callable[[], float]) -> None:
+    def __init__(self, keeper: Mended[FeedbackStore], clock: Callable[[], float]) -> None:
         self._keeper = keeper
         self._clock = clock
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alerts.alert import Alert
-from penstock.monitoring.alerts.outbox import Outbox
-from penstock.monitoring.feedback.keeper import TruthKeeper
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.feedback.outputs import REGRESSION
 from penstock.monitoring.feedback.schema import TRUTH_FILE
+from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.mended import Mended
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.registry.private_copy import digest_of_copy
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from penstock.monitoring.feedback.judge import Judge
+    from penstock.monitoring.feedback.evaluator import Evaluator
     from penstock.server.config.config import ServerConfig
 
 ALERTS_FILE: Final = "alerts.db"
@@ -130,10 +130,10 @@ class AlertWriter:
         outbox: Where alerts go.
     """
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: AlertStore) -> None:
         self._outbox = outbox
 
-    def tell(self, model: str, version: str, judge: Judge, change: str, now: float) -> None:
+    def tell(self, model: str, version: str, judge: Evaluator, change: str, now: float) -> None:
         """Write an alert; `change` is ``opened`` or ``closed``."""
         detector = judge.detector
         opened = change == "opened"
@@ -168,7 +168,7 @@ class AlertWriter:
 
 def truth_keeper(
     config: ServerConfig, target: Path, state: Path, clock: Callable[[], float]
-) -> Mended[TruthKeeper]:
+) -> Mended[FeedbackStore]:
     """The keeper of a server, which begins a new file if its own is damaged.
 
     Args:
@@ -178,11 +178,11 @@ def truth_keeper(
         clock: Unix seconds.
     """
     options = VersionOptions(target, config.registry)
-    writer = AlertWriter(Outbox(state / ALERTS_FILE))
+    writer = AlertWriter(AlertStore(state / ALERTS_FILE))
 
-    def make() -> TruthKeeper:
+    def make() -> FeedbackStore:
         options.refresh()
-        return TruthKeeper(
+        return FeedbackStore(
             state,
             options.of,
             writer.tell,

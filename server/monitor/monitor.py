@@ -23,15 +23,15 @@ from penstock.monitoring.metrics.liveness import holds_counters
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.samples.featurizers import Featurizers
 from penstock.monitoring.samples.lag import Lag
-from penstock.monitoring.samples.ledger import Ledger
-from penstock.monitoring.samples.losses import Losses
+from penstock.monitoring.samples.lost_rows import LostRows
+from penstock.monitoring.samples.received_frames import ReceivedFrames
 from penstock.monitoring.samples.receiver import Receiver
 from penstock.monitoring.samples.spool_reader import SpoolReader
-from penstock.server.processes.child import Birth, run
+from penstock.server.processes.process_context import ProcessContext, run
 
 from .consumers import MonitorContext, consumers, journal
-from .feedback_endpoint import MonitorEnd
-from .feedback_service import FeedbackDesk
+from .feedback_endpoint import FeedbackEndpoint
+from .feedback_service import FeedbackService
 from .feedback_setup import truth_keeper
 from .monitor_socket import MonitorSocket
 
@@ -110,7 +110,7 @@ class MonitorProcess:
         self._receiver.tick(now)
 
 
-async def monitor(birth: Birth, clock: Callable[[], float] = time.time) -> None:
+async def monitor(birth: ProcessContext, clock: Callable[[], float] = time.time) -> None:
     """Take samples until told to stop; `clock` gives Unix seconds."""
     os.nice(NICENESS)
     config = birth.config
@@ -124,10 +124,10 @@ async def monitor(birth: Birth, clock: Callable[[], float] = time.time) -> None:
     keeper = truth_keeper(config, birth.directory.target, state, clock)
     looking = [*consumers(context), keeper]
     thread = ThreadPoolExecutor(1, "penstock-monitor")
-    ledger = Ledger()
-    socket = MonitorSocket(MonitorEnd(FeedbackDesk(keeper, clock), thread).serve)
+    ledger = ReceivedFrames()
+    socket = MonitorSocket(FeedbackEndpoint(FeedbackService(keeper, clock), thread).serve)
     reader = SpoolReader(birth.directory.samples, ledger.last)
-    looking.append(Losses(birth.directory.counters, ledger, counters, reader.present))
+    looking.append(LostRows(birth.directory.counters, ledger, counters, reader.present))
     looking.append(Lag(counters, clock))
     receiver = Receiver(looking, journal(context), ledger, clock, Featurizers.installed())
     is_alive = partial(holds_counters, birth.directory.counters)

@@ -17,8 +17,8 @@ from penstock.server.files.listing import list_files
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.safe_files import check_relative, open_directory, open_file
 
-from .model_outline import OutlineLimits
-from .outline import read_outline
+from .onnx_summary import SummaryLimits
+from .summary_reader import read_summary
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from penstock.server.files.roots import Roots
     from penstock.server.files.safe_files import Folder
 
-    from .model_outline import ModelOutline, Operator
+    from .onnx_summary import OnnxSummary, Operator
 
 MODEL_FILE: Final = "model.onnx"
 
@@ -89,7 +89,7 @@ class InspectionLimits:
         domains: Whose operators are accepted.
     """
 
-    outline: OutlineLimits = field(default_factory=OutlineLimits)
+    outline: SummaryLimits = field(default_factory=SummaryLimits)
     max_bytes: int = 1 << 36
     max_inlined_nodes: int = 2_000_000
     domains: frozenset[str] = KNOWN_DOMAINS
@@ -107,7 +107,7 @@ class Inspection:
 
     model_file: str
     files: tuple[FileFact, ...]
-    outline: ModelOutline
+    outline: OnnxSummary
 
     @property
     def missing_imports(self) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ def inspect_version(
             if odd is not None:
                 raise ModelRefused(*reasons, f"{model_file} {odd}")
             try:
-                outline = read_outline(descriptor, facts.st_size, limits.outline)
+                outline = read_summary(descriptor, facts.st_size, limits.outline)
             except ModelRefused as refusal:
                 named = (f"{model_file}: {reason}" for reason in refusal.reasons)
                 raise ModelRefused(*reasons, *named) from None
@@ -174,7 +174,7 @@ def find_model_file(paths: Mapping[str, object]) -> str:
     raise ModelRefused(f"there is no {MODEL_FILE}")
 
 
-def _check(outline: ModelOutline, limits: InspectionLimits) -> list[str]:
+def _check(outline: OnnxSummary, limits: InspectionLimits) -> list[str]:
     """What is wrong with the model itself. Pure."""
     reasons = []
     calls = [outline.operators, *outline.functions.values()]
@@ -226,7 +226,7 @@ def _size(operators: Counter[Operator], sizes: Mapping[Operator, int]) -> int:
 
 
 def _check_references(
-    root: Folder, model_file: str, outline: ModelOutline
+    root: Folder, model_file: str, outline: OnnxSummary
 ) -> tuple[set[str], list[str]]:
     """The files that the model refers to, and what is wrong with them."""
     folder = PurePosixPath(model_file).parent

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.server.files.refusal import ModelRefused
 
 if TYPE_CHECKING:
-    from penstock.runtimes.protobuf.reader import Field, WireFile
+    from penstock.runtimes.protobuf.reader import Field, ProtobufReader
 
 _STRING: Final = 8
 
@@ -74,7 +74,7 @@ class TensorOutline:
     external: ExternalData | None
 
 
-def read_tensor(wire: WireFile, field: Field, max_bytes: int) -> TensorOutline:
+def read_tensor(wire: ProtobufReader, field: Field, max_bytes: int) -> TensorOutline:
     """Read a ``TensorProto`` without its data.
 
     Raises:
@@ -110,7 +110,7 @@ def read_tensor(wire: WireFile, field: Field, max_bytes: int) -> TensorOutline:
     return TensorOutline(name, kind, memory, None)
 
 
-def read_sparse(wire: WireFile, field: Field, max_bytes: int) -> list[TensorOutline]:
+def read_sparse(wire: ProtobufReader, field: Field, max_bytes: int) -> list[TensorOutline]:
     """Read a ``SparseTensorProto``: its parts, and what it takes once made dense.
 
     Raises:
@@ -132,7 +132,7 @@ def read_sparse(wire: WireFile, field: Field, max_bytes: int) -> list[TensorOutl
     return [*parts, TensorOutline("", kind, dense, None)]
 
 
-def text(wire: WireFile, field: Field, limit: int = _MAX_TEXT_BYTES) -> str:
+def text(wire: ProtobufReader, field: Field, limit: int = _MAX_TEXT_BYTES) -> str:
     """A name.
 
     Raises:
@@ -145,7 +145,7 @@ def text(wire: WireFile, field: Field, limit: int = _MAX_TEXT_BYTES) -> str:
         raise ModelRefused(f"the text at byte {field.start} is not UTF-8") from None
 
 
-def entry(wire: WireFile, field: Field, limit: int) -> tuple[str, str]:
+def entry(wire: ProtobufReader, field: Field, limit: int) -> tuple[str, str]:
     """Read a ``StringStringEntryProto``: key and value."""
     parts = {part.number: part for part in wire.fields(field.start, field.end)}
     key, value = parts.get(1), parts.get(2)
@@ -155,7 +155,7 @@ def entry(wire: WireFile, field: Field, limit: int) -> tuple[str, str]:
     )
 
 
-def _dims(wire: WireFile, field: Field, before: int) -> list[int]:
+def _dims(wire: ProtobufReader, field: Field, before: int) -> list[int]:
     dims = []
     for size in wire.varints(field):
         dims.append(size)

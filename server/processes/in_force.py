@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.server.config.config import OPTIONS
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

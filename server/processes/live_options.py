@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from penstock.server.config.config import ServerConfig
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 
 from .in_force import LIVE
 from .logs import set_levels

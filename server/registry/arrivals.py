@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from penstock.server.onnx_file.inspection import Inspection
 
 from .content import read_content
+from .copy_completeness import Step, judge, sight
+from .intake_result import Waiting
 from .manifest import digest_of
-from .offer import Waiting
-from .stability import Step, judge, sight
 from .verification import hash_files
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from penstock.server.files.listing import FileFact
 
+    from .copy_completeness import Sighting
+    from .intake_result import Candidate, Key
     from .manifest import FileEntry
-    from .offer import Candidate, Key
-    from .stability import Sighting
 
 
 class Arrivals:

@@ -1,10 +1,10 @@
 """Takes versions in: what is complete, sound and as published gets a place to be loaded from.
 
 A version with a manifest is checked against it; one without is taken when
-`penstock.server.registry.stability` says that it has arrived. Where the server has a directory of
-its own, each is copied there while it is hashed, and loaded from there: nobody can exchange a file
-between the check and the load, and what serves goes on serving when the registry loses it. What was
-taken is remembered across restarts; what failed is tried again (`attempts`).
+`penstock.server.registry.copy_completeness` says that it has arrived. Where the server has a
+directory of its own, each is copied there while it is hashed, and loaded from there: nobody can
+exchange a file between the check and the load, and what serves goes on serving when the registry
+loses it. What was taken is remembered across restarts; what failed is tried again (`attempts`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import OWN
 from penstock.server.onnx_file.inspection import MODEL_FILE, inspect_version
 
+from .accepted_versions import AcceptedVersion, read_accepted, write_accepted
 from .arrivals import Arrivals
 from .attempts import Attempts
-from .intake_file import Taken, read_taken, write_taken
+from .copy_completeness import look
+from .intake_result import IntakeResult, Waiting
 from .manifest import digest_of
-from .offer import Offer, Waiting
-from .private_copy import Ledger, private_copy, replacement_name
-from .stability import look
+from .private_copy import CacheSizeMemo, private_copy, replacement_name
 from .verification import hash_files, read_manifest, verify
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from penstock.server.files.listing import FileFact
 
+    from .intake_result import Candidate, Key
     from .manifest import FileEntry, Manifest
-    from .offer import Candidate, Key
 
     Files = tuple[FileFact, ...]
 
@@ -72,9 +72,11 @@ class Intake:
         self._max_bytes = max_bytes
         self._plugins = plugins
         self._dirty = False
-        self._ledger = Ledger()
+        self._ledger = CacheSizeMemo()
         self._clock = clock
-        self._taken: dict[Key, Taken] = {} if self._file is None else read_taken(self._file)
+        self._taken: dict[Key, AcceptedVersion] = (
+            {} if self._file is None else read_accepted(self._file)
+        )
         self._arrivals = Arrivals(window_seconds, clock, wall_clock)
         self._attempts = Attempts()
         self._checked: dict[Key, str] = {}
@@ -95,10 +97,10 @@ class Intake:
         self._attempts.keep(keys)
         self._dirty = self._dirty or len(self._taken) != before
         if self._file is not None and self._dirty:
-            write_taken(self._file, self._taken)
+            write_accepted(self._file, self._taken)
             self._dirty = False
 
-    def offer(self, candidate: Candidate) -> Offer:
+    def offer(self, candidate: Candidate) -> IntakeResult:
         """Look at a version; unchanged files are listed, not read. Raises nothing."""
         key, now = candidate.key, self._clock()
         files: Files = ()
@@ -112,27 +114,27 @@ class Intake:
                     return offer
             pending = self._attempts.pending(key, files, now)
             if pending is not None:
-                offer = Offer(reason=pending.told(now), waiting=pending.transient)
+                offer = IntakeResult(reason=pending.told(now), waiting=pending.transient)
             else:
                 offer = self._examine(candidate, files)
                 self._attempts.succeeded(key)
         except Waiting as waiting:
-            offer = Offer(reason=str(waiting), waiting=True)
+            offer = IntakeResult(reason=str(waiting), waiting=True)
         except ModelLoadError as refusal:
             attempt = self._attempts.failed(key, files, str(refusal), now, transient=False)
-            offer = Offer(reason=attempt.reason)
+            offer = IntakeResult(reason=attempt.reason)
         except OSError as error:
             reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             attempt = self._attempts.failed(key, files, reason, now, transient=True)
-            offer = Offer(reason=attempt.told(now), waiting=True)
+            offer = IntakeResult(reason=attempt.told(now), waiting=True)
         if taken is not None and place is not None and offer.directory is None and place.is_dir():
             # Better what was taken than nothing; why it is not as it should be is told.
             reason = _changed(taken, files)
             reason = f"{reason}: {offer.reason}" if reason else offer.reason
-            return Offer(place, taken.digest, reason, offer.waiting, taken.declared)
+            return IntakeResult(place, taken.digest, reason, offer.waiting, taken.declared)
         return offer
 
-    def _look(self, candidate: Candidate, taken: Taken | None) -> Files:
+    def _look(self, candidate: Candidate, taken: AcceptedVersion | None) -> Files:
         try:
             return look(candidate.directory, candidate.roots)
         except ModelRefused:
@@ -141,8 +143,8 @@ class Intake:
             raise
 
     def _offer_taken(
-        self, candidate: Candidate, taken: Taken, place: Path, files: Files
-    ) -> Offer | None:
+        self, candidate: Candidate, taken: AcceptedVersion, place: Path, files: Files
+    ) -> IntakeResult | None:
         """What was taken before, if that is how it stays; ``None`` if it is to be taken again."""
         key = candidate.key
         if candidate.served and not taken.served:
@@ -160,9 +162,9 @@ class Intake:
         unused = not (taken.served or taken.published)
         if change and files and (candidate.failed or unused):
             return None
-        return Offer(place, taken.digest, change, declared=taken.declared)
+        return IntakeResult(place, taken.digest, change, declared=taken.declared)
 
-    def _is_damaged(self, key: Key, taken: Taken, place: Path) -> bool:
+    def _is_damaged(self, key: Key, taken: AcceptedVersion, place: Path) -> bool:
         """Whether a private copy has other files than it was made with; each is checked once.
 
         The damaged copy goes, and another takes its place under a name of its own.
@@ -178,7 +180,7 @@ class Intake:
         remove_tree(place)
         return True
 
-    def _examine(self, candidate: Candidate, files: Files) -> Offer:
+    def _examine(self, candidate: Candidate, files: Files) -> IntakeResult:
         """Take a version in.
 
         Raises:
@@ -209,11 +211,11 @@ class Intake:
         if look(directory, roots) != files:
             raise Waiting("its files are changing")
         declared = None if manifest is None else manifest.signature
-        self._taken[key] = Taken(
+        self._taken[key] = AcceptedVersion(
             digest, files, declared, published=manifest is not None, served=False, copy=name
         )
         self._dirty = True
-        return Offer(place, digest, declared=declared)
+        return IntakeResult(place, digest, declared=declared)
 
     def _copy(
         self, candidate: Candidate, entries: tuple[FileEntry, ...], name: str, *, published: bool
@@ -237,7 +239,7 @@ class Intake:
             self._arrivals.forget(candidate.key)
             raise Waiting(f"its content changed while it was copied: {refusal}") from refusal
 
-    def _place(self, taken: Taken, candidate: Candidate) -> Path | None:
+    def _place(self, taken: AcceptedVersion, candidate: Candidate) -> Path | None:
         """Where a version that was taken is loaded from, if it is still there."""
         if self._copies is None:
             return candidate.directory if candidate.directory.is_dir() else None
@@ -270,13 +272,13 @@ def _let_pass(*_: object) -> None:
     """For the files of other runtimes, which only they understand."""
 
 
-def _touched(taken: Taken, files: Files) -> bool:
+def _touched(taken: AcceptedVersion, files: Files) -> bool:
     """Whether only times differ, as after a copy of the whole registry."""
     before, now = ([(one.path, one.size) for one in some] for some in (taken.files, files))
     return files != taken.files and before == now
 
 
-def _changed(taken: Taken, files: Files) -> str:
+def _changed(taken: AcceptedVersion, files: Files) -> str:
     if files == taken.files:
         return ""
     if not files:

@@ -37,7 +37,7 @@ class NoRoom(OSError):
     """The copies that must stay leave no room for one more: later there may be some."""
 
 
-class Ledger:
+class CacheSizeMemo:
     """What the copies in one cache take, so that not all of them are measured for each new one.
 
     It holds as long as nobody else adds or removes a copy, which changes the time of the directory.
@@ -66,7 +66,7 @@ def private_copy(
     max_bytes: int,
     keep: Collection[str] = frozenset(),
     progress: Callable[[int], None] | None = None,
-    ledger: Ledger | None = None,
+    ledger: CacheSizeMemo | None = None,
     roots: Roots | None = None,
     name: str = "",
 ) -> Path:
@@ -95,7 +95,7 @@ def private_copy(
     cache.mkdir(mode=0o700, exist_ok=True)
     _check_private(cache)
     with locked(cache / _LOCK):
-        ledger = ledger or Ledger()
+        ledger = ledger or CacheSizeMemo()
         order = _Order(directory, cache, entries, max_bytes, keep, progress, roots, name)
         return _find_or_copy(order, ledger)
 
@@ -115,7 +115,7 @@ def borrowed_copy(
     with ExitStack() as borrowed:
         with locked(cache / _LOCK):
             order = _Order(directory, cache, files, max_bytes, roots=roots)
-            copy = _find_or_copy(order, Ledger())
+            copy = _find_or_copy(order, CacheSizeMemo())
             borrowed.enter_context(locked(copy, shared=True))
         yield copy
 
@@ -152,7 +152,7 @@ class _Order:
     name: str = ""
 
 
-def _find_or_copy(order: _Order, ledger: Ledger) -> Path:
+def _find_or_copy(order: _Order, ledger: CacheSizeMemo) -> Path:
     """With the lock held."""
     cache = order.cache
     target = cache / (order.name or digest_of(order.entries).removeprefix("sha256:"))

@@ -30,8 +30,8 @@ from penstock.server.files.durable import (
 from penstock.server.onnx_file.inspection import MODEL_FILE, inspect_version
 
 from .manifest import MANIFEST_FILE, FileEntry, Manifest, ManifestError, Run, encode_manifest
+from .publish_source import EXAMPLES_FILE
 from .repository import MODEL_NAME, VERSION_NAME
-from .source import EXAMPLES_FILE
 from .verification import read_manifest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Signature
     from penstock.server.onnx_file.inspection import InspectionLimits
 
-    from .source import Source
+    from .publish_source import PublishSource
 
 STAGING_PREFIX: Final = ".staging-"
 
@@ -90,7 +90,7 @@ class Published:
 def publish(
     registry: Path,
     model: str,
-    source: Source,
+    source: PublishSource,
     details: Details,
     *,
     check: Callable[[Path], Signature] | None = None,
@@ -221,7 +221,7 @@ def _remove_empty(registry: Path, home: Path) -> None:
 
 
 def _copy(
-    source: Source, path: str, staging: Path, progress: Callable[[int], None] | None
+    source: PublishSource, path: str, staging: Path, progress: Callable[[int], None] | None
 ) -> FileEntry:
     target = staging / path
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from .mixture import mean_of_exponentials
+from .e_process import mean_of_exponentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

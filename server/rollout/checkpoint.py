@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from penstock.server.files.durable import replace_file
 
-from .looks import Look
+from .history import HistoryEntry
 from .record import RecordError
 from .rollout import Rollout, Step
 
@@ -56,11 +56,11 @@ class Checkpoints:
         same = skeleton(saved) == skeleton(recorded)
         return saved if same and saved.seen_at >= recorded.seen_at else recorded
 
-    def looks(self, rollout_id: str) -> tuple[Look, ...]:
+    def looks(self, rollout_id: str) -> tuple[HistoryEntry, ...]:
         """What was seen of it; nothing if that is lost."""
         content = self._read(f"{rollout_id}{_LOOKS}")
         try:
-            return tuple(Look.from_list(one) for one in (content or {}).get("looks", ()))
+            return tuple(HistoryEntry.from_list(one) for one in (content or {}).get("looks", ()))
         except (AttributeError, TypeError, ValueError):
             return ()
 
@@ -72,7 +72,7 @@ class Checkpoints:
         """
         self._write(f"{rollout.id}.json", rollout.to_json())
 
-    def save_looks(self, rollout_id: str, looks: tuple[Look, ...]) -> None:
+    def save_looks(self, rollout_id: str, looks: tuple[HistoryEntry, ...]) -> None:
         """Keep what was seen.
 
         Raises:

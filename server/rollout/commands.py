@@ -12,7 +12,7 @@ from penstock.server.errors import Conflict, Forbidden
 
 from .phase import FINAL, Event
 from .rollout import Approval, Rollout
-from .terms import Kind
+from .rollout_spec import Kind
 
 #: Causes of a hold that `resume` accepts for the rest of the rollout.
 _ACCEPTABLE = frozenset({"scores"})

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from .evidence import PARTS, WEIGHTS, combined, e_values, score_change
 from .observation import next_step, observe, save_due, set_back_seconds, steered
-from .passing import lack
 from .phase import Event, Phase
-from .terms import Kind
+from .rollout_spec import Kind
+from .step_gate import unmet_condition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,7 +146,7 @@ def _await(seen: Rollout) -> _Verdict:
 
 def _progress(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
     if seen.deadline_at and now >= seen.deadline_at:
-        missing = lack(seen)
+        missing = unmet_condition(seen)
         why = missing[1] if missing else "the last look came too late"
         return _Verdict(Event.HOLD, "deadline", f"inconclusive at the deadline: {why}")
     change = score_change(seen)
@@ -159,7 +159,7 @@ def _progress(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
         )
     if not steered(seen, snapshot):
         return _Verdict(None, "steering", "not every process has taken up the share yet")
-    missing = lack(seen)
+    missing = unmet_condition(seen)
     if missing is not None:
         return _Verdict(None, *missing)
     return _forward(seen)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from .arm_evidence import ArmEvents, arm_evidence
 from .pair_evidence import agreement_evidence, disagreement_evidence, label_evidence
+from .rollout_spec import Kind
 from .score_evidence import ScoreBins, score_evidence
-from .terms import Kind
 
 if TYPE_CHECKING:
     from .rollout import Rollout

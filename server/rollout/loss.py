@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-from .mixture import mean_of_exponentials
+from .e_process import mean_of_exponentials
 
 #: The parts of the wealth that are bet.
 GRID: Final = (0.02, 0.05, 0.1, 0.2, 0.4)

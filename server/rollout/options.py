@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import InvalidRequest
-from penstock.server.files.options import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
 
-from .terms import Kind, Terms, check_terms
+from .rollout_spec import Kind, RolloutSpec, check_spec
 from .tolerance import Tolerance, parse_tolerance
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ class RolloutOptions:
         tolerance: How far a shadow's answers may be from stable's.
     """
 
-    terms: Terms = field(default_factory=Terms)
+    terms: RolloutSpec = field(default_factory=RolloutSpec)
     tolerance: Tolerance = field(default_factory=Tolerance)
 
-    def terms_of(self, kind: Kind, asked: Mapping[str, Any]) -> Terms:
+    def terms_of(self, kind: Kind, asked: Mapping[str, Any]) -> RolloutSpec:
         """The terms of a rollout.
 
         Args:
@@ -70,7 +70,7 @@ class RolloutOptions:
             name: read(key, asked[key]) for key, (name, read) in _ASKED.items() if key in asked
         }
         terms = replace(terms, **values)
-        check_terms(kind, terms)
+        check_spec(kind, terms)
         return terms
 
     @classmethod
@@ -78,7 +78,7 @@ class RolloutOptions:
         """The reverse of ``dataclasses.asdict``."""
         terms = dict(packed["terms"])
         steps = tuple(terms.pop("steps"))
-        return cls(Terms(steps, **terms), Tolerance.from_packed(packed["tolerance"]))
+        return cls(RolloutSpec(steps, **terms), Tolerance.from_packed(packed["tolerance"]))
 
 
 def parse_rollout(table: Any, source: str) -> RolloutOptions:

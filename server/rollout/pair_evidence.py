@@ -1,6 +1,6 @@
 """Evidence from pairs: stable and its shadow computed the same request.
 
-Sources: the grids of bets are those of `penstock.server.rollout.mixture`; Vovk and Wang, arXiv
+Sources: the grids of bets are those of `penstock.server.rollout.e_process`; Vovk and Wang, arXiv
 1912.06116. Only the pair that is bet on has to be new given the past; outages, drift and the mix of
 requests do not matter as long as the hypothesis holds for each.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .mixture import bernoulli_mixture
+from .e_process import bernoulli_mixture
 
 #: The rates of disagreement to bet on, in multiples (and, for agreement, fractions) of the
 #: tolerated one.

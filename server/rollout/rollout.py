@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .counts import Counts
 from .phase import FINAL, Event, Phase, after
 from .record import decode, encode
-from .terms import Kind, Terms, check_terms
+from .rollout_spec import Kind, RolloutSpec, check_spec
 from .traffic import Mirror, Split
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Rollout:
     digest: str
     stable: int
     requester: str
-    terms: Terms
+    terms: RolloutSpec
     started_at: float
     deadline_at: float = 0.0
     phase: Phase = Phase.PREPARING
@@ -172,7 +172,7 @@ def begin(
     model: str,
     versions: tuple[int, int],
     digest: str,
-    terms: Terms,
+    terms: RolloutSpec,
     requester: str,
     now: float,
 ) -> Rollout:
@@ -191,7 +191,7 @@ def begin(
     Raises:
         InvalidRequest: The terms make no sense.
     """
-    check_terms(kind, terms)
+    check_spec(kind, terms)
     stable, candidate = versions
     deadline = now + terms.deadline_seconds if terms.deadline_seconds else 0.0
     return Rollout(

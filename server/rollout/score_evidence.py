@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .mixture import mean_of_exponentials
+from .e_process import mean_of_exponentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

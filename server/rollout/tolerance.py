@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.server.files.options import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

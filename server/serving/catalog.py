@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from penstock.server.errors import ApiError
 
-    from .arms import Arms
+    from .active_split import ActiveSplit
     from .servable import Servable
 
 #: Versions named in an answer; a registry may hold thousands.
@@ -44,7 +44,7 @@ class ServedModel:
         versions: Mapping[str, Servable],
         default: Servable | None,
         aliases: Mapping[str, Servable] | None = None,
-        arms: Arms | None = None,
+        arms: ActiveSplit | None = None,
     ) -> None:
         self.name = name
         self.versions = versions

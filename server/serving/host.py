@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from .active_split import active_split_of
 from .apply_failed import ApplyFailed
-from .arms import arms_of
 from .catalog import ServedModel
 from .versions import TOGETHER_SECONDS
 
@@ -200,7 +200,7 @@ class ModelHost:
             default = loaded[max(loaded, key=int)]
         aliases = {name: loaded.get(str(version)) for name, version in plan.aliases.items()}
         resolved = {name: one for name, one in aliases.items() if one is not None}
-        arms = arms_of(plan.split, default, loaded, None if before is None else before.arms)
+        arms = active_split_of(plan.split, default, loaded, None if before is None else before.arms)
         after = ServedModel(plan.name, dict(loaded), default, resolved, arms)
         if before is None or not after.same_as(before):
             self._catalog.publish(after)

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from penstock.monitoring.samples.taken import Origin
-from penstock.server.loading.memory import LoadMemory
+from penstock.monitoring.samples.run_sample import Origin
+from penstock.server.loading.memory_estimate import LoadMemory
 
 if TYPE_CHECKING:
     from penstock.batching.cost import CostTable
-    from penstock.batching.servable import Servable as Queue
+    from penstock.batching.scheduled_model import ScheduledModel as Queue
     from penstock.monitoring.metrics.metrics import ModelCounters
     from penstock.monitoring.samples.privacy import Privacy
     from penstock.runtimes.contract import Model

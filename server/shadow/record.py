@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from penstock.server.files.durable import replace_file
 
-from .patience import Trip
+from .limits import Trip
 from .tally import Tally
 
 if TYPE_CHECKING:

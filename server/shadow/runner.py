@@ -23,7 +23,7 @@ from penstock.server.processes.parent import die_with_parent
 from penstock.server.shadow_copies.batches import decode
 from penstock.server.target.target import decode_target
 
-from .examiner import Examiner
+from .comparer import Comparer
 from .messages import Order, receive, send
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
             send(link, examiner.examine(batch))
 
 
-def _examiner(loader: Loader, plan: ModelPlan) -> Examiner:
+def _examiner(loader: Loader, plan: ModelPlan) -> Comparer:
     """Load both versions."""
     mirror = plan.mirror
     assert mirror is not None
@@ -82,7 +82,7 @@ def _examiner(loader: Loader, plan: ModelPlan) -> Examiner:
     primary = _primary(loader, plan)
     if primary is not None:
         _check_inputs(candidate, primary)
-    return Examiner(candidate, primary, plan.config.rollout.tolerance)
+    return Comparer(candidate, primary, plan.config.rollout.tolerance)
 
 
 def _primary(loader: Loader, plan: ModelPlan) -> Model | None:

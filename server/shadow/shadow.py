@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.metrics.metrics import CounterFile
-from penstock.server.processes.child import Birth, run
+from penstock.server.processes.process_context import ProcessContext, run
 from penstock.server.processes.supervised_task import SupervisedTask
 from penstock.server.shadow_copies.envelope import BadEnvelope, read_envelope, read_hello
 
 from .messages import Order
-from .pilot import NO_MORE, Pilot
 from .record import LOADING, TRIPPED, Record, read_record, write_record
+from .shadow_run import NO_MORE, ShadowRun
 from .wanted import read_wanted
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Flight:
     """A pilot and what it flies."""
 
     wanted: Wanted
-    pilot: Pilot
+    pilot: ShadowRun
     task: SupervisedTask
 
 
@@ -72,7 +72,7 @@ class ShadowProcess:
 
     def __init__(
         self,
-        birth: Birth,
+        birth: ProcessContext,
         counters: CounterFile,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.time,
@@ -88,7 +88,7 @@ class ShadowProcess:
         self._seen = (0, 0)
         self._looking = asyncio.Lock()
         self._flights: dict[str, Flight] = {}
-        self._ended: dict[str, Pilot] = {}
+        self._ended: dict[str, ShadowRun] = {}
         self._connections: set[asyncio.Task[None]] = set()
         self.stopping = asyncio.Event()
 
@@ -145,7 +145,7 @@ class ShadowProcess:
         if record.phase != TRIPPED:
             record.phase = LOADING
         order = Order(str(self._directory.config), wanted.target)
-        pilot = Pilot(order, record, self._counters.model(wanted.model, str(wanted.candidate)))
+        pilot = ShadowRun(order, record, self._counters.model(wanted.model, str(wanted.candidate)))
         self._ended.pop(wanted.rollout, None)
         name = f"comparing for rollout {wanted.rollout}"
         task = SupervisedTask(name, pilot.run, self._incidents, may_end=True)
@@ -163,7 +163,7 @@ class ShadowProcess:
             if pilot.urgent or (pilot.changed and everything):
                 await self._write(pilot)
 
-    async def _write(self, pilot: Pilot) -> None:
+    async def _write(self, pilot: ShadowRun) -> None:
         pilot.changed = pilot.urgent = False
         record = pilot.record
         record.updated = self._now()
@@ -196,14 +196,14 @@ class ShadowProcess:
             with suppress(OSError):
                 writer.close()
 
-    async def _find(self, rollout: str) -> Pilot | None:
+    async def _find(self, rollout: str) -> ShadowRun | None:
         if rollout not in self._flights:
             await self._look()  # the target is on disk before any worker has it
         flight = self._flights.get(rollout)
         return flight.pilot if flight is not None else self._ended.get(rollout)
 
 
-async def shadow(birth: Birth) -> None:
+async def shadow(birth: ProcessContext) -> None:
     """Compare until told to stop."""
     os.nice(NICENESS)
     counters = CounterFile.create(birth.directory.counters, birth.name)

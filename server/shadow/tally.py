@@ -1,7 +1,7 @@
 """What came of a shadow's comparisons so far: added up, bounded, and kept on disk as JSON.
 
-The counters of `penstock.monitoring.metrics.layout` restart with the server; this goes on from where it
-was, and holds what a person wants to see: where and by how much the answers differ.
+The counters of `penstock.monitoring.metrics.layout` restart with the server; this goes on from
+where it was, and holds what a person wants to see: where and by how much the answers differ.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Tally:
 
         Args:
             sizes: Its requests and rows.
-            report: As `penstock.server.shadow.examiner` makes it.
+            report: As `penstock.server.shadow.comparer` makes it.
         """
         for counted, size, name in zip(
             (self.requests, self.rows), sizes, ("requests", "rows"), strict=True

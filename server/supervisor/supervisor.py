@@ -2,7 +2,8 @@
 
 It knows nothing of HTTP, models or metrics, imports the standard library only, and waits in one
 system call for a signal or for the next restart that is due. The kernel ends its children when it
-dies (see `penstock.server.processes.parent`); where the kernel cannot, the end of a pipe tells them.
+dies (see `penstock.server.processes.parent`); where the kernel cannot, the end of a pipe tells
+them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.distribution import python_command
 from penstock.server.processes.exits import describe_exit
-from penstock.server.processes.lives import Life, write_lives
 from penstock.server.processes.restart import EXIT_CONFIG, after_death
+from penstock.server.processes.restart_history import ProcessHistory, write_history
 from penstock.server.processes.watchdog import LOOK_SECONDS
 
 from .guard import Guard
@@ -70,7 +71,7 @@ class Child:
     failures: int = 0
     deaths: int = 0
     due_at: float = 0.0
-    life: Life | None = None
+    life: ProcessHistory | None = None
 
 
 class Supervisor:
@@ -216,10 +217,12 @@ class Supervisor:
         child.deaths += 1
         delay = max(0.0, restart.at - now)
         wall = self._wall_clock()
-        child.life = Life(child.name, child.deaths, child.failures, how, wall, wall + delay)
+        child.life = ProcessHistory(
+            child.name, child.deaths, child.failures, how, wall, wall + delay
+        )
         lives = (one.life for one in (*self._others, *self._workers))
         with suppress(OSError):  # a full disk must not take the server down
-            write_lives(self._lives, [life for life in lives if life is not None])
+            write_history(self._lives, [life for life in lives if life is not None])
         times = f" ({child.failures} times in a row)" if child.failures > 1 else ""
         self._tell(f"{child.name} {how}{times}; starting it again in {delay:.1f} s")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from penstock.server.config.version_policy import VersionPolicy, served_versions
 from penstock.server.desired_state.rollout_state import in_progress
 from penstock.server.rollout.rollout import mirror_of, split_of
-from penstock.server.rollout.terms import Kind
+from penstock.server.rollout.rollout_spec import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

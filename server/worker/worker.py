@@ -21,21 +21,21 @@ from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.samples.spool import Spool
 from penstock.server.http.app import App
 from penstock.server.http.fastpath import FastPathProtocol
-from penstock.server.inference.mirror import Mirrors
-from penstock.server.processes.child import Birth, run
-from penstock.server.processes.quiet_server import QuietServer
+from penstock.server.inference.shadow_senders import ShadowSenders
+from penstock.server.processes.http_server import HttpServer
+from penstock.server.processes.process_context import ProcessContext, run
 from penstock.server.processes.restart import EXIT_CONFIG
 from penstock.server.processes.supervised_task import SupervisedTask
 from penstock.server.target.target import Target
 
 from .certificate import Certificate
+from .feedback_client import FeedbackClient
 from .held_back import first_target
 from .link import Link
-from .nudge import Nudge
+from .rate_limited_signal import RateLimitedSignal
 from .reconciler import Reconciler
 from .report import version_report
 from .sampler import Sampler
-from .worker_end import WorkerEnd
 
 if TYPE_CHECKING:
     import ssl
@@ -56,7 +56,7 @@ class WorkerProcess:
         wall_clock: Unix seconds.
     """
 
-    def __init__(self, birth: Birth, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, birth: ProcessContext, wall_clock: Callable[[], float] = time.time) -> None:
         self._wall_clock = wall_clock
         config = birth.config
         self._birth = birth
@@ -76,7 +76,7 @@ class WorkerProcess:
             incidents=birth.incidents,
             pulse=birth.pulse,
         )
-        self._server = QuietServer(
+        self._server = HttpServer(
             uvicorn.Config(
                 self,
                 http=FastPathProtocol,
@@ -96,8 +96,8 @@ class WorkerProcess:
         self._reported = -1, 0
         self._tasks: list[SupervisedTask] = []
         self._sampler: Sampler | None = None
-        self._feedback: WorkerEnd | None = None
-        self._mirrors: Mirrors | None = None
+        self._feedback: FeedbackClient | None = None
+        self._mirrors: ShadowSenders | None = None
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -145,9 +145,9 @@ class WorkerProcess:
         self._app.engine.expect_loads()
         self._reconciler = Reconciler(self._app.engine.host, self._report, incidents)
         path = self._birth.directory.shadow_socket
-        self._mirrors = Mirrors(path, self._counters, asyncio.get_running_loop())
+        self._mirrors = ShadowSenders(path, self._counters, asyncio.get_running_loop())
         self._app.engine.inference.mirrors = self._mirrors.routes
-        nudge = Nudge(asyncio.get_running_loop(), self._link.nudge)
+        nudge = RateLimitedSignal(asyncio.get_running_loop(), self._link.nudge)
         self._app.engine.inference.splits.on_failure = nudge
         self._first = first_target(self._birth.directory, self._wall_clock())
         if self._first.number:
@@ -156,7 +156,7 @@ class WorkerProcess:
             directory, life = self._birth.directory, self._counters.incarnation
             spool = Spool(directory.samples, life, self._birth.config.sample_max_bytes)
             self._sampler = Sampler(self._app.engine.samples, spool, self._counters)
-            self._feedback = WorkerEnd(directory.monitor_socket)
+            self._feedback = FeedbackClient(directory.monitor_socket)
             self._app.feedback.hand_over = self._feedback.hand_over
         self._tasks = [
             SupervisedTask("the link to control", self._link.run, incidents),
@@ -229,7 +229,7 @@ def _calm_the_collector() -> None:
     gc.set_threshold(100_000, 20, 20)
 
 
-async def worker(birth: Birth) -> None:
+async def worker(birth: ProcessContext) -> None:
     """Serve predictions until told to stop."""
     await WorkerProcess(birth).run()
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from penstock.batching.admission import admit, check_room, in_time
-from penstock.batching.board import MOST_BLIND_SECONDS, Board
 from penstock.batching.cost import CostTable
 from penstock.batching.errors import Overloaded
 from penstock.batching.options import BatchingOptions
 from penstock.batching.request import Batch, InferenceRequest
-from penstock.batching.servable import Servable, Share
+from penstock.batching.scheduled_model import ScheduledModel, Share
+from penstock.batching.scheduler_state import MOST_BLIND_SECONDS, SchedulerState
 
 NOW = 100.0
 
@@ -22,10 +22,10 @@ class Door:
     """One thread that is busy for 10 ms, and a model of 10 ms and 0.1 ms a row."""
 
     def __init__(self, doubler, slo_seconds=math.inf):
-        self.board = Board(1, 0.0)
+        self.board = SchedulerState(1, 0.0)
         costs = CostTable.linear(10e-3, 0.1e-3, 64)
         options = BatchingOptions(slo_seconds=slo_seconds)
-        self.servable = Servable(
+        self.servable = ScheduledModel(
             "m", "1", doubler, options, lambda _: None, costs, Share(), lambda: None
         )
         self.queue = self.servable.queue

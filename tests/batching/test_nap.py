@@ -7,39 +7,39 @@ import time
 import numpy as np
 import pytest
 
-from penstock.batching.board import Board
-from penstock.batching.nap import nap_seconds
+from penstock.batching.loop_pause import pause_seconds
 from penstock.batching.options import BatchingOptions
 from penstock.batching.policy import ACTIVE_SECONDS
 from penstock.batching.request import InferenceRequest
 from penstock.batching.scheduler import Scheduler
+from penstock.batching.scheduler_state import SchedulerState
 
 NOW = 100.0
 
 
 @pytest.fixture
 def busy_board():
-    board = Board(1, 1e-4)
+    board = SchedulerState(1, 1e-4)
     board.free = 0
     return board
 
 
 def test_the_loop_looks_away_while_all_threads_run(busy_board):
-    assert nap_seconds(busy_board, 1e-3, NOW) == 1e-3
+    assert pause_seconds(busy_board, 1e-3, NOW) == 1e-3
     busy_board.free = 1
-    assert nap_seconds(busy_board, 1e-3, NOW) == 0
+    assert pause_seconds(busy_board, 1e-3, NOW) == 0
 
 
 def test_no_longer_than_a_small_part_of_what_anybody_waits(busy_board):
     busy_board.least_patience = 8e-3
-    assert nap_seconds(busy_board, 1e-3, NOW) == pytest.approx(0.5e-3)
+    assert pause_seconds(busy_board, 1e-3, NOW) == pytest.approx(0.5e-3)
 
 
 def test_not_while_another_model_runs_on_the_loop(busy_board):
     busy_board.inlined_at = NOW - 0.5 * ACTIVE_SECONDS
-    assert nap_seconds(busy_board, 1e-3, NOW) == 0
+    assert pause_seconds(busy_board, 1e-3, NOW) == 0
     busy_board.inlined_at = NOW - 1.5 * ACTIVE_SECONDS
-    assert nap_seconds(busy_board, 1e-3, NOW) == 1e-3
+    assert pause_seconds(busy_board, 1e-3, NOW) == 1e-3
 
 
 class Gated:

@@ -31,7 +31,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "asyncio.sleep": (),
     "time.time": (
         "monitoring/metrics/metrics.py",  # when a process started, for people
-        "server/processes/quiet_server.py",  # the date header
+        "server/processes/http_server.py",  # the date header
         "server/cli/serve.py",  # when the supervisor said something
     ),
     "time.time_ns": ("monitoring/metrics/metrics.py",),  # part of an incarnation's name

@@ -12,9 +12,9 @@ import pytest
 
 from penstock.monitoring.alert_rules.self_watch import SelfWatch
 from penstock.monitoring.alerts.alert import Alert
+from penstock.monitoring.alerts.alert_store import _CHECKED, AlertStore
 from penstock.monitoring.alerts.alerts_file import AlertsFile
-from penstock.monitoring.alerts.courier import Courier
-from penstock.monitoring.alerts.outbox import _CHECKED, Outbox
+from penstock.monitoring.alerts.notifier import Notifier
 from penstock.monitoring.alerts.reading import read_alerts, waiting_since
 from penstock.monitoring.databases import KEEP, asides, is_damage, set_aside
 from penstock.monitoring.feedback.label import Label
@@ -85,14 +85,14 @@ class Alerts:
         self.path = state / self.name
         settings = AlertsFile(None)
         counters = CounterFile.anonymous("monitor")
-        self.courier = Courier(self.path, settings)
+        self.courier = Notifier(self.path, settings)
         self.watch = SelfWatch(lambda: snapshot(counters), self.path, settings, 0.99)
 
     def work(self, number):
         for part in range(8):
             named = {"model": "m", "version": "1", "subject": f"x{part}", "summary": "s"}
             state = {"severity": "info", "opened": True, "time": NOW}
-            Outbox(self.path).put(Alert("drift", episode=f"{number}/{part}", **named, **state))
+            AlertStore(self.path).put(Alert("drift", episode=f"{number}/{part}", **named, **state))
         self.courier.tick(NOW + number)
         self.watch.tick(NOW + 100 * number)
         return read_alerts(self.path, 1)[0].alert.kind is not None

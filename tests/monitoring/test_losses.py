@@ -29,13 +29,13 @@ from penstock.monitoring.prediction_log.prediction_log import PredictionLog
 from penstock.monitoring.prediction_log.tally import Tally, counted_rows
 from penstock.monitoring.samples.books import BooksFile
 from penstock.monitoring.samples.featurizers import Featurizers
-from penstock.monitoring.samples.ledger import Ledger
-from penstock.monitoring.samples.losses import Losses
+from penstock.monitoring.samples.lost_rows import LostRows
+from penstock.monitoring.samples.received_frames import ReceivedFrames
 from penstock.monitoring.samples.receiver import Receiver
+from penstock.monitoring.samples.run_sample import Origin, RunSample
 from penstock.monitoring.samples.sample_buffer import SampleBuffer
 from penstock.monitoring.samples.spool import Spool
 from penstock.monitoring.samples.spool_reader import SpoolReader
-from penstock.monitoring.samples.taken import Origin, Taken
 from penstock.server.worker import sampler as sampler_module
 from penstock.server.worker.sampler import Sampler
 
@@ -97,7 +97,7 @@ class Worker:
         x = np.zeros((rows, 1), np.float32)
         counters = self.counters.model(*LABELS)
         counters.sampled(rows)
-        taken = Taken(ORIGIN, NAMES, NOON, 1.0, rows, ids, [0.5] * rows, None, None, [x], [x])
+        taken = RunSample(ORIGIN, NAMES, NOON, 1.0, rows, ids, [0.5] * rows, None, None, [x], [x])
         if not self.buffer.offer(taken, x.nbytes):
             counters.sampled(0, rows)
         self.sampler.flush()
@@ -118,9 +118,9 @@ class Monitor:
         self.counters = CounterFile.create(world.counters, "monitor")
         self.world, self.journal = world, None
         tally = Tally(self.counters, counted_rows(world.counters), BooksFile(world.books))
-        ledger = Ledger()
+        ledger = ReceivedFrames()
         self.reader = SpoolReader(world.samples, ledger.last)
-        self.losses = Losses(world.counters, ledger, self.counters, self.reader.present)
+        self.losses = LostRows(world.counters, ledger, self.counters, self.reader.present)
         if journal == "off":
             self.journal = NoLog(tally)
         else:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.monitoring.samples.privacy import Privacy
+from penstock.monitoring.samples.run_sample import Failure, Origin, RunSample, array_bytes
 from penstock.monitoring.samples.sample_buffer import ENOUGH_ROWS, SampleBuffer
 from penstock.monitoring.samples.sample_reader import decode
-from penstock.monitoring.samples.taken import Failure, Origin, Taken, array_bytes
 
 ORIGIN = Origin("m", "3", ("x",))
 FAILURE = Failure(ORIGIN, 1700000000.5, b"id", 400, "invalid_request", 0.001)
@@ -20,7 +20,7 @@ def batch(rows_per_request=(1, 2), prefix=b"id"):
     firsts = np.cumsum([0, *rows_per_request])
     total = int(firsts[-1])
     count = len(rows_per_request)
-    return Taken(
+    return RunSample(
         ORIGIN,
         ("y",),
         time=1700000000.5,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from penstock.monitoring.samples.privacy import Privacy, hash_value
+from penstock.monitoring.samples.run_sample import Failure, Origin, RunSample
 from penstock.monitoring.samples.sample_buffer import SampleBuffer
 from penstock.monitoring.samples.sample_frames import FrameWriter
 from penstock.monitoring.samples.sample_reader import decode
-from penstock.monitoring.samples.taken import Failure, Origin, Taken
 
 KEY = b"k" * 32
 RUN_HEAD = (0, 0, 1.0, 1.0, 2, [b"a", b"b"], [0.5, 0.5], None, None)
@@ -21,7 +21,7 @@ ORIGIN = Origin("m", "3", ("x", "words", "left out"))
 def batch(rows_per_request=(1, 2), number=0, *, arms=None, origin=ORIGIN):
     firsts = np.cumsum([0, *rows_per_request]).tolist()
     total, count = firsts[-1], len(rows_per_request)
-    return Taken(
+    return RunSample(
         origin,
         ("y",),
         time=1700000000.0 + number,
@@ -238,7 +238,7 @@ def test_rows_of_other_lengths_do_not_meet_though_they_hold_as_many_bytes() -> N
         sent.append(arrays)
         given = arrays, [np.ones((1, 1), np.float32)]
         ids = [b"%d" % number]
-        taken = Taken(origin, outputs, 1.0, 1.0, 1, ids, [0.5], None, None, *given)
+        taken = RunSample(origin, outputs, 1.0, 1.0, 1, ids, [0.5], None, None, *given)
         assert buffer.offer(taken, 28)
     back = {}
     for sample in decode(buffer.drain()[1]):

@@ -14,7 +14,7 @@ import pytest
 from starlette.requests import Request
 
 from penstock.monitoring.alerts.alert import Alert
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.reading import read_alerts
 from penstock.monitoring.feedback.label import LabelError, parse_label
 from penstock.monitoring.text import clean, clean_content, find_bad, is_text
@@ -72,7 +72,7 @@ def test_the_admin_port_refuses_it_wherever_it_is_in_a_body(text):
 
 @pytest.mark.parametrize("text", BAD)
 def test_an_alert_is_told_whatever_is_in_it(tmp_path, text):
-    outbox = Outbox(tmp_path / "alerts.db")
+    outbox = AlertStore(tmp_path / "alerts.db")
     named = {"model": text, "version": text, "subject": text, "summary": f"s {text}"}
     how = {"severity": "info", "opened": True, "time": NOW}
     evidence = {text: text, "deep": [{"a": (text, float("nan"))}], "odd": object()}
@@ -98,7 +98,7 @@ def newest(path):
 def test_one_bad_record_keeps_no_other_from_being_told(tmp_path):
     """Also of a log that was written by an earlier release."""
 
-    class Outboxes(Outbox):
+    class Outboxes(AlertStore):
         def put(self, alert):
             if "burst" in alert.summary:
                 raise RuntimeError("a subscriber that fails")

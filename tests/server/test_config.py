@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from penstock.server.config.config import OPTIONS, ServerConfig, load_config
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 from penstock.server.ports.limits import Limits
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"

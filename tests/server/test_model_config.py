@@ -10,7 +10,7 @@ from penstock.batching.options import BatchingOptions
 from penstock.server.config import model_config
 from penstock.server.config.model_config import ModelConfig, read_model_config
 from penstock.server.config.version_policy import VersionPolicy
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 
 
 @pytest.fixture(autouse=True)

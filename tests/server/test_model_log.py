@@ -9,7 +9,7 @@ import pytest
 from penstock.monitoring.samples.privacy import hash_value
 from penstock.server.config.log_privacy import KEY_FILE, log_key, privacy_of
 from penstock.server.config.model_log import LogOptions, log_from_packed, parse_log
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 
 
 def test_what_is_said_is_understood():

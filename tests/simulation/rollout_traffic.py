@@ -10,13 +10,13 @@ from penstock.server.rollout.counts import ArmCounts, Counts
 from penstock.server.rollout.decision import decide
 from penstock.server.rollout.evidence import TOLERATED, WEIGHTS
 from penstock.server.rollout.rollout import Rollout, begin
+from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
 from penstock.server.rollout.snapshot import Snapshot
-from penstock.server.rollout.terms import Kind, Terms
 
 #: How often the controller looks.
 LOOK_SECONDS = 0.5
 #: Steps of 3,000 requests each: 30 s at 100 requests a second, 29.5 of them seen in full.
-TERMS = Terms(
+TERMS = RolloutSpec(
     steps=(1.0, 5.0, 25.0, 50.0, 100.0),
     hold_seconds=29.0,
     min_requests=5,
@@ -44,7 +44,7 @@ class Traffic:
     outage_seconds: float = 0.0
 
 
-def new_rollout(number: int = 0, terms: Terms = TERMS, kind: Kind = Kind.CANARY) -> Rollout:
+def new_rollout(number: int = 0, terms: RolloutSpec = TERMS, kind: Kind = Kind.CANARY) -> Rollout:
     return begin(f"m-{number}", kind, "m", (1, 2), "sha256:2", terms, "ann", now=0.0)
 
 

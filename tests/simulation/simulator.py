@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from penstock.batching.options import BatchingOptions
     from penstock.batching.request import Batch
-    from penstock.batching.servable import Servable
+    from penstock.batching.scheduled_model import ScheduledModel
 
 SIGNATURE = Signature((TensorSpec("x", "FP64", (VARIABLE, 0)),), (), batch_axis=True)
 
@@ -256,7 +256,7 @@ class Simulation:
         version: str = "1",
         believed: float | None = 1.0,
         **model: Any,
-    ) -> Servable:
+    ) -> ScheduledModel:
         """Register a model; ``believed`` times the truth is what calibration measured."""
         self.models[f"{name}/{version}"] = simulated = SimulatedModel(self.loop, seconds, **model)
         outcome = self.outcomes[f"{name}/{version}"] = Outcome(options.slo_seconds)
@@ -265,7 +265,7 @@ class Simulation:
             name, version, simulated, options, lambda batch: self.answer(outcome, batch), costs
         )
 
-    def outcome(self, servable: Servable) -> Outcome:
+    def outcome(self, servable: ScheduledModel) -> Outcome:
         return self.outcomes[f"{servable.name}/{servable.version}"]
 
     def answer(self, outcome: Outcome, batch: Batch) -> None:
@@ -282,7 +282,7 @@ class Simulation:
 
     def arrive(
         self,
-        servable: Servable,
+        servable: ScheduledModel,
         times: Sequence[float] | np.ndarray,
         rows: Callable[[int], int] = lambda _: 1,
         deadline: Callable[[int], float] = lambda _: math.inf,

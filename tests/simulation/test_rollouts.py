@@ -14,7 +14,7 @@ from rollout_traffic import TERMS, Fleet, Traffic, run_by_request
 from penstock.server.rollout.interval import upper_rate
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Rollout
-from penstock.server.rollout.terms import Terms
+from penstock.server.rollout.rollout_spec import RolloutSpec
 
 ALPHA = TERMS.alpha
 RAMP_SECONDS = 200.0
@@ -79,7 +79,7 @@ def test_fixed_limits_and_repeated_z_tests_would_roll_many_back():
 
 
 def test_with_the_default_terms_healthy_candidates_get_through():
-    fleet = Fleet(40, OUTAGE, Terms(), look_seconds=10.0).run(5400.0)
+    fleet = Fleet(40, OUTAGE, RolloutSpec(), look_seconds=10.0).run(5400.0)
     ended = fleet.ended_at[np.isfinite(fleet.ended_at)]
     quantiles("healthy, default terms, seconds to the end", ended)
     assert fleet.count(Phase.PROMOTED) >= 38

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alerts.alert import Alert
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.reading import read_alerts
 from penstock.monitoring.alerts.sink import TEST
 from penstock.server.auth.tokens import OBSERVE, OPERATE
@@ -107,7 +107,7 @@ class AlertsApi:
         )
 
         def put() -> None:
-            outbox = Outbox(self._path)
+            outbox = AlertStore(self._path)
             outbox.put(alert)
 
         try:

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from penstock.server.control.coordination.conductor import Progress
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.control.coordination.exposition import Exposition
-    from penstock.server.processes.lives import Life
+    from penstock.server.control.coordination.rollout_controller import Progress
+    from penstock.server.processes.restart_history import ProcessHistory
 
-    from .chronicle import Chronicle
-    from .gate import Gate
+    from .access import Access
+    from .audit_history import AuditHistory
     from .openapi import Endpoint
     from .operations import Operations
     from .traffic import TrafficWindow
@@ -78,10 +78,10 @@ class AdminApp:
         self,
         coordinator: Coordinator,
         operations: Operations,
-        chronicle: Chronicle,
+        chronicle: AuditHistory,
         traffic: TrafficWindow,
         exposition: Exposition,
-        gate: Gate,
+        gate: Access,
         about: dict[str, Any],
         more: Mapping[Endpoint, Handler] | None = None,
         clock: Callable[[], float] = time.time,
@@ -97,7 +97,7 @@ class AdminApp:
         self.border = Border()
         self._described: tuple[bytes, bytes] | None = None
         self.progress: Callable[[str], Progress | None] = lambda _: None
-        self.lives: Callable[[], tuple[Life, ...]] = tuple
+        self.lives: Callable[[], tuple[ProcessHistory, ...]] = tuple
         self.damaged: Callable[[], list[dict[str, str]]] = list
         self.incidents: Callable[[], list[dict[str, Any]]] = list
         handlers: dict[Endpoint, Handler] = {

@@ -19,11 +19,11 @@ from .command import event_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from penstock.server.control.coordination.conductor import Conductor
     from penstock.server.control.coordination.coordinator import Changed
+    from penstock.server.control.coordination.rollout_controller import RolloutController
 
-    from .bring_up import BringUp
     from .command import Command
+    from .deploy_command import DeployCommand
 
     Transition = Callable[[DesiredState, frozenset[int]], DesiredState]
 
@@ -36,7 +36,7 @@ class Operations:
         conductor: Of the rollouts, which end when a person moves ``stable``.
     """
 
-    def __init__(self, bring_up: BringUp, conductor: Conductor) -> None:
+    def __init__(self, bring_up: DeployCommand, conductor: RolloutController) -> None:
         self._bring_up = bring_up
         self._conductor = conductor
 

@@ -10,11 +10,11 @@ from penstock.server.desired_state.audit import read_log
 from penstock.server.errors import InvalidRequest, NotFound, Unavailable
 from penstock.server.files.checked_json import ContentError
 from penstock.server.files.roots import roots_of
-from penstock.server.registry.difference import diff
 from penstock.server.registry.manifest import Manifest
+from penstock.server.registry.signature_diff import diff
 from penstock.server.registry.verification import hash_files, read_manifest
 
-from .chronicle import as_json, concerns, in_force, production_at
+from .audit_history import as_json, concerns, in_force, production_at
 from .wire import MAX_SHOWN
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.server.auth.tokens import APPROVE, OBSERVE, OPERATE
 from penstock.server.errors import InvalidRequest, NotFound
 from penstock.server.rollout.options import ASKED
-from penstock.server.rollout.terms import Kind
+from penstock.server.rollout.rollout_spec import Kind
 
 from . import records, wire
 from .alertmanager import alarms_of
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from penstock.server.control.coordination.conductor import Conductor, Progress
     from penstock.server.control.coordination.coordinator import Coordinator
+    from penstock.server.control.coordination.rollout_controller import Progress, RolloutController
     from penstock.server.rollout.vetoes import Vetoes
 
     from .rollout_operations import RolloutOperations
@@ -75,7 +75,7 @@ class RolloutApi:
     def __init__(
         self,
         operations: RolloutOperations,
-        conductor: Conductor,
+        conductor: RolloutController,
         coordinator: Coordinator,
         vetoes: Vetoes,
         shadow: Callable[[str], Mapping[str, Any] | None],

@@ -12,7 +12,7 @@ from penstock.server.errors import Conflict, InvalidRequest, NotFound
 from penstock.server.rollout import commands
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import begin
-from penstock.server.rollout.terms import Kind
+from penstock.server.rollout.rollout_spec import Kind
 
 from .rollout_report import summary
 from .traffic import quantile
@@ -20,16 +20,16 @@ from .traffic import quantile
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from penstock.server.control.coordination.conductor import Conductor
     from penstock.server.control.coordination.coordinator import Changed, Coordinator
     from penstock.server.control.coordination.exposition import Exposition
+    from penstock.server.control.coordination.rollout_controller import RolloutController
     from penstock.server.desired_state.state import DesiredState
     from penstock.server.rollout.rollout import Rollout
-    from penstock.server.rollout.terms import Terms
+    from penstock.server.rollout.rollout_spec import RolloutSpec
     from penstock.server.rollout.vetoes import Vetoes
 
-    from .bring_up import BringUp
     from .command import Command
+    from .deploy_command import DeployCommand
 
     Manual = Callable[[Rollout, str, str, float], Rollout]
 
@@ -60,8 +60,8 @@ class RolloutOperations:
 
     def __init__(
         self,
-        bring_up: BringUp,
-        conductor: Conductor,
+        bring_up: DeployCommand,
+        conductor: RolloutController,
         coordinator: Coordinator,
         exposition: Exposition,
         vetoes: Vetoes,
@@ -219,7 +219,7 @@ class RolloutOperations:
         token: str,
         kind: Kind,
         versions: tuple[int, int],
-        terms: Terms,
+        terms: RolloutSpec,
         state: DesiredState,
     ) -> Rollout:
         digest = self._bring_up.digest(command.model, versions[1])

@@ -7,15 +7,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from penstock.server.desired_state.rollout_state import terms_digest
-from penstock.server.rollout.comparison import results
+from penstock.server.rollout.arm_means import results
 from penstock.server.rollout.evidence import agreement, combined, e_values, score_change
-from penstock.server.rollout.passing import bad_requests
-from penstock.server.rollout.terms import Kind
+from penstock.server.rollout.rollout_spec import Kind
+from penstock.server.rollout.step_gate import bad_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from penstock.server.control.coordination.conductor import Progress
+    from penstock.server.control.coordination.rollout_controller import Progress
     from penstock.server.rollout.interval import Interval
     from penstock.server.rollout.rollout import Rollout
 

@@ -9,7 +9,7 @@ from penstock.monitoring.metrics.process_stats import read_process
 from penstock.server.errors.incidents import recent
 from penstock.server.serving.lifecycle import State, loading_for
 
-from .chronicle import DEFAULT
+from .audit_history import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.control.coordination.fleet import Fleet, Worker
 
-    from .chronicle import Chronicle, Move
+    from .audit_history import AuditHistory, Move
     from .traffic import Traffic
 
     Figures = Mapping[tuple[str, str], Traffic]
@@ -29,7 +29,7 @@ MIXED: Final = "MIXED"
 
 
 def status(
-    coordinator: Coordinator, chronicle: Chronicle, figures: Figures, now: float
+    coordinator: Coordinator, chronicle: AuditHistory, figures: Figures, now: float
 ) -> dict[str, Any]:
     """The whole answer.
 
@@ -91,7 +91,7 @@ def process_problems(
 
 
 def _model(
-    name: str, coordinator: Coordinator, chronicle: Chronicle, figures: Figures, now: float
+    name: str, coordinator: Coordinator, chronicle: AuditHistory, figures: Figures, now: float
 ) -> dict[str, Any]:
     planner = coordinator.planner
     plan = planner.target.models.get(name)

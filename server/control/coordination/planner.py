@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.registry.offer import Candidate
+from penstock.server.registry.intake_result import Candidate
 from penstock.server.registry.repository import Problem, RegistrySnapshot
 from penstock.server.registry.survey import Survey
 from penstock.server.target.plan import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from penstock.server.files.roots import Roots
     from penstock.server.registry.good_configs import GoodConfigs
     from penstock.server.registry.intake import Intake
-    from penstock.server.registry.offer import Offer
+    from penstock.server.registry.intake_result import IntakeResult
     from penstock.server.registry.repository import ModelEntry
     from penstock.server.target.plan import Standing
     from penstock.server.target.target import Target
@@ -56,7 +56,7 @@ class Findings:
     """
 
     snapshot: RegistrySnapshot = field(default_factory=RegistrySnapshot)
-    offers: Mapping[Key, Offer] = field(default_factory=dict)
+    offers: Mapping[Key, IntakeResult] = field(default_factory=dict)
 
     @property
     def waiting(self) -> bool:
@@ -250,7 +250,9 @@ class Planner:
             if (entry.name, version) not in look.offers:
                 self._take(entry, version, standing, look)
 
-    def _take(self, entry: ModelEntry, version: int, standing: Standing, look: _Look) -> Offer:
+    def _take(
+        self, entry: ModelEntry, version: int, standing: Standing, look: _Look
+    ) -> IntakeResult:
         key = entry.name, version
         offer = look.offers[key] = self._intake.offer(
             Candidate(
@@ -272,7 +274,7 @@ class _Look:
 
     roots: Roots
     served: Collection[Key]
-    offers: dict[Key, Offer] = field(default_factory=dict)
+    offers: dict[Key, IntakeResult] = field(default_factory=dict)
 
 
 def _gist(problem: Problem) -> tuple[Path, str]:

@@ -13,7 +13,7 @@ from penstock.monitoring.alerts.alert import Alert
 from penstock.server.rollout.phase import Phase
 
 if TYPE_CHECKING:
-    from penstock.monitoring.alerts.outbox import Outbox
+    from penstock.monitoring.alerts.alert_store import AlertStore
     from penstock.server.desired_state.audit_record import AuditRecord
 
 LOG = logging.getLogger("penstock.rollout")
@@ -39,7 +39,7 @@ class RolloutAlerts:
         outbox: Takes each alert once.
     """
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: AlertStore) -> None:
         self._outbox = outbox
         self._waiting: deque[AuditRecord] = deque(maxlen=_MAX_WAITING)
         self._loop = asyncio.get_running_loop()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.metrics import layout
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
+from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.snapshot import Snapshot
-from penstock.server.rollout.terms import Kind
 
 from .convergence import load_failures, not_ready
 

@@ -18,7 +18,7 @@ from penstock.server.registry.repository import MODEL_FILE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from penstock.monitoring.alerts.outbox import Outbox
+    from penstock.monitoring.alerts.alert_store import AlertStore
     from penstock.server.target.plan import ModelPlan
 
     from .planner import Findings
@@ -71,7 +71,7 @@ class StandingAlerts:
     """
 
     def __init__(
-        self, outbox: Outbox, kind: StandingKind, clock: Callable[[], float] = time.time
+        self, outbox: AlertStore, kind: StandingKind, clock: Callable[[], float] = time.time
     ) -> None:
         self._outbox = outbox
         self._kind = kind

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from penstock.server.codecs.messages import InferRequest
     from penstock.server.codecs.signature import WireSignature
-    from penstock.server.inference.call import Door
+    from penstock.server.inference.call import ResponseWriter
 
     from .group import CoalescingGroup
     from .head_cache import HeadCache
@@ -82,7 +82,7 @@ class Coalescer:
         self._linger = Linger()
         self._busy: list[CoalescingGroup] = []
 
-    def try_take(self, door: Door, data: bytes, now: float) -> Call | None:
+    def try_take(self, door: ResponseWriter, data: bytes, now: float) -> Call | None:
         """Let a request wait in its group for the end of this iteration of the loop.
 
         Args:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from penstock.server.codecs.messages import InferRequest
     from penstock.server.codecs.negotiate import Codec
     from penstock.server.inference.call import Call
-    from penstock.server.inference.outlet import Outlet
-    from penstock.server.inference.splits import Splits
-    from penstock.server.serving.arms import Arms
+    from penstock.server.inference.responder import Responder
+    from penstock.server.inference.traffic_splitter import TrafficSplitter
+    from penstock.server.serving.active_split import ActiveSplit
     from penstock.server.serving.catalog import Catalog
     from penstock.server.serving.servable import Servable
 
@@ -63,7 +63,12 @@ class GroupRunner:
     """
 
     def __init__(
-        self, catalog: Catalog, scheduler: Scheduler, path: Path, splits: Splits, outlet: Outlet
+        self,
+        catalog: Catalog,
+        scheduler: Scheduler,
+        path: Path,
+        splits: TrafficSplitter,
+        outlet: Responder,
     ) -> None:
         self._catalog = catalog
         self._scheduler = scheduler
@@ -102,7 +107,7 @@ class GroupRunner:
         else:
             self._serve(coalesced, servable, assigned=False)
 
-    def _share(self, coalesced: CoalescedCalls[CoalescingGroup], arms: Arms) -> None:
+    def _share(self, coalesced: CoalescedCalls[CoalescingGroup], arms: ActiveSplit) -> None:
         """Serve each call by its arm."""
         assigned = []
         for call, numbers in zip(coalesced.calls, coalesced.numbers, strict=True):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from penstock.monitoring.alerts.alert import Alert
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.alerts_file import AlertsFile
-from penstock.monitoring.alerts.courier import Courier
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.notifier import Notifier
 from penstock.monitoring.alerts.reading import read_alerts
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ class Town:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "alerts.db"
         self.file = folder / "alerts.toml"
-        self.outbox = Outbox(self.path)
+        self.outbox = AlertStore(self.path)
         self.now = NOW
         self.start()
 
     def start(self) -> None:
-        self.courier = Courier(self.path, AlertsFile(self.file), jitter=lambda: 1.0)
+        self.courier = Notifier(self.path, AlertsFile(self.file), jitter=lambda: 1.0)
 
     def write(self, text: str) -> None:
         self.file.write_text(text)
@@ -193,7 +193,7 @@ def test_an_attempt_that_never_comes_back_is_left_to_itself(tmp_path: Path, an_a
         stuck.wait(10)
         raise OSError("woken")
 
-    town.courier = Courier(town.path, AlertsFile(town.file), post, lambda: 1.0)
+    town.courier = Notifier(town.path, AlertsFile(town.file), post, lambda: 1.0)
     town.outbox.put(an_alert())
     town.courier.tick(NOW)
     town.courier.tick(NOW + 16)
@@ -292,7 +292,7 @@ def test_every_alert_is_in_the_log(
     tmp_path: Path, an_alert: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     town = Town(tmp_path)
-    town.courier = Courier(town.path, AlertsFile(None))
+    town.courier = Notifier(town.path, AlertsFile(None))
     with caplog.at_level("INFO", "penstock.alerts"):
         town.outbox.put(an_alert())
         town.tick()

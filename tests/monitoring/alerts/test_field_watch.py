@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from penstock.monitoring.alert_rules.door import WINDOW_SECONDS, unusual_values
+from penstock.monitoring.alert_rules.counter_window import CounterWindow
 from penstock.monitoring.alert_rules.field_watch import FieldWatch
-from penstock.monitoring.alert_rules.meter import Meter
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alert_rules.input_quality import WINDOW_SECONDS, unusual_values
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.reading import read_alerts
 from penstock.monitoring.drift.constraints import Faults
 from penstock.monitoring.drift.learning import category_reference, number_reference
@@ -58,7 +58,7 @@ def faults_in(reference: Reference, values: NDArray[Any]) -> Faults:
 
 
 def bad(reference: Reference, rows: int, faults: Faults) -> bool:
-    meter = Meter(WINDOW_SECONDS, 30.0, 4)
+    meter = CounterWindow(WINDOW_SECONDS, 30.0, 4)
     meter.read(NOW, (0, 0, 0, 0))
     meter.read(NOW + 60, (rows, *faults))
     return unusual_values(LearntField("m", "1", "x", reference), meter, NOW + 60).bad
@@ -102,7 +102,7 @@ def test_one_episode_per_field_whoever_says_what_is_right(tmp_path: Path) -> Non
     learnt = LearntFaults(counters)
     block, age = counters.model("m", "1"), counters.field("m", "1", "age")
     reference = taught(numbers(0.0), np.random.default_rng(5), 10_000)
-    watch = FieldWatch(Outbox(path), 600.0, learnt)
+    watch = FieldWatch(AlertStore(path), 600.0, learnt)
 
     def minutes(first: int, last: int, missing: int, declared: int) -> None:
         for second in range(first * 60, last * 60, 10):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from penstock.monitoring.alerts import outbox as module
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts import alert_store as module
+from penstock.monitoring.alerts.alert_store import AlertStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,24 +22,26 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path / "monitor" / "alerts.db")
+def outbox(tmp_path: Path) -> AlertStore:
+    return AlertStore(tmp_path / "monitor" / "alerts.db")
 
 
-def test_an_alert_comes_back_as_it_went_in(outbox: Outbox, an_alert: Callable[..., Alert]) -> None:
+def test_an_alert_comes_back_as_it_went_in(
+    outbox: AlertStore, an_alert: Callable[..., Alert]
+) -> None:
     assert outbox.open_episodes() == []
     assert outbox.put(an_alert())
     assert outbox.open_episodes() == [an_alert()]
 
 
-def test_putting_twice_is_putting_once(outbox: Outbox, an_alert: Callable[..., Alert]) -> None:
+def test_putting_twice_is_putting_once(outbox: AlertStore, an_alert: Callable[..., Alert]) -> None:
     assert outbox.put(an_alert())
     assert not outbox.put(an_alert(summary="said differently"))
     assert outbox.open_episodes() == [an_alert()]
 
 
 def test_the_first_alert_waits_for_whoever_makes_the_file_now(
-    outbox: Outbox, tmp_path: Path, an_alert: Callable[..., Alert]
+    outbox: AlertStore, tmp_path: Path, an_alert: Callable[..., Alert]
 ) -> None:
     path = tmp_path / "monitor" / "alerts.db"
     path.parent.mkdir()
@@ -52,7 +54,7 @@ def test_the_first_alert_waits_for_whoever_makes_the_file_now(
     assert outbox.open_episodes() == [an_alert()]
 
 
-def test_an_episode_closes_once(outbox: Outbox, an_alert: Callable[..., Alert]) -> None:
+def test_an_episode_closes_once(outbox: AlertStore, an_alert: Callable[..., Alert]) -> None:
     outbox.put(an_alert())
     assert outbox.put(an_alert(opened=False))
     assert not outbox.put(an_alert(opened=False))
@@ -61,19 +63,19 @@ def test_an_episode_closes_once(outbox: Outbox, an_alert: Callable[..., Alert]) 
 
 
 def test_an_episode_that_nobody_heard_of_is_not_closed(
-    outbox: Outbox, an_alert: Callable[..., Alert]
+    outbox: AlertStore, an_alert: Callable[..., Alert]
 ) -> None:
     assert not outbox.put(an_alert(opened=False))
 
 
-def test_open_episodes_of_one_kind(outbox: Outbox, an_alert: Callable[..., Alert]) -> None:
+def test_open_episodes_of_one_kind(outbox: AlertStore, an_alert: Callable[..., Alert]) -> None:
     outbox.put(an_alert("e1"))
     outbox.put(an_alert("e2", kind="quality"))
     assert [one.episode for one in outbox.open_episodes("quality")] == ["e2"]
 
 
 def test_the_file_is_bounded(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, an_alert: Callable[..., Alert]
+    outbox: AlertStore, monkeypatch: pytest.MonkeyPatch, an_alert: Callable[..., Alert]
 ) -> None:
     monkeypatch.setattr(module, "KEEP", 5)
     for number in range(9):
@@ -82,7 +84,7 @@ def test_the_file_is_bounded(
 
 
 def test_what_is_too_long_is_cut_and_told_all_the_same(
-    outbox: Outbox, an_alert: Callable[..., Alert]
+    outbox: AlertStore, an_alert: Callable[..., Alert]
 ) -> None:
     for tail in "ab":
         assert outbox.put(
@@ -101,7 +103,7 @@ def test_what_is_too_long_is_cut_and_told_all_the_same(
 
 
 def test_evidence_may_hold_numpy_and_what_is_not_a_number(
-    outbox: Outbox, an_alert: Callable[..., Alert]
+    outbox: AlertStore, an_alert: Callable[..., Alert]
 ) -> None:
     evidence = {"psi": np.float64(0.5), "bins": np.arange(3), "p": float("nan"), 7: Path("/x")}
     outbox.put(an_alert(evidence=evidence))
@@ -115,11 +117,11 @@ def test_evidence_may_hold_numpy_and_what_is_not_a_number(
 
 def _put_many(path: Path, alerts: list[Alert]) -> None:
     for alert in alerts:
-        Outbox(path).put(alert)
+        AlertStore(path).put(alert)
 
 
 def test_several_processes_put_the_same_alerts(
-    outbox: Outbox, tmp_path: Path, an_alert: Callable[..., Alert]
+    outbox: AlertStore, tmp_path: Path, an_alert: Callable[..., Alert]
 ) -> None:
     path = tmp_path / "monitor" / "alerts.db"
     alerts = [an_alert(f"e{number}") for number in range(20)]
@@ -139,7 +141,7 @@ def test_a_file_that_cannot_be_written_is_an_error(
     path = tmp_path / "alerts.db"
     path.mkdir()
     with pytest.raises(sqlite3.Error):
-        Outbox(path).put(an_alert())
+        AlertStore(path).put(an_alert())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from penstock.monitoring.drift.comparison import compare
+from penstock.monitoring.drift.sample_comparison import compare
 
 PLAIN = (False,) * 4
 STRANGE = (False, False, False, True)

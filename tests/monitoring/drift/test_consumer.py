@@ -7,7 +7,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.drift.baseline import FROM_FILE, Baseline
 from penstock.monitoring.drift.baseline_files import BaselineFiles, read_baseline, write_baseline
 from penstock.monitoring.drift.consumer import DriftConsumer
@@ -52,7 +52,7 @@ class Monitor:
     def __init__(self, directory, **options):
         self.directory = directory
         self.versions = Versions(directory, options.pop("options", OPTIONS))
-        self.outbox = Outbox(directory / "alerts.db")
+        self.outbox = AlertStore(directory / "alerts.db")
         self.now = 1_000_000.0
         self.rng = np.random.default_rng(11)
         self.options = options

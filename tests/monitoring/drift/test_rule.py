@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from penstock.monitoring.drift.comparison import compare
 from penstock.monitoring.drift.dispersion import dispersion, excess
 from penstock.monitoring.drift.episode import Episode, advance
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.rule import Level, Subject, benjamini_hochberg, judge
+from penstock.monitoring.drift.sample_comparison import compare
 from penstock.monitoring.drift.sensitivity import (
     false_alarms_per_week,
     smallest_move,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.monitoring.feedback.keeper import TruthKeeper
 from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.samples.samples import BatchSample
 
 NOW = 1_700_000_000.0
@@ -42,7 +42,7 @@ def keep(tmp_path):
     opened = []
 
     def start(options=None, max_rows=5_000_000, max_days=90.0, told=None):
-        keeper = TruthKeeper(
+        keeper = FeedbackStore(
             tmp_path,
             lambda *_: options or FeedbackOptions(),
             lambda *what: told.append(what) if told is not None else None,

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from penstock.monitoring.feedback.export import ExportFailed, LabelledExport
-from penstock.monitoring.feedback.keeper import TruthKeeper
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.prediction_log.prediction_log import PredictionLog
 from penstock.monitoring.prediction_log.seal import seal
 from penstock.monitoring.prediction_log.tally import Tally
 from penstock.monitoring.samples.books import BooksFile
-from penstock.monitoring.samples.ledger import Ledger
+from penstock.monitoring.samples.received_frames import ReceivedFrames
 from penstock.monitoring.samples.samples import BatchSample
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
@@ -43,13 +43,13 @@ def sample(day):
 @pytest.fixture
 def state(tmp_path):
     """Three days of one request each; the first is sealed, and each has a label."""
-    state, clock, ledger = tmp_path / "monitor", [NOON], Ledger()
+    state, clock, ledger = tmp_path / "monitor", [NOON], ReceivedFrames()
     state.mkdir()
     counters = CounterFile.anonymous("monitor")
     tally = Tally(counters, {}, BooksFile(state.with_name("books.msgpack")))
     log = PredictionLog(state, "epoch", tally, 1 << 30, 30, lambda: clock[0], lambda *_: "sha256:d")
     ledger.restore(log.restore())
-    keeper = TruthKeeper(state, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 30.0)
+    keeper = FeedbackStore(state, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 30.0)
     for day in range(3):
         clock[0] = NOON + day * DAY
         log.append([sample(day)], {(MODEL, "3"): 3})

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from penstock.monitoring.feedback.evidence import arm_labels
-from penstock.monitoring.feedback.keeper import PARKED_SECONDS
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.report import Span, performance
 from penstock.monitoring.feedback.schema import TRUTH_FILE, open_to_write
+from penstock.monitoring.feedback.store import PARKED_SECONDS
 
 NOW = 1_700_000_000.0
 ALL = Span(NOW - 1e6, NOW + 1e6, 86_400.0)

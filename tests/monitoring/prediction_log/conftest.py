@@ -14,7 +14,7 @@ from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.prediction_log.prediction_log import PredictionLog
 from penstock.monitoring.prediction_log.tally import Tally
 from penstock.monitoring.samples.books import BooksFile
-from penstock.monitoring.samples.ledger import Ledger
+from penstock.monitoring.samples.received_frames import ReceivedFrames
 from penstock.monitoring.samples.samples import BatchSample
 
 NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
@@ -51,7 +51,7 @@ class Bench:
         self.state = state
         self.now = NOON
         self.jumped = 0.0
-        self.ledger = Ledger()
+        self.ledger = ReceivedFrames()
         self.counters = CounterFile.anonymous("monitor")
         self.frames = 0
         self.limits = max_bytes, max_days

@@ -12,7 +12,7 @@ import pytest
 from penstock.monitoring.databases import asides
 from penstock.monitoring.metrics.layout import LOG_BYTES, LOG_WRITTEN
 from penstock.monitoring.metrics.merge import snapshot
-from penstock.monitoring.samples.ledger import Account
+from penstock.monitoring.samples.received_frames import Account
 
 DAY = 86_400.0
 

@@ -8,9 +8,9 @@ import json
 import numpy as np
 import pytest
 
-from penstock.monitoring.feedback.keeper import TruthKeeper
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.samples.samples import BatchSample
 from penstock.server.cli.main import main
 from penstock.server.processes import run_directory
@@ -22,7 +22,7 @@ NOW = 1_700_000_000.0
 def state(tmp_path):
     directory = tmp_path / "state" / "monitor"
     directory.mkdir(parents=True)
-    keeper = TruthKeeper(directory, lambda *_: FeedbackOptions(), lambda *_: None, 1000, 30.0)
+    keeper = FeedbackStore(directory, lambda *_: FeedbackOptions(), lambda *_: None, 1000, 30.0)
     keeper.take(
         [
             BatchSample(

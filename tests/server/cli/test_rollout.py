@@ -14,13 +14,13 @@ from penstock.server.cli.main import build_parser, main
 from penstock.server.cli.rollout_page import _phases, rollout_page
 from penstock.server.cli.rollout_view import interval_words, report_view, rollouts_view
 from penstock.server.control.api.rollout_report import report, summary
-from penstock.server.control.coordination.conductor import Progress
+from penstock.server.control.coordination.rollout_controller import Progress
 from penstock.server.desired_state.rollout_state import evidence_of
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
-from penstock.server.rollout.looks import look_at
+from penstock.server.rollout.history import entry_of
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Step, begin
-from penstock.server.rollout.terms import Kind, Terms
+from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
 from penstock.server.shadow.tally import OutputTally, Tally
 
 COUNTS = Counts(
@@ -32,12 +32,12 @@ COUNTS = Counts(
 
 def found(kind, **changes):
     """A report, as it comes out of JSON."""
-    terms = Terms(steps=(5.0,) if kind is not Kind.CANARY else (1.0, 5.0, 100.0))
+    terms = RolloutSpec(steps=(5.0,) if kind is not Kind.CANARY else (1.0, 5.0, 100.0))
     terms = replace(terms, require_approval=changes.pop("require_approval", False))
     made = begin("<m>-7", kind, "<m>", (1, 2), "sha256:d", terms, "ann", 1000.0)
     steps = tuple(Step(p, COUNTS, Counts(), 60.0) for p in terms.ramp(kind))
     made = replace(made, phase=Phase.PROGRESSING, steps=steps, **changes)
-    looks = tuple(look_at(made, 1000.0 + n) for n in range(3))
+    looks = tuple(entry_of(made, 1000.0 + n) for n in range(3))
     records = [
         {
             "time": "2031-05-01T12:00:00.000Z",
@@ -93,7 +93,7 @@ def test_who_has_to_approve_what_is_said():
 
 
 def test_a_report_of_a_rollout_that_has_just_begun():
-    made = begin("m-1", Kind.CANARY, "m", (1, 2), "", Terms(), "ann", 0.0)
+    made = begin("m-1", Kind.CANARY, "m", (1, 2), "", RolloutSpec(), "ann", 0.0)
     begun = report(Progress(made, "preparing", "it is being loaded"), [], None)
     assert "preparing" in text(report_view(begun))
     assert "preparing" in rollout_page(begun)

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.server.config.drift_options import from_packed, parse_monitoring
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 
 
 def test_what_is_said_holds_and_the_rest_is_default():

@@ -26,8 +26,8 @@ from uvicorn.server import ServerState
 from penstock.batching.delivery import Delivery
 from penstock.batching.dispatcher import Dispatcher
 from penstock.batching.executor import ThreadExecutor
+from penstock.batching.scheduled_model import ScheduledModel as Queue
 from penstock.batching.scheduler import Scheduler
-from penstock.batching.servable import Servable as Queue
 from penstock.monitoring.metrics import layout
 from penstock.monitoring.metrics.metrics import ModelCounters
 from penstock.monitoring.samples.sample_buffer import SampleBuffer
@@ -42,15 +42,16 @@ from penstock.server.http.coalescing.linger import Linger
 from penstock.server.http.coalescing.request_templates import RequestTemplates
 from penstock.server.http.connection import Connection
 from penstock.server.http.fastpath import FastPathProtocol
-from penstock.server.inference import answers, encode_run, inference, large_answers, outlet
-from penstock.server.inference.feed import Feed
+from penstock.server.inference import answers, encode_run, inference, large_answers
+from penstock.server.inference import responder as outlet
+from penstock.server.inference.fallback_timer import FallbackTimer
 from penstock.server.inference.halt_poll import HaltPoll
 from penstock.server.inference.inference import InferencePath
 from penstock.server.inference.large_answers import LargeAnswers
-from penstock.server.inference.outlet import Outlet
+from penstock.server.inference.responder import Responder
 from penstock.server.inference.sampling import Sampling
-from penstock.server.inference.splits import Splits
-from penstock.server.inference.watch import Watch
+from penstock.server.inference.shadow_sender import ShadowSender
+from penstock.server.inference.traffic_splitter import TrafficSplitter
 from penstock.server.rollout.traffic import Split
 from penstock.server.serving.input_validation import Quality
 from penstock.server.target.plan import ModelPlan
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
 #: What may raise: where it is looked up, and its name there.
 STEPS: list[tuple[Any, str]] = [
     *[
-        (Outlet, name)
+        (Responder, name)
         for name in ("_answer", "_answer_coalesced", "_fail_batch", "_refuse", "_fail")
     ],
     *[(outlet, name) for name in ("calls_of", "encode_run", "encode_coalesced", "write_answers")],
@@ -72,9 +73,12 @@ STEPS: list[tuple[Any, str]] = [
     *[(large_answers, name) for name in ("array_bytes", "encode_large")],
     (answers, "encode_pieces"),
     *[(outlet, name) for name in ("api_error", "error_answer", "lines_of")],
-    *[(Splits, name) for name in ("assign", "sift", "forsake", "answer", "release", "fail")],
-    *[(Splits, name) for name in ("_fall_back", "_count", "_give_up", "_look_closer")],
-    *[(Watch, name) for name in ("add", "discard")],
+    *[
+        (TrafficSplitter, name)
+        for name in ("assign", "sift", "forsake", "answer", "release", "fail")
+    ],
+    *[(TrafficSplitter, name) for name in ("_fall_back", "_count", "_give_up", "_look_closer")],
+    *[(FallbackTimer, name) for name in ("add", "discard")],
     *[(GroupRunner, name) for name in ("_serve_group", "_share", "_serve", "_queue", "_run")],
     *[(GroupRunner, name) for name in ("_prepare", "_refuse", "singly")],
     (group_runner, "rows_codec"),
@@ -96,7 +100,7 @@ STEPS: list[tuple[Any, str]] = [
     *[(Sampling, name) for name in ("take", "offer", "count_rows", "offer_rows", "failed")],
     *[(SampleBuffer, name) for name in ("offer", "offer_rows", "picked", "offer_failure")],
     (HaltPoll, "answered"),
-    (Feed, "offer"),
+    (ShadowSender, "offer"),
     *[(Quality, name) for name in ("tally", "check", "passes")],
     *[(Connection, name) for name in ("preamble", "_write", "_write_next")],
     (Transport, "write"),
@@ -214,7 +218,7 @@ class Bench:
         self.runner.get_loop().set_exception_handler(lambda *_: None)
         for model in self.engine.catalog.models.values():
             for one in model.versions.values():
-                feed = Feed("r", 1.0, one.counters, place / "nobody.sock", lambda *_: None)
+                feed = ShadowSender("r", 1.0, one.counters, place / "nobody.sock", lambda *_: None)
                 self.engine.inference.mirrors[one.name, one.version] = feed
 
     def close(self) -> None:
@@ -419,7 +423,7 @@ def test_every_call_ends_once_and_the_next_are_answered_right(
     fates = bench.run(model, good, nothing)
     check(fates, 200)
     drawn = data.draw(asks)
-    if model == "calm" and (holder is Watch or name == "_give_up"):
+    if model == "calm" and (holder is FallbackTimer or name == "_give_up"):
         drawn.append(Ask(moody.HANG, "canary"))  # "quick" would hang on the event loop
     error = data.draw(st.sampled_from(RAISED))
     at_call = data.draw(st.integers(0, 4))

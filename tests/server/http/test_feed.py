@@ -13,7 +13,11 @@ from penstock.monitoring.metrics import layout
 from penstock.monitoring.metrics.merge import snapshot
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.server.inference.call import Call
-from penstock.server.inference.feed import MAX_WAITING_BYTES, MAX_WAITING_ROWS, Feed
+from penstock.server.inference.shadow_sender import (
+    MAX_WAITING_BYTES,
+    MAX_WAITING_ROWS,
+    ShadowSender,
+)
 from penstock.server.shadow_copies.batches import decode
 from penstock.server.shadow_copies.envelope import MAX_BATCH_BYTES
 
@@ -41,7 +45,9 @@ class Peer:
     def __init__(self, place, share=1.0, chance=lambda: 0.5):
         self.path = Path(place) / "shadow.sock"
         self.counters = CounterFile.anonymous()
-        self.feed = Feed("r", share, self.counters.model("m", "2"), self.path, self.report, chance)
+        self.feed = ShadowSender(
+            "r", share, self.counters.model("m", "2"), self.path, self.report, chance
+        )
         self.listener = None
         self.link = None
         self.bytes = b""

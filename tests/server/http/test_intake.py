@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.server.http.intake import ALIGNMENT, joined
+from penstock.server.http.body_reader import ALIGNMENT, joined
 from penstock.server.inference.head import read_head
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.server.config.model_config import ModelConfig
-from penstock.server.inference.mirror import Mirrors
+from penstock.server.inference.shadow_senders import ShadowSenders
 from penstock.server.rollout.traffic import Mirror
 from penstock.server.target.plan import ModelPlan
 
@@ -21,7 +21,7 @@ def plans(percent=None, rollout="m-1", default=1):
 @pytest.fixture
 def mirrors(tmp_path):
     loop = asyncio.new_event_loop()
-    one = Mirrors(tmp_path / "shadow.sock", CounterFile.anonymous(), loop)
+    one = ShadowSenders(tmp_path / "shadow.sock", CounterFile.anonymous(), loop)
     yield one
     one.close()
     loop.close()

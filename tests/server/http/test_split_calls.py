@@ -30,9 +30,9 @@ from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.inference.call import Call
 from penstock.server.inference.coalesced_calls import CoalescedCalls
 from penstock.server.inference.head import read_head
-from penstock.server.inference.splits import Splits
+from penstock.server.inference.traffic_splitter import TrafficSplitter
 from penstock.server.rollout.traffic import Split
-from penstock.server.serving.arms import Arms, Assignment
+from penstock.server.serving.active_split import ActiveSplit, Assignment
 from penstock.server.target.plan import ModelPlan
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def test_only_the_culprit_of_a_lane_falls_back(bench: Bench) -> None:
 
 def test_a_group_that_fails_after_it_was_given_up_disturbs_nobody() -> None:
     stable, canary = SimpleNamespace(routed=0), SimpleNamespace(routed=2)
-    arms = Arms(Split("r", 2, 50.0), stable, canary)  # type: ignore[arg-type]
+    arms = ActiveSplit(Split("r", 2, 50.0), stable, canary)  # type: ignore[arg-type]
     head = read_head("m", None, [])
     calls = [Call(None, head, 0.0) for _ in range(2)]  # type: ignore[arg-type]
     for call, servable in zip(calls, (stable, canary), strict=True):
@@ -285,7 +285,7 @@ def test_a_group_that_fails_after_it_was_given_up_disturbs_nobody() -> None:
         call.servable = servable  # type: ignore[assignment]
     resumed: list[Any] = []
     path = SimpleNamespace(resume=lambda *given: resumed.append(given))
-    splits = Splits(None, None, None, None, None)  # type: ignore[arg-type]
+    splits = TrafficSplitter(None, None, None, None, None)  # type: ignore[arg-type]
     runner = GroupRunner(None, None, path, splits, None)  # type: ignore[arg-type]
     group = CoalescingGroup(GroupKey("m", None, None, b"", b"[", b"]"), JSON)
     coalesced = CoalescedCalls(group, calls, [b"1", b"2"])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from penstock.server.http.sweeper import Sweeper
-from penstock.server.inference.watch import Watch
+from penstock.server.inference.fallback_timer import FallbackTimer
 
 
 def run(main):
@@ -82,7 +82,7 @@ def test_a_call_that_cannot_be_given_up_ends_and_the_others_are_given_up(failing
                 raise ArithmeticError
             given_up.put_nowait(call.name)
 
-        watch = Watch(loop, due_at, overdue, loop.time)
+        watch = FallbackTimer(loop, due_at, overdue, loop.time)
         watch.end = lambda calls, error: ended.append((calls[0].name, type(error)))
         calls = [Call(name) for name in ("odd", "one", "two")]
         for call in calls:

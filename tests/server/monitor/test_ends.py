@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 import msgpack
 import pytest
 
-from penstock.monitoring.feedback.keeper import TruthKeeper
 from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.mended import Mended
 from penstock.server.errors import InvalidRequest, Unavailable
-from penstock.server.monitor.feedback_endpoint import MonitorEnd
-from penstock.server.monitor.feedback_service import FeedbackDesk
+from penstock.server.monitor.feedback_endpoint import FeedbackEndpoint
+from penstock.server.monitor.feedback_service import FeedbackService
 from penstock.server.monitor.monitor_socket import MonitorSocket
-from penstock.server.worker.worker_end import MAX_WAITING, WorkerEnd
+from penstock.server.worker.feedback_client import MAX_WAITING, FeedbackClient
 
 NOW = 1_700_000_000.0
 
@@ -25,7 +25,7 @@ NOW = 1_700_000_000.0
 @pytest.fixture
 def keeper(tmp_path):
     def make():
-        return TruthKeeper(tmp_path, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 1.0)
+        return FeedbackStore(tmp_path, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 1.0)
 
     kept = Mended(make, tmp_path / "truth.db", lambda: NOW)
     yield kept
@@ -37,10 +37,10 @@ def converse(tmp_path, keeper, work):
 
     async def main():
         thread = ThreadPoolExecutor(1)
-        end = MonitorEnd(FeedbackDesk(keeper, lambda: NOW), thread)
+        end = FeedbackEndpoint(FeedbackService(keeper, lambda: NOW), thread)
         socket = MonitorSocket(end.serve)
         await socket.listen(tmp_path / "s")
-        worker = WorkerEnd(tmp_path / "s", 0.5)
+        worker = FeedbackClient(tmp_path / "s", 0.5)
         try:
             await work(worker, socket)
         finally:
@@ -113,7 +113,7 @@ def test_a_monitor_that_does_not_answer_is_waited_for_so_long_only(tmp_path):
 
     async def main():
         server = await asyncio.start_unix_server(silent, tmp_path / "s")
-        worker = WorkerEnd(tmp_path / "s", 0.2)
+        worker = FeedbackClient(tmp_path / "s", 0.2)
         asked = [worker.hand_over(body("a"), packed=False) for _ in range(MAX_WAITING + 3)]
         found = await asyncio.gather(*asked, return_exceptions=True)
         assert all(isinstance(one, Unavailable) for one in found)

@@ -10,16 +10,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from penstock.monitoring.feedback.keeper import TruthKeeper
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.metrics import TruthCollector
 from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.samples.samples import BatchSample
 from penstock.server.config.config import ServerConfig
 from penstock.server.config.model_config import ModelConfig
 from penstock.server.monitor.feedback_setup import VersionOptions, truth_keeper
 from penstock.server.registry.publish import Details, publish
-from penstock.server.registry.source import find_source
+from penstock.server.registry.publish_source import find_source
 from penstock.server.target.plan import ModelPlan
 from penstock.server.target.target import Target, write_target
 
@@ -145,5 +145,5 @@ def test_without_a_disk_there_is_no_keeper_until_there_is_one(tmp_path):
     (tmp_path / "file").unlink()
     (tmp_path / "file").mkdir()
     keeper.tick(60.0)
-    assert isinstance(keeper.use(lambda one: one), TruthKeeper)
+    assert isinstance(keeper.use(lambda one: one), FeedbackStore)
     keeper.close()

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from penstock.monitoring.alerts.alert import Alert
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.server.cli.main import main
 
 
@@ -66,7 +66,7 @@ def test_alerts_are_told_shown_and_survive_the_monitor(serve, receiver, tmp_path
         "drift", "breast-cancer", "2", "f0", "warning",
         opened=True, episode="e1", time=1.9e9, summary="f0 drifts",
     )  # fmt: skip
-    Outbox(state / "monitor" / "alerts.db").put(alert)
+    AlertStore(state / "monitor" / "alerts.db").put(alert)
     server.until(lambda: len(receiver.bodies) > 1)
     server.kill("monitor")
     receiver.statuses[:] = [200]
@@ -107,7 +107,7 @@ def test_files_that_are_damaged_later_stop_no_process(serve, receiver, tmp_path)
         "drift", "breast-cancer", "2", "f0", "warning",
         opened=True, episode="e1", time=1.9e9, summary="f0 drifts",
     )  # fmt: skip
-    Outbox(tmp_path / "state" / "monitor" / "alerts.db").put(alert)
+    AlertStore(tmp_path / "state" / "monitor" / "alerts.db").put(alert)
     server.until(lambda: receiver.bodies)
     assert {one["process"]: one["deaths"] for one in server.status()["processes"]} == {
         "control": 1,

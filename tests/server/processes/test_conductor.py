@@ -11,16 +11,16 @@ import pytest
 
 from penstock.monitoring.metrics import layout
 from penstock.monitoring.metrics.metrics import CounterFile
-from penstock.server.control.api.bring_up import BringUp
-from penstock.server.control.api.chronicle import Chronicle
+from penstock.server.control.api.audit_history import AuditHistory
 from penstock.server.control.api.command import Command
+from penstock.server.control.api.deploy_command import DeployCommand
 from penstock.server.control.api.operations import Operations
 from penstock.server.control.api.rollout_operations import RolloutOperations
-from penstock.server.control.coordination.conductor import Conductor
 from penstock.server.control.coordination.coordinator import Coordinator
 from penstock.server.control.coordination.exposition import Exposition
 from penstock.server.control.coordination.fleet import Fleet, Worker
 from penstock.server.control.coordination.planner import Planner
+from penstock.server.control.coordination.rollout_controller import RolloutController
 from penstock.server.control.coordination.rollout_observer import Epoch, Observer
 from penstock.server.desired_state.audit import read_log
 from penstock.server.desired_state.store import StateStore
@@ -28,7 +28,7 @@ from penstock.server.errors import Conflict, NotFound
 from penstock.server.registry.intake import Intake
 from penstock.server.rollout.checkpoint import Checkpoints
 from penstock.server.rollout.phase import Phase
-from penstock.server.rollout.terms import Kind
+from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.vetoes import Alarm, Vetoes
 
 QUICK = {"steps": [50, 100], "hold": 2, "min_requests": 10}
@@ -77,8 +77,10 @@ class Stage:
             lambda *_: self.labels,
         )
         checkpoints = Checkpoints(self.tmp_path / "state")
-        self.conductor = Conductor(self.coordinator, observer, checkpoints, lambda: self.now)
-        bring_up = BringUp(self.coordinator, Chronicle(), 5.0)
+        self.conductor = RolloutController(
+            self.coordinator, observer, checkpoints, lambda: self.now
+        )
+        bring_up = DeployCommand(self.coordinator, AuditHistory(), 5.0)
         self.operations = Operations(bring_up, self.conductor)
         self.rollouts = RolloutOperations(
             bring_up, self.conductor, self.coordinator, self.exposition, self.vetoes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.server.worker.nudge import DELAY_SECONDS, MAX_WORDS, Nudge
+from penstock.server.worker.rate_limited_signal import DELAY_SECONDS, MAX_WORDS, RateLimitedSignal
 
 
 class Loop:
@@ -31,7 +31,7 @@ class Loop:
 
 def test_it_says_so_soon_and_once_for_all_that_came_until_then():
     loop, said = Loop(), []
-    nudge = Nudge(loop, lambda: said.append(loop.now))
+    nudge = RateLimitedSignal(loop, lambda: said.append(loop.now))
     nudge()
     loop.pass_time(DELAY_SECONDS / 2)
     nudge()
@@ -45,7 +45,7 @@ def test_it_says_so_soon_and_once_for_all_that_came_until_then():
 
 def test_what_goes_on_all_the_time_is_said_seldom():
     loop, said = Loop(), []
-    nudge = Nudge(loop, lambda: said.append(loop.now))
+    nudge = RateLimitedSignal(loop, lambda: said.append(loop.now))
     for _ in range(10_000):
         nudge()
         loop.pass_time(0.001)

@@ -9,7 +9,7 @@ import socket
 
 import uvicorn
 
-from penstock.server.processes.quiet_server import QuietServer
+from penstock.server.processes.http_server import HttpServer
 
 
 async def app(scope, receive, send):
@@ -25,7 +25,7 @@ class Serving:
         self.late = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", access_log=False)
-        self.server = QuietServer(config, self.late.append)
+        self.server = HttpServer(config, self.late.append)
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.server.serve(sockets=[self.listener]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.metrics.collector import exposition
 from penstock.server.control.coordination.rollout_alerts import LAST, RolloutAlerts, alert_of
 from penstock.server.control.coordination.rollout_metrics import RolloutMetrics
@@ -16,10 +16,10 @@ from penstock.server.desired_state.state import DesiredState
 from penstock.server.rollout.counts import ArmCounts, Counts
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Step, begin
-from penstock.server.rollout.terms import Kind, Terms
+from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
 
 TIME = "2031-05-01T12:00:00.000Z"
-STARTED = begin("m-7", Kind.CANARY, "m", (1, 2), "sha256:d", Terms(), "ann", 100.0)
+STARTED = begin("m-7", Kind.CANARY, "m", (1, 2), "sha256:d", RolloutSpec(), "ann", 100.0)
 BAD = Counts(ArmCounts(requests=95), ArmCounts(requests=5, errors=4))
 RUNNING = replace(STARTED, phase=Phase.PROGRESSING, steps=(Step(5.0, BAD),))
 
@@ -72,7 +72,7 @@ def test_people_are_told_of_phases_that_matter_to_them():
 
 
 def test_each_is_told_once_and_those_of_the_last_life_again(tmp_path):
-    outbox = Outbox(tmp_path / "alerts.db")
+    outbox = AlertStore(tmp_path / "alerts.db")
 
     def known():
         return [one.episode for one in outbox.open_episodes()]

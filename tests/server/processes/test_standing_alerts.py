@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penstock.monitoring.alerts.outbox import Outbox
+from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.server.control.coordination.planner import Findings
 from penstock.server.control.coordination.standing_alerts import (
     CONFIG,
@@ -50,7 +50,7 @@ def test_an_episode_begins_and_ends_once():
 
 
 def test_an_episode_goes_on_over_a_restart(tmp_path):
-    outbox = Outbox(tmp_path / "alerts.db")
+    outbox = AlertStore(tmp_path / "alerts.db")
     first = StandingAlerts(outbox, CONFIG, lambda: 5.0)
     first.note(found("a"))
     first._tell()

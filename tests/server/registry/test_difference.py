@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from penstock.runtimes.contract import Signature, TensorSpec
-from penstock.server.registry.difference import Change, diff
 from penstock.server.registry.manifest import FileEntry, Manifest, Run
+from penstock.server.registry.signature_diff import Change, diff
 
 X = TensorSpec("x", "FP32", (-1, 4))
 Y = TensorSpec("y", "FP32", (-1, 2))

@@ -13,7 +13,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
 from penstock.server.files.refusal import ModelRefused
-from penstock.server.loading.golden import difference, mismatches, parse_examples, read_examples
+from penstock.server.loading.golden_examples import (
+    difference,
+    mismatches,
+    parse_examples,
+    read_examples,
+)
 
 SIGNATURE = Signature(
     (TensorSpec("x", "FP32", (-1, 2)),),

@@ -10,9 +10,9 @@ from onnx import helper
 
 from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.onnx import OnnxRuntime
-from penstock.server.loading.golden import Example, Examples
-from penstock.server.loading.golden_company import company_mismatches
-from penstock.server.loading.judgement import judge
+from penstock.server.loading.acceptance_check import check_acceptance
+from penstock.server.loading.golden_examples import Example, Examples
+from penstock.server.loading.golden_in_batches import company_mismatches
 
 ROWS = [[[1, 2]], [[3, -4]], [[0.5, 0.25], [7, 8]]]
 
@@ -54,5 +54,5 @@ def test_a_declared_batch_axis_is_refused_if_golden_requests_show_otherwise(load
     size = int(np.prod(width))
     request = {"name": "x", "datatype": "FP32", "shape": [1, *width], "data": [1.0] * size}
     (version / "examples.json").write_text(json.dumps({"examples": [{"inputs": [request]}]}))
-    _, reasons = judge(model, version, None, None)
+    _, reasons = check_acceptance(model, version, None, None)
     assert any("in company" in reason for reason in reasons)

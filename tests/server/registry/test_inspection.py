@@ -16,7 +16,7 @@ from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.onnx import OnnxRuntime
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.onnx_file.inspection import InspectionLimits, inlined_nodes, inspect_version
-from penstock.server.onnx_file.model_outline import Operator, OutlineLimits
+from penstock.server.onnx_file.onnx_summary import Operator, SummaryLimits
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"
 OPENED: list[tuple[str, int]] = []
@@ -159,19 +159,19 @@ def test_limits_are_the_callers(version, onnx_model):
     with pytest.raises(ModelRefused, match="at most 15"):
         inspect_version(version, replace(limits, max_bytes=15))
     with pytest.raises(ModelRefused, match="more than 0 nodes"):
-        inspect_version(version, InspectionLimits(outline=OutlineLimits(max_nodes=0)))
+        inspect_version(version, InspectionLimits(outline=SummaryLimits(max_nodes=0)))
     with pytest.raises(ModelRefused, match="more fields"):
-        inspect_version(version, InspectionLimits(outline=OutlineLimits(max_fields=3)))
+        inspect_version(version, InspectionLimits(outline=SummaryLimits(max_fields=3)))
 
 
 def test_a_file_that_shrinks_meanwhile_is_an_error(version, onnx_model):
     """And not the end of the process, as with a memory map."""
-    from penstock.server.onnx_file.outline import read_outline
+    from penstock.server.onnx_file.summary_reader import read_summary
 
     content = onnx_model().SerializeToString()
     (version / "model.onnx").write_bytes(content[:40])
     with (version / "model.onnx").open("rb") as file, pytest.raises(ModelRefused, match="cut"):
-        read_outline(file.fileno(), len(content))
+        read_summary(file.fileno(), len(content))
 
 
 def test_millions_of_tree_values_take_no_time(version, onnx_model):
@@ -188,7 +188,7 @@ def test_millions_of_tree_values_take_no_time(version, onnx_model):
     model = onnx_model([node], domains={"ai.onnx.ml": 3})
     (version / "model.onnx").write_bytes(model.SerializeToString())
     before = time.process_time()
-    inspect_version(version, InspectionLimits(outline=OutlineLimits(max_fields=20_000)))
+    inspect_version(version, InspectionLimits(outline=SummaryLimits(max_fields=20_000)))
     assert time.process_time() - before < 1
 
 

@@ -12,8 +12,8 @@ from penstock.server.files.roots import roots_of
 from penstock.server.registry import intake as intake_module
 from penstock.server.registry.attempts import REFUSED_SECONDS, TRANSIENT_SECONDS
 from penstock.server.registry.intake import Intake
+from penstock.server.registry.intake_result import Candidate
 from penstock.server.registry.manifest import Manifest, encode_manifest
-from penstock.server.registry.offer import Candidate
 from penstock.server.registry.private_copy import NoRoom
 from penstock.server.registry.verification import hash_files
 

@@ -15,11 +15,11 @@ from penstock.server.config.config import load_config
 from penstock.server.control.coordination.planner import Planner
 from penstock.server.desired_state.state import DesiredState, load
 from penstock.server.http.engine import Engine
-from penstock.server.registry.difference import contradictions
+from penstock.server.registry.accepted_versions import read_accepted
 from penstock.server.registry.intake import Intake
-from penstock.server.registry.intake_file import read_taken
 from penstock.server.registry.publish import Details, publish
-from penstock.server.registry.source import find_source
+from penstock.server.registry.publish_source import find_source
+from penstock.server.registry.signature_diff import contradictions
 from penstock.server.serving.lifecycle import State
 from penstock.server.target.target import decode_target, encode_target
 
@@ -162,4 +162,4 @@ def test_what_was_taken_by_an_older_release_promises_nothing(tmp_path, published
     content = json.loads(path.read_text())
     del content["versions"][0]["signature"]
     path.write_text(json.dumps(content))
-    assert read_taken(path)["m", 1].declared is None
+    assert read_accepted(path)["m", 1].declared is None

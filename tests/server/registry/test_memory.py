@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from penstock.server.loading.memory import SESSION_BYTES, estimate_bytes
+from penstock.server.loading.memory_estimate import SESSION_BYTES, estimate_bytes
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"
 LOAD = """

@@ -13,7 +13,7 @@ from penstock.server.desired_state.state import DesiredState, ModelState
 from penstock.server.registry.repository import ModelEntry
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Rollout, Step, begin
-from penstock.server.rollout.terms import Kind, Terms
+from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
 from penstock.server.rollout.traffic import Mirror, Split
 from penstock.server.target.plan import Outlook, Standing, aspire
 
@@ -25,7 +25,7 @@ def rollout(
     kind: Kind = Kind.CANARY, phase: Phase = Phase.PROGRESSING, **fields: object
 ) -> Rollout:
     steps = (5.0, 50.0) if kind is Kind.CANARY else (20.0,)
-    terms = Terms(steps=steps, sticky="x-user", fallback=False, slow_seconds=0.25)
+    terms = RolloutSpec(steps=steps, sticky="x-user", fallback=False, slow_seconds=0.25)
     begun = begin("m-7", kind, "m", (1, 2), "sha256:2", terms, "me", 0.0)
     return replace(begun, phase=phase, steps=(Step(steps[0]),))
 

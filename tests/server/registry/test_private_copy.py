@@ -9,7 +9,7 @@ import pytest
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.registry import private_copy as private_copy_module
 from penstock.server.registry.manifest import Manifest, digest_of
-from penstock.server.registry.private_copy import Ledger, NoRoom, private_copy
+from penstock.server.registry.private_copy import CacheSizeMemo, NoRoom, private_copy
 from penstock.server.registry.verification import hash_files
 
 ROOM = 1 << 20
@@ -79,7 +79,7 @@ def test_the_least_recently_used_copy_goes_first(make, cache):
 
 
 def test_copies_are_not_measured_again_for_each_new_one(make, cache, monkeypatch):
-    measured, ledger = [], Ledger()
+    measured, ledger = [], CacheSizeMemo()
     size = private_copy_module._size
     monkeypatch.setattr(private_copy_module, "_size", lambda at: measured.append(at) or size(at))
     for number in range(20):
@@ -92,7 +92,7 @@ def test_copies_are_not_measured_again_for_each_new_one(make, cache, monkeypatch
 
 
 def test_a_ledger_lets_no_copy_past_the_limit(make, cache):
-    room, ledger = 3 * 103, Ledger()
+    room, ledger = 3 * 103, CacheSizeMemo()
     for number in range(12):
         private_copy(*pair(make(f"v{number:02}"), cache), max_bytes=room, ledger=ledger)
         assert sum(path.stat().st_size for path in cache.rglob("*/*") if path.is_file()) <= room

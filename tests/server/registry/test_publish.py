@@ -17,7 +17,7 @@ from penstock.server.files.durable import locked
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.registry.manifest import Run
 from penstock.server.registry.publish import Details, clean_staging, publish
-from penstock.server.registry.source import find_source
+from penstock.server.registry.publish_source import find_source
 from penstock.server.registry.survey import scan
 from penstock.server.registry.verification import read_manifest, verify
 
@@ -235,7 +235,7 @@ def test_a_killed_push_leaves_only_whole_versions(registry, model_file):
     script = (
         "import sys; from pathlib import Path\n"
         "from penstock.server.registry.publish import Details, publish\n"
-        "from penstock.server.registry.source import find_source\n"
+        "from penstock.server.registry.publish_source import find_source\n"
         "source = find_source(Path(sys.argv[2]))\n"
         "while True:\n"
         "    made = publish(Path(sys.argv[1]), 'm', source, Details('t'))\n"

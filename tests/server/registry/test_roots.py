@@ -9,9 +9,9 @@ import pytest
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import OWN, roots_of
 from penstock.server.onnx_file.inspection import inspect_version
+from penstock.server.registry.copy_completeness import look
 from penstock.server.registry.manifest import Manifest, encode_manifest
 from penstock.server.registry.private_copy import private_copy
-from penstock.server.registry.stability import look
 from penstock.server.registry.survey import scan
 from penstock.server.registry.verification import hash_files, read_manifest, verify
 

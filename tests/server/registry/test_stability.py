@@ -12,7 +12,7 @@ from penstock.server.files.listing import FileFact
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.onnx_file.inspection import inspect_version
 from penstock.server.registry.content import Content
-from penstock.server.registry.stability import Step, judge, look, sight
+from penstock.server.registry.copy_completeness import Step, judge, look, sight
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"
 WINDOW = 2.0

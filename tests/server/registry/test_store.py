@@ -17,7 +17,7 @@ from penstock.server.desired_state.state_file import StateDamaged
 from penstock.server.desired_state.store import StateStore
 from penstock.server.errors import Conflict, Unavailable
 from penstock.server.rollout.rollout import begin
-from penstock.server.rollout.terms import Kind, Terms
+from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_version_on_trial_is_never_put_before_everybody_by_a_loss(
     opened, tmp_path, names, content
 ):
     store = opened()
-    trial = begin("r1", Kind.CANARY, "m", (1, 2), "sha256:x", Terms(), "ann", 0.0)
+    trial = begin("r1", Kind.CANARY, "m", (1, 2), "sha256:x", RolloutSpec(), "ann", 0.0)
     after = rollout_state.start(store.state, trial, {1, 2})
     event = rollout_state.event_of("start", "ann", store.state, after, trial)
     store.commit(after, event, store.state.generation)

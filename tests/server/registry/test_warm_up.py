@@ -8,7 +8,7 @@ import pytest
 from penstock.batching.cost import CostTable
 from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
 from penstock.server.loading import warm_up as module
-from penstock.server.loading.golden import Example, Examples
+from penstock.server.loading.golden_examples import Example, Examples
 from penstock.server.loading.warm_up import CostCache, WarmUp, repeated, warm_up, warm_up_only
 
 DIGEST = "sha256:" + "0" * 64

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Approval, Base, Rollout, Step, begin
-from penstock.server.rollout.terms import Kind, Terms
+from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
 
 texts = st.text(max_size=8)
 moments = st.floats(0, 4e9)
@@ -25,7 +25,7 @@ counts = st.builds(Counts, arm_counts, arm_counts, pair_counts, scores)
 percents = st.floats(0.01, 99.0)
 ramps = st.lists(percents, min_size=1, max_size=5, unique=True).map(lambda p: tuple(sorted(p)))
 terms = st.builds(
-    Terms,
+    RolloutSpec,
     steps=ramps | ramps.map(lambda ramp: (*ramp, 100.0)),
     hold_seconds=st.floats(0, 1e6),
     min_requests=st.integers(1, 10**6),
@@ -62,7 +62,7 @@ rollouts = st.builds(
 )
 
 #: Few and small, so that a rollout can be walked through by hand.
-TERMS = Terms(steps=(5.0, 50.0, 100.0), hold_seconds=10.0, min_requests=100)
+TERMS = RolloutSpec(steps=(5.0, 50.0, 100.0), hold_seconds=10.0, min_requests=100)
 
 
 def started(kind: Kind = Kind.CANARY, **changes: object) -> Rollout:

@@ -9,7 +9,7 @@ from penstock.server.errors import Conflict, Forbidden
 from penstock.server.rollout import commands
 from penstock.server.rollout.phase import FINAL, Phase
 from penstock.server.rollout.rollout import Approval, Step
-from penstock.server.rollout.terms import Kind
+from penstock.server.rollout.rollout_spec import Kind
 
 
 def at(phase, kind=Kind.CANARY, **terms):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from strategies import started
 
-from penstock.server.rollout.comparison import Moments, compare_means, compare_rates, results
+from penstock.server.rollout.arm_means import Moments, compare_means, compare_rates, results
 from penstock.server.rollout.counts import ArmCounts, Counts
 from penstock.server.rollout.rollout import Step
-from penstock.server.rollout.terms import Kind
+from penstock.server.rollout.rollout_spec import Kind
 
 
 def moments(values):

@@ -15,8 +15,8 @@ from penstock.server.rollout.evidence import PARTS, WEIGHTS, combined, e_values
 from penstock.server.rollout.observation import SAVE_SECONDS
 from penstock.server.rollout.phase import FINAL, TRANSITIONS, Event, Phase
 from penstock.server.rollout.rollout import Approval, Rollout
+from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.snapshot import Snapshot
-from penstock.server.rollout.terms import Kind
 
 NONE = Snapshot(epoch="a", ready=True)
 

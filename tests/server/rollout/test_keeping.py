@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from penstock.server.rollout.checkpoint import KEEP, Checkpoints
 from penstock.server.rollout.counts import ArmCounts, Counts
-from penstock.server.rollout.looks import MAX_LOOKS, Look, look_at, with_look
+from penstock.server.rollout.history import MAX_LOOKS, HistoryEntry, entry_of, with_entry
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Step, begin
-from penstock.server.rollout.terms import Kind, Terms
+from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
 from penstock.server.rollout.vetoes import MAX_AGE_SECONDS, MAX_ALARMS, Alarm, Vetoes
 
 
 def rollout(**changes):
-    made = begin("m.v-7", Kind.CANARY, "m.v", (1, 2), "sha256:d", Terms(), "ann", 100.0)
+    made = begin("m.v-7", Kind.CANARY, "m.v", (1, 2), "sha256:d", RolloutSpec(), "ann", 100.0)
     steps = (Step(1.0, Counts(canary=ArmCounts(requests=5))),)
     return replace(made, phase=Phase.PROGRESSING, steps=steps, **changes)
 
@@ -56,7 +56,7 @@ def test_a_damaged_checkpoint_is_none(tmp_path, content):
 
 def test_only_the_last_rollouts_are_kept_whole(tmp_path):
     files = Checkpoints(tmp_path)
-    look = look_at(rollout(), 1.0)
+    look = entry_of(rollout(), 1.0)
     for number in range(KEEP + 5):
         files.save(rollout(id=f"m.v-{number}"))
         files.save_looks(f"m.v-{number}", (look,))
@@ -76,23 +76,25 @@ def test_looks_are_bounded_in_order_and_end_with_the_last(moves):
     looks, at = (), 0.0
     for elapsed, percent in moves:
         at += elapsed
-        last = Look(at, percent, 1.0, (1.0,), (0, 0), (0, 0))
-        looks = with_look(looks, last)
+        last = HistoryEntry(at, percent, 1.0, (1.0,), (0, 0), (0, 0))
+        looks = with_entry(looks, last)
     assert len(looks) <= MAX_LOOKS
     assert looks[-1] == last
     assert [one.at for one in looks] == sorted(one.at for one in looks)
 
 
 def test_a_look_from_before_the_last_one_counts_as_at_the_last():
-    first, last = (Look(at, 5.0, e, (e,), (0, 0), (0, 0)) for at, e in ((9.0, 1.0), (3.0, 2.0)))
-    assert with_look((first,), last) == (first, replace(last, at=9.0))
+    first, last = (
+        HistoryEntry(at, 5.0, e, (e,), (0, 0), (0, 0)) for at, e in ((9.0, 1.0), (3.0, 2.0))
+    )
+    assert with_entry((first,), last) == (first, replace(last, at=9.0))
 
 
 def test_looks_of_a_long_rollout_cover_all_of_it_evenly():
     looks = ()
     for second in range(20_000):
         percent = 1.0 if second < 15_000 else 5.0
-        looks = with_look(looks, Look(float(second), percent, 1.0, (), (0, 0), (0, 0)))
+        looks = with_entry(looks, HistoryEntry(float(second), percent, 1.0, (), (0, 0), (0, 0)))
     times = [one.at for one in looks]
     assert times[0] == 0.0
     assert max(b - a for a, b in pairwise(times)) < 500
@@ -100,7 +102,7 @@ def test_looks_of_a_long_rollout_cover_all_of_it_evenly():
 
 
 def test_a_look_survives_the_file(tmp_path):
-    look = Look(1.25, 5.0, 3.5, (1.0, 6.0), (10, 1), (3, 2))
+    look = HistoryEntry(1.25, 5.0, 3.5, (1.0, 6.0), (10, 1), (3, 2))
     Checkpoints(tmp_path).save_looks("a/b-1", (look,))
     assert Checkpoints(tmp_path).looks("a/b-1") == (look,)
     for content in ([1], [[1, 2]], 7, [[1, 1, 1, [1], [1], [1, 2]]]):

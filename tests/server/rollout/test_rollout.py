@@ -12,7 +12,7 @@ from penstock.server.errors import InvalidRequest
 from penstock.server.rollout.phase import FINAL, Phase
 from penstock.server.rollout.record import RecordError
 from penstock.server.rollout.rollout import SHARING, Rollout, Step, begin, mirror_of, split_of
-from penstock.server.rollout.terms import MAX_STEPS, Kind, Terms
+from penstock.server.rollout.rollout_spec import MAX_STEPS, Kind, RolloutSpec
 from penstock.server.rollout.traffic import Mirror, Split
 
 WHERE = Path("models")
@@ -88,21 +88,25 @@ def test_a_shadow_is_loaded_before_anything_is_copied(phase):
 @pytest.mark.parametrize(
     ("kind", "terms", "complaint"),
     [
-        (Kind.CANARY, Terms(steps=()), "there are 0 steps, expected 1 to 20"),
-        (Kind.CANARY, Terms(steps=tuple(range(1, MAX_STEPS + 2))), "there are 21 steps"),
-        (Kind.CANARY, Terms(steps=(5.0, 1.0)), "the steps are 5, 1; expected percentages"),
-        (Kind.CANARY, Terms(steps=(5.0, 5.0)), "ascending"),
-        (Kind.CANARY, Terms(steps=(0.0, 5.0)), "above 0"),
-        (Kind.CANARY, Terms(steps=(5.0, 101.0)), "percentages"),
-        (Kind.CANARY, Terms(steps=(float("nan"),)), "percentages"),
-        (Kind.CANARY, Terms(steps=(100.0,)), "leaves nothing to compare with"),
-        (Kind.AB, Terms(steps=(100.0,)), "leaves nothing to compare with"),
-        (Kind.AB, Terms(steps=(5.0, 50.0)), "kind ab has one share, not 2 steps"),
-        (Kind.SHADOW, Terms(), "kind shadow has one share, not 5 steps"),
-        (Kind.CANARY, Terms(alpha=0.0), "alpha is 0.0, expected 1e-09 to 0.5"),
-        (Kind.CANARY, Terms(hold_seconds=float("inf")), "hold_seconds is inf, expected 0 or more"),
-        (Kind.CANARY, Terms(min_requests=0), "min_requests is 0, expected 1 or more"),
-        (Kind.CANARY, Terms(max_disagreement_percent=0.0), "max_disagreement_percent is 0"),
+        (Kind.CANARY, RolloutSpec(steps=()), "there are 0 steps, expected 1 to 20"),
+        (Kind.CANARY, RolloutSpec(steps=tuple(range(1, MAX_STEPS + 2))), "there are 21 steps"),
+        (Kind.CANARY, RolloutSpec(steps=(5.0, 1.0)), "the steps are 5, 1; expected percentages"),
+        (Kind.CANARY, RolloutSpec(steps=(5.0, 5.0)), "ascending"),
+        (Kind.CANARY, RolloutSpec(steps=(0.0, 5.0)), "above 0"),
+        (Kind.CANARY, RolloutSpec(steps=(5.0, 101.0)), "percentages"),
+        (Kind.CANARY, RolloutSpec(steps=(float("nan"),)), "percentages"),
+        (Kind.CANARY, RolloutSpec(steps=(100.0,)), "leaves nothing to compare with"),
+        (Kind.AB, RolloutSpec(steps=(100.0,)), "leaves nothing to compare with"),
+        (Kind.AB, RolloutSpec(steps=(5.0, 50.0)), "kind ab has one share, not 2 steps"),
+        (Kind.SHADOW, RolloutSpec(), "kind shadow has one share, not 5 steps"),
+        (Kind.CANARY, RolloutSpec(alpha=0.0), "alpha is 0.0, expected 1e-09 to 0.5"),
+        (
+            Kind.CANARY,
+            RolloutSpec(hold_seconds=float("inf")),
+            "hold_seconds is inf, expected 0 or more",
+        ),
+        (Kind.CANARY, RolloutSpec(min_requests=0), "min_requests is 0, expected 1 or more"),
+        (Kind.CANARY, RolloutSpec(max_disagreement_percent=0.0), "max_disagreement_percent is 0"),
     ],
 )
 def test_terms_that_make_no_sense_are_refused(kind, terms, complaint):
@@ -115,10 +119,10 @@ def test_a_shadow_may_have_all_the_traffic():
 
 
 def test_a_canary_s_last_100_percent_is_its_promotion():
-    terms = Terms(steps=(1.0, 100.0))
+    terms = RolloutSpec(steps=(1.0, 100.0))
     assert terms.ramp(Kind.CANARY) == (1.0,)
     assert terms.promotes
-    assert not Terms(steps=(1.0, 50.0)).promotes
+    assert not RolloutSpec(steps=(1.0, 50.0)).promotes
 
 
 def test_a_deadline_of_zero_is_none():

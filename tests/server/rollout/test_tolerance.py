@@ -3,7 +3,7 @@ from dataclasses import asdict
 
 import pytest
 
-from penstock.server.files.options import ConfigError
+from penstock.server.files.option_decoder import ConfigError
 from penstock.server.rollout.tolerance import (
     ABSOLUTE,
     RELATIVE,

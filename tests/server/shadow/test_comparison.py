@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from penstock.server.rollout.tolerance import OutputTolerance, Tolerance
-from penstock.server.shadow.comparison import compare
+from penstock.server.shadow.answer_diff import compare
 
 DTYPES = ["float16", "float32", "float64", "int8", "int64", "uint64", "bool"]
 ANYTHING = st.sampled_from(DTYPES).flatmap(

@@ -7,7 +7,7 @@ import numpy as np
 
 from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
 from penstock.server.rollout.tolerance import OutputTolerance, Tolerance
-from penstock.server.shadow.examiner import Examiner
+from penstock.server.shadow.comparer import Comparer
 from penstock.server.shadow.tally import WORST, Tally
 from penstock.server.shadow_copies.batches import CopiedBatch
 
@@ -51,7 +51,7 @@ def batch(values=(1.0, 2.0, 3.0), offsets=(0, 1, 3), wanted=("y",), factor=1.0):
 
 def examiner(candidate, primary=None, tolerance=None, chance=lambda: 0.0, clock=None):
     ticks = iter(range(0, 10**9, 100))
-    return Examiner(
+    return Comparer(
         candidate, primary, tolerance or Tolerance(), chance, clock or (lambda: next(ticks))
     )
 

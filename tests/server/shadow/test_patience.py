@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 from penstock.server.processes.process_watch import resident_bytes, waited_seconds
-from penstock.server.shadow.patience import (
+from penstock.server.shadow.limits import (
     GROWTH_BYTES,
     MAX_DEATHS,
     MAX_FAILURES,

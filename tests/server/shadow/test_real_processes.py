@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.monitoring.metrics import layout
-from penstock.server.shadow.patience import MAX_FAILURES
+from penstock.server.shadow.limits import MAX_FAILURES
 
 pytestmark = pytest.mark.slow
 

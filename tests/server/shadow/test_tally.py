@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.server.shadow.answer_diff import _bins
 from penstock.server.shadow.bins import LAST_BIN, bin_edges, quantile
-from penstock.server.shadow.comparison import _bins
 from penstock.server.shadow.tally import CpuTally, Tally
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.server.control.api.chronicle import Chronicle, in_force, production_at
+from penstock.server.control.api.audit_history import AuditHistory, in_force, production_at
 from penstock.server.desired_state.audit_record import AuditEvent, AuditRecord
 from penstock.server.desired_state.rebuild import ABANDONED
 
@@ -35,7 +35,7 @@ def test_what_was_in_production_is_known_for_every_moment():
 
 def test_a_record_that_was_taken_back_never_was():
     assert [one.seq for one in in_force(LOG)] == [1, 2, 3, 4, 7]
-    chronicle = Chronicle()
+    chronicle = AuditHistory()
     for one in LOG[:6]:
         chronicle.add(one)
     assert chronicle.move("m", "stable").version == 1
@@ -46,7 +46,7 @@ def test_a_record_that_was_taken_back_never_was():
 
 
 def test_a_name_that_is_gone_has_no_move():
-    chronicle = Chronicle()
+    chronicle = AuditHistory()
     chronicle.add(record(1, "alias", "m", before={"canary": None}, after={"canary": 2}))
     assert chronicle.move("m", "canary").version == 2
     chronicle.add(record(2, "unalias", "m", before={"canary": 2}, after={"canary": None}))

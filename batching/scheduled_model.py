@@ -1,0 +1,217 @@
+"""One version of one model in the scheduler: its queues, its share, its counters."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from .blame import known_inputs
+from .cost import UNKNOWN, CostModel, CostTable
+from .queue import BatchQueue
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from penstock.runtimes.contract import Array, Model
+
+    from .options import BatchingOptions
+    from .request import Batch
+
+#: Batch classes kept per servable; requests of further classes run alone.
+MAX_CLASSES: Final = 64
+
+
+class Share:
+    """What the versions of one model have in common: one share of execution time.
+
+    Attributes:
+        virtual_time: Seconds of execution received, divided by weight.
+        last_active: When a run last ended.
+        patience_seconds: The least patience of its versions.
+        servables: Its registered versions.
+        floor: Virtual time of the version served last; where one that was idle starts.
+    """
+
+    __slots__ = ("floor", "last_active", "patience_seconds", "servables", "virtual_time")
+
+    def __init__(self) -> None:
+        self.virtual_time = 0.0
+        self.floor = 0.0
+        self.last_active = -math.inf
+        self.patience_seconds = math.inf
+        self.servables: list[ScheduledModel] = []
+
+    def survey(self) -> None:
+        """Look again at how long the versions are willing to wait."""
+        options = [servable.options for servable in self.servables]
+        self.patience_seconds = min(
+            (each.patience_seconds for each in options if not each.background), default=math.inf
+        )
+
+
+class ScheduledModel:
+    """A registered version. Made by `Scheduler.register`.
+
+    Attributes:
+        name: The model.
+        version: The version.
+        model: Where its batches run.
+        options: In effect; replace them with `configure`.
+        sink: Gets every finished batch, on the event loop.
+        share: The model's share, common to its versions.
+        virtual_time: As in `Share`, for this version.
+        queue: The batch class of requests without a key.
+        oversize: Parts of requests with more rows than a run may have.
+        waiting_rows: Waiting rows over all classes ...
+        limit: ... and the most of them that let a further request be answered in time.
+        seconds_per_row: What each of them delays a further request.
+        known_inputs: Inputs that the model has run, to tell its faults from those of requests.
+        special: Whether `Scheduler.submit` has to look closer.
+        mark: What stands for the version in `penstock.batching.marks.RunMarks`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        model: Model,
+        options: BatchingOptions,
+        sink: Callable[[Batch], None],
+        costs: CostTable | None,
+        share: Share,
+        changed: Callable[[], None],
+    ) -> None:
+        """``changed`` is called after the options have changed."""
+        self.name = name
+        self.version = version
+        self.model = model
+        self.options = options
+        self.sink = sink
+        self.share = share
+        self.virtual_time = 0.0
+        batching = model.signature.batch_axis
+        self.costs = CostModel(
+            costs or UNKNOWN, options.max_batch_size if batching else 1, trusted=costs is not None
+        )
+        self.queue: Queue = BatchQueue(self, self.costs)
+        self._classes: dict[Hashable, Queue] = {}
+        self.oversize: Queue = BatchQueue(self, self.costs, solo=True)
+        self._overflow: Queue = BatchQueue(self, self.costs.fork(), solo=True)
+        self.draining = False
+        self.special = False
+        self.known_inputs: Sequence[Array | None] | None = None
+        self.mark = 0
+        self.drained: asyncio.Future[None] | None = None
+        self.waiting_rows = 0
+        self.limit: float = options.max_queue_rows
+        self.seconds_per_row = 0.0
+        self.batches: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.requests = self.rows = self.failed = self.cancelled = 0
+        self.inline_batches = self.thread_batches = 0
+        self.execution_seconds = 0.0
+        self._changed = changed
+        share.servables.append(self)
+        self.configure(options)
+
+    def configure(self, options: BatchingOptions) -> None:
+        """Put other options in effect, at once and for what already waits."""
+        self.options = options
+        rows = options.max_batch_size if self.model.signature.batch_axis else 1
+        for queue in self.queues():
+            if queue.costs.max_rows != rows:
+                queue.costs.resize(rows)
+        self.limit = options.max_queue_rows
+        self.special = self.draining or options.background or options.slo_seconds < math.inf
+        self.share.survey()
+        self._changed()
+
+    def leave(self) -> None:
+        """Give up the part in the model's share."""
+        if self in self.share.servables:
+            self.share.servables.remove(self)
+            self.share.survey()
+            self._changed()
+
+    def queues(self) -> Iterator[Queue]:
+        """All batch classes."""
+        yield self.queue
+        yield from self._classes.values()
+        yield self.oversize
+        yield self._overflow
+
+    def queue_for(self, key: Hashable) -> Queue:
+        """The queue of a batch class; the least recently used idle class makes room for a new one.
+
+        With `MAX_CLASSES` classes at work, requests of further ones run alone.
+        """
+        classes = self._classes
+        queue: Queue | None = classes.pop(key, None)
+        if queue is None:
+            if len(classes) >= MAX_CLASSES:
+                idle = next(
+                    (k for k, q in classes.items() if not q.requests and not q.running), None
+                )
+                if idle is None:
+                    return self._overflow
+                del classes[idle]
+            queue = BatchQueue(self, self.costs.fork())
+        classes[key] = queue
+        return queue
+
+    def short_rows(self, inline_seconds: float) -> int:
+        """Most rows worth running together whose run is shorter than a hop to a thread.
+
+        0 if there are none, or if the requests of this servable need looking at one by one.
+        """
+        costs = self.queue.costs
+        if self.special or not self.model.signature.batch_axis:
+            return 0
+        return min(costs.most, costs.rows_within(inline_seconds))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it waits or runs."""
+        return all(not queue.requests and not queue.running for queue in self.queues())
+
+    def account(self, batch: Batch, parts: list[Batch] | None, charged: float) -> None:
+        """Learn from a finished run, count it, and charge the model for it.
+
+        Args:
+            batch: The run; if it failed and was split, it ends when the last of ``parts`` does.
+            parts: What it was split into.
+            charged: Seconds charged in advance.
+        """
+        queue = batch.queue
+        assert queue is not None
+        if parts is not None:
+            batch.finished_at = parts[-1].finished_at
+        seconds = batch.finished_at - batch.started_at
+        if parts is None and batch.error is None:
+            queue.costs.observe(batch.rows, seconds)
+            if self.known_inputs is None:
+                self.known_inputs = known_inputs(batch.inputs, self.model.signature)
+        self.requests += len(batch.requests)
+        self.rows += batch.rows
+        self.execution_seconds += seconds
+        self.share.last_active = batch.finished_at
+        self.charge(seconds - charged)
+
+    def charge(self, seconds: float) -> None:
+        """Count execution time against the share."""
+        received = seconds / self.options.weight
+        self.share.virtual_time += received
+        self.virtual_time += received
+
+    def check_drained(self) -> None:
+        """Tell whoever waits for it that nothing waits or runs any more."""
+        drained = self.drained
+        if drained is not None and not drained.done() and self.idle:
+            drained.set_result(None)
+
+
+#: A batch class of a servable.
+Queue: TypeAlias = BatchQueue[ScheduledModel]

@@ -1,0 +1,123 @@
+"""What the policy looks at: who waits, what runs, how busy the threads have been."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .request import Batch
+    from .scheduled_model import Queue, Share
+
+#: Time constant of the utilisation.
+UTILISATION_SECONDS: Final = 0.1
+#: Less utilisation than this is none.
+NOTHING: Final = 1e-3
+#: Longest time that a request is assumed to have waited before it was read.
+MOST_BLIND_SECONDS: Final = 4e-3
+#: Part by which one batch moves the 95th percentile of the time it takes besides its run.
+ANSWER_STEP: Final = 0.05
+
+
+class SchedulerState:
+    """The snapshot that `policy.consider` reads and the dispatcher keeps up to date.
+
+    Attributes:
+        active: Queues with waiting requests.
+        shares: The share of every registered model.
+        threads: Execution threads.
+        free: Execution threads without work.
+        background_runs: Running batches of background work.
+        long_runs: Running batches that would hurt another model if all threads ran such.
+        inline_limit: Longest predicted run on the event loop, seconds.
+        inline_left: Seconds of the event loop that this tick may still spend on runs.
+        inlined_at: When a run on the event loop last ended.
+        answer_seconds: What a batch takes besides its run, to be started and to be answered, 95th
+            percentile.
+        blind_since: What came before this has been read: what is read now may have come then.
+        read_since: When the first request was read that the loop's present look has found.
+        utilisation: Part of the threads busy lately.
+        least_patience: The least `Share.patience_seconds`.
+        virtual_time: That of the share served last; where a share that was idle starts.
+        ends: When the runs on execution threads are predicted to end.
+    """
+
+    __slots__ = (
+        "_tallied_at",
+        "active",
+        "answer_seconds",
+        "background_runs",
+        "blind_since",
+        "ends",
+        "free",
+        "inline_left",
+        "inline_limit",
+        "inlined_at",
+        "least_patience",
+        "long_runs",
+        "read_since",
+        "shares",
+        "threads",
+        "utilisation",
+        "virtual_time",
+    )
+
+    def __init__(self, threads: int, inline_limit: float) -> None:
+        self.active: list[Queue] = []
+        self.shares: dict[str, Share] = {}
+        self.threads = threads
+        self.free = threads
+        self.background_runs = 0
+        self.long_runs = 0
+        self.inline_limit = inline_limit
+        self.inline_left = 0.0
+        self.inlined_at = -math.inf
+        self.answer_seconds = 50e-6
+        self.blind_since = math.inf
+        self.read_since = math.inf
+        self.utilisation = 0.0
+        self.least_patience = math.inf
+        self.virtual_time = 0.0
+        self.ends: dict[Batch, float] = {}
+        self._tallied_at = 0.0
+
+    def survey(self) -> None:
+        """Look again at how long the models are willing to wait."""
+        self.least_patience = min(
+            (share.patience_seconds for share in self.shares.values()), default=math.inf
+        )
+
+    def tally(self, now: float) -> None:
+        """Bring the utilisation up to the moment before `free` changes."""
+        busy = 1 - self.free / self.threads
+        fade = math.exp((self._tallied_at - now) / UTILISATION_SECONDS)
+        utilisation = busy + (self.utilisation - busy) * fade
+        self.utilisation = utilisation if utilisation > NOTHING else 0.0
+        self._tallied_at = now
+
+    def next_free(self, now: float) -> float:
+        """When a thread is predicted to be free."""
+        return now if self.free or not self.ends else max(now, min(self.ends.values()))
+
+    def looked(self, otherwise: float) -> None:
+        """The loop is done with what it found when it last looked for requests.
+
+        While it read these, others came; the first of them right after the look.
+
+        Args:
+            otherwise: What came before this has been read if the look found nothing.
+        """
+        found = self.read_since < math.inf
+        self.blind_since = self.read_since if found else otherwise
+        self.read_since = math.inf
+
+    def arrived(self, arrival: float) -> float:
+        """When a request may have come that was read at ``arrival``, at the earliest."""
+        self.read_since = min(self.read_since, arrival)
+        return min(arrival, max(self.blind_since, arrival - MOST_BLIND_SECONDS))
+
+    def note_answer(self, seconds: float) -> None:
+        """Follow the 95th percentile of what a batch takes besides its run."""
+        step = ANSWER_STEP * self.answer_seconds
+        above = seconds > self.answer_seconds
+        self.answer_seconds = max(1e-6, self.answer_seconds + step * (0.95 if above else -0.05))

@@ -1,0 +1,98 @@
+"""Whether the inputs are what `model.toml` declares of them, and what the baseline taught. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.drift.sample_comparison import upper_tail
+
+from .watch import Finding
+
+if TYPE_CHECKING:
+    from penstock.monitoring.drift.learnt import LearntField
+
+    from .counter_window import CounterWindow
+
+WINDOW_SECONDS: Final = 900.0
+STEP_SECONDS: Final = 30.0
+#: More than this share of the values of a field, and somebody upstream has changed something.
+WORST_SHARE: Final = 0.01
+LEAST_FAULTS: Final = 20
+#: Probability, at one look, of what is taken for more faults than the baseline taught. There are
+#: three million looks a year, so a field gives a false alarm in a year with 0.3 % at most.
+LEAST_CHANCE: Final = 1e-9
+#: And the odds of a fault have grown so much.
+LEAST_ODDS: Final = 2.0
+
+_WORDS: Final = ("outside the usual range", "of categories never seen before", "missing")
+_KINDS: Final = ("range", "domain", "missing")
+
+
+def bad_values(model: str, field: str, meter: CounterWindow, now: float) -> Finding:
+    """What became of the values of a declared field.
+
+    Args:
+        model: Name of the model.
+        field: Name of the field.
+        meter: Rows that ran first, faults of the field second, refused or not.
+        now: Unix seconds.
+    """
+    rows, faults = meter.growth(now, WINDOW_SECONDS)
+    share = faults / max(rows, faults) if faults else 0.0
+    bad = faults >= LEAST_FAULTS and share > WORST_SHARE
+    summary = (
+        f"{field} of {model}: {faults:.0f} values in {rows:.0f} rows of the last 15 minutes were "
+        "not what model.toml declares"
+    )
+    evidence = {"rows": rows, "faults": faults, "share": share, "window_seconds": WINDOW_SECONDS}
+    return Finding(model, field, bad, "warning", summary, evidence)
+
+
+def unusual_values(field: LearntField, meter: CounterWindow, now: float) -> Finding:
+    """What became of the values of an input whose baseline is known.
+
+    Bad is a share of faults that is more than a point above the usual one, has twice its odds, and
+    can hardly be chance: if the baseline had `usual` faults in `n` rows, then of as many faults
+    in both together each is in the last `m` rows with probability m / (m + n).
+
+    Args:
+        field: The input.
+        meter: Rows first, then faults of each kind.
+        now: Unix seconds.
+    """
+    rows, *faults = meter.growth(now, WINDOW_SECONDS)
+    known = field.reference.rows
+    worst, highest = 0, -1.0
+    bad = False
+    for place, (number, usual) in enumerate(zip(faults, field.usual, strict=True)):
+        excess = (number - usual / (known + 1) * rows) / max(1.0, rows)
+        found = number >= LEAST_FAULTS and _beyond(number, rows, usual, known)
+        if (found, excess) > (bad, highest):
+            worst, highest, bad = place, excess, found
+    number, usual = faults[worst], field.usual[worst] / (known + 1)
+    share = number / rows if rows else 0.0
+    summary = (
+        f"{field.name} of {field.model} version {field.version}: {number:.0f} of {rows:.0f} rows "
+        f"of the last 15 minutes are {_WORDS[worst]} ({share:.1%}; the baseline: {usual:.2%})"
+    )
+    evidence = {
+        "rows": rows,
+        "faults": number,
+        "kind": _KINDS[worst],
+        "share": share,
+        "usual_share": usual,
+        "limits": list(field.reference.limits),
+        "window_seconds": WINDOW_SECONDS,
+    }
+    return Finding(field.model, field.name, bad, "warning", summary, evidence)
+
+
+def _beyond(number: float, rows: float, usual: float, known: int) -> bool:
+    """Whether there are clearly more faults than as many rows have otherwise."""
+    share, before = number / rows, min(0.999, usual / (known + 1))
+    odds = share / max(1e-9, 1 - share)
+    if share <= before + WORST_SHARE or odds <= LEAST_ODDS * before / (1 - before):
+        return False
+    trials = int(number) + math.ceil(usual) - 1
+    return upper_tail(int(number), trials, rows / (rows + known)) < LEAST_CHANCE

@@ -1,0 +1,294 @@
+"""Ground truth in the monitor process: keeps predictions for their labels, and joins them."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import uuid
+from collections import Counter
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from penstock.monitoring.databases import content
+
+from .evaluator import Evaluator
+from .labels import NOT_COMPARABLE, LabelStore
+from .outputs import CLASSIFICATION, read_predictions
+from .recent import Recent
+from .schema import RECENT_FOLDER, TRUTH_FILE, open_to_write
+from .segment import Segment, make_keys
+from .slots import Slots
+from .summary import summarise
+from .traffic import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from penstock.monitoring.samples.samples import BatchSample
+
+    from .label import Label
+    from .labels import Joined, Kept
+    from .options import FeedbackOptions
+
+LOG = logging.getLogger("penstock.truth")
+
+_DAY: Final = 86_400.0
+#: A label may come so long before its prediction is written down.
+PARKED_SECONDS: Final = _DAY
+#: Labels that wait so; the oldest give up when there are more.
+MAX_PARKED: Final = 200_000
+#: Between two writings of what is not asked for at once.
+SAVE_SECONDS: Final = 10.0
+_PRUNE_SECONDS: Final = 600.0
+
+
+class FeedbackStore:
+    """A consumer of samples, and the receiver of labels. One thread.
+
+    Args:
+        directory: ``STATE_DIR/monitor``.
+        options: Of a version, by the names of model and version.
+        on_change: Called with model, version, judge and ``opened`` or ``closed``.
+        max_rows: Most predictions, and most labels, that are kept.
+        max_days: How long.
+        refresh: Called each second, before options are asked for.
+
+    Raises:
+        sqlite3.Error: ``truth.db`` cannot be opened.
+        OSError: The disk.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        options: Callable[[str, str], FeedbackOptions],
+        on_change: Callable[[str, str, Evaluator, str, float], object],
+        max_rows: int,
+        max_days: float,
+        refresh: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._options = options
+        self._on_change = on_change
+        self._refresh = refresh
+        self._max_rows = max_rows
+        self._max_days = max_days
+        self._connection = open_to_write(directory / TRUTH_FILE)
+        try:
+            self._begin(directory / RECENT_FOLDER)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _begin(self, recent: Path) -> None:
+        """Read what is there."""
+        self._labels = LabelStore(self._connection)
+        self._traffic = Traffic()
+        self._recent = Recent(recent, self._max_rows, self._max_days * _DAY)
+        self._check_identity(recent / "identity")
+        self._changed: set[tuple[str, str]] = set()
+        self._told: list[tuple[str, str, str]] = []
+        self._saved_at = self._pruned_at = self._now = 0.0
+        self._go_on()
+
+    def take(self, samples: Sequence[BatchSample]) -> None:
+        """See `penstock.monitoring.samples.consumer.Consumer`."""
+        with self._transaction(samples[-1].time if samples else 0.0):
+            for sample in samples:
+                if sample.output_names and not sample.error:
+                    self._take(sample)
+
+    def tick(self, now: float) -> None:
+        """See `penstock.monitoring.samples.consumer.Consumer`."""
+        self._now = max(self._now, now)
+        self._refresh()
+        fresh = self._recent.flush(now)
+        if fresh is not None and self._parked:
+            self._join_parked(fresh, now)
+        if self._traffic:
+            with self._transaction(now):
+                self._traffic.write(self._connection)
+        if now - self._saved_at < SAVE_SECONDS:
+            return
+        self._saved_at = now
+        with self._transaction(now):
+            for key in self._changed:
+                self._save_judge(key)
+                summarise(self._connection, *key)
+            self._changed.clear()
+            if now - self._pruned_at >= _PRUNE_SECONDS or len(self._parked) > MAX_PARKED:
+                self._pruned_at = now
+                for number in self._labels.give_up(now - PARKED_SECONDS, MAX_PARKED):
+                    self._parked.pop(number, None)
+                self._labels.prune(now - self._max_days * _DAY, self._max_rows)
+
+    def feedback(self, labels: Sequence[Label], now: float) -> Counter[str]:
+        """Keep labels and join those whose prediction is known; on disk when it returns.
+
+        Returns:
+            How many were new, duplicates, corrections and outdated; and how many of those that
+            have met their prediction say nothing of it.
+
+        Raises:
+            sqlite3.Error: The disk; nothing was kept.
+        """
+        with self._transaction(now):
+            outcomes, kept = self._labels.write(labels, now)
+            if vain := self._join(kept, now):
+                outcomes[NOT_COMPARABLE] = vain
+        return outcomes
+
+    def close(self) -> None:
+        """See `penstock.monitoring.samples.consumer.Consumer`."""
+        self._pruned_at = self._saved_at = float("-inf")
+        self.tick(self._now)  # what is joined now is known now, and not since 1970
+        self._connection.close()
+
+    def _take(self, sample: BatchSample) -> None:
+        offsets = sample.offsets
+        counts = np.diff(np.asarray(offsets))
+        rows = int(offsets[-1] - offsets[0])
+        judge = self._judge(sample.model, sample.version)
+        found = read_predictions(sample, judge.options)
+        if found is None or not rows:
+            return
+        slot = self._slots.find(sample, found.kind)
+        judge.learn(found)
+        ids, times = sample.request_ids, sample.times
+        if rows == len(ids):
+            indexes = np.zeros(rows, np.int64)
+        else:
+            ids = [
+                one for one, count in zip(ids, counts.tolist(), strict=True) for _ in range(count)
+            ]
+            indexes = np.arange(rows) - np.repeat(np.cumsum(counts) - counts, counts)
+        values = found.values
+        if found.kind == CLASSIFICATION:
+            values = self._slots.classes(values)
+        width = found.scores.shape[1]
+        moments = np.repeat(np.asarray(times, float), counts)
+        self._recent.add(
+            Segment(
+                make_keys(ids, indexes),
+                moments,
+                np.asarray(values, float),
+                np.full(rows, slot, np.uint32),
+                np.arange(0, (rows + 1) * width, width, dtype=np.uint32)
+                if width
+                else np.zeros(rows + 1, np.uint32),
+                np.ascontiguousarray(found.scores).reshape(-1),
+            )
+        )
+        self._traffic.add(slot, sample.time, rows, found.scores)
+        self._changed.add((sample.model, sample.version))
+
+    def _join_parked(self, fresh: Segment, now: float) -> None:
+        numbers = np.fromiter(self._parked, np.int64, len(self._parked))
+        keys = np.fromiter(self._parked.values(), np.int64, len(self._parked)).view(np.uint64)
+        here = np.isin(keys, fresh.keys)
+        if here.any():
+            with self._transaction(now):
+                self._join(self._labels.rows(numbers[here].tolist()), now)
+
+    def _join(self, kept: Sequence[Kept], now: float) -> int:
+        """Compare labels, new and corrected ones, with the predictions that are known.
+
+        Returns:
+            How many say nothing of their prediction, see `labels.NOT_COMPARABLE`.
+        """
+        if not kept:
+            return 0
+        segments, places, lines = self._recent.find(
+            np.array([one[1] for one in kept], np.int64).view(np.uint64)
+        )
+        joined: list[Joined] = []
+        for one, place, line in zip(kept, places.tolist(), lines.tolist(), strict=True):
+            number, key, label, known, predicted, predicted_at = one
+            segment = segments[place] if place >= 0 else None
+            if segment is not None and not self._slots.knows(
+                int(segment.slots[line]), float(segment.values[line])
+            ):
+                segment = None  # a segment that is damaged says nothing
+            slot = known if segment is None else int(segment.slots[line])
+            scores: list[float] = []
+            if slot is None:
+                self._parked[number] = key
+                continue
+            if segment is not None and known in {None, slot}:
+                predicted = self._slots.value(slot, float(segment.values[line]))
+                predicted_at = float(segment.times[line])
+                scores = segment.scores_of(line).tolist()
+            elif known is not None:
+                slot = known  # a correction of a label whose prediction is forgotten by now
+            with content():
+                model, version, kind = self._slots.describe(slot)
+            judge = self._judge(model, version)
+            verdict = judge.judge(kind, predicted, scores, label)
+            joined.append((number, slot, predicted, predicted_at or now, verdict))
+            self._parked.pop(number, None)
+            self._changed.add((model, version))
+            if known is None and (change := judge.settle(verdict, now)):
+                self._told.append((model, version, change))
+        self._labels.join(joined)
+        vain = sum(one[4].truth is None for one in joined)
+        self._labels.count(Counter({NOT_COMPARABLE: vain} if vain else {}))
+        for version_key in self._changed:
+            self._save_judge(version_key)
+        return vain
+
+    def _judge(self, model: str, version: str) -> Evaluator:
+        key = model, version
+        judge = self._judges.get(key)
+        options = self._options(model, version)
+        if judge is None:
+            query = "SELECT state FROM judges WHERE model = ? AND version = ?"
+            row = self._connection.execute(query, key).fetchone()
+            with content():
+                judge = self._judges[key] = Evaluator.of(options, None if row is None else row[0])
+        elif judge.options != options:
+            if judge.options.expected_accuracy != options.expected_accuracy:
+                judge = self._judges[key] = Evaluator.of(options)
+            judge.options = options
+        return judge
+
+    def _save_judge(self, key: tuple[str, str]) -> None:
+        if key in self._judges:
+            query = "INSERT OR REPLACE INTO judges VALUES (?, ?, ?)"
+            self._connection.execute(query, (*key, self._judges[key].to_json()))
+
+    def _check_identity(self, path: Path) -> None:
+        """Segments name slots of this very ``truth.db``; those of another one mean nothing."""
+        execute = self._connection.execute
+        row = execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
+        mine = uuid.uuid4().hex if row is None else row[0]
+        if not path.is_file() or path.read_text() != mine:
+            self._recent.clear()
+            path.write_text(mine)
+        execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (mine,))
+
+    def _go_on(self) -> None:
+        """Remember what is on the disk, and nothing else."""
+        with content():
+            self._slots = Slots(self._connection)
+            self._judges: dict[tuple[str, str], Evaluator] = {}
+            self._parked = dict(self._labels.parked())
+
+    @contextmanager
+    def _transaction(self, now: float) -> Iterator[None]:
+        """All or nothing; whoever is to be told of something is told when it is on the disk."""
+        self._now = max(self._now, now)
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._told.clear()
+            with suppress(sqlite3.Error):  # it may have been rolled back already
+                self._connection.execute("ROLLBACK")
+            self._go_on()
+            raise
+        told, self._told = self._told, []
+        for model, version, change in told:
+            self._on_change(model, version, self._judge(model, version), change, now)

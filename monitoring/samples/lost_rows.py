@@ -1,0 +1,117 @@
+"""Counts rows that were sampled by a worker, not dropped, and gone with it when it was killed.
+
+Of the lives of workers that are over, what the workers have counted less what became of it in the
+monitor is lost. Three things make the figure exact:
+
+* A life is over when the kernel has taken the lock on its counter file. Its counters are read after
+  that, and it appends nothing any more.
+* The spool is listed after that, too. While it holds a segment of a life that is over, nothing is
+  counted: its rows may still arrive. An older listing would not do, as a worker may begin a segment
+  and die after it.
+* What became of rows is taken from the counters of the monitor, which the prediction log repairs
+  after a kill (`penstock.monitoring.prediction_log.tally`), not from the accounts of single lives,
+  which may have been in a day file that is damaged now.
+
+So rows counted as written, dropped and lost are together those that the dead have sampled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.metrics.layout import (
+    LOG_LOST,
+    LOG_WRITTEN,
+    SAMPLED_ROWS,
+    SAMPLED_ROWS_DROPPED,
+)
+from penstock.monitoring.metrics.merge import merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from penstock.monitoring.metrics.merge import Merged
+    from penstock.monitoring.metrics.metrics import CounterFile
+
+    from .received_frames import Labels, ReceivedFrames
+    from .samples import BatchSample
+
+#: Between two looks.
+EVERY_SECONDS: Final = 5.0
+
+
+class LostRows:
+    """Implements `penstock.monitoring.samples.consumer.Consumer`.
+
+    Args:
+        directory: Of the counter files.
+        ledger: What has arrived.
+        counters: Of the monitor process.
+        present: Lists the spool: incarnations that have something left in it; ``None`` if
+            nobody can tell.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        ledger: ReceivedFrames,
+        counters: CounterFile,
+        present: Callable[[], Collection[str] | None],
+    ) -> None:
+        self._directory = directory
+        self._ledger = ledger
+        self._counters = counters
+        self._present = present
+        self._due = 0.0
+
+    def take(self, samples: Sequence[BatchSample]) -> None:
+        """Samples that have arrived are not lost."""
+
+    def tick(self, now: float) -> None:
+        """Look, every few seconds."""
+        if now >= self._due:
+            self._due = now + EVERY_SECONDS
+            self.look()
+
+    def close(self) -> None:
+        """Look a last time: the workers are gone by now."""
+        self.look()
+
+    def look(self) -> None:
+        """Count what is missing and was not counted yet."""
+        merged = merge(self._directory)
+        live = {one.incarnation for one in merged.live}
+        present = self._present()  # listed after the dead were found dead
+        if present is None or not live.issuperset(present):
+            return  # what a dead worker has left behind is still being read
+        for (model, version), rows in rows_lost(merged, self._ledger.received(live)).items():
+            self._counters.model(model, version).add(LOG_LOST, rows)
+        self._ledger.forget(but=live)
+
+
+def rows_lost(merged: Merged, received: Mapping[Labels, int]) -> dict[Labels, int]:
+    """Rows of lives that are over, of which nothing will arrive and which are not counted. Pure.
+
+    Args:
+        merged: The counters of all processes.
+        received: Rows that have arrived from the living, all of them counted by the monitor.
+    """
+    missing: dict[Labels, int] = {}
+    for labels, slots in merged.blocks.items():
+        counted = sum(slots[LOG_WRITTEN : LOG_LOST + 1])
+        missing[labels] = slots[SAMPLED_ROWS] - slots[SAMPLED_ROWS_DROPPED] - counted
+    for one in merged.live:
+        for labels, slots in one.blocks.items():
+            missing[labels] -= slots[SAMPLED_ROWS] - slots[SAMPLED_ROWS_DROPPED]
+    for labels, rows in received.items():
+        missing[labels] = missing.get(labels, 0) + rows
+    # Where counter blocks run out, rows of a version are counted under another label: only the sum
+    # over all labels is sure.
+    left = max(0, sum(missing.values()))
+    lost: dict[Labels, int] = {}
+    for labels, rows in missing.items():
+        if rows > 0 and left > 0:
+            lost[labels] = min(rows, left)
+            left -= lost[labels]
+    return lost

@@ -1,0 +1,88 @@
+"""What has arrived from whom: the last frame of each worker's life, and rows by model version.
+
+The prediction log writes it in the transaction of the rows themselves, so that the two never
+disagree, whatever is killed when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+#: Model and version.
+Labels = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Account:
+    """One life of one worker.
+
+    Attributes:
+        last: Number of the last frame that was taken.
+        kept: Number of the last frame that is on the disk.
+        received: Rows in all its frames.
+    """
+
+    last: int = 0
+    kept: int = 0
+    received: dict[Labels, int] = field(default_factory=dict)
+
+
+class ReceivedFrames:
+    """All accounts of a running server, by incarnation."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Account] = {}
+        #: Incarnations that changed since `keep`.
+        self.changed: set[str] = set()
+
+    def last(self, incarnation: str) -> int:
+        """The last frame taken from this life of a worker; 0 if none was."""
+        account = self.accounts.get(incarnation)
+        return 0 if account is None else account.last
+
+    def kept(self, incarnation: str) -> int:
+        """The last frame of it that is on the disk: what may be acknowledged."""
+        account = self.accounts.get(incarnation)
+        return 0 if account is None else account.kept
+
+    def keep(self) -> None:
+        """What was taken up to now is on the disk."""
+        for incarnation in self.changed:
+            account = self.accounts[incarnation]
+            account.kept = account.last
+        self.changed.clear()
+
+    def receive(self, incarnation: str, number: int, rows: Mapping[Labels, int]) -> None:
+        """A frame with so many rows was taken."""
+        account = self.accounts.setdefault(incarnation, Account())
+        account.last = number
+        for labels, count in rows.items():
+            account.received[labels] = account.received.get(labels, 0) + count
+        self.changed.add(incarnation)
+
+    def restore(self, accounts: Mapping[str, Account]) -> None:
+        """Go on from what an earlier life of the monitor has written."""
+        self.accounts.update(accounts)
+
+    def forget(self, but: Collection[str]) -> None:
+        """Let go of the accounts of lives that are over and have left nothing behind.
+
+        Args:
+            but: Incarnations whose accounts stay.
+        """
+        for incarnation in self.accounts.keys() - but:
+            del self.accounts[incarnation]
+        self.changed.intersection_update(but)
+
+    def received(self, incarnations: Iterable[str]) -> dict[Labels, int]:
+        """Rows that came from these lives together."""
+        totals: dict[Labels, int] = {}
+        for incarnation in incarnations:
+            account = self.accounts.get(incarnation)
+            for labels, count in account.received.items() if account else ():
+                totals[labels] = totals.get(labels, 0) + count
+        return totals

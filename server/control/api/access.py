@@ -1,0 +1,54 @@
+"""Who may do what on the admin port.
+
+Health and metrics are open, as scrapers and probes expect. Changes need a token, always. Looking
+needs one when the port can be reached from other machines, or when tokens were configured.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from penstock.server.auth.tokens import OBSERVE, Tokens
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from penstock.server.config.config import ServerConfig
+
+
+class Access:
+    """Checks the tokens of requests.
+
+    Args:
+        tokens: Known here.
+        open_reads: Whether looking needs no token.
+    """
+
+    def __init__(self, tokens: Tokens, *, open_reads: bool) -> None:
+        self._tokens = tokens
+        self._open_reads = open_reads
+
+    def check(self, request: Request, scope: str) -> str:
+        """Name of the token that covers this; empty if none is needed.
+
+        Raises:
+            Unauthorized: No valid token.
+            Forbidden: It does not cover this.
+        """
+        authorization = request.headers.get("authorization")
+        if authorization is None and scope == OBSERVE and self._open_reads:
+            return ""
+        return self._tokens.check(authorization, scope).name
+
+
+def reads_are_open(config: ServerConfig) -> bool:
+    """Whether looking needs no token: only this machine can, and nobody configured tokens."""
+    return config.tokens_file is None and _is_loopback(config.admin_host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

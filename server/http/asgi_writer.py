@@ -1,0 +1,141 @@
+"""The ASGI door: a prediction under any ASGI server, by the same path and with the same bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from penstock.server.errors import ApiError, BodyTooLarge, RequestTimeout
+from penstock.server.inference.call import Call
+from penstock.server.inference.head import read_head
+from penstock.server.ports.pieces import add_piece
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from penstock.server.codecs.negotiate import Body
+    from penstock.server.ports.limits import Limits
+    from penstock.server.ports.pieces import Pieces
+
+    from .prediction_port import PredictionPort
+
+
+class Disconnected(Exception):
+    """The client left before its request was complete."""
+
+
+class AsgiResponseWriter:
+    """Takes one call's answer out of the callback world."""
+
+    __slots__ = ("answered",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.answered: asyncio.Future[tuple[int, bytes, Body]] = loop.create_future()
+
+    def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:  # noqa: ARG002
+        """See `penstock.server.inference.call.ResponseWriter`."""
+        if not self.answered.done():
+            self.answered.set_result((status, headers, body))
+
+    def preamble(self, status: int) -> bytes:  # noqa: ARG002
+        """See `penstock.server.inference.call.ResponseWriter`."""
+        return b""
+
+    def answer(self, call: Call, answer: bytes) -> bool:  # noqa: ARG002
+        """See `penstock.server.inference.call.ResponseWriter`; ASGI has no bytes of answers."""
+        return False
+
+    def owes(self, call: Call) -> bool:  # noqa: ARG002
+        """See `penstock.server.inference.call.ResponseWriter`."""
+        return not self.answered.done()
+
+
+async def infer(
+    port: PredictionPort,
+    target: tuple[str, str | None],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Serve ``POST /v2/models/{m}[/versions/{v}]/infer``.
+
+    Args:
+        port: Where the request came in.
+        target: Model and version of the URL.
+        scope: As ASGI has it.
+        receive: As ASGI has it.
+        send: As ASGI has it.
+    """
+    loop = asyncio.get_running_loop()
+    door = AsgiResponseWriter(loop)
+    inference = port.inference
+    arrival = port.clock()
+    headers = scope["headers"]
+    head = read_head(*target, headers)
+    head.http_version = scope.get("http_version", head.http_version)
+    port.check(head, headers)
+    call = Call(door, head, arrival)
+    try:
+        port.limits.check_head(_target_bytes(scope), headers)
+        inference.start(call, await read_body(port.limits, receive))
+    except Disconnected:
+        return
+    except ApiError as error:
+        inference.fail(call, error)
+    watch = loop.create_task(_disconnect(receive))
+    try:
+        await asyncio.wait((door.answered, watch), return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also when the server gives up on this task
+        watch.cancel()
+        if not door.answered.done():
+            inference.abandon(call)
+    if not door.answered.done():
+        return
+    status, lines, body = door.answered.result()
+    content = body if isinstance(body, bytes) else b"".join(body)
+    pairs = [*header_pairs(lines), (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": content})
+
+
+def header_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """Header lines as ASGI wants them."""
+    pairs = (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])
+    return [(name, value) for name, _, value in pairs]
+
+
+async def read_body(limits: Limits, receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        BodyTooLarge: It is over the limit.
+        RequestTimeout: A piece took too long.
+        Disconnected: The client left.
+    """
+    pieces: Pieces = []
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout(limits.body_timeout_seconds):
+                message = await receive()
+        except TimeoutError:
+            raise RequestTimeout("the body did not arrive in time") from None
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > limits.max_body_bytes:
+            raise BodyTooLarge(f"the body is over {limits.max_body_bytes} bytes")
+        add_piece(pieces, piece)
+        if not message.get("more_body", False):
+            return b"".join(pieces)  # a single one is not copied
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _target_bytes(scope: Scope) -> int:
+    query = scope.get("query_string", b"")
+    return len(scope.get("raw_path") or scope["path"]) + len(query) + bool(query)

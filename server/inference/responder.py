@@ -1,0 +1,298 @@
+"""The way out of the inference path: every answer and every error leaves here, and is counted.
+
+    finish            answer a batch       split, encode, answer, count, sample  (once per batch)
+    finish_coalesced  the same for a group's run, whose requests differ in numbers only
+    refuse            answer calls that are not let in, or dropped
+    fail              answer one call with an error
+    end               something failed on the way: answer whoever still waits
+
+A call is answered exactly once, or abandoned, whatever raises: no method does.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.batching.errors import Overloaded
+from penstock.monitoring.metrics.layout import status_index
+from penstock.server.errors import ClientGone, InternalError
+
+from .answer_writer import write_answers
+from .answers import JSON_HEADERS, api_error, encode_coalesced, error_answer
+from .arm_headers import lines_of
+from .call import Call
+from .coalesced_calls import CoalescedCalls, calls_of
+from .encode_run import encode_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from penstock.batching.request import Batch
+    from penstock.monitoring.metrics.metrics import ModelCounters
+    from penstock.server.codecs.messages import InferRequest
+    from penstock.server.codecs.negotiate import Body, Codec
+    from penstock.server.errors.incidents import Incidents
+    from penstock.server.serving.servable import Servable
+
+    from .encode_run import EncodedRun
+    from .halt_poll import HaltPoll
+    from .large_answers import LargeAnswers
+    from .onlookers import Onlookers
+    from .request_ids import RequestIds
+    from .traffic_splitter import TrafficSplitter
+
+LOG = logging.getLogger("penstock.inference")
+
+#: Slot of the counter of good answers.
+OK: Final = status_index(200)
+_INTERNAL_ERROR: Final = 500
+_LAST_WORDS: Final = b'{"error":"internal error; see the log of the server"}'
+
+
+class Responder:
+    """Answers calls, counts them, and passes on what was answered.
+
+    Attributes:
+        singly: Serves the calls of a group's run that failed one by one.
+        learn: Gets the calls that were answered with 200.
+        onlookers: Look at what was answered.
+
+    Args:
+        ids: Makes ids of requests whose callers gave none.
+        unmatched: Counts what matched no model.
+        splits: Shares requests between two versions.
+        onlookers: See the attribute.
+        halt_poll: Is told of answers.
+        incidents: Is told of errors on the way out.
+        large: Encodes what is too large for the loop.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        ids: RequestIds,
+        unmatched: ModelCounters,
+        splits: TrafficSplitter,
+        onlookers: Onlookers,
+        halt_poll: HaltPoll,
+        incidents: Incidents,
+        large: LargeAnswers,
+        clock: Callable[[], float],
+    ) -> None:
+        self.singly: Callable[[CoalescedCalls[Any], Servable], None]
+        self.learn: Callable[[Iterable[tuple[Call, object]]], object] = bool
+        self.onlookers = onlookers
+        self._ids = ids
+        self._unmatched = unmatched
+        self._splits = splits
+        self._halt_poll = halt_poll
+        self._incidents = incidents
+        self._clock = clock
+        self._large = large
+        large.answer, large.fail, large.end = self._answer, self.fail, self.end
+
+    def finish(self, servable: Servable, batch: Batch) -> None:
+        """Count the batch, answer everybody in it, then hand over what is sampled. Never raises."""
+        try:
+            if batch.error is not None:
+                self._fail_batch(servable, batch, batch.error)
+            elif self._large.are_of(servable, batch):
+                self._large.start(servable, batch)
+            else:
+                self._answer(servable, batch, encode_run(servable, batch, self._splits))
+        except Exception as error:  # noqa: BLE001  nobody is left without an answer
+            calls, _ = calls_of(batch)
+            self.end([call for call in calls if call.servable is servable], error)
+
+    def end(self, calls: Iterable[Call], error: Exception) -> None:
+        """Something failed on the way of these calls: who still waits gets the error as an answer.
+
+        Never raises. It is the last look at each call, so a call that has its answer is only
+        counted as no longer in flight.
+        """
+        self._incidents.note("answering predictions", error)
+        for call in calls:
+            if call.entered or (not call.abandoned and call.door.owes(call)):
+                self.fail(call, error)
+
+    def _answer(self, servable: Servable, batch: Batch, run: EncodedRun) -> None:
+        calls, firsts, waiting, answers, invalid = run
+        routed = servable.routed
+        answered = []
+        for call, answer in zip(waiting, answers, strict=True):
+            if not call.entered:
+                continue  # it has ended before
+            if isinstance(answer, tuple) and not call.abandoned:
+                answered.append((call, answer))
+            else:
+                self.fail(call, ClientGone() if isinstance(answer, tuple) else answer)
+        # Counted before it is written: whoever has an answer is in the figures, even if this
+        # process is killed right after.
+        counters = servable.counters
+        counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
+        if not answered:
+            return
+        arrivals = [call.arrival for call, _ in answered]
+        now = self._clock()
+        onlookers = self.onlookers
+        taken = onlookers.before(servable, calls, firsts, batch, answered, arrivals, now)
+        if routed:
+            answered = self._splits.answer(servable, answered, invalid, now)
+        counters.leave(len(answered))
+        for call, _ in answered:
+            call.entered = False
+            call.request = None  # it refers back: only a collection would free the body
+        counters.observe_many(OK, arrivals, batch.formed_at, now)
+        write_answers(200, [(call, call.request_id, *answer) for call, answer in answered])
+        if routed:
+            self._splits.release(servable, answered)
+        self._halt_poll.answered(arrivals[0], now)
+        onlookers.after(servable, calls, firsts, batch, taken)
+        self.learn(answered)
+
+    def finish_coalesced(
+        self,
+        servable: Servable,
+        coalesced: CoalescedCalls[Any],
+        message: InferRequest,
+        codec: Codec,
+        batch: Batch,
+    ) -> bool:
+        """The same for the run of a group's requests by a version without a split.
+
+        Args:
+            servable: What ran.
+            coalesced: Whose requests these were; none of them is abandoned or counted as in flight.
+            message: What each of them says, apart from its numbers.
+            codec: Answers them.
+            batch: The run, which did not fail.
+
+        Returns:
+            Whether they were answered; nothing was done if they have to be one by one.
+        """
+        if self._large.are_of(servable, batch):
+            return False
+        made = encode_coalesced(servable, coalesced.group.accept_encoding, message, codec, batch)
+        if made is None:
+            return False
+        headers, bodies = made
+        try:
+            self._answer_coalesced(servable, coalesced.calls, headers, bodies, batch)
+        except Exception as error:  # noqa: BLE001  as in `finish`
+            self.end(coalesced.calls, error)
+        return True
+
+    def _answer_coalesced(
+        self,
+        servable: Servable,
+        calls: list[Call],
+        headers: bytes,
+        bodies: Sequence[Body],
+        batch: Batch,
+    ) -> None:
+        counters = servable.counters
+        counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
+        arrivals = [call.arrival for call in calls]
+        now = self._clock()
+        counters.observe_many(OK, arrivals, batch.formed_at, now)
+        ids = self._ids.take(len(calls))
+        onlookers = self.onlookers
+        picked = onlookers.before_coalesced(servable, ids)
+        write_answers(200, zip(calls, ids, repeat(headers), bodies))
+        self._halt_poll.answered(arrivals[0], now)
+        onlookers.after_coalesced(servable, calls, ids, arrivals, batch, picked, now)
+
+    def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
+        """Answer calls that were not let in, or dropped; none of them is in flight.
+
+        Args:
+            servable: What would have run; it has no split.
+            calls: None of them is abandoned.
+            error: Why not.
+        """
+        try:
+            self._refuse(servable, calls, error)
+        except Exception as problem:  # noqa: BLE001  as in `finish`
+            self.end(calls, problem)
+
+    def _refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
+        known = api_error(error)
+        counters = servable.counters
+        counters.drop(error.reason, len(calls))
+        now = self._clock()
+        arrivals = [call.arrival for call in calls]
+        counters.observe_many(status_index(known.status), arrivals, None, now)
+        lines, body = error_answer(known)
+        headers = servable.headers + lines
+        ids = [call.request_id or self._ids.new() for call in calls]
+        self.onlookers.failed(servable, ids, known, [now - arrival for arrival in arrivals])
+        write_answers(known.status, zip(calls, ids, repeat(headers), repeat(body)))
+
+    def _fail_batch(self, servable: Servable, batch: Batch, error: Exception) -> None:
+        contexts = [request.context for request in batch.requests]
+        if isinstance(error, Overloaded) and all(map(_is_simple, contexts)):
+            servable.counters.leave(len(contexts))
+            for call in contexts:
+                call.entered = False
+                call.request = None  # as above
+            self.refuse(servable, contexts, error)
+            return
+        for context in contexts:
+            if isinstance(context, CoalescedCalls):
+                self.singly(context, servable)
+            elif not self._splits.forsake(context, servable):
+                self.fail(context, error)
+
+    def fail(self, call: Call, error: Exception) -> None:
+        """Answer with an error, unless the client is gone, and count it. Never raises."""
+        try:
+            self._fail(call, error)
+        except Exception as problem:  # noqa: BLE001  the call ends all the same
+            self._incidents.note("answering with an error", problem)
+            self._end_plainly(call)
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        known = api_error(error)
+        if isinstance(known, InternalError):
+            LOG.error("unexpected error in a prediction", exc_info=error)
+        if call.servable is not None:
+            if call.entered:
+                call.servable.counters.leave()
+                call.entered = False
+            if known.reason is not None:
+                call.servable.counters.drop(known.reason)
+        arm = b""
+        if call.assignment is not None:
+            told = self._splits.fail(call, error, known)
+            if told is None:
+                return  # stable has it now
+            known, arm = told, lines_of(call.assignment)
+        call.request = None
+        servable = call.servable
+        counters = self._unmatched if servable is None else servable.counters
+        latency = int((self._clock() - call.arrival) * 1e9)
+        counters.observe_request(status_index(known.status), latency)
+        if call.abandoned:
+            return
+        headers, body = error_answer(known)
+        request_id = call.request_id or call.head.request_id or self._ids.new()
+        if servable is not None:
+            headers = servable.headers + headers + arm
+            self.onlookers.failed(servable, [request_id], known, [latency / 1e9], call.arm)
+        write_answers(known.status, [(call, request_id, headers, body)])
+
+    def _end_plainly(self, call: Call) -> None:
+        """The last resort: nothing of what has just failed is tried again."""
+        call.request = None
+        if call.entered and call.servable is not None:
+            call.entered = False
+            self.onlookers.aside(call.servable.counters.leave)
+        if not call.abandoned and call.door.owes(call):
+            call.door.respond(call, _INTERNAL_ERROR, JSON_HEADERS, _LAST_WORDS)
+
+
+def _is_simple(call: Call | CoalescedCalls[Any]) -> bool:
+    """Whether it stands for itself, in no split, and still waits."""
+    return type(call) is Call and call.assignment is None and call.entered and not call.abandoned

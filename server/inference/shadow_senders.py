@@ -1,0 +1,111 @@
+"""Which answers are copied to the shadow process, and the thread that sends them.
+
+Without a mirror there is no thread, and the path of a prediction asks one empty dictionary.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from .shadow_sender import ShadowSender
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from penstock.monitoring.metrics.metrics import CounterFile
+    from penstock.server.target.plan import ModelPlan
+
+#: Between two turns of the thread while there is more to send, and else.
+BUSY_SECONDS: Final = 0.005
+CALM_SECONDS: Final = 0.05
+_JOIN_SECONDS: Final = 1.0
+
+
+class ShadowSenders:
+    """The feeds of one worker. All but the thread runs on the loop.
+
+    Args:
+        path: Socket of the shadow process.
+        counters: Of this process.
+        loop: Of the predictions.
+
+    Attributes:
+        routes: Name and version of the models whose answers are copied -> where to.
+    """
+
+    def __init__(self, path: Path, counters: CounterFile, loop: asyncio.AbstractEventLoop) -> None:
+        self.routes: dict[tuple[str, str], ShadowSender] = {}
+        self._path = path
+        self._counters = counters
+        self._loop = loop
+        self._feeds: dict[str, ShadowSender] = {}
+        self._retired: deque[ShadowSender] = deque()
+        self._thread: threading.Thread | None = None
+        self._over = threading.Event()
+
+    def follow(self, models: Mapping[str, ModelPlan]) -> None:
+        """Copy what these plans want copied, and nothing else."""
+        feeds: dict[str, ShadowSender] = {}
+        self.routes.clear()
+        for plan in models.values():
+            mirror = plan.mirror
+            if mirror is None or plan.default is None or not mirror.percent:
+                continue
+            feed = self._feeds.get(mirror.rollout) or ShadowSender(
+                mirror.rollout,
+                0.0,
+                self._counters.model(plan.name, str(mirror.candidate)),
+                self._path,
+                self._report,
+            )
+            feed.share = mirror.percent / 100
+            feeds[mirror.rollout] = self.routes[plan.name, str(plan.default)] = feed
+        self._retired.extend(one for key, one in self._feeds.items() if key not in feeds)
+        self._feeds = feeds
+        if feeds and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="penstock-mirror", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop; what waits is dropped and counted."""
+        self.follow({})
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(_JOIN_SECONDS)
+
+    def _run(self) -> None:
+        busy = False
+        while not self._over.wait(BUSY_SECONDS if busy else CALM_SECONDS):
+            self._clear_retired()
+            feeds = self._feeds  # replaced as a whole by the loop
+            for feed in feeds.values():
+                self._attempt(feed, feed.turn)
+            busy = any(feed.waiting for feed in feeds.values())
+        self._clear_retired()
+
+    def _clear_retired(self) -> None:
+        while self._retired:
+            feed = self._retired.popleft()
+            self._attempt(feed, feed.hang_up)
+
+    def _attempt(self, feed: ShadowSender, step: Callable[[], None]) -> None:
+        """An error with one feed ends neither the thread nor the other feeds."""
+        try:
+            step()
+        except BaseException as error:  # noqa: BLE001  it is told, and the feed begins anew
+            message = {"message": "copying answers for the shadow failed", "exception": error}
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._loop.call_exception_handler, message)
+            with suppress(BaseException):
+                feed.break_off()
+
+    def _report(self, feed: ShadowSender, requests: int, rows: int) -> None:
+        try:
+            self._loop.call_soon_threadsafe(feed.dropped, requests, rows)
+        except RuntimeError:  # the loop is closed: nobody else counts any more
+            feed.dropped(requests, rows)

@@ -1,0 +1,294 @@
+"""Requests that a split shares between two versions: from the choice of the arm to its figures.
+
+    assign   choose the arm                                    (per request)
+    sift     a run is over: who is to be answered from it      (per run)
+    answer   mark and count the answers                        (per run)
+    release  they are on their way                             (per run)
+    fail     count a failure, and ask stable in the canary's place
+
+In both arms a request counts that the version answered, or failed in a run. What a canary fails on
+and stable answers is held against it, even if it blames the inputs. Errors of the client, refusals
+because of overload and requests of a former split do not count.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from penstock.monitoring.metrics.layout import (
+    ARM_FALLBACKS,
+    ARM_INVALID,
+    ARM_REQUESTS,
+    ARM_SLOW,
+    ARM_TIMEOUTS,
+)
+from penstock.server.errors import DeadlineExceeded, InferenceFailed
+from penstock.server.rollout.routing import CANARY, given_up_at, surely_in_time
+from penstock.server.serving.active_split import ActiveSplit, Assignment
+
+from .arm_headers import lines_of
+from .failure_kinds import SERVER_ERROR, failure_kind_of, is_blamed
+from .fallback_timer import FallbackTimer
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from penstock.batching.scheduler import Scheduler
+    from penstock.server.codecs.negotiate import Body
+    from penstock.server.errors import ApiError
+    from penstock.server.serving.catalog import Catalog
+    from penstock.server.serving.servable import Servable
+
+    from .call import Call
+
+
+class TrafficSplitter:
+    """The splits of a process.
+
+    Args:
+        loop: Everything happens here.
+        catalog: What is served.
+        scheduler: Runs it.
+        resume: Serves a call with its body by a given version.
+        clock: Monotonic seconds, the scheduler's.
+
+    Attributes:
+        on_failure: Called after a failure of a canary was counted; being slow is none.
+        watch: Ends the waiting for canaries that do not answer.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        catalog: Catalog,
+        scheduler: Scheduler,
+        resume: Callable[[Call, bytes, Servable], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._catalog = catalog
+        self._scheduler = scheduler
+        self._resume = resume
+        self._clock = clock
+        self.on_failure: Callable[[], object] = int
+        self.watch = FallbackTimer(loop, self._due_at, self._give_up, clock)
+
+    def assign(self, call: Call, arms: ActiveSplit, body: bytes) -> Servable:
+        """Give the call its arm, by its unit or as it asks for, and return what serves that."""
+        forced = call.head.arm
+        if forced is not None:
+            canary = forced == CANARY
+        else:
+            unit = call.head.value(arms.sticky) if arms.sticky else b""
+            canary = arms.chooser.is_canary(unit or call.request_id)
+        if canary:
+            call.assignment = Assignment(arms, CANARY, body, counted=forced is None)
+            servable = arms.canary
+            if arms.split.fallback:
+                self.watch.add(call)
+        else:
+            call.assignment = (
+                arms.plain if forced is None else Assignment(arms, arms.plain.arm, counted=False)
+            )
+            servable = arms.stable
+        call.servable = servable
+        servable.routed += 1
+        return servable
+
+    def sift(
+        self, servable: Servable, calls: list[Call], firsts: list[int], bad: set[int]
+    ) -> tuple[list[Call], list[int], set[Call]]:
+        """Who is to be answered from a run.
+
+        A canary's call that is not goes on with stable.
+
+        Args:
+            servable: What ran.
+            calls: All in the run.
+            firsts: The row in which each begins.
+            bad: Which of them have NaN or infinity in an output; see `faults.unsound`.
+
+        Returns:
+            The calls, the row in which each begins, and which of them have invalid outputs.
+        """
+        invalid: set[Call] = set()
+        if not bad and all([call.servable is servable for call in calls]):  # noqa: C419  half the cost
+            return calls, firsts, invalid
+        kept, starts = [], []
+        for index, (call, first) in enumerate(zip(calls, firsts, strict=True)):
+            if self.forsake(call, servable):
+                continue
+            assignment = call.assignment
+            if index in bad and assignment is not None and not call.abandoned:
+                if assignment.tries_canary and assignment.arms.split.fallback:
+                    error = InferenceFailed("the model answered with NaN or infinity")
+                    servable.counters.leave()
+                    call.entered = False
+                    servable.routed -= 1
+                    self._fall_back(call, error, ARM_INVALID)
+                    continue
+                invalid.add(call)
+            kept.append(call)
+            starts.append(first)
+        return kept, starts, invalid
+
+    def forsake(self, call: Call, servable: Servable) -> bool:
+        """Whether the call has left this version, which came back to it too late."""
+        if call.assignment is None or call.servable is servable:
+            return False
+        servable.routed -= 1
+        return True
+
+    def answer(
+        self,
+        servable: Servable,
+        answered: Sequence[tuple[Call, tuple[bytes, Body]]],
+        invalid: set[Call],
+        now: float,
+    ) -> list[tuple[Call, tuple[bytes, Body]]]:
+        """Count answers and say in each which arm it came from."""
+        marked = []
+        good = 0
+        arms, quick = None, 0.0
+        for call, (headers, body) in answered:
+            assignment = call.assignment
+            if assignment is None:
+                marked.append((call, (headers, body)))
+                continue
+            if assignment.arms is not arms:
+                arms = assignment.arms
+                quick = surely_in_time(arms.split) if self._is_current(arms) else -1.0
+            if assignment.error is None:
+                if assignment.arm == CANARY:
+                    self.watch.discard(call)
+                bounded = call.request is not None and call.request.deadline < math.inf
+                if bounded or call in invalid or now - call.arrival > quick:
+                    self._look_closer(call, assignment, servable, now, invalid=call in invalid)
+                elif assignment.counted:
+                    good += 1
+            elif assignment.doubt is not None:
+                self._count(call, assignment, assignment.arms.canary, [assignment.doubt], now)
+            marked.append((call, (headers + lines_of(assignment), body)))
+        servable.counters.add(ARM_REQUESTS, good)
+        return marked
+
+    def _look_closer(
+        self, call: Call, assignment: Assignment, servable: Servable, now: float, *, invalid: bool
+    ) -> None:
+        """Count an answer that may be bad in some way."""
+        kinds = [ARM_INVALID] if invalid else []
+        if assignment.arms.split.fallback and now >= _due_at(call, assignment):
+            kinds.append(ARM_TIMEOUTS)
+        self._count(call, assignment, servable, kinds, now)
+
+    @staticmethod
+    def release(servable: Servable, answered: Sequence[tuple[Call, object]]) -> None:
+        """The answered calls are this version's no more."""
+        servable.routed -= sum([call.assignment is not None for call, _ in answered])
+
+    def fail(self, call: Call, error: Exception, known: ApiError) -> ApiError | None:
+        """A version did not answer a call that was assigned.
+
+        Args:
+            call: Not in flight any more.
+            error: Why.
+            known: The same, as a client would be told.
+
+        Returns:
+            What to tell the client; ``None`` if stable is asked first.
+        """
+        assignment, servable = call.assignment, call.servable
+        assert assignment is not None
+        assert servable is not None
+        servable.routed -= 1
+        if assignment.error is not None:
+            unread = call.message is None and known.status < SERVER_ERROR
+            if unread and not call.abandoned:  # stable does not understand it, so it cannot tell
+                if assignment.doubt is not None:
+                    canary = assignment.arms.canary
+                    self._count(call, assignment, canary, [assignment.doubt], self._clock())
+                known, assignment.error = assignment.error, None
+                call.servable = assignment.arms.canary
+            return known
+        self.watch.discard(call)
+        kind, doubt = failure_kind_of(error, known), None
+        fallback = assignment.arms.split.fallback
+        if fallback and is_blamed(error):  # stable shows whether the inputs are at fault
+            kind, doubt = None, kind
+        tried = known.status >= SERVER_ERROR or doubt is not None
+        if assignment.arm == CANARY and fallback and tried and not call.abandoned:
+            assignment.doubt = doubt
+            self._fall_back(call, known, kind)
+            return None
+        now = self._clock()
+        if kind is not None or (call.abandoned and self._is_slow(call, assignment, now)):
+            self._count(call, assignment, servable, [] if kind is None else [kind], now)
+        return known
+
+    def _fall_back(self, call: Call, error: ApiError, kind: int | None) -> None:
+        """Count the canary's failure, and ask stable. Its request has come back, or was left."""
+        assignment = call.assignment
+        assert assignment is not None
+        arms = assignment.arms
+        self.watch.discard(call)
+        if kind is not None:
+            self._count(call, assignment, arms.canary, [kind], self._clock())
+        if assignment.counted and self._is_current(arms):
+            arms.canary.counters.add(ARM_FALLBACKS)
+        assignment.error = error
+        call.message = call.plain = call.request = None
+        arms.stable.routed += 1
+        self._resume(call, assignment.body, arms.stable)
+
+    def _give_up(self, call: Call) -> None:
+        """The canary has had its time. What it still answers is for nobody."""
+        if (assignment := call.assignment) is None or call.abandoned:
+            return
+        canary = assignment.arms.canary
+        if call.request is not None and self._scheduler.cancel(call.request):
+            canary.routed -= 1
+        if call.entered:
+            canary.counters.leave()
+            call.entered = False
+        self._fall_back(call, DeadlineExceeded("the canary did not answer in time"), ARM_TIMEOUTS)
+
+    @staticmethod
+    def _due_at(call: Call) -> float:
+        assert call.assignment is not None
+        return _due_at(call, call.assignment)
+
+    def _count(
+        self, call: Call, assignment: Assignment, servable: Servable, kinds: list[int], now: float
+    ) -> None:
+        """Count a request and in which ways it was bad, a unit's first time of each."""
+        arms = assignment.arms
+        if not assignment.counted or not self._is_current(arms):
+            return
+        counters = servable.counters
+        counters.add(ARM_REQUESTS)
+        if self._is_slow(call, assignment, now):
+            kinds.append(ARM_SLOW)
+        if not kinds:
+            return
+        unit = call.head.value(arms.sticky) if arms.sticky else b""
+        for kind in kinds:
+            if not unit or arms.is_first(unit, kind):
+                counters.add(kind)
+        if assignment.arm == CANARY and kinds != [ARM_SLOW]:
+            self.on_failure()
+
+    def _is_current(self, arms: ActiveSplit) -> bool:
+        """Whether the split is still in force; what began under a former one is no evidence."""
+        model = self._catalog.models.get(arms.stable.name)
+        return model is not None and model.arms is arms
+
+    @staticmethod
+    def _is_slow(call: Call, assignment: Assignment, now: float) -> bool:
+        limit = assignment.arms.split.slow_seconds
+        return limit > 0 and now - call.arrival > limit
+
+
+def _due_at(call: Call, assignment: Assignment) -> float:
+    deadline = math.inf if call.request is None else call.request.deadline
+    return given_up_at(assignment.arms.split, call.arrival, deadline)

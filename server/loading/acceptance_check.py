@@ -1,0 +1,69 @@
+"""Whether a loaded version may serve: it is what was promised, and clients of others can go on."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.registry.signature_diff import breaking_changes, contradictions
+
+from .golden_examples import Examples, mismatches, read_examples
+from .golden_in_batches import company_mismatches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from penstock.runtimes.contract import Model, Signature
+    from penstock.server.registry.signature_diff import Change
+
+LOG = logging.getLogger("penstock.models")
+
+
+def check_acceptance(
+    model: Model,
+    directory: Path,
+    declared: Signature | None,
+    predecessor: tuple[str, Signature] | None,
+    max_rows: int = 64,
+) -> tuple[Examples, tuple[str, ...]]:
+    """Compare a model with everything that was said of it.
+
+    Args:
+        model: Loaded.
+        directory: It was loaded from, with its golden requests.
+        declared: The signature that its manifest promises.
+        predecessor: Version and signature of what answers the model's clients now.
+        max_rows: Most rows of a run.
+
+    Returns:
+        Its golden requests, and why it may not serve; no reasons if it may.
+    """
+    reasons: list[str] = []
+    golden = Examples()
+    if declared is not None:
+        reasons += _differences(contradictions(declared, model.signature), "its manifest")
+    if predecessor is not None:
+        version, signature = predecessor
+        changes = breaking_changes(signature, model.signature)
+        broken = _differences(changes, f"version {version}, which serves")
+        if broken:
+            broken[-1] += '; if that is meant, set signature = "any" in model.toml'
+        reasons += broken
+    try:
+        golden = read_examples(directory, model.signature)
+        reasons += mismatches(model, golden)
+        reasons += company_mismatches(model, golden, max_rows)
+    except ModelRefused as refusal:
+        reasons += refusal.reasons
+    return golden, tuple(reasons)
+
+
+def _differences(changes: Iterable[Change], source: str) -> list[str]:
+    """What the model has and what it should have, one sentence each."""
+    return [
+        f"{change.what.removesuffix('s')} '{change.name}' is {change.after or 'not in the model'}, "
+        f"in {source}, {change.before or 'not there'}"
+        for change in changes
+    ]

@@ -1,0 +1,103 @@
+"""What was taken from the registry, remembered so that a restart reads no model twice.
+
+The file can be lost: then everything is examined again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from penstock.monitoring.config_file import read_bounded
+from penstock.server.files.checked_json import ContentError, decode_object
+from penstock.server.files.durable import replace_file
+from penstock.server.files.listing import FileFact
+
+from .manifest import parse_signature
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from penstock.runtimes.contract import Signature
+    from penstock.server.files.checked_json import CheckedObject
+
+_FORMAT: Final = 1
+_MAX_BYTES: Final = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedVersion:
+    """A version that was taken.
+
+    Attributes:
+        digest: Names its content, and the copy of it.
+        files: As they were in the registry then.
+        declared: The signature that its manifest promises, if that says.
+        published: Whether it has a manifest: then its files never change.
+        served: Whether it has answered a request.
+        copy: Name of its private copy; by default the digest.
+    """
+
+    digest: str
+    files: tuple[FileFact, ...]
+    declared: Signature | None = None
+    published: bool = False
+    served: bool = False
+    copy: str = ""
+
+    @property
+    def copy_name(self) -> str:
+        """Name of the directory of its private copy."""
+        return self.copy or self.digest.removeprefix("sha256:")
+
+
+def write_accepted(path: Path, taken: Mapping[tuple[str, int], AcceptedVersion]) -> None:
+    """Replace the file at once."""
+    versions = [
+        {
+            "model": model,
+            "version": version,
+            "digest": one.digest,
+            "signature": None if one.declared is None else asdict(one.declared),
+            "published": one.published,
+            "served": one.served,
+            "copy": one.copy,
+            "files": [
+                {"path": fact.path, "size": fact.size, "changed_ns": fact.changed_ns}
+                for fact in one.files
+            ],
+        }
+        for (model, version), one in sorted(taken.items())
+    ]
+    content = json.dumps({"format": _FORMAT, "versions": versions}).encode()
+    replace_file(path, content, 0o600)
+
+
+def read_accepted(path: Path) -> dict[tuple[str, int], AcceptedVersion]:
+    """What `write_accepted` wrote; nothing if it is missing or not as it was written."""
+    try:
+        content = decode_object(read_bounded(path, _MAX_BYTES), str(path))
+        if content.get("format", int) != _FORMAT:
+            return {}
+        return dict(map(_version, content.objects("versions")))
+    except (OSError, ContentError):
+        return {}
+
+
+def _version(content: CheckedObject) -> tuple[tuple[str, int], AcceptedVersion]:
+    files = tuple(
+        FileFact(one.get("path", str), one.get("size", int), one.get("changed_ns", int))
+        for one in content.objects("files")
+    )
+    key = content.get("model", str), content.get("version", int)
+    # What an older server wrote does not say; then nothing is taken again.
+    return key, AcceptedVersion(
+        content.get("digest", str),
+        files,
+        parse_signature(content),
+        published=content.get("published", bool, default=False),
+        served=content.get("served", bool, default=True),
+        copy=content.get("copy", str, ""),
+    )

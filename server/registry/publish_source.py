@@ -1,0 +1,124 @@
+"""What is to be published: a model file with its data beside it, or an MLflow model directory."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.files.roots import roots_of
+from penstock.server.files.safe_files import check_relative, open_directory, open_file
+from penstock.server.onnx_file.inspection import MODEL_FILE
+from penstock.server.onnx_file.summary_reader import read_summary
+
+from .manifest import MANIFEST_FILE
+from .mlflow_model import MLMODEL_FILE, read_mlflow_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from penstock.server.files.roots import Roots
+
+EXAMPLES_FILE = "examples.json"
+_RESERVED = frozenset({MODEL_FILE, MANIFEST_FILE, EXAMPLES_FILE, "baseline.json"})
+
+
+@dataclass(frozen=True, slots=True)
+class PublishSource:
+    """Files to publish.
+
+    Attributes:
+        model: The model file; links on the way to it, which its owner named, are resolved.
+        beside: Files that it refers to, relative to its directory.
+        total_bytes: Of all of them.
+        metadata: Key/value pairs of the model file.
+        home: Directory of the files beside it: of the link that named it, or of itself.
+        roots: Where links to the files beside it may end: beside what it is a link to, as in a
+            cache of the Hugging Face hub.
+        run_id: From MLflow; empty otherwise.
+    """
+
+    model: Path
+    beside: tuple[str, ...]
+    total_bytes: int
+    metadata: Mapping[str, str]
+    home: Path
+    roots: Roots
+    run_id: str = ""
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[tuple[int, int]]:
+        """Descriptor and size of one of the files, named as it is to be published.
+
+        Raises:
+            ModelRefused: A file beside the model is a link, or no file.
+            OSError: It cannot be read.
+        """
+        if path == MODEL_FILE:
+            with self.model.open("rb") as file:
+                yield file.fileno(), os.fstat(file.fileno()).st_size
+            return
+        with (
+            open_directory(self.home, self.roots) as root,
+            open_file(root, path) as (found, facts),
+        ):
+            _check_single(facts, path)
+            yield found, facts.st_size
+
+
+def find_source(path: Path) -> PublishSource:
+    """Look at what the user named.
+
+    Raises:
+        ModelRefused: It is no ONNX model, or its data is elsewhere.
+        OSError: It cannot be read.
+    """
+    run_id = ""
+    if path.is_dir():
+        if not (path / MLMODEL_FILE).exists():
+            raise ModelRefused(
+                f"{path} is a directory without {MLMODEL_FILE}; expected an ONNX file or an MLflow "
+                "model"
+            )
+        described = read_mlflow_model(path)
+        run_id = described.run_id
+        inner = path / described.model_path
+        if not inner.resolve(strict=True).is_relative_to(path.resolve()):
+            raise ModelRefused(f"{inner} leads out of the MLflow model")
+        path = inner / MODEL_FILE if inner.is_dir() else inner
+    model = path.resolve(strict=True)
+    if not model.is_file():
+        raise ModelRefused(f"{path} is no regular file")
+    with model.open("rb") as file:
+        total = os.fstat(file.fileno()).st_size
+        try:
+            outline = read_summary(file.fileno(), total)
+        except ModelRefused as refusal:
+            raise ModelRefused(*(f"{path}: {reason}" for reason in refusal.reasons)) from None
+    beside = sorted({one.location for one in outline.external} | set(outline.contexts))
+    home = path.parent.absolute()
+    blobs = Path(home, "..", "..", "blobs").resolve()
+    roots = roots_of(home, (blobs,) if model.parent == blobs else ())
+    with open_directory(home, roots) as root:
+        for location in beside:
+            if check_relative(location)[0] in _RESERVED:
+                raise ModelRefused(f"{path}: its data may not be called {location}")
+            with open_file(root, location) as (_, facts):
+                _check_single(facts, location)
+                total += facts.st_size
+    return PublishSource(model, tuple(beside), total, outline.metadata, home, roots, run_id)
+
+
+def _check_single(facts: os.stat_result, path: str) -> None:
+    """A second name may be that of a secret: a model from elsewhere could carry it off.
+
+    Raises:
+        ModelRefused: The file has one.
+    """
+    if facts.st_nlink > 1:
+        raise ModelRefused(
+            f"{path} is a hard link: the same file has another name elsewhere; copy it first"
+        )

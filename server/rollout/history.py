@@ -1,0 +1,102 @@
+"""What was seen of a rollout over time, thinned out: for plots, never for decisions. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from .evidence import combined, e_values
+from .step_gate import bad_requests
+
+if TYPE_CHECKING:
+    from .rollout import Rollout
+
+#: Looks that are kept; beyond, every other one goes.
+MAX_LOOKS: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A rollout at one moment; counts are since it began.
+
+    Attributes:
+        at: Unix seconds.
+        percent: The candidate's share, or the share that a shadow computes.
+        e_value: All evidence against the candidate together.
+        e_values: By part, in the order of `penstock.server.rollout.evidence.e_values`.
+        stable: Requests of stable, and bad ones.
+        canary: The same of the candidate; of a shadow, pairs and disagreements.
+    """
+
+    at: float
+    percent: float
+    e_value: float
+    e_values: tuple[float, ...]
+    stable: tuple[int, int]
+    canary: tuple[int, int]
+
+    def to_list(self) -> list[Any]:
+        """Short, as there are many of them."""
+        values = [_rounded(one) for one in self.e_values]
+        when, e_value = round(self.at, 2), _rounded(self.e_value)
+        return [when, self.percent, e_value, values, list(self.stable), list(self.canary)]
+
+    @classmethod
+    def from_list(cls, content: Any) -> HistoryEntry:
+        """The reverse of `to_list`.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        try:
+            at, percent, e_value, values, (a, b), (c, d) = content
+            parts = tuple(map(float, values))
+            stable, canary = (int(a), int(b)), (int(c), int(d))
+            return cls(float(at), float(percent), float(e_value), parts, stable, canary)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"not a look: {error}") from None
+
+
+def entry_of(rollout: Rollout, now: float) -> HistoryEntry:
+    """What is to be seen now."""
+    parts = e_values(rollout)
+    counts = [step.counts for step in rollout.steps]
+    pairs = [one.pairs for one in counts]
+    canary = (
+        sum(one.canary.requests for one in counts) + sum(one.pairs for one in pairs),
+        sum(bad_requests(one.canary) for one in counts) + sum(one.disagreements for one in pairs),
+    )
+    stable = (
+        sum(one.stable.requests for one in counts),
+        sum(bad_requests(one.stable) for one in counts),
+    )
+    total = combined(rollout.kind, parts)
+    return HistoryEntry(now, rollout.percent, total, tuple(parts.values()), stable, canary)
+
+
+def with_entry(looks: tuple[HistoryEntry, ...], look: HistoryEntry) -> tuple[HistoryEntry, ...]:
+    """The looks and one more; close ones make room, changes of the share are kept.
+
+    A clock that was set back, or a move without a time of its own, counts as at the last look.
+    """
+    if looks and look.at < looks[-1].at:
+        look = replace(look, at=looks[-1].at)
+    if len(looks) > 1:
+        spacing = (look.at - looks[0].at) / MAX_LOOKS
+        before, last = looks[-2:]
+        same = before.percent == last.percent == look.percent
+        if same and 0 <= look.at - before.at < spacing:
+            return (*looks[:-1], look)
+    longer = (*looks, look)
+    if len(longer) <= MAX_LOOKS:
+        return longer
+    thinned = [
+        one
+        for number, one in enumerate(longer[:-1])
+        if number % 2 == 0 or one.percent != longer[number - 1].percent
+    ]
+    return (*thinned[-MAX_LOOKS + 1 :], look)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

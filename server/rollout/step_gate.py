@@ -1,0 +1,86 @@
+"""What the present step still lacks. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .evidence import TOLERATED, agreement
+from .interval import upper_rate
+from .rollout_spec import Kind
+
+if TYPE_CHECKING:
+    from .counts import ArmCounts
+    from .rollout import Rollout
+
+#: A cause as a short code, and the same for people.
+Lack = tuple[str, str]
+
+_PERCENT: Final = 100.0
+
+
+def unmet_condition(rollout: Rollout) -> Lack | None:
+    """Why the present step is not passed yet; ``None`` if it is.
+
+    Time alone passes nothing, and neither do requests alone.
+    """
+    if rollout.kind is Kind.AB:
+        return "comparison", "compares until a person finishes it; the result may be read any time"
+    if rollout.steps[-1].settled is None:
+        return "steering", "not every process has taken up the share yet"
+    return _requests(rollout) or _time(rollout) or _quality(rollout)
+
+
+def _requests(rollout: Rollout) -> Lack | None:
+    exposure, wanted = rollout.steps[-1].exposure, rollout.terms.min_requests
+    shadow = rollout.kind is Kind.SHADOW
+    seen = exposure.pairs.pairs if shadow else exposure.canary.requests
+    if seen >= wanted:
+        return None
+    if not seen:
+        return "no_traffic", "no request has reached the candidate in this step; no data, no move"
+    return "requests", f"the candidate has had {seen} of {wanted} requests in this step"
+
+
+def _time(rollout: Rollout) -> Lack | None:
+    seen, wanted = rollout.steps[-1].observed_seconds, rollout.terms.hold_seconds
+    if seen >= wanted:
+        return None
+    return "hold_seconds", f"observed for {seen:.0f} of {wanted:g} seconds in this step"
+
+
+def _quality(rollout: Rollout) -> Lack | None:
+    if rollout.kind is Kind.SHADOW:
+        return _agreement(rollout)
+    exposure = rollout.steps[-1].exposure
+    bound = _upper(exposure.canary)
+    limit = max(rollout.terms.max_bad_percent / _PERCENT, TOLERATED * _rate(exposure.stable))
+    if bound <= limit:
+        return None
+    return "bad_rate", (
+        f"{bad_requests(exposure.canary)} of {exposure.canary.requests} requests of the candidate "
+        f"were bad, so up to {bound:.2%} may be; passes at {limit:.2%}"
+    )
+
+
+def _agreement(rollout: Rollout) -> Lack | None:
+    value, wanted = agreement(rollout), 1.0 / rollout.terms.alpha
+    if value >= wanted:
+        return None
+    pairs = rollout.steps[-1].counts.pairs
+    return "agreement", (
+        f"{pairs.disagreements} of {pairs.pairs} requests disagree: evidence for agreement is "
+        f"{value:.3g} of {wanted:g}"
+    )
+
+
+def bad_requests(arm: ArmCounts) -> int:
+    """Bad requests of any kind; one that is bad in two ways counts twice, up to all of them."""
+    return min(arm.requests, arm.errors + arm.timeouts + arm.invalid + arm.slow)
+
+
+def _rate(arm: ArmCounts) -> float:
+    return bad_requests(arm) / arm.requests if arm.requests else 0.0
+
+
+def _upper(arm: ArmCounts) -> float:
+    return upper_rate(bad_requests(arm), arm.requests)

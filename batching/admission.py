@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def admit(
-    servable: ScheduledModel,
+    scheduled: ScheduledModel,
     queue: Queue,
     request: InferenceRequest,
-    board: SchedulerState,
+    state: SchedulerState,
     now: float,
 ) -> None:
     """Give the request its deadline and refuse it if it cannot be served.
@@ -29,75 +29,75 @@ def admit(
         Overloaded: Too many wait already.
         ValueError: The request is empty.
     """
-    if servable.draining:
-        raise refusal(servable, "draining", 1.0)
+    if scheduled.draining:
+        raise refusal(scheduled, "draining", 1.0)
     if request.rows < 1:
         raise ValueError(f"a request needs at least one row, got {request.rows}")
-    own = board.arrived(request.arrival) + servable.options.slo_seconds
+    own = state.arrived(request.arrival) + scheduled.options.slo_seconds
     request.deadline = min(request.deadline, own)
-    check_room(queue, request.rows, request.deadline, board, now)
+    check_room(queue, request.rows, request.deadline, state, now)
 
 
-def check_room(queue: Queue, rows: int, deadline: float, board: SchedulerState, now: float) -> None:
+def check_room(queue: Queue, rows: int, deadline: float, state: SchedulerState, now: float) -> None:
     """Refuse what cannot be served.
 
     Args:
         queue: Where it is to wait.
         rows: Of the request.
         deadline: Of the request.
-        board: What waits and runs.
+        state: What waits and runs.
         now: The present.
 
     Raises:
         Overloaded: Too many wait already.
     """
-    servable = queue.servable
-    waiting = servable.waiting_rows
+    scheduled = queue.owner
+    waiting = scheduled.waiting_rows
     if not waiting:
         return
-    if waiting + rows > servable.limit:
-        reckon(servable, board, Backlog(board.active))
-        if waiting + rows > servable.options.max_queue_rows:
-            raise refusal(servable, "queue_full")
-        if waiting + rows > servable.limit:
-            raise refusal(servable, "queue_time")
+    if waiting + rows > scheduled.limit:
+        update_admission_limit(scheduled, state, Backlog(state.active))
+        if waiting + rows > scheduled.options.max_queue_rows:
+            raise refusal(scheduled, "queue_full")
+        if waiting + rows > scheduled.limit:
+            raise refusal(scheduled, "queue_time")
     if deadline == math.inf:
         return
     costs = queue.costs
     run = costs.seconds[min(rows, costs.max_rows)] * costs.margin
-    if now + waiting * servable.seconds_per_row + run > deadline:
-        raise refusal(servable, "queue_time")
-    if queue.requests and not in_time(queue, rows, deadline, board, now):
-        raise refusal(servable, "queue_time")
+    if now + waiting * scheduled.seconds_per_row + run > deadline:
+        raise refusal(scheduled, "queue_time")
+    if queue.requests and not in_time(queue, rows, deadline, state, now):
+        raise refusal(scheduled, "queue_time")
 
 
-def in_time(queue: Queue, rows: int, deadline: float, board: SchedulerState, now: float) -> bool:
+def in_time(queue: Queue, rows: int, deadline: float, state: SchedulerState, now: float) -> bool:
     """Whether the next run, or the one after that, answers a further request in time; pure.
 
     The next run starts when a thread is free and takes no more rows than its head has time for. The
     one after it is not worth waiting for unless it can be large enough to keep up.
     """
     costs = queue.costs
-    start = board.next_free(now)
+    start = state.next_free(now)
     first = min(deadline, queue.requests[0].deadline)
-    fitting = costs.rows_within(first - start - board.answer_seconds)
+    fitting = costs.rows_within(first - start - state.answer_seconds)
     if queue.rows + rows <= fitting:
         return True
     taken = max(1, min(queue.rows, fitting))
-    after = start + costs.seconds[taken] / board.threads
-    enough = max(rows, min(queue.rows + rows - taken, target_rows(queue, board)))
-    return costs.rows_within(deadline - after - board.answer_seconds) >= min(enough, costs.max_rows)
+    after = start + costs.seconds[taken] / state.threads
+    enough = max(rows, min(queue.rows + rows - taken, target_rows(queue, state)))
+    return costs.rows_within(deadline - after - state.answer_seconds) >= min(enough, costs.max_rows)
 
 
-def refusal(servable: ScheduledModel, reason: str, seconds: float = 0.0) -> Overloaded:
+def refusal(scheduled: ScheduledModel, reason: str, seconds: float = 0.0) -> Overloaded:
     """The error for a request that is not let in, counted."""
-    servable.rejected[reason] += 1
-    return Overloaded(seconds or predicted_wait(servable), reason)
+    scheduled.rejected[reason] += 1
+    return Overloaded(seconds or predicted_wait(scheduled), reason)
 
 
-def predicted_wait(servable: ScheduledModel) -> float:
+def predicted_wait(scheduled: ScheduledModel) -> float:
     """Seconds until all that waits has left the queue."""
-    return servable.waiting_rows * servable.seconds_per_row
+    return scheduled.waiting_rows * scheduled.seconds_per_row
 
 
 class Backlog:
@@ -115,38 +115,42 @@ class Backlog:
         self.seconds = self.weight = 0.0
         self.own: dict[ScheduledModel, tuple[float, float]] = {}
         for queue in active:
-            servable = queue.servable
-            seconds, weight = self.own.get(servable, (0.0, 0.0))
-            work, share = queue.rows * queue.costs.row_seconds, servable.options.weight
-            self.own[servable] = seconds + work, weight + share
-            if not servable.options.background:
+            scheduled = queue.owner
+            seconds, weight = self.own.get(scheduled, (0.0, 0.0))
+            work, share = queue.rows * queue.costs.row_seconds, scheduled.options.weight
+            self.own[scheduled] = seconds + work, weight + share
+            if not scheduled.options.background:
                 self.seconds += work
                 self.weight += share
 
 
-def reckon(servable: ScheduledModel, board: SchedulerState, backlog: Backlog) -> None:
+def update_admission_limit(
+    scheduled: ScheduledModel, state: SchedulerState, backlog: Backlog
+) -> None:
     """Work out what the present backlog means for further requests.
 
     Done when the loop has nothing left to start and before anybody is refused, so that letting a
     request in costs one comparison.
     """
-    options = servable.options
-    servable.seconds_per_row = per_row = seconds_per_row(servable, board, backlog)
+    options = scheduled.options
+    scheduled.seconds_per_row = per_row = seconds_per_row(scheduled, state, backlog)
     limit = options.max_queue_rows
-    servable.limit = limit if options.background else min(limit, options.patience_seconds / per_row)
+    scheduled.limit = (
+        limit if options.background else min(limit, options.tolerable_delay_seconds / per_row)
+    )
 
 
-def seconds_per_row(servable: ScheduledModel, board: SchedulerState, backlog: Backlog) -> float:
+def seconds_per_row(scheduled: ScheduledModel, state: SchedulerState, backlog: Backlog) -> float:
     """How much a waiting row of the servable delays the next one, others' shares included."""
-    costs = servable.costs
-    own, weight = backlog.own.get(servable, (0.0, 0.0))
+    costs = scheduled.costs
+    own, weight = backlog.own.get(scheduled, (0.0, 0.0))
     per_row, slowdown = costs.row_seconds, 1.0
     if own:
-        foreground = not servable.options.background
+        foreground = not scheduled.options.background
         others = backlog.seconds - (own if foreground else 0.0)
         weights = backlog.weight - (weight if foreground else 0.0)
-        mine = servable.options.weight
-        per_row = own / servable.waiting_rows
+        mine = scheduled.options.weight
+        per_row = own / scheduled.waiting_rows
         slowdown = min((mine + weights) / mine, 1 + others / own)
-    inline = costs.seconds[costs.saturated] * costs.margin <= board.inline_limit
-    return per_row * slowdown / (1 if inline else board.threads)
+    inline = costs.seconds[costs.saturated] * costs.margin <= state.inline_limit
+    return per_row * slowdown / (1 if inline else state.threads)

@@ -37,8 +37,8 @@ _MAX_NAMED: Final = 8
 def look_again(batch: Batch, model: Model, error: Exception) -> None:
     """Fill in the error of a batch of one request that failed, or its outputs after all."""
     batch.error = error
-    servable = None if batch.queue is None else batch.queue.servable
-    known = None if servable is None else servable.known_inputs
+    scheduled = None if batch.queue is None else batch.queue.owner
+    known = None if scheduled is None else scheduled.known_inputs
     if known is None or not _may_be_the_inputs(error):
         return
     signature, names = model.signature, batch.requests[0].outputs

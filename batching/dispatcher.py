@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from .admission import Backlog, reckon
+from .admission import Backlog, update_admission_limit
 from .delivery import Delivery
 from .errors import DeadlineExceeded, Overloaded
 from .execution import execute
@@ -39,29 +39,29 @@ class Dispatcher:
     Attributes:
         flushing: `flush` is going to be called.
         delivery: Hands finished batches to their owners.
-        bring: Called before the next run is chosen, so that nobody misses it who has been read but
-            not submitted.
+        before_dispatch: Called when a run has ended, before the next one is chosen: it submits the
+            requests that were read but are still collected in groups.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        board: SchedulerState,
+        state: SchedulerState,
         clock: Callable[[], float],
         executor: Callable[..., Executor],
-        longest_nap: float,
+        longest_pause: float,
         marks: RunMarks | None = None,
     ) -> None:
         marks = marks or RunMarks.private(1)
         self._running, self._since = marks.running, marks.since
         self._loop = loop
-        self._board = board
+        self._state = state
         self._clock = clock
-        self.delivery = Delivery(loop, board, clock)
-        self._executor = executor(loop, board.threads, self._done, clock)
-        self._nap = LoopPause(loop, board, clock, self._executor, longest_nap)
+        self.delivery = Delivery(loop, state, clock)
+        self._executor = executor(loop, state.threads, self._done, clock)
+        self._loop_pause = LoopPause(loop, state, clock, self._executor, longest_pause)
         self.flushing = False
-        self.bring: Callable[[], object] = int
+        self.before_dispatch: Callable[[], object] = int
         self._cause = "tick"
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -81,26 +81,26 @@ class Dispatcher:
 
     def begin_tick(self) -> None:
         """Runs on the loop may take a fresh share of its time; any one of them fits."""
-        board = self._board
-        board.inline_left = max(TICK_SECONDS, board.inline_limit)
+        state = self._state
+        state.inline_left = max(TICK_SECONDS, state.inline_limit)
 
     def run_alone(self, queue: Queue, request: InferenceRequest, seconds: float) -> Batch:
-        """Run a request that was never queued, as `policy.at_once` allows; the caller answers it.
+        """Run a request that was never queued, as `policy.can_run_inline` allows; the caller answers it.
 
         Args:
             queue: Where it would have waited.
             request: The request.
             seconds: Predicted for its run.
         """
-        servable, board = queue.servable, self._board
-        share = servable.share
-        share.virtual_time = board.virtual_time = max(share.virtual_time, board.virtual_time)
-        servable.virtual_time = share.floor = max(servable.virtual_time, share.floor)
+        scheduled, state = queue.owner, self._state
+        share = scheduled.share
+        share.virtual_time = state.virtual_time = max(share.virtual_time, state.virtual_time)
+        scheduled.virtual_time = share.floor = max(scheduled.virtual_time, share.floor)
         batch = Batch((request,), self._clock(), queue, seconds)
-        servable.batches["tick"] += 1
-        self._run_inline(batch, servable)
+        scheduled.batches["tick"] += 1
+        self._run_inline(batch, scheduled)
         if batch.error is not None:
-            servable.failed += 1
+            scheduled.failed += 1
         return batch
 
     def _on_timer(self) -> None:
@@ -114,21 +114,21 @@ class Dispatcher:
         If the decision itself fails, all that waits is answered with its error: nobody else would
         ever decide about it.
         """
-        board = self._board
+        state = self._state
         clock = self._clock
         try:
             began = clock()
             self.begin_tick()
-            if board.utilisation:
-                board.tally(clock())
-            while board.active:
+            if state.utilisation:
+                state.update_utilisation(clock())
+            while state.active:
                 wait = self._pass(cause)
                 if wait is not None:
                     self._rest(wait, clock())
                     break
             if self.delivery.dropped:
                 self.delivery.refuse()
-            self._nap.consider(began)
+            self._loop_pause.consider(began)
         except Exception as error:  # noqa: BLE001  see above
             message = {"message": "choosing the next run failed", "exception": error}
             self._loop.call_exception_handler(message)
@@ -143,13 +143,13 @@ class Dispatcher:
         Returns:
             What to wait for, unless another pass may find something to do.
         """
-        board = self._board
+        state = self._state
         moved = next_tick = False
         until = math.inf
-        for queue in by_urgency(board.active):
+        for queue in by_urgency(state.active):
             while queue.requests:
                 now = self._clock()
-                step = consider(queue, board, now)
+                step = consider(queue, state, now)
                 if isinstance(step, Wait):
                     next_tick |= step.next_tick
                     until = min(until, step.until)
@@ -165,12 +165,12 @@ class Dispatcher:
                 break
         if moved:  # a run may have shown that the next one is no matter for the loop
             return None
-        return Wait(max(min(until, wake_at(board)), self._clock()), next_tick)
+        return Wait(max(min(until, wake_at(state)), self._clock()), next_tick)
 
     def _run(self, step: Run, now: float, cause: str) -> None:
         """Run what the policy chose. It has left its queue, so it ends here whatever fails."""
         queue = step.queue
-        servable = queue.servable
+        scheduled = queue.owner
         batch = Batch(queue.take(step.rows), now, queue, step.seconds)
         parts = None
         try:
@@ -178,87 +178,87 @@ class Dispatcher:
             if not step.inline:
                 self._hand_over(batch, step, now)
                 return
-            parts = self._run_inline(batch, servable)
+            parts = self._run_inline(batch, scheduled)
         except Exception as error:  # noqa: BLE001  the requests are answered with it
             batch.error = error
             self.delivery.sweep()
             if not step.inline:
                 self._loop.call_soon(self._done, batch, None)
                 return
-        self.delivery.answer(servable, batch, parts)
+        self.delivery.answer(scheduled, batch, parts)
 
     def _note_start(self, queue: Queue, cause: str) -> None:
-        board, servable = self._board, queue.servable
-        share = servable.share
+        state, scheduled = self._state, queue.owner
+        share = scheduled.share
         if not queue.requests:
-            board.active.remove(queue)
-        board.virtual_time = max(board.virtual_time, share.virtual_time)
-        share.floor = max(share.floor, servable.virtual_time)
-        servable.batches[cause] += 1
+            state.active.remove(queue)
+        state.virtual_time = max(state.virtual_time, share.virtual_time)
+        share.floor = max(share.floor, scheduled.virtual_time)
+        scheduled.batches[cause] += 1
 
     def _hand_over(self, batch: Batch, step: Run, now: float) -> None:
         """Have an execution thread run the batch."""
-        board, queue, servable = self._board, step.queue, step.queue.servable
-        board.tally(now)
-        board.free -= 1
+        state, queue, scheduled = self._state, step.queue, step.queue.owner
+        state.update_utilisation(now)
+        state.free -= 1
         queue.running += 1
-        board.ends[batch] = now + step.seconds
-        servable.thread_batches += 1
-        if servable.options.background:
+        state.ends[batch] = now + step.seconds
+        scheduled.thread_batches += 1
+        if scheduled.options.background:
             self._background_runs.add(batch)
-            board.background_runs = len(self._background_runs)
-        servable.charge(batch.charge)
+            state.background_runs = len(self._background_runs)
+        scheduled.charge(batch.charge)
         if step.long:
             self._long_runs.add(batch)
-            board.long_runs = len(self._long_runs)
-        self._executor.start(batch, servable.model)
+            state.long_runs = len(self._long_runs)
+        self._executor.start(batch, scheduled.model)
 
-    def _run_inline(self, batch: Batch, servable: ScheduledModel) -> list[Batch] | None:
+    def _run_inline(self, batch: Batch, scheduled: ScheduledModel) -> list[Batch] | None:
         """Run on the loop; returns what the batch was split into, as `execute` does."""
         self._since[LOOP] = batch.formed_at
-        self._running[LOOP] = servable.mark
-        parts = execute(batch, servable.model, self._clock)
+        self._running[LOOP] = scheduled.mark
+        parts = execute(batch, scheduled.model, self._clock)
         self._running[LOOP] = 0
-        servable.inline_batches += 1
+        scheduled.inline_batches += 1
         try:  # as `Delivery.attempt` does, without a call for each run
-            servable.account(batch, parts, 0.0)
+            scheduled.account(batch, parts, 0.0)
         except Exception as error:  # noqa: BLE001  see there
             self.delivery.tell("accounting for a run", error)
-        board = self._board
-        board.inline_left -= batch.finished_at - batch.formed_at
-        board.inlined_at = batch.finished_at
+        state = self._state
+        state.inline_left -= batch.finished_at - batch.formed_at
+        state.inlined_at = batch.finished_at
         return parts
 
     def _done(self, batch: Batch, parts: list[Batch] | None) -> None:
         """A run on an execution thread has ended: give the thread work first, then answer."""
         queue = batch.queue
         assert queue is not None
-        board, attempt = self._board, self.delivery.attempt
-        if board.ends.pop(batch, None) is not None:  # it was handed over
-            attempt("measuring the utilisation", board.tally, self._clock())
-            board.free += 1
+        state, attempt = self._state, self.delivery.attempt
+        if state.ends.pop(batch, None) is not None:  # it was handed over
+            attempt("measuring the utilisation", state.update_utilisation, self._clock())
+            state.free += 1
             queue.running -= 1
         if self._long_runs:
             self._long_runs.discard(batch)
-            board.long_runs = len(self._long_runs)
+            state.long_runs = len(self._long_runs)
         if self._background_runs:
             self._background_runs.discard(batch)
-            board.background_runs = len(self._background_runs)
-        servable = queue.servable
-        attempt("accounting for a run", servable.account, batch, parts, batch.charge)
+            state.background_runs = len(self._background_runs)
+        scheduled = queue.owner
+        attempt("accounting for a run", scheduled.account, batch, parts, batch.charge)
         self._cause = "slot"
-        attempt("submitting what was gathered", self.bring)
-        if board.active and board.free:
+        attempt("submitting what was gathered", self.before_dispatch)
+        if state.active and state.free:
             self._dispatch("slot")
         self._cause = "tick"
-        self.delivery.answer(servable, batch, parts)
+        self.delivery.answer(scheduled, batch, parts)
 
     def _rest(self, wait: Wait, now: float) -> None:
         """Nothing can be started: see to the door, the next tick and the timer."""
-        board = self._board
-        backlog = Backlog(board.active)
-        for servable in backlog.own:
-            reckon(servable, board, backlog)
+        state = self._state
+        backlog = Backlog(state.active)
+        for scheduled in backlog.own:
+            update_admission_limit(scheduled, state, backlog)
         if wait.next_tick and not self.flushing:
             self.flushing = True
             self._loop.call_soon(self.flush)

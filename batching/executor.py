@@ -66,7 +66,7 @@ class ThreadExecutor:
         if len(self._threads) < self._size:
             self._start_thread()
         queue = batch.queue
-        self._work.put((batch, model, 0 if queue is None else queue.servable.mark))
+        self._work.put((batch, model, 0 if queue is None else queue.owner.mark))
 
     def _start_thread(self) -> None:
         name = f"penstock-execution-{len(self._threads)}"

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .scheduler_state import SchedulerState
 
 #: Longest time that the loop looks away where it has no core of its own.
-NAP_SECONDS: Final = 1.5e-3
+LONGEST_PAUSE_SECONDS: Final = 1.5e-3
 #: Part of the least patience that the loop may look away.
-NAP_PART: Final = 1 / 16
+PAUSE_PART: Final = 1 / 16
 
 
 class LoopPause:
@@ -28,7 +28,7 @@ class LoopPause:
 
     Args:
         loop: What is blocked.
-        board: What waits and runs.
+        state: What waits and runs.
         clock: Monotonic seconds.
         executor: Knows when a run ends.
         longest: Seconds at most; 0 for never.
@@ -37,53 +37,53 @@ class LoopPause:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        board: SchedulerState,
+        state: SchedulerState,
         clock: Callable[[], float],
         executor: Executor,
         longest: float,
     ) -> None:
         self._loop = loop
-        self._board = board
+        self._state = state
         self._clock = clock
         self._executor = executor
         self._longest = longest
         self._planned = False
 
-    def consider(self, looked_at: float) -> None:
+    def consider(self, read_at: float) -> None:
         """All that could be started has been: plan a nap if that is because all threads run.
 
         Args:
-            looked_at: When the loop had read what there was.
+            read_at: When the loop had read what there was.
         """
-        board = self._board
-        if board.free or not self._longest:
-            board.blind_since = board.read_since = math.inf
+        state = self._state
+        if state.free or not self._longest:
+            state.blind_since = state.read_since = math.inf
             return
-        board.looked(min(board.blind_since, looked_at))
+        state.update_arrivals(min(state.blind_since, read_at))
         if not self._planned:
             self._planned = True
             self._loop.call_soon(self._take)  # when the answers of this iteration are written
 
     def _take(self) -> None:
         self._planned = False
-        board = self._board
+        state = self._state
         now = self._clock()
-        seconds = pause_seconds(board, self._longest, now)
+        seconds = pause_seconds(state, self._longest, now)
         if seconds:
-            board.looked(now)
+            state.update_arrivals(now)
             self._executor.wait(seconds)
 
 
-def pause_seconds(board: SchedulerState, longest: float, now: float) -> float:
+def pause_seconds(state: SchedulerState, longest: float, now: float) -> float:
     """How long the loop may look away now; pure.
 
     Not while a model is asked whose runs are short enough for the loop: they need no free thread.
 
     Args:
-        board: What waits and runs.
+        state: What waits and runs.
         longest: As long at most, and no more than a small part of what anybody is willing to wait.
         now: The present.
     """
-    if board.free or now - board.inlined_at <= ACTIVE_SECONDS:
+    if state.free or now - state.inlined_at <= ACTIVE_SECONDS:
         return 0.0
-    return min(longest, NAP_PART * board.least_patience)
+    return min(longest, PAUSE_PART * state.least_tolerable_delay)

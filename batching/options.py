@@ -72,6 +72,6 @@ class BatchingOptions:
         return self.priority or 1
 
     @property
-    def patience_seconds(self) -> float:
+    def tolerable_delay_seconds(self) -> float:
         """How long a request may predictably wait: the SLO, else the bound on the queue."""
         return self.slo_seconds if self.slo_seconds < math.inf else self.max_queue_seconds

@@ -59,30 +59,30 @@ IDLE: Final = Wait()
 NEXT_TICK: Final = Wait(next_tick=True)
 
 
-def consider(queue: Queue, board: SchedulerState, now: float) -> Decision:
+def consider(queue: Queue, state: SchedulerState, now: float) -> Decision:
     """The next step for one queue that has waiting requests. Carry it out and ask again."""
-    if queue.bounded and (drop := prune(queue, board, now)):
+    if queue.bounded and (drop := prune(queue, state, now)):
         return drop
-    return plan(queue, board, now)
+    return plan(queue, state, now)
 
 
-def can_run_inline(queue: Queue, board: SchedulerState, rows: int) -> float | None:
+def can_run_inline(queue: Queue, state: SchedulerState, rows: int) -> float | None:
     """Predicted seconds of a request that may run on the loop without being queued.
 
     It is what `consider` would say of a queue that holds this request alone, if nothing else
     waits: ``None`` if that were to wait, to run on a thread, or to be looked at more closely.
     """
     costs = queue.costs
-    if board.active or not 0 < rows <= costs.most or queue.servable.special:
+    if state.active or not 0 < rows <= costs.most or queue.owner.needs_admission_check:
         return None
-    if queue.servable.options.max_hold_seconds:
+    if queue.owner.options.max_hold_seconds:
         return None
     seconds = costs.seconds[rows]
     expected = seconds * costs.margin
-    return seconds if expected <= board.inline_limit and expected <= board.inline_left else None
+    return seconds if expected <= state.inline_limit and expected <= state.inline_left else None
 
 
-def prune(queue: Queue, board: SchedulerState, now: float) -> Drop | None:
+def prune(queue: Queue, state: SchedulerState, now: float) -> Drop | None:
     """The heads that can no longer be answered, or only by a batch too small to keep up.
 
     Serving a head with little slack in a small batch makes everybody behind it later: under
@@ -91,14 +91,14 @@ def prune(queue: Queue, board: SchedulerState, now: float) -> Drop | None:
     """
     costs = queue.costs
     waiting = queue.rows
-    target = target_rows(queue, board)
+    target = target_rows(queue, state)
     count = 0
     late = False
     for request in queue.requests:
         if request.cancelled:
             count += 1
             continue
-        fitting = costs.rows_within(request.deadline - now - board.answer_seconds)
+        fitting = costs.rows_within(request.deadline - now - state.answer_seconds)
         if fitting >= max(request.rows, min(waiting, target)):
             break
         out_of_reach = fitting < request.rows
@@ -110,40 +110,40 @@ def prune(queue: Queue, board: SchedulerState, now: float) -> Drop | None:
     return Drop(queue, count, late) if count else None
 
 
-def target_rows(queue: Queue, board: SchedulerState) -> int:
+def target_rows(queue: Queue, state: SchedulerState) -> int:
     """Rows per run that keep up with saturation; a head that allows fewer is not worth it."""
-    return 1 if queue.solo else min(queue.costs.efficient, slo_rows(queue, board))
+    return 1 if queue.solo else min(queue.costs.efficient, slo_rows(queue, state))
 
 
-def slo_rows(queue: Queue, board: SchedulerState) -> int:
+def slo_rows(queue: Queue, state: SchedulerState) -> int:
     """Rows per run at which one batch may wait while another runs, within the SLO."""
-    slo = queue.servable.options.slo_seconds
+    slo = queue.owner.options.slo_seconds
     if slo == math.inf:
         return queue.costs.max_rows
-    return max(1, queue.costs.rows_within((slo - board.answer_seconds) / 2))
+    return max(1, queue.costs.rows_within((slo - state.answer_seconds) / 2))
 
 
-def plan(queue: Queue, board: SchedulerState, now: float) -> Run | Wait:
+def plan(queue: Queue, state: SchedulerState, now: float) -> Run | Wait:
     """How to run the queue now, or that it cannot."""
     costs = queue.costs
-    rows = sized(queue, board, now)
+    rows = sized(queue, state, now)
     seconds = costs.seconds[rows] if rows <= costs.max_rows else costs.seconds[-1]
-    options = queue.servable.options
+    options = queue.owner.options
     if options.max_hold_seconds and now < (release := held_until(queue, rows)):
         return Wait(release)
     if options.background:
-        return background(queue, board, rows)
+        return background(queue, state, rows)
     expected = seconds * costs.margin
-    if expected <= board.inline_limit:  # a hop to a thread takes longer than the run
-        if expected <= board.inline_left:
+    if expected <= state.inline_limit:  # a hop to a thread takes longer than the run
+        if expected <= state.inline_left:
             return Run(queue, rows, seconds, inline=True)
         return NEXT_TICK
-    if not board.free:
+    if not state.free:
         return IDLE
-    return threaded(queue, board, rows, now)
+    return threaded(queue, state, rows, now)
 
 
-def sized(queue: Queue, board: SchedulerState, now: float) -> int:
+def sized(queue: Queue, state: SchedulerState, now: float) -> int:
     """Rows to run: what waits, up to where more would only add latency or miss a deadline."""
     costs = queue.costs
     head = queue.requests[0].rows
@@ -151,22 +151,22 @@ def sized(queue: Queue, board: SchedulerState, now: float) -> int:
     if queue.solo or rows < head:
         return head
     if queue.bounded:
-        return min(rows, max(head, feasible_rows(queue, board, now)))
+        return min(rows, max(head, feasible_rows(queue, state, now)))
     return rows
 
 
-def threaded(queue: Queue, board: SchedulerState, rows: int, now: float) -> Run | Wait:
+def threaded(queue: Queue, state: SchedulerState, rows: int, now: float) -> Run | Wait:
     """A run on an execution thread, one of which is free."""
     seconds = queue.costs.seconds
     rows = min(rows, queue.costs.max_rows)
-    if seconds[rows] > BLOCKING_PART * board.least_patience:
-        return guard(queue, board, rows, now)
-    if board.free > 1 and rows > 1 and len(board.active) == 1 and not queue.solo:
-        rows = spread(queue, board, rows)
+    if seconds[rows] > BLOCKING_PART * state.least_tolerable_delay:
+        return guard(queue, state, rows, now)
+    if state.free > 1 and rows > 1 and len(state.active) == 1 and not queue.solo:
+        rows = spread(queue, state, rows)
     return Run(queue, rows, seconds[rows], inline=False)
 
 
-def feasible_rows(queue: Queue, board: SchedulerState, now: float) -> int:
+def feasible_rows(queue: Queue, state: SchedulerState, now: float) -> int:
     """Most rows from the head such that everyone among them is answered in time."""
     costs = queue.costs
     earliest = math.inf
@@ -177,49 +177,49 @@ def feasible_rows(queue: Queue, board: SchedulerState, now: float) -> int:
             continue
         if request.deadline < earliest:
             earliest = request.deadline
-            fitting = costs.rows_within(earliest - now - board.answer_seconds)
+            fitting = costs.rows_within(earliest - now - state.answer_seconds)
         if total + request.rows > fitting:
             break
         total += request.rows
     return total
 
 
-def guard(queue: Queue, board: SchedulerState, rows: int, now: float) -> Run | Wait:
+def guard(queue: Queue, state: SchedulerState, rows: int, now: float) -> Run | Wait:
     """Bound the blocking of other models.
 
     Runs cannot be interrupted, so long ones cost others their SLO. All threads but one may run
     them; on the last one, runs are cut to what the least patient active model can wait for.
     """
-    own = queue.servable.share
-    patience = min(
+    own = queue.owner.share
+    tolerable = min(
         (
-            share.patience_seconds
-            for share in board.shares.values()
+            share.tolerable_delay_seconds
+            for share in state.shares.values()
             if share is not own and now - share.last_active <= ACTIVE_SECONDS
         ),
         default=math.inf,
     )
     costs = queue.costs
     seconds = costs.seconds
-    limit = BLOCKING_PART * patience
+    limit = BLOCKING_PART * tolerable
     rows = min(rows, costs.max_rows)
     if seconds[rows] <= limit:
         return Run(queue, rows, seconds[rows], inline=False)
-    if board.long_runs < board.threads - 1:
+    if state.long_runs < state.threads - 1:
         return Run(queue, rows, seconds[rows], inline=False, long=True)
     least = min(queue.requests[0].rows, costs.max_rows)
-    if seconds[least] > limit and board.threads > 1:
+    if seconds[least] > limit and state.threads > 1:
         return IDLE
     rows = max(least, bisect_right(seconds, limit) - 1)
     return Run(queue, rows, seconds[rows], inline=False)
 
 
-def background(queue: Queue, board: SchedulerState, rows: int) -> Run | Wait:
+def background(queue: Queue, state: SchedulerState, rows: int) -> Run | Wait:
     """Shadow traffic: one short run at a time, while most threads are free and nobody waits."""
     if (
-        board.background_runs
-        or board.free * 2 <= board.threads
-        or any(not other.servable.options.background for other in board.active)
+        state.background_runs
+        or state.free * 2 <= state.threads
+        or any(not other.owner.options.background for other in state.active)
     ):
         return IDLE
     costs = queue.costs
@@ -228,24 +228,24 @@ def background(queue: Queue, board: SchedulerState, rows: int) -> Run | Wait:
     return Run(queue, rows, costs.seconds[rows], inline=False)
 
 
-def spread(queue: Queue, board: SchedulerState, rows: int) -> int:
+def spread(queue: Queue, state: SchedulerState, rows: int) -> int:
     """Rows per run when what waits is shared out to several free threads.
 
     Args:
         queue: The only queue with waiting requests.
-        board: The rest.
+        state: The rest.
         rows: Most rows per run.
     """
     waiting = queue.rows
     fewest = -(-waiting // rows)
-    if fewest > board.free:
+    if fewest > state.free:
         return rows
     seconds = queue.costs.seconds
     best = -(-waiting // fewest)
-    extra = SPREAD_IDLE if board.utilisation < HALF else SPREAD_BUSY
+    extra = SPREAD_IDLE if state.utilisation < HALF else SPREAD_BUSY
     allowed = (1 + extra) * fewest * seconds[best]
     enough = SPREAD_GAIN * seconds[best]
-    for runs in range(fewest + 1, min(board.free, waiting) + 1):
+    for runs in range(fewest + 1, min(state.free, waiting) + 1):
         size = -(-waiting // runs)
         if runs * seconds[size] <= allowed and seconds[size] <= enough:
             best = size
@@ -259,18 +259,18 @@ def held_until(queue: Queue, rows: int) -> float:
         return -math.inf
     head = queue.requests[0]
     larger = costs.seconds[rows + 1] * costs.margin
-    hold = queue.servable.options.max_hold_seconds
+    hold = queue.owner.options.max_hold_seconds
     return min(head.arrival + hold, head.deadline - 2 * larger)
 
 
-def wake_at(board: SchedulerState) -> float:
+def wake_at(state: SchedulerState) -> float:
     """When a waiting head has to be told no, if nothing happens before."""
     until = math.inf
-    for queue in board.active:
+    for queue in state.active:
         if queue.bounded:
             costs = queue.costs
             head = queue.requests[0]
-            rows = max(head.rows, min(queue.rows, target_rows(queue, board)))
-            slack = costs.seconds[min(rows, costs.max_rows)] * costs.margin + board.answer_seconds
+            rows = max(head.rows, min(queue.rows, target_rows(queue, state)))
+            slack = costs.seconds[min(rows, costs.max_rows)] * costs.margin + state.answer_seconds
             until = min(until, head.deadline - slack)
     return until

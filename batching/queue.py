@@ -23,7 +23,7 @@ class BatchQueue(Generic[OwnerT]):
     """First in, first out, counted in rows. The head is never a cancelled request.
 
     Attributes:
-        servable: Whose requests these are.
+        owner: Whose requests these are.
         costs: Run times of this class.
         solo: Requests of this queue never share a run.
         requests: Waiting, including cancelled ones that are not at the head.
@@ -36,15 +36,15 @@ class BatchQueue(Generic[OwnerT]):
         "_cancelled",
         "bounded",
         "costs",
+        "owner",
         "requests",
         "rows",
         "running",
-        "servable",
         "solo",
     )
 
-    def __init__(self, servable: OwnerT, costs: CostModel, *, solo: bool = False) -> None:
-        self.servable = servable
+    def __init__(self, owner: OwnerT, costs: CostModel, *, solo: bool = False) -> None:
+        self.owner = owner
         self.costs = costs
         self.solo = solo
         self.requests: deque[InferenceRequest] = deque()
@@ -59,7 +59,7 @@ class BatchQueue(Generic[OwnerT]):
         if self.rows <= rows and not self._cancelled and not self.solo:
             taken = list(requests)
             requests.clear()
-            self.servable.waiting_rows -= self.rows
+            self.owner.waiting_rows -= self.rows
             self.rows = 0
             self.bounded = False
             for request in taken:
@@ -80,7 +80,7 @@ class BatchQueue(Generic[OwnerT]):
         for request in taken:
             request.queue = None
         self.rows -= total
-        self.servable.waiting_rows -= total
+        self.owner.waiting_rows -= total
         self._trim()
         return taken
 
@@ -88,7 +88,7 @@ class BatchQueue(Generic[OwnerT]):
         """Forget a waiting request that has been cancelled; amortised O(1)."""
         request.queue = None
         self.rows -= request.rows
-        self.servable.waiting_rows -= request.rows
+        self.owner.waiting_rows -= request.rows
         self._cancelled += 1
         if self._cancelled * 2 > len(self.requests):
             self.requests = deque(r for r in self.requests if not r.cancelled)
@@ -112,7 +112,7 @@ class BatchQueue(Generic[OwnerT]):
                 self._cancelled -= 1
                 continue
             self.rows -= request.rows
-            self.servable.waiting_rows -= request.rows
+            self.owner.waiting_rows -= request.rows
             request.queue = None
             dropped.append(request)
         self._trim()

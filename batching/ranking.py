@@ -25,22 +25,22 @@ def by_urgency(active: Sequence[Queue]) -> list[Queue]:
     least: dict[object, float] = {}
     lowest = math.inf
     for queue in active:
-        servable = queue.servable
-        share = servable.share
+        scheduled = queue.owner
+        share = scheduled.share
         lowest = min(lowest, share.virtual_time)
-        least[share] = min(least.get(share, math.inf), servable.virtual_time)
+        least[share] = min(least.get(share, math.inf), scheduled.virtual_time)
 
     def urgency(queue: Queue) -> tuple[bool, bool, int, float, float, float]:
-        servable = queue.servable
-        share = servable.share
+        scheduled = queue.owner
+        share = scheduled.share
         ahead = (
             share.virtual_time - lowest > FAIRNESS_WINDOW_SECONDS
-            or servable.virtual_time - least[share] > FAIRNESS_WINDOW_SECONDS
+            or scheduled.virtual_time - least[share] > FAIRNESS_WINDOW_SECONDS
         )
         return (
-            servable.options.background,
+            scheduled.options.background,
             ahead,
-            servable.options.urgency,
+            scheduled.options.urgency,
             queue.requests[0].deadline,
             share.virtual_time,
             queue.requests[0].arrival,

@@ -16,7 +16,7 @@ class WaitingRoom(Protocol):
     """Where a request waits."""
 
     #: A `penstock.batching.scheduled_model.ScheduledModel`, which knows this module.
-    servable: Any
+    owner: Any
 
     def discard(self, request: InferenceRequest) -> None:
         """Forget a cancelled request."""

@@ -23,31 +23,32 @@ if TYPE_CHECKING:
 MAX_CLASSES: Final = 64
 
 
-class Share:
+class FairShare:
     """What the versions of one model have in common: one share of execution time.
 
     Attributes:
         virtual_time: Seconds of execution received, divided by weight.
         last_active: When a run last ended.
-        patience_seconds: The least patience of its versions.
-        servables: Its registered versions.
+        tolerable_delay_seconds: The least patience of its versions.
+        versions: Its registered versions.
         floor: Virtual time of the version served last; where one that was idle starts.
     """
 
-    __slots__ = ("floor", "last_active", "patience_seconds", "servables", "virtual_time")
+    __slots__ = ("floor", "last_active", "tolerable_delay_seconds", "versions", "virtual_time")
 
     def __init__(self) -> None:
         self.virtual_time = 0.0
         self.floor = 0.0
         self.last_active = -math.inf
-        self.patience_seconds = math.inf
-        self.servables: list[ScheduledModel] = []
+        self.tolerable_delay_seconds = math.inf
+        self.versions: list[ScheduledModel] = []
 
-    def survey(self) -> None:
+    def update_tolerable_delay(self) -> None:
         """Look again at how long the versions are willing to wait."""
-        options = [servable.options for servable in self.servables]
-        self.patience_seconds = min(
-            (each.patience_seconds for each in options if not each.background), default=math.inf
+        options = [scheduled.options for scheduled in self.versions]
+        self.tolerable_delay_seconds = min(
+            (each.tolerable_delay_seconds for each in options if not each.background),
+            default=math.inf,
         )
 
 
@@ -61,14 +62,14 @@ class ScheduledModel:
         options: In effect; replace them with `configure`.
         sink: Gets every finished batch, on the event loop.
         share: The model's share, common to its versions.
-        virtual_time: As in `Share`, for this version.
+        virtual_time: As in `FairShare`, for this version.
         queue: The batch class of requests without a key.
         oversize: Parts of requests with more rows than a run may have.
         waiting_rows: Waiting rows over all classes ...
         limit: ... and the most of them that let a further request be answered in time.
         seconds_per_row: What each of them delays a further request.
         known_inputs: Inputs that the model has run, to tell its faults from those of requests.
-        special: Whether `Scheduler.submit` has to look closer.
+        needs_admission_check: Whether `Scheduler.submit` has to look closer.
         mark: What stands for the version in `penstock.batching.marks.RunMarks`.
     """
 
@@ -80,7 +81,7 @@ class ScheduledModel:
         options: BatchingOptions,
         sink: Callable[[Batch], None],
         costs: CostTable | None,
-        share: Share,
+        share: FairShare,
         changed: Callable[[], None],
     ) -> None:
         """``changed`` is called after the options have changed."""
@@ -100,7 +101,7 @@ class ScheduledModel:
         self.oversize: Queue = BatchQueue(self, self.costs, solo=True)
         self._overflow: Queue = BatchQueue(self, self.costs.fork(), solo=True)
         self.draining = False
-        self.special = False
+        self.needs_admission_check = False
         self.known_inputs: Sequence[Array | None] | None = None
         self.mark = 0
         self.drained: asyncio.Future[None] | None = None
@@ -114,7 +115,7 @@ class ScheduledModel:
         self.inline_batches = self.thread_batches = 0
         self.execution_seconds = 0.0
         self._changed = changed
-        share.servables.append(self)
+        share.versions.append(self)
         self.configure(options)
 
     def configure(self, options: BatchingOptions) -> None:
@@ -125,15 +126,17 @@ class ScheduledModel:
             if queue.costs.max_rows != rows:
                 queue.costs.resize(rows)
         self.limit = options.max_queue_rows
-        self.special = self.draining or options.background or options.slo_seconds < math.inf
-        self.share.survey()
+        self.needs_admission_check = (
+            self.draining or options.background or options.slo_seconds < math.inf
+        )
+        self.share.update_tolerable_delay()
         self._changed()
 
     def leave(self) -> None:
         """Give up the part in the model's share."""
-        if self in self.share.servables:
-            self.share.servables.remove(self)
-            self.share.survey()
+        if self in self.share.versions:
+            self.share.versions.remove(self)
+            self.share.update_tolerable_delay()
             self._changed()
 
     def queues(self) -> Iterator[Queue]:
@@ -168,7 +171,7 @@ class ScheduledModel:
         0 if there are none, or if the requests of this servable need looking at one by one.
         """
         costs = self.queue.costs
-        if self.special or not self.model.signature.batch_axis:
+        if self.needs_admission_check or not self.model.signature.batch_axis:
             return 0
         return min(costs.most, costs.rows_within(inline_seconds))
 

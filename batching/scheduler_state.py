@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .request import Batch
-    from .scheduled_model import Queue, Share
+    from .scheduled_model import FairShare, Queue
 
 #: Time constant of the utilisation.
 UTILISATION_SECONDS: Final = 0.1
@@ -37,13 +37,13 @@ class SchedulerState:
         blind_since: What came before this has been read: what is read now may have come then.
         read_since: When the first request was read that the loop's present look has found.
         utilisation: Part of the threads busy lately.
-        least_patience: The least `Share.patience_seconds`.
+        least_tolerable_delay: The least `FairShare.tolerable_delay_seconds`.
         virtual_time: That of the share served last; where a share that was idle starts.
         ends: When the runs on execution threads are predicted to end.
     """
 
     __slots__ = (
-        "_tallied_at",
+        "_utilisation_at",
         "active",
         "answer_seconds",
         "background_runs",
@@ -53,7 +53,7 @@ class SchedulerState:
         "inline_left",
         "inline_limit",
         "inlined_at",
-        "least_patience",
+        "least_tolerable_delay",
         "long_runs",
         "read_since",
         "shares",
@@ -64,7 +64,7 @@ class SchedulerState:
 
     def __init__(self, threads: int, inline_limit: float) -> None:
         self.active: list[Queue] = []
-        self.shares: dict[str, Share] = {}
+        self.shares: dict[str, FairShare] = {}
         self.threads = threads
         self.free = threads
         self.background_runs = 0
@@ -76,30 +76,30 @@ class SchedulerState:
         self.blind_since = math.inf
         self.read_since = math.inf
         self.utilisation = 0.0
-        self.least_patience = math.inf
+        self.least_tolerable_delay = math.inf
         self.virtual_time = 0.0
         self.ends: dict[Batch, float] = {}
-        self._tallied_at = 0.0
+        self._utilisation_at = 0.0
 
-    def survey(self) -> None:
+    def update_least_delay(self) -> None:
         """Look again at how long the models are willing to wait."""
-        self.least_patience = min(
-            (share.patience_seconds for share in self.shares.values()), default=math.inf
+        self.least_tolerable_delay = min(
+            (share.tolerable_delay_seconds for share in self.shares.values()), default=math.inf
         )
 
-    def tally(self, now: float) -> None:
+    def update_utilisation(self, now: float) -> None:
         """Bring the utilisation up to the moment before `free` changes."""
         busy = 1 - self.free / self.threads
-        fade = math.exp((self._tallied_at - now) / UTILISATION_SECONDS)
+        fade = math.exp((self._utilisation_at - now) / UTILISATION_SECONDS)
         utilisation = busy + (self.utilisation - busy) * fade
         self.utilisation = utilisation if utilisation > NOTHING else 0.0
-        self._tallied_at = now
+        self._utilisation_at = now
 
     def next_free(self, now: float) -> float:
         """When a thread is predicted to be free."""
         return now if self.free or not self.ends else max(now, min(self.ends.values()))
 
-    def looked(self, otherwise: float) -> None:
+    def update_arrivals(self, otherwise: float) -> None:
         """The loop is done with what it found when it last looked for requests.
 
         While it read these, others came; the first of them right after the look.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Chunk(InferenceRequest):
     """Some rows of a larger request, as a view; runs alone."""
 
-    __slots__ = ("first_row", "whole")
+    __slots__ = ("first_row", "split")
 
     def __init__(self, whole: SplitRequest, first_row: int, rows: int) -> None:
         request = whole.request
@@ -32,7 +32,7 @@ class Chunk(InferenceRequest):
             key=request.key,
             deadline=request.deadline,
         )
-        self.whole = whole
+        self.split = whole
         self.first_row = first_row
 
 
@@ -44,37 +44,37 @@ class SplitRequest:
         "_formed_at",
         "_missing",
         "_started_at",
-        "parts",
+        "chunks",
+        "owner",
         "request",
-        "servable",
     )
 
-    def __init__(self, servable: ScheduledModel, request: InferenceRequest, max_rows: int) -> None:
-        self.servable = servable
+    def __init__(self, owner: ScheduledModel, request: InferenceRequest, max_rows: int) -> None:
+        self.owner = owner
         self.request = request
-        self.parts = [
+        self.chunks = [
             Chunk(self, first, min(max_rows, request.rows - first))
             for first in range(0, request.rows, max_rows)
         ]
-        self._missing = len(self.parts)
+        self._missing = len(self.chunks)
         self._answers: dict[int, list[Array]] = {}
         self._formed_at = self._started_at = math.inf
 
     def discard(self, request: InferenceRequest) -> None:
         """Withdraw the parts that still wait."""
         request.queue = None
-        for part in self.parts:
-            part.cancelled = True
-            if part.queue is not None:
-                part.queue.discard(part)
+        for chunk in self.chunks:
+            chunk.cancelled = True
+            if chunk.queue is not None:
+                chunk.queue.discard(chunk)
 
-    def finish(self, part: Chunk, batch: Batch) -> Batch | None:
+    def finish(self, chunk: Chunk, batch: Batch) -> Batch | None:
         """Take the answer of one part; the last one, or the first error, makes the whole's."""
         request = self.request
         if request.queue is None:  # answered or withdrawn before
             return None
         self._missing -= 1
-        self._answers[part.first_row] = batch.outputs
+        self._answers[chunk.first_row] = batch.outputs
         self._formed_at = min(self._formed_at, batch.formed_at)
         self._started_at = min(self._started_at, batch.started_at)
         if self._missing and batch.error is None:
@@ -84,7 +84,7 @@ class SplitRequest:
         whole.finished_at = batch.finished_at
         whole.error = batch.error
         if batch.error is None:
-            answers = [self._answers[part.first_row] for part in self.parts]
+            answers = [self._answers[chunk.first_row] for chunk in self.chunks]
             try:
                 whole.outputs = [np.concatenate(pieces) for pieces in zip(*answers, strict=True)]
             except (ValueError, MemoryError) as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ServableStats:
+class ModelStats:
     """Counters since registration, and the present state, of one servable.
 
     Attributes:
@@ -74,44 +74,44 @@ class SchedulerStats:
         busy_threads: Those with work.
         utilisation: Part of the threads busy over the last tenths of a second.
         answer_seconds: What a batch takes besides its run, 95th percentile.
-        servables: By ``(name, version)``.
+        models: By ``(name, version)``.
     """
 
     threads: int
     busy_threads: int
     utilisation: float
     answer_seconds: float
-    servables: Mapping[tuple[str, str], ServableStats]
+    models: Mapping[tuple[str, str], ModelStats]
 
 
-def servable_stats(servable: ScheduledModel, board: SchedulerState) -> ServableStats:
+def model_stats(scheduled: ScheduledModel, state: SchedulerState) -> ModelStats:
     """The counters and the state of one servable."""
-    queues = list(servable.queues())
-    costs = servable.costs
-    times = [queue.servable.share.virtual_time for queue in board.active]
-    wanted = slo_rows(servable.queue, board)
-    feasible = 2 * costs.margin * costs.seconds[wanted] <= servable.options.slo_seconds
-    return ServableStats(
+    queues = list(scheduled.queues())
+    costs = scheduled.costs
+    times = [queue.owner.share.virtual_time for queue in state.active]
+    wanted = slo_rows(scheduled.queue, state)
+    feasible = 2 * costs.margin * costs.seconds[wanted] <= scheduled.options.slo_seconds
+    return ModelStats(
         queue_requests=sum(len(queue.requests) for queue in queues),
-        queue_rows=servable.waiting_rows,
+        queue_rows=scheduled.waiting_rows,
         running=sum(queue.running for queue in queues),
-        batches=dict(servable.batches),
-        requests=servable.requests,
-        rows=servable.rows,
-        failed=servable.failed,
-        inline_batches=servable.inline_batches,
-        thread_batches=servable.thread_batches,
-        rejected=dict(servable.rejected),
-        dropped=dict(servable.dropped),
-        cancelled=servable.cancelled,
-        execution_seconds=servable.execution_seconds,
+        batches=dict(scheduled.batches),
+        requests=scheduled.requests,
+        rows=scheduled.rows,
+        failed=scheduled.failed,
+        inline_batches=scheduled.inline_batches,
+        thread_batches=scheduled.thread_batches,
+        rejected=dict(scheduled.rejected),
+        dropped=dict(scheduled.dropped),
+        cancelled=scheduled.cancelled,
+        execution_seconds=scheduled.execution_seconds,
         classes=len(queues) - 2,
         efficient_rows=costs.efficient,
         saturated_rows=costs.saturated,
         slo_rows=wanted if feasible else 0,
         margin=costs.margin,
         row_seconds=costs.row_seconds,
-        virtual_time_lag=min(times, default=math.nan) - servable.share.virtual_time
+        virtual_time_lag=min(times, default=math.nan) - scheduled.share.virtual_time
         if times
         else 0.0,
     )

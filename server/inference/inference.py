@@ -145,8 +145,8 @@ class InferencePath:
         call.servable = servable
         head = call.head
         try:
-            if servable.queue.special:
-                self._scheduler.check_room(servable.queue, call.arrival)
+            if servable.scheduled.needs_admission_check:
+                self._scheduler.check_room(servable.scheduled, call.arrival)
             large = len(body) > self._limits.large_body_bytes
             if head.content_encoding is not None or (
                 large
@@ -219,7 +219,7 @@ class InferencePath:
             request.deadline = call.arrival + timeout
         servable.counters.enter()
         call.entered = True
-        self._scheduler.submit(servable.queue, request)
+        self._scheduler.submit(servable.scheduled, request)
 
     def _refuse(self, call: Call, error: Exception) -> None:
         """It could not be queued; should it be in a queue all the same, it is taken out."""

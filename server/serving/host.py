@@ -140,7 +140,7 @@ class ModelHost:
                 self._withdraw(plan, loaded, loaded.pop(version))
             if version in loaded:
                 self._versions.directories[plan.name, version] = plan.versions[number]
-                loaded[version].queue.configure(plan.config.batching)
+                loaded[version].scheduled.configure(plan.config.batching)
                 loaded[version].keep_private(self._privacy(plan.config.log))
             elif number not in plan.quarantined and not self._versions.failed_before(plan, number):
                 earlier = frozenset(pending)

@@ -11,7 +11,7 @@ from penstock.server.loading.memory_estimate import LoadMemory
 
 if TYPE_CHECKING:
     from penstock.batching.cost import CostTable
-    from penstock.batching.scheduled_model import ScheduledModel as Queue
+    from penstock.batching.scheduled_model import ScheduledModel
     from penstock.monitoring.metrics.metrics import ModelCounters
     from penstock.monitoring.samples.privacy import Privacy
     from penstock.runtimes.contract import Model
@@ -30,7 +30,7 @@ class Servable:
         model: The loaded model.
         wire: Its signature, prepared for the codecs.
         counters: Its metrics.
-        queue: Its place in the scheduler.
+        scheduled: Its place in the scheduler.
         headers: Response header lines common to all its answers.
         routed: Requests of a split that it was given and has not given back.
         origin: What its samples say of themselves.
@@ -52,8 +52,8 @@ class Servable:
         "name",
         "origin",
         "platform",
-        "queue",
         "routed",
+        "scheduled",
         "tally",
         "version",
         "wire",
@@ -81,7 +81,7 @@ class Servable:
         self.tally: Quality | None = None
         self._coding = 0
         self._coded = asyncio.Event()
-        self.queue: Queue
+        self.scheduled: ScheduledModel
         self.origin = Origin(name, version, tuple(wire.input_names))
         self.headers = b"x-model-version: %b\r\n" % version.encode()
 

@@ -213,13 +213,13 @@ class Versions:
         config = plan.config
         declare(servable, config.quality, config.monitoring.features, self._counters)
         servable.keep_private(self._privacy(config.log))
-        servable.queue = queue = self._scheduler.register(
+        servable.scheduled = scheduled = self._scheduler.register(
             name, version, loaded.model, config.batching, self._sink(servable), loaded.costs
         )
-        queue.mark = self._loads.run_mark(
+        scheduled.mark = self._loads.run_mark(
             name, version, config, loaded.model.signature, loaded.costs
         )
-        queue.known_inputs = loaded.known_inputs
+        scheduled.known_inputs = loaded.known_inputs
         log_batching(servable)
         self._catalog.move(key, State.READY)
         if self.is_wanted(name, int(version)):
@@ -272,7 +272,7 @@ class Versions:
         self._catalog.move(key, State.DRAINING)
         try:
             await servable.wait_coded()
-            await self._scheduler.unregister(servable.queue)
+            await self._scheduler.unregister(servable.scheduled)
             await servable.wait_coded()  # the answers of its last runs
         finally:
             problem = await self._loads.unload(*key, servable.model)

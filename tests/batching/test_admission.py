@@ -12,7 +12,7 @@ from penstock.batching.cost import CostTable
 from penstock.batching.errors import Overloaded
 from penstock.batching.options import BatchingOptions
 from penstock.batching.request import Batch, InferenceRequest
-from penstock.batching.scheduled_model import ScheduledModel, Share
+from penstock.batching.scheduled_model import FairShare, ScheduledModel
 from penstock.batching.scheduler_state import MOST_BLIND_SECONDS, SchedulerState
 
 NOW = 100.0
@@ -22,18 +22,18 @@ class Door:
     """One thread that is busy for 10 ms, and a model of 10 ms and 0.1 ms a row."""
 
     def __init__(self, doubler, slo_seconds=math.inf):
-        self.board = SchedulerState(1, 0.0)
+        self.state = SchedulerState(1, 0.0)
         costs = CostTable.linear(10e-3, 0.1e-3, 64)
         options = BatchingOptions(slo_seconds=slo_seconds)
-        self.servable = ScheduledModel(
-            "m", "1", doubler, options, lambda _: None, costs, Share(), lambda: None
+        self.scheduled = ScheduledModel(
+            "m", "1", doubler, options, lambda _: None, costs, FairShare(), lambda: None
         )
-        self.queue = self.servable.queue
+        self.queue = self.scheduled.queue
         self.queue.costs.margin = 1.0
-        self.board.answer_seconds = 0.0
-        self.board.active.append(self.queue)
-        self.board.free = 0
-        self.board.ends[Batch([], NOW)] = NOW + 10e-3
+        self.state.answer_seconds = 0.0
+        self.state.active.append(self.queue)
+        self.state.free = 0
+        self.state.ends[Batch([], NOW)] = NOW + 10e-3
 
     def wait(self, rows, deadline=math.inf):
         x = np.ones((rows, 3), np.float32)
@@ -41,10 +41,10 @@ class Door:
         request.deadline = deadline
         self.queue.requests.append(request)
         self.queue.rows += rows
-        self.servable.waiting_rows += rows
+        self.scheduled.waiting_rows += rows
 
     def in_time(self, deadline, rows=1):
-        return in_time(self.queue, rows, NOW + deadline, self.board, NOW)
+        return in_time(self.queue, rows, NOW + deadline, self.state, NOW)
 
 
 def test_the_rest_of_the_present_run_counts(doubler):
@@ -52,7 +52,7 @@ def test_the_rest_of_the_present_run_counts(doubler):
     door.wait(1)
     assert not door.in_time(20e-3), "a free thread after 10 ms, then a run of 10.2 ms"
     assert door.in_time(20.3e-3)
-    door.board.free = 1
+    door.state.free = 1
     assert door.in_time(10.3e-3)
 
 
@@ -65,34 +65,34 @@ def test_a_request_that_would_make_the_next_run_too_long_waits_for_the_one_after
 
 
 def test_what_was_read_late_came_when_the_loop_last_looked(doubler):
-    board = Door(doubler).board
-    assert board.arrived(NOW) == NOW
-    board.blind_since = NOW - 1e-3
-    assert board.arrived(NOW) == NOW - 1e-3
-    board.blind_since = NOW - 1.0  # nobody looked because nobody came
-    assert board.arrived(NOW) == NOW - MOST_BLIND_SECONDS
+    state = Door(doubler).state
+    assert state.arrived(NOW) == NOW
+    state.blind_since = NOW - 1e-3
+    assert state.arrived(NOW) == NOW - 1e-3
+    state.blind_since = NOW - 1.0  # nobody looked because nobody came
+    assert state.arrived(NOW) == NOW - MOST_BLIND_SECONDS
 
 
 def test_what_comes_while_the_loop_reads_has_come_since_it_began_to_read(doubler):
-    board = Door(doubler).board
+    state = Door(doubler).state
     for read_at in (1e-3, 2e-3, 3e-3):  # one look
-        board.arrived(NOW + read_at)
-    board.looked(NOW + 3.5e-3)
-    assert board.arrived(NOW + 4e-3) == NOW + 1e-3
-    board.looked(NOW + 4.5e-3)
-    assert board.arrived(NOW + 5e-3) == NOW + 4e-3
-    board.looked(NOW + 6e-3)
-    board.looked(NOW + 7e-3)  # nothing was found
-    assert board.arrived(NOW + 8e-3) == NOW + 7e-3
+        state.arrived(NOW + read_at)
+    state.update_arrivals(NOW + 3.5e-3)
+    assert state.arrived(NOW + 4e-3) == NOW + 1e-3
+    state.update_arrivals(NOW + 4.5e-3)
+    assert state.arrived(NOW + 5e-3) == NOW + 4e-3
+    state.update_arrivals(NOW + 6e-3)
+    state.update_arrivals(NOW + 7e-3)  # nothing was found
+    assert state.arrived(NOW + 8e-3) == NOW + 7e-3
 
 
 def test_what_is_refused_at_the_door_is_what_is_refused_when_it_is_queued(doubler):
     door = Door(doubler, slo_seconds=15e-3)
-    check_room(door.queue, 1, NOW + 15e-3, door.board, NOW)  # nobody waits: no prediction, no no
+    check_room(door.queue, 1, NOW + 15e-3, door.state, NOW)  # nobody waits: no prediction, no no
     door.wait(1)
     request = InferenceRequest((np.ones((1, 3), np.float32),), 1, ("y",), NOW)
     with pytest.raises(Overloaded, match="queue_time"):
-        check_room(door.queue, 1, NOW + 15e-3, door.board, NOW)
+        check_room(door.queue, 1, NOW + 15e-3, door.state, NOW)
     with pytest.raises(Overloaded, match="queue_time"):
-        admit(door.servable, door.queue, request, door.board, NOW)
-    assert door.servable.rejected == {"queue_time": 2}
+        admit(door.scheduled, door.queue, request, door.state, NOW)
+    assert door.scheduled.rejected == {"queue_time": 2}

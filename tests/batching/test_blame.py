@@ -24,7 +24,7 @@ class Queue:
     """As much of a queue as a run looks at."""
 
     def __init__(self, inputs):
-        self.servable = self
+        self.owner = self
         self.known_inputs = inputs
 
 

@@ -51,7 +51,7 @@ class Asked:
         self.loop.set_exception_handler(lambda _, context: self.told.append(context["exception"]))
         self.scheduler = Scheduler(self.loop, threads=2)
         self.answers = {}
-        self.servable = self.scheduler.register(
+        self.scheduled = self.scheduler.register(
             "m", "1", model, BatchingOptions(**options), self.sink, costs
         )
 
@@ -68,7 +68,7 @@ class Asked:
             x = np.full((rows, 3), value, np.float32)
             now = time.perf_counter()
             request = InferenceRequest((x,), rows, ("y",), now, context=future)
-            self.scheduler.submit(self.servable, request)
+            self.scheduler.submit(self.scheduled, request)
             waiting.append(future)
         return await asyncio.gather(*waiting)
 
@@ -124,15 +124,15 @@ def test_what_a_plug_in_raises_off_the_loop_never_leaves_the_waiting_task_waitin
 @pytest.mark.parametrize(
     "broken",
     [
-        ("servable", "account"),
-        ("servable", "charge"),
+        ("model", "account"),
+        ("model", "charge"),
         ("delivery", "refuse"),
         ("dispatcher", "_rest"),
         ("dispatcher", "_note_start"),
         ("dispatcher", "_pass"),
-        ("nap", "consider"),
+        ("pause", "consider"),
         ("executor", "start"),
-        ("board", "tally"),
+        ("state", "update_utilisation"),
     ],
     ids=" ".join,
 )
@@ -141,12 +141,12 @@ def test_a_mistake_at_any_step_leaves_nobody_waiting(doubler, costs, broken, mon
         asked = Asked(doubler, costs)
         scheduler = asked.scheduler
         holders = {
-            "servable": type(asked.servable),
+            "model": type(asked.scheduled),
             "delivery": type(scheduler._dispatcher.delivery),
             "dispatcher": dispatcher.Dispatcher,
-            "nap": type(scheduler._dispatcher._nap),
+            "pause": type(scheduler._dispatcher._loop_pause),
             "executor": type(scheduler._dispatcher._executor),
-            "board": type(scheduler._board),
+            "state": type(scheduler._state),
         }
         holder, name = holders[broken[0]], broken[1]
         for failing_call in range(3):
@@ -166,7 +166,7 @@ def test_a_mistake_at_any_step_leaves_nobody_waiting(doubler, costs, broken, mon
             assert await asked.ask(1, 2) == [None, None]
         stats = scheduler.stats()
         assert stats.busy_threads == 0
-        assert stats.servables["m", "1"].running == stats.servables["m", "1"].queue_rows == 0
+        assert stats.models["m", "1"].running == stats.models["m", "1"].queue_rows == 0
         await scheduler.close()
 
     run(main)

@@ -22,8 +22,8 @@ steps = st.lists(
 
 @given(steps, st.booleans())
 def test_it_is_a_plain_list_whatever_is_taken_dropped_and_cancelled(steps, solo):
-    servable = SimpleNamespace(waiting_rows=0)
-    queue = BatchQueue(servable, CostModel(CostTable((1,), (1.0,)), 12), solo=solo)
+    scheduled = SimpleNamespace(waiting_rows=0)
+    queue = BatchQueue(scheduled, CostModel(CostTable((1,), (1.0,)), 12), solo=solo)
     model: list[InferenceRequest] = []
     for step, number in steps:
         if step == "put":
@@ -31,7 +31,7 @@ def test_it_is_a_plain_list_whatever_is_taken_dropped_and_cancelled(steps, solo)
             request.queue = queue
             queue.requests.append(request)
             queue.rows += number
-            servable.waiting_rows += number
+            scheduled.waiting_rows += number
             model.append(request)
         elif step == "cancel" and model:
             request = model.pop(number % len(model))
@@ -52,6 +52,6 @@ def test_it_is_a_plain_list_whatever_is_taken_dropped_and_cancelled(steps, solo)
             del model[: len(dropped)]
         assert [r for r in queue.requests if not r.cancelled] == model
         assert queue._cancelled == sum(request.cancelled for request in queue.requests)
-        assert queue.rows == servable.waiting_rows == sum(request.rows for request in model)
+        assert queue.rows == scheduled.waiting_rows == sum(request.rows for request in model)
         assert not queue.requests or not queue.requests[0].cancelled
         assert len(queue.requests) <= 2 * len(model) + 1

@@ -44,7 +44,7 @@ class Owner:
         self.expected = 0
         self.done = asyncio.Event()
         self.model = model
-        self.servable = self.scheduler.register(
+        self.scheduled = self.scheduler.register(
             "m", "1", model, options or BatchingOptions(), self.sink, costs
         )
 
@@ -63,7 +63,7 @@ class Owner:
     def submit(self, name, value, rows=1, **more):
         x = np.full((rows, 3), value, np.float32)
         request = InferenceRequest((x,), rows, ("y",), time.perf_counter(), context=name, **more)
-        self.scheduler.submit(self.servable, request)
+        self.scheduler.submit(self.scheduled, request)
         self.expected += 1
         return request
 
@@ -99,20 +99,20 @@ def alone(value, rows=1, **more):
 def test_a_short_run_may_be_had_at_once(run, doubler):
     async def main():
         owner = Owner(doubler, costs=TINY)
-        scheduler, servable = owner.scheduler, owner.servable
+        scheduler, scheduled = owner.scheduler, owner.scheduled
         scheduler.begin_tick()
-        batch = scheduler.run_now(servable, alone(3, rows=5))
+        batch = scheduler.run_now(scheduled, alone(3, rows=5))
         assert batch is not None
         assert batch.error is None
         np.testing.assert_array_equal(batch.outputs[0], np.full((5, 3), 6))
         assert doubler.threads == {threading.current_thread()}
-        failed = scheduler.run_now(servable, alone(-1))
+        failed = scheduler.run_now(scheduled, alone(-1))
         assert failed is not None
         assert failed.error is not None
-        stats = scheduler.stats().servables["m", "1"]
+        stats = scheduler.stats().models["m", "1"]
         assert (stats.requests, stats.rows, stats.failed) == (2, 6, 1)
         assert stats.batches == {"tick": 2}
-        assert servable.share.virtual_time == servable.virtual_time > 0
+        assert scheduled.share.virtual_time == scheduled.virtual_time > 0
         assert not owner.batches, "the caller has them"
         await scheduler.close()
 
@@ -135,7 +135,7 @@ def test_what_is_not_next_or_not_short_is_not_run_at_once(run, doubler, why):
         if why == "waiting":
             owner.submit("first", 1)
         request = alone(2, rows=65 if why == "rows" else 1)
-        assert scheduler.run_now(owner.servable, request) is None
+        assert scheduler.run_now(owner.scheduled, request) is None
         assert not doubler.runs
         scheduler.dispatch()
         if owner.expected:
@@ -155,20 +155,20 @@ def test_who_was_gathered_meanwhile_is_in_the_next_run(run, doubler):
         owner.submit("waiting", 2)
         gathered = [("gathered", 3), ("another", 4)]
 
-        def bring():
+        def before_dispatch():
             scheduler.begin_tick()
             while gathered:
                 owner.expected -= 1  # counted before
                 owner.submit(*gathered.pop())
             scheduler.dispatch()
 
-        scheduler.on_slot(bring)
+        scheduler.on_slot(before_dispatch)
         await asyncio.sleep(0)
         owner.expected = 2 + len(gathered)
         doubler.gate.set()
         await owner.answered()
         assert doubler.runs == [1, 3]
-        assert scheduler.stats().servables["m", "1"].batches == {"tick": 1, "slot": 1}
+        assert scheduler.stats().models["m", "1"].batches == {"tick": 1, "slot": 1}
         await scheduler.close()
 
     run(main)
@@ -200,7 +200,7 @@ def test_who_is_given_up_together_is_told_together(run, doubler):
         for value in range(3):
             owner.submit(value, value)
         dispatcher = owner.scheduler._dispatcher
-        dispatcher.delivery.drop(owner.servable.queue, 3, DeadlineExceeded())
+        dispatcher.delivery.drop(owner.scheduled.queue, 3, DeadlineExceeded())
         dispatcher.delivery.refuse()
         assert [len(batch.requests) for batch in owner.batches] == [3]
         assert {type(error) for error in owner.answers.values()} == {DeadlineExceeded}
@@ -218,7 +218,7 @@ def test_a_poisoned_request_fails_alone(run, doubler):
         await owner.answered()
         await owner.scheduler.close()
         assert {name for name, error in owner.answers.items() if error} == {7, 23}
-        assert owner.servable.failed == 2
+        assert owner.scheduled.failed == 2
 
     run(main)
 
@@ -277,7 +277,7 @@ def test_classes_do_not_share_runs_and_too_many_of_them_run_alone(run, doubler):
         overflow = [batch for batch in owner.batches if batch.requests[0].key[1] >= 64]
         assert max(batch.rows for batch in known) == 3
         assert {batch.rows for batch in overflow} == {1}
-        assert owner.scheduler.stats().servables["m", "1"].classes == 65
+        assert owner.scheduler.stats().models["m", "1"].classes == 65
         owner.submit("later", 1, key="new")
         owner.submit("with it", 1, key="new")
         owner.done.clear()
@@ -303,7 +303,7 @@ def test_cancelled_while_waiting_is_never_run_and_never_answered(run, doubler):
         await owner.scheduler.close()
         assert set(owner.answers) == {"kept"}
         assert sum(doubler.runs) == 1
-        assert owner.servable.cancelled == 2
+        assert owner.scheduled.cancelled == 2
 
     run(main)
 
@@ -352,9 +352,9 @@ def test_a_thread_gets_work_before_anybody_is_refused(run, doubler):
         owner.submit("waiting", 3)
         hopeless.deadline = time.perf_counter()
         running = []
-        sink = owner.servable.sink
-        owner.servable.sink = lambda batch: (
-            running.append(owner.servable.queue.running),
+        sink = owner.scheduled.sink
+        owner.scheduled.sink = lambda batch: (
+            running.append(owner.scheduled.queue.running),
             sink(batch),
         )
         doubler.gate.set()
@@ -376,13 +376,13 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(run, doubler):
         assert refusal.value.reason == "queue_full"
         assert 0 < refusal.value.retry_after_seconds < 1
         await owner.answered()
-        owner.servable.configure(BatchingOptions(max_queue_rows=100))
+        owner.scheduled.configure(BatchingOptions(max_queue_rows=100))
         for number in range(100):
             owner.submit(number, number)
         owner.done.clear()
         await owner.answered()
         await owner.scheduler.close()
-        assert owner.servable.rejected == {"queue_full": 1}
+        assert owner.scheduled.rejected == {"queue_full": 1}
 
     run(main)
 
@@ -392,7 +392,7 @@ def test_options_change_while_requests_wait(run, doubler):
         owner = Owner(doubler, costs=LONG)
         for number in range(50):
             owner.submit(number, number)
-        owner.servable.configure(BatchingOptions(max_batch_size=8))
+        owner.scheduled.configure(BatchingOptions(max_batch_size=8))
         await owner.answered()
         await owner.scheduler.close()
         assert max(doubler.runs) <= 8
@@ -405,14 +405,14 @@ def test_unregistering_answers_what_there_is_and_refuses_the_rest(run, doubler):
         owner = Owner(doubler, costs=LONG)
         for number in range(300):
             owner.submit(number, number)
-        leaving = asyncio.ensure_future(owner.scheduler.unregister(owner.servable))
-        again = asyncio.ensure_future(owner.scheduler.unregister(owner.servable))
+        leaving = asyncio.ensure_future(owner.scheduler.unregister(owner.scheduled))
+        again = asyncio.ensure_future(owner.scheduler.unregister(owner.scheduled))
         await asyncio.sleep(0)
         with pytest.raises(Overloaded, match="draining"):
             owner.submit("more", 1)
         await asyncio.gather(leaving, again)
         assert len(owner.answers) == 300
-        assert not owner.scheduler.stats().servables
+        assert not owner.scheduler.stats().models
         await owner.scheduler.close()
 
     run(main)
@@ -422,7 +422,7 @@ def test_an_abandoned_wait_for_unregistering_does_not_disturb_another(run, doubl
     async def main():
         owner = Owner(doubler, costs=LONG)
         owner.submit("one", 1)
-        first = asyncio.ensure_future(owner.scheduler.unregister(owner.servable))
+        first = asyncio.ensure_future(owner.scheduler.unregister(owner.scheduled))
         await asyncio.sleep(0)
         first.cancel()
         await owner.scheduler.close()
@@ -447,11 +447,11 @@ def test_a_sink_that_fails_is_reported_and_stops_nobody(run, doubler):
         owner = Owner(doubler, costs=TINY)
         problems = []
         owner.loop.set_exception_handler(lambda _, context: problems.append(context))
-        sink = owner.servable.sink
-        owner.servable.sink = lambda batch: 1 / 0
+        sink = owner.scheduled.sink
+        owner.scheduled.sink = lambda batch: 1 / 0
         owner.submit("lost", 1)
         await asyncio.sleep(0.01)
-        owner.servable.sink = sink
+        owner.scheduled.sink = sink
         owner.expected = 1
         owner.submit("fine", 1)
         owner.expected = 1
@@ -499,7 +499,7 @@ def test_statistics_add_up(run, doubler):
             owner.submit(number, number, rows=2)
         await owner.answered()
         stats = owner.scheduler.stats()
-        one = stats.servables["m", "1"]
+        one = stats.models["m", "1"]
         assert (one.requests, one.rows, one.queue_rows) == (30, 60, 0)
         assert sum(one.batches.values()) == one.thread_batches == len(doubler.runs)
         assert one.execution_seconds > 0

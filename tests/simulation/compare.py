@@ -52,10 +52,10 @@ def simulate(
         return RIVALS[rule](MODELS[model], SLO_SECONDS, THREADS).run(times)
     simulation = Simulation(THREADS)
     options = BatchingOptions(max_batch_size=MAX_ROWS, slo_seconds=SLO_SECONDS)
-    servable = simulation.add(model, MODELS[model], options)
-    simulation.arrive(servable, times)
+    scheduled = simulation.add(model, MODELS[model], options)
+    simulation.arrive(scheduled, times)
     simulation.run()
-    return simulation.outcome(servable)
+    return simulation.outcome(scheduled)
 
 
 def main() -> None:

@@ -265,8 +265,8 @@ class Simulation:
             name, version, simulated, options, lambda batch: self.answer(outcome, batch), costs
         )
 
-    def outcome(self, servable: ScheduledModel) -> Outcome:
-        return self.outcomes[f"{servable.name}/{servable.version}"]
+    def outcome(self, scheduled: ScheduledModel) -> Outcome:
+        return self.outcomes[f"{scheduled.name}/{scheduled.version}"]
 
     def answer(self, outcome: Outcome, batch: Batch) -> None:
         if batch.error is None:
@@ -282,13 +282,13 @@ class Simulation:
 
     def arrive(
         self,
-        servable: ScheduledModel,
+        scheduled: ScheduledModel,
         times: Sequence[float] | np.ndarray,
         rows: Callable[[int], int] = lambda _: 1,
         deadline: Callable[[int], float] = lambda _: math.inf,
     ) -> None:
         """Schedule requests; ``deadline`` is seconds after the arrival."""
-        outcome = self.outcome(servable)
+        outcome = self.outcome(scheduled)
         outcome.offered += len(times)
         outcome.first = min(outcome.first, times[0])
         outcome.last = max(outcome.last, times[-1])
@@ -305,7 +305,7 @@ class Simulation:
                 context=number,
             )
             try:
-                self.scheduler.submit(servable, request)
+                self.scheduler.submit(scheduled, request)
             except Overloaded as error:
                 outcome.refusals[error.reason] += 1
 

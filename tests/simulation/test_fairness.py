@@ -19,14 +19,14 @@ def pair(heavy_load, light_load, *, threads=2, seconds=2.0, heavy_options=None):
     heavy = simulation.add("heavy", HEAVY, options)
     light = simulation.add("light", LIGHT, BatchingOptions(max_batch_size=16, slo_seconds=0.01))
     outcomes = []
-    for seed, servable, load, cost in (
+    for seed, scheduled, load, cost in (
         (1, heavy, heavy_load, HEAVY),
         (2, light, light_load, LIGHT),
     ):
         rate = load * threads * 16 / cost(16)
         if rate:
-            simulation.arrive(servable, poisson(rate, int(rate * seconds), seed))
-        outcomes.append(simulation.outcome(servable))
+            simulation.arrive(scheduled, poisson(rate, int(rate * seconds), seed))
+        outcomes.append(simulation.outcome(scheduled))
     simulation.run()
     return outcomes
 
@@ -56,8 +56,8 @@ def test_versions_of_one_model_share_one_share():
     cost = linear(1e-3, 1e-4)
     options = BatchingOptions(max_queue_seconds=0.5)
     for name, version in (("a", "1"), ("a", "2"), ("b", "1")):
-        servable = simulation.add(name, cost, options, version=version)
-        simulation.arrive(servable, poisson(2 * 64 / cost(64), 30_000))
+        scheduled = simulation.add(name, cost, options, version=version)
+        simulation.arrive(scheduled, poisson(2 * 64 / cost(64), 30_000))
     simulation.run(until=2.0)
     served = {key: len(outcome.latencies) for key, outcome in simulation.outcomes.items()}
     assert served["a/1"] + served["a/2"] == pytest.approx(served["b/1"], rel=0.1)
@@ -91,11 +91,11 @@ def test_execution_time_follows_the_weights_within_the_window(threads):
         rate = 2 * threads * 64 / cost(64)
         simulation.arrive(servables[name], poisson(rate, int(rate * 0.6)))
     simulation.run(until=0.3)
-    before = {name: servable.execution_seconds for name, servable in servables.items()}
+    before = {name: scheduled.execution_seconds for name, scheduled in servables.items()}
     spreads = []
     for step in range(40):
         simulation.run(until=0.3 + 0.005 * step)
-        times = [servable.share.virtual_time for servable in servables.values()]
+        times = [scheduled.share.virtual_time for scheduled in servables.values()]
         spreads.append(max(times) - min(times))
     longest = max(cost(64) / weights[name] for name, cost in costs.items())
     assert max(spreads) <= FAIRNESS_WINDOW_SECONDS + threads * longest
@@ -121,8 +121,8 @@ def test_a_more_urgent_priority_goes_first_among_equals():
     simulation = Simulation(1)
     cost = linear(1e-3, 1e-4)
     for name, priority in (("second", 2), ("first", 1), ("default", 0)):
-        servable = simulation.add(name, cost, BatchingOptions(priority=priority))
-        simulation.arrive(servable, [0.0] * 64)
+        scheduled = simulation.add(name, cost, BatchingOptions(priority=priority))
+        simulation.arrive(scheduled, [0.0] * 64)
     simulation.run()
     ended = {key: outcome.completions[0] for key, outcome in simulation.outcomes.items()}
     assert ended["second/1"] > max(ended["first/1"], ended["default/1"])
@@ -138,14 +138,14 @@ def test_shadow_traffic_hardly_delays_the_foreground(threads, load):
     mirrored = 0
     for background in (False, True):
         simulation = Simulation(threads)
-        servable = simulation.add("m", cost, BatchingOptions())
-        simulation.arrive(servable, poisson(rate, int(rate * 2)))
+        scheduled = simulation.add("m", cost, BatchingOptions())
+        simulation.arrive(scheduled, poisson(rate, int(rate * 2)))
         if background:
             options = BatchingOptions(background=True, weight=0.05, max_queue_rows=256)
             shadow = simulation.add("m", cost, options, version="2")
             simulation.arrive(shadow, poisson(rate, int(rate * 2)))
         simulation.run()
-        tails.append(simulation.outcome(servable).quantile(0.99))
+        tails.append(simulation.outcome(scheduled).quantile(0.99))
         if background:
             mirrored = len(simulation.outcome(shadow).latencies)
     assert tails[1] < 1.06 * tails[0]

@@ -78,7 +78,7 @@ class Watched(Simulation):
         self.dispatcher._dispatch = checked_dispatch
 
     def check_run(self, step, now):
-        board = self.scheduler._board
+        state = self.scheduler._state
         queue = step.queue
         costs = queue.costs
         waiting = [request for request in queue.requests if not request.cancelled]
@@ -89,9 +89,9 @@ class Watched(Simulation):
             total += request.rows
             assert request.queue is queue
             self.taken[queue].append(request.context)
-            fits = now + costs.margin * costs.seconds[total] + board.answer_seconds
+            fits = now + costs.margin * costs.seconds[total] + state.answer_seconds
             assert fits <= request.deadline + 1e-9, "I5: it cannot be answered in time"
-        assert total <= queue.servable.options.max_batch_size, "I4: more rows than allowed"
+        assert total <= queue.owner.options.max_batch_size, "I4: more rows than allowed"
 
     def check_rest(self):
         """I3: a thread is idle only if what waits is background work or would block others.
@@ -99,17 +99,17 @@ class Watched(Simulation):
         Runs shorter than a hop to a thread go on in the next iteration of the loop, if that is
         already on its way.
         """
-        board = self.scheduler._board
-        if not board.free:
+        state = self.scheduler._state
+        if not state.free:
             return
-        for queue in board.active:
+        for queue in state.active:
             blocking = queue.costs.seconds[queue.requests[0].rows]
             if self.scheduler._dispatcher.flushing and (
-                blocking * queue.costs.margin <= board.inline_limit
+                blocking * queue.costs.margin <= state.inline_limit
             ):
                 continue
-            assert queue.servable.options.background or (
-                blocking > BLOCKING_PART * board.least_patience and board.long_runs
+            assert queue.owner.options.background or (
+                blocking > BLOCKING_PART * state.least_patience and state.long_runs
             ), "I3: a thread is free and a request waits"
 
     def answer(self, outcome, batch):
@@ -132,17 +132,17 @@ def test_every_accepted_request_ends_once_in_order_in_time_and_nothing_idles(cas
     arrivals = []
     for number, case in enumerate(cases):
         cost = linear(case.base_seconds, case.row_seconds)
-        servable = simulation.add(f"m{number}", cost, case.options, believed=case.believed)
+        scheduled = simulation.add(f"m{number}", cost, case.options, believed=case.believed)
         rows = case.options.max_batch_size
         rate = case.load * threads * rows / cost(rows) / case.most_rows
         for index, time in enumerate(poisson(rate, 120, seed + number)):
-            arrivals.append((float(time), number, index, servable, case))
+            arrivals.append((float(time), number, index, scheduled, case))
     arrivals.sort(key=lambda arrival: arrival[:3])
     scheduler = simulation.scheduler
     previous = {}
     refusals = []
 
-    def submit(time, number, index, servable, case):
+    def submit(time, number, index, scheduled, case):
         rows = 1 + (index * 7 + seed) % case.most_rows
         request = InferenceRequest(
             tensors(rows),
@@ -158,7 +158,7 @@ def test_every_accepted_request_ends_once_in_order_in_time_and_nothing_idles(cas
             if scheduler.cancel(old):
                 simulation.withdrawn.add(id(old))
         try:
-            scheduler.submit(servable, request)
+            scheduler.submit(scheduled, request)
         except Overloaded as error:
             refusals.append(error.retry_after_seconds)
             return
@@ -176,10 +176,10 @@ def test_every_accepted_request_ends_once_in_order_in_time_and_nothing_idles(cas
         whole = [context for context in contexts if context is not None]
         assert whole == sorted(whole), "I2: first in, first out"
     assert all(0 <= seconds < math.inf for seconds in refusals)
-    board = scheduler._board
-    assert board.free == threads
-    assert not board.active
-    assert all(servable.waiting_rows == 0 for servable in scheduler._servables)
+    state = scheduler._state
+    assert state.free == threads
+    assert not state.active
+    assert all(scheduled.waiting_rows == 0 for scheduled in scheduler._models)
 
 
 @settings(max_examples=20, deadline=None)
@@ -188,9 +188,9 @@ def test_nothing_is_scheduled_once_all_is_answered(case):
     """I11: no timer stays behind, and without deadlines there never was one."""
     simulation = Simulation(1)
     cost = linear(case.base_seconds, case.row_seconds)
-    servable = simulation.add("m", cost, case.options, believed=case.believed)
+    scheduled = simulation.add("m", cost, case.options, believed=case.believed)
     times = poisson(case.load / cost(1), 50)
-    simulation.arrive(servable, times, deadline=lambda _: case.deadline)
+    simulation.arrive(scheduled, times, deadline=lambda _: case.deadline)
     simulation.run()
     if case.deadline == case.options.slo_seconds == math.inf:
         assert simulation.loop.timers == 0

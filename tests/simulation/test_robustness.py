@@ -16,19 +16,19 @@ SLO = BatchingOptions(max_batch_size=32, slo_seconds=0.020)
 
 def overload(load, number=12_000, model="bigmlp", options=SLO, **truth):
     simulation = Simulation()
-    servable = simulation.add(model, MODELS[model], options, **truth)
-    simulation.arrive(servable, poisson(load * peak(model), number))
+    scheduled = simulation.add(model, MODELS[model], options, **truth)
+    simulation.arrive(scheduled, poisson(load * peak(model), number))
     simulation.run()
-    return simulation.outcome(servable), servable
+    return simulation.outcome(scheduled), scheduled
 
 
 @pytest.mark.parametrize("load", [1.3, 2.5])
 @pytest.mark.parametrize("believed", [0.5, 0.8, 1.25, 3.0, None])
 def test_wrong_calibration_is_corrected_by_the_first_runs(load, believed):
-    outcome, servable = overload(load, believed=believed)
+    outcome, scheduled = overload(load, believed=believed)
     assert outcome.goodput >= 0.9 * peak("bigmlp")
     assert outcome.in_time >= 0.995 * len(outcome.latencies)
-    assert servable.costs.seconds[32] == pytest.approx(MODELS["bigmlp"](32), rel=0.15)
+    assert scheduled.costs.seconds[32] == pytest.approx(MODELS["bigmlp"](32), rel=0.15)
 
 
 @pytest.mark.parametrize("load", [1.3, 2.5])
@@ -54,11 +54,11 @@ def test_a_machine_that_slows_down_to_a_third_sheds_instead_of_answering_late():
     def seconds(rows):
         return slow(rows) * (3 if simulation.loop.now > started else 1)
 
-    servable = simulation.add("m", slow, SLO)
+    scheduled = simulation.add("m", slow, SLO)
     simulation.models["m/1"].seconds = seconds
-    simulation.arrive(servable, poisson(0.8 * peak("bigmlp"), 30_000))
+    simulation.arrive(scheduled, poisson(0.8 * peak("bigmlp"), 30_000))
     simulation.run()
-    outcome = simulation.outcome(servable)
+    outcome = simulation.outcome(scheduled)
     settled = [
         latency
         for latency, end in zip(outcome.latencies, outcome.completions, strict=True)
@@ -73,9 +73,9 @@ def test_after_a_burst_everybody_is_in_time_again_within_two_seconds():
     calm = poisson(0.7 * capacity, int(0.7 * capacity * 3))
     burst = 1.0 + poisson(3 * capacity, int(2.3 * capacity), seed=7)
     simulation = Simulation()
-    servable = simulation.add("m", MODELS["bigmlp"], SLO)
+    scheduled = simulation.add("m", MODELS["bigmlp"], SLO)
     refused_at = []
-    simulation.arrive(servable, np.sort(np.concatenate([calm, burst])))
+    simulation.arrive(scheduled, np.sort(np.concatenate([calm, burst])))
     answer = simulation.answer
 
     def note(outcome, batch):
@@ -106,12 +106,12 @@ def test_without_configuration_saturation_reaches_the_models_own_batching_gain(
     """At least 85 % of the best rows per second that any batch size gives, without being told."""
     threads = 1
     simulation = Simulation(threads, inline_seconds=math.inf if inline else 0.0)
-    servable = simulation.add(name, seconds, BatchingOptions())
+    scheduled = simulation.add(name, seconds, BatchingOptions())
     best = max(rows / seconds(rows) for rows in range(1, 65))
-    simulation.arrive(servable, poisson(1.5 * best, 10_000))
+    simulation.arrive(scheduled, poisson(1.5 * best, 10_000))
     simulation.run()
-    assert simulation.outcome(servable).throughput >= 0.85 * best
-    assert simulation.outcome(servable).throughput >= 0.98 / seconds(1)
+    assert simulation.outcome(scheduled).throughput >= 0.85 * best
+    assert simulation.outcome(scheduled).throughput >= 0.98 / seconds(1)
 
 
 def test_without_an_slo_the_predicted_wait_is_bounded():
@@ -123,13 +123,13 @@ def test_without_an_slo_the_predicted_wait_is_bounded():
 
 def test_retry_after_is_when_the_backlog_will_be_gone():
     simulation = Simulation()
-    servable = simulation.add("m", linear(0.0, 0.01), BatchingOptions(max_queue_seconds=0.5))
-    simulation.arrive(servable, np.zeros(200))
+    scheduled = simulation.add("m", linear(0.0, 0.01), BatchingOptions(max_queue_seconds=0.5))
+    simulation.arrive(scheduled, np.zeros(200))
     refusals = []
     simulation.run(until=0.05)
     for _ in range(400):
         try:
-            simulation.scheduler.submit(servable, InferenceRequest(tensors(1), 1, (), 0.05))
+            simulation.scheduler.submit(scheduled, InferenceRequest(tensors(1), 1, (), 0.05))
         except Overloaded as error:
             refusals.append(error.retry_after_seconds)
     assert refusals
@@ -141,24 +141,24 @@ def test_retry_after_is_when_the_backlog_will_be_gone():
 def test_a_short_burst_is_shared_out_to_free_threads_when_that_is_sooner():
     """16 requests at once on two idle threads: two runs of 8, not one of 16."""
     simulation = Simulation(2)
-    servable = simulation.add("cnn", MODELS["cnn"], BatchingOptions())
-    simulation.arrive(servable, np.zeros(16))
+    scheduled = simulation.add("cnn", MODELS["cnn"], BatchingOptions())
+    simulation.arrive(scheduled, np.zeros(16))
     simulation.run()
-    assert simulation.outcome(servable).batches == [8, 8]
+    assert simulation.outcome(scheduled).batches == [8, 8]
 
 
 def test_a_flat_model_is_not_shared_out():
     simulation = Simulation(2)
-    servable = simulation.add("flat", linear(2e-3, 1e-6), BatchingOptions())
-    simulation.arrive(servable, np.zeros(16))
+    scheduled = simulation.add("flat", linear(2e-3, 1e-6), BatchingOptions())
+    simulation.arrive(scheduled, np.zeros(16))
     simulation.run()
-    assert simulation.outcome(servable).batches == [16]
+    assert simulation.outcome(scheduled).batches == [16]
 
 
 def test_a_backlog_of_inline_work_never_holds_the_loop_for_much_more_than_its_budget():
     simulation = Simulation(1)
     longest = 0.0
-    servable = simulation.add("tiny", linear(3e-6, 1e-6), BatchingOptions())
+    scheduled = simulation.add("tiny", linear(3e-6, 1e-6), BatchingOptions())
     dispatch = simulation.scheduler._dispatcher._dispatch
 
     def timed(cause):
@@ -169,16 +169,16 @@ def test_a_backlog_of_inline_work_never_holds_the_loop_for_much_more_than_its_bu
 
     simulation.scheduler._dispatcher._dispatch = timed
     simulation.threads.start = None  # everything fits the loop: a thread must not be needed
-    simulation.scheduler._board.free = 0
-    simulation.arrive(servable, np.zeros(4000))
+    simulation.scheduler._state.free = 0
+    simulation.arrive(scheduled, np.zeros(4000))
     simulation.run()
-    assert len(simulation.outcome(servable).latencies) == 4000
+    assert len(simulation.outcome(scheduled).latencies) == 4000
     assert 300e-6 < longest < 600e-6
 
 
 def test_an_impossible_slo_is_refused_and_shown():
-    outcome, servable = overload(
+    outcome, scheduled = overload(
         0.3, 2000, options=BatchingOptions(max_batch_size=32, slo_seconds=0.0005)
     )
     assert not outcome.latencies
-    assert servable.dropped["deadline"] > 0
+    assert scheduled.dropped["deadline"] > 0

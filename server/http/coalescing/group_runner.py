@@ -128,7 +128,7 @@ class GroupRunner:
             self.singly(coalesced, servable)
             return
         plain = rows_codec(group.codec, template.request, servable.wire)
-        rows = self._scheduler.short_rows(servable.queue)
+        rows = self._scheduler.short_rows(servable.scheduled)
         group.inline = rows > 0
         if not rows:
             self._queue(coalesced, servable, template, plain, assigned=assigned)
@@ -166,7 +166,7 @@ class GroupRunner:
             servable.counters.enter()
             call.entered = True
             try:
-                self._scheduler.submit(servable.queue, request)
+                self._scheduler.submit(servable.scheduled, request)
             except Overloaded as error:
                 # Whoever came in the same look of the loop hears the same.
                 servable.counters.leave()
@@ -186,7 +186,7 @@ class GroupRunner:
         assigned: bool,
     ) -> None:
         """Tell them that they are not let in; the first has been counted."""
-        servable.queue.rejected[error.reason] += len(coalesced.calls) - 1
+        servable.scheduled.rejected[error.reason] += len(coalesced.calls) - 1
         if not assigned and not any([call.abandoned for call in coalesced.calls]):  # noqa: C419  twice as fast
             self._outlet.refuse(servable, coalesced.calls, error)
             return
@@ -235,7 +235,7 @@ class GroupRunner:
         )
         batch = None
         if plain is not None and not servable.routed and message.key is None:
-            batch = self._scheduler.run_now(servable.queue, request)
+            batch = self._scheduler.run_now(servable.scheduled, request)
             if (
                 batch is not None
                 and batch.error is None
@@ -252,7 +252,7 @@ class GroupRunner:
             self._outlet.finish(servable, batch)
             return
         try:
-            self._scheduler.submit(servable.queue, request)
+            self._scheduler.submit(servable.scheduled, request)
         except Exception:  # noqa: BLE001  each of them hears on its own why
             self._scheduler.cancel(request)
             self.singly(coalesced, servable)

@@ -115,5 +115,10 @@ def learn(head: RequestHead, body: bytes, wire: WireSignature) -> RawTemplate | 
 
 def _common(request: InferRequest) -> bool:
     """Whether the body asks for nothing but outputs, all in the same form."""
-    special = (request.id, request.timeout_microseconds, request.priority, request.event_time)
-    return special == (None,) * 4 and (request.plain or request.plain_binary)
+    unusual = (
+        request.id,
+        request.timeout_microseconds,
+        request.priority,
+        request.event_time,
+    )
+    return unusual == (None,) * 4 and (request.plain or request.plain_binary)

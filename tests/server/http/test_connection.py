@@ -191,7 +191,8 @@ def test_what_a_client_left_behind_is_not_executed(
     leaver.send(held(1.0) + held(2.0) if name == "fast" else held(1.0))
     stayer.send(held(3.0))
     (queue,) = [
-        servable.queue for servable in server.app.engine.catalog.models["gate"].versions.values()
+        servable.scheduled
+        for servable in server.app.engine.catalog.models["gate"].versions.values()
     ]
     eventually(lambda: queue.waiting_rows == (3 if name == "fast" else 2))
     leaver.socket.close()
@@ -338,7 +339,7 @@ def test_overload_is_503_and_says_when_to_come_back(door: Any, held: Make, gate:
     blockers = [door.connect().send(held(1000.0 + i, "tiny")) for i in range(2)]
     for _ in blockers:
         gate.wait_until_held()
-    (queue,) = [s.queue for s in door.app.engine.catalog.models["tiny"].versions.values()]
+    (queue,) = [s.scheduled for s in door.app.engine.catalog.models["tiny"].versions.values()]
     waiting = [door.connect().send(held(float(i), "tiny")) for i in range(2)]
     eventually(lambda: queue.waiting_rows == 2)
     refused = door.ask(held(9.0, "tiny"))

@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 from penstock.batching.delivery import Delivery
 from penstock.batching.dispatcher import Dispatcher
 from penstock.batching.executor import ThreadExecutor
-from penstock.batching.scheduled_model import ScheduledModel as Queue
+from penstock.batching.scheduled_model import ScheduledModel
 from penstock.batching.scheduler import Scheduler
 from penstock.monitoring.metrics import layout
 from penstock.monitoring.metrics.metrics import ModelCounters
@@ -92,7 +92,7 @@ STEPS: list[tuple[Any, str]] = [
     *[(Dispatcher, name) for name in ("_pass", "_run_inline", "_hand_over", "_rest", "run_alone")],
     (Delivery, "_note_answer"),
     (ThreadExecutor, "start"),
-    (Queue, "account"),
+    (ScheduledModel, "account"),
     *[(type(JSON), name) for name in ("decode", "encode", "encode_rows")],
     *[(type(MSGPACK), name) for name in ("decode", "encode", "encode_rows")],
     *[(ModelCounters, name) for name in ("enter", "leave", "observe_batch", "observe_many")],
@@ -265,7 +265,7 @@ class Bench:
                 in_flight = self.engine.counters.model(one.name, one.version)._slots
                 found[f"in flight {one.name} {one.version}"] = in_flight[layout.IN_FLIGHT]
                 found[f"decoding {one.name} {one.version}"] = one._coding
-        for key, stats in self.engine._scheduler.stats().servables.items():
+        for key, stats in self.engine._scheduler.stats().models.items():
             found[f"running {key}"] = stats.running
             found[f"waiting {key}"] = stats.queue_rows
         return {name: count for name, count in found.items() if count}

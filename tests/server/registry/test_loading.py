@@ -406,10 +406,10 @@ def test_large_bodies_still_being_decoded_hold_up_an_unload(tmp_path, publish):
             await asyncio.sleep(0.001)
         for _ in range(20):
             await asyncio.sleep(0.001)
-            assert not old.queue.draining
+            assert not old.scheduled.draining
         old.end_coding()
         await swap
-        assert old.queue.draining
+        assert old.scheduled.draining
         await engine.close()
 
     asyncio.run(main())

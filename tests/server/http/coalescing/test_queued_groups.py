@@ -126,7 +126,7 @@ def test_who_finds_no_room_is_refused_with_the_others_as_alone(
     for number, client in enumerate(blockers):
         client.send(held(1000.0 + number, "tiny"))
         gate.wait_until_held()
-    before, rejected = counters(fast, "tiny"), servable.queue.rejected["queue_full"]
+    before, rejected = counters(fast, "tiny"), servable.scheduled.rejected["queue_full"]
     senders = clients(9)
     with looking_away(fast):
         for number, client in enumerate(senders, 1):
@@ -148,7 +148,7 @@ def test_who_finds_no_room_is_refused_with_the_others_as_alone(
     counted = {slot: after[slot] - before[slot] for slot in (status_index(503), status_index(200))}
     assert counted == {status_index(503): 8, status_index(200): 4}
     assert after[drop_index("queue_full")] - before[drop_index("queue_full")] == 8
-    assert servable.queue.rejected["queue_full"] - rejected == 8
+    assert servable.scheduled.rejected["queue_full"] - rejected == 8
     assert after[IN_FLIGHT] == 0
     assert set(gate.executed) & {float(number) for number in range(3, 10)} == set()
 
@@ -175,7 +175,7 @@ def test_who_has_left_is_not_told_that_there_is_no_room() -> None:
     calls[1].abandoned = True
     ended: list[Any] = []
     path = SimpleNamespace(fail=lambda *given: ended.append(given))
-    servable = SimpleNamespace(queue=SimpleNamespace(rejected=Counter({"queue_full": 1})))
+    servable = SimpleNamespace(scheduled=SimpleNamespace(rejected=Counter({"queue_full": 1})))
     runner = GroupRunner(None, None, path, None, None)  # type: ignore[arg-type]
     error = Overloaded(1.0, "queue_full")
     group = CoalescingGroup(GroupKey("m", None, None, b"", b"[", b"]"), JSON)
@@ -184,4 +184,4 @@ def test_who_has_left_is_not_told_that_there_is_no_room() -> None:
     assert [call for call, _ in ended] == calls
     assert [type(why) for _, why in ended] == [Overloaded, ClientGone, Overloaded]
     assert all(call.servable is servable for call in calls)
-    assert servable.queue.rejected == {"queue_full": 3}
+    assert servable.scheduled.rejected == {"queue_full": 3}

@@ -18,28 +18,28 @@ NOW = 100.0
 
 
 @pytest.fixture
-def busy_board():
-    board = SchedulerState(1, 1e-4)
-    board.free = 0
-    return board
+def busy_state():
+    state = SchedulerState(1, 1e-4)
+    state.free = 0
+    return state
 
 
-def test_the_loop_looks_away_while_all_threads_run(busy_board):
-    assert pause_seconds(busy_board, 1e-3, NOW) == 1e-3
-    busy_board.free = 1
-    assert pause_seconds(busy_board, 1e-3, NOW) == 0
+def test_the_loop_looks_away_while_all_threads_run(busy_state):
+    assert pause_seconds(busy_state, 1e-3, NOW) == 1e-3
+    busy_state.free = 1
+    assert pause_seconds(busy_state, 1e-3, NOW) == 0
 
 
-def test_no_longer_than_a_small_part_of_what_anybody_waits(busy_board):
-    busy_board.least_patience = 8e-3
-    assert pause_seconds(busy_board, 1e-3, NOW) == pytest.approx(0.5e-3)
+def test_no_longer_than_a_small_part_of_what_anybody_waits(busy_state):
+    busy_state.least_tolerable_delay = 8e-3
+    assert pause_seconds(busy_state, 1e-3, NOW) == pytest.approx(0.5e-3)
 
 
-def test_not_while_another_model_runs_on_the_loop(busy_board):
-    busy_board.inlined_at = NOW - 0.5 * ACTIVE_SECONDS
-    assert pause_seconds(busy_board, 1e-3, NOW) == 0
-    busy_board.inlined_at = NOW - 1.5 * ACTIVE_SECONDS
-    assert pause_seconds(busy_board, 1e-3, NOW) == 1e-3
+def test_not_while_another_model_runs_on_the_loop(busy_state):
+    busy_state.inlined_at = NOW - 0.5 * ACTIVE_SECONDS
+    assert pause_seconds(busy_state, 1e-3, NOW) == 0
+    busy_state.inlined_at = NOW - 1.5 * ACTIVE_SECONDS
+    assert pause_seconds(busy_state, 1e-3, NOW) == 1e-3
 
 
 class Gated:
@@ -59,7 +59,7 @@ def test_a_run_that_ends_wakes_the_loop_and_what_came_meanwhile_is_served(double
     async def main():
         loop = asyncio.get_running_loop()
         model = Gated(doubler.signature)
-        scheduler = Scheduler(loop, threads=1, inline_seconds=0.0, longest_nap=longest)
+        scheduler = Scheduler(loop, threads=1, inline_seconds=0.0, longest_pause=longest)
         answered, both = [], asyncio.Event()
 
         def sink(batch):
@@ -68,11 +68,11 @@ def test_a_run_that_ends_wakes_the_loop_and_what_came_meanwhile_is_served(double
                 both.set()
 
         options = BatchingOptions(max_queue_seconds=1000.0)
-        servable = scheduler.register("m", "1", model, options, sink)
+        scheduled = scheduler.register("m", "1", model, options, sink)
         x = np.ones((1, 3), np.float32)
 
         def submit():
-            scheduler.submit(servable, InferenceRequest((x,), 1, ("y",), time.perf_counter()))
+            scheduler.submit(scheduled, InferenceRequest((x,), 1, ("y",), time.perf_counter()))
 
         threading.Timer(0.05, model.gate.set).start()
         submit()

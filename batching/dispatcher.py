@@ -85,7 +85,9 @@ class Dispatcher:
         state.inline_left = max(TICK_SECONDS, state.inline_limit)
 
     def run_alone(self, queue: Queue, request: InferenceRequest, seconds: float) -> Batch:
-        """Run a request that was never queued, as `policy.can_run_inline` allows; the caller answers it.
+        """Run a request that was never queued; the caller answers it.
+
+        `policy.can_run_inline` has allowed it.
 
         Args:
             queue: Where it would have waited.

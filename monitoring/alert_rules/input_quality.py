@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.drift.sample_comparison import upper_tail
+from penstock.monitoring.probability import binomial_upper_tail
 
 from .watch import Finding
 
@@ -95,4 +95,4 @@ def _beyond(number: float, rows: float, usual: float, known: int) -> bool:
     if share <= before + WORST_SHARE or odds <= LEAST_ODDS * before / (1 - before):
         return False
     trials = int(number) + math.ceil(usual) - 1
-    return upper_tail(int(number), trials, rows / (rows + known)) < LEAST_CHANCE
+    return binomial_upper_tail(int(number), trials, rows / (rows + known)) < LEAST_CHANCE

@@ -16,6 +16,7 @@ import numpy as np
 
 from penstock.monitoring.distribution import install_command
 from penstock.monitoring.offline_duckdb import connect
+from penstock.monitoring.probability import is_available, what_to_install
 
 from .baseline import FROM_FILE, Baseline, Reference
 from .bins import NumberBins, category_bins, number_bins
@@ -59,6 +60,8 @@ def build_baseline(
         BadData: It cannot be used; says why.
         OSError: It cannot be read.
     """
+    if in_order and not is_available():
+        raise BadData(f"how much healthy data varies cannot be computed: {what_to_install()}")
     names, _ = _open(path)
     unknown = [name for name in leave_out if name not in names]
     if unknown:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from .chi_square import quantile
+from penstock.monitoring.probability import chi_square_upper_quantile
+
 from .sample_comparison import compare
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def excess(windows: Sequence[NDArray[np.int64]], exceptional: Sequence[bool]) ->
     for counts in windows:
         found = compare((total - counts).tolist(), counts.tolist(), exceptional)
         if found.degrees:
-            ratios.append(found.statistic / quantile(0.5, found.degrees))
+            ratios.append(found.statistic / chi_square_upper_quantile(0.5, found.degrees))
             sizes.append(found.effective_rows)
     if not ratios:
         return 0.0

@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .chi_square import survival
+from penstock.monitoring.probability import binomial_upper_tail, chi_square_survival
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,9 @@ class Comparison:
         Args:
             dispersion: How much more healthy windows vary than independent rows do; at least 1.
         """
-        main = survival(self.statistic / dispersion, self.degrees) if self.degrees else 1.0
+        main = (
+            chi_square_survival(self.statistic / dispersion, self.degrees) if self.degrees else 1.0
+        )
         if self.rest_tail >= 1.0:
             return main
         return min(1.0, 2 * min(main, math.pow(self.rest_tail, 1 / dispersion)))
@@ -80,7 +82,7 @@ def compare(
     statistic = _chi_square(groups)
     share = rows / (reference + rows)
     together = rest[0] + rest[1]
-    tail = upper_tail(rest[1], together, share) if together else 1.0
+    tail = binomial_upper_tail(rest[1], together, share)
     bins = len(groups)
     if together:
         groups = [*groups, rest]
@@ -149,23 +151,3 @@ def _distances(
         divergence += (r * math.log2(r / middle) + c * math.log2(c / middle)) / 2
         moved = max(moved, abs(now / rows - before / reference))
     return psi, math.sqrt(max(0.0, divergence)), moved
-
-
-def upper_tail(number: int, trials: int, chance: float) -> float:
-    """Probability of at least `number` of `trials`, binomial: a little wider than the exact law."""
-    if number <= 0:
-        return 1.0
-    term = math.exp(
-        math.lgamma(trials + 1)
-        - math.lgamma(number + 1)
-        - math.lgamma(trials - number + 1)
-        + number * math.log(chance)
-        + (trials - number) * math.log1p(-chance)
-    )
-    total = term
-    for hit in range(number, trials):
-        term *= (trials - hit) / (hit + 1) * chance / (1 - chance)
-        total += term
-        if term < total * 1e-12 and hit > trials * chance:
-            break
-    return min(1.0, total)

@@ -2,11 +2,10 @@
 
 Both follow from the rule by formula, not from history. Under no drift PSI times the effective rows
 is chi-square (its degrees the bins less one). The power of a shift is the smaller of two: that the
-significance test keeps it (Patnaik's approximation of the noncentral chi-square), and that the PSI,
-normal with variance ``4 PSI / effective rows``, is over its line; for a category, that its share
-moved far enough does as well. The smallest shift is found by bisection: of the mean of a normal
-distribution cut in ten equal bins, in standard deviations; or of rows from the largest category
-into a new one, as a share.
+significance test keeps it (noncentral chi-square), and that the PSI, normal with variance ``4 PSI /
+effective rows``, is over its line; for a category, that its share moved far enough does as well.
+The smallest shift is found by bisection: of the mean of a normal distribution cut in ten equal
+bins, in standard deviations; or of rows from the largest category into a new one, as a share.
 """
 
 from __future__ import annotations
@@ -17,7 +16,11 @@ from itertools import pairwise
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
-from .chi_square import quantile, shifted_survival, survival
+from penstock.monitoring.probability import (
+    chi_square_survival,
+    chi_square_upper_quantile,
+    noncentral_chi_square_survival,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,10 +52,10 @@ def false_alarms_per_week(
     single = options.false_alarm_rate / len(subjects)
     expected = 0.0
     for rows, degrees in subjects:
-        flagged = min(single, survival(options.psi_warn * rows + degrees, degrees))
+        flagged = min(single, chi_square_survival(options.psi_warn * rows + degrees, degrees))
         critical = min(
             options.false_alarm_rate * single,
-            survival(options.psi_critical * rows + degrees, degrees),
+            chi_square_survival(options.psi_critical * rows + degrees, degrees),
         )
         expected += 2 * flagged**2 + critical  # this one flagged and one of the two before it
     return expected * WEEK_SECONDS / window_seconds
@@ -129,8 +132,8 @@ def _power(
     )
     away = sum((new - old) ** 2 / ((new + old) / 2) for old, new in zip(before, after, strict=True))
     level = options.false_alarm_rate / 2 / max(1, subjects)
-    line = quantile(1 - level, degrees)
-    kept = shifted_survival(line, degrees, rows * away / dispersion)
+    line = chi_square_upper_quantile(level, degrees)
+    kept = noncentral_chi_square_survival(line, degrees, rows * away / dispersion)
     spread = math.sqrt(4 * psi / rows) if psi > 0 else 0.0
     large = _NORMAL.cdf((psi - options.psi_warn) / spread) if spread else 0.0
     return kept, large

@@ -160,9 +160,11 @@ def drift_view(found: dict[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.markup import escape
 
-    if not found["versions"]:
-        return f"{escape(found['model'])}: nothing was looked at yet"
     parts: list[RenderableType] = []
+    if found["problem"]:
+        parts.append(f"[red]![/] {escape(found['problem'])}")
+    if not found["versions"]:
+        return Group(*parts, f"{escape(found['model'])}: nothing was looked at yet")
     for entry, *others in _by_version(found["versions"]):
         parts += [_headline(found["model"], entry), *_notes(entry)]
         if entry["features"]:

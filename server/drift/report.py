@@ -51,6 +51,7 @@ def report(
     windows: Sequence[Mapping[str, Any]],
     files: BaselineFiles,
     published: Mapping[str, Path] | None = None,
+    problem: str = "",
 ) -> str:
     """The page.
 
@@ -60,8 +61,11 @@ def report(
         windows: As `windows_of` gives them.
         files: Baselines.
         published: Baselines that came with a version, by version.
+        problem: Why drift is not watched; empty if it is.
     """
     page = Page(f"Drift of {model}", "How far inputs and outputs are from the baseline")
+    if problem:
+        page.section("Not watched").callout(problem, "warning")
     if not entries:
         page.section("Nothing yet").text("No row of this model has been looked at.")
     for entry in entries:

@@ -14,7 +14,7 @@ from penstock.monitoring.prediction_log.tally import Tally, counted_rows
 from penstock.monitoring.samples.books import BooksFile
 
 from .alert_setup import alert_consumers
-from .drift_setup import drift_consumer
+from .drift_setup import drift_consumers
 from .version_digest import digest_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def consumers(context: MonitorContext) -> list[Consumer]:
     learnt = LearntFaults(context.counters)
     return [
         *([Sealer(context.state, log_bytes(config))] if config.log_max_bytes else []),
-        drift_consumer(context.directory.target, context.state, learnt, context.clock),
+        *drift_consumers(context.directory.target, context.state, learnt, context.clock),
         *alert_consumers(context.config, context.directory.counters, context.state, learnt),
     ]
 

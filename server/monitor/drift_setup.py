@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.drift.consumer import DriftConsumer
 from penstock.monitoring.drift.store import WindowStore
 from penstock.monitoring.mended import Mended
+from penstock.monitoring.probability import is_available, what_to_install
 from penstock.server.drift.versions import WINDOWS, TargetVersions
 
 if TYPE_CHECKING:
@@ -16,6 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.monitoring.drift.learnt import LearntFaults
+
+LOG = logging.getLogger("penstock.drift")
+
+
+def drift_consumers(
+    target: Path, state: Path, learnt: LearntFaults, clock: Callable[[], float]
+) -> list[Mended[DriftConsumer]]:
+    """The consumer of `drift_consumer`; none, and a warning in the log, if SciPy is missing."""
+    if not is_available():
+        LOG.warning("drift is not watched: %s", what_to_install())
+        return []
+    return [drift_consumer(target, state, learnt, clock)]
 
 
 def drift_consumer(

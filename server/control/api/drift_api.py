@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 from penstock.monitoring.drift.baseline import MAX_BYTES, Baseline, decode
 from penstock.monitoring.drift.baseline_files import BaselineFiles, read_baseline, write_baseline
 from penstock.monitoring.drift.reading import drift_of, windows_of, worst
+from penstock.monitoring.probability import is_available, what_to_install
 from penstock.server.auth.tokens import OBSERVE, OPERATE
 from penstock.server.codecs.json_values import check_values
 from penstock.server.config.model_config import ModelConfig
@@ -90,7 +91,8 @@ class DriftApi:
             raise Unavailable(f"the windows cannot be read: {error}") from error
         if version is not None and not entries:  # of those that are gone windows are kept
             self._version(model, int(version))
-        return wire.answer({"model": model, "state": worst(entries), "versions": entries})
+        answer = {"model": model, "state": worst(entries), "problem": _problem()}
+        return wire.answer({**answer, "versions": entries})
 
     async def _report(self, request: Request, _: str) -> Response:
         model, version = self._asked(request)
@@ -101,7 +103,7 @@ class DriftApi:
         def make() -> str:
             entries = drift_of(self._windows, model, version)
             windows = windows_of(self._windows, model, version, RECENT_WINDOWS)
-            return report(model, entries, windows, self._files, published)
+            return report(model, entries, windows, self._files, published, _problem())
 
         try:
             return HTMLResponse(await asyncio.to_thread(make))
@@ -197,6 +199,11 @@ class DriftApi:
         if version not in versions:
             raise NotFound(f"version {version} of model {model!r} is not in the registry")
         return version
+
+
+def _problem() -> str:
+    """Why this server watches no drift; empty if it does."""
+    return "" if is_available() else f"drift is not watched: {what_to_install()}"
 
 
 async def _baseline(request: Request) -> bytes:

@@ -20,6 +20,7 @@ def entry(version, arm, end, state="ok"):
 def test_a_version_is_one_block_whatever_arms_it_had():
     found = {
         "model": "m",
+        "problem": "",
         "versions": [
             entry("1", "", 100.0), entry("1", "stable", 900.0),
             entry("2", "", 50.0), entry("2", "canary", 800.0, "drift"), entry("2", "stable", 9.0),

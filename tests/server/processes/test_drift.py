@@ -57,6 +57,11 @@ def check_text(text):
     assert "out of range" in lines[heading + 1]
 
 
+def those_that_loaded(package, server):
+    maps = {name: Path(f"/proc/{pid}/maps") for name, pid in server.children().items()}
+    return [name for name, one in maps.items() if f"/{package}/" in one.read_text()]
+
+
 def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path):
     with TRAIN.open() as file:
         names, *table = csv.reader(file)
@@ -106,6 +111,7 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     check_text(penstock("drift", "breast-cancer"))
 
     check_metrics(server.metrics())
+    assert those_that_loaded("scipy", server) == ["monitor"]
     page = tmp_path / "report.html"
     penstock("monitor", "report", "breast-cancer", "-o", str(page))
     text = page.read_text()

@@ -1,0 +1,77 @@
+"""Probabilities of standard distributions, computed by SciPy: the only place that imports it.
+
+SciPy is in the extra ``monitor``. It takes 0.3 s to load and 25 MB of memory, so it is loaded by
+the first call: in the monitor process when the first window is compared, never in a worker.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+from .distribution import install_command
+
+
+def is_available() -> bool:
+    """Whether SciPy is installed; does not load it."""
+    return find_spec("scipy") is not None
+
+
+def what_to_install() -> str:
+    """What is missing, and the command that installs it."""
+    return f"SciPy is not installed; run: {install_command('monitor')}"
+
+
+def chi_square_survival(value: float, degrees: float) -> float:
+    """Probability that a chi-square variable is above `value`.
+
+    Args:
+        value: Of the statistic; below 0 counts as 0.
+        degrees: Degrees of freedom, above 0; may be fractional.
+    """
+    return float(_special().chdtrc(degrees, max(0.0, value)))
+
+
+@lru_cache(maxsize=1024)
+def chi_square_upper_quantile(probability: float, degrees: float) -> float:
+    """The value that a chi-square variable exceeds with this probability.
+
+    Args:
+        probability: Above 0, at most 1; of the upper tail, so that small ones keep their digits.
+        degrees: Degrees of freedom, above 0.
+    """
+    return float(_special().chdtri(degrees, probability))
+
+
+def noncentral_chi_square_survival(value: float, degrees: float, noncentrality: float) -> float:
+    """Probability that a noncentral chi-square variable is above `value`: the power of a test.
+
+    Args:
+        value: Of the statistic.
+        degrees: Degrees of freedom, above 0.
+        noncentrality: By how much the difference raises the mean of the statistic.
+    """
+    return 1.0 - float(_special().chndtr(value, degrees, noncentrality))
+
+
+def binomial_upper_tail(number: int, trials: int, chance: float) -> float:
+    """Probability of at least `number` hits in `trials`, each with probability `chance`.
+
+    1 where `number` is 0 or less, 0 where it is more than `trials`.
+    """
+    if number <= 0:
+        return 1.0
+    if number > trials:
+        return 0.0
+    # The tail of a binomial is a regularised incomplete beta function (DLMF 8.17.5).
+    return float(_special().betainc(number, trials - number + 1, chance))
+
+
+@cache
+def _special() -> Any:
+    try:
+        import scipy.special  # large, and in the extra `monitor` only
+    except ImportError as error:
+        raise ModuleNotFoundError(what_to_install()) from error
+    return scipy.special

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,15 @@ import pytest
 from onnx import numpy_helper
 
 from penstock.runtimes.contract import Signature, TensorSpec
-from penstock.runtimes.discovery import ENTRY_POINT_GROUP, runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from penstock.runtimes.contract import Array, LoadOptions
 
-sys.path.insert(0, str(Path(__file__).parent))  # `moody`
+sys.path.insert(0, str(Path(__file__).parent))  # `moody`, `plug_ins`
+
+import plug_ins
 
 #: OIP v2 datatype -> ONNX element type.
 ELEMENT_TYPES = {
@@ -104,17 +106,16 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture(scope="session")
-def gate_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    site = tmp_path_factory.mktemp("site")
-    info = site / "penstock_gate-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: penstock-gate\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{ENTRY_POINT_GROUP}]\ngate={__name__}:GateRuntime\n")
-    sys.path.append(str(site))
-    runtimes.cache_clear()
-    yield
-    sys.path.remove(str(site))
-    runtimes.cache_clear()
+def gate_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What would be installed with the gate runtime."""
+    return plug_ins.write_site(tmp_path_factory.mktemp("site"), "gate", f"{__name__}:GateRuntime")
+
+
+@pytest.fixture(scope="module")
+def gate_runtime(gate_site: Path) -> Iterator[None]:
+    """With the gate runtime installed."""
+    with plug_ins.installed(gate_site):
+        yield
 
 
 def add_gate(registry: Path, name: str, *, max_queue_rows: int = 64) -> None:
@@ -128,11 +129,8 @@ def add_gate(registry: Path, name: str, *, max_queue_rows: int = 64) -> None:
 
 
 @pytest.fixture(scope="session")
-def registry(
-    tmp_path_factory: pytest.TempPathFactory,
-    onnx_file: Callable[..., Path],
-    gate_runtime: None,
-) -> Path:
+def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., Path]) -> Path:
+    """Its models ``gate`` and ``tiny`` need the gate runtime to be loaded."""
     root = tmp_path_factory.mktemp("registry")
 
     def add(name: str, *graph: Any, version: int = 1) -> Path:
@@ -204,14 +202,16 @@ def registry(
 
 
 @pytest.fixture(scope="session")
-def servers(registry: Path, live_server: Any) -> Iterator[dict[str, Any]]:
+def servers(registry: Path, gate_site: Path, live_server: Any) -> Iterator[dict[str, Any]]:
     """The registry behind each door, with small limits on sizes and the usual ones on times."""
     options = {"max_body_bytes": 300_000, "threads": 2, "large_body_bytes": 65_536}
-    with (
-        live_server(registry, "fast", **options) as fast,
-        live_server(registry, "asgi", **options) as asgi,
-    ):
-        yield {"fast": fast, "asgi": asgi}
+    with ExitStack() as stack:
+        with plug_ins.installed(gate_site):  # all is loaded when a server has started
+            started = {
+                door: stack.enter_context(live_server(registry, door, **options))
+                for door in ("fast", "asgi")
+            }
+        yield started
 
 
 @pytest.fixture(params=["fast", "asgi"])
@@ -226,8 +226,8 @@ def fast(servers: dict[str, Any]) -> Any:
     return servers["fast"]
 
 
-@pytest.fixture(scope="session")
-def serve(registry: Path, live_server: Any) -> Callable[..., Any]:
+@pytest.fixture(scope="module")
+def serve(registry: Path, live_server: Any, gate_runtime: None) -> Callable[..., Any]:
     """A server of its own for a test that needs other limits."""
 
     def start(door: str = "fast", **options: Any) -> Any:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+import plug_ins
 
 from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec, UnsuitableInput
-from penstock.runtimes.discovery import ENTRY_POINT_GROUP, runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -94,14 +93,5 @@ def add_moody(registry: Path, model: str, names: Sequence[str], seconds: float) 
 @contextmanager
 def installed(site: Path) -> Iterator[None]:
     """With the plug-in in place."""
-    info = site / "penstock_moody-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: penstock-moody\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        f"[{ENTRY_POINT_GROUP}]\nmoody = {__name__}:MoodyRuntime\n"
-    )
-    sys.path.append(str(site))
-    runtimes.cache_clear()
-    yield
-    sys.path.remove(str(site))
-    runtimes.cache_clear()
+    with plug_ins.installed(plug_ins.write_site(site, "moody", f"{__name__}:MoodyRuntime")):
+        yield

@@ -88,10 +88,10 @@ class Runtime:
 
 #: The shadow process with less patience than it has.
 IMPATIENT = """
-from penstock.server.processes import child, shadow
-from penstock.server.shadow import patience
-patience.RUN_SECONDS, patience.GROWTH_BYTES = 1.5, 64 << 20
-child.run(shadow.shadow)
+from penstock.server.processes import process_context
+from penstock.server.shadow import limits, shadow
+limits.RUN_SECONDS, limits.GROWTH_BYTES = 1.5, 64 << 20
+process_context.run(shadow.shadow)
 """
 
 
@@ -144,7 +144,7 @@ class Stage:
 
     def start(self, name: str, **environ: str) -> subprocess.Popen[bytes]:
         sockets = [self.listener.fileno()] if name.startswith("worker") else []
-        program = ["-m", f"penstock.server.processes.{name.partition('-')[0]}"]
+        program = ["-m", "penstock.server.worker.worker"]
         if name == "shadow":
             program = ["-c", IMPATIENT]
         process = subprocess.Popen(
@@ -163,6 +163,16 @@ class Stage:
         )
         self.processes[name] = process
         return process
+
+    def begun(self) -> bool:
+        """Whether the shadow process has begun its work.
+
+        Raises:
+            AssertionError: A process has ended by itself.
+        """
+        codes = {name: one.poll() for name, one in self.processes.items()}
+        assert set(codes.values()) == {None}, f"ended by themselves: {codes}"
+        return self.phase() in {"running", "tripped"}
 
     def stop(self, name: str) -> None:
         process = self.processes.pop(name)
@@ -253,7 +263,7 @@ def stage(tmp_path):
         one.aim(**toml)
         one.start("shadow")
         one.start("worker-0")
-        wait_until(lambda: one.phase() in {"running", "tripped"})
+        wait_until(one.begun)
         return one
 
     yield make

@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from penstock.monitoring.config_file import ConfigFileError, read_toml
-from penstock.monitoring.good_copy import keep_copy
+from penstock.monitoring.files.config_file import ConfigFileError, read_toml
+from penstock.monitoring.files.good_copy import keep_copy
 
 from .sink import MAX_SINKS, Sink, sink_of
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from penstock.monitoring.config_file import read_bounded
+from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.config_file import read_bounded
 
 from .baseline import MAX_BYTES, Baseline, decode, encode
 
@@ -60,12 +60,7 @@ def read_baseline(path: Path) -> Baseline | None:
 def write_baseline(path: Path, baseline: Baseline) -> None:
     """Replace the file at once; what is on disk afterwards is whole."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    with draft.open("wb") as file:
-        file.write(encode(baseline))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    replace_file(path, encode(baseline))
 
 
 def stamp(path: Path) -> tuple[int, int]:

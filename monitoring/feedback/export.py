@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.databases import is_damage
 from penstock.monitoring.distribution import install_command
+from penstock.monitoring.files.atomic_file import drafted
 from penstock.monitoring.offline_duckdb import connect
 from penstock.monitoring.prediction_log.catalog import PARTS, partition_path
 
@@ -121,15 +122,13 @@ class LabelledExport:
 
     def write_csv(self, path: Path) -> int:
         """Write a heading and the rows; returns their number."""
-        draft = path.with_name(f".{path.name}.new")
         count = 0
-        with draft.open("w", newline="", encoding="utf-8") as file:
+        with drafted(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(self.columns)
             for row in self.rows():
                 writer.writerow(row)
                 count += 1
-        draft.replace(path)
         return count
 
     def write_parquet(self, path: Path) -> int:
@@ -139,16 +138,13 @@ class LabelledExport:
             ExportFailed: DuckDB is not installed.
         """
         text = path.with_name(f".{path.name}.csv")
-        draft = path.with_name(f".{path.name}.new")
         try:
             count = self.write_csv(text)
-            with closing(_duckdb()) as database:
+            with drafted(path) as draft, closing(_duckdb()) as database:
                 relation = database.read_csv(str(text), header=True, dtype=self.columns)
                 relation.write_parquet(str(draft), compression="zstd")
-            draft.replace(path)
         finally:
             text.unlink(missing_ok=True)
-            draft.unlink(missing_ok=True)
         return count
 
     def _kind(self, name: str) -> str:

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from penstock.monitoring.files.atomic_file import drafted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -102,12 +104,10 @@ def write_segment(path: Path, segment: Segment) -> None:
     Raises:
         OSError: The disk.
     """
-    draft = path.with_suffix(".new")
     header = np.array([_MAGIC, len(segment), len(segment.scores)], "<i8")
-    with draft.open("wb") as file:
+    with drafted(path, synced=False) as draft, draft.open("wb") as file:
         for column in (header, *_columns(segment)):
             file.write(column.tobytes())
-    draft.replace(path)
 
 
 def open_segment(path: Path) -> Segment:

@@ -13,6 +13,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from penstock.monitoring.files.atomic_file import replace_file
+
 from . import layout
 from .liveness import is_unlocked
 from .metrics import SUFFIX
@@ -280,6 +282,4 @@ def _write_base(directory: Path, folded: frozenset[str], merged: Merged) -> None
             for one in merged.fallen
         ],
     }
-    draft = directory / f"{BASE}.new"
-    draft.write_text(json.dumps(content))
-    draft.replace(directory / BASE)
+    replace_file(directory / BASE, json.dumps(content).encode(), synced=False)

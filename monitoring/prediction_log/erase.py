@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.databases import asides, remove_aside
 from penstock.monitoring.distribution import install_command
+from penstock.monitoring.files.atomic_file import drafted
 from penstock.monitoring.offline_duckdb import connect
 
 from .catalog import catalog
 from .day_file import quoted
 from .log_directory import LogDirectory
-from .seal import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -131,13 +131,10 @@ def _in_parquet(part: Path, column: str, values: Sequence[str]) -> list[str] | N
             return None
         gone = db.execute(f"select request_id from {source} where {where}", values).fetchall()  # noqa: S608  quoted
         if gone:
-            draft = part.with_name(f".{part.name}.new")
             rest = f"select * from {source} where not {where}"  # noqa: S608  quoted
             options = "format parquet, compression zstd"
-            db.execute(f"copy ({rest}) to '{_text(draft)}' ({options})", values)
-            sync(draft)
-            draft.replace(part)
-            sync(part.parent)
+            with drafted(part) as draft:
+                db.execute(f"copy ({rest}) to '{_text(draft)}' ({options})", values)
     return [one for (one,) in gone]
 
 

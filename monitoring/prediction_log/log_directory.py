@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.databases import set_aside
+from penstock.monitoring.files.atomic_file import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,9 +143,7 @@ class LogDirectory:
         Raises:
             OSError: It cannot be written; then nothing may be erased.
         """
-        draft = self.log / f"{ERASURES}.new"
-        draft.write_text(str(self.erasures() + 1))
-        draft.replace(self.log / ERASURES)
+        replace_file(self.log / ERASURES, str(self.erasures() + 1).encode())
 
     def read_mark(self) -> float | None:
         """The mark of retention, see `.retention`; ``None`` without one."""
@@ -156,10 +155,8 @@ class LogDirectory:
 
     def write_mark(self, mark: float) -> None:
         """Keep it; a disk that does not let it costs some patience with old days."""
-        draft = self.log / f"{MARK}.new"
         with suppress(OSError):
-            draft.write_text(repr(mark))
-            draft.replace(self.log / MARK)
+            replace_file(self.log / MARK, repr(mark).encode())
 
     def days(self) -> set[str]:
         """All days of which something is kept."""

@@ -10,7 +10,6 @@ may be killed at any time, and is begun anew.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.databases import is_damage
+from penstock.monitoring.files.atomic_file import sync
 from penstock.monitoring.offline_duckdb import connect
 
 from .catalog import partition_path, tables_of
@@ -142,15 +142,6 @@ def _write(
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
-
-
-def sync(path: Path) -> None:
-    """Put what was written on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def main(arguments: list[Any]) -> int:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgpack
 
+from penstock.monitoring.files.atomic_file import replace_file
+
 from .received_frames import Account
 
 if TYPE_CHECKING:
@@ -58,10 +60,8 @@ class BooksFile:
             ],
             [(*key, rows) for key, rows in totals.items()],
         )
-        draft = self._path.with_name(f"{self._path.name}.new")
         try:
-            draft.write_bytes(cast("bytes", msgpack.packb(content)))
-            draft.replace(self._path)
+            replace_file(self._path, cast("bytes", msgpack.packb(content)), synced=False)
             self._complained = False
         except OSError as error:
             if not self._complained:

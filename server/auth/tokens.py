@@ -21,8 +21,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring.config_file import ConfigFileError, read_toml
-from penstock.monitoring.good_copy import keep_copy
+from penstock.monitoring.files.config_file import ConfigFileError, read_toml
+from penstock.monitoring.files.good_copy import keep_copy
 from penstock.server.errors import Forbidden, Unauthorized
 from penstock.server.files.option_decoder import ConfigError, did_you_mean
 

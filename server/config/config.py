@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring.config_file import ConfigFileError, read_toml
+from penstock.monitoring.files.config_file import ConfigFileError, read_toml
 from penstock.server.files.option_decoder import ConfigError, did_you_mean, option, options_of
 
 from .cpus import available_cpus

@@ -40,9 +40,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.options import BatchingOptions
-from penstock.monitoring.config_file import ConfigFileError, parse_toml, read_bounded
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.files.config_file import ConfigFileError, parse_toml, read_bounded
 from penstock.monitoring.quality.rules import QualityOptions
 from penstock.runtimes.contract import ModelLoadError
 from penstock.runtimes.discovery import ENTRY_POINT_GROUP

@@ -16,8 +16,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from penstock.monitoring.files.atomic_file import sync, write_synced
 from penstock.server.files.checked_json import ContentError
-from penstock.server.files.durable import sync_directory, write_synced
 
 from .audit_record import (
     GENESIS,
@@ -179,7 +179,7 @@ class AuditLog:
         digest = hashlib.sha256(torn).hexdigest()
         aside = self._directory / f"torn-{segment.stem}-{digest[:16]}"
         write_synced(aside, torn, 0o600)
-        sync_directory(self._directory)
+        sync(self._directory)
         self._size -= len(torn)
         os.ftruncate(self._file, self._size)
         os.fsync(self._file)
@@ -198,7 +198,7 @@ class AuditLog:
         if self._file >= 0:
             os.close(self._file)
         self._file, self._size = descriptor, 0
-        sync_directory(self._directory)
+        sync(self._directory)
 
     def _take_back(self) -> None:
         """Remove a half-written line; if that fails, too, take no more records."""

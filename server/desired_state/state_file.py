@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring.config_file import read_bounded
+from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.config_file import read_bounded
 from penstock.server.files.checked_json import CheckedObject, ContentError, decode_object
-from penstock.server.files.durable import locked, replace_file
+from penstock.server.files.durable import locked
 
 from .state import DesiredState, ModelState, check_generation
 

@@ -1,4 +1,4 @@
-"""Writing so that what is on disk after a crash is either the old or the new, and whole."""
+"""Whole trees of files: copied so that the copy is on disk, removed, and locked."""
 
 from __future__ import annotations
 
@@ -14,40 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _CHUNK_BYTES: Final = 1 << 20
-
-
-def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put the content in place of the file: written aside, synced, renamed, directory synced.
-
-    Raises:
-        OSError: The file is as it was before.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        write_synced(draft, content, mode)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-
-
-def write_synced(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file and wait until it is on disk; what was there is overwritten."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until the names in a directory are on disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def copy_synced(

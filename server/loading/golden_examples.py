@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
-from penstock.monitoring.config_file import read_bounded
+from penstock.monitoring.files.config_file import read_bounded
 from penstock.server.codecs.json_data import read
 from penstock.server.codecs.request import build
 from penstock.server.codecs.signature import WireInput, WireSignature

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.batching.cost import CostTable
 from penstock.monitoring.distribution import server_version
+from penstock.monitoring.files.atomic_file import replace_file
 from penstock.runtimes.discovery import ENTRY_POINT_GROUP
 from penstock.server.files.durable import locked
 
@@ -130,12 +131,10 @@ class Proofs:
         if self._directory is None:
             self._memory[key] = proof
             return
-        path = self._path(key)
-        draft = path.with_name(f".{path.name}.{time.monotonic_ns()}")
+        content = json.dumps(asdict(proof)).encode()
         with suppress(OSError):  # then there is another trial
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            draft.write_text(json.dumps(asdict(proof)))
-            draft.replace(path)
+            replace_file(self._path(key), content, synced=False)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:

@@ -19,7 +19,8 @@ import numpy as np
 
 from penstock.batching.calibration import BRIEF, BRIEF_CPU, FULL, measure_costs
 from penstock.batching.cost import CostTable
-from penstock.monitoring.config_file import read_bounded
+from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.config_file import read_bounded
 from penstock.runtimes.synthetic import PROBE_SIZES, synthetic_inputs
 from penstock.server.config.cpus import available_cpus
 
@@ -149,12 +150,9 @@ class CostCache:
         if self._directory is None:
             return
         content = {"conditions": conditions, "rows": costs.sizes, "seconds": costs.seconds}
-        path = self._path(digest)
-        draft = path.with_name(f".{path.name}.{time.monotonic_ns()}")
         with suppress(OSError):
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            draft.write_text(json.dumps(content))
-            draft.replace(path)
+            replace_file(self._path(digest), json.dumps(content).encode(), synced=False)
 
     def _path(self, digest: str) -> Path:
         assert self._directory is not None

@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.files.atomic_file import replace_file
+
 from .watchdog import Death
 
 if TYPE_CHECKING:
@@ -21,9 +23,8 @@ MAX_DEATHS: Final = 64
 
 def write_deaths(path: Path, deaths: Iterable[Death]) -> None:
     """Replace the file at once."""
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps([asdict(death) for death in deaths]))
-    draft.replace(path)
+    content = json.dumps([asdict(death) for death in deaths])
+    replace_file(path, content.encode(), synced=False)
 
 
 def read_deaths(path: Path) -> tuple[Death, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.files.atomic_file import replace_file
 from penstock.server.config.config import OPTIONS
 from penstock.server.files.option_decoder import ConfigError
 
@@ -60,10 +61,8 @@ class InForce:
 
     def _apply(self, now: ServerConfig, names: list[str]) -> str:
         after = replace(self._config, **{name: getattr(now, name) for name in names})
-        draft = self._path.with_suffix(".new")
         try:
-            draft.write_text(after.to_json())
-            draft.replace(self._path)
+            replace_file(self._path, after.to_json().encode(), synced=False)
         except OSError as error:
             return f"{self._path} cannot be written, nothing has changed: {error}"
         self._config = after

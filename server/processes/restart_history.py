@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from penstock.monitoring.files.atomic_file import replace_file
+
 from .restart import HEALTHY_SECONDS
 
 if TYPE_CHECKING:
@@ -58,9 +60,8 @@ class ProcessHistory:
 
 def write_history(path: Path, lives: Iterable[ProcessHistory]) -> None:
     """Replace the file at once."""
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps([asdict(life) for life in lives]))
-    draft.replace(path)
+    content = json.dumps([asdict(life) for life in lives])
+    replace_file(path, content.encode(), synced=False)
 
 
 def read_history(path: Path) -> tuple[ProcessHistory, ...]:

@@ -17,7 +17,8 @@ from pathlib import Path
 from socket import gethostname
 from typing import Final
 
-from penstock.monitoring.config_file import read_bounded
+from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.config_file import read_bounded
 
 DEFAULT_NAME: Final = ".penstock"
 TOKEN_FILE: Final = "admin-token"  # noqa: S105  the name of a file
@@ -155,14 +156,7 @@ def _kept_state(usual: Path) -> dict[str, bytes]:
 def _make_token(path: Path) -> None:
     if path.exists():
         return
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(os.urandom(_TOKEN_BYTES).hex() + "\n")
-        file.flush()
-        os.fsync(descriptor)
-    draft.rename(path)
+    replace_file(path, os.urandom(_TOKEN_BYTES).hex().encode() + b"\n", 0o600)
 
 
 def _check_place(path: Path, registry: Path) -> None:

@@ -11,9 +11,9 @@ import json
 import logging
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.config_file import read_bounded
+from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.config_file import read_bounded
 from penstock.server.files.checked_json import ContentError, decode_object
-from penstock.server.files.durable import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.config_file import read_bounded
+from penstock.monitoring.files.config_file import read_bounded
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.safe_files import check_relative
 

@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.files.durable import copy_synced, locked, remove_tree, sync_directory
+from penstock.monitoring.files.atomic_file import sync
+from penstock.server.files.durable import copy_synced, locked, remove_tree
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.safe_files import open_directory, open_file
 
@@ -170,7 +171,7 @@ def _find_or_copy(order: _Order, ledger: CacheSizeMemo) -> Path:
     except BaseException:
         remove_tree(draft)
         raise
-    sync_directory(cache)
+    sync(cache)
     ledger.write(cache, total + size)
     return target
 
@@ -190,7 +191,7 @@ def _copy_all(order: _Order, draft: Path) -> None:
     for folder, _, _ in os.walk(draft):
         os.chmod(folder, 0o500)  # noqa: PTH101  a text from os.walk
     draft.chmod(0o700)  # the rename needs it
-    sync_directory(draft)
+    sync(draft)
 
 
 def _make_room(cache: Path, limit: int, keep: Collection[str]) -> int:

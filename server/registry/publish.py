@@ -18,15 +18,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.config_file import read_bounded
+from penstock.monitoring.files.atomic_file import sync, write_synced
+from penstock.monitoring.files.config_file import read_bounded
 from penstock.server.errors import Conflict, InvalidRequest
-from penstock.server.files.durable import (
-    copy_synced,
-    locked,
-    remove_tree,
-    sync_directory,
-    write_synced,
-)
+from penstock.server.files.durable import copy_synced, locked, remove_tree
 from penstock.server.onnx_file.inspection import MODEL_FILE, inspect_version
 
 from .manifest import MANIFEST_FILE, FileEntry, Manifest, ManifestError, Run, encode_manifest
@@ -205,7 +200,7 @@ def _staging(registry: Path, home: Path, version: int | None) -> Iterator[Path]:
         with locked(registry):
             home.mkdir(exist_ok=True)
             stack.callback(_remove_empty, registry, home)
-            sync_directory(registry)
+            sync(registry)
             clean_staging(home)
             _check_free(home, version)  # before the work; the number is taken after it
             with locked(home):
@@ -230,7 +225,7 @@ def _copy(
     copied = target.stat().st_size
     if copied != size:
         raise Conflict(f"{source.model} changed while it was copied")
-    sync_directory(target.parent)
+    sync(target.parent)
     return FileEntry(path, size, sha256)
 
 
@@ -241,14 +236,14 @@ def _take_number(home: Path, staging: Path, manifest: Manifest, wanted: int | No
         version = next_free(home) if wanted is None else wanted
         manifest = replace(manifest, version=version)
         write_synced(staging / MANIFEST_FILE, encode_manifest(manifest), 0o444)
-        sync_directory(staging)
+        sync(staging)
         same_as = _same_files(home, manifest)
         target = home / str(version)
         try:
             staging.rename(target)
         except OSError as error:  # made by something that knows nothing of the lock
             raise _exists(home, version) from error
-    sync_directory(home)
+    sync(home)
     return Published(target, manifest, same_as)
 
 

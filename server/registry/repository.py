@@ -17,7 +17,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.config_file import read_descriptor
+from penstock.monitoring.files.config_file import read_descriptor
 from penstock.server.config.model_config import ModelConfig, config_digest, decode_model_config
 from penstock.server.config.version_policy import default_version, served_versions
 from penstock.server.files.option_decoder import ConfigError

@@ -7,7 +7,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.config_file import read_descriptor
+from penstock.monitoring.files.config_file import read_descriptor
 from penstock.server.files.listing import list_files
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.safe_files import open_directory, open_file

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from penstock.server.files.durable import replace_file
+from penstock.monitoring.files.atomic_file import replace_file
 
 from .history import HistoryEntry
 from .record import RecordError

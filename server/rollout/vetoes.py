@@ -13,7 +13,7 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from penstock.server.files.durable import replace_file
+from penstock.monitoring.files.atomic_file import replace_file
 
 from .record import RecordError, decode
 

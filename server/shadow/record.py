@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from penstock.server.files.durable import replace_file
+from penstock.monitoring.files.atomic_file import replace_file
 
 from .limits import Trip
 from .tally import Tally

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgpack
 
 from penstock.batching.options import BatchingOptions
+from penstock.monitoring.files.atomic_file import replace_file
 from penstock.server.config.drift_options import from_packed
 from penstock.server.config.feedback_options import feedback_from_packed
 from penstock.server.config.model_config import ModelConfig
@@ -69,9 +70,7 @@ def read_target(path: Path) -> Target:
 
 def write_target(path: Path, target: Target) -> None:
     """Replace the file at once, so that no reader sees half of it."""
-    draft = path.with_suffix(".new")
-    draft.write_bytes(encode_target(target))
-    draft.replace(path)
+    replace_file(path, encode_target(target), synced=False)
 
 
 def _plan(packed: dict[str, Any]) -> ModelPlan:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import ssl
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
+
+from penstock.monitoring.files.atomic_file import drafted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +26,6 @@ class Certificate:
         certificate: Chain in PEM.
         key: Private key in PEM; ``None`` if it is in the certificate's file.
         place: Directory for the copies of the last good pair.
-        process: Name of this process, for its drafts.
 
     Attributes:
         context: Of the last good pair.
@@ -31,9 +33,8 @@ class Certificate:
 
     context: ssl.SSLContext
 
-    def __init__(self, certificate: Path, key: Path | None, place: Path, process: str) -> None:
+    def __init__(self, certificate: Path, key: Path | None, place: Path) -> None:
         self._files = [certificate] if key is None else [certificate, key]
-        self._drafts = [place / f"tls.{process}.{n}.new" for n in range(len(self._files))]
         self._good = [place / f"tls.{n}.pem" for n in range(len(self._files))]
         self._stamp = self._look()
 
@@ -75,15 +76,12 @@ class Certificate:
 
     def _load(self) -> ssl.SSLContext:
         """What was read is what is loaded and kept, also if the files change meanwhile."""
-        for file, draft in zip(self._files, self._drafts, strict=True):
-            content = file.read_bytes()
-            draft.unlink(missing_ok=True)
-            draft.touch(mode=0o600)
-            draft.write_bytes(content)
-        context = _context(self._drafts)
-        for draft, good in zip(self._drafts, self._good, strict=True):
-            draft.replace(good)
-        return context
+        with ExitStack() as stack:
+            drafts = [stack.enter_context(drafted(good, synced=False)) for good in self._good]
+            for file, draft in zip(self._files, drafts, strict=True):
+                draft.touch(mode=0o600)
+                draft.write_bytes(file.read_bytes())
+            return _context(drafts)
 
     def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
         stamps: list[tuple[int, int, int] | None] = []

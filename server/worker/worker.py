@@ -115,7 +115,7 @@ class WorkerProcess:
         config = self._birth.config
         assert config.ssl_certfile is not None
         place = self._birth.directory.pulses
-        certificate = Certificate(config.ssl_certfile, config.ssl_keyfile, place, self._birth.name)
+        certificate = Certificate(config.ssl_certfile, config.ssl_keyfile, place)
         certificate.open()
         certificate.serve(certificate.context)
         self._certificate = certificate

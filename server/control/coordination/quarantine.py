@@ -11,8 +11,8 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.config_file import read_bounded
-from penstock.server.files.durable import replace_file
+from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.config_file import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

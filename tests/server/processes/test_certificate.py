@@ -45,13 +45,13 @@ def test_a_bad_pair_keeps_the_good_one_also_over_a_restart(tmp_path):
     certificate, key = make(tmp_path, "first")
     place = tmp_path / "run"
     place.mkdir()
-    one = Certificate(certificate, key, place, "worker-0")
+    one = Certificate(certificate, key, place)
     one.open()
     before = one.context
     certificate.write_text("")
     one.refresh()
     assert one.context is before
-    again = Certificate(certificate, key, place, "worker-1")
+    again = Certificate(certificate, key, place)
     again.open()  # the next life of a worker
     make(tmp_path, "second")
     one.refresh()
@@ -60,7 +60,7 @@ def test_a_bad_pair_keeps_the_good_one_also_over_a_restart(tmp_path):
     nothing.mkdir()
     certificate.write_text("")
     with pytest.raises(ssl.SSLError):
-        Certificate(certificate, key, nothing, "worker-0").open()
+        Certificate(certificate, key, nothing).open()
 
 
 def test_new_connections_get_the_new_certificate_and_a_bad_one_stops_nobody(serve, tmp_path):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from .atomic_file import replace_file
 from .config_file import read_bounded
 
 if TYPE_CHECKING:
@@ -19,10 +19,5 @@ def keep_copy(path: Path, good: Path) -> None:
         path: A file that was understood.
         good: Place of the copy.
     """
-    draft = good.with_name(f".{good.name}.{os.getpid()}")
     with suppress(OSError):
-        content = read_bounded(path)
-        draft.unlink(missing_ok=True)
-        draft.touch(mode=0o600)
-        draft.write_bytes(content)
-        draft.replace(good)
+        replace_file(good, read_bounded(path), 0o600)

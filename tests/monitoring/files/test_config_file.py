@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from penstock.monitoring.config_file import (
+from penstock.monitoring.files.config_file import (
     MAX_BYTES,
     MAX_NUMBER,
     ConfigFileError,

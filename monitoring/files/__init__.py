@@ -1,0 +1,1 @@
+"""Files: read within bounds, decoded with clear errors, replaced at once."""

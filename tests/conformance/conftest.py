@@ -30,7 +30,13 @@ def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., 
     return root
 
 
-@pytest.fixture(scope="session", params=["fast", "asgi"])
+@pytest.fixture(
+    scope="session",
+    params=[(door, caching) for door in ("fast", "asgi") for caching in (True, False)],
+    ids=["fast", "fast, nothing remembered", "asgi", "asgi, nothing remembered"],
+)
 def server(request: pytest.FixtureRequest, registry: Path, live_server: Any) -> Iterator[Any]:
-    with live_server(registry, request.param) as server:
+    """Each door, with requests that are remembered and run together, and without."""
+    door, request_caching = request.param
+    with live_server(registry, door, request_caching=request_caching) as server:
         yield server

@@ -203,13 +203,20 @@ def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., 
 
 @pytest.fixture(scope="session")
 def servers(registry: Path, gate_site: Path, live_server: Any) -> Iterator[dict[str, Any]]:
-    """The registry behind each door, with small limits on sizes and the usual ones on times."""
+    """The registry behind each door, with small limits on sizes and the usual ones on times.
+
+    Behind each door there is one server that remembers requests and runs them together, and one
+    that does not: ``fast plain`` and ``asgi plain``.
+    """
     options = {"max_body_bytes": 300_000, "threads": 2, "large_body_bytes": 65_536}
+    kinds = {"fast": True, "asgi": True, "fast plain": False, "asgi plain": False}
     with ExitStack() as stack:
         with plug_ins.installed(gate_site):  # all is loaded when a server has started
             started = {
-                door: stack.enter_context(live_server(registry, door, **options))
-                for door in ("fast", "asgi")
+                name: stack.enter_context(
+                    live_server(registry, name.split()[0], request_caching=caching, **options)
+                )
+                for name, caching in kinds.items()
             }
         yield started
 

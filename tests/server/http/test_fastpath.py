@@ -22,6 +22,12 @@ Make = "Callable[..., bytes]"
 _ID = re.compile(rb"x-request-id: [^\r]*|date: [^\r]*")
 
 
+@pytest.fixture(params=["fast", "fast plain"])
+def fast(request: pytest.FixtureRequest, servers: dict[str, Any]) -> Any:
+    """The running server with the fast path: with requests remembered, and without."""
+    return servers[request.param]
+
+
 def value_of(answer: Any) -> float:
     """The number that a request to ``gate`` or ``echo`` comes back with."""
     assert answer.status == 200, answer
@@ -534,7 +540,10 @@ def test_a_known_head_means_what_it_meant_when_it_was_parsed(
     assert outcome(fast, raw) == first
 
 
-def test_heads_that_come_again_are_known_and_others_are_not(fast: Any, post: Make) -> None:
+def test_heads_that_come_again_are_known_and_others_are_not(
+    servers: dict[str, Any], post: Make
+) -> None:
+    fast = servers["fast"]
     known = fast.app.engine.port.known_heads
     fast.on_loop(known.clear)
     for _ in range(3):
@@ -545,9 +554,18 @@ def test_heads_that_come_again_are_known_and_others_are_not(fast: Any, post: Mak
     assert [b"x-known" in head for head in known] == [True]
 
 
+def test_a_server_that_remembers_nothing_keeps_no_head(servers: dict[str, Any], post: Make) -> None:
+    plain = servers["fast plain"]
+    for _ in range(3):
+        assert plain.ask(post("echo", None, "x-known: yes")).status == 200
+    assert not plain.app.engine.port.known_heads
+    assert plain.app.engine.port.coalescer is None
+
+
 def test_the_memory_of_heads_is_bounded(
-    fast: Any, post: Make, monkeypatch: pytest.MonkeyPatch
+    servers: dict[str, Any], post: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fast = servers["fast"]
     monkeypatch.setattr("penstock.server.http.coalescing.head_cache.MAX_HEADS", 8)
     with fast.connect() as client:
         for i in range(30):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import Conflict
 from penstock.server.rollout import commands
-from penstock.server.rollout.evidence import combined, e_values
+from penstock.server.rollout.evidence import evidence_against
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.record import RecordError
 from penstock.server.rollout.rollout import Rollout
@@ -25,6 +25,8 @@ from .state import STABLE, DesiredState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from penstock.server.rollout.evidence import Evidence
 
     from .state import ModelState
 
@@ -155,6 +157,7 @@ def event_of(
     after: DesiredState,
     rollout: Rollout,
     reason: str = "",
+    evidence: Evidence | None = None,
 ) -> AuditEvent:
     """What goes on record when a rollout moves.
 
@@ -165,6 +168,7 @@ def event_of(
         after: As it is to be.
         rollout: As it is to be.
         reason: In the actor's words; by default that of the rollout.
+        evidence: Against the candidate, of a decision that has computed it already.
     """
     model = rollout.model
     was = recorded(before.model(model))
@@ -185,15 +189,20 @@ def event_of(
         evidence={
             "version": rollout.candidate,
             "digest": rollout.digest,
-            "rollout": evidence_of(rollout),
+            "rollout": evidence_of(rollout, evidence),
         },
         generation=after.generation,
     )
 
 
-def evidence_of(rollout: Rollout) -> dict[str, Any]:
-    """What a decision rests on: exact counts by step, E values, and the terms' digest."""
-    parts = e_values(rollout)
+def evidence_of(rollout: Rollout, evidence: Evidence | None = None) -> dict[str, Any]:
+    """What a decision rests on: exact counts by step, E values, and the terms' digest.
+
+    Args:
+        rollout: With its newest counts.
+        evidence: By these counts, where it is known; else it is computed.
+    """
+    evidence = evidence or evidence_against(rollout)
     return {
         "id": rollout.id,
         "kind": str(rollout.kind),
@@ -214,8 +223,8 @@ def evidence_of(rollout: Rollout) -> dict[str, Any]:
             }
             for step in rollout.steps
         ],
-        "e_values": parts,
-        "e_value": combined(rollout.kind, parts),
+        "e_values": {**evidence.parts},
+        "e_value": evidence.total,
         "aborts_at": 1.0 / rollout.terms.alpha,
         "terms": terms_digest(rollout),
     }

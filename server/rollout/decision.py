@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .evidence import PARTS, WEIGHTS, combined, e_values, score_change
+from .evidence import PARTS, WEIGHTS, evidence_against, score_change
 from .observation import next_step, observe, save_due, set_back_seconds, steered
 from .phase import Event, Phase
 from .rollout_spec import Kind
 from .step_gate import unmet_condition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from .evidence import Evidence
     from .rollout import Rollout
     from .snapshot import Snapshot
 
@@ -32,8 +31,8 @@ class Decision:
             before workers are told.
         cause: A short code for what is waited for, or for why it moved.
         message: The same for people.
-        e_values: By part, the evidence against the candidate as of now.
-        e_value: All parts together; the controller aborts at 1 / alpha.
+        evidence: Against the candidate as of now, computed once for each look: the move, the record
+            of it and the history use it as it is.
         save: Whether it should be written to disk even if nothing moved, so that a restart of the
             whole server loses little evidence. At most every few seconds.
     """
@@ -42,8 +41,7 @@ class Decision:
     event: Event | None
     cause: str
     message: str
-    e_values: Mapping[str, float]
-    e_value: float
+    evidence: Evidence
     save: bool
 
 
@@ -65,23 +63,22 @@ def decide(rollout: Rollout, snapshot: Snapshot, now: float) -> Decision:
         now: Unix seconds.
     """
     seen = rollout if rollout.final else observe(rollout, snapshot, now)
-    parts = e_values(seen)
-    total = combined(seen.kind, parts)
-    verdict = _judge(rollout, seen, snapshot, now, total)
+    evidence = evidence_against(seen)
+    verdict = _judge(rollout, seen, snapshot, now, evidence)
     save = not rollout.final and save_due(rollout, seen, now)
     if verdict.event is not None:
         seen = _carry_out(seen, verdict, verdict.event, now)
     if save or verdict.event is not None:
         seen = replace(seen, saved_at=now)
-    return Decision(seen, verdict.event, verdict.cause, verdict.message, parts, total, save)
+    return Decision(seen, verdict.event, verdict.cause, verdict.message, evidence, save)
 
 
 def _judge(
-    before: Rollout, seen: Rollout, snapshot: Snapshot, now: float, total: float
+    before: Rollout, seen: Rollout, snapshot: Snapshot, now: float, evidence: Evidence
 ) -> _Verdict:
     if seen.final:
         return _Verdict(None, "final", f"{seen.phase}: {seen.reason}")
-    against = _against(seen, snapshot, total)
+    against = _against(seen, snapshot, evidence)
     if against is not None:
         return against  # before everything else: no wait, hold or missing figure stands above it
     if seen.phase in {Phase.HELD, Phase.PAUSED}:
@@ -99,16 +96,16 @@ def _by_phase(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
     return _progress(seen, snapshot, now)
 
 
-def _against(seen: Rollout, snapshot: Snapshot, total: float) -> _Verdict | None:
+def _against(seen: Rollout, snapshot: Snapshot, evidence: Evidence) -> _Verdict | None:
     """Why to abort."""
     if snapshot.trips:
         return _Verdict(Event.ABORT, "trip", "; ".join(snapshot.trips))
     if snapshot.vetoes:
         return _Verdict(Event.ABORT, "veto", f"vetoed from outside: {', '.join(snapshot.vetoes)}")
     limit = 1.0 / seen.terms.alpha
-    if total < limit:
+    if evidence.total < limit:
         return None
-    return _Verdict(Event.ABORT, "evidence", _charge(seen, total, limit))
+    return _Verdict(Event.ABORT, "evidence", _charge(seen, evidence, limit))
 
 
 def _unsure(before: Rollout, snapshot: Snapshot, now: float) -> _Verdict | None:
@@ -186,12 +183,11 @@ def _carry_out(seen: Rollout, verdict: _Verdict, event: Event, now: float) -> Ro
     return after
 
 
-def _charge(seen: Rollout, total: float, limit: float) -> str:
+def _charge(seen: Rollout, evidence: Evidence, limit: float) -> str:
     """The evidence in words: the part that weighs most, with its counts."""
-    parts = e_values(seen)
     weights = WEIGHTS[seen.kind]
-    worst = max(weights, key=lambda part: weights[part] * parts[part])
-    head = f"E = {total:.3g}, aborts at {limit:g}; most of it {worst}"
+    worst = max(weights, key=lambda part: weights[part] * evidence.parts[part])
+    head = f"E = {evidence.total:.3g}, aborts at {limit:g}; most of it {worst}"
     if seen.kind is Kind.SHADOW:
         pairs = [step.counts.pairs for step in seen.steps]
         differing, compared = sum(p.disagreements for p in pairs), sum(p.pairs for p in pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .arm_evidence import ArmEvents, arm_evidence
@@ -10,6 +11,8 @@ from .rollout_spec import Kind
 from .score_evidence import ScoreBins, score_evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .rollout import Rollout
 
 #: What is tolerated of the candidate: this many times stable's risk of a bad request.
@@ -31,6 +34,25 @@ WEIGHTS: Final[dict[Kind, dict[str, float]]] = {
     Kind.AB: {"errors": 0.4, "invalid": 0.3, "slow": 0.3},
     Kind.SHADOW: {"disagreement": 0.6, "labels": 0.2, "loss": 0.2},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The evidence against a candidate at one moment.
+
+    Attributes:
+        parts: E value of each part; 1 says nothing.
+        total: All parts that count for this kind of rollout, joined; abort at 1 / alpha.
+    """
+
+    parts: Mapping[str, float]
+    total: float
+
+
+def evidence_against(rollout: Rollout) -> Evidence:
+    """The evidence against the candidate, as of the last look."""
+    parts = e_values(rollout)
+    return Evidence(parts, combined(rollout.kind, parts))
 
 
 def e_values(rollout: Rollout) -> dict[str, float]:

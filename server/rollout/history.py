@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .evidence import combined, e_values
 from .step_gate import bad_requests
 
 if TYPE_CHECKING:
+    from .evidence import Evidence
     from .rollout import Rollout
 
 #: Looks that are kept; beyond, every other one goes.
@@ -57,9 +57,14 @@ class HistoryEntry:
             raise ValueError(f"not a look: {error}") from None
 
 
-def entry_of(rollout: Rollout, now: float) -> HistoryEntry:
-    """What is to be seen now."""
-    parts = e_values(rollout)
+def entry_of(rollout: Rollout, evidence: Evidence, now: float) -> HistoryEntry:
+    """What is to be seen now.
+
+    Args:
+        rollout: With its newest counts.
+        evidence: Against its candidate, by the same counts.
+        now: Unix seconds.
+    """
     counts = [step.counts for step in rollout.steps]
     pairs = [one.pairs for one in counts]
     canary = (
@@ -70,8 +75,8 @@ def entry_of(rollout: Rollout, now: float) -> HistoryEntry:
         sum(one.stable.requests for one in counts),
         sum(bad_requests(one.stable) for one in counts),
     )
-    total = combined(rollout.kind, parts)
-    return HistoryEntry(now, rollout.percent, total, tuple(parts.values()), stable, canary)
+    parts = tuple(evidence.parts.values())
+    return HistoryEntry(now, rollout.percent, evidence.total, parts, stable, canary)
 
 
 def with_entry(looks: tuple[HistoryEntry, ...], look: HistoryEntry) -> tuple[HistoryEntry, ...]:

@@ -19,6 +19,7 @@ from penstock.server.desired_state.store import ACTOR
 from penstock.server.errors import ApiError, Conflict, NotFound
 from penstock.server.rollout.checkpoint import skeleton
 from penstock.server.rollout.decision import decide
+from penstock.server.rollout.evidence import evidence_against
 from penstock.server.rollout.history import entry_of, with_entry
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class RolloutController:
         self._checkpoints = checkpoints
         self.clock = clock
         self._progress: dict[str, Progress] = {}
+        # Model -> the record in the desired state that its progress was read from.
+        self._read_from: dict[str, object] = {}
         self._saved: dict[str, Saved | None] = {}
         self._wake = asyncio.Event()
         self._looked = asyncio.Event()
@@ -111,14 +114,19 @@ class RolloutController:
 
     def progress(self, model: str) -> Progress | None:
         """The last rollout of a model, over or not; ``None`` if there never was one."""
+        content = self._coordinator.store.state.model(model).rollout
+        known = self._progress.get(model)
+        if known is not None and self._read_from.get(model) is content:
+            return known  # the very record that it was read from: nobody moved it
         now = recorded(self._coordinator.store.state.model(model))
         if now is None:
             return None
-        known = self._progress.get(model)
+        self._read_from[model] = content
         if known is not None and skeleton(known.rollout) == skeleton(now):
             return known
         if known is not None and known.rollout.id == now.id:  # it was moved
-            looks = with_entry(known.looks, entry_of(now, now.phase_since))
+            entry = entry_of(now, evidence_against(now), now.phase_since)
+            looks = with_entry(known.looks, entry)
         else:
             looks = self._checkpoints.looks(now.id)
         if not now.final:
@@ -213,7 +221,7 @@ class RolloutController:
         if decision.event is not None:
             await self._move(rollout, decision)
             return
-        looks = with_entry(before.looks, entry_of(decision.rollout, now))
+        looks = with_entry(before.looks, entry_of(decision.rollout, decision.evidence, now))
         after = Progress(decision.rollout, decision.cause, decision.message, looks)
         self._progress[rollout.model] = after
         await self._save(after, now)
@@ -225,8 +233,11 @@ class RolloutController:
             now = in_progress(state.model(rollout.model))
             if now is None or skeleton(now) != skeleton(rollout):
                 raise Conflict("somebody else moved it")
-            after = move(state, decision.rollout, serving)
-            return after, event_of(str(decision.event), ACTOR, state, after, decision.rollout)
+            moved, evidence = decision.rollout, decision.evidence
+            after = move(state, moved, serving)
+            return after, event_of(
+                str(decision.event), ACTOR, state, after, moved, evidence=evidence
+            )
 
         await self._coordinator.commit(rollout.model, change)
         LOG.info("rollout %s: %s: %s", rollout.id, decision.rollout.phase, decision.message)

@@ -17,6 +17,7 @@ from penstock.server.control.api.rollout_report import report, summary
 from penstock.server.control.coordination.rollout_controller import Progress
 from penstock.server.desired_state.rollout_state import evidence_of
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
+from penstock.server.rollout.evidence import evidence_against
 from penstock.server.rollout.history import entry_of
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Step, begin
@@ -37,7 +38,7 @@ def found(kind, **changes):
     made = begin("<m>-7", kind, "<m>", (1, 2), "sha256:d", terms, "ann", 1000.0)
     steps = tuple(Step(p, COUNTS, Counts(), 60.0) for p in terms.ramp(kind))
     made = replace(made, phase=Phase.PROGRESSING, steps=steps, **changes)
-    looks = tuple(entry_of(made, 1000.0 + n) for n in range(3))
+    looks = tuple(entry_of(made, evidence_against(made), 1000.0 + n) for n in range(3))
     records = [
         {
             "time": "2031-05-01T12:00:00.000Z",

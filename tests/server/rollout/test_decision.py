@@ -11,7 +11,7 @@ from penstock.server.errors import ApiError
 from penstock.server.rollout import commands
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
 from penstock.server.rollout.decision import decide
-from penstock.server.rollout.evidence import PARTS, WEIGHTS, combined, e_values
+from penstock.server.rollout.evidence import PARTS, WEIGHTS, combined, e_values, evidence_against
 from penstock.server.rollout.observation import SAVE_SECONDS
 from penstock.server.rollout.phase import FINAL, TRANSITIONS, Event, Phase
 from penstock.server.rollout.rollout import Approval, Rollout
@@ -37,6 +37,8 @@ class Walk:
         facts = {"ready": True, "percent": percent, "counts": self.counts, "epoch": self.epoch}
         self.last = decide(self.rollout, Snapshot(**{**facts, **snapshot}), self.now)
         self.rollout = self.last.rollout
+        # Computed once, before a move: the record of the move and the history rely on it.
+        assert self.last.evidence == evidence_against(self.rollout)
         return self.last
 
     def serve(self, stable=1900, canary=100, **bad):
@@ -152,7 +154,7 @@ def test_an_hour_without_traffic_moves_nothing():
         decision = walk.look()
         assert (decision.event, decision.cause) == (None, "no_traffic")
     assert "no data, no move" in decision.message
-    assert decision.e_value == pytest.approx(1.0)
+    assert decision.evidence.total == pytest.approx(1.0)
 
 
 def test_traffic_that_reaches_only_stable_moves_nothing_either():
@@ -233,7 +235,7 @@ def test_an_outage_of_both_is_no_evidence():
     walk = Walk()
     walk.look()
     walk.serve(stable=19_000, canary=1000, stable_errors=9500, errors=500)
-    assert walk.look().e_value < 1.0
+    assert walk.look().evidence.total < 1.0
 
 
 def to_phase(phase, kind=Kind.CANARY):
@@ -386,7 +388,7 @@ def test_a_shadow_s_losses_abort_it():
     walk.look()
     assert walk.look(loss_e=90.0).event is None
     assert walk.look(loss_e=100.0).event is Event.ABORT
-    assert walk.last.e_values["loss"] == 100.0
+    assert walk.last.evidence.parts["loss"] == 100.0
 
 
 def test_a_comparison_goes_on_until_a_person_ends_it():

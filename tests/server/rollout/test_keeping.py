@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from penstock.server.rollout.checkpoint import KEEP, Checkpoints
 from penstock.server.rollout.counts import ArmCounts, Counts
+from penstock.server.rollout.evidence import evidence_against
 from penstock.server.rollout.history import MAX_LOOKS, HistoryEntry, entry_of, with_entry
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Step, begin
@@ -56,7 +57,7 @@ def test_a_damaged_checkpoint_is_none(tmp_path, content):
 
 def test_only_the_last_rollouts_are_kept_whole(tmp_path):
     files = Checkpoints(tmp_path)
-    look = entry_of(rollout(), 1.0)
+    look = entry_of(rollout(), evidence_against(rollout()), 1.0)
     for number in range(KEEP + 5):
         files.save(rollout(id=f"m.v-{number}"))
         files.save_looks(f"m.v-{number}", (look,))

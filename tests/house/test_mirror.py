@@ -17,6 +17,7 @@ KINDS = {
     "examples",
     "benchmarks",
     "deploy",
+    "docs",
     "integrations",
 }
 

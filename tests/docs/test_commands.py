@@ -1,0 +1,83 @@
+"""What the pages tell to type works, and prints what the pages show."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+SERVER = "```sh\npenstock serve models\n```\n\n"
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the pages call curl")
+
+
+@needs_curl
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_the_commands_of_a_page_work(
+    markdown: Any, session: Any, home: Path, tmp_path: Path, name: str
+) -> None:
+    text = (ROOT / name).read_text()
+    page = markdown.blocks(text)
+    if not any(block.runs for block in page):
+        pytest.skip("no command of this page runs here")
+    if not any(block.runs and "penstock serve " in block.body for block in page):
+        page = markdown.blocks(SERVER) + page
+    assert session.run(page, home, tmp_path) == []
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_block_of_a_page_is_run_read_or_excused(markdown: Any, name: str) -> None:
+    assert markdown.complaints((ROOT / name).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "complaint"),
+    [
+        ("```\npenstock status\n```", "line 1: a block of kind ''"),
+        ("a\n```bash\npenstock status\n```", "line 2: a block of kind 'bash'"),
+        ("```text\npenstock status\n```", "a command in a text block: penstock s"),
+        ("```text\n$ ls\n```", "a command in a text block: $"),
+        ("<!-- not run: -->\n```sh\nls\n```", "the mark 'not run:'"),
+        ("<!-- not run: no -->\n```sh\nls\n```", "without a reason"),
+        ("<!-- skip -->\n```sh\nls\n```", "the mark 'skip'"),
+        ("```json\n{}\n```", "neither a file nor an output"),
+        ("```toml\na = 1\n```", "neither a file nor an output"),
+        ("<!-- output -->\n```json\n{}\n```", "an output without a block before it"),
+        (
+            "<!-- not run: it takes hours -->\n```sh\nls\n```\n<!-- output -->\n```json\n{}\n```",
+            "an output without a block before it",
+        ),
+    ],
+)
+def test_a_block_that_nobody_runs_or_reads_is_found(
+    markdown: Any, page: str, complaint: str
+) -> None:
+    (found,) = markdown.complaints(page)
+    assert complaint in found
+
+
+def test_blocks_that_are_run_read_or_excused_are_accepted(markdown: Any) -> None:
+    page = (
+        "```sh\nls\n```\n<!-- output -->\n```json\n{}\n```\n"
+        "<!-- file: a.toml -->\n```toml\na = 1\n```\n"
+        "<!-- not run: it needs Docker -->\n```sh\ndocker ps\n```\n```text\nGET /a\n```\n"
+    )
+    assert markdown.complaints(page) == []
+    assert [block.runs for block in markdown.blocks(page)] == [True, False, False, False, False]
+
+
+def test_the_pages_run_most_of_their_commands(markdown: Any, pages: list[Path]) -> None:
+    """Guards the harness: a mistake in the pattern of blocks would run none."""
+    found = [block for page in pages for block in markdown.blocks(page.read_text())]
+    fences = sum(len(re.findall(r"^```+\w", page.read_text(), re.MULTILINE)) for page in pages)
+    assert len(found) == fences
+    assert sum(block.runs for block in found) >= 15
+
+    readme = markdown.blocks((ROOT / "README.md").read_text())
+    assert sum(block.runs for block in readme) >= 3

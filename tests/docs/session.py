@@ -96,7 +96,7 @@ def _lines(commands: str) -> list[str]:
 
 
 def _command(line: str, ports: dict[str, int], outputs: Path) -> str:
-    if SERVER.match(line.strip()):
+    if SERVER.match(line.strip()) and "--help" not in line:
         log = shlex.quote(str(outputs / "server.log"))
         started = line.partition(" #")[0].strip().rstrip("&").strip()
         return f"{started} >{log} 2>&1 &\nawait_server $! {ports[PORTS[0]]} {log}"

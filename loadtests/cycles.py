@@ -17,12 +17,17 @@ _TRIMMED_SECONDS: Final = 6.0
 
 
 def measure_cycles(
-    directory: Path, cycles: int, *, width: int = 64, layers: int = 1
+    directory: Path,
+    cycles: int,
+    *,
+    width: int = 64,
+    layers: int = 1,
+    trimmed_seconds: float = _TRIMMED_SECONDS,
 ) -> dict[str, float]:
     """Load and unload one version again and again; resident memory of the worker.
 
     The first and the last figure are read when freed memory has gone back to the system, which the
-    worker sees to some seconds after an unload; the largest is that of the cycles themselves.
+    worker sees to within `trimmed_seconds` of an unload; the largest is that of the cycles.
     """
     registry = directory / "registry"
     explicit(registry, _MODEL)
@@ -38,7 +43,7 @@ def measure_cycles(
             server.command(f"{versions}/2/unload")
             resident.append(server.resident_bytes() / 2**20)
             if len(resident) in {1, cycles}:
-                time.sleep(_TRIMMED_SECONDS)
+                time.sleep(trimmed_seconds)
                 resident[-1] = server.resident_bytes() / 2**20
     return {
         "cycles": cycles,

@@ -60,6 +60,8 @@ class SwapPlan:
         server_cores: What the server may use.
         load_cores: What the generator may use.
         lag_limit_seconds: Of the generator's 99th percentile; a later one refuses its run.
+        late_moves: Whether to make moves that do not fit in the window, too: without traffic they
+            show nothing about it.
     """
 
     swaps: int = 100
@@ -72,6 +74,7 @@ class SwapPlan:
     server_cores: AbstractSet[int] = frozenset()
     load_cores: AbstractSet[int] = frozenset()
     lag_limit_seconds: float = 0.005
+    late_moves: bool = False
 
 
 def measure_swaps(directory: Path, plan: SwapPlan) -> dict[str, float]:
@@ -158,7 +161,7 @@ class _Operator:
 def _operate(port: int, token: str, begin: int, count: int, plan: SwapPlan, pipe: Any) -> None:
     """In a process of its own: spread promotions over the window; report when each was made.
 
-    What does not fit in the window is left out: a move without traffic would show nothing.
+    What does not fit in the window is left out, unless the plan says otherwise.
     """
     os.sched_setaffinity(0, plan.server_cores or os.sched_getaffinity(0))
     models = f"/admin/models/{MODEL}"
@@ -167,7 +170,7 @@ def _operate(port: int, token: str, begin: int, count: int, plan: SwapPlan, pipe
     for step in range(count):
         due = start + 0.05 * plan.seconds + 0.9 * plan.seconds * step / count
         time.sleep(max(0.0, due - time.perf_counter()))
-        if time.perf_counter() - start > 0.95 * plan.seconds:
+        if not plan.late_moves and time.perf_counter() - start > 0.95 * plan.seconds:
             break
         former, version = begin + step, begin + step + 1
         if not former % 10:

@@ -101,6 +101,8 @@ class Outlook:
         declared: By model and version, the signature that its manifest promises.
         retried: By model and version, when an operator last asked to try it again, Unix seconds.
         quarantined: By model and version, why it is kept out of service.
+        held: By model, the versions of the present target. They stay in it while all versions that
+            may be loaded have failed: each of the others was tried before them.
     """
 
     standings: Mapping[str, Standing] = field(default_factory=dict)
@@ -109,6 +111,7 @@ class Outlook:
     declared: Mapping[str, Mapping[int, Signature]] = field(default_factory=dict)
     retried: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     quarantined: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    held: Mapping[str, Collection[int]] = field(default_factory=dict)
 
 
 def aspire(
@@ -157,8 +160,9 @@ def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
     available = entry.versions
     if outlook.available is not None:
         available = outlook.available.get(entry.name, {})
-    sound = available.keys() - standing.failed or available.keys()
-    by_policy = policy_versions(entry, sound, explicit=outlook.explicit)
+    held = available.keys() & outlook.held.get(entry.name, ())
+    loadable = available.keys() - standing.failed or held or available.keys()
+    by_policy = policy_versions(entry, loadable, explicit=outlook.explicit)
     wanted = [version for version in wanted_versions(now, by_policy) if version in available]
     rollout = _rollout(now, available)
     split = mirror = None

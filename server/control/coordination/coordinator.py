@@ -86,7 +86,7 @@ class Coordinator:
         self._looker = ThreadPoolExecutor(1, "penstock-look", lower_priority)
         self._reported = asyncio.Event()
         self._answering = Answering()
-        self._patience = asyncio.get_running_loop().time() + 2 * config.settle_seconds
+        self._patience: float | None = None
         fleet.on_change = self._reported.set
 
     def standings(self) -> dict[str, Standing]:
@@ -123,8 +123,15 @@ class Coordinator:
             return after, True
 
     async def refresh(self) -> None:
-        """Look at the registry, and plan."""
+        """Look at the registry, and plan.
+
+        A server that starts on a registry just copied is not ready before it has the models: there
+        is no first target while versions are waited for, until a look has begun after the time in
+        which their files must keep still, twice that after the first look.
+        """
+        clock = asyncio.get_running_loop().time
         async with self._looking:
+            began = clock()
             state, standings = self.store.state, self.standings()
             try:
                 served = await self.served()
@@ -141,7 +148,9 @@ class Coordinator:
             self.planner.note(findings)
             self.on_findings(findings)
             self.looked = True
-        if self.planner.target.number or not findings.waiting or self._patience_is_over():
+            if self._patience is None:
+                self._patience = clock() + 2 * self._config.settle_seconds
+        if self.planner.target.number or not findings.waiting or began > self._patience:
             await self.replan()
 
     async def replan(self) -> None:
@@ -226,10 +235,6 @@ class Coordinator:
     def _failed(self) -> set[tuple[str, int]]:
         standings = self.standings().items()
         return {(model, version) for model, one in standings for version in one.failed}
-
-    def _patience_is_over(self) -> bool:
-        """A server that starts on a registry just copied is not ready before it has the models."""
-        return asyncio.get_running_loop().time() > self._patience
 
     async def _record_defaults(self, before: Target, after: Target) -> None:
         """Record which version answers by itself from now on; what operators set is on record."""

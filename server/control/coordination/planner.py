@@ -205,6 +205,7 @@ class Planner:
             found.declared,
             self._retried,
             self._quarantined(),
+            held={name: plan.versions.keys() for name, plan in self.target.models.items()},
         )
         return next_target(self.target, aspire(found.snapshot.models, state, outlook))
 

@@ -89,6 +89,18 @@ def test_a_version_that_failed_is_left_out_and_never_the_default(make, registry)
     assert step(planner, m=failed) == ([1], 1)
 
 
+def test_what_was_tried_last_stays_until_the_next_version_is_at_hand(make, registry):
+    (registry.path / "m" / "model.toml").write_text("version_policy = { latest = 1 }")
+    registry.add(2)
+    registry.add(3)
+    planner = make()
+    assert step(planner) == ([3], 3)
+    assert step(planner, m=Standing(failed=frozenset({3}))) == ([2], 2)
+    both = Standing(failed=frozenset({2, 3}))
+    assert planner.draft(NOTHING, {"m": both}) is planner.target  # version 1 is not copied yet
+    assert step(planner, m=both) == ([1], 1)
+
+
 def test_a_failed_version_whose_files_change_is_taken_anew(make, registry):
     planner = make()
     step(planner)

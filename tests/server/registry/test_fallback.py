@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from penstock.server.config.model_config import ModelConfig
 from penstock.server.config.version_policy import VersionPolicy
-from penstock.server.desired_state.state import DesiredState
+from penstock.server.desired_state.state import DesiredState, ModelState
 from penstock.server.registry.repository import ModelEntry
 from penstock.server.target.plan import Outlook, Standing, aspire
 
+NOTHING = DesiredState()
 NUMBERS = st.sets(st.integers(1, 60), min_size=1, max_size=12)
 
 
@@ -50,8 +51,36 @@ def test_whatever_fails_the_newest_sound_one_ends_up_serving(present, latest, da
         assert plan.default == sound[-1]
 
 
-def plan_of(present, latest, standing):
+@given(present=NUMBERS, broken=st.integers(0, 12))
+def test_no_version_is_tried_again_while_its_successor_is_being_copied(present, broken):
+    """Workers tell of a failure before the next version may be loaded."""
+    ordered = sorted(present, reverse=True)
+    failed = frozenset(ordered[:broken])
+    tried, named = [], ()
+    for taken in range(1, len(ordered) + 1):
+        available = ordered[:taken]  # the next one is taken when those before it have failed
+        standing = Standing(failed=failed & {*tried})
+        named = tuple(plan_of(present, 1, standing, available, named).versions)
+        tried += [version for version in named if version not in tried]
+        standing = Standing(failed=failed & {*tried})
+        assert tuple(plan_of(present, 1, standing, available, named).versions) == named
+    assert tried == ordered[: broken + 1]
+    assert named == (tried[-1],)
+
+
+def test_an_operator_may_load_another_version_while_all_at_hand_have_failed():
+    standing = Standing(failed=frozenset({2, 3}))
+    state = DesiredState(1, {"m": ModelState(loaded=frozenset({3}))})
+    plan = plan_of({1, 2, 3}, 1, standing, [2, 3], held=[2], state=state)
+    assert list(plan.versions) == [2, 3]
+
+
+def plan_of(present, latest, standing, available=None, held=(), state=NOTHING):
     versions = {number: Path("r") / str(number) for number in sorted(present)}
     config = ModelConfig(version_policy=VersionPolicy(latest=latest))
     entry = ModelEntry("m", Path("r"), versions, config)
-    return aspire({"m": entry}, DesiredState(), Outlook({"m": standing}))["m"]
+    at_hand = None
+    if available is not None:
+        at_hand = {"m": {number: versions[number] for number in available}}
+    outlook = Outlook({"m": standing}, at_hand, held={"m": held})
+    return aspire({"m": entry}, state, outlook)["m"]

@@ -50,16 +50,18 @@ class LoadOrder:
 
 @dataclass(frozen=True, slots=True)
 class SoundCopy:
-    """A directory that nobody else can change, with exactly the files of a version.
+    """A directory that nobody else can change, with exactly the files of a version, inspected.
 
     Attributes:
         directory: Of it.
         digest: Of its files.
+        needed_bytes: How much memory loading it takes, by estimate.
         declared: The signature that the manifest promises, if it is known.
     """
 
     directory: Path
     digest: str
+    needed_bytes: int
     declared: Signature | None = None
 
 

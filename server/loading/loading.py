@@ -1,6 +1,6 @@
 """One version from its directory to a model that may serve. Blocking; for one thread at a time.
 
-    find or make a private copy ─► hash it ─► inspect ─► memory budget ─► load
+    find or make a private copy ─► hash and inspect it ─► memory budget ─► load
         ─► signature ─► golden requests ─► warm up and measure
 
 Whatever is wrong on the way is an error that says so, and leaves nothing behind.
@@ -23,16 +23,16 @@ from penstock.runtimes.discovery import find_runtime
 from penstock.runtimes.onnx import OnnxRuntime
 from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
-from penstock.server.files.roots import OWN, roots_of
-from penstock.server.onnx_file.inspection import inspect_version
+from penstock.server.files.roots import roots_of
 from penstock.server.registry.manifest import digest_of
 from penstock.server.registry.private_copy import borrowed_copy, digest_of_copy
 from penstock.server.registry.verification import hash_files, read_manifest
 
 from .acceptance_check import check_acceptance
+from .checked_copies import CheckedCopies, needed_bytes
 from .golden_examples import example_inputs
 from .load_order import LoadedModel, SoundCopy
-from .memory_estimate import LoadMemory, MemoryBudget, estimate
+from .memory_estimate import LoadMemory, MemoryBudget
 from .process_memory import Growth
 from .proofs import Proofs, proof_key
 from .warm_up import CostCache, WarmUp, measuring_conditions, runnable_inputs, warm_up, warm_up_only
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Model, Runtime
     from penstock.server.config.config import ServerConfig
     from penstock.server.config.model_config import ModelConfig
-    from penstock.server.files.roots import Roots
 
     from .golden_examples import Examples
     from .load_order import LoadOrder
@@ -70,6 +69,7 @@ class Loader:
         self._memory = MemoryBudget(config.max_memory_bytes // config.workers)
         self._costs = CostCache(None if state is None else state / "costs")
         self._proofs = proofs or Proofs(None)
+        self._checked = CheckedCopies()
         self._making_copies = threading.Lock()
         # Threads that a runtime starts inherit the priority of the one that loads, for good.
         self._opener = ThreadPoolExecutor(1, "penstock-open")
@@ -95,14 +95,8 @@ class Loader:
             ModelLoadError: It cannot be served, or must not be.
             OSError: The disk.
         """
-        with self.sound_copy(order) as copy:
-            try:
-                return self.load_copy(copy, order)
-            except ModelRefused:
-                raise
-            except ModelLoadError as error:
-                text = str(error).replace(str(copy.directory), str(order.directory))
-                raise ModelLoadError(text) from error
+        with self.sound_copy(order) as copy, _named(copy.directory, order):
+            return self.load_copy(copy, order)
 
     def unload(self, name: str, version: str, model: Model) -> None:
         """Release a model; what it took counts as free even if its runtime fails at that."""
@@ -115,8 +109,7 @@ class Loader:
         """The same with files that are known to be sound; errors name places in the copy."""
         runtime, path = find_runtime(copy.directory, order.config.platform)
         key = order.name, order.version
-        estimated = _estimate(runtime, copy.directory)
-        self._memory.reserve(key, estimated)
+        self._memory.reserve(key, copy.needed_bytes)
         growth = Growth()
         try:
             model = self._open(runtime, path, copy.directory, order.config)
@@ -130,7 +123,7 @@ class Loader:
         except BaseException:
             self._memory.release(key)
             raise
-        memory = LoadMemory(estimated, growth.bytes())
+        memory = LoadMemory(copy.needed_bytes, growth.bytes())
         return LoadedModel(runtime.platform, model, costs, memory, known_inputs)
 
     def _open(self, runtime: Runtime, path: Path, directory: Path, config: ModelConfig) -> Model:
@@ -167,22 +160,29 @@ class Loader:
         return costs
 
     @contextmanager
-    def sound_copy(self, order: LoadOrder) -> Iterator[SoundCopy]:
-        """A directory with the files of a version, hashed, that nobody else can change meanwhile.
+    def sound_copy(self, order: LoadOrder, *, keep: bool = False) -> Iterator[SoundCopy]:
+        """A directory with the files of a version that nobody else can change meanwhile.
+
+        It is hashed and inspected; see `CheckedCopies`.
+
+        Args:
+            order: What is to be loaded.
+            keep: Whether the next call for the same files, which ends in a load, may use the check.
 
         Raises:
-            ModelLoadError: The files are not those that were published.
+            ModelLoadError: The files are not those that were published, or must not be loaded.
             OSError: The disk.
         """
         digest = digest_of_copy(order.directory)
         if digest is not None:
-            if digest_of(hash_files(order.directory, OWN)) != digest:
+            size = self._check(order.directory, digest, order, keep=keep)
+            if size is None:
                 raise ModelRefused(f"{order.directory} has not the files that it was made with")
-            yield SoundCopy(order.directory, digest, order.declared)
+            yield SoundCopy(order.directory, digest, size, order.declared)
             return
         runtime, _ = find_runtime(order.directory, order.config.platform)
         roots = roots_of(self._registry, self._link_roots)
-        _estimate(runtime, order.directory, roots)  # before gigabytes of nonsense are copied
+        needed_bytes(runtime, order.directory, roots)  # before gigabytes of nonsense are copied
         manifest = read_manifest(order.directory, roots)
         if manifest is None:
             entries = hash_files(order.directory, roots)
@@ -198,12 +198,17 @@ class Loader:
         digest, declared = digest_of(entries), None if manifest is None else manifest.signature
         for last in (False, True):
             with borrow(entries) as copy:
-                if digest_of(hash_files(copy, OWN)) == digest:
-                    yield SoundCopy(copy, digest, declared)
+                size = self._check(copy, digest, order, keep=keep)
+                if size is not None:
+                    yield SoundCopy(copy, digest, size, declared)
                     return
             if last:
                 raise ModelRefused(f"its copy {copy} is damaged again and again")
             remove_tree(copy)
+
+    def _check(self, copy: Path, digest: str, order: LoadOrder, *, keep: bool) -> int | None:
+        with _named(copy, order):
+            return self._checked.check(copy, digest, order.config.platform, keep=keep)
 
     def _copies_directory(self) -> Path:
         with self._making_copies:
@@ -225,11 +230,16 @@ def _discard(model: Model, order: LoadOrder) -> None:
         )
 
 
-def _estimate(runtime: Runtime, place: Path, roots: Roots = OWN) -> int:
-    """What loading takes, after the inspection that the runtime's format has."""
-    if runtime.platform == OnnxRuntime.platform:
-        return estimate(inspect_version(place, None, roots))
-    return 2 * sum(entry.size for entry in hash_files(place, roots))
+@contextmanager
+def _named(copy: Path, order: LoadOrder) -> Iterator[None]:
+    """Errors name the place that was to be loaded, and not its copy."""
+    try:
+        yield
+    except ModelRefused:
+        raise
+    except ModelLoadError as error:
+        text = str(error).replace(str(copy), str(order.directory))
+        raise ModelLoadError(text) from error
 
 
 def _judge(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:

@@ -46,7 +46,7 @@ class Prover:
         known = digest_of_copy(order.directory)
         proof = None if known is None else self._find(known, order)
         if proof is None:
-            with self._loader.sound_copy(order) as copy:
+            with self._loader.sound_copy(order, keep=True) as copy:
                 proof = self._try(self._trials, order, copy)
         if proof.end != LOADS:
             raise ModelLoadError(proof.reason)

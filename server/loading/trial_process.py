@@ -1,6 +1,7 @@
 """``python -m penstock.server.loading.trial_process FD PARENT``: where a version is loaded first.
 
-It loads what it is told to as a worker would, with all checks, and says how that went. It may hang
+It loads what it is told to as a worker would, and says how that went. The worker has hashed and
+inspected the files before, once for the trial and its own load. The trial may hang
 or crash: `penstock.server.loading.trial` watches it, and kills it in time.
 """
 

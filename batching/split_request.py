@@ -40,9 +40,9 @@ class SplitRequest:
     """Gathers the parts of one request. The first error ends it; what still waits is withdrawn."""
 
     __slots__ = (
-        "_answers",
         "_formed_at",
         "_missing",
+        "_outputs",
         "_started_at",
         "chunks",
         "owner",
@@ -57,7 +57,7 @@ class SplitRequest:
             for first in range(0, request.rows, max_rows)
         ]
         self._missing = len(self.chunks)
-        self._answers: dict[int, list[Array]] = {}
+        self._outputs: list[Array] | None = None
         self._formed_at = self._started_at = math.inf
 
     def discard(self, request: InferenceRequest) -> None:
@@ -74,22 +74,37 @@ class SplitRequest:
         if request.queue is None:  # answered or withdrawn before
             return None
         self._missing -= 1
-        self._answers[chunk.first_row] = batch.outputs
         self._formed_at = min(self._formed_at, batch.formed_at)
         self._started_at = min(self._started_at, batch.started_at)
-        if self._missing and batch.error is None:
+        error = batch.error or self._keep(chunk, batch.outputs)
+        if self._missing and error is None:
             return None
         whole = Batch([request], self._formed_at)
         whole.started_at = self._started_at
         whole.finished_at = batch.finished_at
-        whole.error = batch.error
-        if batch.error is None:
-            answers = [self._answers[chunk.first_row] for chunk in self.chunks]
-            try:
-                whole.outputs = [np.concatenate(pieces) for pieces in zip(*answers, strict=True)]
-            except (ValueError, MemoryError) as error:
-                whole.error = InvalidOutput(
-                    f"the answers of its parts do not fit together: {error}"
-                )
+        whole.error = error
+        if error is None and self._outputs is not None:
+            whole.outputs = self._outputs
         self.discard(request)
         return whole
+
+    def _keep(self, chunk: Chunk, answer: list[Array]) -> InvalidOutput | None:
+        """Copy the answer of a part to its rows of the whole.
+
+        Each is copied when it comes: all together would hold the event loop for as long as the
+        whole takes to copy.
+        """
+        rows = self.request.rows
+        try:
+            if self._outputs is None:
+                self._outputs = [np.empty((rows, *one.shape[1:]), one.dtype) for one in answer]
+            for whole, one in zip(self._outputs, answer, strict=True):
+                if (one.dtype, one.shape) != (whole.dtype, (chunk.rows, *whole.shape[1:])):
+                    raise ValueError(
+                        f"{one.dtype} of shape {one.shape} beside {whole.dtype} of "
+                        f"{(chunk.rows, *whole.shape[1:])}"
+                    )
+                whole[chunk.first_row : chunk.first_row + chunk.rows] = one
+        except (ValueError, MemoryError) as error:
+            return InvalidOutput(f"the answers of its parts do not fit together: {error}")
+        return None

@@ -13,6 +13,7 @@ import onnx
 import pytest
 import uvicorn
 import uvloop
+from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper
 
 from penstock.runtimes.telemetry import switch_off
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 switch_off()  # tests import onnxruntime by themselves
+
+# On a busy machine an example takes as long as it takes: that says nothing of what is tested.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("patient")
 
 HOST = "127.0.0.1"
 #: How long a test waits for what must come; never how long it takes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -85,6 +86,26 @@ class RunSample(NamedTuple):
             arms=None if self.arms is None else [self.arms[one] for one in picked],
             inputs=[take(array) for array in self.inputs],
             outputs=[take(array) for array in self.outputs],
+        )
+
+    def beginning(self, max_rows: int) -> RunSample:
+        """Its first requests that have at most so many rows together.
+
+        If already the first has more, the first rows of that one. A request whose arrays cannot be
+        cut into rows is left out.
+        """
+        ends = [*(self.firsts or range(self.rows))[1:], self.rows]
+        count = bisect_right(ends, max_rows)
+        if count:
+            return self.only(range(count))
+        first = self if len(self.ids) == 1 else self.only([0])
+        arrays = (*first.inputs, *first.outputs)
+        if any(one is not None and one.shape[:1] != (first.rows,) for one in arrays):
+            return self.only([])
+        return first._replace(
+            rows=max_rows,
+            inputs=[None if one is None else one[:max_rows] for one in first.inputs],
+            outputs=[None if one is None else one[:max_rows] for one in first.outputs],
         )
 
 

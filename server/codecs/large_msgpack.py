@@ -14,7 +14,7 @@ import numpy as np
 
 from penstock.server.errors import BodyTooLarge, InvalidRequest
 
-from .msgpack_values import array_at, end_of, length_of, map_at, unpack_pieces
+from .msgpack_values import array_at, bin_header, end_of, length_of, map_at, unpack_pieces
 from .packing import UNREADABLE, unpack
 from .tensors import check_texts, from_list
 
@@ -52,7 +52,8 @@ class LargeMsgpack:
         body: The body.
 
     Attributes:
-        document: What it means, with a `PackedList` in place of each ``data`` that is a long list.
+        document: What it means, with a `PackedList` in place of each ``data`` that is a long
+            list, and a view in place of each that is a ``bin``.
 
     Raises:
         ValueError: It is not msgpack.
@@ -95,7 +96,11 @@ class LargeMsgpack:
     def _data(self) -> Any:
         start = self._position
         if array_at(self._body, start) is None:
-            return self._value()
+            header = bin_header(self._body, start)
+            if header is None:
+                return self._value()
+            self._position = end = end_of(self._body, start)
+            return memoryview(self._body)[start + header : end]
         self._position = end = end_of(self._body, start)
         if end - start > LARGE_BYTES:
             return PackedList(start, end)

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from .packing import Unpacker
     from .signature import WireInput, WireOutput, WireSignature
 
+#: The unpacker copies raw tensors of bodies up to this size; larger ones are used where they are.
+COPIED_BYTES: Final = 1024 * 1024
+
+_RAW: Final = (bytes, memoryview)
 _SHORT_LISTS: Final = [bytes([0x90 | length]) for length in range(16)]
 
 
@@ -42,9 +46,10 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> InferRe
     """
     large = None
     try:
-        if len(body) <= LARGE_BYTES:
+        size = len(body)
+        if size <= LARGE_BYTES:
             document = unpack_small(body)
-        elif holds_few_values(body):
+        elif size <= COPIED_BYTES and holds_few_values(body):
             document = unpack(body)
         else:
             large = LargeMsgpack(body)
@@ -114,8 +119,10 @@ def _keys(walker: Unpacker) -> Iterator[str]:
 
 def _read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
     data = entry.get("data")
-    if type(data) is bytes and not spec.is_bytes:
+    if isinstance(data, _RAW) and not spec.is_bytes:
         return from_raw(data, spec, shape, size)
+    if type(data) is memoryview:
+        data = bytes(data)
     if type(data) is not list:
         if shape or data is None or type(data) is dict:
             tensor_parameters(entry, f"input '{spec.name}'")

@@ -32,6 +32,8 @@ _COUNTED: Final = {
     0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1),
     0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0),
 }  # fmt: skip
+#: Bytes before the content of a ``bin`` by its first byte.
+_BIN_HEADERS: Final = {0xC4: 2, 0xC5: 3, 0xC6: 5}
 #: Bytes of the number of entries behind the first byte, and values in an entry.
 _CONTAINERS: Final = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 
@@ -103,6 +105,11 @@ def length_of(body: bytes | bytearray | memoryview, start: int) -> int | None:
     if first == 0xC1:  # noqa: PLR2004  the only byte that begins nothing
         raise ValueError("byte c1 begins no value")
     return None
+
+
+def bin_header(body: bytes | bytearray | memoryview, start: int) -> int | None:
+    """Bytes before the content of a ``bin``; ``None`` for any other value."""
+    return _BIN_HEADERS.get(_byte(body, start))
 
 
 def array_at(body: bytes | bytearray | memoryview, start: int) -> tuple[int, int] | None:

@@ -48,9 +48,11 @@ def from_raw(raw: bytes | memoryview, spec: WireInput, shape: list[int], size: i
         array: Array = _ndarray(shape, dtype, raw)
         if type(raw) is bytes or array.flags.aligned:
             return array
-        # The contents of a bytes object are aligned to 16 bytes. numpy would copy what is not
-        # aligned element by element, which takes ten times as long.
-        return _ndarray(shape, dtype, bytes(raw))
+        # numpy would copy what is not aligned element by element, which takes ten times as long.
+        # It copies bytes without the interpreter lock.
+        aligned = np.frombuffer(raw, np.uint8).copy()
+        aligned.flags.writeable = False
+        return _ndarray(shape, dtype, aligned.data)
     if spec.is_bytes:
         return _from_elements(raw, spec, shape, size)
     # numpy requires 0 and 1; any other byte is true, as in C.

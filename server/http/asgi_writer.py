@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from penstock.server.errors import ApiError, BodyTooLarge, RequestTimeout
 from penstock.server.inference.call import Call
 from penstock.server.inference.head import read_head
-from penstock.server.ports.pieces import add_piece
+from penstock.server.ports.pieces import add_piece, body_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from starlette.types import Receive, Scope, Send
 
     from penstock.server.codecs.negotiate import Body
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from penstock.server.ports.pieces import Pieces
 
     from .prediction_port import PredictionPort
+
+
+#: An answer goes to the ASGI server in pieces of this size, so that none takes long to copy.
+CONTENT_BYTES: Final = 1 << 20
 
 
 class Disconnected(Exception):
@@ -92,10 +98,37 @@ async def infer(
     if not door.answered.done():
         return
     status, lines, body = door.answered.result()
-    content = body if isinstance(body, bytes) else b"".join(body)
-    pairs = [*header_pairs(lines), (b"content-length", b"%d" % len(content))]
+    pieces = [body] if isinstance(body, bytes) else body
+    pairs = [*header_pairs(lines), (b"content-length", b"%d" % sum(map(len, pieces)))]
     await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": content})
+    for content, more in contents(pieces):
+        await send({"type": "http.response.body", "body": content, "more_body": more})
+
+
+def contents(pieces: Sequence[bytes | memoryview]) -> Iterator[tuple[bytes, bool]]:
+    """The content of an answer as ASGI wants it: bytes, none of them long to copy.
+
+    Args:
+        pieces: The answer; views are of bytes.
+
+    Yields:
+        Small pieces put together, and large ones cut, to about `CONTENT_BYTES`; and whether more
+        follows.
+    """
+    left = sum(map(len, pieces))
+    waiting: list[memoryview] = []
+    size = 0
+    for piece in pieces:
+        view = memoryview(piece)
+        for first in range(0, len(view), CONTENT_BYTES):
+            part = view[first : first + CONTENT_BYTES]
+            waiting.append(part)
+            size += len(part)
+            if size >= CONTENT_BYTES and size < left:
+                left -= size
+                yield b"".join(waiting), True
+                waiting, size = [], 0
+    yield b"".join(waiting), False
 
 
 def header_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
@@ -128,7 +161,7 @@ async def read_body(limits: Limits, receive: Receive) -> bytes:
             raise BodyTooLarge(f"the body is over {limits.max_body_bytes} bytes")
         add_piece(pieces, piece)
         if not message.get("more_body", False):
-            return b"".join(pieces)  # a single one is not copied
+            return body_of(pieces)
 
 
 async def _disconnect(receive: Receive) -> None:

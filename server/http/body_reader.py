@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from penstock.server.ports.pieces import add_piece
+from penstock.server.ports.pieces import add_piece, body_of
 
 from .connection import PIPELINE_LIMIT, Connection
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from penstock.server.inference.head import RequestHead
     from penstock.server.ports.pieces import Pieces
 
-#: Where numpy and runtimes like tensors to begin; the contents of a bytes object do.
+#: Where numpy and runtimes like tensors to begin; the contents of bytes and bytearray do.
 ALIGNMENT: Final = 16
 
 
@@ -29,9 +29,9 @@ def joined(head: RequestHead, pieces: Pieces) -> bytes:
     codec takes.
     """
     if not _has_tensors_behind(head):
-        return b"".join(pieces)
+        return body_of(pieces)
     padding = -(head.json_length or 0) % ALIGNMENT
-    return cast("bytes", memoryview(b"".join((bytes(padding), *pieces)))[padding:])
+    return cast("bytes", memoryview(body_of(pieces, padding))[padding:].toreadonly())
 
 
 def cut(head: RequestHead, data: bytes, start: int, end: int) -> bytes:

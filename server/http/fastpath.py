@@ -27,7 +27,7 @@ from penstock.server.inference.head import expects_continue, match_target, read_
 from penstock.server.ports.pieces import add_piece
 from penstock.server.ports.target import origin_form
 
-from .body_reader import BodyReader, cut
+from .body_reader import BodyReader, cut, joined
 from .connection import PIPELINE_LIMIT
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class FastPathProtocol(BodyReader):
             super().on_message_complete()
             return
         self.call = None
-        self._start(call, b"".join(self.body))  # a single piece is not copied
+        self._start(call, joined(call.head, self.body))
 
     def _begin_call(self, head: RequestHead, *, expects: bool) -> None:
         """A prediction's head is complete: remember it, and collect its body."""

@@ -10,7 +10,7 @@ Each step is one call; nothing calls back up. A call is answered exactly once, o
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from penstock.batching.contained import contained
 from penstock.batching.request import InferenceRequest
@@ -39,12 +39,22 @@ if TYPE_CHECKING:
     from penstock.server.errors.incidents import Incidents
     from penstock.server.ports.limits import Limits
     from penstock.server.serving.catalog import Catalog
+    from penstock.server.serving.input_validation import Examination
     from penstock.server.serving.servable import Servable
 
     from .call import Call
     from .head import RequestHead
     from .sampling import Sampling
     from .shadow_sender import ShadowSender
+
+
+#: A tensor in a larger body may have to be copied, because it is not aligned, for longer than the
+#: event loop can be held.
+QUICK_BYTES: Final = 4 * 1024 * 1024
+
+
+#: A request read on a thread, and what is to be counted of it.
+Decoded = tuple["InferRequest", "Examination | None"]
 
 
 class BodyTemplates(Protocol):
@@ -103,7 +113,7 @@ class InferencePath:
             self._ids,
             counters.unmatched,
             self.splits,
-            Onlookers(sampling, incidents),
+            Onlookers(loop, sampling, incidents),
             HaltPoll(loop, clock),
             incidents,
             LargeAnswers(loop, threads, self.splits, limits.large_answer_bytes),
@@ -147,11 +157,14 @@ class InferencePath:
         try:
             if servable.scheduled.needs_admission_check:
                 self._scheduler.check_room(servable.scheduled, call.arrival)
-            large = len(body) > self._limits.large_body_bytes
+            size = len(body)
+            large = size > self._limits.large_body_bytes
             if head.content_encoding is not None or (
                 large
                 and not (
-                    head.zero_copy and head.codec.is_quick(body, servable.wire, head.json_length)
+                    size <= QUICK_BYTES
+                    and head.zero_copy
+                    and head.codec.is_quick(body, servable.wire, head.json_length)
                 )
             ):
                 self._decode_on_thread(call, servable, body)
@@ -177,26 +190,34 @@ class InferencePath:
             lambda done: self._loop.call_soon_threadsafe(self._decoded, call, servable, done)
         )
 
-    def _unpack(self, head: RequestHead, servable: Servable, body: bytes) -> InferRequest:
+    def _unpack(self, head: RequestHead, servable: Servable, body: bytes) -> Decoded:
         if head.content_encoding is not None:
             body = decompress(body, head.content_encoding, self._limits.max_decompressed_bytes)
-        return head.codec.decode(body, servable.wire, head.json_length)
+        message = head.codec.decode(body, servable.wire, head.json_length)
+        gate = servable.gate
+        return message, None if gate is None else gate.examine(message)
 
-    def _decoded(self, call: Call, servable: Servable, done: Future[InferRequest]) -> None:
+    def _decoded(self, call: Call, servable: Servable, done: Future[Decoded]) -> None:
         servable.end_coding()
         try:
             if self.splits.forsake(call, servable):
                 return
             if call.abandoned:
                 raise ClientGone
-            self._enqueue(call, servable, contained(done.result))
+            self._enqueue(call, servable, *contained(done.result))
         except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
             self._refuse(call, error)
 
-    def _enqueue(self, call: Call, servable: Servable, message: InferRequest) -> None:
+    def _enqueue(
+        self,
+        call: Call,
+        servable: Servable,
+        message: InferRequest,
+        examination: Examination | None = None,
+    ) -> None:
         call.message = message
         if servable.gate is not None:
-            servable.gate.check(message)
+            (examination or servable.gate.examine(message)).settle()
         call.plain = rows_codec(call.head.codec, message, servable.wire)
         inputs, rows = message.inputs, message.rows
         if not servable.wire.batch_axis:

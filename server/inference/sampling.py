@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: Larger rows, pictures for example, do not travel: passing on dozens of megabytes a second would
 #: cost the requests more than serving them does.
 MAX_ROW_BYTES: Final = 4096
+#: Of a run with more bytes only the first rows travel: making bytes of all would hold the loop.
+MAX_RUN_BYTES: Final = 8 * 1024 * 1024
 #: Of larger rows, so many a second are looked at.
 DERIVED_PER_SECOND: Final = 50
 #: Failures a second that are passed on; the others count as dropped. Bad requests come in floods.
@@ -160,7 +162,11 @@ class Sampling:
             if held > MAX_ROW_BYTES * rows:
                 taken = self._shrunk(taken)
                 held = array_bytes((*taken.inputs, *taken.outputs))
-            kept = self._buffer.offer(taken, held)
+            if held > MAX_RUN_BYTES:
+                taken = taken.beginning(max(1, rows * MAX_RUN_BYTES // held))
+                servable.counters.sampled(0, rows - taken.rows)
+                rows, held = taken.rows, array_bytes((*taken.inputs, *taken.outputs))
+            kept = not rows or self._buffer.offer(taken, held)
         finally:
             if not kept:
                 servable.counters.sampled(0, rows)

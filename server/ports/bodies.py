@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock.server.errors import BodyTooLarge
 
-from .pieces import add_piece
+from .pieces import add_piece, body_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,4 +32,4 @@ async def read_body(request: Request, max_bytes: int, hint: str = "") -> bytes:
         if size > max_bytes:
             raise BodyTooLarge(f"the body is over {max_bytes} bytes{hint}")
         add_piece(pieces, piece)
-    return b"".join(pieces)
+    return body_of(pieces)

@@ -6,7 +6,7 @@ after they were answered. Models that declare nothing have no such object.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,40 @@ from penstock.monitoring.quality.rules import IMPUTE, NULL, PASS, REJECT, STALE
 from penstock.server.errors import QualityRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from penstock.monitoring.quality.check import Array, Mask
     from penstock.monitoring.quality.field_check import FieldCheck
     from penstock.monitoring.quality.field_counters import FieldCounters
     from penstock.monitoring.quality.rules import QualityOptions
     from penstock.server.codecs.messages import InferRequest
+
+
+#: Counters of a field, the kind of a fault, what is done about it, and in how many values.
+Count = tuple["FieldCounters", str, str, int]
+
+
+class Examination(NamedTuple):
+    """What was found of a request.
+
+    Attributes:
+        counts: The faults to be counted.
+        refusal: Why the request is refused; ``None`` if it is not.
+    """
+
+    counts: list[Count]
+    refusal: QualityRejected | None = None
+
+    def settle(self) -> None:
+        """Count what was found, on the event loop.
+
+        Raises:
+            QualityRejected: The request is refused.
+        """
+        for counters, kind, policy, values in self.counts:
+            counters.count(kind, policy, values)
+        if self.refusal is not None:
+            raise self.refusal
 
 
 class Quality:
@@ -57,26 +84,27 @@ class Quality:
         policies = {one for rule in self._options.fields for one in (rule.policy, rule.nulls)}
         return bool(policies - {PASS}) or bool(self.event_time)
 
-    def check(self, message: InferRequest) -> None:
+    def examine(self, message: InferRequest) -> Examination:
         """Look at a request; its arrays are replaced where values are.
 
-        Raises:
-            QualityRejected: A value is not allowed, or the inputs are too old.
+        Nothing is counted yet, so it can be called on any thread; see `Examination.settle`.
         """
         now = self._clock()
+        counts: list[Count] = []
         if self._event_counters is not None:
-            self._check_age(message.event_time, self._event_counters, now)
+            refusal = self._check_age(message.event_time, self._event_counters, now, counts)
+            if refusal is not None:
+                return Examination(counts, refusal)
         if not message.rows:
-            return
+            return Examination(counts)
         found = self._faults(message.inputs, now)
-        for check, kind, mask in found:
-            if check.policy(kind) == REJECT:
-                self._reject(message, check, kind, mask, found)
-        for check, kind, mask in found:
+        refused = [one for one in found if one[0].policy(one[1]) == REJECT]
+        for check, kind, mask in refused or found:
             policy = check.policy(kind)
             if policy == IMPUTE:
                 self._impute(message, check, mask)
-            check.counters.count(kind, policy, int(mask.sum()))
+            counts.append((check.counters, kind, policy, int(mask.sum())))
+        return Examination(counts, self._refusal(message, *refused[0]) if refused else None)
 
     def passes(self, inputs: Sequence[Array | None]) -> bool:
         """Whether rows of requests that give nothing but inputs have no fault at all."""
@@ -97,17 +125,10 @@ class Quality:
                 found += one.faults(array, now)
         return found
 
-    def _reject(
-        self,
-        message: InferRequest,
-        check: FieldCheck,
-        kind: str,
-        mask: Mask,
-        found: Iterable[tuple[FieldCheck, str, Mask]],
-    ) -> None:
-        for one, fault, wrong in found:
-            if one.policy(fault) == REJECT:
-                one.counters.count(fault, REJECT, int(wrong.sum()))
+    def _refusal(
+        self, message: InferRequest, check: FieldCheck, kind: str, mask: Mask
+    ) -> QualityRejected:
+        """What the client is told of the first value that is refused."""
         row, element = (int(place[0]) for place in np.nonzero(mask))
         array = message.inputs[check.input]
         assert array is not None
@@ -120,7 +141,7 @@ class Quality:
         path = name + "".join(f"[{one}]" for one in place)
         label = "" if check.rule.field.startswith(name) else f" ({check.rule.field})"
         shown = "missing" if kind == NULL else _show(value)
-        raise QualityRejected(f"{path}{label} is {shown}, expected {check.rule.expected}")
+        return QualityRejected(f"{path}{label} is {shown}, expected {check.rule.expected}")
 
     @staticmethod
     def _impute(message: InferRequest, check: FieldCheck, mask: Mask) -> None:
@@ -132,18 +153,21 @@ class Quality:
         part[mask] = str(constant).encode() if array.dtype.hasobject else constant
         message.inputs[check.input] = replaced
 
-    def _check_age(self, given: Any, counters: FieldCounters, now: float) -> None:
+    def _check_age(
+        self, given: Any, counters: FieldCounters, now: float, counts: list[Count]
+    ) -> QualityRejected | None:
         options = self._options
         known = isinstance(given, int | float) and not isinstance(given, bool)
         if known and now - given <= options.max_age_seconds:
-            return
-        counters.count(STALE if known else NULL, options.stale)
-        if options.stale == REJECT:
-            problem = f"is {now - given:.0f} seconds old" if known else "is missing"
-            raise QualityRejected(
-                f"parameter '{options.event_time}' {problem}, expected a Unix time of the last "
-                f"{options.max_age_seconds:g} seconds"
-            )
+            return None
+        counts.append((counters, STALE if known else NULL, options.stale, 1))
+        if options.stale != REJECT:
+            return None
+        problem = f"is {now - given:.0f} seconds old" if known else "is missing"
+        return QualityRejected(
+            f"parameter '{options.event_time}' {problem}, expected a Unix time of the last "
+            f"{options.max_age_seconds:g} seconds"
+        )
 
 
 def _show(value: Any) -> str:

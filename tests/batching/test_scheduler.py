@@ -13,10 +13,11 @@ import pytest
 import uvloop
 
 from penstock.batching.cost import CostTable
-from penstock.batching.errors import DeadlineExceeded, Overloaded
+from penstock.batching.errors import DeadlineExceeded, InvalidOutput, Overloaded
 from penstock.batching.options import BatchingOptions
 from penstock.batching.request import InferenceRequest
 from penstock.batching.scheduler import Scheduler
+from penstock.runtimes.contract import Signature, TensorSpec
 
 TINY = CostTable((1, 64), (1e-6, 5e-6))
 LONG = CostTable((1, 64), (0.01, 0.02))
@@ -232,6 +233,7 @@ def test_a_request_larger_than_a_run_is_cut_and_put_together(run, doubler):
         assert owner.answers == {"large": None, "small": None}
         assert max(doubler.runs) <= 64
         large = next(batch for batch in owner.batches if batch.rows == 1000)
+        assert [one.tolist() for one in large.outputs] == [[[10.0] * 3] * 1000]
         assert large.formed_at <= large.started_at < large.finished_at
         await owner.scheduler.close()
 
@@ -246,6 +248,31 @@ def test_one_bad_row_fails_a_cut_request_once(run, doubler):
         await owner.answered()
         await owner.scheduler.close()
         assert isinstance(owner.answers["large"], Exception)
+        assert len(owner.batches) == 1
+
+    run(main)
+
+
+def test_answers_of_parts_that_do_not_fit_together_fail_the_request(run, doubler):
+    """What a run gave after the first one has another element type, or other elements."""
+    plain = doubler.execute
+
+    def changing(inputs, outputs):
+        answers = plain(inputs, outputs)
+        return [one[:, :2] for one in answers] if len(doubler.runs) > 1 else answers
+
+    doubler.execute = changing
+    doubler.signature = Signature(
+        doubler.signature.inputs, (TensorSpec("y", "FP32", (-1, -1)),), batch_axis=True
+    )
+
+    async def main():
+        owner = Owner(doubler, costs=LONG)
+        owner.submit("large", 5, rows=1000)
+        await owner.answered()
+        await owner.scheduler.close()
+        assert isinstance(owner.answers["large"], InvalidOutput)
+        assert "fit together" in str(owner.answers["large"])
         assert len(owner.batches) == 1
 
     run(main)

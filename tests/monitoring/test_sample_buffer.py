@@ -197,3 +197,32 @@ def test_private_fields_never_take_the_short_way():
     buffer, run = SampleBuffer(100, 1 << 20), batch((1, 1))._replace(origin=origin)
     offer(buffer, run)
     assert offer_rows(buffer, run) is None
+
+
+@pytest.mark.parametrize(
+    ("rows_per_request", "most", "ids", "rows"),
+    [
+        ((1, 1, 1, 1), 3, 3, 3),
+        ((2, 3, 4), 5, 2, 5),
+        ((2, 3, 4), 8, 2, 5),
+        ((7, 1), 3, 1, 3),
+        ((9,), 4, 1, 4),
+    ],
+)
+def test_the_beginning_of_a_run_is_whole_requests_or_the_first_rows_of_one(
+    rows_per_request, most, ids, rows
+):
+    whole = batch(rows_per_request)
+    some = whole.beginning(most)
+    assert (len(some.ids), some.rows) == (ids, rows)
+    assert np.array_equal(some.inputs[0], whole.inputs[0][:rows])
+    assert np.array_equal(some.outputs[0], whole.outputs[0][:rows])
+    buffer = SampleBuffer(100, 10_000)
+    assert offer(buffer, some) == (rows, 0)
+    assert drained(buffer) == rows
+
+
+def test_a_request_that_cannot_be_cut_has_no_beginning():
+    whole = batch((5,))
+    whole = whole._replace(outputs=[np.zeros((1, 5))])
+    assert whole.beginning(3).rows == 0

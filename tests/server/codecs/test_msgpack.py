@@ -162,3 +162,35 @@ def test_rows_of_a_batch_are_encoded_as_if_alone(
         for row, request in enumerate(requests)
     ]
     assert codec.encode_rows(wire, requests, batch) == alone
+
+
+@pytest.mark.parametrize("name", ["x", "xx", "xxx", "xxxx"])
+def test_a_large_tensor_is_right_and_copied_only_where_it_is_not_aligned(
+    wire_of: Any, name: str
+) -> None:
+    values = np.arange(codec.COPIED_BYTES // 2, dtype=np.float32).reshape(-1, 2)
+    entry = {
+        "name": name,
+        "shape": list(values.shape),
+        "datatype": "FP32",
+        "data": values.tobytes(),
+    }
+    body = msgpack.packb({"inputs": [entry], "parameters": {"priority": 1}})
+    request = codec.decode(body, wire_of((name, "FP32", (-1, 2))))
+    (array,) = request.inputs
+    assert np.array_equal(array, values)
+    assert not array.flags.writeable
+    whole = np.frombuffer(body, np.uint8)
+    start = whole.ctypes.data + body.index(values[:8].tobytes())
+    assert np.shares_memory(array, whole) == (start % 4 == 0)
+    assert array.flags.aligned
+
+
+def test_a_large_bin_for_texts_is_refused_as_a_small_one_is(wire_of: Any, tensor: Any) -> None:
+    wire = wire_of(("x", "BYTES", (-1,)))
+    problems = set()
+    for size in (10, 2 * codec.COPIED_BYTES):
+        with pytest.raises(InvalidRequest) as caught:
+            codec.decode(pack(tensor(b"a" * size, [1], "BYTES")), wire)
+        problems.add(str(caught.value)[:40])
+    assert len(problems) == 1

@@ -82,6 +82,14 @@ def binary(rows):
     )
 
 
+def eventually(condition):
+    """Wait until it holds."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def faults(server):
     """Field, kind and action -> count."""
     fields = server.on_loop(lambda: snapshot(server.app.engine.counters).fields)
@@ -197,6 +205,23 @@ def test_requests_that_run_together_are_judged_one_by_one(toml, live_server, reg
             one.socket.close()
         expected = ("age", "range", "rejected") if "age" in toml else ("x", "range", "passed")
         assert faults(server) == {expected: 6}
+
+
+@pytest.mark.parametrize("door", ["fast", "asgi"])
+@pytest.mark.parametrize("policy", ["reject", "pass", "impute"])
+def test_faults_of_a_large_request_are_counted_as_those_of_a_small_one(
+    door, policy, live_server, registry
+):
+    """It is looked at on another thread, or in parts, and nobody else waits for that."""
+    toml = f'[quality.fields.x]\nmin = 0\nmax = 10\npolicy = "{policy}"\n'
+    rows = np.ones((100_000, 3), np.float32)
+    rows[[0, 50_000, 99_999], 1] = 11
+    with live_server(registry(toml + "constant = 2\n" * (policy == "impute")), door) as server:
+        answer = server.ask(binary(rows))
+        assert answer.status == (422 if policy == "reject" else 200)
+        told = {"reject": "rejected", "pass": "passed", "impute": "imputed"}[policy]
+        eventually(lambda: faults(server) == {("x", "range", told): 3})
+        assert server.ask(raw(body([[1, 2, 3]]))).status == 200
 
 
 def test_a_field_that_the_version_has_not_is_a_reason_not_to_load_it(live_server, registry):

@@ -18,7 +18,7 @@ from penstock.server.page.chart import (
     sparkline,
 )
 from penstock.server.page.frame import HALF, WIDTH
-from penstock.server.page.markup import badge, element
+from penstock.server.page.markup import badge, side_by_side
 from penstock.server.page.page import Figure, Page
 
 from .values_view import category_words, faults_words, quantile_chart, rate_words
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from markupsafe import Markup
+
     from penstock.monitoring.drift.baseline import Reference
     from penstock.monitoring.drift.baseline_files import BaselineFiles
-    from penstock.server.page.markup import Html
     from penstock.server.page.page import Section
 
 #: Windows of each version and arm that the page shows.
@@ -206,19 +207,19 @@ def _plots(
 
 def _charts(
     name: str, windows: Sequence[Mapping[str, Any]], reference: Reference | None
-) -> list[Html]:
+) -> list[Markup]:
     """Distribution, what it was over time, and how far that is from the baseline."""
     counts = windows[-1]["counts"].get(name)
-    charts: list[Html] = []
+    charts: list[Markup] = []
     if counts is not None and reference is not None and len(counts) == reference.bins.size:
         charts.append(_distribution(reference, counts))
     quantiles = quantile_chart(windows, name, reference)
     if charts and quantiles is not None:
-        return [element("div", *charts, quantiles, class_="pair"), _over_time(name, windows, WIDTH)]
-    return [element("div", *charts, _over_time(name, windows, HALF), class_="pair")]
+        return [side_by_side(*charts, quantiles), _over_time(name, windows, WIDTH)]
+    return [side_by_side(*charts, _over_time(name, windows, HALF))]
 
 
-def _distribution(reference: Reference, counts: Sequence[int]) -> Html:
+def _distribution(reference: Reference, counts: Sequence[int]) -> Markup:
     before = reference.counts.tolist()
     if isinstance(reference.bins, NumberBins):
         edges = reference.bins.edges
@@ -241,7 +242,7 @@ def _distribution(reference: Reference, counts: Sequence[int]) -> Html:
     )
 
 
-def _over_time(name: str, windows: Sequence[Mapping[str, Any]], width: float) -> Html:
+def _over_time(name: str, windows: Sequence[Mapping[str, Any]], width: float) -> Markup:
     times = [one["end"] for one in windows]
     found = [one["findings"].get(name, {}).get("psi") for one in windows]
     values = [None if psi is None else max(0.0, psi) for psi in found]

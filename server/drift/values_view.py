@@ -12,8 +12,9 @@ from penstock.server.page.frame import HALF
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from markupsafe import Markup
+
     from penstock.monitoring.drift.baseline import Reference
-    from penstock.server.page.markup import Html
 
 _LOW, _MIDDLE, _HIGH = (RANKS.index(rank) for rank in (0.1, 0.5, 0.9))
 _WORDS: Final = {"range": "out of range", "domain": "never seen", "missing": "missing"}
@@ -23,7 +24,7 @@ _LEAST_SHOWN: Final = 1e-6
 
 def quantile_chart(
     windows: Sequence[Mapping[str, Any]], name: str, reference: Reference | None
-) -> Html | None:
+) -> Markup | None:
     """Median and the middle 80 % of a number over time; ``None`` if no window has them."""
     found = [one["figures"].get(name, {}).get("quantiles") for one in windows]
     if not any(found):

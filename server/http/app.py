@@ -25,7 +25,7 @@ from penstock.server.errors.incidents import Incidents
 from penstock.server.inference.answers import error_answer
 from penstock.server.inference.head import REQUEST_ID, match_infer
 from penstock.server.inference.request_ids import RequestIds
-from penstock.server.page.scripted import page_headers
+from penstock.server.page.scripted import scripted_page
 from penstock.server.ports.bodies import read_body
 from penstock.server.ports.border import BY_PREFIX
 from penstock.server.ports.media_types import JSON, check_media_type
@@ -34,7 +34,6 @@ from penstock.server.ports.shared import SharedAnswers
 
 from . import metadata
 from .asgi_writer import header_pairs, infer
-from .docs_page import DOCS_PAGE
 from .engine_life import EngineLife
 from .feedback import FeedbackRoute
 from .openapi import openapi, served
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
     MetricsSource = Callable[[str], Awaitable[tuple[bytes, bytes]]]
 
 LOG = logging.getLogger("penstock.http")
-_DOCS_HEADERS = page_headers(DOCS_PAGE)
 
 #: Of the only other body on this port, see `App._index`.
 _MAX_BODY_BYTES: Final = 64 * 1024
@@ -166,7 +164,7 @@ class App:
         version = model + "/versions/{version}"
         return [
             Route("/", self._home),
-            Route("/docs", lambda _: HTMLResponse(DOCS_PAGE, headers=_DOCS_HEADERS)),
+            Route("/docs", _docs),  # not async: rendered on a thread
             Route("/openapi.json", self._openapi),
             Route("/metrics", self._exposition),
             Route("/v1/feedback", self.feedback.answer, methods=["POST"]),
@@ -282,6 +280,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
         message = f"{request.method} {request.url.path} is not possible; use {allow}"
         return await _api_error(request, MethodNotAllowed(message, allow=allow))
     return await _api_error(request, NotFound(f"no route {request.url.path}; see /docs"))
+
+
+def _docs(_: Request) -> Response:
+    page = scripted_page("docs.html")
+    return HTMLResponse(page.html, headers=page.headers)
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -6,11 +6,13 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from .frame import HALF, WIDTH, Frame, colour, figure, text_at
-from .markup import Html, element, join
 from .scale import Scale, extent, finite, number, ticks
+from .shape import Shape, shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
 
     from .lines import Threshold
 
@@ -33,7 +35,7 @@ def bar_chart(
     tones: Sequence[str] = (),
     description: str = "",
     width: float = WIDTH,
-) -> Html:
+) -> Markup:
     """Lying bars, one group per name, in the order given.
 
     Args:
@@ -60,16 +62,14 @@ def bar_chart(
     top = ticks(*extent([*figures, *(one.value for one in thresholds)], zero=True))[-1]
     left = _NAMES if width > HALF else _NAMES * HALF / WIDTH
     across = Scale(0.0, top, left, width - _ROOM)
-    parts = [_upright(one, across, bottom) for one in thresholds]
+    parts = [drawn for one in thresholds for drawn in _upright(one, across, bottom)]
     for row, name in enumerate(names):
         y = 24 + row * group
         parts.append(text_at(left - 8, y + group / 2, name, "end"))
         for place, (label, values) in enumerate(series.items()):
             value = values[row] if row < len(values) else None
             tone = (tones[row] if row < len(tones) else "") or colours[label]
-            parts.append(
-                _bar(f"{name}, {label}", value, unit, tone, across, y + thick * place, thick)
-            )
+            parts += _bar(f"{name}, {label}", value, unit, tone, across, y + thick * place, thick)
     legend = [(tone, label) for label, tone in colours.items()]
     said = description or _sentence(names, series, unit)
     return figure(
@@ -88,7 +88,7 @@ def histogram_chart(
     description: str = "",
     height: float = 200,
     width: float = HALF,
-) -> Html:
+) -> Markup:
     """Two distributions over the same bins, as shares of their totals per unit of the axis.
 
     Bins of unequal width are drawn truthfully: the area is the share.
@@ -126,7 +126,7 @@ def histogram_chart(
         ("muted", "c0"), names, tallest, ("area", "line"), strict=True
     ):
         frame.name(tone, name)
-        frame.draw(element("path", d=_outline(heights, ends, across, up), class_=f"{kind} {tone}"))
+        frame.draw(shape("path", d=_outline(heights, ends, across, up), tone=f"{kind} {tone}"))
     for index in range(bins):
         frame.draw(_bin_tip(index, ends, shares, names, frame, across, unit))
     return frame.render("histogram")
@@ -134,22 +134,22 @@ def histogram_chart(
 
 def _bar(
     name: str, value: float | None, unit: str, tone: str, across: Scale, y: float, thick: float
-) -> Html:
+) -> list[Shape]:
     words = number(value, unit)
     if value is None or not finite(value):
-        return text_at(across.start + 4, y + thick - 3, words, kind="note")
+        return [text_at(across.start + 4, y + thick - 3, words, kind="note")]
     end = across(value)
-    bar = element(
-        "rect", element("title", f"{name}: {words}"), x=across.start, y=float(y),
-        width=max(end - across.start, 1.0), height=thick - 2.0, rx=2, class_=f"bar {tone}",
+    bar = shape(
+        "rect", f"{name}: {words}", x=across.start, y=float(y),
+        width=max(end - across.start, 1.0), height=thick - 2.0, rx=2, tone=f"bar {tone}",
     )  # fmt: skip
-    return join(bar, text_at(end + 5, y + thick - 3, words, kind="note"))
+    return [bar, text_at(end + 5, y + thick - 3, words, kind="note")]
 
 
-def _upright(level: Threshold, across: Scale, bottom: float) -> Html:
+def _upright(level: Threshold, across: Scale, bottom: float) -> list[Shape]:
     x = across(level.value)
-    line = element("line", x1=x, y1=18, x2=x, y2=bottom, class_=f"level {level.tone}")
-    return join(line, text_at(x, 13, level.label, "middle", f"note {level.tone}"))
+    line = shape("line", x1=x, y1=18, x2=x, y2=bottom, tone=f"level {level.tone}")
+    return [line, text_at(x, 13, level.label, "middle", f"note {level.tone}")]
 
 
 def _finite_edges(edges: Sequence[float]) -> list[float]:
@@ -187,16 +187,15 @@ def _bin_tip(
     frame: Frame,
     across: Scale,
     unit: str,
-) -> Html:
+) -> Shape:
     low, high = ends[index], ends[index + 1]
     said = ", ".join(
         f"{name} {number(100 * one[index], '%')}" for name, one in zip(names, shares, strict=True)
     )
-    tip = element("title", f"{number(low)} to {number(high, unit)}: {said}")
     x = across(low)
-    return element(
-        "rect", tip, x=x, y=frame.top, width=across(high) - x, height=frame.bottom - frame.top,
-        class_="cover",
+    return shape(
+        "rect", f"{number(low)} to {number(high, unit)}: {said}", x=x, y=frame.top,
+        width=across(high) - x, height=frame.bottom - frame.top, tone="cover",
     )  # fmt: skip
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from .markup import Html, element, join
+from .renderer import render
 from .scale import Scale, extent, tick_labels, ticks, time_ticks
+from .shape import Shape, shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from markupsafe import Markup
 
 WIDTH: Final = 720
 #: Width of a chart that stands beside another, in `Section.pair`.
@@ -44,7 +47,7 @@ class Frame:
     height: float = 220
     width: float = WIDTH
     left: float = _LEFT
-    parts: list[Html] = field(default_factory=list)
+    parts: list[Shape] = field(default_factory=list)
     legend: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -89,7 +92,7 @@ class Frame:
         marks = [one for one in ticks(low, high, self._ticks) if low <= one <= high]
         return self._horizontal(low, high, list(zip(marks, tick_labels(marks), strict=True)), unit)
 
-    def draw(self, *parts: Html) -> None:
+    def draw(self, *parts: Shape) -> None:
         """Lay something over what is there."""
         self.parts.extend(parts)
 
@@ -97,7 +100,7 @@ class Frame:
         """Put a series into the legend."""
         self.legend.append((tone, text))
 
-    def render(self, kind: str) -> Html:
+    def render(self, kind: str) -> Markup:
         """The finished picture, with the legend above it."""
         size = self.width, self.height
         return figure(self.title, self.description, size, kind, self.parts, self.legend)
@@ -130,27 +133,21 @@ def figure(
     description: str,
     size: tuple[float, float],
     kind: str,
-    parts: Iterable[Html],
+    parts: Iterable[Shape],
     legend: Sequence[tuple[str, str]] = (),
-) -> Html:
+) -> Markup:
     """A picture with its caption; `size` is width and height in pixels."""
-    keys = [
-        element("span", element("i", class_=f"key {tone}"), name, class_="entry")
-        for tone, name in legend
-    ]
-    picture = element(
-        "svg",
-        element("title", title),
-        element("desc", description) if description else None,
-        *parts,
-        viewBox=f"0 0 {size[0]:g} {size[1]:g}",
-        xmlns="http://www.w3.org/2000/svg",
-        role="img",
-        aria_label=f"{title}. {description}".strip(" ."),
-        class_=f"chart {kind}",
+    return render(
+        "chart.html",
+        title=title,
+        description=description,
+        label=f"{title}. {description}".strip(" ."),
+        width=f"{size[0]:g}",
+        height=f"{size[1]:g}",
+        kind=kind,
+        shapes=parts,
+        legend=legend,
     )
-    caption = element("figcaption", element("b", title), *keys)
-    return element("figure", caption, picture)
 
 
 def colour(position: int, tone: str = "") -> str:
@@ -163,18 +160,18 @@ def label(text: str, limit: int = _LONG) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def text_at(x: float, y: float, text: str, anchor: str = "start", kind: str = "tick") -> Html:
+def text_at(x: float, y: float, text: str, anchor: str = "start", kind: str = "tick") -> Shape:
     """Words in the picture; the whole of what was cut is in the tooltip."""
     shown = label(text)
-    tip = element("title", text) if shown != text else None
-    return element(
-        "text", join(tip, shown), x=float(x), y=float(y), class_=kind, text_anchor=anchor
-    )
+    return shape(
+        "text", text if shown != text else "", words=shown, tone=kind,
+        x=float(x), y=float(y), text_anchor=anchor,
+    )  # fmt: skip
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Html:
-    return element("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=kind)
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Shape:
+    return shape("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), tone=kind)
 
 
-def _text(x: float, y: float, text: str, kind: str, anchor: str) -> Html:
-    return element("text", text, x=float(x), y=float(y), class_=kind, text_anchor=anchor)
+def _text(x: float, y: float, text: str, kind: str, anchor: str) -> Shape:
+    return shape("text", words=text, x=float(x), y=float(y), tone=kind, text_anchor=anchor)

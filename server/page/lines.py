@@ -7,11 +7,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from .frame import WIDTH, Frame, colour, label, text_at
-from .markup import Html, element, join
 from .scale import Scale, finite, moment, number, thin
+from .shape import Shape, shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from markupsafe import Markup
 
 #: Points of a series that are drawn; more are thinned, peaks stay.
 MAX_POINTS: Final = 400
@@ -89,7 +91,7 @@ def line_chart(
     description: str = "",
     height: float = 220,
     width: float = WIDTH,
-) -> Html:
+) -> Markup:
     """Lines, the first in the accent colour.
 
     Args:
@@ -126,10 +128,10 @@ def line_chart(
         frame.name(tone, one.name)
         frame.draw(*_band(one, tone, across, up), *_line(one, tone, across, up))
     for level in levels:
-        frame.draw(_level(level, frame, up))
+        frame.draw(*_level(level, frame, up))
     taken: list[tuple[float, float]] = []
     for mark in [one for one in marks if across.low <= one.x <= across.high][:MAX_MARKS]:
-        frame.draw(_upright(mark, frame, across, taken))
+        frame.draw(*_upright(mark, frame, across, taken))
     for position, one in enumerate(shown):
         if len(one.x) <= _TIPS:
             frame.draw(*_tips(one, colour(position, one.tone), across, up, unit, time=time))
@@ -177,22 +179,20 @@ def _path(
     return "".join(pieces)
 
 
-def _line(series: Series, tone: str, across: Scale, up: Scale) -> list[Html]:
+def _line(series: Series, tone: str, across: Scale, up: Scale) -> list[Shape]:
     drawn = []
     for run in _runs(series):
         points = [(series.x[index], series.y[index]) for index in run]
         if len(points) == 1:
             x, y = points[0]
-            drawn.append(
-                element("circle", cx=across(x), cy=up(y or 0.0), r=3, class_=f"dot {tone}")
-            )
+            drawn.append(shape("circle", cx=across(x), cy=up(y or 0.0), r=3, tone=f"dot {tone}"))
         else:
             path = _path(points, across, up, step=series.step)
-            drawn.append(element("path", d=path, class_=f"line {tone}"))
+            drawn.append(shape("path", d=path, tone=f"line {tone}"))
     return drawn
 
 
-def _band(series: Series, tone: str, across: Scale, up: Scale) -> list[Html]:
+def _band(series: Series, tone: str, across: Scale, up: Scale) -> list[Shape]:
     low, high = series.low, series.high
     if low is None or high is None:
         return []
@@ -202,13 +202,13 @@ def _band(series: Series, tone: str, across: Scale, up: Scale) -> list[Html]:
         if len(known) > 1:
             there = _path([(series.x[i], high[i]) for i in known], across, up, step=False)
             back = _path([(series.x[i], low[i]) for i in reversed(known)], across, up, step=False)
-            drawn.append(element("path", d=f"{there}L{back[1:]}Z", class_=f"band {tone}"))
+            drawn.append(shape("path", d=f"{there}L{back[1:]}Z", tone=f"band {tone}"))
     return drawn
 
 
 def _tips(
     series: Series, tone: str, across: Scale, up: Scale, unit: str, *, time: bool
-) -> list[Html]:
+) -> list[Shape]:
     drawn = []
     for index, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
         if y is None or not finite(y):
@@ -216,34 +216,34 @@ def _tips(
         words = f"{series.name}: {number(y, unit)}"
         if series.low is not None and series.high is not None:
             words += f" ({number(series.low[index])} to {number(series.high[index], unit)})"
-        tip = element("title", f"{words}\n{moment(x) if time else number(x)}")
-        drawn.append(element("circle", tip, cx=across(x), cy=up(y), r=5, class_=f"tip {tone}"))
+        tip = f"{words}\n{moment(x) if time else number(x)}"
+        drawn.append(shape("circle", tip, cx=across(x), cy=up(y), r=5, tone=f"tip {tone}"))
     return drawn
 
 
-def _level(level: Threshold, frame: Frame, up: Scale) -> Html:
+def _level(level: Threshold, frame: Frame, up: Scale) -> list[Shape]:
     y = up(level.value)
-    line = element("line", x1=frame.left, y1=y, x2=frame.right, y2=y, class_=f"level {level.tone}")
-    return join(line, text_at(frame.right - 4, y - 5, level.label, "end", f"note {level.tone}"))
+    line = shape("line", x1=frame.left, y1=y, x2=frame.right, y2=y, tone=f"level {level.tone}")
+    return [line, text_at(frame.right - 4, y - 5, level.label, "end", f"note {level.tone}")]
 
 
-def _upright(mark: Mark, frame: Frame, across: Scale, taken: list[tuple[float, float]]) -> Html:
+def _upright(
+    mark: Mark, frame: Frame, across: Scale, taken: list[tuple[float, float]]
+) -> list[Shape]:
     """A mark; its words stand beside it where there is room, else under the pointer only."""
     x = across(mark.x)
-    tip = element("title", f"{mark.label}\n{moment(mark.x)}")
-    line = element(
-        "line", tip, x1=x, y1=frame.top, x2=x, y2=frame.bottom, class_=f"level {mark.tone}"
-    )
+    tip = f"{mark.label}\n{moment(mark.x)}"
+    line = shape("line", tip, x1=x, y1=frame.top, x2=x, y2=frame.bottom, tone=f"level {mark.tone}")
     end = x > (frame.left + frame.right) / 2
     width = _LETTER * len(label(mark.label)) + 8
     place = (x - width, x) if end else (x, x + width)
     if any(low < place[1] and place[0] < high for low, high in taken):
-        return line
+        return [line]
     taken.append(place)
     words = text_at(
         x - 4 if end else x + 4, frame.top + 10, mark.label, "end" if end else "start", "note"
     )
-    return join(line, words)
+    return [line, words]
 
 
 def _sentence(series: Sequence[Series], unit: str) -> str:

@@ -1,79 +1,58 @@
-"""HTML and SVG as text that cannot be broken by what is in it: all is escaped unless made here."""
+"""Pieces of markup within a line, and what is taken out of text before it is shown."""
 
 from __future__ import annotations
 
-from html import escape
-from typing import Final
+import re
+from typing import TYPE_CHECKING, Final
 
-#: Elements that have no end tag in HTML.
-_VOID: Final = frozenset({"br", "hr", "link", "meta"})
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 _SCHEMES: Final = ("http://", "https://", "mailto:", "/", "./", "#")
+#: Characters that neither HTML nor XML allows.
+_INVALID: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+#: Halves of surrogate pairs, which have no UTF-8; and controls that reorder the text after them.
+_UNFIT: Final = re.compile("[\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
-class Html(str):
-    """Text that is markup already and may stand in a page as it is."""
-
-    __slots__ = ()
-
-
-def element(name: str, /, *children: str | None, **attributes: str | float | None) -> Html:
-    """An element with what is in it.
-
-    Args:
-        name: ``td``, ``path``, …
-        children: Text, which is escaped, or `Html`; ``None`` is left out.
-        attributes: ``class_`` for ``class``, ``stroke_width`` for ``stroke-width``; numbers are
-            rounded to a hundredth, ``None`` is left out, an empty text is a flag.
-    """
-    opening = "".join(
-        f" {key.rstrip('_').replace('_', '-')}" + (f'="{_value(value)}"' if value != "" else "")
-        for key, value in attributes.items()
-        if value is not None
-    )
-    if name in _VOID:
-        return Html(f"<{name}{opening}>")
-    return Html(f"<{name}{opening}>{join(*children)}</{name}>")
+def printable(text: str) -> str:
+    """Text without what breaks a document, its encoding, or the order of the words around it."""
+    return _UNFIT.sub(_REPLACEMENT, _INVALID.sub("", text))
 
 
-def join(*children: str | None) -> Html:
-    """Several pieces, one after the other; what is not `Html` is escaped."""
-    return Html(
-        "".join(
-            one if isinstance(one, Html) else escape(_printable(one))
-            for one in children
-            if one is not None
-        )
-    )
-
-
-def link(text: str, address: str) -> Html:
+def link(text: str, address: str) -> str:
     """A link, or the mere text when the address is none that a page should lead to."""
     if not address.startswith(_SCHEMES):
-        return join(text)
-    return element("a", text, href=address)
+        return text
+    return _inline('<a href="{1}">{0}</a>', text, address)
 
 
-def badge(text: str, tone: str = "") -> Html:
+def badge(text: str, tone: str = "") -> Markup:
     """A word in a coloured box.
 
     Args:
         text: One or two words.
         tone: ``good``, ``warning``, ``bad`` or nothing.
     """
-    return element("span", text, class_=f"badge {tone}".strip())
+    return _inline('<span class="{1}">{0}</span>', text, f"badge {tone}".strip())
 
 
-def code(text: str) -> Html:
+def code(text: str) -> Markup:
     """Text as it is typed: a command, an identifier."""
-    return element("code", text)
+    return _inline("<code>{0}</code>", text)
 
 
-def _value(value: str | float) -> str:
-    if isinstance(value, str):
-        return escape(_printable(value))
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+def side_by_side(*charts: Markup) -> Markup:
+    """Charts in one row where there is room."""
+    from markupsafe import Markup  # by the first page only
+
+    return _inline('<div class="pair">{0}</div>', Markup().join(charts))
 
 
-def _printable(text: str) -> str:
-    """Without the characters that neither HTML nor XML allows."""
-    return "".join(one for one in text if one >= " " or one in "\t\n\r")
+def _inline(form: str, *values: str) -> Markup:
+    """A literal of this module with its values escaped."""
+    from markupsafe import Markup  # by the first page only
+
+    shown = [one if isinstance(one, Markup) else printable(one) for one in values]
+    return Markup(form).format(*shown)  # noqa: S704 - a literal above

@@ -7,21 +7,23 @@
     section.add(line_chart("Error ratio", [Series("stable", times, ratios)], unit="%"))
     text = page.render(footer="made 2031-05-01 12:30:00 UTC")
 
-All text is escaped. There is no script; nothing is fetched.
+All text is escaped. There is no script; nothing is fetched. The markup is in ``templates/``.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
-from .markup import Html, element, join
+from .renderer import render
 from .scale import number
 from .style import SECURITY_POLICY, STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from markupsafe import Markup
 
 #: Rows of one table; the caption says when there are more.
 MAX_ROWS: Final = 1000
@@ -55,33 +57,24 @@ class Section:
     def __init__(self, title: str, anchor: str) -> None:
         self.title = title
         self.anchor = anchor
-        self._parts: list[Html] = []
+        #: Each with its kind, a macro of ``parts.html``, and what that macro shows.
+        self.parts: list[dict[str, Any]] = []
 
     def text(self, *words: str) -> None:
         """A paragraph; pieces may be `markup.link`, `markup.code`, `markup.badge`."""
-        self._parts.append(element("p", *words))
+        self._add("text", words=words)
 
     def heading(self, text: str) -> None:
         """A smaller heading within the section."""
-        self._parts.append(element("h3", text))
+        self._add("heading", words=text)
 
     def callout(self, text: str, tone: str = "") -> None:
         """A sentence that must be seen."""
-        self._parts.append(element("div", text, class_=f"callout {tone}".strip()))
+        self._add("callout", words=text, tone=tone)
 
     def figures(self, *figures: Figure) -> None:
         """Key figures side by side."""
-        boxes = [
-            element(
-                "div",
-                element("dt", one.label),
-                element("dd", written(one.value)),
-                element("dd", one.note, class_="note") if one.note else None,
-                class_=one.tone or None,
-            )
-            for one in figures
-        ]
-        self._parts.append(element("dl", *boxes, class_="figures"))
+        self._add("figures", boxes=[replace(one, value=written(one.value)) for one in figures])
 
     def table(
         self, headers: Sequence[str], rows: Sequence[Sequence[Value]], caption: str = ""
@@ -90,7 +83,7 @@ class Section:
 
         Args:
             headers: One per column.
-            rows: Cells are text, figures, ``None``, or `Html` such as `chart.sparkline` and
+            rows: Cells are text, figures, ``None``, or markup such as `chart.sparkline` and
                 `markup.badge`; up to `MAX_ROWS`.
             caption: Above it.
         """
@@ -98,41 +91,23 @@ class Section:
             caption = f"{caption} (the first {MAX_ROWS} of {len(rows)})".strip()
             rows = rows[:MAX_ROWS]
         kinds = [_kind(column) for column in _columns(len(headers), rows)]
-        head = [
-            element("th", title, class_=kind, scope="col")
-            for title, kind in zip(headers, kinds, strict=True)
-        ]
-        body = [
-            element("tr", *[_cell(row, index, kind) for index, kind in enumerate(kinds)])
-            for row in rows
-        ]
-        table = element(
-            "table",
-            element("caption", caption) if caption else None,
-            element("thead", element("tr", *head)),
-            element("tbody", *body),
-        )
-        self._parts.append(element("div", table, class_="scroll"))
+        cells = [[_cell(row, index) for index in range(len(headers))] for row in rows]
+        self._add("table", headers=headers, kinds=kinds, rows=cells, caption=caption)
 
-    def add(self, *charts: Html) -> None:
-        """Charts, one below the other."""
-        self._parts.extend(charts)
+    def add(self, *charts: Markup) -> None:
+        """Charts, one below the other, or what `markup.side_by_side` makes of some."""
+        self._add("charts", charts=charts)
 
-    def pair(self, *charts: Html) -> None:
-        """Charts side by side where there is room: many small ones."""
-        self._parts.append(element("div", *charts, class_="pair"))
-
-    def details(self, summary: str, *content: Html) -> None:
+    def details(self, summary: str, *content: Markup) -> None:
         """Something that is folded away until somebody wants it."""
-        self._parts.append(element("details", element("summary", summary), *content))
+        self._add("details", summary=summary, content=content)
 
     def typed(self, text: str) -> None:
         """Commands or output, as they are."""
-        self._parts.append(element("pre", text))
+        self._add("typed", words=text)
 
-    def render(self) -> Html:
-        """The section as markup."""
-        return element("section", element("h2", self.title, id=self.anchor), *self._parts)
+    def _add(self, kind: str, **content: object) -> None:
+        self.parts.append({"kind": kind, **content})
 
 
 class Page:
@@ -161,26 +136,15 @@ class Page:
         Args:
             footer: When and from what it was made.
         """
-        many = len(self._sections) > 2  # noqa: PLR2004 - few need no list
-        links = [element("a", one.title, href=f"#{one.anchor}") for one in self._sections]
-        head = element(
-            "head",
-            element("meta", charset="utf-8"),
-            element("meta", http_equiv="Content-Security-Policy", content=SECURITY_POLICY),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("link", rel="icon", href="data:,"),
-            element("title", self._title),
-            element("style", Html(STYLE)),
+        return render(
+            "page.html",
+            title=self._title,
+            subtitle=self._subtitle,
+            sections=self._sections,
+            footer=footer,
+            policy=SECURITY_POLICY,
+            style=STYLE,
         )
-        body = element(
-            "body",
-            element("h1", self._title),
-            element("p", self._subtitle, class_="dim") if self._subtitle else None,
-            element("nav", *links) if many else None,
-            element("main", *[one.render() for one in self._sections]),
-            element("footer", footer) if footer else None,
-        )
-        return "<!doctype html>\n" + element("html", head, body, lang="en") + "\n"
 
 
 def written(value: Value) -> str:
@@ -200,7 +164,7 @@ def _kind(column: Sequence[Value]) -> str | None:
     """How a column is set: ``n`` figures, ``s`` short words that are not broken."""
     if _is_figure(column):
         return "n"
-    words = (word for one in column for word in written(one).split() if not isinstance(one, Html))
+    words = (word for one in column if not _is_markup(one) for word in written(one).split())
     return "s" if all(len(word) <= _SHORT for word in words) else None
 
 
@@ -211,6 +175,9 @@ def _is_figure(column: Sequence[Value]) -> bool:
     )
 
 
-def _cell(row: Sequence[Value], index: int, kind: str | None) -> Html:
-    value = row[index] if index < len(row) else None
-    return element("td", join(written(value)), class_=kind)
+def _is_markup(value: Value) -> bool:
+    return hasattr(value, "__html__")
+
+
+def _cell(row: Sequence[Value], index: int) -> str:
+    return written(row[index] if index < len(row) else None)

@@ -5,10 +5,36 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import Final
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from .renderer import render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NONE: Final = "'none'"
 _PARTS: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedPage:
+    """A page and the headers that it is sent with."""
+
+    html: str
+    headers: Mapping[str, str]
+
+
+@cache
+def scripted_page(template: str) -> ScriptedPage:
+    """A page of the server; rendered once, and slow the first time: not for an event loop.
+
+    Args:
+        template: Name of its file, which inserts no value.
+    """
+    html = str(render(template))
+    return ScriptedPage(html, page_headers(html))
 
 
 def page_headers(html: str) -> dict[str, str]:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .frame import Frame, label, text_at
-from .markup import Html, element
+from .renderer import render
 from .scale import Scale, extent, finite, moment, thin
+from .shape import Shape, shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from markupsafe import Markup
 
 #: Rows of a timeline; of more events the latest are drawn.
 MAX_EVENTS: Final = 40
@@ -40,7 +43,7 @@ class Event:
     detail: str = ""
 
 
-def timeline(title: str, events: Sequence[Event], *, description: str = "") -> Html:
+def timeline(title: str, events: Sequence[Event], *, description: str = "") -> Markup:
     """Events from top to bottom in the order given, over one axis of time in UTC.
 
     Args:
@@ -67,7 +70,7 @@ def sparkline(
     threshold: float | None = None,
     tone: str = "",
     description: str = "",
-) -> Html:
+) -> Markup:
     """A line without axes, as high as a row of a table.
 
     Args:
@@ -90,31 +93,33 @@ def sparkline(
         path += f"{pen}{last[0]:.1f} {last[1]:.1f}"
         pen = "L"
     tone = tone or "c0"
-    parts = [element("title", description)] if description else []
+    parts = []
     if threshold is not None:
         y = up(threshold)
-        parts.append(element("line", x1=0, y1=y, x2=_SPARK_WIDTH, y2=y, class_="level muted"))
+        parts.append(shape("line", x1=0, y1=y, x2=_SPARK_WIDTH, y2=y, tone="level muted"))
     if last is not None:
-        parts.append(element("path", d=path, class_=f"line {tone}"))
-        parts.append(element("circle", cx=last[0], cy=last[1], r=2.5, class_=f"dot {tone}"))
-    return element(
-        "svg", *parts, viewBox=f"0 0 {_SPARK_WIDTH} {_SPARK_HEIGHT}", width=_SPARK_WIDTH,
-        height=_SPARK_HEIGHT, xmlns="http://www.w3.org/2000/svg", role="img",
-        aria_label=description or "no data yet", class_="spark",
-    )  # fmt: skip
+        parts.append(shape("path", d=path, tone=f"line {tone}"))
+        parts.append(shape("circle", cx=last[0], cy=last[1], r=2.5, tone=f"dot {tone}"))
+    return render(
+        "sparkline.html",
+        description=description,
+        width=_SPARK_WIDTH,
+        height=_SPARK_HEIGHT,
+        shapes=parts,
+    )
 
 
-def _row(event: Event, frame: Frame, across: Scale, y: float) -> list[Html]:
+def _row(event: Event, frame: Frame, across: Scale, y: float) -> list[Shape]:
     tone = event.tone or "c0"
     words = f"{event.label}\n{moment(event.time)}"
     if event.until is not None:
         words += f" to {moment(event.until)}"
-    tip = element("title", f"{words}\n{event.detail}".strip())
+    tip = f"{words}\n{event.detail}".strip()
     x = across(event.time)
     name = text_at(frame.left - 10, y + 12, event.label, "end")
-    track = element("line", x1=frame.left, y1=y + 8.0, x2=frame.right, y2=y + 8.0, class_="grid")
+    track = shape("line", x1=frame.left, y1=y + 8.0, x2=frame.right, y2=y + 8.0, tone="grid")
     if event.until is None:
-        return [track, name, element("circle", tip, cx=x, cy=y + 8.0, r=5, class_=f"dot {tone}")]
+        return [track, name, shape("circle", tip, cx=x, cy=y + 8.0, r=5, tone=f"dot {tone}")]
     width = max(across(event.until) - x, 3.0)
-    span = element("rect", tip, x=x, y=y + 1.0, width=width, height=14, rx=3, class_=f"bar {tone}")
+    span = shape("rect", tip, x=x, y=y + 1.0, width=width, height=14, rx=3, tone=f"bar {tone}")
     return [track, name, span]

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +156,9 @@ def test_the_command_serves_is_healthy_and_stops(
             [binaries / check[0], *check[1:]], env=wrong, check=False, stderr=subprocess.DEVNULL
         )
         assert sick.returncode != 0
+        page = f"http://127.0.0.1:{port}/docs"
+        with urllib.request.urlopen(page, timeout=10) as answer:  # its template is in the wheel
+            assert b"<h1>Penstock</h1>" in answer.read()
         wait_for_line(log, "drift is not watched: SciPy is not installed")  # it is in an extra
         server.send_signal(signal.SIGTERM)
         assert server.wait(20) == 0, log.read_text()

@@ -16,14 +16,13 @@ from starlette.routing import Route
 
 from penstock.server.control.coordination.convergence import why_not_ready
 from penstock.server.errors import ApiError, InvalidRequest, NotFound
-from penstock.server.page.scripted import page_headers
+from penstock.server.page.scripted import scripted_page
 from penstock.server.ports.border import BY_PREFIX, Border
 from penstock.server.ports.media_types import JSON
 from penstock.server.ports.paths import routed_at
 
 from . import records, repository_api, wire
 from .command import Command
-from .docs_page import DOCS_PAGE
 from .log_status import log_status
 from .openapi import ENDPOINTS, openapi
 from .rollout_report import summary
@@ -146,7 +145,8 @@ class AdminApp:
     # -- looking ---------------------------------------------------------------------------------
 
     async def _docs(self, _: Request, __: str) -> Response:
-        return HTMLResponse(DOCS_PAGE, headers=page_headers(DOCS_PAGE))
+        page = await asyncio.to_thread(scripted_page, "admin_docs.html")
+        return HTMLResponse(page.html, headers=page.headers)
 
     async def _openapi(self, request: Request, _: str) -> Response:
         if self._described is None:  # the endpoints are the same for good

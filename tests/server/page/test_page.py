@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.server.page.chart import Series, line_chart, sparkline
-from penstock.server.page.markup import Html, badge, code, element, link
+from penstock.server.page.markup import badge, code, link, side_by_side
 from penstock.server.page.page import MAX_ROWS, Figure, Page
 from penstock.server.page.style import SECURITY_POLICY
 
@@ -53,9 +53,9 @@ def a_page(text: str) -> str:
     section.callout(text, "warning")
     section.heading(text)
     section.typed(text)
-    section.details(text, element("p", text))
+    section.details(text, code(text))
     section.add(line_chart(text, [Series(text, [0, 1], [1, 2])]))
-    section.pair(sparkline([1, 2, 3], description=text))
+    section.add(side_by_side(sparkline([1, 2, 3], description=text)))
     return page.render(text)
 
 
@@ -130,4 +130,20 @@ def test_a_table_is_bounded_and_says_so() -> None:
 
 
 def test_markup_is_not_escaped_twice() -> None:
-    assert element("p", Html("<b>x</b>"), "&") == "<p><b>x</b>&amp;</p>"
+    page = Page("t")
+    page.section("s").text(badge("<b>"), "&", code("a & b"))
+    expected = '<p><span class="badge">&lt;b&gt;</span>&amp;<code>a &amp; b</code></p>'
+    assert expected in page.render()
+
+
+def test_half_a_surrogate_pair_does_not_keep_a_page_from_being_sent() -> None:
+    page = a_page("model\ud800\udfff")
+    assert "model\ufffd\ufffd" in page.encode().decode()
+
+
+def test_a_name_cannot_reorder_the_words_around_it() -> None:
+    reordering = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    page = a_page(f"model{reordering}gpj.exe")
+    assert not set(reordering) & set(page)
+    assert "model" + "\ufffd" * len(reordering) + "gpj.exe" in page
+    assert "\u05d0\u200f" in a_page("\u05d0\u200f")  # what a language needs stays

@@ -1,4 +1,4 @@
-"""At the door: who is let in to wait."""
+"""Admission: which requests may enter a queue."""
 
 from __future__ import annotations
 

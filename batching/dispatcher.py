@@ -256,7 +256,7 @@ class Dispatcher:
         self.delivery.answer(scheduled, batch, parts)
 
     def _rest(self, wait: Wait, now: float) -> None:
-        """Nothing can be started: see to the door, the next tick and the timer."""
+        """No run can be started: update admission limits, and plan the next tick and the timer."""
         state = self._state
         backlog = Backlog(state.active)
         for scheduled in backlog.own:

@@ -8,7 +8,7 @@ class Overloaded(Exception):
 
     Attributes:
         retry_after_seconds: When the queue is predicted to have room again.
-        reason: ``queue_full`` and ``queue_time`` (refused at the door), ``early_drop`` (dropped so
+        reason: ``queue_full`` and ``queue_time`` (refused on arrival), ``early_drop`` (dropped so
             that those behind it run in full batches), ``replaced`` (shadow traffic, oldest first)
             or ``draining``.
     """

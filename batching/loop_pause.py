@@ -50,7 +50,7 @@ class LoopPause:
         self._planned = False
 
     def consider(self, read_at: float) -> None:
-        """All that could be started has been: plan a nap if that is because all threads run.
+        """Plan a pause if all execution threads run; called when no more runs can be started.
 
         Args:
             read_at: When the loop had read what there was.

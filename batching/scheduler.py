@@ -1,4 +1,4 @@
-"""The batcher's door: register models, submit requests, get batches back."""
+"""The interface of the batcher: register models, submit requests, get batches back."""
 
 from __future__ import annotations
 

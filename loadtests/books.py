@@ -60,9 +60,9 @@ def read_books(server: Managed) -> Books:
     return Books(**totals)
 
 
-def settled_books(server: Managed, patience_seconds: float = 120.0) -> Books:
+def settled_books(server: Managed, timeout_seconds: float = 120.0) -> Books:
     """What they say when nothing is on its way any more, or when patience ends."""
-    end = time.monotonic() + patience_seconds
+    end = time.monotonic() + timeout_seconds
     while (books := read_books(server)).missing and time.monotonic() < end:
         time.sleep(0.5)
     return books

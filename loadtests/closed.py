@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .cases import Case
 
 #: How long an answer may take before the run counts as stuck.
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 class ClosedLoop:
@@ -47,7 +47,7 @@ class ClosedLoop:
         """Load the server for ``seconds``.
 
         Raises:
-            RunRefused: An answer was wrong, or none came for `PATIENCE_SECONDS`.
+            RunRefused: An answer was wrong, or none came for `TIMEOUT_SECONDS`.
         """
         connections, clock = self._connections, self._clock
         connections.tally = tally = Tally()
@@ -70,7 +70,7 @@ class ClosedLoop:
             ready = wait(0.1)
             if ready:
                 heard = now
-            elif now - heard > PATIENCE_SECONDS:
+            elif now - heard > TIMEOUT_SECONDS:
                 break
             for connection in ready:
                 now = clock()
@@ -81,7 +81,7 @@ class ClosedLoop:
 
     def _drain(self) -> None:
         """Take the answers still under way, which belong to no window, off the connections."""
-        end = self._clock() + PATIENCE_SECONDS
+        end = self._clock() + TIMEOUT_SECONDS
         while self._clock() < end and any(c.case is not None for c in self._connections):
             for connection in self._connections.wait(0.1):
                 self._connections.settle(connection, self._clock())

@@ -25,7 +25,7 @@ from rich.table import Table
 from penstock.monitoring.drift.assessment import subjects_of
 from penstock.monitoring.drift.learning import number_reference
 from penstock.monitoring.drift.options import DriftOptions
-from penstock.monitoring.drift.rule import Level, judge
+from penstock.monitoring.drift.rule import Level, grade
 from penstock.monitoring.drift.window import Window
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def ours(baseline: Baseline, window: NDArray[np.float64], wanted: int) -> list[b
     counted = Window(0.0, rows=window.shape[1])
     for name, values in zip(baseline.ours, window, strict=True):
         counted.add(name, baseline.ours[name], values)
-    found = judge(subjects_of(counted, baseline.ours, {}), _OPTIONS)
+    found = grade(subjects_of(counted, baseline.ours, {}), _OPTIONS)
     return [one.level is not Level.CLEAN for one in found.values()][:wanted]
 
 

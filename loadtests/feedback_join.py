@@ -46,7 +46,7 @@ def main(predictions: int = 1_000_000, labels: int = 200_000) -> int:
     ]
     spent = {"take": 0.0, "tick": 0.0, "feedback": 0.0}
     with tempfile.TemporaryDirectory() as name:
-        keeper = FeedbackStore(
+        store = FeedbackStore(
             Path(name), lambda *_: FeedbackOptions(), lambda *_: None, 5_000_000, 90
         )
 
@@ -57,17 +57,17 @@ def main(predictions: int = 1_000_000, labels: int = 200_000) -> int:
 
         def hand_over(some: list[Label]) -> None:
             for first in range(0, len(some), _BODY):
-                timed("feedback", keeper.feedback, some[first : first + _BODY], _NOW)
+                timed("feedback", store.feedback, some[first : first + _BODY], _NOW)
 
         for place in range(0, predictions, _BATCH):
-            timed("take", keeper.take, [_batch(place, classes, scores)])
+            timed("take", store.take, [_batch(place, classes, scores)])
             if place % (20 * _BATCH) == 0:  # a second at 20,000 a second
-                timed("tick", keeper.tick, _NOW + place / 20_000)
+                timed("tick", store.tick, _NOW + place / 20_000)
             if place == predictions // 2:
                 hand_over(sent[: labels // 2])
-        timed("tick", keeper.tick, _NOW + predictions)
+        timed("tick", store.tick, _NOW + predictions)
         hand_over(sent[labels // 2 :])
-        keeper.close()
+        store.close()
         with closing(sqlite3.connect(Path(name) / "truth.db")) as database:
             query = "SELECT request_id, label, predicted FROM labels WHERE slot IS NOT NULL"
             joined = {row[0]: (row[1], int(row[2])) for row in database.execute(query)}

@@ -33,7 +33,7 @@ from typing import Any
 from .callers import BROKEN, Callers
 
 _PENSTOCK = (sys.executable, "-m", "penstock.server.cli.main")
-_PATIENCE_SECONDS = 20.0
+_TIMEOUT_SECONDS = 20.0
 _CALLERS = 4
 
 
@@ -66,12 +66,12 @@ class Round:
         """One admin request."""
         request = urllib.request.Request(self.admin_url + path, method=method)  # noqa: S310  our own
         request.add_header("authorization", f"Bearer {self.token}")
-        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:  # noqa: S310  our own
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  our own
             return json.loads(answer.read())
 
     def settled(self) -> dict[str, Any]:
         """The status once every worker has followed."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             with suppress(OSError):
                 status: dict[str, Any] = self.ask("GET", "/admin/status")
@@ -85,7 +85,7 @@ class Round:
         url = f"{self.url}/v2/models/{model}"
         found = set()
         for _ in range(10):
-            with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as answer:  # noqa: S310  our own
+            with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  our own
                 found.add(json.loads(answer.read())["parameters"]["version"])
         return sorted(found)
 

@@ -71,19 +71,19 @@ def write(state: Path, rows: int, days: int) -> float:
     counters = CounterFile.anonymous("monitor")
     tally = Tally(counters, {}, BooksFile(state.with_name("books.msgpack")))
     log = PredictionLog(state, "epoch", tally, 1 << 40, 10_000, lambda: now, lambda *_: "sha256:0")
-    ledger = ReceivedFrames()
-    ledger.restore(log.restore())
+    received_frames = ReceivedFrames()
+    received_frames.restore(log.restore())
     spent = 0.0
     with closing(log):
         for number, sample in enumerate(frames(rows, days)):
             began = time.process_time()
             now = sample.time
             full = log.append([sample], {("model", "3"): _FRAME})
-            ledger.receive("worker", number + 1, {("model", "3"): _FRAME})
+            received_frames.receive("worker", number + 1, {("model", "3"): _FRAME})
             if full or number % 100 == 99:  # noqa: PLR2004  as often as a busy server does
-                log.commit(ledger, now)
+                log.commit(received_frames, now)
             spent += time.process_time() - began
-        log.commit(ledger, now)
+        log.commit(received_frames, now)
     return spent
 
 

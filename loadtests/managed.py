@@ -34,7 +34,7 @@ class Managed:
         directory: For its run directory, state and log.
         cores: What it may run on.
         options: Further arguments of ``penstock serve``.
-        patience_seconds: How long it may take to be ready.
+        timeout_seconds: How long it may take to be ready.
         python: The interpreter whose Penstock is started; by default the one that runs this.
     """
 
@@ -44,13 +44,13 @@ class Managed:
         directory: Path,
         cores: AbstractSet[int] | None = None,
         options: tuple[str, ...] = (),
-        patience_seconds: float = 60.0,
+        timeout_seconds: float = 60.0,
         python: str = sys.executable,
     ) -> None:
         self.port = free_port()
         self.admin_port = free_port()
         self._state = directory / "state"
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         directory.mkdir(exist_ok=True)
         command = [python, "-m", "penstock.server.cli.main", "serve", str(registry)]
         command += ["--port", str(self.port), "--admin-port", str(self.admin_port)]
@@ -68,7 +68,7 @@ class Managed:
         began = time.monotonic()
         self.process.__enter__()
         try:
-            self.process.wait_ready(self._is_ready, self._patience_seconds)
+            self.process.wait_ready(self._is_ready, self._timeout_seconds)
         except BaseException:
             self.process.stop()
             raise

@@ -55,8 +55,8 @@ class OpenLoop:
         self._clock = clock
         self._lag_limit = lag_limit_seconds
 
-    def run(self, schedule: Schedule, *, patience_seconds: float = 2.0) -> Outcome:
-        """Send the schedule and wait at most ``patience_seconds`` for the last answers.
+    def run(self, schedule: Schedule, *, timeout_seconds: float = 2.0) -> Outcome:
+        """Send the schedule and wait at most ``timeout_seconds`` for the last answers.
 
         Raises:
             RunRefused: An answer was wrong.
@@ -68,7 +68,7 @@ class OpenLoop:
         lags: list[float] = []
         with collector_paused():
             unsent = self._send_all(schedule.tolist(), lags)
-            self._await_answers(patience_seconds)
+            self._await_answers(timeout_seconds)
         refuse_wrong(tally)
         lag = float(np.quantile(lags, 0.99)) if lags else 0.0
         if lag > self._lag_limit:
@@ -114,9 +114,9 @@ class OpenLoop:
                     idle.append(free)
         return unsent
 
-    def _await_answers(self, patience_seconds: float) -> None:
+    def _await_answers(self, timeout_seconds: float) -> None:
         connections, clock = self._connections, self._clock
-        end = clock() + patience_seconds
+        end = clock() + timeout_seconds
         while clock() < end and any(c.case is not None for c in connections):
             for connection in connections.wait(0.01):
                 connections.settle(connection, clock())

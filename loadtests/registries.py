@@ -24,13 +24,13 @@ def measure_many(
             write_version(registry, f"m{model:05}", number, width=8 + model % 8, seed=model)
     place = directory / "server"
     options = ("--settle-seconds", "0", "--scan-seconds", "1")
-    patience = 60 + models * versions * 0.2
-    with Managed(registry, place, options=options, patience_seconds=patience) as server:
+    timeout = 60 + models * versions * 0.2
+    with Managed(registry, place, options=options, timeout_seconds=timeout) as server:
         first = server.ready_seconds
         control, worker = server.cpu_seconds("control"), server.cpu_seconds("worker")
         copies = sum(1 for _ in (place / "state" / "copies").glob("[0-9a-f]*"))
         memory = server.resident_bytes() / 2**20
-    with Managed(registry, place, options=options, patience_seconds=patience) as server:
+    with Managed(registry, place, options=options, timeout_seconds=timeout) as server:
         again = server.ready_seconds
         worker_again = server.cpu_seconds("worker")
         control_again = server.cpu_seconds("control")

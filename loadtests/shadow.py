@@ -44,7 +44,7 @@ MODEL: Final = "shadowed"
 _PATH: Final = f"/v2/models/{MODEL}/infer"
 _RUNNER: Final = "penstock.server.shadow.runner"
 _ROLLOUT: Final = f"/admin/models/{MODEL}/rollout"
-_PATIENCE_SECONDS: Final = 60.0
+_TIMEOUT_SECONDS: Final = 60.0
 #: After a shadow was started or ended, before anything is measured.
 _SETTLE_SECONDS: Final = 1.0
 #: Rounds that are measured again, for each that is wanted: the generator lagged, or stood still.
@@ -152,12 +152,12 @@ def _round(server: Managed, loop: OpenLoop, plan: ShadowPlan, rate: float, numbe
 
 def _wait(server: Managed, loop: OpenLoop, plan: ShadowPlan) -> None:
     """Until the shadow computes what is sent."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     start = _counted(server)[1]
     while _counted(server)[1] == start:
         if time.monotonic() > deadline:
             raise CommandFailed("the shadow never began")
-        loop.run(draw("poisson", 50.0, 0.2, seed=1), patience_seconds=plan.seconds)
+        loop.run(draw("poisson", 50.0, 0.2, seed=1), timeout_seconds=plan.seconds)
     time.sleep(_SETTLE_SECONDS)
 
 

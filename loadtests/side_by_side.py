@@ -135,12 +135,12 @@ def compare(
             registry = scratch / f"registry-{side.models}"
             if not registry.is_dir():
                 write_copies(registry, model, side.models)
-            patience = penstock(models=side.models).ready_seconds
+            timeout = penstock(models=side.models).ready_seconds
             for number in range(side.servers):
                 place = scratch / f"{side.name}-{number}"
                 shutil.rmtree(place, ignore_errors=True)
                 server = Managed(
-                    registry, place, plan.server_cores, side.options, patience, side.python
+                    registry, place, plan.server_cores, side.options, timeout, side.python
                 )
                 servers[side].append(stack.enter_context(server))
         for count in connections:

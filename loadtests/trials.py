@@ -31,7 +31,7 @@ _CONNECTIONS: Final = 32
 _QUESTIONS: Final = 10_000
 #: Of traffic, between two looks at how the rollout stands.
 _PIECE_SECONDS: Final = 0.5
-_PATIENCE_SECONDS: Final = 60.0
+_TIMEOUT_SECONDS: Final = 60.0
 #: The generator shares the machine; how late it is matters little here.
 _LAG_LIMIT_SECONDS: Final = 1.0
 _STABLE_SECONDS: Final = 0.001
@@ -124,7 +124,7 @@ def _trial(
     server.ask("POST", path, {"version": 2, **terms})
     statuses: dict[int, int] = {}
     lost, spent = 0, 0.0
-    limit = _PATIENCE_SECONDS + 2 * hold * len(ailment.steps)
+    limit = _TIMEOUT_SECONDS + 2 * hold * len(ailment.steps)
     while not server.ask("GET", path)["final"]:
         seed = int(seeds.integers(1 << 30))
         outcome = loop.run(draw("poisson", ailment.rate, _PIECE_SECONDS, seed=seed))

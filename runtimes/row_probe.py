@@ -42,7 +42,7 @@ _SLOW_ROW_SECONDS: Final = 2e-3
 _FEW: Final = 6
 _FEW_AT_ONCE: Final = 8
 #: How far an input is moved to see whether an answer hangs on its last digits.
-_NUDGE: Final = 1e-6
+_PERTURBATION: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class _Probe:
         """
         pool = self._fill()
         self._require_variety(pool)
-        for company in _companies(pool, self._max_rows, few=self._slow):
-            self._check(pool, company)
+        for batch in _batches(pool, self._max_rows, few=self._slow):
+            self._check(pool, batch)
         return f"probed: {self._runs} runs of up to {self._most} rows gave each its answer alone"
 
     def _fill(self) -> _Pool:
@@ -171,10 +171,10 @@ class _Probe:
             if all(_close(answer[i], steady[0][i]) for answer in steady):
                 raise _Seen(f"output {name!r} is the same for all made-up rows: nothing to compare")
 
-    def _check(self, pool: _Pool, company: Sequence[int]) -> None:
+    def _check(self, pool: _Pool, batch: Sequence[int]) -> None:
         """Run rows together and compare each with its answer alone."""
-        inputs = [_joined([pool.rows[i][k] for i in company]) for k in range(len(pool.rows[0]))]
-        count = len(company)
+        inputs = [_joined([pool.rows[i][k] for i in batch]) for k in range(len(pool.rows[0]))]
+        count = len(batch)
         try:
             outputs = self._execute(inputs)
         except Exception as error:
@@ -182,7 +182,7 @@ class _Probe:
         for name, output, k in zip(self._names, outputs, range(len(outputs)), strict=True):
             if output.shape[:1] != (count,):
                 raise _Seen(f"output {name!r} has shape {list(output.shape)} for {count} rows")
-            for place, i in enumerate(company):
+            for place, i in enumerate(batch):
                 if i in pool.steady and not _close(output[place : place + 1], pool.answers[i][k]):
                     raise _Seen(
                         f"rows influence each other: output {name!r} of a row is another one "
@@ -199,7 +199,7 @@ class _Probe:
             return self._model.execute(inputs, self._names)
 
 
-def _companies(pool: _Pool, max_rows: int, *, few: bool) -> Iterator[list[int]]:
+def _batches(pool: _Pool, max_rows: int, *, few: bool) -> Iterator[list[int]]:
     """Which rows run together, as indices: the likeliest to show something come first."""
     everybody = list(range(len(pool.rows)))
     plain = pool.plain
@@ -236,9 +236,9 @@ def _moved(array: Array | None) -> Array | None:
     """The same numbers, a little larger."""
     if array is None or array.dtype.kind != "f":
         return array
-    nudge = _NUDGE if array.dtype.itemsize > 2 else HALF_TOLERANCE / 10  # noqa: PLR2004
+    perturbation = _PERTURBATION if array.dtype.itemsize > 2 else HALF_TOLERANCE / 10  # noqa: PLR2004
     with np.errstate(all="ignore"):
-        return np.asarray(array * (1 + nudge), dtype=array.dtype)
+        return np.asarray(array * (1 + perturbation), dtype=array.dtype)
 
 
 def _close(actual: Array, expected: Array) -> bool:

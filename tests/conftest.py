@@ -35,10 +35,10 @@ settings.load_profile("patient")
 
 HOST = "127.0.0.1"
 #: How long a test waits for what must come; never how long it takes.
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 #: The doors by name, as uvicorn's ``http`` option.
-DOORS: dict[str, Any] = {"fast": FastPathProtocol, "asgi": "httptools"}
+FRONTENDS: dict[str, Any] = {"fast": FastPathProtocol, "asgi": "httptools"}
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
@@ -50,7 +50,7 @@ class LiveServer:
 
     Args:
         registry: What it serves.
-        door: ``fast`` or ``asgi``.
+        frontend: ``fast`` or ``asgi``.
         loop: ``asyncio`` or ``uvloop``.
         uvicorn_options: As `uvicorn.Config` has them.
         options: As `penstock.server.config.config.ServerConfig` has them.
@@ -59,17 +59,17 @@ class LiveServer:
     def __init__(
         self,
         registry: Path,
-        door: str = "fast",
+        frontend: str = "fast",
         loop: str = "asyncio",
         uvicorn_options: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        self.door = door
+        self.frontend = frontend
         # Models of tests are sound: a process for each first load would cost most of the time.
         self.app = create_app(registry, **{"load_trials": False, **options})
         settings: dict[str, Any] = {
             "access_log": False,
-            "http": DOORS[door],
+            "http": FRONTENDS[frontend],
             "lifespan": "on",
             "log_config": None,
             "server_header": False,
@@ -81,7 +81,7 @@ class LiveServer:
         self._listener = socket.create_server((HOST, 0))
         self.port: int = self._listener.getsockname()[1]
         self._loop_factory = LOOPS[loop]
-        self._thread = threading.Thread(target=self._run, name=f"server-{door}")
+        self._thread = threading.Thread(target=self._run, name=f"server-{frontend}")
 
     @property
     def url(self) -> str:
@@ -105,7 +105,7 @@ class LiveServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._thread.join(PATIENCE_SECONDS)
+        self._thread.join(TIMEOUT_SECONDS)
         assert not self._thread.is_alive(), "the server does not stop"
         self._listener.close()
 
@@ -118,7 +118,7 @@ class LiveServer:
         connection = socket.socket()
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        connection.settimeout(PATIENCE_SECONDS)
+        connection.settimeout(TIMEOUT_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.connect((HOST, self.port))
         if self.tls:
@@ -140,7 +140,7 @@ class LiveServer:
         async def call() -> T:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(PATIENCE_SECONDS)
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(TIMEOUT_SECONDS)
 
 
 class Answer:

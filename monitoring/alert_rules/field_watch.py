@@ -8,8 +8,8 @@ from penstock.monitoring.metrics import layout
 from penstock.monitoring.quality.field_counters import DECLARED_SLOTS
 
 from .counter_window import CounterWindow
+from .episode_tracker import EpisodeTracker, Finding
 from .input_quality import STEP_SECONDS, WINDOW_SECONDS, bad_values, unusual_values
-from .watch import Finding, Watch
 
 if TYPE_CHECKING:
     from penstock.monitoring.alerts.alert_store import AlertStore
@@ -24,13 +24,15 @@ class FieldWatch:
     """Episodes of the kind ``quality``: one per model and field, whoever says what is right.
 
     Args:
-        box: Where alerts go.
+        alert_store: Where alerts go.
         close_seconds: How long a field must have been good.
         learnt: What baselines taught; ``None`` where nobody looks at samples.
     """
 
-    def __init__(self, box: AlertStore, close_seconds: float, learnt: LearntFaults | None) -> None:
-        self._watch = Watch(box, "quality", close_seconds)
+    def __init__(
+        self, alert_store: AlertStore, close_seconds: float, learnt: LearntFaults | None
+    ) -> None:
+        self._episodes = EpisodeTracker(alert_store, "quality", close_seconds)
         self._learnt = learnt
         self._declared: dict[tuple[str, str], CounterWindow] = {}
         self._taught: dict[LearntField, CounterWindow] = {}
@@ -48,8 +50,8 @@ class FieldWatch:
             if key not in worst or (finding.bad and not worst[key].bad):
                 worst[key] = finding
         for finding in worst.values():
-            self._watch.look(finding, now)
-        self._watch.forget(set(worst), "no such field any more", now)
+            self._episodes.look(finding, now)
+        self._episodes.forget(set(worst), "no such field any more", now)
 
     def _of_declared(self, merged: Merged, now: float) -> list[Finding]:
         rows: dict[str, int] = {}
@@ -62,24 +64,24 @@ class FieldWatch:
                 faults[model, field] = found + sum(slots[:DECLARED_SLOTS])
         findings = []
         for key, count in faults.items():
-            meter = self._declared.get(key)
-            if meter is None:
-                meter = self._declared[key] = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 2)
-            meter.read(now, (rows.get(key[0], 0), count))
-            findings.append(bad_values(*key, meter, now))
+            window = self._declared.get(key)
+            if window is None:
+                window = self._declared[key] = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 2)
+            window.read(now, (rows.get(key[0], 0), count))
+            findings.append(bad_values(*key, window, now))
         return findings
 
     def _of_taught(self, now: float) -> list[Finding]:
         fields = () if self._learnt is None else tuple(self._learnt.fields())
         # A field whose baseline was replaced is another one.
         there = set(fields)
-        self._taught = {one: meter for one, meter in self._taught.items() if one in there}
+        self._taught = {one: window for one, window in self._taught.items() if one in there}
         findings = []
         for one in fields:
-            meter = self._taught.get(one)
-            if meter is None:
-                meter = self._taught[one] = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 4)
-                meter.read(now - STEP_SECONDS, (0, 0, 0, 0))
-            meter.read(now, (one.rows, *one.faults))
-            findings.append(unusual_values(one, meter, now))
+            window = self._taught.get(one)
+            if window is None:
+                window = self._taught[one] = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 4)
+                window.read(now - STEP_SECONDS, (0, 0, 0, 0))
+            window.read(now, (one.rows, *one.faults))
+            findings.append(unusual_values(one, window, now))
         return findings

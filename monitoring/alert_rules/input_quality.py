@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.probability import binomial_upper_tail
 
-from .watch import Finding
+from .episode_tracker import Finding
 
 if TYPE_CHECKING:
     from penstock.monitoring.drift.learnt import LearntField
@@ -29,16 +29,16 @@ _WORDS: Final = ("outside the usual range", "of categories never seen before", "
 _KINDS: Final = ("range", "domain", "missing")
 
 
-def bad_values(model: str, field: str, meter: CounterWindow, now: float) -> Finding:
+def bad_values(model: str, field: str, window: CounterWindow, now: float) -> Finding:
     """What became of the values of a declared field.
 
     Args:
         model: Name of the model.
         field: Name of the field.
-        meter: Rows that ran first, faults of the field second, refused or not.
+        window: Rows that ran first, faults of the field second, refused or not.
         now: Unix seconds.
     """
-    rows, faults = meter.growth(now, WINDOW_SECONDS)
+    rows, faults = window.growth(now, WINDOW_SECONDS)
     share = faults / max(rows, faults) if faults else 0.0
     bad = faults >= LEAST_FAULTS and share > WORST_SHARE
     summary = (
@@ -49,7 +49,7 @@ def bad_values(model: str, field: str, meter: CounterWindow, now: float) -> Find
     return Finding(model, field, bad, "warning", summary, evidence)
 
 
-def unusual_values(field: LearntField, meter: CounterWindow, now: float) -> Finding:
+def unusual_values(field: LearntField, window: CounterWindow, now: float) -> Finding:
     """What became of the values of an input whose baseline is known.
 
     Bad is a share of faults that is more than a point above the usual one, has twice its odds, and
@@ -58,10 +58,10 @@ def unusual_values(field: LearntField, meter: CounterWindow, now: float) -> Find
 
     Args:
         field: The input.
-        meter: Rows first, then faults of each kind.
+        window: Rows first, then faults of each kind.
         now: Unix seconds.
     """
-    rows, *faults = meter.growth(now, WINDOW_SECONDS)
+    rows, *faults = window.growth(now, WINDOW_SECONDS)
     known = field.reference.rows
     worst, highest = 0, -1.0
     bad = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .watch import Finding
+from .episode_tracker import Finding
 
 if TYPE_CHECKING:
     from .counter_window import CounterWindow
@@ -20,15 +20,15 @@ SINK_DOWN_SECONDS: Final = 600.0
 DAMAGED_SECONDS: Final = 86_400.0
 
 
-def lost_rows(subject: str, meter: CounterWindow, now: float) -> Finding:
+def lost_rows(subject: str, window: CounterWindow, now: float) -> Finding:
     """What became of the rows of the last five minutes.
 
     Args:
         subject: Where they are dropped.
-        meter: Rows that were to be kept first, rows dropped second.
+        window: Rows that were to be kept first, rows dropped second.
         now: Unix seconds.
     """
-    rows, dropped = meter.growth(now, WINDOW_SECONDS)
+    rows, dropped = window.growth(now, WINDOW_SECONDS)
     share = dropped / rows if rows else 0.0
     bad = dropped >= LEAST_ROWS and share > WORST_SHARE
     summary = f"{subject}: {dropped:.0f} of {rows:.0f} rows of the last 5 minutes were dropped"

@@ -10,11 +10,11 @@ from penstock.monitoring.databases import asides, whole
 from penstock.monitoring.metrics import layout
 
 from .counter_window import CounterWindow
+from .episode_tracker import EpisodeTracker
 from .field_watch import FieldWatch
 from .monitor_health import STEP_SECONDS, WINDOW_SECONDS, damaged_file, lost_rows, sink_down
 from .slo_burn_rate import SPAN_SECONDS, answered, burn_rate
 from .slo_burn_rate import STEP_SECONDS as BURN_STEP_SECONDS
-from .watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ class SelfWatch:
 
     Args:
         figures: Reads the counters of all processes.
-        outbox: Path of the outbox.
+        alerts_path: File of the alert store.
         settings: Who is told: the sinks that may be down.
         objective: Share of requests that are to be answered; 0 watches no error budget.
         learnt: What baselines taught of inputs, and how often they are otherwise.
@@ -54,23 +54,23 @@ class SelfWatch:
     def __init__(
         self,
         figures: Callable[[], Merged],
-        outbox: Path,
+        alerts_path: Path,
         settings: AlertsFile,
         objective: float,
         learnt: LearntFaults | None = None,
     ) -> None:
         self._figures = figures
-        self._path = outbox
+        self._path = alerts_path
         self._settings = settings
         self._objective = objective
         self._due = 0.0
         self._budgets: dict[str, CounterWindow] = {}
         self._samples = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 2)
         self._log = CounterWindow(WINDOW_SECONDS, STEP_SECONDS, 2)
-        box = AlertStore(outbox)
-        self._burning = Watch(box, "slo.burn", _CLOSE_SECONDS)
-        self._fields = FieldWatch(box, _CLOSE_SECONDS, learnt)
-        self._degraded = Watch(box, "monitor.degraded", _CLOSE_SECONDS)
+        alert_store = AlertStore(alerts_path)
+        self._burning = EpisodeTracker(alert_store, "slo.burn", _CLOSE_SECONDS)
+        self._fields = FieldWatch(alert_store, _CLOSE_SECONDS, learnt)
+        self._degraded = EpisodeTracker(alert_store, "monitor.degraded", _CLOSE_SECONDS)
 
     def take(self, samples: Sequence[BatchSample]) -> None:
         """Samples are for others."""
@@ -103,11 +103,11 @@ class SelfWatch:
         for model in set(self._budgets) - set(busiest):
             del self._budgets[model]
         for model in busiest:
-            meter = self._budgets.setdefault(
+            window = self._budgets.setdefault(
                 model, CounterWindow(SPAN_SECONDS, BURN_STEP_SECONDS, 2)
             )
-            meter.read(now, totals[model])
-            self._burning.look(burn_rate(model, meter, self._objective, now), now)
+            window.read(now, totals[model])
+            self._burning.look(burn_rate(model, window, self._objective, now), now)
         there = {(model, "availability") for model in busiest}
         self._burning.forget(there, "no requests any more", now)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.metrics import layout
 
-from .watch import Finding
+from .episode_tracker import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,25 +52,25 @@ def answered(slots: Sequence[int]) -> tuple[int, int]:
     return total, failed
 
 
-def burn_rate(model: str, meter: CounterWindow, objective: float, now: float) -> Finding:
+def burn_rate(model: str, window: CounterWindow, objective: float, now: float) -> Finding:
     """What the meter says: requests first, errors second.
 
     Args:
         model: Name of the model.
-        meter: Its readings.
+        window: Its readings.
         objective: Share of requests that are to be answered, below 1.
         now: Unix seconds.
     """
     budget = 1.0 - objective
-    worst = max(PAIRS, key=lambda pair: _rate(meter, pair.long_seconds, budget, now) / pair.rate)
+    worst = max(PAIRS, key=lambda pair: _rate(window, pair.long_seconds, budget, now) / pair.rate)
     bad = any(
-        meter.growth(now, pair.long_seconds)[1] >= LEAST_ERRORS
-        and _rate(meter, pair.long_seconds, budget, now) >= pair.rate
-        and _rate(meter, pair.short_seconds, budget, now) >= pair.rate
+        window.growth(now, pair.long_seconds)[1] >= LEAST_ERRORS
+        and _rate(window, pair.long_seconds, budget, now) >= pair.rate
+        and _rate(window, pair.short_seconds, budget, now) >= pair.rate
         for pair in PAIRS
     )
-    requests, errors = meter.growth(now, worst.long_seconds)
-    rate = _rate(meter, worst.long_seconds, budget, now)
+    requests, errors = window.growth(now, worst.long_seconds)
+    rate = _rate(window, worst.long_seconds, budget, now)
     hours = worst.long_seconds / 3600
     summary = (
         f"{errors:.0f} of {requests:.0f} requests to {model} failed in the last {hours:.0f} h: "
@@ -82,11 +82,11 @@ def burn_rate(model: str, meter: CounterWindow, objective: float, now: float) ->
         "requests": requests,
         "errors": errors,
         "burn_rate": rate,
-        "burn_rate_short": _rate(meter, worst.short_seconds, budget, now),
+        "burn_rate_short": _rate(window, worst.short_seconds, budget, now),
     }
     return Finding(model, "availability", bad, "critical", summary, evidence)
 
 
-def _rate(meter: CounterWindow, seconds: float, budget: float, now: float) -> float:
-    requests, errors = meter.growth(now, seconds)
+def _rate(window: CounterWindow, seconds: float, budget: float, now: float) -> float:
+    requests, errors = window.growth(now, seconds)
     return errors / requests / budget if requests else 0.0

@@ -1,4 +1,4 @@
-"""What is still to be told to whom, and how it went: the outbox as the monitor sees it."""
+"""The deliveries of alerts that are still to be made, and their results, in the alert store."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Due:
     """A delivery whose time has come.
 
     Attributes:
-        number: Of the alert in the outbox.
+        number: Number of the alert in the alert store.
         sink: Name of the sink.
         attempts: Made so far.
         alert: What to tell.
@@ -59,7 +59,7 @@ class Deliveries:
     """Used by one thread of one process: the one that delivers.
 
     Args:
-        path: Of the outbox.
+        path: File of the alert store.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +72,7 @@ class Deliveries:
     def quiet(self, now: float) -> bool:
         """Whether nothing was put in since this was last asked, and nothing is due.
 
-        Costs two looks at the directory: the outbox is opened only when there is work.
+        Costs two ``stat`` calls: the alert store is opened only when there is work.
         """
         seen = (*_look(self._path), *_look(self._path.with_name(f"{self._path.name}-wal")))
         before, self._seen = self._seen, seen

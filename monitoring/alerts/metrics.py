@@ -1,4 +1,4 @@
-"""Alerts as Prometheus metrics, from the outbox: read when it has changed."""
+"""Alerts as Prometheus metrics; the alert store is read when it has changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AlertsCollector(Collector):
     """Open episodes and deliveries, and the objective that rules compare with.
 
     Args:
-        path: Of the outbox.
+        path: File of the alert store.
         objective: Share of requests that are to be answered; 0 for none.
     """
 

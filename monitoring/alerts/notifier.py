@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from .deliveries import Deliveries
 from .post import attempt
 from .reply import Reply
-from .retry import judge
+from .retry import next_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ class Notifier:
     """A consumer that takes no samples: it works at each tick.
 
     Args:
-        outbox: Path of the outbox.
+        alerts_path: File of the alert store.
         settings: Who is told.
         post: Tells one sink, in a thread of its own.
         jitter: From 0 to 1, random.
@@ -59,12 +59,12 @@ class Notifier:
 
     def __init__(
         self,
-        outbox: Path,
+        alerts_path: Path,
         settings: AlertsFile,
         post: Post = attempt,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._deliveries = Deliveries(outbox)
+        self._deliveries = Deliveries(alerts_path)
         self._file = settings
         self._post = post
         self._jitter = jitter
@@ -128,6 +128,6 @@ class Notifier:
         due = running.due
         del self._running[due.sink]
         attempts = due.attempts + 1
-        verdict = judge(reply, running.sink, attempts, due.alert.time, now, self._jitter())
+        verdict = next_attempt(reply, running.sink, attempts, due.alert.time, now, self._jitter())
         LOG.debug("%s to %s: %s, %s", due.alert.name, due.sink, verdict.status, verdict.detail)
         self._deliveries.finish(due, verdict, now)

@@ -96,7 +96,7 @@ def read_alerts(path: Path, limit: int, *, model: str = "", only_open: bool = Fa
     """The latest alerts, newest first.
 
     Args:
-        path: Of the outbox; one that is not there holds nothing.
+        path: File of the alert store; a file that is not there holds no alerts.
         limit: At most so many.
         model: Only of this model; of all by default.
         only_open: Only of episodes that are not over.

@@ -37,7 +37,7 @@ class Verdict:
     detail: str
 
 
-def judge(
+def next_attempt(
     reply: Reply, sink: Sink, attempts: int, alert_time: float, now: float, jitter: float
 ) -> Verdict:
     """Decide after an attempt.

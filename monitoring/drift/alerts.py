@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.alerts.alert import Alert
 
 if TYPE_CHECKING:
+    from .drift_state import Change
     from .store import Key
-    from .watch import Change
 
 
 #: Why an episode has ended of which no window says so.

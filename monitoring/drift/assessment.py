@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .dispersion import dispersion
-from .rule import Level, Subject, judge
+from .rule import Level, Subject, grade
 from .sample_comparison import compare
 from .sensitivity import false_alarms_per_week, smallest_move, smallest_shift
 
@@ -90,7 +90,7 @@ def assess(
     """Judge every feature of a window that was closed."""
     subjects = subjects_of(window, references, excesses)
     found = {}
-    for name, finding in judge(subjects, options).items():
+    for name, finding in grade(subjects, options).items():
         subject, reference = subjects[name], references[name]
         comparison = subject.comparison
         found[name] = Assessment(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from penstock.monitoring.databases import content
 
 from .alerts import OTHER_BASELINE, ROLLOUT_OVER, alert_of
+from .drift_state import DriftState
 from .store import ClosedWindow, Key
-from .watch import Watch
 from .window import Window
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from penstock.monitoring.alerts.alert import Alert
     from penstock.monitoring.samples.samples import BatchSample
 
+    from .drift_state import Change
     from .known import KnownVersion
     from .learnt import LearntFaults
     from .options import DriftOptions
     from .store import WindowStore
-    from .watch import Change
 
 LOG = logging.getLogger("penstock.drift")
 
@@ -33,7 +33,7 @@ FRAME_ROWS: Final = 2048
 #: Rows a second over all versions; of more, a part is looked at.
 MOST_ROWS_PER_SECOND: Final = 100_000
 #: Versions in arms that are watched at the same time.
-MOST_WATCHES: Final = 256
+MOST_STATES: Final = 256
 #: Alerts kept while they cannot be written.
 MOST_UNTOLD: Final = 1000
 #: Arms that are over and need no other look.
@@ -64,7 +64,7 @@ class Versions(Protocol):
 class _Group:
     """Samples of one version in one arm that wait to be counted together."""
 
-    watch: Watch
+    drift_state: DriftState
     samples: list[BatchSample] = field(default_factory=list)
     rows: int = 0
     skipped: int = 0
@@ -99,8 +99,8 @@ class DriftConsumer:
         # Those with an open window go on even if no row comes any more.
         with content():
             self._groups = {
-                key: _Group(Watch.from_dict(state))
-                for key, state in store.watches().items()
+                key: _Group(DriftState.from_dict(state))
+                for key, state in store.drift_states().items()
                 if state["window"] is not None
             }
         self._known: dict[tuple[str, str], KnownVersion] = {}
@@ -146,7 +146,7 @@ class DriftConsumer:
                 LOG.info("model %s version %s: baseline %s", model, version, known.id or "none")
         self._tell_all()
         for key, group in list(self._groups.items()):
-            window = group.watch.window
+            window = group.drift_state.window
             if window is not None and window.complete(now, self._versions.options(key.model)):
                 self._conclude(key, group)
         if now - self._saved >= CHECKPOINT_SECONDS:
@@ -166,17 +166,17 @@ class DriftConsumer:
 
     def _group(self, key: Key) -> _Group | None:
         group = self._groups.get(key)
-        if group is None and len(self._groups) < MOST_WATCHES:
-            group = self._groups[key] = _Group(self._watch(key))
+        if group is None and len(self._groups) < MOST_STATES:
+            group = self._groups[key] = _Group(self._state_of(key))
         return group
 
-    def _watch(self, key: Key) -> Watch:
+    def _state_of(self, key: Key) -> DriftState:
         """The one that goes on, or that was known, or a new one."""
         if key in self._groups:
-            return self._groups[key].watch
-        state = self._store.watch(key)
+            return self._groups[key].drift_state
+        state = self._store.drift_state(key)
         with content():
-            return Watch() if state is None else Watch.from_dict(state)
+            return DriftState() if state is None else DriftState.from_dict(state)
 
     def _end_arms(self) -> None:
         """Close what is open of arms whose rollout is over: no window of theirs will do it."""
@@ -184,21 +184,21 @@ class DriftConsumer:
         for key in {*self._groups, *self._store.arms()} - self._ended:
             if not key.arm or not self._versions.is_over(*key):
                 continue
-            watch = self._watch(key)
+            drift_state = self._state_of(key)
             self._groups.pop(key, None)
             if len(self._ended) < MOST_ENDED:
                 self._ended.add(key)
-            open_window = watch.window is not None
-            changes = watch.rebase(watch.baseline)
+            open_window = drift_state.window is not None
+            changes = drift_state.rebase(drift_state.baseline)
             if changes or open_window:
                 self._announce(key, changes, ROLLOUT_OVER)
-                self._store.save({key: watch.to_dict()}, {})
+                self._store.save({key: drift_state.to_dict()}, {})
 
     def _forget_idle(self, now: float) -> None:
         """Make room: what has no open window and gets no rows comes back from the disk, or anew."""
         for key, group in list(self._groups.items()):
             group.last = group.last or now
-            if group.watch.window is None and now - group.last > IDLE_SECONDS:
+            if group.drift_state.window is None and now - group.last > IDLE_SECONDS:
                 del self._groups[key]
                 self._known.pop((key.model, key.version), None)
 
@@ -210,17 +210,17 @@ class DriftConsumer:
             return
         known = self._knowledge(key)
         rows = list(known.rows(samples))
-        watch = group.watch
-        if known.id and known.id != watch.baseline:
-            self._announce(key, watch.rebase(known.id))
+        drift_state = group.drift_state
+        if known.id and known.id != drift_state.baseline:
+            self._announce(key, drift_state.rebase(known.id))
             if self._learnt is not None:
                 self._learnt.forget(*key[:2])
             self._saved = 0.0  # whoever looks must not see the old one
-        watch.source, watch.problem = known.source, known.problem
+        drift_state.source, drift_state.problem = known.source, known.problem
         if rows:
-            if watch.window is None:
-                watch.window = Window.sketching(samples[0].time)
-            window = watch.window
+            if drift_state.window is None:
+                drift_state.window = Window.sketching(samples[0].time)
+            window = drift_state.window
             window.rows += group.rows
             window.skipped += group.skipped
             window.end = group.last = max(window.end, samples[-1].time)
@@ -241,22 +241,22 @@ class DriftConsumer:
         return known
 
     def _conclude(self, key: Key, group: _Group) -> None:
-        """Close the open window, judge and store it."""
-        known, watch = self._knowledge(key), group.watch
+        """Close the open window, compare it with the baseline and store it."""
+        known, drift_state = self._knowledge(key), group.drift_state
         options = self._versions.options(key.model)
-        window = watch.window
+        window = drift_state.window
         assert window is not None
-        if known.id != watch.baseline:
-            self._announce(key, watch.rebase(known.id))
+        if known.id != drift_state.baseline:
+            self._announce(key, drift_state.rebase(known.id))
             return
-        if watch.uncalibrated(known.references):
+        if drift_state.uncalibrated(known.references):
             needed = options.calibration_windows
-            first = self._store.first(key, watch.baseline, needed)
-            watch.calibrate(known.references, first, needed)
-        verdict = watch.conclude(known.references, options)
-        closed = ClosedWindow(key, watch.baseline, verdict.state, window, verdict.findings)
+            first = self._store.first(key, drift_state.baseline, needed)
+            drift_state.calibrate(known.references, first, needed)
+        verdict = drift_state.conclude(known.references, options)
+        closed = ClosedWindow(key, drift_state.baseline, verdict.state, window, verdict.findings)
         self._announce(key, verdict.changes)
-        self._store.put(closed, watch.to_dict())
+        self._store.put(closed, drift_state.to_dict())
 
     def _announce(self, key: Key, changes: list[Change], why: str = OTHER_BASELINE) -> None:
         self._untold += [alert_of(key, change, self._ticked, why) for change in changes]
@@ -275,7 +275,9 @@ class DriftConsumer:
 
     def _save(self, now: float, *, learners: bool) -> None:
         self._saved = now
-        watches = {key: one.watch.to_dict() for key, one in self._groups.items() if one.changed}
+        drift_states = {
+            key: one.drift_state.to_dict() for key, one in self._groups.items() if one.changed
+        }
         for group in self._groups.values():
             group.changed = False
         states = {}
@@ -285,5 +287,5 @@ class DriftConsumer:
                 pair: {} if known.learner is None else known.learner.state()
                 for pair, known in self._known.items()
             }
-        if watches or states:
-            self._store.save(watches, states)
+        if drift_states or states:
+            self._store.save(drift_states, states)

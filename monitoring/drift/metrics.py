@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from penstock.monitoring.databases import content
 
 from .baseline_files import stamp
+from .drift_state import DRIFT, STATES
 from .reading import open_windows
-from .watch import DRIFT, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ SELECT model, version, arm, state, findings FROM windows WHERE id IN (
     GROUP BY model, version, arm
 )
 """
-_WATCHES: Final = "SELECT model, version, arm, state FROM watches"
+_STATES: Final = "SELECT model, version, arm, state FROM watches"
 
 
 class DriftCollector(Collector):
@@ -54,7 +54,7 @@ class DriftCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
-        windows, watches = self._read()
+        windows, drift_states = self._read()
         psi = GaugeMetricFamily(
             "penstock_drift_psi",
             "Population stability index of the last window, corrected for its bias.",
@@ -89,9 +89,9 @@ class DriftCollector(Collector):
             "Episodes a week to be expected by chance, at the present size of windows.",
             labels=_LABELS,
         )
-        for model, version, arm, watch in watches:
-            total.add_metric([model, version, arm], watch["closed"])
-            expected.add_metric([model, version, arm], watch["expected"])
+        for model, version, arm, drift_state in drift_states:
+            total.add_metric([model, version, arm], drift_state["closed"])
+            expected.add_metric([model, version, arm], drift_state["expected"])
         yield from (total, expected)
 
     def _read(self) -> tuple[list[Any], list[Any]]:
@@ -104,11 +104,11 @@ class DriftCollector(Collector):
                 if database is not None:
                     with closing(database):
                         windows = database.execute(_QUERY).fetchall()
-                        watches = database.execute(_WATCHES).fetchall()
+                        drift_states = database.execute(_STATES).fetchall()
                     with content():
                         self._found = (
                             [(*one[:4], msgpack.unpackb(one[4])) for one in windows],
-                            [(*one[:3], msgpack.unpackb(one[3])) for one in watches],
+                            [(*one[:3], msgpack.unpackb(one[3])) for one in drift_states],
                         )
                     self._stamp = stamps
             except sqlite3.Error:

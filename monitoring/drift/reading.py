@@ -11,8 +11,8 @@ import msgpack
 
 from penstock.monitoring.databases import content
 
+from .drift_state import CALIBRATING, LEARNING, STATES
 from .store import read_windows
-from .watch import CALIBRATING, LEARNING, STATES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def drift_of(path: Path, model: str, version: str | None = None) -> list[dict[st
         closed: dict[tuple[str, str], list[ClosedWindow]] = {}
         for one in read_windows(database, model, version, RECENT):
             closed.setdefault((one.key.version, one.key.arm), []).append(one)
-        watches = _states(database, model, version)
+        drift_states = _states(database, model, version)
         learners = {
             found: msgpack.unpackb(state)
             for found, state in database.execute(
@@ -61,15 +61,19 @@ def drift_of(path: Path, model: str, version: str | None = None) -> list[dict[st
             )
             if version in {None, found}
         }
-    pairs = {*closed, *watches, *((found, "") for found in learners if found not in _of(watches))}
+    pairs = {
+        *closed,
+        *drift_states,
+        *((found, "") for found in learners if found not in _of(drift_states)),
+    }
     return [
-        _entry(found, arm, closed.get((found, arm), []), watches.get((found, arm)), learners)
+        _entry(found, arm, closed.get((found, arm), []), drift_states.get((found, arm)), learners)
         for found, arm in sorted(pairs, key=_order)
     ]
 
 
-def _of(watches: dict[tuple[str, str], Any]) -> set[str]:
-    return {version for version, _ in watches}
+def _of(drift_states: dict[tuple[str, str], Any]) -> set[str]:
+    return {version for version, _ in drift_states}
 
 
 def _order(pair: tuple[str, str]) -> tuple[int, str, str]:
@@ -92,10 +96,10 @@ def _entry(
     version: str,
     arm: str,
     closed: list[ClosedWindow],
-    watch: dict[str, Any] | None,
+    drift_state: dict[str, Any] | None,
     learners: dict[str, Any],
 ) -> dict[str, Any]:
-    baseline = "" if watch is None else watch["baseline"]
+    baseline = "" if drift_state is None else drift_state["baseline"]
     mine = [one for one in closed if one.baseline == baseline]
     judged = [one for one in mine if one.findings]
     last = judged[-1] if judged else None
@@ -107,22 +111,22 @@ def _entry(
         if name not in known
     }
     state = mine[-1].state if mine else (CALIBRATING if baseline and not taught else LEARNING)
-    opened = None if watch is None else watch["window"]
+    opened = None if drift_state is None else drift_state["window"]
     return {
         "version": version,
         "arm": arm,
         "state": state,
         "baseline": baseline,
-        "source": "" if watch is None else watch["source"],
-        "problem": "" if watch is None else watch["problem"],
-        "windows": 0 if watch is None else watch["closed"],
-        "calibrated": bool(watch and watch["calibrated"]),
+        "source": "" if drift_state is None else drift_state["source"],
+        "problem": "" if drift_state is None else drift_state["problem"],
+        "windows": 0 if drift_state is None else drift_state["closed"],
+        "calibrated": bool(drift_state and drift_state["calibrated"]),
         "window": None if last is None else _span(last),
         "last_state": mine[-1].state if mine else "",
         "open": None
         if opened is None
         else {key: opened[key] for key in ("start", "end", "rows", "skipped")},
-        "expected_false_alarms_per_week": 0.0 if watch is None else watch["expected"],
+        "expected_false_alarms_per_week": 0.0 if drift_state is None else drift_state["expected"],
         "sketches": last is not None and bool(last.window.figures),
         "learning": taught,
         "features": features,

@@ -61,7 +61,7 @@ class Finding:
     significant: bool
 
 
-def judge(subjects: Mapping[str, Subject], options: DriftOptions) -> dict[str, Finding]:
+def grade(subjects: Mapping[str, Subject], options: DriftOptions) -> dict[str, Finding]:
     """Judge everything that a window tests.
 
     Args:

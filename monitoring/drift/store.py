@@ -109,29 +109,29 @@ class WindowStore:
         """Let go of the file."""
         self._database.close()
 
-    def put(self, closed: ClosedWindow, watch: Mapping[str, Any]) -> None:
+    def put(self, closed: ClosedWindow, drift_state: Mapping[str, Any]) -> None:
         """Keep a closed window and what goes on after it, both or neither."""
         sketches = closed.window.sketches
         with self._database:
             self._insert(closed)
-            self._save(closed.key, watch)
+            self._save(closed.key, drift_state)
             if sketches is not None:
                 self._add_to_day(closed, sketches)
 
     def save(
         self,
-        watches: Mapping[Key, Mapping[str, Any]],
+        drift_states: Mapping[Key, Mapping[str, Any]],
         learners: Mapping[tuple[str, str], Mapping[str, Any]],
     ) -> None:
         """Keep what is open, so that a restart goes on with it.
 
         Args:
-            watches: State of each.
+            drift_states: State of each.
             learners: Of each model and version; an empty one is forgotten.
         """
         with self._database:
-            for key, watch in watches.items():
-                self._save(key, watch)
+            for key, drift_state in drift_states.items():
+                self._save(key, drift_state)
             for (model, version), state in learners.items():
                 if state:
                     row = (model, version, msgpack.packb(state))
@@ -141,7 +141,7 @@ class WindowStore:
                         "DELETE FROM learners WHERE model = ? AND version = ?", (model, version)
                     )
 
-    def watches(self) -> dict[Key, dict[str, Any]]:
+    def drift_states(self) -> dict[Key, dict[str, Any]]:
         """What was open."""
         rows = self._database.execute("SELECT model, version, arm, state FROM watches")
         with content():
@@ -152,7 +152,7 @@ class WindowStore:
         rows = self._database.execute("SELECT model, version, arm FROM watches WHERE arm != ''")
         return [Key(*row) for row in rows]
 
-    def watch(self, key: Key) -> dict[str, Any] | None:
+    def drift_state(self, key: Key) -> dict[str, Any] | None:
         """What was known of one; ``None`` if nothing was."""
         row = self._database.execute(
             f"SELECT state FROM watches WHERE {_CLOSED}",  # noqa: S608  constant
@@ -248,8 +248,8 @@ class WindowStore:
             ),
         )
 
-    def _save(self, key: Key, watch: Mapping[str, Any]) -> None:
-        row = (*key, msgpack.packb(watch))
+    def _save(self, key: Key, drift_state: Mapping[str, Any]) -> None:
+        row = (*key, msgpack.packb(drift_state))
         self._database.execute("REPLACE INTO watches VALUES (?, ?, ?, ?)", row)
 
 

@@ -72,16 +72,16 @@ class Evaluator:
     @classmethod
     def of(cls, options: FeedbackOptions, state: str | None = None) -> Evaluator:
         """A new one, or one that goes on from `to_json`."""
-        judge = cls(options, ChangeDetector.of(options))
+        evaluator = cls(options, ChangeDetector.of(options))
         if state is not None:
             content = json.loads(state)
-            judge.options = replace(options, false_alarms_per_month=content.pop("share"))
-            judge.detector = ChangeDetector.from_json(content.pop("detector"))
+            evaluator.options = replace(options, false_alarms_per_month=content.pop("share"))
+            evaluator.detector = ChangeDetector.from_json(content.pop("detector"))
             if "classes" in content:  # not of earlier releases
-                judge.classes = Classes.from_json(content.pop("classes"))
+                evaluator.classes = Classes.from_json(content.pop("classes"))
             for name, value in content.items():
-                setattr(judge, name, value)
-        return judge
+                setattr(evaluator, name, value)
+        return evaluator
 
     def to_json(self) -> str:
         """To go on after a restart."""
@@ -107,7 +107,7 @@ class Evaluator:
             self.clash |= known != column
         self.clash |= len(set(self.columns.values())) < len(self.columns)
 
-    def judge(self, kind: str, predicted: Any, scores: Sequence[float], label: Value) -> Verdict:
+    def evaluate(self, kind: str, predicted: Any, scores: Sequence[float], label: Value) -> Verdict:
         """Compare.
 
         Args:

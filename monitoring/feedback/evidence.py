@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .outputs import REGRESSION
-from .schema import TRUTH_FILE, open_to_read
+from .schema import FEEDBACK_FILE, open_to_read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def arm_labels(directory: Path, model: str, since: float) -> dict[tuple[str, str
     Raises:
         sqlite3.Error: The file cannot be read.
     """
-    connection = open_to_read(directory / TRUTH_FILE)
+    connection = open_to_read(directory / FEEDBACK_FILE)
     if connection is None:
         return {}
     found = {}

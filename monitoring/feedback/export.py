@@ -19,7 +19,7 @@ from penstock.monitoring.prediction_log.catalog import PARTS, partition_path
 
 from .classes import number_of
 from .evaluator import gives_texts
-from .schema import TRUTH_FILE, has_truth, open_to_read
+from .schema import FEEDBACK_FILE, has_truth_column, open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -73,12 +73,12 @@ class LabelledExport:
     """
 
     def __init__(self, state: Path, model: str, since: float) -> None:
-        connection = open_to_read(state / TRUTH_FILE)
+        connection = open_to_read(state / FEEDBACK_FILE)
         if connection is None:
             raise ExportFailed(f"no labels were ever received in {state}")
         with closing(connection):
             connection.row_factory = None
-            truth = "coalesce(truth, label)" if has_truth(connection) else "label"
+            truth = "coalesce(truth, label)" if has_truth_column(connection) else "label"
             rows = connection.execute(_LABELS.format(truth), (model, since)).fetchall()
             if not gives_texts(connection, model):
                 rows = [(*row[:_LABEL], _number(row[_LABEL]), *row[_LABEL + 1 :]) for row in rows]

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from penstock.monitoring.databases import content
 
 from .outputs import CLASSIFICATION
-from .schema import TRUTH_FILE, open_to_read
+from .schema import FEEDBACK_FILE, open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ _SUMMARIES: Final = (
 _JUDGES: Final = "SELECT model, version, state FROM judges LIMIT ?"
 
 
-class TruthCollector(Collector):
+class FeedbackCollector(Collector):
     """Labels and what follows from them, by version and arm.
 
     Args:
@@ -39,7 +39,7 @@ class TruthCollector(Collector):
     """
 
     def __init__(self, state: Path) -> None:
-        self._path = state / TRUTH_FILE
+        self._path = state / FEEDBACK_FILE
         self._found: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
 
     def describe(self) -> Iterator[Metric]:

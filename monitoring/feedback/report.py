@@ -17,7 +17,7 @@ from .label import class_name
 from .options import FeedbackOptions
 from .outputs import CLASSIFICATION
 from .performance import CALIBRATION_BINS, Labelled, measure
-from .schema import TRUTH_FILE, has_truth, open_to_read
+from .schema import FEEDBACK_FILE, has_truth_column, open_to_read
 from .traffic import HOUR
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def performance(directory: Path, model: str, span: Span) -> dict[str, Any]:
     """
     span = Span(span.since, span.until, _width(span))
     found: dict[str, Any] = {"model": model, **asdict(span), "versions": [], "feedback": {}}
-    connection = open_to_read(directory / TRUTH_FILE)
+    connection = open_to_read(directory / FEEDBACK_FILE)
     if connection is None:
         return found
     with closing(connection), content():
@@ -100,7 +100,7 @@ def _version(
     row = connection.execute(
         "SELECT state FROM judges WHERE model = ? AND version = ?", (model, slot["version"])
     ).fetchone()
-    judge = None if row is None else Evaluator.of(FeedbackOptions(), row["state"])
+    evaluator = None if row is None else Evaluator.of(FeedbackOptions(), row["state"])
     predictions = int(sum(one[1] for one in traffic))
     whole = measure(rows)
     return {
@@ -113,10 +113,10 @@ def _version(
         **_told(whole),
         "not_comparable": sum(one["n"] for one in vain),
         "not_comparable_examples": [one["label"] for one in vain[:MAX_EXAMPLES]],
-        "never_predicted": _never_predicted(judge, rows),
-        "estimated": _estimated(judge, traffic),
-        "change": None if judge is None else _change(judge, span.until),
-        "windows": _windows(times, rows, traffic, span, judge),
+        "never_predicted": _never_predicted(evaluator, rows),
+        "estimated": _estimated(evaluator, traffic),
+        "change": None if evaluator is None else _change(evaluator, span.until),
+        "windows": _windows(times, rows, traffic, span, evaluator),
     }
 
 
@@ -126,19 +126,19 @@ def _told(found: Performance) -> dict[str, Any]:
     return content
 
 
-def _never_predicted(judge: Evaluator | None, rows: Labelled) -> dict[str, int]:
+def _never_predicted(evaluator: Evaluator | None, rows: Labelled) -> dict[str, int]:
     """True classes that the model has never given: rare ones, or labels of another spelling."""
-    if judge is None or rows.kind != CLASSIFICATION:
+    if evaluator is None or rows.kind != CLASSIFICATION:
         return {}
     given = set(rows.predicted)
-    found = Counter(one for one in rows.truth if judge.classes.is_new(one) and one not in given)
+    found = Counter(one for one in rows.truth if evaluator.classes.is_new(one) and one not in given)
     return dict(found.most_common(MAX_EXAMPLES))
 
 
 def _read(
     connection: sqlite3.Connection, slot: sqlite3.Row, span: Span
 ) -> tuple[Any, Labelled, bool]:
-    truths = "coalesce(truth, label)" if has_truth(connection) else "label"
+    truths = "coalesce(truth, label)" if has_truth_column(connection) else "label"
     query = _LABELS.format(truths)
     found = connection.execute(query, (slot["id"], span.since, span.until, MAX_LABELS)).fetchall()
     columns = list(zip(*found, strict=True)) or [()] * (4 + len(_FIGURES))
@@ -179,21 +179,21 @@ def _traffic(connection: sqlite3.Connection, slot: int, span: Span) -> list[tupl
 
 
 def _estimated(
-    judge: Evaluator | None, traffic: list[tuple[int, int, Any]]
+    evaluator: Evaluator | None, traffic: list[tuple[int, int, Any]]
 ) -> dict[str, Any] | None:
     """Accuracy without labels, or ``None`` where nothing was calibrated."""
-    if judge is None or not judge.calibration:
+    if evaluator is None or not evaluator.calibration:
         return None
     histogram = sum((one[2] for one in traffic), np.zeros(CALIBRATION_BINS))
-    value = estimated_accuracy(histogram, judge.calibration)
+    value = estimated_accuracy(histogram, evaluator.calibration)
     return None if value is None else {"accuracy": value, "assumption": ASSUMPTION}
 
 
-def _change(judge: Evaluator, now: float) -> dict[str, Any]:
+def _change(evaluator: Evaluator, now: float) -> dict[str, Any]:
     """What the test for change says, and how often it is wrong."""
-    detector = judge.detector
+    detector = evaluator.detector
     monthly = detector.monthly_labels(now) if detector.labels else None
-    share = judge.options.false_alarms_per_month
+    share = evaluator.options.false_alarms_per_month
     return {
         "state": detector.state,
         "labels": detector.labels,
@@ -218,7 +218,7 @@ def _windows(
     rows: Labelled,
     traffic: list[tuple[int, int, Any]],
     span: Span,
-    judge: Evaluator | None,
+    evaluator: Evaluator | None,
 ) -> list[dict[str, Any]]:
     """One entry per window with predictions or labels, oldest first."""
     width = int(span.window_seconds)
@@ -240,7 +240,7 @@ def _windows(
                 "predictions": predictions,
                 "labels": len(here),
                 "figure": None if main is None else asdict(main),
-                "estimated": _estimated(judge, hours),
+                "estimated": _estimated(evaluator, hours),
             }
         )
     return found

@@ -10,7 +10,7 @@ from penstock.monitoring.databases import check
 if TYPE_CHECKING:
     from pathlib import Path
 
-TRUTH_FILE: Final = "truth.db"
+FEEDBACK_FILE: Final = "truth.db"
 #: Folder of the segments of `penstock.monitoring.feedback.recent`.
 RECENT_FOLDER: Final = "recent"
 BUSY_SECONDS: Final = 5.0
@@ -63,7 +63,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(SCHEMA)
-        if not has_truth(connection):  # of an earlier release
+        if not has_truth_column(connection):  # of an earlier release
             connection.execute("ALTER TABLE labels ADD COLUMN truth")
         check(connection, path)
     except BaseException:
@@ -83,6 +83,6 @@ def open_to_read(path: Path) -> sqlite3.Connection | None:
     return connection
 
 
-def has_truth(connection: sqlite3.Connection) -> bool:
+def has_truth_column(connection: sqlite3.Connection) -> bool:
     """Whether the labels of a file have the column `truth`; those of earlier releases have not."""
     return any(one[1] == "truth" for one in connection.execute("PRAGMA table_info(labels)"))

@@ -17,7 +17,7 @@ from .evaluator import Evaluator
 from .labels import NOT_COMPARABLE, LabelStore
 from .outputs import CLASSIFICATION, read_predictions
 from .recent import Recent
-from .schema import RECENT_FOLDER, TRUTH_FILE, open_to_write
+from .schema import FEEDBACK_FILE, RECENT_FOLDER, open_to_write
 from .segment import Segment, make_keys
 from .slots import Slots
 from .summary import summarise
@@ -51,7 +51,7 @@ class FeedbackStore:
     Args:
         directory: ``STATE_DIR/monitor``.
         options: Of a version, by the names of model and version.
-        on_change: Called with model, version, judge and ``opened`` or ``closed``.
+        on_change: Called with model, version, evaluator and ``opened`` or ``closed``.
         max_rows: Most predictions, and most labels, that are kept.
         max_days: How long.
         refresh: Called each second, before options are asked for.
@@ -75,7 +75,7 @@ class FeedbackStore:
         self._refresh = refresh
         self._max_rows = max_rows
         self._max_days = max_days
-        self._connection = open_to_write(directory / TRUTH_FILE)
+        self._connection = open_to_write(directory / FEEDBACK_FILE)
         try:
             self._begin(directory / RECENT_FOLDER)
         except BaseException:
@@ -115,7 +115,7 @@ class FeedbackStore:
         self._saved_at = now
         with self._transaction(now):
             for key in self._changed:
-                self._save_judge(key)
+                self._save_evaluator(key)
                 summarise(self._connection, *key)
             self._changed.clear()
             if now - self._pruned_at >= _PRUNE_SECONDS or len(self._parked) > MAX_PARKED:
@@ -150,12 +150,12 @@ class FeedbackStore:
         offsets = sample.offsets
         counts = np.diff(np.asarray(offsets))
         rows = int(offsets[-1] - offsets[0])
-        judge = self._judge(sample.model, sample.version)
-        found = read_predictions(sample, judge.options)
+        evaluator = self._evaluator(sample.model, sample.version)
+        found = read_predictions(sample, evaluator.options)
         if found is None or not rows:
             return
         slot = self._slots.find(sample, found.kind)
-        judge.learn(found)
+        evaluator.learn(found)
         ids, times = sample.request_ids, sample.times
         if rows == len(ids):
             indexes = np.zeros(rows, np.int64)
@@ -224,39 +224,41 @@ class FeedbackStore:
                 slot = known  # a correction of a label whose prediction is forgotten by now
             with content():
                 model, version, kind = self._slots.describe(slot)
-            judge = self._judge(model, version)
-            verdict = judge.judge(kind, predicted, scores, label)
+            evaluator = self._evaluator(model, version)
+            verdict = evaluator.evaluate(kind, predicted, scores, label)
             joined.append((number, slot, predicted, predicted_at or now, verdict))
             self._parked.pop(number, None)
             self._changed.add((model, version))
-            if known is None and (change := judge.settle(verdict, now)):
+            if known is None and (change := evaluator.settle(verdict, now)):
                 self._told.append((model, version, change))
         self._labels.join(joined)
         vain = sum(one[4].truth is None for one in joined)
         self._labels.count(Counter({NOT_COMPARABLE: vain} if vain else {}))
         for version_key in self._changed:
-            self._save_judge(version_key)
+            self._save_evaluator(version_key)
         return vain
 
-    def _judge(self, model: str, version: str) -> Evaluator:
+    def _evaluator(self, model: str, version: str) -> Evaluator:
         key = model, version
-        judge = self._judges.get(key)
+        evaluator = self._evaluators.get(key)
         options = self._options(model, version)
-        if judge is None:
+        if evaluator is None:
             query = "SELECT state FROM judges WHERE model = ? AND version = ?"
             row = self._connection.execute(query, key).fetchone()
             with content():
-                judge = self._judges[key] = Evaluator.of(options, None if row is None else row[0])
-        elif judge.options != options:
-            if judge.options.expected_accuracy != options.expected_accuracy:
-                judge = self._judges[key] = Evaluator.of(options)
-            judge.options = options
-        return judge
+                evaluator = self._evaluators[key] = Evaluator.of(
+                    options, None if row is None else row[0]
+                )
+        elif evaluator.options != options:
+            if evaluator.options.expected_accuracy != options.expected_accuracy:
+                evaluator = self._evaluators[key] = Evaluator.of(options)
+            evaluator.options = options
+        return evaluator
 
-    def _save_judge(self, key: tuple[str, str]) -> None:
-        if key in self._judges:
+    def _save_evaluator(self, key: tuple[str, str]) -> None:
+        if key in self._evaluators:
             query = "INSERT OR REPLACE INTO judges VALUES (?, ?, ?)"
-            self._connection.execute(query, (*key, self._judges[key].to_json()))
+            self._connection.execute(query, (*key, self._evaluators[key].to_json()))
 
     def _check_identity(self, path: Path) -> None:
         """Segments name slots of this very ``truth.db``; those of another one mean nothing."""
@@ -272,7 +274,7 @@ class FeedbackStore:
         """Remember what is on the disk, and nothing else."""
         with content():
             self._slots = Slots(self._connection)
-            self._judges: dict[tuple[str, str], Evaluator] = {}
+            self._evaluators: dict[tuple[str, str], Evaluator] = {}
             self._parked = dict(self._labels.parked())
 
     @contextmanager
@@ -291,4 +293,4 @@ class FeedbackStore:
             raise
         told, self._told = self._told, []
         for model, version, change in told:
-            self._on_change(model, version, self._judge(model, version), change, now)
+            self._on_change(model, version, self._evaluator(model, version), change, now)

@@ -186,9 +186,9 @@ def _processes(merged: Merged) -> Iterator[Metric]:
         "penstock_process_restarts", "Times the process was started again.", labels=["process"]
     )
     live = {one.process for one in merged.live}
-    for process, lives in sorted(merged.lives.items()):
+    for process, starts in sorted(merged.starts.items()):
         up.add_metric([process], float(process in live))
-        restarts.add_metric([process], lives - 1)
+        restarts.add_metric([process], starts - 1)
     yield up
     yield restarts
     yield _errors(merged.live)

@@ -1,4 +1,4 @@
-"""Where each figure lives: the layout of a counter file.
+"""The layout of a counter file: the position of each figure.
 
 A file is one header block followed by `MAX_BLOCKS` counter blocks, all `BLOCK_BYTES` long. A block
 is a label area (an int64 length, then that many bytes of JSON) and `SLOTS` int64 slots. The length

@@ -1,4 +1,4 @@
-"""Who lives: whoever holds the lock on its counter file, which the kernel takes from the dead."""
+"""Which processes run: a running process holds the lock on its counter file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def holds_counters(directory: Path, incarnation: str) -> bool:
-    """Whether a process lives.
+    """Whether a process runs.
 
     Args:
         directory: Of the counter files.

@@ -82,14 +82,14 @@ class Merged:
     Attributes:
         blocks: Totals; gauges in them are of the living only.
         live: The processes that are alive.
-        lives: Process name -> how many times it was started.
+        starts: Process name -> how many times it was started.
         fallen: Those that died with requests in flight; the last `MAX_FALLEN`.
         fields: Totals of declared fields.
     """
 
     blocks: Blocks = field(default_factory=dict)
     live: list[ProcessFigures] = field(default_factory=list)
-    lives: dict[str, int] = field(default_factory=dict)
+    starts: dict[str, int] = field(default_factory=dict)
     fallen: list[Fallen] = field(default_factory=list)
     fields: Fields = field(default_factory=dict)
 
@@ -101,7 +101,7 @@ class Merged:
 @dataclass(frozen=True, slots=True)
 class _Base:
     folded: frozenset[str] = frozenset()
-    lives: Mapping[str, int] = field(default_factory=dict)
+    starts: Mapping[str, int] = field(default_factory=dict)
     blocks: Blocks = field(default_factory=dict)
     fallen: Sequence[Fallen] = ()
     fields: Fields = field(default_factory=dict)
@@ -189,12 +189,12 @@ def _block(data: memoryview, number: int, slots: int) -> tuple[Any, list[int]] |
 def _sum(base: _Base, figures: Iterable[ProcessFigures]) -> Merged:
     merged = Merged(
         blocks={labels: list(slots) for labels, slots in base.blocks.items()},
-        lives=dict(base.lives),
+        starts=dict(base.starts),
         fallen=list(base.fallen),
         fields={labels: list(slots) for labels, slots in base.fields.items()},
     )
     for one in figures:
-        merged.lives[one.process] = merged.lives.get(one.process, 0) + 1
+        merged.starts[one.process] = merged.starts.get(one.process, 0) + 1
         if one.live:
             merged.live.append(one)
         elif in_flight := _in_flight(one):
@@ -274,7 +274,7 @@ def _write_base(directory: Path, folded: frozenset[str], merged: Merged) -> None
     content = {
         "magic": layout.MAGIC.decode(),
         "folded": sorted(folded),
-        "lives": merged.lives,
+        "lives": merged.starts,
         "blocks": [[*labels, slots] for labels, slots in merged.blocks.items()],
         "fields": [[*labels, slots] for labels, slots in merged.fields.items()],
         "fallen": [

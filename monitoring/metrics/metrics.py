@@ -2,7 +2,7 @@
 
 The writer adds to slots in place; nothing is sent and nobody is asked. The pages belong to the
 kernel, so a reader in another process sees exact figures even of a writer that was killed. The
-writer holds an exclusive ``flock`` for as long as it lives: that is how a reader tells the living
+writer holds an exclusive ``flock`` for as long as it runs: that is how a reader tells the living
 from the dead without trusting process ids.
 
 One thread writes (the event loop's); any number of processes read. An aligned int64 is never torn.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 #: Below ``state_dir/monitor``; `penstock.monitoring.feedback.schema` has its tables.
-TRUTH: Final = "truth.db"
+FEEDBACK_FILE: Final = "truth.db"
 _BUSY_SECONDS: Final = 30.0
 #: Of a statement's variables.
 _AT_ONCE: Final = 500
@@ -92,7 +92,7 @@ def _erase(
         _add(erased, requests, found)
     for part in files.parts:
         _add(erased, requests, _in_parquet(part, column, values))
-    erased.labels = _labels(state / TRUTH, requests)
+    erased.labels = _labels(state / FEEDBACK_FILE, requests)
     return erased
 
 

@@ -34,11 +34,11 @@ class NoLog:
             self._tally.count(labels, "off", count)
         return False
 
-    def commit(self, ledger: ReceivedFrames, now: float) -> None:
+    def commit(self, received_frames: ReceivedFrames, now: float) -> None:
         """Everything counts as kept."""
         del now
-        self._tally.settle(ledger)
-        ledger.keep()
+        self._tally.settle(received_frames)
+        received_frames.keep()
 
     def close(self) -> None:
         """Nothing to close."""

@@ -100,7 +100,7 @@ class PredictionLog:
         self._kept_mark = 0.0
 
     def restore(self) -> Mapping[str, Account]:
-        """See `Journal.restore`; also counts what earlier lives had no time to count."""
+        """See `Journal.restore`; counts also the rows that earlier incarnations did not count."""
         accounts, totals = recover(self._directory.day_files().values(), self._epoch)
         more, counted = self._tally.read_books()
         newest(accounts, more)
@@ -122,17 +122,17 @@ class PredictionLog:
             self._tally.count(labels, "unreadable", max(0, count))
         return transaction_is_full(self._reserved, self._max_bytes)
 
-    def commit(self, ledger: ReceivedFrames, now: float) -> None:
+    def commit(self, received_frames: ReceivedFrames, now: float) -> None:
         """See `Journal.commit`."""
         if self._open(now):
             try:
-                self._write(ledger)
+                self._write(received_frames)
             except Exception as error:  # noqa: BLE001  whatever it is, it is counted and told
                 self._fail(error)
         self._samples.clear()
         self._reserved = 0
-        self._tally.settle(ledger)
-        ledger.keep()
+        self._tally.settle(received_frames)
+        received_frames.keep()
         self._look(now)
 
     def close(self) -> None:
@@ -196,19 +196,19 @@ class PredictionLog:
         self._used = self._directory.used_bytes()
         return True
 
-    def _write(self, ledger: ReceivedFrames) -> None:
+    def _write(self, received_frames: ReceivedFrames) -> None:
         """Write rows, ledger and totals in one transaction."""
         assert self._file is not None
         for sample in self._samples:
             self._insert(self._file, sample)
-        changed = ledger.accounts if self._fresh else ledger.changed
+        changed = received_frames.accounts if self._fresh else received_frames.changed
         if changed:
             self._file.keep(
                 self._epoch,
                 [
                     (incarnation, account.last, model, version, rows)
                     for incarnation in changed
-                    for account in (ledger.accounts[incarnation],)
+                    for account in (received_frames.accounts[incarnation],)
                     for (model, version), rows in account.received.items()
                 ],
             )

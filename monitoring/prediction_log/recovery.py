@@ -1,4 +1,4 @@
-"""What earlier lives of the monitor have written in this run of the server."""
+"""The rows that earlier incarnations of the monitor wrote in this run of the server."""
 
 from __future__ import annotations
 

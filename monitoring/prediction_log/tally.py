@@ -25,7 +25,7 @@ _DROPPED: Final = {reason: LOG_DROPPED + at for at, reason in enumerate(LOG_DROP
 
 
 def counted_rows(directory: Path) -> Totals:
-    """What all lives of the monitor have counted, by model, version and slot.
+    """Counts of all incarnations of the monitor, by model, version and slot.
 
     Args:
         directory: Of the counter files.
@@ -43,7 +43,7 @@ class Tally:
 
     Args:
         counters: Of the monitor process.
-        counted: What earlier lives have counted, see `counted_rows`.
+        counted: Counts of earlier incarnations, see `counted_rows`.
         books: Written with each settlement.
     """
 
@@ -56,7 +56,7 @@ class Tally:
         self._pending: Totals = {}
 
     def catch_up(self, accounts: dict[str, Account], totals: Totals) -> dict[str, Account]:
-        """Count what earlier lives have written down and had no time to count.
+        """Count the rows that earlier incarnations wrote and had no time to count.
 
         Args:
             accounts: As the books have them, or newer.
@@ -92,12 +92,12 @@ class Tally:
         """The totals that the next settlement changes, as they will be."""
         return {key: self._totals.get(key, 0) + rows for key, rows in self._pending.items()}
 
-    def settle(self, ledger: ReceivedFrames) -> None:
+    def settle(self, received_frames: ReceivedFrames) -> None:
         """It is decided: write the books, then count."""
-        if self._pending or ledger.changed:
+        if self._pending or received_frames.changed:
             totals = self.changed()
             largest(totals, self._totals)
-            self._books.write(ledger.accounts, totals)
+            self._books.write(received_frames.accounts, totals)
         for (model, version, slot), rows in self._pending.items():
             self.counters.model(model, version).add(slot, rows)
             key = model, version, slot

@@ -30,7 +30,7 @@ class BooksFile:
     """The file. One thread of one process writes it.
 
     Args:
-        path: In the run directory: it lives as long as the server does.
+        path: In the run directory: it stays as long as the server runs.
     """
 
     def __init__(self, path: Path) -> None:

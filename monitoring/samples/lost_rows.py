@@ -1,18 +1,18 @@
-"""Counts rows that were sampled by a worker, not dropped, and gone with it when it was killed.
+"""Counts the rows that a killed worker had sampled and that reached neither the log nor a counter.
 
-Of the lives of workers that are over, what the workers have counted less what became of it in the
-monitor is lost. Three things make the figure exact:
+For each ended incarnation of a worker, the lost rows are the rows that the worker counted as
+sampled, less the rows that the monitor counted as written or dropped. The figure is exact because:
 
-* A life is over when the kernel has taken the lock on its counter file. Its counters are read after
-  that, and it appends nothing any more.
-* The spool is listed after that, too. While it holds a segment of a life that is over, nothing is
-  counted: its rows may still arrive. An older listing would not do, as a worker may begin a segment
-  and die after it.
-* What became of rows is taken from the counters of the monitor, which the prediction log repairs
-  after a kill (`penstock.monitoring.prediction_log.tally`), not from the accounts of single lives,
-  which may have been in a day file that is damaged now.
+* An incarnation has ended when the kernel has released the lock on its counter file. Its counters
+  are read after that, and it appends nothing any more.
+* The spool is listed after that, too. While the spool holds a segment of an ended incarnation,
+  nothing is counted, because the rows of the segment may still arrive. An older listing is not
+  enough: a worker may begin a segment after the listing and die.
+* Written and dropped rows are read from the counters of the monitor, which the prediction log
+  repairs after a kill (`penstock.monitoring.prediction_log.tally`). The accounts of single
+  incarnations are not used: the day file that held them may be damaged.
 
-So rows counted as written, dropped and lost are together those that the dead have sampled.
+So the rows counted as written, dropped and lost add up to the rows that ended workers have sampled.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class LostRows:
 
     Args:
         directory: Of the counter files.
-        ledger: What has arrived.
+        received_frames: What has arrived.
         counters: Of the monitor process.
         present: Lists the spool: incarnations that have something left in it; ``None`` if
             nobody can tell.
@@ -55,12 +55,12 @@ class LostRows:
     def __init__(
         self,
         directory: Path,
-        ledger: ReceivedFrames,
+        received_frames: ReceivedFrames,
         counters: CounterFile,
         present: Callable[[], Collection[str] | None],
     ) -> None:
         self._directory = directory
-        self._ledger = ledger
+        self._received_frames = received_frames
         self._counters = counters
         self._present = present
         self._due = 0.0
@@ -85,13 +85,15 @@ class LostRows:
         present = self._present()  # listed after the dead were found dead
         if present is None or not live.issuperset(present):
             return  # what a dead worker has left behind is still being read
-        for (model, version), rows in rows_lost(merged, self._ledger.received(live)).items():
+        for (model, version), rows in rows_lost(
+            merged, self._received_frames.received(live)
+        ).items():
             self._counters.model(model, version).add(LOG_LOST, rows)
-        self._ledger.forget(but=live)
+        self._received_frames.forget(but=live)
 
 
 def rows_lost(merged: Merged, received: Mapping[Labels, int]) -> dict[Labels, int]:
-    """Rows of lives that are over, of which nothing will arrive and which are not counted. Pure.
+    """Rows of ended incarnations that will not arrive any more and are not counted. Pure.
 
     Args:
         merged: The counters of all processes.

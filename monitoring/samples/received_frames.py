@@ -69,7 +69,7 @@ class ReceivedFrames:
         self.accounts.update(accounts)
 
     def forget(self, but: Collection[str]) -> None:
-        """Let go of the accounts of lives that are over and have left nothing behind.
+        """Forget the accounts of ended incarnations that have left no frames behind.
 
         Args:
             but: Incarnations whose accounts stay.
@@ -79,7 +79,7 @@ class ReceivedFrames:
         self.changed.intersection_update(but)
 
     def received(self, incarnations: Iterable[str]) -> dict[Labels, int]:
-        """Rows that came from these lives together."""
+        """Sum of the rows that came from these incarnations."""
         totals: dict[Labels, int] = {}
         for incarnation in incarnations:
             account = self.accounts.get(incarnation)

@@ -27,7 +27,7 @@ class Journal(Protocol):
     """Who keeps rows and ledger on a disk, in one transaction; the prediction log."""
 
     def restore(self) -> Mapping[str, Account]:
-        """What was written of the ledger by earlier lives of the monitor of this server."""
+        """The accounts of received frames that earlier incarnations of the monitor have written."""
         ...
 
     def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> bool:
@@ -41,7 +41,7 @@ class Journal(Protocol):
         """
         ...
 
-    def commit(self, ledger: ReceivedFrames, now: float) -> None:
+    def commit(self, received_frames: ReceivedFrames, now: float) -> None:
         """Write; whatever goes wrong is counted, and the frames count as taken."""
         ...
 
@@ -56,7 +56,7 @@ class Receiver:
     Args:
         consumers: In the order in which they are called.
         journal: Written first.
-        ledger: What has arrived.
+        received_frames: What has arrived.
         clock: Unix seconds, for complaints.
         featurizers: Add to samples before anybody sees them.
     """
@@ -65,17 +65,17 @@ class Receiver:
         self,
         consumers: Sequence[Consumer],
         journal: Journal,
-        ledger: ReceivedFrames,
+        received_frames: ReceivedFrames,
         clock: Callable[[], float],
         featurizers: Featurizers,
     ) -> None:
         self._featurizers = featurizers
         self._consumers = consumers
         self._journal = journal
-        self._ledger = ledger
+        self._received_frames = received_frames
         self._clock = clock
         self._complained: dict[str, float] = {}
-        ledger.restore(journal.restore())
+        received_frames.restore(journal.restore())
 
     def take(self, incarnation: str, number: int, content: bytes) -> None:
         """Take a frame, unless it was taken before.
@@ -85,7 +85,7 @@ class Receiver:
             number: In its life.
             content: Rows by model and version, then what `sample_frames` made, as msgpack.
         """
-        if number <= self._ledger.last(incarnation):
+        if number <= self._received_frames.last(incarnation):
             return
         rows: dict[Labels, int] = {}
         samples: Sequence[BatchSample] = []
@@ -97,7 +97,7 @@ class Receiver:
         except Exception:  # else it would be read again, and again
             LOG.exception("a frame of samples cannot be used")
         full = self._journal.append(samples, rows)
-        self._ledger.receive(incarnation, number, rows)
+        self._received_frames.receive(incarnation, number, rows)
         if full:
             self.commit(self._clock())
         if samples:
@@ -105,7 +105,7 @@ class Receiver:
 
     def commit(self, now: float) -> None:
         """Keep what was taken; whoever sent it may forget it then."""
-        self._journal.commit(self._ledger, now)
+        self._journal.commit(self._received_frames, now)
 
     def tick(self, now: float) -> None:
         """A second has passed."""

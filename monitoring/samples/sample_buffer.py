@@ -86,10 +86,10 @@ class SampleBuffer:
         """Nobody drains any more: whatever is offered from now on is dropped."""
         self._max_rows = 0
 
-    def pick(self, taken: RunSample) -> RunSample:
+    def pick(self, sample: RunSample) -> RunSample:
         """The requests of a run that are sampled; at less than rate 1 one hash per request."""
-        picked = self.picked(taken.ids)
-        return taken if picked is None else taken.only(picked)
+        picked = self.picked(sample.ids)
+        return sample if picked is None else sample.only(picked)
 
     def picked(self, ids: Sequence[bytes]) -> list[int] | None:
         """Positions of the requests that are sampled; ``None`` if all of them are."""
@@ -99,17 +99,17 @@ class SampleBuffer:
         picked = [index for index, one in enumerate(ids) if crc32(one) < threshold]
         return None if len(picked) == len(ids) else picked
 
-    def offer(self, taken: RunSample, held: int) -> bool:
+    def offer(self, sample: RunSample, held: int) -> bool:
         """Keep a run if there is room; a few microseconds.
 
         Args:
-            taken: What `pick` left of it.
+            sample: What `pick` left of it.
             held: Bytes of its arrays.
 
         Raises:
             Exception: Its values cannot be packed; it counts as dropped here.
         """
-        origin, names, _, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = taken
+        origin, names, _, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = sample
         if firsts is None and arms is None:
             kept = self.offer_rows(origin, names, answered, ids, arrivals, (*inputs, *outputs))
             if kept is not None:
@@ -118,7 +118,7 @@ class SampleBuffer:
         if not self._admit(rows, need):
             return False
         try:
-            self._writer.write(taken)
+            self._writer.write(sample)
         except BaseException:  # of rows that cannot be packed nothing is in the frame
             self._rows -= rows
             self._bytes -= need

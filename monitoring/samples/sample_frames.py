@@ -72,12 +72,12 @@ class FrameWriter:
         self._rows: dict[Origin, int] = {}
         self.layouts: dict[Origin, Layout] = {}
 
-    def write(self, taken: RunSample) -> None:
+    def write(self, sample: RunSample) -> None:
         """Add a run."""
-        origin, names, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = taken
+        origin, names, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = sample
         number = self._numbers.get((origin, names))
         if number is None:
-            number = self._introduce(taken)
+            number = self._introduce(sample)
         privacy = origin.privacy
         if privacy is None:
             ins: Sequence[Any] = [_column(array, rows) for array in inputs]
@@ -144,32 +144,32 @@ class FrameWriter:
         self._rows.clear()
         return rows, frame
 
-    def _introduce(self, taken: RunSample) -> int:
+    def _introduce(self, sample: RunSample) -> int:
         """Tell of a version before its first run."""
-        origin, output_names = key = taken.origin, taken.output_names
+        origin, output_names = key = sample.origin, sample.output_names
         number = self._numbers[key] = len(self._numbers)
         self._rows.setdefault(origin, 0)
-        arrays = _plain(taken)
+        arrays = _plain(sample)
         columns = None
         if arrays:
             columns = [(array.dtype.char, array.shape[1:]) for array in arrays]
-            row_bytes = tuple(array.nbytes // taken.rows for array in arrays)
+            row_bytes = tuple(array.nbytes // sample.rows for array in arrays)
             self.layouts[origin] = Layout(number, origin, output_names, row_bytes)
         names = origin.input_names, output_names
         head = ORIGIN, number, origin.model, origin.version, *names, self._fraction
-        self._parts.append(self._pack((*head, taken.time - taken.answered, columns)))
+        self._parts.append(self._pack((*head, sample.time - sample.answered, columns)))
         return number
 
 
-def _plain(taken: RunSample) -> list[Array]:
+def _plain(sample: RunSample) -> list[Array]:
     """The arrays of a run, if others may be written by `FrameWriter.write_rows`; else none."""
-    arrays = (*taken.inputs, *taken.outputs)
+    arrays = (*sample.inputs, *sample.outputs)
     plain = [
         array
         for array in arrays
-        if array is not None and array.shape[:1] == (taken.rows,) and not array.dtype.hasobject
+        if array is not None and array.shape[:1] == (sample.rows,) and not array.dtype.hasobject
     ]
-    return plain if len(plain) == len(arrays) and taken.origin.privacy is None else []
+    return plain if len(plain) == len(arrays) and sample.origin.privacy is None else []
 
 
 def _column(array: Array | None, rows: int) -> tuple[str, tuple[int, ...], Any] | None:

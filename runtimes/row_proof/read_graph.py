@@ -77,7 +77,7 @@ class _Reader:
     """One way through a file; every method reads one kind of message."""
 
     def __init__(self, wire: ProtobufReader, *, in_body: bool = False) -> None:
-        self._wire = wire
+        self._reader = wire
         self._in_body = in_body
         self._nodes: list[Node] = []
         self._initializers: dict[str, Tensor] = {}
@@ -88,7 +88,7 @@ class _Reader:
         opsets: dict[str, int] = {}
         functions: set[tuple[str, str]] = set()
         graphs: list[Field] = []
-        for part in self._wire.fields(0, size):
+        for part in self._reader.fields(0, size):
             if part.number == 7:  # noqa: PLR2004
                 graphs.append(part)
             elif part.number == 8:  # noqa: PLR2004
@@ -108,7 +108,7 @@ class _Reader:
         return Graph(nodes, self._initializers, self._inputs, self._outputs, functions)
 
     def _graph(self, graph: Field, opsets: dict[str, int]) -> None:
-        for part in self._wire.fields(graph.start, graph.end, _GRAPH_SKIM):
+        for part in self._reader.fields(graph.start, graph.end, _GRAPH_SKIM):
             match part.number:
                 case 1:
                     self._nodes.append(self._node(part, opsets))
@@ -129,7 +129,7 @@ class _Reader:
         outputs: list[str] = []
         attributes: list[Field] = []
         texts: dict[int, Field] = {}
-        for part in self._wire.fields(node.start, node.end):
+        for part in self._reader.fields(node.start, node.end):
             match part.number:
                 case 1:
                     inputs.append(self._text(part))
@@ -160,7 +160,7 @@ class _Reader:
         for attribute in attributes:
             parts = self._parts(attribute)
             if 6 in parts:  # noqa: PLR2004
-                reader = _Reader(self._wire, in_body=True)
+                reader = _Reader(self._reader, in_body=True)
                 reader._graph(parts[6], opsets)
                 found[self._text(parts.get(1))] = reader._read()
         return found
@@ -169,7 +169,7 @@ class _Reader:
         """Name and value; `UNREAD` for what is of no use here."""
         parts = {
             part.number: part
-            for part in self._wire.fields(attribute.start, attribute.end, _ATTRIBUTE_SKIM)
+            for part in self._reader.fields(attribute.start, attribute.end, _ATTRIBUTE_SKIM)
             if part.number != _INTEGERS
         }
         name = self._text(parts.get(1))
@@ -184,24 +184,24 @@ class _Reader:
             return name, _signed(parts[3].value) if 3 in parts else 0  # noqa: PLR2004
         text = parts.get(4)
         if text is not None and text.end - text.start <= _MAX_TEXT_BYTES:
-            return name, self._wire.read(text, _MAX_TEXT_BYTES)
+            return name, self._reader.read(text, _MAX_TEXT_BYTES)
         return name, self._tensor(parts[5])[1] if 5 in parts else UNREAD  # noqa: PLR2004
 
     def _integers(self, attribute: Field) -> Any:
         """A list of integers, `UNREAD` if it is long."""
         found: list[int] = []
-        for part in self._wire.fields(attribute.start, attribute.end, _ATTRIBUTE_SKIM):
+        for part in self._reader.fields(attribute.start, attribute.end, _ATTRIBUTE_SKIM):
             if part.number != _INTEGERS:
                 continue
             if part.end - part.start > _MAX_BLOB_BYTES or len(found) > MAX_NUMBERS:
                 return UNREAD
-            found += map(_signed, self._wire.varints(part))
+            found += map(_signed, self._reader.varints(part))
         return found
 
     def _words(self, attribute: Field) -> frozenset[bytes]:
-        parts = self._wire.fields(attribute.start, attribute.end)
+        parts = self._reader.fields(attribute.start, attribute.end)
         return frozenset(
-            self._wire.read(part, _MAX_TEXT_BYTES)
+            self._reader.read(part, _MAX_TEXT_BYTES)
             for part in parts
             if part.number == 9  # noqa: PLR2004
         )
@@ -216,7 +216,7 @@ class _Reader:
         if shape is None:
             return self._text(parts.get(1)), None
         sizes: list[int | str] = []
-        for part in self._wire.fields(shape.start, shape.end):
+        for part in self._reader.fields(shape.start, shape.end):
             size = self._parts(part)
             sizes.append(_signed(size[1].value) if 1 in size else self._text(size.get(2)))
         return self._text(parts.get(1)), tuple(sizes)
@@ -226,10 +226,10 @@ class _Reader:
         name, kind, external = "", 0, False
         dims: list[int] = []
         data: dict[int, list[Field]] = {}
-        for part in self._wire.fields(tensor.start, tensor.end, frozenset({6, 10, 11})):
+        for part in self._reader.fields(tensor.start, tensor.end, frozenset({6, 10, 11})):
             match part.number:
                 case 1:
-                    dims += self._wire.varints(part)
+                    dims += self._reader.varints(part)
                 case 2:
                     kind = part.value
                 case 8:
@@ -256,13 +256,13 @@ class _Reader:
         raw, typed = data.get(9, []), data.get(_TYPED_FIELD[kind], [])
         values: list[Any] = []
         if raw and not typed:
-            content = self._wire.read(raw[-1], _MAX_BLOB_BYTES)
+            content = self._reader.read(raw[-1], _MAX_BLOB_BYTES)
             values += (one for (one,) in struct.iter_unpack(f"<{code}", content))
         for part in typed:
             if kind != 1:
-                values += map(_signed, self._wire.varints(part))
+                values += map(_signed, self._reader.varints(part))
             elif part.kind == LENGTH:
-                content = self._wire.read(part, _MAX_BLOB_BYTES)
+                content = self._reader.read(part, _MAX_BLOB_BYTES)
                 values += (one for (one,) in struct.iter_unpack("<f", content))
             else:
                 values += (None,)
@@ -272,10 +272,10 @@ class _Reader:
         """The fields of a message, of each number the last."""
         if message.kind != LENGTH:
             raise ProtobufError(f"the field at byte {message.start} is no message")
-        return {part.number: part for part in self._wire.fields(message.start, message.end)}
+        return {part.number: part for part in self._reader.fields(message.start, message.end)}
 
     def _text(self, field: Field | None) -> str:
-        return "" if field is None else self._wire.read(field, _MAX_TEXT_BYTES).decode()
+        return "" if field is None else self._reader.read(field, _MAX_TEXT_BYTES).decode()
 
     def _domain(self, field: Field | None) -> str:
         domain = self._text(field)

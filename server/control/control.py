@@ -19,7 +19,7 @@ from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.metrics import AlertsCollector
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.drift.metrics import DriftCollector
-from penstock.monitoring.feedback.metrics import TruthCollector
+from penstock.monitoring.feedback.metrics import FeedbackCollector
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.server.auth.tokens import Tokens
 from penstock.server.control.api.access import Access, reads_are_open
@@ -53,7 +53,7 @@ from penstock.server.desired_state.store import StateStore
 from penstock.server.drift.versions import WINDOWS
 from penstock.server.files.checked_json import ContentError
 from penstock.server.files.option_decoder import ConfigError
-from penstock.server.monitor.alert_setup import OUTBOX, alerts_file
+from penstock.server.monitor.alert_setup import ALERTS_DATABASE, alerts_file
 from penstock.server.ports.border import Border
 from penstock.server.ports.protocol import PortProtocol
 from penstock.server.processes.http_server import HttpServer
@@ -95,21 +95,21 @@ def rfc3339(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def control(birth: ProcessContext) -> None:
+async def control(context: ProcessContext) -> None:
     """Serve the admin port until told to stop."""
     os.nice(NICENESS)
-    config = birth.config
-    counters = CounterFile.create(birth.directory.counters, birth.name)
-    exposition = Exposition(birth.directory.counters)
-    birth.incidents.on_count = counters.set_errors
+    config = context.config
+    counters = CounterFile.create(context.directory.counters, context.name)
+    exposition = Exposition(context.directory.counters)
+    context.incidents.on_count = counters.set_errors
     fleet = Fleet(exposition.render, expected=config.workers)
     assert config.state_dir is not None
     store = _open_store(config.state_dir)
-    kept = not json.loads(birth.directory.address.read_text())["state_note"]
-    planner = _planner(config, birth.directory.target, copies=kept)
+    kept = not json.loads(context.directory.address.read_text())["state_note"]
+    planner = _planner(config, context.directory.target, copies=kept)
     if planner.target.number:
         fleet.send_target(planner.target)
-    await fleet.listen(birth.directory.control_socket)
+    await fleet.listen(context.directory.control_socket)
     # Workers that outlived our predecessor are back in a moment; until then nobody is told that
     # the server is not ready. Connections to the admin port wait in the backlog meanwhile.
     if planner.target.number:
@@ -117,20 +117,20 @@ async def control(birth: ProcessContext) -> None:
     coordinator = Coordinator(config, store, planner, fleet)
     coordinator.served = exposition.served
     traffic = TrafficWindow(exposition)
-    rollouts = wire_rollouts(coordinator, exposition, config.state_dir, birth.directory.config)
-    app = _admin(config, coordinator, exposition, traffic, birth, rollouts)
+    rollouts = wire_rollouts(coordinator, exposition, config.state_dir, context.directory.config)
+    app = _admin(config, coordinator, exposition, traffic, context, rollouts)
     server = HttpServer(_served(app), counters.set_loop_lag)
-    birth.watch_parent(server.stop)
+    context.watch_parent(server.stop)
 
     works = {
         "following registry and workers": coordinator.run,
         "measuring traffic": traffic.run,
-        "carrying rollouts on": rollouts.conductor.run,
+        "carrying rollouts on": rollouts.controller.run,
         "telling of rollouts": rollouts.alerts.run,
-        **_fault_works(coordinator, config.state_dir, birth.directory.deaths),
+        **_fault_works(coordinator, config.state_dir, context.directory.deaths),
     }
-    tasks = [SupervisedTask(name, work, birth.incidents) for name, work in works.items()]
-    await server.serve(sockets=[*birth.sockets])
+    tasks = [SupervisedTask(name, work, context.incidents) for name, work in works.items()]
+    await server.serve(sockets=[*context.sockets])
     for task in tasks:
         await task.stop()
     fleet.close()
@@ -140,8 +140,11 @@ async def control(birth: ProcessContext) -> None:
 
 def _fault_works(coordinator: Coordinator, state_dir: Path, deaths: Path) -> dict[str, Work]:
     """What is done all the time about faults of models."""
-    outbox = AlertStore(state_dir / "monitor" / OUTBOX)
-    config_alerts, kept_out = StandingAlerts(outbox, CONFIG), StandingAlerts(outbox, KEPT_OUT)
+    alert_store = AlertStore(state_dir / "monitor" / ALERTS_DATABASE)
+    config_alerts, kept_out = (
+        StandingAlerts(alert_store, CONFIG),
+        StandingAlerts(alert_store, KEPT_OUT),
+    )
     coordinator.on_findings = lambda findings: config_alerts.note(config_faults(findings))
     return {
         "telling of configurations": config_alerts.run,
@@ -190,13 +193,13 @@ def _admin(
     coordinator: Coordinator,
     exposition: Exposition,
     traffic: TrafficWindow,
-    birth: ProcessContext,
+    context: ProcessContext,
     rollouts: Rollouts,
 ) -> AdminApp:
-    directory = birth.directory
+    directory = context.directory
     address = json.loads(directory.address.read_text())
-    chronicle = AuditHistory()
-    _follow_log(coordinator.store, chronicle, rollouts)
+    audit_history = AuditHistory()
+    _follow_log(coordinator.store, audit_history, rollouts)
     assert config.state_dir is not None
     try:
         started = directory.pulses / "control.started"
@@ -208,9 +211,9 @@ def _admin(
     except (ConfigError, OSError) as error:
         LOG.error("%s", error)  # noqa: TRY400  one line says it
         raise SystemExit(EXIT_CONFIG) from None
-    bring_up = DeployCommand(coordinator, chronicle, config.admin_timeout_seconds)
-    operations = Operations(bring_up, rollouts.conductor)
-    gate = Access(tokens, open_reads=reads_are_open(config))
+    deploy = DeployCommand(coordinator, audit_history, config.admin_timeout_seconds)
+    operations = Operations(deploy, rollouts.controller)
+    access = Access(tokens, open_reads=reads_are_open(config))
     about = {
         "server": {"name": "penstock", "version": server_version()},
         "registry": str(config.registry),
@@ -220,18 +223,18 @@ def _admin(
     monitor = config.state_dir / "monitor"
     exposition.collectors += _collectors(monitor, config, coordinator)
     more = {
-        **AlertsApi(monitor / OUTBOX, told).handlers(),
+        **AlertsApi(monitor / ALERTS_DATABASE, told).handlers(),
         **DriftApi(coordinator, monitor).handlers(),
         **PerformanceApi(coordinator, monitor).handlers(),
         **EraseApi(coordinator, config.state_dir).handlers(),
-        **rollouts.handlers(bring_up, coordinator, exposition, config.state_dir),
+        **rollouts.handlers(deploy, coordinator, exposition, config.state_dir),
     }
-    app = AdminApp(coordinator, operations, chronicle, traffic, exposition, gate, about, more)
+    app = AdminApp(coordinator, operations, audit_history, traffic, exposition, access, about, more)
     app.border = Border.of(config, config.admin_host)
-    app.progress = rollouts.conductor.progress
-    app.lives = partial(read_history, directory.lives)
+    app.progress = rollouts.controller.progress
+    app.histories = partial(read_history, directory.histories)
     app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
-    app.incidents = birth.incidents.report
+    app.incidents = context.incidents.report
     return app
 
 
@@ -245,15 +248,15 @@ def _config_problems(
     return [{"path": str(path), "reason": problem} for path, problem in found if problem]
 
 
-def _follow_log(store: StateStore, chronicle: AuditHistory, rollouts: Rollouts) -> None:
+def _follow_log(store: StateStore, audit_history: AuditHistory, rollouts: Rollouts) -> None:
     """Tell them of all records so far, and of each to come."""
     try:
         for record in read_log(store.audit):
-            _tell(record, chronicle.add, rollouts.add_past)
+            _tell(record, audit_history.add, rollouts.add_past)
     except ContentError as error:
         LOG.error("the audit log is damaged: %s", error)  # noqa: TRY400  one line says it
 
-    store.on_record = lambda record: _tell(record, chronicle.add, rollouts.add)
+    store.on_record = lambda record: _tell(record, audit_history.add, rollouts.add)
 
 
 def _tell(record: AuditRecord, *subscribers: Callable[[AuditRecord], object]) -> None:
@@ -269,8 +272,8 @@ def _collectors(monitor: Path, config: ServerConfig, coordinator: Coordinator) -
     """What is in the metrics beside the counters."""
     return [
         DriftCollector(monitor / WINDOWS),
-        TruthCollector(monitor),
-        AlertsCollector(monitor / OUTBOX, config.slo_objective),
+        FeedbackCollector(monitor),
+        AlertsCollector(monitor / ALERTS_DATABASE, config.slo_objective),
         VersionMetrics(coordinator),
     ]
 

@@ -32,13 +32,13 @@ class Rollouts:
     """All that looks after rollouts.
 
     Attributes:
-        conductor: Carries them on.
+        controller: Carries them on.
         metrics: Tells Prometheus.
         alerts: Tells people.
         vetoes: Alarms from outside.
     """
 
-    conductor: RolloutController
+    controller: RolloutController
     metrics: RolloutMetrics
     alerts: RolloutAlerts
     vetoes: Vetoes
@@ -55,21 +55,21 @@ class Rollouts:
 
     def handlers(
         self,
-        bring_up: DeployCommand,
+        deploy: DeployCommand,
         coordinator: Coordinator,
         exposition: Exposition,
         state_dir: Path,
     ) -> dict[Any, Any]:
         """The endpoints, and who answers them."""
         operations = RolloutOperations(
-            bring_up, self.conductor, coordinator, exposition, self.vetoes
+            deploy, self.controller, coordinator, exposition, self.vetoes
         )
 
         def shadow(rollout: str) -> dict[str, Any] | None:
             record = read_record(state_dir, rollout)
             return None if record is None else record.to_json()
 
-        return RolloutApi(operations, self.conductor, coordinator, self.vetoes, shadow).handlers()
+        return RolloutApi(operations, self.controller, coordinator, self.vetoes, shadow).handlers()
 
 
 def wire_rollouts(
@@ -95,9 +95,9 @@ def wire_rollouts(
     )
     checkpoints = Checkpoints(state_dir)
     checkpoints.prune()
-    conductor = RolloutController(coordinator, observer, checkpoints)
-    coordinator.fleet.on_look = conductor.wake
-    metrics = RolloutMetrics(conductor.known)
+    controller = RolloutController(coordinator, observer, checkpoints)
+    coordinator.fleet.on_check_request = controller.wake
+    metrics = RolloutMetrics(controller.known)
     exposition.collectors.append(metrics)
     alerts = RolloutAlerts(AlertStore(state_dir / "monitor" / "alerts.db"))
-    return Rollouts(conductor, metrics, alerts, vetoes)
+    return Rollouts(controller, metrics, alerts, vetoes)

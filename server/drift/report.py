@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.drift.baseline import FROM_TRAFFIC
 from penstock.monitoring.drift.baseline_files import read_baseline
 from penstock.monitoring.drift.bins import NumberBins
-from penstock.monitoring.drift.watch import DRIFT, OK, WARN
+from penstock.monitoring.drift.drift_state import DRIFT, OK, WARN
 from penstock.server.page.chart import (
     Series,
     Threshold,

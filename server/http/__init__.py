@@ -1,1 +1,1 @@
-"""The wire: two doors (fast path and ASGI) over one inference path."""
+"""The HTTP layer: two front ends (fast path and ASGI) over one inference path."""

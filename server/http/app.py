@@ -34,7 +34,7 @@ from penstock.server.ports.shared import SharedAnswers
 
 from . import metadata
 from .asgi_writer import header_pairs, infer
-from .engine_life import EngineLife
+from .engine_lifespan import EngineLifespan
 from .feedback import FeedbackRoute
 from .openapi import openapi, served
 
@@ -64,7 +64,7 @@ class App:
 
     The prediction route is raw ASGI; everything else goes through Starlette. The engine is made at
     lifespan start, on the loop that will serve, and put into the lifespan state, where the fast
-    path finds it; see `EngineLife` for apps whose lifespan nobody runs.
+    path finds it; see `EngineLifespan` for apps whose lifespan nobody runs.
 
     Args:
         config: Of the server.
@@ -88,7 +88,7 @@ class App:
         incidents: Incidents | None = None,
         pulse: Pulse | None = None,
     ) -> None:
-        self._life = EngineLife(
+        self._engine_lifespan = EngineLifespan(
             config, counters, incidents or Incidents(), autoload=autoload, pulse=pulse
         )
         self._metrics = SharedAnswers(self._scrape, 0.0)  # control keeps what it has rendered
@@ -109,14 +109,14 @@ class App:
     @property
     def engine(self) -> Engine:
         """What serves; there is none before the lifespan, or the first request, has begun."""
-        return self._life.engine
+        return self._engine_lifespan.engine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self._routed(scope, receive, send)
             return
-        port = (await self._life.running()).port
+        port = (await self._engine_lifespan.running()).port
         border = port.border
         path = ""
         refusal: ApiError | None = None
@@ -155,9 +155,9 @@ class App:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[Mapping[str, Any]]:  # noqa: ARG002
-        await self._life.start()
+        await self._engine_lifespan.start()
         yield {"port": self.engine.port, "engine": self.engine}
-        await self._life.close()
+        await self._engine_lifespan.close()
 
     def _routes(self) -> list[Route]:
         model = "/v2/models/{model}"

@@ -73,14 +73,14 @@ async def infer(
         send: As ASGI has it.
     """
     loop = asyncio.get_running_loop()
-    door = AsgiResponseWriter(loop)
+    writer = AsgiResponseWriter(loop)
     inference = port.inference
     arrival = port.clock()
     headers = scope["headers"]
     head = read_head(*target, headers)
     head.http_version = scope.get("http_version", head.http_version)
     port.check(head, headers)
-    call = Call(door, head, arrival)
+    call = Call(writer, head, arrival)
     try:
         port.limits.check_head(_target_bytes(scope), headers)
         inference.start(call, await read_body(port.limits, receive))
@@ -90,14 +90,14 @@ async def infer(
         inference.fail(call, error)
     watch = loop.create_task(_disconnect(receive))
     try:
-        await asyncio.wait((door.answered, watch), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((writer.answered, watch), return_when=asyncio.FIRST_COMPLETED)
     finally:  # also when the server gives up on this task
         watch.cancel()
-        if not door.answered.done():
+        if not writer.answered.done():
             inference.abandon(call)
-    if not door.answered.done():
+    if not writer.answered.done():
         return
-    status, lines, body = door.answered.result()
+    status, lines, body = writer.answered.result()
     pieces = [body] if isinstance(body, bytes) else body
     pairs = [*header_pairs(lines), (b"content-length", b"%d" % sum(map(len, pieces)))]
     await send({"type": "http.response.start", "status": status, "headers": pairs})

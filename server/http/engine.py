@@ -140,11 +140,11 @@ class Engine:
     ) -> Coalescer:
         """Lets requests that differ in their numbers only be read and run together."""
         path = self.inference
-        runner = GroupRunner(self.catalog, self._scheduler, path, path.splits, path.outlet)
+        runner = GroupRunner(self.catalog, self._scheduler, path, path.splitter, path.responder)
         coalescer = Coalescer(loop, heads, runner, clock)
         path.templates = coalescer
-        path.outlet.singly = runner.singly
-        path.outlet.learn = coalescer.learn
+        path.responder.singly = runner.singly
+        path.responder.learn = coalescer.learn
         self._scheduler.on_slot(coalescer.flush)
         return coalescer
 

@@ -10,7 +10,7 @@ A prediction request takes the shortest of four ways:
 1. Its head was seen before, byte for byte: no parser runs at all (`_serve_known`). Equal bytes
    parse equally, so nothing is taken on trust. A body still to come is collected as it comes.
 2. Otherwise llhttp parses it and calls back; body pieces are collected, then the call starts.
-3. A prediction that arrives behind an unfinished ASGI request is left to the ASGI door, which has
+3. A prediction that arrives behind an unfinished ASGI request is left to the ASGI app, which has
    the same routes, so that answers keep their order.
 """
 

@@ -1,4 +1,4 @@
-"""What all connections of the prediction port share, whichever of the two doors they come by."""
+"""The objects that all connections of the prediction port share, on both front ends."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PredictionPort:
         if refusal is not None:
             head.problem = refusal
         elif self.guard is not None:
-            self.guard.judge(head)
+            self.guard.check_token(head)
 
     def forget(self) -> None:
         """Remember no request: every head has to be parsed again."""

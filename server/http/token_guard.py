@@ -57,7 +57,7 @@ class TokenGuard:
         self._loop = loop
         self._timer = loop.call_later(LOOK_SECONDS, self._look)
 
-    def judge(self, head: RequestHead) -> None:
+    def check_token(self, head: RequestHead) -> None:
         """Give the head of a prediction a problem, unless a token covers it.
 
         It takes the place of any other: who may not predict is told nothing else.

@@ -1,4 +1,4 @@
-"""Writes finished answers to the doors of their calls."""
+"""Writes finished answers to the response writers of their calls."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def write_answers(status: int, answers: Iterable[tuple[Call, bytes, bytes, Body]
     opening = b""
     for call, request_id, headers, body in answers:
         if headers is not last:  # alike for most of a run
-            preamble = call.door.preamble(status)
+            preamble = call.writer.preamble(status)
             opening = b"%b%bx-request-id: " % (preamble, headers)
-            last = headers if preamble else None  # calls of the ASGI door are in the same runs
-        if type(body) is not bytes or not call.door.answer(
+            last = headers if preamble else None  # calls of the ASGI front end are in the same runs
+        if type(body) is not bytes or not call.writer.answer(
             call, b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (opening, request_id, len(body), body)
         ):
             lines = b"%bx-request-id: %b\r\n" % (headers, request_id)
-            call.door.respond(call, status, lines, body)
+            call.writer.respond(call, status, lines, body)

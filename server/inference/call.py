@@ -49,10 +49,10 @@ class ResponseWriter(Protocol):
 
 
 class Call:
-    """The state of one prediction call; created by a door, filled in along the way.
+    """The state of one prediction call; created by a front end, filled in along the way.
 
     Attributes:
-        door: Who answers it.
+        writer: Who answers it.
         head: What its headers said.
         arrival: Monotonic seconds when its first byte was seen.
         servable: The version chosen to serve it.
@@ -79,8 +79,8 @@ class Call:
     abandoned = False
     answer: tuple[int, bytes, Body] | None = None
 
-    def __init__(self, door: ResponseWriter, head: RequestHead, arrival: float) -> None:
-        self.door = door
+    def __init__(self, writer: ResponseWriter, head: RequestHead, arrival: float) -> None:
+        self.writer = writer
         self.head = head
         self.arrival = arrival
 

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     EncodedRun = tuple[list[Call], list[int], list[Call], list[Answer], set[Call]]
 
 
-def encode_run(servable: Servable, batch: Batch, splits: TrafficSplitter) -> EncodedRun:
+def encode_run(servable: Servable, batch: Batch, splitter: TrafficSplitter) -> EncodedRun:
     """Encode the answers of a run that did not fail.
 
     Args:
         servable: What ran.
         batch: The run.
-        splits: Say who is to be answered from it.
+        splitter: Say who is to be answered from it.
     """
     calls, firsts = calls_of(batch, alone=not servable.wire.batch_axis)
     waiting, starts = calls, firsts
     invalid: set[Call] = set()
     if servable.routed:
         bad = unsound(firsts, batch, batched=servable.wire.batch_axis)
-        waiting, starts, invalid = splits.sift(servable, calls, firsts, bad)
+        waiting, starts, invalid = splitter.sift(servable, calls, firsts, bad)
     answers = encode_batch(servable, waiting, starts, batch.outputs, waiting is calls)
     return calls, firsts, waiting, answers, invalid

@@ -22,12 +22,12 @@ LONGEST_SECONDS: Final = 100e-6
 #: Part by which one gap moves the expected one.
 SMOOTHING: Final = 0.1
 #: Polling goes on for so many expected gaps.
-PATIENCE: Final = 2.0
+GAPS: Final = 2.0
 
 
 def polling_seconds(expected_gap: float) -> float:
     """How long to look for the next request before going to sleep; pure."""
-    return PATIENCE * expected_gap if expected_gap <= LONGEST_SECONDS else 0.0
+    return GAPS * expected_gap if expected_gap <= LONGEST_SECONDS else 0.0
 
 
 class HaltPoll:

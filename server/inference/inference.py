@@ -83,8 +83,8 @@ class InferencePath:
         clock: Monotonic seconds, the scheduler's.
 
     Attributes:
-        splits: Requests that two versions share.
-        outlet: Where every answer and every error leaves.
+        splitter: Requests that two versions share.
+        responder: Where every answer and every error leaves.
         templates: Read the bodies that they know; ``None`` where nothing is remembered.
     """
 
@@ -108,27 +108,27 @@ class InferencePath:
         self._threads = threads
         self._incidents = incidents
         self._ids = RequestIds()
-        self.splits = TrafficSplitter(loop, catalog, scheduler, self.resume, clock)
-        self.outlet = Responder(
+        self.splitter = TrafficSplitter(loop, catalog, scheduler, self.resume, clock)
+        self.responder = Responder(
             self._ids,
             counters.unmatched,
-            self.splits,
+            self.splitter,
             Onlookers(loop, sampling, incidents),
             HaltPoll(loop, clock),
             incidents,
-            LargeAnswers(loop, threads, self.splits, limits.large_answer_bytes),
+            LargeAnswers(loop, threads, self.splitter, limits.large_answer_bytes),
             clock,
         )
-        self.splits.watch.end = self.outlet.end
+        self.splitter.fallback_timer.end = self.responder.end
 
     @property
-    def mirrors(self) -> dict[tuple[str, str], ShadowSender]:
+    def shadow_senders(self) -> dict[tuple[str, str], ShadowSender]:
         """Who wants copies of what a version answers, by model and version."""
-        return self.outlet.onlookers.mirrors
+        return self.responder.onlookers.shadow_senders
 
-    @mirrors.setter
-    def mirrors(self, mirrors: dict[tuple[str, str], ShadowSender]) -> None:
-        self.outlet.onlookers.mirrors = mirrors
+    @shadow_senders.setter
+    def shadow_senders(self, shadow_senders: dict[tuple[str, str], ShadowSender]) -> None:
+        self.responder.onlookers.shadow_senders = shadow_senders
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -142,8 +142,12 @@ class InferencePath:
             servable = None
             model = self._catalog.models.get(head.model)
             if model is not None and head.version is None:
-                arms = model.arms
-                servable = model.default if arms is None else self.splits.assign(call, arms, body)
+                active_split = model.active_split
+                servable = (
+                    model.default
+                    if active_split is None
+                    else self.splitter.assign(call, active_split, body)
+                )
             servable = servable or self._catalog.find(head.model, head.version)
         except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
             self.fail(call, error)
@@ -194,13 +198,13 @@ class InferencePath:
         if head.content_encoding is not None:
             body = decompress(body, head.content_encoding, self._limits.max_decompressed_bytes)
         message = head.codec.decode(body, servable.wire, head.json_length)
-        gate = servable.gate
-        return message, None if gate is None else gate.examine(message)
+        validation = servable.validation
+        return message, None if validation is None else validation.examine(message)
 
     def _decoded(self, call: Call, servable: Servable, done: Future[Decoded]) -> None:
         servable.end_coding()
         try:
-            if self.splits.forsake(call, servable):
+            if self.splitter.forsake(call, servable):
                 return
             if call.abandoned:
                 raise ClientGone
@@ -216,8 +220,8 @@ class InferencePath:
         examination: Examination | None = None,
     ) -> None:
         call.message = message
-        if servable.gate is not None:
-            (examination or servable.gate.examine(message)).settle()
+        if servable.validation is not None:
+            (examination or servable.validation.examine(message)).settle()
         call.plain = rows_codec(call.head.codec, message, servable.wire)
         inputs, rows = message.inputs, message.rows
         if not servable.wire.batch_axis:
@@ -259,11 +263,11 @@ class InferencePath:
 
     def sink(self, servable: Servable) -> Callable[[Batch], None]:
         """What the scheduler calls with this version's finished batches."""
-        return partial(self.outlet.finish, servable)
+        return partial(self.responder.finish, servable)
 
     def fail(self, call: Call, error: Exception) -> None:
         """Answer with an error, unless the client is gone, and count it."""
-        self.outlet.fail(call, error)
+        self.responder.fail(call, error)
 
     def abandon(self, call: Call) -> None:
         """The client went away: what has not run will not. Never raises."""

@@ -56,7 +56,7 @@ class LargeAnswers:
     Args:
         loop: Where everything but the encoding happens.
         threads: Where the encoding happens.
-        splits: Share requests between two versions.
+        splitter: Share requests between two versions.
         large_bytes: Larger outputs of a run are encoded on a thread.
     """
 
@@ -64,7 +64,7 @@ class LargeAnswers:
         self,
         loop: asyncio.AbstractEventLoop,
         threads: Executor,
-        splits: TrafficSplitter,
+        splitter: TrafficSplitter,
         large_bytes: int,
     ) -> None:
         self.answer: Callable[[Servable, Batch, EncodedRun], object]
@@ -72,7 +72,7 @@ class LargeAnswers:
         self.end: Callable[[Sequence[Call], Exception], object]
         self._loop = loop
         self._threads = threads
-        self._splits = splits
+        self._splitter = splitter
         self._large_bytes = large_bytes
         self._waiting_bytes = 0
 
@@ -144,7 +144,7 @@ class LargeAnswers:
     ) -> None:
         waiting, invalid = calls, set[Any]()
         if servable.routed:
-            waiting, _, invalid = self._splits.sift(servable, calls, firsts, bad)
+            waiting, _, invalid = self._splitter.sift(servable, calls, firsts, bad)
         if waiting is not calls:
             answer_of = dict(zip(calls, answers, strict=True))
             answers = [answer_of[call] for call in waiting]
@@ -153,7 +153,7 @@ class LargeAnswers:
     def _refuse(self, servable: Servable, calls: Sequence[Call]) -> None:
         """There is no room."""
         for call in calls:
-            if not self._splits.forsake(call, servable) and call.entered:
+            if not self._splitter.forsake(call, servable) and call.entered:
                 full = Unavailable(_FULL, retry_after_seconds=1, reason="queue_full")
                 self.fail(call, ClientGone() if call.abandoned else full)
 

@@ -37,7 +37,7 @@ class Onlookers:
     """All of a process.
 
     Attributes:
-        mirrors: Who wants copies, by model and version.
+        shadow_senders: Who wants copies, by model and version.
 
     Args:
         loop: Where answers are looked at.
@@ -49,7 +49,7 @@ class Onlookers:
         self, loop: asyncio.AbstractEventLoop, sampling: Sampling | None, incidents: Incidents
     ) -> None:
         self._loop = loop
-        self.mirrors: dict[tuple[str, str], ShadowSender] = {}
+        self.shadow_senders: dict[tuple[str, str], ShadowSender] = {}
         self._sampling = sampling
         self._incidents = incidents
 
@@ -85,12 +85,12 @@ class Onlookers:
         calls: Sequence[Call],
         firsts: Sequence[int],
         batch: Batch,
-        taken: RunSample | None,
+        sample: RunSample | None,
     ) -> None:
         """The answers of a run are written."""
-        if taken and self._sampling is not None:
-            self.aside(self._sampling.offer, servable, taken)
-        if self.mirrors or servable.tally is not None:
+        if sample and self._sampling is not None:
+            self.aside(self._sampling.offer, servable, sample)
+        if self.shadow_senders or servable.tally is not None:
             self._look(servable, calls, firsts, batch)
 
     def before_coalesced(self, servable: Servable, ids: Sequence[bytes]) -> list[int] | None:
@@ -119,10 +119,10 @@ class Onlookers:
                 self._sampling.offer_rows(servable, picked, ids, arrivals, batch, now)
             except Exception as error:  # noqa: BLE001  as in `aside`
                 self._incidents.note("looking at answers (Sampling.offer_rows)", error)
-        if self.mirrors:
+        if self.shadow_senders:
             for call, request_id in zip(calls, ids, strict=True):
                 call.request_id = request_id
-        if self.mirrors or servable.tally is not None:
+        if self.shadow_senders or servable.tally is not None:
             self._look(servable, calls, range(batch.rows), batch)
 
     def failed(
@@ -149,7 +149,7 @@ class Onlookers:
                 self._tally_in_parts(servable.tally, inputs, range(0, batch.rows, step))
             else:
                 self.aside(servable.tally.tally, inputs)
-        if self.mirrors:
+        if self.shadow_senders:
             self.aside(self._copy, servable, calls, firsts, batch)
 
     def _tally_in_parts(
@@ -171,6 +171,6 @@ class Onlookers:
         self, servable: Servable, calls: Sequence[Call], firsts: Sequence[int], batch: Batch
     ) -> None:
         """Offer inputs and outputs to the shadow, if it is to have them."""
-        feed = self.mirrors.get((servable.name, servable.version))
-        if feed is not None:
-            feed.offer(calls, [*firsts, batch.rows], servable.wire.input_names, batch)
+        sender = self.shadow_senders.get((servable.name, servable.version))
+        if sender is not None:
+            sender.offer(calls, [*firsts, batch.rows], servable.wire.input_names, batch)

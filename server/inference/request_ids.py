@@ -52,13 +52,13 @@ class RequestIds:
         """So many ids."""
         start = self._position
         end = start + count
-        taken = self._ids[start:end]
-        while len(taken) < count:
+        sample = self._ids[start:end]
+        while len(sample) < count:
             self._draw()
-            end = count - len(taken)
-            taken += self._ids[:end]
+            end = count - len(sample)
+            sample += self._ids[:end]
         self._position = end
-        return taken
+        return sample
 
     def _draw(self) -> None:
         digits = hexlify(self._random_bytes(BATCH_IDS * ID_BYTES))

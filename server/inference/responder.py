@@ -62,7 +62,7 @@ class Responder:
     Args:
         ids: Makes ids of requests whose callers gave none.
         unmatched: Counts what matched no model.
-        splits: Shares requests between two versions.
+        splitter: Shares requests between two versions.
         onlookers: See the attribute.
         halt_poll: Is told of answers.
         incidents: Is told of errors on the way out.
@@ -74,7 +74,7 @@ class Responder:
         self,
         ids: RequestIds,
         unmatched: ModelCounters,
-        splits: TrafficSplitter,
+        splitter: TrafficSplitter,
         onlookers: Onlookers,
         halt_poll: HaltPoll,
         incidents: Incidents,
@@ -86,7 +86,7 @@ class Responder:
         self.onlookers = onlookers
         self._ids = ids
         self._unmatched = unmatched
-        self._splits = splits
+        self._splitter = splitter
         self._halt_poll = halt_poll
         self._incidents = incidents
         self._clock = clock
@@ -101,7 +101,7 @@ class Responder:
             elif self._large.are_of(servable, batch):
                 self._large.start(servable, batch)
             else:
-                self._answer(servable, batch, encode_run(servable, batch, self._splits))
+                self._answer(servable, batch, encode_run(servable, batch, self._splitter))
         except Exception as error:  # noqa: BLE001  nobody is left without an answer
             calls, _ = calls_of(batch)
             self.end([call for call in calls if call.servable is servable], error)
@@ -114,7 +114,7 @@ class Responder:
         """
         self._incidents.note("answering predictions", error)
         for call in calls:
-            if call.entered or (not call.abandoned and call.door.owes(call)):
+            if call.entered or (not call.abandoned and call.writer.owes(call)):
                 self.fail(call, error)
 
     def _answer(self, servable: Servable, batch: Batch, run: EncodedRun) -> None:
@@ -137,9 +137,9 @@ class Responder:
         arrivals = [call.arrival for call, _ in answered]
         now = self._clock()
         onlookers = self.onlookers
-        taken = onlookers.before(servable, calls, firsts, batch, answered, arrivals, now)
+        sample = onlookers.before(servable, calls, firsts, batch, answered, arrivals, now)
         if routed:
-            answered = self._splits.answer(servable, answered, invalid, now)
+            answered = self._splitter.answer(servable, answered, invalid, now)
         counters.leave(len(answered))
         for call, _ in answered:
             call.entered = False
@@ -147,9 +147,9 @@ class Responder:
         counters.observe_many(OK, arrivals, batch.formed_at, now)
         write_answers(200, [(call, call.request_id, *answer) for call, answer in answered])
         if routed:
-            self._splits.release(servable, answered)
+            self._splitter.release(servable, answered)
         self._halt_poll.answered(arrivals[0], now)
-        onlookers.after(servable, calls, firsts, batch, taken)
+        onlookers.after(servable, calls, firsts, batch, sample)
         self.learn(answered)
 
     def finish_coalesced(
@@ -242,7 +242,7 @@ class Responder:
         for context in contexts:
             if isinstance(context, CoalescedCalls):
                 self.singly(context, servable)
-            elif not self._splits.forsake(context, servable):
+            elif not self._splitter.forsake(context, servable):
                 self.fail(context, error)
 
     def fail(self, call: Call, error: Exception) -> None:
@@ -265,7 +265,7 @@ class Responder:
                 call.servable.counters.drop(known.reason)
         arm = b""
         if call.assignment is not None:
-            told = self._splits.fail(call, error, known)
+            told = self._splitter.fail(call, error, known)
             if told is None:
                 return  # stable has it now
             known, arm = told, lines_of(call.assignment)
@@ -289,8 +289,8 @@ class Responder:
         if call.entered and call.servable is not None:
             call.entered = False
             self.onlookers.aside(call.servable.counters.leave)
-        if not call.abandoned and call.door.owes(call):
-            call.door.respond(call, _INTERNAL_ERROR, JSON_HEADERS, _LAST_WORDS)
+        if not call.abandoned and call.writer.owes(call):
+            call.writer.respond(call, _INTERNAL_ERROR, JSON_HEADERS, _LAST_WORDS)
 
 
 def _is_simple(call: Call | CoalescedCalls[Any]) -> bool:

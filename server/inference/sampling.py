@@ -83,7 +83,7 @@ class Sampling:
         count, rows = len(calls), batch.rows
         everybody = len(arrivals) == count
         first = batch.requests[0]
-        taken = RunSample(
+        sample = RunSample(
             servable.origin,
             first.outputs,
             self._clock(),
@@ -98,10 +98,10 @@ class Sampling:
         )
         if not everybody:  # who has failed or gone away is no sample
             well = {id(call) for call, _ in answered}
-            taken = taken.only([index for index, call in enumerate(calls) if id(call) in well])
-        taken = self._buffer.pick(taken)
-        servable.counters.sampled(taken.rows)
-        return taken
+            sample = sample.only([index for index, call in enumerate(calls) if id(call) in well])
+        sample = self._buffer.pick(sample)
+        servable.counters.sampled(sample.rows)
+        return sample
 
     def count_rows(self, servable: Servable, ids: Sequence[bytes]) -> list[int] | None:
         """The same of requests of one row each, all of them answered: which ones are sampled.
@@ -146,27 +146,27 @@ class Sampling:
                     servable.counters.sampled(0, len(ids))
         if kept is None:
             time, rows = self._clock(), batch.rows
-            taken = RunSample(
+            sample = RunSample(
                 origin, names, time, now, rows, ids, arrivals, None, None, inputs, outputs
             )
-            self.offer(servable, taken if picked is None else taken.only(picked))
+            self.offer(servable, sample if picked is None else sample.only(picked))
 
-    def offer(self, servable: Servable, taken: RunSample) -> None:
+    def offer(self, servable: Servable, sample: RunSample) -> None:
         """Hand over what `take` gave; what finds no room or cannot be packed counts as dropped."""
-        rows = taken.rows
+        rows = sample.rows
         if not rows:
             return
         kept = False
         try:
-            held = array_bytes((*taken.inputs, *taken.outputs))
+            held = array_bytes((*sample.inputs, *sample.outputs))
             if held > MAX_ROW_BYTES * rows:
-                taken = self._shrunk(taken)
-                held = array_bytes((*taken.inputs, *taken.outputs))
+                sample = self._shrunk(sample)
+                held = array_bytes((*sample.inputs, *sample.outputs))
             if held > MAX_RUN_BYTES:
-                taken = taken.beginning(max(1, rows * MAX_RUN_BYTES // held))
-                servable.counters.sampled(0, rows - taken.rows)
-                rows, held = taken.rows, array_bytes((*taken.inputs, *taken.outputs))
-            kept = not rows or self._buffer.offer(taken, held)
+                sample = sample.beginning(max(1, rows * MAX_RUN_BYTES // held))
+                servable.counters.sampled(0, rows - sample.rows)
+                rows, held = sample.rows, array_bytes((*sample.inputs, *sample.outputs))
+            kept = not rows or self._buffer.offer(sample, held)
         finally:
             if not kept:
                 servable.counters.sampled(0, rows)
@@ -198,13 +198,13 @@ class Sampling:
             )
         servable.counters.sampled(len(ids), len(ids) - kept)
 
-    def _shrunk(self, taken: RunSample) -> RunSample:
+    def _shrunk(self, sample: RunSample) -> RunSample:
         """The same with scalars in the place of inputs with large rows, without such outputs."""
-        rows, origin = taken.rows, taken.origin
+        rows, origin = sample.rows, sample.origin
         names: list[str] = []
         inputs: list[Any] = []
-        granted = self._derived.grant(rows, taken.time)
-        for name, array in zip(origin.input_names, taken.inputs, strict=True):
+        granted = self._derived.grant(rows, sample.time)
+        for name, array in zip(origin.input_names, sample.inputs, strict=True):
             if array is None or array_bytes([array]) <= MAX_ROW_BYTES * rows:
                 names.append(name)
                 inputs.append(array)
@@ -213,12 +213,12 @@ class Sampling:
                 if len(by_rows) == rows:
                     names += derived.names_of(name)
                     inputs += derived.scalars(by_rows, granted)
-        return taken._replace(
+        return sample._replace(
             origin=self._named(origin, tuple(names)),
             inputs=inputs,
             outputs=[
                 None if array is None or array_bytes([array]) > MAX_ROW_BYTES * rows else array
-                for array in taken.outputs
+                for array in sample.outputs
             ],
         )
 

@@ -92,12 +92,12 @@ class ShadowSender:
         self._writer = Writer()
         self._socket: socket.socket | None = None
         self._outgoing: _Outgoing | None = None
-        self._patience = 0
+        self._turns_to_wait = 0
 
     @property
     def waiting(self) -> bool:
         """Whether there is more to send, and no reason to wait with it."""
-        return not self._patience and (bool(self._waiting) or self._outgoing is not None)
+        return not self._turns_to_wait and (bool(self._waiting) or self._outgoing is not None)
 
     def offer(
         self, calls: Sequence[Call], offsets: Sequence[int], names: Sequence[str], batch: Batch
@@ -145,8 +145,8 @@ class ShadowSender:
 
     def turn(self) -> None:
         """Send what the socket takes, and no more than a turn's worth."""
-        if self._patience:
-            self._patience -= 1
+        if self._turns_to_wait:
+            self._turns_to_wait -= 1
             return
         if not self.waiting and self._socket is None:
             return
@@ -166,7 +166,7 @@ class ShadowSender:
 
     def break_off(self) -> None:
         """Hang up, and try again after a while."""
-        self._patience = _RETRY_TURNS
+        self._turns_to_wait = _RETRY_TURNS
         self.hang_up()
 
     def hang_up(self) -> None:
@@ -221,11 +221,11 @@ class ShadowSender:
     def _send(self, link: socket.socket, outgoing: _Outgoing) -> None:
         pieces = outgoing.pieces
         while pieces:
-            taken = link.sendmsg(list(islice(pieces, _PIECES_AT_ONCE)))
-            while pieces and taken >= len(pieces[0]):
-                taken -= len(pieces.pop(0))
-            if taken:
-                pieces[0] = memoryview(pieces[0])[taken:]
+            sample = link.sendmsg(list(islice(pieces, _PIECES_AT_ONCE)))
+            while pieces and sample >= len(pieces[0]):
+                sample -= len(pieces.pop(0))
+            if sample:
+                pieces[0] = memoryview(pieces[0])[sample:]
         self.sent_requests += outgoing.requests
         self.sent_rows += outgoing.rows
         self._outgoing = None

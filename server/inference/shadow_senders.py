@@ -43,31 +43,31 @@ class ShadowSenders:
         self._path = path
         self._counters = counters
         self._loop = loop
-        self._feeds: dict[str, ShadowSender] = {}
+        self._senders: dict[str, ShadowSender] = {}
         self._retired: deque[ShadowSender] = deque()
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
 
     def follow(self, models: Mapping[str, ModelPlan]) -> None:
         """Copy what these plans want copied, and nothing else."""
-        feeds: dict[str, ShadowSender] = {}
+        senders: dict[str, ShadowSender] = {}
         self.routes.clear()
         for plan in models.values():
             mirror = plan.mirror
             if mirror is None or plan.default is None or not mirror.percent:
                 continue
-            feed = self._feeds.get(mirror.rollout) or ShadowSender(
+            sender = self._senders.get(mirror.rollout) or ShadowSender(
                 mirror.rollout,
                 0.0,
                 self._counters.model(plan.name, str(mirror.candidate)),
                 self._path,
                 self._report,
             )
-            feed.share = mirror.percent / 100
-            feeds[mirror.rollout] = self.routes[plan.name, str(plan.default)] = feed
-        self._retired.extend(one for key, one in self._feeds.items() if key not in feeds)
-        self._feeds = feeds
-        if feeds and self._thread is None:
+            sender.share = mirror.percent / 100
+            senders[mirror.rollout] = self.routes[plan.name, str(plan.default)] = sender
+        self._retired.extend(one for key, one in self._senders.items() if key not in senders)
+        self._senders = senders
+        if senders and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="penstock-mirror", daemon=True)
             self._thread.start()
 
@@ -82,18 +82,18 @@ class ShadowSenders:
         busy = False
         while not self._over.wait(BUSY_SECONDS if busy else CALM_SECONDS):
             self._clear_retired()
-            feeds = self._feeds  # replaced as a whole by the loop
-            for feed in feeds.values():
-                self._attempt(feed, feed.turn)
-            busy = any(feed.waiting for feed in feeds.values())
+            senders = self._senders  # replaced as a whole by the loop
+            for sender in senders.values():
+                self._attempt(sender, sender.turn)
+            busy = any(sender.waiting for sender in senders.values())
         self._clear_retired()
 
     def _clear_retired(self) -> None:
         while self._retired:
-            feed = self._retired.popleft()
-            self._attempt(feed, feed.hang_up)
+            sender = self._retired.popleft()
+            self._attempt(sender, sender.hang_up)
 
-    def _attempt(self, feed: ShadowSender, step: Callable[[], None]) -> None:
+    def _attempt(self, sender: ShadowSender, step: Callable[[], None]) -> None:
         """An error with one feed ends neither the thread nor the other feeds."""
         try:
             step()
@@ -102,10 +102,10 @@ class ShadowSenders:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._loop.call_exception_handler, message)
             with suppress(BaseException):
-                feed.break_off()
+                sender.break_off()
 
-    def _report(self, feed: ShadowSender, requests: int, rows: int) -> None:
+    def _report(self, sender: ShadowSender, requests: int, rows: int) -> None:
         try:
-            self._loop.call_soon_threadsafe(feed.dropped, requests, rows)
+            self._loop.call_soon_threadsafe(sender.dropped, requests, rows)
         except RuntimeError:  # the loop is closed: nobody else counts any more
-            feed.dropped(requests, rows)
+            sender.dropped(requests, rows)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class TrafficSplitter:
-    """The splits of a process.
+    """Divides requests between the versions of each active split, in one worker.
 
     Args:
         loop: Everything happens here.
@@ -56,7 +56,7 @@ class TrafficSplitter:
 
     Attributes:
         on_failure: Called after a failure of a canary was counted; being slow is none.
-        watch: Ends the waiting for canaries that do not answer.
+        fallback_timer: Ends the waiting for canaries that do not answer.
     """
 
     def __init__(
@@ -72,26 +72,28 @@ class TrafficSplitter:
         self._resume = resume
         self._clock = clock
         self.on_failure: Callable[[], object] = int
-        self.watch = FallbackTimer(loop, self._due_at, self._give_up, clock)
+        self.fallback_timer = FallbackTimer(loop, self._due_at, self._give_up, clock)
 
-    def assign(self, call: Call, arms: ActiveSplit, body: bytes) -> Servable:
+    def assign(self, call: Call, active_split: ActiveSplit, body: bytes) -> Servable:
         """Give the call its arm, by its unit or as it asks for, and return what serves that."""
         forced = call.head.arm
         if forced is not None:
             canary = forced == CANARY
         else:
-            unit = call.head.value(arms.sticky) if arms.sticky else b""
-            canary = arms.chooser.is_canary(unit or call.request_id)
+            unit = call.head.value(active_split.sticky) if active_split.sticky else b""
+            canary = active_split.chooser.is_canary(unit or call.request_id)
         if canary:
-            call.assignment = Assignment(arms, CANARY, body, counted=forced is None)
-            servable = arms.canary
-            if arms.split.fallback:
-                self.watch.add(call)
+            call.assignment = Assignment(active_split, CANARY, body, counted=forced is None)
+            servable = active_split.canary
+            if active_split.split.fallback:
+                self.fallback_timer.add(call)
         else:
             call.assignment = (
-                arms.plain if forced is None else Assignment(arms, arms.plain.arm, counted=False)
+                active_split.plain
+                if forced is None
+                else Assignment(active_split, active_split.plain.arm, counted=False)
             )
-            servable = arms.stable
+            servable = active_split.stable
         call.servable = servable
         servable.routed += 1
         return servable
@@ -121,7 +123,7 @@ class TrafficSplitter:
                 continue
             assignment = call.assignment
             if index in bad and assignment is not None and not call.abandoned:
-                if assignment.tries_canary and assignment.arms.split.fallback:
+                if assignment.tries_canary and assignment.active_split.split.fallback:
                     error = InferenceFailed("the model answered with NaN or infinity")
                     servable.counters.leave()
                     call.entered = False
@@ -150,25 +152,29 @@ class TrafficSplitter:
         """Count answers and say in each which arm it came from."""
         marked = []
         good = 0
-        arms, quick = None, 0.0
+        active_split, quick = None, 0.0
         for call, (headers, body) in answered:
             assignment = call.assignment
             if assignment is None:
                 marked.append((call, (headers, body)))
                 continue
-            if assignment.arms is not arms:
-                arms = assignment.arms
-                quick = surely_in_time(arms.split) if self._is_current(arms) else -1.0
+            if assignment.active_split is not active_split:
+                active_split = assignment.active_split
+                quick = (
+                    surely_in_time(active_split.split) if self._is_current(active_split) else -1.0
+                )
             if assignment.error is None:
                 if assignment.arm == CANARY:
-                    self.watch.discard(call)
+                    self.fallback_timer.discard(call)
                 bounded = call.request is not None and call.request.deadline < math.inf
                 if bounded or call in invalid or now - call.arrival > quick:
                     self._look_closer(call, assignment, servable, now, invalid=call in invalid)
                 elif assignment.counted:
                     good += 1
             elif assignment.doubt is not None:
-                self._count(call, assignment, assignment.arms.canary, [assignment.doubt], now)
+                self._count(
+                    call, assignment, assignment.active_split.canary, [assignment.doubt], now
+                )
             marked.append((call, (headers + lines_of(assignment), body)))
         servable.counters.add(ARM_REQUESTS, good)
         return marked
@@ -178,7 +184,7 @@ class TrafficSplitter:
     ) -> None:
         """Count an answer that may be bad in some way."""
         kinds = [ARM_INVALID] if invalid else []
-        if assignment.arms.split.fallback and now >= _due_at(call, assignment):
+        if assignment.active_split.split.fallback and now >= _due_at(call, assignment):
             kinds.append(ARM_TIMEOUTS)
         self._count(call, assignment, servable, kinds, now)
 
@@ -206,14 +212,14 @@ class TrafficSplitter:
             unread = call.message is None and known.status < SERVER_ERROR
             if unread and not call.abandoned:  # stable does not understand it, so it cannot tell
                 if assignment.doubt is not None:
-                    canary = assignment.arms.canary
+                    canary = assignment.active_split.canary
                     self._count(call, assignment, canary, [assignment.doubt], self._clock())
                 known, assignment.error = assignment.error, None
-                call.servable = assignment.arms.canary
+                call.servable = assignment.active_split.canary
             return known
-        self.watch.discard(call)
+        self.fallback_timer.discard(call)
         kind, doubt = failure_kind_of(error, known), None
-        fallback = assignment.arms.split.fallback
+        fallback = assignment.active_split.split.fallback
         if fallback and is_blamed(error):  # stable shows whether the inputs are at fault
             kind, doubt = None, kind
         tried = known.status >= SERVER_ERROR or doubt is not None
@@ -230,22 +236,22 @@ class TrafficSplitter:
         """Count the canary's failure, and ask stable. Its request has come back, or was left."""
         assignment = call.assignment
         assert assignment is not None
-        arms = assignment.arms
-        self.watch.discard(call)
+        active_split = assignment.active_split
+        self.fallback_timer.discard(call)
         if kind is not None:
-            self._count(call, assignment, arms.canary, [kind], self._clock())
-        if assignment.counted and self._is_current(arms):
-            arms.canary.counters.add(ARM_FALLBACKS)
+            self._count(call, assignment, active_split.canary, [kind], self._clock())
+        if assignment.counted and self._is_current(active_split):
+            active_split.canary.counters.add(ARM_FALLBACKS)
         assignment.error = error
         call.message = call.plain = call.request = None
-        arms.stable.routed += 1
-        self._resume(call, assignment.body, arms.stable)
+        active_split.stable.routed += 1
+        self._resume(call, assignment.body, active_split.stable)
 
     def _give_up(self, call: Call) -> None:
         """The canary has had its time. What it still answers is for nobody."""
         if (assignment := call.assignment) is None or call.abandoned:
             return
-        canary = assignment.arms.canary
+        canary = assignment.active_split.canary
         if call.request is not None and self._scheduler.cancel(call.request):
             canary.routed -= 1
         if call.entered:
@@ -262,8 +268,8 @@ class TrafficSplitter:
         self, call: Call, assignment: Assignment, servable: Servable, kinds: list[int], now: float
     ) -> None:
         """Count a request and in which ways it was bad, a unit's first time of each."""
-        arms = assignment.arms
-        if not assignment.counted or not self._is_current(arms):
+        active_split = assignment.active_split
+        if not assignment.counted or not self._is_current(active_split):
             return
         counters = servable.counters
         counters.add(ARM_REQUESTS)
@@ -271,24 +277,24 @@ class TrafficSplitter:
             kinds.append(ARM_SLOW)
         if not kinds:
             return
-        unit = call.head.value(arms.sticky) if arms.sticky else b""
+        unit = call.head.value(active_split.sticky) if active_split.sticky else b""
         for kind in kinds:
-            if not unit or arms.is_first(unit, kind):
+            if not unit or active_split.is_first(unit, kind):
                 counters.add(kind)
         if assignment.arm == CANARY and kinds != [ARM_SLOW]:
             self.on_failure()
 
-    def _is_current(self, arms: ActiveSplit) -> bool:
+    def _is_current(self, active_split: ActiveSplit) -> bool:
         """Whether the split is still in force; what began under a former one is no evidence."""
-        model = self._catalog.models.get(arms.stable.name)
-        return model is not None and model.arms is arms
+        model = self._catalog.models.get(active_split.stable.name)
+        return model is not None and model.active_split is active_split
 
     @staticmethod
     def _is_slow(call: Call, assignment: Assignment, now: float) -> bool:
-        limit = assignment.arms.split.slow_seconds
+        limit = assignment.active_split.split.slow_seconds
         return limit > 0 and now - call.arrival > limit
 
 
 def _due_at(call: Call, assignment: Assignment) -> float:
     deadline = math.inf if call.request is None else call.request.deadline
-    return given_up_at(assignment.arms.split, call.arrival, deadline)
+    return given_up_at(assignment.active_split.split, call.arrival, deadline)

@@ -9,7 +9,7 @@ from penstock.server.files.refusal import ModelRefused
 from penstock.server.registry.signature_diff import breaking_changes, contradictions
 
 from .golden_examples import Examples, mismatches, read_examples
-from .golden_in_batches import company_mismatches
+from .golden_in_batches import batched_mismatches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,7 @@ def check_acceptance(
     try:
         golden = read_examples(directory, model.signature)
         reasons += mismatches(model, golden)
-        reasons += company_mismatches(model, golden, max_rows)
+        reasons += batched_mismatches(model, golden, max_rows)
     except ModelRefused as refusal:
         reasons += refusal.reasons
     return golden, tuple(reasons)

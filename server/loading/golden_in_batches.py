@@ -28,7 +28,7 @@ _ADVICE: Final = "rows influence each other, so batch_axis = true must not be se
 Inputs = list[Any]
 
 
-def company_mismatches(model: Model, golden: Examples, max_rows: int) -> list[str]:
+def batched_mismatches(model: Model, golden: Examples, max_rows: int) -> list[str]:
     """What golden requests get otherwise in company than alone, a few at most.
 
     A company that the model refuses shows nothing: made-up neighbours may be what it cannot run.
@@ -44,11 +44,11 @@ def company_mismatches(model: Model, golden: Examples, max_rows: int) -> list[st
     for group in _groups(model, golden).values():
         alone = {number: _run(model, list(example.inputs)) for number, example in group}
         known = [(number, example) for number, example in group if alone[number] is not None]
-        for company in _companies(known, max_rows):
-            inputs = [_joined(column) for column in zip(*(one for _, one in company), strict=True)]
+        for batch in _batches(known, max_rows):
+            inputs = [_joined(column) for column in zip(*(one for _, one in batch), strict=True)]
             outputs = _run(model, inputs)
             first = 0
-            for number, given in company:
+            for number, given in batch:
                 rows = _rows(given)
                 answer = alone.get(number)
                 if outputs is not None and answer is not None:
@@ -71,22 +71,22 @@ def _groups(model: Model, golden: Examples) -> dict[Any, list[tuple[int, Example
     return groups
 
 
-def _companies(
+def _batches(
     group: Sequence[tuple[int, Example]], max_rows: int
 ) -> Iterator[list[tuple[int, Inputs]]]:
     """Who runs with whom, by number of the golden request; 0 is a made-up neighbour."""
     members = [(number, list(example.inputs)) for number, example in group]
     for order in (members, members[::-1]):
-        company: list[tuple[int, Inputs]] = []
+        batch: list[tuple[int, Inputs]] = []
         rows = 0
         for member in order:
-            if company and rows + _rows(member[1]) > max_rows:
-                yield company
-                company, rows = [], 0
-            company.append(member)
+            if batch and rows + _rows(member[1]) > max_rows:
+                yield batch
+                batch, rows = [], 0
+            batch.append(member)
             rows += _rows(member[1])
-        if len(company) > 1:
-            yield company
+        if len(batch) > 1:
+            yield batch
     for number, inputs in members:
         turned = [_turned(one) for one in inputs]
         odd = [_odd(one) for one in inputs]

@@ -114,7 +114,7 @@ class Loader:
         try:
             model = self._open(runtime, path, copy.directory, order.config)
             try:
-                golden = _judge(model, copy, order)
+                golden = _check_examples(model, copy, order)
                 costs = self._warm_up(runtime, model, copy.digest, order, golden)
                 known_inputs = runnable_inputs(model, golden)
             except BaseException:
@@ -242,7 +242,7 @@ def _named(copy: Path, order: LoadOrder) -> Iterator[None]:
         raise ModelLoadError(text) from error
 
 
-def _judge(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:
+def _check_examples(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:
     """Its golden requests.
 
     Raises:

@@ -45,12 +45,12 @@ def estimate_bytes(directory: Path) -> int:
 
 def estimate(inspection: Inspection) -> int:
     """The same, of a version that was inspected already."""
-    outline = inspection.outline
-    external = sum(one.length for one in outline.external)
-    inline = outline.tensor_bytes - external
+    summary = inspection.summary
+    external = sum(one.length for one in summary.external)
+    inline = summary.tensor_bytes - external
     sizes = {fact.path: fact.size for fact in inspection.files}
     other = max(0, sizes[inspection.model_file] - inline)
-    convolved = any(operator.name.endswith("Conv") for operator in outline.operators)
+    convolved = any(operator.name.endswith("Conv") for operator in summary.operators)
     weights = (
         _CONVOLVED * (inline + external) if convolved else _INLINE * inline + _EXTERNAL * external
     )

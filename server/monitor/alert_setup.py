@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from penstock.server.config.config import ServerConfig
 
 #: In ``state_dir/monitor``.
-OUTBOX: Final = "alerts.db"
+ALERTS_DATABASE: Final = "alerts.db"
 
 
 #: In ``state_dir/monitor``: the alerts file as it was understood last.
@@ -59,6 +59,6 @@ def alert_consumers(
         learnt: What baselines taught of inputs, and how often they are otherwise.
     """
     settings = alerts_file(config, state, strict=False)
-    outbox = state / OUTBOX
-    watch = SelfWatch(partial(merge, counters), outbox, settings, config.slo_objective, learnt)
-    return [watch, Notifier(outbox, settings)]
+    alerts_path = state / ALERTS_DATABASE
+    watch = SelfWatch(partial(merge, counters), alerts_path, settings, config.slo_objective, learnt)
+    return [watch, Notifier(alerts_path, settings)]

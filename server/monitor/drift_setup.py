@@ -47,13 +47,13 @@ def drift_consumer(
         clock: Unix seconds.
     """
     versions = TargetVersions(target, state, clock)
-    outbox = AlertStore(state / "alerts.db")
+    alert_store = AlertStore(state / "alerts.db")
     path = state / WINDOWS
 
     def make() -> DriftConsumer:
         store = WindowStore(path)
         try:
-            return DriftConsumer(store, versions, outbox.put, learnt=learnt)
+            return DriftConsumer(store, versions, alert_store.put, learnt=learnt)
         except BaseException:
             store.close()
             raise

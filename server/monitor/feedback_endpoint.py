@@ -19,12 +19,12 @@ class FeedbackEndpoint:
     """Answers workers; each body is kept on the disk before its answer leaves.
 
     Args:
-        desk: Reads and keeps labels.
+        service: Reads and keeps labels.
         thread: Where it works.
     """
 
-    def __init__(self, desk: FeedbackService, thread: Executor) -> None:
-        self._desk = desk
+    def __init__(self, service: FeedbackService, thread: Executor) -> None:
+        self._service = service
         self._thread = thread
 
     async def serve(
@@ -38,7 +38,7 @@ class FeedbackEndpoint:
             answer = await asyncio.get_running_loop().run_in_executor(
                 self._thread,
                 contained,
-                lambda: self._desk.answer(body, **how),  # noqa: B023  awaited at once
+                lambda: self._service.answer(body, **how),  # noqa: B023  awaited at once
             )
             writer.write(pack_frame("feedback", number=number, answer=answer))
             await writer.drain()

@@ -28,12 +28,12 @@ class FeedbackService:
     """Used in the working thread of the monitor.
 
     Args:
-        keeper: Keeps labels.
+        store: Keeps labels.
         clock: Unix seconds.
     """
 
-    def __init__(self, keeper: Mended[FeedbackStore], clock: Callable[[], float]) -> None:
-        self._keeper = keeper
+    def __init__(self, store: Mended[FeedbackStore], clock: Callable[[], float]) -> None:
+        self._store = store
         self._clock = clock
 
     def answer(self, body: bytes, *, packed: bool, partial: bool = False) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class FeedbackService:
             return {"invalid": f"{where}{errors[0]}"}
         try:
             outcomes: Mapping[str, int] = (
-                self._keeper.use(lambda keeper: keeper.feedback(labels, now)) if labels else {}
+                self._store.use(lambda store: store.feedback(labels, now)) if labels else {}
             )
         except (sqlite3.Error, OSError) as error:
             LOG.error("labels cannot be kept: %s", error)  # noqa: TRY400  one line says it

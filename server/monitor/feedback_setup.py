@@ -9,7 +9,7 @@ from penstock.monitoring.alerts.alert import Alert
 from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.feedback.outputs import REGRESSION
-from penstock.monitoring.feedback.schema import TRUTH_FILE
+from penstock.monitoring.feedback.schema import FEEDBACK_FILE
 from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.mended import Mended
 from penstock.runtimes.contract import ModelLoadError
@@ -127,15 +127,15 @@ class AlertWriter:
     """Tells of a version that has become worse, and of the end of it.
 
     Args:
-        outbox: Where alerts go.
+        alert_store: Where alerts go.
     """
 
-    def __init__(self, outbox: AlertStore) -> None:
-        self._outbox = outbox
+    def __init__(self, alert_store: AlertStore) -> None:
+        self._alert_store = alert_store
 
-    def tell(self, model: str, version: str, judge: Evaluator, change: str, now: float) -> None:
+    def tell(self, model: str, version: str, evaluator: Evaluator, change: str, now: float) -> None:
         """Write an alert; `change` is ``opened`` or ``closed``."""
-        detector = judge.detector
+        detector = evaluator.detector
         opened = change == "opened"
         summary = (
             f"{model} version {version}: the share of bad predictions has risen from "
@@ -143,7 +143,7 @@ class AlertWriter:
             if opened
             else f"{model} version {version}: bad predictions are back near {detector.rate:.3f}"
         )
-        self._outbox.put(
+        self._alert_store.put(
             Alert(
                 kind="performance",
                 model=model,
@@ -159,17 +159,17 @@ class AlertWriter:
                     "reference_rate": detector.rate,
                     "estimated_rate": detector.worse,
                     "evidence": detector.statistic,
-                    "threshold": detector.threshold(now, judge.options.false_alarms_per_month),
-                    "false_alarms_per_month": judge.options.false_alarms_per_month,
+                    "threshold": detector.threshold(now, evaluator.options.false_alarms_per_month),
+                    "false_alarms_per_month": evaluator.options.false_alarms_per_month,
                 },
             )
         )
 
 
-def truth_keeper(
+def feedback_store(
     config: ServerConfig, target: Path, state: Path, clock: Callable[[], float]
 ) -> Mended[FeedbackStore]:
-    """The keeper of a server, which begins a new file if its own is damaged.
+    """The feedback store of a server; it begins a new file if its own is damaged.
 
     Args:
         config: Of the server.
@@ -191,4 +191,4 @@ def truth_keeper(
             options.refresh,
         )
 
-    return Mended(make, state / TRUTH_FILE, clock)
+    return Mended(make, state / FEEDBACK_FILE, clock)

@@ -32,7 +32,7 @@ from penstock.server.processes.process_context import ProcessContext, run
 from .consumers import MonitorContext, consumers, journal
 from .feedback_endpoint import FeedbackEndpoint
 from .feedback_service import FeedbackService
-from .feedback_setup import truth_keeper
+from .feedback_setup import feedback_store
 from .monitor_socket import MonitorSocket
 
 if TYPE_CHECKING:
@@ -110,33 +110,35 @@ class MonitorProcess:
         self._receiver.tick(now)
 
 
-async def monitor(birth: ProcessContext, clock: Callable[[], float] = time.time) -> None:
+async def monitor(process_context: ProcessContext, clock: Callable[[], float] = time.time) -> None:
     """Take samples until told to stop; `clock` gives Unix seconds."""
     os.nice(NICENESS)
-    config = birth.config
+    config = process_context.config
     assert config.state_dir is not None
     state = config.state_dir / "monitor"
     with suppress(OSError):  # the log tells, and counts what it cannot write
         state.mkdir(mode=0o700, exist_ok=True)
-    counters = CounterFile.create(birth.directory.counters, birth.name)
-    epoch = str(birth.directory.address.stat().st_mtime_ns)
-    context = MonitorContext(config, birth.directory, state, counters, epoch, clock)
-    keeper = truth_keeper(config, birth.directory.target, state, clock)
-    looking = [*consumers(context), keeper]
+    counters = CounterFile.create(process_context.directory.counters, process_context.name)
+    epoch = str(process_context.directory.address.stat().st_mtime_ns)
+    context = MonitorContext(config, process_context.directory, state, counters, epoch, clock)
+    store = feedback_store(config, process_context.directory.target, state, clock)
+    looking = [*consumers(context), store]
     thread = ThreadPoolExecutor(1, "penstock-monitor")
-    ledger = ReceivedFrames()
-    socket = MonitorSocket(FeedbackEndpoint(FeedbackService(keeper, clock), thread).serve)
-    reader = SpoolReader(birth.directory.samples, ledger.last)
-    looking.append(LostRows(birth.directory.counters, ledger, counters, reader.present))
+    received_frames = ReceivedFrames()
+    socket = MonitorSocket(FeedbackEndpoint(FeedbackService(store, clock), thread).serve)
+    reader = SpoolReader(process_context.directory.samples, received_frames.last)
+    looking.append(
+        LostRows(process_context.directory.counters, received_frames, counters, reader.present)
+    )
     looking.append(Lag(counters, clock))
-    receiver = Receiver(looking, journal(context), ledger, clock, Featurizers.installed())
-    is_alive = partial(holds_counters, birth.directory.counters)
+    receiver = Receiver(looking, journal(context), received_frames, clock, Featurizers.installed())
+    is_alive = partial(holds_counters, process_context.directory.counters)
     process = MonitorProcess(receiver, reader, thread, clock, is_alive)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, process.stopping.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
-    birth.watch_parent(process.stopping.set)
-    await socket.listen(birth.directory.monitor_socket)
+    process_context.watch_parent(process.stopping.set)
+    await socket.listen(process_context.directory.monitor_socket)
     if config.monitor_priority == "idle":
         only_when_idle()
     await process.run()

@@ -81,7 +81,7 @@ class InspectionLimits:
     """Bounds on a version.
 
     Attributes:
-        outline: On its model file.
+        summary: On its model file.
         max_bytes: All tensors together in memory. External data may be used by several tensors,
             so a small file can ask for much.
         max_inlined_nodes: Once every function is put in place of its calls, as onnxruntime does: a
@@ -89,7 +89,7 @@ class InspectionLimits:
         domains: Whose operators are accepted.
     """
 
-    outline: SummaryLimits = field(default_factory=SummaryLimits)
+    summary: SummaryLimits = field(default_factory=SummaryLimits)
     max_bytes: int = 1 << 36
     max_inlined_nodes: int = 2_000_000
     domains: frozenset[str] = KNOWN_DOMAINS
@@ -102,12 +102,12 @@ class Inspection:
     Attributes:
         model_file: Relative to the version directory.
         files: Every file of it.
-        outline: Of the model file.
+        summary: Of the model file.
     """
 
     model_file: str
     files: tuple[FileFact, ...]
-    outline: OnnxSummary
+    summary: OnnxSummary
 
     @property
     def missing_imports(self) -> tuple[str, ...]:
@@ -116,9 +116,9 @@ class Inspection:
         onnxruntime fills them in, so that is no reason to refuse it. A file whose end has not come
         yet looks the same. Functions import operator sets of their own.
         """
-        outline = self.outline
-        used = set() if outline.functions else {domain for domain, _, _ in outline.operators}
-        return tuple(sorted(used - outline.opsets.keys()))
+        summary = self.summary
+        used = set() if summary.functions else {domain for domain, _, _ in summary.operators}
+        return tuple(sorted(used - summary.opsets.keys()))
 
 
 def inspect_version(
@@ -149,17 +149,17 @@ def inspect_version(
             if odd is not None:
                 raise ModelRefused(*reasons, f"{model_file} {odd}")
             try:
-                outline = read_summary(descriptor, facts.st_size, limits.outline)
+                summary = read_summary(descriptor, facts.st_size, limits.summary)
             except ModelRefused as refusal:
                 named = (f"{model_file}: {reason}" for reason in refusal.reasons)
                 raise ModelRefused(*reasons, *named) from None
-        used, wrong = _check_references(root, model_file, outline)
-        reasons += [f"{model_file}: {reason}" for reason in (*wrong, *_check(outline, limits))]
+        used, wrong = _check_references(root, model_file, summary)
+        reasons += [f"{model_file}: {reason}" for reason in (*wrong, *_check(summary, limits))]
         # What a model uses as raw numbers may begin with any bytes, and nothing interprets it.
         reasons += _check_heads(root, sizes.keys() - used - {model_file})
     if reasons:
         raise ModelRefused(*reasons)
-    return Inspection(model_file, tuple(files), outline)
+    return Inspection(model_file, tuple(files), summary)
 
 
 def find_model_file(paths: Mapping[str, object]) -> str:
@@ -174,25 +174,25 @@ def find_model_file(paths: Mapping[str, object]) -> str:
     raise ModelRefused(f"there is no {MODEL_FILE}")
 
 
-def _check(outline: OnnxSummary, limits: InspectionLimits) -> list[str]:
+def _check(summary: OnnxSummary, limits: InspectionLimits) -> list[str]:
     """What is wrong with the model itself. Pure."""
     reasons = []
-    calls = [outline.operators, *outline.functions.values()]
+    calls = [summary.operators, *summary.functions.values()]
     unknown = {
         operator
         for counter in calls
         for operator in counter
-        if operator.domain not in limits.domains and operator not in outline.functions
+        if operator.domain not in limits.domains and operator not in summary.functions
     }
     for domain, name, _ in sorted(unknown)[:10]:
         reasons.append(f"the custom operator {name} of domain {domain!r} would need a library")
     # Operator sets that are used and not imported are no reason: onnxruntime fills them in.
-    if outline.tensor_bytes > limits.max_bytes:
+    if summary.tensor_bytes > limits.max_bytes:
         reasons.append(
-            f"its tensors take {outline.tensor_bytes} bytes, at most {limits.max_bytes} are allowed"
+            f"its tensors take {summary.tensor_bytes} bytes, at most {limits.max_bytes} are allowed"
         )
     try:
-        nodes = inlined_nodes(outline.operators, outline.functions)
+        nodes = inlined_nodes(summary.operators, summary.functions)
     except CycleError as error:
         cycle: list[Operator] = error.args[1]
         reasons.append("functions call each other in a circle: " + ", ".join(o.name for o in cycle))
@@ -226,14 +226,14 @@ def _size(operators: Counter[Operator], sizes: Mapping[Operator, int]) -> int:
 
 
 def _check_references(
-    root: Folder, model_file: str, outline: OnnxSummary
+    root: Folder, model_file: str, summary: OnnxSummary
 ) -> tuple[set[str], list[str]]:
     """The files that the model refers to, and what is wrong with them."""
     folder = PurePosixPath(model_file).parent
     needed: dict[str, int] = {}
     reasons: dict[str, None] = {}
-    references = [(one.location, one.offset + one.length) for one in outline.external]
-    for location, end in (*references, *((context, 0) for context in outline.contexts)):
+    references = [(one.location, one.offset + one.length) for one in summary.external]
+    for location, end in (*references, *((context, 0) for context in summary.contexts)):
         try:
             check_relative(location)
         except ModelRefused as refusal:

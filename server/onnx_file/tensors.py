@@ -58,7 +58,7 @@ class ExternalData:
 
 
 @dataclass(frozen=True, slots=True)
-class TensorOutline:
+class TensorSummary:
     """A tensor, without its data.
 
     Attributes:
@@ -74,7 +74,7 @@ class TensorOutline:
     external: ExternalData | None
 
 
-def read_tensor(wire: ProtobufReader, field: Field, max_bytes: int) -> TensorOutline:
+def read_tensor(wire: ProtobufReader, field: Field, max_bytes: int) -> TensorSummary:
     """Read a ``TensorProto`` without its data.
 
     Raises:
@@ -105,19 +105,19 @@ def read_tensor(wire: ProtobufReader, field: Field, max_bytes: int) -> TensorOut
     if external or entries:
         if raw is not None:
             raise ModelRefused(f"{what} has its data both inside and outside of the model file")
-        return TensorOutline(name, kind, memory, _external(name, entries, memory))
+        return TensorSummary(name, kind, memory, _external(name, entries, memory))
     _check_held(what, dims, kind, memory, raw, field.end - field.start)
-    return TensorOutline(name, kind, memory, None)
+    return TensorSummary(name, kind, memory, None)
 
 
-def read_sparse(wire: ProtobufReader, field: Field, max_bytes: int) -> list[TensorOutline]:
+def read_sparse(wire: ProtobufReader, field: Field, max_bytes: int) -> list[TensorSummary]:
     """Read a ``SparseTensorProto``: its parts, and what it takes once made dense.
 
     Raises:
         ModelRefused: As `read_tensor`; a few bytes can stand for a dense tensor of any size.
         WireError: It is no message.
     """
-    parts: list[TensorOutline] = []
+    parts: list[TensorSummary] = []
     dims: list[int] = []
     for part in wire.fields(field.start, field.end):
         match part.number:
@@ -129,7 +129,7 @@ def read_sparse(wire: ProtobufReader, field: Field, max_bytes: int) -> list[Tens
                 pass
     kind = parts[0].kind if parts else 0
     dense = _memory_bytes(dims, kind, "a sparse tensor", max_bytes)
-    return [*parts, TensorOutline("", kind, dense, None)]
+    return [*parts, TensorSummary("", kind, dense, None)]
 
 
 def text(wire: ProtobufReader, field: Field, limit: int = _MAX_TEXT_BYTES) -> str:

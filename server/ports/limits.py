@@ -20,7 +20,7 @@ HEADER_LINE_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of both doors.
+    """The limits of both front ends.
 
     Attributes:
         max_body_bytes: A body as sent.

@@ -188,7 +188,7 @@ def json_line(process: str, level: int, message: str, created: float, **fields: 
 
 
 def _access_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """The parts of a line of uvicorn's access log, from either door; empty for other records."""
+    """The parts of a line of uvicorn's access log, for both front ends; empty for other records."""
     arguments = record.args
     if record.name != "uvicorn.access" or not isinstance(arguments, tuple):
         return {}

@@ -40,7 +40,7 @@ class ProcessContext:
         name: ``control``, ``monitor`` or ``worker-<n>``.
         directory: Where the processes meet.
         config: Of the server.
-        life: Reading end of a pipe that ends with the supervisor.
+        supervisor_pipe: Reading end of a pipe that ends with the supervisor.
         sockets: What to accept connections from; empty for a process that has no port.
         pulse: Signs of life for the supervisor.
         incidents: Errors of this process that no caller is told of.
@@ -49,7 +49,7 @@ class ProcessContext:
     name: str
     directory: RunDirectory
     config: ServerConfig
-    life: int
+    supervisor_pipe: int
     pulse: Pulse
     sockets: tuple[socket.socket, ...] = ()
     incidents: Incidents = field(default_factory=Incidents)
@@ -59,11 +59,11 @@ class ProcessContext:
         loop = asyncio.get_running_loop()
 
         def gone() -> None:
-            loop.remove_reader(self.life)
+            loop.remove_reader(self.supervisor_pipe)
             LOG.warning("the supervisor is gone; stopping")
             stop()
 
-        loop.add_reader(self.life, gone)
+        loop.add_reader(self.supervisor_pipe, gone)
         self._beat(loop, LiveOptions(self.directory.config, self.config))
 
     def _beat(self, loop: asyncio.AbstractEventLoop, options: LiveOptions) -> None:
@@ -75,7 +75,7 @@ class ProcessContext:
 
 def begin(arguments: list[str]) -> ProcessContext:
     """Take what the supervisor gave: name, directory, its process id and descriptors, as text."""
-    name, path, parent, life, *sockets = arguments
+    name, path, parent, supervisor_pipe, *sockets = arguments
     die_with_parent(int(parent))
     directory = RunDirectory(Path(path))
     config = ServerConfig.from_json(directory.config.read_text())
@@ -85,7 +85,7 @@ def begin(arguments: list[str]) -> ProcessContext:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     accepted = tuple(socket.socket(fileno=int(one)) for one in sockets)
     pulse = _pulse(directory, name, config)
-    return ProcessContext(name, directory, config, int(life), pulse, accepted)
+    return ProcessContext(name, directory, config, int(supervisor_pipe), pulse, accepted)
 
 
 def _pulse(directory: RunDirectory, name: str, config: ServerConfig) -> Pulse:
@@ -106,7 +106,7 @@ def run(main: Callable[[ProcessContext], Coroutine[Any, Any, None]]) -> None:
 
     SIGTERM arrives blocked, so that none is lost before `QuietServer` handles it.
     """
-    birth = begin(sys.argv[1:])
+    context = begin(sys.argv[1:])
     try:
         import uvloop  # not on every platform
 
@@ -115,12 +115,12 @@ def run(main: Callable[[ProcessContext], Coroutine[Any, Any, None]]) -> None:
         factory = None
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.get_loop().set_exception_handler(birth.incidents.on_loop_error)
-            runner.run(main(birth))
+            runner.get_loop().set_exception_handler(context.incidents.on_loop_error)
+            runner.run(main(context))
     finally:
-        birth.pulse.clear()
+        context.pulse.clear()
     logging.shutdown()
-    os.close(birth.life)
+    os.close(context.supervisor_pipe)
     if any(not one.daemon for one in threading.enumerate() if one is not threading.main_thread()):
         # A load, or whatever else a thread is at, may never end, and Python would wait for it.
         os._exit(0)

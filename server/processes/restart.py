@@ -11,8 +11,8 @@ EXIT_CONFIG: Final = 78
 HEALTHY_SECONDS: Final = 10.0
 FIRST_DELAY_SECONDS: Final = 0.25
 SOME_DELAY_SECONDS: Final = 30.0
-#: After so many short lives in a row, some minutes, another is not expected to be longer.
-PATIENCE: Final = 16
+#: After so many short runs in a row, which take some minutes, the process is not started again.
+FORGIVING_SECONDS: Final = 16
 MAX_DELAY_SECONDS: Final = 300.0
 
 
@@ -21,7 +21,7 @@ class Restart:
     """What is decided about one death.
 
     Attributes:
-        failures: Short lives in a row, this one included.
+        failures: Short runs in a row, this one included.
         at: When to start again.
     """
 
@@ -37,12 +37,12 @@ def after_death(failures: int, started_at: float, now: float) -> Restart:
     every five minutes, so that what it logs each time does not fill a disk.
 
     Args:
-        failures: Short lives in a row before this one.
+        failures: Short runs in a row before this one.
         started_at: Begin of the life that just ended.
         now: Its end.
     """
     if now - started_at >= HEALTHY_SECONDS:
         failures = 0
     delay = FIRST_DELAY_SECONDS * 2 ** min(failures - 1, 16) if failures else 0.0
-    most = SOME_DELAY_SECONDS if failures < PATIENCE else MAX_DELAY_SECONDS
+    most = SOME_DELAY_SECONDS if failures < FORGIVING_SECONDS else MAX_DELAY_SECONDS
     return Restart(failures + 1, now + min(delay, most))

@@ -58,9 +58,9 @@ class ProcessHistory:
         )
 
 
-def write_history(path: Path, lives: Iterable[ProcessHistory]) -> None:
+def write_history(path: Path, histories: Iterable[ProcessHistory]) -> None:
     """Replace the file at once."""
-    content = json.dumps([asdict(life) for life in lives])
+    content = json.dumps([asdict(history) for history in histories])
     replace_file(path, content.encode(), synced=False)
 
 

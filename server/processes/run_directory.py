@@ -27,7 +27,7 @@ class RunDirectoryInUse(Exception):
 
 
 class RunDirectory:
-    """The directory of one running server, locked by its supervisor for as long as it lives."""
+    """The directory of one running server; its supervisor locks it for as long as it runs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,7 +65,7 @@ class RunDirectory:
         return self.path / "address.json"
 
     @property
-    def lives(self) -> Path:
+    def histories(self) -> Path:
         """How often which process died, as JSON."""
         return self.path / "lives.json"
 
@@ -150,7 +150,7 @@ class RunDirectory:
             self.books,
             self.target,
             self.address,
-            self.lives,
+            self.histories,
             self.deaths,
             *sockets,
         ):

@@ -36,7 +36,7 @@ class StateDirectoryInUse(Exception):
 
 
 class StateDirectory:
-    """The directory, locked for as long as its server lives.
+    """The directory, locked for as long as its server runs.
 
     Attributes:
         path: Of it, mode 0700.

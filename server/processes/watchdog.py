@@ -30,7 +30,7 @@ STALL_SECONDS: Final = 6.0
 #: wait for disks.
 PATIENT_STALL_SECONDS: Final = 30.0
 #: A process has its first heartbeat after its imports.
-BIRTH_SECONDS: Final = 120.0
+START_SECONDS: Final = 120.0
 #: Added to the limit of a load, of which the trial has the first word.
 LOAD_GRACE_SECONDS: Final = 5.0
 
@@ -115,7 +115,7 @@ def check(
     watched.still = 0.0 if beats != watched.beats else watched.still + counted
     watched.beats = beats
     if reading is None or beats <= 0:
-        if watched.still > BIRTH_SECONDS:
+        if watched.still > START_SECONDS:
             return Fault(f"showed no sign of life for {watched.still:.0f} s")
         return None
     stall = _stalled(watched, reading, look, worker=worker)

@@ -53,7 +53,7 @@ class AcceptedVersion:
         return self.copy or self.digest.removeprefix("sha256:")
 
 
-def write_accepted(path: Path, taken: Mapping[tuple[str, int], AcceptedVersion]) -> None:
+def write_accepted(path: Path, accepted: Mapping[tuple[str, int], AcceptedVersion]) -> None:
     """Replace the file at once."""
     versions = [
         {
@@ -69,7 +69,7 @@ def write_accepted(path: Path, taken: Mapping[tuple[str, int], AcceptedVersion])
                 for fact in one.files
             ],
         }
-        for (model, version), one in sorted(taken.items())
+        for (model, version), one in sorted(accepted.items())
     ]
     content = json.dumps({"format": _FORMAT, "versions": versions}).encode()
     replace_file(path, content, 0o600)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from penstock.server.onnx_file.inspection import Inspection
 
 from .content import read_content
-from .copy_completeness import Step, judge, sight
+from .copy_completeness import Step, check, sight
 from .intake_result import Waiting
 from .manifest import digest_of
 from .verification import hash_files
@@ -59,7 +59,7 @@ class Arrivals:
         newest = max((fact.changed_ns for fact in found), default=0)
         unchanged = (self._wall_clock() - newest) / 1e9
         sighting = self._sightings[key] = sight(self._sightings.get(key), found, now, unchanged)
-        verdict = judge(sighting, now, self._window_seconds)
+        verdict = check(sighting, now, self._window_seconds)
         if verdict.step is Step.READ:
             facts = inspect(candidate.directory, None, candidate.roots)
             content = read_content(candidate.directory, candidate.roots)
@@ -68,7 +68,7 @@ class Arrivals:
                 content = replace(content, imports=lacking)
             now = self._clock()
             sighting = self._sightings[key] = sighting.with_content(content, now)
-            verdict = judge(sighting, now, self._window_seconds)
+            verdict = check(sighting, now, self._window_seconds)
         if verdict.step is Step.WAIT or sighting.content is None:
             raise Waiting(verdict.reason)
         return sighting.content.entries

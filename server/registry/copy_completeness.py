@@ -108,7 +108,7 @@ def sight(
     return Sighting(files, now - max(0.0, unchanged_seconds))
 
 
-def judge(sighting: Sighting, now: float, window_seconds: float) -> Verdict:
+def check(sighting: Sighting, now: float, window_seconds: float) -> Verdict:
     """What is to be done with the version. Pure.
 
     Args:
@@ -129,8 +129,8 @@ def judge(sighting: Sighting, now: float, window_seconds: float) -> Verdict:
     if content is None:
         return Verdict(Step.READ)
     doubts = (content.hole, _HOLE), (content.zeros, _ZEROS), (content.imports, _IMPORTS)
-    for blank, patience in doubts:
-        if blank and still < (needed := _seconds(patience, window_seconds)):
+    for blank, required in doubts:
+        if blank and still < (needed := _seconds(required, window_seconds)):
             return Verdict(
                 Step.WAIT,
                 f"{blank}, as in a file that is still being copied; waiting until its files have "
@@ -143,6 +143,6 @@ def judge(sighting: Sighting, now: float, window_seconds: float) -> Verdict:
     )
 
 
-def _seconds(patience: tuple[int, float], window_seconds: float) -> float:
-    windows, most = patience
+def _seconds(required: tuple[int, float], window_seconds: float) -> float:
+    windows, most = required
     return min(windows * window_seconds, max(most, window_seconds))

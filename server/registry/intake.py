@@ -72,9 +72,9 @@ class Intake:
         self._max_bytes = max_bytes
         self._plugins = plugins
         self._dirty = False
-        self._ledger = CacheSizeMemo()
+        self._size_memo = CacheSizeMemo()
         self._clock = clock
-        self._taken: dict[Key, AcceptedVersion] = (
+        self._accepted: dict[Key, AcceptedVersion] = (
             {} if self._file is None else read_accepted(self._file)
         )
         self._arrivals = Arrivals(window_seconds, clock, wall_clock)
@@ -89,82 +89,87 @@ class Intake:
             OSError: The list cannot be written; it is tried again at the next round.
         """
         keys = set(wanted)
-        before = len(self._taken)
-        self._taken = {key: one for key, one in self._taken.items() if key in keys}
+        before = len(self._accepted)
+        self._accepted = {key: one for key, one in self._accepted.items() if key in keys}
         self._arrivals.keep(keys)
         self._compared = {key: one for key, one in self._compared.items() if key in keys}
         self._checked = {key: one for key, one in self._checked.items() if key in keys}
         self._attempts.keep(keys)
-        self._dirty = self._dirty or len(self._taken) != before
+        self._dirty = self._dirty or len(self._accepted) != before
         if self._file is not None and self._dirty:
-            write_accepted(self._file, self._taken)
+            write_accepted(self._file, self._accepted)
             self._dirty = False
 
-    def offer(self, candidate: Candidate) -> IntakeResult:
+    def assess(self, candidate: Candidate) -> IntakeResult:
         """Look at a version; unchanged files are listed, not read. Raises nothing."""
         key, now = candidate.key, self._clock()
         files: Files = ()
-        taken = self._taken.get(key)
-        place = None if taken is None else self._place(taken, candidate)
+        accepted = self._accepted.get(key)
+        place = None if accepted is None else self._place(accepted, candidate)
         try:
-            files = self._look(candidate, taken)
-            if taken is not None and place is not None:
-                offer = self._offer_taken(candidate, taken, place, files)
-                if offer is not None:
-                    return offer
+            files = self._look(candidate, accepted)
+            if accepted is not None and place is not None:
+                result = self._recheck(candidate, accepted, place, files)
+                if result is not None:
+                    return result
             pending = self._attempts.pending(key, files, now)
             if pending is not None:
-                offer = IntakeResult(reason=pending.told(now), waiting=pending.transient)
+                result = IntakeResult(reason=pending.told(now), waiting=pending.transient)
             else:
-                offer = self._examine(candidate, files)
+                result = self._examine(candidate, files)
                 self._attempts.succeeded(key)
         except Waiting as waiting:
-            offer = IntakeResult(reason=str(waiting), waiting=True)
+            result = IntakeResult(reason=str(waiting), waiting=True)
         except ModelLoadError as refusal:
             attempt = self._attempts.failed(key, files, str(refusal), now, transient=False)
-            offer = IntakeResult(reason=attempt.reason)
+            result = IntakeResult(reason=attempt.reason)
         except OSError as error:
             reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             attempt = self._attempts.failed(key, files, reason, now, transient=True)
-            offer = IntakeResult(reason=attempt.told(now), waiting=True)
-        if taken is not None and place is not None and offer.directory is None and place.is_dir():
+            result = IntakeResult(reason=attempt.told(now), waiting=True)
+        if (
+            accepted is not None
+            and place is not None
+            and result.directory is None
+            and place.is_dir()
+        ):
             # Better what was taken than nothing; why it is not as it should be is told.
-            reason = _changed(taken, files)
-            reason = f"{reason}: {offer.reason}" if reason else offer.reason
-            return IntakeResult(place, taken.digest, reason, offer.waiting, taken.declared)
-        return offer
+            reason = _changed(accepted, files)
+            reason = f"{reason}: {result.reason}" if reason else result.reason
+            return IntakeResult(place, accepted.digest, reason, result.waiting, accepted.declared)
+        return result
 
-    def _look(self, candidate: Candidate, taken: AcceptedVersion | None) -> Files:
+    def _look(self, candidate: Candidate, accepted: AcceptedVersion | None) -> Files:
         try:
             return look(candidate.directory, candidate.roots)
         except ModelRefused:
-            if taken is not None and not candidate.directory.is_dir():
+            if accepted is not None and not candidate.directory.is_dir():
                 return ()
             raise
 
-    def _offer_taken(
-        self, candidate: Candidate, taken: AcceptedVersion, place: Path, files: Files
+    def _recheck(
+        self, candidate: Candidate, accepted: AcceptedVersion, place: Path, files: Files
     ) -> IntakeResult | None:
         """What was taken before, if that is how it stays; ``None`` if it is to be taken again."""
         key = candidate.key
-        if candidate.served and not taken.served:
-            taken = self._taken[key] = replace(taken, served=True)
+        if candidate.served and not accepted.served:
+            accepted = self._accepted[key] = replace(accepted, served=True)
             self._dirty = True
-        if candidate.broken and self._is_damaged(key, taken, place):
+        if candidate.broken and self._is_damaged(key, accepted, place):
             return None
-        if _touched(taken, files) and self._compared.get(key) != files:
+        if _touched(accepted, files) and self._compared.get(key) != files:
             entries = hash_files(candidate.directory, candidate.roots)
             self._compared[key] = files
-            if digest_of(entries) == taken.digest:
-                taken = self._taken[key] = replace(taken, files=files)
+            if digest_of(entries) == accepted.digest:
+                accepted = self._accepted[key] = replace(accepted, files=files)
                 self._dirty = True
-        change = _changed(taken, files)
-        unused = not (taken.served or taken.published)
+        change = _changed(accepted, files)
+        unused = not (accepted.served or accepted.published)
         if change and files and (candidate.failed or unused):
             return None
-        return IntakeResult(place, taken.digest, change, declared=taken.declared)
+        return IntakeResult(place, accepted.digest, change, declared=accepted.declared)
 
-    def _is_damaged(self, key: Key, taken: AcceptedVersion, place: Path) -> bool:
+    def _is_damaged(self, key: Key, accepted: AcceptedVersion, place: Path) -> bool:
         """Whether a private copy has other files than it was made with; each is checked once.
 
         The damaged copy goes, and another takes its place under a name of its own.
@@ -172,10 +177,10 @@ class Intake:
         if self._copies is None or self._checked.get(key) == place.name:
             return False
         with suppress(ModelLoadError):
-            if digest_of(hash_files(place, OWN)) == taken.digest:
+            if digest_of(hash_files(place, OWN)) == accepted.digest:
                 self._checked[key] = place.name
                 return False
-        self._taken[key] = replace(taken, copy=replacement_name(taken.copy_name), files=())
+        self._accepted[key] = replace(accepted, copy=replacement_name(accepted.copy_name), files=())
         self._dirty = True
         remove_tree(place)
         return True
@@ -203,7 +208,7 @@ class Intake:
                 raise ModelRefused(*problems)
         place = directory
         digest = digest_of(entries)
-        before = self._taken.get(key)
+        before = self._accepted.get(key)
         name = "" if before is None or before.digest != digest else before.copy
         if self._copies is not None:
             place = self._copy(candidate, entries, name, published=manifest is not None)
@@ -211,7 +216,7 @@ class Intake:
         if look(directory, roots) != files:
             raise Waiting("its files are changing")
         declared = None if manifest is None else manifest.signature
-        self._taken[key] = AcceptedVersion(
+        self._accepted[key] = AcceptedVersion(
             digest, files, declared, published=manifest is not None, served=False, copy=name
         )
         self._dirty = True
@@ -227,8 +232,8 @@ class Intake:
                 self._copies,
                 entries,
                 max_bytes=self._max_bytes,
-                keep={one.copy_name for one in self._taken.values()},
-                ledger=self._ledger,
+                keep={one.copy_name for one in self._accepted.values()},
+                size_memo=self._size_memo,
                 roots=candidate.roots,
                 name=name,
             )
@@ -239,11 +244,11 @@ class Intake:
             self._arrivals.forget(candidate.key)
             raise Waiting(f"its content changed while it was copied: {refusal}") from refusal
 
-    def _place(self, taken: AcceptedVersion, candidate: Candidate) -> Path | None:
+    def _place(self, accepted: AcceptedVersion, candidate: Candidate) -> Path | None:
         """Where a version that was taken is loaded from, if it is still there."""
         if self._copies is None:
             return candidate.directory if candidate.directory.is_dir() else None
-        copy = self._copies / taken.copy_name
+        copy = self._copies / accepted.copy_name
         return copy if copy.is_dir() else None
 
 
@@ -272,14 +277,14 @@ def _let_pass(*_: object) -> None:
     """For the files of other runtimes, which only they understand."""
 
 
-def _touched(taken: AcceptedVersion, files: Files) -> bool:
+def _touched(accepted: AcceptedVersion, files: Files) -> bool:
     """Whether only times differ, as after a copy of the whole registry."""
-    before, now = ([(one.path, one.size) for one in some] for some in (taken.files, files))
-    return files != taken.files and before == now
+    before, now = ([(one.path, one.size) for one in some] for some in (accepted.files, files))
+    return files != accepted.files and before == now
 
 
-def _changed(taken: AcceptedVersion, files: Files) -> str:
-    if files == taken.files:
+def _changed(accepted: AcceptedVersion, files: Files) -> str:
+    if files == accepted.files:
         return ""
     if not files:
         return "its directory is gone; what was taken from it still serves"

@@ -67,7 +67,7 @@ def private_copy(
     max_bytes: int,
     keep: Collection[str] = frozenset(),
     progress: Callable[[int], None] | None = None,
-    ledger: CacheSizeMemo | None = None,
+    size_memo: CacheSizeMemo | None = None,
     roots: Roots | None = None,
     name: str = "",
 ) -> Path:
@@ -80,7 +80,7 @@ def private_copy(
         max_bytes: Of all copies together.
         keep: Digests of copies that must stay: what the server serves or is about to.
         progress: Called with the number of bytes copied since the last call.
-        ledger: Of this cache, for who makes many copies.
+        size_memo: Of this cache, for who makes many copies.
         roots: Where links in the version may end; the copy has what they lead to.
         name: Of the copy, from `replacement_name`; its digest by default.
 
@@ -96,9 +96,9 @@ def private_copy(
     cache.mkdir(mode=0o700, exist_ok=True)
     _check_private(cache)
     with locked(cache / _LOCK):
-        ledger = ledger or CacheSizeMemo()
+        size_memo = size_memo or CacheSizeMemo()
         order = _Order(directory, cache, entries, max_bytes, keep, progress, roots, name)
-        return _find_or_copy(order, ledger)
+        return _find_or_copy(order, size_memo)
 
 
 @contextmanager
@@ -153,7 +153,7 @@ class _Order:
     name: str = ""
 
 
-def _find_or_copy(order: _Order, ledger: CacheSizeMemo) -> Path:
+def _find_or_copy(order: _Order, size_memo: CacheSizeMemo) -> Path:
     """With the lock held."""
     cache = order.cache
     target = cache / (order.name or digest_of(order.entries).removeprefix("sha256:"))
@@ -161,7 +161,7 @@ def _find_or_copy(order: _Order, ledger: CacheSizeMemo) -> Path:
         os.utime(target)
         return target
     size = sum(entry.size for entry in order.entries)
-    total = ledger.read(cache)
+    total = size_memo.read(cache)
     if total is None or total + size > order.max_bytes:
         total = _make_room(cache, order.max_bytes - size, order.keep)
     draft = cache / f"{_DRAFT_PREFIX}{secrets.token_hex(8)}"
@@ -172,7 +172,7 @@ def _find_or_copy(order: _Order, ledger: CacheSizeMemo) -> Path:
         remove_tree(draft)
         raise
     sync(cache)
-    ledger.write(cache, total + size)
+    size_memo.write(cache, total + size)
     return target
 
 

@@ -95,10 +95,10 @@ def find_source(path: Path) -> PublishSource:
     with model.open("rb") as file:
         total = os.fstat(file.fileno()).st_size
         try:
-            outline = read_summary(file.fileno(), total)
+            summary = read_summary(file.fileno(), total)
         except ModelRefused as refusal:
             raise ModelRefused(*(f"{path}: {reason}" for reason in refusal.reasons)) from None
-    beside = sorted({one.location for one in outline.external} | set(outline.contexts))
+    beside = sorted({one.location for one in summary.external} | set(summary.contexts))
     home = path.parent.absolute()
     blobs = Path(home, "..", "..", "blobs").resolve()
     roots = roots_of(home, (blobs,) if model.parent == blobs else ())
@@ -109,7 +109,7 @@ def find_source(path: Path) -> PublishSource:
             with open_file(root, location) as (_, facts):
                 _check_single(facts, location)
                 total += facts.st_size
-    return PublishSource(model, tuple(beside), total, outline.metadata, home, roots, run_id)
+    return PublishSource(model, tuple(beside), total, summary.metadata, home, roots, run_id)
 
 
 def _check_single(facts: os.stat_result, path: str) -> None:

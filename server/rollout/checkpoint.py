@@ -30,7 +30,7 @@ DIRECTORY: Final = "rollouts"
 #: Rollouts whose files are kept.
 KEEP: Final = 50
 _MAX_BYTES: Final = 4 << 20
-_LOOKS: Final = ".looks.json"
+_HISTORY: Final = ".looks.json"
 
 
 class Checkpoints:
@@ -56,9 +56,9 @@ class Checkpoints:
         same = skeleton(saved) == skeleton(recorded)
         return saved if same and saved.seen_at >= recorded.seen_at else recorded
 
-    def looks(self, rollout_id: str) -> tuple[HistoryEntry, ...]:
+    def history(self, rollout_id: str) -> tuple[HistoryEntry, ...]:
         """What was seen of it; nothing if that is lost."""
-        content = self._read(f"{rollout_id}{_LOOKS}")
+        content = self._read(f"{rollout_id}{_HISTORY}")
         try:
             return tuple(HistoryEntry.from_list(one) for one in (content or {}).get("looks", ()))
         except (AttributeError, TypeError, ValueError):
@@ -72,13 +72,13 @@ class Checkpoints:
         """
         self._write(f"{rollout.id}.json", rollout.to_json())
 
-    def save_looks(self, rollout_id: str, looks: tuple[HistoryEntry, ...]) -> None:
+    def save_history(self, rollout_id: str, history: tuple[HistoryEntry, ...]) -> None:
         """Keep what was seen.
 
         Raises:
             OSError: The disk.
         """
-        self._write(f"{rollout_id}{_LOOKS}", {"looks": [one.to_list() for one in looks]})
+        self._write(f"{rollout_id}{_HISTORY}", {"looks": [one.to_list() for one in history]})
 
     def prune(self) -> None:
         """Remove the files of all but the last rollouts."""

@@ -64,7 +64,7 @@ def decide(rollout: Rollout, snapshot: Snapshot, now: float) -> Decision:
     """
     seen = rollout if rollout.final else observe(rollout, snapshot, now)
     evidence = evidence_against(seen)
-    verdict = _judge(rollout, seen, snapshot, now, evidence)
+    verdict = _evaluate(rollout, seen, snapshot, now, evidence)
     save = not rollout.final and save_due(rollout, seen, now)
     if verdict.event is not None:
         seen = _carry_out(seen, verdict, verdict.event, now)
@@ -73,7 +73,7 @@ def decide(rollout: Rollout, snapshot: Snapshot, now: float) -> Decision:
     return Decision(seen, verdict.event, verdict.cause, verdict.message, evidence, save)
 
 
-def _judge(
+def _evaluate(
     before: Rollout, seen: Rollout, snapshot: Snapshot, now: float, evidence: Evidence
 ) -> _Verdict:
     if seen.final:
@@ -98,8 +98,8 @@ def _by_phase(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
 
 def _against(seen: Rollout, snapshot: Snapshot, evidence: Evidence) -> _Verdict | None:
     """Why to abort."""
-    if snapshot.trips:
-        return _Verdict(Event.ABORT, "trip", "; ".join(snapshot.trips))
+    if snapshot.hard_failures:
+        return _Verdict(Event.ABORT, "trip", "; ".join(snapshot.hard_failures))
     if snapshot.vetoes:
         return _Verdict(Event.ABORT, "veto", f"vetoed from outside: {', '.join(snapshot.vetoes)}")
     limit = 1.0 / seen.terms.alpha

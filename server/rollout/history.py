@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .rollout import Rollout
 
 #: Looks that are kept; beyond, every other one goes.
-MAX_LOOKS: Final = 400
+MAX_ENTRIES: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +79,28 @@ def entry_of(rollout: Rollout, evidence: Evidence, now: float) -> HistoryEntry:
     return HistoryEntry(now, rollout.percent, evidence.total, parts, stable, canary)
 
 
-def with_entry(looks: tuple[HistoryEntry, ...], look: HistoryEntry) -> tuple[HistoryEntry, ...]:
+def with_entry(history: tuple[HistoryEntry, ...], entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
     """The looks and one more; close ones make room, changes of the share are kept.
 
     A clock that was set back, or a move without a time of its own, counts as at the last look.
     """
-    if looks and look.at < looks[-1].at:
-        look = replace(look, at=looks[-1].at)
-    if len(looks) > 1:
-        spacing = (look.at - looks[0].at) / MAX_LOOKS
-        before, last = looks[-2:]
-        same = before.percent == last.percent == look.percent
-        if same and 0 <= look.at - before.at < spacing:
-            return (*looks[:-1], look)
-    longer = (*looks, look)
-    if len(longer) <= MAX_LOOKS:
+    if history and entry.at < history[-1].at:
+        entry = replace(entry, at=history[-1].at)
+    if len(history) > 1:
+        spacing = (entry.at - history[0].at) / MAX_ENTRIES
+        before, last = history[-2:]
+        same = before.percent == last.percent == entry.percent
+        if same and 0 <= entry.at - before.at < spacing:
+            return (*history[:-1], entry)
+    longer = (*history, entry)
+    if len(longer) <= MAX_ENTRIES:
         return longer
     thinned = [
         one
         for number, one in enumerate(longer[:-1])
         if number % 2 == 0 or one.percent != longer[number - 1].percent
     ]
-    return (*thinned[-MAX_LOOKS + 1 :], look)
+    return (*thinned[-MAX_ENTRIES + 1 :], entry)
 
 
 def _rounded(value: float) -> float:

@@ -72,13 +72,13 @@ class RolloutSpec:
         return tuple(one for one in self.steps if kind is not Kind.CANARY or one < FULL)
 
 
-def check_spec(kind: Kind, terms: RolloutSpec) -> None:
+def check_spec(kind: Kind, spec: RolloutSpec) -> None:
     """Whether a rollout can have these terms.
 
     Raises:
         InvalidRequest: It cannot; the message says what was expected.
     """
-    steps = terms.steps
+    steps = spec.steps
     if not 1 <= len(steps) <= MAX_STEPS:
         raise InvalidRequest(f"there are {len(steps)} steps, expected 1 to {MAX_STEPS}")
     if any(not 0 < one <= FULL for one in steps) or list(steps) != sorted(set(steps)):
@@ -93,13 +93,13 @@ def check_spec(kind: Kind, terms: RolloutSpec) -> None:
             "the first step is 100 %, which leaves nothing to compare with; promote the version "
             "instead, or begin below"
         )
-    _between("alpha", terms.alpha, 1e-9, 0.5)
-    _between("max_bad_percent", terms.max_bad_percent, 0.0, FULL)
-    _between("hold_seconds", terms.hold_seconds, 0.0, math.inf)
-    _between("min_requests", terms.min_requests, 1, math.inf)
-    _between("deadline_seconds", terms.deadline_seconds, 0.0, math.inf)
-    _between("slow_seconds", terms.slow_seconds, 0.0, math.inf)
-    _between("max_disagreement_percent", terms.max_disagreement_percent, 0.001, 50.0)
+    _between("alpha", spec.alpha, 1e-9, 0.5)
+    _between("max_bad_percent", spec.max_bad_percent, 0.0, FULL)
+    _between("hold_seconds", spec.hold_seconds, 0.0, math.inf)
+    _between("min_requests", spec.min_requests, 1, math.inf)
+    _between("deadline_seconds", spec.deadline_seconds, 0.0, math.inf)
+    _between("slow_seconds", spec.slow_seconds, 0.0, math.inf)
+    _between("max_disagreement_percent", spec.max_disagreement_percent, 0.001, 50.0)
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:

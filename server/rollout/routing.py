@@ -13,10 +13,10 @@ STABLE: Final = "stable"
 CANARY: Final = "canary"
 
 #: How long an answer may take where the split does not say what is slow, in seconds.
-PATIENCE_SECONDS: Final = 10.0
+TIMEOUT_SECONDS: Final = 10.0
 #: Where it does: so many times that, and no less than the next.
-PATIENCE_FACTOR: Final = 10.0
-LEAST_PATIENCE_SECONDS: Final = 1.0
+TIMEOUT_FACTOR: Final = 10.0
+LEAST_TIMEOUT_SECONDS: Final = 1.0
 #: Of the time until a request's own deadline; what is left is for stable to answer in time.
 DEADLINE_SHARE: Final = 0.8
 
@@ -61,7 +61,7 @@ def given_up_at(split: Split, arrival: float, deadline: float) -> float:
         arrival: When it came, in seconds of any clock.
         deadline: When an answer is of no use any more, by the same clock; may be infinite.
     """
-    patience = PATIENCE_SECONDS
+    timeout = TIMEOUT_SECONDS
     if split.slow_seconds:
-        patience = max(LEAST_PATIENCE_SECONDS, PATIENCE_FACTOR * split.slow_seconds)
-    return arrival + min(patience, DEADLINE_SHARE * (deadline - arrival))
+        timeout = max(LEAST_TIMEOUT_SECONDS, TIMEOUT_FACTOR * split.slow_seconds)
+    return arrival + min(timeout, DEADLINE_SHARE * (deadline - arrival))

@@ -18,9 +18,9 @@ class Snapshot:
         ready: Whether every process that needs the candidate has it ready: all workers, or the
             shadow process.
         percent: The candidate's share that every worker had taken up; ``None`` while they differ.
-        trips: Reasons to abort that are no matter of statistics: a failed load, warm-up or golden
+        hard_failures: Reasons to abort that need no statistics: a failed load, warm-up or golden
             request, a crash of the runtime, out of memory.
-        vetoes: Names of alarms from outside that forbid to go on; as trips.
+        vetoes: Names of alarms from outside that forbid to go on; they abort as hard failures do.
         unreadable: Why the counts could not be read; empty if they could. `counts` is ignored then.
         loss_e: Evidence that the candidate's losses are larger, `penstock.server.rollout.loss`;
             1 says nothing.
@@ -30,7 +30,7 @@ class Snapshot:
     epoch: str = ""
     ready: bool = False
     percent: float | None = None
-    trips: tuple[str, ...] = ()
+    hard_failures: tuple[str, ...] = ()
     vetoes: tuple[str, ...] = ()
     unreadable: str = ""
     loss_e: float = 1.0

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from .rollout import Rollout
 
 #: A cause as a short code, and the same for people.
-Lack = tuple[str, str]
+UnmetCondition = tuple[str, str]
 
 _PERCENT: Final = 100.0
 
 
-def unmet_condition(rollout: Rollout) -> Lack | None:
+def unmet_condition(rollout: Rollout) -> UnmetCondition | None:
     """Why the present step is not passed yet; ``None`` if it is.
 
     Time alone passes nothing, and neither do requests alone.
@@ -30,7 +30,7 @@ def unmet_condition(rollout: Rollout) -> Lack | None:
     return _requests(rollout) or _time(rollout) or _quality(rollout)
 
 
-def _requests(rollout: Rollout) -> Lack | None:
+def _requests(rollout: Rollout) -> UnmetCondition | None:
     exposure, wanted = rollout.steps[-1].exposure, rollout.terms.min_requests
     shadow = rollout.kind is Kind.SHADOW
     seen = exposure.pairs.pairs if shadow else exposure.canary.requests
@@ -41,14 +41,14 @@ def _requests(rollout: Rollout) -> Lack | None:
     return "requests", f"the candidate has had {seen} of {wanted} requests in this step"
 
 
-def _time(rollout: Rollout) -> Lack | None:
+def _time(rollout: Rollout) -> UnmetCondition | None:
     seen, wanted = rollout.steps[-1].observed_seconds, rollout.terms.hold_seconds
     if seen >= wanted:
         return None
     return "hold_seconds", f"observed for {seen:.0f} of {wanted:g} seconds in this step"
 
 
-def _quality(rollout: Rollout) -> Lack | None:
+def _quality(rollout: Rollout) -> UnmetCondition | None:
     if rollout.kind is Kind.SHADOW:
         return _agreement(rollout)
     exposure = rollout.steps[-1].exposure
@@ -62,7 +62,7 @@ def _quality(rollout: Rollout) -> Lack | None:
     )
 
 
-def _agreement(rollout: Rollout) -> Lack | None:
+def _agreement(rollout: Rollout) -> UnmetCondition | None:
     value, wanted = agreement(rollout), 1.0 / rollout.terms.alpha
     if value >= wanted:
         return None

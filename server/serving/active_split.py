@@ -66,7 +66,7 @@ class Assignment:
     """The arm that a request was given, and what became of it there.
 
     Attributes:
-        arms: Of which split.
+        active_split: Of which split.
         arm: ``stable`` or ``canary``.
         counted: Whether it is evidence; one that was forced into its arm is not.
         body: Of the request, for another try on stable; empty in arm stable.
@@ -75,12 +75,12 @@ class Assignment:
             answers them.
     """
 
-    __slots__ = ("arm", "arms", "body", "counted", "doubt", "error")
+    __slots__ = ("active_split", "arm", "body", "counted", "doubt", "error")
 
     def __init__(
-        self, arms: ActiveSplit, arm: str, body: bytes = b"", *, counted: bool = True
+        self, active_split: ActiveSplit, arm: str, body: bytes = b"", *, counted: bool = True
     ) -> None:
-        self.arms = arms
+        self.active_split = active_split
         self.arm = arm
         self.counted = counted
         self.body = body
@@ -110,5 +110,5 @@ def active_split_of(
     canary = None if split is None else versions.get(str(split.candidate))
     if split is None or default is None or canary is None or canary is default:
         return None
-    arms = ActiveSplit(split, default, canary)
-    return before if before is not None and arms.same_as(before) else arms
+    active_split = ActiveSplit(split, default, canary)
+    return before if before is not None and active_split.same_as(before) else active_split

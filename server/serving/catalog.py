@@ -32,11 +32,12 @@ class ServedModel:
         versions: Every loaded version by its number.
         default: Serves requests that name no version; ``None`` if no loaded version may.
         aliases: Version by alias.
-        arms: How requests that name no version are shared; ``None`` if the default serves all.
+        active_split: Divides requests that name no version between two versions; ``None`` if the
+            default version serves all of them.
         named: Both, for requests that name one. An alias begins with a letter, a version does not.
     """
 
-    __slots__ = ("aliases", "arms", "default", "name", "named", "versions")
+    __slots__ = ("active_split", "aliases", "default", "name", "named", "versions")
 
     def __init__(
         self,
@@ -44,19 +45,19 @@ class ServedModel:
         versions: Mapping[str, Servable],
         default: Servable | None,
         aliases: Mapping[str, Servable] | None = None,
-        arms: ActiveSplit | None = None,
+        active_split: ActiveSplit | None = None,
     ) -> None:
         self.name = name
         self.versions = versions
         self.default = default
         self.aliases = aliases or {}
-        self.arms = arms
+        self.active_split = active_split
         self.named = {**versions, **self.aliases}
 
     def same_as(self, other: ServedModel) -> bool:
         """Whether every name means the same loaded version, and they share the same requests."""
         same = self.default is other.default and self.named == other.named
-        return same and self.arms is other.arms
+        return same and self.active_split is other.active_split
 
 
 class Catalog:

@@ -200,8 +200,10 @@ class ModelHost:
             default = loaded[max(loaded, key=int)]
         aliases = {name: loaded.get(str(version)) for name, version in plan.aliases.items()}
         resolved = {name: one for name, one in aliases.items() if one is not None}
-        arms = active_split_of(plan.split, default, loaded, None if before is None else before.arms)
-        after = ServedModel(plan.name, dict(loaded), default, resolved, arms)
+        active_split = active_split_of(
+            plan.split, default, loaded, None if before is None else before.active_split
+        )
+        after = ServedModel(plan.name, dict(loaded), default, resolved, active_split)
         if before is None or not after.same_as(before):
             self._catalog.publish(after)
 

@@ -52,7 +52,7 @@ class Examination(NamedTuple):
 
 
 class Quality:
-    """Counts faults, and rejects or replaces values at the door where that is declared.
+    """Counts faults, and rejects or replaces values before the queue where that is declared.
 
     Args:
         checks: One per declared field.

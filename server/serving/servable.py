@@ -36,7 +36,7 @@ class Servable:
         origin: What its samples say of themselves.
         memory: What loading it took.
         measured: Its run times when it was loaded, if they could be measured.
-        gate: Looks at each request before it runs, if the operator wants that.
+        validation: Looks at each request before it runs, if the operator wants that.
         tally: Looks at each batch after it ran, if that is all the operator wants.
     """
 
@@ -44,7 +44,6 @@ class Servable:
         "_coded",
         "_coding",
         "counters",
-        "gate",
         "headers",
         "measured",
         "memory",
@@ -55,6 +54,7 @@ class Servable:
         "routed",
         "scheduled",
         "tally",
+        "validation",
         "version",
         "wire",
     )
@@ -77,7 +77,7 @@ class Servable:
         self.routed = 0
         self.memory = LoadMemory()
         self.measured: CostTable | None = None
-        self.gate: Quality | None = None
+        self.validation: Quality | None = None
         self.tally: Quality | None = None
         self._coding = 0
         self._coded = asyncio.Event()

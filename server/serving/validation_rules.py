@@ -41,7 +41,7 @@ def declare(
     """
     quality = make_quality(options, features, servable.wire, counters)
     at_door = quality is not None and quality.at_door
-    servable.gate = quality if at_door else None
+    servable.validation = quality if at_door else None
     servable.tally = None if at_door else quality
     servable.wire.event_time = options.event_time
 

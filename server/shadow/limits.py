@@ -19,7 +19,7 @@ MAX_DEATHS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
+class HardFailure:
     """Why a candidate is not run any more.
 
     Attributes:
@@ -38,7 +38,7 @@ class Death:
     """The end of a runner that nobody asked for.
 
     Attributes:
-        reason: As in `Trip`.
+        reason: As in `HardFailure`.
         detail: For people.
     """
 
@@ -67,12 +67,12 @@ def leaks(resident: int, loaded: int) -> bool:
     return resident > loaded * GROWTH_FACTOR + GROWTH_BYTES
 
 
-def verdict(death: Death, failures: int, deaths: int, now: float) -> Trip | None:
+def verdict(death: Death, failures: int, deaths: int, now: float) -> HardFailure | None:
     """Whether a death is the last.
 
     Args:
         death: The latest.
-        failures: Short lives in a row, this one included.
+        failures: Short runs in a row, this one included.
         deaths: All, this one included.
         now: Unix seconds.
     """
@@ -82,4 +82,4 @@ def verdict(death: Death, failures: int, deaths: int, now: float) -> Trip | None
         how = f"{deaths} times"
     else:
         return None
-    return Trip(death.reason, f"{death.detail}; it ended {how}", now)
+    return HardFailure(death.reason, f"{death.detail}; it ended {how}", now)

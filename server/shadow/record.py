@@ -1,7 +1,7 @@
 """What is kept on disk of a shadow: whether it runs, why not, and its tally.
 
 ``state_dir/rollouts/<rollout>.shadow.json``, written by the shadow process alone. Control decides
-on `phase` and `trip`, the report shows the rest.
+on `phase` and `hard_failure`, the report shows the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from penstock.monitoring.files.atomic_file import replace_file
 
-from .limits import Trip
+from .limits import HardFailure
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Record:
         primary: The version that answers.
         candidate: The version that is computed beside it.
         phase: ``loading``, ``running``, ``tripped`` or ``ended``.
-        failures: Short lives of its runner in a row.
-        trip: Why it is not run any more.
+        failures: Short runs of its runner process in a row.
+        hard_failure: Why it is not run any more.
         tally: What came of it.
         updated: Unix seconds.
     """
@@ -53,7 +53,7 @@ class Record:
     candidate: int
     phase: str = LOADING
     failures: int = 0
-    trip: Trip | None = None
+    hard_failure: HardFailure | None = None
     tally: Tally = field(default_factory=Tally)
     updated: float = 0.0
 
@@ -66,7 +66,7 @@ class Record:
             "candidate": self.candidate,
             "phase": self.phase,
             "failures": self.failures,
-            "trip": None if self.trip is None else asdict(self.trip),
+            "trip": None if self.hard_failure is None else asdict(self.hard_failure),
             "updated": self.updated,
             "tally": self.tally.to_json(),
         }
@@ -78,11 +78,11 @@ class Record:
         Raises:
             KeyError, TypeError, ValueError, AttributeError: It is not what was written.
         """
-        trip = content["trip"]
+        hard_failure = content["trip"]
         return cls(
-            **content
+            **{name: value for name, value in content.items() if name != "trip"}
             | {
-                "trip": None if trip is None else Trip(**trip),
+                "hard_failure": None if hard_failure is None else HardFailure(**hard_failure),
                 "tally": Tally.from_json(content["tally"]),
             }
         )
@@ -110,8 +110,10 @@ def standing(state_dir: Path, rollout: str) -> tuple[bool, tuple[str, ...]]:
     record = read_record(state_dir, rollout)
     if record is None:
         return False, ()
-    trip = record.trip
-    return record.phase == RUNNING, () if trip is None else (f"{trip.reason}: {trip.detail}",)
+    hard_failure = record.hard_failure
+    return record.phase == RUNNING, () if hard_failure is None else (
+        f"{hard_failure.reason}: {hard_failure.detail}",
+    )
 
 
 def write_record(state_dir: Path, record: Record, content: bytes) -> None:

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
     [plan] = decode_target(order.target).models.values()
     loader = Loader(config)
     try:
-        examiner = _examiner(loader, plan)
+        comparer = _comparer(loader, plan)
     except Exception as error:  # noqa: BLE001  a plug-in may raise anything
         send(link, {"refused": str(error) or type(error).__name__})
         return
@@ -58,10 +58,10 @@ def main(arguments: list[str]) -> None:
     send(link, {"ready": True})
     while (content := receive(link)) is not None:
         for batch in decode(content):
-            send(link, examiner.examine(batch))
+            send(link, comparer.examine(batch))
 
 
-def _examiner(loader: Loader, plan: ModelPlan) -> Comparer:
+def _comparer(loader: Loader, plan: ModelPlan) -> Comparer:
     """Load both versions."""
     mirror = plan.mirror
     assert mirror is not None

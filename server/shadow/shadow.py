@@ -56,7 +56,7 @@ class Flight:
     """A pilot and what it flies."""
 
     wanted: Wanted
-    pilot: ShadowRun
+    shadow_run: ShadowRun
     task: SupervisedTask
 
 
@@ -64,7 +64,7 @@ class ShadowProcess:
     """Follows the target, and brings workers and pilots together.
 
     Args:
-        birth: What the supervisor gave.
+        context: What the supervisor gave.
         counters: Of this process.
         sleep: Waits so many seconds.
         now: Unix seconds.
@@ -72,16 +72,16 @@ class ShadowProcess:
 
     def __init__(
         self,
-        birth: ProcessContext,
+        context: ProcessContext,
         counters: CounterFile,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.time,
     ) -> None:
-        assert birth.config.state_dir is not None
-        self._directory = birth.directory
-        self._state_dir = birth.config.state_dir
+        assert context.config.state_dir is not None
+        self._directory = context.directory
+        self._state_dir = context.config.state_dir
         self._counters = counters
-        self._incidents = birth.incidents
+        self._incidents = context.incidents
         self._incidents.on_count = counters.set_errors
         self._sleep = sleep
         self._now = now
@@ -145,27 +145,32 @@ class ShadowProcess:
         if record.phase != TRIPPED:
             record.phase = LOADING
         order = Order(str(self._directory.config), wanted.target)
-        pilot = ShadowRun(order, record, self._counters.model(wanted.model, str(wanted.candidate)))
+        shadow_run = ShadowRun(
+            order, record, self._counters.model(wanted.model, str(wanted.candidate))
+        )
         self._ended.pop(wanted.rollout, None)
         name = f"comparing for rollout {wanted.rollout}"
-        task = SupervisedTask(name, pilot.run, self._incidents, may_end=True)
-        return Flight(wanted, pilot, task)
+        task = SupervisedTask(name, shadow_run.run, self._incidents, may_end=True)
+        return Flight(wanted, shadow_run, task)
 
     async def _land(self, rollout: str, flight: Flight) -> None:
         await flight.task.stop()
-        await self._write(flight.pilot)
-        self._ended[rollout] = flight.pilot
+        await self._write(flight.shadow_run)
+        self._ended[rollout] = flight.shadow_run
         while len(self._ended) > _ENDED_PILOTS:
             self._ended.pop(next(iter(self._ended)))
 
     async def _save(self, *, everything: bool) -> None:
-        for pilot in [*(one.pilot for one in self._flights.values()), *self._ended.values()]:
-            if pilot.urgent or (pilot.changed and everything):
-                await self._write(pilot)
+        for shadow_run in [
+            *(one.shadow_run for one in self._flights.values()),
+            *self._ended.values(),
+        ]:
+            if shadow_run.urgent or (shadow_run.changed and everything):
+                await self._write(shadow_run)
 
-    async def _write(self, pilot: ShadowRun) -> None:
-        pilot.changed = pilot.urgent = False
-        record = pilot.record
+    async def _write(self, shadow_run: ShadowRun) -> None:
+        shadow_run.changed = shadow_run.urgent = False
+        record = shadow_run.record
         record.updated = self._now()
         content = json.dumps(record.to_json()).encode()
         await asyncio.to_thread(write_record, self._state_dir, record, content)
@@ -175,24 +180,24 @@ class ShadowProcess:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
-        pilot = None
+        shadow_run = None
         try:
-            pilot = await self._find(await read_hello(reader))
-            if pilot is None:
+            shadow_run = await self._find(await read_hello(reader))
+            if shadow_run is None:
                 return
-            pilot.writers.add(writer)
-            if pilot.refuses:
+            shadow_run.writers.add(writer)
+            if shadow_run.refuses:
                 writer.write(NO_MORE)
             while True:
-                await pilot.take(await read_envelope(reader))
+                await shadow_run.take(await read_envelope(reader))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the worker is gone, or has no more to send
         except BadEnvelope as error:
             LOG.warning("a worker speaks another language: %s", error)
         finally:
             self._connections.discard(task)
-            if pilot is not None:
-                pilot.writers.discard(writer)
+            if shadow_run is not None:
+                shadow_run.writers.discard(writer)
             with suppress(OSError):
                 writer.close()
 
@@ -200,18 +205,18 @@ class ShadowProcess:
         if rollout not in self._flights:
             await self._look()  # the target is on disk before any worker has it
         flight = self._flights.get(rollout)
-        return flight.pilot if flight is not None else self._ended.get(rollout)
+        return flight.shadow_run if flight is not None else self._ended.get(rollout)
 
 
-async def shadow(birth: ProcessContext) -> None:
+async def shadow(context: ProcessContext) -> None:
     """Compare until told to stop."""
     os.nice(NICENESS)
-    counters = CounterFile.create(birth.directory.counters, birth.name)
-    process = ShadowProcess(birth, counters)
+    counters = CounterFile.create(context.directory.counters, context.name)
+    process = ShadowProcess(context, counters)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, process.stopping.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
-    birth.watch_parent(process.stopping.set)
+    context.watch_parent(process.stopping.set)
     await process.run()
     counters.close()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.metrics import layout
 from penstock.server.processes.restart import after_death
 
-from .limits import Trip, verdict
+from .limits import HardFailure, verdict
 from .record import ENDED, LOADING, RUNNING, TRIPPED, Record
 from .runner_process import RunnerEnded, RunnerProcess, RunnerRefused
 
@@ -104,7 +104,7 @@ class ShadowRun:
                 try:
                     await self._live()
                 except RunnerRefused as refusal:
-                    self._trip(Trip("load", str(refusal), self._now()))
+                    self._record_failure(HardFailure("load", str(refusal), self._now()))
                 except RunnerEnded as end:
                     await self._bury(end.death)
         except Exception:
@@ -118,24 +118,24 @@ class ShadowRun:
 
     async def _live(self) -> None:
         """One life of a runner."""
-        async with RunnerProcess(self._order, self._clock, self._sleep) as life:
-            await life.loaded()
+        async with RunnerProcess(self._order, self._clock, self._sleep) as runner:
+            await runner.loaded()
             self._enter(RUNNING)
             LOG.info("%s runs in the shadow", self._name)
             while True:
                 while not self._queue:
                     self._arrived.clear()
-                    await life.idle(self._arrived.wait())
+                    await runner.idle(self._arrived.wait())
                 envelope = self._queue.popleft()
                 self._room.set()
-                await self._run(life, envelope)
+                await self._run(runner, envelope)
 
-    async def _run(self, life: RunnerProcess, envelope: Envelope) -> None:
+    async def _run(self, runner: RunnerProcess, envelope: Envelope) -> None:
         done = 0
         try:
-            await life.begin(envelope)
+            await runner.begin(envelope)
             for sizes in envelope.sizes:
-                report = await life.report(envelope.seconds)
+                report = await runner.report(envelope.seconds)
                 done += 1
                 self._answered_at = self._clock()
                 self._count(sizes, report)
@@ -152,9 +152,9 @@ class ShadowRun:
         restart = after_death(record.failures, self._started_at, self._answered_at)
         record.failures = restart.failures
         record.tally.die(f"{death.reason}: {death.detail}", self._now())
-        trip = verdict(death, record.failures, len(record.tally.deaths), self._now())
-        if trip is not None:
-            self._trip(trip)
+        hard_failure = verdict(death, record.failures, len(record.tally.deaths), self._now())
+        if hard_failure is not None:
+            self._record_failure(hard_failure)
             return
         LOG.warning("%s in the shadow: %s; starting it again", self._name, death.detail)
         self.changed = True
@@ -168,9 +168,9 @@ class ShadowRun:
         self.record.phase = phase
         self.changed = self.urgent = True
 
-    def _trip(self, trip: Trip) -> None:
-        LOG.error("%s is not run in the shadow any more: %s", self._name, trip.detail)
-        self.record.trip = trip
+    def _record_failure(self, hard_failure: HardFailure) -> None:
+        LOG.error("%s is not run in the shadow any more: %s", self._name, hard_failure.detail)
+        self.record.hard_failure = hard_failure
         self._enter(TRIPPED)
         self._refuse()
 

@@ -57,10 +57,10 @@ class Child:
         descriptors: What it inherits.
         process: Its present life.
         started_at: Begin of that life.
-        failures: Short lives in a row.
+        failures: Consecutive runs that ended after a short time.
         deaths: All of them.
         due_at: When to start it next, while it is dead.
-        life: How it fared; ``None`` before its first death.
+        history: How it fared; ``None`` before its first death.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Child:
     failures: int = 0
     deaths: int = 0
     due_at: float = 0.0
-    life: ProcessHistory | None = None
+    history: ProcessHistory | None = None
 
 
 class Supervisor:
@@ -99,7 +99,7 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._lives = directory.lives
+        self._histories_file = directory.histories
         self._drain_seconds = config.drain_seconds
         self._guard = Guard(directory, clock, wall_clock)
         self._listener = listener
@@ -108,7 +108,7 @@ class Supervisor:
         self._clock = clock
         self._wall_clock = wall_clock
         # Only we hold the writing end: it closes when we die, whatever kills us.
-        self._life, self._our_life = os.pipe()
+        self._pipe_reader, self._pipe_writer = os.pipe()
         # Started before the workers, and stopped after them: what the last answers left behind
         # still has somewhere to go.
         self._others = [
@@ -133,8 +133,8 @@ class Supervisor:
             self._stop(self._others, end - _KILLED_SECONDS)
             return status
         finally:
-            os.close(self._our_life)
-            os.close(self._life)
+            os.close(self._pipe_writer)
+            os.close(self._pipe_reader)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _child(
@@ -149,10 +149,10 @@ class Supervisor:
             name,
             str(directory.path),
             str(os.getpid()),
-            str(self._life),
+            str(self._pipe_reader),
             *map(str, sockets),
         )
-        return Child(name, command, (self._life, *sockets))
+        return Child(name, command, (self._pipe_reader, *sockets))
 
     def _keep_alive(self) -> int:
         """Start and restart until there is a reason to stop; 0 if that is a signal."""
@@ -217,12 +217,14 @@ class Supervisor:
         child.deaths += 1
         delay = max(0.0, restart.at - now)
         wall = self._wall_clock()
-        child.life = ProcessHistory(
+        child.history = ProcessHistory(
             child.name, child.deaths, child.failures, how, wall, wall + delay
         )
-        lives = (one.life for one in (*self._others, *self._workers))
+        histories = (one.history for one in (*self._others, *self._workers))
         with suppress(OSError):  # a full disk must not take the server down
-            write_history(self._lives, [life for life in lives if life is not None])
+            write_history(
+                self._histories_file, [history for history in histories if history is not None]
+            )
         times = f" ({child.failures} times in a row)" if child.failures > 1 else ""
         self._tell(f"{child.name} {how}{times}; starting it again in {delay:.1f} s")
 

@@ -92,7 +92,7 @@ class Link:
         if self._unsent and self._report is not None and self._send(self._report):
             self._unsent = False
 
-    def nudge(self) -> None:
+    def request_check(self) -> None:
         """Let control look at rollouts now; it does so now and then anyway."""
         self._send(pack_frame("look"))
 

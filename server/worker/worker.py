@@ -2,7 +2,7 @@
 
 It takes its target from the disk first and from control later, and accepts connections when its
 models are loaded, so that a worker that comes back answers nobody with "not loaded yet". After
-`PATIENCE_SECONDS` it accepts anyway: probes want an answer even while large models load.
+`LOAD_TIMEOUT_SECONDS` it accepts anyway: probes want an answer even while large models load.
 """
 
 from __future__ import annotations
@@ -45,36 +45,38 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.worker")
 
-PATIENCE_SECONDS: Final = 5.0
+LOAD_TIMEOUT_SECONDS: Final = 5.0
 
 
 class WorkerProcess:
     """Wires the app to the server, the link and the reconciler. An ASGI app around the app.
 
     Args:
-        birth: What the supervisor gave this process.
+        context: What the supervisor gave this process.
         wall_clock: Unix seconds.
     """
 
-    def __init__(self, birth: ProcessContext, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, context: ProcessContext, wall_clock: Callable[[], float] = time.time
+    ) -> None:
         self._wall_clock = wall_clock
-        config = birth.config
-        self._birth = birth
+        config = context.config
+        self._context = context
         self._certificate: Certificate | None = None
-        self._counters = CounterFile.create(birth.directory.counters, birth.name)
+        self._counters = CounterFile.create(context.directory.counters, context.name)
         hello = {
-            "process": birth.name,
+            "process": context.name,
             "incarnation": self._counters.incarnation,
             "pid": os.getpid(),
         }
-        self._link = Link(birth.directory.control_socket, hello, self._aim)
-        birth.incidents.on_count = self._counters.set_errors
+        self._link = Link(context.directory.control_socket, hello, self._aim)
+        context.incidents.on_count = self._counters.set_errors
         self._app = App(
             config,
             self._counters,
             self._link.metrics,
-            incidents=birth.incidents,
-            pulse=birth.pulse,
+            incidents=context.incidents,
+            pulse=context.pulse,
         )
         self._server = HttpServer(
             uvicorn.Config(
@@ -97,7 +99,7 @@ class WorkerProcess:
         self._tasks: list[SupervisedTask] = []
         self._sampler: Sampler | None = None
         self._feedback: FeedbackClient | None = None
-        self._mirrors: ShadowSenders | None = None
+        self._shadow_senders: ShadowSenders | None = None
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -106,15 +108,15 @@ class WorkerProcess:
         except OSError as error:  # ssl.SSLError is one
             LOG.error("the certificate or its key cannot be used: %s", error)  # noqa: TRY400
             raise SystemExit(EXIT_CONFIG) from None
-        self._birth.watch_parent(self._server.stop)
-        await self._server.serve(sockets=[*self._birth.sockets])
+        self._context.watch_parent(self._server.stop)
+        await self._server.serve(sockets=[*self._context.sockets])
         self._counters.close()
 
     def _ssl_context(self, *_: object) -> ssl.SSLContext:
         """Called by uvicorn, once."""
-        config = self._birth.config
+        config = self._context.config
         assert config.ssl_certfile is not None
-        place = self._birth.directory.pulses
+        place = self._context.directory.pulses
         certificate = Certificate(config.ssl_certfile, config.ssl_keyfile, place)
         certificate.open()
         certificate.serve(certificate.context)
@@ -141,20 +143,20 @@ class WorkerProcess:
         await self._app(scope, receive_after_link, send_when_loaded)
 
     async def _begin(self) -> None:
-        incidents = self._birth.incidents
+        incidents = self._context.incidents
         self._app.engine.expect_loads()
         self._reconciler = Reconciler(self._app.engine.host, self._report, incidents)
-        path = self._birth.directory.shadow_socket
-        self._mirrors = ShadowSenders(path, self._counters, asyncio.get_running_loop())
-        self._app.engine.inference.mirrors = self._mirrors.routes
-        nudge = RateLimitedSignal(asyncio.get_running_loop(), self._link.nudge)
-        self._app.engine.inference.splits.on_failure = nudge
-        self._first = first_target(self._birth.directory, self._wall_clock())
+        path = self._context.directory.shadow_socket
+        self._shadow_senders = ShadowSenders(path, self._counters, asyncio.get_running_loop())
+        self._app.engine.inference.shadow_senders = self._shadow_senders.routes
+        signal = RateLimitedSignal(asyncio.get_running_loop(), self._link.request_check)
+        self._app.engine.inference.splitter.on_failure = signal
+        self._first = first_target(self._context.directory, self._wall_clock())
         if self._first.number:
             self._aim(self._first)
         if self._app.engine.samples.enabled:
-            directory, life = self._birth.directory, self._counters.incarnation
-            spool = Spool(directory.samples, life, self._birth.config.sample_max_bytes)
+            directory, incarnation = self._context.directory, self._counters.incarnation
+            spool = Spool(directory.samples, incarnation, self._context.config.sample_max_bytes)
             self._sampler = Sampler(self._app.engine.samples, spool, self._counters)
             self._feedback = FeedbackClient(directory.monitor_socket)
             self._app.feedback.hand_over = self._feedback.hand_over
@@ -167,7 +169,7 @@ class WorkerProcess:
             for event in (self._reconciler.settled, self._server.stopping)
         }
         _, pending = await asyncio.wait(
-            waits, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            waits, timeout=LOAD_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
         for wait in pending:
             wait.cancel()
@@ -182,21 +184,21 @@ class WorkerProcess:
                 steps.callback(self._sampler.close)
             if self._feedback is not None:
                 steps.push_async_callback(self._feedback.close)
-            if self._mirrors is not None:
-                steps.callback(self._mirrors.close)
+            if self._shadow_senders is not None:
+                steps.callback(self._shadow_senders.close)
 
     def _aim(self, target: Target) -> None:
         assert self._reconciler is not None
-        assert self._mirrors is not None
+        assert self._shadow_senders is not None
         if target.number == self._first.number:
             target = self._first  # a control that has just started sends what it finds on the disk
         self._reconciler.aim(target)
-        self._mirrors.follow(target.models)
+        self._shadow_senders.follow(target.models)
 
     def _report(self) -> None:
         reconciler, engine = self._reconciler, self._app.engine
         assert reconciler is not None
-        incidents = self._birth.incidents
+        incidents = self._context.incidents
         self._reported = engine.catalog.revision, incidents.total
         self._link.report(
             target=reconciler.applied,
@@ -214,7 +216,7 @@ class WorkerProcess:
         self._counters.set_connections(len(self._server.server_state.connections))
         if self._reconciler is None:
             return
-        if self._reported != (self._app.engine.catalog.revision, self._birth.incidents.total):
+        if self._reported != (self._app.engine.catalog.revision, self._context.incidents.total):
             self._report()
         self._link.flush()
 
@@ -229,9 +231,9 @@ def _calm_the_collector() -> None:
     gc.set_threshold(100_000, 20, 20)
 
 
-async def worker(birth: ProcessContext) -> None:
+async def worker(context: ProcessContext) -> None:
     """Serve predictions until told to stop."""
-    await WorkerProcess(birth).run()
+    await WorkerProcess(context).run()
 
 
 if __name__ == "__main__":

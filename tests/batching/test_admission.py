@@ -18,7 +18,7 @@ from penstock.batching.scheduler_state import MOST_BLIND_SECONDS, SchedulerState
 NOW = 100.0
 
 
-class Door:
+class Admission:
     """One thread that is busy for 10 ms, and a model of 10 ms and 0.1 ms a row."""
 
     def __init__(self, doubler, slo_seconds=math.inf):
@@ -48,24 +48,24 @@ class Door:
 
 
 def test_the_rest_of_the_present_run_counts(doubler):
-    door = Door(doubler)
-    door.wait(1)
-    assert not door.in_time(20e-3), "a free thread after 10 ms, then a run of 10.2 ms"
-    assert door.in_time(20.3e-3)
-    door.state.free = 1
-    assert door.in_time(10.3e-3)
+    admission = Admission(doubler)
+    admission.wait(1)
+    assert not admission.in_time(20e-3), "a free thread after 10 ms, then a run of 10.2 ms"
+    assert admission.in_time(20.3e-3)
+    admission.state.free = 1
+    assert admission.in_time(10.3e-3)
 
 
 def test_a_request_that_would_make_the_next_run_too_long_waits_for_the_one_after(doubler):
-    door = Door(doubler)
-    door.wait(20, NOW + 22e-3)  # the run that answers it may take 12 ms: 20 rows
-    assert not door.in_time(22e-3)
-    assert not door.in_time(32e-3), "the one after begins after 22 ms and takes 10.1"
-    assert door.in_time(32.2e-3)
+    admission = Admission(doubler)
+    admission.wait(20, NOW + 22e-3)  # the run that answers it may take 12 ms: 20 rows
+    assert not admission.in_time(22e-3)
+    assert not admission.in_time(32e-3), "the one after begins after 22 ms and takes 10.1"
+    assert admission.in_time(32.2e-3)
 
 
 def test_what_was_read_late_came_when_the_loop_last_looked(doubler):
-    state = Door(doubler).state
+    state = Admission(doubler).state
     assert state.arrived(NOW) == NOW
     state.blind_since = NOW - 1e-3
     assert state.arrived(NOW) == NOW - 1e-3
@@ -74,7 +74,7 @@ def test_what_was_read_late_came_when_the_loop_last_looked(doubler):
 
 
 def test_what_comes_while_the_loop_reads_has_come_since_it_began_to_read(doubler):
-    state = Door(doubler).state
+    state = Admission(doubler).state
     for read_at in (1e-3, 2e-3, 3e-3):  # one look
         state.arrived(NOW + read_at)
     state.update_arrivals(NOW + 3.5e-3)
@@ -87,12 +87,14 @@ def test_what_comes_while_the_loop_reads_has_come_since_it_began_to_read(doubler
 
 
 def test_what_is_refused_at_the_door_is_what_is_refused_when_it_is_queued(doubler):
-    door = Door(doubler, slo_seconds=15e-3)
-    check_room(door.queue, 1, NOW + 15e-3, door.state, NOW)  # nobody waits: no prediction, no no
-    door.wait(1)
+    admission = Admission(doubler, slo_seconds=15e-3)
+    check_room(
+        admission.queue, 1, NOW + 15e-3, admission.state, NOW
+    )  # nobody waits: no prediction, no no
+    admission.wait(1)
     request = InferenceRequest((np.ones((1, 3), np.float32),), 1, ("y",), NOW)
     with pytest.raises(Overloaded, match="queue_time"):
-        check_room(door.queue, 1, NOW + 15e-3, door.state, NOW)
+        check_room(admission.queue, 1, NOW + 15e-3, admission.state, NOW)
     with pytest.raises(Overloaded, match="queue_time"):
-        admit(door.scheduled, door.queue, request, door.state, NOW)
-    assert door.scheduled.rejected == {"queue_time": 2}
+        admit(admission.scheduled, admission.queue, request, admission.state, NOW)
+    assert admission.scheduled.rejected == {"queue_time": 2}

@@ -102,7 +102,7 @@ def test_curl(server: Any, tmp_path: Path, options: list[str]) -> None:
     if options == ["--http2"]:
         if b"HTTP2" not in subprocess.run(["curl", "-V"], check=True, capture_output=True).stdout:
             pytest.skip("this curl does not speak HTTP/2")
-        if server.door == "asgi":
+        if server.frontend == "asgi":
             pytest.skip("uvicorn's own class drops the body of a request that offers an upgrade")
     body = tmp_path / "body.json"
     body.write_text(json.dumps(REQUEST))

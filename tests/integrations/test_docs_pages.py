@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-PATIENCE_MILLISECONDS = 20_000
+TIMEOUT_MILLISECONDS = 20_000
 
 
 def described(url):
@@ -29,7 +29,7 @@ def sent(box):
     """Send a form and give the line of its state and the text of the answer."""
     box.locator("button").click()
     state, answer = box.locator("p.dim"), box.locator("pre")
-    state.filter(has_text=re.compile(r"\d+ in ")).wait_for(timeout=PATIENCE_MILLISECONDS)
+    state.filter(has_text=re.compile(r"\d+ in ")).wait_for(timeout=TIMEOUT_MILLISECONDS)
     return state.inner_text(), answer.inner_text()
 
 
@@ -41,7 +41,7 @@ def predictions(url):
 
 def ready(page, url):
     page.goto(f"{url}/docs")
-    page.get_by_role("heading", name="Server").wait_for(timeout=PATIENCE_MILLISECONDS)
+    page.get_by_role("heading", name="Server").wait_for(timeout=TIMEOUT_MILLISECONDS)
 
 
 def test_every_model_and_version_is_filled_sent_and_answered(page, server):
@@ -109,12 +109,12 @@ def test_a_registry_without_models_says_so(page, serve, tmp_path):
     (tmp_path / "models").mkdir()
     with serve(tmp_path / "models", tmp_path / "state") as empty:
         ready(page, empty.url)
-        page.get_by_text("No model is served yet.").wait_for(timeout=PATIENCE_MILLISECONDS)
+        page.get_by_text("No model is served yet.").wait_for(timeout=TIMEOUT_MILLISECONDS)
 
 
 def test_the_page_of_the_admin_port_lists_every_endpoint(page, server):
     page.goto(f"{server.admin_url}/docs")
-    page.locator("section").first.wait_for(timeout=PATIENCE_MILLISECONDS)
+    page.locator("section").first.wait_for(timeout=TIMEOUT_MILLISECONDS)
     paths = described(server.admin_url)["paths"]
     assert page.locator("section").count() == sum(map(len, paths.values()))
     assert page.locator("main li").count() > 0

@@ -130,7 +130,7 @@ def test_requests_that_find_no_free_connection_are_offered_and_missed(tiny_serve
     server = tiny_server(lambda *_: b"")
     with Connections("127.0.0.1", server.port, 3) as pool:
         outcome = OpenLoop(pool, cases, lag_limit_seconds=math.inf).run(
-            draw("poisson", 200, 0.2, 1), patience_seconds=0.01
+            draw("poisson", 200, 0.2, 1), timeout_seconds=0.01
         )
     assert outcome.unsent == outcome.offered - 3
     assert outcome.unanswered == 3

@@ -23,7 +23,7 @@ from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.samples.samples import BatchSample
 from penstock.server.config.config import ServerConfig
 from penstock.server.monitor.drift_setup import drift_consumer
-from penstock.server.monitor.feedback_setup import truth_keeper
+from penstock.server.monitor.feedback_setup import feedback_store
 
 NOW = 1_700_049_600.0
 
@@ -49,14 +49,16 @@ class Truth:
     name = "truth.db"
 
     def __init__(self, state):
-        self.kept = truth_keeper(ServerConfig(), state / "target", state, lambda: NOW)
+        self.kept = feedback_store(ServerConfig(), state / "target", state, lambda: NOW)
 
     def work(self, number):
         one = batch(number)
         self.kept.take([one])
         self.kept.tick(NOW + 20 * number)
         labels = [Label(name.decode(), 1, NOW) for name in one.request_ids[:50]]
-        return self.kept.use(lambda keeper: keeper.feedback(labels, NOW))["new"] == 50
+        return (
+            self.kept.use(lambda feedback_store: feedback_store.feedback(labels, NOW))["new"] == 50
+        )
 
     def close(self):
         self.kept.close()
@@ -85,7 +87,7 @@ class Alerts:
         self.path = state / self.name
         settings = AlertsFile(None)
         counters = CounterFile.anonymous("monitor")
-        self.courier = Notifier(self.path, settings)
+        self.notifier = Notifier(self.path, settings)
         self.watch = SelfWatch(lambda: snapshot(counters), self.path, settings, 0.99)
 
     def work(self, number):
@@ -93,12 +95,12 @@ class Alerts:
             named = {"model": "m", "version": "1", "subject": f"x{part}", "summary": "s"}
             state = {"severity": "info", "opened": True, "time": NOW}
             AlertStore(self.path).put(Alert("drift", episode=f"{number}/{part}", **named, **state))
-        self.courier.tick(NOW + number)
+        self.notifier.tick(NOW + number)
         self.watch.tick(NOW + 100 * number)
         return read_alerts(self.path, 1)[0].alert.kind is not None
 
     def close(self):
-        self.courier.close()
+        self.notifier.close()
 
 
 STORES = (Truth, Windows, Alerts)

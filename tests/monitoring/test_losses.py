@@ -118,9 +118,9 @@ class Monitor:
         self.counters = CounterFile.create(world.counters, "monitor")
         self.world, self.journal = world, None
         tally = Tally(self.counters, counted_rows(world.counters), BooksFile(world.books))
-        ledger = ReceivedFrames()
-        self.reader = SpoolReader(world.samples, ledger.last)
-        self.losses = LostRows(world.counters, ledger, self.counters, self.reader.present)
+        received_frames = ReceivedFrames()
+        self.reader = SpoolReader(world.samples, received_frames.last)
+        self.losses = LostRows(world.counters, received_frames, self.counters, self.reader.present)
         if journal == "off":
             self.journal = NoLog(tally)
         else:
@@ -128,7 +128,7 @@ class Monitor:
                 world.state, "epoch", tally, 1 << 30, 30, lambda: NOON, lambda *_: "sha256:0"
             )
         clock = lambda: NOON  # noqa: E731
-        self.receiver = Receiver([], self.journal, ledger, clock, Featurizers({}))
+        self.receiver = Receiver([], self.journal, received_frames, clock, Featurizers({}))
 
     def second(self):
         for frame in self.reader.read(1 << 20):
@@ -307,7 +307,7 @@ def test_accounts_of_the_dead_are_forgotten(tmp_path):
         for _ in range(20):
             world.replace_worker(rows=1)
             world.monitored()
-        assert len(world.monitor.receiver._ledger.accounts) <= 2
+        assert len(world.monitor.receiver._received_frames.accounts) <= 2
         world.settle()
 
     in_loop(check)

@@ -121,7 +121,7 @@ def test_in_flight_of_the_dead_is_forgotten_and_their_counts_are_not(tmp_path):
     for merged in (merge(tmp_path), fold(tmp_path), fold(tmp_path)):
         assert merged.blocks["m", "1"][OK] == 1
         assert merged.blocks["m", "1"][layout.IN_FLIGHT] == 0
-        assert merged.lives == {"worker-0": 1}
+        assert merged.starts == {"worker-0": 1}
         assert not merged.live
     assert [path.name for path in tmp_path.iterdir()] == [BASE]
 
@@ -173,7 +173,7 @@ def test_a_fold_killed_before_it_removes_files_counts_nothing_twice(tmp_path, mo
             fold(tmp_path)
     assert merge(tmp_path).blocks["m", "1"][OK] == 4
     assert fold(tmp_path).blocks["m", "1"][OK] == 4
-    assert fold(tmp_path).lives == {"worker-0": 4}
+    assert fold(tmp_path).starts == {"worker-0": 4}
     assert not list(tmp_path.glob(f"*{SUFFIX}"))
 
 

@@ -72,15 +72,15 @@ def test_the_admin_port_refuses_it_wherever_it_is_in_a_body(text):
 
 @pytest.mark.parametrize("text", BAD)
 def test_an_alert_is_told_whatever_is_in_it(tmp_path, text):
-    outbox = AlertStore(tmp_path / "alerts.db")
+    alert_store = AlertStore(tmp_path / "alerts.db")
     named = {"model": text, "version": text, "subject": text, "summary": f"s {text}"}
     how = {"severity": "info", "opened": True, "time": NOW}
     evidence = {text: text, "deep": [{"a": (text, float("nan"))}], "odd": object()}
-    assert outbox.put(Alert("drift", episode=f"e{text}", **named, **how, evidence=evidence))
-    assert not outbox.put(Alert("drift", episode=f"e{text}", **named, **how))
+    assert alert_store.put(Alert("drift", episode=f"e{text}", **named, **how, evidence=evidence))
+    assert not alert_store.put(Alert("drift", episode=f"e{text}", **named, **how))
     (told,) = read_alerts(tmp_path / "alerts.db", 5)
     json.dumps(told.to_json(), ensure_ascii=False).encode()
-    assert outbox.open_episodes()[0].summary == f"s {clean(text)}"
+    assert alert_store.open_episodes()[0].summary == f"s {clean(text)}"
 
 
 def record(seq, reason, **about):

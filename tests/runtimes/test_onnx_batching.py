@@ -167,7 +167,7 @@ def constants(nodes: Sequence[Node]) -> list[onnx.TensorProto]:
     return [numpy_helper.from_array(v, k) for k, v in CONSTANTS.items() if k in used]
 
 
-def in_company(model: OnnxModel, requests: Sequence[list[Any]]) -> tuple[list[Any], int]:
+def in_batch(model: OnnxModel, requests: Sequence[list[Any]]) -> tuple[list[Any], int]:
     """Answers to requests that come in one tick, and the most requests that shared a run."""
 
     async def main() -> tuple[list[Any], int]:
@@ -205,7 +205,7 @@ def in_company(model: OnnxModel, requests: Sequence[list[Any]]) -> tuple[list[An
 
 def assert_as_alone(model: OnnxModel, requests: Sequence[list[Any]]) -> int:
     names = [spec.name for spec in model.signature.outputs]
-    answers, shared = in_company(model, requests)
+    answers, shared = in_batch(model, requests)
     for inputs, answer in zip(requests, answers, strict=True):
         for given, right in zip(answer, model.execute(inputs, names), strict=True):
             if right.dtype.kind == "f":
@@ -228,7 +228,7 @@ def test_each_caller_of_a_model_that_couples_rows_gets_what_it_gets_alone(
     assert model.signature.outputs[0].shape == (-1, 4)
     requests = [[np.array(rows, np.float32)] for rows in REQUESTS]
     if name == "training mode":  # it changes its own weights, so there is no answer alone
-        assert in_company(model, requests)[1] == 1
+        assert in_batch(model, requests)[1] == 1
     else:
         assert assert_as_alone(model, requests * 4) == 1
 

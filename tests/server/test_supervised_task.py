@@ -15,14 +15,14 @@ class Work:
 
     def __init__(self, *ends):
         self.ends = list(ends)
-        self.lives = 0
+        self.histories = 0
         self.now = 0.0
         self.naps = []
         self.steady = asyncio.Event()
         self.incidents = Incidents()
 
     async def run(self):
-        self.lives += 1
+        self.histories += 1
         if not self.ends:
             self.steady.set()
             await asyncio.Event().wait()
@@ -62,7 +62,7 @@ def test_work_that_ends_is_told_of_and_started_again(end):
         work = Work(end, end)
         task = work.supervised()
         await work.steady.wait()
-        assert work.lives == 3
+        assert work.histories == 3
         (told,) = work.incidents.report()
         assert (told["place"], told["count"]) == ("the work", 2)
         expected = {None: "TaskEnded"}.get(end, type(end).__name__)
@@ -80,7 +80,7 @@ def test_pauses_grow_to_a_bound_and_begin_anew_after_a_long_life():
         run = work.run
 
         async def long_life():
-            if work.lives == 10:
+            if work.histories == 10:
                 work.now += 1000.0
             await run()
 
@@ -112,7 +112,7 @@ def test_it_stops_at_work_and_in_a_pause():
         task = failing.supervised()
         await resting.wait()
         await task.stop()
-        assert failing.lives == 1
+        assert failing.histories == 1
 
     asyncio.run(asyncio.wait_for(main(), 20))
 
@@ -122,7 +122,7 @@ def test_work_that_may_end_is_not_started_again_when_it_has():
         work = Work(OSError(), None)
         task = work.supervised(may_end=True)
         await task._task
-        assert work.lives == 2
+        assert work.histories == 2
         assert work.incidents.total == 1
         await task.stop()
 

@@ -13,12 +13,12 @@ import pytest
 from drift_screen import draw_counts, may_be_flagged
 from scipy import stats
 
+from penstock.monitoring.drift.drift_state import DriftState
 from penstock.monitoring.drift.episode import advance
 from penstock.monitoring.drift.learning import category_reference, number_reference
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.rule import Level
 from penstock.monitoring.drift.sensitivity import smallest_shift
-from penstock.monitoring.drift.watch import Watch
 from penstock.monitoring.drift.window import Window
 
 FEATURES = 20
@@ -72,21 +72,21 @@ def window_of(values, baseline, start=0.0):
 
 def calibrated(baseline):
     """A watch that knows that windows vary as chance has it."""
-    watch = Watch()
-    watch._calibrated = set(baseline)
-    return watch
+    drift_state = DriftState()
+    drift_state._calibrated = set(baseline)
+    return drift_state
 
 
 def run(rng, rows, windows, shift=0.0, per_baseline=100):
     tally = Tally()
     for _ in range(windows // per_baseline):
         baseline = references(rng.standard_normal((FEATURES, BASELINE_ROWS)))
-        watch = calibrated(baseline)
+        drift_state = calibrated(baseline)
         for _ in range(per_baseline):
             values = rng.standard_normal((FEATURES, rows), np.float32)
             values[NAMES.index(SHIFTED)] += shift
-            watch.window = window_of(values, baseline)
-            tally.add(watch.conclude(baseline, OPTIONS))
+            drift_state.window = window_of(values, baseline)
+            tally.add(drift_state.conclude(baseline, OPTIONS))
     return tally
 
 
@@ -98,19 +98,21 @@ def run_screened(rng, rows, windows, per_baseline=250):
     tally = Tally()
     for _ in range(windows // per_baseline):
         baseline = references(rng.standard_normal((FEATURES, BASELINE_ROWS)))
-        watch = calibrated(baseline)
+        drift_state = calibrated(baseline)
         counts = draw_counts(rng, baseline, rows, per_baseline)
         looked_at = set(may_be_flagged(baseline, counts, OPTIONS).tolist())
         for number in range(per_baseline):
             if number in looked_at:
-                watch.window = Window(
+                drift_state.window = Window(
                     0.0, 3600.0, rows, counts=dict(zip(NAMES, counts[number], strict=True))
                 )
-                tally.add(watch.conclude(baseline, OPTIONS))
+                tally.add(drift_state.conclude(baseline, OPTIONS))
             else:
                 tally.windows += 1
-                for name, one in watch.episodes.items():
-                    watch.episodes[name] = advance(one, Level.CLEAN, 3600.0, calibrating=False)
+                for name, one in drift_state.episodes.items():
+                    drift_state.episodes[name] = advance(
+                        one, Level.CLEAN, 3600.0, calibrating=False
+                    )
     return tally
 
 
@@ -122,11 +124,11 @@ def test_nothing_is_flagged_that_the_screen_has_left_out(rows, shift):
     looked_at = set(may_be_flagged(baseline, counts, OPTIONS).tolist())
     flagged = set()
     for number in range(150):
-        watch = calibrated(baseline)
-        watch.window = Window(
+        drift_state = calibrated(baseline)
+        drift_state.window = Window(
             0.0, 3600.0, rows, counts=dict(zip(NAMES, counts[number], strict=True))
         )
-        found = watch.conclude(baseline, OPTIONS).findings
+        found = drift_state.conclude(baseline, OPTIONS).findings
         if any(one["level"] != "clean" for one in found.values()):
             flagged.add(number)
     assert flagged <= looked_at
@@ -171,7 +173,7 @@ def categories(rng, before, after, windows):
     hits = 0
     baseline = references(rng.standard_normal((FEATURES, BASELINE_ROWS)))
     baseline["f7"] = category_reference(rng.choice(names, BASELINE_ROWS, p=before).tolist())
-    watch = calibrated(baseline)
+    drift_state = calibrated(baseline)
     for _ in range(windows):
         window = Window(0.0, end=3600.0, rows=500)
         for name, reference in baseline.items():
@@ -179,8 +181,8 @@ def categories(rng, before, after, windows):
             if name == SHIFTED:
                 values = rng.choice(names, 500, p=after).astype(object)
             window.add(name, reference, values)
-        watch.window = window
-        hits += watch.conclude(baseline, OPTIONS).findings[SHIFTED]["level"] != "clean"
+        drift_state.window = window
+        hits += drift_state.conclude(baseline, OPTIONS).findings[SHIFTED]["level"] != "clean"
     return hits / windows
 
 
@@ -212,15 +214,15 @@ def test_a_daily_cycle_is_no_drift_after_calibration():
         return values
 
     baseline = references(np.concatenate([hour() for _ in range(48)], axis=1))
-    watch = Watch()
+    drift_state = DriftState()
     first = [window_of(hour(), baseline) for _ in range(48)]
-    watch.calibrate(baseline, first, 48)
-    assert watch.uncalibrated(baseline) == []
+    drift_state.calibrate(baseline, first, 48)
+    assert drift_state.uncalibrated(baseline) == []
     tally, shifted = Tally(), Tally()
     for into, shift, count in ((tally, 0.0, 480), (shifted, 1.0, 96)):
         for _ in range(count):
-            watch.window = window_of(hour(shift), baseline)
-            into.add(watch.conclude(baseline, OPTIONS))
+            drift_state.window = window_of(hour(shift), baseline)
+            into.add(drift_state.conclude(baseline, OPTIONS))
     assert tally.raised / tally.windows <= 0.01, tally.interval(tally.raised)
     assert tally.opened == 0
     assert shifted.found[SHIFTED] / shifted.windows > 0.8
@@ -233,8 +235,8 @@ def test_the_cycle_would_be_an_alarm_without_calibration():
     phases = 0.4 * np.sin(2 * np.pi * np.arange(48) / 24)
     values = rng.standard_normal((FEATURES, 48, 500)) + phases[None, :, None]
     baseline = references(values.reshape(FEATURES, -1))
-    watch, tally = calibrated(baseline), Tally()
+    drift_state, tally = calibrated(baseline), Tally()
     for begin, _ in pairwise(range(49)):
-        watch.window = window_of(values[:, begin], baseline)
-        tally.add(watch.conclude(baseline, OPTIONS))
+        drift_state.window = window_of(values[:, begin], baseline)
+        tally.add(drift_state.conclude(baseline, OPTIONS))
     assert tally.raised / tally.windows > 0.3

@@ -51,15 +51,15 @@ class AlertsApi:
     """Its endpoints and who answers them.
 
     Args:
-        outbox: Path of the outbox.
+        alerts_path: File of the alert store.
         settings: Of the alerts file.
         clock: Unix seconds.
     """
 
     def __init__(
-        self, outbox: Path, settings: AlertsFile, clock: Callable[[], float] = time.time
+        self, alerts_path: Path, settings: AlertsFile, clock: Callable[[], float] = time.time
     ) -> None:
-        self._path = outbox
+        self._path = alerts_path
         self._settings = settings
         self._clock = clock
 
@@ -107,8 +107,8 @@ class AlertsApi:
         )
 
         def put() -> None:
-            outbox = AlertStore(self._path)
-            outbox.put(alert)
+            alerts_path = AlertStore(self._path)
+            alerts_path.put(alert)
 
         try:
             await asyncio.to_thread(put)

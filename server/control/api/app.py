@@ -55,10 +55,10 @@ class AdminApp:
     Args:
         coordinator: Target, desired state and workers.
         operations: Carries out commands.
-        chronicle: Who did what last.
+        audit_history: Who did what last.
         traffic: Figures of the last minute.
         exposition: Merged metrics.
-        gate: Who may do what.
+        access: Who may do what.
         about: Of the server, for the status.
         more: Endpoints of other parts, and who answers them.
         clock: Unix seconds.
@@ -68,7 +68,7 @@ class AdminApp:
     Attributes:
         border: What is asked of each request first.
         progress: How the last rollout of a model stands.
-        lives: Which processes died, how often and how.
+        histories: Which processes died, how often and how.
         damaged: Files that were damaged and set aside, as problems.
         incidents: Errors in control that no caller was told of.
     """
@@ -77,26 +77,26 @@ class AdminApp:
         self,
         coordinator: Coordinator,
         operations: Operations,
-        chronicle: AuditHistory,
+        audit_history: AuditHistory,
         traffic: TrafficWindow,
         exposition: Exposition,
-        gate: Access,
+        access: Access,
         about: dict[str, Any],
         more: Mapping[Endpoint, Handler] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._coordinator = coordinator
         self._operations = operations
-        self._chronicle = chronicle
+        self._audit_history = audit_history
         self._traffic = traffic
         self._exposition = exposition
-        self._gate = gate
+        self._access = access
         self._about = about
         self._clock = clock
         self.border = Border()
         self._described: tuple[bytes, bytes] | None = None
         self.progress: Callable[[str], Progress | None] = lambda _: None
-        self.lives: Callable[[], tuple[ProcessHistory, ...]] = tuple
+        self.histories: Callable[[], tuple[ProcessHistory, ...]] = tuple
         self.damaged: Callable[[], list[dict[str, str]]] = list
         self.incidents: Callable[[], list[dict[str, Any]]] = list
         handlers: dict[Endpoint, Handler] = {
@@ -137,7 +137,7 @@ class AdminApp:
 
     def _route(self, endpoint: Endpoint, handler: Handler) -> Route:
         async def serve(request: Request) -> Response:
-            actor = self._gate.check(request, endpoint.scope) if endpoint.scope else ""
+            actor = self._access.check(request, endpoint.scope) if endpoint.scope else ""
             return await handler(request, actor)
 
         return Route(endpoint.path, serve, methods=[endpoint.method])
@@ -174,17 +174,17 @@ class AdminApp:
 
     async def _status(self, _: Request, __: str) -> Response:
         figures = await self._traffic.now()
-        content = status(self._coordinator, self._chronicle, figures, self._clock())
+        content = status(self._coordinator, self._audit_history, figures, self._clock())
         for model in content["models"]:
             progress = self.progress(model["name"])
             model["rollout"] = None if progress is None else summary(progress)
-        lives, now = self.lives(), self._clock()
-        content["processes"] = [asdict(life) for life in lives]
+        histories, now = self.histories(), self._clock()
+        content["processes"] = [asdict(history) for history in histories]
         content["log"] = log_status(await self._exposition.figures())
         content["problems"] += [
-            {"path": life.process, "reason": trouble}
-            for life in lives
-            if (trouble := life.trouble(now))
+            {"path": history.process, "reason": trouble}
+            for history in histories
+            if (trouble := history.trouble(now))
         ]
         content["problems"] += self.damaged()
         workers = self._coordinator.fleet.workers.values()
@@ -216,7 +216,7 @@ class AdminApp:
 
     async def _index(self, request: Request, _: str) -> Response:
         body = await wire.read_body(request, untyped=True)
-        content = status(self._coordinator, self._chronicle, {}, self._clock())
+        content = status(self._coordinator, self._audit_history, {}, self._clock())
         ready = body.get("ready", False) is True
         return wire.answer(repository_api.index(content["models"], ready=ready))
 

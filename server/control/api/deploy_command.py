@@ -30,7 +30,7 @@ class DeployCommand:
 
     Args:
         coordinator: Plans and tells the workers.
-        chronicle: Knows who did what last.
+        audit_history: Knows who did what last.
         timeout_seconds: How long a command waits for the workers.
         wall_clock: Unix seconds.
     """
@@ -38,13 +38,13 @@ class DeployCommand:
     def __init__(
         self,
         coordinator: Coordinator,
-        chronicle: AuditHistory,
+        audit_history: AuditHistory,
         timeout_seconds: float,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._wall_clock = wall_clock
         self._coordinator = coordinator
-        self._chronicle = chronicle
+        self._audit_history = audit_history
         self.timeout_seconds = timeout_seconds
 
     async def ready(self, command: Command, version: int, *, accept: bool = False) -> ModelState:
@@ -140,7 +140,7 @@ class DeployCommand:
 
     def former_default(self, model: str) -> int | None:
         """What answered requests that name no version before, where nobody named a stable one."""
-        version = self._chronicle.former_default(model)
+        version = self._audit_history.former_default(model)
         standing = self._coordinator.standings().get(model)
         failed = standing is not None and version in standing.failed
         return None if failed else version
@@ -152,7 +152,7 @@ class DeployCommand:
             Conflict: The last that happened is a rollout that ended by itself: the candidate has no
                 traffic any more, and ``stable`` never moved.
         """
-        record = self._chronicle.aborted_by_itself(model)
+        record = self._audit_history.aborted_by_itself(model)
         if record is None:
             return
         now = self.state().model(model)
@@ -192,12 +192,12 @@ class DeployCommand:
 
     def digest(self, model: str, version: int | None) -> str:
         """Of a version that is wanted; empty while it is not known."""
-        offer = self._coordinator.planner.findings.offers.get((model, version or 0))
-        return "" if offer is None else offer.digest
+        result = self._coordinator.planner.findings.results.get((model, version or 0))
+        return "" if result is None else result.digest
 
     def last_change(self) -> str:
         """For whoever came too late."""
-        return describe(self._chronicle.last)
+        return describe(self._audit_history.last)
 
     async def _await_ready(self, command: Command, version: int, before: ModelState) -> None:
         """Wait until every worker has the version ready; one that cannot have it is given up."""
@@ -205,15 +205,15 @@ class DeployCommand:
         deadline = asyncio.get_running_loop().time() + self.timeout_seconds
         while True:
             await coordinator.refresh()
-            offer = coordinator.planner.findings.offers.get((model, version))
-            if offer is None or not offer.waiting:
+            result = coordinator.planner.findings.results.get((model, version))
+            if result is None or not result.waiting:
                 break
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
-                raise DeadlineExceeded(f"version {version} of model {model!r}: {offer.reason}")
+                raise DeadlineExceeded(f"version {version} of model {model!r}: {result.reason}")
             await coordinator.fleet.wait(lambda: False, min(left, 0.25))
-        if offer is None or offer.directory is None:
-            reason = "it is not in the registry" if offer is None else offer.reason
+        if result is None or result.directory is None:
+            reason = "it is not in the registry" if result is None else result.reason
             await self._give_up(command, version, before, {"registry": reason})
         fleet, number = coordinator.fleet, coordinator.planner.target.number
 

@@ -178,8 +178,8 @@ class DriftApi:
         )
 
     def _digest(self, model: str, version: int) -> str:
-        offer = self._coordinator.planner.findings.offers.get((model, version))
-        return "" if offer is None else offer.digest
+        result = self._coordinator.planner.findings.results.get((model, version))
+        return "" if result is None else result.digest
 
     def _asked(self, request: Request) -> tuple[str, str | None]:
         model = request.path_params["model"]

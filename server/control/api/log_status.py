@@ -20,7 +20,7 @@ def log_status(merged: Merged) -> dict[str, Any] | None:
     Args:
         merged: The counters of all processes.
     """
-    if MONITOR not in merged.lives:
+    if MONITOR not in merged.starts:
         return None
     gauges = next((one.gauges for one in merged.live if one.process == MONITOR), None)
     reasons = range(layout.LOG_DROPPED, layout.LOG_DROPPED + len(layout.LOG_DROP_REASONS))

@@ -32,13 +32,13 @@ class Operations:
     """Carries out commands.
 
     Args:
-        bring_up: Has versions ready, and changes what is wanted.
-        conductor: Of the rollouts, which end when a person moves ``stable``.
+        deploy: Has versions ready, and changes what is wanted.
+        controller: Of the rollouts, which end when a person moves ``stable``.
     """
 
-    def __init__(self, bring_up: DeployCommand, conductor: RolloutController) -> None:
-        self._bring_up = bring_up
-        self._conductor = conductor
+    def __init__(self, deploy: DeployCommand, controller: RolloutController) -> None:
+        self._deploy = deploy
+        self._controller = controller
 
     async def load(self, command: Command, version: int, *, accept: bool = False) -> dict[str, Any]:
         """Have a version loaded on every worker.
@@ -53,8 +53,8 @@ class Operations:
             Conflict: It cannot be loaded, and is not wanted any more; or somebody was faster.
             DeadlineExceeded: It is still being loaded, which goes on.
         """
-        await self._bring_up.ready(command, version, accept=accept)
-        return await self._bring_up.outcome(command, version)
+        await self._deploy.ready(command, version, accept=accept)
+        return await self._deploy.outcome(command, version)
 
     async def unload(self, command: Command, version: int) -> dict[str, Any]:
         """Have a version unloaded from every worker.
@@ -63,14 +63,14 @@ class Operations:
             NotFound: There is no such model.
             Conflict: An alias points at it, it is on trial, or somebody was faster.
         """
-        self._bring_up.check_known(command.model)
+        self._deploy.check_known(command.model)
 
         def transition(state: DesiredState, _: frozenset[int]) -> DesiredState:
             rollout_state.check_unload(state, command.model, version)
             return change.unload(state, command.model, version)
 
-        await self._bring_up.commit(command, transition, version)
-        return await self._bring_up.outcome(command, version, unloaded=True)
+        await self._deploy.commit(command, transition, version)
+        return await self._deploy.outcome(command, version, unloaded=True)
 
     async def promote(self, command: Command, version: int) -> dict[str, Any]:
         """Make a version stable; a rollout of the model ends.
@@ -81,14 +81,14 @@ class Operations:
         """
 
         def transition(state: DesiredState, serving: frozenset[int]) -> DesiredState:
-            before = self._bring_up.default(command.model)
+            before = self._deploy.default(command.model)
             if state.model(command.model).stable is None and before in serving - {version}:
                 # What answered until now is what a rollback goes back to.
                 state = change.promote(state, command.model, before, serving)
             state = self._overrule(state, command, version)
             return change.promote(state, command.model, version, serving)
 
-        self._overrule(self._bring_up.state(), command, version)  # before anything is loaded
+        self._overrule(self._deploy.state(), command, version)  # before anything is loaded
         return await self._point(command, version, transition)
 
     async def rollback(self, command: Command) -> dict[str, Any]:
@@ -101,12 +101,12 @@ class Operations:
             Conflict: The last that happened is a rollout that ended by itself.
         """
         model = command.model
-        self._bring_up.check_known(model)
-        self._bring_up.check_stable_moved(model)
-        now = self._bring_up.state().model(model)
-        unnamed = self._bring_up.former_default(model) if now.stable is None else None
+        self._deploy.check_known(model)
+        self._deploy.check_stable_moved(model)
+        now = self._deploy.state().model(model)
+        unnamed = self._deploy.former_default(model) if now.stable is None else None
         if not now.former and unnamed is None:
-            change.rollback(self._bring_up.state(), model, ())  # explains itself
+            change.rollback(self._deploy.state(), model, ())  # explains itself
 
         def transition(state: DesiredState, serving: frozenset[int]) -> DesiredState:
             state = self._overrule(state, command, None)
@@ -131,27 +131,25 @@ class Operations:
 
     async def remove_alias(self, command: Command, alias: str) -> dict[str, Any]:
         """Forget an alias."""
-        self._bring_up.check_known(command.model)
-        await self._bring_up.commit(
+        self._deploy.check_known(command.model)
+        await self._deploy.commit(
             command, lambda state, _: change.remove_alias(state, command.model, alias), None
         )
-        return await self._bring_up.outcome(command, None)
+        return await self._deploy.outcome(command, None)
 
     async def _point(
         self, command: Command, version: int, transition: Transition
     ) -> dict[str, Any]:
         """Bring the version up, then move the pointer."""
-        bring_up, model = self._bring_up, command.model
-        before = await bring_up.ready(command, version)
-        wanted = bring_up.state().model(model)
+        deploy, model = self._deploy, command.model
+        before = await deploy.ready(command, version)
+        wanted = deploy.state().model(model)
 
         def restored(state: DesiredState, serving: frozenset[int]) -> Changed:
             now = state.model(model)
             if replace(now, rollout={}) != replace(wanted, rollout={}):
                 # A rollout may have moved meanwhile: a person's decision wins.
-                raise Conflict(
-                    f"while version {version} was being loaded: {bring_up.last_change()}"
-                )
+                raise Conflict(f"while version {version} was being loaded: {deploy.last_change()}")
             # An alias keeps it loaded from now on; the order to load it has done its work.
             models = {**state.models, model: replace(now, loaded=before.loaded)}
             after = transition(replace(state, models=models), serving)
@@ -159,19 +157,19 @@ class Operations:
                 return state, None
             # However many steps it took: one change.
             after = replace(after, generation=state.generation + 1)
-            event = event_of(command, state, after, version, bring_up.digest(model, version))
+            event = event_of(command, state, after, version, deploy.digest(model, version))
             ended = rollout_state.recorded(after.model(model))
             if after.model(model).rollout != now.rollout and ended is not None:
                 evidence = {**event.evidence, "rollout": rollout_state.evidence_of(ended)}
                 event = replace(event, evidence=evidence)
             return after, event
 
-        await bring_up.carry_out(command, restored, version)
-        self._conductor.wake()
-        return await bring_up.outcome(command, version)
+        await deploy.carry_out(command, restored, version)
+        self._controller.wake()
+        return await deploy.outcome(command, version)
 
     def _overrule(self, state: DesiredState, command: Command, version: int | None) -> DesiredState:
         """The state without a rollout in progress, on the newest counts."""
-        fresh = self._conductor.fresh(state, command.model)
-        now = self._conductor.clock()
+        fresh = self._controller.fresh(state, command.model)
+        now = self._controller.clock()
         return rollout_state.overrule(fresh, command.model, version, command.actor, now)

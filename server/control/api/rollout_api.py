@@ -66,7 +66,7 @@ class RolloutApi:
 
     Args:
         operations: Carries out commands.
-        conductor: Knows how rollouts stand.
+        controller: Knows how rollouts stand.
         coordinator: Where the audit log is.
         vetoes: Alarms from outside.
         shadow: What the shadow process keeps of a rollout, by its id; blocking.
@@ -75,13 +75,13 @@ class RolloutApi:
     def __init__(
         self,
         operations: RolloutOperations,
-        conductor: RolloutController,
+        controller: RolloutController,
         coordinator: Coordinator,
         vetoes: Vetoes,
         shadow: Callable[[str], Mapping[str, Any] | None],
     ) -> None:
         self._operations = operations
-        self._conductor = conductor
+        self._controller = controller
         self._coordinator = coordinator
         self._vetoes = vetoes
         self._shadow = shadow
@@ -161,16 +161,16 @@ class RolloutApi:
 
     async def _alertmanager(self, request: Request, _: str) -> Response:
         payload = await wire.read_body(request, _MAX_WEBHOOK_BYTES)
-        alarms = alarms_of(payload, self._conductor.clock())
+        alarms = alarms_of(payload, self._controller.clock())
         if await asyncio.to_thread(self._vetoes.hear, alarms):
-            self._conductor.wake()
+            self._controller.wake()
         firing = sum(one.firing for one in alarms)
         ignored = len(payload["alerts"]) - len(alarms)
         return wire.answer({"vetoes": firing, "lifted": len(alarms) - firing, "ignored": ignored})
 
     def _progress(self, request: Request) -> Progress:
         model = request.path_params["model"]
-        progress = self._conductor.progress(model)
+        progress = self._controller.progress(model)
         if progress is None:
             raise NotFound(f"model {model!r} has no rollout, and had none")
         return progress

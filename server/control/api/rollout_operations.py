@@ -51,8 +51,8 @@ class RolloutOperations:
     """Carries out commands about rollouts.
 
     Args:
-        bring_up: Has versions ready.
-        conductor: Carries rollouts on.
+        deploy: Has versions ready.
+        controller: Carries rollouts on.
         coordinator: Plans and tells the workers.
         exposition: Reads the counters.
         vetoes: Alarms that forbid a start.
@@ -60,14 +60,14 @@ class RolloutOperations:
 
     def __init__(
         self,
-        bring_up: DeployCommand,
-        conductor: RolloutController,
+        deploy: DeployCommand,
+        controller: RolloutController,
         coordinator: Coordinator,
         exposition: Exposition,
         vetoes: Vetoes,
     ) -> None:
-        self._bring_up = bring_up
-        self._conductor = conductor
+        self._deploy = deploy
+        self._controller = controller
         self._coordinator = coordinator
         self._exposition = exposition
         self._vetoes = vetoes
@@ -93,37 +93,37 @@ class RolloutOperations:
         """
         model = command.model
         await self._coordinator.refresh()
-        entry = self._bring_up.check_known(model)
-        self._bring_up.check_generation(command.generation)
-        terms = entry.config.rollout.terms_of(kind, asked)
+        entry = self._deploy.check_known(model)
+        self._deploy.check_generation(command.generation)
+        spec = entry.config.rollout.terms_of(kind, asked)
         stable = self._check_start(model, version, entry.versions)
         slow = await self._slow_seconds(model, stable, entry.config.batching.slo_seconds)
-        terms = replace(terms, slow_seconds=slow)
+        spec = replace(spec, slow_seconds=slow)
         if kind is Kind.SHADOW:
-            before = self._bring_up.state().model(model)
+            before = self._deploy.state().model(model)
         else:
-            before = await self._bring_up.ready(command, version)
-        wanted = self._bring_up.state().model(model)
+            before = await self._deploy.ready(command, version)
+        wanted = self._deploy.state().model(model)
 
         def change(state: DesiredState, serving: frozenset[int]) -> Changed:
             if state.model(model) != wanted:
-                last = self._bring_up.last_change()
+                last = self._deploy.last_change()
                 raise Conflict(f"while version {version} was being loaded: {last}")
             restored = replace(wanted, loaded=before.loaded)
             loaded = replace(state, models={**state.models, model: restored})
-            rollout = self._begin(command, token, kind, (stable, version), terms, state)
+            rollout = self._begin(command, token, kind, (stable, version), spec, state)
             after = rollout_state.start(loaded, rollout, serving)
             event = rollout_state.event_of(
                 "start", command.actor, state, after, rollout, command.reason
             )
             return after, event
 
-        await self._bring_up.carry_out(command, change, version)
+        await self._deploy.carry_out(command, change, version)
         if kind is Kind.SHADOW:
             await self._coordinator.refresh()  # nobody else may want its files
-        self._conductor.wake()
-        await self._conductor.wait(
-            lambda: self._phase(model) is not Phase.PREPARING, self._bring_up.timeout_seconds
+        self._controller.wake()
+        await self._controller.wait(
+            lambda: self._phase(model) is not Phase.PREPARING, self._deploy.timeout_seconds
         )
         rollout = self._rollout(model)
         if rollout.phase is Phase.ABORTED:
@@ -140,10 +140,12 @@ class RolloutOperations:
         manual = ACTIONS[command.action]
 
         def apply(rollout: Rollout, now: float) -> Rollout:
-            self._bring_up.check_generation(command.generation)
+            self._deploy.check_generation(command.generation)
             return manual(rollout, command.actor, command.reason, now)
 
-        rollout = await self._conductor.command(command.model, command.action, command.actor, apply)
+        rollout = await self._controller.command(
+            command.model, command.action, command.actor, apply
+        )
         return await self._outcome(command, rollout.candidate)
 
     async def approve(self, command: Command, token: str, digest: str) -> dict[str, Any]:
@@ -161,11 +163,11 @@ class RolloutOperations:
         """
 
         def apply(rollout: Rollout, now: float) -> Rollout:
-            self._bring_up.check_generation(command.generation)
+            self._deploy.check_generation(command.generation)
             return commands.approve(rollout, token, digest, now)
 
         reason = command.reason or f"approves {digest}"
-        rollout = await self._conductor.command(
+        rollout = await self._controller.command(
             command.model, command.action, command.actor, apply, reason
         )
         return await self._outcome(command, rollout.candidate)
@@ -182,13 +184,13 @@ class RolloutOperations:
             raise NotFound(
                 f"version {version} of model {model!r} is not published; there are {listed}"
             )
-        running = rollout_state.in_progress(self._bring_up.state().model(model))
+        running = rollout_state.in_progress(self._deploy.state().model(model))
         if running is not None:
             raise Conflict(
                 f"rollout {running.id} of model {model!r} is {running.phase}: version "
                 f"{running.candidate} on trial; abort or finish it first"
             )
-        stable = self._bring_up.state().model(model).stable or self._bring_up.default(model)
+        stable = self._deploy.state().model(model).stable or self._deploy.default(model)
         if stable is None:
             raise Conflict(f"no version of model {model!r} answers yet; there is nothing to try")
         if stable == version:
@@ -196,7 +198,7 @@ class RolloutOperations:
                 f"version {version} of model {model!r} is what answers already; make the version "
                 f"stable that it is to be compared with: penstock promote {model} VERSION"
             )
-        vetoes = self._vetoes.against(model, version, self._conductor.clock())
+        vetoes = self._vetoes.against(model, version, self._controller.clock())
         if vetoes:
             raise Conflict(f"alarms stand against it: {', '.join(vetoes)}")
         return stable
@@ -219,18 +221,18 @@ class RolloutOperations:
         token: str,
         kind: Kind,
         versions: tuple[int, int],
-        terms: RolloutSpec,
+        spec: RolloutSpec,
         state: DesiredState,
     ) -> Rollout:
-        digest = self._bring_up.digest(command.model, versions[1])
-        if terms.require_approval and not digest:
+        digest = self._deploy.digest(command.model, versions[1])
+        if spec.require_approval and not digest:
             raise InvalidRequest("the candidate's digest is not known, so nobody can approve it")
         rollout_id = f"{command.model}-{state.generation + 1}"
-        now = self._conductor.clock()
-        return begin(rollout_id, kind, command.model, versions, digest, terms, token, now)
+        now = self._controller.clock()
+        return begin(rollout_id, kind, command.model, versions, digest, spec, token, now)
 
     def _rollout(self, model: str) -> Rollout:
-        progress = self._conductor.progress(model)
+        progress = self._controller.progress(model)
         assert progress is not None
         return progress.rollout
 
@@ -238,7 +240,7 @@ class RolloutOperations:
         return self._rollout(model).phase
 
     async def _outcome(self, command: Command, version: int) -> dict[str, Any]:
-        outcome = await self._bring_up.outcome(command, version)
-        progress = self._conductor.progress(command.model)
+        outcome = await self._deploy.outcome(command, version)
+        progress = self._controller.progress(command.model)
         assert progress is not None
         return {**outcome, "rollout": summary(progress)}

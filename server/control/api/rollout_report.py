@@ -84,7 +84,7 @@ def report(
         "looks": {
             "parts": list(e_values(rollout)),
             "columns": ["at", "percent", "e_value", "e_values", "stable", "canary"],
-            "rows": [one.to_list() for one in progress.looks],
+            "rows": [one.to_list() for one in progress.history],
         },
         "shadow": shadow,
     }

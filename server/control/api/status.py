@@ -29,13 +29,13 @@ MIXED: Final = "MIXED"
 
 
 def status(
-    coordinator: Coordinator, chronicle: AuditHistory, figures: Figures, now: float
+    coordinator: Coordinator, audit_history: AuditHistory, figures: Figures, now: float
 ) -> dict[str, Any]:
     """The whole answer.
 
     Args:
         coordinator: Target, desired state and workers.
-        chronicle: Who did what last.
+        audit_history: Who did what last.
         figures: Traffic by model and version.
         now: Unix seconds.
     """
@@ -57,7 +57,7 @@ def status(
                 for name, plan in target.models.items()
             },
         },
-        "models": [_model(name, coordinator, chronicle, figures, now) for name in names],
+        "models": [_model(name, coordinator, audit_history, figures, now) for name in names],
         "problems": [
             *({"path": "state", "reason": store.problem} for _ in (0,) if store.problem),
             *({"path": str(p.path), "reason": p.reason} for p in planner.findings.problems),
@@ -91,7 +91,7 @@ def process_problems(
 
 
 def _model(
-    name: str, coordinator: Coordinator, chronicle: AuditHistory, figures: Figures, now: float
+    name: str, coordinator: Coordinator, audit_history: AuditHistory, figures: Figures, now: float
 ) -> dict[str, Any]:
     planner = coordinator.planner
     plan = planner.target.models.get(name)
@@ -105,10 +105,10 @@ def _model(
         "name": name,
         "default": default,
         "default_set": _move(
-            chronicle.move(name, "stable" if plan is not None and plan.pinned else DEFAULT)
+            audit_history.move(name, "stable" if plan is not None and plan.pinned else DEFAULT)
         ),
         "aliases": {
-            alias: {"version": version, **_move(chronicle.move(name, alias))}
+            alias: {"version": version, **_move(audit_history.move(name, alias))}
             for alias, version in sorted(aliases.items())
         },
         "former": list(coordinator.store.state.model(name).former),
@@ -132,10 +132,10 @@ def _serves(fleet: Fleet, name: str, version: int) -> bool:
 
 
 def _offer(coordinator: Coordinator, name: str, version: int) -> dict[str, Any]:
-    offer = coordinator.planner.findings.offers.get((name, version))
-    if offer is None:
+    result = coordinator.planner.findings.results.get((name, version))
+    if result is None:
         return {"wanted": False, "digest": "", "note": ""}
-    return {"wanted": True, "digest": offer.digest, "note": offer.reason}
+    return {"wanted": True, "digest": result.digest, "note": result.reason}
 
 
 def _where(fleet: Fleet, name: str, version: int, now: float) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Coordinator:
         self._looker = ThreadPoolExecutor(1, "penstock-look", lower_priority)
         self._reported = asyncio.Event()
         self._answering = Answering()
-        self._patience: float | None = None
+        self._settled_at: float | None = None
         fleet.on_change = self._reported.set
 
     def standings(self) -> dict[str, Standing]:
@@ -148,9 +148,9 @@ class Coordinator:
             self.planner.note(findings)
             self.on_findings(findings)
             self.looked = True
-            if self._patience is None:
-                self._patience = clock() + 2 * self._config.settle_seconds
-        if self.planner.target.number or not findings.waiting or began > self._patience:
+            if self._settled_at is None:
+                self._settled_at = clock() + 2 * self._config.settle_seconds
+        if self.planner.target.number or not findings.waiting or began > self._settled_at:
             await self.replan()
 
     async def replan(self) -> None:
@@ -264,9 +264,9 @@ class Coordinator:
             await asyncio.to_thread(self.store.note, event)
 
     def _digests(self, defaults: Mapping[str, int | None]) -> dict[str, Any]:
-        offers = self.planner.findings.offers
+        results = self.planner.findings.results
         keys = {name: (name, one) for name, one in defaults.items() if one is not None}
-        return {name: offers[key].digest for name, key in keys.items() if key in offers}
+        return {name: results[key].digest for name, key in keys.items() if key in results}
 
 
 def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:

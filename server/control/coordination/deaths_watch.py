@@ -73,7 +73,7 @@ class DeathsWatch:
         self._seen = seen
         planner, now = self._coordinator.planner, self._wall_clock()
         verdicts = condemned(read_deaths(self._path), now, planner.pardoned())
-        digests = {key: offer.digest for key, offer in planner.findings.offers.items()}
+        digests = {key: result.digest for key, result in planner.findings.results.items()}
         entries = newly_condemned(verdicts, digests, now)
         added = [one for one in entries if await asyncio.to_thread(planner.quarantine.add, one)]
         for entry in added:

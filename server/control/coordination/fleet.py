@@ -67,7 +67,7 @@ class Fleet:
     Attributes:
         workers: By incarnation.
         on_change: Called after a worker reported or left.
-        on_look: Called when a worker has counted what a look at rollouts is worth.
+        on_check_request: Called when a worker has counted what a look at rollouts is worth.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Fleet:
         self.workers: dict[str, Worker] = {}
         self.expected = expected
         self.on_change: Callable[[], object] = lambda: None
-        self.on_look: Callable[[], object] = lambda: None
+        self.on_check_request: Callable[[], object] = lambda: None
         self._metrics = metrics
         self._target = Target()
         self._changed = asyncio.Event()
@@ -211,7 +211,7 @@ class Fleet:
             worker.incidents = frame.get("incidents", [])
             self._note_change()
         elif kind == "look":
-            self.on_look()
+            self.on_check_request()
         elif kind == "metrics":
             # Its own task: the exposition is made in a thread, and reports should not wait for it.
             task = asyncio.create_task(self._answer_metrics(worker, frame["id"], frame["accept"]))

@@ -52,11 +52,11 @@ class Findings:
 
     Attributes:
         snapshot: What it holds.
-        offers: What became of each version that is wanted.
+        results: What became of each version that is wanted.
     """
 
     snapshot: RegistrySnapshot = field(default_factory=RegistrySnapshot)
-    offers: Mapping[Key, IntakeResult] = field(default_factory=dict)
+    results: Mapping[Key, IntakeResult] = field(default_factory=dict)
 
     @property
     def waiting(self) -> bool:
@@ -66,24 +66,24 @@ class Findings:
     @property
     def waiting_keys(self) -> frozenset[Key]:
         """The versions of which that is so."""
-        return frozenset(key for key, offer in self.offers.items() if offer.waiting)
+        return frozenset(key for key, result in self.results.items() if result.waiting)
 
     @property
     def available(self) -> dict[str, dict[int, Path]]:
         """By model, the versions that may be loaded, and where from."""
         found: dict[str, dict[int, Path]] = {}
-        for (model, version), offer in sorted(self.offers.items()):
-            if offer.directory is not None:
-                found.setdefault(model, {})[version] = offer.directory
+        for (model, version), result in sorted(self.results.items()):
+            if result.directory is not None:
+                found.setdefault(model, {})[version] = result.directory
         return found
 
     @property
     def declared(self) -> dict[str, dict[int, Signature]]:
         """By model and version, the signatures that manifests promise."""
         found: dict[str, dict[int, Signature]] = {}
-        for (model, version), offer in self.offers.items():
-            if offer.declared is not None:
-                found.setdefault(model, {})[version] = offer.declared
+        for (model, version), result in self.results.items():
+            if result.declared is not None:
+                found.setdefault(model, {})[version] = result.declared
         return found
 
     @property
@@ -96,9 +96,9 @@ class Findings:
         """What cannot be served, or not as it is."""
         root = {name: entry.path for name, entry in self.snapshot.models.items()}
         offered = (
-            Problem(root[model] / str(version), offer.reason)
-            for (model, version), offer in sorted(self.offers.items())
-            if offer.reason
+            Problem(root[model] / str(version), result.reason)
+            for (model, version), result in sorted(self.results.items())
+            if result.reason
         )
         return (*self.snapshot.problems, *offered)
 
@@ -182,10 +182,10 @@ class Planner:
         for entry in snapshot.models.values():
             self._offer(entry, state, standings.get(entry.name, UNKNOWN), look)
         try:
-            self._intake.settle(look.offers)
+            self._intake.settle(look.results)
         except OSError as error:
             LOG.warning("what was taken in cannot be remembered: %s", error)
-        return Findings(snapshot, look.offers)
+        return Findings(snapshot, look.results)
 
     def note(self, findings: Findings) -> None:
         """Take over what was found; a problem is logged once, also if its figures grow."""
@@ -211,8 +211,8 @@ class Planner:
 
     def _quarantined(self) -> dict[str, dict[int, str]]:
         kept: dict[str, dict[int, str]] = {}
-        for (model, version), offer in self.findings.offers.items():
-            reason = self.quarantine.reason(model, version, offer.digest)
+        for (model, version), result in self.findings.results.items():
+            reason = self.quarantine.reason(model, version, result.digest)
             if reason:
                 kept.setdefault(model, {})[version] = reason
         return kept
@@ -239,7 +239,7 @@ class Planner:
             missing = [
                 version
                 for version in (*wanted_versions(now, by_policy), *tried_version(now))
-                if (entry.name, version) not in look.offers
+                if (entry.name, version) not in look.results
             ]
             if not missing:
                 break
@@ -248,14 +248,14 @@ class Planner:
                     present.discard(version)
         # What failed is looked at as well, to learn when its files are others.
         for version in standing.failed & entry.versions.keys():
-            if (entry.name, version) not in look.offers:
+            if (entry.name, version) not in look.results:
                 self._take(entry, version, standing, look)
 
     def _take(
         self, entry: ModelEntry, version: int, standing: Standing, look: _Look
     ) -> IntakeResult:
         key = entry.name, version
-        offer = look.offers[key] = self._intake.offer(
+        result = look.results[key] = self._intake.assess(
             Candidate(
                 key,
                 entry.versions.get(version, entry.path / str(version)),
@@ -266,7 +266,7 @@ class Planner:
                 served=key in look.served,
             )
         )
-        return offer
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class _Look:
 
     roots: Roots
     served: Collection[Key]
-    offers: dict[Key, IntakeResult] = field(default_factory=dict)
+    results: dict[Key, IntakeResult] = field(default_factory=dict)
 
 
 def _gist(problem: Problem) -> tuple[Path, str]:

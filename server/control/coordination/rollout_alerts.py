@@ -1,4 +1,4 @@
-"""Tells people of rollouts that moved: each record of one becomes an alert in the outbox."""
+"""Alerts about rollouts: each record of a rollout's move becomes an alert in the alert store."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _MAX_WAITING: Final = 256
 
 
 class RolloutAlerts:
-    """Hands alerts to the outbox, off the event loop.
+    """Writes alerts into the alert store, off the event loop.
 
     Args:
-        outbox: Takes each alert once.
+        alert_store: Takes each alert once.
     """
 
-    def __init__(self, outbox: AlertStore) -> None:
-        self._outbox = outbox
+    def __init__(self, alert_store: AlertStore) -> None:
+        self._alert_store = alert_store
         self._waiting: deque[AuditRecord] = deque(maxlen=_MAX_WAITING)
         self._loop = asyncio.get_running_loop()
         self._more = asyncio.Event()
@@ -69,7 +69,7 @@ class RolloutAlerts:
                 try:
                     alert = alert_of(record)
                     if alert is not None:
-                        await asyncio.to_thread(self._outbox.put, alert)
+                        await asyncio.to_thread(self._alert_store.put, alert)
                 except (sqlite3.Error, OSError) as error:
                     LOG.warning("the alert of record %d is lost: %s", record.seq, error)
                 except Exception:  # one record must not keep the others from being told

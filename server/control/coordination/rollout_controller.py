@@ -42,7 +42,7 @@ LOG = logging.getLogger("penstock.rollout")
 LOOK_SECONDS: Final = 0.5
 #: Counts that changed are on disk after this; what was seen over time, after the second.
 SAVE_SECONDS: Final = 1.0
-SAVE_LOOKS_SECONDS: Final = 15.0
+SAVE_HISTORY_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class Progress:
         rollout: With its newest counts.
         cause: What it waits for, as a short code.
         message: The same for people.
-        looks: What was seen over time.
+        history: What was seen over time.
     """
 
     rollout: Rollout
     cause: str
     message: str
-    looks: tuple[HistoryEntry, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ class Saved:
     Attributes:
         counts: By step.
         at: When, Unix seconds.
-        looks_at: When what was seen over time was written last.
+        history_at: When what was seen over time was written last.
     """
 
     counts: list[Counts]
     at: float
-    looks_at: float
+    history_at: float
 
 
 class RolloutController:
@@ -126,12 +126,12 @@ class RolloutController:
             return known
         if known is not None and known.rollout.id == now.id:  # it was moved
             entry = entry_of(now, evidence_against(now), now.phase_since)
-            looks = with_entry(known.looks, entry)
+            history = with_entry(known.history, entry)
         else:
-            looks = self._checkpoints.looks(now.id)
+            history = self._checkpoints.history(now.id)
         if not now.final:
             now = self._checkpoints.newest(now)
-        known = Progress(now, now.cause, now.reason, looks)
+        known = Progress(now, now.cause, now.reason, history)
         self._progress[model] = known
         return known
 
@@ -221,8 +221,8 @@ class RolloutController:
         if decision.event is not None:
             await self._move(rollout, decision)
             return
-        looks = with_entry(before.looks, entry_of(decision.rollout, decision.evidence, now))
-        after = Progress(decision.rollout, decision.cause, decision.message, looks)
+        history = with_entry(before.history, entry_of(decision.rollout, decision.evidence, now))
+        after = Progress(decision.rollout, decision.cause, decision.message, history)
         self._progress[rollout.model] = after
         await self._save(after, now)
 
@@ -251,9 +251,9 @@ class RolloutController:
         saved = self._saved.get(rollout.id) or Saved([], 0.0, now)
         if counts != saved.counts and now - saved.at >= SAVE_SECONDS:
             await asyncio.to_thread(self._checkpoints.save, rollout)
-            saved = Saved(counts, now, saved.looks_at)
-        if now - saved.looks_at >= SAVE_LOOKS_SECONDS:
-            await asyncio.to_thread(self._checkpoints.save_looks, rollout.id, progress.looks)
+            saved = Saved(counts, now, saved.history_at)
+        if now - saved.history_at >= SAVE_HISTORY_SECONDS:
+            await asyncio.to_thread(self._checkpoints.save_history, rollout.id, progress.history)
             saved = Saved(saved.counts, saved.at, now)
         self._saved[rollout.id] = saved
 
@@ -262,7 +262,9 @@ class RolloutController:
         for one in ended:
             if one.rollout.id in self._saved:
                 with suppress(OSError):
-                    await asyncio.to_thread(self._checkpoints.save_looks, one.rollout.id, one.looks)
+                    await asyncio.to_thread(
+                        self._checkpoints.save_history, one.rollout.id, one.history
+                    )
 
     def _every(self) -> list[Progress]:
         """The last rollout of each model."""

@@ -85,10 +85,10 @@ class Observer:
             rollout: In progress.
             now: Unix seconds.
         """
-        shadowed, trips = True, self._load_trips(rollout)
+        shadowed, hard_failures = True, self._load_failures(rollout)
         if rollout.kind is Kind.SHADOW:
             shadowed, more = await asyncio.to_thread(self._shadow, rollout.id)
-            trips += more
+            hard_failures += more
         else:
             shadowed = not not_ready(self._coordinator.fleet, rollout.model, rollout.candidate)
         percent = self._percent(rollout)
@@ -98,17 +98,19 @@ class Observer:
             labels = await self._count_labels(rollout, now)
         except (OSError, ValueError, sqlite3.Error) as error:
             reason = str(error) or type(error).__name__
-            return Snapshot(trips=trips, vetoes=vetoes, unreadable=reason)
-        trips += self._crashes(merged, rollout)
+            return Snapshot(hard_failures=hard_failures, vetoes=vetoes, unreadable=reason)
+        hard_failures += self._crashes(merged, rollout)
         lost = self._uncounted(merged)
         if lost:  # somebody removed its file: what it counts is nowhere to be seen
-            return Snapshot(trips=trips, vetoes=vetoes, unreadable=f"no counts of {lost}")
+            return Snapshot(
+                hard_failures=hard_failures, vetoes=vetoes, unreadable=f"no counts of {lost}"
+            )
         return Snapshot(
             counts=counts_of(merged, rollout, labels),
             epoch=self._epoch.name,
             ready=shadowed,
             percent=percent,
-            trips=trips,
+            hard_failures=hard_failures,
             vetoes=vetoes,
         )
 
@@ -159,22 +161,22 @@ class Observer:
         there = {worker.process for worker in self._coordinator.fleet.workers.values()}
         return ", ".join(sorted(there - counted))
 
-    def _load_trips(self, rollout: Rollout) -> tuple[str, ...]:
+    def _load_failures(self, rollout: Rollout) -> tuple[str, ...]:
         """Why the candidate cannot be loaded, on whichever process."""
         coordinator, key = self._coordinator, (rollout.model, rollout.candidate)
         found = []
         if rollout.kind is not Kind.SHADOW:
             failures = load_failures(coordinator.fleet, *key, 0)
             found += [f"{who} cannot load it: {why}" for who, why in sorted(failures.items())]
-        offer = coordinator.planner.findings.offers.get(key)
+        result = coordinator.planner.findings.results.get(key)
         if not coordinator.looked:
             return tuple(found)
-        if offer is None:
+        if result is None:
             found.append("it is not in the registry any more")
-        elif offer.directory is None and not offer.waiting:
-            found.append(f"it may not be loaded any more: {offer.reason}")
-        elif offer.digest and rollout.digest and offer.digest != rollout.digest:
-            found.append(f"its files are others by now: their digest is {offer.digest}")
+        elif result.directory is None and not result.waiting:
+            found.append(f"it may not be loaded any more: {result.reason}")
+        elif result.digest and rollout.digest and result.digest != rollout.digest:
+            found.append(f"its files are others by now: their digest is {result.digest}")
         return tuple(found)
 
     def _crashes(self, merged: Merged, rollout: Rollout) -> tuple[str, ...]:

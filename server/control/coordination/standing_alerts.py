@@ -62,18 +62,18 @@ QUARANTINE: Final = StandingKind(
 
 
 class StandingAlerts:
-    """Hands the alerts of one kind to the outbox, off the event loop.
+    """Writes the alerts of one kind into the alert store, off the event loop.
 
     Args:
-        outbox: Takes each alert once; it says which episodes an earlier life left open.
+        alert_store: Takes each alert once; it says which episodes an earlier life left open.
         kind: Of the alerts.
         clock: Unix seconds.
     """
 
     def __init__(
-        self, outbox: AlertStore, kind: StandingKind, clock: Callable[[], float] = time.time
+        self, alert_store: AlertStore, kind: StandingKind, clock: Callable[[], float] = time.time
     ) -> None:
-        self._outbox = outbox
+        self._alert_store = alert_store
         self._kind = kind
         self._clock = clock
         self._wanted: dict[Key, str] | None = None
@@ -99,11 +99,11 @@ class StandingAlerts:
 
     def _tell(self) -> None:
         if self._open is None:
-            told = self._outbox.open_episodes(self._kind.name)
+            told = self._alert_store.open_episodes(self._kind.name)
             self._open = {(one.model, one.version): one for one in told}
         wanted = dict(sorted((self._wanted or {}).items())[:_MOST])
         for alert in changes(self._kind, self._open, wanted, self._clock()):
-            self._outbox.put(alert)
+            self._alert_store.put(alert)
             if alert.opened:
                 self._open[alert.model, alert.version] = alert
             else:

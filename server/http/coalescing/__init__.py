@@ -3,7 +3,7 @@
 The rest of the server sees two objects: `head_cache.HeadCache` and `coalescer.Coalescer`.
 
     Coalescer.try_take  let a request wait for others like it        (fast path)
-    Coalescer.read      read a body by its template                  (both doors)
+    Coalescer.read      read a body by its template                  (both front ends)
     Coalescer.learn     remember what was answered with 200
     Coalescer.flush     serve what has waited
     Coalescer.forget    remember nothing any more

@@ -82,11 +82,11 @@ class Coalescer:
         self._linger = Linger()
         self._busy: list[CoalescingGroup] = []
 
-    def try_take(self, door: ResponseWriter, data: bytes, now: float) -> Call | None:
+    def try_take(self, writer: ResponseWriter, data: bytes, now: float) -> Call | None:
         """Let a request wait in its group for the end of this iteration of the loop.
 
         Args:
-            door: Where it came in.
+            writer: Where it came in.
             data: All that came.
             now: When that was.
 
@@ -102,7 +102,7 @@ class Coalescer:
             template = self.templates.find(data)
             if template is None:
                 return None
-        call, numbers = Call(door, template.head, now), data[template.start : template.end]
+        call, numbers = Call(writer, template.head, now), data[template.start : template.end]
         group = template.group
         calls = group.calls
         if not calls:
@@ -170,7 +170,7 @@ class Coalescer:
         present = NOBODY
         try:
             if inline and self._linger.wanted:
-                present = {id(call.door) for group in self._busy for call in group.calls}
+                present = {id(call.writer) for group in self._busy for call in group.calls}
                 if self._linger.expects(present, self._clock()):
                     self._loop.call_soon(self.flush)
                     return

@@ -58,8 +58,8 @@ class GroupRunner:
         catalog: What is served.
         scheduler: Runs it.
         path: The plain way.
-        splits: Shares requests between two versions.
-        outlet: Answers.
+        splitter: Shares requests between two versions.
+        responder: Answers.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class GroupRunner:
         catalog: Catalog,
         scheduler: Scheduler,
         path: Path,
-        splits: TrafficSplitter,
-        outlet: Responder,
+        splitter: TrafficSplitter,
+        responder: Responder,
     ) -> None:
         self._catalog = catalog
         self._scheduler = scheduler
         self._path = path
-        self._splits = splits
-        self._outlet = outlet
+        self._splitter = splitter
+        self._responder = responder
 
     def serve(self, gathered: list[CoalescedCalls[CoalescingGroup]]) -> None:
         """See `Runner.serve`."""
@@ -84,9 +84,9 @@ class GroupRunner:
                 try:
                     self._serve_group(coalesced)
                 except Exception as error:  # noqa: BLE001  an error with one group is its own
-                    self._outlet.end(coalesced.calls, error)
+                    self._responder.end(coalesced.calls, error)
         except Exception as error:  # noqa: BLE001  nobody of them was served
-            self._outlet.end([call for one in gathered for call in one.calls], error)
+            self._responder.end([call for one in gathered for call in one.calls], error)
         finally:
             self._scheduler.dispatch()
 
@@ -97,8 +97,8 @@ class GroupRunner:
             servable = None
         elif group.version is not None:
             servable = model.named.get(group.version)
-        elif model.arms is not None:
-            self._share(coalesced, model.arms)
+        elif model.active_split is not None:
+            self._share(coalesced, model.active_split)
             return
         else:
             servable = model.default
@@ -107,13 +107,13 @@ class GroupRunner:
         else:
             self._serve(coalesced, servable, assigned=False)
 
-    def _share(self, coalesced: CoalescedCalls[CoalescingGroup], arms: ActiveSplit) -> None:
+    def _share(self, coalesced: CoalescedCalls[CoalescingGroup], active_split: ActiveSplit) -> None:
         """Serve each call by its arm."""
         assigned = []
         for call, numbers in zip(coalesced.calls, coalesced.numbers, strict=True):
             call.request_id = self._path.new_id()
-            servable = self._splits.assign(call, arms, b"")
-            if servable is arms.canary and call.assignment is not None:
+            servable = self._splitter.assign(call, active_split, b"")
+            if servable is active_split.canary and call.assignment is not None:
                 call.assignment.body = coalesced.group.body(numbers)
             assigned.append(servable)
         for servable, part in coalesced.by(assigned).items():
@@ -133,10 +133,10 @@ class GroupRunner:
         if not rows:
             self._queue(coalesced, servable, template, plain, assigned=assigned)
             return
-        gate = servable.gate
+        validation = servable.validation
         for part in (coalesced,) if len(coalesced.calls) <= rows else coalesced.parts(rows):
             array = template.read_rows(part.numbers)
-            if array is None or not (gate is None or gate.passes([array])):
+            if array is None or not (validation is None or validation.passes([array])):
                 self.singly(part, servable)
             else:
                 self._run(part, servable, template.request, plain, array, assigned=assigned)
@@ -151,12 +151,12 @@ class GroupRunner:
         assigned: bool,
     ) -> None:
         """Queue each row by itself: runs on threads choose their own sizes."""
-        gate, message = servable.gate, template.request
+        validation, message = servable.validation, template.request
         for position, (call, numbers) in enumerate(
             zip(coalesced.calls, coalesced.numbers, strict=True)
         ):
             array = None if call.abandoned else template.read_rows([numbers])
-            if array is None or not (gate is None or gate.passes([array])):
+            if array is None or not (validation is None or validation.passes([array])):
                 self.singly(CoalescedCalls(coalesced.group, [call], [numbers]), servable)
                 continue
             call.request = request = InferenceRequest(
@@ -188,7 +188,7 @@ class GroupRunner:
         """Tell them that they are not let in; the first has been counted."""
         servable.scheduled.rejected[error.reason] += len(coalesced.calls) - 1
         if not assigned and not any([call.abandoned for call in coalesced.calls]):  # noqa: C419  twice as fast
-            self._outlet.refuse(servable, coalesced.calls, error)
+            self._responder.refuse(servable, coalesced.calls, error)
             return
         for call in coalesced.calls:
             call.servable = servable
@@ -205,7 +205,7 @@ class GroupRunner:
         """
         for call, body in coalesced.bodies():
             assigned = call.assignment is not None
-            if assigned and servable is not None and self._splits.forsake(call, servable):
+            if assigned and servable is not None and self._splitter.forsake(call, servable):
                 continue
             if call.entered and call.servable is not None:
                 call.servable.counters.leave()
@@ -240,7 +240,7 @@ class GroupRunner:
                 batch is not None
                 and batch.error is None
                 and not any([call.abandoned for call in calls])  # noqa: C419  twice as fast
-                and self._outlet.finish_coalesced(servable, coalesced, message, plain, batch)
+                and self._responder.finish_coalesced(servable, coalesced, message, plain, batch)
             ):
                 return
         for call in calls:
@@ -249,7 +249,7 @@ class GroupRunner:
         for call in calls:
             call.entered = True
         if batch is not None:
-            self._outlet.finish(servable, batch)
+            self._responder.finish(servable, batch)
             return
         try:
             self._scheduler.submit(servable.scheduled, request)

@@ -28,12 +28,12 @@ class Town:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "alerts.db"
         self.file = folder / "alerts.toml"
-        self.outbox = AlertStore(self.path)
+        self.alert_store = AlertStore(self.path)
         self.now = NOW
         self.start()
 
     def start(self) -> None:
-        self.courier = Notifier(self.path, AlertsFile(self.file), jitter=lambda: 1.0)
+        self.notifier = Notifier(self.path, AlertsFile(self.file), jitter=lambda: 1.0)
 
     def write(self, text: str) -> None:
         self.file.write_text(text)
@@ -42,13 +42,13 @@ class Town:
         """Time passes, and the courier works until nothing is under way."""
         self.now += seconds
         for _ in range(20):
-            self.courier.tick(self.now)
+            self.notifier.tick(self.now)
             for thread in threading.enumerate():
                 if thread.name.startswith("alert-"):
                     thread.join(0.5)
-            if not self.courier._running:
-                self.courier.tick(self.now)  # also what waited for what was under way
-                if not self.courier._running:
+            if not self.notifier._running:
+                self.notifier.tick(self.now)  # also what waited for what was under way
+                if not self.notifier._running:
                     return
 
     def results(self, sink: str = "hook") -> list[tuple[str, int, str]]:
@@ -66,25 +66,25 @@ def town(tmp_path: Path, receiver: Any) -> Iterator[Town]:
     town = Town(tmp_path)
     town.write(f'[sinks.hook]\nurl = "{receiver.url}/x"\ntimeout_seconds = 0.5\n')
     yield town
-    town.courier.close()
+    town.notifier.close()
 
 
 Make = Callable[..., Alert]
 
 
 def test_an_alert_is_told_once(town: Town, receiver: Any, an_alert: Make) -> None:
-    town.outbox.put(an_alert())
+    town.alert_store.put(an_alert())
     town.tick()
     town.tick(1)
-    town.outbox.put(an_alert())
+    town.alert_store.put(an_alert())
     town.tick(1)
     assert [one.path for one in receiver.received] == ["/x"]
     assert town.results() == [("delivered", 1, "200 ok")]
 
 
 def test_an_episode_is_told_in_order(town: Town, receiver: Any, an_alert: Make) -> None:
-    town.outbox.put(an_alert())
-    town.outbox.put(an_alert(opened=False))
+    town.alert_store.put(an_alert())
+    town.alert_store.put(an_alert(opened=False))
     town.tick()
     town.tick(1)
     assert [one.json["type"] for one in receiver.received] == [
@@ -97,8 +97,8 @@ def test_an_error_is_tried_again_with_the_same_id(
     town: Town, receiver: Any, an_alert: Make
 ) -> None:
     receiver.answer(500, 200)
-    town.outbox.put(an_alert())
-    town.outbox.put(an_alert(opened=False))
+    town.alert_store.put(an_alert())
+    town.alert_store.put(an_alert(opened=False))
     town.tick()
     assert town.results() == [("pending", 1, "500"), ("pending", 0, "")]
     town.tick(0.5)
@@ -114,8 +114,8 @@ def test_an_error_is_tried_again_with_the_same_id(
 def test_pauses_grow_and_attempts_end(town: Town, receiver: Any, an_alert: Make) -> None:
     town.write(f'[sinks.hook]\nurl = "{receiver.url}"\nmax_attempts = 5\n')
     receiver.answer(503)
-    town.outbox.put(an_alert())
-    town.outbox.put(an_alert(opened=False))
+    town.alert_store.put(an_alert())
+    town.alert_store.put(an_alert(opened=False))
     made = []
     for _ in range(60):
         town.tick(0.5)
@@ -129,7 +129,7 @@ def test_pauses_grow_and_attempts_end(town: Town, receiver: Any, an_alert: Make)
 
 def test_retry_after_is_honoured(town: Town, receiver: Any, an_alert: Make) -> None:
     receiver.answer(429, 200, headers={"Retry-After": "30"})
-    town.outbox.put(an_alert())
+    town.alert_store.put(an_alert())
     town.tick()
     town.tick(29)
     assert len(receiver.received) == 1
@@ -142,7 +142,7 @@ def test_what_will_not_change_is_not_tried_again(
     town: Town, receiver: Any, an_alert: Make, status: int
 ) -> None:
     receiver.answer(status, headers={"Location": f"{receiver.url}/elsewhere"})
-    town.outbox.put(an_alert())
+    town.alert_store.put(an_alert())
     town.tick()
     town.tick(5000)
     assert [one.path for one in receiver.received] == ["/x"]  # no redirect is followed
@@ -155,7 +155,7 @@ def test_a_receiver_that_is_not_there_is_tried_until_the_alert_is_old(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     town.write(f'[sinks.hook]\nurl = "http://127.0.0.1:{port}"\nmax_age_seconds = 3600\n')
-    town.outbox.put(an_alert())
+    town.alert_store.put(an_alert())
     town.tick()
     status, attempts, detail = town.results()[0]
     assert (status, attempts) == ("pending", 1)
@@ -169,10 +169,10 @@ def test_a_receiver_that_is_not_there_is_tried_until_the_alert_is_old(
 
 def test_a_receiver_that_hangs_delays_nobody(town: Town, receiver: Any, an_alert: Make) -> None:
     receiver.slow = True
-    town.outbox.put(an_alert())
+    town.alert_store.put(an_alert())
     began = time.perf_counter()
-    town.courier.tick(town.now)
-    town.courier.tick(town.now + 1)
+    town.notifier.tick(town.now)
+    town.notifier.tick(town.now + 1)
     assert time.perf_counter() - began < 0.4  # below the timeout: nobody waited
     town.tick(1)
     status, attempts, detail = town.results()[0]
@@ -193,16 +193,16 @@ def test_an_attempt_that_never_comes_back_is_left_to_itself(tmp_path: Path, an_a
         stuck.wait(10)
         raise OSError("woken")
 
-    town.courier = Notifier(town.path, AlertsFile(town.file), post, lambda: 1.0)
-    town.outbox.put(an_alert())
-    town.courier.tick(NOW)
-    town.courier.tick(NOW + 16)
+    town.notifier = Notifier(town.path, AlertsFile(town.file), post, lambda: 1.0)
+    town.alert_store.put(an_alert())
+    town.notifier.tick(NOW)
+    town.notifier.tick(NOW + 16)
     assert town.results()[0][::2] == ("pending", "no answer in time")
     for later in range(17, 60):
-        town.courier.tick(NOW + later)
+        town.notifier.tick(NOW + later)
     assert calls.count("hook") == 1  # never a second one beside it
     stuck.set()
-    town.courier.close()
+    town.notifier.close()
 
 
 def test_a_restart_loses_nothing_and_doubles_nothing(
@@ -210,10 +210,10 @@ def test_a_restart_loses_nothing_and_doubles_nothing(
 ) -> None:
     receiver.answer(200, 500, 200)
     for number in range(3):
-        town.outbox.put(an_alert(f"e{number}"))
+        town.alert_store.put(an_alert(f"e{number}"))
     town.tick()
     for _ in range(5):
-        town.courier.close()
+        town.notifier.close()
         town.start()
         town.tick(2)
     assert [one[:2] for one in town.results()] == [
@@ -231,15 +231,15 @@ def test_a_trigger_asks_once_per_model_and_cool_down(
         f'[sinks.hook]\ntemplate = "airflow"\nurl = "{receiver.url}"\ndag = "retrain"\n'
         "cooldown_seconds = 3600\n"
     )
-    town.outbox.put(an_alert("e1"))
-    town.outbox.put(an_alert("e2", subject="income"))
-    town.outbox.put(an_alert("e3", model="fraud"))
+    town.alert_store.put(an_alert("e1"))
+    town.alert_store.put(an_alert("e2", subject="income"))
+    town.alert_store.put(an_alert("e3", model="fraud"))
     town.tick()
-    town.outbox.put(an_alert("e1", opened=False))
+    town.alert_store.put(an_alert("e1", opened=False))
     town.tick(1800)
-    town.outbox.put(an_alert("e4"))
+    town.alert_store.put(an_alert("e4"))
     town.tick(1)
-    town.outbox.put(an_alert("e5", time=NOW + 3700))
+    town.alert_store.put(an_alert("e5", time=NOW + 3700))
     town.tick(1900)
     assert [one[0] for one in town.results()] == [
         "delivered", "skipped", "delivered", "skipped", "delivered",
@@ -250,7 +250,7 @@ def test_a_trigger_asks_once_per_model_and_cool_down(
 def test_a_run_that_exists_was_asked_for_before(town: Town, receiver: Any, an_alert: Make) -> None:
     town.write(f'[sinks.hook]\ntemplate = "airflow"\nurl = "{receiver.url}"\ndag = "retrain"\n')
     receiver.answer(409)
-    town.outbox.put(an_alert())
+    town.alert_store.put(an_alert())
     town.tick()
     assert town.results() == [("delivered", 1, "409, had it already")]
 
@@ -260,12 +260,12 @@ def test_sinks_are_told_what_they_want(town: Town, receiver: Any, an_alert: Make
         f'[sinks.hook]\nurl = "{receiver.url}"\nkinds = ["drift"]\nmodels = ["ch*"]\n'
         'min_severity = "critical"\n'
     )
-    town.outbox.put(an_alert("e1"))
-    town.outbox.put(an_alert("e2", severity="critical"))
-    town.outbox.put(an_alert("e3", severity="critical", model="fraud"))
-    town.outbox.put(an_alert("e4", severity="critical", kind="quality"))
-    town.outbox.put(an_alert("e5", kind="test", subject="other"))
-    town.outbox.put(an_alert("e6", kind="test", subject="hook", severity="info"))
+    town.alert_store.put(an_alert("e1"))
+    town.alert_store.put(an_alert("e2", severity="critical"))
+    town.alert_store.put(an_alert("e3", severity="critical", model="fraud"))
+    town.alert_store.put(an_alert("e4", severity="critical", kind="quality"))
+    town.alert_store.put(an_alert("e5", kind="test", subject="other"))
+    town.alert_store.put(an_alert("e6", kind="test", subject="hook", severity="info"))
     for _ in range(3):
         town.tick(1)
     assert [one.json["data"]["episode"] for one in receiver.received] == ["e2", "e6"]
@@ -276,12 +276,12 @@ def test_the_file_is_read_again_and_a_bad_one_is_not_used(
 ) -> None:
     town.tick()
     town.write("[sinks.hook\n")
-    town.outbox.put(an_alert("e1"))
+    town.alert_store.put(an_alert("e1"))
     town.tick(1)
     assert len(receiver.received) == 1
     assert "not valid TOML" in caplog.text
     receiver.answer(500)
-    town.outbox.put(an_alert("e2"))
+    town.alert_store.put(an_alert("e2"))
     town.tick(1)
     town.write("")
     town.tick(2)
@@ -292,11 +292,11 @@ def test_every_alert_is_in_the_log(
     tmp_path: Path, an_alert: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     town = Town(tmp_path)
-    town.courier = Notifier(town.path, AlertsFile(None))
+    town.notifier = Notifier(town.path, AlertsFile(None))
     with caplog.at_level("INFO", "penstock.alerts"):
-        town.outbox.put(an_alert())
+        town.alert_store.put(an_alert())
         town.tick()
-    town.courier.close()
+    town.notifier.close()
     assert [(one.levelname, one.getMessage()[:14]) for one in caplog.records] == [
         ("WARNING", "drift.opened: ")
     ]
@@ -305,11 +305,11 @@ def test_every_alert_is_in_the_log(
 def test_nothing_to_tell_costs_no_look_into_the_file(
     town: Town, an_alert: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    town.outbox.put(an_alert())
+    town.alert_store.put(an_alert())
     for _ in range(4):
         town.tick(1)
     opened = []
     monkeypatch.setattr("penstock.monitoring.alerts.deliveries.opened", opened.append)
     for _ in range(10):
-        town.courier.tick(town.now)
+        town.notifier.tick(town.now)
     assert opened == []

@@ -58,10 +58,10 @@ def faults_in(reference: Reference, values: NDArray[Any]) -> Faults:
 
 
 def bad(reference: Reference, rows: int, faults: Faults) -> bool:
-    meter = CounterWindow(WINDOW_SECONDS, 30.0, 4)
-    meter.read(NOW, (0, 0, 0, 0))
-    meter.read(NOW + 60, (rows, *faults))
-    return unusual_values(LearntField("m", "1", "x", reference), meter, NOW + 60).bad
+    window = CounterWindow(WINDOW_SECONDS, 30.0, 4)
+    window.read(NOW, (0, 0, 0, 0))
+    window.read(NOW + 60, (rows, *faults))
+    return unusual_values(LearntField("m", "1", "x", reference), window, NOW + 60).bad
 
 
 @pytest.mark.parametrize("draw", [numbers(0.0), numbers(0.05), numbers(0.4), words])

@@ -22,26 +22,28 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> AlertStore:
+def alert_store(tmp_path: Path) -> AlertStore:
     return AlertStore(tmp_path / "monitor" / "alerts.db")
 
 
 def test_an_alert_comes_back_as_it_went_in(
-    outbox: AlertStore, an_alert: Callable[..., Alert]
+    alert_store: AlertStore, an_alert: Callable[..., Alert]
 ) -> None:
-    assert outbox.open_episodes() == []
-    assert outbox.put(an_alert())
-    assert outbox.open_episodes() == [an_alert()]
+    assert alert_store.open_episodes() == []
+    assert alert_store.put(an_alert())
+    assert alert_store.open_episodes() == [an_alert()]
 
 
-def test_putting_twice_is_putting_once(outbox: AlertStore, an_alert: Callable[..., Alert]) -> None:
-    assert outbox.put(an_alert())
-    assert not outbox.put(an_alert(summary="said differently"))
-    assert outbox.open_episodes() == [an_alert()]
+def test_putting_twice_is_putting_once(
+    alert_store: AlertStore, an_alert: Callable[..., Alert]
+) -> None:
+    assert alert_store.put(an_alert())
+    assert not alert_store.put(an_alert(summary="said differently"))
+    assert alert_store.open_episodes() == [an_alert()]
 
 
 def test_the_first_alert_waits_for_whoever_makes_the_file_now(
-    outbox: AlertStore, tmp_path: Path, an_alert: Callable[..., Alert]
+    alert_store: AlertStore, tmp_path: Path, an_alert: Callable[..., Alert]
 ) -> None:
     path = tmp_path / "monitor" / "alerts.db"
     path.parent.mkdir()
@@ -49,45 +51,45 @@ def test_the_first_alert_waits_for_whoever_makes_the_file_now(
         other.execute("BEGIN IMMEDIATE")
         leaves = threading.Timer(0.1, lambda: other.execute("COMMIT"))
         leaves.start()
-        assert outbox.put(an_alert())
+        assert alert_store.put(an_alert())
         leaves.join()
-    assert outbox.open_episodes() == [an_alert()]
+    assert alert_store.open_episodes() == [an_alert()]
 
 
-def test_an_episode_closes_once(outbox: AlertStore, an_alert: Callable[..., Alert]) -> None:
-    outbox.put(an_alert())
-    assert outbox.put(an_alert(opened=False))
-    assert not outbox.put(an_alert(opened=False))
-    assert outbox.open_episodes() == []
-    assert not outbox.put(an_alert())  # never opened again under the same name
+def test_an_episode_closes_once(alert_store: AlertStore, an_alert: Callable[..., Alert]) -> None:
+    alert_store.put(an_alert())
+    assert alert_store.put(an_alert(opened=False))
+    assert not alert_store.put(an_alert(opened=False))
+    assert alert_store.open_episodes() == []
+    assert not alert_store.put(an_alert())  # never opened again under the same name
 
 
 def test_an_episode_that_nobody_heard_of_is_not_closed(
-    outbox: AlertStore, an_alert: Callable[..., Alert]
+    alert_store: AlertStore, an_alert: Callable[..., Alert]
 ) -> None:
-    assert not outbox.put(an_alert(opened=False))
+    assert not alert_store.put(an_alert(opened=False))
 
 
-def test_open_episodes_of_one_kind(outbox: AlertStore, an_alert: Callable[..., Alert]) -> None:
-    outbox.put(an_alert("e1"))
-    outbox.put(an_alert("e2", kind="quality"))
-    assert [one.episode for one in outbox.open_episodes("quality")] == ["e2"]
+def test_open_episodes_of_one_kind(alert_store: AlertStore, an_alert: Callable[..., Alert]) -> None:
+    alert_store.put(an_alert("e1"))
+    alert_store.put(an_alert("e2", kind="quality"))
+    assert [one.episode for one in alert_store.open_episodes("quality")] == ["e2"]
 
 
 def test_the_file_is_bounded(
-    outbox: AlertStore, monkeypatch: pytest.MonkeyPatch, an_alert: Callable[..., Alert]
+    alert_store: AlertStore, monkeypatch: pytest.MonkeyPatch, an_alert: Callable[..., Alert]
 ) -> None:
     monkeypatch.setattr(module, "KEEP", 5)
     for number in range(9):
-        outbox.put(an_alert(f"e{number}"))
-    assert [one.episode for one in outbox.open_episodes()] == ["e4", "e5", "e6", "e7", "e8"]
+        alert_store.put(an_alert(f"e{number}"))
+    assert [one.episode for one in alert_store.open_episodes()] == ["e4", "e5", "e6", "e7", "e8"]
 
 
 def test_what_is_too_long_is_cut_and_told_all_the_same(
-    outbox: AlertStore, an_alert: Callable[..., Alert]
+    alert_store: AlertStore, an_alert: Callable[..., Alert]
 ) -> None:
     for tail in "ab":
-        assert outbox.put(
+        assert alert_store.put(
             an_alert(
                 "e" * 500 + tail,
                 subject="f" * 900,
@@ -95,7 +97,7 @@ def test_what_is_too_long_is_cut_and_told_all_the_same(
                 evidence={"x": "y" * 99_999},
             )
         )
-    first, second = outbox.open_episodes()
+    first, second = alert_store.open_episodes()
     assert first.episode != second.episode
     assert max(len(first.episode), len(first.subject)) <= 200
     assert len(first.summary) == 1000
@@ -103,11 +105,11 @@ def test_what_is_too_long_is_cut_and_told_all_the_same(
 
 
 def test_evidence_may_hold_numpy_and_what_is_not_a_number(
-    outbox: AlertStore, an_alert: Callable[..., Alert]
+    alert_store: AlertStore, an_alert: Callable[..., Alert]
 ) -> None:
     evidence = {"psi": np.float64(0.5), "bins": np.arange(3), "p": float("nan"), 7: Path("/x")}
-    outbox.put(an_alert(evidence=evidence))
-    assert outbox.open_episodes()[0].evidence == {
+    alert_store.put(an_alert(evidence=evidence))
+    assert alert_store.open_episodes()[0].evidence == {
         "psi": 0.5,
         "bins": [0, 1, 2],
         "p": None,
@@ -121,7 +123,7 @@ def _put_many(path: Path, alerts: list[Alert]) -> None:
 
 
 def test_several_processes_put_the_same_alerts(
-    outbox: AlertStore, tmp_path: Path, an_alert: Callable[..., Alert]
+    alert_store: AlertStore, tmp_path: Path, an_alert: Callable[..., Alert]
 ) -> None:
     path = tmp_path / "monitor" / "alerts.db"
     alerts = [an_alert(f"e{number}") for number in range(20)]
@@ -132,7 +134,7 @@ def test_several_processes_put_the_same_alerts(
     for writer in writers:
         writer.join(30)
     assert [writer.exitcode for writer in writers] == [0, 0, 0, 0]
-    assert len(outbox.open_episodes()) == 20
+    assert len(alert_store.open_episodes()) == 20
 
 
 def test_a_file_that_cannot_be_written_is_an_error(

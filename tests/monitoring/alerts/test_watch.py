@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from penstock.monitoring.alert_rules.counter_window import CounterWindow
+from penstock.monitoring.alert_rules.episode_tracker import EpisodeTracker, Finding
 from penstock.monitoring.alert_rules.monitor_health import lost_rows
 from penstock.monitoring.alert_rules.self_watch import SelfWatch
 from penstock.monitoring.alert_rules.slo_burn_rate import answered, burn_rate
-from penstock.monitoring.alert_rules.watch import Finding, Watch
 from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.alerts_file import AlertsFile
 from penstock.monitoring.alerts.deliveries import Deliveries
@@ -34,15 +34,15 @@ HOUR = 3600
 
 def budget(rate: float, errors: float, hours: float, before: float = 6.0) -> Finding:
     """A model with so many requests a second, healthy and then for so many hours with errors."""
-    meter = CounterWindow(6 * HOUR, 60, 2)
+    window = CounterWindow(6 * HOUR, 60, 2)
     total = failed = 0.0
     now = NOW
     for second in range(0, int((before + hours) * HOUR), 60):
         now = NOW + second
         total += rate * 60
         failed += rate * 60 * errors if second > before * HOUR else 0
-        meter.read(now, (total, failed))
-    return burn_rate("churn", meter, 0.999, now)
+        window.read(now, (total, failed))
+    return burn_rate("churn", window, 0.999, now)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_the_budget_of_a_model(rate: float, errors: float, hours: float, bad: bo
 
 
 def test_an_outage_that_is_over_does_not_burn_any_more() -> None:
-    meter = CounterWindow(6 * HOUR, 60, 2)
-    meter.read(NOW, (0, 0))
-    meter.read(NOW + 60, (6000, 3000))
-    assert burn_rate("m", meter, 0.999, NOW + 61).bad
+    window = CounterWindow(6 * HOUR, 60, 2)
+    window.read(NOW, (0, 0))
+    window.read(NOW + 60, (6000, 3000))
+    assert burn_rate("m", window, 0.999, NOW + 61).bad
     for minute in range(2, 40):
-        meter.read(NOW + minute * 60, (6000 * minute, 3000))
-    assert not burn_rate("m", meter, 0.999, NOW + 40 * 60).bad
+        window.read(NOW + minute * 60, (6000 * minute, 3000))
+    assert not burn_rate("m", window, 0.999, NOW + 40 * 60).bad
 
 
 def test_requests_that_count() -> None:
@@ -83,14 +83,14 @@ def test_requests_that_count() -> None:
 
 
 def test_a_meter_is_bounded_and_forgets_what_was_before_a_restart() -> None:
-    meter = CounterWindow(300, 10, 1)
+    window = CounterWindow(300, 10, 1)
     for second in range(5000):
-        meter.read(NOW + second, (second * 2.0,))
-    assert len(meter) <= 32
-    assert meter.growth(NOW + 4999, 300)[0] == pytest.approx(600, abs=20)
-    meter.read(NOW + 5000, (1.0,))
-    meter.read(NOW + 5010, (4.0,))
-    assert meter.growth(NOW + 5010, 300) == (3.0,)
+        window.read(NOW + second, (second * 2.0,))
+    assert len(window) <= 32
+    assert window.growth(NOW + 4999, 300)[0] == pytest.approx(600, abs=20)
+    window.read(NOW + 5000, (1.0,))
+    window.read(NOW + 5010, (4.0,))
+    assert window.growth(NOW + 5010, 300) == (3.0,)
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_a_meter_is_bounded_and_forgets_what_was_before_a_restart() -> None:
     [(100_000, 999, False), (100_000, 1001, True), (50, 50, False), (0, 0, False)],
 )
 def test_dropped_rows(rows: int, dropped: int, bad: bool) -> None:
-    meter = CounterWindow(300, 10, 2)
-    meter.read(NOW, (5, 5))
-    meter.read(NOW + 60, (5 + rows, 5 + dropped))
-    assert lost_rows("samples", meter, NOW + 60).bad is bad
+    window = CounterWindow(300, 10, 2)
+    window.read(NOW, (5, 5))
+    window.read(NOW + 60, (5 + rows, 5 + dropped))
+    assert lost_rows("samples", window, NOW + 60).bad is bad
 
 
 def finding(*, bad: bool) -> Finding:
@@ -114,7 +114,7 @@ def states(path: Path) -> list[str]:
 
 def test_an_episode_does_not_flap(tmp_path: Path) -> None:
     path = tmp_path / "alerts.db"
-    watch = Watch(AlertStore(path), "slo.burn", 600)
+    watch = EpisodeTracker(AlertStore(path), "slo.burn", 600)
     for second in range(0, 3000, 10):  # bad and good in turns
         watch.look(finding(bad=second % 100 < 50), NOW + second)
     assert states(path) == ["opened"]
@@ -128,8 +128,8 @@ def test_an_episode_does_not_flap(tmp_path: Path) -> None:
 
 def test_another_life_goes_on_with_the_episode(tmp_path: Path) -> None:
     path = tmp_path / "alerts.db"
-    Watch(AlertStore(path), "slo.burn", 600).look(finding(bad=True), NOW)
-    watch = Watch(AlertStore(path), "slo.burn", 600)
+    EpisodeTracker(AlertStore(path), "slo.burn", 600).look(finding(bad=True), NOW)
+    watch = EpisodeTracker(AlertStore(path), "slo.burn", 600)
     watch.look(finding(bad=True), NOW + 100)
     assert states(path) == ["opened"]
     watch.forget(set(), "gone", NOW + 200)
@@ -140,7 +140,7 @@ def test_another_life_goes_on_with_the_episode(tmp_path: Path) -> None:
 def test_a_full_disk_is_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "no" / "alerts.db"
     (tmp_path / "no").write_text("a file where the directory should be")
-    watch = Watch(AlertStore(path), "slo.burn", 600)
+    watch = EpisodeTracker(AlertStore(path), "slo.burn", 600)
     watch._open = {}
     with pytest.raises(OSError, match="exists"):
         watch.look(finding(bad=True), NOW)
@@ -230,8 +230,8 @@ def test_a_sink_that_is_down_is_told_to_the_others(tmp_path: Path, an_alert: Mak
 
 def test_moments_are_never_open(tmp_path: Path, an_alert: Make) -> None:
     path = tmp_path / "alerts.db"
-    outbox = AlertStore(path)
+    alert_store = AlertStore(path)
     for kind in ("rollout.aborted", "test", "drift"):
-        outbox.put(an_alert(kind, kind=kind))
+        alert_store.put(an_alert(kind, kind=kind))
     assert [one.alert.kind for one in read_alerts(path, 10, only_open=True)] == ["drift"]
     assert set(read_counts(path).open) == {("drift", "churn", "warning")}

@@ -52,7 +52,7 @@ class Monitor:
     def __init__(self, directory, **options):
         self.directory = directory
         self.versions = Versions(directory, options.pop("options", OPTIONS))
-        self.outbox = AlertStore(directory / "alerts.db")
+        self.alert_store = AlertStore(directory / "alerts.db")
         self.now = 1_000_000.0
         self.rng = np.random.default_rng(11)
         self.options = options
@@ -60,7 +60,7 @@ class Monitor:
 
     def start(self):
         store = WindowStore(self.directory / "windows.db")
-        self.consumer = DriftConsumer(store, self.versions, self.outbox.put, **self.options)
+        self.consumer = DriftConsumer(store, self.versions, self.alert_store.put, **self.options)
 
     def minute(self, rows=600, shift=0.0, words=(0.5, 0.3, 0.2), arm="", *, ticks=True):
         """Rows of ten scalars and a text; `shift` moves the third scalar."""
@@ -353,7 +353,7 @@ def test_what_is_open_of_an_arm_ends_with_its_rollout(monitor, restarted):
     for _ in range(3):
         monitor.minute()
     assert len(monitor.alerts()) == 2
-    assert monitor.outbox.open_episodes() == []
+    assert monitor.alert_store.open_episodes() == []
 
 
 class Distance:

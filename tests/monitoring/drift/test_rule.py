@@ -9,7 +9,7 @@ from scipy import stats
 from penstock.monitoring.drift.dispersion import dispersion, excess
 from penstock.monitoring.drift.episode import Episode, advance
 from penstock.monitoring.drift.options import DriftOptions
-from penstock.monitoring.drift.rule import Level, Subject, benjamini_hochberg, judge
+from penstock.monitoring.drift.rule import Level, Subject, benjamini_hochberg, grade
 from penstock.monitoring.drift.sample_comparison import compare
 from penstock.monitoring.drift.sensitivity import (
     false_alarms_per_week,
@@ -36,35 +36,35 @@ def test_benjamini_and_hochberg_are_scipys():
 
 def test_significant_and_small_is_clean():
     window = [5300, 4700] * 5
-    found = judge({"x": subject(window)}, OPTIONS)["x"]
+    found = grade({"x": subject(window)}, OPTIONS)["x"]
     assert found.significant
     assert found.level is CLEAN
 
 
 def test_large_and_by_chance_is_clean():
-    found = judge({"x": subject([6, 2, 4, 5, 3, 1, 2, 6, 5, 3])}, OPTIONS)["x"]
+    found = grade({"x": subject([6, 2, 4, 5, 3, 1, 2, 6, 5, 3])}, OPTIONS)["x"]
     assert not found.significant
     assert found.level is CLEAN
 
 
 def test_significant_and_large_is_flagged():
-    assert judge({"x": subject([90, 80, 70] + [37] * 7)}, OPTIONS)["x"].level is WARN
-    assert judge({"x": subject([200, 100, 50] + [20] * 7)}, OPTIONS)["x"].level is CRITICAL
+    assert grade({"x": subject([90, 80, 70] + [37] * 7)}, OPTIONS)["x"].level is WARN
+    assert grade({"x": subject([200, 100, 50] + [20] * 7)}, OPTIONS)["x"].level is CRITICAL
 
 
 def test_a_category_counts_by_its_share_too():
     baseline, window = [6000, 4000], [250, 250]
     comparison = compare(baseline, window, [False, False])
     assert comparison.psi < OPTIONS.psi_warn
-    found = judge({"x": Subject(comparison, False, True)}, OPTIONS)["x"]  # noqa: FBT003
+    found = grade({"x": Subject(comparison, False, True)}, OPTIONS)["x"]  # noqa: FBT003
     assert found.level is WARN
 
 
 def test_outputs_do_not_drown_among_inputs():
     weak = subject([77, 66, 60] + [42] * 7)
     crowd = {f"x{number}": subject([50] * 10) for number in range(200)}
-    assert judge({**crowd, "y": weak}, OPTIONS)["y"].level is CLEAN
-    judged = judge({**crowd, "y": Subject(weak.comparison, True, False)}, OPTIONS)  # noqa: FBT003
+    assert grade({**crowd, "y": weak}, OPTIONS)["y"].level is CLEAN
+    judged = grade({**crowd, "y": Subject(weak.comparison, True, False)}, OPTIONS)  # noqa: FBT003
     assert judged["y"].significant
 
 

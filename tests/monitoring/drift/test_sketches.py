@@ -12,11 +12,11 @@ import pytest
 from penstock.monitoring.drift import sketches as module
 from penstock.monitoring.drift import store as store_module
 from penstock.monitoring.drift import window as window_module
+from penstock.monitoring.drift.drift_state import DriftState
 from penstock.monitoring.drift.learning import category_reference, number_reference
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.sketches import RANKS, Sketches
 from penstock.monitoring.drift.store import ClosedWindow, Key, WindowStore
-from penstock.monitoring.drift.watch import Watch
 from penstock.monitoring.drift.window import Window
 
 KEY = Key("m", "1", "")
@@ -75,7 +75,7 @@ def closed_at(end, values):
         window.add(name, reference, values[name])
     window.rows, window.end = 500, end
     window = Window.from_dict(msgpack.unpackb(msgpack.packb(window.to_dict())))  # a checkpoint
-    watch = Watch()
+    watch = DriftState()
     watch.window = window
     verdict = watch.conclude(references, DriftOptions())
     return ClosedWindow(KEY, "b", verdict.state, window, verdict.findings)

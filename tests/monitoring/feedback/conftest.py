@@ -42,16 +42,16 @@ def keep(tmp_path):
     opened = []
 
     def start(options=None, max_rows=5_000_000, max_days=90.0, told=None):
-        keeper = FeedbackStore(
+        store = FeedbackStore(
             tmp_path,
             lambda *_: options or FeedbackOptions(),
             lambda *what: told.append(what) if told is not None else None,
             max_rows,
             max_days,
         )
-        opened.append(keeper)
-        return keeper
+        opened.append(store)
+        return store
 
     yield start
-    for keeper in opened:
-        keeper._connection.close()
+    for store in opened:
+        store._connection.close()

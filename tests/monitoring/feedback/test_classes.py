@@ -30,16 +30,16 @@ SPELLINGS = {
 }
 
 
-def judged(keeper, batch, outputs, labels, model="m"):
+def judged(store, batch, outputs, labels, model="m"):
     """Hand over two labels of two predictions, and see what becomes of them."""
-    keeper.take([batch([f"{model}a", f"{model}b"], outputs, model=model)])
-    keeper.tick(NOW + 1)
+    store.take([batch([f"{model}a", f"{model}b"], outputs, model=model)])
+    store.tick(NOW + 1)
     given = [
         parse_label({"request_id": f"{model}{one}", "label": label}, 0, NOW + 2)
         for one, label in zip("ab", labels, strict=True)
     ]
-    outcomes = keeper.feedback(given, NOW + 2)
-    keeper.tick(NOW + 60)
+    outcomes = store.feedback(given, NOW + 2)
+    store.tick(NOW + 60)
     return outcomes
 
 
@@ -48,10 +48,10 @@ def test_a_perfect_model_has_accuracy_1_however_its_labels_are_spelled(
     tmp_path, keep, batch, output
 ):
     given, zeros, ones = SPELLINGS[output]
-    keeper = keep()
+    store = keep()
     for number, labels in enumerate(zip(zeros, ones, strict=True)):
         model = f"m{number}"
-        assert "not_comparable" not in judged(keeper, batch, {"y": given}, labels, model)
+        assert "not_comparable" not in judged(store, batch, {"y": given}, labels, model)
         (found,) = performance(tmp_path, model, DAY)["versions"]
         assert found["figures"]["accuracy"]["value"] == 1.0, labels
         assert (found["labels"], found["not_comparable"]) == (2, 0)
@@ -79,9 +79,9 @@ def test_numbers_as_texts_are_numbers(tmp_path, keep, batch, spelling):
     ],
 )
 def test_what_is_no_class_is_counted_and_told_and_not_scored(tmp_path, keep, batch, given, label):
-    keeper = keep()
+    store = keep()
     first = "no" if given.dtype.hasobject else given.tolist()[0]
-    outcomes = judged(keeper, batch, {"y": given}, (first, label))
+    outcomes = judged(store, batch, {"y": given}, (first, label))
     assert outcomes["not_comparable"] == 1
     (found,) = performance(tmp_path, "m", DAY)["versions"]
     assert (found["labels"], found["not_comparable"]) == (1, 1)
@@ -93,10 +93,10 @@ def test_what_is_no_class_is_counted_and_told_and_not_scored(tmp_path, keep, bat
 
 
 def test_a_label_that_waits_for_its_prediction_is_counted_when_they_meet(tmp_path, keep, batch):
-    keeper = keep()
-    keeper.feedback([Label("a", "cat", NOW), Label("b", "1", NOW)], NOW)
-    keeper.take([batch(["a", "b"], {"y": np.array([0, 1])})])
-    keeper.tick(NOW + 1)
+    store = keep()
+    store.feedback([Label("a", "cat", NOW), Label("b", "1", NOW)], NOW)
+    store.take([batch(["a", "b"], {"y": np.array([0, 1])})])
+    store.tick(NOW + 1)
     (found,) = performance(tmp_path, "m", DAY)["versions"]
     assert (found["labels"], found["not_comparable"]) == (1, 1)
 

@@ -43,23 +43,23 @@ def sample(day):
 @pytest.fixture
 def state(tmp_path):
     """Three days of one request each; the first is sealed, and each has a label."""
-    state, clock, ledger = tmp_path / "monitor", [NOON], ReceivedFrames()
+    state, clock, received_frames = tmp_path / "monitor", [NOON], ReceivedFrames()
     state.mkdir()
     counters = CounterFile.anonymous("monitor")
     tally = Tally(counters, {}, BooksFile(state.with_name("books.msgpack")))
     log = PredictionLog(state, "epoch", tally, 1 << 30, 30, lambda: clock[0], lambda *_: "sha256:d")
-    ledger.restore(log.restore())
-    keeper = FeedbackStore(state, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 30.0)
+    received_frames.restore(log.restore())
+    store = FeedbackStore(state, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 30.0)
     for day in range(3):
         clock[0] = NOON + day * DAY
         log.append([sample(day)], {(MODEL, "3"): 3})
-        ledger.receive("worker-0.1.1", day + 1, {(MODEL, "3"): 3})
-        log.commit(ledger, clock[0] + 1)
-        keeper.take([sample(day)])
-        keeper.tick(clock[0])
-        keeper.feedback([Label(f"d{day}", 1, clock[0], day)], clock[0])
+        received_frames.receive("worker-0.1.1", day + 1, {(MODEL, "3"): 3})
+        log.commit(received_frames, clock[0] + 1)
+        store.take([sample(day)])
+        store.tick(clock[0])
+        store.feedback([Label(f"d{day}", 1, clock[0], day)], clock[0])
     log.close()
-    keeper.close()
+    store.close()
     shutil.copy(state / "log" / "predictions-2023-11-15.db", tmp_path / "kept.db")
     assert seal(state, "2023-11-15", 1 << 30) == 3
     return state

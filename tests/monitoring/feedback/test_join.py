@@ -13,7 +13,7 @@ import pytest
 from penstock.monitoring.feedback.evidence import arm_labels
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.report import Span, performance
-from penstock.monitoring.feedback.schema import TRUTH_FILE, open_to_write
+from penstock.monitoring.feedback.schema import FEEDBACK_FILE, open_to_write
 from penstock.monitoring.feedback.store import PARKED_SECONDS
 
 NOW = 1_700_000_000.0
@@ -47,7 +47,7 @@ def test_late_repeated_corrected_and_unknown_labels_join_as_in_pandas(keep, batc
     classes = rng.integers(0, 3, count)
     versions = rng.integers(1, 3, count // size).repeat(size)
     ids = [f"{number:x}" for number in range(count)]
-    keeper = keep()
+    store = keep()
     chosen = rng.choice(count + count // 10, labelled)  # repeats, and a tenth of them unknown
     labels = pd.DataFrame(
         {
@@ -62,16 +62,16 @@ def test_late_repeated_corrected_and_unknown_labels_join_as_in_pandas(keep, batc
         rows = slice(place, place + size)
         outputs = {"label": classes[rows]}
         version = str(versions[place])
-        keeper.take([batch(ids[rows], outputs, version=version, time=NOW + place / 1e4)])
+        store.take([batch(ids[rows], outputs, version=version, time=NOW + place / 1e4)])
         if place % 10_000 == 0:
-            keeper.tick(NOW + place / 1e4)
+            store.tick(NOW + place / 1e4)
         if place == count // 2:  # half of the labels come now: many before their predictions
             for first in range(0, labelled // 2, 2000):
-                keeper.feedback(sent[first : first + 2000], NOW + 50)
-    keeper.tick(NOW + 100)
+                store.feedback(sent[first : first + 2000], NOW + 50)
+    store.tick(NOW + 100)
     for first in range(labelled // 2, labelled, 2000):
-        keeper.feedback(sent[first : first + 2000], NOW + 200)
-    keeper.tick(NOW + 300)
+        store.feedback(sent[first : first + 2000], NOW + 200)
+    store.tick(NOW + 300)
 
     predictions = pd.DataFrame({"id": ids, "predicted": classes, "version": versions})
     newest = labels.sort_values(["time", "number"]).drop_duplicates("id", keep="last")
@@ -87,8 +87,8 @@ def test_late_repeated_corrected_and_unknown_labels_join_as_in_pandas(keep, batc
     for version, part in right.groupby(expected["version"]):
         assert told[str(version), ""] == (len(part), pytest.approx(part.mean()))
     unknown = labels["id"].nunique() - len(expected)
-    assert len(keeper._parked) == unknown
-    keeper.tick(NOW + 300 + PARKED_SECONDS)
+    assert len(store._parked) == unknown
+    store.tick(NOW + 300 + PARKED_SECONDS)
     counted = performance(tmp_path, "m", ALL)["feedback"]
     assert counted["unknown"] == unknown
     assert counted["new"] == labels["id"].nunique()
@@ -99,21 +99,21 @@ def test_late_repeated_corrected_and_unknown_labels_join_as_in_pandas(keep, batc
 
 
 def test_a_label_that_comes_before_its_prediction_waits_for_it(keep, batch, tmp_path):
-    keeper = keep()
-    keeper.feedback([Label("a", 1, NOW)], NOW)
+    store = keep()
+    store.feedback([Label("a", 1, NOW)], NOW)
     assert figures(tmp_path) == {}
-    keeper.take([batch(["a"], {"label": [1]})])
-    keeper.tick(NOW + 1)
-    keeper.tick(NOW + 20)
+    store.take([batch(["a"], {"label": [1]})])
+    store.tick(NOW + 1)
+    store.tick(NOW + 20)
     assert figures(tmp_path) == {("1", ""): (1, 1.0)}
 
 
 def test_a_correction_counts_once_and_leaves_a_trace(keep, batch, tmp_path):
-    keeper = keep()
-    keeper.take([batch(["a"], {"label": [1]})])
-    keeper.tick(NOW)
+    store = keep()
+    store.take([batch(["a"], {"label": [1]})])
+    store.tick(NOW)
     for label, moment in ((0, NOW), (1, NOW + 1), (0, NOW - 5), (1, NOW + 9)):
-        keeper.feedback([Label("a", label, moment)], NOW + 10)
+        store.feedback([Label("a", label, moment)], NOW + 10)
     assert figures(tmp_path) == {("1", ""): (1, 1.0)}
     counted = performance(tmp_path, "m", ALL)["feedback"]
     assert counted == {"new": 1, "corrected": 1, "outdated": 1, "duplicate": 1}
@@ -128,19 +128,19 @@ def test_a_correction_counts_once_and_leaves_a_trace(keep, batch, tmp_path):
 
 
 def test_rows_of_one_request_have_labels_of_their_own(keep, batch, tmp_path):
-    keeper = keep()
-    keeper.take([batch(["a", "b"], {"label": [1, 0, 2, 1]}, offsets=[0, 3, 4])])
-    keeper.tick(NOW)
+    store = keep()
+    store.take([batch(["a", "b"], {"label": [1, 0, 2, 1]}, offsets=[0, 3, 4])])
+    store.tick(NOW)
     labels = [Label("a", one, NOW, index) for index, one in enumerate((1, 1, 2))]
-    keeper.feedback([*labels, Label("b", 1, NOW), Label("b", 1, NOW, 1)], NOW)
+    store.feedback([*labels, Label("b", 1, NOW), Label("b", 1, NOW, 1)], NOW)
     assert figures(tmp_path) == {("1", ""): (4, 0.75)}
 
 
 def test_a_keeper_that_was_killed_goes_on_with_what_it_has_committed(keep, batch, tmp_path):
-    keeper = keep()
-    keeper.take([batch([f"r{n}" for n in range(100)], {"label": [1] * 100})])
-    keeper.tick(NOW)
-    keeper.feedback([Label(f"r{n}", 1, NOW) for n in range(150)], NOW)
+    store = keep()
+    store.take([batch([f"r{n}" for n in range(100)], {"label": [1] * 100})])
+    store.tick(NOW)
+    store.feedback([Label(f"r{n}", 1, NOW) for n in range(150)], NOW)
     again = keep()  # the first one was never closed
     assert len(again._parked) == 50
     again.take([batch([f"r{n}" for n in range(100, 150)], {"label": [0] * 50})])
@@ -150,33 +150,33 @@ def test_a_keeper_that_was_killed_goes_on_with_what_it_has_committed(keep, batch
 
 
 def test_a_keeper_that_was_killed_has_counted_all_but_the_last_second(keep, batch, tmp_path):
-    keeper = keep()
+    store = keep()
     for second in range(3):
-        keeper.take([batch([f"r{second}"], {"label": [1]})])
-        keeper.tick(NOW + second)
+        store.take([batch([f"r{second}"], {"label": [1]})])
+        store.tick(NOW + second)
     keep()  # the first one was never closed
     assert performance(tmp_path, "m", ALL)["versions"][0]["predictions"] == 3
 
 
 def test_predictions_and_labels_are_bounded(keep, batch, tmp_path):
-    keeper = keep(max_rows=2000)
+    store = keep(max_rows=2000)
     for second in range(10):
         ids = [f"{second}-{n}" for n in range(500)]
-        keeper.take([batch(ids, {"label": [1] * 500}, time=NOW + second)])
-        keeper.tick(NOW + second)
-        keeper.feedback([Label(one, 1, NOW) for one in ids], NOW + second)
-    keeper.tick(NOW + 1000)
-    assert keeper._recent.rows <= 2000
+        store.take([batch(ids, {"label": [1] * 500}, time=NOW + second)])
+        store.tick(NOW + second)
+        store.feedback([Label(one, 1, NOW) for one in ids], NOW + second)
+    store.tick(NOW + 1000)
+    assert store._recent.rows <= 2000
     assert figures(tmp_path)["1", ""][0] == 2000
-    keeper.tick(NOW + 91 * 86_400)
-    assert keeper._recent.rows == 0
+    store.tick(NOW + 91 * 86_400)
+    assert store._recent.rows == 0
     assert not list((tmp_path / "recent").glob("*.segment"))
 
 
 def test_a_segment_that_was_cut_short_is_forgotten(keep, batch, tmp_path):
-    keeper = keep()
-    keeper.take([batch(["a"], {"label": [1]})])
-    keeper.tick(NOW)
+    store = keep()
+    store.take([batch(["a"], {"label": [1]})])
+    store.tick(NOW)
     (path,) = (tmp_path / "recent").glob("*.segment")
     path.write_bytes(path.read_bytes()[:-3])
     again = keep()
@@ -185,15 +185,15 @@ def test_a_segment_that_was_cut_short_is_forgotten(keep, batch, tmp_path):
 
 
 def test_arms_of_a_rollout_count_only_what_was_shared_out(keep, batch, tmp_path):
-    keeper = keep()
-    keeper.take([batch([f"s{n}" for n in range(10)], {"label": [1] * 10}, arm="stable")])
-    keeper.take(
+    store = keep()
+    store.take([batch([f"s{n}" for n in range(10)], {"label": [1] * 10}, arm="stable")])
+    store.take(
         [batch([f"c{n}" for n in range(10)], {"label": [0] * 10}, arm="canary", version="2")]
     )
-    keeper.take([batch([f"n{n}" for n in range(10)], {"label": [0] * 10}, version="2")])
-    keeper.tick(NOW)
-    keeper.feedback([Label(f"{arm}{n}", 1, NOW) for arm in "scn" for n in range(10)], NOW)
-    keeper.feedback([Label("c3", 0, NOW + 1, 0, "expert")], NOW)
+    store.take([batch([f"n{n}" for n in range(10)], {"label": [0] * 10}, version="2")])
+    store.tick(NOW)
+    store.feedback([Label(f"{arm}{n}", 1, NOW) for arm in "scn" for n in range(10)], NOW)
+    store.feedback([Label("c3", 0, NOW + 1, 0, "expert")], NOW)
     assert arm_labels(tmp_path, "m", NOW - 1) == {
         ("1", "stable"): (10, 0),
         ("2", "canary"): (10, 9),
@@ -203,11 +203,11 @@ def test_arms_of_a_rollout_count_only_what_was_shared_out(keep, batch, tmp_path)
 
 
 def test_a_label_that_is_joined_when_the_monitor_ends_is_not_dated_1970(tmp_path, keep, batch):
-    keeper = keep()
-    keeper.feedback([Label("a", 1, NOW)], NOW)
-    keeper.take([batch(["a"], {"y": np.array([1])}, time=NOW + 1)])
-    keeper.close()
-    with closing(open_to_write(tmp_path / TRUTH_FILE)) as database:
+    store = keep()
+    store.feedback([Label("a", 1, NOW)], NOW)
+    store.take([batch(["a"], {"y": np.array([1])}, time=NOW + 1)])
+    store.close()
+    with closing(open_to_write(tmp_path / FEEDBACK_FILE)) as database:
         state = json.loads(database.execute("SELECT state FROM judges").fetchone()[0])
         joined = database.execute("SELECT predicted_at FROM labels").fetchone()[0]
     assert joined == NOW + 1

@@ -20,11 +20,11 @@ ALL = Span(NOW - 1e6, NOW + 1e6, 86_400.0)
 
 def judged(keep, batch, directory, outputs, truth, options=None):
     """Figures after labels for all rows."""
-    keeper = keep(options)
+    store = keep(options)
     ids = [f"r{n}" for n in range(len(truth))]
-    keeper.take([batch(ids, outputs)])
-    keeper.tick(NOW)
-    keeper.feedback([Label(i, t, NOW) for i, t in zip(ids, truth, strict=True)], NOW)
+    store.take([batch(ids, outputs)])
+    store.tick(NOW)
+    store.feedback([Label(i, t, NOW) for i, t in zip(ids, truth, strict=True)], NOW)
     (found,) = performance(directory, "m", ALL)["versions"]
     return found
 
@@ -95,16 +95,16 @@ def test_a_single_probability_needs_to_be_called_one(keep, batch, tmp_path):
 
 
 def test_outputs_that_say_nothing_are_left_alone(keep, batch, tmp_path):
-    keeper = keep()
-    keeper.take([batch(["a"], {"embedding": np.ones((1, 4), np.float32) * 7})])
-    keeper.tick(NOW)
-    keeper.feedback([Label("a", 1, NOW)], NOW)
+    store = keep()
+    store.take([batch(["a"], {"embedding": np.ones((1, 4), np.float32) * 7})])
+    store.tick(NOW)
+    store.feedback([Label("a", 1, NOW)], NOW)
     assert performance(tmp_path, "m", ALL)["versions"] == []
 
 
 def test_accuracy_is_estimated_without_labels_after_calibration(keep, batch, tmp_path):
     rng = np.random.default_rng(4)
-    keeper = keep(FeedbackOptions(reference_labels=2000))
+    store = keep(FeedbackOptions(reference_labels=2000))
 
     def scored(count, sharpness):
         # Twice too sure of itself: the raw probabilities overstate the accuracy.
@@ -114,14 +114,14 @@ def test_accuracy_is_estimated_without_labels_after_calibration(keep, batch, tmp
 
     scores, truth = scored(2000, 1.0)
     outputs = {"label": scores.argmax(axis=1), "p": scores}
-    keeper.take([batch([f"a{n}" for n in range(2000)], outputs)])
-    keeper.tick(NOW)
-    keeper.feedback([Label(f"a{n}", int(t), NOW) for n, t in enumerate(truth)], NOW)
+    store.take([batch([f"a{n}" for n in range(2000)], outputs)])
+    store.tick(NOW)
+    store.feedback([Label(f"a{n}", int(t), NOW) for n, t in enumerate(truth)], NOW)
     later = NOW + 7 * 86_400
     scores, truth = scored(20_000, 0.4)  # harder inputs, and no labels
     outputs = {"label": scores.argmax(axis=1), "p": scores}
-    keeper.take([batch([f"b{n}" for n in range(20_000)], outputs, time=later)])
-    keeper.tick(later)
+    store.take([batch([f"b{n}" for n in range(20_000)], outputs, time=later)])
+    store.tick(later)
     (found,) = performance(tmp_path, "m", Span(later - 3600, later + 1, 86_400))["versions"]
     actual = float((scores.argmax(axis=1) == truth).mean())
     raw = float(scores.max(axis=1).mean())

@@ -51,12 +51,12 @@ class Bench:
         self.state = state
         self.now = NOON
         self.jumped = 0.0
-        self.ledger = ReceivedFrames()
+        self.received_frames = ReceivedFrames()
         self.counters = CounterFile.anonymous("monitor")
         self.frames = 0
         self.limits = max_bytes, max_days
         self.log = self.open("epoch", {})
-        self.ledger.restore(self.log.restore())
+        self.received_frames.restore(self.log.restore())
 
     def open(self, epoch, counted):
         """A log as a monitor has it that starts now, when so much was counted already."""
@@ -83,14 +83,14 @@ class Bench:
             rows[one.model, one.version] = rows.get((one.model, one.version), 0) + one.rows
         full = self.log.append(samples, rows)
         self.frames += 1
-        self.ledger.receive("worker-0.1.1", self.frames, rows)
+        self.received_frames.receive("worker-0.1.1", self.frames, rows)
         if full:
             self.commit()
         return sum(rows.values())
 
     def commit(self, seconds=1.0):
         self.now += seconds
-        self.log.commit(self.ledger, self.now)
+        self.log.commit(self.received_frames, self.now)
 
     def counts(self):
         """Rows written, and dropped by reason."""

@@ -67,11 +67,11 @@ def test_models_may_be_called_anything(bench, sample):
 def test_rows_and_ledger_are_written_together(bench, sample):
     log = bench()
     log.take(sample(3))
-    assert log.ledger.kept("worker-0.1.1") == 0
+    assert log.received_frames.kept("worker-0.1.1") == 0
     log.commit()
-    assert log.ledger.kept("worker-0.1.1") == 1
+    assert log.received_frames.kept("worker-0.1.1") == 1
     again = bench()
-    assert again.ledger.accounts == {"worker-0.1.1": Account(1, 1, {("m", "3"): 3})}
+    assert again.received_frames.accounts == {"worker-0.1.1": Account(1, 1, {("m", "3"): 3})}
 
 
 def test_what_was_written_but_not_counted_before_a_kill_is_counted_after_it(bench, sample):
@@ -79,7 +79,7 @@ def test_what_was_written_but_not_counted_before_a_kill_is_counted_after_it(benc
     log.take(sample(3))
     log.commit()
     log.take(sample(2, 1))
-    log.log._write(log.ledger)  # committed, and killed before it could be counted
+    log.log._write(log.received_frames)  # committed, and killed before it could be counted
     log.log._file.abandon()
     log.log._file = None
     assert log.counts() == (3, {})
@@ -101,7 +101,7 @@ def test_a_new_day_begins_a_new_file_with_all_of_the_ledger(bench, sample):
     log = bench()
     log.take(sample(3))
     log.commit()
-    log.ledger.receive("worker-1.1.1", 8, {("m", "3"): 1})
+    log.received_frames.receive("worker-1.1.1", 8, {("m", "3"): 1})
     log.commit()
     log.now += DAY
     log.commit()
@@ -112,7 +112,7 @@ def test_a_new_day_begins_a_new_file_with_all_of_the_ledger(bench, sample):
     found = log.select('select incarnation, last, rows from "penstock/ledger"', "2023-11-16")
     assert found == [("worker-0.1.1", 2, 5), ("worker-1.1.1", 8, 1)]
     log.day_file().unlink()
-    assert bench().ledger.last("worker-1.1.1") == 8
+    assert bench().received_frames.last("worker-1.1.1") == 8
 
 
 def test_days_beyond_the_limit_are_removed(bench, sample):
@@ -188,7 +188,7 @@ def test_a_damaged_day_file_is_moved_aside_and_the_log_goes_on(bench, sample):
     assert again.counts() == (7, {"damaged": 2})
     assert again.select('select count(*) from "m"') == [(4,)]
     assert [one.name for one in asides(again.state / "log")] == [again.day_file().name]
-    assert again.ledger.kept("worker-0.1.1") == 2
+    assert again.received_frames.kept("worker-0.1.1") == 2
 
 
 def test_damage_in_the_middle_of_a_day_costs_a_transaction(bench, sample):

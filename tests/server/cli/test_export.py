@@ -22,17 +22,17 @@ NOW = 1_700_000_000.0
 def state(tmp_path):
     directory = tmp_path / "state" / "monitor"
     directory.mkdir(parents=True)
-    keeper = FeedbackStore(directory, lambda *_: FeedbackOptions(), lambda *_: None, 1000, 30.0)
-    keeper.take(
+    store = FeedbackStore(directory, lambda *_: FeedbackOptions(), lambda *_: None, 1000, 30.0)
+    store.take(
         [
             BatchSample(
                 "m", "1", NOW, [b"a"], [0, 1], [200], [0.1], (), [], ("y",), [np.array([1])], [NOW]
             )
         ]
     )
-    keeper.tick(NOW)
-    keeper.feedback([Label("a", 1, NOW)], NOW)
-    keeper.close()
+    store.tick(NOW)
+    store.feedback([Label("a", 1, NOW)], NOW)
+    store.close()
     return directory.parent
 
 

@@ -38,7 +38,7 @@ def found(kind, **changes):
     made = begin("<m>-7", kind, "<m>", (1, 2), "sha256:d", terms, "ann", 1000.0)
     steps = tuple(Step(p, COUNTS, Counts(), 60.0) for p in terms.ramp(kind))
     made = replace(made, phase=Phase.PROGRESSING, steps=steps, **changes)
-    looks = tuple(entry_of(made, evidence_against(made), 1000.0 + n) for n in range(3))
+    history = tuple(entry_of(made, evidence_against(made), 1000.0 + n) for n in range(3))
     records = [
         {
             "time": "2031-05-01T12:00:00.000Z",
@@ -53,7 +53,7 @@ def found(kind, **changes):
     tally.requests.pairs, tally.requests.disagreements = 300, 4
     tally.outputs["<y>"] = OutputTally({"numbers": 300}, 4, 0, 0.5, 0.1, {-60: 290, -8: 6, 3: 4})
     shadow = {"tally": tally.to_json()} if kind is Kind.SHADOW else None
-    progress = Progress(made, "requests", "the candidate has had 50 of 300 requests", looks)
+    progress = Progress(made, "requests", "the candidate has had 50 of 300 requests", history)
     return json.loads(json.dumps(report(progress, records, shadow), allow_nan=False))
 
 

@@ -222,7 +222,7 @@ def servers(registry: Path, gate_site: Path, live_server: Any) -> Iterator[dict[
 
 
 @pytest.fixture(params=["fast", "asgi"])
-def door(request: pytest.FixtureRequest, servers: dict[str, Any]) -> Any:
+def any_server(request: pytest.FixtureRequest, servers: dict[str, Any]) -> Any:
     """One running server, by each door in turn."""
     return servers[request.param]
 
@@ -237,8 +237,8 @@ def fast(servers: dict[str, Any]) -> Any:
 def serve(registry: Path, live_server: Any, gate_runtime: None) -> Callable[..., Any]:
     """A server of its own for a test that needs other limits."""
 
-    def start(door: str = "fast", **options: Any) -> Any:
-        return live_server(registry, door, **{"threads": 2, **options})
+    def start(any_server: str = "fast", **options: Any) -> Any:
+        return live_server(registry, any_server, **{"threads": 2, **options})
 
     return start
 

@@ -27,11 +27,11 @@ X, Y = TensorSpec("x", "FP32", (-1, 2)), TensorSpec("y", "FP32", (-1, 2))
 OFF = Signature((X,), (Y,), batch_axis=False, batching="rows meet", remarks=("y is odd",))
 
 
-def test_the_metadata_of_a_model_say_it(door: Any, post: Callable[..., bytes]) -> None:
-    answer = door.ask(b"GET /v2/models/two HTTP/1.1\r\nhost: penstock\r\n\r\n")
+def test_the_metadata_of_a_model_say_it(any_server: Any, post: Callable[..., bytes]) -> None:
+    answer = any_server.ask(b"GET /v2/models/two HTTP/1.1\r\nhost: penstock\r\n\r\n")
     parameters = json.loads(answer.body)["parameters"]
     assert (parameters["batching"], parameters["batching_reason"]) == ("on", "proven by the graph")
-    answer = door.ask(b"GET /v2/models/whole HTTP/1.1\r\nhost: penstock\r\n\r\n")
+    answer = any_server.ask(b"GET /v2/models/whole HTTP/1.1\r\nhost: penstock\r\n\r\n")
     parameters = json.loads(answer.body)["parameters"]
     assert parameters["batching"] == "off"
     assert parameters["batching_reason"] == "axis 0 of input 'x' is not open: [2, 3]"

@@ -58,22 +58,26 @@ def test_no_spelling_of_a_path_asks_for_less_authority(
     """Labels need the scope predict: who may only look is refused, or finds nothing there."""
     with serve(name, **tokens) as server:
         for spelling in spellings("/v1/feedback"):
-            looks = server.ask(post(spelling, b"[]", JSON, "authorization: Bearer observe"))
+            history = server.ask(post(spelling, b"[]", JSON, "authorization: Bearer observe"))
             predicts = server.ask(post(spelling, b"[]", JSON, "authorization: Bearer predict"))
             # 503: the handler was reached; it keeps no labels in a server of one process.
-            assert (looks.status, predicts.status) in {(403, 503), (400, 400), (404, 404)}, spelling
+            assert (history.status, predicts.status) in {(403, 503), (400, 400), (404, 404)}, (
+                spelling
+            )
             assert server.ask(post(spelling, b"[]", JSON)).status == 401, spelling
         for spelling in spellings("/v2/models/echo/infer"):
-            looks = server.ask(post(spelling, None, JSON, "authorization: Bearer observe"))
+            history = server.ask(post(spelling, None, JSON, "authorization: Bearer observe"))
             predicts = server.ask(post(spelling, None, JSON, "authorization: Bearer predict"))
-            assert (looks.status, predicts.status) in {(403, 200), (400, 400), (404, 404)}, spelling
+            assert (history.status, predicts.status) in {(403, 200), (400, 400), (404, 404)}, (
+                spelling
+            )
 
 
 @pytest.mark.parametrize("path", ["/v2/models/echo/infer/", "/v2/models/%65cho/infer/"])
 def test_a_slash_at_the_end_changes_nothing(
-    door: Any, post: Callable[..., bytes], path: str
+    any_server: Any, post: Callable[..., bytes], path: str
 ) -> None:
-    assert door.ask(post(path)).status == 200
+    assert any_server.ask(post(path)).status == 200
 
 
 # -- hosts ----------------------------------------------------------------------------------------
@@ -132,7 +136,7 @@ def test_a_target_in_absolute_form_is_judged_by_its_own_host(
 
 @pytest.mark.parametrize("path", ["/v2/models/echo/infer", "/v2/health/live", "/metrics"])
 def test_http_1_1_without_a_host_or_with_two_is_refused(
-    door: Any, body: Callable[..., bytes], path: str
+    any_server: Any, body: Callable[..., bytes], path: str
 ) -> None:
     """By either door, and also where every host is allowed."""
     method, content = ("POST", body()) if "infer" in path else ("GET", b"")
@@ -140,7 +144,7 @@ def test_http_1_1_without_a_host_or_with_two_is_refused(
     def ask(*hosts: str, version: str = "1.1") -> int:
         head = [f"{method} {path} HTTP/{version}", f"content-length: {len(content)}"]
         lines = [*head, *[f"host: {host}" for host in hosts], "", ""]
-        return door.ask("\r\n".join(lines).encode() + content).status
+        return any_server.ask("\r\n".join(lines).encode() + content).status
 
     for _ in range(3):
         assert ask() == 400
@@ -167,24 +171,24 @@ def test_http_1_1_without_a_host_or_with_two_is_refused(
     ],
 )
 def test_what_a_web_page_may_send_unasked_predicts_nothing(
-    door: Any, post: Callable[..., bytes], line: str
+    any_server: Any, post: Callable[..., bytes], line: str
 ) -> None:
     for _ in range(3):
-        answer = door.ask(post("echo", None, line))
+        answer = any_server.ask(post("echo", None, line))
         assert answer.status == 415
         assert "application/json" in json.loads(answer.body)["error"]
 
 
 def test_a_page_with_a_content_type_and_a_program_without_one_are_served(
-    door: Any, post: Callable[..., bytes]
+    any_server: Any, post: Callable[..., bytes]
 ) -> None:
-    assert door.ask(post("echo", None, JSON, "origin: http://localhost:8000")).status == 200
-    assert door.ask(post("echo")).status == 200  # NVIDIA's client sends none with JSON
+    assert any_server.ask(post("echo", None, JSON, "origin: http://localhost:8000")).status == 200
+    assert any_server.ask(post("echo")).status == 200  # NVIDIA's client sends none with JSON
 
 
-def test_no_page_of_another_origin_is_let_in(door: Any, get: Callable[..., bytes]) -> None:
+def test_no_page_of_another_origin_is_let_in(any_server: Any, get: Callable[..., bytes]) -> None:
     lines = ("origin: http://evil.example", "access-control-request-method: POST")
-    answer = door.ask(get("/v2/models/echo/infer", *lines, method="OPTIONS"))
+    answer = any_server.ask(get("/v2/models/echo/infer", *lines, method="OPTIONS"))
     assert answer.status == 405
     assert not any(name.startswith("access-control") for name in answer.headers)
 
@@ -193,14 +197,14 @@ def test_no_page_of_another_origin_is_let_in(door: Any, get: Callable[..., bytes
 
 
 def test_redirects_and_the_description_keep_the_prefix_of_a_proxy(
-    door: Any, get: Callable[..., bytes]
+    any_server: Any, get: Callable[..., bytes]
 ) -> None:
     forwarded = "x-forwarded-prefix: /ml"
-    assert door.ask(get("/")).headers["location"] == "docs"
-    assert door.ask(get("/", forwarded)).headers["location"] == "/ml/docs"
-    assert door.ask(get("/docs/", forwarded)).headers["location"] == "../docs"
+    assert any_server.ask(get("/")).headers["location"] == "docs"
+    assert any_server.ask(get("/", forwarded)).headers["location"] == "/ml/docs"
+    assert any_server.ask(get("/docs/", forwarded)).headers["location"] == "../docs"
     for lines, url in (((), "/"), ((forwarded,), "/ml"), (("x-forwarded-prefix: //evil",), "/")):
-        answer = door.ask(get("/openapi.json", *lines))
+        answer = any_server.ask(get("/openapi.json", *lines))
         assert json.loads(answer.body)["servers"] == [{"url": url}]
         assert answer.headers["vary"] == "x-forwarded-prefix"
 

@@ -313,7 +313,7 @@ def test_a_drain_answers_pages(serve: Any, get: Make) -> None:
 
 @pytest.mark.parametrize("way", ["header", "parameter", "both"])
 def test_a_deadline_that_passes_in_the_queue_is_504(
-    door: Any, held: Make, gate: Any, post: Make, way: str
+    any_server: Any, held: Make, gate: Any, post: Make, way: str
 ) -> None:
     lines = {"parameter": [], "both": ["x-request-timeout-ms: 60000"]}.get(
         way, ["x-request-timeout-ms: 50"]
@@ -321,10 +321,10 @@ def test_a_deadline_that_passes_in_the_queue_is_504(
     content = json.loads(held(1.0).partition(b"\r\n\r\n")[2])
     if way != "header":
         content["parameters"] = {"timeout": 50_000}  # microseconds; the shorter one counts
-    blockers = [door.connect().send(held(1000.0 + i)) for i in range(2)]
+    blockers = [any_server.connect().send(held(1000.0 + i)) for i in range(2)]
     for _ in blockers:
         gate.wait_until_held()
-    answer = door.ask(post("gate", json.dumps(content).encode(), *lines))
+    answer = any_server.ask(post("gate", json.dumps(content).encode(), *lines))
     assert answer.status == 504
     assert answer.headers["x-error-code"] == "deadline_exceeded"
     assert "deadline" in json.loads(answer.body)["error"]
@@ -335,14 +335,14 @@ def test_a_deadline_that_passes_in_the_queue_is_504(
     assert 1.0 not in gate.executed
 
 
-def test_overload_is_503_and_says_when_to_come_back(door: Any, held: Make, gate: Any) -> None:
-    blockers = [door.connect().send(held(1000.0 + i, "tiny")) for i in range(2)]
+def test_overload_is_503_and_says_when_to_come_back(any_server: Any, held: Make, gate: Any) -> None:
+    blockers = [any_server.connect().send(held(1000.0 + i, "tiny")) for i in range(2)]
     for _ in blockers:
         gate.wait_until_held()
-    (queue,) = [s.scheduled for s in door.app.engine.catalog.models["tiny"].versions.values()]
-    waiting = [door.connect().send(held(float(i), "tiny")) for i in range(2)]
+    (queue,) = [s.scheduled for s in any_server.app.engine.catalog.models["tiny"].versions.values()]
+    waiting = [any_server.connect().send(held(float(i), "tiny")) for i in range(2)]
     eventually(lambda: queue.waiting_rows == 2)
-    refused = door.ask(held(9.0, "tiny"))
+    refused = any_server.ask(held(9.0, "tiny"))
     assert refused.status == 503
     assert int(refused.headers["retry-after"]) >= 1
     assert "queue_full" in json.loads(refused.body)["error"]
@@ -351,7 +351,7 @@ def test_overload_is_503_and_says_when_to_come_back(door: Any, held: Make, gate:
         assert client.answer().status == 200
         client.socket.close()
     assert 9.0 not in gate.executed
-    assert door.ask(held(5.0, "tiny")).status == 200
+    assert any_server.ask(held(5.0, "tiny")).status == 200
 
 
 # -- TLS -----------------------------------------------------------------------------------------

@@ -398,9 +398,9 @@ def test_openapi_is_the_same(servers: dict[str, Any], get: Callable[..., bytes])
     assert "/v2/models/echo/versions/1/infer" in paths
 
 
-def test_ids_are_echoed_or_made_up_once(door: Any, post: Callable[..., bytes]) -> None:
-    assert door.ask(post("echo", None, "x-request-id: a")).headers["x-request-id"] == "a"
-    made = {door.ask(post()).headers["x-request-id"] for _ in range(20)}
+def test_ids_are_echoed_or_made_up_once(any_server: Any, post: Callable[..., bytes]) -> None:
+    assert any_server.ask(post("echo", None, "x-request-id: a")).headers["x-request-id"] == "a"
+    made = {any_server.ask(post()).headers["x-request-id"] for _ in range(20)}
     assert len(made) == 20
 
 
@@ -416,8 +416,8 @@ def test_an_empty_registry_serves_nothing_and_says_so(
             assert "GET /v2/models" in json.loads(answer.body)["error"]
 
 
-def test_broken_models_stand_beside_good_ones(door: Any, get: Callable[..., bytes]) -> None:
-    index = json.loads(door.ask(get("/v2/models")).body)
+def test_broken_models_stand_beside_good_ones(any_server: Any, get: Callable[..., bytes]) -> None:
+    index = json.loads(any_server.ask(get("/v2/models")).body)
     states = {(entry["name"], entry["version"]): entry for entry in index}
     assert states["echo", "2"]["state"] == states["mixed", "2"]["state"] == "READY"
     for name in ("broken", "empty", "truncated", "mixed", "unfinished"):
@@ -427,16 +427,16 @@ def test_broken_models_stand_beside_good_ones(door: Any, get: Callable[..., byte
 
 
 def test_a_bad_request_does_not_fail_its_neighbours(
-    door: Any, post: Callable[..., bytes], held: Callable[..., bytes], gate: Any
+    any_server: Any, post: Callable[..., bytes], held: Callable[..., bytes], gate: Any
 ) -> None:
     """Both threads are kept busy, so that all that follows shares batches."""
-    blockers = [door.connect().send(held(1000.0 + i)) for i in range(2)]
+    blockers = [any_server.connect().send(held(1000.0 + i)) for i in range(2)]
     for _ in blockers:
         gate.wait_until_held()
     indices = [3, 99, 4, -50, 5, 8, 6]
     fields = {"name": "index", "datatype": "INT64", "shape": [1, 1]}
-    clients = [door.connect().send(post("pick", tensor(**fields, data=[i]))) for i in indices]
-    wrong = door.ask(post("pick", tensor(**fields, data=["no"])))
+    clients = [any_server.connect().send(post("pick", tensor(**fields, data=[i]))) for i in indices]
+    wrong = any_server.ask(post("pick", tensor(**fields, data=["no"])))
     assert wrong.status == 400
     gate.open.set()
     for index, client in zip(indices, clients, strict=True):
@@ -462,14 +462,14 @@ def test_a_request_without_rows_gets_outputs_without_rows(
 
 
 def test_a_bad_row_in_a_lane_does_not_fail_its_neighbours(
-    door: Any, post: Callable[..., bytes]
+    any_server: Any, post: Callable[..., bytes]
 ) -> None:
     """Requests that differ in one digit: known by the third, and run together from then on."""
     fields = {"name": "index", "datatype": "INT64", "shape": [1, 1]}
     for index in (1, 2, 3):
-        assert door.ask(post("pick", tensor(**fields, data=[index]))).status == 200
+        assert any_server.ask(post("pick", tensor(**fields, data=[index]))).status == 200
     indices = [3, 9, 4, 5, 9, 6, 7, 0]
-    clients = [door.connect() for _ in indices]
+    clients = [any_server.connect() for _ in indices]
     for index, client in zip(indices, clients, strict=True):
         client.send(post("pick", tensor(**fields, data=[index])))
     for index, client in zip(indices, clients, strict=True):
@@ -483,7 +483,7 @@ def test_a_bad_row_in_a_lane_does_not_fail_its_neighbours(
 
 
 def test_rows_that_are_too_short_and_too_long_by_as_much_do_not_change_their_neighbours(
-    door: Any, post: Callable[..., bytes]
+    any_server: Any, post: Callable[..., bytes]
 ) -> None:
     """All have the same bytes around the same number of bytes."""
 
@@ -492,9 +492,9 @@ def test_rows_that_are_too_short_and_too_long_by_as_much_do_not_change_their_nei
         return post("echo", f'{{"inputs":[{entry}]}}'.encode())
 
     for _ in range(3):
-        assert door.ask(echo("1.0,2.0")).status == 200
+        assert any_server.ask(echo("1.0,2.0")).status == 200
     rows = ["3.0,4.0", "5.00000", "6,7,8.0", "1,2,3,4", "9.0    ", "5.0,6.0"]
-    clients = [door.connect() for _ in rows]
+    clients = [any_server.connect() for _ in rows]
     for numbers, client in zip(rows, clients, strict=True):
         client.send(echo(numbers))
     for numbers, client in zip(rows, clients, strict=True):

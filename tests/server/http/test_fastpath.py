@@ -29,7 +29,7 @@ def fast(request: pytest.FixtureRequest, servers: dict[str, Any]) -> Any:
 
 
 def value_of(answer: Any) -> float:
-    """The number that a request to ``gate`` or ``echo`` comes back with."""
+    """The number that a request to ``validation`` or ``echo`` comes back with."""
     assert answer.status == 200, answer
     value: float = json.loads(answer.body)["outputs"][0]["data"][0]
     return value
@@ -286,10 +286,10 @@ def test_a_refusal_waits_for_the_answers_before_it(
 # -- expectations and upgrades -------------------------------------------------------------------
 
 
-def test_expect_100_continue(door: Any, post: Make, body: Make) -> None:
+def test_expect_100_continue(any_server: Any, post: Make, body: Make) -> None:
     content = body([[4.0, 0.0]])
     head = post("echo", b"", "Expect: 100-Continue", length=len(content))
-    with door.connect() as client:
+    with any_server.connect() as client:
         for _ in range(2):
             client.send(head)
             assert client._until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue"
@@ -320,11 +320,11 @@ def test_an_offered_upgrade_is_declined(
     fast: Any, post: Make, chunked: Make, body: Make, how: str
 ) -> None:
     """As Java's client sends its first request."""
-    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIA")
-    raw = post("echo", body([[4.0, 0.0]]), *offer)
+    result = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIA")
+    raw = post("echo", body([[4.0, 0.0]]), *result)
     if how == "chunked":
         raw = chunked("echo", body([[4.0, 0.0]])).replace(
-            b"\r\nhost", "\r\n".join(["", *offer, "host"]).encode(), 1
+            b"\r\nhost", "\r\n".join(["", *result, "host"]).encode(), 1
         )
     pieces = [raw] if how == "whole" else [raw[i : i + 1] for i in range(len(raw))]
     with fast.connect() as client:
@@ -345,16 +345,16 @@ def test_connect_is_refused(fast: Any) -> None:
 # -- the end of a connection ---------------------------------------------------------------------
 
 
-def test_connection_close_is_honoured(door: Any, post: Make) -> None:
-    with door.connect() as client:
+def test_connection_close_is_honoured(any_server: Any, post: Make) -> None:
+    with any_server.connect() as client:
         answer = client.send(post("echo", None, "connection: close")).answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert client.closed()
 
 
-def test_http_1_0_closes(door: Any, post: Make) -> None:
+def test_http_1_0_closes(any_server: Any, post: Make) -> None:
     for lines in ((), ("connection: keep-alive",)):
-        with door.connect() as client:
+        with any_server.connect() as client:
             answer = client.send(post("echo", None, *lines, version="HTTP/1.0")).answer()
             assert answer.status == 200
             assert answer.headers["connection"] == "close"

@@ -42,8 +42,7 @@ from penstock.server.http.coalescing.linger import Linger
 from penstock.server.http.coalescing.request_templates import RequestTemplates
 from penstock.server.http.connection import Connection
 from penstock.server.http.fastpath import FastPathProtocol
-from penstock.server.inference import answers, encode_run, inference, large_answers
-from penstock.server.inference import responder as outlet
+from penstock.server.inference import answers, encode_run, inference, large_answers, responder
 from penstock.server.inference.fallback_timer import FallbackTimer
 from penstock.server.inference.halt_poll import HaltPoll
 from penstock.server.inference.inference import InferencePath
@@ -66,13 +65,16 @@ STEPS: list[tuple[Any, str]] = [
         (Responder, name)
         for name in ("_answer", "_answer_coalesced", "_fail_batch", "_refuse", "_fail")
     ],
-    *[(outlet, name) for name in ("calls_of", "encode_run", "encode_coalesced", "write_answers")],
+    *[
+        (responder, name)
+        for name in ("calls_of", "encode_run", "encode_coalesced", "write_answers")
+    ],
     *[(encode_run, name) for name in ("calls_of", "encode_batch", "unsound")],
     *[(LargeAnswers, name) for name in ("are_of", "start", "_answer")],
     *[(large_answers, name) for name in ("calls_of", "contained", "_encode", "unsound")],
     *[(large_answers, name) for name in ("array_bytes", "encode_large")],
     (answers, "encode_pieces"),
-    *[(outlet, name) for name in ("api_error", "error_answer", "lines_of")],
+    *[(responder, name) for name in ("api_error", "error_answer", "lines_of")],
     *[
         (TrafficSplitter, name)
         for name in ("assign", "sift", "forsake", "answer", "release", "fail")
@@ -106,7 +108,7 @@ STEPS: list[tuple[Any, str]] = [
     (Transport, "write"),
 ]
 RAISED = [RuntimeError("a mistake"), MemoryError(), KeyError("gone"), ZeroDivisionError()]
-PATIENCE_SECONDS = 0.05
+TIMEOUT_SECONDS = 0.05
 #: Of outputs: requests of 100 rows have more, and so have several of them in a run.
 LARGE_ANSWER_BYTES = 399
 HANG_SECONDS = 0.1
@@ -134,7 +136,7 @@ class Ask:
     """One request.
 
     Attributes:
-        door: ``fast`` or ``asgi``.
+        frontend: ``fast`` or ``asgi``.
         packed: Whether the body is msgpack.
         rows: All of them hold the value.
         size: The body is padded to this; large ones are decoded on a thread.
@@ -142,7 +144,7 @@ class Ask:
 
     value: float
     arm: str = ""
-    door: str = "fast"
+    frontend: str = "fast"
     packed: bool = False
     rows: int = 1
     size: int = 0
@@ -214,12 +216,12 @@ class Bench:
         self._config = Config(self.app, access_log=False, ws="none", log_config=None)
         self._config.load()
         self.engine = self.app.engine
-        self._splits = 0
+        self._splitter = 0
         self.runner.get_loop().set_exception_handler(lambda *_: None)
         for model in self.engine.catalog.models.values():
             for one in model.versions.values():
                 feed = ShadowSender("r", 1.0, one.counters, place / "nobody.sock", lambda *_: None)
-                self.engine.inference.mirrors[one.name, one.version] = feed
+                self.engine.inference.shadow_senders[one.name, one.version] = feed
 
     def close(self) -> None:
         self.runner.run(self._lifespan.__aexit__(None, None, None))
@@ -243,8 +245,8 @@ class Bench:
         return self.runner.run(main())
 
     def share(self, model: str, *, fallback: bool) -> None:
-        self._splits += 1
-        split = Split(f"r-{self._splits}", 2, 50.0, fallback=fallback, slow_seconds=0.001)
+        self._splitter += 1
+        split = Split(f"r-{self._splitter}", 2, 50.0, fallback=fallback, slow_seconds=0.001)
         paths: Any = {1: None, 2: None}
         plan = ModelPlan(model, paths, 1, {}, ModelConfig(), pinned=True, split=split)
         self.runner.run(self._steer(plan))
@@ -272,7 +274,7 @@ class Bench:
 
     def _send(self, model: str, ask: Ask) -> Fate:
         fate = Fate(ask)
-        if ask.door == "asgi":
+        if ask.frontend == "asgi":
             asyncio.get_running_loop().create_task(self._call(model, fate))
             return fate
         line = Line()
@@ -350,7 +352,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         moody.installed(tmp_path_factory.mktemp("site")),
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr("penstock.server.rollout.routing.LEAST_PATIENCE_SECONDS", PATIENCE_SECONDS)
+        patch.setattr("penstock.server.rollout.routing.LEAST_TIMEOUT_SECONDS", TIMEOUT_SECONDS)
         made = Bench(registry, place)
         yield made
         made.close()
@@ -390,7 +392,7 @@ asks = st.lists(
             [1.0, 2.0, 3.0, moody.RAISE, moody.NAN, moody.SHORT, moody.HOPELESS, -9999.0]
         ),
         arm=st.sampled_from(["", "", "", "canary"]),
-        door=st.sampled_from(["fast", "fast", "fast", "asgi"]),
+        frontend=st.sampled_from(["fast", "fast", "fast", "asgi"]),
         packed=st.booleans(),
         rows=st.sampled_from([1, 1, 1, 1, 100]),
         size=st.sampled_from([0, 0, 0, 2000]),
@@ -418,7 +420,9 @@ def test_every_call_ends_once_and_the_next_are_answered_right(
         bench.unsplit(model)
     else:
         bench.share(model, fallback=split)
-    good = [Ask(float(i), "", door) for i in range(1, 4) for door in ("fast", "fast", "asgi")]
+    good = [
+        Ask(float(i), "", frontend) for i in range(1, 4) for frontend in ("fast", "fast", "asgi")
+    ]
     good += [Ask(4.0, packed=True), Ask(5.0, size=2000), Ask(6.0, rows=100)]
     fates = bench.run(model, good, nothing)
     check(fates, 200)

@@ -26,7 +26,7 @@ JSON = "content-type: application/json"
 MSGPACK = "content-type: application/msgpack"
 WIDTH = 50_000  # numbers in a row of the answers of "wide"
 #: A neighbour's longest wait on a busy machine; the thread that did the work is what is asserted.
-PATIENCE_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module", params=["fast", "asgi"])
@@ -260,7 +260,7 @@ def test_nobody_waits_for_an_answer_of_millions_of_numbers(
     assert all(name.startswith("penstock-decode") for name in watched.threads)
     assert watched.threads
     assert waits
-    assert max(waits) < PATIENCE_SECONDS
+    assert max(waits) < TIMEOUT_SECONDS
 
 
 def test_no_call_into_c_writes_more_than_a_part_of_an_answer(

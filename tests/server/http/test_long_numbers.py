@@ -28,9 +28,9 @@ NINES = "9" * 5000
     ],
 )
 def test_in_the_headers_of_a_prediction(
-    door: Any, post: Callable[..., bytes], line: str, status: int, words: str
+    any_server: Any, post: Callable[..., bytes], line: str, status: int, words: str
 ) -> None:
-    with door.connect() as client:
+    with any_server.connect() as client:
         for _ in range(3):
             answer = client.send(post("echo", None, line)).answer()
             assert answer.status in {status, 200 if status == 504 else status}
@@ -41,17 +41,17 @@ def test_in_the_headers_of_a_prediction(
 
 @pytest.mark.parametrize("name", ["content-length", "Content-Length"])
 def test_as_the_length_of_a_body(
-    door: Any, post: Callable[..., bytes], get: Callable[..., bytes], name: str
+    any_server: Any, post: Callable[..., bytes], get: Callable[..., bytes], name: str
 ) -> None:
     for raw in (post("echo"), post("/v1/feedback", b"[]"), get("/v2")):
         head, _, body = raw.partition(b"\r\n\r\n")
         lines = [line for line in head.split(b"\r\n") if not line.startswith(b"content-length")]
         long = b"\r\n".join([*lines, f"{name}: {NINES}".encode(), b"", body])
-        assert door.ask(long).status in {400, 413}
-    assert door.ask(post("echo")).status == 200
+        assert any_server.ask(long).status in {400, 413}
+    assert any_server.ask(post("echo")).status == 200
 
 
-def test_in_the_body_of_a_prediction(door: Any, post: Callable[..., bytes]) -> None:
+def test_in_the_body_of_a_prediction(any_server: Any, post: Callable[..., bytes]) -> None:
     entry = '{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}'
     bodies = [
         f'{{"inputs":[{entry.replace("[1,2]}", f"[1,{NINES}]}}")}]}}',
@@ -60,7 +60,7 @@ def test_in_the_body_of_a_prediction(door: Any, post: Callable[..., bytes]) -> N
         f'{{"parameters":{{"priority":-{NINES}}},"inputs":[{entry}]}}',
     ]
     for body in bodies:
-        answer = door.ask(post("echo", body.encode()))
+        answer = any_server.ask(post("echo", body.encode()))
         assert answer.status == 400
         assert len(answer.body) < 500
 
@@ -74,12 +74,12 @@ def test_in_the_body_of_a_prediction(door: Any, post: Callable[..., bytes]) -> N
         f"text/plain;version=1.{NINES};escaping={NINES}",
     ],
 )
-def test_in_the_wish_of_a_scraper(door: Any, get: Callable[..., bytes], accept: str) -> None:
-    answer = door.ask(get("/metrics", f"accept: {accept}"))
+def test_in_the_wish_of_a_scraper(any_server: Any, get: Callable[..., bytes], accept: str) -> None:
+    answer = any_server.ask(get("/metrics", f"accept: {accept}"))
     assert answer.status == 200
     assert NINES not in answer.head.decode()
 
 
-def test_in_paths_and_queries(door: Any, get: Callable[..., bytes]) -> None:
-    assert door.ask(get(f"/v2/models/echo/versions/{NINES}")).status == 404
-    assert door.ask(get(f"/v2/models/echo?version={NINES}")).status == 200
+def test_in_paths_and_queries(any_server: Any, get: Callable[..., bytes]) -> None:
+    assert any_server.ask(get(f"/v2/models/echo/versions/{NINES}")).status == 404
+    assert any_server.ask(get(f"/v2/models/echo?version={NINES}")).status == 200

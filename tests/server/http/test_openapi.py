@@ -76,17 +76,17 @@ def test_errors_are_as_described(document: Any, fast: Any, post: Make) -> None:
     Draft202012Validator(schema).validate(json.loads(fast.ask(post("echo", b"")).body))
 
 
-def test_the_page_finds_what_it_links_to(door: Any, get: Make) -> None:
-    page = door.ask(get("/docs"))
+def test_the_page_finds_what_it_links_to(any_server: Any, get: Make) -> None:
+    page = any_server.ask(get("/docs"))
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert b"http://" not in page.body  # nothing is loaded from elsewhere
     assert b"https://" not in page.body
     for path in (b"openapi.json", b"metrics", b"v2/models"):
         assert b'href="%b"' % path in page.body
-        assert door.ask(get("/" + path.decode())).status == 200
+        assert any_server.ask(get("/" + path.decode())).status == 200
 
 
-def test_metrics_are_prometheus_text(door: Any, get: Make) -> None:
-    answer = door.ask(get("/metrics"))
+def test_metrics_are_prometheus_text(any_server: Any, get: Make) -> None:
+    answer = any_server.ask(get("/metrics"))
     assert answer.headers["content-type"].startswith("text/plain")
     assert b"penstock_" in answer.body

@@ -47,12 +47,15 @@ def _step(first: bytes, second: bytes) -> int:
 
 
 def test_who_knows_an_id_cannot_guess_its_neighbours(
-    door: Any, post: Callable[..., bytes], body: Callable[..., bytes], get: Callable[..., bytes]
+    any_server: Any,
+    post: Callable[..., bytes],
+    body: Callable[..., bytes],
+    get: Callable[..., bytes],
 ) -> None:
     """By the parser, by a known head, coalesced, with an error, and by any other route."""
     requests = [post("echo", body([[float(i), 0.5]])) for i in range(40)]
     requests += [post("echo", b"nonsense"), post("no-such-model"), get("/v2/models"), get("/none")]
-    with door.connect() as one, door.connect() as other:
+    with any_server.connect() as one, any_server.connect() as other:
         ids = []
         for raw in requests:
             one.send(raw)

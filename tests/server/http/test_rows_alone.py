@@ -76,14 +76,18 @@ def output(answer: Any) -> Array:
     return np.array(one["data"], np.float32).reshape(one["shape"])
 
 
-@pytest.mark.parametrize("door", ["fast", "asgi"])
+@pytest.mark.parametrize("frontend", ["fast", "asgi"])
 def test_requests_of_several_rows_are_answered_as_alone_and_counted_by_rows(
-    root: Path, live_server: Any, post: Callable[..., bytes], get: Callable[..., bytes], door: str
+    root: Path,
+    live_server: Any,
+    post: Callable[..., bytes],
+    get: Callable[..., bytes],
+    frontend: str,
 ) -> None:
     generator = np.random.default_rng(5)
     sizes = (3, 1, 2, 1, 3) * 12
     requests = [generator.normal(size=(rows, 2)).astype(np.float32) * 9 for rows in sizes]
-    with live_server(root, door, threads=2) as server:
+    with live_server(root, frontend, threads=2) as server:
         told = json.loads(server.ask(get("/v2/models/centred")).body)
         with server.connect() as client:
             client.send(*(post("centred", json.dumps(document(x=x)).encode()) for x in requests))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 #: A canary that hangs is given up after this.
-PATIENCE_SECONDS = 0.05
+TIMEOUT_SECONDS = 0.05
 #: What is counted of an arm.
 SLOTS = (*range(layout.ARM_REQUESTS, layout.ARM_FALLBACKS + 1), layout.IN_FLIGHT)
 #: Hanging runs go on after this.
@@ -82,7 +82,7 @@ class Bench:
         self._state = self.runner.run(self._lifespan.__aenter__())
         self._config = Config(self.app, access_log=False, ws="none", log_config=None)
         self._config.load()
-        self._splits = 0
+        self._splitter = 0
 
     def close(self) -> None:
         self.runner.run(self._lifespan.__aexit__(None, None, None))
@@ -128,8 +128,8 @@ class Bench:
         return [read(transport.written) for transport in transports], counted
 
     def _share(self, model: str, *, fallback: bool) -> None:
-        self._splits += 1
-        split = Split(f"r-{self._splits}", 2, 50.0, fallback=fallback, slow_seconds=0.001)
+        self._splitter += 1
+        split = Split(f"r-{self._splitter}", 2, 50.0, fallback=fallback, slow_seconds=0.001)
         paths: Any = {1: None, 2: None}
         plan = ModelPlan(model, paths, 1, {}, ModelConfig(), pinned=True, split=split)
         self.app.engine.host.steer({model: plan})
@@ -161,7 +161,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     moody.add_moody(registry, "quick", ["x", "x"], 0.0)
     moody.add_moody(registry, "calm", ["x", "x"], 0.002)
     with moody.installed(tmp_path_factory.mktemp("site")), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("penstock.server.rollout.routing.LEAST_PATIENCE_SECONDS", PATIENCE_SECONDS)
+        patch.setattr("penstock.server.rollout.routing.LEAST_TIMEOUT_SECONDS", TIMEOUT_SECONDS)
         made = Bench(registry)
         yield made
         made.close()
@@ -245,12 +245,13 @@ def test_requests_of_one_iteration_share_a_run_in_each_arm(bench: Bench) -> None
     asks = [Ask(float(i)) for i in range(10, 42)]
     for _ in range(3):  # heads and bodies become known
         told, counted = bench.run("quick", asks)
-    arms = [answers[0].arm for answers in told]
+    active_split = [answers[0].arm for answers in told]
     assert [answers[0].value for answers in told] == [
-        ask.value * (1 if arm == "stable" else 2) for ask, arm in zip(asks, arms, strict=True)
+        ask.value * (1 if arm == "stable" else 2)
+        for ask, arm in zip(asks, active_split, strict=True)
     ]
     assert {arm: counted[arm][layout.ARM_REQUESTS] for arm in counted} == {
-        arm: arms.count(arm) for arm in ("stable", "canary")
+        arm: active_split.count(arm) for arm in ("stable", "canary")
     }
     ids = {answers[0].headers["x-request-id"] for answers in told}
     assert len(ids) == len(asks)
@@ -277,16 +278,16 @@ def test_only_the_culprit_of_a_lane_falls_back(bench: Bench) -> None:
 
 def test_a_group_that_fails_after_it_was_given_up_disturbs_nobody() -> None:
     stable, canary = SimpleNamespace(routed=0), SimpleNamespace(routed=2)
-    arms = ActiveSplit(Split("r", 2, 50.0), stable, canary)  # type: ignore[arg-type]
+    active_split = ActiveSplit(Split("r", 2, 50.0), stable, canary)  # type: ignore[arg-type]
     head = read_head("m", None, [])
     calls = [Call(None, head, 0.0) for _ in range(2)]  # type: ignore[arg-type]
     for call, servable in zip(calls, (stable, canary), strict=True):
-        call.assignment = Assignment(arms, "canary")
+        call.assignment = Assignment(active_split, "canary")
         call.servable = servable  # type: ignore[assignment]
     resumed: list[Any] = []
     path = SimpleNamespace(resume=lambda *given: resumed.append(given))
-    splits = TrafficSplitter(None, None, None, None, None)  # type: ignore[arg-type]
-    runner = GroupRunner(None, None, path, splits, None)  # type: ignore[arg-type]
+    splitter = TrafficSplitter(None, None, None, None, None)  # type: ignore[arg-type]
+    runner = GroupRunner(None, None, path, splitter, None)  # type: ignore[arg-type]
     group = CoalescingGroup(GroupKey("m", None, None, b"", b"[", b"]"), JSON)
     coalesced = CoalescedCalls(group, calls, [b"1", b"2"])
     runner.singly(coalesced, canary)  # type: ignore[arg-type]

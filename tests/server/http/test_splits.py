@@ -110,7 +110,7 @@ class Difference:
 
 
 @pytest.fixture(scope="module")
-def doors(
+def servers(
     tmp_path_factory: pytest.TempPathFactory, live_server: Any
 ) -> Iterator[dict[str, Server]]:
     registry = tmp_path_factory.mktemp("moods")
@@ -127,8 +127,8 @@ def doors(
 
 
 @pytest.fixture(params=["fast", "asgi"])
-def server(request: pytest.FixtureRequest, doors: dict[str, Server]) -> Server:
-    return doors[request.param]
+def server(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Server:
+    return servers[request.param]
 
 
 @pytest.fixture(autouse=True)
@@ -150,10 +150,10 @@ def ask(post: Callable[..., bytes], body: Callable[..., bytes]) -> Callable[...,
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for what must come from another thread."""
-    never, looks = threading.Event(), 0
+    never, history = threading.Event(), 0
     while not condition():
-        looks += 1
-        assert looks < 2000, "it never came"
+        history += 1
+        assert history < 2000, "it never came"
         never.wait(0.01)
 
 
@@ -165,7 +165,7 @@ def value_of(answer: Any) -> Any:
 
 
 def test_both_doors_say_the_same_of_the_same_requests(
-    doors: dict[str, Server], ask: Callable[..., bytes], post: Callable[..., bytes]
+    servers: dict[str, Server], ask: Callable[..., bytes], post: Callable[..., bytes]
 ) -> None:
     data = np.array([7.0], "<f4").tobytes()
     tensor = {"name": "x", "shape": [1, 1], "datatype": "FP32"}
@@ -184,9 +184,9 @@ def test_both_doors_say_the_same_of_the_same_requests(
             lambda *lines: ask("quick", 7.0, *lines, name="unknown"),
         ):
             said = []
-            for door in doors.values():
-                door.share("quick", Split("r-1", 2, 50.0))
-                answer = door.ask(make(named(f"n-{i}")))
+            for each in servers.values():
+                each.share("quick", Split("r-1", 2, 50.0))
+                answer = each.ask(make(named(f"n-{i}")))
                 said.append((_DATE.sub(b"", answer.head), answer.body))
                 arms.add((answer.headers["x-penstock-arm"], answer.headers["x-model-version"]))
             assert said[0] == said[1]
@@ -248,11 +248,11 @@ def test_an_arm_can_be_forced_and_is_then_no_evidence(
 
 
 def test_the_same_user_stays_in_one_arm_whatever_the_request(
-    doors: dict[str, Server], ask: Callable[..., bytes]
+    servers: dict[str, Server], ask: Callable[..., bytes]
 ) -> None:
     split = Split("r-1", 2, 50.0, sticky="X-User")
     arms: dict[int, set[str]] = {}
-    for server in doors.values():
+    for server in servers.values():
         server.share("quick", split)
         for user in range(12):
             for lines in ((), (named("any"),), ("accept: */*",), ()):
@@ -300,9 +300,9 @@ def test_what_the_canary_fails_at_stable_answers(
 def test_who_wants_to_know_is_told_of_a_canarys_failures_only(
     server: Server, ask: Callable[..., bytes]
 ) -> None:
-    splits = server.live.app.engine.inference.splits
+    splitter = server.live.app.engine.inference.splitter
     told: list[int] = []
-    splits.on_failure = lambda: told.append(1)
+    splitter.on_failure = lambda: told.append(1)
     try:
         for fallback, rollout in ((True, "r-1"), (False, "r-2")):
             server.share("quick", Split(rollout, 2, 50.0, fallback=fallback, slow_seconds=1e-9))
@@ -316,7 +316,7 @@ def test_who_wants_to_know_is_told_of_a_canarys_failures_only(
                 server.ask(ask("quick", mood, next(of_arm(arm, rollout=rollout))))
                 assert len(told) == expected
     finally:
-        splits.on_failure = int
+        splitter.on_failure = int
 
 
 def test_without_fallback_the_caller_sees_what_the_canary_does(
@@ -482,10 +482,10 @@ def test_large_and_compressed_bodies_fall_back_as_well(
 
 
 def test_heads_with_a_header_for_each_user_do_not_push_the_others_out(
-    doors: dict[str, Server], ask: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    servers: dict[str, Server], ask: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("penstock.server.http.coalescing.head_cache.MAX_HEADS", 16)
-    server = doors["fast"]
+    server = servers["fast"]
     known = server.live.app.engine.port.known_heads
     server.live.on_loop(known.clear)
     server.share("quick", Split("r-1", 2, 50.0, sticky="x-user"))

@@ -70,10 +70,10 @@ def test_a_clock_that_fails_once_does_not_end_the_sweeps():
 def test_a_call_that_cannot_be_given_up_ends_and_the_others_are_given_up(failing):
     async def main(loop):
         given_up, ended = asyncio.Queue(), []
-        looks = iter(range(100))
+        history = iter(range(100))
 
         def due_at(call):
-            if failing == "due_at" and next(looks) == 0:
+            if failing == "due_at" and next(history) == 0:
                 raise ArithmeticError
             return 0.0
 

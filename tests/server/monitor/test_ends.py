@@ -23,7 +23,7 @@ NOW = 1_700_000_000.0
 
 
 @pytest.fixture
-def keeper(tmp_path):
+def store(tmp_path):
     def make():
         return FeedbackStore(tmp_path, lambda *_: FeedbackOptions(), lambda *_: None, 10_000, 1.0)
 
@@ -32,12 +32,12 @@ def keeper(tmp_path):
     kept.close()
 
 
-def converse(tmp_path, keeper, work):
+def converse(tmp_path, store, work):
     """Run `work(worker_end, monitor_socket)` with both ends connected."""
 
     async def main():
         thread = ThreadPoolExecutor(1)
-        end = FeedbackEndpoint(FeedbackService(keeper, lambda: NOW), thread)
+        end = FeedbackEndpoint(FeedbackService(store, lambda: NOW), thread)
         socket = MonitorSocket(end.serve)
         await socket.listen(tmp_path / "s")
         worker = FeedbackClient(tmp_path / "s", 0.5)
@@ -61,7 +61,7 @@ def rows(tmp_path):
         return database.execute("SELECT request_id FROM labels ORDER BY number").fetchall()
 
 
-def test_what_was_answered_is_on_the_disk(tmp_path, keeper):
+def test_what_was_answered_is_on_the_disk(tmp_path, store):
     async def work(worker, _):
         assert await worker.hand_over(body("a", "b"), packed=False) == {"accepted": 2, "new": 2}
         assert rows(tmp_path) == [("a",), ("b",)]
@@ -70,7 +70,7 @@ def test_what_was_answered_is_on_the_disk(tmp_path, keeper):
         assert found == {"accepted": 1, "duplicate": 1}
         assert await worker.hand_over(b"[]", packed=False) == {"accepted": 0}
 
-    converse(tmp_path, keeper, work)
+    converse(tmp_path, store, work)
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ def test_what_was_answered_is_on_the_disk(tmp_path, keeper):
         (body(*"a" * 10_001), r"10001 labels at once, expected at most 10000"),
     ],
 )
-def test_nothing_is_kept_of_a_body_with_a_mistake(content, said, tmp_path, keeper):
+def test_nothing_is_kept_of_a_body_with_a_mistake(content, said, tmp_path, store):
     async def work(worker, _):
         with pytest.raises(InvalidRequest, match=said):
             await worker.hand_over(content, packed=False)
         assert rows(tmp_path) == []
 
-    converse(tmp_path, keeper, work)
+    converse(tmp_path, store, work)
 
 
-def test_without_a_monitor_the_client_is_told_to_come_back(tmp_path, keeper):
+def test_without_a_monitor_the_client_is_told_to_come_back(tmp_path, store):
     async def work(worker, socket):
         await worker.hand_over(body("a"), packed=False)
         socket.close()
@@ -101,7 +101,7 @@ def test_without_a_monitor_the_client_is_told_to_come_back(tmp_path, keeper):
             await worker.hand_over(body("b"), packed=False)
         assert (b"retry-after", b"1") in caught.value.headers
 
-    converse(tmp_path, keeper, work)
+    converse(tmp_path, store, work)
 
 
 def test_a_monitor_that_does_not_answer_is_waited_for_so_long_only(tmp_path):
@@ -126,9 +126,9 @@ def test_a_monitor_that_does_not_answer_is_waited_for_so_long_only(tmp_path):
     asyncio.run(main())
 
 
-def test_a_disk_that_is_full_is_no_loss(tmp_path, keeper):
+def test_a_disk_that_is_full_is_no_loss(tmp_path, store):
     async def work(worker, _):
-        execute = keeper.use(lambda one: one._connection).execute
+        execute = store.use(lambda one: one._connection).execute
         pages = execute("PRAGMA page_count").fetchone()[0]
         execute(f"PRAGMA max_page_count = {pages}")
         many = body(*(f"{number:0100d}" for number in range(5000)))
@@ -138,12 +138,12 @@ def test_a_disk_that_is_full_is_no_loss(tmp_path, keeper):
         execute("PRAGMA max_page_count = 1000000")
         assert (await worker.hand_over(many, packed=False))["new"] == 5000
 
-    converse(tmp_path, keeper, work)
+    converse(tmp_path, store, work)
 
 
 def test_a_server_without_a_monitor_says_so(live_server, examples_registry):
-    for door in ("fast", "asgi"):
-        with live_server(examples_registry, door) as server:
+    for frontend in ("fast", "asgi"):
+        with live_server(examples_registry, frontend) as server:
             request = b"POST /v1/feedback HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n%b\r\n[]"
             answer = server.ask(request % b"content-type: application/json\r\n")
             assert (answer.status, answer.headers["x-error-code"]) == (503, "unavailable")

@@ -11,13 +11,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from penstock.monitoring.feedback.label import Label
-from penstock.monitoring.feedback.metrics import TruthCollector
+from penstock.monitoring.feedback.metrics import FeedbackCollector
 from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.samples.samples import BatchSample
 from penstock.server.config.config import ServerConfig
 from penstock.server.config.model_config import ModelConfig
-from penstock.server.monitor.feedback_setup import VersionOptions, truth_keeper
+from penstock.server.monitor.feedback_setup import VersionOptions, feedback_store
 from penstock.server.registry.publish import Details, publish
 from penstock.server.registry.publish_source import find_source
 from penstock.server.target.plan import ModelPlan
@@ -32,11 +32,11 @@ def plan(config):
     )
 
 
-def play(keeper, rng, start, count, accuracy):
+def play(store, rng, start, count, accuracy):
     """Predictions of class 1, and labels that agree so often."""
     ids = [b"%d" % number for number in range(start, start + count)]
     now = NOW + start * 86.4
-    keeper.take(
+    store.take(
         [
             BatchSample(
                 model="m",
@@ -54,21 +54,21 @@ def play(keeper, rng, start, count, accuracy):
             )
         ]
     )
-    keeper.tick(now)
+    store.tick(now)
     labels = [Label(one.decode(), int(rng.random() < accuracy), now) for one in ids]
-    keeper.feedback(labels, now)
+    store.feedback(labels, now)
 
 
 def test_one_alert_for_one_episode(tmp_path):
     rng = np.random.default_rng(2)
-    mended = truth_keeper(ServerConfig(), tmp_path / "target", tmp_path, lambda: 0.0)
-    keeper = mended.use(lambda one: one)
+    mended = feedback_store(ServerConfig(), tmp_path / "target", tmp_path, lambda: 0.0)
+    store = mended.use(lambda one: one)
     start = 0
     for accuracy, rounds in ((0.9, 30), (0.7, 6), (0.9, 12)):
         for _ in range(rounds):
-            play(keeper, rng, start, 100, accuracy)
+            play(store, rng, start, 100, accuracy)
             start += 100
-    keeper.close()
+    store.close()
     with sqlite3.connect(tmp_path / "alerts.db") as database:
         found = database.execute(
             "SELECT state, kind, model, version, episode FROM alerts"
@@ -76,7 +76,7 @@ def test_one_alert_for_one_episode(tmp_path):
     assert [one[0] for one in found] == ["opened", "closed"]
     assert {one[1:4] for one in found} == {("performance", "m", "3")}
     assert len({one[4] for one in found}) == 1
-    families = {one.name: one for one in TruthCollector(tmp_path).collect()}
+    families = {one.name: one for one in FeedbackCollector(tmp_path).collect()}
     (alarm,) = families["penstock_performance_alarm"].samples
     assert (alarm.labels, alarm.value) == ({"model": "m", "version": "3"}, 0.0)
     (labels,) = families["penstock_labels"].samples
@@ -139,11 +139,11 @@ def test_the_accuracy_to_expect_is_that_of_the_manifest_unless_somebody_says_so(
 
 def test_without_a_disk_there_is_no_keeper_until_there_is_one(tmp_path):
     (tmp_path / "file").write_text("")
-    keeper = truth_keeper(ServerConfig(), tmp_path / "target", tmp_path / "file", lambda: 0.0)
+    store = feedback_store(ServerConfig(), tmp_path / "target", tmp_path / "file", lambda: 0.0)
     with pytest.raises(sqlite3.OperationalError, match="cannot be opened now"):
-        keeper.use(lambda one: one)
+        store.use(lambda one: one)
     (tmp_path / "file").unlink()
     (tmp_path / "file").mkdir()
-    keeper.tick(60.0)
-    assert isinstance(keeper.use(lambda one: one), FeedbackStore)
-    keeper.close()
+    store.tick(60.0)
+    assert isinstance(store.use(lambda one: one), FeedbackStore)
+    store.close()

@@ -77,13 +77,13 @@ class Stage:
             lambda *_: self.labels,
         )
         checkpoints = Checkpoints(self.tmp_path / "state")
-        self.conductor = RolloutController(
+        self.controller = RolloutController(
             self.coordinator, observer, checkpoints, lambda: self.now
         )
-        bring_up = DeployCommand(self.coordinator, AuditHistory(), 5.0)
-        self.operations = Operations(bring_up, self.conductor)
+        deploy = DeployCommand(self.coordinator, AuditHistory(), 5.0)
+        self.operations = Operations(deploy, self.controller)
         self.rollouts = RolloutOperations(
-            bring_up, self.conductor, self.coordinator, self.exposition, self.vetoes
+            deploy, self.controller, self.coordinator, self.exposition, self.vetoes
         )
 
     def follow(self):
@@ -112,12 +112,12 @@ class Stage:
     async def look(self, seconds=0.0):
         """One look, so many seconds later; workers follow what comes of it."""
         self.now += seconds
-        progress = self.conductor.progress("m")
+        progress = self.controller.progress("m")
         if progress is not None and not progress.rollout.final:
-            await self.conductor._look(progress)
+            await self.controller._look(progress)
         if self.following:
             self.follow()
-        return self.conductor.progress("m")
+        return self.controller.progress("m")
 
     def count(self, version, requests, errors=0, **more):
         model = self.file.model("m", str(version))
@@ -134,7 +134,7 @@ class Stage:
         async def look():
             while not started.is_set():
                 await self.look()
-                self.conductor._looked.set()
+                self.controller._looked.set()
                 await asyncio.sleep(0.005)
 
         looking = asyncio.create_task(look())
@@ -326,9 +326,9 @@ def test_a_version_that_leaves_the_registry_or_changes_ends_it(run, tmp_path):
     async def test(stage):
         await stage.start()
         findings = stage.coordinator.planner.findings
-        offer = replace(findings.offers["m", 2], digest="sha256:another")
+        result = replace(findings.results["m", 2], digest="sha256:another")
         stage.coordinator.planner.findings = replace(
-            findings, offers={**findings.offers, ("m", 2): offer}
+            findings, results={**findings.results, ("m", 2): result}
         )
         progress = await stage.look(0.5)
         assert (progress.rollout.phase, progress.rollout.cause) == (Phase.ABORTED, "trip")
@@ -400,7 +400,7 @@ def test_labels_count_once_although_one_is_corrected(run):
         assert progress.rollout.phase is Phase.ABORTED
         stage.labels = {("2", "canary"): (100, 59)}
         rollout = progress.rollout
-        labels = await stage.conductor._observer._count_labels(rollout, stage.now + 60)
+        labels = await stage.controller._observer._count_labels(rollout, stage.now + 60)
         assert labels["2", "canary"] == (100, 60)
 
     run(test)
@@ -414,7 +414,7 @@ def test_nothing_is_lost_or_counted_twice_when_control_starts_over(run):
         before = (await stage.look(2)).rollout
         stage.count(2, 30)
         stage.start_over()
-        assert stage.conductor.progress("m").rollout.steps[0].counts.canary.requests == 70
+        assert stage.controller.progress("m").rollout.steps[0].counts.canary.requests == 70
         after = (await stage.look(2)).rollout
         assert after.steps[0].counts.canary.requests == 100
         assert after.steps[0].counts.canary.errors == 1
@@ -445,10 +445,10 @@ def test_a_checkpoint_of_another_step_is_old(run, tmp_path):
         assert (await stage.look(3)).rollout.percent == 50.0
         path.write_text(old)
         stage.start_over()
-        assert stage.conductor.progress("m").rollout.percent == 50.0
+        assert stage.controller.progress("m").rollout.percent == 50.0
         path.write_text("{")
         stage.start_over()
-        assert stage.conductor.progress("m").rollout.percent == 50.0
+        assert stage.controller.progress("m").rollout.percent == 50.0
         content = json.loads(old)
         assert len(content["steps"]) == 1
 
@@ -461,11 +461,11 @@ def test_a_move_that_cannot_be_recorded_is_not_made(run):
         stage.count(1, 50)
         stage.count(2, 50, errors=12)
         stage.store.problem = "the disk is full"
-        looking = asyncio.create_task(stage.conductor.run())
-        await stage.conductor.wait(lambda: False, 0.2)
+        looking = asyncio.create_task(stage.controller.run())
+        await stage.controller.wait(lambda: False, 0.2)
         assert stage.share == 50.0
         stage.store.problem = ""
-        done = await stage.conductor.wait(lambda: stage.share is None, 5.0)
+        done = await stage.controller.wait(lambda: stage.share is None, 5.0)
         looking.cancel()
         assert done
         assert stage.phases()[-1] == "rollout.abort"
@@ -493,7 +493,7 @@ def test_a_person_who_moves_stable_ends_it_with_its_counts_on_record(run):
         stage.count(2, 50, errors=1)
         await stage.look(0.2)
         await stage.operations.promote(stage.command("promote", reason="enough"), 3)
-        rollout = stage.conductor.progress("m").rollout
+        rollout = stage.controller.progress("m").rollout
         assert (rollout.phase, rollout.cause, rollout.by) == (Phase.ABORTED, "operator", "ci/ann")
         event = stage.records()[-1]
         assert (event.action, event.after) == ("promote", {"stable": 3})
@@ -508,7 +508,7 @@ def test_a_person_may_promote_the_candidate_and_the_rollout_says_so(run):
     async def test(stage):
         await stage.start()
         await stage.operations.promote(stage.command("promote"), 2)
-        assert stage.conductor.progress("m").rollout.phase is Phase.PROMOTED
+        assert stage.controller.progress("m").rollout.phase is Phase.PROMOTED
         assert stage.store.state.model("m").stable == 2
 
     run(test)
@@ -523,7 +523,7 @@ def test_a_required_approval_binds_operators_too(run):
         ):
             with pytest.raises(Conflict, match="approv"):
                 await attempt
-        digest = stage.conductor.progress("m").rollout.digest
+        digest = stage.controller.progress("m").rollout.digest
         await stage.rollouts.approve(Command("approve", "m", "boss"), "boss", digest)
         await stage.rollouts.act(stage.command("promote"))
         assert stage.store.state.model("m").stable == 2
@@ -571,14 +571,14 @@ def test_what_was_seen_ends_with_the_evidence_it_ended_by_and_outlives_the_proce
         stage.count(1, 50)
         stage.count(2, 50, errors=12)
         stage.now += 1
-        looking = asyncio.create_task(stage.conductor.run())
-        assert await stage.conductor.wait(lambda: stage.share is None, 5.0)
-        looks = Checkpoints(stage.tmp_path / "state").looks
-        rollout = stage.conductor.progress("m").rollout
-        assert await stage.conductor.wait(lambda: looks(rollout.id), 5.0)
+        looking = asyncio.create_task(stage.controller.run())
+        assert await stage.controller.wait(lambda: stage.share is None, 5.0)
+        history = Checkpoints(stage.tmp_path / "state").history
+        rollout = stage.controller.progress("m").rollout
+        assert await stage.controller.wait(lambda: history(rollout.id), 5.0)
         looking.cancel()
         stage.start_over()
-        *_, last = stage.conductor.progress("m").looks
+        *_, last = stage.controller.progress("m").history
         assert (last.percent, last.canary) == (0.0, (50, 12))
         assert last.e_value >= 20
 
@@ -590,9 +590,9 @@ def test_without_a_rollout_nothing_is_looked_at(run, monkeypatch):
         async def look(*_):
             raise AssertionError("nobody asked")
 
-        monkeypatch.setattr(stage.conductor._observer, "look", look)
-        looking = asyncio.create_task(stage.conductor.run())
-        await stage.conductor.wait(lambda: False, 0.1)
+        monkeypatch.setattr(stage.controller._observer, "look", look)
+        looking = asyncio.create_task(stage.controller.run())
+        await stage.controller.wait(lambda: False, 0.1)
         assert not looking.done()
         looking.cancel()
 

@@ -117,14 +117,14 @@ async def test_the_next_control_learns_the_latest_report(pair):
 
 @scenario
 async def test_a_nudge_makes_control_look_and_is_lost_without_it(pair):
-    pair.link.nudge()
-    looks = []
+    pair.link.request_check()
+    history = []
     fleet = await pair.control()
-    fleet.on_look = lambda: looks.append(1)
+    fleet.on_check_request = lambda: history.append(1)
     await pair.targets.get()
-    pair.link.nudge()
-    await until(lambda: looks)
-    assert looks == [1]
+    pair.link.request_check()
+    await until(lambda: history)
+    assert history == [1]
 
 
 @scenario

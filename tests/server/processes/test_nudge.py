@@ -31,28 +31,28 @@ class Loop:
 
 def test_it_says_so_soon_and_once_for_all_that_came_until_then():
     loop, said = Loop(), []
-    nudge = RateLimitedSignal(loop, lambda: said.append(loop.now))
-    nudge()
+    signal = RateLimitedSignal(loop, lambda: said.append(loop.now))
+    signal()
     loop.pass_time(DELAY_SECONDS / 2)
-    nudge()
+    signal()
     assert said == []
     loop.pass_time(1.0)
     assert said == [DELAY_SECONDS]
-    nudge()
+    signal()
     loop.pass_time(1.0)
     assert len(said) == 2
 
 
 def test_what_goes_on_all_the_time_is_said_seldom():
     loop, said = Loop(), []
-    nudge = RateLimitedSignal(loop, lambda: said.append(loop.now))
+    signal = RateLimitedSignal(loop, lambda: said.append(loop.now))
     for _ in range(10_000):
-        nudge()
+        signal()
         loop.pass_time(0.001)
     assert MAX_WORDS <= len(said) <= MAX_WORDS + 10
     loop.pass_time(3600.0)
     before = len(said)
     for _ in range(1000):
-        nudge()
+        signal()
         loop.pass_time(0.001)
     assert len(said) - before >= MAX_WORDS

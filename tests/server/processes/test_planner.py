@@ -105,12 +105,12 @@ def test_a_failed_version_whose_files_change_is_taken_anew(make, registry):
     planner = make()
     step(planner)
     failed = Standing(frozenset(), failed=frozenset({1}), default=1)
-    before = planner.findings.offers["m", 1]
+    before = planner.findings.results["m", 1]
     path = registry.path / "m" / "1" / "model.onnx"
     data = path.read_bytes()
     path.write_bytes(data.replace(b"test", b"best"))
     assert step(planner, m=failed) == ([1], 1)
-    assert planner.findings.offers["m", 1].digest != before.digest
+    assert planner.findings.results["m", 1].digest != before.digest
 
 
 def test_what_was_taken_goes_on_when_its_files_change_and_the_state_says_so(make, registry):

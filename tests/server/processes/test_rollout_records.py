@@ -72,13 +72,13 @@ def test_people_are_told_of_phases_that_matter_to_them():
 
 
 def test_each_is_told_once_and_those_of_the_last_life_again(tmp_path):
-    outbox = AlertStore(tmp_path / "alerts.db")
+    alert_store = AlertStore(tmp_path / "alerts.db")
 
     def known():
-        return [one.episode for one in outbox.open_episodes()]
+        return [one.episode for one in alert_store.open_episodes()]
 
     async def told(past, new, expected):
-        alerts = RolloutAlerts(outbox)
+        alerts = RolloutAlerts(alert_store)
         for one in past:
             alerts.add_past(one)
         telling = asyncio.create_task(alerts.run())

@@ -50,14 +50,14 @@ def test_an_episode_begins_and_ends_once():
 
 
 def test_an_episode_goes_on_over_a_restart(tmp_path):
-    outbox = AlertStore(tmp_path / "alerts.db")
-    first = StandingAlerts(outbox, CONFIG, lambda: 5.0)
+    alert_store = AlertStore(tmp_path / "alerts.db")
+    first = StandingAlerts(alert_store, CONFIG, lambda: 5.0)
     first.note(found("a"))
     first._tell()
-    second = StandingAlerts(outbox, CONFIG, lambda: 9.0)
+    second = StandingAlerts(alert_store, CONFIG, lambda: 9.0)
     second.note(found("a"))
     second._tell()
-    assert [one.model for one in outbox.open_episodes(CONFIG.name)] == ["a"]
+    assert [one.model for one in alert_store.open_episodes(CONFIG.name)] == ["a"]
     second.note(found())
     second._tell()
-    assert outbox.open_episodes(CONFIG.name) == []
+    assert alert_store.open_episodes(CONFIG.name) == []

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from penstock.server.processes.pulse import Label, Mark, Pulse, Reading, read_pulse
 from penstock.server.processes.watchdog import (
     ALIKE_DEATHS,
-    BIRTH_SECONDS,
     DEATHS,
     LOAD_GRACE_SECONDS,
     PATIENT_STALL_SECONDS,
     STALL_SECONDS,
+    START_SECONDS,
     WINDOW_SECONDS,
     Death,
     Look,
@@ -127,7 +127,7 @@ def test_many_runs_of_one_version_are_not_one_long_run():
 
 def test_who_is_never_born_is_killed_in_the_end():
     seconds, fault = Watch().until_fault(born=False)
-    assert BIRTH_SECONDS < seconds <= BIRTH_SECONDS + 3
+    assert START_SECONDS < seconds <= START_SECONDS + 3
     assert fault.suspects == ()
 
 

@@ -12,7 +12,7 @@ from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.onnx import OnnxRuntime
 from penstock.server.loading.acceptance_check import check_acceptance
 from penstock.server.loading.golden_examples import Example, Examples
-from penstock.server.loading.golden_in_batches import company_mismatches
+from penstock.server.loading.golden_in_batches import batched_mismatches
 
 ROWS = [[[1, 2]], [[3, -4]], [[0.5, 0.25], [7, 8]]]
 
@@ -36,7 +36,7 @@ def golden(model, expected=None):
 
 def test_rows_that_meet_are_told_with_the_number_of_the_request(load):
     model = load("Softmax", axis=0)
-    found = company_mismatches(model, golden(model), 64)
+    found = batched_mismatches(model, golden(model), 64)
     assert found[0].startswith("golden request 1 in company: output 'y' is ")
     assert "alone it is" in found[0]
     assert "batch_axis = true must not be set" in found[-1]
@@ -44,8 +44,8 @@ def test_rows_that_meet_are_told_with_the_number_of_the_request(load):
 
 def test_rows_that_stay_apart_are_no_reason(load):
     model = load("Neg")
-    assert company_mismatches(model, golden(model), 64) == []
-    assert company_mismatches(model, golden(model), 1) == []
+    assert batched_mismatches(model, golden(model), 64) == []
+    assert batched_mismatches(model, golden(model), 1) == []
 
 
 def test_a_declared_batch_axis_is_refused_if_golden_requests_show_otherwise(load, version):

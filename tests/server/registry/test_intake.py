@@ -22,7 +22,7 @@ KEY = "m", 1
 TENSORS = [("x", "FLOAT", ["n"])], [("y", "FLOAT", ["n"])]
 
 
-class Desk:
+class Service:
     """An intake with clocks of its own, and one version in a registry."""
 
     def __init__(self, tmp_path, max_bytes=1 << 30):
@@ -46,25 +46,25 @@ class Desk:
         """The wall clock stands just behind the last change, as while somebody is copying."""
         return max((one.stat().st_ctime_ns for one in self.registry.rglob("*")), default=0)
 
-    def offer(self, seconds=0.0, **known):
+    def result(self, seconds=0.0, **known):
         self.now += seconds
         roots = roots_of(self.registry)
-        offer = self.intake.offer(Candidate(KEY, self.version, None, roots, **known))
+        result = self.intake.assess(Candidate(KEY, self.version, None, roots, **known))
         self.intake.settle([KEY])
-        return offer
+        return result
 
-    def arrive(self, looks=6):
+    def arrive(self, history=6):
         """Look until nothing is waited for."""
-        for _ in range(looks):
-            offer = self.offer(WINDOW)
-            if not offer.waiting:
-                return offer
-        return offer
+        for _ in range(history):
+            result = self.assess(WINDOW)
+            if not result.waiting:
+                return result
+        return result
 
 
 @pytest.fixture
-def desk(tmp_path, onnx_file):
-    made = Desk(tmp_path)
+def service(tmp_path, onnx_file):
+    made = Service(tmp_path)
     made.put = lambda kind="Relu": onnx_file(
         made.version / "model.onnx", [(kind, ["x"], ["y"])], *TENSORS
     )
@@ -72,34 +72,34 @@ def desk(tmp_path, onnx_file):
     return made
 
 
-def publish(desk):
-    manifest = Manifest("m", 1, hash_files(desk.version))
-    (desk.version / "manifest.json").write_bytes(encode_manifest(manifest))
+def publish(service):
+    manifest = Manifest("m", 1, hash_files(service.version))
+    (service.version / "manifest.json").write_bytes(encode_manifest(manifest))
 
 
-def test_a_copy_by_hand_is_taken_when_it_kept_still_and_was_read_twice(desk):
-    offers = [desk.offer(), desk.offer(WINDOW), desk.offer(WINDOW)]
-    assert [one.waiting for one in offers] == [True, True, False]
-    assert "second time" in offers[1].reason
-    assert hash_files(offers[2].directory) == hash_files(desk.version)
+def test_a_copy_by_hand_is_taken_when_it_kept_still_and_was_read_twice(service):
+    results = [service.assess(), service.assess(WINDOW), service.assess(WINDOW)]
+    assert [one.waiting for one in results] == [True, True, False]
+    assert "second time" in results[1].reason
+    assert hash_files(results[2].directory) == hash_files(service.version)
 
 
-def test_content_that_changes_without_its_times_is_not_taken(desk, monkeypatch):
+def test_content_that_changes_without_its_times_is_not_taken(service, monkeypatch):
     """As a writer through a memory map on a network file system, whose times are coarse."""
-    facts = intake_module.look(desk.version)
+    facts = intake_module.look(service.version)
     monkeypatch.setattr(intake_module, "look", lambda *_: facts)
-    desk.offer()
-    assert desk.offer(WINDOW).waiting  # read for the first time
-    desk.put("Neg ")  # the same size, and for all that is looked at the same times
-    offer = desk.offer(WINDOW)
-    assert offer.waiting
-    assert "changed while it was copied" in offer.reason
+    service.assess()
+    assert service.assess(WINDOW).waiting  # read for the first time
+    service.put("Neg ")  # the same size, and for all that is looked at the same times
+    result = service.assess(WINDOW)
+    assert result.waiting
+    assert "changed while it was copied" in result.reason
 
 
 @pytest.mark.parametrize("how", ["hole", "fallocate", "zeros"])
-def test_a_file_of_full_size_that_is_half_written_is_waited_for(desk, how):
+def test_a_file_of_full_size_that_is_half_written_is_waited_for(service, how):
     size = 1 << 20
-    with (desk.version / "w.bin").open("wb") as file:
+    with (service.version / "w.bin").open("wb") as file:
         if how == "hole":
             file.truncate(size)
         elif how == "fallocate":
@@ -109,92 +109,92 @@ def test_a_file_of_full_size_that_is_half_written_is_waited_for(desk, how):
         file.seek(0)
         file.write(os.urandom(size // 2))
     for _ in range(8):
-        offer = desk.offer(WINDOW)
-    assert offer.waiting
-    assert "w.bin has" in offer.reason
-    assert "`penstock push`" in offer.reason
-    with (desk.version / "w.bin").open("r+b") as file:
+        result = service.assess(WINDOW)
+    assert result.waiting
+    assert "w.bin has" in result.reason
+    assert "`penstock push`" in result.reason
+    with (service.version / "w.bin").open("r+b") as file:
         file.write(os.urandom(size))
-    assert desk.arrive().directory is not None
+    assert service.arrive().directory is not None
 
 
-def test_a_file_that_is_sparse_by_right_is_taken_in_the_end(desk):
-    with (desk.version / "w.bin").open("wb") as file:
+def test_a_file_that_is_sparse_by_right_is_taken_in_the_end(service):
+    with (service.version / "w.bin").open("wb") as file:
         file.truncate(1 << 20)
-    assert desk.offer(WINDOW).waiting
-    assert desk.offer(WINDOW).waiting
-    assert desk.offer(600.0).directory is not None
+    assert service.assess(WINDOW).waiting
+    assert service.assess(WINDOW).waiting
+    assert service.assess(600.0).directory is not None
 
 
-def test_with_a_manifest_a_sparse_file_is_taken_at_once(desk):
-    with (desk.version / "w.bin").open("wb") as file:
+def test_with_a_manifest_a_sparse_file_is_taken_at_once(service):
+    with (service.version / "w.bin").open("wb") as file:
         file.truncate(1 << 20)
-    publish(desk)
-    assert desk.offer().directory is not None
+    publish(service)
+    assert service.assess().directory is not None
 
 
-def test_a_published_version_that_is_still_coming_is_waited_for(desk):
-    content = (desk.version / "model.onnx").read_bytes()
-    publish(desk)
-    (desk.version / "model.onnx").write_bytes(content[:-10])
-    offer = desk.offer()
-    assert offer.waiting
-    assert f"{len(content) - 10} of the {len(content)} bytes" in offer.reason
-    (desk.version / "model.onnx").write_bytes(content)
-    assert desk.offer().directory is not None
+def test_a_published_version_that_is_still_coming_is_waited_for(service):
+    content = (service.version / "model.onnx").read_bytes()
+    publish(service)
+    (service.version / "model.onnx").write_bytes(content[:-10])
+    result = service.assess()
+    assert result.waiting
+    assert f"{len(content) - 10} of the {len(content)} bytes" in result.reason
+    (service.version / "model.onnx").write_bytes(content)
+    assert service.assess().directory is not None
 
 
-def test_files_that_change_before_anything_was_served_are_taken_again(desk):
-    first = desk.arrive()
-    desk.put("Neg")
-    during = desk.offer()
+def test_files_that_change_before_anything_was_served_are_taken_again(service):
+    first = service.arrive()
+    service.put("Neg")
+    during = service.assess()
     assert (during.directory, during.waiting) == (first.directory, True)
-    second = desk.arrive()
+    second = service.arrive()
     assert second.digest != first.digest
-    assert hash_files(second.directory) == hash_files(desk.version)
+    assert hash_files(second.directory) == hash_files(service.version)
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_files_that_change_after_a_request_was_answered_are_told_and_not_taken(desk, restart):
-    first = desk.arrive()
-    desk.offer(served=True)
+def test_files_that_change_after_a_request_was_answered_are_told_and_not_taken(service, restart):
+    first = service.arrive()
+    service.assess(served=True)
     if restart:
-        desk.start()
-    desk.put("Neg")
-    offer = desk.arrive()
-    assert offer.directory == first.directory
-    assert "changed since it was taken" in offer.reason
+        service.start()
+    service.put("Neg")
+    result = service.arrive()
+    assert result.directory == first.directory
+    assert "changed since it was taken" in result.reason
 
 
-def test_a_published_version_never_changes(desk):
-    publish(desk)
-    first = desk.offer()
-    desk.put("Neg")
-    offer = desk.arrive()
-    assert (offer.directory, offer.waiting) == (first.directory, False)
-    assert "changed since it was taken" in offer.reason
+def test_a_published_version_never_changes(service):
+    publish(service)
+    first = service.assess()
+    service.put("Neg")
+    result = service.arrive()
+    assert (result.directory, result.waiting) == (first.directory, False)
+    assert "changed since it was taken" in result.reason
 
 
-def test_a_damaged_private_copy_is_made_again(desk):
-    before = desk.arrive()
+def test_a_damaged_private_copy_is_made_again(service):
+    before = service.arrive()
     damage(before.directory / "model.onnx")
-    assert desk.offer(broken=False).directory == before.directory  # nobody has looked
-    after = desk.offer(broken=True)
+    assert service.assess(broken=False).directory == before.directory  # nobody has looked
+    after = service.assess(broken=True)
     assert after.directory not in (None, before.directory)
     assert after.digest == before.digest
-    assert hash_files(after.directory) == hash_files(desk.version)
-    desk.start()
-    assert desk.offer().directory == after.directory
-    assert desk.offer(broken=True).directory == after.directory  # that one is whole
+    assert hash_files(after.directory) == hash_files(service.version)
+    service.start()
+    assert service.assess().directory == after.directory
+    assert service.assess(broken=True).directory == after.directory  # that one is whole
 
 
-def test_a_damaged_copy_of_which_nothing_is_left_is_refused_and_says_so(desk):
-    before = desk.arrive()
+def test_a_damaged_copy_of_which_nothing_is_left_is_refused_and_says_so(service):
+    before = service.arrive()
     damage(before.directory / "model.onnx")
-    (desk.version / "model.onnx").write_bytes(b"junk")
-    offer = desk.offer(broken=True)
-    assert offer.directory is None
-    assert offer.reason
+    (service.version / "model.onnx").write_bytes(b"junk")
+    result = service.assess(broken=True)
+    assert result.directory is None
+    assert result.reason
 
 
 @pytest.mark.parametrize(
@@ -208,51 +208,51 @@ def test_a_damaged_copy_of_which_nothing_is_left_is_refused_and_says_so(desk):
     ],
     ids=lambda error: type(error).__name__ + str(error.errno or ""),
 )
-def test_an_error_of_the_machine_is_never_remembered_as_a_refusal(desk, monkeypatch, error):
-    publish(desk)
+def test_an_error_of_the_machine_is_never_remembered_as_a_refusal(service, monkeypatch, error):
+    publish(service)
     tries = []
 
     def fail(*_, **__):
-        tries.append(desk.now)
+        tries.append(service.now)
         raise error
 
     copy = intake_module.private_copy
     monkeypatch.setattr(intake_module, "private_copy", fail)
     for _ in range(60):
-        offer = desk.offer(1.0)
-        assert offer.waiting
-        assert offer.reason.startswith("waiting: ")
-        assert "again in" in offer.reason
+        result = service.assess(1.0)
+        assert result.waiting
+        assert result.reason.startswith("waiting: ")
+        assert "again in" in result.reason
     pauses = [after - before for before, after in itertools.pairwise(tries)]
     assert pauses == sorted(pauses)
     assert len(tries) < 10
     assert max(pauses) <= TRANSIENT_SECONDS[1] + 1
     monkeypatch.setattr(intake_module, "private_copy", copy)
-    assert desk.offer(TRANSIENT_SECONDS[1]).directory is not None
+    assert service.assess(TRANSIENT_SECONDS[1]).directory is not None
 
 
-def test_a_refusal_is_looked_at_again_although_no_time_changed(desk, monkeypatch):
-    whole = (desk.version / "model.onnx").read_bytes()
-    publish(desk)
-    (desk.version / "model.onnx").write_bytes(bytes(len(whole)))
-    facts = intake_module.look(desk.version)
+def test_a_refusal_is_looked_at_again_although_no_time_changed(service, monkeypatch):
+    whole = (service.version / "model.onnx").read_bytes()
+    publish(service)
+    (service.version / "model.onnx").write_bytes(bytes(len(whole)))
+    facts = intake_module.look(service.version)
     monkeypatch.setattr(intake_module, "look", lambda *_: facts)
-    assert "SHA-256 differs" in desk.offer().reason
-    (desk.version / "model.onnx").write_bytes(whole)
-    assert desk.offer(1.0).directory is None  # not read again and again
-    assert desk.offer(REFUSED_SECONDS[0]).directory is not None
+    assert "SHA-256 differs" in service.assess().reason
+    (service.version / "model.onnx").write_bytes(whole)
+    assert service.assess(1.0).directory is None  # not read again and again
+    assert service.assess(REFUSED_SECONDS[0]).directory is not None
 
 
-def test_a_directory_that_is_not_there_and_one_that_is_gone_are_told_apart(desk):
-    first = desk.arrive()
-    (desk.version / "model.onnx").unlink()
-    desk.version.rmdir()
-    assert (desk.offer().directory, desk.offer().reason) == (
+def test_a_directory_that_is_not_there_and_one_that_is_gone_are_told_apart(service):
+    first = service.arrive()
+    (service.version / "model.onnx").unlink()
+    service.version.rmdir()
+    assert (service.assess().directory, service.assess().reason) == (
         first.directory,
         "its directory is gone; what was taken from it still serves",
     )
-    desk.intake.settle([])
-    assert desk.offer().directory is None
+    service.intake.settle([])
+    assert service.assess().directory is None
 
 
 def damage(path):

@@ -42,18 +42,18 @@ def test_a_bad_model_toml_leaves_a_served_model_with_its_last_good_one(
 ):
     file = registry / "m" / "model.toml"
     file.write_text("threads = 2")
-    looks = survey()
-    good = looks.look().models["m"].config
+    history = survey()
+    good = history.look().models["m"].config
     file.write_text(bad)
     if restart:
-        looks = survey()
-    snapshot = looks.look()
+        history = survey()
+    snapshot = history.look()
     assert snapshot.models["m"].config == good
     (problem,) = snapshot.problems
     assert problem.path == file
     assert "goes on with its last good configuration" in problem.reason
     file.write_text("threads = 3")
-    snapshot = looks.look()
+    snapshot = history.look()
     assert (snapshot.models["m"].config.threads, snapshot.problems) == (3, ())
 
 
@@ -89,8 +89,8 @@ def test_a_damaged_memory_of_good_ones_is_no_error(registry, survey, tmp_path, c
 
 
 def test_a_directory_that_cannot_be_read_now_is_what_it_was(registry, survey, monkeypatch):
-    looks = survey()
-    before = looks.look().models["m"]
+    history = survey()
+    before = history.look().models["m"]
 
     def fail(path, *rest):
         if path.name == "m":
@@ -100,8 +100,8 @@ def test_a_directory_that_cannot_be_read_now_is_what_it_was(registry, survey, mo
     read = survey_module.read_model
     monkeypatch.setattr(survey_module, "read_model", fail)
     (registry / "m" / "2").mkdir()
-    snapshot = looks.look()
+    snapshot = history.look()
     assert snapshot.models["m"] == before
     assert "going on with what was there before" in snapshot.problems[0].reason
     monkeypatch.undo()
-    assert list(looks.look().models["m"].versions) == [1, 2]
+    assert list(history.look().models["m"].versions) == [1, 2]

@@ -262,7 +262,11 @@ WAITING = sorted(set(Phase) - FINAL)
 @pytest.mark.parametrize(
     ("against", "cause", "reason"),
     [
-        ({"trips": ("worker 2 died of it", "warm-up failed")}, "trip", "worker 2 died of it; "),
+        (
+            {"hard_failures": ("worker 2 died of it", "warm-up failed")},
+            "trip",
+            "worker 2 died of it; ",
+        ),
         ({"vetoes": ("HighErrorRate",)}, "veto", "vetoed from outside: HighErrorRate"),
     ],
 )
@@ -445,7 +449,7 @@ def test_weights_are_a_mean():
 
 # Properties: whatever comes, in whatever order.
 
-looks = st.builds(
+history = st.builds(
     Snapshot,
     counts=st.builds(
         Counts,
@@ -456,12 +460,12 @@ looks = st.builds(
     epoch=st.sampled_from("ab"),
     ready=st.booleans() | st.just(value=True),
     percent=st.sampled_from([None, 5.0, 50.0]),
-    trips=st.just(()) | st.just(("crash",)),
+    hard_failures=st.just(()) | st.just(("crash",)),
     vetoes=st.just(()),
     unreadable=st.sampled_from(["", "", "", "no"]),
 )
 orders = st.sampled_from(["pause", "resume", "approve", "promote", "abort", "finish"])
-acts = st.lists(st.tuples(looks, st.floats(-100, 5000), st.none() | orders), max_size=12)
+acts = st.lists(st.tuples(history, st.floats(-100, 5000), st.none() | orders), max_size=12)
 
 
 def obey(rollout, order, now):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from penstock.server.rollout.checkpoint import KEEP, Checkpoints
 from penstock.server.rollout.counts import ArmCounts, Counts
 from penstock.server.rollout.evidence import evidence_against
-from penstock.server.rollout.history import MAX_LOOKS, HistoryEntry, entry_of, with_entry
+from penstock.server.rollout.history import MAX_ENTRIES, HistoryEntry, entry_of, with_entry
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Step, begin
 from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
@@ -60,12 +60,12 @@ def test_only_the_last_rollouts_are_kept_whole(tmp_path):
     look = entry_of(rollout(), evidence_against(rollout()), 1.0)
     for number in range(KEEP + 5):
         files.save(rollout(id=f"m.v-{number}"))
-        files.save_looks(f"m.v-{number}", (look,))
+        files.save_history(f"m.v-{number}", (look,))
         (tmp_path / "rollouts" / f"m.v-{number}.shadow.json").write_text("{}")
     files.prune()
     assert len(list((tmp_path / "rollouts").iterdir())) == 3 * KEEP
-    assert files.looks(f"m.v-{KEEP + 4}") == (look,)
-    assert files.looks("m.v-0") == ()
+    assert files.history(f"m.v-{KEEP + 4}") == (look,)
+    assert files.history("m.v-0") == ()
 
 
 shares = st.sampled_from([1.0, 5.0, 50.0])
@@ -74,14 +74,14 @@ steps = st.lists(st.tuples(st.floats(0, 100), shares), min_size=1, max_size=1500
 
 @given(steps)
 def test_looks_are_bounded_in_order_and_end_with_the_last(moves):
-    looks, at = (), 0.0
+    history, at = (), 0.0
     for elapsed, percent in moves:
         at += elapsed
         last = HistoryEntry(at, percent, 1.0, (1.0,), (0, 0), (0, 0))
-        looks = with_entry(looks, last)
-    assert len(looks) <= MAX_LOOKS
-    assert looks[-1] == last
-    assert [one.at for one in looks] == sorted(one.at for one in looks)
+        history = with_entry(history, last)
+    assert len(history) <= MAX_ENTRIES
+    assert history[-1] == last
+    assert [one.at for one in history] == sorted(one.at for one in history)
 
 
 def test_a_look_from_before_the_last_one_counts_as_at_the_last():
@@ -92,23 +92,23 @@ def test_a_look_from_before_the_last_one_counts_as_at_the_last():
 
 
 def test_looks_of_a_long_rollout_cover_all_of_it_evenly():
-    looks = ()
+    history = ()
     for second in range(20_000):
         percent = 1.0 if second < 15_000 else 5.0
-        looks = with_entry(looks, HistoryEntry(float(second), percent, 1.0, (), (0, 0), (0, 0)))
-    times = [one.at for one in looks]
+        history = with_entry(history, HistoryEntry(float(second), percent, 1.0, (), (0, 0), (0, 0)))
+    times = [one.at for one in history]
     assert times[0] == 0.0
     assert max(b - a for a, b in pairwise(times)) < 500
-    assert len(looks) > MAX_LOOKS / 4
+    assert len(history) > MAX_ENTRIES / 4
 
 
 def test_a_look_survives_the_file(tmp_path):
     look = HistoryEntry(1.25, 5.0, 3.5, (1.0, 6.0), (10, 1), (3, 2))
-    Checkpoints(tmp_path).save_looks("a/b-1", (look,))
-    assert Checkpoints(tmp_path).looks("a/b-1") == (look,)
+    Checkpoints(tmp_path).save_history("a/b-1", (look,))
+    assert Checkpoints(tmp_path).history("a/b-1") == (look,)
     for content in ([1], [[1, 2]], 7, [[1, 1, 1, [1], [1], [1, 2]]]):
         (tmp_path / "rollouts" / "a%2Fb-1.looks.json").write_text(json.dumps({"looks": content}))
-        assert Checkpoints(tmp_path).looks("a/b-1") == ()
+        assert Checkpoints(tmp_path).history("a/b-1") == ()
 
 
 def test_an_alarm_stands_until_it_is_over_or_forgotten(tmp_path):

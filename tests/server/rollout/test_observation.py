@@ -42,11 +42,11 @@ def test_only_what_is_new_counts():
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5), st.booleans()), max_size=20))
-def test_whatever_copy_comes_back_from_disk_the_counts_come_out_the_same(looks):
+def test_whatever_copy_comes_back_from_disk_the_counts_come_out_the_same(history):
     """Control dies again and again, and begins with what was saved some looks ago."""
     rollout = saved = running()
     n = bad = 0
-    for at, (more, failed, died) in enumerate(looks):
+    for at, (more, failed, died) in enumerate(history):
         n, bad = n + more, bad + failed
         rollout = observe(rollout, look(n, bad), float(at))
         if died:

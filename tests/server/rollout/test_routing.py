@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from penstock.server.rollout.routing import (
     DEADLINE_SHARE,
-    LEAST_PATIENCE_SECONDS,
-    PATIENCE_FACTOR,
-    PATIENCE_SECONDS,
+    LEAST_TIMEOUT_SECONDS,
+    TIMEOUT_FACTOR,
+    TIMEOUT_SECONDS,
     Chooser,
     given_up_at,
 )
@@ -85,7 +85,7 @@ def test_patience_follows_what_is_slow_and_leaves_stable_some_of_the_deadline():
     def patience(slow: float, timeout: float = math.inf) -> float:
         return given_up_at(Split("r", 2, 5.0, slow_seconds=slow), 100.0, 100.0 + timeout) - 100.0
 
-    assert patience(0.0) == PATIENCE_SECONDS
-    assert patience(0.5) == pytest.approx(PATIENCE_FACTOR * 0.5)
-    assert patience(1e-4) == LEAST_PATIENCE_SECONDS
+    assert patience(0.0) == TIMEOUT_SECONDS
+    assert patience(0.5) == pytest.approx(TIMEOUT_FACTOR * 0.5)
+    assert patience(1e-4) == LEAST_TIMEOUT_SECONDS
     assert patience(0.5, timeout=0.1) == pytest.approx(DEADLINE_SHARE * 0.1)

@@ -103,9 +103,9 @@ def faults(server):
     }
 
 
-@pytest.mark.parametrize("door", ["fast", "asgi"])
-def test_a_value_out_of_range_is_refused_by_name_and_counted(door, live_server, registry):
-    with live_server(registry(TOML), door) as server:
+@pytest.mark.parametrize("frontend", ["fast", "asgi"])
+def test_a_value_out_of_range_is_refused_by_name_and_counted(frontend, live_server, registry):
+    with live_server(registry(TOML), frontend) as server:
         answer = server.ask(raw(body([[30, 1, 0], [130, 1, 0], [31, 1, 0]])))
         assert answer.status == 422
         assert answer.headers["x-error-code"] == "quality_rejected"
@@ -139,9 +139,11 @@ def test_the_place_of_a_fault_is_that_in_the_request(
         assert json.loads(answer.body)["error"] == f"{place} is 99, expected a number of at most 10"
 
 
-@pytest.mark.parametrize("door", ["fast", "asgi"])
-def test_a_missing_value_is_replaced_and_an_unknown_one_only_counted(door, live_server, registry):
-    with live_server(registry(TOML), door) as server:
+@pytest.mark.parametrize("frontend", ["fast", "asgi"])
+def test_a_missing_value_is_replaced_and_an_unknown_one_only_counted(
+    frontend, live_server, registry
+):
+    with live_server(registry(TOML), frontend) as server:
         answer = server.ask(binary([[30, float("nan"), 7], [31, 5, 1]]))
         assert answer.status == 200
         assert json.loads(answer.body)["outputs"][0]["data"] == [30, -1, 7, 31, 5, 1]
@@ -174,8 +176,8 @@ def test_both_doors_answer_byte_for_byte(live_server, registry):
     ]
     root = registry(TOML)
     told = []
-    for door in ("fast", "asgi"):
-        with live_server(root, door) as server:
+    for frontend in ("fast", "asgi"):
+        with live_server(root, frontend) as server:
             answers = [server.ask(one) for one in requests]
             told.append(([(one.status, one.body) for one in answers], faults(server)))
     assert told[0] == told[1]
@@ -207,16 +209,16 @@ def test_requests_that_run_together_are_judged_one_by_one(toml, live_server, reg
         assert faults(server) == {expected: 6}
 
 
-@pytest.mark.parametrize("door", ["fast", "asgi"])
+@pytest.mark.parametrize("frontend", ["fast", "asgi"])
 @pytest.mark.parametrize("policy", ["reject", "pass", "impute"])
 def test_faults_of_a_large_request_are_counted_as_those_of_a_small_one(
-    door, policy, live_server, registry
+    frontend, policy, live_server, registry
 ):
     """It is looked at on another thread, or in parts, and nobody else waits for that."""
     toml = f'[quality.fields.x]\nmin = 0\nmax = 10\npolicy = "{policy}"\n'
     rows = np.ones((100_000, 3), np.float32)
     rows[[0, 50_000, 99_999], 1] = 11
-    with live_server(registry(toml + "constant = 2\n" * (policy == "impute")), door) as server:
+    with live_server(registry(toml + "constant = 2\n" * (policy == "impute")), frontend) as server:
         answer = server.ask(binary(rows))
         assert answer.status == (422 if policy == "reject" else 200)
         told = {"reject": "rejected", "pass": "passed", "impute": "imputed"}[policy]
@@ -234,5 +236,5 @@ def test_a_field_that_the_version_has_not_is_a_reason_not_to_load_it(live_server
 def test_a_model_that_declares_nothing_has_no_gate(live_server, registry):
     with live_server(registry("")) as server:
         servable = server.app.engine.catalog.find("echo", None)
-        assert servable.gate is None
+        assert servable.validation is None
         assert servable.tally is None

@@ -126,7 +126,7 @@ class Stage:
             registry=place / "registry", state_dir=self.state, log_level="warning", threads=1
         )
         self.directory.config.write_text(config.to_json())
-        self.life, self._our_life = os.pipe()
+        self.history, self._pipe_writer = os.pipe()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -154,11 +154,11 @@ class Stage:
                 name,
                 str(self.directory.path),
                 str(os.getpid()),
-                str(self.life),
+                str(self.history),
                 *map(str, sockets),
             ],
             stdin=subprocess.DEVNULL,
-            pass_fds=(self.life, *sockets),
+            pass_fds=(self.history, *sockets),
             env=os.environ | {"PYTHONPATH": str(self.place / "plugin")} | environ,
         )
         self.processes[name] = process
@@ -184,8 +184,8 @@ class Stage:
             process.kill()
             process.wait()
         self.listener.close()
-        os.close(self.life)
-        os.close(self._our_life)
+        os.close(self.history)
+        os.close(self._pipe_writer)
 
     def predict(self, count: int, rows: int = 1, mood: float = 1.0) -> list[int]:
         """Statuses of so many requests; the second value of their middle row is `mood`."""

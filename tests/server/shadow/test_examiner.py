@@ -49,7 +49,7 @@ def batch(values=(1.0, 2.0, 3.0), offsets=(0, 1, 3), wanted=("y",), factor=1.0):
     return CopiedBatch(ids, offsets, ["x"], [x], wanted, outputs, 0.001)
 
 
-def examiner(candidate, primary=None, tolerance=None, chance=lambda: 0.0, clock=None):
+def comparer(candidate, primary=None, tolerance=None, chance=lambda: 0.0, clock=None):
     ticks = iter(range(0, 10**9, 100))
     return Comparer(
         candidate, primary, tolerance or Tolerance(), chance, clock or (lambda: next(ticks))
@@ -57,7 +57,7 @@ def examiner(candidate, primary=None, tolerance=None, chance=lambda: 0.0, clock=
 
 
 def test_a_request_differs_if_any_of_its_rows_does():
-    one = examiner(Linear())
+    one = comparer(Linear())
     given = batch()
     given.outputs[0][2] = 9.0
     report = one.examine(given)
@@ -69,22 +69,22 @@ def test_a_request_differs_if_any_of_its_rows_does():
 
 
 def test_what_the_candidate_raises_is_its_failure():
-    assert examiner(Broken()).examine(batch()) == {"error": "ModelExecutionError: it will not"}
-    [text] = examiner(Forgetful()).examine(batch()).values()
+    assert comparer(Broken()).examine(batch()) == {"error": "ModelExecutionError: it will not"}
+    [text] = comparer(Forgetful()).examine(batch()).values()
     assert text == "TypeError: it gave 0 outputs, expected 1 arrays"
 
 
 def test_inputs_go_by_name_and_one_that_is_missing_is_a_failure():
-    one = examiner(Linear(inputs=("z",)))
+    one = comparer(Linear(inputs=("z",)))
     assert one.examine(batch()) == {
         "error": "ValueError: it wants input 'z', which the primary does not take"
     }
 
 
 def test_outputs_that_only_one_of_them_has_differ():
-    more = examiner(Linear(outputs=("y", "z")), Linear())
+    more = comparer(Linear(outputs=("y", "z")), Linear())
     assert more.examine(batch())["outputs"]["z"]["compared"] == "extra"
-    less = examiner(Linear(), Linear(outputs=("y", "z")))
+    less = comparer(Linear(), Linear(outputs=("y", "z")))
     report = less.examine(batch(wanted=("y", "z")))
     assert report["outputs"]["z"]["compared"] == "missing"
     assert report["rows"]["differing"] == 3
@@ -92,19 +92,19 @@ def test_outputs_that_only_one_of_them_has_differ():
 
 
 def test_who_asked_for_some_outputs_does_not_see_one_more():
-    more = examiner(Linear(outputs=("y", "w", "z")), Linear(outputs=("y", "w")))
+    more = comparer(Linear(outputs=("y", "w", "z")), Linear(outputs=("y", "w")))
     assert more.examine(batch(wanted=("y",)))["rows"]["differing"] == 0
 
 
 def test_an_output_that_is_ignored_may_be_anything():
     tolerance = Tolerance(outputs={"y": OutputTolerance(compare="ignore")})
-    assert examiner(Linear(5.0), tolerance=tolerance).examine(batch())["rows"]["differing"] == 0
+    assert comparer(Linear(5.0), tolerance=tolerance).examine(batch())["rows"]["differing"] == 0
 
 
 def test_now_and_then_the_primary_runs_beside_it_and_is_compared_with_itself():
     draws = iter([0.5, 0.0, 0.2, 0.0, 0.7])
     # The primary answered twice its input, and would answer the input itself now.
-    one = examiner(Linear(2.0), Linear(), chance=lambda: next(draws))
+    one = comparer(Linear(2.0), Linear(), chance=lambda: next(draws))
     assert one.examine(batch(factor=2.0))["cpu"] is None
     first, second = (one.examine(batch(factor=2.0)) for _ in range(2))
     assert first["cpu"] == second["cpu"] == (100, 100, 2, 2)
@@ -112,7 +112,7 @@ def test_now_and_then_the_primary_runs_beside_it_and_is_compared_with_itself():
 
 
 def test_only_rows_that_are_worse_than_before_are_reported_again():
-    one = examiner(Linear())
+    one = comparer(Linear())
     seen = Tally()
     for distance in [*range(1, 31), *range(30, 0, -1)]:
         given = batch(values=(1.0,), offsets=(0, 1))
@@ -128,7 +128,7 @@ def test_only_rows_that_are_worse_than_before_are_reported_again():
 
 
 def test_what_is_reported_survives_json_and_adds_up():
-    one = examiner(Linear(1.5), Linear())
+    one = comparer(Linear(1.5), Linear())
     tally = Tally()
     for values in ((1.0, 2.0, 3.0), (np.nan, 1.0, np.inf)):
         tally.add((2, 3), one.examine(batch(values=values)))
@@ -160,5 +160,5 @@ class Centred(Linear):
 def test_a_candidate_whose_requests_run_alone_runs_each_alone():
     given = batch(values=(1.0, 2.0, 4.0), offsets=(0, 1, 3))
     given.outputs[0] = np.array([[0.0], [-1.0], [1.0]])
-    report = examiner(Centred(), Linear()).examine(given)
+    report = comparer(Centred(), Linear()).examine(given)
     assert report["rows"] == {"differing": 0, "invalid": 0}

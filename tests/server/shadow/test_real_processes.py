@@ -71,7 +71,7 @@ def test_a_shadow_that_dies_or_hangs_at_full_load_is_not_felt(stage, until, load
     # Of each envelope that was being run, the batch amid which it ended.
     assert server.counted(layout.SHADOW_ERRORS) >= MAX_FAILURES
     record = server.record()
-    assert record.trip.reason == reason
+    assert record.hard_failure.reason == reason
     assert record.failures == len(record.tally.deaths) == MAX_FAILURES
     assert server.runner() == 0
 
@@ -85,14 +85,14 @@ def test_a_shadow_that_leaks_is_ended(stage, until):
 
 def test_a_trip_survives_a_restart_and_is_over_with_another_rollout(stage, until):
     server = stage({"mode": "unloadable"})
-    assert server.record().trip.reason == "load"
-    assert "its file is broken" in server.record().trip.detail
+    assert server.record().hard_failure.reason == "load"
+    assert "its file is broken" in server.record().hard_failure.detail
     server.stop("shadow")
     assert server.phase() == "tripped"
     server.start("shadow")
     assert server.predict(20) == [200] * 20
     until(lambda: server.counted(layout.SHADOW_DROPPED) == 20)
-    assert server.record().trip.reason == "load"
+    assert server.record().hard_failure.reason == "load"
     assert server.runner() == 0
     (server.versions[2] / "model.twice").write_text("{}")
     server.aim(name="twice-2")

@@ -35,19 +35,19 @@ def test_what_was_in_production_is_known_for_every_moment():
 
 def test_a_record_that_was_taken_back_never_was():
     assert [one.seq for one in in_force(LOG)] == [1, 2, 3, 4, 7]
-    chronicle = AuditHistory()
+    audit_history = AuditHistory()
     for one in LOG[:6]:
-        chronicle.add(one)
-    assert chronicle.move("m", "stable").version == 1
-    chronicle.add(LOG[6])
-    assert chronicle.move("m", "stable").record.seq == 7
-    assert chronicle.move("n", "default").version == 7
-    assert chronicle.move("n", "stable") is None
+        audit_history.add(one)
+    assert audit_history.move("m", "stable").version == 1
+    audit_history.add(LOG[6])
+    assert audit_history.move("m", "stable").record.seq == 7
+    assert audit_history.move("n", "default").version == 7
+    assert audit_history.move("n", "stable") is None
 
 
 def test_a_name_that_is_gone_has_no_move():
-    chronicle = AuditHistory()
-    chronicle.add(record(1, "alias", "m", before={"canary": None}, after={"canary": 2}))
-    assert chronicle.move("m", "canary").version == 2
-    chronicle.add(record(2, "unalias", "m", before={"canary": 2}, after={"canary": None}))
-    assert chronicle.move("m", "canary") is None
+    audit_history = AuditHistory()
+    audit_history.add(record(1, "alias", "m", before={"canary": None}, after={"canary": 2}))
+    assert audit_history.move("m", "canary").version == 2
+    audit_history.add(record(2, "unalias", "m", before={"canary": 2}, after={"canary": None}))
+    assert audit_history.move("m", "canary") is None

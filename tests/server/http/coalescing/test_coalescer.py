@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 HEAD = b"POST /v2/models/m/infer HTTP/1.1\r\nhost: x\r\n\r\n"
 OPENING = b'{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":'
 CLOSING = b"}]}"
-DOOR: Any = object()
+WRITER: Any = object()
 TEXTS = ["1", "-2.5", "1e3", "1e39", "true", "null", '"7"', "[1]", "{}", "", " 4 ", "NaN", "9" * 30]
 TEXTS += [MARK := "1e300", "null,null", "1]", "-0", "1.", "01", "1E5", "\\"]
 
@@ -60,7 +60,7 @@ def request(numbers: str, closing: bytes = CLOSING, space: bytes = b"") -> bytes
 
 def answered(head: RequestHead, body: bytes, signature: WireSignature) -> list[tuple[Call, None]]:
     """What a coalescer is told of a request that was read the plain way and answered."""
-    call = Call(DOOR, head, 0.0)
+    call = Call(WRITER, head, 0.0)
     call.body = body
     call.servable = SimpleNamespace(wire=signature)  # type: ignore[assignment]
     return [(call, None)]
@@ -90,9 +90,9 @@ def test_who_was_just_answered_is_waited_for_but_not_for_long() -> None:
     now = 0.0
     recorder, coalescer = taught(request("1,2,3"), lambda: now)
 
-    def join(*doors: Any) -> None:
-        for door in doors:
-            assert coalescer.try_take(door, request("1,2,3"), now) is not None
+    def join(*writers: Any) -> None:
+        for writer in writers:
+            assert coalescer.try_take(writer, request("1,2,3"), now) is not None
 
     def flush() -> int:
         (soon,), recorder.soon = recorder.soon, []
@@ -125,7 +125,7 @@ def test_nobody_is_waited_for_by_those_who_run_on_threads() -> None:
 
 def test_what_was_brought_before_a_run_is_not_served_again() -> None:
     recorder, coalescer = taught(request("1,2,3"))
-    assert coalescer.try_take(DOOR, request("1,2,3"), 0.0) is not None
+    assert coalescer.try_take(WRITER, request("1,2,3"), 0.0) is not None
     coalescer.flush()
     assert len(recorder.served) == 1
     (at_the_end,) = recorder.soon
@@ -136,9 +136,9 @@ def test_what_was_brought_before_a_run_is_not_served_again() -> None:
 def test_requests_alike_but_for_their_numbers_meet_once_per_iteration() -> None:
     recorder, coalescer = taught(request("1,2,3"))
     for numbers in ("1,2,3", "4,5,6"):
-        call = coalescer.try_take(DOOR, request(numbers), 5.0)
+        call = coalescer.try_take(WRITER, request(numbers), 5.0)
         assert call is not None
-        assert (call.door, call.arrival) == (DOOR, 5.0)
+        assert (call.writer, call.arrival) == (WRITER, 5.0)
     (flush,) = recorder.soon
     flush()
     (coalesced,) = recorder.served
@@ -167,7 +167,7 @@ def test_requests_alike_but_for_their_numbers_meet_once_per_iteration() -> None:
 )
 def test_anything_else_is_left_to_the_ordinary_way(raw: bytes) -> None:
     _, coalescer = taught(request("1,2,3"))
-    assert coalescer.try_take(DOOR, raw, 0.0) is None
+    assert coalescer.try_take(WRITER, raw, 0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_anything_else_is_left_to_the_ordinary_way(raw: bytes) -> None:
 )
 def test_what_is_special_has_no_template(raw: bytes, lines: list[tuple[bytes, bytes]]) -> None:
     _, coalescer = taught(raw, time.perf_counter, *lines)
-    assert coalescer.try_take(DOOR, raw, 0.0) is None
+    assert coalescer.try_take(WRITER, raw, 0.0) is None
 
 
 row_of_text = st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3)
@@ -261,7 +261,7 @@ def test_a_head_that_was_forgotten_meanwhile_is_not_learnt() -> None:
     heads.clear()
     coalescer.forget()
     coalescer.learn(late)
-    assert coalescer.try_take(DOOR, raw, 0.0) is None
+    assert coalescer.try_take(WRITER, raw, 0.0) is None
 
 
 def test_a_request_of_which_nothing_can_be_learnt_is_not_looked_at_for_ever(
@@ -287,16 +287,16 @@ def test_a_request_of_which_nothing_can_be_learnt_is_not_looked_at_for_ever(
 def test_bytes_between_key_and_list_are_part_of_the_key(between: bytes) -> None:
     recorder, coalescer = taught(request("1,2,3"))
     odd = request("1,2,3", space=between)
-    assert coalescer.try_take(DOOR, odd, 0.0) is None
+    assert coalescer.try_take(WRITER, odd, 0.0) is None
     (template,) = recorder.signature.body_templates.values()
     assert template.read(odd[len(HEAD) :], recorder.signature) is None
 
 
 def test_white_space_around_the_list_may_be_learnt_and_each_kind_has_a_group_of_its_own() -> None:
     recorder, coalescer = taught(request("1,2,3", space=b" \t"))
-    assert coalescer.try_take(DOOR, request("4,5,6", space=b" \t"), 0.0) is not None
-    assert coalescer.try_take(DOOR, request("4,5,6", space=b"\t "), 0.0) is None
-    assert coalescer.try_take(DOOR, request("4,5,6"), 0.0) is None
+    assert coalescer.try_take(WRITER, request("4,5,6", space=b" \t"), 0.0) is not None
+    assert coalescer.try_take(WRITER, request("4,5,6", space=b"\t "), 0.0) is None
+    assert coalescer.try_take(WRITER, request("4,5,6"), 0.0) is None
     (group,) = coalescer._busy
     assert group.template(recorder.signature) is not None
     assert group.template(Recorder().signature) is None, "another version has not answered any"
@@ -307,7 +307,7 @@ def test_bodies_of_python_clients_with_spaces_meet_too() -> None:
     raw = HEAD + json.dumps({"inputs": [tensor]}).encode()
     assert orjson.loads(raw[len(HEAD) :])
     _, coalescer = taught(raw)
-    assert coalescer.try_take(DOOR, raw, 0.0) is not None
+    assert coalescer.try_take(WRITER, raw, 0.0) is not None
 
 
 def test_who_wants_a_compressed_answer_has_a_group_of_its_own() -> None:
@@ -318,5 +318,5 @@ def test_who_wants_a_compressed_answer_has_a_group_of_its_own() -> None:
         lines, _, body = raw.partition(b"\r\n\r\n")
         head = known_head(lines + b"\r\n\r\n", heads, *headers)
         coalescer.learn(answered(head, body, recorder.signature))
-        assert coalescer.try_take(DOOR, raw, 0.0) is not None
+        assert coalescer.try_take(WRITER, raw, 0.0) is not None
     assert [group.accept_encoding for group in coalescer._busy] == [None, "gzip"]

@@ -79,7 +79,7 @@ class Fuzz:
         raws = family(self.rng, kinds)
         await self.in_turn(raws, 3)
         for _ in range(4):
-            await self.in_company([self.rng.choice(raws) for _ in range(self.rng.randint(2, 24))])
+            await self.in_batch([self.rng.choice(raws) for _ in range(self.rng.randint(2, 24))])
         for _ in range(2):
             await self.pipelined([self.rng.choice(raws) for _ in range(self.rng.randint(2, 12))])
         await self.cut([self.rng.choice(raws) for _ in range(4)])
@@ -100,7 +100,7 @@ class Fuzz:
                 (answers,) = await self.twins.server.exchange([(connection, 1)])
                 await self.compare("in turn", [raw], answers)
 
-    async def in_company(self, raws: Sequence[bytes]) -> None:
+    async def in_batch(self, raws: Sequence[bytes]) -> None:
         connections = [self.connect() for _ in raws]
         for connection, raw in zip(connections, raws, strict=True):
             connection.send(raw)
@@ -195,8 +195,8 @@ def test_the_fuzz_reaches_what_it_is_about(bench: Any) -> None:
     port = twins.server.app.engine.port
     take = port.coalescer.try_take
 
-    def watched(door: Any, data: bytes, now: float) -> Any:
-        call = take(door, data, now)
+    def watched(writer: Any, data: bytes, now: float) -> Any:
+        call = take(writer, data, now)
         form = "none" if call is None else call.head.codec.name
         taken["binary" if call is not None and call.head.json_length is not None else form] += 1
         return call
@@ -328,9 +328,9 @@ def test_a_version_that_was_swapped_answers_by_its_own_templates(bench: Any) -> 
             raws += [raw.replace(b"\r\n\r\n", f"\r\n{lines}\r\n".encode(), 1) for raw in raws[:4]]
             twins.steer("swapped", 1 + turn % 2)
             await fuzz.in_turn(raws, 1)
-            await fuzz.in_company(raws)
+            await fuzz.in_batch(raws)
             twins.steer("swapped", 1, split)
-            await fuzz.in_company([raw for raw in raws if b"x-user" in raw or b"versions" in raw])
+            await fuzz.in_batch([raw for raw in raws if b"x-user" in raw or b"versions" in raw])
         twins.steer("swapped", 1)
 
     runner.run(run())

@@ -18,7 +18,7 @@ OWN = {"date", "x-request-id"}
 
 
 @pytest.fixture(scope="module")
-def doors(fuzzed_registry: Path, live_server: Any) -> Iterator[dict[str, Any]]:
+def writers(fuzzed_registry: Path, live_server: Any) -> Iterator[dict[str, Any]]:
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
@@ -42,7 +42,7 @@ def in_turn(server: Any, raws: Sequence[bytes]) -> list[Any]:
         return [told(client.send(raw).answer()) for raw in raws]
 
 
-def in_company(server: Any, raws: Sequence[bytes]) -> list[Any]:
+def in_batch(server: Any, raws: Sequence[bytes]) -> list[Any]:
     with ExitStack() as stack:
         clients = [stack.enter_context(server.connect()) for _ in raws]
         for client, raw in zip(clients, raws, strict=True):
@@ -67,22 +67,22 @@ def in_pieces(server: Any, raws: Sequence[bytes]) -> list[Any]:
 
 
 #: An answer of the ASGI door takes 40 ms, as uvicorn writes it in two pieces.
-WAYS = [("fast", way) for way in (in_turn, in_company, in_turn, pipelined, in_pieces)]
-WAYS += [("asgi", in_company)]
+WAYS = [("fast", way) for way in (in_turn, in_batch, in_turn, pipelined, in_pieces)]
+WAYS += [("asgi", in_batch)]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_way_through_every_door_gives_the_same_bytes(
-    doors: dict[str, Any], seed: int
+    writers: dict[str, Any], seed: int
 ) -> None:
     rng = random.Random(1000 + seed)
     for _ in range(FAMILIES // 4):
         raws = [raw for raw in family(rng) if b"/models/split/" not in raw]
         if not raws:
             continue
-        expected = in_turn(doors["plain"], raws)
+        expected = in_turn(writers["plain"], raws)
         for door, way in WAYS:
-            got = way(doors[door], raws)
+            got = way(writers[door], raws)
             for raw, one, two in zip(raws, expected, got, strict=True):
                 shown = f"{door}, {way.__name__}: {raw!r:.900}\n{one!r:.500}\n{two!r:.500}"
                 assert one == two, shown

@@ -26,7 +26,7 @@ from penstock.server.inference.call import Call
 from penstock.server.inference.head import RequestHead, read_head
 
 X = TensorSpec("x", "FP32", (-1, 3))
-DOOR: Any = object()
+WRITER: Any = object()
 ROW = np.array([[1.5, -2.0, 3.25]], np.float32)
 
 
@@ -209,7 +209,7 @@ class Loop:
             head = read_head("m", None, [(b"content-type", b"application/msgpack")])
             head.lines = raw
             self.heads[raw] = head
-        call = Call(DOOR, head, 0.0)
+        call = Call(WRITER, head, 0.0)
         call.body = body
         call.servable = SimpleNamespace(wire=self.signature)  # type: ignore[assignment]
         self.coalescer.learn([(call, None)])
@@ -220,7 +220,7 @@ def test_only_requests_that_differ_in_the_tensor_match() -> None:
     loop = Loop()
     raw = loop.answer(packed(ROW))
     other = raw.replace(ROW.tobytes(), (2 * ROW).tobytes())
-    assert loop.coalescer.try_take(DOOR, other, 0.0) is not None
+    assert loop.coalescer.try_take(WRITER, other, 0.0) is not None
     (group,) = loop.coalescer._busy
     (numbers,) = group.numbers
     assert numbers == (2 * ROW).tobytes()
@@ -232,14 +232,14 @@ def test_only_requests_that_differ_in_the_tensor_match() -> None:
         raw.replace(b"host: x", b"host: y"),
         raw.replace(b"FP32", b"FP64"),
     ):
-        assert loop.coalescer.try_take(DOOR, wrong, 0.0) is None
+        assert loop.coalescer.try_take(WRITER, wrong, 0.0) is None
 
 
 def test_a_group_goes_by_the_template_of_the_version_that_is_asked() -> None:
     loop, old, new = Loop(), wire(), wire(TensorSpec("x", "FP32", (-1, 3)))
     loop.signature = old
     raw = loop.answer(packed(ROW))
-    loop.coalescer.try_take(DOOR, raw, 0.0)
+    loop.coalescer.try_take(WRITER, raw, 0.0)
     (group,) = loop.coalescer._busy
     found = group.template(old)
     assert found is not None
@@ -259,7 +259,7 @@ def test_what_cannot_be_learnt_is_not_tried_for_ever(monkeypatch: pytest.MonkeyP
     loop = Loop()
     for _ in range(3 * MAX_TRIES):
         raw = loop.answer(packed(ROW, id="7"))
-    assert loop.coalescer.try_take(DOOR, raw, 0.0) is None
+    assert loop.coalescer.try_take(WRITER, raw, 0.0) is None
     assert len(tried) == MAX_TRIES
 
 
@@ -273,5 +273,5 @@ def test_what_is_known_is_not_learnt_again(monkeypatch: pytest.MonkeyPatch) -> N
 def test_templates_of_one_length_are_bounded() -> None:
     loop = Loop()
     raws = [loop.answer(packed(ROW), f"{number:04}") for number in range(3 * MAX_ALIKE)]
-    assert loop.coalescer.try_take(DOOR, raws[0], 0.0) is None
-    assert loop.coalescer.try_take(DOOR, raws[-1], 0.0) is not None
+    assert loop.coalescer.try_take(WRITER, raws[0], 0.0) is None
+    assert loop.coalescer.try_take(WRITER, raws[-1], 0.0) is not None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 _ID = re.compile(rb"x-request-id: (?!mine\r)[^\r]*\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n")
 
@@ -130,7 +130,7 @@ class Server:
                 return answers
             turns += 1
             if turns % 100 == 0:
-                end = end or time.monotonic() + PATIENCE_SECONDS
+                end = end or time.monotonic() + TIMEOUT_SECONDS
                 assert time.monotonic() < end, f"not answered: {answers}"
                 await asyncio.sleep(0.0005)  # a thread has it
 

@@ -44,11 +44,11 @@ def test_some_growth_is_no_leak():
 
 def test_a_death_is_forgiven_until_there_are_many_in_a_row_or_altogether():
     assert verdict(CRASH, MAX_FAILURES - 1, MAX_DEATHS - 1, 5.0) is None
-    trip = verdict(CRASH, MAX_FAILURES, MAX_FAILURES, 5.0)
-    assert (trip.reason, trip.at) == ("crash", 5.0)
-    assert trip.detail == "its runner was killed by SIGSEGV; it ended 3 times in a row"
-    trip = verdict(CRASH, 1, MAX_DEATHS, 5.0)
-    assert trip.detail == "its runner was killed by SIGSEGV; it ended 10 times"
+    hard_failure = verdict(CRASH, MAX_FAILURES, MAX_FAILURES, 5.0)
+    assert (hard_failure.reason, hard_failure.at) == ("crash", 5.0)
+    assert hard_failure.detail == "its runner was killed by SIGSEGV; it ended 3 times in a row"
+    hard_failure = verdict(CRASH, 1, MAX_DEATHS, 5.0)
+    assert hard_failure.detail == "its runner was killed by SIGSEGV; it ended 10 times"
 
 
 def test_the_kernel_tells_of_another_process():
@@ -66,7 +66,7 @@ def record(phase, **others):
 
 
 def test_a_record_survives_the_disk_whatever_its_rollout_is_called(tmp_path):
-    one, content = record(RUNNING, trip=verdict(CRASH, 3, 3, 5.0), failures=3)
+    one, content = record(RUNNING, hard_failure=verdict(CRASH, 3, 3, 5.0), failures=3)
     write_record(tmp_path, one, content)
     assert read_record(tmp_path, "a/b") == one
     assert record_path(tmp_path, "a/b").parent == tmp_path / "rollouts"
@@ -76,10 +76,10 @@ def test_control_learns_whether_it_runs_and_why_it_never_will(tmp_path):
     assert standing(tmp_path, "a/b") == (False, ())
     write_record(tmp_path, *record(RUNNING))
     assert standing(tmp_path, "a/b") == (True, ())
-    write_record(tmp_path, *record(ENDED, trip=verdict(CRASH, 3, 3, 5.0)))
-    running, [trip] = standing(tmp_path, "a/b")
+    write_record(tmp_path, *record(ENDED, hard_failure=verdict(CRASH, 3, 3, 5.0)))
+    running, [hard_failure] = standing(tmp_path, "a/b")
     assert not running
-    assert trip.startswith("crash: its runner was killed by SIGSEGV")
+    assert hard_failure.startswith("crash: its runner was killed by SIGSEGV")
 
 
 def test_a_damaged_record_is_none(tmp_path):

@@ -34,20 +34,20 @@ class Finding:
     evidence: Mapping[str, Any]
 
 
-class Watch:
+class EpisodeTracker:
     """Episodes of one kind. Those that an earlier life opened are gone on with.
 
     An episode opens when something is bad, and closes when it has been good without a break for
     `close_seconds`.
 
     Args:
-        outbox: Where alerts go.
+        alert_store: Where alerts go.
         kind: Of the alerts.
         close_seconds: How long it must have been good.
     """
 
-    def __init__(self, outbox: AlertStore, kind: str, close_seconds: float) -> None:
-        self._outbox = outbox
+    def __init__(self, alert_store: AlertStore, kind: str, close_seconds: float) -> None:
+        self._alert_store = alert_store
         self._kind = kind
         self._close_seconds = close_seconds
         self._open: dict[tuple[str, str], Alert] | None = None
@@ -60,7 +60,7 @@ class Watch:
             sqlite3.Error: The alert could not be put in; the next look tries again.
         """
         if self._open is None:
-            episodes = self._outbox.open_episodes(self._kind)
+            episodes = self._alert_store.open_episodes(self._kind)
             self._open = {(one.model, one.subject): one for one in episodes}
         key = finding.model, finding.subject
         before = self._open.get(key)
@@ -68,12 +68,12 @@ class Watch:
             self._good_since.pop(key, None)
             if before is None:
                 alert = self._alert(finding, finding.severity, now)
-                self._outbox.put(alert)
+                self._alert_store.put(alert)
                 self._open[key] = alert
         elif before is not None:
             since = self._good_since.setdefault(key, now)
             if now - since >= self._close_seconds:
-                self._outbox.put(self._alert(finding, before.severity, now, before.episode))
+                self._alert_store.put(self._alert(finding, before.severity, now, before.episode))
                 del self._open[key], self._good_since[key]
 
     def forget(self, known: set[tuple[str, str]], summary: str, now: float) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.http")
 
 
-class EngineLife:
+class EngineLifespan:
     """Starts an engine with the lifespan, or with the first request where nobody runs one.
 
     An app that is mounted in another one gets no lifespan: frameworks run that of the outer app

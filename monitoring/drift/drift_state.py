@@ -2,7 +2,7 @@
 
 States of a feature: ``learning`` until there is a baseline, ``calibrating`` until it is known how
 much healthy windows vary (only what is critical is reported until then), ``ok``, ``warn`` (flagged
-in one window), ``drift`` (an episode is open), ``too little data``.
+in one window), ``drift_state`` (an episode is open), ``too little data``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Verdict:
     changes: list[Change]
 
 
-class Watch:
+class DriftState:
     """What is kept of a version in an arm between two windows.
 
     Attributes:
@@ -184,21 +184,21 @@ class Watch:
         }
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Watch:
+    def from_dict(cls, content: Mapping[str, Any]) -> DriftState:
         """The reverse of `to_dict`."""
-        watch = cls()
-        watch.baseline = content["baseline"]
-        watch.source, watch.problem = content["source"], content["problem"]
-        watch.expected = content["expected"]
+        drift_state = cls()
+        drift_state.baseline = content["baseline"]
+        drift_state.source, drift_state.problem = content["source"], content["problem"]
+        drift_state.expected = content["expected"]
         if content["window"] is not None:
-            watch.window = Window.from_dict(content["window"])
-        watch.closed = content["closed"]
+            drift_state.window = Window.from_dict(content["window"])
+        drift_state.closed = content["closed"]
         for name, one in content["episodes"].items():
             recent = tuple(Level(level) for level in one["recent"])
-            watch.episodes[name] = Episode(**{**one, "recent": recent})
-        watch.excesses = content["excesses"]
-        watch._calibrated = set(content["calibrated"])
-        return watch
+            drift_state.episodes[name] = Episode(**{**one, "recent": recent})
+        drift_state.excesses = content["excesses"]
+        drift_state._calibrated = set(content["calibrated"])
+        return drift_state
 
 
 def _state(level: Level, episode: Episode, *, calibrating: bool) -> str:

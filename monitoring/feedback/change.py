@@ -11,7 +11,7 @@ raised at ``A`` = labels of 30 days / `false_alarms_per_month`. See Shin, Ramdas
 
 The bound holds for a known `p`. One that is learnt from the first labels is off by chance, so it
 goes on growing with labels that are older than any change that would have been seen by now;
-`tests/simulation/test_truth.py` has the figures for both.
+`tests/simulation/test_feedback.py` has the figures for both.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from penstock.monitoring.files.config_file import ConfigFileError, read_toml
 from penstock.monitoring.files.good_copy import keep_copy
+from penstock.monitoring.files.stamp import Stamp, stamp_of
 
 from .sink import MAX_SINKS, Sink, sink_of
 
@@ -89,20 +90,17 @@ class AlertsFile:
         self._path = path
         self._good = good
         self._known = False
-        self._seen: tuple[int, int] | None = None
+        self._looked = False
+        self._seen: Stamp | None = None
         self._settings = AlertSettings()
 
     def current(self) -> AlertSettings:
         """The settings, read again if the file has changed; a bad file leaves them as they were."""
         if self._path is None:
             return self._settings
-        try:
-            status = self._path.stat()
-            seen = status.st_mtime_ns, status.st_ino
-        except OSError:
-            seen = 0, 0
-        if seen != self._seen:
-            self._seen = seen
+        seen = stamp_of(self._path)
+        if seen != self._seen or not self._looked:
+            self._seen, self._looked = seen, True
             self._read(self._path)
         return self._settings
 

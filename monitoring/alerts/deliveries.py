@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.databases import healed
+from penstock.monitoring.files.stamp import last_written
 
 from .alert_store import COLUMNS, alert_of, opened
 from .retry import FAILED, PENDING, SKIPPED
@@ -64,7 +65,7 @@ class Deliveries:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, ...] = ()
+        self._seen: object = None
         self._next = 0.0
         self._held: sqlite3.Connection | None = None
         self._held_file = 0
@@ -74,7 +75,7 @@ class Deliveries:
 
         Costs two ``stat`` calls: the alert store is opened only when there is work.
         """
-        seen = (*_look(self._path), *_look(self._path.with_name(f"{self._path.name}-wal")))
+        seen = last_written(self._path)
         before, self._seen = self._seen, seen
         return seen == before and now < self._next
 
@@ -179,14 +180,6 @@ class Deliveries:
                 UPDATE deliveries SET status = ?, finished_at = ?, detail = ?
                 WHERE status = ? AND sink NOT IN ({marks})"""  # noqa: S608 - placeholders
             store.execute(query, (FAILED, now, "there is no such sink any more", PENDING, *known))
-
-
-def _look(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
 
 
 def _add(store: sqlite3.Connection, number: int, alert: Alert, sink: Sink, now: float) -> None:

@@ -61,12 +61,3 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
     """Replace the file at once; what is on disk afterwards is whole."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace_file(path, encode(baseline))
-
-
-def stamp(path: Path) -> tuple[int, int]:
-    """Changes when the file does; zeros if there is none."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return 0, 0
-    return facts.st_ino, facts.st_mtime_ns

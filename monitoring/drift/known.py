@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from penstock.monitoring.files.stamp import stamp_of
+
 from .baseline import FROM_TRAFFIC, Baseline
-from .baseline_files import read_baseline, stamp, write_baseline
+from .baseline_files import read_baseline, write_baseline
 from .learning import Learner
 from .schema import Schema, rename
 
@@ -71,7 +73,7 @@ class KnownVersion:
 
     def refresh(self) -> bool:
         """Read the files if they have changed; whether they have."""
-        stamps = [stamp(path) for path in (*self._places, self._learnt)]
+        stamps = [stamp_of(path) for path in (*self._places, self._learnt)]
         if stamps == self._stamps:
             return False
         self._stamps = stamps
@@ -127,7 +129,7 @@ class KnownVersion:
         made = {**before, **self.learner.references()}
         self._own = Baseline(made, FROM_TRAFFIC, digest=self._digest, made=self._now())
         write_baseline(self._learnt, self._own)
-        self._stamps = [stamp(path) for path in (*self._places, self._learnt)]
+        self._stamps = [stamp_of(path) for path in (*self._places, self._learnt)]
         self.learner = None
         self._fit()
         return True

@@ -11,8 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from penstock.monitoring.databases import content
+from penstock.monitoring.files.stamp import last_written
 
-from .baseline_files import stamp
 from .drift_state import DRIFT, STATES
 from .reading import open_windows
 
@@ -96,8 +96,7 @@ class DriftCollector(Collector):
 
     def _read(self) -> tuple[list[Any], list[Any]]:
         """Rows of the last windows and of the watches; those of before if nothing has changed."""
-        wal = self._path.with_name(self._path.name + "-wal")
-        stamps = (stamp(self._path), stamp(wal))
+        stamps = last_written(self._path)
         if stamps != self._stamp:
             try:
                 database = open_windows(self._path)

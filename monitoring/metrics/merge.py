@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.stamp import stamp_of
 
 from . import layout
 from .liveness import is_unlocked
@@ -149,10 +150,10 @@ def snapshot(counters: CounterFile) -> Merged:
 def merge(directory: Path) -> Merged:
     """The sum over every process that ever counted in this directory."""
     while True:
-        before = _identity(directory / BASE)
+        before = stamp_of(directory / BASE)
         base = _read_base(directory)
         figures = [one for one in _read_all(directory) if one.incarnation not in base.folded]
-        if _identity(directory / BASE) == before:  # nobody folded while we read
+        if stamp_of(directory / BASE) == before:  # nobody folded while we read
             return _sum(base, figures)
 
 
@@ -244,14 +245,6 @@ def _read(fd: int) -> bytes:
         if not any(part[:8]):
             break
     return b"".join(parts)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns
 
 
 def _read_base(directory: Path) -> _Base:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.files.config_file import ConfigFileError, read_toml
 from penstock.monitoring.files.good_copy import keep_copy
+from penstock.monitoring.files.stamp import Stamp, stamp_of
 from penstock.server.errors import Forbidden, Unauthorized
 from penstock.server.files.option_decoder import ConfigError, did_you_mean
 
@@ -90,10 +91,10 @@ class Tokens:
         self._good = None if admin is None else admin.with_name(GOOD_FILE)
         self._path = listed
         self._on_change = on_change
-        self._stamp: tuple[int, ...] | None = None
+        self._stamp: Stamp | None = None
         self._listed: tuple[Token, ...] = ()
         if listed is not None:
-            self._stamp = _stamp(listed)
+            self._stamp = stamp_of(listed)
             self._listed = self._read(listed)
 
     def check(self, authorization: str | None, *scopes: str) -> Token:
@@ -160,7 +161,7 @@ class Tokens:
 
     def refresh(self) -> None:
         """Read the file again if it has changed."""
-        if self._path is None or (stamp := _stamp(self._path)) == self._stamp:
+        if self._path is None or (stamp := stamp_of(self._path)) == self._stamp:
             return
         self._stamp = stamp
         try:
@@ -214,11 +215,3 @@ def _token(content: Any, source: str) -> Token:
                 f"{source}: scopes has {scope!r}, known are {', '.join(SCOPES)}{hint}"
             )
     return Token(name, sha256, frozenset(scopes).union(*(_IMPLIED.get(one, ()) for one in scopes)))
-
-
-def _stamp(path: Path) -> tuple[int, ...] | None:
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns

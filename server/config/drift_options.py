@@ -11,15 +11,12 @@ psi_warn = 0.10                  # and the other fields of DriftOptions
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.server.errors import InvalidRequest
 from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
 from penstock.server.rollout.options import parse_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _DURATIONS: Final = {
     "window": "window_seconds",
@@ -59,11 +56,6 @@ def parse_monitoring(table: Any, source: str) -> DriftOptions:
         return DriftOptions(**values)
     except ValueError as error:
         raise ConfigError(f"{source}: monitoring: {error}") from error
-
-
-def from_packed(packed: Mapping[str, Any]) -> DriftOptions:
-    """The reverse of ``dataclasses.asdict``."""
-    return DriftOptions(**{**packed, "features": tuple(packed["features"])})
 
 
 def _read(name: str, value: Any) -> Any:

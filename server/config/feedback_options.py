@@ -14,13 +14,10 @@ false_alarms_per_month = 0.05    # probability of a false alarm in 30 days
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.monitoring.feedback.options import KINDS, FeedbackOptions
 from penstock.server.files.option_decoder import ConfigError, did_you_mean, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Keys of the table.
 KEYS: Final = tuple(one.name for one in fields(FeedbackOptions))
@@ -46,11 +43,6 @@ def parse_feedback(table: Any, source: str) -> FeedbackOptions:
         name: _CHECKS[name](name, value, source) for name, value in table.items()
     }
     return FeedbackOptions(**values)
-
-
-def feedback_from_packed(packed: Mapping[str, Any]) -> FeedbackOptions:
-    """The reverse of ``dataclasses.asdict``."""
-    return FeedbackOptions(**{**packed, "classes": tuple(packed["classes"])})
 
 
 def _bad(source: str, name: str, value: Any, expected: str) -> ConfigError:

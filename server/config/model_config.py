@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -58,7 +59,6 @@ from .size_limits import TIMEOUT_KEYS, timeouts_of
 from .version_policy import ON_PUSH, VersionPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 _MILLISECONDS: Final = "slo_milliseconds"

@@ -59,11 +59,6 @@ def parse_log(table: Any, source: str) -> LogOptions:
     return options
 
 
-def log_from_packed(packed: Mapping[str, Any]) -> LogOptions:
-    """The reverse of ``dataclasses.asdict``."""
-    return LogOptions(tuple(packed["drop"]), tuple(packed["hash"]), packed["subject"])
-
-
 def _names(table: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):

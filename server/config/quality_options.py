@@ -19,7 +19,7 @@ values = [0, 1, 2]               # nothing else
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.monitoring.quality.rules import (
     IMPUTE,
@@ -33,9 +33,6 @@ from penstock.monitoring.quality.rules import (
 from penstock.server.errors import InvalidRequest
 from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
 from penstock.server.rollout.options import parse_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Keys of the table, and of the table of a field.
 KEYS: Final = ("event_time", "max_age", "stale", "fields")
@@ -71,12 +68,6 @@ def parse_quality(table: Any, source: str) -> QualityOptions:
     stale = _policy(values.get("stale", PASS), (REJECT, PASS), source, "quality.stale")
     rules = tuple(_field(name, one, source) for name, one in fields.items())
     return QualityOptions(rules, event_time, max_age, stale)
-
-
-def quality_from_packed(packed: Mapping[str, Any]) -> QualityOptions:
-    """The reverse of ``dataclasses.asdict``."""
-    rules = (FieldRule(**{**one, "values": tuple(one["values"])}) for one in packed["fields"])
-    return QualityOptions(**{**packed, "fields": tuple(rules)})
 
 
 def _field(name: str, content: Any, source: str) -> FieldRule:

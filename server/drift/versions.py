@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from penstock.monitoring.drift.baseline_files import BaselineFiles, stamp
+from penstock.monitoring.drift.baseline_files import BaselineFiles
 from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.config.model_log import LogOptions
 from penstock.server.registry.verification import read_manifest
-from penstock.server.target.target import Target, read_target
+from penstock.server.target.target import Target, decode_target
+from penstock.server.target.target_file import TargetFile
 
 from .acceptance import private_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-LOG = logging.getLogger("penstock.drift")
 
 #: Beside the model's files, published with them.
 BASELINE_FILE = "baseline.json"
@@ -41,16 +39,13 @@ class TargetVersions:
     """
 
     def __init__(self, target: Path, state: Path, clock: Callable[[], float]) -> None:
-        self._path = target
+        self._target = TargetFile(target, decode_target, Target())
         self._files = BaselineFiles(state / BASELINES)
         self._clock = clock
-        self._stamp = (0, 0)
-        self._target = Target()
-        self._looked = -1.0
 
     def options(self, model: str) -> DriftOptions:
         """What ``model.toml`` says; the defaults for a model that is gone."""
-        plan = self._read().models.get(model)
+        plan = self._target.current().models.get(model)
         return DriftOptions() if plan is None else plan.config.monitoring
 
     def known(self, model: str, version: str) -> KnownVersion:
@@ -58,7 +53,7 @@ class TargetVersions:
         places = [self._files.built(model, version)]
         digest = ""
         log = LogOptions()
-        plan = self._read().models.get(model)
+        plan = self._target.current().models.get(model)
         directory = None if plan is None else plan.versions.get(int(version))
         if plan is not None:
             log = plan.config.log
@@ -76,7 +71,7 @@ class TargetVersions:
     def is_over(self, model: str, version: str, arm: str) -> bool:
         """Whether no rollout of the target has this version in this arm; unknown is not over."""
         del arm
-        target = self._read()
+        target = self._target.current()
         if not target.number:
             return False
         plan = target.models.get(model)
@@ -88,20 +83,6 @@ class TargetVersions:
         if plan.mirror is not None:
             served |= {plan.mirror.candidate, plan.default}
         return version not in {str(one) for one in served}
-
-    def _read(self) -> Target:
-        """The target, read again at most once a second."""
-        now = self._clock()
-        if now - self._looked >= 1.0:
-            self._looked = now
-            found = stamp(self._path)
-            if found != self._stamp:
-                try:
-                    self._target = read_target(self._path)
-                    self._stamp = found
-                except (OSError, ValueError, KeyError, TypeError) as error:
-                    LOG.warning("the target cannot be read: %r", error)
-        return self._target
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")

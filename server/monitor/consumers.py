@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.drift.learnt import LearntFaults
@@ -15,7 +14,7 @@ from penstock.monitoring.samples.books import BooksFile
 
 from .alert_setup import alert_consumers
 from .drift_setup import drift_consumers
-from .version_digest import digest_of
+from .version_digest import VersionDigests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +77,7 @@ def journal(context: MonitorContext) -> Journal:
         log_bytes(config),
         config.log_max_days,
         context.clock,
-        partial(digest_of, context.directory.target),
+        VersionDigests(context.directory.target),
     )
 
 

@@ -15,7 +15,8 @@ from penstock.monitoring.mended import Mended
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.registry.private_copy import digest_of_copy
 from penstock.server.registry.verification import read_manifest
-from penstock.server.target.target import read_target
+from penstock.server.target.target import Target, decode_target
+from penstock.server.target.target_file import TargetFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +42,9 @@ class VersionOptions:
     """
 
     def __init__(self, target: Path, registry: Path) -> None:
-        self._target = target
+        self._seen = Target()
+        self._target = TargetFile(target, decode_target, self._seen)
         self._registry = registry
-        self._stamp: tuple[int, int] | None = None
         self._options: dict[str, FeedbackOptions] = {}
         self._directories: dict[tuple[str, str], Path] = {}
         self._published: dict[tuple[str, str], float | None] = {}
@@ -54,16 +55,11 @@ class VersionOptions:
         for key in self._unread:
             self._published.pop(key, None)
         self._unread.clear()
-        try:
-            facts = self._target.stat()
-        except OSError:
-            return  # control has made none yet
-        stamp = facts.st_ino, facts.st_mtime_ns
-        if stamp != self._stamp:
-            self._stamp = stamp
-            models = read_target(self._target).models
-            self._options = {name: plan.config.feedback for name, plan in models.items()}
-            for name, plan in models.items():
+        target = self._target.current()
+        if target is not self._seen:
+            self._seen = target
+            self._options = {name: plan.config.feedback for name, plan in target.models.items()}
+            for name, plan in target.models.items():
                 for version, directory in plan.versions.items():
                     self._place(name, str(version), directory)
 

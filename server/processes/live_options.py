@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from penstock.monitoring.files.stamp import Stamp, stamp_of
 from penstock.server.config.config import ServerConfig
 from penstock.server.files.option_decoder import ConfigError
 
@@ -28,11 +29,11 @@ class LiveOptions:
     def __init__(self, path: Path, config: ServerConfig) -> None:
         self._path = path
         self._values = _live(config)
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: Stamp | None = None
 
     def refresh(self) -> None:
         """Take over what has changed; a file that cannot be read changes nothing."""
-        stamp = self._look()
+        stamp = stamp_of(self._path)
         if stamp in (self._stamp, None):
             return
         self._stamp = stamp
@@ -46,13 +47,6 @@ class LiveOptions:
             set_levels(config)
             told = ", ".join(f"{name} = {value}" for name, value in self._values.items())
             LOG.warning("in force now: %s", told)
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            facts = self._path.stat()
-        except OSError:
-            return None
-        return facts.st_mtime_ns, facts.st_ino
 
 
 def _live(config: ServerConfig) -> dict[str, object]:

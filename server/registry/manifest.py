@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from penstock.runtimes.contract import VARIABLE, ModelLoadError, Signature, TensorSpec
 from penstock.runtimes.datatypes import NUMPY_OF
@@ -166,15 +166,6 @@ def parse_signature(keys: CheckedObject) -> Signature | None:
     batch_axis = content.get("batch_axis", bool)
     rows_axis = content.get("rows_axis", bool, default=False)  # older manifests do not say
     return Signature(inputs, outputs, batch_axis, rows_axis=rows_axis)
-
-
-def signature_from_packed(packed: Mapping[str, Any]) -> Signature:
-    """The reverse of `dataclasses.asdict`, for what a process of our own wrote."""
-    inputs, outputs = (
-        tuple(TensorSpec(**{**one, "shape": tuple(one["shape"])}) for one in packed[side])
-        for side in ("inputs", "outputs")
-    )
-    return Signature(inputs, outputs, packed["batch_axis"], rows_axis=packed["rows_axis"])
 
 
 def _tensor(content: CheckedObject) -> TensorSpec:

@@ -73,13 +73,6 @@ class RolloutOptions:
         check_spec(kind, terms)
         return terms
 
-    @classmethod
-    def from_packed(cls, packed: Mapping[str, Any]) -> RolloutOptions:
-        """The reverse of ``dataclasses.asdict``."""
-        terms = dict(packed["terms"])
-        steps = tuple(terms.pop("steps"))
-        return cls(RolloutSpec(steps, **terms), Tolerance.from_packed(packed["tolerance"]))
-
 
 def parse_rollout(table: Any, source: str) -> RolloutOptions:
     """Check the decoded table; `source` names the file in errors.

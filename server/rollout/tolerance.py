@@ -10,13 +10,11 @@ compare = "class"                    # or "number", "ignore", or "auto", the def
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Of numbers, where nothing is said.
 ABSOLUTE: Final = 1e-6
@@ -77,12 +75,6 @@ class Tolerance:
         if own.given:
             return own
         return OutputTolerance(self.absolute, self.relative, own.compare)
-
-    @classmethod
-    def from_packed(cls, packed: Mapping[str, Any]) -> Tolerance:
-        """The reverse of ``dataclasses.asdict``."""
-        outputs = {name: OutputTolerance(**one) for name, one in packed["outputs"].items()}
-        return cls(packed["absolute"], packed["relative"], outputs)
 
 
 def parse_tolerance(table: Any, source: str) -> Tolerance:

@@ -22,11 +22,12 @@ from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.server.processes.process_context import ProcessContext, run
 from penstock.server.processes.supervised_task import SupervisedTask
 from penstock.server.shadow_copies.envelope import BadEnvelope, read_envelope, read_hello
+from penstock.server.target.target_file import TargetFile
 
 from .messages import Order
 from .record import LOADING, TRIPPED, Record, read_record, write_record
 from .shadow_run import NO_MORE, ShadowRun
-from .wanted import read_wanted
+from .wanted import decode_wanted
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
@@ -85,7 +86,8 @@ class ShadowProcess:
         self._incidents.on_count = counters.set_errors
         self._sleep = sleep
         self._now = now
-        self._seen = (0, 0)
+        self._seen: Mapping[str, Wanted] = {}
+        self._target = TargetFile(self._directory.target, decode_wanted, self._seen)
         self._looking = asyncio.Lock()
         self._flights: dict[str, Flight] = {}
         self._ended: dict[str, ShadowRun] = {}
@@ -117,14 +119,10 @@ class ShadowProcess:
     async def _look(self) -> None:
         """Follow the target if it is another one."""
         async with self._looking:
-            try:
-                facts = self._directory.target.stat()
-            except FileNotFoundError:
-                return
-            seen = (facts.st_mtime_ns, facts.st_ino)
-            if seen != self._seen and not self.stopping.is_set():
-                self._seen = seen
-                await self._follow(read_wanted(self._directory.target))
+            wanted = self._target.current()
+            if wanted is not self._seen and not self.stopping.is_set():
+                self._seen = wanted
+                await self._follow(wanted)
 
     async def _follow(self, wanted: Mapping[str, Wanted]) -> None:
         """Fly these, and nothing else."""

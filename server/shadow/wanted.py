@@ -1,18 +1,17 @@
 """What the target on disk wants of the shadow process.
 
-The target is taken as it is packed: the types that it stands for bring numpy, and the process that
-only starts and counts stays small without.
+Of each plan only what concerns a shadow is decoded: the types that the rest stands for bring numpy,
+and the process that only starts and counts stays small without.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-import msgpack
+import msgspec
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from penstock.monitoring.files.decoding import pack, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,40 +23,62 @@ class Wanted:
         model: Its name.
         primary: The version that answers; ``None`` if nobody does.
         candidate: The version to run.
-        packed: The plan of the model as the target has it.
+        target: A target with the plan of this model alone, encoded.
+        essence: What a runner depends on; it starts anew when that changes.
     """
 
     rollout: str
     model: str
     primary: int | None
     candidate: int
-    packed: dict[str, Any]
-
-    @property
-    def target(self) -> bytes:
-        """A target with this plan alone, encoded."""
-        return cast("bytes", msgpack.packb({"number": 1, "models": [self.packed]}))
-
-    @property
-    def essence(self) -> tuple[Any, ...]:
-        """What a runner depends on; it starts anew when that changes."""
-        packed = self.packed
-        home = packed["versions"].get(self.primary)
-        return (
-            *(self.model, self.primary, home, self.candidate, packed["mirror"]["directory"]),
-            *(packed["config"], packed["accepted"]),
-        )
+    target: bytes
+    essence: tuple[Any, ...]
 
 
-def read_wanted(path: Path) -> dict[str, Wanted]:
-    """What is wanted, by rollout."""
-    content = msgpack.unpackb(path.read_bytes(), strict_map_key=False)
+class _Packed(msgspec.Struct):
+    number: int
+    models: list[msgspec.Raw]
+
+
+class _Mirror(msgspec.Struct):
+    rollout: str
+    candidate: int
+    directory: str | None
+
+
+class _Plan(msgspec.Struct):
+    name: str
+    versions: dict[int, str]
+    default: int | None
+    accepted: tuple[int, ...]
+    config: msgspec.Raw
+    mirror: _Mirror | None = None
+
+
+def decode_wanted(data: bytes) -> dict[str, Wanted]:
+    """What a target wants, by rollout.
+
+    Raises:
+        penstock.monitoring.files.decoding.ContentError: It is no target.
+    """
     found = {}
-    for packed in content["models"]:
-        mirror = packed.get("mirror")
-        if mirror is not None:
-            rollout = mirror["rollout"]
-            found[rollout] = Wanted(
-                rollout, packed["name"], packed["default"], mirror["candidate"], packed
+    for packed in unpack(_Packed, data, "the target").models:
+        plan = unpack(_Plan, bytes(packed), "the target")
+        if (mirror := plan.mirror) is not None:
+            found[mirror.rollout] = Wanted(
+                mirror.rollout,
+                plan.name,
+                plan.default,
+                mirror.candidate,
+                pack(_Packed(1, [packed])),
+                _essence(plan, mirror),
             )
     return found
+
+
+def _essence(plan: _Plan, mirror: _Mirror) -> tuple[Any, ...]:
+    home = None if plan.default is None else plan.versions.get(plan.default)
+    return (
+        *(plan.name, plan.default, home, mirror.candidate, mirror.directory),
+        *(bytes(plan.config), plan.accepted),
+    )

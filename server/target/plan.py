@@ -7,24 +7,25 @@ A version that a rollout is about never becomes the default by itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import dataclass, field
+from pathlib import Path  # noqa: TC003  as above
 from typing import TYPE_CHECKING
 
+from penstock.runtimes.contract import Signature  # noqa: TC001  as above
+from penstock.server.config.model_config import ModelConfig  # noqa: TC001  as above
 from penstock.server.config.version_policy import VersionPolicy, served_versions
 from penstock.server.desired_state.rollout_state import in_progress
 from penstock.server.rollout.rollout import mirror_of, split_of
 from penstock.server.rollout.rollout_spec import Kind
+from penstock.server.rollout.traffic import Mirror, Split  # noqa: TC001  as above
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Sequence
 
-    from penstock.runtimes.contract import Signature
-    from penstock.server.config.model_config import ModelConfig
     from penstock.server.desired_state.state import DesiredState, ModelState
     from penstock.server.registry.repository import ModelEntry
     from penstock.server.rollout.rollout import Rollout
-    from penstock.server.rollout.traffic import Mirror, Split
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.files.atomic_file import drafted
+from penstock.monitoring.files.stamp import stamp_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ class Certificate:
     def __init__(self, certificate: Path, key: Path | None, place: Path) -> None:
         self._files = [certificate] if key is None else [certificate, key]
         self._good = [place / f"tls.{n}.pem" for n in range(len(self._files))]
-        self._stamp = self._look()
+        self._stamp = [stamp_of(file) for file in self._files]
 
     def open(self) -> None:
         """Load the pair; if it cannot be used, the last one that could.
@@ -63,7 +64,7 @@ class Certificate:
 
     def refresh(self) -> None:
         """Load the files again if they have changed."""
-        stamp = self._look()
+        stamp = [stamp_of(file) for file in self._files]
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -82,16 +83,6 @@ class Certificate:
                 draft.touch(mode=0o600)
                 draft.write_bytes(file.read_bytes())
             return _context(drafts)
-
-    def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
-        stamps: list[tuple[int, int, int] | None] = []
-        for file in self._files:
-            try:
-                facts = file.stat()
-                stamps.append((facts.st_ino, facts.st_size, facts.st_mtime_ns))
-            except OSError:
-                stamps.append(None)
-        return tuple(stamps)
 
 
 def _context(files: list[Path]) -> ssl.SSLContext:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import pytest
 
+from penstock.monitoring.files.decoding import pack, unpack
 from penstock.monitoring.samples.privacy import hash_value
 from penstock.server.config.log_privacy import KEY_FILE, log_key, privacy_of
-from penstock.server.config.model_log import LogOptions, log_from_packed, parse_log
+from penstock.server.config.model_log import LogOptions, parse_log
 from penstock.server.files.option_decoder import ConfigError
 
 
 def test_what_is_said_is_understood():
     options = parse_log({"drop": ["name"], "hash": ["id"], "subject": "id"}, "model.toml")
     assert options == LogOptions(("name",), ("id",), "id")
-    assert log_from_packed(asdict(options)) == options
+    assert unpack(LogOptions, pack(options), "x") == options
     assert parse_log({}, "model.toml") == LogOptions()
 
 

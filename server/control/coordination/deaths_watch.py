@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.files.stamp import Stamp, stamp_of
 from penstock.server.processes.deaths import read_deaths
 from penstock.server.processes.watchdog import condemned
 
@@ -50,7 +51,7 @@ class DeathsWatch:
         self._tell = tell
         self._sleep = sleep
         self._wall_clock = wall_clock
-        self._seen: tuple[int, int] | None = None
+        self._seen: Stamp | None = None
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -63,12 +64,8 @@ class DeathsWatch:
         target = self._coordinator.planner.target
         if self._coordinator.looked and target.number:
             self._tell(kept_out(target.models))
-        try:
-            facts = self._path.stat()
-        except OSError:
-            return
-        seen = facts.st_mtime_ns, facts.st_ino
-        if seen == self._seen or not self._coordinator.looked:
+        seen = stamp_of(self._path)
+        if seen in {None, self._seen} or not self._coordinator.looked:
             return  # the digests are not known before the registry was looked at
         self._seen = seen
         planner, now = self._coordinator.planner, self._wall_clock()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import pytest
 
 from penstock.monitoring.drift.options import DriftOptions
-from penstock.server.config.drift_options import from_packed, parse_monitoring
+from penstock.monitoring.files.decoding import pack, unpack
+from penstock.server.config.drift_options import parse_monitoring
 from penstock.server.files.option_decoder import ConfigError
 
 
@@ -19,7 +18,7 @@ def test_what_is_said_holds_and_the_rest_is_default():
 
 def test_it_travels():
     options = parse_monitoring({"features": ["a"], "drift": False}, "m")
-    assert from_packed(asdict(options)) == options
+    assert unpack(DriftOptions, pack(options), "x") == options
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import math
-from dataclasses import asdict
 
 import pytest
 
+from penstock.monitoring.files.decoding import pack, unpack
 from penstock.server.files.option_decoder import ConfigError
 from penstock.server.rollout.tolerance import (
     ABSOLUTE,
@@ -34,7 +34,7 @@ def test_where_nothing_is_said_the_defaults_hold():
 def test_it_survives_the_way_to_another_process():
     table = {"relative": 0.1, "outputs": {"a": {"compare": "ignore"}, "b": {"absolute": 1}}}
     tolerance = parse_tolerance(table, "model.toml")
-    assert Tolerance.from_packed(asdict(tolerance)) == tolerance
+    assert unpack(Tolerance, pack(tolerance), "x") == tolerance
 
 
 @pytest.mark.parametrize(

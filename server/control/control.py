@@ -49,7 +49,7 @@ from penstock.server.control.coordination.standing_alerts import (
 from penstock.server.control.coordination.standing_alerts import QUARANTINE as KEPT_OUT
 from penstock.server.desired_state.audit import read_log
 from penstock.server.desired_state.state_file import StateDamaged
-from penstock.server.desired_state.store import StateStore
+from penstock.server.desired_state.store import StateStore, tell
 from penstock.server.drift.versions import WINDOWS
 from penstock.server.files.checked_json import ContentError
 from penstock.server.files.option_decoder import ConfigError
@@ -76,7 +76,6 @@ if TYPE_CHECKING:
 
     from penstock.monitoring.alerts.alerts_file import AlertsFile
     from penstock.server.config.config import ServerConfig
-    from penstock.server.desired_state.audit_record import AuditRecord
 
     from .rollout_setup import Rollouts
 
@@ -145,7 +144,7 @@ def _fault_works(coordinator: Coordinator, state_dir: Path, deaths: Path) -> dic
         StandingAlerts(alert_store, CONFIG),
         StandingAlerts(alert_store, KEPT_OUT),
     )
-    coordinator.on_findings = lambda findings: config_alerts.note(config_faults(findings))
+    coordinator.on_problems = lambda problems: config_alerts.note(config_faults(problems))
     return {
         "telling of configurations": config_alerts.run,
         "telling of versions out of service": kept_out.run,
@@ -252,20 +251,11 @@ def _follow_log(store: StateStore, audit_history: AuditHistory, rollouts: Rollou
     """Tell them of all records so far, and of each to come."""
     try:
         for record in read_log(store.audit):
-            _tell(record, audit_history.add, rollouts.add_past)
+            tell(record, audit_history.add, rollouts.add_past)
     except ContentError as error:
         LOG.error("the audit log is damaged: %s", error)  # noqa: TRY400  one line says it
 
-    store.on_record = lambda record: _tell(record, audit_history.add, rollouts.add)
-
-
-def _tell(record: AuditRecord, *subscribers: Callable[[AuditRecord], object]) -> None:
-    """Tell each of them; one that cannot use a record keeps it neither from the others nor out."""
-    for subscriber in subscribers:
-        try:
-            subscriber(record)
-        except Exception:
-            LOG.exception("record %d of the audit log cannot be used", record.seq)
+    store.subscribers = [audit_history.add, rollouts.metrics.add, rollouts.alerts.add]
 
 
 def _collectors(monitor: Path, config: ServerConfig, coordinator: Coordinator) -> list[Collector]:

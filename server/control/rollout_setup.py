@@ -48,11 +48,6 @@ class Rollouts:
         self.metrics.add(record)
         self.alerts.add_past(record)
 
-    def add(self, record: AuditRecord) -> None:
-        """Take a new record of the audit log; from any thread."""
-        self.metrics.add(record)
-        self.alerts.add(record)
-
     def handlers(
         self,
         deploy: DeployCommand,

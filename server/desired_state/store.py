@@ -42,13 +42,13 @@ class StateStore:
         audit: Directory of the audit log.
         state: As it is on disk.
         problem: Why changes are not possible; empty if they are.
-        on_record: Called with each record that was written, from the thread that wrote it.
+        subscribers: Called with each record that was written, from the thread that wrote it.
     """
 
     def __init__(self, directory: Path, clock: Callable[[], str]) -> None:
         self.audit = directory / "audit"
         self.problem = ""
-        self.on_record: Callable[[AuditRecord], object] = lambda _: None
+        self.subscribers: list[Callable[[AuditRecord], object]] = []
         self._lock = threading.Lock()
         self._file = StateFile(directory)
         self._log: AuditLog | None = None
@@ -107,7 +107,7 @@ class StateStore:
                 record = self._log.append(summarised(event, str(error)))
         except (AuditBroken, ValueError) as error:
             raise Unavailable(f"no changes are possible: {error}") from error
-        self.on_record(record)
+        tell(record, *self.subscribers)
         return record
 
     def _read(self) -> DesiredState:
@@ -177,6 +177,15 @@ class StateStore:
                 generation=self.state.generation,
             )
         )
+
+
+def tell(record: AuditRecord, *subscribers: Callable[[AuditRecord], object]) -> None:
+    """Tell each of them; one that cannot use a record keeps it neither from the others nor out."""
+    for subscriber in subscribers:
+        try:
+            subscriber(record)
+        except Exception:
+            LOG.exception("record %d of the audit log cannot be used", record.seq)
 
 
 def last_record(audit: Path) -> AuditRecord | None:

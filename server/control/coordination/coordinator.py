@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from penstock.server.config.config import ServerConfig
     from penstock.server.desired_state.state import DesiredState
     from penstock.server.desired_state.store import StateStore
+    from penstock.server.registry.repository import Problem
     from penstock.server.target.plan import Standing
     from penstock.server.target.target import Target
 
     from .fleet import Fleet
-    from .planner import Findings, Planner
+    from .planner import Planner
 
     #: A state, and what goes on record of it; ``None`` if nothing changes.
     Changed = tuple[DesiredState, AuditEvent | None]
@@ -65,7 +66,8 @@ class Coordinator:
     Attributes:
         looked: Whether the registry was looked at since the start.
         served: Tells which versions have answered a request.
-        on_findings: Called with what each look at the registry found.
+        on_problems: Called with what cannot be served, or not as it is, after each look at the
+            registry.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class Coordinator:
         self.fleet = fleet
         self._config = config
         self.looked = False
-        self.on_findings: Callable[[Findings], object] = lambda _: None
+        self.on_problems: Callable[[Sequence[Problem]], object] = lambda _: None
         self.served: Callable[[], Awaitable[Collection[tuple[str, int]]]] = _unknown
         self._looking = asyncio.Lock()
         self._planning = asyncio.Lock()
@@ -146,7 +148,7 @@ class Coordinator:
                 LOG.exception("the look at the registry failed; the next one is not far")
                 return
             self.planner.note(findings)
-            self.on_findings(findings)
+            self.on_problems(findings.problems)
             self.looked = True
             if self._settled_at is None:
                 self._settled_at = clock() + 2 * self._config.settle_seconds

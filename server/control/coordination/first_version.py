@@ -44,10 +44,11 @@ def unnamed(
     """
     found: dict[str, int] = {}
     for name, plan in plans.items():
+        if (plan.config.on_push or on_push) != WAIT:
+            continue
         now, standing = state.model(name), standings.get(name)
         if (
-            (plan.config.on_push or on_push) == WAIT
-            and plan.default is not None
+            plan.default is not None
             and now.stable is None
             and in_progress(now) is None
             and standing is not None

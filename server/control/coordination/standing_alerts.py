@@ -16,12 +16,12 @@ from penstock.monitoring.alerts.alert import Alert
 from penstock.server.registry.repository import MODEL_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from penstock.monitoring.alerts.alert_store import AlertStore
+    from penstock.server.registry.repository import Problem
     from penstock.server.target.plan import ModelPlan
 
-    from .planner import Findings
 
 LOG = logging.getLogger("penstock.planner")
 
@@ -110,12 +110,10 @@ class StandingAlerts:
                 del self._open[alert.model, alert.version]
 
 
-def config_faults(findings: Findings) -> dict[Key, str]:
+def config_faults(problems: Iterable[Problem]) -> dict[Key, str]:
     """By model, what is wrong with its ``model.toml``. Pure."""
     return {
-        (one.path.parent.name, ""): one.reason
-        for one in findings.problems
-        if one.path.name == MODEL_FILE
+        (one.path.parent.name, ""): one.reason for one in problems if one.path.name == MODEL_FILE
     }
 
 

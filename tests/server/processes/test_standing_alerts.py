@@ -26,7 +26,7 @@ class Plan:
 def found(*models):
     problems = [Problem(Path(f"/r/{one}/model.toml"), f"threads of {one} is 0") for one in models]
     problems.append(Problem(Path("/r/m/2"), "no model.onnx"))
-    return config_faults(Findings(RegistrySnapshot({}, tuple(problems))))
+    return config_faults(Findings(RegistrySnapshot({}, tuple(problems))).problems)
 
 
 def test_only_configurations_are_faults_of_configuration():

@@ -1,17 +1,14 @@
 """An MLflow model directory: where its ONNX file is and which run made it.
 
-``MLmodel`` is YAML as ``mlflow`` writes it, block style without anchors, tags or merged keys. The
-few values wanted are plain scalars, found by the indentation of their keys; a YAML library with all
-that it can construct is not needed for that. What was misread could only name another file in the
-same directory, which is checked like any other.
+``MLmodel`` is YAML, read by PyYAML's base loader: it is its safe loader without tags, types and
+merged keys. Each value is a text, a list or a mapping, and an alias is one more name of the same
+object, so reading takes time and memory in proportion to the file, whatever is in it.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.files.config_file import read_bounded
 from penstock.server.files.refusal import ModelRefused
@@ -23,7 +20,11 @@ if TYPE_CHECKING:
 MLMODEL_FILE: Final = "MLmodel"
 
 _MAX_BYTES: Final = 1 << 20
-_LINE: Final = re.compile(r"( *)([A-Za-z_][\w.-]*):(?: +(.*))?")
+#: Keys, values and aliases; mlflow writes about a hundred, its signatures are one text each. PyYAML
+#: takes half a second for so many.
+_MAX_NODES: Final = 20_000
+#: As a plain scalar, what YAML calls null.
+_NULL: Final = ("", "~", "null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +44,60 @@ def read_mlflow_model(directory: Path) -> MlflowModel:
     """Read ``MLmodel``.
 
     Raises:
-        ModelRefused: It is missing, or the model has no ONNX flavour.
+        ModelRefused: It is missing, is no YAML, or the model has no ONNX flavour.
     """
     try:
-        content = read_bounded(directory / MLMODEL_FILE, _MAX_BYTES).decode()
-    except (OSError, UnicodeDecodeError) as error:
+        content = _mapping(_loaded(read_bounded(directory / MLMODEL_FILE, _MAX_BYTES).decode()))
+    except (OSError, ValueError) as error:
         raise ModelRefused(
             f"{directory} is no MLflow model: {MLMODEL_FILE} cannot be read: {error}"
         ) from error
-    values = scalars(content)
-    data = values.get(("flavors", "onnx", "data"))
-    if data is None:
-        found = sorted({path[1] for path in values if path[0] == "flavors" and len(path) > 1})
+    flavors = _mapping(content.get("flavors"))
+    data = _text(_mapping(flavors.get("onnx")).get("data"))
+    if not data:
         raise ModelRefused(
-            f"{directory} has the flavours {', '.join(found) or 'none'}, expected onnx; log the "
-            "model with mlflow.onnx.log_model"
+            f"{directory} has the flavours {', '.join(sorted(flavors)) or 'none'}, expected onnx "
+            "with the path of its file under data; log the model with mlflow.onnx.log_model"
         )
     check_relative(data)
-    return MlflowModel(data, values.get(("run_id",), ""))
+    return MlflowModel(data, _text(content.get("run_id")))
 
 
-def scalars(content: str) -> dict[tuple[str, ...], str]:
-    """The text of every scalar in block mappings, by the path of its keys."""
-    values: dict[tuple[str, ...], str] = {}
-    path: list[tuple[int, str]] = []
-    for line in content.splitlines():
-        match = _LINE.fullmatch(line)
-        if match is None:
-            continue
-        indent, key, value = len(match[1]), match[2], (match[3] or "").strip()
-        while path and path[-1][0] >= indent:
-            path.pop()
-        path.append((indent, key))
-        if value and value != "null":
-            values.setdefault(tuple(name for _, name in path), _unquoted(value))
-    return values
+def _loaded(text: str) -> Any:
+    """The content of a YAML document.
+
+    Raises:
+        ValueError: It is none; the message names the line.
+    """
+    import yaml  # by `penstock push` of an MLflow model only
+
+    class Loader(yaml.BaseLoader):
+        nodes = 0
+
+        def compose_node(self, parent: Any, index: int) -> Any:
+            self.nodes += 1
+            if self.nodes > _MAX_NODES:
+                raise yaml.YAMLError(f"it has more than {_MAX_NODES} values")
+            return super().compose_node(parent, index)
+
+    try:
+        return yaml.load(text, Loader)  # noqa: S506 - safer than the safe loader, see above
+    except yaml.MarkedYAMLError as error:
+        place = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        raise ValueError(f"{place}{error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
-def _unquoted(value: str) -> str:
-    if value[0] == value[-1] == "'" and len(value) > 1:
-        return value[1:-1].replace("''", "'")
-    if value[0] == '"':
-        try:
-            return str(json.loads(value))
-        except ValueError:
-            return value
-    return value.split(" #", 1)[0].rstrip()
+def _mapping(value: Any) -> dict[str, Any]:
+    """A mapping with texts as keys; empty if the value is another one."""
+    if not isinstance(value, dict):
+        return {}
+    return {key: one for key, one in value.items() if isinstance(key, str)}
+
+
+def _text(value: Any) -> str:
+    """A text; empty if the value is none, or null."""
+    return value if isinstance(value, str) and value not in _NULL else ""

@@ -19,7 +19,7 @@ from penstock.monitoring.prediction_log.catalog import PARTS, partition_path
 
 from .classes import number_of
 from .evaluator import gives_texts
-from .schema import FEEDBACK_FILE, has_truth_column, open_to_read
+from .schema import FEEDBACK_FILE, has_column, open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -78,7 +78,7 @@ class LabelledExport:
             raise ExportFailed(f"no labels were ever received in {state}")
         with closing(connection):
             connection.row_factory = None
-            truth = "coalesce(truth, label)" if has_truth_column(connection) else "label"
+            truth = "coalesce(truth, label)" if has_column(connection, "truth") else "label"
             rows = connection.execute(_LABELS.format(truth), (model, since)).fetchall()
             if not gives_texts(connection, model):
                 rows = [(*row[:_LABEL], _number(row[_LABEL]), *row[_LABEL + 1 :]) for row in rows]

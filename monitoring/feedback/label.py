@@ -20,8 +20,9 @@ _SECONDS: Final = re.compile(r"\d{9,11}(\.\d*)?", re.ASCII)
 _WHOLE: Final = re.compile(r"[+-]?\d{1,15}(\.0*)?", re.ASCII)
 _SOURCE: Final = re.compile(r"[\w.@+:/-]{0,64}")
 #: What a label may say.
-KEYS: Final = ("request_id", "inference_id", "index", "label", "label_time", "source")
+KEYS: Final = ("request_id", "inference_id", "index", "label", "label_time", "source", "unit")
 _MAX_TEXT: Final = 256
+_MAX_UNIT: Final = 128
 MAX_INDEX: Final = (1 << 31) - 1
 #: Until the year 3000: a time in milliseconds is taken for a mistake.
 _MAX_TIME: Final = 32_503_680_000.0
@@ -45,6 +46,8 @@ class Label:
         time: Unix seconds when it was known.
         index: Row of the request.
         source: Who says so; labels of different sources stand side by side.
+        unit: Whom or what the prediction is about, such as a user: labels of one unit resemble
+            each other. Empty where nobody says; then the request is the unit.
     """
 
     request_id: str
@@ -52,10 +55,7 @@ class Label:
     time: float
     index: int = 0
     source: str = ""
-
-    def to_row(self) -> tuple[str, Value, float, int, str]:
-        """For a frame; ``Label(*row)`` is the reverse."""
-        return self.request_id, self.label, self.time, self.index, self.source
+    unit: str = ""
 
 
 def parse_labels(content: Any, now: float, limit: int) -> list[Label]:
@@ -112,6 +112,7 @@ def parse_label(item: Any, number: int, now: float) -> Label:
         _time(item.get("label_time"), number, now),
         _index(item.get("index"), number),
         _source(item.get("source"), number),
+        _unit(item.get("unit"), number),
     )
 
 
@@ -188,6 +189,18 @@ def _source(value: Any, number: int) -> str:
         raise LabelError(
             number,
             f"source is {_show(value)}, expected at most 64 letters, digits and . _ @ + : / -",
+        )
+    return value
+
+
+def _unit(value: Any, number: int) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or len(value) > _MAX_UNIT or not is_text(value):
+        raise LabelError(
+            number, f"unit is {_show(value)}, expected a text of at most {_MAX_UNIT} characters"
         )
     return value
 

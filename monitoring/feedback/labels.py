@@ -33,14 +33,16 @@ _FIND: Final = (
     " WHERE request_id = ? AND idx = ? AND source = ?"
 )
 _ADD: Final = (
-    "INSERT INTO labels (key, request_id, idx, source, label, label_time, received)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO labels (key, request_id, idx, source, label, label_time, received, unit)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _KEEP_OLD: Final = (
     "INSERT INTO history SELECT request_id, idx, source, label, label_time, received"
     " FROM labels WHERE number = ?"
 )
-_REPLACE: Final = "UPDATE labels SET label = ?, label_time = ?, received = ? WHERE number = ?"
+_REPLACE: Final = (
+    "UPDATE labels SET label = ?, label_time = ?, received = ?, unit = ? WHERE number = ?"
+)
 #: A later label that says the same: one in between that says otherwise is outdated.
 _CONFIRM: Final = "UPDATE labels SET label_time = ? WHERE number = ?"
 _HISTORY: Final = "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)"
@@ -90,7 +92,7 @@ class LabelStore:
         place = label.request_id, label.index, label.source
         known = execute(_FIND, place).fetchone()
         if known is None:
-            added = execute(_ADD, (key, *place, label.label, label.time, now))
+            added = execute(_ADD, (key, *place, label.label, label.time, now, label.unit))
             return NEW, (added.lastrowid or 0, key, label.label, None, None, None)
         number, value, time, _ = known
         if value == label.label and isinstance(value, str) == isinstance(label.label, str):
@@ -101,7 +103,7 @@ class LabelStore:
             execute(_HISTORY, (*place, label.label, label.time, now))
             return OUTDATED, None
         execute(_KEEP_OLD, (number,))
-        execute(_REPLACE, (label.label, label.time, now, number))
+        execute(_REPLACE, (label.label, label.time, now, label.unit, number))
         return CORRECTED, self.rows([number])[0]
 
     def count(self, outcomes: Counter[str]) -> None:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .intervals import Estimate, area, f1, mean, root_mean_square, wilson
+from .intervals import Estimate, f1, mean, root_mean_square, share
 from .outputs import CLASSIFICATION
+from .ranking import average_precision, roc_auc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from .intervals import Units
     from .outputs import Floats
 
-#: Bins of a score, for the AUC and the calibration error.
-SCORE_BINS: Final = 200
+#: Bins of a confidence, for the calibration error.
 CALIBRATION_BINS: Final = 20
 #: A probability of 0 for what turned out true would make the log loss infinite.
 _SMALLEST_SCORE: Final = 1e-7
@@ -44,6 +45,7 @@ class Labelled:
         positive_score: Probability of the positive class, where there are two.
         positive: 1 where the truth is the positive class, 0 where not, NaN where there is none.
         delays: Seconds from the prediction until its label was received.
+        units: The number of the unit of each, from 0; ``None`` where each is one by itself.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Labelled:
     positive_score: Floats
     positive: Floats
     delays: Floats
+    units: Units = None
 
 
 @dataclass(slots=True)
@@ -103,39 +106,42 @@ def measure(rows: Labelled) -> Performance:
 
 def _of_numbers(rows: Labelled) -> dict[str, Estimate | None]:
     errors = np.asarray(rows.predicted, float) - np.asarray(rows.truth, float)
-    squares = errors * errors
-    total = float(squares.sum())
     return {
-        "mae": _positive(mean(float(rows.loss.sum()), total, len(errors))),
-        "rmse": root_mean_square(total, float((squares * squares).sum()), len(errors)),
-        "bias": mean(float(errors.sum()), total, len(errors)),
+        "mae": _positive(mean(rows.loss, rows.units)),
+        "rmse": root_mean_square(errors, rows.units),
+        "bias": mean(errors, rows.units),
     }
 
 
 def _of_classes(rows: Labelled) -> dict[str, Estimate | None]:
-    count = len(rows.right)
-    figures = {"accuracy": wilson(float(rows.right.sum()), count)}
-    scored = rows.true_score[~np.isnan(rows.true_score)]
-    if len(scored):
-        losses = -np.log(np.maximum(scored, _SMALLEST_SCORE))
-        figures["log_loss"] = _mean(losses)
-        figures["brier"] = _mean(rows.brier[~np.isnan(rows.brier)])
+    units = rows.units
+    figures = {"accuracy": share(rows.right, np.ones(len(rows.right)), units)}
+    scored = ~np.isnan(rows.true_score)
+    if scored.any():
+        losses = -np.log(np.maximum(rows.true_score[scored], _SMALLEST_SCORE))
+        figures["log_loss"] = _positive(mean(losses, _of(units, scored)))
+        known = ~np.isnan(rows.brier)
+        figures["brier"] = _positive(mean(rows.brier[known], _of(units, known)))
     known = ~np.isnan(rows.confidence)
     if known.any():
         figures["calibration_error"] = calibration_error(rows.confidence[known], rows.right[known])
     binary = ~np.isnan(rows.positive_score) & ~np.isnan(rows.positive)
     if binary.any():
-        figures["auc"] = binned_auc(rows.positive_score[binary], rows.positive[binary])
+        ranked = rows.positive_score[binary], rows.positive[binary], _of(units, binary)
+        figures["auc"] = roc_auc(*ranked)
+        figures["pr_auc"] = average_precision(*ranked)
     return figures
 
 
-def _mean(values: Floats) -> Estimate | None:
-    return _positive(mean(float(values.sum()), float((values * values).sum()), len(values)))
+def _of(units: Units, chosen: NDArray[np.bool_]) -> Units:
+    return None if units is None else units[chosen]
 
 
 def _positive(found: Estimate | None) -> Estimate | None:
     """Of what cannot be negative."""
-    return found and Estimate(found.value, max(0.0, found.low), found.high)
+    if found is None or found.low is None:
+        return found
+    return replace(found, low=max(0.0, found.low))
 
 
 def calibration_error(confidence: Floats, right: Floats) -> Estimate:
@@ -144,20 +150,7 @@ def calibration_error(confidence: Floats, right: Floats) -> Estimate:
     counts = np.bincount(bins, minlength=CALIBRATION_BINS)
     gaps = np.bincount(bins, confidence - right, CALIBRATION_BINS)
     error = float(np.abs(gaps).sum() / counts.sum())
-    return Estimate(error, error, error)
-
-
-def binned_auc(scores: Floats, positive: Floats) -> Estimate | None:
-    """The area under the ROC curve, from `SCORE_BINS` bins; equal bins count one half."""
-    bins = bin_of(scores, SCORE_BINS)
-    positives = np.bincount(bins, positive, SCORE_BINS)
-    negatives = np.bincount(bins, 1 - positive, SCORE_BINS)
-    total = float(positives.sum()), float(negatives.sum())
-    if not total[0] or not total[1]:
-        return None
-    below = np.cumsum(negatives) - negatives
-    value = float((positives * (below + negatives / 2)).sum() / (total[0] * total[1]))
-    return area(value, *total)
+    return Estimate(error)
 
 
 def bin_of(scores: Floats, bins: int) -> NDArray[np.int64]:
@@ -167,16 +160,16 @@ def bin_of(scores: Floats, bins: int) -> NDArray[np.int64]:
 
 
 def _by_class(rows: Labelled) -> dict[str, dict[str, Any]]:
-    actual = Counter(rows.truth)
-    predicted = Counter(rows.predicted)
-    hits = Counter(t for t, p in zip(rows.truth, rows.predicted, strict=True) if t == p)
-    listed = sorted((actual | predicted).most_common(MAX_LISTED))
-    return {
-        name: {
-            "support": actual[name],
-            "precision": wilson(hits[name], predicted[name]),
-            "recall": wilson(hits[name], actual[name]),
-            "f1": f1(hits[name], predicted[name], actual[name]),
+    listed = sorted((Counter(rows.truth) | Counter(rows.predicted)).most_common(MAX_LISTED))
+    truth, predicted = np.array(rows.truth, object), np.array(rows.predicted, object)
+    found = {}
+    for name, _ in listed:
+        actual, given = (truth == name).astype(float), (predicted == name).astype(float)
+        hits = actual * given
+        found[name] = {
+            "support": int(actual.sum()),
+            "precision": share(hits, given, rows.units),
+            "recall": share(hits, actual, rows.units),
+            "f1": f1(hits, given, actual, rows.units),
         }
-        for name, _ in listed
-    }
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,13 +17,15 @@ from .label import class_name
 from .options import FeedbackOptions
 from .outputs import CLASSIFICATION
 from .performance import CALIBRATION_BINS, Labelled, measure
-from .schema import FEEDBACK_FILE, has_truth_column, open_to_read
+from .schema import FEEDBACK_FILE, has_column, open_to_read
 from .traffic import HOUR
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Hashable, Sequence
     from pathlib import Path
 
+    from .intervals import Units
     from .performance import Performance
 
 #: Labels of one version and arm that figures are made of; the newest predictions.
@@ -43,9 +45,9 @@ _FIGURES: Final = (
     "received",
 )
 _WHERE: Final = "WHERE slot = ? AND predicted_at >= ? AND predicted_at < ?"
-#: The braces: `truth`, where the file has it.
+#: The braces: `truth` and `unit`, where the file has them.
 _LABELS: Final = (
-    f"SELECT key, label_time, {{}}, predicted, {', '.join(_FIGURES)} FROM labels"  # noqa: S608  our own names
+    f"SELECT key, label_time, {{}}, predicted, {{}}, {', '.join(_FIGURES)} FROM labels"  # noqa: S608  our own names
     f" {_WHERE} AND loss IS NOT NULL ORDER BY predicted_at DESC LIMIT ?"
 )
 _VAIN: Final = (
@@ -57,6 +59,9 @@ MAX_EXAMPLES: Final = 5
 _TRAFFIC: Final = (
     "SELECT hour, rows, confidence FROM traffic WHERE slot = ? AND hour BETWEEN ? AND ?"
 )
+
+
+_NOT_NUMBERS: Final = ("kind", "truth", "predicted", "units")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +143,24 @@ def _never_predicted(evaluator: Evaluator | None, rows: Labelled) -> dict[str, i
 def _read(
     connection: sqlite3.Connection, slot: sqlite3.Row, span: Span
 ) -> tuple[Any, Labelled, bool]:
-    truths = "coalesce(truth, label)" if has_truth_column(connection) else "label"
-    query = _LABELS.format(truths)
+    truths = "coalesce(truth, label)" if has_column(connection, "truth") else "label"
+    units = "unit, request_id" if has_column(connection, "unit") else "'', request_id"
+    query = _LABELS.format(truths, units)
     found = connection.execute(query, (slot["id"], span.since, span.until, MAX_LABELS)).fetchall()
-    columns = list(zip(*found, strict=True)) or [()] * (4 + len(_FIGURES))
+    columns = list(zip(*found, strict=True)) or [()] * (6 + len(_FIGURES))
     keys, when = np.array(columns[0], np.int64), np.array(columns[1], float)
     # Of several sources, the newest label of a prediction counts.
     order = np.lexsort((when, keys))
     last = np.ones(len(order), dtype=bool)
     last[:-1] = keys[order][:-1] != keys[order][1:]
     chosen = np.sort(order[last])
-    numbers = [np.array(column, float)[chosen] for column in columns[4:]]
+    numbers = [np.array(column, float)[chosen] for column in columns[6:]]
     loss, right, confidence, true_score, brier, positive_score, positive, times, received = numbers
     truth = [columns[2][row] for row in chosen.tolist()]
     if slot["kind"] == CLASSIFICATION:
         truth = [class_name(one) for one in truth]
     predicted = [columns[3][row] for row in chosen.tolist()]
+    given = [(columns[4][row], columns[4][row] or columns[5][row]) for row in chosen.tolist()]
     rows = Labelled(
         slot["kind"],
         truth,
@@ -166,8 +173,16 @@ def _read(
         positive_score,
         positive,
         received - times,
+        _units(given),
     )
     return times, rows, len(found) < MAX_LABELS
+
+
+def _units(names: Sequence[Hashable]) -> Units:
+    """A number for each different name; ``None`` if all are different."""
+    numbers: dict[Hashable, int] = {}
+    found = [numbers.setdefault(name, len(numbers)) for name in names]
+    return None if len(numbers) == len(found) else np.array(found, np.int64)
 
 
 def _traffic(connection: sqlite3.Connection, slot: int, span: Span) -> list[tuple[int, int, Any]]:
@@ -249,21 +264,11 @@ def _windows(
 def _pick(rows: Labelled, chosen: Any) -> Labelled:
     """Some of the rows."""
     places = chosen.tolist()
+    numbers = (one.name for one in fields(Labelled) if one.name not in _NOT_NUMBERS)
     return Labelled(
-        rows.kind,
-        [rows.truth[place] for place in places],
-        [rows.predicted[place] for place in places],
-        *(
-            getattr(rows, name)[chosen]
-            for name in (
-                "right",
-                "loss",
-                "confidence",
-                "true_score",
-                "brier",
-                "positive_score",
-                "positive",
-                "delays",
-            )
-        ),
+        kind=rows.kind,
+        truth=[rows.truth[place] for place in places],
+        predicted=[rows.predicted[place] for place in places],
+        units=None if rows.units is None else rows.units[chosen],
+        **{name: getattr(rows, name)[chosen] for name in numbers},
     )

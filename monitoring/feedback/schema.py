@@ -16,7 +16,7 @@ RECENT_FOLDER: Final = "recent"
 BUSY_SECONDS: Final = 5.0
 
 #: `slot` is empty while no prediction is known. What cannot be told stays empty. `truth` is `label`
-#: as the model spells it.
+#: as the model spells it. `unit` is whom the prediction is about.
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS slots (
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS labels (
     label NOT NULL, label_time REAL NOT NULL, received REAL NOT NULL,
     slot INTEGER, predicted, predicted_at REAL,
     "right" INTEGER, loss REAL, confidence REAL, true_score REAL, brier REAL,
-    positive_score REAL, positive INTEGER, truth,
+    positive_score REAL, positive INTEGER, truth, unit TEXT NOT NULL DEFAULT '',
     UNIQUE (request_id, idx, source));
 CREATE INDEX IF NOT EXISTS labels_parked ON labels (received) WHERE slot IS NULL;
 CREATE INDEX IF NOT EXISTS labels_of ON labels (slot, predicted_at) WHERE slot IS NOT NULL;
@@ -63,8 +63,10 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(SCHEMA)
-        if not has_truth_column(connection):  # of an earlier release
+        if not has_column(connection, "truth"):  # of an earlier release
             connection.execute("ALTER TABLE labels ADD COLUMN truth")
+        if not has_column(connection, "unit"):
+            connection.execute("ALTER TABLE labels ADD COLUMN unit TEXT NOT NULL DEFAULT ''")
         check(connection, path)
     except BaseException:
         connection.close()
@@ -83,6 +85,6 @@ def open_to_read(path: Path) -> sqlite3.Connection | None:
     return connection
 
 
-def has_truth_column(connection: sqlite3.Connection) -> bool:
-    """Whether the labels of a file have the column `truth`; those of earlier releases have not."""
-    return any(one[1] == "truth" for one in connection.execute("PRAGMA table_info(labels)"))
+def has_column(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether the labels of a file have this column; those of earlier releases lack some."""
+    return any(one[1] == name for one in connection.execute("PRAGMA table_info(labels)"))

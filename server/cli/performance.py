@@ -214,9 +214,10 @@ def performance_view(found: dict[str, Any]) -> RenderableType:
     return Group(table, *map(escape, notes), f"labels of all models: {received or 'none'}")
 
 
-def _figure(figure: dict[str, float]) -> list[str]:
-    interval = f"{figure['low']:.4f} to {figure['high']:.4f}"
-    return [f"{figure['value']:.4f}", interval if figure["high"] > figure["low"] else ""]
+def _figure(figure: dict[str, float | None]) -> list[str]:
+    low, high = figure["low"], figure["high"]
+    interval = "no interval" if low is None else f"{low:.4f} to {high:.4f}"
+    return [f"{figure['value']:.4f}", interval]
 
 
 def _notes(one: dict[str, Any]) -> Iterator[str]:

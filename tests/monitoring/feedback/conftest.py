@@ -41,9 +41,9 @@ def keep(tmp_path):
     """Open a keeper of this directory, as a process would after a start."""
     opened = []
 
-    def start(options=None, max_rows=5_000_000, max_days=90.0, told=None):
+    def start(options=None, max_rows=5_000_000, max_days=90.0, told=None, directory=tmp_path):
         store = FeedbackStore(
-            tmp_path,
+            directory,
             lambda *_: options or FeedbackOptions(),
             lambda *what: told.append(what) if told is not None else None,
             max_rows,

@@ -9,7 +9,6 @@ import pytest
 from sklearn import metrics
 
 from penstock.monitoring.feedback.estimate import calibrate, estimated_accuracy
-from penstock.monitoring.feedback.intervals import area, mean, wilson
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.feedback.report import Span, performance
@@ -49,7 +48,8 @@ def test_two_classes(keep, batch, tmp_path):
     assert told["accuracy"] == pytest.approx(metrics.accuracy_score(truth, predicted))
     assert told["log_loss"] == pytest.approx(metrics.log_loss(truth, scores), rel=1e-5)
     assert told["brier"] == pytest.approx(metrics.brier_score_loss(truth, scores[:, 1]), rel=1e-5)
-    assert told["auc"] == pytest.approx(metrics.roc_auc_score(truth, scores[:, 1]), abs=0.002)
+    assert told["auc"] == pytest.approx(metrics.roc_auc_score(truth, scores[:, 1]))
+    assert told["pr_auc"] == pytest.approx(metrics.average_precision_score(truth, scores[:, 1]))
     assert told["calibration_error"] < 0.04
     report = metrics.classification_report(truth, predicted, output_dict=True)
     for name in ("0", "1"):
@@ -140,13 +140,39 @@ def test_calibration_never_falls():
     assert estimated_accuracy(np.zeros(20), table) is None
 
 
-def test_intervals_cover():
-    rng = np.random.default_rng(6)
-    hits = rng.binomial(80, 0.93, 3000)
-    shares = [wilson(one, 80) for one in hits.tolist()]
-    assert np.mean([one.low <= 0.93 <= one.high for one in shares]) > 0.93
-    draws = rng.normal(2, 1, (2000, 60))
-    found = [mean(one.sum(), (one * one).sum(), 60) for one in draws]
-    assert np.mean([one.low <= 2 <= one.high for one in found]) > 0.93
-    middle = area(0.8, 50, 50)
-    assert 0.7 < middle.low < 0.8 < middle.high < 0.9
+def test_rows_of_one_unit_widen_the_intervals(keep, batch, tmp_path):
+    """A user with ten labels that say the same tells little more than one with one label."""
+    rng = np.random.default_rng(8)
+    right = rng.random(100) < 0.8
+    truth = np.repeat(right, 10).astype(int)
+    outputs = {"label": np.ones(1000, np.int64)}
+    widths = {}
+    for place, told in (("with", True), ("without", False)):
+        directory = tmp_path / place
+        directory.mkdir()
+        keeper = keep(directory=directory)
+        ids = [f"r{n}" for n in range(1000)]
+        keeper.take([batch(ids, outputs)])
+        keeper.tick(NOW)
+        labels = [
+            Label(one, int(value), NOW, unit=f"user {n // 10}" if told else "")
+            for n, (one, value) in enumerate(zip(ids, truth, strict=True))
+        ]
+        keeper.feedback(labels, NOW)
+        (found,) = performance(directory, "m", ALL)["versions"]
+        accuracy = found["figures"]["accuracy"]
+        assert accuracy["value"] == pytest.approx(truth.mean())
+        widths[place] = accuracy["high"] - accuracy["low"]
+    assert widths["with"] == pytest.approx(widths["without"] * np.sqrt(10), rel=0.15)
+
+
+def test_rows_of_one_request_are_a_unit_where_nobody_names_one(keep, batch, tmp_path):
+    keeper = keep()
+    rows = 40
+    keeper.take([batch(["a", "b"], {"y": np.zeros(2 * rows)}, offsets=[0, rows, 2 * rows])])
+    keeper.tick(NOW)
+    labels = [Label(one, 1.0, NOW, index) for one in ("a", "b") for index in range(rows)]
+    keeper.feedback(labels, NOW)
+    (found,) = performance(tmp_path, "m", ALL)["versions"]
+    assert found["labels"] == 2 * rows
+    assert found["figures"]["mae"] == {"value": 1.0, "low": None, "high": None}

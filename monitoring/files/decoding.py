@@ -116,8 +116,12 @@ def read_json(kind: type[T], content: bytes, source: str, *, closed: bool = Fals
 
 
 def pack(value: Any) -> bytes:
-    """Msgpack of plain values, dataclasses and structs; a path becomes its text."""
-    return msgspec.msgpack.encode(value, enc_hook=str)
+    """Msgpack of plain values, dataclasses and structs; a path becomes its text.
+
+    Raises:
+        TypeError: There is something else in it.
+    """
+    return msgspec.msgpack.encode(value, enc_hook=_encode_other)
 
 
 def unpack(kind: type[T], data: bytes | bytearray | memoryview, source: str) -> T:
@@ -141,6 +145,16 @@ def unpack(kind: type[T], data: bytes | bytearray | memoryview, source: str) -> 
     except ValueError as error:
         reason = f"not valid msgpack: {error}"
     raise ContentError(f"{source}: {reason}")
+
+
+def _encode_other(value: Any) -> Any:
+    """What stands for values of types that msgspec does not know."""
+    if isinstance(value, Path):
+        return str(value)
+    for plain in (float, str):  # a number of numpy is one of Python, too
+        if isinstance(value, plain):
+            return plain(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as msgpack")
 
 
 def _decode_other(kind: type, content: Any) -> Any:

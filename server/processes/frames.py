@@ -1,4 +1,4 @@
-"""What travels between the processes: msgpack maps, each after its length.
+"""What travels between the processes: msgpack maps with a ``kind``, each after its length.
 
 Between control and a worker:
 
@@ -10,17 +10,23 @@ Between control and a worker:
 | `metrics` | control | `id`, `content_type`, `body` |
 | `target` | control | `target`: what `penstock.server.target.target.encode_target` made |
 
-Between the monitor and a worker travel labels, see `penstock.server.feedback`.
+Between the monitor and a worker travel labels, see `penstock.server.monitor.feedback_endpoint`;
+between the shadow process and its runner what `penstock.server.shadow.messages` says.
+
+Two streams have frames of their own, since nobody but the last reader opens what is in them: the
+spool of samples, which is a file, and the envelopes with copies of answered batches. A trial of a
+load takes pickled orders by `multiprocessing.connection`, which comes with its own framing.
 """
 
 from __future__ import annotations
 
 from asyncio import IncompleteReadError
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-import msgpack
+from penstock.monitoring.files.decoding import ContentError, pack, unpack
 
 if TYPE_CHECKING:
+    import socket
     from asyncio import StreamReader
 
 _LENGTH_BYTES: Final = 4
@@ -33,7 +39,7 @@ class BadFrame(Exception):
 
 def pack_frame(kind: str, **content: Any) -> bytes:
     """One frame, ready to be written."""
-    body = cast("bytes", msgpack.packb({"kind": kind, **content}))
+    body = pack({"kind": kind, **content})
     if len(body) > MAX_FRAME_BYTES:
         raise ValueError(f"a frame of {len(body)} bytes is over {MAX_FRAME_BYTES}")
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body
@@ -46,16 +52,46 @@ async def read_frame(reader: StreamReader) -> dict[str, Any] | None:
         BadFrame: The bytes are no frame.
     """
     try:
-        size = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
-        if size > MAX_FRAME_BYTES:
-            raise BadFrame(f"a frame of {size} bytes is over {MAX_FRAME_BYTES}")
-        body = await reader.readexactly(size)
+        body = await reader.readexactly(_size(await reader.readexactly(_LENGTH_BYTES)))
     except (IncompleteReadError, ConnectionError):
         return None
+    return _content(body)
+
+
+def receive_frame(link: socket.socket) -> dict[str, Any] | None:
+    """The next frame of a socket that blocks, or ``None`` at its end.
+
+    Raises:
+        BadFrame: The bytes are no frame.
+    """
+    head = _exactly(link, _LENGTH_BYTES)
+    body = None if head is None else _exactly(link, _size(head))
+    return None if body is None else _content(body)
+
+
+def _size(head: bytes | bytearray) -> int:
+    size = int.from_bytes(head, "big")
+    if size > MAX_FRAME_BYTES:
+        raise BadFrame(f"a frame of {size} bytes is over {MAX_FRAME_BYTES}")
+    return size
+
+
+def _content(body: bytes | bytearray) -> dict[str, Any]:
     try:
-        frame = msgpack.unpackb(body, strict_map_key=False)
-    except (msgpack.UnpackException, ValueError) as error:
-        raise BadFrame(f"not msgpack: {error!r}") from error
-    if not isinstance(frame, dict) or not isinstance(frame.get("kind"), str):
+        frame = unpack(dict[str, Any], body, "a frame")
+    except ContentError as error:
+        raise BadFrame(str(error)) from error
+    if not isinstance(frame.get("kind"), str):
         raise BadFrame("not a map with a kind")
     return frame
+
+
+def _exactly(link: socket.socket, size: int) -> bytearray | None:
+    whole = bytearray(size)
+    view = memoryview(whole)
+    while view:
+        count = link.recv_into(view)
+        if not count:
+            return None
+        view = view[count:]
+    return whole

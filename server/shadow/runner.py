@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Final
 from penstock.server.config.config import ServerConfig
 from penstock.server.loading.load_order import LoadOrder
 from penstock.server.loading.loading import Loader
+from penstock.server.processes.frames import pack_frame, receive_frame
 from penstock.server.processes.logs import configure_logs
 from penstock.server.processes.parent import die_with_parent
 from penstock.server.shadow_copies.batches import decode
 from penstock.server.target.target import decode_target
 
 from .comparer import Comparer
-from .messages import Order, receive, send
 
 if TYPE_CHECKING:
     from penstock.runtimes.contract import Model
@@ -41,24 +41,23 @@ def main(arguments: list[str]) -> None:
     descriptor, parent = map(int, arguments)
     _sacrifice(parent)
     link = socket.socket(fileno=descriptor)
-    message = receive(link)
-    if message is None:
+    order = receive_frame(link)
+    if order is None:
         return
-    order = Order.decode(message)
-    config = ServerConfig.from_json(Path(order.config).read_text())
+    config = ServerConfig.from_json(Path(order["config"]).read_text())
     configure_logs(config, "shadow")
-    [plan] = decode_target(order.target).models.values()
+    [plan] = decode_target(order["target"]).models.values()
     loader = Loader(config)
     try:
         comparer = _comparer(loader, plan)
     except Exception as error:  # noqa: BLE001  a plug-in may raise anything
-        send(link, {"refused": str(error) or type(error).__name__})
+        link.sendall(pack_frame("refused", reason=str(error) or type(error).__name__))
         return
     step_back()
-    send(link, {"ready": True})
-    while (content := receive(link)) is not None:
-        for batch in decode(content):
-            send(link, comparer.examine(batch))
+    link.sendall(pack_frame("ready"))
+    while (frame := receive_frame(link)) is not None:
+        for batch in decode(memoryview(frame["content"])):
+            link.sendall(pack_frame("report", report=comparer.examine(batch)))
 
 
 def _comparer(loader: Loader, plan: ModelPlan) -> Comparer:

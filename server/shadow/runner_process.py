@@ -7,13 +7,14 @@ import os
 import socket
 import subprocess
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from penstock.monitoring.distribution import python_command
 from penstock.server.processes.exits import describe_exit
+from penstock.server.processes.frames import BadFrame, pack_frame, read_frame
 from penstock.server.processes.process_watch import resident_bytes, waited_seconds
 
-from . import messages
 from .limits import LOAD_SECONDS, Death, leaks, run_limit, stuck
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class RunnerProcess:
                 pass_fds=(theirs.fileno(),),
             )
         self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
-        messages.write(self._writer, self._order.encode())
+        self._writer.write(pack_frame("order", **asdict(self._order)))
         self._watch = asyncio.create_task(self._look_after())
         return self
 
@@ -106,8 +107,8 @@ class RunnerProcess:
             RunnerEnded: It is gone.
         """
         message = await self._read()
-        if "refused" in message:
-            raise RunnerRefused(message["refused"])
+        if message["kind"] == "refused":
+            raise RunnerRefused(message["reason"])
         self._loaded_bytes = resident_bytes(self._process.pid)
 
     async def idle(self, wait: Coroutine[Any, Any, Any]) -> None:
@@ -133,7 +134,7 @@ class RunnerProcess:
             RunnerEnded: It is gone.
         """
         self._limit = run_limit(envelope.seconds)
-        messages.write(self._writer, envelope.content)
+        self._writer.write(pack_frame("batches", content=envelope.content))
         try:
             await self._writer.drain()
         except ConnectionError:
@@ -146,17 +147,18 @@ class RunnerProcess:
             RunnerEnded: It is gone.
         """
         self._limit = run_limit(primary_seconds)
-        return await self._read()
+        found: dict[str, Any] = (await self._read())["report"]
+        return found
 
     async def _read(self) -> dict[str, Any]:
         try:
-            message = await messages.read(self._reader)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            raise RunnerEnded(await self._cause()) from None
-        except ValueError as error:
+            message = await read_frame(self._reader)
+        except BadFrame as error:
             self._death = Death("crash", f"its runner speaks another language: {error!r}")
             self._kill()
             raise RunnerEnded(await self._cause()) from None
+        if message is None:
+            raise RunnerEnded(await self._cause())
         self._answers += 1
         self._limit = None
         return message

@@ -11,6 +11,7 @@ import logging
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.files.decoding import ContentError
 from penstock.server.errors import Unavailable
 from penstock.server.processes.frames import BadFrame, pack_frame, read_frame
 from penstock.server.target.target import decode_target
@@ -130,7 +131,7 @@ class Link:
         try:
             while (frame := await read_frame(reader)) is not None:
                 self._receive(frame)
-        except (BadFrame, KeyError, TypeError) as error:
+        except (BadFrame, ContentError, KeyError, TypeError) as error:
             LOG.warning("control speaks another language: %r", error)
 
     def _receive(self, frame: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,6 +190,12 @@ def test_what_is_written_comes_back(value):
     packed["span"] = "1s"
     assert unpack(Outer, msgspec.msgpack.encode(packed), "x") == value
     assert convert(Outer, packed, "x", closed=True) == value
+
+
+def test_only_what_can_come_back_is_written():
+    assert unpack(list[float], pack([np.float64(1.5), Span(2.0)]), "x") == [1.5, 2.0]
+    with pytest.raises(TypeError, match="int64 cannot be written as msgpack"):
+        pack({"a": np.int64(1)})
 
 
 json_values = st.recursive(

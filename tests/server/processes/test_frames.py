@@ -1,0 +1,48 @@
+"""Frames on a socket that blocks, as the runner of a shadow reads them."""
+
+from __future__ import annotations
+
+import socket
+from threading import Thread
+
+import pytest
+
+from penstock.server.processes import frames
+from penstock.server.processes.frames import BadFrame, pack_frame, receive_frame
+
+
+def received(data: bytes) -> object:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sending = Thread(target=lambda: (ours.sendall(data), ours.shutdown(socket.SHUT_WR)))
+        sending.start()
+        try:
+            return receive_frame(theirs)
+        finally:
+            theirs.close()
+            sending.join()
+
+
+def test_a_frame_comes_as_it_was_sent():
+    frame = pack_frame("batches", content=bytes(300_000), deep={"a": [1, 2.5, None, b"x"]})
+    expected = {"content": bytes(300_000), "deep": {"a": [1, 2.5, None, b"x"]}}
+    assert received(frame) == {"kind": "batches", **expected}
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", pack_frame("x")[:-1]])
+def test_a_stream_that_ends_early_is_an_end(data):
+    assert received(data) is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xc1", b"\x01", b"\x80", b"\x81\xa4kind\x01", b"\x81\x01\x02", b"\x91" * 5000]
+)
+def test_what_is_no_frame_is_refused(body):
+    with pytest.raises(BadFrame):
+        received(len(body).to_bytes(4, "big") + body)
+
+
+def test_a_frame_over_the_limit_is_refused_before_it_is_read(monkeypatch):
+    monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 100)
+    with pytest.raises(BadFrame, match="a frame of 256 bytes is over 100"):
+        received(b"\0\0\1\0")

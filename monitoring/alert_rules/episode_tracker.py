@@ -53,7 +53,7 @@ class EpisodeTracker:
         self._open: dict[tuple[str, str], Alert] | None = None
         self._good_since: dict[tuple[str, str], float] = {}
 
-    def look(self, finding: Finding, now: float) -> None:
+    def update(self, finding: Finding, now: float) -> None:
         """Take note of a finding.
 
         Raises:
@@ -85,7 +85,7 @@ class EpisodeTracker:
             now: Unix seconds.
         """
         for model, subject in set(self._open or ()) - known:
-            self.look(Finding(model, subject, bad=False, severity="info", summary=summary,
+            self.update(Finding(model, subject, bad=False, severity="info", summary=summary,
                               evidence={}), now)  # fmt: skip
 
     def _alert(self, finding: Finding, severity: str, now: float, episode: str = "") -> Alert:

@@ -37,7 +37,7 @@ class FieldWatch:
         self._declared: dict[tuple[str, str], CounterWindow] = {}
         self._taught: dict[LearntField, CounterWindow] = {}
 
-    def look(self, merged: Merged, now: float) -> None:
+    def update(self, merged: Merged, now: float) -> None:
         """Look at all fields.
 
         Args:
@@ -50,7 +50,7 @@ class FieldWatch:
             if key not in worst or (finding.bad and not worst[key].bad):
                 worst[key] = finding
         for finding in worst.values():
-            self._episodes.look(finding, now)
+            self._episodes.update(finding, now)
         self._episodes.forget(set(worst), "no such field any more", now)
 
     def _of_declared(self, merged: Merged, now: float) -> list[Finding]:

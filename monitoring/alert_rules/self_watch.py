@@ -82,7 +82,7 @@ class SelfWatch:
         self._due = now + STEP_SECONDS
         merged = self._figures()
         self._look_at_budgets(merged, now)
-        self._fields.look(merged, now)
+        self._fields.update(merged, now)
         self._look_at_samples(merged, now)
         self._look_at_sinks(now)
 
@@ -107,23 +107,23 @@ class SelfWatch:
                 model, CounterWindow(SPAN_SECONDS, BURN_STEP_SECONDS, 2)
             )
             window.read(now, totals[model])
-            self._burning.look(burn_rate(model, window, self._objective, now), now)
+            self._burning.update(burn_rate(model, window, self._objective, now), now)
         there = {(model, "availability") for model in busiest}
         self._burning.forget(there, "no requests any more", now)
 
     def _look_at_samples(self, merged: Merged, now: float) -> None:
         rows, dropped = layout.SAMPLED_ROWS, layout.SAMPLED_ROWS_DROPPED
         self._samples.read(now, (merged.total(rows), merged.total(dropped)))
-        self._degraded.look(lost_rows(_SAMPLES, self._samples, now), now)
+        self._degraded.update(lost_rows(_SAMPLES, self._samples, now), now)
         lost = sum(merged.total(slot) for slot in _LOG_LOSSES)
         self._log.read(now, (merged.total(layout.LOG_WRITTEN) + lost, lost))
-        self._degraded.look(lost_rows(_LOG, self._log, now), now)
+        self._degraded.update(lost_rows(_LOG, self._log, now), now)
 
     def _look_at_sinks(self, now: float) -> None:
         waiting = whole(self._path, lambda: waiting_since(self._path))
         sinks = self._settings.current().sinks
         for name in sinks:
-            self._degraded.look(sink_down(name, waiting.get(name), now), now)
+            self._degraded.update(sink_down(name, waiting.get(name), now), now)
         there = {("", f"sink {name}") for name in sinks} | {("", _SAMPLES), ("", _LOG)}
         there |= self._look_at_files(now)
         self._degraded.forget(there, "it is not there any more", now)
@@ -133,5 +133,5 @@ class SelfWatch:
         state = self._path.parent
         newest = {one.name: one for one in asides(state, state / "log")}
         for one in newest.values():
-            self._degraded.look(damaged_file(one.name, one.path.name, one.time, now), now)
+            self._degraded.update(damaged_file(one.name, one.path.name, one.time, now), now)
         return {("", f"file {name}") for name in newest}

@@ -28,7 +28,7 @@ _SUMMARIES: Final = (
     "SELECT model, version, arm, kind, summary FROM summaries JOIN slots ON slots.id = slot"
     " ORDER BY slot DESC LIMIT ?"
 )
-_JUDGES: Final = "SELECT model, version, state FROM judges LIMIT ?"
+_EVALUATORS: Final = "SELECT model, version, state FROM judges LIMIT ?"
 
 
 class FeedbackCollector(Collector):
@@ -48,7 +48,7 @@ class FeedbackCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
-        outcomes, summaries, judges = self._read()
+        outcomes, summaries, evaluators = self._read()
         feedback = CounterMetricFamily(
             "penstock_feedback", "Labels received, by what became of them.", labels=["outcome"]
         )
@@ -91,7 +91,7 @@ class FeedbackCollector(Collector):
             for name, family in gauges.items():
                 if summary.get(name) is not None:
                     family.add_metric(where, summary[name])
-        yield from (labels, *gauges.values(), *_changes(judges))
+        yield from (labels, *gauges.values(), *_changes(evaluators))
 
     def _read(self) -> tuple[list[Any], list[Any], list[Any]]:
         try:
@@ -102,7 +102,7 @@ class FeedbackCollector(Collector):
                     self._found = (
                         execute("SELECT * FROM outcomes").fetchall(),
                         [_decoded(one) for one in execute(_SUMMARIES, (MOST_SERIES,))],
-                        [_decoded(one) for one in execute(_JUDGES, (MOST_SERIES,))],
+                        [_decoded(one) for one in execute(_EVALUATORS, (MOST_SERIES,))],
                     )
         except sqlite3.Error:
             pass  # it is just being made, or the disk is gone: what was known is shown
@@ -114,7 +114,7 @@ def _decoded(row: Any) -> tuple[Any, ...]:
     return (*row[:-1], json.loads(row[-1]))
 
 
-def _changes(judges: list[Any]) -> Iterator[Metric]:
+def _changes(evaluators: list[Any]) -> Iterator[Metric]:
     alarm = GaugeMetricFamily(
         "penstock_performance_alarm",
         "1 while a version is worse than its reference.",
@@ -125,7 +125,7 @@ def _changes(judges: list[Any]) -> Iterator[Metric]:
         "Share of bad predictions that a version is compared with.",
         labels=_LABELS[:2],
     )
-    for model, version, state in judges:
+    for model, version, state in evaluators:
         detector = state["detector"]
         alarm.add_metric([model, version], float(detector["state"] == "alarm"))
         known, bad = detector["reference"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .columns import Rows
 
 #: Of the tables of ours; a model cannot be called so, for ``/`` does not occur in its name.
-LEDGER: Final = "penstock/ledger"
+ACCOUNTS: Final = "penstock/ledger"
 TOTALS: Final = "penstock/totals"
 VERSIONS: Final = "penstock/versions"
 INTERNAL: Final = "penstock/"
@@ -34,7 +34,7 @@ _PAGE_BYTES: Final = 4096
 MAX_WAL_BYTES: Final = 16 << 20
 
 _SCHEMA: Final = f"""
-create table if not exists "{LEDGER}" (
+create table if not exists "{ACCOUNTS}" (
     epoch text, incarnation text, last integer, model text, version text, rows integer,
     primary key (epoch, incarnation, model, version)) without rowid;
 create table if not exists "{TOTALS}" (
@@ -135,7 +135,7 @@ class DayFile:
         """
         self._begin()
         self._db.executemany(
-            f'insert or replace into "{LEDGER}" values (?, ?, ?, ?, ?, ?)',  # noqa: S608  a constant
+            f'insert or replace into "{ACCOUNTS}" values (?, ?, ?, ?, ?, ?)',  # noqa: S608  a constant
             [(epoch, *entry) for entry in entries],
         )
 
@@ -163,10 +163,10 @@ class DayFile:
                 with suppress(sqlite3.Error):  # what was to be committed is, whatever this says
                     self._db.execute("pragma wal_checkpoint(truncate)")
 
-    def read_ledger(self, epoch: str) -> list[tuple[str, int, str, str, int]]:
+    def read_accounts(self, epoch: str) -> list[tuple[str, int, str, str, int]]:
         """What `keep` wrote in this epoch."""
         return self._db.execute(
-            f'select incarnation, last, model, version, rows from "{LEDGER}" where epoch = ?',  # noqa: S608  a constant
+            f'select incarnation, last, model, version, rows from "{ACCOUNTS}" where epoch = ?',  # noqa: S608  a constant
             (epoch,),
         ).fetchall()
 

@@ -25,7 +25,7 @@ def recover(paths: Iterable[Path], epoch: str) -> tuple[dict[str, Account], Tota
     for path in paths:
         try:
             file = DayFile(path)
-            entries, found = file.read_ledger(epoch), file.read_totals(epoch)
+            entries, found = file.read_accounts(epoch), file.read_totals(epoch)
             file.abandon()
         except sqlite3.Error as error:
             LOG.warning("%s: %s", path, error)

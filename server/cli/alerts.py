@@ -22,7 +22,7 @@ _EXIT_FAILURE: Final = 1
 _PIPE_COLUMNS: Final = 200
 #: How long a test is watched; an attempt that goes on is left to the server.
 _WATCH_SECONDS: Final = 20.0
-_LOOK_SECONDS: Final = 0.25
+_CHECK_SECONDS: Final = 0.25
 _STYLES: Final = {"critical": "red", "warning": "yellow", "delivered": "green", "failed": "red"}
 
 
@@ -126,7 +126,7 @@ def _watch(client: AdminClient, episode: str, sink: str) -> dict[str, Any] | Non
         attempted: dict[str, Any] | None = sent[0] if sent and sent[0]["attempts"] else None
         if attempted is not None or time.monotonic() >= until:
             return attempted
-        _pause(_LOOK_SECONDS)
+        _pause(_CHECK_SECONDS)
 
 
 def _pause(seconds: float) -> None:

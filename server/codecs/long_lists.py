@@ -38,7 +38,7 @@ MAX_EMPTY_BYTES: Final = 256 * 1024
 _SPACE: Final = b" \t\r\n"
 _NUMBER: Final = ord("0")
 #: Brackets and commas as they are, anything else as a digit.
-_OUTLINE: Final = bytes(byte if byte in b"[]," else _NUMBER for byte in range(256))
+_LAYOUT: Final = bytes(byte if byte in b"[]," else _NUMBER for byte in range(256))
 _SPACED: Final = bytes.maketrans(b"[]", b"  ")
 
 
@@ -70,7 +70,7 @@ def read_list(
         raise InvalidRequest(
             f"input '{spec.name}': shape {shape} needs {size} elements, data has {found + 1}"
         )
-    outline = _outline_of(shape, size) if nested else b""
+    layout = _layout_of(shape, size) if nested else b""
     array: Array = np.empty(size, np.object_ if spec.is_bytes else spec.dtype)
     done = position = 0
     at, last = (start, end) if nested else (start + 1, end - 1)
@@ -79,7 +79,7 @@ def read_list(
         stop = last if cut < 0 else cut
         piece = body[at:stop]
         if nested:
-            position = _check_outline(piece, outline, position, spec, shape)
+            position = _check_layout(piece, layout, position, spec, shape)
             piece = piece.translate(_SPACED)
         read = _read_piece(piece, spec, done)
         array[done : done + len(read)] = read
@@ -106,7 +106,7 @@ def _read_piece(text: bytes, spec: WireInput, first: int) -> Array:
     return from_list(elements, spec, [count], count, first)
 
 
-def _outline_of(shape: list[int], size: int) -> bytes:
+def _layout_of(shape: list[int], size: int) -> bytes:
     """All brackets and commas of a nested list of this shape, which has at least one element.
 
     Raises:
@@ -117,25 +117,25 @@ def _outline_of(shape: list[int], size: int) -> bytes:
         lists, below = lists + below, below * dimension
     if lists > 4 * size:
         raise BodyTooLarge(f"a nested list of shape {shape} is refused: send it flat")
-    outline = b"[%b]" % (b"," * (shape[-1] - 1)) if shape else b"[]"
+    layout = b"[%b]" % (b"," * (shape[-1] - 1)) if shape else b"[]"
     for dimension in reversed(shape[:-1]):
-        outline = b"[%b]" % b",".join([outline] * dimension)
-    return outline
+        layout = b"[%b]" % b",".join([layout] * dimension)
+    return layout
 
 
-def _check_outline(
-    piece: bytes, outline: bytes, position: int, spec: WireInput, shape: list[int]
+def _check_layout(
+    piece: bytes, layout: bytes, position: int, spec: WireInput, shape: list[int]
 ) -> int:
     """Compare a piece with the part of the outline from a position on.
 
     Returns:
         The position behind it and the comma that follows.
     """
-    kinds = piece.translate(_OUTLINE, _SPACE)
+    kinds = piece.translate(_LAYOUT, _SPACE)
     brackets = kinds.replace(b"0", b"")
     end = position + len(brackets)
     wrong = b"0[" in kinds or b"]0" in kinds or b"][" in kinds
-    if wrong or outline[position:end] != brackets or outline[end : end + 1] not in (b",", b""):
+    if wrong or layout[position:end] != brackets or layout[end : end + 1] not in (b",", b""):
         raise InvalidRequest(
             f"input '{spec.name}': data must be a flat list or lists nested {len(shape)} deep "
             f"as shape {shape} says"

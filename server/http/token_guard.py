@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Headers = Iterable[tuple[bytes, bytes]]
 
 #: Between two looks at the tokens file; a token that is taken out is refused after at most so long.
-LOOK_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 #: For probes and scrapers; the page itself says nothing of what is served.
 OPEN_PATHS: Final = frozenset(("/v2/health/live", "/v2/health/ready", "/metrics", "/", "/docs"))
 #: What hands something over needs `PREDICT`; all the rest is looking, which predicting needs, too.
@@ -55,7 +55,7 @@ class TokenGuard:
         # A worker that starts anew while somebody edits the file must not stay away.
         self._tokens = Tokens(admin, listed, forget, patient=admin is not None)
         self._loop = loop
-        self._timer = loop.call_later(LOOK_SECONDS, self._look)
+        self._timer = loop.call_later(CHECK_SECONDS, self._look)
 
     def check_token(self, head: RequestHead) -> None:
         """Give the head of a prediction a problem, unless a token covers it.
@@ -95,5 +95,5 @@ class TokenGuard:
         return None
 
     def _look(self) -> None:
-        self._timer = self._loop.call_later(LOOK_SECONDS, self._look)  # also if this look fails
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._look)  # also if this look fails
         self._tokens.refresh()

@@ -21,9 +21,9 @@ from penstock.server.errors import ClientGone
 from .empty import one_row
 from .halt_poll import HaltPoll
 from .large_answers import LargeAnswers
-from .onlookers import Onlookers
 from .request_ids import RequestIds
 from .responder import Responder
+from .run_observers import RunObservers
 from .traffic_splitter import TrafficSplitter
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class InferencePath:
             self._ids,
             counters.unmatched,
             self.splitter,
-            Onlookers(loop, sampling, incidents),
+            RunObservers(loop, sampling, incidents),
             HaltPoll(loop, clock),
             incidents,
             LargeAnswers(loop, threads, self.splitter, limits.large_answer_bytes),
@@ -124,11 +124,11 @@ class InferencePath:
     @property
     def shadow_senders(self) -> dict[tuple[str, str], ShadowSender]:
         """Who wants copies of what a version answers, by model and version."""
-        return self.responder.onlookers.shadow_senders
+        return self.responder.observers.shadow_senders
 
     @shadow_senders.setter
     def shadow_senders(self, shadow_senders: dict[tuple[str, str], ShadowSender]) -> None:
-        self.responder.onlookers.shadow_senders = shadow_senders
+        self.responder.observers.shadow_senders = shadow_senders
 
     # -- in --------------------------------------------------------------------------------------
 

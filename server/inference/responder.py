@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from .encode_run import EncodedRun
     from .halt_poll import HaltPoll
     from .large_answers import LargeAnswers
-    from .onlookers import Onlookers
     from .request_ids import RequestIds
+    from .run_observers import RunObservers
     from .traffic_splitter import TrafficSplitter
 
 LOG = logging.getLogger("penstock.inference")
@@ -57,13 +57,13 @@ class Responder:
     Attributes:
         singly: Serves the calls of a group's run that failed one by one.
         learn: Gets the calls that were answered with 200.
-        onlookers: Look at what was answered.
+        observers: Look at what was answered.
 
     Args:
         ids: Makes ids of requests whose callers gave none.
         unmatched: Counts what matched no model.
         splitter: Shares requests between two versions.
-        onlookers: See the attribute.
+        observers: See the attribute.
         halt_poll: Is told of answers.
         incidents: Is told of errors on the way out.
         large: Encodes what is too large for the loop.
@@ -75,7 +75,7 @@ class Responder:
         ids: RequestIds,
         unmatched: ModelCounters,
         splitter: TrafficSplitter,
-        onlookers: Onlookers,
+        observers: RunObservers,
         halt_poll: HaltPoll,
         incidents: Incidents,
         large: LargeAnswers,
@@ -83,7 +83,7 @@ class Responder:
     ) -> None:
         self.singly: Callable[[CoalescedCalls[Any], Servable], None]
         self.learn: Callable[[Iterable[tuple[Call, object]]], object] = bool
-        self.onlookers = onlookers
+        self.observers = observers
         self._ids = ids
         self._unmatched = unmatched
         self._splitter = splitter
@@ -136,8 +136,8 @@ class Responder:
             return
         arrivals = [call.arrival for call, _ in answered]
         now = self._clock()
-        onlookers = self.onlookers
-        sample = onlookers.before(servable, calls, firsts, batch, answered, arrivals, now)
+        observers = self.observers
+        sample = observers.before(servable, calls, firsts, batch, answered, arrivals, now)
         if routed:
             answered = self._splitter.answer(servable, answered, invalid, now)
         counters.leave(len(answered))
@@ -149,7 +149,7 @@ class Responder:
         if routed:
             self._splitter.release(servable, answered)
         self._halt_poll.answered(arrivals[0], now)
-        onlookers.after(servable, calls, firsts, batch, sample)
+        observers.after(servable, calls, firsts, batch, sample)
         self.learn(answered)
 
     def finish_coalesced(
@@ -198,11 +198,11 @@ class Responder:
         now = self._clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)
         ids = self._ids.take(len(calls))
-        onlookers = self.onlookers
-        picked = onlookers.before_coalesced(servable, ids)
+        observers = self.observers
+        picked = observers.before_coalesced(servable, ids)
         write_answers(200, zip(calls, ids, repeat(headers), bodies))
         self._halt_poll.answered(arrivals[0], now)
-        onlookers.after_coalesced(servable, calls, ids, arrivals, batch, picked, now)
+        observers.after_coalesced(servable, calls, ids, arrivals, batch, picked, now)
 
     def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
         """Answer calls that were not let in, or dropped; none of them is in flight.
@@ -227,7 +227,7 @@ class Responder:
         lines, body = error_answer(known)
         headers = servable.headers + lines
         ids = [call.request_id or self._ids.new() for call in calls]
-        self.onlookers.failed(servable, ids, known, [now - arrival for arrival in arrivals])
+        self.observers.failed(servable, ids, known, [now - arrival for arrival in arrivals])
         write_answers(known.status, zip(calls, ids, repeat(headers), repeat(body)))
 
     def _fail_batch(self, servable: Servable, batch: Batch, error: Exception) -> None:
@@ -280,7 +280,7 @@ class Responder:
         request_id = call.request_id or call.head.request_id or self._ids.new()
         if servable is not None:
             headers = servable.headers + headers + arm
-            self.onlookers.failed(servable, [request_id], known, [latency / 1e9], call.arm)
+            self.observers.failed(servable, [request_id], known, [latency / 1e9], call.arm)
         write_answers(known.status, [(call, request_id, headers, body)])
 
     def _end_plainly(self, call: Call) -> None:
@@ -288,7 +288,7 @@ class Responder:
         call.request = None
         if call.entered and call.servable is not None:
             call.entered = False
-            self.onlookers.aside(call.servable.counters.leave)
+            self.observers.aside(call.servable.counters.leave)
         if not call.abandoned and call.writer.owes(call):
             call.writer.respond(call, _INTERNAL_ERROR, JSON_HEADERS, _LAST_WORDS)
 

@@ -39,7 +39,7 @@ LOG = logging.getLogger("penstock.models")
 
 #: Between two looks at a trial, and how much time one look may find to have passed: when this
 #: process was stopped, or the machine slept, the trial was not given that time.
-_LOOK_SECONDS: Final = 0.1
+_CHECK_SECONDS: Final = 0.1
 _MOST_SECONDS: Final = 1.0
 #: What a trial waited for a processor does not count, but on no machine may it take longer than
 #: so many times its limit.
@@ -200,7 +200,7 @@ class Trials:
         spent, seen, waited = 0.0, self._clock(), waited_seconds(pid)
         try:
             trial.link.send_bytes(message)
-            while not trial.link.poll(_LOOK_SECONDS):
+            while not trial.link.poll(_CHECK_SECONDS):
                 now = self._clock()
                 spent, seen = spent + min(now - seen, _MOST_SECONDS), now
                 late = spent - (waited_seconds(pid) - waited) > limit_seconds

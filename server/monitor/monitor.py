@@ -45,7 +45,7 @@ NICENESS: Final = 19
 #: Rows taken are committed and acknowledged this often.
 COMMIT_SECONDS: Final = 1.0
 #: Between two looks at the spool while little comes.
-LOOK_SECONDS: Final = 0.25
+CHECK_SECONDS: Final = 0.25
 #: Taken at once, before anybody else has a turn in the working thread.
 PIECE_BYTES: Final = 2 << 20
 #: What workers have left behind is taken when they are gone, for so long at most.
@@ -85,7 +85,7 @@ class MonitorProcess:
         while not self.stopping.is_set():
             if not await loop.run_in_executor(self._thread, contained, self._take):
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
+                    async with asyncio.timeout(CHECK_SECONDS):
                         await self.stopping.wait()
             if loop.time() >= due:
                 await loop.run_in_executor(self._thread, contained, self._commit)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .pulse import Label, Mark, Reading
 
 #: Between two looks, and the most that one of them counts.
-LOOK_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 _MOST_SECONDS: Final = 1.5
 #: The event loop of a worker has a heartbeat each second; without one for so long it is killed.
 STALL_SECONDS: Final = 6.0
@@ -45,7 +45,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ProcessState:
     """What the kernel says of a process.
 
     Attributes:
@@ -77,7 +77,7 @@ class Watched:
     Attributes:
         beats: Heartbeats at the last look; -1 before the first.
         still: Seconds since the last new one, as far as they count.
-        waited: `Look.waited_seconds` at the last look.
+        waited: `ProcessState.waited_seconds` at the last look.
         at: When that was.
         spent: By slot, when its run began and how many seconds of it count.
     """
@@ -92,7 +92,7 @@ class Watched:
 def check(
     watched: Watched,
     reading: Reading | None,
-    look: Look,
+    process_state: ProcessState,
     now: float,
     *,
     worker: bool,
@@ -102,15 +102,15 @@ def check(
     Args:
         watched: Of this life of it.
         reading: Its signs of life; ``None`` before there are any.
-        look: What the kernel says.
+        process_state: What the kernel says.
         now: Monotonic seconds.
         worker: Whether requests wait for it.
     """
     elapsed = min(now - watched.at, _MOST_SECONDS)
-    counted = max(0.0, elapsed - max(0.0, look.waited_seconds - watched.waited))
-    if look.state == "D":
+    counted = max(0.0, elapsed - max(0.0, process_state.waited_seconds - watched.waited))
+    if process_state.state == "D":
         counted = 0.0
-    watched.at, watched.waited = now, look.waited_seconds
+    watched.at, watched.waited = now, process_state.waited_seconds
     beats = -1 if reading is None else reading.beats
     watched.still = 0.0 if beats != watched.beats else watched.still + counted
     watched.beats = beats
@@ -118,17 +118,19 @@ def check(
         if watched.still > START_SECONDS:
             return Fault(f"showed no sign of life for {watched.still:.0f} s")
         return None
-    stall = _stalled(watched, reading, look, worker=worker)
+    stall = _stalled(watched, reading, process_state, worker=worker)
     return stall or _overdue(watched, reading, counted)
 
 
-def _stalled(watched: Watched, reading: Reading, look: Look, *, worker: bool) -> Fault | None:
+def _stalled(
+    watched: Watched, reading: Reading, process_state: ProcessState, *, worker: bool
+) -> Fault | None:
     on_loop = [mark for mark in reading.marks if mark.slot == 0]
     loading = [mark for mark in reading.marks if mark.loading]
     patient = not worker or (loading and not on_loop)
     if watched.still <= (PATIENT_STALL_SECONDS if patient else STALL_SECONDS):
         return None
-    if look.state in {"T", "t"}:
+    if process_state.state in {"T", "t"}:
         return Fault(f"was stopped by a signal for {watched.still:.0f} s")
     suspects = on_loop or loading or list(reading.marks)
     told = f" while {_named(suspects)}" if suspects else ""

@@ -34,7 +34,7 @@ _Stamp = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Reading:
     """What was found in a model directory, and how it looked then."""
 
     stamp: _Stamp
@@ -68,7 +68,7 @@ class Survey:
         self._clock = clock
         self._allowed = tuple(allowed)
         self._good = good or GoodConfigs()
-        self._looks: dict[Path, _Look] = {}
+        self._readings: dict[Path, _Reading] = {}
         self.read = 0
 
     def look(self) -> RegistrySnapshot:
@@ -80,23 +80,23 @@ class Survey:
         problems: list[Problem] = []
         try:
             roots = roots_of(self._registry, self._allowed)
-            paths = model_directories(self._registry, roots, problems, self._looks)
+            paths = model_directories(self._registry, roots, problems, self._readings)
         except OSError as error:
             raise ConfigError(
                 f"registry {self._registry} cannot be read: {error.strerror}; "
                 "expected a directory of model directories"
             ) from error
         self.read = 0
-        self._looks = {path: self._look_at(path, roots) for path in paths}
-        for one in self._looks.values():
+        self._readings = {path: self._read_model(path, roots) for path in paths}
+        for one in self._readings.values():
             problems += one.problems
-        entries = [one.entry for one in self._looks.values() if one.entry is not None]
+        entries = [one.entry for one in self._readings.values() if one.entry is not None]
         self._good.settle({path.name for path in paths})
         return RegistrySnapshot({one.name: one for one in entries}, tuple(problems), roots)
 
-    def _look_at(self, path: Path, roots: Roots) -> _Look:
+    def _read_model(self, path: Path, roots: Roots) -> _Reading:
         stamp = _stamp(path)
-        known = self._looks.get(path)
+        known = self._readings.get(path)
         if known is not None and known.settled and known.stamp == stamp:
             return known
         self.read += 1
@@ -109,9 +109,11 @@ class Survey:
             reason = f"cannot be read: {error.strerror or error}"
             if before is not None and not isinstance(error, FileNotFoundError):
                 reason += "; going on with what was there before"
-                return _Look(stamp, settled=False, entry=before, problems=(Problem(path, reason),))
-            return _Look(stamp, settled=False, entry=None, problems=(Problem(path, reason),))
-        return _Look(stamp, settled, entry, tuple(problems))
+                return _Reading(
+                    stamp, settled=False, entry=before, problems=(Problem(path, reason),)
+                )
+            return _Reading(stamp, settled=False, entry=None, problems=(Problem(path, reason),))
+        return _Reading(stamp, settled, entry, tuple(problems))
 
 
 def scan(registry: Path, allowed: Iterable[Path] = ()) -> RegistrySnapshot:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .snapshot import Snapshot
 
 #: Between two looks no more time than this counts as observed, however far the clock went.
-MAX_LOOK_SECONDS: Final = 10.0
+MAX_INTERVAL_SECONDS: Final = 10.0
 #: A clock that went back by less is not worth a word.
 CLOCK_TOLERANCE_SECONDS: Final = 1.0
 #: How often counts alone are written to disk.
@@ -43,7 +43,7 @@ def observe(rollout: Rollout, snapshot: Snapshot, now: float) -> Rollout:
         snapshot: The look.
         now: Unix seconds; a clock that goes back or jumps costs observed time and nothing else.
     """
-    elapsed = min(MAX_LOOK_SECONDS, max(0.0, now - rollout.seen_at))
+    elapsed = min(MAX_INTERVAL_SECONDS, max(0.0, now - rollout.seen_at))
     seen = replace(rollout, seen_at=now)
     if set_back_seconds(rollout, now):
         # Times on disk may lie in the future now. What was seen of this step is seen again.

@@ -79,7 +79,7 @@ class Quality:
         self.event_time = options.event_time
 
     @property
-    def at_door(self) -> bool:
+    def before_queue(self) -> bool:
         """Whether each request must be looked at before it runs."""
         policies = {one for rule in self._options.fields for one in (rule.policy, rule.nulls)}
         return bool(policies - {PASS}) or bool(self.event_time)

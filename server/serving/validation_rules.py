@@ -40,9 +40,9 @@ def declare(
         ModelLoadError: A declared field is none of the version's, or of another type.
     """
     quality = make_quality(options, features, servable.wire, counters)
-    at_door = quality is not None and quality.at_door
-    servable.validation = quality if at_door else None
-    servable.tally = None if at_door else quality
+    before_queue = quality is not None and quality.before_queue
+    servable.validation = quality if before_queue else None
+    servable.tally = None if before_queue else quality
     servable.wire.event_time = options.event_time
 
 

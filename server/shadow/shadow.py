@@ -41,7 +41,7 @@ LOG = logging.getLogger("penstock.shadow")
 NICENESS: Final = 19
 #: Between two looks at the target, with something to run and without; and between two writings of
 #: the records, in looks.
-LOOK_SECONDS: Final = 0.25
+CHECK_SECONDS: Final = 0.25
 IDLE_SECONDS: Final = 1.0
 _LOOKS_PER_SAVE: Final = 8
 #: What workers have sent is still in their sockets when they are gone.
@@ -106,7 +106,7 @@ class ShadowProcess:
             looks += 1
             await self._save(everything=looks % _LOOKS_PER_SAVE == 0)
             with suppress(TimeoutError):
-                pause = LOOK_SECONDS if self._flights else IDLE_SECONDS
+                pause = CHECK_SECONDS if self._flights else IDLE_SECONDS
                 await asyncio.wait_for(self.stopping.wait(), pause)
         await self._follow({})
         if self._connections:

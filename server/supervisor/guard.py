@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from penstock.server.processes.deaths import MAX_DEATHS, write_deaths
 from penstock.server.processes.pulse import read_pulse
 from penstock.server.processes.watchdog import (
-    LOOK_SECONDS,
+    CHECK_SECONDS,
     Death,
-    Look,
+    ProcessState,
     Watched,
     check,
     suspects_of,
@@ -54,9 +54,9 @@ class Guard:
         self._faults: dict[int, Fault] = {}
         self._deaths: list[Death] = []
         self._starved = _out_of_memory()
-        self.due_at = clock() + LOOK_SECONDS
+        self.due_at = clock() + CHECK_SECONDS
 
-    def look(self, name: str, pid: int) -> Fault | None:
+    def check_process(self, name: str, pid: int) -> Fault | None:
         """Look at a process; returns why it has to be killed, once.
 
         Args:
@@ -69,7 +69,7 @@ class Guard:
         if reading is not None and reading.pid != pid:
             reading = None  # of its last life
         worker = name.startswith("worker")
-        fault = check(watched, reading, _look(pid), now, worker=worker)
+        fault = check(watched, reading, _process_state(pid), now, worker=worker)
         if fault is None or pid in self._faults:
             return None
         self._faults[pid] = fault
@@ -116,13 +116,13 @@ class Guard:
         return None
 
 
-def _look(pid: int) -> Look:
+def _process_state(pid: int) -> ProcessState:
     state, waited = "?", 0.0
     with suppress(OSError, IndexError, ValueError):
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         # The main thread has the process's id, and runs the event loop.
         waited = int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1])
-    return Look(state, waited * _NANOSECOND)
+    return ProcessState(state, waited * _NANOSECOND)
 
 
 def _out_of_memory() -> int:

@@ -20,7 +20,7 @@ from penstock.monitoring.distribution import python_command
 from penstock.server.processes.exits import describe_exit
 from penstock.server.processes.restart import EXIT_CONFIG, after_death
 from penstock.server.processes.restart_history import ProcessHistory, write_history
-from penstock.server.processes.watchdog import LOOK_SECONDS
+from penstock.server.processes.watchdog import CHECK_SECONDS
 
 from .guard import Guard
 
@@ -184,10 +184,10 @@ class Supervisor:
         """Kill who stands still, when the time for a look has come."""
         if self._clock() < self._guard.due_at:
             return
-        self._guard.due_at = self._clock() + LOOK_SECONDS
+        self._guard.due_at = self._clock() + CHECK_SECONDS
         for child in children:
             if child.process is not None:
-                fault = self._guard.look(child.name, child.process.pid)
+                fault = self._guard.check_process(child.name, child.process.pid)
                 if fault is not None:
                     self._tell(f"{child.name} {fault.reason}; killing it")
                     self._signal(child, signal.SIGKILL)

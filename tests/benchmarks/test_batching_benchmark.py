@@ -52,7 +52,7 @@ class OneTick:
 def prepare(number, slo_seconds=math.inf):
     loop = OneTick()
     scheduler = Scheduler(loop, threads=1)
-    scheduler._board.free = 0  # a run that was interrupted must not send the next one to a thread
+    scheduler._state.free = 0  # a run that was interrupted must not send the next one to a thread
     answered = []
     costs = CostTable((1, 64), (1e-6, 5e-6))
     options = BatchingOptions(slo_seconds=slo_seconds)

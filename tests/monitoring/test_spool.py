@@ -58,28 +58,28 @@ def files(directory):
 def test_every_frame_comes_once_and_in_order(tmp_path_factory, data):
     directory = tmp_path_factory.mktemp("spool")
     monitor, now = Monitor(directory), 0.0
-    spools, expected, lives = {}, {}, 0
+    spools, expected, started = {}, {}, 0
     for _ in range(data.draw(st.integers(1, 60))):
         step = data.draw(st.sampled_from(["append"] * 6 + ["take"] * 3 + ["monitor", "worker"]))
         if step == "append":
             name = data.draw(st.sampled_from(["a", "b"]))
             if name not in spools:
-                lives += 1
-                spools[name] = f"{name}.{lives}", Spool(directory, f"{name}.{lives}", MIB)
-                monitor.alive.add(f"{name}.{lives}")
-            life, spool = spools[name]
+                started += 1
+                spools[name] = f"{name}.{started}", Spool(directory, f"{name}.{started}", MIB)
+                monitor.alive.add(f"{name}.{started}")
+            incarnation, spool = spools[name]
             now += data.draw(st.sampled_from([0.0, 0.3, 2.0]))
-            content = bytes([len(expected.get(life, ()))]) * data.draw(st.integers(0, 5000))
+            content = bytes([len(expected.get(incarnation, ()))]) * data.draw(st.integers(0, 5000))
             if spool.append((content[:10], content[10:]), now):
-                expected.setdefault(life, []).append(content)
+                expected.setdefault(incarnation, []).append(content)
         elif step == "take":
             monitor.commit(monitor.take(data.draw(st.integers(1, 20_000))))
         elif step == "monitor":
             monitor.take()  # and never committed
             monitor.start()
         elif spools:
-            life, _ = spools.pop(min(spools))  # killed: nothing is closed
-            monitor.alive.discard(life)
+            incarnation, _ = spools.pop(min(spools))  # killed: nothing is closed
+            monitor.alive.discard(incarnation)
     monitor.drain()
     assert monitor.contents == expected
     monitor.alive.clear()

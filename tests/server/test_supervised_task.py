@@ -79,12 +79,12 @@ def test_pauses_grow_to_a_bound_and_begin_anew_after_a_long_life():
         work = Work(*[OSError()] * 12)
         run = work.run
 
-        async def long_life():
+        async def long_run():
             if work.histories == 10:
                 work.now += 1000.0
             await run()
 
-        work.run = long_life
+        work.run = long_run
         task = work.supervised()
         await work.steady.wait()
         assert work.naps[:4] == [0.1, 0.2, 0.4, 0.8]

@@ -14,7 +14,7 @@ from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
 from penstock.server.rollout.snapshot import Snapshot
 
 #: How often the controller looks.
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
 #: Steps of 3,000 requests each: 30 s at 100 requests a second, 29.5 of them seen in full.
 TERMS = RolloutSpec(
     steps=(1.0, 5.0, 25.0, 50.0, 100.0),
@@ -56,13 +56,13 @@ class Fleet:
         traffic: Of each.
         terms: Of each.
         seed: Of everything random.
-        look_seconds: How often the controller looks.
+        check_seconds: How often the controller looks.
     """
 
-    def __init__(self, size, traffic, terms=TERMS, seed=1, look_seconds=LOOK_SECONDS):
+    def __init__(self, size, traffic, terms=TERMS, seed=1, check_seconds=CHECK_SECONDS):
         self._random = np.random.default_rng(seed)
         self._traffic = traffic
-        self._look = look_seconds
+        self._look = check_seconds
         self.now = 0.0
         self.rollouts = [new_rollout(n, terms) for n in range(size)]
         self.ended_at = np.full(size, np.inf)

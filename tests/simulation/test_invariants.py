@@ -109,7 +109,7 @@ class Watched(Simulation):
             ):
                 continue
             assert queue.owner.options.background or (
-                blocking > BLOCKING_PART * state.least_patience and state.long_runs
+                blocking > BLOCKING_PART * state.least_tolerable_delay and state.long_runs
             ), "I3: a thread is free and a request waits"
 
     def answer(self, outcome, batch):

@@ -48,7 +48,7 @@ def quantiles(what, values, points=(50, 90)):
 
 
 def test_a_thousand_healthy_rollouts_with_an_outage_are_not_rolled_back():
-    fleet = Fleet(1000, OUTAGE, look_seconds=5.0).run(RAMP_SECONDS)
+    fleet = Fleet(1000, OUTAGE, check_seconds=5.0).run(RAMP_SECONDS)
     assert said("healthy, rolled back", fleet.count(Phase.ABORTED), 1000) <= ALPHA
     assert fleet.count(Phase.PROMOTED) + fleet.count(Phase.ABORTED) == 1000
 
@@ -79,7 +79,7 @@ def test_fixed_limits_and_repeated_z_tests_would_roll_many_back():
 
 
 def test_with_the_default_terms_healthy_candidates_get_through():
-    fleet = Fleet(40, OUTAGE, RolloutSpec(), look_seconds=10.0).run(5400.0)
+    fleet = Fleet(40, OUTAGE, RolloutSpec(), check_seconds=10.0).run(5400.0)
     ended = fleet.ended_at[np.isfinite(fleet.ended_at)]
     quantiles("healthy, default terms, seconds to the end", ended)
     assert fleet.count(Phase.PROMOTED) >= 38
@@ -119,7 +119,7 @@ def test_a_dead_candidate_is_stopped_within_seconds(rate):
 @pytest.mark.parametrize("outage_seconds", [0.0, 6.0])
 def test_five_times_the_errors_are_stopped(outage_seconds):
     fleet = Fleet(
-        300, replace(FIVE_TIMES, outage_seconds=outage_seconds), seed=6, look_seconds=2.0
+        300, replace(FIVE_TIMES, outage_seconds=outage_seconds), seed=6, check_seconds=2.0
     ).run(RAMP_SECONDS)
     said(f"5 x errors, outage {outage_seconds:g} s, stopped", fleet.count(Phase.ABORTED), 300)
     assert fleet.count(Phase.ABORTED) >= 0.95 * 300
@@ -145,7 +145,7 @@ def test_five_times_the_errors_are_stopped_when_looked_at_after_every_request():
 
 @pytest.mark.parametrize("outage_seconds", [0.0, 6.0])
 def test_a_slow_candidate_is_stopped_within_the_ramp(outage_seconds):
-    fleet = Fleet(300, replace(SLOW, outage_seconds=outage_seconds), seed=8, look_seconds=2.0).run(
+    fleet = Fleet(300, replace(SLOW, outage_seconds=outage_seconds), seed=8, check_seconds=2.0).run(
         RAMP_SECONDS
     )
     said(f"slow x 4, outage {outage_seconds:g} s, stopped", fleet.count(Phase.ABORTED), 300)
@@ -179,7 +179,7 @@ def unreadable(snapshot, now):
 
 def test_an_hour_without_traffic_holds_and_says_so():
     fleet = Disturbed(
-        3, Traffic(rate=0.0), look_seconds=5.0, disturb=lambda snapshot, now: (snapshot, now)
+        3, Traffic(rate=0.0), check_seconds=5.0, disturb=lambda snapshot, now: (snapshot, now)
     ).run(3600.0)
     assert fleet.count(Phase.PROGRESSING) == 3
     assert fleet.causes == {"no_traffic"}
@@ -187,10 +187,10 @@ def test_an_hour_without_traffic_holds_and_says_so():
 
 
 def test_traffic_whose_counts_are_missing_holds_and_says_so():
-    fleet = Disturbed(3, DEAD, look_seconds=5.0, disturb=unreadable, since=-1.0).run(3600.0)
+    fleet = Disturbed(3, DEAD, check_seconds=5.0, disturb=unreadable, since=-1.0).run(3600.0)
     assert fleet.causes == {"metrics"}
     assert fleet.count(Phase.PREPARING) == 3
-    fleet = Disturbed(3, Traffic(), look_seconds=5.0, disturb=unreadable, since=20.0).run(3600.0)
+    fleet = Disturbed(3, Traffic(), check_seconds=5.0, disturb=unreadable, since=20.0).run(3600.0)
     assert fleet.causes == {"metrics"}
     assert fleet.count(Phase.PROGRESSING) == 3
 
@@ -200,7 +200,7 @@ def test_a_clock_that_is_set_back_again_and_again_holds_and_says_so():
     fleet = Disturbed(
         3,
         Traffic(),
-        look_seconds=5.0,
+        check_seconds=5.0,
         disturb=lambda snapshot, now: (snapshot, now - 3600.0 * (now // 20.0)),
     ).run(1800.0)
     assert {"clock", "hold_seconds"} <= fleet.causes
@@ -230,7 +230,7 @@ class Restarted(Fleet):
 
 
 def test_a_control_process_that_keeps_dying_skips_no_step_and_keeps_the_evidence():
-    fleet = Restarted(20, Traffic(), seed=9, look_seconds=2.0).run(600.0)
+    fleet = Restarted(20, Traffic(), seed=9, check_seconds=2.0).run(600.0)
     expected = ["ready", "advance", "advance", "advance", "succeed"]
     promoted = [n for n, one in enumerate(fleet.rollouts) if one.phase is Phase.PROMOTED]
     assert len(promoted) >= 18

@@ -46,10 +46,10 @@ LOG = logging.getLogger("penstock.coordinator")
 #: The default of a model moved by itself: to a newer version, or at a start.
 DEFAULT_MOVED: Final = "default"
 #: The first look after the start, for what came before the file events did.
-_SECOND_LOOK_SECONDS: Final = 1.0
-_MIN_LOOK_SECONDS: Final = 0.25
+_RESCAN_SECONDS: Final = 1.0
+_MIN_RESCAN_SECONDS: Final = 0.25
 #: Between two looks while the same versions are waited for, after a while.
-_LONG_LOOK_SECONDS: Final = 5.0
+_MAX_RESCAN_SECONDS: Final = 5.0
 #: Each takes up to half a kilobyte of a record, which has a mebibyte at most.
 _MODELS_A_RECORD: Final = 500
 
@@ -192,14 +192,14 @@ class Coordinator:
 
     async def _follow_registry(self) -> None:
         await self.refresh()
-        wait, pause = _SECOND_LOOK_SECONDS, 0.0
-        soon = max(_MIN_LOOK_SECONDS, self._config.settle_seconds / 4)
+        wait, pause = _RESCAN_SECONDS, 0.0
+        soon = max(_MIN_RESCAN_SECONDS, self._config.settle_seconds / 4)
         waiting: frozenset[tuple[str, int]] = frozenset()
         while True:
             before, waiting = waiting, self.planner.findings.waiting_keys
             if waiting:
                 # The same versions may be waited for without end: less and less often then.
-                longer = min(pause * 1.1, max(soon, _LONG_LOOK_SECONDS))
+                longer = min(pause * 1.1, max(soon, _MAX_RESCAN_SECONDS))
                 pause = longer if waiting == before else soon
                 wait = min(wait, pause)
             await _wait_for(self._again, wait)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.quarantine")
 
 #: Between two looks: less than a worker takes to come back and meet the version again.
-LOOK_SECONDS: Final = 0.5
+CHECK_SECONDS: Final = 0.5
 
 
 class DeathsWatch:
@@ -57,7 +57,7 @@ class DeathsWatch:
         """Look until cancelled."""
         while True:
             await self.look()
-            await self._sleep(LOOK_SECONDS)
+            await self._sleep(CHECK_SECONDS)
 
     async def look(self) -> None:
         """Take out what the deaths so far condemn, and tell of all that is out."""

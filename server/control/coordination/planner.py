@@ -178,14 +178,14 @@ class Planner:
             ConfigError: The registry cannot be read.
         """
         snapshot = self._survey.look()
-        look = _Look(snapshot.roots, served)
+        current = _Pass(snapshot.roots, served)
         for entry in snapshot.models.values():
-            self._offer(entry, state, standings.get(entry.name, UNKNOWN), look)
+            self._offer(entry, state, standings.get(entry.name, UNKNOWN), current)
         try:
-            self._intake.settle(look.results)
+            self._intake.settle(current.results)
         except OSError as error:
             LOG.warning("what was taken in cannot be remembered: %s", error)
-        return Findings(snapshot, look.results)
+        return Findings(snapshot, current.results)
 
     def note(self, findings: Findings) -> None:
         """Take over what was found; a problem is logged once, also if its figures grow."""
@@ -228,7 +228,7 @@ class Planner:
             self.target = target
 
     def _offer(
-        self, entry: ModelEntry, state: DesiredState, standing: Standing, look: _Look
+        self, entry: ModelEntry, state: DesiredState, standing: Standing, current: _Pass
     ) -> None:
         """Offer what the policy wants; in place of what may not be loaded, what it wants then."""
         now = state.model(entry.name)
@@ -239,38 +239,38 @@ class Planner:
             missing = [
                 version
                 for version in (*wanted_versions(now, by_policy), *tried_version(now))
-                if (entry.name, version) not in look.results
+                if (entry.name, version) not in current.results
             ]
             if not missing:
                 break
             for version in missing:
-                if self._take(entry, version, standing, look).directory is None:
+                if self._take(entry, version, standing, current).directory is None:
                     present.discard(version)
         # What failed is looked at as well, to learn when its files are others.
         for version in standing.failed & entry.versions.keys():
-            if (entry.name, version) not in look.results:
-                self._take(entry, version, standing, look)
+            if (entry.name, version) not in current.results:
+                self._take(entry, version, standing, current)
 
     def _take(
-        self, entry: ModelEntry, version: int, standing: Standing, look: _Look
+        self, entry: ModelEntry, version: int, standing: Standing, current: _Pass
     ) -> IntakeResult:
         key = entry.name, version
-        result = look.results[key] = self._intake.assess(
+        result = current.results[key] = self._intake.assess(
             Candidate(
                 key,
                 entry.versions.get(version, entry.path / str(version)),
                 entry.config.platform,
-                look.roots,
+                current.roots,
                 failed=version in standing.failed,
                 broken=version in standing.broken,
-                served=key in look.served,
+                served=key in current.served,
             )
         )
         return result
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Pass:
     """One round of offers."""
 
     roots: Roots

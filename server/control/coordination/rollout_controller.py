@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.rollout")
 
-LOOK_SECONDS: Final = 0.5
+CHECK_SECONDS: Final = 0.5
 #: Counts that changed are on disk after this; what was seen over time, after the second.
 SAVE_SECONDS: Final = 1.0
 SAVE_HISTORY_SECONDS: Final = 15.0
@@ -166,7 +166,7 @@ class RolloutController:
                     LOG.warning("rollout %s stays where it is: %s", progress.rollout.id, error)
             self._looked.set()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(CHECK_SECONDS):
                     await self._wake.wait()
 
     async def wait(self, done: Callable[[], bool], timeout_seconds: float) -> bool:
@@ -213,7 +213,7 @@ class RolloutController:
 
     async def _look(self, before: Progress) -> None:
         rollout = before.rollout
-        snapshot = await self._observer.look(rollout, self.clock())
+        snapshot = await self._observer.observe(rollout, self.clock())
         if self.progress(rollout.model) is not before:
             return  # somebody moved it meanwhile; what was counted is counted at the next look
         now = self.clock()

@@ -78,7 +78,7 @@ class Observer:
         self._shares: dict[str, tuple[Split | Mirror | None, int]] = {}
         self._deaths: dict[str, frozenset[str]] = {}
 
-    async def look(self, rollout: Rollout, now: float) -> Snapshot:
+    async def observe(self, rollout: Rollout, now: float) -> Snapshot:
         """What is to be seen now; the counters are read last.
 
         Args:

@@ -116,21 +116,21 @@ def test_an_episode_does_not_flap(tmp_path: Path) -> None:
     path = tmp_path / "alerts.db"
     watch = EpisodeTracker(AlertStore(path), "slo.burn", 600)
     for second in range(0, 3000, 10):  # bad and good in turns
-        watch.look(finding(bad=second % 100 < 50), NOW + second)
+        watch.update(finding(bad=second % 100 < 50), NOW + second)
     assert states(path) == ["opened"]
     for second in range(3000, 3700, 10):
-        watch.look(finding(bad=False), NOW + second)
+        watch.update(finding(bad=False), NOW + second)
     assert states(path) == ["opened", "closed"]
-    watch.look(finding(bad=True), NOW + 5000)
+    watch.update(finding(bad=True), NOW + 5000)
     assert states(path) == ["opened", "closed", "opened"]
     assert len({one.alert.episode for one in read_alerts(path, 10)}) == 2
 
 
 def test_another_life_goes_on_with_the_episode(tmp_path: Path) -> None:
     path = tmp_path / "alerts.db"
-    EpisodeTracker(AlertStore(path), "slo.burn", 600).look(finding(bad=True), NOW)
+    EpisodeTracker(AlertStore(path), "slo.burn", 600).update(finding(bad=True), NOW)
     watch = EpisodeTracker(AlertStore(path), "slo.burn", 600)
-    watch.look(finding(bad=True), NOW + 100)
+    watch.update(finding(bad=True), NOW + 100)
     assert states(path) == ["opened"]
     watch.forget(set(), "gone", NOW + 200)
     watch.forget(set(), "gone", NOW + 900)
@@ -143,9 +143,9 @@ def test_a_full_disk_is_tried_again(tmp_path: Path) -> None:
     watch = EpisodeTracker(AlertStore(path), "slo.burn", 600)
     watch._open = {}
     with pytest.raises(OSError, match="exists"):
-        watch.look(finding(bad=True), NOW)
+        watch.update(finding(bad=True), NOW)
     (tmp_path / "no").unlink()
-    watch.look(finding(bad=True), NOW + 10)
+    watch.update(finding(bad=True), NOW + 10)
     assert states(path) == ["opened"]
 
 

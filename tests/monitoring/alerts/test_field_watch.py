@@ -110,7 +110,7 @@ def test_one_episode_per_field_whoever_says_what_is_right(tmp_path: Path) -> Non
             age.count("range", "pass", declared)
             for name in ("age", "income"):
                 learnt.count("m", "1", name, reference, 100, Faults(0, 0, missing))
-            watch.look(merge(run), NOW + second)
+            watch.update(merge(run), NOW + second)
 
     def told() -> list[tuple[str, str]]:
         alerts = [one.alert for one in read_alerts(path, 20)]

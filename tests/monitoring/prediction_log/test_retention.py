@@ -18,7 +18,7 @@ NOON = 1_700_049_600.0  # 2023-11-15 12:00 UTC
 KEEP = 7
 
 
-class Life:
+class Retained:
     """A log that gets rows every hour, under a clock that jumps; and when each day was written."""
 
     def __init__(self, days=()):
@@ -48,75 +48,75 @@ class Life:
 
 
 def test_without_a_jump_days_go_as_they_always_did():
-    life = Life()
-    gone = life.hours(24 * 20)
+    days_run = Retained()
+    gone = days_run.hours(24 * 20)
     assert len(gone) == 14
     assert all(6 <= age / DAY <= 8 for _, age in gone)
-    assert len(life.days) == KEEP
+    assert len(days_run.days) == KEEP
 
 
 def test_a_clock_that_jumps_forward_deletes_nothing():
-    life = Life()
-    life.hours(24 * 3)
-    before = set(life.days)
-    life.jump = 30 * DAY
-    assert life.hours(12) == []
-    assert before < set(life.days)
-    life.jump = 0.0  # somebody corrects it
-    assert life.hours(24) == []
-    assert before < set(life.days)
+    days_run = Retained()
+    days_run.hours(24 * 3)
+    before = set(days_run.days)
+    days_run.jump = 30 * DAY
+    assert days_run.hours(12) == []
+    assert before < set(days_run.days)
+    days_run.jump = 0.0  # somebody corrects it
+    assert days_run.hours(24) == []
+    assert before < set(days_run.days)
 
 
 def test_nor_does_a_restart_under_a_wrong_clock():
-    life = Life()
-    life.hours(24 * 5)
-    before = set(life.days)
-    life.jump = 300 * DAY
-    life.start()
-    assert life.hours(30) == []
-    assert before < set(life.days)
+    days_run = Retained()
+    days_run.hours(24 * 5)
+    before = set(days_run.days)
+    days_run.jump = 300 * DAY
+    days_run.start()
+    assert days_run.hours(30) == []
+    assert before < set(days_run.days)
 
 
 def test_after_a_long_stop_old_days_go_when_there_are_as_many_new_ones():
-    life = Life()
-    life.hours(24 * 5)
-    before = set(life.days)
-    life.passed += 200 * DAY
-    life.start()
-    gone = life.hours(24 * (KEEP + 1))
+    days_run = Retained()
+    days_run.hours(24 * 5)
+    before = set(days_run.days)
+    days_run.passed += 200 * DAY
+    days_run.start()
+    gone = days_run.hours(24 * (KEEP + 1))
     assert {day for day, _ in gone} == before
-    assert len(life.days) <= KEEP + 2
+    assert len(days_run.days) <= KEEP + 2
 
 
 def test_a_server_that_is_stopped_at_night_keeps_its_days_hardly_longer():
-    life = Life()
+    days_run = Retained()
     for _ in range(40):
-        life.hours(10)
-        life.passed += 14 * 3600
-        life.start()
-    assert len(life.days) <= KEEP + SLACK_DAYS + 1
+        days_run.hours(10)
+        days_run.passed += 14 * 3600
+        days_run.start()
+    assert len(days_run.days) <= KEEP + SLACK_DAYS + 1
 
 
 def test_a_clock_that_goes_back_deletes_nothing():
-    life = Life()
-    life.hours(24 * 5)
-    before = set(life.days)
-    life.jump = -100 * DAY
-    assert life.hours(48) == []
-    assert before <= set(life.days)
+    days_run = Retained()
+    days_run.hours(24 * 5)
+    before = set(days_run.days)
+    days_run.jump = -100 * DAY
+    assert days_run.hours(48) == []
+    assert before <= set(days_run.days)
 
 
 def test_under_random_jumps_and_restarts_no_day_goes_before_its_time():
     for seed in range(30):
         dice = random.Random(seed)
-        life = Life()
-        life.hours(24)
+        days_run = Retained()
+        days_run.hours(24)
         for _ in range(25):
-            life.jump = dice.choice((0.0, 0.0, dice.uniform(0, 50) * DAY))
+            days_run.jump = dice.choice((0.0, 0.0, dice.uniform(0, 50) * DAY))
             if dice.random() < 0.3:
-                life.start()
-            before = len(life.days)
-            for _, age in life.hours(dice.randrange(1, 40)):
+                days_run.start()
+            before = len(days_run.days)
+            for _, age in days_run.hours(dice.randrange(1, 40)):
                 # By time that passed, or because so many later days have rows.
                 assert age >= (KEEP - 2) * DAY or before + 2 >= KEEP + SLACK_DAYS
 

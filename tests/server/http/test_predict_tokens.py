@@ -64,7 +64,7 @@ def guarded(serve: Callable[..., Any], state: Path) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tokens file that is looked at often."""
-    monkeypatch.setattr(token_guard, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(token_guard, "CHECK_SECONDS", 0.05)
     return tmp_path / "tokens.toml"
 
 

@@ -125,7 +125,7 @@ def peer():
 def test_what_is_offered_arrives(peer):
     peer.listen()
     for requests in (1, 3, 2):
-        peer.feed.assess(*batch_of(2, requests=requests))
+        peer.feed.offer(*batch_of(2, requests=requests))
     assert peer.feed.waiting
     peer.feed.turn()
     peer.read()
@@ -136,18 +136,18 @@ def test_what_is_offered_arrives(peer):
 
 def test_without_a_shadow_everything_is_dropped_and_counted(peer):
     for _ in range(5):
-        peer.feed.assess(*batch_of(3))
+        peer.feed.offer(*batch_of(3))
     peer.feed.turn()
     assert (peer.copied, peer.dropped, peer.counted(layout.SHADOW_DROPPED_ROWS)) == (5, 5, 15)
     assert not peer.feed.waiting
 
 
 def test_a_shadow_that_comes_later_is_found(peer):
-    peer.feed.assess(*batch_of(1))
+    peer.feed.offer(*batch_of(1))
     peer.feed.turn()
     peer.listen()
     for _ in range(20):
-        peer.feed.assess(*batch_of(1))
+        peer.feed.offer(*batch_of(1))
         peer.feed.turn()
     peer.read()
     assert peer.arrived == peer.feed.sent_requests == peer.copied - peer.dropped > 0
@@ -159,15 +159,15 @@ def test_pictures_are_bounded_by_bytes_and_many_small_batches_by_rows(peer):
     size = 2 * picture[3].inputs[0].nbytes
     most = 0
     for _ in range(40):
-        peer.feed.assess(*picture)
+        peer.feed.offer(*picture)
         peer.feed.turn()
         most = max(most, peer.feed._bytes_in - peer.feed._bytes_out)
     assert most < MAX_WAITING_BYTES + size
     assert peer.dropped > 0
     peer.feed.hang_up()
-    peer.feed._patience = 0
+    peer.feed._turns_to_wait = 0
     for _ in range(20):
-        peer.feed.assess(*batch_of(1000, width=1))
+        peer.feed.offer(*batch_of(1000, width=1))
     assert peer.feed._rows_in - peer.feed._rows_out < MAX_WAITING_ROWS + 1000
 
 
@@ -175,7 +175,7 @@ def test_a_batch_that_is_much_too_large_is_dropped(peer, monkeypatch):
     calls, offsets, names, batch = batch_of(2)
     huge = np.broadcast_to(np.zeros(1, np.uint8), (2, MAX_BATCH_BYTES))
     batch.inputs = [huge]
-    peer.feed.assess(calls, offsets, names, batch)
+    peer.feed.offer(calls, offsets, names, batch)
     assert (peer.copied, peer.dropped) == (1, 1)
     assert not peer.feed.waiting
 
@@ -183,7 +183,7 @@ def test_a_batch_that_is_much_too_large_is_dropped(peer, monkeypatch):
 def test_a_request_that_ran_in_parts_is_dropped_and_counted(peer):
     calls, offsets, names, batch = batch_of(2)
     batch.inputs = ()
-    peer.feed.assess(calls, offsets, names, batch)
+    peer.feed.offer(calls, offsets, names, batch)
     assert (peer.copied, peer.dropped) == (1, 1)
 
 
@@ -192,7 +192,7 @@ def test_whole_batches_are_chosen_by_chance_alone():
         dice = np.random.default_rng(1)
         peer = Peer(place, share=0.25, chance=dice.random)
         for _ in range(4000):
-            peer.feed.assess(*batch_of(1, requests=1 + _ % 3))
+            peer.feed.offer(*batch_of(1, requests=1 + _ % 3))
         # 8000 requests in batches of 1 to 3: 5 standard deviations are 0.9 %.
         assert abs(peer.copied / 7999 - 0.25) < 0.04
         peer.close()
@@ -200,13 +200,13 @@ def test_whole_batches_are_chosen_by_chance_alone():
 
 def test_when_the_shadow_wants_no_more_the_rest_is_dropped(peer):
     peer.listen()
-    peer.feed.assess(*batch_of(1))
+    peer.feed.offer(*batch_of(1))
     peer.feed.turn()
     peer.read()
     peer.link.send(b"-")
-    peer.feed.assess(*batch_of(1))
+    peer.feed.offer(*batch_of(1))
     peer.feed.turn()
-    peer.feed.assess(*batch_of(1))
+    peer.feed.offer(*batch_of(1))
     peer.feed.turn()
     peer.read()
     assert peer.copied == peer.arrived + peer.dropped + 1  # one waits for the next attempt
@@ -229,10 +229,10 @@ def test_every_request_is_sent_waits_or_is_dropped(operations):
         offered = 0
         for operation in operations:
             if operation == "offer":
-                peer.feed.assess(*batch_of(2, requests=3))
+                peer.feed.offer(*batch_of(2, requests=3))
                 offered += 3
             elif operation == "picture":
-                peer.feed.assess(*batch_of(1, width=150_528))
+                peer.feed.offer(*batch_of(1, width=150_528))
                 offered += 1
             elif operation == "turn":
                 peer.feed.turn()
@@ -256,7 +256,7 @@ def test_descriptors_are_given_back(peer):
     peer.listen()
     before = set(Path("/proc/self/fd").iterdir())
     for _ in range(3):
-        peer.feed.assess(*batch_of(1))
+        peer.feed.offer(*batch_of(1))
         peer.feed.turn()
         peer.read()
         peer.feed.hang_up()

@@ -204,9 +204,9 @@ def last_exit(server, before):
     """Wait until the worker was killed, and is back; how it ended."""
     server.until(lambda: server.children().get("worker-0") not in {None, before}, 180.0)
     server.until(lambda: server.status()["processes"])
-    (life,) = [one for one in server.status()["processes"] if one["process"] == "worker-0"]
-    assert "version 1 of model 'sleepy' ran" in life["last_exit"]
-    return life["last_exit"]
+    (history,) = [one for one in server.status()["processes"] if one["process"] == "worker-0"]
+    assert "version 1 of model 'sleepy' ran" in history["last_exit"]
+    return history["last_exit"]
 
 
 def test_a_run_on_a_thread_that_never_ends_costs_its_worker_as_well(serve, tmp_path):
@@ -231,5 +231,5 @@ def test_a_stopped_worker_is_noticed_and_no_version_is_blamed(serve):
     os.kill(stopped, signal.SIGSTOP)
     server.until(lambda: server.children().get("worker-0") not in {None, stopped}, 180.0)
     server.until(lambda: server.status()["converged"], 180.0)
-    (life,) = [one for one in server.status()["processes"] if one["process"] == "worker-0"]
-    assert "was stopped by a signal" in life["last_exit"]
+    (history,) = [one for one in server.status()["processes"] if one["process"] == "worker-0"]
+    assert "was stopped by a signal" in history["last_exit"]

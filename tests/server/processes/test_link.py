@@ -30,11 +30,11 @@ class Pair:
         self.targets = asyncio.Queue()
         self.naps = []
         hello = {"process": "worker-0", "incarnation": "one", "pid": 1}
-        self.link = Link(self.path, hello, self.targets.put_nowait, self.nap)
+        self.link = Link(self.path, hello, self.targets.put_nowait, self.pause)
         self.task = asyncio.create_task(self.link.run())
         self.fleet = None
 
-    async def nap(self, seconds):
+    async def pause(self, seconds):
         self.naps.append(seconds)
         await asyncio.sleep(0.001)
 

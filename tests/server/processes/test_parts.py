@@ -35,10 +35,10 @@ def test_a_long_life_forgives():
 
 
 @given(st.lists(st.floats(0.01, 9.9), min_size=60, max_size=200))
-def test_who_always_dies_young_is_started_ever_more_rarely(lives):
+def test_who_always_dies_young_is_started_ever_more_rarely(runs):
     now, failures, delays = 0.0, 0, []
-    for life in lives:
-        started_at, now = now, now + life
+    for history in runs:
+        started_at, now = now, now + history
         restart = after_death(failures, started_at, now)
         failures = restart.failures
         delays.append(restart.at - now)

@@ -139,6 +139,6 @@ def test_a_worker_that_cannot_start_is_named_with_how_often_and_why(mark, serve,
     short=st.integers(0, 50), deaths=st.integers(1, 99), wait=st.floats(0, 300), now=st.floats(0, 9)
 )
 def test_trouble_ends_after_a_long_life(short, deaths, wait, now):
-    life = ProcessHistory("worker-0", deaths, short, "ended with status 1", 0.0, wait)
-    assert bool(life.trouble(now)) == (short > 1 and now < wait + HEALTHY_SECONDS)
-    assert life.trouble(wait + HEALTHY_SECONDS) == ""
+    history = ProcessHistory("worker-0", deaths, short, "ended with status 1", 0.0, wait)
+    assert bool(history.trouble(now)) == (short > 1 and now < wait + HEALTHY_SECONDS)
+    assert history.trouble(wait + HEALTHY_SECONDS) == ""

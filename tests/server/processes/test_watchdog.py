@@ -18,7 +18,7 @@ from penstock.server.processes.watchdog import (
     START_SECONDS,
     WINDOW_SECONDS,
     Death,
-    Look,
+    ProcessState,
     Watched,
     check,
     condemned,
@@ -42,19 +42,19 @@ class Watch:
         self.watched = Watched(0.0)
         self.worker = worker
 
-    def look(self, *marks, beat=False, step=1.0, waited=0.0, state="S", born=True):
+    def process_state(self, *marks, beat=False, step=1.0, waited=0.0, state="S", born=True):
         self.now += step
         self.waited += waited
         self.beats += beat
         reading = Reading(1, self.beats, marks, 2) if born else None
-        look = Look(state, self.waited)
-        return check(self.watched, reading, look, self.now, worker=self.worker)
+        process_state = ProcessState(state, self.waited)
+        return check(self.watched, reading, process_state, self.now, worker=self.worker)
 
     def until_fault(self, *marks, most=2000, **how):
         """How many seconds passed until the fault, and the fault."""
         began = self.now
         for _ in range(most):
-            fault = self.look(*marks, **how)
+            fault = self.process_state(*marks, **how)
             if fault is not None:
                 return self.now - began, fault
         return None, None
@@ -63,7 +63,7 @@ class Watch:
 def alive(**how):
     watch = Watch(**how)
     for _ in range(3):
-        assert watch.look(beat=True) is None
+        assert watch.process_state(beat=True) is None
     return watch
 
 
@@ -95,8 +95,8 @@ def test_on_a_half_busy_machine_an_endless_run_is_noticed_in_twice_the_time():
 def test_a_machine_that_slept_is_no_fault():
     watch = alive()
     for _ in range(3):
-        assert watch.look(step=3600.0) is None
-        assert watch.look(beat=True) is None
+        assert watch.process_state(step=3600.0) is None
+        assert watch.process_state(beat=True) is None
 
 
 def test_a_wait_for_a_disk_is_no_fault():
@@ -122,7 +122,7 @@ def test_many_runs_of_one_version_are_not_one_long_run():
     watch = alive()
     for number in range(500):
         mark = Mark(1, GOOD, float(number), 101, loading=False)
-        assert watch.look(mark, beat=True) is None
+        assert watch.process_state(mark, beat=True) is None
 
 
 def test_who_is_never_born_is_killed_in_the_end():

@@ -95,7 +95,7 @@ def test_a_copy_that_stands_still_is_not_taken_before_all_that_runs_is_there(ver
     """
     content = (EXAMPLES / name / "model.onnx").read_bytes()
     (version / "model.onnx").write_bytes(content)
-    whole = inspect_version(version).outline
+    whole = inspect_version(version).summary
     taken = []
     step = max(1, len(content) // 3000)
     for size in sorted({*range(0, len(content), step), *range(len(content) - 3000, len(content))}):
@@ -104,7 +104,7 @@ def test_a_copy_that_stands_still_is_not_taken_before_all_that_runs_is_there(ver
             found = inspect_version(version)
         except ModelRefused:
             continue
-        part = found.outline
+        part = found.summary
         if found.missing_imports:  # it may be whole, so it only has to keep still for longer
             doubtful = Content((), imports="no import")
             still = sight(None, look(version), 0.0).with_content(doubtful, 0.0)

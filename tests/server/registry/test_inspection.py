@@ -70,7 +70,7 @@ def test_the_corpus_is_large(corpus):
 def test_the_examples_are_fine(name):
     found = inspect_version(EXAMPLES / name)
     assert found.model_file == "model.onnx"
-    assert "estimator" in found.outline.metadata
+    assert "estimator" in found.summary.metadata
 
 
 def test_external_data_inside_is_fine(version, onnx_model, external):
@@ -78,7 +78,7 @@ def test_external_data_inside_is_fine(version, onnx_model, external):
     (version / "a" / "w.bin").write_bytes(b"\x80\x04" + bytes(30))  # begins like a pickle
     model = onnx_model(initializers=[external("a/w.bin", offset="16", length="16")])
     (version / "model.onnx").write_bytes(model.SerializeToString())
-    assert inspect_version(version).outline.tensor_bytes == 16
+    assert inspect_version(version).summary.tensor_bytes == 16
 
 
 def test_a_model_in_a_directory_of_its_name_is_fine(version, onnx_model, external):
@@ -111,8 +111,8 @@ def test_functions_embedded_contexts_and_sparse_tensors_are_fine(version, onnx_m
     )
     (version / "model.onnx").write_bytes(model.SerializeToString())
     found = inspect_version(version)
-    assert found.outline.nodes == 4  # the function counts as one, too
-    assert found.outline.tensor_bytes == 16 + 4 + 8 + 400
+    assert found.summary.nodes == 4  # the function counts as one, too
+    assert found.summary.tensor_bytes == 16 + 4 + 8 + 400
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_every_way_to_keep_a_tensor_is_fine(version, onnx_model, kind, raw):
         tensor = helper.make_tensor("w", tensor.data_type, array.shape, values.flatten())
     model = onnx_model(initializers=[tensor])
     (version / "model.onnx").write_bytes(model.SerializeToString())
-    assert inspect_version(version).outline.tensor_bytes == array.nbytes
+    assert inspect_version(version).summary.tensor_bytes == array.nbytes
 
 
 def test_strings_and_packed_four_bit_tensors_are_fine(version, onnx_model):
@@ -136,7 +136,7 @@ def test_strings_and_packed_four_bit_tensors_are_fine(version, onnx_model):
     (version / "model.onnx").write_bytes(
         onnx_model(initializers=[text, nibbles]).SerializeToString()
     )
-    assert inspect_version(version).outline.tensor_bytes == 3 * 32 + 3
+    assert inspect_version(version).summary.tensor_bytes == 3 * 32 + 3
 
 
 def test_every_reason_is_told_at_once(version, onnx_model, external):
@@ -159,9 +159,9 @@ def test_limits_are_the_callers(version, onnx_model):
     with pytest.raises(ModelRefused, match="at most 15"):
         inspect_version(version, replace(limits, max_bytes=15))
     with pytest.raises(ModelRefused, match="more than 0 nodes"):
-        inspect_version(version, InspectionLimits(outline=SummaryLimits(max_nodes=0)))
+        inspect_version(version, InspectionLimits(summary=SummaryLimits(max_nodes=0)))
     with pytest.raises(ModelRefused, match="more fields"):
-        inspect_version(version, InspectionLimits(outline=SummaryLimits(max_fields=3)))
+        inspect_version(version, InspectionLimits(summary=SummaryLimits(max_fields=3)))
 
 
 def test_a_file_that_shrinks_meanwhile_is_an_error(version, onnx_model):
@@ -188,7 +188,7 @@ def test_millions_of_tree_values_take_no_time(version, onnx_model):
     model = onnx_model([node], domains={"ai.onnx.ml": 3})
     (version / "model.onnx").write_bytes(model.SerializeToString())
     before = time.process_time()
-    inspect_version(version, InspectionLimits(outline=SummaryLimits(max_fields=20_000)))
+    inspect_version(version, InspectionLimits(summary=SummaryLimits(max_fields=20_000)))
     assert time.process_time() - before < 1
 
 
@@ -217,6 +217,6 @@ def test_operator_sets_that_onnxruntime_fills_in_need_no_import(
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(*one) for one in imported.items())
     (version / "model.onnx").write_bytes(model.SerializeToString())
-    assert inspect_version(version).outline.opsets == imported
+    assert inspect_version(version).summary.opsets == imported
     loaded = OnnxRuntime().load(version / "model.onnx", LoadOptions())
     assert loaded.signature.batching == "proven by the graph"

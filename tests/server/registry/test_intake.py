@@ -46,7 +46,7 @@ class Service:
         """The wall clock stands just behind the last change, as while somebody is copying."""
         return max((one.stat().st_ctime_ns for one in self.registry.rglob("*")), default=0)
 
-    def result(self, seconds=0.0, **known):
+    def assess(self, seconds=0.0, **known):
         self.now += seconds
         roots = roots_of(self.registry)
         result = self.intake.assess(Candidate(KEY, self.version, None, roots, **known))

@@ -79,22 +79,22 @@ def test_the_least_recently_used_copy_goes_first(make, cache):
 
 
 def test_copies_are_not_measured_again_for_each_new_one(make, cache, monkeypatch):
-    measured, ledger = [], CacheSizeMemo()
+    measured, size_memo = [], CacheSizeMemo()
     size = private_copy_module._size
     monkeypatch.setattr(private_copy_module, "_size", lambda at: measured.append(at) or size(at))
     for number in range(20):
-        private_copy(*pair(make(f"v{number:02}"), cache), max_bytes=ROOM, ledger=ledger)
+        private_copy(*pair(make(f"v{number:02}"), cache), max_bytes=ROOM, size_memo=size_memo)
     assert measured == []
     other = private_copy(*pair(make("other"), cache), max_bytes=ROOM)  # without this ledger
-    private_copy(*pair(make("next"), cache), max_bytes=ROOM, ledger=ledger)
+    private_copy(*pair(make("next"), cache), max_bytes=ROOM, size_memo=size_memo)
     assert len(measured) == 20 + 21
     assert other in measured
 
 
 def test_a_ledger_lets_no_copy_past_the_limit(make, cache):
-    room, ledger = 3 * 103, CacheSizeMemo()
+    room, size_memo = 3 * 103, CacheSizeMemo()
     for number in range(12):
-        private_copy(*pair(make(f"v{number:02}"), cache), max_bytes=room, ledger=ledger)
+        private_copy(*pair(make(f"v{number:02}"), cache), max_bytes=room, size_memo=size_memo)
         assert sum(path.stat().st_size for path in cache.rglob("*/*") if path.is_file()) <= room
     assert len(names(cache)) == 1 + 3
 

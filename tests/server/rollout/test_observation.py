@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from strategies import started
 
 from penstock.server.rollout.counts import ArmCounts, Counts
-from penstock.server.rollout.observation import MAX_LOOK_SECONDS, SAVE_SECONDS, observe, save_due
+from penstock.server.rollout.observation import (
+    MAX_INTERVAL_SECONDS,
+    SAVE_SECONDS,
+    observe,
+    save_due,
+)
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Base, Rollout, Step
 from penstock.server.rollout.snapshot import Snapshot
@@ -105,7 +110,7 @@ def test_time_while_the_candidate_is_not_ready_does_not_count():
 def test_time_in_which_nobody_looked_does_not_count():
     """Control was down for a day, or the clock jumped."""
     rollout = observe(running(), look(10), 86_400.0)
-    assert rollout.steps[-1].observed_seconds == MAX_LOOK_SECONDS
+    assert rollout.steps[-1].observed_seconds == MAX_INTERVAL_SECONDS
 
 
 def test_after_the_clock_was_set_back_the_time_of_the_step_begins_anew():

@@ -82,10 +82,10 @@ def test_neighbours_in_time_are_independent():
 
 
 def test_patience_follows_what_is_slow_and_leaves_stable_some_of_the_deadline():
-    def patience(slow: float, timeout: float = math.inf) -> float:
+    def given_up_after(slow: float, timeout: float = math.inf) -> float:
         return given_up_at(Split("r", 2, 5.0, slow_seconds=slow), 100.0, 100.0 + timeout) - 100.0
 
-    assert patience(0.0) == TIMEOUT_SECONDS
-    assert patience(0.5) == pytest.approx(TIMEOUT_FACTOR * 0.5)
-    assert patience(1e-4) == LEAST_TIMEOUT_SECONDS
-    assert patience(0.5, timeout=0.1) == pytest.approx(DEADLINE_SHARE * 0.1)
+    assert given_up_after(0.0) == TIMEOUT_SECONDS
+    assert given_up_after(0.5) == pytest.approx(TIMEOUT_FACTOR * 0.5)
+    assert given_up_after(1e-4) == LEAST_TIMEOUT_SECONDS
+    assert given_up_after(0.5, timeout=0.1) == pytest.approx(DEADLINE_SHARE * 0.1)

@@ -18,13 +18,13 @@ OWN = {"date", "x-request-id"}
 
 
 @pytest.fixture(scope="module")
-def writers(fuzzed_registry: Path, live_server: Any) -> Iterator[dict[str, Any]]:
+def servers(fuzzed_registry: Path, live_server: Any) -> Iterator[dict[str, Any]]:
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
-                live_server(fuzzed_registry, door, loop, threads=2, request_caching=caching)
+                live_server(fuzzed_registry, frontend, loop, threads=2, request_caching=caching)
             )
-            for name, door, loop, caching in (
+            for name, frontend, loop, caching in (
                 ("fast", "fast", "uvloop", True),
                 ("asgi", "asgi", "asyncio", True),
                 ("plain", "fast", "asyncio", False),
@@ -73,16 +73,16 @@ WAYS += [("asgi", in_batch)]
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_way_through_every_door_gives_the_same_bytes(
-    writers: dict[str, Any], seed: int
+    servers: dict[str, Any], seed: int
 ) -> None:
     rng = random.Random(1000 + seed)
     for _ in range(FAMILIES // 4):
         raws = [raw for raw in family(rng) if b"/models/split/" not in raw]
         if not raws:
             continue
-        expected = in_turn(writers["plain"], raws)
-        for door, way in WAYS:
-            got = way(writers[door], raws)
+        expected = in_turn(servers["plain"], raws)
+        for frontend, way in WAYS:
+            got = way(servers[frontend], raws)
             for raw, one, two in zip(raws, expected, got, strict=True):
-                shown = f"{door}, {way.__name__}: {raw!r:.900}\n{one!r:.500}\n{two!r:.500}"
+                shown = f"{frontend}, {way.__name__}: {raw!r:.900}\n{one!r:.500}\n{two!r:.500}"
                 assert one == two, shown

@@ -33,7 +33,7 @@ T = TypeVar("T")
 TALLIED_VALUES: Final = 128 * 1024
 
 
-class Onlookers:
+class RunObservers:
     """All of a process.
 
     Attributes:

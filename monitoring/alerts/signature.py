@@ -8,7 +8,6 @@ refuses old timestamps, so that a request cannot be played again. https://www.st
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from typing import Final
@@ -17,20 +16,22 @@ _PREFIX: Final = "whsec_"
 
 
 def key_of(secret: str) -> bytes:
-    """The key in a secret: base64 after ``whsec_``, else the text itself.
+    """The key in a secret: base64 after ``whsec_``, with or without ``=``; else the text itself.
 
     Raises:
         ValueError: It is empty, or not base64 after the prefix.
     """
     secret = secret.strip()
-    if not secret:
+    key = secret.encode()
+    if secret.startswith(_PREFIX):
+        encoded = secret.removeprefix(_PREFIX).rstrip("=")
+        try:
+            key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        except ValueError as error:
+            raise ValueError(f"the secret is not base64 after {_PREFIX}") from error
+    if not key:  # everybody could sign with it
         raise ValueError("the secret is empty")
-    if not secret.startswith(_PREFIX):
-        return secret.encode()
-    try:
-        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"the secret is not base64 after {_PREFIX}") from error
+    return key
 
 
 def signed_headers(key: bytes, identity: str, timestamp: int, body: bytes) -> dict[str, str]:

@@ -56,7 +56,7 @@ locust: $(VENV)/.installed-bench ## Load test by locust against a server of its 
 examples: $(VENV)/.installed-examples ## Retrain the example models
 	$(BIN)/python examples/train.py
 
-install: $(VENV)/.installed ## Only what serving needs
+install: $(VENV)/.installed ## The server with all its monitoring
 
 clean: ## Remove what the verbs made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info
@@ -75,11 +75,11 @@ $(VENV)/.tools: $(VENV)/.installed
 	done
 	@touch $@
 
-# One stamp for the server and one per extra; all follow pyproject.toml.
+# One stamp for the server with its monitoring, and one per further extra; all follow pyproject.toml.
 $(VENV)/.installed: pyproject.toml
 	@echo "Installing into $(VENV) ..."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(EDITABLE) .
+	$(BIN)/python -m pip install --quiet $(EDITABLE) '.[monitor]'
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed

@@ -60,7 +60,7 @@ class Delivery:
         self._loop.call_exception_handler({"message": f"{what} failed", "exception": error})
 
     def answer(self, scheduled: ScheduledModel, batch: Batch, parts: list[Batch] | None) -> None:
-        """Hand over a batch that was run, or what it was split into."""
+        """Hand over a batch that was run, or the batches that it was split into."""
         for finished in parts or (batch,):
             if finished.error is not None:
                 scheduled.failed += len(finished.requests)

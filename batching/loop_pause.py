@@ -1,4 +1,4 @@
-"""While all threads run, the loop looks away: what comes is then read in one go."""
+"""Pauses the event loop while all execution threads run, so that more requests are read at once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from .executor import Executor
     from .scheduler_state import SchedulerState
 
-#: Longest time that the loop looks away where it has no core of its own.
+#: Longest pause of a loop that has no core of its own.
 LONGEST_PAUSE_SECONDS: Final = 1.5e-3
-#: Part of the least patience that the loop may look away.
+#: Longest pause as a part of the least tolerable delay of any model.
 PAUSE_PART: Final = 1 / 16
 
 
@@ -75,7 +75,7 @@ class LoopPause:
 
 
 def pause_seconds(state: SchedulerState, longest: float, now: float) -> float:
-    """How long the loop may look away now; pure.
+    """How long the loop may pause now; pure.
 
     Not while a model is asked whose runs are short enough for the loop: they need no free thread.
 

@@ -185,7 +185,7 @@ class ScheduledModel:
 
         Args:
             batch: The run; if it failed and was split, it ends when the last of ``parts`` does.
-            parts: What it was split into.
+            parts: The smaller batches that it was split into.
             charged: Seconds charged in advance.
         """
         queue = batch.queue
@@ -210,7 +210,7 @@ class ScheduledModel:
         self.virtual_time += received
 
     def check_drained(self) -> None:
-        """Tell whoever waits for it that nothing waits or runs any more."""
+        """Resolve `drained` if nothing waits or runs any more."""
         drained = self.drained
         if drained is not None and not drained.done() and self.idle:
             drained.set_result(None)

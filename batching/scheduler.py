@@ -56,7 +56,7 @@ class Scheduler:
             clock: Monotonic seconds; requests carry times of the same clock.
             inline_seconds: Runs predicted to be no longer stay on the loop; 0 for none.
             executor: What makes the execution threads.
-            longest_pause: Seconds that the loop may look away while all threads run; 0 for none.
+            longest_pause: Longest pause of the loop while all threads run, seconds; 0 for none.
             marks: Where the runs on the loop are written; `executor` has its own for the threads.
 
         Raises:

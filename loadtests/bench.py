@@ -42,7 +42,7 @@ class BenchReport:
     """The result of `bench`.
 
     Attributes:
-        model: Its name.
+        model: Name of the model.
         protocol: ``json``, ``msgpack`` or ``binary``.
         connections: Opened to the server.
         rate: Offered per second; ``None`` in a closed loop.

@@ -26,7 +26,7 @@ class Callers:
 
     Args:
         url: Of the prediction port.
-        model: Its name.
+        model: Name of the model.
         count: How many callers, each with a connection of its own.
 
     Attributes:

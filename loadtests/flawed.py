@@ -41,7 +41,7 @@ def write_flawed(
 
     Args:
         registry: The model repository.
-        model: Its name.
+        model: Name of the model.
         number: Of the version.
         errors: Share of the requests whose run fails.
         invalid: Share of the requests that are answered with NaN.

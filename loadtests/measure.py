@@ -65,8 +65,8 @@ class Measurement:
     """One window of one server.
 
     Attributes:
-        scenario: Its name.
-        contestant: Its name.
+        scenario: Name of the scenario.
+        contestant: Name of the contestant.
         repeat: From 0.
         figures: By name, the unit in the name.
         statuses: Responses by HTTP status.

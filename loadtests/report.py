@@ -45,8 +45,8 @@ class Row:
     """One server in one scenario.
 
     Attributes:
-        scenario: Its name.
-        contestant: Its name.
+        scenario: Name of the scenario.
+        contestant: Name of the contestant.
         figures: Medians and ranges by figure; empty when every repeat failed.
         failures: Why repeats failed.
     """

@@ -30,7 +30,7 @@ def write_version(
 
     Args:
         registry: The model repository.
-        model: Its name.
+        model: Name of the model.
         number: Of the version.
         width: Of each layer; a dense model has about ``4 * (layers - 1) * width ** 2`` bytes.
         layers: How many.
@@ -46,7 +46,7 @@ def publish(registry: Path, model: str, number: int, graph: Any) -> Path:
 
     Args:
         registry: The model repository.
-        model: Its name.
+        model: Name of the model.
         number: Of the version.
         graph: An ``onnx.ModelProto``.
     """

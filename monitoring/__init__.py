@@ -1,4 +1,4 @@
 """What happened and how well: counters, histograms, samples.
 
-This room imports no other room; whoever has something to report hands it over.
+This room imports no other room; other rooms hand their figures over.
 """

@@ -1,8 +1,8 @@
-"""Database files that are damaged: how they are told, and how they are set aside.
+"""Damaged database files: how they are recognised and set aside.
 
-A file that is damaged is renamed, ``windows.db.damaged-20261129T181500Z``, and whoever keeps it
-begins a new one. It is not damaged if it is only busy, full, read-only or away: that passes, and
-what is in it is still needed.
+A file that is damaged is renamed, ``windows.db.damaged-20261129T181500Z``, and its owner
+begins a new one. A file that is only busy, full, read-only or away is not damaged: that passes, and
+its content is still needed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.monitor")
 
-#: Damaged files of one kind that stay for whoever wants to look at them; the newest.
+#: Damaged files of one kind that stay for an operator to look at; the newest.
 KEEP: Final = 3
 #: Larger files are not read through when they are opened: that would take too long.
 CHECKED_BYTES: Final = 64 << 20
@@ -51,7 +51,7 @@ class Aside(NamedTuple):
     """A file that was set aside.
 
     Attributes:
-        name: What it was called.
+        name: The former name of the file.
         time: Unix seconds when it was set aside.
         path: Where it is now.
         number: Of several in one second.

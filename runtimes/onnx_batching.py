@@ -51,7 +51,7 @@ def decide(
     Args:
         candidate: The model, with a batch axis.
         graph: Its graph, or why that could not be read.
-        observation: What it was seen to do.
+        observation: Its observed behaviour.
         wanted: The setting ``batch_axis``, if it was given.
         max_rows: Most rows of a run.
 

@@ -37,7 +37,7 @@ HOST = "127.0.0.1"
 #: How long a test waits for what must come; never how long it takes.
 TIMEOUT_SECONDS = 20.0
 
-#: The doors by name, as uvicorn's ``http`` option.
+#: The front ends by name, as uvicorn's ``http`` option.
 FRONTENDS: dict[str, Any] = {"fast": FastPathProtocol, "asgi": "httptools"}
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,

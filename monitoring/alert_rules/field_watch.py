@@ -21,7 +21,7 @@ MAX_FIELDS: Final = 2000
 
 
 class FieldWatch:
-    """Episodes of the kind ``quality``: one per model and field, whoever says what is right.
+    """Episodes of the kind ``quality``: one per model and field, for declared and learnt rules.
 
     Args:
         alert_store: Where alerts go.

@@ -1,1 +1,1 @@
-"""Alerts: what is wrong, once per episode, told to whoever the configuration names."""
+"""Alerts: each episode is told once to each sink that the configuration names."""

@@ -40,12 +40,12 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def tell(alert: Alert, sink: Sink, settings: AlertSettings, now: float) -> Reply:
-    """Send one request; whatever goes wrong is in the reply.
+    """Send one request; each error becomes part of the reply.
 
     Args:
-        alert: What to tell.
-        sink: Whom.
-        settings: Who tells.
+        alert: The alert to send.
+        sink: The sink to send it to.
+        settings: Describes the sender.
         now: Unix seconds, in the signature.
     """
     try:

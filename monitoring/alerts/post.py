@@ -18,12 +18,12 @@ _LEVELS: Final = {"critical": logging.ERROR, "warning": logging.WARNING, "info":
 
 
 def attempt(alert: Alert, sink: Sink, settings: AlertSettings, now: float) -> Reply:
-    """Tell one sink; whatever goes wrong is in the reply.
+    """Send an alert to one sink; each error becomes part of the reply.
 
     Args:
-        alert: What to tell.
-        sink: Whom.
-        settings: Who tells.
+        alert: The alert to send.
+        sink: The sink to send it to.
+        settings: Describes the sender.
         now: Unix seconds, in the signature.
     """
     if sink.template == "log":

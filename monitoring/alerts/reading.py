@@ -1,4 +1,4 @@
-"""What was told to whom, for people: read by other processes while the monitor works."""
+"""Reads alerts and their deliveries for people, from other processes than the monitor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Delivery:
     """How telling one sink goes.
 
     Attributes:
-        sink: Its name.
+        sink: Name of the sink.
         status: ``pending``, ``delivered``, ``failed`` or ``skipped``.
         attempts: Made so far.
         next_at: Unix seconds of the next attempt, when pending.

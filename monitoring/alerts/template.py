@@ -59,12 +59,12 @@ def identity(alert: Alert) -> str:
 
 
 def request(alert: Alert, sink: Sink, settings: AlertSettings, url: str, secret: str) -> Request:
-    """What to send.
+    """The HTTP request that gives an alert to a sink.
 
     Args:
-        alert: What to tell.
-        sink: Whom.
-        settings: Who tells.
+        alert: The alert to send.
+        sink: The sink to send it to.
+        settings: Describes the sender.
         url: Of the sink; a file may hold it.
         secret: Of the sink, for receivers that want it in the body.
     """

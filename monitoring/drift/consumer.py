@@ -215,7 +215,7 @@ class DriftConsumer:
             self._announce(key, drift_state.rebase(known.id))
             if self._learnt is not None:
                 self._learnt.forget(*key[:2])
-            self._saved = 0.0  # whoever looks must not see the old one
+            self._saved = 0.0  # readers must not see the old one
         drift_state.source, drift_state.problem = known.source, known.problem
         if rows:
             if drift_state.window is None:

@@ -38,7 +38,7 @@ class Change:
     """An episode began or ended.
 
     Attributes:
-        feature: Its name.
+        feature: Name of the feature.
         before: The episode before the window.
         after: And after it.
         assessment: Of the window; ``None`` when the baseline was replaced.

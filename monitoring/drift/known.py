@@ -32,8 +32,8 @@ class KnownVersion:
         digest: Of the version's files; empty if it is not known.
         now: The time as RFC 3339.
         schema: Its columns, none of them seen yet.
-        private: Inputs of which a built baseline is not used: whom rows are about, and what comes
-            here as a hash.
+        private: Inputs whose built baseline is not used: the subject of a row, and inputs that
+            arrive here as a hash.
 
     Attributes:
         id: Of the baseline; empty while there is none.

@@ -27,7 +27,7 @@ class LearntField:
     """One input of one version.
 
     Attributes:
-        model: Its name.
+        model: Name of the model.
         version: As the registry has it.
         name: Of the input.
         reference: What it is compared with.
@@ -62,7 +62,7 @@ class LearntFaults:
         """Take rows of an input.
 
         Args:
-            model: Its name.
+            model: Name of the model.
             version: As the registry has it.
             name: Of the input.
             reference: What it is compared with.

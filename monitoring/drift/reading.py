@@ -40,7 +40,7 @@ def drift_of(path: Path, model: str, version: str | None = None) -> list[dict[st
 
     Args:
         path: Of ``windows.db``.
-        model: Its name.
+        model: Name of the model.
         version: Only this one.
 
     Returns:
@@ -165,7 +165,7 @@ def windows_of(path: Path, model: str, version: str | None, most: int) -> list[d
 
     Args:
         path: Of ``windows.db``.
-        model: Its name.
+        model: Name of the model.
         version: Only this one.
         most: How many of each version and arm.
     """

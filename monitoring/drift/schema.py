@@ -30,7 +30,7 @@ class Schema:
     """The columns of one version; grows when a tensor is seen for the first time.
 
     Args:
-        subject: Input that says whom a row is about: no name of a person becomes a category.
+        subject: Input that names the subject of a row: no name of a person becomes a category.
     """
 
     def __init__(self, subject: str = "") -> None:

@@ -53,7 +53,7 @@ class Key(NamedTuple):
     """What a window is of.
 
     Attributes:
-        model: Its name.
+        model: Name of the model.
         version: As the registry has it.
         arm: Of the rollout; empty without one.
     """
@@ -69,7 +69,7 @@ class ClosedWindow:
 
     Attributes:
         key: What it is of.
-        baseline: Id of what it was compared with.
+        baseline: Id of the baseline that it was compared with.
         state: Of the version after it.
         window: The counts.
         findings: By name of the feature, as `Assessment.to_dict` gives it, with its ``state``.
@@ -279,7 +279,7 @@ def read_windows(
 
     Args:
         database: The file, open for reading.
-        model: Its name.
+        model: Name of the model.
         version: ``None`` for all.
         most: How many of each version and arm.
     """

@@ -11,7 +11,7 @@ from .schema import FEEDBACK_FILE, open_to_read
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: The newest of several labels of a prediction counts, whoever gave it.
+#: The newest of several labels of a prediction counts, from any caller.
 _COUNT: Final = (
     'SELECT count(*), total("right" = 0) FROM (SELECT "right", max(label_time) FROM labels'
     " WHERE slot = ? AND predicted_at >= ? AND loss IS NOT NULL GROUP BY key)"
@@ -34,7 +34,7 @@ def arm_labels(directory: Path, model: str, since: float) -> dict[tuple[str, str
 
     Args:
         directory: ``STATE_DIR/monitor``.
-        model: Its name.
+        model: Name of the model.
         since: Unix seconds; earlier predictions do not count.
 
     Raises:

@@ -44,7 +44,7 @@ FIXED: Final = (
 _LABEL: Final = [name for name, _ in FIXED].index("label")
 _SAME: Final = frozenset({"request_id", "row", "version", "arm", "fraction"})
 _TYPES: Final = {"INTEGER": "BIGINT", "REAL": "DOUBLE", "TEXT": "VARCHAR", "BLOB": "VARCHAR"}
-#: One row per prediction: the newest label, whoever gave it, as the model spells it if it does.
+#: One row per prediction: the newest label of any caller, in the model's spelling if it has one.
 _LABELS: Final = (
     "SELECT request_id, idx, model, version, arm, fraction, predicted_at, predicted, {},"
     " max(label_time), received, source FROM labels JOIN slots ON slots.id = slot"
@@ -61,7 +61,7 @@ class LabelledExport:
 
     Args:
         state: ``STATE_DIR/monitor``.
-        model: Its name.
+        model: Name of the model.
         since: Unix seconds; labels received earlier are left out.
 
     Attributes:

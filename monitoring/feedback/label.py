@@ -46,7 +46,7 @@ class Label:
         time: Unix seconds when it was known.
         index: Row of the request.
         source: Who says so; labels of different sources stand side by side.
-        unit: Whom or what the prediction is about, such as a user: labels of one unit resemble
+        unit: The subject of the prediction, such as a user: labels of one unit resemble
             each other. Empty where nobody says; then the request is the unit.
     """
 

@@ -31,12 +31,12 @@ DELAY_QUANTILES: Final = (0.5, 0.9, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Predictions whose truth is known, one entry per label. Unknown scores are NaN.
+    """Predictions that have a label, one entry per label. Unknown scores are NaN.
 
     Attributes:
         kind: ``classification`` or ``regression``.
-        truth: Names of classes, or numbers.
-        predicted: The same.
+        truth: True values: names of classes, or numbers.
+        predicted: Predicted values, as in `truth`.
         right: 1 where they are equal; of classes.
         loss: 0 or 1 of a class, the absolute error of a number.
         confidence: Probability of the predicted class.

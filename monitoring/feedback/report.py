@@ -78,7 +78,7 @@ def performance(directory: Path, model: str, span: Span) -> dict[str, Any]:
 
     Args:
         directory: ``STATE_DIR/monitor``.
-        model: Its name.
+        model: Name of the model.
         span: Which predictions, by when they were made.
 
     Raises:

@@ -16,7 +16,7 @@ RECENT_FOLDER: Final = "recent"
 BUSY_SECONDS: Final = 5.0
 
 #: `slot` is empty while no prediction is known. What cannot be told stays empty. `truth` is `label`
-#: as the model spells it. `unit` is whom the prediction is about.
+#: as the model spells it. `unit` is the subject of the prediction.
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS slots (

@@ -279,7 +279,7 @@ class FeedbackStore:
 
     @contextmanager
     def _transaction(self, now: float) -> Iterator[None]:
-        """All or nothing; whoever is to be told of something is told when it is on the disk."""
+        """Commit all changes or none; listeners are called when the changes are on the disk."""
         self._now = max(self._now, now)
         self._connection.execute("BEGIN IMMEDIATE")
         try:

@@ -1,4 +1,4 @@
-"""Why plain values do not make a type, in words for whoever wrote them.
+"""Why plain values do not make a type, in words for their author.
 
 msgspec says which check failed, but neither the key of a map nor what was found. Here the smallest
 part that does not convert is looked for, from the outside inwards; msgspec is the judge of each

@@ -59,7 +59,7 @@ def erase(state: Path, model: str, column: str, values: Sequence[str]) -> Erased
 
     Args:
         state: ``state_dir/monitor``.
-        model: Its name.
+        model: Name of the model.
         column: Such as ``request_id``, or the field that is the subject.
         values: As text; numbers as SQL writes them.
 

@@ -3,7 +3,7 @@
 ::
 
     log/predictions-2026-11-20.db              one day, written or not yet sealed
-    log/predictions-2026-11-19.db.damaged-20261119T081500Z   moved aside, for whoever wants to look
+    log/predictions-2026-11-19.db.damaged-20261119T081500Z   moved aside, for an operator to look at
     parquet/model=<model>/dt=2026-11-18/part.parquet
 """
 
@@ -88,7 +88,7 @@ class LogDirectory:
         return dict(sorted(found.items()))
 
     def used_bytes(self) -> int:
-        """Of everything; the write-ahead log counts twice, as it goes into its file yet."""
+        """Bytes of all files; a write-ahead log counts twice, as its content will be copied."""
         total = 0
         for path in (*_tree(self.log), *_tree(self.parquet)):
             with suppress(OSError):
@@ -106,7 +106,7 @@ class LogDirectory:
         return total
 
     def drop_oldest(self, but: str) -> str | None:
-        """Remove the oldest day, sealed or not, or what was moved aside; returns its name.
+        """Remove the oldest day, sealed or not, or the oldest damaged file; returns its name.
 
         Args:
             but: The present day, whose file stays.
@@ -118,7 +118,7 @@ class LogDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock of whoever changes days that are over: one at a time.
+        """Hold the lock for changes of days that are over: one process changes them at a time.
 
         The one who erases holds it from beginning to end, the one who seals while files change
         places. There is no other lock inside, so nobody can wait for another in a circle.

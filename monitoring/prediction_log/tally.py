@@ -60,7 +60,7 @@ class Tally:
 
         Args:
             accounts: As the books have them, or newer.
-            totals: The same.
+            totals: Row counts as the books have them, or newer.
 
         Returns:
             `accounts`.

@@ -1,7 +1,7 @@
-"""What has arrived from whom: the last frame of each worker's life, and rows by model version.
+"""Accounts of received frames: the last frame of each worker incarnation, and rows by version.
 
-The prediction log writes it in the transaction of the rows themselves, so that the two never
-disagree, whatever is killed when.
+The prediction log writes the accounts in the transaction of the rows themselves, so that the two
+agree even after a kill.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Labels = tuple[str, str]
 
 @dataclass(slots=True)
 class Account:
-    """One life of one worker.
+    """The account of one incarnation of one worker.
 
     Attributes:
         last: Number of the last frame that was taken.

@@ -104,7 +104,7 @@ class Receiver:
             self._each(lambda consumer: consumer.take(samples))
 
     def commit(self, now: float) -> None:
-        """Keep what was taken; whoever sent it may forget it then."""
+        """Commit the frames that were taken; their senders may remove them then."""
         self._journal.commit(self._received_frames, now)
 
     def tick(self, now: float) -> None:

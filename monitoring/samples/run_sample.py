@@ -22,7 +22,7 @@ class Origin:
     """A version that samples come from; made once when it is loaded.
 
     Attributes:
-        model: Its name.
+        model: Name of the model.
         version: Its number, as text.
         input_names: As the model calls them.
         privacy: What must not leave the worker as it is; ``None`` if everything may.

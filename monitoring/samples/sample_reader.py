@@ -63,11 +63,11 @@ def run_of_rows(origin: Sequence[Any], content: Sequence[Any]) -> list[Any]:
 
 
 def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSample]:
-    """One sample, or one for each arm, of the runs of a version.
+    """Join the runs of a version into one sample, or into one sample for each arm.
 
     Args:
-        origin: As it was written, without its kind.
-        runs: The same.
+        origin: The origin as it was written, without its kind.
+        runs: The runs as they were written, without their kinds.
 
     Raises:
         ValueError: Arrays that are not what they say.

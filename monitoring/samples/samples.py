@@ -36,7 +36,7 @@ class BatchSample:
         arm: Of the rollout that chose the version; empty without one.
         error: Code of the error that all of them were answered with. Such a sample has one row per
             request and no arrays.
-        fraction: Share of requests that was sampled, for whoever extrapolates.
+        fraction: Share of requests that was sampled; divide by it to extrapolate.
         featured: The last of `input_names`, those that plug-ins made.
     """
 

@@ -26,7 +26,7 @@ class Node:
 
     Attributes:
         domain: ``""`` for ai.onnx.
-        operator: Its name.
+        operator: Name of the operator.
         name: Of the node; may be empty.
         inputs: Names of values, empty where one is left out.
         outputs: Likewise.

@@ -33,7 +33,7 @@ class Tensor:
         numbers: The elements of a small tensor of integers in row-major order, ``None`` for one
             that is not known; as a whole ``None`` if nothing is known of them.
         pad: Where the last axis is as long as the longest row of a run: what shorter rows are
-            filled with behind their own elements. Such a tensor is not the same in company yet.
+            filled with behind their own elements. Such a tensor differs in a batch.
     """
 
     shape: Shape | None = None

@@ -1,4 +1,4 @@
-"""What was done to a model, as a table: when, by whom, to which version, and what it changed."""
+"""The changes of a model as a table: time, actor, version and effect of each change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``penstock status | history``: what runs, since when, by whom; and what did."""
+"""``penstock status | history``: the versions that run, who set them and when; and earlier ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STYLES: Final = {"READY": "green", "LOADING": "yellow", "MIXED": "yellow", "FAI
 def add_parser(verbs: Any) -> None:
     """Add the verbs."""
     parser: argparse.ArgumentParser = verbs.add_parser(
-        "status", help="what runs where, since when, by whom", description="What runs where."
+        "status", help="what runs where, since when, and who set it", description="What runs where."
     )
     parser.add_argument("--json", action="store_true", help="as the admin port says it")
     parser.add_argument("--watch", action="store_true", help="again every second")

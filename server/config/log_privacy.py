@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .model_log import LogOptions
 
-#: In the state directory, mode 0600. Whoever has it can try values until a hash fits.
+#: In the state directory, mode 0600. Its reader can try values until a hash fits.
 KEY_FILE: Final = "log-key"
 _KEY_BYTES: Final = 32
 

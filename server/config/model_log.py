@@ -3,7 +3,7 @@
 [log]
 drop = ["name"]                      # inputs and outputs that never leave the worker
 hash = ["customer"]                  # replaced by a keyed hash before they leave it
-subject = "customer"                 # the input that says whom a prediction is about
+subject = "customer"                 # the input that names the subject of a prediction
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LogOptions:
     Attributes:
         drop: Inputs and outputs that are left out.
         hash: Inputs and outputs that are replaced by their keyed hash.
-        subject: The input that says whom a prediction is about; empty if none does.
+        subject: The input that names the subject of a prediction; empty if there is none.
     """
 
     drop: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ def public_prefix(headers: Iterable[tuple[bytes, bytes]], mounted: str, configur
     """What stands before each path for the client; empty, or ``/`` and segments.
 
     The header of the proxy comes before the configuration. A header that is no prefix is passed
-    over: it comes from whoever asked, and only his own answer depends on it.
+    over: it comes from the caller, and only the caller's own answer depends on it.
 
     Args:
         headers: Of the request, names in lower case.

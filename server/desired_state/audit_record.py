@@ -2,7 +2,7 @@
 
     hash = SHA-256(previous hash + canonical JSON of the record without its hash)
 
-Whoever changes, removes or inserts a record breaks every later one. What a chain cannot show is
+A changed, removed or inserted record breaks every later record. What a chain cannot show is
 that its end is missing: for that, somebody else must know the last hash.
 """
 
@@ -38,7 +38,7 @@ class AuditEvent:
         action: Such as ``promote``.
         actor: Who did it: a token's name, or a part of the server.
         model: Empty if it is not about one.
-        before: What it was: a version, a weight, a phase, of any JSON type.
+        before: The value before the change: a version, a weight, a phase, of any JSON type.
         after: What it is to be.
         reason: In the actor's words.
         evidence: What the decision rests on.

@@ -100,7 +100,7 @@ def overrule(
 
     Args:
         state: As it is.
-        model: Its name.
+        model: Name of the model.
         version: That becomes stable by command; ``None`` for a rollback.
         by: Who commands it.
         now: Unix seconds.

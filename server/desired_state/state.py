@@ -99,7 +99,7 @@ def set_alias(
 
     Args:
         state: As it is.
-        model: Its name.
+        model: Name of the model.
         alias: ``stable`` is as `promote`.
         version: What it is to point at.
         serving: The versions that are loaded on every worker.
@@ -178,7 +178,7 @@ def promote(
 def rollback(state: DesiredState, model: str, serving: Collection[int]) -> DesiredState:
     """Make stable what was stable before; a second one goes back one more.
 
-    A canary gets no traffic afterwards: whoever takes a version back wants peace first.
+    A canary gets no traffic afterwards, so that nothing else changes for the moment.
 
     Raises:
         NotFound: Nothing was stable before.
@@ -205,7 +205,7 @@ def set_weights(state: DesiredState, model: str, weights: Mapping[str, float]) -
 
     Args:
         state: As it is.
-        model: Its name.
+        model: Name of the model.
         weights: Alias -> percent; stable has what is left over and is not named.
 
     Raises:
@@ -235,7 +235,7 @@ def load(
 
     Args:
         state: As it is.
-        model: Its name.
+        model: Name of the model.
         version: The version.
         published: Those that are in the registry.
         accept: Although it answers its golden requests otherwise, or breaks clients.

@@ -94,7 +94,7 @@ class StateFile:
             replace_file(self.path, encode_state(state), 0o600)
 
     def set_aside(self) -> None:
-        """Keep a damaged file under another name, for whoever wants to look at it."""
+        """Keep a damaged file under another name, so that an operator can look at it."""
         with locked(self._lock), suppress(FileNotFoundError):
             digest = hashlib.sha256(self.path.read_bytes()[:_MAX_BYTES]).hexdigest()[:16]
             self.path.rename(self.path.with_name(f"{STATE_FILE}.damaged-{digest}"))

@@ -1,7 +1,7 @@
 """Desired state and audit log together: a change is on record before it is, and then it is whole.
 
-A crash between the two leaves a record of what never took effect; whoever opens the store next
-records that, so the log tells the truth without a line of it being touched.
+A crash between the two leaves a record of a change that never took effect; the next process that
+opens the store records that, so the log tells the truth without a line of it being touched.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ class Unfit(Exception):
 
 
 def private_inputs(log: LogOptions) -> frozenset[str]:
-    """Inputs that no baseline names values of.
+    """Inputs whose values no baseline contains.
 
-    Whom a row is about is not watched, what is dropped does not come, and what is hashed comes
-    as something else than a file of training data has.
+    The subject of a row is not watched, a dropped input does not arrive, and a hashed input
+    arrives with other values than a file of training data has.
     """
     return frozenset({*log.drop, *log.hash, log.subject} - {""})
 

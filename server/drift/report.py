@@ -57,7 +57,7 @@ def report(
     """The page.
 
     Args:
-        model: Its name.
+        model: Name of the model.
         entries: As `drift_of` gives them.
         windows: As `windows_of` gives them.
         files: Baselines.
@@ -208,7 +208,7 @@ def _plots(
 def _charts(
     name: str, windows: Sequence[Mapping[str, Any]], reference: Reference | None
 ) -> list[Markup]:
-    """Distribution, what it was over time, and how far that is from the baseline."""
+    """The distribution of a feature over time, and its distance from the baseline."""
     counts = windows[-1]["counts"].get(name)
     charts: list[Markup] = []
     if counts is not None and reference is not None and len(counts) == reference.bins.size:

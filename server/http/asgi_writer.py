@@ -1,4 +1,4 @@
-"""The ASGI door: a prediction under any ASGI server, by the same path and with the same bytes."""
+"""The ASGI front end: a prediction under any ASGI server, with the same path and the same bytes."""
 
 from __future__ import annotations
 

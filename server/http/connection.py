@@ -91,7 +91,7 @@ class Connection(HttpToolsProtocol):
             return
         try:
             self._write_next(status, headers, body)
-        except Exception as error:  # noqa: BLE001  see `Door`
+        except Exception as error:  # noqa: BLE001  see `ResponseWriter`
             self._break_off(error)
 
     def answer(self, call: Call, answer: bytes) -> bool:
@@ -105,7 +105,7 @@ class Connection(HttpToolsProtocol):
             self.fast_cycle.response_complete = True
             if self.pipeline or self.flow.read_paused:
                 self._answered_all()
-        except Exception as error:  # noqa: BLE001  see `Door`
+        except Exception as error:  # noqa: BLE001  see `ResponseWriter`
             self._break_off(error)
         return True
 

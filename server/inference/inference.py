@@ -1,4 +1,4 @@
-"""The path of one prediction, the same for both doors.
+"""The path of one prediction, the same for both front ends.
 
     start    match model and version, decode (on a thread if the body is large)
     _enqueue hand it to the scheduler, which batches and runs it

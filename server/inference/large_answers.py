@@ -3,9 +3,9 @@
 A million numbers take a tenth of a second to be written as text. The loop has other connections to
 serve meanwhile, so it only looks at the size of a run, and gets the answers when they are ready.
 
-Between the two a call may be abandoned, or leave a canary that did not answer in time. The thread
-therefore sees no call: it works on what each call asked for when its run ended. Whoever has left is
-found on the loop, as after any run.
+While the thread encodes, a call may be abandoned, or leave a canary that did not answer in time.
+The thread therefore sees no call: it works on what each call had asked for when its run
+ended. The loop finds the calls that have left, as after any run.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class LargeAnswers:
         try:
             bad, answers = contained(done.result)
             self._answer(servable, batch, calls, firsts, bad, answers)
-        except Exception as error:  # noqa: BLE001  whoever still waits gets it as an answer
+        except Exception as error:  # noqa: BLE001  the calls that still wait get it as their answer
             self.end([call for call in calls if call.servable is servable], error)
         finally:
             servable.end_coding()

@@ -20,9 +20,9 @@ _DIGITS: Final = 2 * ID_BYTES
 class RequestIds:
     """Makes ids that nobody can guess: 128 random bits each, as 32 hexadecimal digits.
 
-    Whoever knows the id of a prediction may label it, so an id must tell nothing about another one.
-    A counter behind a random prefix does: its neighbours are one step away. Each id is therefore
-    random by itself. Two ids are equal with a probability below 2^-64 after 2^32 ids.
+    A caller that knows the id of a prediction may label it, so an id must tell nothing about
+    another one. A counter behind a random prefix does: its neighbours are one step away. Each id is
+    therefore random by itself. Two ids are equal with a probability below 2^-64 after 2^32 ids.
 
     The ids are made in batches: 0.2 µs for an id, where a system call for each takes 0.6.
     The first batch is drawn when the first id is asked for, so processes that are forked before

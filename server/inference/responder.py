@@ -1,10 +1,10 @@
 """The way out of the inference path: every answer and every error leaves here, and is counted.
 
     finish            answer a batch       split, encode, answer, count, sample  (once per batch)
-    finish_coalesced  the same for a group's run, whose requests differ in numbers only
+    finish_coalesced  answer the run of a group, whose requests differ in numbers only
     refuse            answer calls that are not let in, or dropped
     fail              answer one call with an error
-    end               something failed on the way: answer whoever still waits
+    end               a step failed: answer the calls that still wait
 
 A call is answered exactly once, or abandoned, whatever raises: no method does.
 """
@@ -128,7 +128,7 @@ class Responder:
                 answered.append((call, answer))
             else:
                 self.fail(call, ClientGone() if isinstance(answer, tuple) else answer)
-        # Counted before it is written: whoever has an answer is in the figures, even if this
+        # Counted before it is written: each answered call is in the figures, even if this
         # process is killed right after.
         counters = servable.counters
         counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))

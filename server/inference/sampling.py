@@ -1,10 +1,10 @@
-"""Offers what is answered to the monitor: once per run, and never waited for.
+"""Gives samples of answered runs to the monitor: once per run, without waiting for the monitor.
 
     take, count_rows   before the answers are written: count what is sampled
     offer, offer_rows  after that: make bytes of it, see `penstock.monitoring.samples.sample_frames`
 
-So whoever has an answer is in the figures, even if this process is killed right after, and nobody
-waits for the bytes.
+So each answered call is in the figures, even if this process is killed right after the answer, and
+no answer waits for the bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Golden requests run in company: with each other, and beside made-up rows.
+"""Golden requests run in batches: with each other, and beside made-up rows.
 
 Where rows of several requests share runs, each has to get what it gets alone. The graph proves
 that, or a probe looks for the contrary; where the owner says so, nobody has looked yet.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .golden_examples import Example, Examples
 
-#: Golden requests that are run in company; each costs three short runs and a part of two others.
+#: Golden requests that are run in batches; each costs three short runs and a part of two others.
 MAX_EXAMPLES: Final = 64
 _MAX_REPORTED: Final = 5
 _SENTINEL: Final = -9999
@@ -29,7 +29,7 @@ Inputs = list[Any]
 
 
 def batched_mismatches(model: Model, golden: Examples, max_rows: int) -> list[str]:
-    """What golden requests get otherwise in company than alone, a few at most.
+    """Answers that golden requests get in a batch and not alone, a few at most.
 
     A company that the model refuses shows nothing: made-up neighbours may be what it cannot run.
 
@@ -74,7 +74,7 @@ def _groups(model: Model, golden: Examples) -> dict[Any, list[tuple[int, Example
 def _batches(
     group: Sequence[tuple[int, Example]], max_rows: int
 ) -> Iterator[list[tuple[int, Inputs]]]:
-    """Who runs with whom, by number of the golden request; 0 is a made-up neighbour."""
+    """The batches to run, by number of the golden request; 0 is a made-up row."""
     members = [(number, list(example.inputs)) for number, example in group]
     for order in (members, members[::-1]):
         batch: list[tuple[int, Inputs]] = []
@@ -131,5 +131,5 @@ def _differences(
         how = difference(given, right, golden.relative, golden.absolute)
         if how:
             told = how.replace("stored is", "alone it is")
-            found.append(f"golden request {number} in company: output '{spec.name}' {told}")
+            found.append(f"golden request {number} in a batch: output '{spec.name}' {told}")
     return found

@@ -135,7 +135,7 @@ class Trials:
             busy = [*self._busy]
         for trial in idle:
             trial.close()
-        for trial in busy:  # whoever watches it sees it end
+        for trial in busy:  # the thread that watches it sees it end
             trial.process.kill()
 
     def _take(self) -> _TrialProcess:

@@ -30,7 +30,7 @@ from .loading import Loader
 from .proofs import ERROR, LOADS, REFUSED
 from .trial import EARLY_SECONDS, IDLE_SECONDS
 
-#: Whom the kernel ends first when memory runs out.
+#: The kernel ends a process with this score first when memory runs out.
 _OOM_SCORE: Final = "1000"
 #: Of all that may be allocated, what a trial may take, and what it may take in any case.
 _MEMORY_SHARE: Final = 0.9

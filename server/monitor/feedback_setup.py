@@ -1,4 +1,4 @@
-"""Ground truth in the monitor process: what it is made of, and whom it tells."""
+"""Builds the feedback store of the monitor process, and its alerts."""
 
 from __future__ import annotations
 

@@ -53,11 +53,11 @@ LAST_SECONDS: Final = 4.0
 
 
 class MonitorProcess:
-    """Has the working thread take samples, commit and tick, for as long as it should.
+    """Runs the monitor's work in its working thread: takes samples, commits and ticks.
 
     Args:
         receiver: Used in the working thread only.
-        reader: Of the spool; the same.
+        reader: Reads the spool; used in the working thread only.
         thread: The working thread.
         clock: Unix seconds.
         is_alive: Whether an incarnation of a worker still is.
@@ -149,8 +149,9 @@ async def monitor(process_context: ProcessContext, clock: Callable[[], float] = 
 def only_when_idle() -> None:
     """From now on run only when a processor has nothing else to do.
 
-    A low priority alone is not enough: Linux lets whoever runs finish a slice of some milliseconds,
-    and a prediction that arrives meanwhile waits. It may not take effect: then it is that.
+    A low priority alone is not enough: Linux lets a running process finish a slice of some
+    milliseconds, and a prediction that arrives meanwhile waits. It may not take effect: then it is
+    that.
     """
     with suppress(AttributeError, OSError):  # not on every platform
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -29,7 +29,7 @@ class VersionDigests:
         """The digest of a version; empty if nobody knows it.
 
         Args:
-            model: Its name.
+            model: Name of the model.
             version: Its number, as text.
         """
         with suppress(ModelLoadError, OSError, ValueError):

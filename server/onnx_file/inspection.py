@@ -114,7 +114,7 @@ class Inspection:
         """Domains whose operators the model uses without importing them.
 
         onnxruntime fills them in, so that is no reason to refuse it. A file whose end has not come
-        yet looks the same. Functions import operator sets of their own.
+        and no name shows it. Functions import operator sets of their own.
         """
         summary = self.summary
         used = set() if summary.functions else {domain for domain, _, _ in summary.operators}

@@ -41,11 +41,11 @@ class SummaryLimits:
 
 @dataclass(slots=True)
 class OnnxSummary:
-    """What a model file is made of.
+    """Summary of a model file: operators, functions, tensors and metadata.
 
     Attributes:
-        operators: How often each is used in the main graph and its subgraphs.
-        functions: Of each function of the model, the same.
+        operators: Uses of each operator in the main graph and its subgraphs.
+        functions: Uses of each operator in each function of the model.
         opsets: Domain -> version, as imported.
         external: Every tensor kept outside of the file.
         contexts: Files named by nodes that hold a graph compiled for an execution provider.

@@ -45,7 +45,7 @@ class ExternalData:
     """Where the data of a tensor is, outside the model file.
 
     Attributes:
-        tensor: Its name.
+        tensor: Name of the tensor.
         location: As written in the model; trusted by nobody yet.
         offset: In that file, in bytes.
         length: In bytes, from the shape if the model does not say.

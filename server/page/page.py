@@ -134,7 +134,7 @@ class Page:
         """The whole document.
 
         Args:
-            footer: When and from what it was made.
+            footer: The time and the source of the page.
         """
         return render(
             "page.html",

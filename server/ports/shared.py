@@ -30,8 +30,8 @@ MAX_KINDS: Final = 8
 class SharedAnswers(Generic[T]):
     """Makes an answer of each kind once at a time and keeps it for a while.
 
-    Whoever asks for a kind while it is being made waits for the same one. Whoever goes away leaves
-    the others waiting and nothing behind: an answer is made once, however many asked for it.
+    A caller that asks for a kind while its answer is being made waits for that answer. A caller
+    that goes away changes nothing for the others: an answer is made once, however many ask for it.
 
     Args:
         make: Makes the answer of a kind.

@@ -53,7 +53,7 @@ class NonBlockingOutput:
             while content:
                 content = content[self._write(content[:_PIECE_BYTES]) :]
         except (OSError, ValueError):
-            return False  # no room, or whoever read it is gone
+            return False  # no room, or the reader is gone
         return True
 
 

@@ -63,7 +63,7 @@ class Fault:
 
     Attributes:
         reason: In words, after the name of the process.
-        suspects: What it was at.
+        suspects: The versions that its threads ran or loaded.
     """
 
     reason: str

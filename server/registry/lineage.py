@@ -56,7 +56,7 @@ def lineage(registry: Path | None, model: str, version: object) -> Lineage:
 
     Args:
         registry: The model repository; ``None`` if nobody knows where it is.
-        model: Its name.
+        model: Name of the model.
         version: Its number.
     """
     if registry is None:

@@ -131,7 +131,7 @@ def read_model(
         roots: Where links may end.
         problems: Takes what cannot be used.
         good: The last good configurations: with a bad one, a model goes on with its last good one.
-        before: What it was at the last look: a version that cannot be read now is still one.
+        before: The entry of the last scan: a version that cannot be read now still is a version.
 
     Raises:
         OSError: The directory cannot be read now.

@@ -80,8 +80,8 @@ def compare_rates(
     Each arm's interval gets half of `miss`, so both hold together at whatever moment.
 
     Args:
-        stable: Events and requests.
-        canary: The same.
+        stable: Events and requests of the stable version.
+        canary: Events and requests of the canary.
         share: Of the canary in requests, 0 to 1.
         miss: Probability, at most, that an interval is ever wrong; each kind for itself.
     """

@@ -30,7 +30,7 @@ def pause(rollout: Rollout, by: str, reason: str, now: float) -> Rollout:
 def resume(rollout: Rollout, by: str, reason: str, now: float) -> Rollout:
     """Let a paused or held rollout go on in the step where it is.
 
-    What it was held for counts as seen: a changed distribution of scores does not hold it again,
+    The reason of the hold counts as seen: a changed distribution of scores does not hold it again,
     and a deadline begins anew.
 
     Raises:

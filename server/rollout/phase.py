@@ -23,9 +23,9 @@ class Phase(StrEnum):
     AWAITING_PROMOTION = "awaiting_promotion"
     #: The candidate is stable now.
     PROMOTED = "promoted"
-    #: The candidate has no share any more; stable is what it was.
+    #: The candidate has no share any more; stable serves all requests again.
     ABORTED = "aborted"
-    #: A comparison came to its end; stable is what it was.
+    #: A comparison came to its end; stable serves all requests again.
     FINISHED = "finished"
 
 

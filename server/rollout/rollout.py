@@ -77,7 +77,7 @@ class Rollout:
     Attributes:
         id: Unique; salts the choice of arms.
         kind: Shadow, canary or A/B.
-        model: Its name.
+        model: Name of the model.
         candidate: The version on trial.
         digest: Of the candidate; an approval is bound to it.
         stable: The version that was stable at the start.
@@ -181,7 +181,7 @@ def begin(
     Args:
         rollout_id: Unique.
         kind: Shadow, canary or A/B.
-        model: Its name.
+        model: Name of the model.
         versions: Stable, and the candidate.
         digest: Of the candidate.
         terms: Of the rollout.

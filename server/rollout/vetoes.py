@@ -1,8 +1,8 @@
 """Alarms from outside that forbid a rollout to go on. Values, and one small file.
 
-An alarm is about a model, and about one of its versions or all of them. It stands until whoever
-raised it says that it is over, or is not heard of for `MAX_AGE_SECONDS`: Alertmanager repeats what
-still fires, by default every four hours.
+An alarm is about a model, and about one of its versions or all of them. It stands until the sender
+that raised it says that it is over, or is not heard of for `MAX_AGE_SECONDS`: Alertmanager repeats
+what still fires, by default every four hours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a host could not do of what it was asked to serve."""
+"""The error of a target that a host could not serve in full."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ class ModelHost:
     def _publish(
         self, plan: ModelPlan, loaded: Mapping[str, Servable], before: ServedModel | None
     ) -> None:
-        """One pointer: whoever asks meanwhile gets the old set or the new one."""
+        """Publish by one pointer: a concurrent request gets the old set of versions or the new."""
         default = loaded.get(str(plan.default))
         if default is None and before is not None and before.default in loaded.values():
             default = before.default  # what served goes on until its successor is loaded

@@ -1,7 +1,7 @@
-"""The gate of one loaded version: every request passes it between decoding and the queue.
+"""Input validation of one loaded version: every request passes it between decoding and the queue.
 
-Where nothing is rejected or imputed nothing is looked at before the run: then whole batches are,
-after they were answered. Models that declare nothing have no such object.
+If no rule rejects or imputes, nothing is checked before the run: whole batches are checked after
+they were answered. A model that declares no rules has no such object.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Count = tuple["FieldCounters", str, str, int]
 
 
 class Examination(NamedTuple):
-    """What was found of a request.
+    """The result of checking one request.
 
     Attributes:
-        counts: The faults to be counted.
+        counts: The faults that are to be counted.
         refusal: Why the request is refused; ``None`` if it is not.
     """
 

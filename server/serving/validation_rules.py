@@ -1,4 +1,4 @@
-"""From what an operator declares to the gate of a version: names become elements of inputs."""
+"""Makes the input validation of a version from the declared rules: names become input elements."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Comparer:
         primary = self._primary
         if primary is None or self._chance() >= REFERENCE_SHARE:
             return _answers(self._candidate, inputs, names, batch.offsets), None
-        # Whoever is second finds the inputs in the cache, so each is second as often.
+        # The second run finds the inputs in the cache, so each version is second as often.
         first = self._chance() < 1 / 2
         again: list[Array] = []
         primary_ns = 0

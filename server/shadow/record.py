@@ -37,7 +37,7 @@ class Record:
 
     Attributes:
         rollout: Its id.
-        model: Its name.
+        model: Name of the model.
         primary: The version that answers.
         candidate: The version that is computed beside it.
         phase: ``loading``, ``running``, ``tripped`` or ``ended``.

@@ -1,7 +1,7 @@
 """``python -m penstock.server.shadow.runner FD PARENT``: the process that a candidate runs in.
 
 It loads the candidate with all checks that a worker makes, and beside it the primary, and runs
-copied batches one after the other. It may hang, crash or leak: whoever started it watches it.
+copied batches one after the other. It may hang, crash or leak: the shadow process watches it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.shadow")
 
-#: Whom the kernel ends first when memory runs out.
+#: The kernel ends a process with this score first when memory runs out.
 _OOM_SCORE: Final = "1000"
 
 

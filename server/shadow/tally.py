@@ -193,7 +193,7 @@ class Tally:
         self.deaths = [*self.deaths[1 - _NOTES :], {"reason": reason[:_TEXT], "at": now}]
 
     def to_json(self) -> dict[str, Any]:
-        """As what JSON can hold; with derived figures for whoever shows it."""
+        """The tally as JSON values, with derived figures for reports."""
         content = asdict(self)
         for name, one in self.outputs.items():
             shown = content["outputs"][name]

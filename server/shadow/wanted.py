@@ -20,7 +20,7 @@ class Wanted:
 
     Attributes:
         rollout: Id of the rollout that it is for.
-        model: Its name.
+        model: Name of the model.
         primary: The version that answers; ``None`` if nobody does.
         candidate: The version to run.
         target: A target with the plan of this model alone, encoded.

@@ -202,7 +202,7 @@ class Supervisor:
         return None
 
     def _tell(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # whoever read it is gone: no reason to stop
+        with suppress(OSError, ValueError):  # the reader is gone: no reason to stop
             self._say(text)
 
     def _at_start(self, child: Child) -> bool:

@@ -19,7 +19,7 @@ WORDS_PER_SECOND: Final = 1.0
 class RateLimitedSignal:
     """Call it when something happened. On the loop; costs next to nothing while it says nothing.
 
-    What goes on all the time is no news: whoever listens looks now and then anyway.
+    A failure that goes on needs no further signal: control checks periodically anyway.
 
     Args:
         loop: Its clock and timers.

@@ -76,7 +76,7 @@ def test_a_run_that_ends_wakes_the_loop_and_what_came_meanwhile_is_served(double
 
         threading.Timer(0.05, model.gate.set).start()
         submit()
-        loop.call_later(0.01, submit)  # due while the loop looks away, if it does
+        loop.call_later(0.01, submit)  # due during the pause, if there is one
         await asyncio.wait_for(both.wait(), 2)
         assert [batch.error for batch in answered] == [None, None]
         await scheduler.close()

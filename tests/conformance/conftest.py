@@ -32,11 +32,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., 
 
 @pytest.fixture(
     scope="session",
-    params=[(door, caching) for door in ("fast", "asgi") for caching in (True, False)],
+    params=[(frontend, caching) for frontend in ("fast", "asgi") for caching in (True, False)],
     ids=["fast", "fast, nothing remembered", "asgi", "asgi, nothing remembered"],
 )
 def server(request: pytest.FixtureRequest, registry: Path, live_server: Any) -> Iterator[Any]:
-    """Each door, with requests that are remembered and run together, and without."""
-    door, request_caching = request.param
-    with live_server(registry, door, request_caching=request_caching) as server:
+    """Each front end, with requests that are remembered and run together, and without."""
+    frontend, request_caching = request.param
+    with live_server(registry, frontend, request_caching=request_caching) as server:
         yield server

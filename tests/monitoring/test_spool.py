@@ -1,4 +1,4 @@
-"""The spool: every frame once and in order, whoever is killed when, and never over its bound."""
+"""The spool: every frame once and in order, after any kill, and never over its bound."""
 
 from __future__ import annotations
 

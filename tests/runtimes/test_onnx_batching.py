@@ -1,4 +1,4 @@
-"""Callers in company get what each gets alone; models whose rows stay apart are batched."""
+"""Callers in a batch get what each gets alone; models whose rows stay apart are batched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever writes to a standard stream waits for nobody."""
+"""A write to a standard stream never blocks."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class Work:
         self.ends = list(ends)
         self.histories = 0
         self.now = 0.0
-        self.naps = []
+        self.pauses = []
         self.steady = asyncio.Event()
         self.incidents = Incidents()
 
@@ -31,7 +31,7 @@ class Work:
             raise end
 
     async def sleep(self, seconds):
-        self.naps.append(seconds)
+        self.pauses.append(seconds)
         await asyncio.sleep(0)
 
     def supervised(self, **options):
@@ -87,9 +87,9 @@ def test_pauses_grow_to_a_bound_and_begin_anew_after_a_long_life():
         work.run = long_run
         task = work.supervised()
         await work.steady.wait()
-        assert work.naps[:4] == [0.1, 0.2, 0.4, 0.8]
-        assert max(work.naps) == MAX_PAUSE_SECONDS
-        assert work.naps[10:] == [0.1, 0.2]
+        assert work.pauses[:4] == [0.1, 0.2, 0.4, 0.8]
+        assert max(work.pauses) == MAX_PAUSE_SECONDS
+        assert work.pauses[10:] == [0.1, 0.2]
         await task.stop()
 
     asyncio.run(asyncio.wait_for(main(), 20))

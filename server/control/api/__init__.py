@@ -1,1 +1,1 @@
-"""The admin port: what runs where, since when, by whom; and the commands that change it."""
+"""The admin port: status and history of all models, and the commands that change them."""

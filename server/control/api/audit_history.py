@@ -27,7 +27,7 @@ class Move:
     """A name of a model got another version.
 
     Attributes:
-        model: Its name.
+        model: Name of the model.
         name: An alias, or `DEFAULT`.
         version: ``None`` if the name is gone.
         record: Of the audit log.
@@ -96,7 +96,7 @@ def production_at(records: Iterable[AuditRecord], model: str, time: str) -> Move
 
     Args:
         records: Those in force, oldest first.
-        model: Its name.
+        model: Name of the model.
         time: As the log has it.
     """
     stable: Move | None = None

@@ -18,7 +18,7 @@ class Command:
 
     Attributes:
         action: For the record.
-        model: Its name.
+        model: Name of the model.
         actor: Who.
         reason: Why, in the actor's words.
         generation: Of the desired state that the actor saw; ``None`` does not mind.
@@ -63,7 +63,7 @@ def event_of(
 
 
 def describe(record: AuditRecord | None) -> str:
-    """A change in a few words, for whoever came too late."""
+    """A change in a few words, for a caller whose command came too late."""
     if record is None:
         return "somebody changed it"
     event = record.event

@@ -196,7 +196,7 @@ class DeployCommand:
         return "" if result is None else result.digest
 
     def last_change(self) -> str:
-        """For whoever came too late."""
+        """Describe the change that came first, for a caller whose command came too late."""
         return describe(self._audit_history.last)
 
     async def _await_ready(self, command: Command, version: int, before: ModelState) -> None:

@@ -52,7 +52,9 @@ _ACCEPT: Final = (
 _TRITON: Final = (("parameters", "version: which one; by default the newest, or all on unload."),)
 
 ENDPOINTS: Final = (
-    Endpoint("GET", "/admin/status", "status", "What runs where, since when, by whom", OBSERVE),
+    Endpoint(
+        "GET", "/admin/status", "status", "What runs where, since when, by which actor", OBSERVE
+    ),
     Endpoint(
         "POST", _VERSION + "/load", "load", "Load a version", OPERATE, (), (_ACCEPT, *COMMAND)
     ),
@@ -138,7 +140,7 @@ def openapi(url: str, endpoints: Iterable[Endpoint] = ENDPOINTS) -> dict[str, An
         "info": {
             "title": "Penstock admin",
             "version": server_version(),
-            "description": "Which version is running, since when, by whom; and taking it back.",
+            "description": "Which version runs, since when, and who set it; and commands.",
         },
         "servers": [{"url": url}],
         "paths": paths,

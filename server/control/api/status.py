@@ -1,4 +1,4 @@
-"""``GET /admin/status``: what runs where, since when, by whom, and how it is doing. Pure."""
+"""``GET /admin/status``: which version runs where, since when, set by which actor. Pure."""
 
 from __future__ import annotations
 

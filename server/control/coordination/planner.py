@@ -196,7 +196,7 @@ class Planner:
                 LOG.warning("%s: %s", problem.path, problem.reason)
 
     def draft(self, state: DesiredState, standings: Mapping[str, Standing]) -> Target:
-        """The target as it should be now; the present one if it says the same."""
+        """The target as it should be now; the present target if the two are equal."""
         found = self.findings
         outlook = Outlook(
             standings,

@@ -82,12 +82,12 @@ class RolloutController:
 
     Args:
         coordinator: Desired state, target and workers.
-        observer: Sees.
+        observer: Reads the counters of both arms.
         checkpoints: Keep counts on disk.
         clock: Unix seconds.
 
     Attributes:
-        clock: The same.
+        clock: Unix seconds.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class RolloutController:
         """Let a person move the rollout in progress.
 
         Args:
-            model: Its name.
+            model: Name of the model.
             action: For the record.
             actor: Who.
             apply: What is done to the rollout, from it and the time.

@@ -6,10 +6,10 @@ gather in a `CoalescingGroup`. At the end of the iteration their numbers are joi
 packed once, and run as one request of many rows. Where a tensor travels as raw bytes, these take
 the place of the numbers.
 
-Nothing is taken on trust: `request_templates` says what is known and why that is sound. Whatever
-does not fit is served by the plain way, one by one: requests with odd numbers, those for a version
-that has not answered their like, and all of a group whose run failed. So only the culprit of an
-error gets one.
+Nothing is taken on trust: `request_templates` says what is known and why that is sound. All other
+requests are served one by one, in the plain way: requests with odd numbers, requests whose form the
+version has not answered before, and all requests of a group whose run failed. So an error reaches
+only the request that caused it.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class CoalescingGroup:
         self._found: TextTemplate | RawTemplate | None = None
 
     def template(self, wire: WireSignature) -> TextTemplate | RawTemplate | None:
-        """What these requests mean to a version, apart from their numbers.
+        """The template that says what these requests mean to a version, apart from their numbers.
 
         What was found last is kept with the signature that it was found for. A template never
         changes, and a group's requests have all bytes in common that it is found by, so the proof
@@ -86,8 +86,8 @@ class CoalescingGroup:
         Args:
             wire: The version's signature.
 
-        Returns:
-            ``None`` if this version has not answered their like, or they are no rows to it.
+        Returns: ``None`` if this version has not answered a request of this form, or takes no rows
+            of it.
         """
         if wire is self._wire:
             return self._found

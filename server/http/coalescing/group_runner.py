@@ -168,7 +168,7 @@ class GroupRunner:
             try:
                 self._scheduler.submit(servable.scheduled, request)
             except Overloaded as error:
-                # Whoever came in the same look of the loop hears the same.
+                # Requests that arrived in the same iteration of the loop get the same answer.
                 servable.counters.leave()
                 call.entered = False
                 self._refuse(coalesced.since(position), servable, error, assigned=assigned)
@@ -185,7 +185,7 @@ class GroupRunner:
         *,
         assigned: bool,
     ) -> None:
-        """Tell them that they are not let in; the first has been counted."""
+        """Answer calls that are not admitted; the first of them has been counted already."""
         servable.scheduled.rejected[error.reason] += len(coalesced.calls) - 1
         if not assigned and not any([call.abandoned for call in coalesced.calls]):  # noqa: C419  twice as fast
             self._responder.refuse(servable, coalesced.calls, error)

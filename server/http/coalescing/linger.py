@@ -1,10 +1,10 @@
-"""Waiting a moment for the clients that were answered together: they will ask together.
+"""Waits some microseconds for the clients of the last run, because they ask again together.
 
 A client that asks again when it has its answer is back within tens of microseconds. With a few such
 clients requests fall into groups, one of which arrives while the other runs, and every group pays
 for a run of its own: about 100 us on caches that the sockets' work has emptied, where a row more
-costs a tenth of it. So what has gathered waits until all whom the last run answered are back, and
-`LONGEST_SECONDS` after those answers at most. The groups become one, and stay one.
+costs a tenth of it. So a group waits until all clients that the last run answered are back,
+but at most `LONGEST_SECONDS` after those answers. The groups become one, and stay one.
 
 Clients that do not come back make the wait futile. Each futile wait doubles the number of runs
 before the next attempt, so that under other loads next to nothing is waited for.
@@ -41,10 +41,10 @@ class Linger:
         return not self._pause
 
     def expects(self, present: AbstractSet[int], now: float) -> bool:
-        """Whether others are expected, for whom those present should wait.
+        """Whether further clients are expected, so that the present requests should wait for them.
 
         Args:
-            present: Who has asked since the last run.
+            present: The connections that have asked since the last run.
             now: Monotonic seconds.
         """
         if self._answered <= present:

@@ -50,10 +50,10 @@ class RawKey(NamedTuple):
 
 
 class RawTemplate:
-    """What a request of one row means, apart from the bytes of its tensor.
+    """The meaning of a request of one row, apart from the bytes of its tensor.
 
     Attributes:
-        key: What it was found by.
+        key: The key of this template.
         spec: The only input.
         shape: Its dimensions in the request.
         request: What the body means, without the tensor.

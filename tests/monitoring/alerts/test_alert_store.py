@@ -1,4 +1,4 @@
-"""The outbox: one row per state of an episode, whoever puts it in and however often."""
+"""The alert store: one row per state of an episode, from any writer and however often."""
 
 from __future__ import annotations
 

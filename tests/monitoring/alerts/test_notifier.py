@@ -23,7 +23,7 @@ NOW = 1_930_000_001.0
 
 
 class Town:
-    """An outbox, an alerts file, a courier and a clock that is moved by hand."""
+    """An alert store, an alerts file, a notifier and a clock that is moved by hand."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "alerts.db"

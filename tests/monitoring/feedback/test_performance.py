@@ -150,15 +150,15 @@ def test_rows_of_one_unit_widen_the_intervals(keep, batch, tmp_path):
     for place, told in (("with", True), ("without", False)):
         directory = tmp_path / place
         directory.mkdir()
-        keeper = keep(directory=directory)
+        store = keep(directory=directory)
         ids = [f"r{n}" for n in range(1000)]
-        keeper.take([batch(ids, outputs)])
-        keeper.tick(NOW)
+        store.take([batch(ids, outputs)])
+        store.tick(NOW)
         labels = [
             Label(one, int(value), NOW, unit=f"user {n // 10}" if told else "")
             for n, (one, value) in enumerate(zip(ids, truth, strict=True))
         ]
-        keeper.feedback(labels, NOW)
+        store.feedback(labels, NOW)
         (found,) = performance(directory, "m", ALL)["versions"]
         accuracy = found["figures"]["accuracy"]
         assert accuracy["value"] == pytest.approx(truth.mean())
@@ -167,12 +167,12 @@ def test_rows_of_one_unit_widen_the_intervals(keep, batch, tmp_path):
 
 
 def test_rows_of_one_request_are_a_unit_where_nobody_names_one(keep, batch, tmp_path):
-    keeper = keep()
+    store = keep()
     rows = 40
-    keeper.take([batch(["a", "b"], {"y": np.zeros(2 * rows)}, offsets=[0, rows, 2 * rows])])
-    keeper.tick(NOW)
+    store.take([batch(["a", "b"], {"y": np.zeros(2 * rows)}, offsets=[0, rows, 2 * rows])])
+    store.tick(NOW)
     labels = [Label(one, 1.0, NOW, index) for one in ("a", "b") for index in range(rows)]
-    keeper.feedback(labels, NOW)
+    store.feedback(labels, NOW)
     (found,) = performance(tmp_path, "m", ALL)["versions"]
     assert found["labels"] == 2 * rows
     assert found["figures"]["mae"] == {"value": 1.0, "low": None, "high": None}

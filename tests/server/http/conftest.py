@@ -1,4 +1,4 @@
-"""One registry of small models behind both doors."""
+"""One registry of small models behind both front ends."""
 
 from __future__ import annotations
 
@@ -203,10 +203,10 @@ def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., 
 
 @pytest.fixture(scope="session")
 def servers(registry: Path, gate_site: Path, live_server: Any) -> Iterator[dict[str, Any]]:
-    """The registry behind each door, with small limits on sizes and the usual ones on times.
+    """The registry behind each front end, with small limits on sizes and the usual ones on times.
 
-    Behind each door there is one server that remembers requests and runs them together, and one
-    that does not: ``fast plain`` and ``asgi plain``.
+    Behind each front end there is one server that remembers requests and runs them together, and
+    one that does not: ``fast plain`` and ``asgi plain``.
     """
     options = {"max_body_bytes": 300_000, "threads": 2, "large_body_bytes": 65_536}
     kinds = {"fast": True, "asgi": True, "fast plain": False, "asgi plain": False}
@@ -223,7 +223,7 @@ def servers(registry: Path, gate_site: Path, live_server: Any) -> Iterator[dict[
 
 @pytest.fixture(params=["fast", "asgi"])
 def any_server(request: pytest.FixtureRequest, servers: dict[str, Any]) -> Any:
-    """One running server, by each door in turn."""
+    """One running server of each front end in turn."""
     return servers[request.param]
 
 

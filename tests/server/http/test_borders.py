@@ -138,7 +138,7 @@ def test_a_target_in_absolute_form_is_judged_by_its_own_host(
 def test_http_1_1_without_a_host_or_with_two_is_refused(
     any_server: Any, body: Callable[..., bytes], path: str
 ) -> None:
-    """By either door, and also where every host is allowed."""
+    """By either front end, and also where every host is allowed."""
     method, content = ("POST", body()) if "infer" in path else ("GET", b"")
 
     def ask(*hosts: str, version: str = "1.1") -> int:

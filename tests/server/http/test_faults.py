@@ -1,7 +1,7 @@
 """A mistake at any step: every call is answered once or its connection ends, and nobody hangs.
 
 One step of the path raises at one of its calls while requests of all kinds are under way, by either
-door. Afterwards the next requests are answered right, and nothing is left in flight.
+front end. Afterwards the next requests are answered right, and nothing is left in flight.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class Fate:
 
     @property
     def value(self) -> float | None:
-        """What it was answered; ``None`` for NaN."""
+        """The answered value; ``None`` for NaN."""
         decode = msgpack.unpackb if self.ask.packed else json.loads
         (output,) = decode(self.body)["outputs"]
         data = output["data"]

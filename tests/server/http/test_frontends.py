@@ -1,7 +1,7 @@
-"""One conformance suite over both doors: the same request, the same answer, byte for byte.
+"""One conformance suite over both front ends: the same request, the same answer, byte for byte.
 
-Each request goes to four servers, three times each: both doors, with requests that are remembered
-and run together, and without.
+Each request goes to four servers, three times each: both front ends, with requests that are
+remembered and run together, and without.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MADE_ID = re.compile(rb"x-request-id: [0-9a-f]{17,}(?=\r\n|$)")
 
 
 def both(servers: dict[str, Any], raw: bytes) -> Any:
-    """The answer, after comparing what both doors say, with requests remembered and without."""
+    """The answer, after comparing both front ends, with requests remembered and without."""
     answers = {}
     for name, server in servers.items():
         for time in range(TIMES):

@@ -1,4 +1,4 @@
-"""Tokens on the prediction port: the same at both doors, and nothing is remembered for longer."""
+"""Tokens on the prediction port: the same at both front ends, and nothing is kept for longer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def guarded(serve: Callable[..., Any], state: Path) -> Iterator[dict[str, Any]]:
-    """Both doors, each asking for tokens."""
+    """Both front ends, each asking for tokens."""
     options = {
         "require_predict_token": True,
         "tokens_file": str(state / "tokens.toml"),

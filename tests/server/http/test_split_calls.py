@@ -212,7 +212,7 @@ def test_every_request_is_answered_and_counted_once(
             # A fault of the inputs is evidence only where stable is not asked about them.
             and (answer.status != 400 or not fallback)
         ]
-        # The door may refuse who is in a hurry; stable answers, and it does not count.
+        # Admission may refuse a call with a short deadline; stable answers, and it does not count.
         hurried = sum(answer.fell_back and ask.timeout_ms > 0 for ask, answer in evidence)
         assert -hurried <= counted[arm][layout.ARM_REQUESTS] - len(evidence) <= left
         fallen = sum(answer.fell_back for _, answer in evidence)

@@ -1,4 +1,4 @@
-"""Requests shared between two versions, at both doors."""
+"""Requests divided between two versions, at both front ends."""
 
 from __future__ import annotations
 

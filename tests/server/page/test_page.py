@@ -1,4 +1,4 @@
-"""A page shows what it was given, whatever that holds, and can do nothing else."""
+"""A page shows its content, whatever that holds, and can do nothing else."""
 
 from __future__ import annotations
 

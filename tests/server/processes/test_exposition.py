@@ -58,7 +58,7 @@ def test_thousands_of_abandoned_scrapes_cost_one_and_delay_no_decision(expositio
         content_type, body = await scrapes[0]
         assert content_type.startswith(b"text/plain")
         assert b"slow 1.0" in body
-        # Whoever asks in the same second gets the same.
+        # All scrapes of the same second get the same text.
         assert (await exposition.render("text/plain"))[1] == body
         assert slow.collected == 1
 

@@ -1,4 +1,4 @@
-"""``--log-format json``: every line of every process is one JSON object, whoever wrote it."""
+"""``--log-format json``: every line of every process is one JSON object, from any library."""
 
 from __future__ import annotations
 

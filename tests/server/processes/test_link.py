@@ -28,14 +28,14 @@ class Pair:
     def __init__(self, path):
         self.path = path / "control.sock"
         self.targets = asyncio.Queue()
-        self.naps = []
+        self.pauses = []
         hello = {"process": "worker-0", "incarnation": "one", "pid": 1}
         self.link = Link(self.path, hello, self.targets.put_nowait, self.pause)
         self.task = asyncio.create_task(self.link.run())
         self.fleet = None
 
     async def pause(self, seconds):
-        self.naps.append(seconds)
+        self.pauses.append(seconds)
         await asyncio.sleep(0.001)
 
     async def control(self):
@@ -94,10 +94,10 @@ async def test_a_worker_gets_the_target_and_control_its_report(pair):
 
 @scenario
 async def test_a_worker_looks_for_control_less_and_less_often_but_every_second(pair):
-    await until(lambda: len(pair.naps) >= 9)
-    assert pair.naps == sorted(pair.naps)
-    assert pair.naps[0] <= 0.05
-    assert pair.naps[8] == 1.0
+    await until(lambda: len(pair.pauses) >= 9)
+    assert pair.pauses == sorted(pair.pauses)
+    assert pair.pauses[0] <= 0.05
+    assert pair.pauses[8] == 1.0
     await pair.control()
     assert await pair.targets.get() == TARGET
 

@@ -154,11 +154,11 @@ class Host:
         self.steered = []
         self.go_on = asyncio.Event()
         self.incidents = Incidents()
-        self.naps = []
+        self.pauses = []
         self.woken = asyncio.Event()
 
     async def sleep(self, seconds):
-        self.naps.append(seconds)
+        self.pauses.append(seconds)
         await self.woken.wait()
         self.woken.clear()
 
@@ -260,7 +260,7 @@ def test_what_could_not_be_applied_is_tried_again_ever_more_rarely_and_told():
             assert "RuntimeError: boom; it is tried again in" in reconciler.problem
             host.woken.set()
             await settle()
-        assert host.naps[:8] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+        assert host.pauses[:8] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
         assert host.applied == [["bad"]] * 9
         (told,) = host.incidents.report()
         assert (told["place"], told["count"]) == ("applying a target", 9)

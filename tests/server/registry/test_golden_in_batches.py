@@ -1,4 +1,4 @@
-"""Golden requests in company, where rows share runs."""
+"""Golden requests in batches, where rows share runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def golden(model, expected=None):
 def test_rows_that_meet_are_told_with_the_number_of_the_request(load):
     model = load("Softmax", axis=0)
     found = batched_mismatches(model, golden(model), 64)
-    assert found[0].startswith("golden request 1 in company: output 'y' is ")
+    assert found[0].startswith("golden request 1 in a batch: output 'y' is ")
     assert "alone it is" in found[0]
     assert "batch_axis = true must not be set" in found[-1]
 
@@ -55,4 +55,4 @@ def test_a_declared_batch_axis_is_refused_if_golden_requests_show_otherwise(load
     request = {"name": "x", "datatype": "FP32", "shape": [1, *width], "data": [1.0] * size}
     (version / "examples.json").write_text(json.dumps({"examples": [{"inputs": [request]}]}))
     _, reasons = check_acceptance(model, version, None, None)
-    assert any("in company" in reason for reason in reasons)
+    assert any("in a batch" in reason for reason in reasons)

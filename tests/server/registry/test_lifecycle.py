@@ -1,4 +1,4 @@
-"""The states of a version: every move there is, and what is said of a failure to whom."""
+"""The states of a version: every move there is, and who is told of a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing: all or nothing, never over an existing version, whoever else publishes."""
+"""Publishing: all or nothing, never over an existing version, also beside other publishers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declared fields at the door: refused, replaced or counted, the same through both doors."""
+"""Declared fields before the queue: refused, replaced or counted, the same on both front ends."""
 
 from __future__ import annotations
 

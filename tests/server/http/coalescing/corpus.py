@@ -41,7 +41,7 @@ class Target:
     """A model of the fuzz.
 
     Attributes:
-        model: Its name.
+        model: Name of the model.
         datatype: Of its first input ``x``.
         shape: Of a request of one row.
         second: Whether it has a second input ``b``, INT64 of shape [1, 1].

@@ -34,7 +34,7 @@ TEXTS += [MARK := "1e300", "null,null", "1]", "-0", "1.", "01", "1E5", "\\"]
 
 
 class Recorder:
-    """A runner that remembers what it was given, and a loop that does nothing by itself."""
+    """A runner that remembers its calls, and a loop that does nothing by itself."""
 
     def __init__(self) -> None:
         spec = TensorSpec("x", "FP32", (-1, 3))

@@ -2,9 +2,9 @@
 
 The server that remembers is compared with its twin that does not (`request_caching = false`), which
 is asked for each request alone. The corpus is made of families of like requests (`corpus`). The
-requests of a family are sent for the first, the second and the hundredth time; alone, in company
+requests of a family are sent for the first, the second and the hundredth time; alone, in a group
 (many connections in one iteration of the event loop), pipelined, and cut at every byte; through the
-fast path and through the ASGI door.
+fast path and through the ASGI front end.
 
 ``PENSTOCK_FUZZ_REQUESTS`` is how many requests the server is sent in all, ``PENSTOCK_FUZZ_SEED``
 where the seeds begin.
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 REQUESTS = int(os.environ.get("PENSTOCK_FUZZ_REQUESTS", "200000"))
 FIRST_SEED = int(os.environ.get("PENSTOCK_FUZZ_SEED", "1"))
 SEEDS = 8
-WAYS = {"in turn", "in company", "pipelined", "cut", "cut at every byte", "asgi"}
+WAYS = {"in turn", "in a group", "pipelined", "cut", "cut at every byte", "asgi"}
 #: Differences that are shown.
 SHOWN = 5
 
@@ -105,7 +105,7 @@ class Fuzz:
         for connection, raw in zip(connections, raws, strict=True):
             connection.send(raw)
         got = await self.twins.server.exchange([(one, 1) for one in connections])
-        await self.compare("in company", raws, [answer for (answer,) in got])
+        await self.compare("in a group", raws, [answer for (answer,) in got])
 
     async def pipelined(self, raws: Sequence[bytes]) -> None:
         connections = [self.connect() for _ in range(2)]

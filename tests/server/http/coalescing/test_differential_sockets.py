@@ -1,4 +1,4 @@
-"""The differential fuzz over real sockets: both doors with memory, and a server without."""
+"""The differential fuzz over real sockets: both front ends with memory, and a server without."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def in_pieces(server: Any, raws: Sequence[bytes]) -> list[Any]:
         return answers
 
 
-#: An answer of the ASGI door takes 40 ms, as uvicorn writes it in two pieces.
+#: An answer of the ASGI front end takes 40 ms, as uvicorn writes it in two pieces.
 WAYS = [("fast", way) for way in (in_turn, in_batch, in_turn, pipelined, in_pieces)]
 WAYS += [("asgi", in_batch)]
 

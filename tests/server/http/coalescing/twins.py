@@ -143,7 +143,7 @@ class Server:
         return answer
 
     async def ask_asgi(self, raw: bytes) -> bytes:
-        """The same through the ASGI door."""
+        """The same through the ASGI front end."""
         head, _, body = raw.partition(b"\r\n\r\n")
         line, *lines = head.split(b"\r\n")
         headers = [(n.lower(), v) for n, _, v in (each.partition(b": ") for each in lines)]

@@ -96,6 +96,6 @@ LABEL_SCHEMA: Final[dict[str, Any]] = {
         "label": {"type": ["number", "string", "boolean"]},
         "label_time": {"type": ["number", "string"], "description": "Unix seconds or ISO 8601."},
         "source": {"type": "string", "maxLength": 64},
-        "unit": {"type": "string", "maxLength": 128, "description": "The subject of the prediction, such as a user."},
+        "unit": {"type": "string", "maxLength": 128, "description": "Subject of the prediction."},
     },
 }

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -126,24 +126,57 @@ def _requests(merged: Merged) -> Iterator[Metric]:
     yield from (requests, dropped, batches, *plain.values())
 
 
+_ARM_COUNTERS: Final = (
+    (
+        layout.ARM_REQUESTS,
+        "penstock_arm_requests",
+        "Requests of a split that this version was chosen for.",
+    ),
+    (layout.ARM_ERRORS, "penstock_arm_errors", "Of those, failed by the version's fault."),
+    (layout.ARM_TIMEOUTS, "penstock_arm_timeouts", "Of those, not answered in time."),
+    (layout.ARM_INVALID, "penstock_arm_invalid", "Of those, answered with NaN or infinity."),
+    (layout.ARM_SLOW, "penstock_arm_slow", "Of those, slower than the split allows."),
+    (
+        layout.ARM_FALLBACKS,
+        "penstock_arm_fallbacks",
+        "Answered by the other version in its place.",
+    ),
+    (
+        layout.ARM_REPEATED_FAILURES,
+        "penstock_arm_repeated_failures",
+        "Errors and timeouts that repeat an earlier one of their unit.",
+    ),
+    (
+        layout.ARM_REPEATED_INVALID,
+        "penstock_arm_repeated_invalid",
+        "Invalid answers that repeat an earlier one of their unit.",
+    ),
+    (
+        layout.ARM_REPEATED_SLOW,
+        "penstock_arm_repeated_slow",
+        "Slow answers that repeat an earlier one of their unit.",
+    ),
+    (
+        layout.ARM_RESCUED,
+        "penstock_arm_rescued",
+        "Failures, timeouts aside, that the other version answered.",
+    ),
+    (
+        layout.ARM_BOTH_FAILED,
+        "penstock_arm_both_failed",
+        "Failures, timeouts aside, that the other version failed at, too.",
+    ),
+    (
+        layout.ARM_WARM_UP_SLOW,
+        "penstock_arm_warm_up_slow",
+        "Slow answers in the warm-up allowance.",
+    ),
+)
+
+
 def _arms(merged: Merged) -> Iterator[Metric]:
     """Only versions that a split was ever between have these series."""
-    for slot, name, text in (
-        (
-            layout.ARM_REQUESTS,
-            "penstock_arm_requests",
-            "Requests of a split that this version was chosen for.",
-        ),
-        (layout.ARM_ERRORS, "penstock_arm_errors", "Of those, failed by the version's fault."),
-        (layout.ARM_TIMEOUTS, "penstock_arm_timeouts", "Of those, not answered in time."),
-        (layout.ARM_INVALID, "penstock_arm_invalid", "Of those, answered with NaN or infinity."),
-        (layout.ARM_SLOW, "penstock_arm_slow", "Of those, slower than the split allows."),
-        (
-            layout.ARM_FALLBACKS,
-            "penstock_arm_fallbacks",
-            "Answered by the other version in its place.",
-        ),
-    ):
+    for slot, name, text in _ARM_COUNTERS:
         family = CounterMetricFamily(name, text, labels=_LABELS)
         for labels, slots in sorted(merged.blocks.items()):
             if any(slots[layout.ARM_REQUESTS : layout.ARM_FALLBACKS + 1]):

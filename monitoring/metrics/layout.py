@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Final
 
 #: Changes whenever a slot moves, so that a file of another release is never misread.
-MAGIC: Final = b"PENSTOCK counters 3\n"
+MAGIC: Final = b"PENSTOCK counters 4\n"
 
 BLOCK_BYTES: Final = 2048
 LABEL_BYTES: Final = 512
@@ -99,11 +99,21 @@ ARM_TIMEOUTS: Final = ARM_REQUESTS + 2
 ARM_INVALID: Final = ARM_REQUESTS + 3
 ARM_SLOW: Final = ARM_REQUESTS + 4
 ARM_FALLBACKS: Final = ARM_REQUESTS + 5
+#: Of the failures (errors and timeouts), invalid and slow answers above, those that repeat an
+#: earlier one of their unit, and are no evidence of their own.
+ARM_REPEATED_FAILURES: Final = ARM_REQUESTS + 6
+ARM_REPEATED_INVALID: Final = ARM_REQUESTS + 7
+ARM_REPEATED_SLOW: Final = ARM_REQUESTS + 8
+#: Of the fallbacks, timeouts aside: answered by stable; failed by stable, too.
+ARM_RESCUED: Final = ARM_REQUESTS + 9
+ARM_BOTH_FAILED: Final = ARM_REQUESTS + 10
+#: Slow answers that are not counted, as they came while the version warmed up.
+ARM_WARM_UP_SLOW: Final = ARM_REQUESTS + 11
 #: Of a shadow, under the candidate, in requests: chosen to be copied; not arrived or not run, in
 #: requests and in rows; computed twice or failed at; of those, the ones that differ or that the
 #: shadow failed at; of those, failed at, and invalid. The first three are counted by the workers,
 #: too. Last, what the candidate took of a processor, and the primary for the same batches.
-SHADOW_COPIED: Final = ARM_FALLBACKS + 1
+SHADOW_COPIED: Final = ARM_WARM_UP_SLOW + 1
 SHADOW_DROPPED: Final = SHADOW_COPIED + 1
 SHADOW_DROPPED_ROWS: Final = SHADOW_COPIED + 2
 PAIRS: Final = SHADOW_COPIED + 3
@@ -119,6 +129,11 @@ LOG_LOST: Final = LOG_DROPPED + len(LOG_DROP_REASONS)
 #: Gauges come last: the sum of a dead process's gauges means nothing and is left out.
 IN_FLIGHT: Final = LOG_LOST + 1
 SLOTS: Final = IN_FLIGHT + 1
+
+#: Slots of a block with the units that fail most in a rollout, laid out by who fills it.
+UNIT_SLOTS: Final = (BLOCK_BYTES - LABEL_BYTES) // 8
+#: Shared memory for units that failed before.
+UNIT_MEMORY_BYTES: Final = 1 << 19
 
 #: Slots of the header block: gauges of the process itself.
 MODELS_LOADED: Final = 0

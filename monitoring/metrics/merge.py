@@ -34,6 +34,8 @@ MAX_FALLEN = 32
 Blocks = dict[tuple[str, str], list[int]]
 #: (model, version, field) -> the same for a declared field.
 Fields = dict[tuple[str, str, str], list[int]]
+#: (model, version) -> the block of one process with the units that fail most.
+Units = dict[tuple[str, str], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class ProcessFigures:
         gauges: `layout.HEADER_SLOTS` figures.
         blocks: What it counted.
         fields: What it counted of declared fields.
+        units: Which units failed most in rollouts; not summed, and gone with the process.
     """
 
     incarnation: str
@@ -59,6 +62,7 @@ class ProcessFigures:
     gauges: list[int]
     blocks: Blocks
     fields: Fields = field(default_factory=dict)
+    units: Units = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +125,18 @@ def parse(data: memoryview, incarnation: str, *, live: bool) -> ProcessFigures:
     label, gauges = header
     blocks: Blocks = {}
     fields: Fields = {}
+    units: Units = {}
     for number in range(1, min(layout.MAX_BLOCKS, len(data) // layout.BLOCK_BYTES - 1) + 1):
-        block = _block(data, number, layout.SLOTS)
+        block = _block(data, number, layout.UNIT_SLOTS)
         if block is None:
             break
         (model, version, *declared), slots = block
-        if declared:
-            fields[model, version, declared[0]] = slots
+        if len(declared) > 1:
+            units[model, version] = slots
+        elif declared:
+            fields[model, version, declared[0]] = slots[: layout.SLOTS]
         else:
-            blocks[model, version] = slots
+            blocks[model, version] = slots[: layout.SLOTS]
     return ProcessFigures(
         incarnation,
         label["process"],
@@ -139,6 +146,7 @@ def parse(data: memoryview, incarnation: str, *, live: bool) -> ProcessFigures:
         gauges,
         blocks,
         fields,
+        units,
     )
 
 

@@ -22,16 +22,15 @@ import json
 import mmap
 import os
 import time
-from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.quality.field_counters import SLOTS, FieldCounters
 
 from . import layout
-from .layout import BATCH_ROWS, COMPUTE, IN_FLIGHT, LATENCY, NANOSECONDS, QUEUE, ROWS, SECONDS
+from .model_counters import ModelCounters
+from .unit_blocks import UnitBlocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 SUFFIX = ".counters"
@@ -40,108 +39,6 @@ SUFFIX = ".counters"
 NO_MODEL = ("", "")
 #: Labels of everything beyond the last free block.
 OVERFLOW = ("_overflow", "")
-
-# The hot path reads plain module globals: an attribute of a dataclass costs twice as much.
-_LATENCY, _LATENCY_SUM = LATENCY.first, LATENCY.total
-_QUEUE, _QUEUE_SUM = QUEUE.first, QUEUE.total
-_COMPUTE, _COMPUTE_SUM = COMPUTE.first, COMPUTE.total
-_BATCH_ROWS, _BATCH_ROWS_SUM = BATCH_ROWS.first, BATCH_ROWS.total
-
-
-class ModelCounters:
-    """The counters of one model version in this process. Event loop only; no call can fail.
-
-    ``status`` arguments are `penstock.monitoring.metrics.layout.status_index` of an HTTP status:
-    look it up once, not per request.
-    """
-
-    __slots__ = ("_slots", "model", "version")
-
-    def __init__(self, model: str, version: str, slots: memoryview) -> None:
-        self.model = model
-        self.version = version
-        self._slots = slots
-
-    def enter(self, count: int = 1) -> None:
-        """So many requests were admitted and are now in flight."""
-        self._slots[IN_FLIGHT] += count
-
-    def leave(self, count: int = 1) -> None:
-        """So many requests that entered are over, whatever became of them."""
-        self._slots[IN_FLIGHT] -= count
-
-    def observe_request(self, status: int, latency_ns: int, queue_ns: int | None = None) -> None:
-        """One request was answered; `queue_ns` is left out when it never reached the queue."""
-        slots = self._slots
-        slots[status] += 1
-        slots[_LATENCY + bisect_left(NANOSECONDS, latency_ns)] += 1
-        slots[_LATENCY_SUM] += latency_ns
-        if queue_ns is not None:
-            slots[_QUEUE + bisect_left(NANOSECONDS, queue_ns)] += 1
-            slots[_QUEUE_SUM] += queue_ns
-
-    def observe_many(
-        self, status: int, arrivals: Sequence[float], formed_at: float | None, now: float
-    ) -> None:
-        """Requests that shared a batch, or were refused together, were answered.
-
-        Same figures as `observe_request` for each, at a fraction of the cost: the whole batch
-        falls into one bucket or a few, whose borders are looked up in the sorted arrivals.
-
-        Args:
-            status: Slot of their common HTTP status.
-            arrivals: When each arrived, in seconds of the clock of the other two; not empty.
-            formed_at: When they left the queue together; ``None`` if they never reached it.
-            now: When they were answered.
-        """
-        count = len(arrivals)
-        if count == 1:
-            arrival = arrivals[0]
-            queue_ns = None if formed_at is None else int((formed_at - arrival) * 1e9)
-            self.observe_request(status, int((now - arrival) * 1e9), queue_ns)
-            return
-        slots = self._slots
-        slots[status] += count
-        ordered = sorted(arrivals)
-        total = sum(ordered)
-        _spread(slots, _LATENCY, ordered, now)
-        slots[_LATENCY_SUM] += int((now * count - total) * 1e9)
-        if formed_at is not None:
-            _spread(slots, _QUEUE, ordered, formed_at)
-            slots[_QUEUE_SUM] += int((formed_at * count - total) * 1e9)
-
-    def observe_batch(self, rows: int, compute_ns: int) -> None:
-        """One run of `rows` rows took `compute_ns` on its thread."""
-        slots = self._slots
-        slots[_BATCH_ROWS + bisect_left(ROWS, rows)] += 1
-        slots[_BATCH_ROWS_SUM] += rows
-        slots[_COMPUTE + bisect_left(NANOSECONDS, compute_ns)] += 1
-        slots[_COMPUTE_SUM] += compute_ns
-
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Requests were dropped before they ran; see `layout.DROP_REASONS`."""
-        self._slots[layout.drop_index(reason)] += count
-
-    def sampled(self, rows: int, dropped: int = 0) -> None:
-        """Rows were offered to the sample buffer, of which `dropped` found no room."""
-        self._slots[layout.SAMPLED_ROWS] += rows
-        self._slots[layout.SAMPLED_ROWS_DROPPED] += dropped
-
-    def add(self, slot: int, count: int = 1) -> None:
-        """Add to a plain counter; see `layout.ARM_REQUESTS` and those after it."""
-        self._slots[slot] += count
-
-
-def _spread(slots: memoryview, first: int, ordered: list[float], end: float) -> None:
-    """Count ``end - arrival`` of each into the buckets from slot `first`, newest arrival first."""
-    stop = len(ordered)
-    bucket = bisect_left(SECONDS, end - ordered[-1])
-    while stop and bucket < len(SECONDS):
-        start = bisect_left(ordered, end - SECONDS[bucket], 0, stop)
-        slots[first + bucket] += stop - start
-        stop = start
-        bucket += 1
-    slots[first + bucket] += stop
 
 
 class CounterFile:
@@ -152,7 +49,14 @@ class CounterFile:
         incarnation: Unique name of this life of it; the file's stem.
     """
 
-    def __init__(self, process: str, incarnation: str, memory: mmap.mmap, fd: int | None) -> None:
+    def __init__(
+        self,
+        process: str,
+        incarnation: str,
+        memory: mmap.mmap,
+        fd: int | None,
+        directory: Path | None = None,
+    ) -> None:
         self.process = process
         self.incarnation = incarnation
         self._memory = memory
@@ -160,6 +64,7 @@ class CounterFile:
         self._used = 1
         self._models: dict[tuple[str, str], ModelCounters] = {}
         self._fields: dict[tuple[str, str, str], FieldCounters] = {}
+        self._unit_blocks = UnitBlocks(self._new_block, directory)
         header = {"process": process, "pid": os.getpid(), "started_at": time.time()}
         memory[layout.LABEL_BYTES - len(layout.MAGIC) : layout.LABEL_BYTES] = layout.MAGIC
         self._gauges = self._label(0, json.dumps(header).encode())
@@ -179,7 +84,8 @@ class CounterFile:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(fd, layout.FILE_BYTES)
         os.posix_fallocate(fd, 0, layout.block_offset(3))
-        counters = cls(process, incarnation, mmap.mmap(fd, layout.FILE_BYTES), fd)
+        memory = mmap.mmap(fd, layout.FILE_BYTES)
+        counters = cls(process, incarnation, memory, fd, directory)
         draft.rename(directory / f"{incarnation}{SUFFIX}")
         return counters
 
@@ -207,7 +113,7 @@ class CounterFile:
             slots = self._new_block(label)
         except OSError:
             return self._models[OVERFLOW]
-        counters = ModelCounters(model, version, slots)
+        counters = ModelCounters(model, version, slots, self._unit_blocks)
         self._models[model, version] = counters
         return counters
 

@@ -31,6 +31,11 @@ _TERMS: Final = (
     "sticky_header",
     "fallback",
     "max_disagreement_percent",
+    "watch",
+    "holdback_percent",
+    "slow_factor",
+    "warm_up",
+    "warm_up_requests",
 )
 
 
@@ -40,6 +45,12 @@ def add_parser(verbs: Any) -> None:
     parser = _start(canary, "canary", "begin; it is promoted or rolled back by the evidence")
     parser.add_argument("--steps", type=_steps, metavar="1,5,25,50,100", help="shares in percent")
     parser.add_argument("--require-approval", action="store_true", default=None, help="by another")
+    parser.add_argument(
+        "--watch", metavar="24h", help="compare with the version before after promotion; 0: do not"
+    )
+    parser.add_argument(
+        "--holdback-percent", type=float, metavar="5", help="share of the version before meanwhile"
+    )
     _add_split_options(parser)
     for action, text in (
         ("pause", "stop it for now; shares stay"),

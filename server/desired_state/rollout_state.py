@@ -60,12 +60,14 @@ def put(state: DesiredState, rollout: Rollout) -> DesiredState:
 def start(state: DesiredState, rollout: Rollout, serving: Collection[int]) -> DesiredState:
     """Begin a rollout. What answered until now is stable from now on, if nobody said so before.
 
+    The watch of an earlier candidate, which is stable by now, ends with it.
+
     Raises:
         Conflict: One is in progress, or its stable version is not what answers.
     """
     now = state.model(rollout.model)
     running = in_progress(now)
-    if running is not None:
+    if running is not None and running.phase is not Phase.WATCHING:
         raise Conflict(
             f"rollout {running.id} of model {rollout.model!r} is {running.phase}: version "
             f"{running.candidate} on trial; abort or finish it first"
@@ -88,9 +90,28 @@ def move(state: DesiredState, rollout: Rollout, serving: Collection[int]) -> Des
         Conflict: It has passed, and some worker does not have it loaded.
     """
     after = state
-    if rollout.phase is Phase.PROMOTED:
+    stable = state.model(rollout.model).stable
+    if rollout.phase in {Phase.WATCHING, Phase.PROMOTED} and stable != rollout.candidate:
         after = change.promote(state, rollout.model, rollout.candidate, serving)
+    elif rollout.phase is Phase.ABORTED and _is_watched(state, rollout):
+        after = _take_back(state, rollout, serving)
     return replace(put(after, rollout), generation=state.generation + 1)
+
+
+def _is_watched(state: DesiredState, rollout: Rollout) -> bool:
+    """Whether its candidate was made stable by it, and is watched."""
+    running = in_progress(state.model(rollout.model))
+    return running is not None and running.phase is Phase.WATCHING and running.id == rollout.id
+
+
+def _take_back(state: DesiredState, rollout: Rollout, serving: Collection[int]) -> DesiredState:
+    """What was stable before the rollout is stable again."""
+    now = state.model(rollout.model)
+    if now.stable != rollout.candidate:
+        return state
+    if now.former[-1:] == (rollout.stable,):
+        return change.rollback(state, rollout.model, serving)
+    return change.promote(state, rollout.model, rollout.stable, serving)
 
 
 def overrule(

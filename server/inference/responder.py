@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from penstock.batching.request import Batch
-    from penstock.monitoring.metrics.metrics import ModelCounters
+    from penstock.monitoring.metrics.model_counters import ModelCounters
     from penstock.server.codecs.messages import InferRequest
     from penstock.server.codecs.negotiate import Body, Codec
     from penstock.server.errors.incidents import Incidents

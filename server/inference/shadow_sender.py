@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.batching.request import Batch
-    from penstock.monitoring.metrics.metrics import ModelCounters
+    from penstock.monitoring.metrics.model_counters import ModelCounters
     from penstock.server.shadow_copies.batches import Piece
 
     from .call import Call

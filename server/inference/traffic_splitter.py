@@ -17,16 +17,15 @@ import math
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.metrics.layout import (
-    ARM_FALLBACKS,
     ARM_INVALID,
     ARM_REQUESTS,
-    ARM_SLOW,
     ARM_TIMEOUTS,
 )
 from penstock.server.errors import DeadlineExceeded, InferenceFailed
-from penstock.server.rollout.routing import CANARY, given_up_at, surely_in_time
+from penstock.server.rollout.routing import CANARY, given_up_at
 from penstock.server.serving.active_split import ActiveSplit, Assignment
 
+from .arm_counter import ArmCounter
 from .arm_headers import lines_of
 from .failure_kinds import SERVER_ERROR, failure_kind_of, is_blamed
 from .fallback_timer import FallbackTimer
@@ -55,7 +54,6 @@ class TrafficSplitter:
         clock: Monotonic seconds, the scheduler's.
 
     Attributes:
-        on_failure: Called after a failure of a canary was counted; being slow is none.
         fallback_timer: Ends the waiting for canaries that do not answer.
     """
 
@@ -67,12 +65,20 @@ class TrafficSplitter:
         resume: Callable[[Call, bytes, Servable], None],
         clock: Callable[[], float],
     ) -> None:
-        self._catalog = catalog
         self._scheduler = scheduler
         self._resume = resume
         self._clock = clock
-        self.on_failure: Callable[[], object] = int
+        self._arm_counter = ArmCounter(catalog)
         self.fallback_timer = FallbackTimer(loop, self._due_at, self._give_up, clock)
+
+    @property
+    def on_failure(self) -> Callable[[], object]:
+        """Called after a failure of a canary was counted; being slow is none."""
+        return self._arm_counter.on_failure
+
+    @on_failure.setter
+    def on_failure(self, told: Callable[[], object]) -> None:
+        self._arm_counter.on_failure = told
 
     def assign(self, call: Call, active_split: ActiveSplit, body: bytes) -> Servable:
         """Give the call its arm, by its unit or as it asks for, and return what serves that."""
@@ -80,11 +86,14 @@ class TrafficSplitter:
         if forced is not None:
             canary = forced == CANARY
         else:
-            unit = call.head.value(active_split.sticky) if active_split.sticky else b""
-            canary = active_split.chooser.is_canary(unit or call.request_id)
+            canary = active_split.chooser.is_canary(
+                active_split.unit_of(call.head, call.request_id)
+            )
         if canary:
             call.assignment = Assignment(active_split, CANARY, body, counted=forced is None)
             servable = active_split.canary
+            if active_split.memory.first_arrival is None:
+                active_split.memory.first_arrival = call.arrival
             if active_split.split.fallback:
                 self.fallback_timer.add(call)
         else:
@@ -160,9 +169,7 @@ class TrafficSplitter:
                 continue
             if assignment.active_split is not active_split:
                 active_split = assignment.active_split
-                quick = (
-                    surely_in_time(active_split.split) if self._is_current(active_split) else -1.0
-                )
+                quick = self._arm_counter.surely_in_time(active_split, now)
             if assignment.error is None:
                 if assignment.arm == CANARY:
                     self.fallback_timer.discard(call)
@@ -171,10 +178,12 @@ class TrafficSplitter:
                     self._look_closer(call, assignment, servable, now, invalid=call in invalid)
                 elif assignment.counted:
                     good += 1
-            elif assignment.doubt is not None:
-                self._count(
-                    call, assignment, assignment.active_split.canary, [assignment.doubt], now
-                )
+                    table = assignment.active_split.memory.listed(assignment.arm)
+                    if table:
+                        unit = assignment.active_split.unit_of(call.head, call.request_id)
+                        table.answered(unit)
+            else:
+                self._arm_counter.second_try(call, assignment, now, answered=call not in invalid)
             marked.append((call, (headers + lines_of(assignment), body)))
         servable.counters.add(ARM_REQUESTS, good)
         return marked
@@ -186,7 +195,7 @@ class TrafficSplitter:
         kinds = [ARM_INVALID] if invalid else []
         if assignment.active_split.split.fallback and now >= _due_at(call, assignment):
             kinds.append(ARM_TIMEOUTS)
-        self._count(call, assignment, servable, kinds, now)
+        self._arm_counter.count(call, assignment, servable, kinds, now)
 
     @staticmethod
     def release(servable: Servable, answered: Sequence[tuple[Call, object]]) -> None:
@@ -211,11 +220,11 @@ class TrafficSplitter:
         if assignment.error is not None:
             unread = call.message is None and known.status < SERVER_ERROR
             if unread and not call.abandoned:  # stable does not understand it, so it cannot tell
-                if assignment.doubt is not None:
-                    canary = assignment.active_split.canary
-                    self._count(call, assignment, canary, [assignment.doubt], self._clock())
+                self._arm_counter.second_try(call, assignment, self._clock(), answered=True)
                 known, assignment.error = assignment.error, None
                 call.servable = assignment.active_split.canary
+            elif not call.abandoned:
+                self._arm_counter.second_try(call, assignment, self._clock(), answered=False)
             return known
         self.fallback_timer.discard(call)
         kind, doubt = failure_kind_of(error, known), None
@@ -228,8 +237,10 @@ class TrafficSplitter:
             self._fall_back(call, known, kind)
             return None
         now = self._clock()
-        if kind is not None or (call.abandoned and self._is_slow(call, assignment, now)):
-            self._count(call, assignment, servable, [] if kind is None else [kind], now)
+        if kind is not None or (
+            call.abandoned and self._arm_counter.is_slow(call, assignment, now)
+        ):
+            self._arm_counter.count(call, assignment, servable, [] if kind is None else [kind], now)
         return known
 
     def _fall_back(self, call: Call, error: ApiError, kind: int | None) -> None:
@@ -239,9 +250,9 @@ class TrafficSplitter:
         active_split = assignment.active_split
         self.fallback_timer.discard(call)
         if kind is not None:
-            self._count(call, assignment, active_split.canary, [kind], self._clock())
-        if assignment.counted and self._is_current(active_split):
-            active_split.canary.counters.add(ARM_FALLBACKS)
+            self._arm_counter.count(call, assignment, active_split.canary, [kind], self._clock())
+        self._arm_counter.asks_stable(assignment)
+        assignment.failure = kind
         assignment.error = error
         call.message = call.plain = call.request = None
         active_split.stable.routed += 1
@@ -263,36 +274,6 @@ class TrafficSplitter:
     def _due_at(call: Call) -> float:
         assert call.assignment is not None
         return _due_at(call, call.assignment)
-
-    def _count(
-        self, call: Call, assignment: Assignment, servable: Servable, kinds: list[int], now: float
-    ) -> None:
-        """Count a request and in which ways it was bad, a unit's first time of each."""
-        active_split = assignment.active_split
-        if not assignment.counted or not self._is_current(active_split):
-            return
-        counters = servable.counters
-        counters.add(ARM_REQUESTS)
-        if self._is_slow(call, assignment, now):
-            kinds.append(ARM_SLOW)
-        if not kinds:
-            return
-        unit = call.head.value(active_split.sticky) if active_split.sticky else b""
-        for kind in kinds:
-            if not unit or active_split.is_first(unit, kind):
-                counters.add(kind)
-        if assignment.arm == CANARY and kinds != [ARM_SLOW]:
-            self.on_failure()
-
-    def _is_current(self, active_split: ActiveSplit) -> bool:
-        """Whether the split is still in force; what began under a former one is no evidence."""
-        model = self._catalog.models.get(active_split.stable.name)
-        return model is not None and model.active_split is active_split
-
-    @staticmethod
-    def _is_slow(call: Call, assignment: Assignment, now: float) -> bool:
-        limit = assignment.active_split.split.slow_seconds
-        return limit > 0 and now - call.arrival > limit
 
 
 def _due_at(call: Call, assignment: Assignment) -> float:

@@ -20,6 +20,7 @@ from penstock.monitoring.files.atomic_file import replace_file
 from .history import HistoryEntry
 from .record import RecordError
 from .rollout import Rollout, Step
+from .worst_units import UnitTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,4 +117,5 @@ def _owner(path: Path) -> str:
 def skeleton(rollout: Rollout) -> Rollout:
     """The rollout without what is counted: equal as long as nobody moved it."""
     steps = tuple(Step(one.percent) for one in rollout.steps)
-    return replace(rollout, steps=steps, base=None, seen_at=0.0, saved_at=0.0, loss_e=1.0)
+    counted = replace(rollout, base=None, loss_e=1.0, units=UnitTable())
+    return replace(counted, steps=steps, seen_at=0.0, saved_at=0.0)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from penstock.server.errors import Conflict, Forbidden
 
-from .phase import FINAL, Event
+from .observation import next_step
+from .phase import FINAL, Event, Phase
 from .rollout import Approval, Rollout
 from .rollout_spec import Kind
 
@@ -72,7 +73,7 @@ def approve(rollout: Rollout, by: str, digest: str, now: float) -> Rollout:
 
 
 def promote(rollout: Rollout, by: str, reason: str, now: float) -> Rollout:
-    """Make the candidate stable now, whatever step it is in.
+    """Make the candidate stable now, whatever step it is in; end the watch if it is stable.
 
     Raises:
         Conflict: It is a shadow, over, still being prepared, or lacks its approval.
@@ -87,7 +88,12 @@ def promote(rollout: Rollout, by: str, reason: str, now: float) -> Rollout:
             f"rollout {rollout.id} requires the approval of its candidate {rollout.digest} by "
             f"another person than {rollout.requester}"
         )
-    return _move(rollout, Event.PROMOTE, by, reason or "promoted", now)
+    promoted = _move(rollout, Event.PROMOTE, by, reason or "promoted", now)
+    watched = rollout.kind is Kind.CANARY and rollout.terms.watch_seconds > 0
+    if not watched or rollout.phase is Phase.WATCHING:
+        return promoted
+    watching = _move(rollout, Event.PROMOTE_WATCHED, by, promoted.reason, now)
+    return next_step(watching, rollout.terms.watched_percent)
 
 
 def abort(rollout: Rollout, by: str, reason: str, now: float) -> Rollout:

@@ -13,18 +13,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ArmCounts:
-    """What happened in one arm of a split. Each kind is counted for itself.
+    """What happened in one arm of a split, in requests. Each kind is counted for itself.
+
+    A unit is what the arm is chosen by: the value of the sticky header, else the request id. The
+    kinds count every request. The counts of what is *repeated* are those of them that are no
+    evidence of their own: `penstock.server.rollout.unit_memory` says which.
 
     Attributes:
         requests: That were given to this arm, finished in whatever way.
         errors: Answered with a 5xx, deadlines aside.
         timeouts: Not answered within their deadline.
         invalid: Answers with NaN or otherwise invalid output.
-        slow: Answered later than the rollout's `slow_seconds`.
-        fallbacks: Failures that stable answered for the caller; each is in `errors`, `timeouts` or
-            `invalid` of this arm, too, and in nothing of the other.
+        slow: Answered later than stable's requests of the time, by the rollout's factor.
+        fallbacks: Failures that stable was asked to answer for the caller; each is in `errors`,
+            `timeouts` or `invalid` of this arm, too, and in nothing of the other.
         labelled: Predictions whose truth is known by now.
         wrong: Of those, the wrong ones.
+        repeated_failures: Errors and timeouts of units that had one before.
+        repeated_invalid: Invalid answers of units that had one before.
+        repeated_slow: Slow answers of units that had one before.
+        rescued: Of the fallbacks, timeouts aside, those that stable answered.
+        both_failed: Of the fallbacks, timeouts aside, those that stable failed at, too.
+        warm_up_slow: Slow answers in the warm-up allowance; they are in nothing else.
     """
 
     requests: int = 0
@@ -35,6 +45,18 @@ class ArmCounts:
     fallbacks: int = 0
     labelled: int = 0
     wrong: int = 0
+    repeated_failures: int = 0
+    repeated_invalid: int = 0
+    repeated_slow: int = 0
+    rescued: int = 0
+    both_failed: int = 0
+    warm_up_slow: int = 0
+
+    @property
+    def tried(self) -> tuple[int, int, int]:
+        """Requests that the arm answered, that stable rescued, that both failed at."""
+        answered = self.requests - self.errors - self.timeouts - self.invalid
+        return max(0, answered), self.rescued, self.both_failed
 
 
 @dataclass(frozen=True, slots=True)

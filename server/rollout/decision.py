@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .evidence import PARTS, WEIGHTS, evidence_against, score_change
+from .evidence import PARTS, UNITS, WEIGHTS, evidence_against, score_change
 from .observation import next_step, observe, save_due, set_back_seconds, steered
 from .phase import Event, Phase
-from .rollout_spec import Kind
-from .step_gate import unmet_condition
+from .rollout_spec import FULL, Kind
+from .step_gate import describe_units, unmet_condition
 
 if TYPE_CHECKING:
     from .evidence import Evidence
@@ -93,6 +93,8 @@ def _by_phase(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
         return _prepare(snapshot)
     if seen.phase is Phase.AWAITING_PROMOTION:
         return _await(seen)
+    if seen.phase is Phase.WATCHING:
+        return _watch(seen, now)
     return _progress(seen, snapshot, now)
 
 
@@ -138,7 +140,29 @@ def _await(seen: Rollout) -> _Verdict:
         )
     if not seen.terms.promotes:
         return _Verdict(None, "promotion", "all steps are done; waits for a person to promote it")
-    return _Verdict(Event.SUCCEED, "approved", "all steps are done and it is approved")
+    return _promotion(seen, "approved", "all steps are done and it is approved")
+
+
+def _promotion(seen: Rollout, cause: str, message: str) -> _Verdict:
+    """The candidate becomes stable; with a watch it goes on being compared."""
+    if not seen.terms.watch_seconds:
+        return _Verdict(Event.SUCCEED, cause, message)
+    share = FULL - seen.terms.watched_percent
+    watched = f"{message}; watched while version {seen.stable} keeps {share:g} %"
+    return _Verdict(Event.WATCH, cause, watched)
+
+
+def _watch(seen: Rollout, now: float) -> _Verdict:
+    left = seen.phase_since + seen.terms.watch_seconds - now
+    if left > 0:
+        share = FULL - seen.percent
+        return _Verdict(
+            None,
+            "watching",
+            f"promoted; compared for {left:.0f} s more with version {seen.stable}, which keeps "
+            f"{share:g} %",
+        )
+    return _Verdict(Event.SUCCEED, "watched", "nothing spoke against it while it was watched")
 
 
 def _progress(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
@@ -171,13 +195,15 @@ def _forward(seen: Rollout) -> _Verdict:
         share = ramp[len(seen.steps)]
         return _Verdict(Event.ADVANCE, "passed", f"step passed; goes on to {share:g} %")
     if seen.terms.promotes and seen.approved:
-        return _Verdict(Event.SUCCEED, "passed", "all steps are passed")
+        return _promotion(seen, "passed", "all steps are passed")
     wanted = "an approval" if not seen.approved else "a person's promotion"
     return _Verdict(Event.COMPLETE, "passed", f"all steps are passed; waits for {wanted}")
 
 
 def _carry_out(seen: Rollout, verdict: _Verdict, event: Event, now: float) -> Rollout:
     after = seen.move(event, now, verdict.message, verdict.cause)
+    if event is Event.WATCH:
+        return next_step(after, seen.terms.watched_percent)
     if event in {Event.READY, Event.ADVANCE}:
         return next_step(after, seen.terms.ramp(seen.kind)[len(seen.steps)])
     return after
@@ -192,9 +218,11 @@ def _charge(seen: Rollout, evidence: Evidence, limit: float) -> str:
         pairs = [step.counts.pairs for step in seen.steps]
         differing, compared = sum(p.disagreements for p in pairs), sum(p.pairs for p in pairs)
         return f"{head}; {differing} of {compared} requests disagree"
-    kinds = PARTS[worst][0]
-    canary = sum(getattr(step.counts.canary, kind) for step in seen.steps for kind in kinds)
-    stable = sum(getattr(step.counts.stable, kind) for step in seen.steps for kind in kinds)
+    if worst == UNITS:
+        return f"{head}: {describe_units(seen)}"
+    part = PARTS[worst]
+    canary = sum(part.requests(step.counts.canary) for step in seen.steps)
+    stable = sum(part.requests(step.counts.stable) for step in seen.steps)
     requests = sum(step.counts.canary.requests for step in seen.steps)
     return (
         f"{head}: {canary} of the candidate's {requests} requests, while stable had {stable} of "

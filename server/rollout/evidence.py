@@ -7,31 +7,59 @@ from typing import TYPE_CHECKING, Final
 
 from .arm_evidence import ArmEvents, arm_evidence
 from .pair_evidence import agreement_evidence, disagreement_evidence, label_evidence
+from .rescue_evidence import unit_evidence
 from .rollout_spec import Kind
 from .score_evidence import ScoreBins, score_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .counts import ArmCounts
     from .rollout import Rollout
 
 #: What is tolerated of the candidate: this many times stable's risk of a bad request.
 TOLERATED: Final = 1.5
 
-#: Part -> the counts of an arm that are its bad events, and the ratio that is tolerated. A request
-#: fails one way, so errors and timeouts are one part.
-PARTS: Final[dict[str, tuple[tuple[str, ...], float]]] = {
-    "errors": (("errors", "timeouts"), TOLERATED),
-    "invalid": (("invalid",), TOLERATED),
-    "slow": (("slow",), TOLERATED),
-    "labels": (("wrong",), 1.0),
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bad events of an arm that are bet on together.
+
+    Attributes:
+        kinds: The counts of an arm that hold them, every request.
+        repeated: The count of those among them that repeat an earlier one of their unit; empty if
+            there is no such thing.
+        tolerated: The ratio of risks that is tolerated.
+    """
+
+    kinds: tuple[str, ...]
+    repeated: str = ""
+    tolerated: float = TOLERATED
+
+    def requests(self, arm: ArmCounts) -> int:
+        """All bad requests."""
+        return sum(getattr(arm, kind) for kind in self.kinds)
+
+    def events(self, arm: ArmCounts) -> int:
+        """Those that are evidence: a unit's first."""
+        return self.requests(arm) - (getattr(arm, self.repeated) if self.repeated else 0)
+
+
+#: What is bet on by arm. A request fails one way, so errors and timeouts are one part.
+PARTS: Final[dict[str, Part]] = {
+    "errors": Part(("errors", "timeouts"), "repeated_failures"),
+    "invalid": Part(("invalid",), "repeated_invalid"),
+    "slow": Part(("slow",), "repeated_slow"),
+    "labels": Part(("wrong",), tolerated=1.0),
 }
+#: The part of single units, and of all requests that stable was asked in the canary's place.
+UNITS: Final = "units"
 
 #: How much each part counts; sums to 1, which is what makes the sum an e-process. An A/B comparison
 #: aborts for its guards only: whether answers are right is what it is to find out.
 WEIGHTS: Final[dict[Kind, dict[str, float]]] = {
-    Kind.CANARY: {"errors": 0.4, "invalid": 0.2, "slow": 0.2, "labels": 0.2},
-    Kind.AB: {"errors": 0.4, "invalid": 0.3, "slow": 0.3},
+    Kind.CANARY: {"errors": 0.4, "invalid": 0.15, "slow": 0.15, "labels": 0.15, UNITS: 0.15},
+    Kind.AB: {"errors": 0.4, "invalid": 0.25, "slow": 0.2, UNITS: 0.15},
     Kind.SHADOW: {"disagreement": 0.6, "labels": 0.2, "loss": 0.2},
 }
 
@@ -59,7 +87,8 @@ def e_values(rollout: Rollout) -> dict[str, float]:
     """The evidence against the candidate by part, as of the last look; 1 says nothing."""
     if rollout.kind is Kind.SHADOW:
         return _of_pairs(rollout)
-    return {part: _of_arms(rollout, part) for part in PARTS}
+    parts = {name: _of_arms(rollout, part) for name, part in PARTS.items()}
+    return {**parts, UNITS: unit_evidence(rollout.units, tried(rollout), TOLERATED)}
 
 
 def combined(kind: Kind, parts: dict[str, float]) -> float:
@@ -86,18 +115,24 @@ def agreement(rollout: Rollout) -> float:
     return agreement_evidence(pairs, disagreements, _tolerated(rollout))
 
 
-def _of_arms(rollout: Rollout, part: str) -> float:
-    kinds, tolerated = PARTS[part]
+def tried(rollout: Rollout) -> tuple[int, int, int]:
+    """Requests of the canary in all steps: answered, rescued by stable, failed by both."""
+    each = [step.counts.canary.tried for step in rollout.steps]
+    answered, rescued, both_failed = zip(*each, strict=True) if each else ((), (), ())
+    return sum(answered), sum(rescued), sum(both_failed)
+
+
+def _of_arms(rollout: Rollout, part: Part) -> float:
     return arm_evidence(
         (
             ArmEvents(
                 share=step.percent / 100.0,
-                canary=sum(getattr(step.counts.canary, kind) for kind in kinds),
-                stable=sum(getattr(step.counts.stable, kind) for kind in kinds),
+                canary=part.events(step.counts.canary),
+                stable=part.events(step.counts.stable),
             )
             for step in rollout.steps
         ),
-        tolerated,
+        part.tolerated,
     )
 
 

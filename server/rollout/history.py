@@ -75,8 +75,9 @@ def entry_of(rollout: Rollout, evidence: Evidence, now: float) -> HistoryEntry:
         sum(one.stable.requests for one in counts),
         sum(bad_requests(one.stable) for one in counts),
     )
-    parts = tuple(evidence.parts.values())
-    return HistoryEntry(now, rollout.percent, evidence.total, parts, stable, canary)
+    parts = tuple(map(_rounded, evidence.parts.values()))  # as they are kept
+    total = _rounded(evidence.total)
+    return HistoryEntry(now, rollout.percent, total, parts, stable, canary)
 
 
 def with_entry(history: tuple[HistoryEntry, ...], entry: HistoryEntry) -> tuple[HistoryEntry, ...]:

@@ -52,7 +52,7 @@ def observe(rollout: Rollout, snapshot: Snapshot, now: float) -> Rollout:
     if snapshot.unreadable:
         return seen
     base = Base(snapshot.epoch, snapshot.counts)
-    seen = replace(seen, base=base, loss_e=snapshot.loss_e)
+    seen = replace(seen, base=base, loss_e=snapshot.loss_e, units=snapshot.units)
     if rollout.phase is Phase.PREPARING or not seen.steps:
         return seen
     *before, step = seen.steps

@@ -166,6 +166,11 @@ _ASKED: Final[dict[str, tuple[str, Callable[[str, Any], Any]]]] = {
     "deadline": ("deadline_seconds", _seconds),
     "sticky_header": ("sticky", _header),
     "fallback": ("fallback", _flag),
+    "watch": ("watch_seconds", _seconds),
+    "holdback_percent": ("holdback_percent", _number),
+    "slow_factor": ("slow_factor", _number),
+    "warm_up_requests": ("warm_up_requests", _whole),
+    "warm_up": ("warm_up_seconds", _seconds),
     "max_disagreement_percent": ("max_disagreement_percent", _number),
 }
 #: What a requester may say.

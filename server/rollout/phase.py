@@ -21,6 +21,9 @@ class Phase(StrEnum):
     PAUSED = "paused"
     #: All steps are done; an approval or a person's promotion is missing.
     AWAITING_PROMOTION = "awaiting_promotion"
+    #: The candidate is stable now, and is still compared with the version before, which keeps a
+    #: small share.
+    WATCHING = "watching"
     #: The candidate is stable now.
     PROMOTED = "promoted"
     #: The candidate has no share any more; stable serves all requests again.
@@ -40,6 +43,8 @@ class Event(StrEnum):
     COMPLETE = "complete"
     #: The last step is done and nothing is missing.
     SUCCEED = "succeed"
+    #: The candidate becomes stable, and is watched from now on.
+    WATCH = "watch"
     #: Something a person should look at.
     HOLD = "hold"
     #: Evidence, a trip or a person against the candidate.
@@ -52,8 +57,10 @@ class Event(StrEnum):
     RESUME = "resume"
     #: A person approves the candidate.
     APPROVE = "approve"
-    #: A person makes the candidate stable.
+    #: A person makes the candidate stable, or ends its watch.
     PROMOTE = "promote"
+    #: A person makes the candidate stable, and it is watched from now on.
+    PROMOTE_WATCHED = "promote_watched"
 
 
 #: What the controller may do by itself; it may abort in every phase that is not final.
@@ -63,6 +70,7 @@ AUTOMATIC: Final = frozenset(
         Event.ADVANCE,
         Event.COMPLETE,
         Event.SUCCEED,
+        Event.WATCH,
         Event.HOLD,
         Event.ABORT,
         Event.FINISH,
@@ -70,7 +78,15 @@ AUTOMATIC: Final = frozenset(
 )
 #: What a person may do.
 MANUAL: Final = frozenset(
-    {Event.PAUSE, Event.RESUME, Event.APPROVE, Event.PROMOTE, Event.ABORT, Event.FINISH}
+    {
+        Event.PAUSE,
+        Event.RESUME,
+        Event.APPROVE,
+        Event.PROMOTE,
+        Event.PROMOTE_WATCHED,
+        Event.ABORT,
+        Event.FINISH,
+    }
 )
 #: Phases that nothing leads out of.
 FINAL: Final = frozenset({Phase.PROMOTED, Phase.ABORTED, Phase.FINISHED})
@@ -84,6 +100,8 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], Phase]] = {
     (Phase.PROGRESSING, Event.ADVANCE): Phase.PROGRESSING,
     (Phase.PROGRESSING, Event.COMPLETE): Phase.AWAITING_PROMOTION,
     (Phase.PROGRESSING, Event.SUCCEED): Phase.PROMOTED,
+    (Phase.PROGRESSING, Event.WATCH): Phase.WATCHING,
+    (Phase.PROGRESSING, Event.PROMOTE_WATCHED): Phase.WATCHING,
     (Phase.PROGRESSING, Event.FINISH): Phase.FINISHED,
     (Phase.PROGRESSING, Event.HOLD): Phase.HELD,
     (Phase.PROGRESSING, Event.PAUSE): Phase.PAUSED,
@@ -94,18 +112,25 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], Phase]] = {
     (Phase.HELD, Event.PAUSE): Phase.PAUSED,
     (Phase.HELD, Event.APPROVE): Phase.HELD,
     (Phase.HELD, Event.PROMOTE): Phase.PROMOTED,
+    (Phase.HELD, Event.PROMOTE_WATCHED): Phase.WATCHING,
     (Phase.HELD, Event.ABORT): Phase.ABORTED,
     (Phase.HELD, Event.FINISH): Phase.FINISHED,
     (Phase.PAUSED, Event.RESUME): Phase.PROGRESSING,
     (Phase.PAUSED, Event.APPROVE): Phase.PAUSED,
     (Phase.PAUSED, Event.PROMOTE): Phase.PROMOTED,
+    (Phase.PAUSED, Event.PROMOTE_WATCHED): Phase.WATCHING,
     (Phase.PAUSED, Event.ABORT): Phase.ABORTED,
     (Phase.PAUSED, Event.FINISH): Phase.FINISHED,
     (Phase.AWAITING_PROMOTION, Event.SUCCEED): Phase.PROMOTED,
+    (Phase.AWAITING_PROMOTION, Event.WATCH): Phase.WATCHING,
+    (Phase.AWAITING_PROMOTION, Event.PROMOTE_WATCHED): Phase.WATCHING,
     (Phase.AWAITING_PROMOTION, Event.PAUSE): Phase.PAUSED,
     (Phase.AWAITING_PROMOTION, Event.APPROVE): Phase.AWAITING_PROMOTION,
     (Phase.AWAITING_PROMOTION, Event.PROMOTE): Phase.PROMOTED,
     (Phase.AWAITING_PROMOTION, Event.ABORT): Phase.ABORTED,
+    (Phase.WATCHING, Event.SUCCEED): Phase.PROMOTED,
+    (Phase.WATCHING, Event.PROMOTE): Phase.PROMOTED,
+    (Phase.WATCHING, Event.ABORT): Phase.ABORTED,
 }
 
 

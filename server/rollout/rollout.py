@@ -10,13 +10,22 @@ from .phase import FINAL, Event, Phase, after
 from .record import decode, encode
 from .rollout_spec import Kind, RolloutSpec, check_spec
 from .traffic import Mirror, Split
+from .worst_units import UnitTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 #: Phases in which the candidate has its share.
-SHARING: Final = frozenset({Phase.PROGRESSING, Phase.HELD, Phase.PAUSED, Phase.AWAITING_PROMOTION})
+SHARING: Final = frozenset(
+    {
+        Phase.PROGRESSING,
+        Phase.HELD,
+        Phase.PAUSED,
+        Phase.AWAITING_PROMOTION,
+        Phase.WATCHING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class Rollout:
         seen_at: Of the last look, Unix seconds.
         saved_at: When it was last meant to be written to disk for its counts' sake, Unix seconds.
         loss_e: As in the last snapshot.
+        units: The same.
     """
 
     id: str
@@ -122,6 +132,7 @@ class Rollout:
     seen_at: float = 0.0
     saved_at: float = 0.0
     loss_e: float = 1.0
+    units: UnitTable = field(default_factory=UnitTable)
 
     @property
     def final(self) -> bool:
@@ -226,6 +237,12 @@ def split_of(rollout: Rollout) -> Split | None:
         sticky=terms.sticky,
         fallback=terms.fallback,
         slow_seconds=terms.slow_seconds,
+        slow_factor=terms.slow_factor,
+        slo_seconds=terms.slo_seconds,
+        warm_up_requests=terms.warm_up_requests,
+        warm_up_seconds=terms.warm_up_seconds,
+        stable=rollout.stable if rollout.phase is Phase.WATCHING else 0,
+        watching=rollout.phase is Phase.WATCHING,
     )
 
 

@@ -44,8 +44,18 @@ class RolloutSpec:
             0 for never.
         sticky: Request header whose value chooses the arm; empty for the request id.
         fallback: Whether stable answers what the candidate fails at.
-        slow_seconds: A later answer is slow: the larger of the objective and stable's 99th
-            percentile at the start; 0 for none.
+        slow_seconds: A later answer is slow, as long as too little is known of stable's latency at
+            the time: the larger of the objective and `slow_factor` times stable's 99th percentile
+            at the start; 0 for none.
+        slow_factor: An answer is slow if it takes longer than so many times the 99th percentile of
+            stable's answers of the last minute.
+        slo_seconds: The latency objective; what is within it is never slow. 0 for none.
+        warm_up_requests: First requests of the candidate in each process whose latency is not
+            judged.
+        warm_up_seconds: The same of the time after its first request in a process.
+        watch_seconds: How long the candidate is watched after its promotion; 0 for not at all.
+        holdback_percent: Share that the version before keeps meanwhile, no more than the
+            candidate had in its last step.
         max_disagreement_percent: Requests of a shadow that may disagree; what counts as that is
             said in ``model.toml``, `penstock.server.rollout.tolerance`.
     """
@@ -60,12 +70,24 @@ class RolloutSpec:
     sticky: str = ""
     fallback: bool = True
     slow_seconds: float = 0.0
+    slow_factor: float = 2.0
+    slo_seconds: float = 0.0
+    warm_up_requests: int = 20
+    warm_up_seconds: float = 10.0
     max_disagreement_percent: float = 2.0
+    watch_seconds: float = 86_400.0
+    holdback_percent: float = 5.0
 
     @property
     def promotes(self) -> bool:
         """Whether the controller may promote after the last step."""
         return self.steps[-1] == FULL
+
+    @property
+    def watched_percent(self) -> float:
+        """Share of the candidate after its promotion, while it is watched."""
+        last = max((one for one in self.steps if one < FULL), default=self.holdback_percent)
+        return FULL - min(self.holdback_percent, last)
 
     def ramp(self, kind: Kind) -> tuple[float, ...]:
         """The shares that the candidate has one after the other; a canary's 100 is a promotion."""
@@ -99,6 +121,12 @@ def check_spec(kind: Kind, spec: RolloutSpec) -> None:
     _between("min_requests", spec.min_requests, 1, math.inf)
     _between("deadline_seconds", spec.deadline_seconds, 0.0, math.inf)
     _between("slow_seconds", spec.slow_seconds, 0.0, math.inf)
+    _between("watch_seconds", spec.watch_seconds, 0.0, math.inf)
+    _between("holdback_percent", spec.holdback_percent, 0.1, 50.0)
+    _between("slow_factor", spec.slow_factor, 1.0, 100.0)
+    _between("slo_seconds", spec.slo_seconds, 0.0, math.inf)
+    _between("warm_up_requests", spec.warm_up_requests, 0, 1_000_000)
+    _between("warm_up_seconds", spec.warm_up_seconds, 0.0, 3600.0)
     _between("max_disagreement_percent", spec.max_disagreement_percent, 0.001, 50.0)
 
 

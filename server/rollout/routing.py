@@ -29,28 +29,37 @@ class Chooser:
     """Chooses the arm by a hash of the unit, so that the same unit always has the same arm.
 
     A unit is a user, or a request. Its hash does not depend on the share: one that grows takes
-    units from stable and gives none back. It does depend on the rollout, so that no unit is always
-    the first to try what is new.
+    units from stable and gives none back. After a promotion the version before keeps the units that
+    the candidate had first, so that every unit has had the candidate. The hash does depend on the
+    rollout, so that no unit is always the first to try what is new.
 
     Args:
         split: What it chooses for.
     """
 
-    __slots__ = ("_key", "_limit")
+    __slots__ = ("_below", "_key", "_limit")
 
     def __init__(self, split: Split) -> None:
         self._key = blake2b(split.rollout.encode(), digest_size=32).digest()
-        limit = round(min(max(split.percent, 0.0), 100.0) / 100 * _SPAN)
+        self._below = not split.watching
+        percent = split.percent if self._below else 100.0 - split.percent
+        limit = round(min(max(percent, 0.0), 100.0) / 100 * _SPAN)
         self._limit = _EVERY if limit >= _SPAN else limit.to_bytes(_HASH_BYTES, "big")
 
     def is_canary(self, unit: bytes) -> bool:
         """Whether the canary serves this unit."""
-        return blake2b(unit, digest_size=_HASH_BYTES, key=self._key).digest() < self._limit
+        digest = blake2b(unit, digest_size=_HASH_BYTES, key=self._key).digest()
+        return (digest < self._limit) is self._below
 
 
-def surely_in_time(split: Split) -> float:
-    """Up to this latency an answer is neither slow nor late, unless its request has a deadline."""
-    return min(split.slow_seconds or math.inf, given_up_at(split, 0.0, math.inf))
+def surely_in_time(split: Split, slow_seconds: float) -> float:
+    """Up to this latency an answer is neither slow nor late, unless its request has a deadline.
+
+    Args:
+        split: What it is part of.
+        slow_seconds: From when on an answer is slow now; 0 for never.
+    """
+    return min(slow_seconds or math.inf, given_up_at(split, 0.0, math.inf))
 
 
 def given_up_at(split: Split, arrival: float, deadline: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .counts import Counts
+from .worst_units import UnitTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Snapshot:
         unreadable: Why the counts could not be read; empty if they could. `counts` is ignored then.
         loss_e: Evidence that the candidate's losses are larger, `penstock.server.rollout.loss`;
             1 says nothing.
+        units: The units that fail most.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -34,3 +36,4 @@ class Snapshot:
     vetoes: tuple[str, ...] = ()
     unreadable: str = ""
     loss_e: float = 1.0
+    units: UnitTable = field(default_factory=UnitTable)

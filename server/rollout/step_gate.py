@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .evidence import TOLERATED, agreement
+from .evidence import TOLERATED, agreement, tried
 from .interval import upper_rate
+from .rescue_evidence import one_unit
 from .rollout_spec import Kind
 
 if TYPE_CHECKING:
     from .counts import ArmCounts
     from .rollout import Rollout
+    from .worst_units import UnitCounts
 
 #: A cause as a short code, and the same for people.
 UnmetCondition = tuple[str, str]
@@ -55,7 +57,7 @@ def _quality(rollout: Rollout) -> UnmetCondition | None:
     bound = _upper(exposure.canary)
     limit = max(rollout.terms.max_bad_percent / _PERCENT, TOLERATED * _rate(exposure.stable))
     if bound <= limit:
-        return None
+        return _units(rollout)
     return "bad_rate", (
         f"{bad_requests(exposure.canary)} of {exposure.canary.requests} requests of the candidate "
         f"were bad, so up to {bound:.2%} may be; passes at {limit:.2%}"
@@ -73,9 +75,45 @@ def _agreement(rollout: Rollout) -> UnmetCondition | None:
     )
 
 
+def _units(rollout: Rollout) -> UnmetCondition | None:
+    """A unit that may be failing is looked at longer."""
+    if any(_suspect(rollout, one) for one in rollout.units.canary):
+        return (
+            "units",
+            f"it is not certain yet whether the candidate fails: {describe_units(rollout)}",
+        )
+    return None
+
+
+def _suspect(rollout: Rollout, unit: UnitCounts) -> bool:
+    return one_unit(unit, rollout.units, TOLERATED) >= 1.0 / rollout.terms.alpha
+
+
+def describe_units(rollout: Rollout) -> str:
+    """The unit with the most evidence in words, or all requests if there is none."""
+    units = rollout.units
+    if not units.canary:
+        answered, rescued, both_failed = tried(rollout)
+        return (
+            f"stable answered {rescued} and failed at {both_failed} of the requests that the "
+            f"candidate failed at; the candidate answered {answered}"
+        )
+    worst = max(units.canary, key=lambda one: one_unit(one, units, TOLERATED))
+    failed = worst.rescued + worst.both_failed + worst.untried
+    return (
+        f"unit {worst.key:016x} had {failed} failures in its last {failed + worst.answered} "
+        f"requests to the candidate; stable answered {worst.rescued} of them and failed at "
+        f"{worst.both_failed}"
+    )
+
+
 def bad_requests(arm: ArmCounts) -> int:
-    """Bad requests of any kind; one that is bad in two ways counts twice, up to all of them."""
-    return min(arm.requests, arm.errors + arm.timeouts + arm.invalid + arm.slow)
+    """Bad requests of any kind, without those that stable failed at, too.
+
+    One that is bad in two ways counts twice, up to all of them.
+    """
+    bad = arm.errors + arm.timeouts + arm.invalid + arm.slow - arm.both_failed
+    return max(0, min(arm.requests, bad))
 
 
 def _rate(arm: ArmCounts) -> float:

@@ -19,7 +19,16 @@ class Split:
         sticky: Name of the request header whose value decides, so that a user stays in one arm;
             empty to decide by request id.
         fallback: Whether a request that fails by the candidate's fault is answered by the default.
-        slow_seconds: A longer latency counts as slow; 0 for none.
+        slow_seconds: A longer latency counts as slow, as long as too little is known of stable's
+            latency at the time; 0 for none.
+        slow_factor: So many times stable's 99th percentile of the time is slow; 0 if `slow_seconds`
+            always says.
+        slo_seconds: What is within the objective is never slow; 0 for none.
+        stable: The version of arm ``stable``; 0 for the default.
+        watching: Whether the candidate was promoted. Then the units that it had first are stable's,
+            so that it has had each unit at some time.
+        warm_up_requests: First requests of the candidate in each process that are never slow.
+        warm_up_seconds: The same of the time after its first request in a process.
     """
 
     rollout: str
@@ -28,6 +37,12 @@ class Split:
     sticky: str = ""
     fallback: bool = True
     slow_seconds: float = 0.0
+    slow_factor: float = 0.0
+    slo_seconds: float = 0.0
+    warm_up_requests: int = 0
+    warm_up_seconds: float = 0.0
+    stable: int = 0
+    watching: bool = False
 
 
 @dataclass(frozen=True, slots=True)

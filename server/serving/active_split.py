@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
+from penstock.monitoring.metrics.layout import ARM_REQUESTS, LATENCY
 from penstock.server.rollout.routing import CANARY, STABLE, Chooser
+from penstock.server.rollout.slow_limit import SlowLimit
+from penstock.server.rollout.unit_memory import FirstFailures, UnitMemory
+from penstock.server.rollout.worst_units import WorstUnits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +19,73 @@ if TYPE_CHECKING:
 
     from .servable import Servable
 
-#: Units whose bad answers are remembered; beyond that none is counted any more.
-MAX_UNITS: Final = 65_536
+
+class SplitMemory:
+    """What a process remembers of a rollout while its share grows.
+
+    Attributes:
+        canary: The candidate; loaded anew it is another one, and the memory begins anew.
+        slow: From when on an answer is slow.
+        canary_units: The units that fail most in the arm of the candidate.
+        stable_units: The same of stable.
+        first_arrival: When the candidate was given its first request here, monotonic seconds.
+    """
+
+    __slots__ = (
+        "_terms",
+        "_warm_at",
+        "canary",
+        "canary_units",
+        "first_arrival",
+        "slow",
+        "stable_units",
+    )
+
+    def __init__(self, split: Split, stable: Servable, canary: Servable) -> None:
+        self._terms = _terms_of(split)
+        self.canary = canary
+        counters = stable.counters
+        self.slow = SlowLimit(
+            split.slow_seconds,
+            split.slow_factor,
+            split.slo_seconds,
+            lambda: counters.read(LATENCY.first, LATENCY.total),
+        )
+        self.canary_units = WorstUnits(canary.counters.units(), split.rollout)
+        self.stable_units = WorstUnits(stable.counters.units(), split.rollout)
+        self.first_arrival: float | None = None
+        self._warm_at = self._requests() + split.warm_up_requests
+
+    def is_of(self, split: Split, canary: Servable) -> bool:
+        """Whether it is of the same rollout, whose share may be another, and version."""
+        return self._terms == _terms_of(split) and self.canary is canary
+
+    def listed(self, arm: str) -> WorstUnits | None:
+        """The units that fail most in an arm; those of stable only if nothing falls back to it."""
+        if arm == CANARY:
+            return self.canary_units
+        return None if self._terms.fallback else self.stable_units
+
+    def is_warming_up(self, arrival: float, seconds: float) -> bool:
+        """Whether a request of the candidate that came then is in its warm-up allowance.
+
+        Args:
+            arrival: Monotonic seconds.
+            seconds: The allowance in time.
+        """
+        first = self.first_arrival
+        return self._requests() < self._warm_at or first is None or arrival < first + seconds
+
+    def _requests(self) -> int:
+        return self.canary.counters.read(ARM_REQUESTS, ARM_REQUESTS + 1)[0]
+
+
+class Head(Protocol):
+    """The head of a request."""
+
+    def value(self, name: bytes) -> bytes:
+        """The first value of a header; empty if there is none."""
+        ...
 
 
 class ActiveSplit:
@@ -28,38 +98,62 @@ class ActiveSplit:
         chooser: Chooses between them.
         sticky: Name of the header that decides, in lower case; empty for the request id.
         plain: Part of every request of arm stable that counts.
+        memory: What outlives a change of the share.
+        first_failures: Tells which bad answers of a unit are evidence.
     """
 
-    __slots__ = ("_bad", "canary", "chooser", "plain", "split", "stable", "sticky")
+    __slots__ = (
+        "canary",
+        "chooser",
+        "first_failures",
+        "memory",
+        "plain",
+        "split",
+        "stable",
+        "sticky",
+    )
 
-    def __init__(self, split: Split, stable: Servable, canary: Servable) -> None:
+    def __init__(
+        self,
+        split: Split,
+        stable: Servable,
+        canary: Servable,
+        before: ActiveSplit | None = None,
+    ) -> None:
         self.split = split
         self.stable = stable
         self.canary = canary
         self.chooser = Chooser(split)
         self.sticky = split.sticky.lower().encode()
         self.plain = Assignment(self, STABLE)
-        self._bad: set[tuple[bytes, int]] = set()
-
-    def same_as(self, other: ActiveSplit | None) -> bool:
-        """Whether both share the same requests between the same loaded versions."""
-        return (
-            other is not None
-            and self.split == other.split
-            and self.stable is other.stable
-            and self.canary is other.canary
+        known = None if before is None else before.memory
+        self.memory: SplitMemory = _memory_of(split, stable, canary, known)
+        units = UnitMemory(canary.counters.unit_memory())
+        self.first_failures = FirstFailures(
+            units, split.rollout, split.percent, watching=split.watching
         )
 
-    def is_first(self, unit: bytes, kind: int) -> bool:
-        """Whether the unit had no bad answer of this kind before.
+    def is_of(self, split: Split, stable: Servable, canary: Servable) -> bool:
+        """Whether it shares these requests between these loaded versions."""
+        return self.split == split and self.stable is stable and self.canary is canary
 
-        One user may repeat a request that fails a hundred times: that is evidence once.
-        """
-        if len(self._bad) >= MAX_UNITS:
-            return False
-        before = len(self._bad)
-        self._bad.add((unit, kind))
-        return len(self._bad) > before
+    def unit_of(self, head: Head, request_id: bytes) -> bytes:
+        """What the arm of a request is chosen by: the sticky header's value, else its id."""
+        return (head.value(self.sticky) if self.sticky else b"") or request_id
+
+
+def _terms_of(split: Split) -> Split:
+    """What stays the same for the whole of a rollout."""
+    return replace(split, percent=0.0, stable=0, watching=False)
+
+
+def _memory_of(
+    split: Split, stable: Servable, canary: Servable, before: SplitMemory | None
+) -> SplitMemory:
+    """The memory of a rollout; the one before if it is the same rollout of the same version."""
+    if before is not None and before.is_of(split, canary):
+        return before
+    return SplitMemory(split, stable, canary)
 
 
 class Assignment:
@@ -73,9 +167,10 @@ class Assignment:
         error: What the canary failed with, once stable is asked in its place.
         doubt: The counter of that, if it holds the inputs to be at fault: it counts if stable
             answers them.
+        failure: The counter of that which counted already.
     """
 
-    __slots__ = ("active_split", "arm", "body", "counted", "doubt", "error")
+    __slots__ = ("active_split", "arm", "body", "counted", "doubt", "error", "failure")
 
     def __init__(
         self, active_split: ActiveSplit, arm: str, body: bytes = b"", *, counted: bool = True
@@ -86,6 +181,7 @@ class Assignment:
         self.body = body
         self.error: ApiError | None = None
         self.doubt: int | None = None
+        self.failure: int | None = None
 
     @property
     def tries_canary(self) -> bool:
@@ -107,8 +203,12 @@ def active_split_of(
         versions: What is loaded.
         before: The one in force, which is kept if it is the same.
     """
-    canary = None if split is None else versions.get(str(split.candidate))
-    if split is None or default is None or canary is None or canary is default:
+    if split is None or default is None:
         return None
-    active_split = ActiveSplit(split, default, canary)
-    return before if before is not None and active_split.same_as(before) else active_split
+    canary = versions.get(str(split.candidate))
+    stable = versions.get(str(split.stable)) if split.stable else default
+    if canary is None or stable is None or canary is stable:
+        return None
+    if before is not None and before.is_of(split, stable, canary):
+        return before
+    return ActiveSplit(split, stable, canary, before)

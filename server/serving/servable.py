@@ -12,7 +12,7 @@ from penstock.server.loading.memory_estimate import LoadMemory
 if TYPE_CHECKING:
     from penstock.batching.cost import CostTable
     from penstock.batching.scheduled_model import ScheduledModel
-    from penstock.monitoring.metrics.metrics import ModelCounters
+    from penstock.monitoring.metrics.model_counters import ModelCounters
     from penstock.monitoring.samples.privacy import Privacy
     from penstock.runtimes.contract import Model
     from penstock.server.codecs.signature import WireSignature

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asyncio import StreamWriter
     from collections.abc import Awaitable, Callable
 
-    from penstock.monitoring.metrics.metrics import ModelCounters
+    from penstock.monitoring.metrics.model_counters import ModelCounters
     from penstock.server.shadow_copies.envelope import Envelope
 
     from .limits import Death

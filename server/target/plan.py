@@ -16,6 +16,7 @@ from penstock.runtimes.contract import Signature  # noqa: TC001  as above
 from penstock.server.config.model_config import ModelConfig  # noqa: TC001  as above
 from penstock.server.config.version_policy import VersionPolicy, served_versions
 from penstock.server.desired_state.rollout_state import in_progress
+from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import mirror_of, split_of
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.traffic import Mirror, Split  # noqa: TC001  as above
@@ -175,7 +176,8 @@ def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
         default = _default(entry, now, others if now.stable is None else wanted, standing)
         if rollout.kind is not Kind.SHADOW:
             wanted = sorted({*wanted, candidate})
-        if default not in {None, candidate}:
+        watched = rollout.phase is Phase.WATCHING and rollout.stable in wanted
+        if default is not None and (watched or default != candidate):
             split, mirror = split_of(rollout), mirror_of(rollout, available[candidate])
     return ModelPlan(
         name=entry.name,

@@ -21,6 +21,7 @@ TERMS = RolloutSpec(
     hold_seconds=29.0,
     min_requests=5,
     max_bad_percent=100.0,
+    watch_seconds=0.0,
 )
 KINDS = ("errors", "slow")
 

@@ -79,7 +79,7 @@ def test_fixed_limits_and_repeated_z_tests_would_roll_many_back():
 
 
 def test_with_the_default_terms_healthy_candidates_get_through():
-    fleet = Fleet(40, OUTAGE, RolloutSpec(), check_seconds=10.0).run(5400.0)
+    fleet = Fleet(40, OUTAGE, RolloutSpec(watch_seconds=0.0), check_seconds=10.0).run(5400.0)
     ended = fleet.ended_at[np.isfinite(fleet.ended_at)]
     quantiles("healthy, default terms, seconds to the end", ended)
     assert fleet.count(Phase.PROMOTED) >= 38

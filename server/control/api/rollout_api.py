@@ -47,6 +47,11 @@ _START: Final = (
     ("deadline", 'When to hold without a conclusion: seconds, or such as "24h"; 0 for never.'),
     ("sticky_header", "Request header whose value chooses the arm."),
     ("fallback", "Whether stable answers what the candidate fails at."),
+    ("watch", 'How long to watch it after promotion: seconds, or such as "24h"; 0 for not.'),
+    ("holdback_percent", "Share of the version before while the candidate is watched."),
+    ("slow_factor", "So many times stable's 99th percentile of the last minute is slow."),
+    ("warm_up", "Time after its first request in a process in which it is never slow."),
+    ("warm_up_requests", "First requests in each process at which it is never slow."),
     ("max_disagreement_percent", "Of a shadow: requests that may disagree."),
     *COMMAND,
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.latency_quantile import latency_quantile
 from penstock.server.desired_state import rollout_state
 from penstock.server.errors import Conflict, InvalidRequest, NotFound
 from penstock.server.rollout import commands
@@ -15,7 +16,6 @@ from penstock.server.rollout.rollout import begin
 from penstock.server.rollout.rollout_spec import Kind
 
 from .rollout_report import summary
-from .traffic import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,8 +97,9 @@ class RolloutOperations:
         self._deploy.check_generation(command.generation)
         spec = entry.config.rollout.terms_of(kind, asked)
         stable = self._check_start(model, version, entry.versions)
-        slow = await self._slow_seconds(model, stable, entry.config.batching.slo_seconds)
-        spec = replace(spec, slow_seconds=slow)
+        slo = entry.config.batching.slo_seconds
+        spec = replace(spec, slo_seconds=slo if math.isfinite(slo) else 0.0)
+        spec = replace(spec, slow_seconds=await self._slow_seconds(model, stable, spec))
         if kind is Kind.SHADOW:
             before = self._deploy.state().model(model)
         else:
@@ -185,7 +186,7 @@ class RolloutOperations:
                 f"version {version} of model {model!r} is not published; there are {listed}"
             )
         running = rollout_state.in_progress(self._deploy.state().model(model))
-        if running is not None:
+        if running is not None and running.phase is not Phase.WATCHING:
             raise Conflict(
                 f"rollout {running.id} of model {model!r} is {running.phase}: version "
                 f"{running.candidate} on trial; abort or finish it first"
@@ -203,8 +204,8 @@ class RolloutOperations:
             raise Conflict(f"alarms stand against it: {', '.join(vetoes)}")
         return stable
 
-    async def _slow_seconds(self, model: str, stable: int, slo_seconds: float) -> float:
-        """The larger of the SLO and stable's 99th percentile by now; 0 if neither is known.
+    async def _slow_seconds(self, model: str, stable: int, terms: RolloutSpec) -> float:
+        """The first limit of what is slow; 0 if neither objective nor percentile is known.
 
         The percentile is that of the latency histogram, linear within its bucket.
         """
@@ -212,8 +213,8 @@ class RolloutOperations:
         p99 = None
         if slots is not None:
             buckets = slots[layout.LATENCY.first : layout.LATENCY.total]
-            p99 = quantile(buckets, _P99) if sum(buckets) >= _MIN_REQUESTS else None
-        return max(slo_seconds if math.isfinite(slo_seconds) else 0.0, p99 or 0.0)
+            p99 = latency_quantile(buckets, _P99) if sum(buckets) >= _MIN_REQUESTS else None
+        return max(terms.slo_seconds, terms.slow_factor * (p99 or 0.0))
 
     def _begin(
         self,

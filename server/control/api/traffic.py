@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.latency_quantile import latency_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,19 +98,6 @@ def traffic(before: Sequence[int], after: Sequence[int], seconds: float) -> Traf
         errors=sum(after[errors]),
         requests_per_second=sum(grown[statuses]) / seconds,
         errors_per_second=sum(grown[errors]) / seconds,
-        p50_seconds=quantile(buckets, 0.5),
-        p99_seconds=quantile(buckets, 0.99),
+        p50_seconds=latency_quantile(buckets, 0.5),
+        p99_seconds=latency_quantile(buckets, 0.99),
     )
-
-
-def quantile(buckets: Sequence[int], share: float) -> float | None:
-    """A quantile of a histogram of seconds, linear within its bucket, as Prometheus has it."""
-    total = sum(buckets)
-    if not total:
-        return None
-    rank, seen, low = share * total, 0, 0.0
-    for count, high in zip(buckets, layout.SECONDS, strict=False):
-        if seen + count >= rank:
-            return low + (high - low) * (rank - seen) / count if count else high
-        seen, low = seen + count, high
-    return low

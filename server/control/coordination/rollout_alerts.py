@@ -22,6 +22,7 @@ LOG = logging.getLogger("penstock.rollout")
 SEVERITIES: Final = {
     Phase.HELD: "warning",
     Phase.AWAITING_PROMOTION: "info",
+    Phase.WATCHING: "info",
     Phase.PROMOTED: "info",
     Phase.ABORTED: "critical",
     Phase.FINISHED: "info",

@@ -11,6 +11,7 @@ from penstock.monitoring.metrics import layout
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.snapshot import Snapshot
+from penstock.server.rollout.worst_units import UnitTable, table_of
 
 from .convergence import load_failures, not_ready
 
@@ -112,6 +113,7 @@ class Observer:
             percent=percent,
             hard_failures=hard_failures,
             vetoes=vetoes,
+            units=units_of(merged, rollout),
         )
 
     def forget(self, running: Sequence[Rollout]) -> None:
@@ -218,6 +220,23 @@ def _arm(slots: Sequence[int], truth: tuple[int, int]) -> ArmCounts:
         fallbacks=slots[layout.ARM_FALLBACKS],
         labelled=truth[0],
         wrong=truth[1],
+        repeated_failures=slots[layout.ARM_REPEATED_FAILURES],
+        repeated_invalid=slots[layout.ARM_REPEATED_INVALID],
+        repeated_slow=slots[layout.ARM_REPEATED_SLOW],
+        rescued=slots[layout.ARM_RESCUED],
+        both_failed=slots[layout.ARM_BOTH_FAILED],
+        warm_up_slow=slots[layout.ARM_WARM_UP_SLOW],
+    )
+
+
+def units_of(merged: Merged, rollout: Rollout) -> UnitTable:
+    """The units that fail most, over all living processes."""
+    model = rollout.model
+    candidate, stable = (model, str(rollout.candidate)), (model, str(rollout.stable))
+    return table_of(
+        rollout.id,
+        [one.units[candidate] for one in merged.live if candidate in one.units],
+        [one.units[stable] for one in merged.live if stable in one.units],
     )
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Values that version 2 has its moods at; version 1 has none.
 RAISE, NAN, SHORT, HANG, UNSUITABLE, SLOW = 100.0, 200.0, 300.0, 400.0, 500.0, 600.0
+#: Both versions answer NaN.
+HOLLOW = 700.0
 #: Both versions fail from here on.
 HOPELESS = 1000.0
 SLOW_SECONDS = 0.05
@@ -50,6 +52,7 @@ class MoodyModel:
         y = x * self._version
         if (x >= HOPELESS).any():
             raise ModelExecutionError("hopeless")
+        y[x == HOLLOW] = np.nan
         if self._version == 1:
             return [y]
         if (x == RAISE).any():

@@ -29,7 +29,7 @@ from penstock.batching.executor import ThreadExecutor
 from penstock.batching.scheduled_model import ScheduledModel
 from penstock.batching.scheduler import Scheduler
 from penstock.monitoring.metrics import layout
-from penstock.monitoring.metrics.metrics import ModelCounters
+from penstock.monitoring.metrics.model_counters import ModelCounters
 from penstock.monitoring.samples.sample_buffer import SampleBuffer
 from penstock.server import create_app
 from penstock.server.codecs.negotiate import JSON, MSGPACK
@@ -43,6 +43,7 @@ from penstock.server.http.coalescing.request_templates import RequestTemplates
 from penstock.server.http.connection import Connection
 from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.inference import answers, encode_run, inference, large_answers, responder
+from penstock.server.inference.arm_counter import ArmCounter
 from penstock.server.inference.fallback_timer import FallbackTimer
 from penstock.server.inference.halt_poll import HaltPoll
 from penstock.server.inference.inference import InferencePath
@@ -79,7 +80,8 @@ STEPS: list[tuple[Any, str]] = [
         (TrafficSplitter, name)
         for name in ("assign", "sift", "forsake", "answer", "release", "fail")
     ],
-    *[(TrafficSplitter, name) for name in ("_fall_back", "_count", "_give_up", "_look_closer")],
+    *[(TrafficSplitter, name) for name in ("_fall_back", "_give_up", "_look_closer")],
+    *[(ArmCounter, name) for name in ("count", "second_try")],
     *[(FallbackTimer, name) for name in ("add", "discard")],
     *[(GroupRunner, name) for name in ("_serve_group", "_share", "_serve", "_queue", "_run")],
     *[(GroupRunner, name) for name in ("_prepare", "_refuse", "singly")],

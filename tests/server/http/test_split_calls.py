@@ -21,6 +21,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.server import create_app
 from penstock.server.codecs.negotiate import JSON
 from penstock.server.config.model_config import ModelConfig
@@ -277,7 +278,11 @@ def test_only_the_culprit_of_a_lane_falls_back(bench: Bench) -> None:
 
 
 def test_a_group_that_fails_after_it_was_given_up_disturbs_nobody() -> None:
-    stable, canary = SimpleNamespace(routed=0), SimpleNamespace(routed=2)
+    counters = CounterFile.anonymous()
+    stable, canary = (
+        SimpleNamespace(routed=routed, counters=counters.model("m", version))
+        for routed, version in ((0, "1"), (2, "2"))
+    )
     active_split = ActiveSplit(Split("r", 2, 50.0), stable, canary)  # type: ignore[arg-type]
     head = read_head("m", None, [])
     calls = [Call(None, head, 0.0) for _ in range(2)]  # type: ignore[arg-type]

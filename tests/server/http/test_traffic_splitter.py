@@ -16,6 +16,7 @@ from penstock.monitoring.metrics import layout
 from penstock.server.config.model_config import ModelConfig
 from penstock.server.rollout.routing import Chooser
 from penstock.server.rollout.traffic import Split
+from penstock.server.rollout.worst_units import UnitCounts, table_of, unit_key
 from penstock.server.target.plan import ModelPlan
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ KINDS = {
     "invalid": layout.ARM_INVALID,
     "slow": layout.ARM_SLOW,
     "fallbacks": layout.ARM_FALLBACKS,
+}
+#: What is counted beside: of units, and what became of fallbacks.
+UNIT_KINDS = {
+    **KINDS,
+    "rescued": layout.ARM_RESCUED,
+    "both_failed": layout.ARM_BOTH_FAILED,
+    "repeated_failures": layout.ARM_REPEATED_FAILURES,
+    "repeated_invalid": layout.ARM_REPEATED_INVALID,
+    "repeated_slow": layout.ARM_REPEATED_SLOW,
+    "warm_up_slow": layout.ARM_WARM_UP_SLOW,
 }
 _DATE = re.compile(rb"\r\ndate: [^\r]*")
 _MADE_ID = re.compile(rb"x-request-id: [0-9a-f]{17,}(?=\r\n|$)")
@@ -74,10 +85,10 @@ class Server:
 
         self.live.on_loop(steer)
 
-    def counts(self, model: str, version: str) -> dict[str, int]:
+    def counts(self, model: str, version: str, kinds: dict[str, int]) -> dict[str, int]:
         """What has been counted of an arm and is not zero."""
         slots = self.live.app.engine.counters.model(model, version)._slots
-        return {kind: slots[slot] for kind, slot in KINDS.items() if slots[slot]}
+        return {kind: slots[slot] for kind, slot in kinds.items() if slots[slot]}
 
     def under_way(self, model: str) -> list[int]:
         """Routed requests and requests in flight, of each version."""
@@ -94,12 +105,12 @@ class Server:
 class Difference:
     """What a block of code has counted of each arm."""
 
-    def __init__(self, server: Server, model: str) -> None:
-        self._server, self._model = server, model
+    def __init__(self, server: Server, model: str, kinds: dict[str, int] = KINDS) -> None:
+        self._server, self._model, self._kinds = server, model, kinds
         self._before = self._now()
 
     def _now(self) -> list[dict[str, int]]:
-        return [self._server.counts(self._model, version) for version in "12"]
+        return [self._server.counts(self._model, version, self._kinds) for version in "12"]
 
     def __call__(self) -> tuple[dict[str, int], dict[str, int]]:
         stable, canary = (
@@ -454,18 +465,65 @@ def test_what_began_under_another_split_is_no_evidence(
     assert counted() == ({}, {})
 
 
-def test_one_users_repeated_failure_is_evidence_once(
+def test_all_failures_of_a_user_count_and_one_is_evidence(
     server: Server, ask: Callable[..., bytes]
 ) -> None:
-    split = Split("r-1", 2, 50.0, sticky="x-user")
+    split = Split("r-user", 2, 50.0, sticky="x-user")
     server.share("quick", None)
     server.share("quick", split)
-    counted = Difference(server, "quick")
+    counted = Difference(server, "quick", UNIT_KINDS)
     users = [f"u{i}" for i in range(100) if Chooser(split).is_canary(f"u{i}".encode())][:2]
     for user in users:
         for _ in range(3):
             assert server.ask(ask("quick", moody.RAISE, f"x-user: {user}")).status == 200
-    assert counted() == ({}, {"requests": 6, "errors": 2, "fallbacks": 6})
+    assert counted() == (
+        {},
+        {"requests": 6, "errors": 6, "fallbacks": 6, "rescued": 6, "repeated_failures": 4},
+    )
+
+
+def test_a_request_id_that_is_sent_again_is_evidence_once(
+    server: Server, ask: Callable[..., bytes]
+) -> None:
+    server.share("quick", Split("r-id", 2, 50.0, fallback=False))
+    counted = Difference(server, "quick", UNIT_KINDS)
+    for arm in ("stable", "canary"):
+        unit = next(of_arm(arm, rollout="r-id"))
+        for _ in range(3):
+            server.ask(ask("quick", moody.HOLLOW, unit))
+    each = {"requests": 3, "invalid": 3, "repeated_invalid": 2}
+    assert counted() == (each, each)
+
+
+def test_what_stable_fails_at_too_is_told_from_what_it_answers(
+    server: Server, ask: Callable[..., bytes]
+) -> None:
+    server.share("quick", Split("r-both", 2, 50.0))
+    ids = of_arm("canary", rollout="r-both")
+    canary = server.live.app.engine.counters.model("quick", "2").units()
+    failing, broken = next(ids), next(ids)
+    for unit, mood in ((failing, moody.RAISE), (broken, moody.HOLLOW)):
+        for _ in range(4):
+            server.ask(ask("quick", mood, unit))
+        server.ask(ask("quick", 1.0, unit))
+    table = table_of("r-both", [canary.tolist()], [])
+    assert table.entered == 2
+    found = {one.key: one for one in table.canary}
+    for unit, expected in ((failing, (1, 3, 0, 0)), (broken, (1, 0, 3, 0))):
+        key = unit_key("r-both", unit.partition(": ")[2].encode())
+        assert found[key] == UnitCounts(key, *expected)
+
+
+def test_the_first_slow_answers_of_a_version_are_its_warm_up(
+    server: Server, ask: Callable[..., bytes]
+) -> None:
+    slow = moody.SLOW_SECONDS
+    server.share("calm", Split("r-warm", 2, 50.0, slow_seconds=slow, warm_up_requests=2))
+    counted = Difference(server, "calm", UNIT_KINDS)
+    ids = of_arm("canary", rollout="r-warm")
+    for _ in range(4):
+        assert server.ask(ask("calm", moody.SLOW, next(ids))).status == 200
+    assert counted() == ({}, {"requests": 4, "warm_up_slow": 1, "slow": 3})
 
 
 def test_large_and_compressed_bodies_fall_back_as_well(

@@ -31,7 +31,7 @@ from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.vetoes import Alarm, Vetoes
 
-QUICK = {"steps": [50, 100], "hold": 2, "min_requests": 10}
+QUICK = {"steps": [50, 100], "hold": 2, "min_requests": 10, "watch": 0}
 
 
 class Stage:

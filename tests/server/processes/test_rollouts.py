@@ -68,7 +68,7 @@ class Runtime:
 BODY = json.dumps(
     {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1000]}]}
 ).encode()
-QUICK = {"hold": 0.2, "min_requests": 10, "max_bad_percent": 60}
+QUICK = {"hold": 0.2, "min_requests": 10, "max_bad_percent": 60, "watch": 0, "warm_up": 0}
 
 
 class Traffic:
@@ -210,7 +210,7 @@ def test_a_healthy_candidate_gets_more_and_more_and_is_stable_in_the_end(begin, 
     where = ["--admin-url", operator.server.admin_url, "--token", operator.token]
     with Traffic(operator.server.url) as traffic:
         terms = ["--steps", "5,50,100", "--hold", "200ms", "--min-requests", "10"]
-        terms += ["--max-bad-percent", "60"]
+        terms += ["--max-bad-percent", "60", "--watch", "0"]
         assert main(["canary", "start", MODEL, "2", *terms, *where]) == 0
         assert "canary of double version 2 is progressing at 5 %" in capsys.readouterr().out
         assert main(["status", *where]) == 0
@@ -598,3 +598,32 @@ def test_a_shadow_computes_what_callers_never_see_and_a_comparison_shares(begin,
     assert traffic.statuses() == {200}
     assert operator.rollout()["phase"] == "finished"
     assert operator.stable() == 1
+
+
+def test_a_tenant_that_the_candidate_fails_is_found_in_the_ramp_or_under_watch(begin):
+    """Half of the tenants are in the first step; the others meet the candidate under watch."""
+    operator = begin("fails", "--workers", 2)
+    operator.start(steps=[50, 100], sticky_header="x-tenant", watch=120, holdback_percent=5)
+    url = urlsplit(operator.server.url)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+    statuses, met = set(), 0
+    deadline = time.monotonic() + 60
+    number = 0
+    while not operator.rollout()["final"] and time.monotonic() < deadline:
+        for _ in range(10):
+            number += 1
+            acme = number % 20 == 0
+            body = BODY if acme else BODY.replace(b"1000", b"1")
+            headers = {"x-tenant": "acme" if acme else f"tenant-{number % 37}"}
+            connection.request("POST", f"/v2/models/{MODEL}/infer", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            statuses.add(answer.status)
+            met += acme and answer.headers.get("x-penstock-fallback") == "canary"
+    connection.close()
+    assert statuses == {200}
+    rollout = operator.rollout()
+    assert (rollout["phase"], rollout["cause"]) == ("aborted", "evidence")
+    assert "units" in rollout["message"]
+    assert operator.stable() == 1
+    assert met <= 40

@@ -50,7 +50,7 @@ def test_a_canary_has_its_share_and_is_loaded_without_an_alias(phase):
     made = plan(during(rollout(phase=phase)))
     assert list(made.versions) == [1, 2]
     assert made.default == 1
-    assert made.split == Split("m-7", 2, 5.0, "x-user", fallback=False, slow_seconds=0.25)
+    assert made.split == Split("m-7", 2, 5.0, "x-user", False, 0.25, 2.0, 0.0, 20, 10.0)  # noqa: FBT003
     assert made.mirror is None
 
 

@@ -62,7 +62,9 @@ rollouts = st.builds(
 )
 
 #: Few and small, so that a rollout can be walked through by hand.
-TERMS = RolloutSpec(steps=(5.0, 50.0, 100.0), hold_seconds=10.0, min_requests=100)
+TERMS = RolloutSpec(
+    steps=(5.0, 50.0, 100.0), hold_seconds=10.0, min_requests=100, watch_seconds=0.0
+)
 
 
 def started(kind: Kind = Kind.CANARY, **changes: object) -> Rollout:

@@ -14,7 +14,7 @@ from penstock.server.rollout.decision import decide
 from penstock.server.rollout.evidence import PARTS, WEIGHTS, combined, e_values, evidence_against
 from penstock.server.rollout.observation import SAVE_SECONDS
 from penstock.server.rollout.phase import FINAL, TRANSITIONS, Event, Phase
-from penstock.server.rollout.rollout import Approval, Rollout
+from penstock.server.rollout.rollout import Approval, Rollout, split_of
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.snapshot import Snapshot
 
@@ -85,6 +85,26 @@ def test_a_healthy_candidate_goes_step_by_step_and_is_promoted():
     assert walk.step().event is Event.SUCCEED
     assert (walk.rollout.phase, walk.rollout.percent) == (Phase.PROMOTED, 0.0)
     assert walk.look().cause == "final"
+
+
+def test_a_promoted_candidate_is_watched_by_a_small_holdback():
+    walk = Walk(watch_seconds=60.0, holdback_percent=2.0).until(Phase.WATCHING)
+    assert walk.rollout.percent == 98.0
+    assert split_of(walk.rollout).watching
+    assert split_of(walk.rollout).stable == 1
+    assert walk.look().cause == "watching"
+    while walk.look().event is None:
+        assert walk.last.cause == "watching"
+    assert (walk.last.event, walk.rollout.phase) == (Event.SUCCEED, Phase.PROMOTED)
+
+
+def test_a_promoted_candidate_that_fails_is_taken_back():
+    walk = Walk(watch_seconds=3600.0).until(Phase.WATCHING)
+    for _ in range(50):
+        walk.serve(stable=50, canary=950, errors=9)
+        if walk.look().event is not None:
+            break
+    assert (walk.last.event, walk.last.cause) == (Event.ABORT, "evidence")
 
 
 def test_nothing_is_counted_twice_where_a_step_ends():
@@ -243,8 +263,11 @@ def to_phase(phase, kind=Kind.CANARY):
     if phase is Phase.PREPARING:
         return Walk(kind)
     approval = {"require_approval": True} if phase is Phase.AWAITING_PROMOTION else {}
-    walk = Walk(kind, **approval)
+    watch = {"watch_seconds": 60.0} if phase is Phase.WATCHING else {}
+    walk = Walk(kind, **approval, **watch)
     walk.look()
+    if phase is Phase.WATCHING:
+        return walk.until(phase)
     if phase is Phase.AWAITING_PROMOTION:
         return walk.until(phase)
     if phase is Phase.PAUSED:
@@ -444,7 +467,8 @@ def test_weights_are_a_mean():
         assert weights.keys() <= e_values(started(kind)).keys()
         assert combined(kind, e_values(started(kind))) == pytest.approx(1.0)
     known = {field.name for field in fields(ArmCounts)}
-    assert {name for kinds, _ in PARTS.values() for name in kinds} < known
+    counted = [(*part.kinds, part.repeated or "wrong") for part in PARTS.values()]
+    assert {name for names in counted for name in names} < known
 
 
 # Properties: whatever comes, in whatever order.

@@ -63,7 +63,9 @@ def test_something_else_than_an_object_is_refused():
 @pytest.mark.parametrize("phase", Phase)
 def test_requests_are_shared_from_the_first_step_to_the_end(phase):
     rollout = replace(started(), phase=phase, steps=(Step(5.0),))
-    expected = Split("m-1", 2, 5.0, sticky="", fallback=True, slow_seconds=0.0)
+    expected = Split("m-1", 2, 5.0, "", True, 0.0, 2.0, 0.0, 20, 10.0)  # noqa: FBT003
+    if phase is Phase.WATCHING:  # the version before is not the default any more
+        expected = replace(expected, stable=1, watching=True)
     assert split_of(rollout) == (expected if phase in SHARING else None)
     assert mirror_of(rollout, WHERE) is None
 
@@ -71,7 +73,7 @@ def test_requests_are_shared_from_the_first_step_to_the_end(phase):
 def test_a_split_carries_the_terms():
     rollout = started(sticky="x-user", fallback=False, slow_seconds=0.2)
     rollout = replace(rollout, phase=Phase.PAUSED, steps=(Step(5.0), Step(50.0)))
-    assert split_of(rollout) == Split("m-1", 2, 50.0, "x-user", fallback=False, slow_seconds=0.2)
+    assert split_of(rollout) == Split("m-1", 2, 50.0, "x-user", False, 0.2, 2.0, 0.0, 20, 10.0)  # noqa: FBT003
 
 
 @pytest.mark.parametrize("phase", Phase)

@@ -1,0 +1,70 @@
+"""Where processes keep what they know of the units of rollouts, so that others can read it."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from typing import TYPE_CHECKING, Final
+
+from . import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+#: Last label of a block with the units that fail most.
+UNITS: Final = "units"
+#: The file with the units that failed before; all processes map it.
+UNIT_MEMORY: Final = "units.seen"
+
+
+class UnitBlocks:
+    """A block of the counter file for each version, and one memory for all processes.
+
+    Args:
+        new_block: Makes a block of a counter file from its label; ``OSError`` if there is no room.
+        directory: Of the counter files; ``None`` for a server that is one process.
+    """
+
+    def __init__(self, new_block: Callable[[bytes], memoryview], directory: Path | None) -> None:
+        self._new_block = new_block
+        self._directory = directory
+        self._blocks: dict[tuple[str, str], memoryview] = {}
+        self._memory: memoryview | None = None
+
+    def block(self, model: str, version: str) -> memoryview:
+        """`layout.UNIT_SLOTS` int64 of a version; the same ones in its next rollout.
+
+        Where blocks run out they are in no file, and no other process sees them.
+        """
+        known = self._blocks.get((model, version))
+        if known is None:
+            try:
+                known = self._new_block(json.dumps([model, version, "", UNITS]).encode())
+            except OSError:
+                known = memoryview(bytearray(8 * layout.UNIT_SLOTS)).cast("q")
+            self._blocks[model, version] = known
+        return known
+
+    def memory(self) -> memoryview:
+        """`layout.UNIT_MEMORY_BYTES` bytes that all processes of the directory share.
+
+        Where its disk is full, or without a directory, they are this process's own.
+        """
+        if self._memory is None:
+            self._memory = self._shared()
+        return self._memory
+
+    def _shared(self) -> memoryview:
+        size = layout.UNIT_MEMORY_BYTES
+        if self._directory is None:
+            return memoryview(bytearray(size))
+        fd = os.open(self._directory / UNIT_MEMORY, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, size)
+            return memoryview(mmap.mmap(fd, size))
+        except OSError:
+            return memoryview(bytearray(size))
+        finally:
+            os.close(fd)

@@ -19,6 +19,8 @@ BLOCK = re.compile(
     r"^(?P<fence>```+)(?P<kind>[^\n]*)\n(?P<body>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
+#: Fences that `BLOCK` does not see.
+ODD_FENCE = re.compile(r"^(?:[ \t>]+```|[ \t]*~~~).*$", re.MULTILINE)
 COMMANDS = ("sh", "console", "python")
 #: Blocks that a program reads. Each is a file, or what a command printed.
 CONTENT = ("json", "toml", "yaml")
@@ -69,7 +71,10 @@ def blocks(markdown: str) -> list[Block]:
 
 def complaints(markdown: str) -> list[str]:
     """What is wrong with the blocks of a page, by line."""
-    found: list[str] = []
+    found = [
+        f"line {markdown.count(chr(10), 0, odd.start()) + 1}: a fence that is not at the margin"
+        for odd in ODD_FENCE.finditer(markdown)
+    ]
     before: Block | None = None
     for block in blocks(markdown):
         if problem := _problem(block, before):

@@ -27,8 +27,8 @@ from typing import Any
 SERVER = re.compile(r"^(make demo|penstock serve|\S*/penstock serve)\b")
 STATUS = re.compile(r"\s*# exit status (\d+).*$")
 PORTS = ("8000", "8001")
-START_SECONDS = 60
-ALL_SECONDS = 180
+START_SECONDS = 120
+ALL_SECONDS = 300
 TRAFFIC = Path(__file__).with_name("traffic.py")
 
 

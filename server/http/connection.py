@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection around its messages: answers in order, time limits, refusals, the end.
 
-What arrives is the business of `penstock.server.http.fastpath`.
+`penstock.server.http.fastpath` handles the received bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PIPELINE_LIMIT: Final = 64
 
 
 class Connection(HttpToolsProtocol):
-    """The state of a connection that answers some requests itself and leaves others to ASGI."""
+    """One connection that answers predictions itself and leaves other requests to ASGI."""
 
     parser: Any  # the parent unsets it when the connection is lost
 
@@ -72,7 +72,7 @@ class Connection(HttpToolsProtocol):
         self.port.sweeper.watch(self.connections)
 
     def _go_on(self) -> None:
-        """Reading goes on: first what was received and not looked at."""
+        """Resume reading, first the bytes that were received and not parsed."""
         if self.backlog:
             self.loop.call_soon(self.data_received, b"")
 
@@ -125,7 +125,7 @@ class Connection(HttpToolsProtocol):
         self._answered_all()
 
     def _break_off(self, error: Exception) -> None:
-        """An answer could not be written: nobody can tell how much of it the client has."""
+        """Close the connection, because an answer was written in part or not at all."""
         message = {"message": "writing an answer failed", "exception": error}
         self.loop.call_exception_handler(message)
         self.closing = True
@@ -153,7 +153,7 @@ class Connection(HttpToolsProtocol):
             self.transport.writelines([b"".join((preamble, headers, size)), *body])
 
     def _answered_all(self) -> None:
-        """No call is unanswered: close, or go on with what the parent has queued behind them."""
+        """Close the connection, or serve the requests that the parent has queued; no call waits."""
         self.fast_cycle.response_complete = True
         if self.closing:
             self._close_gently()
@@ -165,7 +165,7 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        """The ASGI app has answered, perhaps the last request that was understood."""
+        """Called when the ASGI app has answered a request."""
         super().on_response_complete()
         if self.closing and self._is_idle() and not self.transport.is_closing():
             self._close_gently()
@@ -204,20 +204,20 @@ class Connection(HttpToolsProtocol):
         self.inference.fail(call, error)
 
     def _unread_head(self) -> RequestHead:
-        """As much of the head as is needed to refuse it."""
+        """A request head with the fields that a refusal needs."""
         head = read_head("", None, self.headers)
         self._note_request_line(head)
         return head
 
     def _note_request_line(self, head: RequestHead) -> None:
-        """For the access log; what llhttp lets through cannot forge a line."""
+        """Keep the request line for the access log; llhttp accepts no byte that forges a line."""
         if self.url:
             head.method = self.parser.get_method().decode("latin-1")
         head.target = self.url.decode("latin-1")
         head.http_version = self.parser.get_http_version()
 
     def send_400_response(self, msg: str) -> None:
-        """What llhttp cannot parse is answered like every other error."""
+        """Answer a request that llhttp cannot parse, like every other error."""
         if not self.closing:
             self.refuse(InvalidRequest(msg))
 
@@ -265,7 +265,7 @@ class Connection(HttpToolsProtocol):
         """Left to the sweeper, which needs no timer per response."""
 
     def shutdown(self) -> None:
-        """The server drains: finish what has begun; an idle client gets a moment to be heard."""
+        """Finish the begun requests and close, because the server stops."""
         self.draining = True
         if self.calls and not self.receiving:
             self.closing = True
@@ -279,18 +279,18 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def pause_writing(self) -> None:
-        """A slow reader: stop reading its requests until it takes its answers."""
+        """Stop reading requests of a client that does not take its answers."""
         super().pause_writing()
         self.flow.pause_reading()
 
     def resume_writing(self) -> None:
-        """The reader caught up."""
+        """Read requests again, because the client has taken its answers."""
         super().resume_writing()
         if len(self.calls) < PIPELINE_LIMIT:
             self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone: what it is still waiting for need not be computed."""
+        """Abandon the waiting calls of a client that is gone."""
         calls = list(self.calls)
         self.calls.clear()
         for call in calls:

@@ -1,4 +1,4 @@
-"""The data plane of one process: every object of the prediction path, built once and wired here."""
+"""Builds the data plane of one process: every object of the prediction path."""
 
 from __future__ import annotations
 
@@ -46,24 +46,24 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.engine")
 
-#: How long a stop waits for runs whose callers are gone or were given up.
+#: Seconds that a stop waits for runs whose callers are gone.
 LAST_SECONDS: Final = 0.5
 
 
 class Engine:
-    """Owns what serves predictions on one event loop; create it while the loop runs.
+    """The objects that serve predictions on one event loop; create it while the loop runs.
 
     Args:
-        config: Of the server.
-        counters: Of this process.
-        incidents: Is told of errors that no caller is told of.
-        pulse: Where loads and runs in progress are written.
+        config: The server's configuration.
+        counters: Counters of this process.
+        incidents: Gets errors that have no caller.
+        pulse: Holds the loads and runs in progress.
 
     Attributes:
-        catalog: What is served.
-        host: Loads and unloads.
+        catalog: The served models.
+        host: Loads and unloads versions.
         inference: The path of predictions.
-        port: What the connections of the prediction port share.
+        port: Objects that all connections of the prediction port share.
         samples: Inputs and outputs for the monitor.
     """
 
@@ -138,7 +138,7 @@ class Engine:
     def _coalescer(
         self, loop: asyncio.AbstractEventLoop, heads: HeadCache, clock: Callable[[], float]
     ) -> Coalescer:
-        """Lets requests that differ in their numbers only be read and run together."""
+        """The coalescer of the prediction path."""
         path = self.inference
         runner = GroupRunner(self.catalog, self._scheduler, path, path.splitter, path.responder)
         coalescer = Coalescer(loop, heads, runner, clock)
@@ -149,13 +149,14 @@ class Engine:
         return coalescer
 
     def expect_loads(self) -> None:
-        """Versions are to be loaded in a moment: what can be prepared for that is."""
+        """Prepare for versions that are going to be loaded."""
         self._loads.expect()
 
     async def close(self) -> None:
-        """Finish what was accepted, then release everything.
+        """Finish the accepted requests, then release everything.
 
-        A run or a load that does not end is left behind after `LAST_SECONDS`: a stop is bounded.
+        A run or a load that does not end within `LAST_SECONDS` is left behind, so a stop is
+        bounded.
         """
         try:
             await asyncio.wait_for(self._finish(), LAST_SECONDS)
@@ -170,7 +171,7 @@ class Engine:
                 await servable.wait_coded()
 
     def abandon(self) -> None:
-        """Release everything after the event loop was closed; nobody waits for an answer."""
+        """Release everything after the event loop was closed; no caller waits any more."""
         self._scheduler.abandon()
         self._release()
 

@@ -1,7 +1,7 @@
 """The fast path: prediction requests answered by callbacks, without task, future or ASGI scope.
 
 `FastPathProtocol` subclasses uvicorn's protocol class and is passed through uvicorn's documented
-``http=`` option. Whatever is not a prediction goes to the parent unchanged, and so to the ASGI app.
+``http=`` option. All other requests go to the parent class unchanged, and so to the ASGI app.
 
 A prediction request takes the shortest of four ways:
 
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
     from penstock.server.inference.head import RequestHead
 
-#: A segment may hold thousands of requests; the parser gets so much of it at once.
+#: The parser gets so many bytes at once, because a segment may hold thousands of requests.
 PIECE_BYTES: Final = 16 * 1024
 
 
 class FastPathProtocol(BodyReader):
-    """HTTP/1.1 on one connection; see the module for the ways a request can take."""
+    """The protocol of one HTTP/1.1 connection; the module docstring lists the ways of a request."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class FastPathProtocol(BodyReader):
         self._parse(data)
 
     def _parse(self, data: bytes) -> None:
-        """Leave it to the parser, a piece at a time."""
+        """Give bytes to the parser, a piece at a time."""
         if len(data) > PIECE_BYTES:
             data, self.backlog = self._cut(data)
         self.message_bytes += len(data)
@@ -108,7 +108,7 @@ class FastPathProtocol(BodyReader):
         return data[:size], data[size:]
 
     def _feed(self, data: bytes) -> None:
-        """Let llhttp parse; what it cannot is refused."""
+        """Let llhttp parse the bytes, and refuse what llhttp cannot parse."""
         while data:
             try:
                 self.parser.feed_data(data)

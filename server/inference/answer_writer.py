@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def write_answers(status: int, answers: Iterable[tuple[Call, bytes, bytes, Body]]) -> None:
-    """Write answers: for each its call, the id of its request, header lines, and the body."""
+    """Write answers. Each answer has its call, request id, header lines and body."""
     last: bytes | None = None
     opening = b""
     for call, request_id, headers, body in answers:
-        if headers is not last:  # alike for most of a run
+        if headers is not last:  # equal for most answers of a run
             preamble = call.writer.preamble(status)
             opening = b"%b%bx-request-id: " % (preamble, headers)
             last = headers if preamble else None  # calls of the ASGI front end are in the same runs

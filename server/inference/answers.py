@@ -1,4 +1,4 @@
-"""From finished batches and errors to the bytes of answers."""
+"""Encodes finished batches and errors as the bytes of answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .head import RequestHead
 
-#: Longer messages quote a request and are made each time; the others come by the thousand.
+#: Answers with longer messages quote a request and are made each time; shorter ones are cached.
 MAX_KEPT_MESSAGE: Final = 512
 JSON_HEADERS: Final = b"content-type: application/json\r\n"
 
@@ -49,13 +49,13 @@ def encode_batch(
     outputs: Sequence[Array],
     complete: bool = True,  # noqa: FBT001, FBT002  a keyword costs a tenth of a microsecond
 ) -> list[Answer]:
-    """One answer per call, in order: header lines and body, or the error of that call alone.
+    """Encode one answer per call, in order: header lines and body, or the error of that call alone.
 
     Args:
-        servable: Which version ran.
-        calls: Whose requests shared the run.
-        firsts: The row in which each begins.
-        outputs: Of the run.
+        servable: The version that ran.
+        calls: The calls whose requests shared the run.
+        firsts: The first row of each call.
+        outputs: The output arrays of the run.
         complete: Whether these are all calls of the run.
     """
     wire = servable.wire
@@ -88,17 +88,17 @@ def encode_coalesced(
     codec: Codec,
     batch: Batch,
 ) -> tuple[bytes, Sequence[Body]] | None:
-    """Header lines and bodies for requests of one row that differ in their numbers only.
+    """Encode answers of requests that have one row each and differ in their numbers only.
 
     Args:
-        servable: Which version ran.
+        servable: The version that ran.
         accept_encoding: As in `RequestHead`.
-        message: What the body of each says, apart from its numbers.
-        codec: Writes the answers.
-        batch: The run.
+        message: The common meaning of the bodies, apart from their numbers.
+        codec: The codec of the answers.
+        batch: The finished run.
 
     Returns:
-        ``None`` if one of them cannot be written, or if they are to be compressed.
+        Header lines and bodies; ``None`` if one answer cannot be written or must be compressed.
     """
     try:
         bodies, lines = codec.encode_rows(servable.wire, [message] * batch.rows, batch.outputs)
@@ -112,7 +112,7 @@ def encode_coalesced(
 
 
 def _rows_of(call: Call, first: int, outputs: Sequence[Array]) -> list[Array]:
-    """A call's own rows; fewer than its request had in the batch if it asked for none."""
+    """The output rows of one call; no rows if the call sent none and ran with a made-up row."""
     assert call.message is not None
     last = first + call.message.rows
     return [output[first:last] for output in outputs]
@@ -125,18 +125,18 @@ def _all_plain(calls: Sequence[Call], codec: Codec) -> bool:
 def encode_large(
     servable: Servable, head: RequestHead, message: InferRequest, outputs: Sequence[Array]
 ) -> Answer:
-    """One answer that is made on a thread: the bytes of `encode_batch`, a large body in pieces.
+    """Encode one answer on a thread: the bytes are those of `encode_batch`, a large body in pieces.
 
     Args:
-        servable: Which version ran.
-        head: Of the request.
-        message: Its decoded body.
-        outputs: Its rows.
+        servable: The version that ran.
+        head: The head of the request.
+        message: The decoded body of the request.
+        outputs: The output rows of the request.
     """
     answer = _encode(servable, head, message, outputs, large=True)
     if isinstance(answer, tuple) and len(answer[1]) >= MIN_VIEW_BYTES:
         headers, body = answer
-        return headers, [body] if isinstance(body, bytes) else body  # nobody joins them
+        return headers, [body] if isinstance(body, bytes) else body  # the pieces are never joined
     return answer
 
 
@@ -173,7 +173,7 @@ def _compressed(headers: bytes, body: bytes, encoding: str) -> Answer:
 
 
 def api_error(error: Exception) -> ApiError:
-    """What a client is told of an error from any room."""
+    """The API error that a client gets for an error from any room."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, Overloaded):
@@ -190,7 +190,7 @@ def api_error(error: Exception) -> ApiError:
 
 @lru_cache(maxsize=64)
 def _overloaded(reason: str, retry_after_seconds: int) -> Unavailable:
-    """Made once for all, as it is made by the thousand."""
+    """The error of a refused request; cached, because overload makes thousands of them."""
     return Unavailable(
         f"overloaded ({reason}): the request was not executed",
         retry_after_seconds=retry_after_seconds,
@@ -207,7 +207,7 @@ def _model_error(error: ModelExecutionError | InvalidOutput) -> ApiError:
 
 
 def _text(error: Exception) -> str:
-    """What a plug-in says of its error, as JSON can have it."""
+    """The message of a plug-in's error as text that JSON can hold."""
     return text_of(error).encode(errors="replace").decode()
 
 

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class ResponseWriter(Protocol):
-    """Where a call came in, and where its answer goes out.
+    """Writes answers to the connection of a call.
 
     No method raises: a connection that cannot be written to is broken off, which ends its calls.
     """
 
     def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:
-        """Send the answer; nothing is sent for a call that `owes` says has its answer.
+        """Send the answer. Nothing is sent if `owes` says that the call has its answer.
 
         Args:
-            call: Whose answer it is.
+            call: The call to answer.
             status: HTTP status.
             headers: Complete header lines, each ended by CRLF, without ``content-length``.
             body: The body.
@@ -39,12 +39,12 @@ class ResponseWriter(Protocol):
         """Send all bytes of an answer, if this call is the only one that is unanswered here.
 
         Returns:
-            Whether they were sent; else it is a case for `respond`.
+            Whether they were sent; if not, the caller uses `respond`.
         """
         ...
 
     def owes(self, call: Call) -> bool:
-        """Whether the call waits here for an answer that nobody has given yet."""
+        """Whether the call still waits for its answer on this connection."""
         ...
 
 
@@ -52,22 +52,22 @@ class Call:
     """The state of one prediction call; created by a front end, filled in along the way.
 
     Attributes:
-        writer: Who answers it.
-        head: What its headers said.
+        writer: Writes its answer.
+        head: The parsed request head.
         arrival: Monotonic seconds when its first byte was seen.
         servable: The version chosen to serve it.
-        assignment: Its part in a split between two versions; ``None`` if it has none.
+        assignment: Its arm of an active split; ``None`` without a split.
         message: Its decoded body.
-        body: Its body, if that may be remembered once it is answered with 200.
-        plain: Encodes it together with the rest of its batch; ``None`` if it is special.
+        body: The body, if a template may be learnt from it after an answer with 200.
+        plain: Encodes it together with the rest of its batch; ``None`` if it is encoded alone.
         request: Its place in the batcher; ``None`` for a call that shares one in a group.
-        entered: It is counted as in flight.
+        entered: Whether it is counted as in flight.
         request_id: Sent back as ``x-request-id``.
-        abandoned: The client went away; nothing is sent any more.
+        abandoned: Whether the client went away; then nothing is sent.
         answer: Status, header lines and body of an answer that waits for its turn.
     """
 
-    # Most calls never have them, and an attribute of the class costs nothing to set.
+    # Class attributes: most calls never set these, and a class attribute costs nothing per call.
     servable: Servable | None = None
     assignment: Assignment | None = None
     message: InferRequest | None = None
@@ -86,5 +86,5 @@ class Call:
 
     @property
     def arm(self) -> str:
-        """``stable`` or ``canary``, as a split chose for it; empty without a split."""
+        """The arm of the call, ``stable`` or ``canary``; empty without a split."""
         return "" if self.assignment is None else self.assignment.arm

@@ -1,4 +1,4 @@
-"""Calls that run together: those of a group, and all those of a run."""
+"""Calls that run together: the calls of a group, and all calls of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Key = TypeVar("Key")
 
 
 class CallGroup(Protocol):
-    """Where calls met; `penstock.server.http.coalescing.group.CoalescingGroup`."""
+    """A group of calls; implemented by `CoalescingGroup` in `server.http.coalescing`."""
 
     def body(self, numbers: bytes) -> bytes:
         """The body of a call with these numbers, as it came."""
@@ -26,12 +26,12 @@ Group = TypeVar("Group", bound=CallGroup)
 
 
 class CoalescedCalls(Generic[Group]):
-    """Calls of a group, which may run as one request of many rows.
+    """Calls of one group that may run as one request of many rows.
 
     Attributes:
-        group: Where they met.
-        calls: One row each.
-        numbers: Their numbers, as text or as the bytes of a tensor.
+        group: The group of the calls.
+        calls: The calls, one row each.
+        numbers: The numbers of each call, as text or as the bytes of a tensor.
     """
 
     __slots__ = ("calls", "group", "numbers")
@@ -42,22 +42,22 @@ class CoalescedCalls(Generic[Group]):
         self.numbers = numbers
 
     def parts(self, size: int) -> Iterator[CoalescedCalls[Group]]:
-        """The same in parts of at most so many calls."""
+        """Split the calls into parts of at most `size` calls."""
         for first in range(0, len(self.calls), size):
             last = first + size
             yield CoalescedCalls(self.group, self.calls[first:last], self.numbers[first:last])
 
     def since(self, first: int) -> CoalescedCalls[Group]:
-        """The same from this call on."""
+        """The calls from position `first` on."""
         return CoalescedCalls(self.group, self.calls[first:], self.numbers[first:])
 
     def bodies(self) -> Iterator[tuple[Call, bytes]]:
-        """Each call with its body, as it came."""
+        """Each call with its body, as it was sent."""
         for call, numbers in zip(self.calls, self.numbers, strict=True):
             yield call, self.group.body(numbers)
 
     def by(self, keys: Sequence[Key]) -> dict[Key, CoalescedCalls[Group]]:
-        """The same in parts of calls with the same key, one key for each call."""
+        """Split the calls by key; `keys` has one key for each call."""
         parts: dict[Key, CoalescedCalls[Group]] = {}
         for key, call, numbers in zip(keys, self.calls, self.numbers, strict=True):
             if key not in parts:
@@ -68,7 +68,7 @@ class CoalescedCalls(Generic[Group]):
 
 
 def calls_of(batch: Batch, *, alone: bool = False) -> tuple[list[Call], list[int]]:
-    """All calls in a run, and the row in which each begins.
+    """All calls of a run, and the first row of each.
 
     Args:
         batch: The run.

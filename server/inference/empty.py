@@ -1,4 +1,4 @@
-"""Requests without rows: valid in the protocol, and answered with outputs without rows.
+"""Handles requests without rows, which the protocol allows; their answers have no rows either.
 
 Many models fail on empty tensors, and a batch cannot be counted in rows that are not there. Such a
 request therefore runs with one made-up row, and its answer is cut down to none.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def one_row(inputs: Sequence[Array | None], wire: WireSignature) -> list[Array | None]:
-    """The inputs with a row of zeros, or of empty strings, where they have none.
+    """The inputs with one row of zeros or empty strings in place of no rows.
 
     Args:
         inputs: One array per input of the signature, without rows where the input is batched.

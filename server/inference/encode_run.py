@@ -25,9 +25,9 @@ def encode_run(servable: Servable, batch: Batch, splitter: TrafficSplitter) -> E
     """Encode the answers of a run that did not fail.
 
     Args:
-        servable: What ran.
-        batch: The run.
-        splitter: Say who is to be answered from it.
+        servable: The version that ran.
+        batch: The finished run.
+        splitter: Decides which calls are answered from it.
     """
     calls, firsts = calls_of(batch, alone=not servable.wire.batch_axis)
     waiting, starts = calls, firsts

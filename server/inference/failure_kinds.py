@@ -1,4 +1,4 @@
-"""What speaks against a version: in which way an answer of it is bad. Pure."""
+"""Kinds of failures that count against a version of a rollout. Pure."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from penstock.batching.request import Batch
     from penstock.server.errors import ApiError
 
-#: Statuses from here on are not the client's fault.
+#: Statuses from this one on are not caused by the client.
 SERVER_ERROR: Final = 500
 
 
 def failure_kind_of(error: Exception, known: ApiError) -> int | None:
-    """The counter of a failure, ``None`` if it says nothing about the version.
+    """The counter of a failure, ``None`` if the failure does not count against the version.
 
-    A refusal because of overload does not: it depends on how many wait, not on who serves them.
+    A refusal because of overload does not count: it depends on the queue, not on the version.
 
     Args:
-        error: What went wrong.
-        known: The same, as a client is told.
+        error: The error.
+        known: The error as the client gets it.
     """
     if isinstance(known, DeadlineExceeded):
         return ARM_TIMEOUTS
@@ -43,20 +43,21 @@ def failure_kind_of(error: Exception, known: ApiError) -> int | None:
 
 
 def is_blamed(error: Exception) -> bool:
-    """Whether a run failed and the inputs are held to be at fault, so the client is told 400.
+    """Whether a run failed because of the inputs, so that the client gets status 400.
 
-    The version that says so may be the one that is broken: another one may answer these inputs.
+    The version that blames the inputs may itself be broken: another version may answer them.
     """
     return isinstance(error, (InputsAtFault, UnsuitableInput))
 
 
 def unsound(firsts: Sequence[int], batch: Batch, *, batched: bool) -> set[int]:
-    """Which requests of a run have NaN or infinity in an output.
+    """Requests of a run that have NaN or infinity in an output.
 
     Args:
-        firsts: The row in which each begins, ascending.
-        batch: The run.
-        batched: Whether axis 0 of outputs is rows; else all is one request's.
+        firsts: The first row of each request, ascending.
+        batch: The finished run.
+        batched: Whether axis 0 of the outputs counts rows; if not, all outputs belong to one
+            request.
     """
     found: set[int] = set()
     for output in batch.outputs:

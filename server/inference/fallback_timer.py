@@ -1,4 +1,4 @@
-"""Calls that must not wait for ever, looked at a few times in each tenth of a second."""
+"""Ends the wait of calls whose canary does not answer in time."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
 
     from .call import Call
 
-#: Between two looks while anything is watched; one timer for all is cheaper than one for each.
+#: Seconds between two checks while there are calls; one timer for all costs less than one for each.
 TICK_SECONDS: Final = 0.025
 
 
 class FallbackTimer:
-    """Tells of calls whose time is over, each once.
+    """Calls `overdue` once for each call whose time is over.
 
     Attributes:
         end: Called with calls that ``overdue`` failed at, and its error.
 
     Args:
-        loop: Where everything happens.
-        due_at: When a call's time is over; may grow earlier while it is watched.
-        overdue: Told of it; not watched any more then.
+        loop: The event loop that all methods run on.
+        due_at: When a call's time is over; may become earlier while the call is watched.
+        overdue: Called with the call, which is not watched any more then.
         clock: Monotonic seconds.
     """
 
@@ -55,7 +55,7 @@ class FallbackTimer:
             self._loop.call_later(TICK_SECONDS, self._tick)
 
     def discard(self, call: Call) -> None:
-        """The call is over."""
+        """Stop watching a call, because it is over."""
         self._calls.pop(call, None)
 
     def _tick(self) -> None:
@@ -63,10 +63,10 @@ class FallbackTimer:
         try:
             now = self._clock()
             for call in [call for call in self._calls if now >= self._due_at(call)]:
-                if call in self._calls:  # telling of one may end another
+                if call in self._calls:  # ending one call may end another
                     del self._calls[call]
                     self._tell(call)
-        finally:  # one call that cannot be looked at must not keep the others waiting
+        finally:  # an error with one call must not keep the other calls waiting
             if self._calls and not self._ticking:
                 self._ticking = True
                 self._loop.call_later(TICK_SECONDS, self._tick)

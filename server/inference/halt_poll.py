@@ -1,4 +1,4 @@
-"""Stay awake for a moment when the next request is expected within it.
+"""Keeps the event loop awake for a moment after an answer, if the next request is expected soon.
 
 A core that sleeps between two requests runs the next one several times slower: it has to be
 woken, on a virtual machine by its host, and finds caches and branch predictors cold. Hypervisors
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-#: A longer gap is slept through.
+#: For a longer expected gap the loop does not poll.
 LONGEST_SECONDS: Final = 100e-6
-#: Part by which one gap moves the expected one.
+#: Weight of one gap in the expected gap.
 SMOOTHING: Final = 0.1
-#: Polling goes on for so many expected gaps.
+#: Polling ends after so many expected gaps.
 GAPS: Final = 2.0
 
 
 def polling_seconds(expected_gap: float) -> float:
-    """How long to look for the next request before going to sleep; pure."""
+    """Seconds to poll for the next request before the loop sleeps; pure."""
     return GAPS * expected_gap if expected_gap <= LONGEST_SECONDS else 0.0
 
 
 class HaltPoll:
-    """Keeps the event loop from blocking for a moment after each answer.
+    """Polls the sockets for a moment after each answer, in place of blocking.
 
     Args:
-        loop: Which is kept awake.
+        loop: The event loop that is kept awake.
         clock: Monotonic seconds.
     """
 
@@ -47,7 +47,7 @@ class HaltPoll:
         self._polling = False
 
     def answered(self, arrival: float, now: float) -> None:
-        """A batch was answered.
+        """Note that a batch was answered, and poll if that is worth it.
 
         Args:
             arrival: When its first request came.
@@ -62,7 +62,7 @@ class HaltPoll:
             self._loop.call_soon(self._poll)
 
     def _poll(self) -> None:
-        """Something to do at once: the loop looks at its sockets and does not block."""
+        """Poll once more: a loop with a ready callback checks its sockets without blocking."""
         if self._clock() < self._until:
             self._loop.call_soon(self._poll)
         else:

@@ -1,4 +1,4 @@
-"""What the head of a prediction request says, read once.
+"""The parsed head of a prediction request.
 
 Clients repeat themselves: the bytes from the request line to the empty line are the same for
 thousands of requests. A `RequestHead` is therefore a pure function of those bytes, and the fast
@@ -45,7 +45,7 @@ class RequestHead:
         model: Name of the model, percent-decoded.
         version: The version asked for in the path, or ``None`` to let routing choose.
         codec: How the body is written.
-        zero_copy: Whether decoding takes no time to speak of, however large the body.
+        zero_copy: Whether decoding takes about the same short time for a body of any size.
         content_encoding: ``gzip``, ``deflate`` or ``None``.
         accept_encoding: The encoding for the response, or ``None``.
         json_length: Value of ``Inference-Header-Content-Length``, or ``None``.
@@ -53,10 +53,10 @@ class RequestHead:
         request_id: The caller's ``x-request-id``, or ``None``.
         arm: The arm of a split that the caller wants, or ``None``.
         lines: All headers, as pairs in the order received or, of a head that is kept, its bytes.
-        problem: An error that every request with this head earns.
+        problem: The error that every request with this head gets.
         keep_alive: Whether the connection stays open after the response.
         content_length: Size of the body in bytes, or ``None`` for a chunked one.
-        method: As in the request line, as are the next two; for the access log.
+        method: From the request line, like `target` and `http_version`; for the access log.
         target: Path and query, percent-encoded.
         http_version: ``1.1`` or ``1.0``.
     """
@@ -127,7 +127,7 @@ def match_infer(path: str) -> tuple[str, str | None] | None:
 
 
 def match_target(target: bytes, root: str) -> tuple[str, str | None] | None:
-    """The same of a request's target as sent; one with a query is for the ASGI app.
+    """Model and version of a request target as sent; a target with a query goes to the ASGI app.
 
     Args:
         target: In origin form.
@@ -137,7 +137,7 @@ def match_target(target: bytes, root: str) -> tuple[str, str | None] | None:
         return None
     try:
         return match_infer(below(canonical(target), root))
-    except InvalidRequest:  # the ASGI app says why
+    except InvalidRequest:  # the ASGI app answers with the reason
         return None
 
 
@@ -146,7 +146,7 @@ def read_head(
 ) -> RequestHead:
     """Read the headers that matter to a prediction.
 
-    Never raises: what is wrong with the headers becomes `RequestHead.problem`.
+    Never raises: an error in the headers becomes `RequestHead.problem`.
 
     Args:
         model: As in the path.
@@ -194,7 +194,7 @@ def _refuse_pages(content_type: bytes | None, headers: Iterable[tuple[bytes, byt
 
 
 def given_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The caller's ``x-request-id`` if it can be echoed, whatever else is wrong with the headers.
+    """The caller's ``x-request-id`` if it can be echoed, also if other headers have errors.
 
     Args:
         headers: Names in lower case.
@@ -248,7 +248,7 @@ def _timeout_seconds(value: bytes) -> float:
 
 
 def _shown(value: bytes) -> str:
-    """A header's value as it appears in an error: short."""
+    """A header's value as text for an error message, cut to `_SHOWN_BYTES`."""
     return repr(value[:MAX_SHOWN].decode("latin-1")) + ("…" if len(value) > MAX_SHOWN else "")
 
 

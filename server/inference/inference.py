@@ -1,4 +1,4 @@
-"""The path of one prediction, the same for both front ends.
+"""The inference path of a prediction, the same for both front ends.
 
     start    match model and version, decode (on a thread if the body is large)
     _enqueue hand it to the scheduler, which batches and runs it
@@ -53,39 +53,39 @@ if TYPE_CHECKING:
 QUICK_BYTES: Final = 4 * 1024 * 1024
 
 
-#: A request read on a thread, and what is to be counted of it.
+#: A request that was decoded on a thread, and the result of its input validation.
 Decoded = tuple["InferRequest", "Examination | None"]
 
 
 class BodyTemplates(Protocol):
-    """Bodies that are known but for their numbers.
+    """Decodes bodies by their templates.
 
     Implemented by `penstock.server.http.coalescing.coalescer.Coalescer`.
     """
 
     def read(self, call: Call, body: bytes, wire: WireSignature) -> InferRequest | None:
-        """Decode a body; ``None`` if the decoder has to read it."""
+        """Decode a body by its template; ``None`` if the codec has to decode it."""
         ...
 
 
 class InferencePath:
-    """From the bytes of a prediction request to the bytes of its answer.
+    """Serves predictions: from the body of a request to its answer.
 
     Args:
-        loop: Everything but the decoding and encoding of large bodies happens here.
-        catalog: What is served.
-        scheduler: Runs it.
-        counters: Counts it.
-        sampling: Hands inputs and outputs to the monitor; ``None`` if there is none.
+        loop: The event loop of all steps but the decoding and encoding of large bodies.
+        catalog: The served models.
+        scheduler: Runs the versions.
+        counters: Counters of this process.
+        sampling: Gives inputs and outputs to the monitor; ``None`` without a monitor.
         threads: Decodes large bodies and encodes large answers.
-        limits: Of bodies.
-        incidents: Is told of errors that no caller is told of.
+        limits: Limits of bodies.
+        incidents: Gets errors that have no caller.
         clock: Monotonic seconds, the scheduler's.
 
     Attributes:
-        splitter: Requests that two versions share.
-        responder: Where every answer and every error leaves.
-        templates: Read the bodies that they know; ``None`` where nothing is remembered.
+        splitter: Divides requests between two versions.
+        responder: Writes every answer and every error.
+        templates: Decode known bodies; ``None`` without coalescing.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class InferencePath:
 
     @property
     def shadow_senders(self) -> dict[tuple[str, str], ShadowSender]:
-        """Who wants copies of what a version answers, by model and version."""
+        """The senders of copies of answers, by model and version."""
         return self.responder.observers.shadow_senders
 
     @shadow_senders.setter
@@ -183,11 +183,11 @@ class InferencePath:
         return message or call.head.codec.decode(body, wire, call.head.json_length)
 
     def new_id(self) -> bytes:
-        """A request id for a caller who gave none."""
+        """A request id for a caller that gave none."""
         return self._ids.new()
 
     def _decode_on_thread(self, call: Call, servable: Servable, body: bytes) -> None:
-        """Large JSON takes milliseconds; the loop has other connections to serve."""
+        """Decode a large body on a thread, because it takes milliseconds."""
         decoding = self._threads.submit(contained, self._unpack, call.head, servable, body)
         servable.begin_coding()
         decoding.add_done_callback(
@@ -247,12 +247,12 @@ class InferencePath:
         self._scheduler.submit(servable.scheduled, request)
 
     def _refuse(self, call: Call, error: Exception) -> None:
-        """It could not be queued; should it be in a queue all the same, it is taken out."""
+        """Answer a call whose request could not be queued; the request leaves any queue."""
         self._withdraw(call)
         self.fail(call, error)
 
     def _withdraw(self, call: Call) -> bool:
-        """Take its request out of the queue; whether it was there. Never raises."""
+        """Remove the call's request from its queue; returns whether it was there. Never raises."""
         try:
             return call.request is not None and self._scheduler.cancel(call.request)
         except Exception as error:  # noqa: BLE001  the call ends all the same
@@ -262,7 +262,7 @@ class InferencePath:
     # -- out -------------------------------------------------------------------------------------
 
     def sink(self, servable: Servable) -> Callable[[Batch], None]:
-        """What the scheduler calls with this version's finished batches."""
+        """The function that the scheduler calls with this version's finished batches."""
         return partial(self.responder.finish, servable)
 
     def fail(self, call: Call, error: Exception) -> None:
@@ -270,7 +270,7 @@ class InferencePath:
         self.responder.fail(call, error)
 
     def abandon(self, call: Call) -> None:
-        """The client went away: what has not run will not. Never raises."""
+        """Withdraw the call of a client that went away. Never raises."""
         call.abandoned = True
         if self._withdraw(call):
             self.fail(call, ClientGone())

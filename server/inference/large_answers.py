@@ -1,4 +1,4 @@
-"""Answers of large runs: encoded and compressed on the decoding thread, written from the loop.
+"""Encodes and compresses the answers of large runs on a thread; the loop writes them.
 
 A million numbers take a tenth of a second to be written as text. The loop has other connections to
 serve meanwhile, so it only looks at the size of a run, and gets the answers when they are ready.
@@ -35,28 +35,28 @@ if TYPE_CHECKING:
     from .head import RequestHead
     from .traffic_splitter import TrafficSplitter
 
-    #: What a call asks for; ``None`` of one that has left the version.
+    #: The request of a call; ``None`` for a call that has left the version.
     Wish = tuple[RequestHead, InferRequest] | None
-    #: Which calls have NaN or infinity in an output, if that matters, and the answer of each.
+    #: The calls with NaN or infinity in an output, if that matters, and the answer of each call.
     Encoded = tuple[set[int], list[Answer]]
 
-#: Outputs that wait to be encoded; a run that finds no room is refused, unless it is the only one.
+#: Bytes of outputs that may wait to be encoded; a further run is refused, unless none waits.
 MAX_WAITING_BYTES: Final = 256 << 20
 _FULL: Final = "answers wait to be encoded; the result of this request was dropped, try again later"
 
 
 class LargeAnswers:
-    """Has the answers of large runs encoded.
+    """Encodes the answers of large runs on a thread.
 
     Attributes:
         answer: Answers the calls of a run.
         fail: Answers a call with an error.
-        end: Told of a mistake on the way, with the calls that were under way.
+        end: Ends calls after an error in a step.
 
     Args:
-        loop: Where everything but the encoding happens.
-        threads: Where the encoding happens.
-        splitter: Share requests between two versions.
+        loop: The event loop of all steps but the encoding.
+        threads: The thread that encodes.
+        splitter: Divides requests between two versions.
         large_bytes: Larger outputs of a run are encoded on a thread.
     """
 
@@ -123,7 +123,7 @@ class LargeAnswers:
         size: int,
         done: Future[Encoded],
     ) -> None:
-        """Back on the loop. Never raises."""
+        """Answer the calls with what the thread has encoded, on the loop. Never raises."""
         self._waiting_bytes -= size
         try:
             bad, answers = contained(done.result)
@@ -151,7 +151,7 @@ class LargeAnswers:
         self.answer(servable, batch, (calls, firsts, waiting, answers, invalid))
 
     def _refuse(self, servable: Servable, calls: Sequence[Call]) -> None:
-        """There is no room."""
+        """Refuse the calls of a run for whose outputs there is no room."""
         for call in calls:
             if not self._splitter.forsake(call, servable) and call.entered:
                 full = Unavailable(_FULL, retry_after_seconds=1, reason="queue_full")
@@ -166,7 +166,7 @@ def _encode(
     *,
     routed: bool,
 ) -> Encoded:
-    """On a thread; the interpreter lock is let go of between pieces."""
+    """Encode the answers, on a thread; the interpreter lock is released between pieces."""
     batched = servable.wire.batch_axis
     bad = unsound(firsts, batch, batched=batched) if routed else set[int]()
     answers: list[Answer] = []

@@ -1,4 +1,4 @@
-"""Ids of requests whose callers gave none."""
+"""Makes ids for requests whose callers gave none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DIGITS: Final = 2 * ID_BYTES
 
 
 class RequestIds:
-    """Makes ids that nobody can guess: 128 random bits each, as 32 hexadecimal digits.
+    """Makes ids that cannot be guessed: 128 random bits each, as 32 hexadecimal digits.
 
     A caller that knows the id of a prediction may label it, so an id must tell nothing about
     another one. A counter behind a random prefix does: its neighbours are one step away. Each id is
@@ -40,7 +40,7 @@ class RequestIds:
         self._position = 0
 
     def new(self) -> bytes:
-        """One id."""
+        """Make one id."""
         position = self._position
         if position == len(self._ids):
             self._draw()
@@ -49,7 +49,7 @@ class RequestIds:
         return self._ids[position]
 
     def take(self, count: int) -> list[bytes]:
-        """So many ids."""
+        """Make `count` ids."""
         start = self._position
         end = start + count
         sample = self._ids[start:end]

@@ -1,4 +1,4 @@
-"""The way out of the inference path: every answer and every error leaves here, and is counted.
+"""Ends each call of the inference path: writes the answer or the error, and counts it.
 
     finish            answer a batch       split, encode, answer, count, sample  (once per batch)
     finish_coalesced  answer the run of a group, whose requests differ in numbers only
@@ -6,7 +6,7 @@
     fail              answer one call with an error
     end               a step failed: answer the calls that still wait
 
-A call is answered exactly once, or abandoned, whatever raises: no method does.
+A call is answered exactly once, or abandoned, even if a step raises. No method raises.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ _LAST_WORDS: Final = b'{"error":"internal error; see the log of the server"}'
 
 
 class Responder:
-    """Answers calls, counts them, and passes on what was answered.
+    """Answers calls, counts them, and gives the answered runs to the observers.
 
     Attributes:
         singly: Serves the calls of a group's run that failed one by one.
         learn: Gets the calls that were answered with 200.
-        observers: Look at what was answered.
+        observers: Get the answered runs.
 
     Args:
         ids: Makes ids of requests whose callers gave none.
-        unmatched: Counts what matched no model.
-        splitter: Shares requests between two versions.
+        unmatched: Counts requests that matched no model.
+        splitter: Divides requests between two versions.
         observers: See the attribute.
-        halt_poll: Is told of answers.
-        incidents: Is told of errors on the way out.
-        large: Encodes what is too large for the loop.
+        halt_poll: Gets the time of each answer.
+        incidents: Gets errors that have no caller.
+        large: Encodes answers that are too large for the loop.
         clock: Monotonic seconds.
     """
 
@@ -94,7 +94,7 @@ class Responder:
         large.answer, large.fail, large.end = self._answer, self.fail, self.end
 
     def finish(self, servable: Servable, batch: Batch) -> None:
-        """Count the batch, answer everybody in it, then hand over what is sampled. Never raises."""
+        """Count a batch, answer its calls, then give its samples to the observers. Never raises."""
         try:
             if batch.error is not None:
                 self._fail_batch(servable, batch, batch.error)
@@ -107,10 +107,9 @@ class Responder:
             self.end([call for call in calls if call.servable is servable], error)
 
     def end(self, calls: Iterable[Call], error: Exception) -> None:
-        """Something failed on the way of these calls: who still waits gets the error as an answer.
+        """Answer these calls with an error, if they still wait, because a step of theirs failed.
 
-        Never raises. It is the last look at each call, so a call that has its answer is only
-        counted as no longer in flight.
+        Never raises. A call that has its answer is only counted as no longer in flight.
         """
         self._incidents.note("answering predictions", error)
         for call in calls:
@@ -123,7 +122,7 @@ class Responder:
         answered = []
         for call, answer in zip(waiting, answers, strict=True):
             if not call.entered:
-                continue  # it has ended before
+                continue  # the call has ended before
             if isinstance(answer, tuple) and not call.abandoned:
                 answered.append((call, answer))
             else:
@@ -160,17 +159,17 @@ class Responder:
         codec: Codec,
         batch: Batch,
     ) -> bool:
-        """The same for the run of a group's requests by a version without a split.
+        """Answer the run of a group's requests by a version without a split; as `finish`.
 
         Args:
-            servable: What ran.
-            coalesced: Whose requests these were; none of them is abandoned or counted as in flight.
-            message: What each of them says, apart from its numbers.
-            codec: Answers them.
+            servable: The version that ran.
+            coalesced: The calls; none of them is abandoned or counted as in flight.
+            message: The common meaning of the requests, apart from their numbers.
+            codec: The codec of the answers.
             batch: The run, which did not fail.
 
         Returns:
-            Whether they were answered; nothing was done if they have to be one by one.
+            Whether the calls were answered; if not, nothing was done.
         """
         if self._large.are_of(servable, batch):
             return False
@@ -205,12 +204,12 @@ class Responder:
         observers.after_coalesced(servable, calls, ids, arrivals, batch, picked, now)
 
     def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
-        """Answer calls that were not let in, or dropped; none of them is in flight.
+        """Answer calls that were not admitted, or dropped; none of them is in flight.
 
         Args:
-            servable: What would have run; it has no split.
-            calls: None of them is abandoned.
-            error: Why not.
+            servable: The version that would have run; it has no split.
+            calls: The calls; none of them is abandoned.
+            error: The reason.
         """
         try:
             self._refuse(servable, calls, error)
@@ -267,7 +266,7 @@ class Responder:
         if call.assignment is not None:
             told = self._splitter.fail(call, error, known)
             if told is None:
-                return  # stable has it now
+                return  # the call waits for stable now
             known, arm = told, lines_of(call.assignment)
         call.request = None
         servable = call.servable
@@ -284,7 +283,7 @@ class Responder:
         write_answers(known.status, [(call, request_id, headers, body)])
 
     def _end_plainly(self, call: Call) -> None:
-        """The last resort: nothing of what has just failed is tried again."""
+        """Answer with a prepared error; used when encoding an error has itself failed."""
         call.request = None
         if call.entered and call.servable is not None:
             call.entered = False
@@ -294,5 +293,5 @@ class Responder:
 
 
 def _is_simple(call: Call | CoalescedCalls[Any]) -> bool:
-    """Whether it stands for itself, in no split, and still waits."""
+    """Whether a call still waits and belongs to no split and no group."""
     return type(call) is Call and call.assignment is None and call.entered and not call.abandoned

@@ -1,6 +1,6 @@
-"""Who looks at answers: the samples for the monitor, the input quality, and the shadow.
+"""The observers of answered runs: samples for the monitor, input quality, and the shadow.
 
-None of them can fail an answer. An error in one of them is noted, and the answer goes out.
+No observer can fail an answer: an error in an observer is noted, and the answer goes out.
 
     before, before_coalesced  the answers are ready and not written: what is sampled is counted
     after, after_coalesced    the answers are written
@@ -34,15 +34,15 @@ TALLIED_VALUES: Final = 128 * 1024
 
 
 class RunObservers:
-    """All of a process.
+    """The observers of one worker.
 
     Attributes:
-        shadow_senders: Who wants copies, by model and version.
+        shadow_senders: The senders of copies, by model and version.
 
     Args:
-        loop: Where answers are looked at.
-        sampling: Hands inputs and outputs to the monitor; ``None`` if there is none.
-        incidents: Is told of errors.
+        loop: The event loop of the predictions.
+        sampling: Gives inputs and outputs to the monitor; ``None`` if there is no monitor.
+        incidents: Gets the errors of observers.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class RunObservers:
         arrivals: Sequence[float],
         now: float,
     ) -> RunSample | None:
-        """What is sampled of a run, for `after`; see `Sampling.take`."""
+        """The sample of a run, for `after`; see `Sampling.take`."""
         sampling = self._sampling
         if sampling is None:
             return None
@@ -87,21 +87,21 @@ class RunObservers:
         batch: Batch,
         sample: RunSample | None,
     ) -> None:
-        """The answers of a run are written."""
+        """Pass on a run whose answers are written."""
         if sample and self._sampling is not None:
             self.aside(self._sampling.offer, servable, sample)
         if self.shadow_senders or servable.tally is not None:
             self._look(servable, calls, firsts, batch)
 
     def before_coalesced(self, servable: Servable, ids: Sequence[bytes]) -> list[int] | None:
-        """The same as `before` for requests of one row each; see `Sampling.count_rows`."""
+        """As `before`, for requests of one row each; see `Sampling.count_rows`."""
         if self._sampling is None:
             return None
         try:
             return self._sampling.count_rows(servable, ids)
         except Exception as error:  # noqa: BLE001  as in `aside`
             self._incidents.note("looking at answers (Sampling.count_rows)", error)
-            return []  # none of them was counted
+            return []  # no request was counted
 
     def after_coalesced(
         self,
@@ -113,7 +113,7 @@ class RunObservers:
         picked: list[int] | None,
         now: float,
     ) -> None:
-        """The same as `after` for requests of one row each, with what `before_coalesced` gave."""
+        """As `after`, for requests of one row each, with the result of `before_coalesced`."""
         if self._sampling is not None:
             try:
                 self._sampling.offer_rows(servable, picked, ids, arrivals, batch, now)
@@ -133,7 +133,7 @@ class RunObservers:
         latencies: Sequence[float],
         arm: str = "",
     ) -> None:
-        """Calls are answered with an error; see `Sampling.failed`."""
+        """Pass on calls that were answered with an error; see `Sampling.failed`."""
         if self._sampling is not None:
             self.aside(self._sampling.failed, servable, ids, error, latencies, arm)
 
@@ -158,7 +158,7 @@ class RunObservers:
         """Count the faults of some rows now, and of the others in later turns of the loop.
 
         Args:
-            quality: What is declared.
+            quality: The rules.
             inputs: Arrays with the same rows.
             parts: The first row of each part; its step is the rows of a part.
         """
@@ -170,7 +170,7 @@ class RunObservers:
     def _copy(
         self, servable: Servable, calls: Sequence[Call], firsts: Sequence[int], batch: Batch
     ) -> None:
-        """Offer inputs and outputs to the shadow, if it is to have them."""
+        """Give inputs and outputs to the shadow sender of this version, if there is one."""
         sender = self.shadow_senders.get((servable.name, servable.version))
         if sender is not None:
             sender.offer(calls, [*firsts, batch.rows], servable.wire.input_names, batch)

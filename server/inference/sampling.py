@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
     from .call import Call
 
-#: Larger rows, pictures for example, do not travel: passing on dozens of megabytes a second would
-#: cost the requests more than serving them does.
+#: Larger rows, pictures for example, are not sent to the monitor: dozens of megabytes a second
+#: would cost more time than serving the requests does.
 MAX_ROW_BYTES: Final = 4096
-#: Of a run with more bytes only the first rows travel: making bytes of all would hold the loop.
+#: A larger run is sampled by its first rows only: encoding all of it would hold the event loop.
 MAX_RUN_BYTES: Final = 8 * 1024 * 1024
-#: Of larger rows, so many a second are looked at.
+#: Rows a second whose figures are computed, of rows that are too large to be sent.
 DERIVED_PER_SECOND: Final = 50
-#: Failures a second that are passed on; the others count as dropped. Bad requests come in floods.
+#: Failures a second that are sent; the others count as dropped. Bad requests come in floods.
 CLIENT_ERRORS_PER_SECOND: Final = 100
 SERVER_ERRORS_PER_SECOND: Final = 1000
 _SERVER_ERROR: Final = 500
-#: Versions with large rows that are remembered; beyond that the memory starts afresh.
+#: Versions with large rows that are remembered; the memory is cleared when it is full.
 MAX_ORIGINS: Final = 256
 
 
 class Sampling:
-    """The path's end of the stream of samples.
+    """Makes samples of answered runs for the monitor.
 
     Args:
-        buffer: Where samples wait.
+        buffer: Holds samples until they are sent.
         clock: Unix seconds.
     """
 
@@ -69,16 +69,16 @@ class Sampling:
         arrivals: Sequence[float],
         now: float,
     ) -> RunSample:
-        """What is sampled of a run, counted.
+        """Choose and count the sampled requests of a run.
 
         Args:
-            servable: What ran.
-            calls: All that shared the run.
-            firsts: The row in which each begins.
-            batch: The run.
-            answered: Those of `calls` that are, each with its answer.
-            arrivals: Of the answered.
-            now: When they are; the clock of `arrivals`.
+            servable: The version that ran.
+            calls: All calls that shared the run.
+            firsts: The first row of each call.
+            batch: The finished run.
+            answered: The answered calls, each with its answer.
+            arrivals: Arrival times of the answered calls.
+            now: The time of the answers; the clock of `arrivals`.
         """
         count, rows = len(calls), batch.rows
         everybody = len(arrivals) == count
@@ -96,7 +96,7 @@ class Sampling:
             batch.inputs or first.inputs,
             batch.outputs,
         )
-        if not everybody:  # who has failed or gone away is no sample
+        if not everybody:  # a failed or abandoned call is no sample
             well = {id(call) for call, _ in answered}
             sample = sample.only([index for index, call in enumerate(calls) if id(call) in well])
         sample = self._buffer.pick(sample)
@@ -104,10 +104,10 @@ class Sampling:
         return sample
 
     def count_rows(self, servable: Servable, ids: Sequence[bytes]) -> list[int] | None:
-        """The same of requests of one row each, all of them answered: which ones are sampled.
+        """Choose and count the sampled ones among answered requests of one row each.
 
         Returns:
-            Their positions, for `offer_rows`; ``None`` for all of them.
+            Positions of the sampled requests, for `offer_rows`; ``None`` for all requests.
         """
         picked = self._buffer.picked(ids)
         servable.counters.sampled(len(ids) if picked is None else len(picked))
@@ -122,10 +122,10 @@ class Sampling:
         batch: Batch,
         now: float,
     ) -> None:
-        """Hand over what `count_rows` has picked.
+        """Put the rows that `count_rows` has picked into the buffer.
 
         Args:
-            servable: What ran.
+            servable: The version that ran.
             picked: Positions of the requests.
             ids: Of all requests.
             arrivals: Of all requests.
@@ -152,7 +152,7 @@ class Sampling:
             self.offer(servable, sample if picked is None else sample.only(picked))
 
     def offer(self, servable: Servable, sample: RunSample) -> None:
-        """Hand over what `take` gave; what finds no room or cannot be packed counts as dropped."""
+        """Put a sample into the buffer, or count it as dropped if there is no room for it."""
         rows = sample.rows
         if not rows:
             return
@@ -179,14 +179,14 @@ class Sampling:
         latencies: Sequence[float],
         arm: str = "",
     ) -> None:
-        """Offer requests that were answered with an error.
+        """Put requests that were answered with an error into the buffer.
 
         Args:
-            servable: What they were for.
-            ids: Of the requests.
-            error: What all of them were told.
-            latencies: Seconds until then, of each.
-            arm: Which they had in a rollout.
+            servable: The version of the requests.
+            ids: Ids of the requests.
+            error: The error that all of them got.
+            latencies: Seconds from arrival to answer of each request.
+            arm: Their arm in a rollout.
         """
         now = self._clock()
         status, code, origin, kept = error.status, error.code, servable.origin, 0
@@ -199,7 +199,7 @@ class Sampling:
         servable.counters.sampled(len(ids), len(ids) - kept)
 
     def _shrunk(self, sample: RunSample) -> RunSample:
-        """The same with scalars in the place of inputs with large rows, without such outputs."""
+        """The sample with figures in place of inputs with large rows, and without such outputs."""
         rows, origin = sample.rows, sample.origin
         names: list[str] = []
         inputs: list[Any] = []
@@ -223,7 +223,7 @@ class Sampling:
         )
 
     def _named(self, origin: Origin, names: tuple[str, ...]) -> Origin:
-        """The same version with other names of inputs; made once, so that batches can be joined."""
+        """The origin with other input names; made once, so that batches can be joined."""
         known = self._origins.get((origin, names))
         if known is None:
             if len(self._origins) >= MAX_ORIGINS:

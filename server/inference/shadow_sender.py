@@ -1,14 +1,14 @@
-"""A copy of what one version answers, on its way to the shadow process.
+"""Sends copies of answered batches of one version to the shadow process.
 
-A batch that was answered is offered once: references to arrays that exist anyway. A thread makes
-bytes of it and sends them, a little at a time, and never waits: when the shadow does not keep up,
-its socket is full, then the buffer is, and then batches are dropped and counted.
+Each answered batch is offered once, as references to its arrays. A thread encodes and sends the
+batches, a little at a time, and never waits. If the shadow does not keep up, first the socket is
+full, then the buffer, and then batches are dropped and counted.
 
     offered == sent + waiting + dropped          in requests and in rows
 
-Whole batches are chosen, each with the same probability whatever is in it, and so is each request.
-A batch is taken if there was room before it, however large it is: what is dropped for want of room
-depends on the time alone.
+Whole batches are chosen, each with the same probability, so each request has this probability, too.
+A batch of any size is taken if there was room before it, so the dropped batches depend on the time
+alone and not on their content.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .call import Call
 
-#: Waiting for the thread. A batch is taken while there is less.
+#: Bytes that wait for the thread. A batch is taken while there are fewer.
 MAX_WAITING_ROWS: Final = 16_384
 MAX_WAITING_BYTES: Final = 8 << 20
 #: Batches and bytes of one turn of the thread: it holds the interpreter lock for 0.2 ms at most.
@@ -43,13 +43,13 @@ _TURN_BATCHES: Final = 8
 _TURN_BYTES: Final = 256 << 10
 _PIECES_AT_ONCE: Final = 256
 
-#: Between two attempts to reach the shadow process, in turns.
+#: Turns between two attempts to reach the shadow process.
 _RETRY_TURNS: Final = 10
 
 
 @dataclass(slots=True)
 class _Outgoing:
-    """What is being sent: the pieces that are left, and what is lost if they never arrive."""
+    """A message that is being sent: its remaining pieces, and the requests and rows in it."""
 
     pieces: list[Piece]
     requests: int
@@ -57,12 +57,12 @@ class _Outgoing:
 
 
 class ShadowSender:
-    """The copies for one rollout. `offer` is the loop's, `turn` and `hang_up` the thread's.
+    """The sender of one rollout. `offer` runs on the loop, `turn` and `hang_up` on the thread.
 
     Args:
-        rollout: Its id.
-        share: Probability of a batch to be copied.
-        counters: Of the candidate.
+        rollout: Id of the rollout.
+        share: Probability that a batch is copied.
+        counters: Counters of the candidate.
         path: Socket of the shadow process.
         report: Takes requests and rows that were dropped by the thread, to the loop.
         chance: Uniform in [0, 1).
@@ -86,7 +86,8 @@ class ShadowSender:
         self._report = report
         self._chance = chance
         self._waiting: deque[CopiedBatch] = deque()
-        # Each written by one thread only: what came in is the loop's, what went is the other's.
+        # Each figure is written by one thread only: offered ones by the loop, sent ones by the
+        # thread.
         self._rows_in = self._bytes_in = 0
         self._rows_out = self._bytes_out = 0
         self._writer = Writer()
@@ -96,19 +97,19 @@ class ShadowSender:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is more to send, and no reason to wait with it."""
+        """Whether there are batches to send now."""
         return not self._turns_to_wait and (bool(self._waiting) or self._outgoing is not None)
 
     def offer(
         self, calls: Sequence[Call], offsets: Sequence[int], names: Sequence[str], batch: Batch
     ) -> None:
-        """Take a batch if chance wills and there is room; a few microseconds.
+        """Take a batch if it is chosen by chance and there is room; takes a few microseconds.
 
         Args:
-            calls: Who was answered.
-            offsets: First row of each, and the end.
-            names: Of the inputs.
-            batch: What ran.
+            calls: The answered calls.
+            offsets: The first row of each call, and the end.
+            names: Names of the inputs.
+            batch: The finished run.
         """
         if self._chance() >= self.share:
             return
@@ -139,12 +140,12 @@ class ShadowSender:
         self._waiting.append(copied)
 
     def dropped(self, requests: int, rows: int) -> None:
-        """Count what will not arrive. On the loop."""
+        """Count requests and rows that will not arrive. Runs on the loop."""
         self.counters.add(SHADOW_DROPPED, requests)
         self.counters.add(SHADOW_DROPPED_ROWS, rows)
 
     def turn(self) -> None:
-        """Send what the socket takes, and no more than a turn's worth."""
+        """Send as much as the socket takes, and at most the work of one turn."""
         if self._turns_to_wait:
             self._turns_to_wait -= 1
             return
@@ -153,7 +154,7 @@ class ShadowSender:
         try:
             link = self._socket = self._socket or self._connect()
             with suppress(BlockingIOError):
-                link.recv(1)  # the shadow says nothing but that it wants no more
+                link.recv(1)  # the only message of the shadow says that it wants no more
                 raise ConnectionError
             if self._outgoing is None and self._waiting:
                 self._outgoing = self._next()
@@ -165,14 +166,14 @@ class ShadowSender:
             self.break_off()
 
     def break_off(self) -> None:
-        """Hang up, and try again after a while."""
+        """Close the connection, and connect again after a while."""
         self._turns_to_wait = _RETRY_TURNS
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Drop and count all that waits, and close the connection.
+        """Drop and count all waiting batches, and close the connection.
 
-        What was sent in full will be read, and counted by the shadow.
+        The shadow reads and counts all messages that were sent in full.
         """
         requests = rows = 0
         if self._outgoing is not None:

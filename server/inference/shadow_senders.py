@@ -1,4 +1,4 @@
-"""Which answers are copied to the shadow process, and the thread that sends them.
+"""The shadow senders of one worker, and their thread.
 
 Without a mirror there is no thread, and the path of a prediction asks one empty dictionary.
 """
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.server.target.plan import ModelPlan
 
-#: Between two turns of the thread while there is more to send, and else.
+#: Seconds between two turns of the thread, while there are batches to send and otherwise.
 BUSY_SECONDS: Final = 0.005
 CALM_SECONDS: Final = 0.05
 _JOIN_SECONDS: Final = 1.0
 
 
 class ShadowSenders:
-    """The feeds of one worker. All but the thread runs on the loop.
+    """The shadow senders of one worker. All methods but the thread's run on the loop.
 
     Args:
         path: Socket of the shadow process.
-        counters: Of this process.
-        loop: Of the predictions.
+        counters: Counters of this process.
+        loop: The event loop of the predictions.
 
     Attributes:
-        routes: Name and version of the models whose answers are copied -> where to.
+        routes: The sender of each model and version whose answers are copied.
     """
 
     def __init__(self, path: Path, counters: CounterFile, loop: asyncio.AbstractEventLoop) -> None:
@@ -49,7 +49,7 @@ class ShadowSenders:
         self._over = threading.Event()
 
     def follow(self, models: Mapping[str, ModelPlan]) -> None:
-        """Copy what these plans want copied, and nothing else."""
+        """Make the senders that these plans ask for, and end all others."""
         senders: dict[str, ShadowSender] = {}
         self.routes.clear()
         for plan in models.values():
@@ -72,7 +72,7 @@ class ShadowSenders:
             self._thread.start()
 
     def close(self) -> None:
-        """Stop; what waits is dropped and counted."""
+        """Stop; waiting batches are dropped and counted."""
         self.follow({})
         self._over.set()
         if self._thread is not None:
@@ -94,7 +94,7 @@ class ShadowSenders:
             self._attempt(sender, sender.hang_up)
 
     def _attempt(self, sender: ShadowSender, step: Callable[[], None]) -> None:
-        """An error with one feed ends neither the thread nor the other feeds."""
+        """Take a step of one sender; an error in it ends neither the thread nor other senders."""
         try:
             step()
         except BaseException as error:  # noqa: BLE001  it is told, and the feed begins anew

@@ -1,14 +1,14 @@
-"""Requests that a split shares between two versions: from the choice of the arm to its figures.
+"""Divides the requests of an active split between its two versions, and counts each arm.
 
     assign   choose the arm                                    (per request)
-    sift     a run is over: who is to be answered from it      (per run)
+    sift     choose the calls that are answered from a run     (per run)
     answer   mark and count the answers                        (per run)
-    release  they are on their way                             (per run)
-    fail     count a failure, and ask stable in the canary's place
+    release  the answers are written                           (per run)
+    fail     count a failure, and ask stable instead of the canary
 
-In both arms a request counts that the version answered, or failed in a run. What a canary fails on
-and stable answers is held against it, even if it blames the inputs. Errors of the client, refusals
-because of overload and requests of a former split do not count.
+A request counts in its arm if the version answered it or failed in a run. If a canary fails and
+stable answers, the failure counts against the canary, even if the canary blames the inputs. Errors
+of the client, refusals because of overload and requests of a former split do not count.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class TrafficSplitter:
     """Divides requests between the versions of each active split, in one worker.
 
     Args:
-        loop: Everything happens here.
-        catalog: What is served.
-        scheduler: Runs it.
+        loop: The event loop that all methods run on.
+        catalog: The served models.
+        scheduler: Runs the versions.
         resume: Serves a call with its body by a given version.
         clock: Monotonic seconds, the scheduler's.
 
     Attributes:
-        fallback_timer: Ends the waiting for canaries that do not answer.
+        fallback_timer: Ends the wait for canaries that do not answer.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class TrafficSplitter:
         self._arm_counter.on_failure = told
 
     def assign(self, call: Call, active_split: ActiveSplit, body: bytes) -> Servable:
-        """Give the call its arm, by its unit or as it asks for, and return what serves that."""
+        """Assign the call to an arm, by its unit or by its own wish; return the version of the arm."""
         forced = call.head.arm
         if forced is not None:
             canary = forced == CANARY
@@ -110,18 +110,18 @@ class TrafficSplitter:
     def sift(
         self, servable: Servable, calls: list[Call], firsts: list[int], bad: set[int]
     ) -> tuple[list[Call], list[int], set[Call]]:
-        """Who is to be answered from a run.
+        """Choose the calls that are answered from a run.
 
-        A canary's call that is not goes on with stable.
+        Any other call of the canary goes on with stable.
 
         Args:
-            servable: What ran.
-            calls: All in the run.
-            firsts: The row in which each begins.
-            bad: Which of them have NaN or infinity in an output; see `faults.unsound`.
+            servable: The version that ran.
+            calls: All calls of the run.
+            firsts: The first row of each call.
+            bad: Calls with NaN or infinity in an output; see `failure_kinds.unsound`.
 
         Returns:
-            The calls, the row in which each begins, and which of them have invalid outputs.
+            The chosen calls, the first row of each, and those of them that have invalid outputs.
         """
         invalid: set[Call] = set()
         if not bad and all([call.servable is servable for call in calls]):  # noqa: C419  half the cost
@@ -145,7 +145,7 @@ class TrafficSplitter:
         return kept, starts, invalid
 
     def forsake(self, call: Call, servable: Servable) -> bool:
-        """Whether the call has left this version, which came back to it too late."""
+        """Whether the call has moved on to stable, so that this version's result comes too late."""
         if call.assignment is None or call.servable is servable:
             return False
         servable.routed -= 1
@@ -158,7 +158,7 @@ class TrafficSplitter:
         invalid: set[Call],
         now: float,
     ) -> list[tuple[Call, tuple[bytes, Body]]]:
-        """Count answers and say in each which arm it came from."""
+        """Count answers, and add the header of their arm to each."""
         marked = []
         good = 0
         active_split, quick = None, 0.0
@@ -199,19 +199,19 @@ class TrafficSplitter:
 
     @staticmethod
     def release(servable: Servable, answered: Sequence[tuple[Call, object]]) -> None:
-        """The answered calls are this version's no more."""
+        """Detach the answered calls from this version."""
         servable.routed -= sum([call.assignment is not None for call, _ in answered])
 
     def fail(self, call: Call, error: Exception, known: ApiError) -> ApiError | None:
-        """A version did not answer a call that was assigned.
+        """Handle an assigned call that its version did not answer.
 
         Args:
-            call: Not in flight any more.
-            error: Why.
-            known: The same, as a client would be told.
+            call: The call, which is no longer in flight.
+            error: The error.
+            known: The error as a client would get it.
 
         Returns:
-            What to tell the client; ``None`` if stable is asked first.
+            The error for the client; ``None`` if stable is asked first.
         """
         assignment, servable = call.assignment, call.servable
         assert assignment is not None
@@ -219,7 +219,7 @@ class TrafficSplitter:
         servable.routed -= 1
         if assignment.error is not None:
             unread = call.message is None and known.status < SERVER_ERROR
-            if unread and not call.abandoned:  # stable does not understand it, so it cannot tell
+            if unread and not call.abandoned:  # stable cannot decode it, so it cannot tell
                 self._arm_counter.second_try(call, assignment, self._clock(), answered=True)
                 known, assignment.error = assignment.error, None
                 call.servable = assignment.active_split.canary
@@ -244,7 +244,7 @@ class TrafficSplitter:
         return known
 
     def _fall_back(self, call: Call, error: ApiError, kind: int | None) -> None:
-        """Count the canary's failure, and ask stable. Its request has come back, or was left."""
+        """Count the canary's failure, and ask stable; the canary's run has ended or is ignored."""
         assignment = call.assignment
         assert assignment is not None
         active_split = assignment.active_split
@@ -259,7 +259,7 @@ class TrafficSplitter:
         self._resume(call, assignment.body, active_split.stable)
 
     def _give_up(self, call: Call) -> None:
-        """The canary has had its time. What it still answers is for nobody."""
+        """Move the call to stable, because the time of the canary is over."""
         if (assignment := call.assignment) is None or call.abandoned:
             return
         canary = assignment.active_split.canary

@@ -37,33 +37,33 @@ if TYPE_CHECKING:
     from .group import CoalescingGroup
     from .head_cache import HeadCache
 
-#: Larger bodies come in several pieces, and cost more to copy than to read.
+#: Larger bodies arrive in several pieces, and copying them costs more than parsing them.
 MAX_BODY_BYTES: Final = 64 * 1024
 
 NOBODY: Final[AbstractSet[int]] = frozenset()
 
 
 class Runner(Protocol):
-    """Serves what has gathered; `penstock.server.http.coalescing.group_runner.GroupRunner`."""
+    """Serves groups of calls; implemented by `GroupRunner`."""
 
     def serve(self, gathered: list[CoalescedCalls[CoalescingGroup]]) -> None:
-        """Serve what an iteration of the loop has brought: calls that differ in numbers only.
+        """Serve the groups of one iteration of the event loop.
 
-        Never raises: each call is answered, whatever fails.
+        Never raises: each call gets an answer or an error.
         """
         ...
 
 
 class Coalescer:
-    """Lets like requests meet, and has them served.
+    """Collects requests in groups by their bytes, and has each group served.
 
     Attributes:
-        templates: The requests that are known.
+        templates: The known request templates.
 
     Args:
-        loop: Whose iterations are meant.
-        heads: The heads that are known.
-        runner: Serves what has gathered.
+        loop: The event loop; a group collects the requests of one iteration.
+        heads: The known request heads.
+        runner: Serves the groups.
         clock: Monotonic seconds.
     """
 
@@ -83,17 +83,17 @@ class Coalescer:
         self._busy: list[CoalescingGroup] = []
 
     def try_take(self, writer: ResponseWriter, data: bytes, now: float) -> Call | None:
-        """Let a request wait in its group for the end of this iteration of the loop.
+        """Put a request into its group, which is served at the end of this iteration of the loop.
 
         Args:
-            writer: Where it came in.
-            data: All that came.
-            now: When that was.
+            writer: Writes the answer.
+            data: All received bytes.
+            now: The time of their arrival.
 
         Returns:
-            Its call, or ``None`` for what is not exactly one request of a known template.
+            The call; ``None`` if the bytes are not exactly one request of a known template.
         """
-        template = self._latest.get(len(data))  # most of one length have one template: no search
+        template = self._latest.get(len(data))  # mostly right: no search
         if (
             template is None
             or not data.startswith(template.opening)
@@ -114,7 +114,7 @@ class Coalescer:
         return call
 
     def read(self, call: Call, body: bytes, wire: WireSignature) -> InferRequest | None:
-        """Decode a body that has a template; note what may be learnt once it was answered.
+        """Decode a body by its template, and keep bodies from which a template may be learnt.
 
         Args:
             call: The call; gets its `Call.body`.
@@ -138,16 +138,16 @@ class Coalescer:
         return message
 
     def forget(self) -> None:
-        """Know no request any more: every head has to be read again."""
+        """Forget all known requests, so that every head is parsed again."""
         self.templates.forget()
 
     def learn(self, answered: Iterable[tuple[Call, object]]) -> None:
-        """Remember the requests that were answered with 200, if they can be.
+        """Learn templates from requests that were answered with 200.
 
-        Never raises: the requests themselves were fine.
+        Never raises, because the requests themselves are answered.
 
         Args:
-            answered: The calls, with their answers. Their `Call.body` is let go.
+            answered: The calls, with their answers. `Call.body` of each is cleared.
         """
         try:
             for call, _ in answered:
@@ -160,9 +160,9 @@ class Coalescer:
             self._report("learning a template", error)
 
     def flush(self) -> None:
-        """Serve what has gathered, or look once more for others that are expected.
+        """Serve the groups, or wait once more for clients that are expected.
 
-        Called at the end of an iteration of the loop, and before that when a run is to be chosen.
+        Called at the end of an iteration of the loop, and before the next run is chosen.
         """
         if not self._busy:
             return

@@ -1,4 +1,4 @@
-"""Where requests for one model meet that are alike but for their numbers."""
+"""Groups of requests for one model whose bytes differ in their numbers only."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class GroupKey(NamedTuple):
-    """What requests of one group have in common: all that decides their answers but the numbers.
+    """The common part of the requests of a group: everything but their numbers.
 
     Attributes:
         model: As in `RequestHead`.
         version: As in `RequestHead`.
         accept_encoding: As in `RequestHead`.
-        form: What the body's template is found by: a text's opening, or a `RawKey`.
+        form: The key of the body's template: the opening of a text, or a `RawKey`.
         prefix: The bytes of the body before the numbers.
         closing: The bytes behind the numbers.
     """
@@ -38,16 +38,16 @@ class GroupKey(NamedTuple):
 
 
 class CoalescingGroup:
-    """Requests of this iteration of the loop that are alike but for their numbers.
+    """Requests of one iteration of the event loop whose bytes differ in their numbers only.
 
     Attributes:
-        key: What they have in common.
+        key: The common part of the requests.
         model: As in `RequestHead`.
         version: As in `RequestHead`.
         accept_encoding: As in `RequestHead`.
-        codec: Reads each of them.
+        codec: The codec of the bodies.
         inline: Whether its last calls could run on the event loop.
-        calls: Whose numbers these are.
+        calls: The calls, one for each request.
         numbers: The numbers of each, as text or as the bytes of a tensor.
     """
 
@@ -79,15 +79,15 @@ class CoalescingGroup:
     def template(self, wire: WireSignature) -> TextTemplate | RawTemplate | None:
         """The template that says what these requests mean to a version, apart from their numbers.
 
-        What was found last is kept with the signature that it was found for. A template never
-        changes, and a group's requests have all bytes in common that it is found by, so the proof
-        of the template holds for as long as the group is there.
+        The group keeps the template that was found last, with its signature. A template never
+        changes, and all requests of a group have the same key, so the proof of the template
+        holds for as long as the group exists.
 
         Args:
             wire: The version's signature.
 
-        Returns: ``None`` if this version has not answered a request of this form, or takes no rows
-            of it.
+        Returns:
+            ``None`` if this version has answered no request of this form, or takes no rows of it.
         """
         if wire is self._wire:
             return self._found
@@ -118,13 +118,13 @@ class RequestTemplate:
     """All bytes of a request but its numbers.
 
     Attributes:
-        head: What the request's headers say.
-        group: Where its requests meet.
+        head: The parsed request head.
+        group: The group of its requests.
         opening: All bytes before the numbers: the whole head, and the body up to the numbers.
         closing: All bytes behind the numbers.
         total: Bytes of the request.
-        start: Where the numbers begin.
-        end: Where they end.
+        start: Offset of the first byte of the numbers.
+        end: Offset behind the last byte of the numbers.
     """
 
     __slots__ = ("closing", "end", "group", "head", "opening", "start", "total")

@@ -1,7 +1,8 @@
-"""Serves calls that differ in their numbers only.
+"""Serves groups of calls that differ in their numbers only.
 
-Where a run is shorter than a hop to a thread they are one request of many rows. Else each is a
-request by itself, as on the plain way, but read and, if need be, refused with the others.
+If the predicted run is shorter than a hop to a thread, the calls of a group run as one request of
+many rows. Otherwise each call is a request of its own, but all of them are read, and refused,
+together.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
 
 
 class Path(Protocol):
-    """The plain way; `penstock.server.inference.inference.InferencePath`."""
+    """Serves single calls; implemented by `InferencePath`."""
 
     def start(self, call: Call, body: bytes) -> None:
         """Serve a call with its body."""
         ...
 
     def resume(self, call: Call, body: bytes, servable: Servable) -> None:
-        """The same by a version that was chosen before."""
+        """Serve a call with its body by a version that was chosen before."""
         ...
 
     def fail(self, call: Call, error: Exception) -> None:
@@ -47,7 +48,7 @@ class Path(Protocol):
         ...
 
     def new_id(self) -> bytes:
-        """Make up a request id."""
+        """Make a request id."""
         ...
 
 

@@ -81,7 +81,7 @@ class TrafficSplitter:
         self._arm_counter.on_failure = told
 
     def assign(self, call: Call, active_split: ActiveSplit, body: bytes) -> Servable:
-        """Assign the call to an arm, by its unit or by its own wish; return the version of the arm."""
+        """Assign the call to an arm, by its unit or by its own wish; return the version."""
         forced = call.head.arm
         if forced is not None:
             canary = forced == CANARY

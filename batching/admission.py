@@ -23,7 +23,7 @@ def admit(
     state: SchedulerState,
     now: float,
 ) -> None:
-    """Give the request its deadline and refuse it if it cannot be served.
+    """Set the deadline of a request, and refuse the request if it cannot be answered in time.
 
     Raises:
         Overloaded: Too many wait already.
@@ -39,14 +39,14 @@ def admit(
 
 
 def check_room(queue: Queue, rows: int, deadline: float, state: SchedulerState, now: float) -> None:
-    """Refuse what cannot be served.
+    """Refuse a request that cannot be answered in time.
 
     Args:
-        queue: Where it is to wait.
-        rows: Of the request.
-        deadline: Of the request.
-        state: What waits and runs.
-        now: The present.
+        queue: The queue that the request would enter.
+        rows: Rows of the request.
+        deadline: Deadline of the request.
+        state: The waiting and running work.
+        now: The present time.
 
     Raises:
         Overloaded: Too many wait already.
@@ -74,8 +74,8 @@ def check_room(queue: Queue, rows: int, deadline: float, state: SchedulerState, 
 def in_time(queue: Queue, rows: int, deadline: float, state: SchedulerState, now: float) -> bool:
     """Whether the next run, or the one after that, answers a further request in time; pure.
 
-    The next run starts when a thread is free and takes no more rows than its head has time for. The
-    one after it is not worth waiting for unless it can be large enough to keep up.
+    The next run starts when a thread is free, and takes no more rows than the deadline of its first
+    request allows. The run after it counts only if it can be large enough to keep up.
     """
     costs = queue.costs
     start = state.next_free(now)
@@ -90,23 +90,23 @@ def in_time(queue: Queue, rows: int, deadline: float, state: SchedulerState, now
 
 
 def refusal(scheduled: ScheduledModel, reason: str, seconds: float = 0.0) -> Overloaded:
-    """The error for a request that is not let in, counted."""
+    """Count a refused request, and return its error."""
     scheduled.rejected[reason] += 1
     return Overloaded(seconds or predicted_wait(scheduled), reason)
 
 
 def predicted_wait(scheduled: ScheduledModel) -> float:
-    """Seconds until all that waits has left the queue."""
+    """Seconds until all waiting rows have left the queue."""
     return scheduled.waiting_rows * scheduled.seconds_per_row
 
 
 class Backlog:
-    """What waits at one moment, added up once for all who ask.
+    """The execution time of all waiting requests at one moment.
 
     Attributes:
         seconds: Execution time of the waiting foreground rows.
-        weight: Of the servables that they belong to, one for each queue.
-        own: The same two for each servable.
+        weight: Sum of the weights of their models, one for each queue.
+        own: Seconds and weight of each model.
     """
 
     __slots__ = ("own", "seconds", "weight")
@@ -127,10 +127,10 @@ class Backlog:
 def update_admission_limit(
     scheduled: ScheduledModel, state: SchedulerState, backlog: Backlog
 ) -> None:
-    """Work out what the present backlog means for further requests.
+    """Compute how many rows of a model may wait, from the present backlog.
 
-    Done when the loop has nothing left to start and before anybody is refused, so that letting a
-    request in costs one comparison.
+    Called when the loop has no run left to start, and before a request is refused, so that
+    admitting a request costs one comparison.
     """
     options = scheduled.options
     scheduled.seconds_per_row = per_row = seconds_per_row(scheduled, state, backlog)
@@ -141,7 +141,7 @@ def update_admission_limit(
 
 
 def seconds_per_row(scheduled: ScheduledModel, state: SchedulerState, backlog: Backlog) -> float:
-    """How much a waiting row of the servable delays the next one, others' shares included."""
+    """Seconds by which a waiting row of the model delays the next one, with the work of others."""
     costs = scheduled.costs
     own, weight = backlog.own.get(scheduled, (0.0, 0.0))
     per_row, slowdown = costs.row_seconds, 1.0

@@ -1,14 +1,14 @@
-"""Whose fault a failed run is: the model's, or the request's that ran alone.
+"""Finds out whether a failed run of one request is the fault of the model or of the request.
 
-A model that fails says nothing about whose fault it is. So a request that failed alone is followed
-by a run of inputs that the model is known to accept, and then by the same request once more:
+The error of a model does not show the cause. So after a request has failed alone, inputs that the
+model is known to accept are run, and then the request once more:
 
 - the known inputs fail, too: the model is at fault, or its machine, and the error stays;
 - they run, and the request fails again: the inputs of the request are at fault, `InputsAtFault`;
 - they run, and so does the request: it is answered.
 
-Without known inputs, or when a plug-in raises anything but what the contract says, nothing is known
-and the error stays, too. The extra runs are paid by failed requests alone.
+Without known inputs, or if a plug-in raises an error outside of its contract, the error stays, too.
+Only failed requests pay for the extra runs.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from .request import Batch
 
-#: Inputs that are kept to tell a sick model from a sick request take no more than this.
+#: Most bytes of the known inputs of a model.
 MAX_KNOWN_BYTES: Final = 1 << 20
-#: Inputs that an error names.
+#: Most inputs that an error message names.
 _MAX_NAMED: Final = 8
 
 
@@ -72,7 +72,7 @@ def known_inputs(inputs: Sequence[Array | None], signature: Signature) -> list[A
 
 def _may_be_the_inputs(error: Exception) -> bool:
     if isinstance(error, (UnsuitableInput, ResourcesExhausted)):
-        return False  # it is known already whose fault that is
+        return False  # the cause of this error is known already
     return isinstance(error, (ModelExecutionError, LostRows))
 
 

@@ -1,4 +1,4 @@
-"""Measure what batches of a freshly loaded model cost, before it serves anybody."""
+"""Measures the run times of a loaded model, before it serves its first request."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ RUN_BUDGET_SECONDS: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much to spend on measuring.
+    """The effort of one measurement.
 
     Attributes:
-        warm_runs: Per size, whose times do not count: they grow arenas and select kernels.
-        measured_runs: Per size, whose median counts.
+        warm_runs: Runs per size that are not counted: they grow arenas and select kernels.
+        measured_runs: Runs per size whose median counts.
         total_seconds: No larger size is tried once all runs together have taken so long.
-        stride: Only each so-many-eth size is tried, beside the first and the last.
+        stride: Every `stride`-th size is tried, beside the first and the last.
         once_seconds: A run that takes so long is not repeated: what the first one of a
             size costs more than the next, some tens of microseconds, is little of it.
     """
@@ -39,10 +39,10 @@ class Effort:
 
 
 FULL: Final = Effort()
-#: Beside traffic that wants the processor. What it leaves out is interpolated, and what real
-#: batches show corrects the rest.
+#: The effort beside live traffic. Sizes in between are interpolated, and the times of real batches
+#: correct the rest.
 BRIEF: Final = Effort(warm_runs=1, measured_runs=2, total_seconds=0.1, stride=3)
-#: The same by a clock that counts CPU time, which one run is enough for.
+#: The effort with a clock that counts CPU time: one run is enough.
 BRIEF_CPU: Final = replace(BRIEF, once_seconds=0.5e-3)
 
 
@@ -59,7 +59,7 @@ def measure_costs(
     ends the measurement, as long as it could run one row.
 
     Args:
-        model: What to measure.
+        model: The model to measure.
         make_inputs: Plausible inputs with the given number of rows.
         max_batch_size: Most rows in one run.
         clock: Monotonic seconds. Those of the thread's own CPU time measure right on a busy
@@ -67,7 +67,7 @@ def measure_costs(
         effort: How much to spend.
 
     Raises:
-        Exception: Whatever the model raises on one row.
+        Exception: The model's error on one row.
     """
     names = [output.name for output in model.signature.outputs]
     started = clock()

@@ -1,4 +1,4 @@
-"""Calls into code that is not ours: whatever that code raises becomes an ordinary error.
+"""Calls foreign code, and turns each exception of that code into an ordinary error.
 
 An ordinary error ends one call. Some exceptions end more than that. `SystemExit` ends a thread or
 the event loop. `CancelledError` ends the task that waits for the call. `StopIteration` cannot be
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Below `Exception`, and yet nothing that a future or a task takes for an error.
+#: Subclasses of `Exception` that a future or a task does not take for an error.
 _CONTROL_FLOW: Final = (StopIteration, StopAsyncIteration, CancelledError)
 
 
 class Escaped(Exception):
-    """Stands for an exception that would have ended more than one call, which is its cause."""
+    """Replaces an exception that would have ended more than one call; keeps it as the cause."""
 
 
 def contained(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call it.
+    """Call a function of foreign code.
 
     Raises:
-        Exception: As it raises it, or `Escaped` in place of what is no ordinary error.
+        Exception: The function's ordinary error, or `Escaped` in place of any other exception.
     """
     try:
         return call(*args, **kwargs)

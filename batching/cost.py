@@ -1,4 +1,4 @@
-"""How long a run of ``b`` rows takes: measured at load, corrected by every run after that."""
+"""Predicts the time of a run by its rows: measured at load, corrected by every later run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUNS_BETWEEN_FITS: Final = 4
 #: Seconds of execution between two fits for less drift than `LARGE_DRIFT`: a fiftieth of them.
 SECONDS_BETWEEN_FITS: Final = 5e-3
 LARGE_DRIFT: Final = 0.3
-#: Observations that make a knot's own drift count as much as everybody's.
+#: Observations that make a knot's own drift count as much as the common drift.
 PRIOR_OBSERVATIONS: Final = 8
 #: The margin tracks this quantile of observed / predicted ...
 QUANTILE: Final = 0.95
@@ -40,9 +40,9 @@ BATCH_OVERHEAD_SECONDS: Final = 10e-6
 HOP_SECONDS: Final = 100e-6
 #: From here on runs are taken to be on threads.
 THREAD_SECONDS: Final = 200e-6
-#: No run is shorter than the clock can tell.
+#: Resolution of the clock: no run counts as shorter.
 LEAST_SECONDS: Final = 1e-9
-#: No machine is that much faster than the one that calibrated.
+#: Largest assumed speed-up of a machine over the one that calibrated.
 LEAST_SCALE: Final = 1e-6
 #: Share of the best rows per second that makes a batch size good enough to drop requests for ...
 EFFICIENT: Final = 0.95
@@ -148,7 +148,7 @@ class CostModel:
         self.resize(max_rows)
 
     def fork(self) -> CostModel:
-        """A model for another batch class of the servable, sceptical of what it starts with."""
+        """A cost model for another batch class; its first runs may overrule its initial times."""
         levels = self._calibrated * self._scale
         table = CostTable(tuple(self._knots.astype(int).tolist()), tuple(levels.tolist()))
         return CostModel(table, self.max_rows, trusted=False)
@@ -173,7 +173,7 @@ class CostModel:
 
     def observe(self, rows: int, seconds: float) -> None:
         """Learn from a run."""
-        if rows > self.max_rows:  # the bound was lowered while it ran
+        if rows > self.max_rows:  # `max_rows` was lowered during the run
             return
         ratio = seconds / self.seconds[rows]
         if ratio > self.margin:

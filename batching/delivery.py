@@ -1,7 +1,7 @@
-"""From finished batches to the owners of their requests: every request that was let in ends here.
+"""Gives finished batches to the owners of their requests; each admitted request ends here.
 
-`Delivery` is the only caller of `ScheduledModel.sink`. It never raises: what else goes wrong around
-a batch is told to the event loop's exception handler, and the batch is handed over all the same.
+`Delivery` is the only caller of `ScheduledModel.sink`. It never raises: other errors around
+a batch go to the event loop's exception handler, and the batch is delivered even then.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Delivery:
     """Hands batches to the sinks of their models.
 
     Attributes:
-        dropped: What `refuse` is to answer.
+        dropped: Dropped requests that `refuse` is going to answer.
 
     Args:
-        loop: Whose exception handler is told of errors.
-        state: Of the scheduler.
+        loop: The event loop, whose exception handler gets errors.
+        state: The state of the scheduler.
         clock: Monotonic seconds.
     """
 
@@ -43,10 +43,10 @@ class Delivery:
         self.dropped: list[tuple[ScheduledModel, list[InferenceRequest], Exception]] = []
 
     def attempt(self, what: str, step: Callable[..., object], *args: object) -> None:
-        """Take a step on which no answer may depend; an error in it is told, and that is all.
+        """Take a step on which no answer may depend; an error in it is only reported.
 
         Args:
-            what: Failed if it raises.
+            what: Name of the step, for the report.
             step: The step.
             args: Its arguments.
         """
@@ -56,11 +56,11 @@ class Delivery:
             self.tell(what, error)
 
     def tell(self, what: str, error: Exception) -> None:
-        """Tell of an error on which no answer depends."""
+        """Report an error on which no answer depends."""
         self._loop.call_exception_handler({"message": f"{what} failed", "exception": error})
 
     def answer(self, scheduled: ScheduledModel, batch: Batch, parts: list[Batch] | None) -> None:
-        """Hand over a batch that was run, or the batches that it was split into."""
+        """Deliver a batch that was run, or the batches that it was split into."""
         for finished in parts or (batch,):
             if finished.error is not None:
                 scheduled.failed += len(finished.requests)
@@ -75,7 +75,7 @@ class Delivery:
             self._state.note_answer(self._clock() + beside)
 
     def drop(self, queue: Queue, heads: int, error: Exception) -> None:
-        """Take the first out of a queue; `refuse` answers them."""
+        """Remove the first requests of a queue; `refuse` answers them."""
         scheduled = queue.owner
         reason = "deadline" if isinstance(error, DeadlineExceeded) else "error"
         if isinstance(error, Overloaded):
@@ -85,18 +85,18 @@ class Delivery:
         self._take_out(queue, heads, reason, error)
 
     def drop_all(self, error: Exception) -> None:
-        """Take out all that waits, because nobody can say what to do with it."""
+        """Remove all waiting requests with an error, because the policy has failed."""
         for queue in list(self._state.active):
             self._take_out(queue, len(queue.requests), "error", error)
         self._state.active.clear()
         self.refuse()
 
     def refuse(self) -> None:
-        """Answer no to what was dropped: after the threads have work."""
+        """Answer the dropped requests; called after the threads have work."""
         while self.dropped:
             scheduled, requests, error = self.dropped.pop()
             now = self._clock()
-            one_by_one = isinstance(requests[0], Chunk)  # parts may be of different requests
+            one_by_one = isinstance(requests[0], Chunk)  # chunks may belong to different requests
             for group in [[one] for one in requests] if one_by_one else [requests]:
                 batch = Batch(group, now)
                 batch.error = error
@@ -104,7 +104,7 @@ class Delivery:
             scheduled.check_drained()
 
     def sweep(self) -> None:
-        """Forget queues that were emptied from outside."""
+        """Forget active queues that have become empty."""
         active = self._state.active
         active[:] = [queue for queue in active if queue.requests]
 

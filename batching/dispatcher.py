@@ -1,4 +1,4 @@
-"""The batcher on an event loop: carries out what `policy.consider` says, and nothing else."""
+"""The dispatcher: carries out the decisions of `policy.consider` on an event loop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Execution time that one iteration of the event loop may spend.
 TICK_SECONDS: Final = 500e-6
-#: A timer is never shorter, so that those who have to be given up are told together.
+#: Shortest timer, so that requests that must be dropped are answered together.
 LEAST_TIMER_SECONDS: Final = 1e-3
 
 
@@ -38,7 +38,7 @@ class Dispatcher:
 
     Attributes:
         flushing: `flush` is going to be called.
-        delivery: Hands finished batches to their owners.
+        delivery: Gives finished batches to their owners.
         before_dispatch: Called when a run has ended, before the next one is chosen: it submits the
             requests that were read but are still collected in groups.
     """
@@ -75,12 +75,12 @@ class Dispatcher:
         self._executor.close()
 
     def flush(self) -> None:
-        """Start what this iteration of the loop has brought."""
+        """Start runs for the requests of this iteration of the loop."""
         self.flushing = False
         self._dispatch(self._cause)
 
     def begin_tick(self) -> None:
-        """Runs on the loop may take a fresh share of its time; any one of them fits."""
+        """Give runs on the loop a new budget of time, enough for any one of them."""
         state = self._state
         state.inline_left = max(TICK_SECONDS, state.inline_limit)
 
@@ -90,9 +90,9 @@ class Dispatcher:
         `policy.can_run_inline` has allowed it.
 
         Args:
-            queue: Where it would have waited.
+            queue: The queue that it would have entered.
             request: The request.
-            seconds: Predicted for its run.
+            seconds: Predicted time of its run.
         """
         scheduled, state = queue.owner, self._state
         share = scheduled.share
@@ -111,10 +111,10 @@ class Dispatcher:
         self._dispatch("timer")
 
     def _dispatch(self, cause: str) -> None:
-        """Do what the policy says until it says to wait. Never raises.
+        """Carry out the policy's decisions until it decides to wait. Never raises.
 
-        If the decision itself fails, all that waits is answered with its error: nobody else would
-        ever decide about it.
+        If a decision fails, all waiting requests are answered with its error, because no other code
+        would decide about them.
         """
         state = self._state
         clock = self._clock
@@ -137,13 +137,13 @@ class Dispatcher:
             self.delivery.drop_all(error)
 
     def _pass(self, cause: str) -> Wait | None:
-        """Look at every waiting queue once, the most urgent first.
+        """Consider every waiting queue once, the most urgent first.
 
         The order holds for the whole pass, whose runs are short ones on the loop; a run on a thread
-        ends the pass. So a tick costs one sorting, however many models wait.
+        ends the pass. So a tick costs one sorting for any number of models.
 
         Returns:
-            What to wait for, unless another pass may find something to do.
+            The event to wait for; ``None`` if another pass may find work.
         """
         state = self._state
         moved = next_tick = False
@@ -165,12 +165,12 @@ class Dispatcher:
                 if not step.inline:
                     return None
                 break
-        if moved:  # a run may have shown that the next one is no matter for the loop
+        if moved:  # after a run the next one may be too long for the loop
             return None
         return Wait(max(min(until, wake_at(state)), self._clock()), next_tick)
 
     def _run(self, step: Run, now: float, cause: str) -> None:
-        """Run what the policy chose. It has left its queue, so it ends here whatever fails."""
+        """Run the chosen requests. They have left their queue, so each is answered from here."""
         queue = step.queue
         scheduled = queue.owner
         batch = Batch(queue.take(step.rows), now, queue, step.seconds)
@@ -199,7 +199,7 @@ class Dispatcher:
         scheduled.batches[cause] += 1
 
     def _hand_over(self, batch: Batch, step: Run, now: float) -> None:
-        """Have an execution thread run the batch."""
+        """Give the batch to an execution thread."""
         state, queue, scheduled = self._state, step.queue, step.queue.owner
         state.update_utilisation(now)
         state.free -= 1
@@ -216,7 +216,7 @@ class Dispatcher:
         self._executor.start(batch, scheduled.model)
 
     def _run_inline(self, batch: Batch, scheduled: ScheduledModel) -> list[Batch] | None:
-        """Run on the loop; returns what the batch was split into, as `execute` does."""
+        """Run on the loop; returns the batches it was split into, as `execute` does."""
         self._since[LOOP] = batch.formed_at
         self._running[LOOP] = scheduled.mark
         parts = execute(batch, scheduled.model, self._clock)
@@ -232,7 +232,7 @@ class Dispatcher:
         return parts
 
     def _done(self, batch: Batch, parts: list[Batch] | None) -> None:
-        """A run on an execution thread has ended: give the thread work first, then answer."""
+        """Handle a run that has ended on a thread: give the thread work first, then answer."""
         queue = batch.queue
         assert queue is not None
         state, attempt = self._state, self.delivery.attempt

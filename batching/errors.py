@@ -1,10 +1,10 @@
-"""Why the batcher says no."""
+"""The errors of the batcher."""
 
 from __future__ import annotations
 
 
 class Overloaded(Exception):
-    """There is more work than time; the request was not executed.
+    """The request was refused or dropped because of overload; it was not executed.
 
     Attributes:
         retry_after_seconds: When the queue is predicted to have room again.
@@ -30,7 +30,7 @@ class InputsAtFault(Exception):
     """A request failed alone, twice, and inputs that the model accepts ran in between.
 
     Attributes:
-        cause: What the model said.
+        cause: The model's error.
     """
 
     def __init__(self, cause: Exception, inputs: str) -> None:

@@ -1,4 +1,4 @@
-"""Run one batch on the calling thread, and find the culprit when it fails."""
+"""Runs one batch on the calling thread, and finds the requests that make it fail."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def execute(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batch] | None:
-    """Run the batch and fill in its outputs, or split it until every culprit stands alone.
+    """Run the batch and fill in its outputs, or split it until each failing request runs alone.
 
-    Never raises, whatever the model raises: a failure ends in `Batch.error`, after a look at whose
-    fault it is (`blame`).
+    Never raises: an error of the model becomes `Batch.error`, after `blame` has looked for the
+    cause.
 
     Returns:
-        ``None`` when the batch itself is the answer. Else the batches it was split into, all
-        finished; `k` culprits among `n` requests cost at most ``2k * log2(n) + 1`` runs, and no
-        set of culprits costs more than ``2n - 1``.
+        ``None`` if the batch itself is the answer; otherwise the batches it was split into, all
+        finished. `k` failing requests among `n` cost at most ``2k * log2(n) + 1`` runs, and never
+        more than ``2n - 1``.
     """
     requests = batch.requests
     try:

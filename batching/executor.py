@@ -1,4 +1,4 @@
-"""The execution threads: one queue in, one wake-up of the event loop per batch out."""
+"""The execution threads: they take batches from one queue, and wake the event loop per batch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Executor(Protocol):
         """Block the loop until a run ends, at most for so long."""
 
     def close(self) -> None:
-        """Stop, when nothing runs any more."""
+        """Stop the threads; nothing may be running."""
 
 
 class ThreadExecutor:
@@ -54,7 +54,7 @@ class ThreadExecutor:
         self._done = done
         self._clock = clock
         self._work: SimpleQueue[tuple[Batch, Model, int] | None] = SimpleQueue()
-        self._ended: SimpleQueue[None] = SimpleQueue()  # one for each run to be delivered
+        self._ended: SimpleQueue[None] = SimpleQueue()  # one entry for each run to be delivered
         self._threads: list[threading.Thread] = []
 
     def start(self, batch: Batch, model: Model) -> None:
@@ -94,7 +94,7 @@ class ThreadExecutor:
         self._threads.clear()
 
     def _serve(self, slot: int) -> None:
-        """Run one batch after the other; nothing that a run raises ends the thread."""
+        """Run one batch after the other; no exception of a run ends the thread."""
         self._marks.register(slot)
         running, since = self._marks.running, self._marks.since
         while (job := self._work.get()) is not None:
@@ -108,7 +108,7 @@ class ThreadExecutor:
             running[slot] = 0
             try:
                 self._loop.call_soon_threadsafe(self._deliver, batch, parts)
-            except RuntimeError:  # the loop was closed under us: nobody is left to answer
+            except RuntimeError:  # the loop was closed: no caller waits any more
                 return
             self._ended.put(None)
             del job, batch, model, parts  # an idle thread keeps no tensors alive

@@ -53,7 +53,7 @@ class LoopPause:
         """Plan a pause if all execution threads run; called when no more runs can be started.
 
         Args:
-            read_at: When the loop had read what there was.
+            read_at: When the loop had read all available requests.
         """
         state = self._state
         if state.free or not self._longest:
@@ -62,7 +62,7 @@ class LoopPause:
         state.update_arrivals(min(state.blind_since, read_at))
         if not self._planned:
             self._planned = True
-            self._loop.call_soon(self._take)  # when the answers of this iteration are written
+            self._loop.call_soon(self._take)  # after the answers of this iteration are written
 
     def _take(self) -> None:
         self._planned = False
@@ -77,12 +77,12 @@ class LoopPause:
 def pause_seconds(state: SchedulerState, longest: float, now: float) -> float:
     """How long the loop may pause now; pure.
 
-    Not while a model is asked whose runs are short enough for the loop: they need no free thread.
+    0 while a model with runs short enough for the loop is in use: its runs need no free thread.
 
     Args:
-        state: What waits and runs.
-        longest: As long at most, and no more than a small part of what anybody is willing to wait.
-        now: The present.
+        state: The waiting and running work.
+        longest: Longest pause; the pause is also at most a small part of the least tolerable delay.
+        now: The present time.
     """
     if state.free or now - state.inlined_at <= ACTIVE_SECONDS:
         return 0.0

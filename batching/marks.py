@@ -1,4 +1,4 @@
-"""Which version each thread runs at this moment, written where others can read it after a crash."""
+"""Marks of the version that each thread runs, which other processes can read after a crash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOOP = 0
 class RunMarks:
     """A slot for each thread that runs models. A thread writes its own slot only.
 
-    The views may lie in a file that is mapped into memory: then what was running is known when the
+    The views may lie in a memory-mapped file: then the running versions are known when the
     process is gone. A run costs three stores, some 0.1 microseconds.
 
     Attributes:
@@ -31,14 +31,14 @@ class RunMarks:
 
     @classmethod
     def private(cls, slots: int) -> RunMarks:
-        """Marks that nobody else can read.
+        """Marks in private memory.
 
         Args:
-            slots: How many.
+            slots: Number of slots.
         """
         running, since, threads = (memoryview(bytearray(8 * slots)) for _ in range(3))
         return cls(running.cast("q"), since.cast("d"), threads.cast("q"))
 
     def register(self, slot: int) -> None:
-        """Say that the calling thread has this slot."""
+        """Assign this slot to the calling thread."""
         self.threads[slot] = threading.get_ident()

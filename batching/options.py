@@ -1,4 +1,4 @@
-"""What an operator may set for one servable; every field can be replaced while it serves."""
+"""The batching options of one model; each can be changed while the model serves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-#: Upper bounds. A run is measured and warmed up with as many rows as may be in it, so a number that
-#: is a slip of the pen would take all memory of the process and with it every other model.
+#: Upper bounds. A model is warmed up with the largest run, so a mistyped number would take all
+#: memory of the process and end every other model.
 _MOST_ROWS: Final = {"max_batch_size": 65_536, "max_queue_rows": 1 << 24}
 MAX_WEIGHT: Final = 1e6
 MAX_HOLD_SECONDS: Final = 60.0
@@ -16,7 +16,7 @@ MAX_PRIORITY: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class BatchingOptions:
-    """Bounds and wishes of one servable. The defaults need no tuning.
+    """Batching options of one model. The defaults need no tuning.
 
     Attributes:
         max_batch_size: Most rows in one run.
@@ -26,11 +26,11 @@ class BatchingOptions:
             off and leaves only the bounds on the queue.
         priority: Lower is more urgent, as in Triton; 0 stands for the default, 1.
         weight: Share of execution time against other models under contention.
-        background: Runs only on time nobody else wants, loses its oldest requests instead of
+        background: Whether it runs only on idle time, and drops its oldest requests in place of
             refusing new ones.
         max_queue_seconds: Longest predicted wait of a request without an SLO.
-        max_hold_seconds: Longest wait for company while a thread is free. 0 is right on one
-            machine; see ``docs/batching.md``.
+        max_hold_seconds: Longest wait for further requests while a thread is free. 0 is right on
+            one machine; see ``docs/batching.md``.
     """
 
     max_batch_size: int = 64
@@ -73,5 +73,5 @@ class BatchingOptions:
 
     @property
     def tolerable_delay_seconds(self) -> float:
-        """How long a request may predictably wait: the SLO, else the bound on the queue."""
+        """Longest predicted wait of a request: the SLO, or without one the bound on the queue."""
         return self.slo_seconds if self.slo_seconds < math.inf else self.max_queue_seconds

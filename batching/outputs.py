@@ -1,4 +1,4 @@
-"""What came back from a model, checked against the contract before anybody gets a row of it."""
+"""Checks the outputs of a model against the contract, before a caller gets a row of them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def check_outputs(
     """The outputs of one run, C-contiguous.
 
     Args:
-        outputs: What `Model.execute` returned.
-        names: Which outputs were asked for.
-        signature: Of the model.
-        rows: In the run; they count if rows of several requests may share it.
+        outputs: The result of `Model.execute`.
+        names: Names of the wanted outputs.
+        signature: Signature of the model.
+        rows: Rows in the run, checked if several requests may share a run.
 
     Raises:
         InvalidOutput: The outputs are not what the contract promises. The message names the first
@@ -53,7 +53,7 @@ def check_outputs(
 
 
 def _are_sound(outputs: list[Any], names: Sequence[str], signature: Signature, rows: int) -> bool:
-    """Whether nothing is to be said or done: the usual case, in 0.2 us for each output.
+    """Whether all outputs are right as they are: the usual case, in 0.2 us for each output.
 
     Types are compared as `_sound` compares them, not by identity: onnxruntime gives INT64 as C's
     ``long long``, which is another object than numpy's own ``int64`` and equal to it.
@@ -77,7 +77,7 @@ def _are_sound(outputs: list[Any], names: Sequence[str], signature: Signature, r
 
 
 def _sound(spec: TensorSpec, output: Any, rows: int | None) -> Array:
-    """One output as the contract has it."""
+    """One output in the form that the contract promises."""
     name, dtype = spec.name, NUMPY_OF[spec.datatype]
     if not isinstance(output, ndarray) or isinstance(output, np.ma.MaskedArray):
         raise InvalidOutput(
@@ -113,5 +113,5 @@ def _kind(thing: object) -> str:
 
 
 def _dtype(output: Array) -> str:
-    """With the byte order where that is what is wrong: ``>f4`` reads as ``float32`` otherwise."""
+    """Name of the type, with the byte order if that is wrong: ``>f4`` prints as ``float32``."""
     return str(output.dtype) if output.dtype.isnative else output.dtype.str

@@ -1,4 +1,4 @@
-"""What to do next: a pure function of what waits, what runs, and the time.
+"""The batching policy: a pure function of the waiting work, the running work, and the time.
 
 The rule is SLACK: work-conserving (never wait while a thread is free), sized by fitted run times,
 dropping early under overload, fair between models in a window of virtual time.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BACKGROUND_LENGTH: Final = 1.5
 #: A model counts as active this long after its last run.
 ACTIVE_SECONDS: Final = 1.0
-#: A run longer than this part of another active model's patience hurts it.
+#: A run longer than this part of another active model's tolerable delay hurts that model.
 BLOCKING_PART: Final = 0.5
 #: Extra execution time worth paying to spread a batch over free threads, below and above half load.
 SPREAD_IDLE: Final = 1.0
@@ -39,7 +39,7 @@ class Run(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """Answer no to the first ``heads`` of the queue; ``late`` if the deadline is out of reach."""
+    """Refuse the first ``heads`` of the queue; ``late`` if their deadline is out of reach."""
 
     queue: Queue
     heads: int
@@ -60,7 +60,7 @@ NEXT_TICK: Final = Wait(next_tick=True)
 
 
 def consider(queue: Queue, state: SchedulerState, now: float) -> Decision:
-    """The next step for one queue that has waiting requests. Carry it out and ask again."""
+    """Decide the next step for one queue that has waiting requests; ask again after each step."""
     if queue.bounded and (drop := prune(queue, state, now)):
         return drop
     return plan(queue, state, now)
@@ -69,8 +69,8 @@ def consider(queue: Queue, state: SchedulerState, now: float) -> Decision:
 def can_run_inline(queue: Queue, state: SchedulerState, rows: int) -> float | None:
     """Predicted seconds of a request that may run on the loop without being queued.
 
-    It is what `consider` would say of a queue that holds this request alone, if nothing else
-    waits: ``None`` if that were to wait, to run on a thread, or to be looked at more closely.
+    It equals the decision of `consider` for a queue with this request alone, if nothing else waits.
+    ``None`` if the request has to wait, to run on a thread, or to pass an admission check.
     """
     costs = queue.costs
     if state.active or not 0 < rows <= costs.most or queue.owner.needs_admission_check:
@@ -83,9 +83,9 @@ def can_run_inline(queue: Queue, state: SchedulerState, rows: int) -> float | No
 
 
 def prune(queue: Queue, state: SchedulerState, now: float) -> Drop | None:
-    """The heads that can no longer be answered, or only by a batch too small to keep up.
+    """Find requests at the head that cannot be answered, or only in a batch too small to keep up.
 
-    Serving a head with little slack in a small batch makes everybody behind it later: under
+    Serving a head with little slack in a small batch delays all requests behind it: under
     overload that is a stable collapse. Dropping it serves the youngest feasible requests in
     full batches (early drop, Nexus SOSP'19).
     """
@@ -111,7 +111,7 @@ def prune(queue: Queue, state: SchedulerState, now: float) -> Drop | None:
 
 
 def target_rows(queue: Queue, state: SchedulerState) -> int:
-    """Rows per run that keep up with saturation; a head that allows fewer is not worth it."""
+    """Rows per run that keep up with saturation; a head that allows fewer is dropped."""
     return 1 if queue.solo else min(queue.costs.efficient, slo_rows(queue, state))
 
 
@@ -124,7 +124,7 @@ def slo_rows(queue: Queue, state: SchedulerState) -> int:
 
 
 def plan(queue: Queue, state: SchedulerState, now: float) -> Run | Wait:
-    """How to run the queue now, or that it cannot."""
+    """Choose a run for the queue now, or a wait."""
     costs = queue.costs
     rows = sized(queue, state, now)
     seconds = costs.seconds[rows] if rows <= costs.max_rows else costs.seconds[-1]
@@ -144,7 +144,7 @@ def plan(queue: Queue, state: SchedulerState, now: float) -> Run | Wait:
 
 
 def sized(queue: Queue, state: SchedulerState, now: float) -> int:
-    """Rows to run: what waits, up to where more would only add latency or miss a deadline."""
+    """Rows to run: all waiting rows, unless more rows would only add latency or miss a deadline."""
     costs = queue.costs
     head = queue.requests[0].rows
     rows = queue.rows if queue.rows <= costs.most else costs.saturated
@@ -156,7 +156,7 @@ def sized(queue: Queue, state: SchedulerState, now: float) -> int:
 
 
 def threaded(queue: Queue, state: SchedulerState, rows: int, now: float) -> Run | Wait:
-    """A run on an execution thread, one of which is free."""
+    """Choose a run on an execution thread; one of them is free."""
     seconds = queue.costs.seconds
     rows = min(rows, queue.costs.max_rows)
     if seconds[rows] > BLOCKING_PART * state.least_tolerable_delay:
@@ -167,7 +167,7 @@ def threaded(queue: Queue, state: SchedulerState, rows: int, now: float) -> Run 
 
 
 def feasible_rows(queue: Queue, state: SchedulerState, now: float) -> int:
-    """Most rows from the head such that everyone among them is answered in time."""
+    """Most rows from the head that are all answered in time when they run together."""
     costs = queue.costs
     earliest = math.inf
     total = 0
@@ -188,7 +188,7 @@ def guard(queue: Queue, state: SchedulerState, rows: int, now: float) -> Run | W
     """Bound the blocking of other models.
 
     Runs cannot be interrupted, so long ones cost others their SLO. All threads but one may run
-    them; on the last one, runs are cut to what the least patient active model can wait for.
+    them; on the last one, runs are cut to the least tolerable delay of any other active model.
     """
     own = queue.owner.share
     tolerable = min(
@@ -215,7 +215,7 @@ def guard(queue: Queue, state: SchedulerState, rows: int, now: float) -> Run | W
 
 
 def background(queue: Queue, state: SchedulerState, rows: int) -> Run | Wait:
-    """Shadow traffic: one short run at a time, while most threads are free and nobody waits."""
+    """Choose a run of background work: a short one, while most threads are free and none waits."""
     if (
         state.background_runs
         or state.free * 2 <= state.threads
@@ -229,11 +229,11 @@ def background(queue: Queue, state: SchedulerState, rows: int) -> Run | Wait:
 
 
 def spread(queue: Queue, state: SchedulerState, rows: int) -> int:
-    """Rows per run when what waits is shared out to several free threads.
+    """Rows per run if the waiting rows are spread over several free threads.
 
     Args:
         queue: The only queue with waiting requests.
-        state: The rest.
+        state: The waiting and running work.
         rows: Most rows per run.
     """
     waiting = queue.rows
@@ -253,7 +253,7 @@ def spread(queue: Queue, state: SchedulerState, rows: int) -> int:
 
 
 def held_until(queue: Queue, rows: int) -> float:
-    """When holding back for company ends; never, if there is nothing to gain or no time to."""
+    """When the wait for further requests ends; the past if a larger batch would gain nothing."""
     costs = queue.costs
     if rows >= costs.saturated:
         return -math.inf
@@ -264,7 +264,7 @@ def held_until(queue: Queue, rows: int) -> float:
 
 
 def wake_at(state: SchedulerState) -> float:
-    """When a waiting head has to be told no, if nothing happens before."""
+    """When a waiting head has to be dropped, if no run ends before."""
     until = math.inf
     for queue in state.active:
         if queue.bounded:

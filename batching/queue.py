@@ -1,4 +1,4 @@
-"""The waiting requests of one batch class: those that may share a run."""
+"""The waiting requests of one batch class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Owner(Protocol):
-    """Who counts the rows of all its queues."""
+    """Counts the waiting rows of all its queues."""
 
     waiting_rows: int
 
@@ -23,9 +23,9 @@ class BatchQueue(Generic[OwnerT]):
     """First in, first out, counted in rows. The head is never a cancelled request.
 
     Attributes:
-        owner: Whose requests these are.
-        costs: Run times of this class.
-        solo: Requests of this queue never share a run.
+        owner: The scheduled model of the requests.
+        costs: Cost model of this class.
+        solo: Whether requests of this queue never share a run.
         requests: Waiting, including cancelled ones that are not at the head.
         rows: Waiting rows, without the cancelled.
         bounded: Whether a finite deadline may be among the waiting.

@@ -1,4 +1,4 @@
-"""Whose turn it is: earliest deadline first, within what is fair between models. Pure."""
+"""The order of queues: earliest deadline first, among models within their fair share. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FAIRNESS_WINDOW_SECONDS: Final = 0.030
 
 
 def by_urgency(active: Sequence[Queue]) -> list[Queue]:
-    """Earliest deadline first, among the models that are not ahead of their share.
+    """Order queues by deadline, among the models that are not ahead of their fair share.
 
-    Those ahead come after all others, background work last.
+    Models ahead of their share follow, and background work comes last.
     """
     if len(active) == 1:
         return list(active)

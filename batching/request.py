@@ -1,4 +1,4 @@
-"""A request on its way through the batcher, and the batch that carried it."""
+"""A request to the batcher, and the batch that answers it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class WaitingRoom(Protocol):
-    """Where a request waits."""
+    """The place in which a request waits: a queue, or a split request."""
 
     #: A `penstock.batching.scheduled_model.ScheduledModel`, which knows this module.
     owner: Any
@@ -23,21 +23,21 @@ class WaitingRoom(Protocol):
 
 
 class InferenceRequest:
-    """One request: its tensors, its deadline, and what its owner needs to answer it.
+    """One request: its tensors, its deadline, and its owner's context.
 
     Times are monotonic seconds of the scheduler's clock.
 
     Attributes:
         inputs: One array per input of the signature, in that order; ``None`` where left out.
-        rows: How much of a run it takes: its rows, or 1 where requests run alone and whole.
+        rows: Its rows, or 1 if requests of the model run alone.
         outputs: Names of the wanted outputs, in signature order.
-        key: What else must be equal to share a batch, or ``None`` when the signature's shapes
-            are fixed and all outputs are wanted.
+        key: The batch class: requests with equal keys may share a batch. ``None`` if the
+            signature's shapes are fixed and all outputs are wanted.
         arrival: When the first byte of the request was seen.
         deadline: When an answer stops being useful; infinite without an SLO or timeout.
-        context: The owner's business; never looked at here.
+        context: An object of the owner, which the batcher does not use.
         cancelled: Set by `Scheduler.cancel`; a cancelled request is not executed.
-        queue: Where it waits; ``None`` before and after.
+        queue: The place in which it waits; ``None`` before and after.
     """
 
     __slots__ = (
@@ -78,22 +78,22 @@ class Batch:
     """One finished run, handed to the owner's sink exactly once, on the event loop.
 
     Every accepted request ends in exactly one batch. ``error`` is set when the whole batch failed
-    or was dropped; a failed batch of several requests is split first, so that only a culprit sees
+    or was dropped; a failed batch of several requests is split first, so that a request gets only
     its own error.
 
     Attributes:
-        requests: Who shared the run, first in first.
-        inputs: What was run, one array per input; not kept for a request that was cut into parts.
+        requests: The requests that shared the run, in order of arrival.
+        inputs: One array per input; not kept for a request that was cut into chunks.
         outputs: One array per name in ``requests[0].outputs``; rows of request ``i`` are
             ``offsets[i]`` up to ``offsets[i + 1]`` on axis 0 where the model has a batch axis.
         offsets: ``len(requests) + 1`` row numbers, from 0 to `rows`.
         rows: Rows in the run; 1 where requests run alone, until `count_rows` says how many it had.
-        error: Why there are no outputs.
+        error: The reason why there are no outputs.
         formed_at: When the requests left the queue.
         started_at: When the run began on its thread.
         finished_at: When the run ended; equal to ``formed_at`` if it never began.
-        queue: The scheduler's: where the requests waited.
-        charge: The scheduler's: predicted seconds of execution.
+        queue: For the scheduler: the queue of the requests.
+        charge: For the scheduler: predicted seconds of execution.
     """
 
     __slots__ = (
@@ -136,6 +136,6 @@ class Batch:
         self.charge = charge
 
     def count_rows(self, rows: int) -> None:
-        """Say how many rows a request that ran alone had; for its owner, after the run."""
+        """Set the rows of a request that ran alone; called by its owner after the run."""
         self.rows = rows
         self.offsets = (0, rows)

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from .options import BatchingOptions
     from .request import Batch
 
-#: Batch classes kept per servable; requests of further classes run alone.
+#: Batch classes kept per model; requests of further classes run alone.
 MAX_CLASSES: Final = 64
 
 
 class FairShare:
-    """What the versions of one model have in common: one share of execution time.
+    """The fair share of one model: the execution time that its versions have in common.
 
     Attributes:
         virtual_time: Seconds of execution received, divided by weight.
         last_active: When a run last ended.
-        tolerable_delay_seconds: The least patience of its versions.
+        tolerable_delay_seconds: The least tolerable delay of its versions.
         versions: Its registered versions.
-        floor: Virtual time of the version served last; where one that was idle starts.
+        floor: Virtual time of the version served last; an idle version starts from it.
     """
 
     __slots__ = ("floor", "last_active", "tolerable_delay_seconds", "versions", "virtual_time")
@@ -44,7 +44,7 @@ class FairShare:
         self.versions: list[ScheduledModel] = []
 
     def update_tolerable_delay(self) -> None:
-        """Look again at how long the versions are willing to wait."""
+        """Compute the least tolerable delay of the versions again."""
         options = [scheduled.options for scheduled in self.versions]
         self.tolerable_delay_seconds = min(
             (each.tolerable_delay_seconds for each in options if not each.background),
@@ -56,21 +56,21 @@ class ScheduledModel:
     """A registered version. Made by `Scheduler.register`.
 
     Attributes:
-        name: The model.
-        version: The version.
-        model: Where its batches run.
-        options: In effect; replace them with `configure`.
+        name: Name of the model.
+        version: Name of the version.
+        model: The loaded model that runs its batches.
+        options: The options in effect; replace them with `configure`.
         sink: Gets every finished batch, on the event loop.
         share: The model's share, common to its versions.
         virtual_time: As in `FairShare`, for this version.
         queue: The batch class of requests without a key.
-        oversize: Parts of requests with more rows than a run may have.
+        oversize: Chunks of requests with more rows than a run may have.
         waiting_rows: Waiting rows over all classes ...
         limit: ... and the most of them that let a further request be answered in time.
-        seconds_per_row: What each of them delays a further request.
+        seconds_per_row: Seconds by which each waiting row delays a further request.
         known_inputs: Inputs that the model has run, to tell its faults from those of requests.
-        needs_admission_check: Whether `Scheduler.submit` has to look closer.
-        mark: What stands for the version in `penstock.batching.marks.RunMarks`.
+        needs_admission_check: Whether `Scheduler.submit` has to call `admit` for each request.
+        mark: The number of the version in `penstock.batching.marks.RunMarks`.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class ScheduledModel:
         self.configure(options)
 
     def configure(self, options: BatchingOptions) -> None:
-        """Put other options in effect, at once and for what already waits."""
+        """Replace the options, at once and also for waiting requests."""
         self.options = options
         rows = options.max_batch_size if self.model.signature.batch_axis else 1
         for queue in self.queues():
@@ -133,7 +133,7 @@ class ScheduledModel:
         self._changed()
 
     def leave(self) -> None:
-        """Give up the part in the model's share."""
+        """Leave the model's fair share."""
         if self in self.share.versions:
             self.share.versions.remove(self)
             self.share.update_tolerable_delay()
@@ -168,7 +168,7 @@ class ScheduledModel:
     def short_rows(self, inline_seconds: float) -> int:
         """Most rows worth running together whose run is shorter than a hop to a thread.
 
-        0 if there are none, or if the requests of this servable need looking at one by one.
+        0 if there are none, or if each request of this model needs an admission check.
         """
         costs = self.queue.costs
         if self.needs_admission_check or not self.model.signature.batch_axis:

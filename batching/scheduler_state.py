@@ -1,4 +1,4 @@
-"""What the policy looks at: who waits, what runs, how busy the threads have been."""
+"""The state that the policy reads: waiting queues, running batches, and use of the threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 #: Time constant of the utilisation.
 UTILISATION_SECONDS: Final = 0.1
-#: Less utilisation than this is none.
+#: A smaller utilisation counts as none.
 NOTHING: Final = 1e-3
 #: Longest time that a request is assumed to have waited before it was read.
 MOST_BLIND_SECONDS: Final = 4e-3
@@ -28,17 +28,17 @@ class SchedulerState:
         threads: Execution threads.
         free: Execution threads without work.
         background_runs: Running batches of background work.
-        long_runs: Running batches that would hurt another model if all threads ran such.
+        long_runs: Running batches that are long enough to hurt another model.
         inline_limit: Longest predicted run on the event loop, seconds.
         inline_left: Seconds of the event loop that this tick may still spend on runs.
         inlined_at: When a run on the event loop last ended.
-        answer_seconds: What a batch takes besides its run, to be started and to be answered, 95th
-            percentile.
-        blind_since: What came before this has been read: what is read now may have come then.
-        read_since: When the first request was read that the loop's present look has found.
+        answer_seconds: Seconds to start and to answer a batch, without its run; 95th percentile.
+        blind_since: When the loop last read its sockets; a request read now may have come since
+            then.
+        read_since: When the first request of the present iteration was read.
         utilisation: Part of the threads busy lately.
         least_tolerable_delay: The least `FairShare.tolerable_delay_seconds`.
-        virtual_time: That of the share served last; where a share that was idle starts.
+        virtual_time: Virtual time of the share served last; an idle share starts from it.
         ends: When the runs on execution threads are predicted to end.
     """
 
@@ -82,13 +82,13 @@ class SchedulerState:
         self._utilisation_at = 0.0
 
     def update_least_delay(self) -> None:
-        """Look again at how long the models are willing to wait."""
+        """Compute the least tolerable delay of all models again."""
         self.least_tolerable_delay = min(
             (share.tolerable_delay_seconds for share in self.shares.values()), default=math.inf
         )
 
     def update_utilisation(self, now: float) -> None:
-        """Bring the utilisation up to the moment before `free` changes."""
+        """Update the utilisation; called before `free` changes."""
         busy = 1 - self.free / self.threads
         fade = math.exp((self._utilisation_at - now) / UTILISATION_SECONDS)
         utilisation = busy + (self.utilisation - busy) * fade
@@ -100,24 +100,24 @@ class SchedulerState:
         return now if self.free or not self.ends else max(now, min(self.ends.values()))
 
     def update_arrivals(self, otherwise: float) -> None:
-        """The loop is done with what it found when it last looked for requests.
+        """Note that the loop has handled all requests that its last read of the sockets found.
 
-        While it read these, others came; the first of them right after the look.
+        Further requests may have come since that read, the first of them right after it.
 
         Args:
-            otherwise: What came before this has been read if the look found nothing.
+            otherwise: The time of the read if it found no request.
         """
         found = self.read_since < math.inf
         self.blind_since = self.read_since if found else otherwise
         self.read_since = math.inf
 
     def arrived(self, arrival: float) -> float:
-        """When a request may have come that was read at ``arrival``, at the earliest."""
+        """The earliest time at which a request that was read at ``arrival`` may have come."""
         self.read_since = min(self.read_since, arrival)
         return min(arrival, max(self.blind_since, arrival - MOST_BLIND_SECONDS))
 
     def note_answer(self, seconds: float) -> None:
-        """Follow the 95th percentile of what a batch takes besides its run."""
+        """Update the 95th percentile of the seconds that a batch takes without its run."""
         step = ANSWER_STEP * self.answer_seconds
         above = seconds > self.answer_seconds
         self.answer_seconds = max(1e-6, self.answer_seconds + step * (0.95 if above else -0.05))

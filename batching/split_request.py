@@ -1,4 +1,4 @@
-"""Requests with more rows than a run may have: cut into parts, their answers put together."""
+"""Cuts requests with more rows than a run may have into chunks, and joins the answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Chunk(InferenceRequest):
-    """Some rows of a larger request, as a view; runs alone."""
+    """Some rows of a larger request, as a view; a chunk runs alone."""
 
     __slots__ = ("first_row", "split")
 
@@ -37,7 +37,7 @@ class Chunk(InferenceRequest):
 
 
 class SplitRequest:
-    """Gathers the parts of one request. The first error ends it; what still waits is withdrawn."""
+    """Joins the answers of a request's chunks; the first error withdraws the other chunks."""
 
     __slots__ = (
         "_formed_at",
@@ -61,7 +61,7 @@ class SplitRequest:
         self._formed_at = self._started_at = math.inf
 
     def discard(self, request: InferenceRequest) -> None:
-        """Withdraw the parts that still wait."""
+        """Withdraw the chunks that still wait."""
         request.queue = None
         for chunk in self.chunks:
             chunk.cancelled = True
@@ -69,7 +69,7 @@ class SplitRequest:
                 chunk.queue.discard(chunk)
 
     def finish(self, chunk: Chunk, batch: Batch) -> Batch | None:
-        """Take the answer of one part; the last one, or the first error, makes the whole's."""
+        """Take the answer of a chunk; the last answer, or the first error, ends the request."""
         request = self.request
         if request.queue is None:  # answered or withdrawn before
             return None

@@ -1,4 +1,4 @@
-"""What a scrape may read of the scheduler; made on demand, nothing is kept for it."""
+"""Figures of the scheduler for a scrape, made on demand."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class Rollout:
         seen_at: Of the last look, Unix seconds.
         saved_at: When it was last meant to be written to disk for its counts' sake, Unix seconds.
         loss_e: As in the last snapshot.
-        units: The same.
+        units: Units as in the last snapshot.
     """
 
     id: str

@@ -232,7 +232,14 @@ class Dispatcher:
         return parts
 
     def _done(self, batch: Batch, parts: list[Batch] | None) -> None:
-        """Handle a run that has ended on a thread: give the thread work first, then answer."""
+        """Handle a run that has ended on a thread: give the thread work first, then answer.
+
+        A batch ends once: if handing it over fails after a thread has taken it, the thread reports
+        the end of the run, too.
+        """
+        if batch.ended:
+            return
+        batch.ended = True
         queue = batch.queue
         assert queue is not None
         state, attempt = self._state, self.delivery.attempt

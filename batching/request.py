@@ -94,10 +94,12 @@ class Batch:
         finished_at: When the run ended; equal to ``formed_at`` if it never began.
         queue: For the scheduler: the queue of the requests.
         charge: For the scheduler: predicted seconds of execution.
+        ended: For the scheduler: the run has ended, or has failed to begin.
     """
 
     __slots__ = (
         "charge",
+        "ended",
         "error",
         "finished_at",
         "formed_at",
@@ -118,6 +120,7 @@ class Batch:
         charge: float = 0.0,
     ) -> None:
         self.requests = requests
+        self.ended = False
         count = len(requests)
         self.offsets: Sequence[int]
         if count == 1:

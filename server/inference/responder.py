@@ -121,8 +121,8 @@ class Responder:
         routed = servable.routed
         answered = []
         for call, answer in zip(waiting, answers, strict=True):
-            if not call.entered:
-                continue  # the call has ended before
+            if not call.entered or call.servable is not servable:
+                continue  # the call has ended before, or another version has it now
             if isinstance(answer, tuple) and not call.abandoned:
                 answered.append((call, answer))
             else:

@@ -172,6 +172,35 @@ def test_a_mistake_at_any_step_leaves_nobody_waiting(doubler, costs, broken, mon
     run(main)
 
 
+@pytest.mark.parametrize("step", ["dispatcher", "executor"])
+def test_a_run_that_a_thread_has_taken_ends_once_if_handing_it_over_fails_after_that(
+    doubler, step, monkeypatch
+):
+    async def main():
+        asked = Asked(doubler, THREADS)
+        holder, name = dispatcher.Dispatcher, "_hand_over"
+        if step == "executor":
+            holder, name = type(asked.scheduler._dispatcher._executor), "start"
+        do = getattr(holder, name)
+
+        def do_and_fail(*args):
+            do(*args)
+            raise ArithmeticError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(holder, name, do_and_fail)
+            answers = await asked.ask(1, 2, 3)
+            answers += await asked.ask(5, rows=200)
+        assert {type(answer) for answer in answers} <= {type(None), ArithmeticError}
+        await asked.scheduler.close()  # all threads have told of the ends of their runs
+        await asyncio.sleep(0)
+        assert not asked.told  # nobody was answered twice
+        stats = asked.scheduler.stats()
+        assert stats.busy_threads == 0
+
+    run(main)
+
+
 def test_a_run_for_which_no_thread_can_be_had_is_answered(doubler, monkeypatch):
     """And is not run later either, by a thread that can."""
 

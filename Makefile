@@ -22,9 +22,7 @@ demo: install ## Serve the example models and send them real data (ARGS=--exit e
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
-	@# What fails beside other tests on a busy machine must hold alone; what fails twice has failed.
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS) || \
-	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools ## What needs a browser and strace: pages, network (apt-get installs them as root)
 	$(BIN)/python -m pytest tests/integrations $(ARGS)

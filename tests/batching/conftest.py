@@ -28,7 +28,7 @@ class Doubler:
         self.threads.add(threading.current_thread())
         self.running.set()
         if self.gate is not None:
-            assert self.gate.wait(10)
+            assert self.gate.wait(60)
         self.runs.append(inputs[0].shape[0])
         if (inputs[0] < 0).any():
             raise ModelExecutionError("a negative row")

@@ -50,7 +50,7 @@ class Gated:
         self.gate = threading.Event()
 
     def execute(self, inputs, outputs):
-        self.gate.wait(10)
+        self.gate.wait(60)
         return [inputs[0]]
 
 

@@ -59,7 +59,7 @@ def test_httpx_takes_large_answers_compressed(server: Any) -> None:
 
 
 def test_http_client_of_the_standard_library(server: Any) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)) as client:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as client:
         for body in (json.dumps(REQUEST), iter([json.dumps(REQUEST).encode()])):
             client.request("POST", PATH, body)
             reply = client.getresponse()
@@ -76,12 +76,12 @@ def test_http_client_of_the_standard_library(server: Any) -> None:
 def test_urllib_needs_a_content_type_and_is_told_so(server: Any) -> None:
     data = json.dumps(REQUEST).encode()
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(server.url + PATH, data, timeout=20)
+        urllib.request.urlopen(server.url + PATH, data, timeout=60)
     with caught.value as refusal:
         assert refusal.code == 415
         assert "application/json" in json.loads(refusal.read())["error"]
     typed = urllib.request.Request(server.url + PATH, data, {"content-type": "application/json"})
-    with urllib.request.urlopen(typed, timeout=20) as reply:
+    with urllib.request.urlopen(typed, timeout=60) as reply:
         check(reply.status, reply.read())
 
 

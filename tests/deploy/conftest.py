@@ -81,14 +81,14 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     assert metrics is not None, text
 
     def ask(url: str, path: str, body: str | None = None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
         connection.request("GET" if body is None else "POST", path, body)
         response = connection.getresponse()
         answer = response.status, response.read().decode()
         connection.close()
         return answer
 
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while ask(docs[1], "/v2/health/ready")[0] != 200:
         assert time.monotonic() < until
     for _ in range(20):
@@ -96,5 +96,5 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     ask(docs[1], "/v2/models/breast-cancer/infer", "{}")
     yield lambda path: ask(metrics[1], path)[1]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     process.stdout.close()

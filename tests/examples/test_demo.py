@@ -78,7 +78,7 @@ def test_it_serves_until_told_to_stop(demo: Any, examples: Path, ending: signal.
                 "data": [0],
             }
             process.send_signal(ending)
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         finally:
             process.terminate()  # not kill: the server would stay
     assert demo.free_port(port) == port

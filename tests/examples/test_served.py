@@ -25,7 +25,7 @@ def connection(demo: Any, examples: Path) -> Iterator[http.client.HTTPConnection
     """A connection to a server of the example registry."""
     with demo.served(examples / "registry", demo.free_port(0)) as server:
         server.wait_until_ready()
-        with closing(http.client.HTTPConnection(demo.HOST, server.port, timeout=10)) as connection:
+        with closing(http.client.HTTPConnection(demo.HOST, server.port, timeout=60)) as connection:
             yield connection
 
 

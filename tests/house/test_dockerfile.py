@@ -161,7 +161,7 @@ def test_the_command_serves_is_healthy_and_stops(
             assert b"<h1>Penstock</h1>" in answer.read()
         wait_for_line(log, "drift is not watched: SciPy is not installed")  # it is in an extra
         server.send_signal(signal.SIGTERM)
-        assert server.wait(20) == 0, log.read_text()
+        assert server.wait(60) == 0, log.read_text()
     finally:
         server.kill()
         server.wait()

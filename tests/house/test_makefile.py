@@ -41,6 +41,15 @@ def test_the_gate_is_make_test_and_then_the_integrations(project: Any) -> None:
     assert steps.index("pytest -n") < steps.index("pytest tests/integrations")
 
 
+def test_every_test_runs_once(project: Any) -> None:
+    """What fails beside others on a busy machine has failed: it is to wait for events, not time."""
+    steps = dry_run(project.root, ["make", "test"])
+    assert steps.count("-m pytest") == 1
+    for again in ("--last-failed", "--lf", "--reruns", "--flake", "||"):
+        assert again not in steps
+    assert "rerun" not in (project.root / "pyproject.toml").read_text()
+
+
 def test_a_failure_of_either_part_fails_the_gate(project: Any, tmp_path: Any) -> None:
     make = tmp_path / "make"
     for failing in ("test", "test-integrations"):

@@ -82,7 +82,7 @@ class StuckStream(io.StringIO):
 
     def write(self, text):
         self.reached.set()
-        self.release.wait(10)
+        self.release.wait(60)
         return super().write(text)
 
 
@@ -91,7 +91,7 @@ def test_a_log_that_nobody_reads_delays_nobody_and_drops_are_counted():
     handler = QueuedHandler(stream, TextFormatter("worker-0"))
     record = logging.makeLogRecord({"msg": "x", "levelname": "INFO"})
     handler.emit(record)
-    assert stream.reached.wait(10)
+    assert stream.reached.wait(60)
     for _ in range(10_000):
         handler.emit(record)
     assert handler.dropped == 10_000 - 8192

@@ -59,7 +59,7 @@ def receiver() -> Iterator[Receiver]:
             headers = {key.lower(): value for key, value in self.headers.items()}
             status, more, content = it.take(Received(self.path, headers, body))
             if it.slow:
-                it.hang.wait(30)
+                it.hang.wait(60)
                 return
             self.send_response(status)
             for key, value in more.items():

@@ -190,7 +190,7 @@ def test_an_attempt_that_never_comes_back_is_left_to_itself(tmp_path: Path, an_a
 
     def post(alert: Alert, sink: Any, *_: Any) -> Any:
         calls.append(sink.name)
-        stuck.wait(10)
+        stuck.wait(60)
         raise OSError("woken")
 
     town.notifier = Notifier(town.path, AlertsFile(town.file), post, lambda: 1.0)

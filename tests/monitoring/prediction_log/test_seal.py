@@ -103,7 +103,7 @@ def test_a_sealed_day_counts_and_is_the_first_to_go(yesterday):
 def test_the_sealer_seals_past_days_and_not_the_present_one(yesterday):
     sealer = Sealer(yesterday.state, 1 << 30)
     sealer.tick(yesterday.now)
-    sealer._process.wait(30)
+    sealer._process.wait(60)
     sealer.tick(yesterday.now)
     sealer.tick(yesterday.now + 1000)
     assert sealer._process is None

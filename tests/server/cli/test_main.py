@@ -108,7 +108,7 @@ def test_a_reader_that_goes_away_between_the_lines_of_a_table_gets_no_traceback(
             connection.recv(65536)
             head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n"
             connection.sendall(head.encode() + body)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
     assert process.returncode != 0
 
@@ -122,5 +122,5 @@ def test_ctrl_c_gives_no_traceback():
         with closing(connection):
             connection.recv(65536)
             process.send_signal(signal.SIGINT)
-            out, errors = process.communicate(timeout=30)
+            out, errors = process.communicate(timeout=60)
     assert (process.returncode, out, errors) == (130, "", "")

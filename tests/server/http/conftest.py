@@ -54,7 +54,7 @@ class Gate:
         self.executed: list[float] = []
 
     def wait_until_held(self) -> None:
-        assert self.entered.acquire(timeout=20), "no run has reached the gate"
+        assert self.entered.acquire(timeout=60), "no run has reached the gate"
 
 
 GATE = Gate()
@@ -75,7 +75,7 @@ class GateModel:
         GATE.executed.extend(x.ravel().tolist())
         if (x >= HELD).any():
             GATE.entered.release()
-            assert GATE.open.wait(timeout=20), "the gate was not opened"
+            assert GATE.open.wait(timeout=60), "the gate was not opened"
         return [x.copy() for _ in outputs]
 
     def unload(self) -> None:

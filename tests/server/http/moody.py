@@ -62,7 +62,7 @@ class MoodyModel:
         if (x == SLOW).any():
             time.sleep(SLOW_SECONDS)
         if (x == HANG).any():
-            LET_GO.wait(20)
+            LET_GO.wait(60)
         y[x == NAN] = np.nan
         return [y[:-1] if (x == SHORT).any() else y]
 

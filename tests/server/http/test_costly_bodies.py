@@ -80,7 +80,7 @@ class Onlooker:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._begun.wait(20)
+        assert self._begun.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:

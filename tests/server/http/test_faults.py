@@ -334,7 +334,7 @@ def watch(line: Line, fate: Fate) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  answers have no event here
             await asyncio.sleep(0.001)
 

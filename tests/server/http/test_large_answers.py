@@ -48,7 +48,7 @@ class Watched:
     def __call__(self, *args: Any, **options: Any) -> Any:
         self.threads.append(threading.current_thread().name)
         self.entered.release()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(60)
         return self._encode(*args, **options)
 
 
@@ -136,7 +136,7 @@ def test_a_batch_of_large_answers_gives_each_caller_its_own(
         more = ["accept-encoding: gzip"] if number % 2 else []
         clients.append(server.connect().send(post("wide", body, *lines, *more)))
         if not number:
-            assert watched.entered.acquire(timeout=20)
+            assert watched.entered.acquire(timeout=60)
     assert server.ask(post()).status == 200  # the loop is free meanwhile
     watched.go_on.set()
     for number, (kind, client) in enumerate(zip(kinds, clients, strict=True)):
@@ -153,7 +153,7 @@ def in_flight(server: Any, model: str) -> int:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -165,7 +165,7 @@ def test_a_call_that_is_abandoned_meanwhile_ends_and_the_next_is_answered(
     watched.go_on.clear()
     body, lines = request_of(2, "json")
     client = server.connect().send(post("wide", body, *lines))
-    assert watched.entered.acquire(timeout=20)
+    assert watched.entered.acquire(timeout=60)
     client.socket.close()
     assert server.ask(post()).status == 200
     watched.go_on.set()
@@ -181,7 +181,7 @@ def test_a_stop_waits_for_answers_that_are_being_encoded(
         watched.go_on.clear()
         body, lines = request_of(2, "json")
         with server.connect().send(post("wide", body, *lines)) as client:
-            assert watched.entered.acquire(timeout=20)
+            assert watched.entered.acquire(timeout=60)
             server.stop()
             time.sleep(0.2)  # it has nothing else to do
             watched.go_on.set()
@@ -195,7 +195,7 @@ def test_an_unload_waits_for_answers_that_are_being_encoded(
         watched.go_on.clear()
         body, lines = request_of(2, "json")
         with server.connect().send(post("wide", body, *lines)) as client:
-            assert watched.entered.acquire(timeout=20)
+            assert watched.entered.acquire(timeout=60)
             engine = server.app.engine
             servable = engine.catalog.find("wide")
             apply = asyncio.run_coroutine_threadsafe(engine.host.apply({}), server.loop)
@@ -218,7 +218,7 @@ def test_answers_that_wait_are_bounded(
         watched.go_on.clear()
         body, lines = request_of(1, "json")
         with server.connect().send(post("wide", body, *lines)) as first:
-            assert watched.entered.acquire(timeout=20)
+            assert watched.entered.acquire(timeout=60)
             refused = server.ask(post("wide", body, *lines))
             assert (refused.status, refused.headers["retry-after"]) == (503, "1")
             watched.go_on.set()

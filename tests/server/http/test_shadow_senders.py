@@ -89,5 +89,5 @@ def test_an_error_with_one_feed_ends_neither_the_thread_nor_the_other_feed(mirro
     broken.turn = broken.break_off = fail
     sound.turn = turns.release
     for _ in range(3):
-        assert turns.acquire(timeout=20)
+        assert turns.acquire(timeout=60)
     assert len(threads()) == 1

@@ -16,7 +16,7 @@ def run(main):
         told = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await main(loop)
         return [type(error) for error in told]
 

@@ -161,10 +161,10 @@ def ask(post: Callable[..., bytes], body: Callable[..., bytes]) -> Callable[...,
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for what must come from another thread."""
-    never, history = threading.Event(), 0
+    never, looks = threading.Event(), 0
     while not condition():
-        history += 1
-        assert history < 2000, "it never came"
+        looks += 1
+        assert looks < 6000, "it never came"
         never.wait(0.01)
 
 

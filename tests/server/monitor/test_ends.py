@@ -40,7 +40,7 @@ def converse(tmp_path, store, work):
         end = FeedbackEndpoint(FeedbackService(store, lambda: NOW), thread)
         socket = MonitorSocket(end.serve)
         await socket.listen(tmp_path / "s")
-        worker = FeedbackClient(tmp_path / "s", 0.5)
+        worker = FeedbackClient(tmp_path / "s", 60.0)
         try:
             await work(worker, socket)
         finally:

@@ -125,6 +125,6 @@ def test_a_wrong_alerts_file_stops_the_start(command, tmp_path):
         *("serve", registry, "--port", 0, "--admin-port", 0, "--run-dir", tmp_path / "run"),
         *("--alerts-file", file),
     )
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "sinks.hook: unknown key urll" in err

@@ -17,7 +17,7 @@ LOAD = "/admin/models/breast-cancer/versions/1/load"
 def ask(url, method, path, body=None, **headers):
     """Status, headers in lower case, and body; the path goes out as it is."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     try:
         connection.putrequest(method, path, skip_host="host" in headers)
         for name, value in headers.items():

@@ -34,7 +34,7 @@ def common_name(url):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
-        socket.create_connection((parts.hostname, parts.port), timeout=30) as plain,
+        socket.create_connection((parts.hostname, parts.port), timeout=60) as plain,
         context.wrap_socket(plain) as connection,
     ):
         content = connection.getpeercert(binary_form=True)

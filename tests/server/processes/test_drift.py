@@ -71,7 +71,7 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     chance = random.Random(3)
     server = serve("--sample-rate", "1", registry=registry)
     parts = urlsplit(server.url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
 
     def penstock(*arguments):
         command = [sys.executable, "-m", "penstock.server.cli.main", *arguments]

@@ -22,7 +22,7 @@ URL = "/v2/models/breast-cancer/infer"
 def post(server, path, body, request_id=None):
     """Status and decoded answer."""
     parts = urlsplit(server.url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     headers = {"content-type": "application/json"}
     if request_id:
         headers["x-request-id"] = request_id
@@ -44,7 +44,7 @@ def predict(server, request_id, rows):
 def performance(command, server, tmp_path):
     options = ("--json", "--admin-url", server.admin_url, "--state-dir", tmp_path / "state")
     process = command("performance", "breast-cancer", *options)
-    output, error = process.communicate(timeout=30)
+    output, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
     return json.loads(output)
 
@@ -70,7 +70,7 @@ def test_figures_are_those_of_pandas_and_survive_the_monitor(serve, command, tmp
     labels.to_csv(file, index=False)
     for _ in range(2):  # the second time changes nothing
         process = command("feedback", file, "--url", server.url)
-        output, error = process.communicate(timeout=30)
+        output, error = process.communicate(timeout=60)
         assert process.returncode == 0, error
         assert "300 accepted" in output
     pairs = labels.drop_duplicates(["request_id", "index"], keep="last")
@@ -131,7 +131,7 @@ def test_export_has_inputs_and_labels_side_by_side(serve, command, tmp_path):
         process = command(
             "export", "breast-cancer", "--labelled", "-o", output, "--state-dir", tmp_path / "state"
         )
-        return process.communicate(timeout=30), process.returncode == 0
+        return process.communicate(timeout=60), process.returncode == 0
 
     server.until(lambda: export()[1])
     server.until(lambda: export()[1] and pd_rows(output, "features_0"))
@@ -142,7 +142,7 @@ def test_export_has_inputs_and_labels_side_by_side(serve, command, tmp_path):
     process = command(
         "export", "breast-cancer", "--labelled", "-o", table, "--state-dir", tmp_path / "state"
     )
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     with table.open() as lines:
         (told,) = csv.DictReader(lines)
     assert (told["label"], told["features_7"]) == ("1", "0.75")
@@ -179,7 +179,7 @@ def test_a_file_is_accepted_row_by_row_whatever_is_in_it(serve, command, tmp_pat
     file = tmp_path / "labels.csv"
     file.write_text(text, encoding="utf-8-sig", errors="surrogateescape", newline="")
     process = command("feedback", file, "--url", server.url)
-    output, error = process.communicate(timeout=30)
+    output, error = process.communicate(timeout=60)
     assert process.returncode == 3, error
     assert "21 accepted, 21 new" in output
     assert "2 rows have no label yet" in error
@@ -272,7 +272,7 @@ def test_rows_of_a_model_that_couples_them_are_logged_and_labelled_one_by_one(
     process = command(
         "export", "breast-cancer", "--labelled", "-o", output, "--state-dir", tmp_path / "state"
     )
-    assert process.wait(30) == 0, process.communicate()
+    assert process.wait(60) == 0, process.communicate()
     logged = sorted(pd_rows(output, "row, label, features_0"), key=lambda one: one["row"])
     assert [one["row"] for one in logged] == [0, 1, 2]
     assert [int(one["label"]) for one in logged] == predicted

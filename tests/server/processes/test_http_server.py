@@ -35,13 +35,13 @@ class Serving:
 
     async def __aexit__(self, *_):
         self.server.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.task
 
 
 def run(body):
     async def main():
-        async with asyncio.timeout(15), Serving() as serving:
+        async with asyncio.timeout(60), Serving() as serving:
             await body(serving)
 
     asyncio.run(main())

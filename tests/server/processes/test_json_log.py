@@ -56,7 +56,7 @@ def test_whatever_a_process_writes_is_json():
 
 def test_a_start_that_fails_is_told_in_json(command, tmp_path):
     process = command("serve", tmp_path / "absent", "--log-format", "json")
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=60)
     (found,) = objects(out + errors)
     assert (process.returncode, found["level"]) == (2, "error")
     assert str(tmp_path / "absent") in found["message"]
@@ -86,7 +86,7 @@ def test_every_line_of_a_server_is_json(command, tmp_path, examples_registry):
         if "starting it again" in line:
             break
     process.terminate()
-    out, errors = process.communicate(timeout=40)
+    out, errors = process.communicate(timeout=60)
     found = objects("".join(lines) + errors + out)
     assert {"supervisor", "control", "worker-0"} <= {one["process"] for one in found}
     assert any("stopping" in one["message"] for one in found)

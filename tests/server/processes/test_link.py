@@ -62,7 +62,7 @@ def scenario(body):
         async def main():
             pair = Pair(tmp_path)
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await body(pair)
             finally:
                 await pair.close()

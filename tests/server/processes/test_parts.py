@@ -181,7 +181,7 @@ def run(body):
             host, lambda: reports.append(reconciler.applied), host.incidents, host.sleep
         )
         task = asyncio.create_task(reconciler.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await body(host, reconciler, reports)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -127,7 +127,7 @@ def test_whatever_a_plug_in_raises_at_load_run_and_unload_ends_there(site, serve
         assert state == "FAILED"
         assert kind in reason or reason == "unloading failed"
     parts = urlsplit(server.url)
-    client = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    client = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     for _ in range(3):
         for kind in kinds:
             model = f"run-{kind.lower()}"

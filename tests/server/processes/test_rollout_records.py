@@ -84,7 +84,7 @@ def test_each_is_told_once_and_those_of_the_last_life_again(tmp_path):
         telling = asyncio.create_task(alerts.run())
         for one in new:
             await asyncio.to_thread(alerts.add, one)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await asyncio.to_thread(known) != expected:
                 assert not telling.done()
                 await asyncio.sleep(0.01)  # the disk is the writer's

@@ -19,9 +19,18 @@ def memory_mib(pid):
     )
 
 
-def cpu_ticks(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+def busy_share(pids, seconds):
+    """Of a processor, what the busiest of the processes takes during so many seconds."""
+    began, before = time.monotonic(), list(map(run_seconds, pids))
+    time.sleep(seconds)
+    used = [after - start for start, after in zip(before, map(run_seconds, pids), strict=True)]
+    return max(used) / (time.monotonic() - began)
+
+
+def run_seconds(pid):
+    """What its threads have run together."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((one / "schedstat").read_text().split()[0]) for one in threads) * 1e-9
 
 
 def test_an_idle_server_is_small_and_sleeps(serve):
@@ -34,10 +43,8 @@ def test_an_idle_server_is_small_and_sleeps(serve):
     assert memory_mib(children["monitor"]) <= 60
     assert memory_mib(children["shadow"]) <= 30
     pids = [server.process.pid, *children.values()]
-    before = [cpu_ticks(pid) for pid in pids]
-    time.sleep(4)
-    used = [after - start for after, start in zip(map(cpu_ticks, pids), before, strict=True)]
-    assert max(used) <= 0.005 * 4 * os.sysconf("SC_CLK_TCK")
+    # What a start leaves to be done is done some time after it.
+    server.until(lambda: busy_share(pids, 4) <= 0.005)
 
 
 def test_control_killed_under_load_is_back_and_nobody_notices(serve, load):
@@ -107,7 +114,7 @@ def test_ctrl_c_reaches_everybody_and_still_ends_in_order(serve):
     server = serve()
     for pid in (*server.children().values(), server.process.pid):
         os.kill(pid, signal.SIGINT)
-    assert server.process.wait(20) == 0
+    assert server.process.wait(60) == 0
     assert "Traceback" not in server.process.stderr.read()
 
 
@@ -128,10 +135,9 @@ def test_a_stop_takes_no_longer_than_the_drain_and_two_seconds_whoever_stands_st
     for name in ("worker-1", "monitor"):
         os.kill(server.children()[name], signal.SIGSTOP)
     children = server.children()
-    began = time.monotonic()
-    assert server.stop() == 0
-    # What it takes beyond that is the start of the test's own thread on a busy machine.
-    assert time.monotonic() - began < 1 + 2 + 0.5
+    watch = server.stopwatch()
+    assert server.stop(watch) == 0
+    assert watch.seconds < 1 + 2 + 0.5  # beyond that, what it takes to see it
     server.wait_gone(children.values(), seconds=1.0)
 
 
@@ -141,7 +147,7 @@ def test_a_port_in_use_is_explained(command, tmp_path):
         registry = tmp_path / "registry"
         registry.mkdir()
         process = command("serve", registry, "--port", port)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert output == ""
     assert f"port {port} on 127.0.0.1 is in use" in errors
@@ -151,7 +157,7 @@ def test_a_port_in_use_is_explained(command, tmp_path):
 def test_two_servers_do_not_share_a_run_directory(serve, command, tmp_path):
     serve()
     process = command("serve", tmp_path, "--port", 0, "--run-dir", tmp_path / "run")
-    assert process.wait(20) == 1
+    assert process.wait(60) == 1
     assert "another server runs in" in process.stderr.read()
 
 
@@ -161,7 +167,7 @@ def test_a_certificate_that_is_none_stops_the_start(command, tmp_path):
     process = command(
         "serve", tmp_path, "--port", 0, "--admin-port", 0, "--ssl-certfile", certificate
     )
-    assert process.wait(20) == 1
+    assert process.wait(60) == 1
     assert "certificate or its key cannot be used" in process.stderr.read()
 
 

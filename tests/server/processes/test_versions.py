@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -33,7 +32,7 @@ class Operator:
         request.add_header("content-type", "application/json")
         request.add_header("authorization", f"Bearer {self.token}")
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
@@ -61,7 +60,7 @@ class Operator:
             self.server.url + path, body, {"content-type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
@@ -133,9 +132,9 @@ def test_promotions_and_rollbacks_under_load_lose_nothing(start, load):
         running.wait_for(100)
         assert operator.promote(1, reason="first")[0] == 200
         for _ in range(10):
-            began = time.monotonic()
+            watch = operator.server.stopwatch()
             status, outcome = operator.post(f"{MODEL}/rollback", reason="back")
-            took.append(time.monotonic() - began)
+            took.append(watch.seconds)
             assert (status, outcome["aliases"]) == (200, {"stable": 2})
             assert operator.answering() == 2
             assert operator.promote(1)[0] == 200

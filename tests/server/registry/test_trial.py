@@ -202,7 +202,7 @@ def test_trial_processes_end_with_their_parent_and_when_they_are_idle(config, pl
     prover, trials, _ = workers()
     prover.prove(order(place("m", sound())))
     (idle,) = trials.trials._idle
-    assert idle.process.wait(20) == 0
+    assert idle.process.wait(60) == 0
 
 
 def test_a_trial_that_the_kernel_ends_for_its_memory_is_no_proof(config, place, workers):

@@ -177,7 +177,7 @@ class Stage:
     def stop(self, name: str) -> None:
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
     def close(self) -> None:
         for process in self.processes.values():
@@ -190,7 +190,7 @@ class Stage:
     def predict(self, count: int, rows: int = 1, mood: float = 1.0) -> list[int]:
         """Statuses of so many requests; the second value of their middle row is `mood`."""
         statuses = []
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with closing(connection):
             for _ in range(count):
                 data = [[1000.0 + row, 1.0] for row in range(rows)]

@@ -41,10 +41,10 @@ def looking_away(server: Any) -> Iterator[None]:
 
     def look_away() -> None:
         away.set()
-        assert back.wait(20)
+        assert back.wait(60)
 
     server.loop.call_soon_threadsafe(look_away)
-    assert away.wait(20)
+    assert away.wait(60)
     try:
         yield
     finally:

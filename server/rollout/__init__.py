@@ -1,1 +1,1 @@
-"""Rollouts: shadow, canary, A/B; who serves which request, the evidence, the decision."""
+"""Rollouts (shadow, canary, A/B): the routing of requests, the evidence and the decisions."""

@@ -41,9 +41,9 @@ class ArmEvents:
     """Bad events of one kind in one step.
 
     Attributes:
-        share: Of the canary, 0 to 1.
-        canary: Events in its arm.
-        stable: Events in the other.
+        share: Share of the canary, 0 to 1.
+        canary: Events in the canary's arm.
+        stable: Events in the stable arm.
     """
 
     share: float
@@ -52,11 +52,11 @@ class ArmEvents:
 
 
 def canary_probability(share: float, ratio: float) -> float:
-    """Probability that a bad event is the canary's.
+    """Probability that a bad event falls in the canary's arm.
 
     Args:
-        share: Of the canary, 0 to 1.
-        ratio: How much likelier its requests are bad.
+        share: Share of the canary, 0 to 1.
+        ratio: Risk of the canary's requests, divided by the risk of stable's.
     """
     return share * ratio / (1.0 - share + share * ratio)
 
@@ -65,10 +65,10 @@ def arm_evidence(steps: Iterable[ArmEvents], tolerated: float) -> float:
     """E value against "the canary's requests are at most `tolerated` times as likely to be bad".
 
     Args:
-        steps: In any order; two with the same share count as their sum.
+        steps: The steps in any order; two steps with the same share count as their sum.
         tolerated: The ratio r0.
     """
-    # Where everything or nothing is the canary's, the arm says nothing.
+    # If the canary has all requests or none, the arm of an event is no evidence.
     telling = [one for one in steps if 0.0 < one.share < 1.0 and one.canary + one.stable]
     if not telling:
         return 1.0
@@ -81,9 +81,9 @@ def arm_evidence(steps: Iterable[ArmEvents], tolerated: float) -> float:
     )
 
 
-@lru_cache(maxsize=1024)  # a step is looked at many times
+@lru_cache(maxsize=1024)  # the same step is computed many times
 def _logarithms(share: float, tolerated: float) -> tuple[tuple[float, float], ...]:
-    """By bet: of its factor for an event of the canary's, and for one of stable's."""
+    """Logarithms of each bet's factor, for an event of the canary and for one of stable."""
     null = canary_probability(share, tolerated)
     bets = (canary_probability(share, tolerated * times) for times in GRID)
     return tuple((math.log(bet / null), math.log((1.0 - bet) / (1.0 - null))) for bet in bets)

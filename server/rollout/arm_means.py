@@ -1,4 +1,4 @@
-"""What an A/B comparison shows, at any moment and as often as one likes."""
+"""The figures of an A/B comparison, valid at any moment however often they are read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RateComparison:
-    """A rate in both arms. The intervals hold whenever one looks.
+    """A rate in both arms. The intervals are valid however often they are read.
 
     Attributes:
-        stable: Its rate so far; 0 without requests.
-        canary: The same of the candidate.
-        difference: Where canary less stable is. Assumes that each rate is the same over time.
-        ratio: Where canary / stable is, from the arm that each event fell in: outages and drift
+        stable: Rate of stable so far; 0 without requests.
+        canary: Rate of the candidate so far.
+        difference: Interval of canary less stable. Assumes that each rate is the same over time.
+        ratio: Interval of canary / stable, from the arm that each event fell in: outages and drift
             that both arms share do no harm.
     """
 
@@ -46,12 +46,12 @@ class Moments:
 
     @property
     def mean(self) -> float:
-        """0 without measurements."""
+        """The mean; 0 without measurements."""
         return self.total / self.count if self.count else 0.0
 
     @property
     def variance(self) -> float:
-        """Of one measurement."""
+        """The variance of one measurement."""
         if not self.count:
             return 0.0
         return max(0.0, self.squares / self.count - self.mean**2)
@@ -59,12 +59,12 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class MeanComparison:
-    """A mean in both arms. Valid for large numbers only, and information, no ground for a decision.
+    """A mean in both arms. Valid for large numbers only; no decision depends on it.
 
     Attributes:
         difference: Canary less stable so far.
-        interval: Where it is.
-        p_value: Always valid, for "there is no difference".
+        interval: Interval of the difference.
+        p_value: Always-valid p value of "there is no difference".
     """
 
     difference: float
@@ -75,7 +75,7 @@ class MeanComparison:
 def compare_rates(
     stable: tuple[int, int], canary: tuple[int, int], share: float, miss: float = 0.05
 ) -> RateComparison:
-    """Compare how often something happens.
+    """Compare the rates of an event in both arms.
 
     Each arm's interval gets half of `miss`, so both hold together at whatever moment.
 
@@ -106,8 +106,8 @@ def compare_means(
     Waudby-Smith and others, arXiv 2103.06476.
 
     Args:
-        stable: Its measurements.
-        canary: The candidate's.
+        stable: Measurements of stable.
+        canary: Measurements of the candidate.
         expected: tau, in the figure's unit, fixed before.
         miss: Probability, at most, that the interval is ever wrong.
     """
@@ -127,7 +127,7 @@ def compare_means(
 
 
 def results(rollout: Rollout, miss: float = 0.05) -> dict[str, RateComparison]:
-    """Every kind of bad event compared, while every worker had the share; labels among them.
+    """Compare every kind of bad event, wrong labels included, while every worker had the share.
 
     Args:
         rollout: An A/B comparison or the present step of a canary.

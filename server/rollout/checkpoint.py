@@ -1,10 +1,10 @@
-"""What was counted of a rollout since it last moved, on disk beside the desired state.
+"""Checkpoints of rollouts: counts since the last move, on disk beside the desired state.
 
 STATE/rollouts/<id>.json         the rollout with its newest counts
-STATE/rollouts/<id>.looks.json   what was seen over time, for the report
+STATE/rollouts/<id>.looks.json   the history, for the report
 
-The desired state says which phase and step a rollout is in. A checkpoint adds counts to that and
-nothing else: one of another phase or step is old, and one that cannot be read is none.
+The desired state says which phase and step a rollout is in. A checkpoint adds only counts
+to that. A checkpoint of another phase or step is old; an unreadable one is ignored.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _HISTORY: Final = ".looks.json"
 
 
 class Checkpoints:
-    """The files of all rollouts. Blocking.
+    """Reads and writes the checkpoint files of all rollouts. Blocking.
 
     Args:
-        state_dir: Of the server.
+        state_dir: State directory of the server.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -58,7 +58,7 @@ class Checkpoints:
         return saved if same and saved.seen_at >= recorded.seen_at else recorded
 
     def history(self, rollout_id: str) -> tuple[HistoryEntry, ...]:
-        """What was seen of it; nothing if that is lost."""
+        """The history of a rollout; empty if the file is lost."""
         content = self._read(f"{rollout_id}{_HISTORY}")
         try:
             return tuple(HistoryEntry.from_list(one) for one in (content or {}).get("looks", ()))
@@ -66,18 +66,18 @@ class Checkpoints:
             return ()
 
     def save(self, rollout: Rollout) -> None:
-        """Keep the counts; what was there is replaced at once.
+        """Write the counts in place of older ones, atomically.
 
         Raises:
-            OSError: The disk; the old ones are still there.
+            OSError: The file cannot be written; the old counts are still there.
         """
         self._write(f"{rollout.id}.json", rollout.to_json())
 
     def save_history(self, rollout_id: str, history: tuple[HistoryEntry, ...]) -> None:
-        """Keep what was seen.
+        """Write the history of a rollout.
 
         Raises:
-            OSError: The disk.
+            OSError: The file cannot be written.
         """
         self._write(f"{rollout_id}{_HISTORY}", {"looks": [one.to_list() for one in history]})
 
@@ -109,13 +109,13 @@ class Checkpoints:
 
 
 def _owner(path: Path) -> str:
-    """The rollout that a file belongs to; there may be other kinds than ours."""
+    """The rollout that a file belongs to; there are files of other kinds, too."""
     name = path.name.removesuffix(".json")
     return name.removesuffix(".looks").removesuffix(".shadow")
 
 
 def skeleton(rollout: Rollout) -> Rollout:
-    """The rollout without what is counted: equal as long as nobody moved it."""
+    """The rollout without its counts: it stays equal until the rollout moves."""
     steps = tuple(Step(one.percent) for one in rollout.steps)
     counted = replace(rollout, base=None, loss_e=1.0, units=UnitTable())
     return replace(counted, steps=steps, seen_at=0.0, saved_at=0.0)

@@ -1,7 +1,7 @@
-"""What a person may do with a rollout. Pure: each gives the rollout after the command.
+"""The commands of persons on rollouts. Pure: each returns the rollout after the command.
 
-A person's decision wins over the controller's, with one exception that people made themselves: a
-rollout that requires an approval is not promoted without it, by nobody.
+A person's command wins over the controller, with one exception: nobody can promote a rollout that
+requires an approval before it has one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ACCEPTABLE = frozenset({"scores"})
 
 
 def pause(rollout: Rollout, by: str, reason: str, now: float) -> Rollout:
-    """Stop it for now; shares stay as they are, and evidence may still abort it.
+    """Pause a rollout; shares stay as they are, and evidence may still abort it.
 
     Raises:
         Conflict: It is over, paused already, or still being prepared.
@@ -50,13 +50,13 @@ def approve(rollout: Rollout, by: str, digest: str, now: float) -> Rollout:
 
     Args:
         rollout: As it is.
-        by: Who approves.
-        digest: Of the version that he has looked at.
+        by: Name of the token that approves.
+        digest: Digest of the version that the person has examined.
         now: Unix seconds.
 
     Raises:
         Conflict: It is over, or its candidate has another digest.
-        Forbidden: He asked for it himself.
+        Forbidden: The same token has requested the rollout.
     """
     if rollout.phase in FINAL:
         raise Conflict(f"rollout {rollout.id} is {rollout.phase}; there is nothing to approve")
@@ -97,7 +97,7 @@ def promote(rollout: Rollout, by: str, reason: str, now: float) -> Rollout:
 
 
 def abort(rollout: Rollout, by: str, reason: str, now: float) -> Rollout:
-    """Take the candidate's share away, for good.
+    """Abort a rollout: the candidate gets no further requests.
 
     Raises:
         Conflict: It is over.

@@ -1,4 +1,4 @@
-"""What was counted of both arms, exactly, over all processes."""
+"""Exact counts of both arms, over all processes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ArmCounts:
-    """What happened in one arm of a split, in requests. Each kind is counted for itself.
+    """Counts of one arm of a split, in requests. Each kind is counted by itself.
 
     A unit is what the arm is chosen by: the value of the sticky header, else the request id. The
     kinds count every request. The counts of what is *repeated* are those of them that are no
     evidence of their own: `penstock.server.rollout.unit_memory` says which.
 
     Attributes:
-        requests: That were given to this arm, finished in whatever way.
+        requests: Finished requests of this arm.
         errors: Answered with a 5xx, deadlines aside.
         timeouts: Not answered within their deadline.
         invalid: Answers with NaN or otherwise invalid output.
         slow: Answered later than stable's requests of the time, by the rollout's factor.
         fallbacks: Failures that stable was asked to answer for the caller; each is in `errors`,
             `timeouts` or `invalid` of this arm, too, and in nothing of the other.
-        labelled: Predictions whose truth is known by now.
-        wrong: Of those, the wrong ones.
+        labelled: Predictions that have a label by now.
+        wrong: Labelled predictions that are wrong.
         repeated_failures: Errors and timeouts of units that had one before.
         repeated_invalid: Invalid answers of units that had one before.
         repeated_slow: Slow answers of units that had one before.
@@ -61,7 +61,7 @@ class ArmCounts:
 
 @dataclass(frozen=True, slots=True)
 class PairCounts:
-    """What came of requests that stable answered and the shadow computed, too.
+    """Counts of requests that stable answered and the shadow computed, too.
 
     Attributes:
         pairs: Requests that both computed, or that the shadow failed at.
@@ -83,12 +83,12 @@ class PairCounts:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Both arms, the pairs, and scores by bin.
+    """Counts of both arms, of pairs, and of scores by bin.
 
     Attributes:
-        stable: Of the arm that stable serves.
-        canary: Of the arm that the candidate serves.
-        pairs: Of a shadow.
+        stable: Counts of the arm that stable serves.
+        canary: Counts of the arm that the candidate serves.
+        pairs: Counts of a shadow.
         scores: By bin of the stable version's score: predictions of stable, and of the candidate,
             whose score fell there. Empty if nobody bins scores.
     """
@@ -103,7 +103,7 @@ class Counts:
         return self._with(other, 1)
 
     def minus(self, other: Counts) -> Counts:
-        """What came since `other`; negative where something was counted anew from zero."""
+        """The difference to `other`; negative where a counter began again from zero."""
         return self._with(other, -1)
 
     def smallest(self) -> int:

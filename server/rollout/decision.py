@@ -1,7 +1,7 @@
-"""What to do about a rollout at one moment. Pure: (rollout, snapshot, now) to a decision.
+"""Decides about a rollout at one moment. Pure: (rollout, snapshot, now) to a decision.
 
 The controller may abort in every phase that is not final, and never takes an abort back. It goes
-forward only from a step that it has seen in full. No data moves nothing, in no direction.
+forward only from a step that it has observed in full. Without data nothing moves.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What came of a look at a rollout.
+    """The decision about a rollout at one moment.
 
     Attributes:
-        rollout: As it is now, the new counts included; goes into the next look.
-        event: What moved it; ``None`` if it stays where it is. A move is put on disk and on record
-            before workers are told.
-        cause: A short code for what is waited for, or for why it moved.
-        message: The same for people.
+        rollout: The rollout with the new counts; the next decision starts from it.
+        event: The event that moved it; ``None`` if it did not move. A move is put on disk and on
+            record before workers are told.
+        cause: A short code of the missing condition, or of the reason of the move.
+        message: The cause as a sentence for people.
         evidence: Against the candidate as of now, computed once for each look: the move, the record
             of it and the history use it as it is.
         save: Whether it should be written to disk even if nothing moved, so that a restart of the
@@ -47,7 +47,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What is to be done, if anything, and why."""
+    """An event and its reason, or the reason why there is none."""
 
     event: Event | None
     cause: str
@@ -55,11 +55,11 @@ class _Verdict:
 
 
 def decide(rollout: Rollout, snapshot: Snapshot, now: float) -> Decision:
-    """Look at a rollout.
+    """Decide about a rollout.
 
     Args:
-        rollout: As the last decision, or a person's command, left it.
-        snapshot: What is to be seen now.
+        rollout: The rollout after the last decision or command.
+        snapshot: The observed state of this moment.
         now: Unix seconds.
     """
     seen = rollout if rollout.final else observe(rollout, snapshot, now)
@@ -80,7 +80,7 @@ def _evaluate(
         return _Verdict(None, "final", f"{seen.phase}: {seen.reason}")
     against = _against(seen, snapshot, evidence)
     if against is not None:
-        return against  # before everything else: no wait, hold or missing figure stands above it
+        return against  # first of all: no wait, hold or missing figure may prevent an abort
     if seen.phase in {Phase.HELD, Phase.PAUSED}:
         return _Verdict(
             None, str(seen.phase), f"{seen.phase} until a person decides: {seen.reason}"
@@ -99,7 +99,7 @@ def _by_phase(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
 
 
 def _against(seen: Rollout, snapshot: Snapshot, evidence: Evidence) -> _Verdict | None:
-    """Why to abort."""
+    """The reason to abort, if there is one."""
     if snapshot.hard_failures:
         return _Verdict(Event.ABORT, "trip", "; ".join(snapshot.hard_failures))
     if snapshot.vetoes:
@@ -111,7 +111,7 @@ def _against(seen: Rollout, snapshot: Snapshot, evidence: Evidence) -> _Verdict 
 
 
 def _unsure(before: Rollout, snapshot: Snapshot, now: float) -> _Verdict | None:
-    """Why the controller cannot say how things stand."""
+    """The reason why the controller cannot decide, if there is one."""
     if snapshot.unreadable:
         return _Verdict(
             None, "metrics", f"the counts cannot be read, so nothing moves: {snapshot.unreadable}"
@@ -144,7 +144,7 @@ def _await(seen: Rollout) -> _Verdict:
 
 
 def _promotion(seen: Rollout, cause: str, message: str) -> _Verdict:
-    """The candidate becomes stable; with a watch it goes on being compared."""
+    """Promote the candidate; during a watch it is still compared with the old version."""
     if not seen.terms.watch_seconds:
         return _Verdict(Event.SUCCEED, cause, message)
     share = FULL - seen.terms.watched_percent
@@ -187,7 +187,7 @@ def _progress(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
 
 
 def _forward(seen: Rollout) -> _Verdict:
-    """The step is passed."""
+    """The verdict after a passed step: the next step, or the end."""
     if seen.kind is Kind.SHADOW:
         return _Verdict(Event.FINISH, "agreement", "the shadow agrees with stable")
     ramp = seen.terms.ramp(seen.kind)
@@ -210,7 +210,7 @@ def _carry_out(seen: Rollout, verdict: _Verdict, event: Event, now: float) -> Ro
 
 
 def _charge(seen: Rollout, evidence: Evidence, limit: float) -> str:
-    """The evidence in words: the part that weighs most, with its counts."""
+    """The evidence as a sentence: the part with the largest weight, and its counts."""
     weights = WEIGHTS[seen.kind]
     worst = max(weights, key=lambda part: weights[part] * evidence.parts[part])
     head = f"E = {evidence.total:.3g}, aborts at {limit:g}; most of it {worst}"

@@ -1,9 +1,9 @@
-"""The arithmetic under every e-process here: means of likelihood ratios, kept as logarithms.
+"""The arithmetic of all e-processes: means of likelihood ratios, kept as logarithms.
 
-An e-process is a figure that starts at 1 and that nobody can expect to grow as long as the null
-hypothesis holds, wherever he stops: the wealth of somebody who bets against it at fair odds.
+An e-process is a figure that starts at 1 and whose expected value is at most 1 at any stopping time
+while the null hypothesis holds: the wealth of a gambler who bets against it at fair odds.
 Ville's inequality then bounds the probability that it *ever* reaches 1 / alpha by alpha. So it may
-be looked at as often as one likes. A mean of such figures is one again, however they depend on each
+be read at any time. A mean of such figures is one again, however they depend on each
 other (Vovk and Wang, arXiv 1912.06116): that is how a grid of alternatives, and several kinds of
 evidence, are joined.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-#: e to this power is still a float; more evidence than that is none the stronger.
+#: e to this power is still a float; more evidence makes no difference.
 _MOST: Final = 700.0
 
 

@@ -1,4 +1,4 @@
-"""All the evidence against a candidate, part by part, and joined."""
+"""The evidence against a candidate: each part, and all parts joined."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from .counts import ArmCounts
     from .rollout import Rollout
 
-#: What is tolerated of the candidate: this many times stable's risk of a bad request.
+#: Tolerated risk of a bad request of the candidate, as a multiple of stable's risk.
 TOLERATED: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Bad events of an arm that are bet on together.
+    """One part of the evidence: bad events of an arm that are counted together.
 
     Attributes:
-        kinds: The counts of an arm that hold them, every request.
+        kinds: Names of the counts of an arm that are added up.
         repeated: The count of those among them that repeat an earlier one of their unit; empty if
             there is no such thing.
         tolerated: The ratio of risks that is tolerated.
@@ -37,15 +37,15 @@ class Part:
     tolerated: float = TOLERATED
 
     def requests(self, arm: ArmCounts) -> int:
-        """All bad requests."""
+        """All bad requests of an arm."""
         return sum(getattr(arm, kind) for kind in self.kinds)
 
     def events(self, arm: ArmCounts) -> int:
-        """Those that are evidence: a unit's first."""
+        """Bad requests that are evidence: the first one of each unit."""
         return self.requests(arm) - (getattr(arm, self.repeated) if self.repeated else 0)
 
 
-#: What is bet on by arm. A request fails one way, so errors and timeouts are one part.
+#: The parts that compare the arms. A request fails one way, so errors and timeouts are one part.
 PARTS: Final[dict[str, Part]] = {
     "errors": Part(("errors", "timeouts"), "repeated_failures"),
     "invalid": Part(("invalid",), "repeated_invalid"),
@@ -55,7 +55,7 @@ PARTS: Final[dict[str, Part]] = {
 #: The part of single units, and of all requests that stable was asked in the canary's place.
 UNITS: Final = "units"
 
-#: How much each part counts; sums to 1, which is what makes the sum an e-process. An A/B comparison
+#: Weight of each part; sums to 1, which is what makes the sum an e-process. An A/B comparison
 #: aborts for its guards only: whether answers are right is what it is to find out.
 WEIGHTS: Final[dict[Kind, dict[str, float]]] = {
     Kind.CANARY: {"errors": 0.4, "invalid": 0.15, "slow": 0.15, "labels": 0.15, UNITS: 0.15},
@@ -69,7 +69,7 @@ class Evidence:
     """The evidence against a candidate at one moment.
 
     Attributes:
-        parts: E value of each part; 1 says nothing.
+        parts: E value of each part; 1 is no evidence.
         total: All parts that count for this kind of rollout, joined; abort at 1 / alpha.
     """
 
@@ -78,13 +78,13 @@ class Evidence:
 
 
 def evidence_against(rollout: Rollout) -> Evidence:
-    """The evidence against the candidate, as of the last look."""
+    """The evidence against the candidate, by its present counts."""
     parts = e_values(rollout)
     return Evidence(parts, combined(rollout.kind, parts))
 
 
 def e_values(rollout: Rollout) -> dict[str, float]:
-    """The evidence against the candidate by part, as of the last look; 1 says nothing."""
+    """The evidence against the candidate by part, by its present counts; 1 is no evidence."""
     if rollout.kind is Kind.SHADOW:
         return _of_pairs(rollout)
     parts = {name: _of_arms(rollout, part) for name, part in PARTS.items()}

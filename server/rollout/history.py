@@ -1,4 +1,4 @@
-"""What was seen of a rollout over time, thinned out: for plots, never for decisions. Pure."""
+"""The history of a rollout, thinned out: for plots, never for decisions. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .evidence import Evidence
     from .rollout import Rollout
 
-#: Looks that are kept; beyond, every other one goes.
+#: Entries that are kept; when there are more, every other one is removed.
 MAX_ENTRIES: Final = 400
 
 
@@ -25,7 +25,7 @@ class HistoryEntry:
         e_value: All evidence against the candidate together.
         e_values: By part, in the order of `penstock.server.rollout.evidence.e_values`.
         stable: Requests of stable, and bad ones.
-        canary: The same of the candidate; of a shadow, pairs and disagreements.
+        canary: Requests of the candidate, and bad ones; of a shadow, pairs and disagreements.
     """
 
     at: float
@@ -36,7 +36,7 @@ class HistoryEntry:
     canary: tuple[int, int]
 
     def to_list(self) -> list[Any]:
-        """Short, as there are many of them."""
+        """The entry as a list of plain values, which is short in JSON."""
         values = [_rounded(one) for one in self.e_values]
         when, e_value = round(self.at, 2), _rounded(self.e_value)
         return [when, self.percent, e_value, values, list(self.stable), list(self.canary)]
@@ -46,7 +46,7 @@ class HistoryEntry:
         """The reverse of `to_list`.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: It is no such list.
         """
         try:
             at, percent, e_value, values, (a, b), (c, d) = content
@@ -58,11 +58,11 @@ class HistoryEntry:
 
 
 def entry_of(rollout: Rollout, evidence: Evidence, now: float) -> HistoryEntry:
-    """What is to be seen now.
+    """The history entry of this moment.
 
     Args:
-        rollout: With its newest counts.
-        evidence: Against its candidate, by the same counts.
+        rollout: The rollout with its newest counts.
+        evidence: The evidence against its candidate, by the same counts.
         now: Unix seconds.
     """
     counts = [step.counts for step in rollout.steps]
@@ -81,9 +81,9 @@ def entry_of(rollout: Rollout, evidence: Evidence, now: float) -> HistoryEntry:
 
 
 def with_entry(history: tuple[HistoryEntry, ...], entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
-    """The looks and one more; close ones make room, changes of the share are kept.
+    """Append an entry; close entries are removed to make room, changes of the share are kept.
 
-    A clock that was set back, or a move without a time of its own, counts as at the last look.
+    If the clock was set back, the entry gets the time of the last entry.
     """
     if history and entry.at < history[-1].at:
         entry = replace(entry, at=history[-1].at)

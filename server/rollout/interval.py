@@ -1,4 +1,4 @@
-"""Bounds of a rate and of differences: fixed in advance, or valid whenever one looks."""
+"""Intervals of rates and differences: for one fixed time, or valid at all times."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Interval:
     high: float
 
     def holds(self, value: float) -> bool:
-        """Whether it is in it."""
+        """Whether the value lies in the interval."""
         return self.low <= value <= self.high
 
 
 def upper_rate(hits: int, trials: int, miss: float = 0.05) -> float:
-    """A bound above a rate that fails with probability `miss` at most, for one look.
+    """An upper bound of a rate that fails with probability `miss` at most, at one fixed time.
 
     Clopper and Pearson's: the largest rate at which so few hits are still as likely as `miss`; with
     many hits Chernoff's, which is a little larger: ``trials * KL(hits / trials, p) <= ln(1 /
@@ -46,7 +46,7 @@ def upper_rate(hits: int, trials: int, miss: float = 0.05) -> float:
 
 
 def rate_interval(hits: int, trials: int, miss: float = 0.05) -> Interval:
-    """Where a rate is, for as many looks as one likes; all wrong with probability `miss` at most.
+    """The interval of a rate, valid at all times together; fails with probability `miss` at most.
 
     The rates p at which a Beta(1/2, 1/2) mixture is less than 1 / miss times as likely as p: H.
     Robbins 1970; S. Howard and others, arXiv 1810.08240. Assumes that the rate is the same over
@@ -67,7 +67,7 @@ def rate_interval(hits: int, trials: int, miss: float = 0.05) -> Interval:
 
 
 def _edge(inside: float, outside: float, holds: Callable[[float], bool]) -> float:
-    """Where it ceases to hold; a little outside, never inside."""
+    """The point where `holds` becomes false, rounded to the outside."""
     for _ in range(_HALVINGS):
         middle = (inside + outside) / 2.0
         if holds(middle):
@@ -88,7 +88,7 @@ def _at_most(hits: int, trials: int, p: float) -> float:
 
 
 def _divergence(rate: float, p: float) -> float:
-    """Kullback-Leibler, of one throw."""
+    """Kullback-Leibler divergence of one Bernoulli trial."""
     if p >= 1.0:
         return math.inf
     hit = rate * math.log(rate / p) if rate else 0.0

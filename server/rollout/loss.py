@@ -1,4 +1,4 @@
-"""Evidence from losses: what each version's answer cost once the truth is known, in pairs.
+"""Evidence from pairs of losses: the loss of each version's answer, known when a label arrives.
 
 For regression, or any loss. The difference of a pair, canary less stable, is scaled and cut to -1
 to 1. A bet of a part lambda of the wealth on "larger than the margin" is fair or worse as long as
@@ -21,13 +21,13 @@ GRID: Final = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 @dataclass(frozen=True, slots=True)
 class LossBets:
-    """The bets as they stand; a value, so that it can be kept on disk.
+    """The state of all bets; a value, so that it can be kept on disk.
 
     Attributes:
         scale: A difference of this size counts as 1, a larger one, too.
         margin: Harm that is tolerated, in parts of `scale`; 0 or more.
-        logarithms: Of the wealth of each bet.
-        pairs: That were bet on.
+        logarithms: Logarithm of the wealth of each bet.
+        pairs: Number of pairs so far.
     """
 
     scale: float

@@ -1,7 +1,7 @@
-"""A look at a rollout: what is new since the last one is added to the present step. Pure.
+"""Observations of a rollout: new counts are added to the present step. Pure.
 
 The counters are cumulative and belong to the workers; the rollout keeps where they stood. So
-whatever copy of it is read back from disk, adding what is new gives the same counts.
+adding the new counts gives the same result for any copy of the rollout on disk.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .rollout import Base, Rollout, Step
 if TYPE_CHECKING:
     from .snapshot import Snapshot
 
-#: Between two looks no more time than this counts as observed, however far the clock went.
+#: Most seconds between two observations that count as observed, also if the clock jumps.
 MAX_INTERVAL_SECONDS: Final = 10.0
-#: A clock that went back by less is not worth a word.
+#: A clock that went back by less is not reported.
 CLOCK_TOLERANCE_SECONDS: Final = 1.0
-#: How often counts alone are written to disk.
+#: Seconds between two writes of counts alone.
 SAVE_SECONDS: Final = 15.0
 
 
@@ -30,23 +30,23 @@ def steered(rollout: Rollout, snapshot: Snapshot) -> bool:
 
 
 def set_back_seconds(rollout: Rollout, now: float) -> float:
-    """By how much the clock went back since the last look; 0 if it did not, to speak of."""
+    """Seconds that the clock went back since the last observation; 0 for a small difference."""
     back = rollout.seen_at - now
     return back if back > CLOCK_TOLERANCE_SECONDS else 0.0
 
 
 def observe(rollout: Rollout, snapshot: Snapshot, now: float) -> Rollout:
-    """The rollout with everything that is new in the snapshot.
+    """The rollout with the new counts of the snapshot.
 
     Args:
-        rollout: As after the last look.
-        snapshot: The look.
+        rollout: The rollout after the last observation.
+        snapshot: The observed state of this moment.
         now: Unix seconds; a clock that goes back or jumps costs observed time and nothing else.
     """
     elapsed = min(MAX_INTERVAL_SECONDS, max(0.0, now - rollout.seen_at))
     seen = replace(rollout, seen_at=now)
     if set_back_seconds(rollout, now):
-        # Times on disk may lie in the future now. What was seen of this step is seen again.
+        # Times on disk may lie in the future now. This step is observed from its beginning again.
         elapsed = 0.0
         seen = replace(seen, saved_at=now, steps=_anew(rollout.steps))
     if snapshot.unreadable:
@@ -63,11 +63,11 @@ def observe(rollout: Rollout, snapshot: Snapshot, now: float) -> Rollout:
 
 
 def news(rollout: Rollout, snapshot: Snapshot) -> Counts:
-    """What was counted since the last look.
+    """The counts since the last observation.
 
     Counters of another epoch began at zero when the whole server did, which was after the present
-    step had been put on disk: all they show is new. If counters of one epoch went back, nobody
-    knows what is new, and nothing counts.
+    step had been put on disk: all they show is new. If counters of one epoch went back,
+    the new part is unknown, and nothing counts.
     """
     base = rollout.base
     if base is None:
@@ -88,7 +88,7 @@ def next_step(rollout: Rollout, percent: float) -> Rollout:
 
 
 def save_due(before: Rollout, after: Rollout, now: float) -> bool:
-    """Whether there are counts worth writing to disk although nothing moved."""
+    """Whether counts are due to be written to disk although nothing moved."""
     same = [one.counts for one in before.steps] == [one.counts for one in after.steps]
     return not same and now - after.saved_at >= SAVE_SECONDS
 

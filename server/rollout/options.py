@@ -1,4 +1,4 @@
-"""``[rollout]`` of ``model.toml``: what a rollout of this model has where nobody says otherwise.
+"""``[rollout]`` of ``model.toml``: the defaults for rollouts of this model.
 
 [rollout]
 steps = [1, 5, 25, 50, 100]      # shares of a canary in percent
@@ -30,29 +30,29 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _LONGEST_SECONDS: Final = 3650 * 86_400.0
 #: A name that a header may have.
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
-#: Shares where nobody says otherwise.
+#: Default shares of a canary, percent.
 _SHADOW_PERCENT: Final = 100.0
 _AB_PERCENT: Final = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutOptions:
-    """What holds for the rollouts of one model.
+    """The defaults for rollouts of one model.
 
     Attributes:
-        terms: Of a canary; other kinds take all of them but the steps.
-        tolerance: How far a shadow's answers may be from stable's.
+        terms: The rollout spec of a canary; other kinds use all of it but the steps.
+        tolerance: Largest tolerated difference between answers of a shadow and of stable.
     """
 
     terms: RolloutSpec = field(default_factory=RolloutSpec)
     tolerance: Tolerance = field(default_factory=Tolerance)
 
     def terms_of(self, kind: Kind, asked: Mapping[str, Any]) -> RolloutSpec:
-        """The terms of a rollout.
+        """The rollout spec of a rollout.
 
         Args:
-            kind: Of the rollout.
-            asked: What its requester says; names as in the table, ``percent`` for a kind with one
+            kind: Kind of the rollout.
+            asked: The requester's values; names as in the table, ``percent`` for a kind with one
                 share.
 
         Raises:
@@ -154,7 +154,7 @@ def _header(key: str, value: Any) -> str:
     return value.lower()
 
 
-#: Key -> the field of the terms that it sets, and how its value is read.
+#: Key -> the field of the spec that it sets, and the function that reads its value.
 _ASKED: Final[dict[str, tuple[str, Callable[[str, Any], Any]]]] = {
     "steps": ("steps", _steps),
     "percent": ("steps", _share),
@@ -173,7 +173,7 @@ _ASKED: Final[dict[str, tuple[str, Callable[[str, Any], Any]]]] = {
     "warm_up": ("warm_up_seconds", _seconds),
     "max_disagreement_percent": ("max_disagreement_percent", _number),
 }
-#: What a requester may say.
+#: Keys that a requester may set.
 ASKED: Final = tuple(_ASKED)
 #: Keys of the table in ``model.toml``.
 KEYS: Final = tuple(key for key in _ASKED if key != "percent")

@@ -1,4 +1,4 @@
-"""Evidence from pairs: stable and its shadow computed the same request.
+"""Evidence from pairs of answers: stable and its shadow computed the same request.
 
 Sources: the grids of bets are those of `penstock.server.rollout.e_process`; Vovk and Wang, arXiv
 1912.06116. Only the pair that is bet on has to be new given the past; outages, drift and the mix of

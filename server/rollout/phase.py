@@ -9,7 +9,7 @@ from penstock.server.errors import Conflict
 
 
 class Phase(StrEnum):
-    """Where a rollout stands."""
+    """The phase of a rollout."""
 
     #: The candidate is being loaded; it serves nothing yet.
     PREPARING = "preparing"
@@ -33,7 +33,7 @@ class Phase(StrEnum):
 
 
 class Event(StrEnum):
-    """What moves a rollout."""
+    """The events that move a rollout from one phase to another."""
 
     #: Every process that needs the candidate has it ready.
     READY = "ready"

@@ -25,7 +25,7 @@ class Callers:
     """Predict as fast as answers come until the end of the block.
 
     Args:
-        url: Of the prediction port.
+        url: URL of the prediction port.
         model: Name of the model.
         count: How many callers, each with a connection of its own.
 

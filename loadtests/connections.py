@@ -59,7 +59,7 @@ class Connections:
         host: Address of the server.
         port: Its port.
         count: Connections, all opened at once.
-        more_ports: Of further servers, which get as many connections, in turn.
+        more_ports: Ports of further servers, which get as many connections, in turn.
     """
 
     def __init__(self, host: str, port: int, count: int, *more_ports: int) -> None:

@@ -42,10 +42,10 @@ def write_flawed(
     Args:
         registry: The model repository.
         model: Name of the model.
-        number: Of the version.
+        number: Number of the version.
         errors: Share of the requests whose run fails.
         invalid: Share of the requests that are answered with NaN.
-        turns: Of a loop that takes time; `turns_for` has the number.
+        turns: Turns of a loop that takes time; `turns_for` has the number.
     """
     publish(registry, model, number, _model(errors, invalid, turns))
 
@@ -72,7 +72,7 @@ class Question(Case):
 
     Args:
         host: ``name:port``.
-        path: Of the prediction route.
+        path: Path of the prediction route.
         value: 0 to `VALUES`, without the last.
     """
 

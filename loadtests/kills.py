@@ -41,7 +41,7 @@ class Round:
     """One life of a server.
 
     Args:
-        registry: Of one model with versions 1 and 2.
+        registry: Registry of one model with versions 1 and 2.
         state: Directory that goes on from round to round.
         run: Directory for this life.
     """

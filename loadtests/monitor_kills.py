@@ -49,7 +49,7 @@ class Load:
     """Asks as fast as can be until the end of the block; what breaks is opened again.
 
     Args:
-        port: Of the server.
+        port: Port of the server.
         model: What it serves.
         connections: That ask.
     """

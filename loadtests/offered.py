@@ -28,9 +28,9 @@ def offered(
     """A loop with its connections, and the rate to offer.
 
     Args:
-        port: Of the server.
+        port: Port of the server.
         case: What is asked.
-        share: Of the capacity, which is measured first.
+        share: Share of the capacity, which is measured first.
         lag_limit_seconds: See `OpenLoop`.
     """
     with Connections(HOST, port, _CLOSED_CONNECTIONS) as connections:

@@ -62,7 +62,7 @@ class ShadowPlan:
         seconds: Length of a window.
         load: Share of the capacity that is offered.
         percent: Of the traffic that is copied.
-        width: Of the model's layers.
+        width: Width of the model's layers.
         layers: How many.
         server_cores: What the server and its shadow may use.
         load_cores: What the generator may use.

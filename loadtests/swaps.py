@@ -54,7 +54,7 @@ class SwapPlan:
         rounds: A calm window and one with swaps in each.
         seconds: Length of a window.
         load: Share of the capacity that is offered.
-        width: Of the model's layers.
+        width: Width of the model's layers.
         layers: How many.
         dense: As `penstock.loadtests.versions.write_version` has it.
         server_cores: What the server may use.

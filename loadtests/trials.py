@@ -46,8 +46,8 @@ class Ailment:
 
     Attributes:
         stable: As `write_flawed` takes it, of the version before.
-        canary: Of the candidate.
-        steps: Of the rollout, in percent.
+        canary: Figures of the candidate.
+        steps: Steps of the rollout, in percent.
         rate: Requests a second.
     """
 
@@ -64,7 +64,7 @@ class Trial:
     Attributes:
         phase: In which it ended.
         seconds: From the candidate's first share to the end.
-        requests: Of the candidate.
+        requests: Requests of the candidate.
         bad: Of those, by kind.
         statuses: What callers got, over the whole time.
         lost: Requests without any answer.

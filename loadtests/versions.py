@@ -31,12 +31,12 @@ def write_version(
     Args:
         registry: The model repository.
         model: Name of the model.
-        number: Of the version.
-        width: Of each layer; a dense model has about ``4 * (layers - 1) * width ** 2`` bytes.
+        number: Number of the version.
+        width: Width of each layer; a dense model has about ``4 * (layers - 1) * width ** 2`` bytes.
         layers: How many.
         dense: Whether layers multiply matrices, which batches well; otherwise they work on each
             element, and each row costs the same in any batch, as with trees.
-        seed: Of the weights; versions of another seed have other files.
+        seed: Seed of the weights; versions of another seed have other files.
     """
     return publish(registry, model, number, _model(number, width, layers, dense=dense, seed=seed))
 
@@ -47,7 +47,7 @@ def publish(registry: Path, model: str, number: int, graph: Any) -> Path:
     Args:
         registry: The model repository.
         model: Name of the model.
-        number: Of the version.
+        number: Number of the version.
         graph: An ``onnx.ModelProto``.
     """
     home = registry / model

@@ -61,7 +61,7 @@ class Witness(Case):
 
     Args:
         host: ``name:port``.
-        path: Of the prediction route.
+        path: Path of the prediction route.
         clock: As that of the moves.
     """
 

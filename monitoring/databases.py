@@ -54,7 +54,7 @@ class Aside(NamedTuple):
         name: The former name of the file.
         time: Unix seconds when it was set aside.
         path: Where it is now.
-        number: Of several in one second.
+        number: Number among several in one second.
     """
 
     name: str
@@ -113,7 +113,7 @@ def whole(path: Path, call: Callable[[], T]) -> T:
     """Do something with a file; if that shows that it is damaged, again with a new one.
 
     Args:
-        path: Of the file; `call` makes it if it is not there.
+        path: Path of the file; `call` makes it if it is not there.
         call: Does it.
     """
     try:
@@ -152,7 +152,7 @@ def set_aside(
     """Rename a damaged file, and tell.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         error: What was seen.
         identity: The inode in which it was seen: another process may have set it aside since.
         group: Pattern of the names of which `KEEP` stay; by default this one.

@@ -37,7 +37,7 @@ class Mended(Generic[C]):
 
     Args:
         make: Makes the consumer, which opens the file.
-        path: Of the file.
+        path: Path of the file.
         clock: Unix seconds.
     """
 

@@ -18,7 +18,7 @@ def connect(**settings: str) -> Any:
     """A connection to a new database in memory.
 
     Args:
-        settings: Of DuckDB, by name.
+        settings: Settings of DuckDB, by name.
 
     Raises:
         ImportError: DuckDB is not installed; it is an extra.

@@ -27,7 +27,7 @@ def chi_square_survival(value: float, degrees: float) -> float:
     """Probability that a chi-square variable is above `value`.
 
     Args:
-        value: Of the statistic; below 0 counts as 0.
+        value: Value of the statistic; below 0 counts as 0.
         degrees: Degrees of freedom, above 0; may be fractional.
     """
     return float(_special().chdtrc(degrees, max(0.0, value)))
@@ -48,7 +48,7 @@ def noncentral_chi_square_survival(value: float, degrees: float, noncentrality: 
     """Probability that a noncentral chi-square variable is above `value`: the power of a test.
 
     Args:
-        value: Of the statistic.
+        value: Value of the statistic.
         degrees: Degrees of freedom, above 0.
         noncentrality: By how much the difference raises the mean of the statistic.
     """

@@ -58,7 +58,7 @@ def find_runtime(directory: Path, platform: str | None = None) -> tuple[Runtime,
     """The runtime that serves a version directory, and the model file to give to its ``load``.
 
     Args:
-        directory: Of one version.
+        directory: Directory of one version.
         platform: Which runtime to use; without it, the only one that finds a model file.
 
     Raises:

@@ -50,7 +50,7 @@ class OnnxModel:
 
         Args:
             session: An ``onnxruntime.InferenceSession``.
-            signature: Of the model, as `penstock.runtimes.onnx_signature` reads it.
+            signature: Signature of the model, as `penstock.runtimes.onnx_signature` reads it.
             metadata: Key/value pairs that describe it.
             zipmap_classes: ZipMap outputs, with their number of classes (0 if unknown).
             symbols: Names that several dimensions of its inputs share.

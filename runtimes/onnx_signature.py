@@ -75,7 +75,8 @@ def with_ranks(session: Any, signature: Signature, graph: Graph | str) -> Signat
     Args:
         session: Takes inputs on trial.
         signature: As declared.
-        graph: Of the model, which tells unknown rank from no dimension; or why it was not read.
+        graph: Graph of the model, which tells unknown rank from no dimension; or why it was not
+            read.
     """
     if isinstance(graph, str) or all(spec.shape for spec in signature.inputs):
         return signature

@@ -49,7 +49,7 @@ def shared_symbols(session: Any, names: Sequence[str]) -> SharedSymbols:
 
     Args:
         session: An ``onnxruntime.InferenceSession``.
-        names: Of the inputs, in the signature's order.
+        names: Names of the inputs, in the signature's order.
     """
     places: dict[str, list[Place]] = {}
     for node in session.get_inputs():

@@ -27,7 +27,7 @@ def training_remarks(graph: Graph | str) -> tuple[str, ...]:
     """For people, that a model changes its own weights; nothing if it does not.
 
     Args:
-        graph: Of the model, or why it could not be read.
+        graph: Graph of the model, or why it could not be read.
     """
     if isinstance(graph, str):
         return ()

@@ -58,7 +58,7 @@ def zipmap_matrix(name: str, maps: Sequence[Mapping[int | str, float]], classes:
     onnxruntime keeps the maps sorted: integers by value, strings by code point.
 
     Args:
-        name: Of the output, for errors.
+        name: Name of the output, for errors.
         maps: onnxruntime's dictionaries, class label to score.
         classes: Number of columns of an empty batch, which has no row to tell.
 

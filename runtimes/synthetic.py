@@ -33,7 +33,7 @@ def synthetic_inputs(
     text as well as numbers.
 
     Args:
-        signature: Of the model.
+        signature: Signature of the model.
         rows: Size of axis 0 of every input; without effect if axis 0 is not rows.
         seed: Another seed gives other values.
         variable: Size of every other open dimension.

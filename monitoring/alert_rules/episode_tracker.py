@@ -21,7 +21,7 @@ class Finding:
         model: Name of the model; empty for the server.
         subject: What was looked at.
         bad: Whether it is bad now.
-        severity: Of the episode, if this opens one.
+        severity: Severity of the episode, if this opens one.
         summary: One sentence with the figures.
         evidence: The figures.
     """
@@ -42,7 +42,7 @@ class EpisodeTracker:
 
     Args:
         alert_store: Where alerts go.
-        kind: Of the alerts.
+        kind: Kind of the alerts.
         close_seconds: How long it must have been good.
     """
 

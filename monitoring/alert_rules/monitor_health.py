@@ -40,7 +40,7 @@ def sink_down(name: str, waiting_since: float | None, now: float) -> Finding:
     """Whether a sink takes alerts.
 
     Args:
-        name: Of the sink.
+        name: Name of the sink.
         waiting_since: Unix seconds of the oldest alert that it has refused; `None` if it takes all.
         now: Unix seconds.
     """
@@ -55,7 +55,7 @@ def damaged_file(name: str, aside: str, time: float, now: float) -> Finding:
     """Tells of a database file that was damaged.
 
     Args:
-        name: Of the file.
+        name: Name of the file.
         aside: What it is called now.
         time: Unix seconds when it was set aside.
         now: Unix seconds.

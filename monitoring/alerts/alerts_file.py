@@ -42,7 +42,7 @@ def read_settings(path: Path, folder: Path | None = None) -> AlertSettings:
     """Read the file.
 
     Args:
-        path: Of it.
+        path: Path of the file.
         folder: Where relative paths in it start; by default its own.
 
     Raises:
@@ -78,7 +78,7 @@ class AlertsFile:
     """The settings in force.
 
     Args:
-        path: Of the file; without one there is only the log.
+        path: Path of the file; without one there is only the log.
         good: Where a copy of it is kept, for a process that starts while it cannot be used.
 
     Attributes:

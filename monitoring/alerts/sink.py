@@ -58,7 +58,7 @@ class Sink:
         max_attempts: After so many attempts it is given up.
         max_age_seconds: An alert that is older is given up.
         cooldown_seconds: Of triggers: at most one request per model in this time.
-        repository: Of GitHub, ``owner/name``.
+        repository: Repository of GitHub, ``owner/name``.
         dag: Of Airflow, the DAG's id.
         conf: Handed through to GitHub's ``client_payload`` or Airflow's ``conf``.
     """
@@ -104,7 +104,7 @@ def sink_of(name: str, table: Mapping[str, Any], folder: Path) -> Sink:
     """The sink of one ``[sinks.NAME]`` table.
 
     Args:
-        name: Of the sink.
+        name: Name of the sink.
         table: Its keys.
         folder: Relative paths start here.
 

@@ -65,8 +65,8 @@ def request(alert: Alert, sink: Sink, settings: AlertSettings, url: str, secret:
         alert: The alert to send.
         sink: The sink to send it to.
         settings: Describes the sender.
-        url: Of the sink; a file may hold it.
-        secret: Of the sink, for receivers that want it in the body.
+        url: URL of the sink; a file may hold it.
+        secret: Secret of the sink, for receivers that want it in the body.
     """
     body, at, done = _TEMPLATES[sink.template](alert, sink, settings, url, secret)
     kind = "application/cloudevents+json" if sink.template == "cloudevent" else "application/json"

@@ -28,8 +28,8 @@ class Assessment:
         p: With the dispersion taken into account.
         moved: Largest change of the share of one bin.
         divergence: Jensen-Shannon distance.
-        shift: Of the mean, in standard deviations of the baseline; 0 for categories.
-        rows: Of the feature.
+        shift: Shift of the mean, in standard deviations of the baseline; 0 for categories.
+        rows: Rows of the feature.
         dispersion: 1 is like independent rows.
         detectable: Smallest shift that one window like this flags in nine of ten: in standard
             deviations, or as a share of rows for categories; negative if there is none.

@@ -37,7 +37,7 @@ class Reference:
     Attributes:
         bins: Fixed; windows are counted into the same.
         counts: Rows per bin.
-        moments: Of the numbers; empty for categories.
+        moments: Moments of the numbers; empty for categories.
         output: Whether it is an output of the model.
         excess: Dispersion above 1 for each effective row, from chunks of the data in the order of
             time; ``None`` if it must be learnt from the first windows.
@@ -79,7 +79,7 @@ class Baseline:
         references: By name, inputs in the order of the model's.
         source: `FROM_FILE` or `FROM_TRAFFIC`.
         data: SHA-256 of the file; empty for traffic.
-        digest: Of the version that it is bound to; empty if that has none.
+        digest: Digest of the version that it is bound to; empty if that has none.
         made: When, RFC 3339.
     """
 

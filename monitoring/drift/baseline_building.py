@@ -54,7 +54,7 @@ def build_baseline(
         made: When, RFC 3339.
         leave_out: Columns that are no inputs, such as the target.
         in_order: Whether rows are in the order of time.
-        seed: Of the random sample.
+        seed: Seed of the random sample.
 
     Raises:
         BadData: It cannot be used; says why.

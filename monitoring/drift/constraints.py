@@ -37,7 +37,7 @@ def outside(reference: Reference, values: NDArray[np.float64], moments: Moments)
     Args:
         reference: Has the limits.
         values: float64, one axis.
-        moments: Of these values: mostly they say enough.
+        moments: Moments of these values: mostly they say enough.
     """
     if not reference.limits:
         return 0

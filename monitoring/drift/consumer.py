@@ -76,7 +76,7 @@ class DriftConsumer:
     """A `Consumer` of samples.
 
     Args:
-        store: Of windows.
+        store: Store of windows.
         versions: Options and baselines.
         tell: Takes an alert; tried again later if SQLite cannot write it.
         most_rows_per_second: What is looked at of more is a part.

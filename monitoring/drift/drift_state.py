@@ -41,7 +41,7 @@ class Change:
         feature: Name of the feature.
         before: The episode before the window.
         after: And after it.
-        assessment: Of the window; ``None`` when the baseline was replaced.
+        assessment: Assessment of the window; ``None`` when the baseline was replaced.
     """
 
     feature: str
@@ -132,7 +132,7 @@ class DriftState:
 
         Args:
             references: By name.
-            options: Of the model.
+            options: Options of the model.
         """
         window = self.window
         assert window is not None

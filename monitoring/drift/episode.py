@@ -40,7 +40,7 @@ def advance(episode: Episode, level: Level, end: float, *, calibrating: bool) ->
 
     Args:
         episode: Before it.
-        level: Of the window; windows with too little data are not shown here.
+        level: Level of the window; windows with too little data are not shown here.
         end: Unix seconds when the window ended.
         calibrating: Whether it is not known yet how much healthy windows vary: only what is
             critical opens an episode then.

@@ -117,7 +117,7 @@ def column(feature: Feature, batches: Sequence[Column]) -> Column:
 
     Args:
         feature: Which.
-        batches: Of its tensor, as `tables` makes them.
+        batches: Batches of its tensor, as `tables` makes them.
 
     Returns:
         float64 of one axis; for categories an array of objects or whole numbers.

@@ -26,17 +26,17 @@ class KnownVersion:
     """A version's columns and baseline.
 
     Args:
-        options: Of its model.
+        options: Options of its model.
         places: Files of a baseline that was built, the first that is there is taken.
         learnt: File of the one that traffic taught.
-        digest: Of the version's files; empty if it is not known.
+        digest: Digest of the version's files; empty if it is not known.
         now: The time as RFC 3339.
         schema: Its columns, none of them seen yet.
         private: Inputs whose built baseline is not used: the subject of a row, and inputs that
             arrive here as a hash.
 
     Attributes:
-        id: Of the baseline; empty while there is none.
+        id: Id of the baseline; empty while there is none.
         source: Where it comes from; empty while there is none.
         references: By name.
         learner: Takes what has no reference; ``None`` when everything has one.
@@ -96,7 +96,7 @@ class KnownVersion:
         """Features of these rows that have a reference, with values; the learner takes the others.
 
         Args:
-            samples: Of this version, none of them of errors.
+            samples: Samples of this version, none of them of errors.
         """
         columns = list(self._schema.columns(samples))
         if len(self._schema.names) != self._fits_names:

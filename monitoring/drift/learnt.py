@@ -29,7 +29,7 @@ class LearntField:
     Attributes:
         model: Name of the model.
         version: As the registry has it.
-        name: Of the input.
+        name: Name of the input.
         reference: What it is compared with.
         usual: As `usual_faults` gives them, for as many rows as the reference has.
         rows: Looked at since the monitor began or the baseline changed.
@@ -49,7 +49,7 @@ class LearntFaults:
     """All of them. One thread.
 
     Args:
-        counters: Of the monitor process, for metrics.
+        counters: Counters of the monitor process, for metrics.
     """
 
     def __init__(self, counters: CounterFile) -> None:
@@ -64,7 +64,7 @@ class LearntFaults:
         Args:
             model: Name of the model.
             version: As the registry has it.
-            name: Of the input.
+            name: Name of the input.
             reference: What it is compared with.
             rows: How many.
             faults: In them.

@@ -40,7 +40,7 @@ class DriftCollector(Collector):
     """The last window of every version.
 
     Args:
-        path: Of ``windows.db``.
+        path: Path of ``windows.db``.
     """
 
     def __init__(self, path: Path) -> None:

@@ -20,7 +20,7 @@ class Moments:
 
     Attributes:
         number: How many.
-        mean: Of them.
+        mean: Mean of them.
         squares: Sum of squared differences from the mean.
         least: The smallest.
         most: The largest.

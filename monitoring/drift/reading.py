@@ -39,7 +39,7 @@ def drift_of(path: Path, model: str, version: str | None = None) -> list[dict[st
     """What is known of each version of a model in each arm, for JSON.
 
     Args:
-        path: Of ``windows.db``.
+        path: Path of ``windows.db``.
         model: Name of the model.
         version: Only this one.
 
@@ -164,7 +164,7 @@ def windows_of(path: Path, model: str, version: str | None, most: int) -> list[d
     """The last closed windows with their counts, oldest first, for the report.
 
     Args:
-        path: Of ``windows.db``.
+        path: Path of ``windows.db``.
         model: Name of the model.
         version: Only this one.
         most: How many of each version and arm.

@@ -51,7 +51,7 @@ class Finding:
     """What the rule says about one subject.
 
     Attributes:
-        level: Of this window alone.
+        level: Level of this window alone.
         p_value: With the dispersion taken into account.
         significant: Whether it was kept by the procedure, large or not.
     """

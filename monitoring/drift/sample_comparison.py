@@ -35,7 +35,7 @@ class Comparison:
         effective_rows: ``1 / (1/N + 1/m)``: what the two together are worth.
         psi: Population stability index, corrected for its bias; can be slightly negative.
         statistic: Chi-square, two samples, of the bins that were not joined to the rest.
-        degrees: Of freedom of it; 0 when nothing could be compared.
+        degrees: Degrees of freedom of it; 0 when nothing could be compared.
         rest_tail: Probability of so many rare or exceptional rows; 1 if there were none.
         moved: Largest change of the share of one bin.
         divergence: Jensen-Shannon distance, base 2, between 0 and 1; for display.

@@ -71,7 +71,7 @@ def smallest_shift(
         rows: Effective rows.
         subjects: How many are tested.
         options: Rate and thresholds.
-        dispersion: Of the feature.
+        dispersion: Dispersion of the feature.
 
     Returns:
         Infinity if not even a shift of eight is.
@@ -102,7 +102,7 @@ def smallest_move(
         rows: Effective rows.
         subjects: How many are tested.
         options: Rate and thresholds.
-        dispersion: Of the feature.
+        dispersion: Dispersion of the feature.
     """
     floor = 0.5 / max(rows, 1.0)
 

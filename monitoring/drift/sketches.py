@@ -68,7 +68,7 @@ class Sketches:
         """Take categories.
 
         Args:
-            name: Of the feature.
+            name: Name of the feature.
             found: Rows of each.
             new: Those that the baseline has not.
         """

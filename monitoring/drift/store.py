@@ -55,7 +55,7 @@ class Key(NamedTuple):
     Attributes:
         model: Name of the model.
         version: As the registry has it.
-        arm: Of the rollout; empty without one.
+        arm: Arm of the rollout; empty without one.
     """
 
     model: str
@@ -70,7 +70,7 @@ class ClosedWindow:
     Attributes:
         key: What it is of.
         baseline: Id of the baseline that it was compared with.
-        state: Of the version after it.
+        state: State of the version after it.
         window: The counts.
         findings: By name of the feature, as `Assessment.to_dict` gives it, with its ``state``.
         span: ``window``, or ``day`` for those of a day together.
@@ -88,7 +88,7 @@ class WindowStore:
     """The file, open for writing. One thread.
 
     Args:
-        path: Of the file; made if it is not there.
+        path: Path of the file; made if it is not there.
 
     Raises:
         sqlite3.Error: It cannot be opened, or is damaged.

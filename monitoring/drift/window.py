@@ -27,13 +27,13 @@ class Window:
 
     Attributes:
         start: Unix seconds of its first row.
-        end: Of its last row.
+        end: End of its last row.
         rows: That were looked at.
         skipped: That came too fast to be looked at.
         counts: Rows per bin of each feature.
-        moments: Of each feature that is a number.
+        moments: Moments of each feature that is a number.
         outside: Numbers outside the limits of the baseline, of features that have any.
-        sketches: Of an open window; ``None`` without the library for them.
+        sketches: Sketches of an open window; ``None`` without the library for them.
         figures: What the sketches said when it was closed.
     """
 
@@ -56,7 +56,7 @@ class Window:
         """Count values of a feature; those of them that are not as in the baseline.
 
         Args:
-            name: Of the feature.
+            name: Name of the feature.
             reference: Has its bins.
             values: float64 of one axis; of categories whatever they are.
         """

@@ -41,7 +41,7 @@ class Label:
     """What turned out to be true.
 
     Attributes:
-        request_id: Of the prediction, as in its ``x-request-id``.
+        request_id: Request id of the prediction, as in its ``x-request-id``.
         label: The true class or number.
         time: Unix seconds when it was known.
         index: Row of the request.

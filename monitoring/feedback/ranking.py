@@ -32,7 +32,7 @@ def roc_auc(scores: Floats, positive: Floats, units: Units = None) -> Estimate |
     Clarke-Pearson (1988), with the sums by unit of N. Obuchowski (1997).
 
     Args:
-        scores: Of the positive class.
+        scores: Scores of the positive class.
         positive: 1 or 0.
         units: Of each row.
 
@@ -61,7 +61,7 @@ def average_precision(scores: Floats, positive: Floats, units: Units = None) -> 
     C. Page, "Area under the precision-recall curve" (2013).
 
     Args:
-        scores: Of the positive class.
+        scores: Scores of the positive class.
         positive: 1 or 0.
         units: Of each row.
 

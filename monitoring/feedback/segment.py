@@ -102,7 +102,7 @@ def write_segment(path: Path, segment: Segment) -> None:
     """Make the file at once, so that no reader sees half of it.
 
     Raises:
-        OSError: The disk.
+        OSError: A file cannot be read or written.
     """
     header = np.array([_MAGIC, len(segment), len(segment.scores)], "<i8")
     with drafted(path, synced=False) as draft, draft.open("wb") as file:

@@ -50,7 +50,7 @@ class FeedbackStore:
 
     Args:
         directory: ``STATE_DIR/monitor``.
-        options: Of a version, by the names of model and version.
+        options: Options of a version, by the names of model and version.
         on_change: Called with model, version, evaluator and ``opened`` or ``closed``.
         max_rows: Most predictions, and most labels, that are kept.
         max_days: How long.
@@ -58,7 +58,7 @@ class FeedbackStore:
 
     Raises:
         sqlite3.Error: ``truth.db`` cannot be opened.
-        OSError: The disk.
+        OSError: A file cannot be read or written.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ def replace_file(path: Path, content: bytes, mode: int = 0o644, *, synced: bool 
     """Put the content in place of the file.
 
     Args:
-        path: Of the file; its directory must be there.
+        path: Path of the file; its directory must be there.
         content: The new content.
         mode: Permissions of the new file, less the umask.
         synced: As in `drafted`.
@@ -38,7 +38,7 @@ def drafted(path: Path, *, synced: bool = True) -> Iterator[Path]:
     """A path for a draft, which takes the place of the file when the block ends without an error.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         synced: Whether to wait until the disk has it. Without, the file is still whole after a
             crash of the process, but may be lost or empty after a crash of the machine.
 

@@ -38,7 +38,7 @@ def read_bounded(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """The content of a regular file; links are followed.
 
     Args:
-        path: Of it.
+        path: Path of the file.
         max_bytes: A larger file is refused.
 
     Raises:

@@ -40,7 +40,7 @@ class PenstockCollector(Collector):
 
     Args:
         figures: Reads the counters, for example ``partial(fold, directory)``.
-        version: Of Penstock, for ``penstock_build_info``.
+        version: Version of Penstock, for ``penstock_build_info``.
     """
 
     def __init__(self, figures: Callable[[], Merged], version: str) -> None:

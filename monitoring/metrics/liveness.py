@@ -16,8 +16,8 @@ def holds_counters(directory: Path, incarnation: str) -> bool:
     """Whether a process runs.
 
     Args:
-        directory: Of the counter files.
-        incarnation: Of the process.
+        directory: Directory of the counter files.
+        incarnation: Incarnation of the process.
     """
     try:
         fd = os.open(directory / f"{incarnation}{SUFFIX}", os.O_RDONLY | os.O_CLOEXEC)

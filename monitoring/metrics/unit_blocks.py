@@ -24,7 +24,7 @@ class UnitBlocks:
 
     Args:
         new_block: Makes a block of a counter file from its label; ``OSError`` if there is no room.
-        directory: Of the counter files; ``None`` for a server that is one process.
+        directory: Directory of the counter files; ``None`` for a server that is one process.
     """
 
     def __init__(self, new_block: Callable[[bytes], memoryview], directory: Path | None) -> None:

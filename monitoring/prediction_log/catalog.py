@@ -29,7 +29,7 @@ class DayTable:
 
     Attributes:
         day: As ``2026-11-20``.
-        path: Of the file.
+        path: Path of the file.
         columns: Name and type of SQL of each, in order.
     """
 

@@ -59,7 +59,7 @@ class DayFile:
     """A day file that is written; one thread.
 
     Args:
-        path: Of the file; made if it is not there.
+        path: Path of the file; made if it is not there.
         wal_bytes: The write-ahead log is emptied into the file when it has grown to this.
 
     Raises:
@@ -130,7 +130,7 @@ class DayFile:
         """Put entries of the ledger into the open transaction.
 
         Args:
-            epoch: Of the server.
+            epoch: Epoch of the server.
             entries: Incarnation, last frame, model, version, rows received.
         """
         self._begin()

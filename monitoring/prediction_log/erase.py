@@ -42,7 +42,7 @@ class Erased:
     """What was erased.
 
     Attributes:
-        rows: Of the prediction log.
+        rows: Rows of the prediction log.
         files: That had some.
         labels: Of those requests.
         without: Files in which the model has no such column.

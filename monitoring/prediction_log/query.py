@@ -26,7 +26,7 @@ def query(state: Path, statement: str, limit: int, engine: str = "auto") -> Answ
 
     Args:
         state: ``state_dir/monitor``.
-        statement: Of SQL.
+        statement: SQL statement.
         limit: Most rows of the answer.
         engine: One of `ENGINES`; by default DuckDB if there are sealed days and it is installed.
 

@@ -34,7 +34,7 @@ def run(models: Mapping[str, ModelFiles], statement: str, limit: int, parquet: P
 
     Args:
         models: What there is.
-        statement: Of SQL.
+        statement: SQL statement.
         limit: Most rows of the answer.
         parquet: Directory of the sealed days.
 

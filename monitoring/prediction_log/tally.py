@@ -28,7 +28,7 @@ def counted_rows(directory: Path) -> Totals:
     """Counts of all incarnations of the monitor, by model, version and slot.
 
     Args:
-        directory: Of the counter files.
+        directory: Directory of the counter files.
     """
     return {
         (model, version, slot): figures[slot]
@@ -42,7 +42,7 @@ class Tally:
     """Used in the working thread of the monitor.
 
     Args:
-        counters: Of the monitor process.
+        counters: Counters of the monitor process.
         counted: Counts of earlier incarnations, see `counted_rows`.
         books: Written with each settlement.
     """

@@ -25,7 +25,7 @@ class FieldCheck:
         input: Index in the signature.
         by_rows: Whether axis 0 of the input is rows.
         column: Element of a row; ``None`` for all.
-        counters: Of the field.
+        counters: Counters of the field.
     """
 
     __slots__ = ("by_rows", "column", "counters", "input", "rule")
@@ -64,7 +64,7 @@ class InputCheck:
     """All declared fields of one input, with a quick look that most requests pass.
 
     Args:
-        checks: Of the same input.
+        checks: Checks of the same input.
     """
 
     def __init__(self, checks: Sequence[FieldCheck]) -> None:

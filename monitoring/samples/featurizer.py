@@ -26,7 +26,7 @@ class Featurizer(Protocol):
             model: Name of the model.
             tensor: Name of the input.
             dtype: As NumPy calls it: ``float32``, ``object`` for texts.
-            shape: Of one row.
+            shape: Shape of one row.
         """
         ...
 

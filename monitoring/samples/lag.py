@@ -18,7 +18,7 @@ class Lag:
     """Implements `penstock.monitoring.samples.consumer.Consumer`.
 
     Args:
-        counters: Of the monitor process.
+        counters: Counters of the monitor process.
         clock: Unix seconds.
     """
 

@@ -45,9 +45,9 @@ class LostRows:
     """Implements `penstock.monitoring.samples.consumer.Consumer`.
 
     Args:
-        directory: Of the counter files.
+        directory: Directory of the counter files.
         received_frames: What has arrived.
-        counters: Of the monitor process.
+        counters: Counters of the monitor process.
         present: Lists the spool: incarnations that have something left in it; ``None`` if
             nobody can tell.
     """

@@ -23,7 +23,7 @@ class Privacy:
         drop: Inputs and outputs that are left out.
         hash: Inputs and outputs whose values are replaced by their keyed hash, as text: the same
             value gives the same hash, and nobody without the key can tell which value it was.
-        key: Of the hash; 16 to 64 bytes.
+        key: Key of the hash; 16 to 64 bytes.
     """
 
     drop: frozenset[str]
@@ -38,7 +38,7 @@ class Privacy:
         """The field as it may leave; ``None`` if it may not.
 
         Args:
-            name: Of the field.
+            name: Name of the field.
             array: Axis 0 is rows; a hash of a row covers all its elements together.
         """
         if array is None or name in self.drop:

@@ -36,7 +36,7 @@ class Journal(Protocol):
         Returns whether to commit before more is appended.
 
         Args:
-            samples: Of one frame; empty if it could not be read.
+            samples: Samples of one frame; empty if it could not be read.
             rows: How many rows the sender says are in it.
         """
         ...
@@ -81,7 +81,7 @@ class Receiver:
         """Take a frame, unless it was taken before.
 
         Args:
-            incarnation: Of the worker that made it.
+            incarnation: Incarnation of the worker that made it.
             number: In its life.
             content: Rows by model and version, then what `sample_frames` made, as msgpack.
         """

@@ -42,7 +42,7 @@ class RunSample(NamedTuple):
         output_names: As the model calls them.
         time: Unix seconds when they were answered.
         answered: The same moment on the clock of `arrivals`.
-        rows: Of all of them.
+        rows: Rows of all of them.
         ids: One per request.
         arrivals: When each arrived.
         firsts: The row in which each begins; ``None`` if each has exactly one.
@@ -116,11 +116,11 @@ class Failure:
     Attributes:
         origin: What was asked for.
         time: Unix seconds when it was answered.
-        request_id: Of it.
+        request_id: Request id of it.
         status: HTTP status.
         error: Stable code of the error.
         latency: Seconds.
-        arm: Of the rollout; empty without one.
+        arm: Arm of the rollout; empty without one.
     """
 
     origin: Origin

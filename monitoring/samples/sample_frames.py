@@ -39,7 +39,7 @@ class Layout(NamedTuple):
     """What the arrays of a version are like.
 
     Attributes:
-        number: Of the origin in the frame.
+        number: Number of the origin in the frame.
         origin: The version.
         output_names: As in `RunSample`.
         row_bytes: Of a row of each input, then of each output.
@@ -58,7 +58,7 @@ class FrameWriter:
         fraction: Share of requests that is sampled.
 
     Attributes:
-        layouts: Of what may be written by `write_rows`.
+        layouts: Layouts of what may be written by `write_rows`.
     """
 
     __slots__ = ("_fraction", "_numbers", "_pack", "_packer", "_parts", "_rows", "layouts")
@@ -104,7 +104,7 @@ class FrameWriter:
             answered: As in `RunSample`.
             ids: As in `RunSample`.
             arrivals: As in `RunSample`.
-            data: Of each array, inputs before outputs.
+            data: Data of each array, inputs before outputs.
         """
         self._parts.append(self._pack((ROWS, layout.number, answered, ids, arrivals, data)))
         self._rows[layout.origin] += len(ids)

@@ -33,7 +33,7 @@ class BatchSample:
         output_names: As the model calls them; empty when the requests failed.
         outputs: One array per name, ``None`` where it may not leave the worker; axis 0 is rows.
         times: Unix seconds when each request was answered.
-        arm: Of the rollout that chose the version; empty without one.
+        arm: Arm of the rollout that chose the version; empty without one.
         error: Code of the error that all of them were answered with. Such a sample has one row per
             request and no arrays.
         fraction: Share of requests that was sampled; divide by it to extrapolate.

@@ -35,7 +35,7 @@ class Spool:
     """The segments of one worker. One thread.
 
     Args:
-        directory: Of all segments of all workers; in memory.
+        directory: Directory of all segments of all workers; in memory.
         incarnation: Unique name of this life of the worker.
         max_bytes: Of its segments together.
     """

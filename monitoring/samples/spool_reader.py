@@ -19,7 +19,7 @@ class Frame:
     """One frame as it was appended.
 
     Attributes:
-        incarnation: Of the worker.
+        incarnation: Incarnation of the worker.
         number: In its life, from 1.
         content: What the worker made of it.
     """
@@ -41,7 +41,7 @@ class SpoolReader:
     """All segments of all workers. One thread.
 
     Args:
-        directory: Of the segments.
+        directory: Directory of the segments.
         taken: The number of the last frame of an incarnation that was taken.
     """
 

@@ -43,7 +43,7 @@ class Field(NamedTuple):
     Attributes:
         number: As in the ``.proto`` file.
         kind: `VARINT`, `FIXED64`, `LENGTH` or `FIXED32`.
-        value: Of a varint; 0 for the other kinds.
+        value: Value of a varint; 0 for the other kinds.
         start: Offset of the content in the file.
         end: Offset after it.
     """
@@ -61,8 +61,8 @@ class ProtobufReader:
     Reads with ``pread``: unlike a memory map, a file cut short meanwhile is an error, not SIGBUS.
 
     Args:
-        descriptor: Of the file, open for reading; stays the caller's.
-        size: Of the file, in bytes.
+        descriptor: Descriptor of the file, open for reading; stays the caller's.
+        size: Size of the file, in bytes.
         max_fields: How many fields may be decoded one by one before it counts as an attack.
     """
 

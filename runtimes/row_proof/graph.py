@@ -27,7 +27,7 @@ class Node:
     Attributes:
         domain: ``""`` for ai.onnx.
         operator: Name of the operator.
-        name: Of the node; may be empty.
+        name: Name of the node; may be empty.
         inputs: Names of values, empty where one is left out.
         outputs: Likewise.
         attributes: Integers, lists of integers, texts (bytes), `Tensor` of a constant, the

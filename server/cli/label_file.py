@@ -42,7 +42,7 @@ class LabelFile:
     """A ``.csv`` with a heading, or one JSON object a line.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Attributes:
         ignored: Columns and keys that say nothing of a label.

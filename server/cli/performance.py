@@ -98,8 +98,8 @@ class HandOver:
     """Sends labels, some thousands at a time, and remembers what was wrong with which line.
 
     Args:
-        url: Of the prediction port.
-        token: Of the caller; may be empty.
+        url: URL of the prediction port.
+        token: Token of the caller; may be empty.
 
     Attributes:
         totals: What became of labels, as the server says.

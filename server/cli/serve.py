@@ -98,8 +98,8 @@ def banner(
     """What a person wants to know first. Nothing is loaded yet, so it does not say what serves.
 
     Args:
-        config: Of the server.
-        urls: Of the prediction port and of the admin port.
+        config: Configuration of the server.
+        urls: URLs of the prediction port and of the admin port.
         snapshot: What the registry holds.
         state: What operators want.
         note: Why state is not kept; empty if it is.

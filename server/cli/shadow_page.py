@@ -19,7 +19,7 @@ def shadow_section(section: Section, shadow: Mapping[str, Any] | None) -> None:
     """Fill the section.
 
     Args:
-        section: Of the page.
+        section: Section of the page.
         shadow: As `penstock.server.shadow.record` keeps it; ``None`` if it has not run.
     """
     if shadow is None:

@@ -80,9 +80,9 @@ def _rows_of(shape: list[Any], spec: WireInput, rows: int, wire: WireSignature) 
     """Rows of the first input of a request.
 
     Args:
-        shape: Of the input.
+        shape: Shape of the input.
         spec: The input.
-        rows: Of the inputs before it, another number; -1 if it is the first.
+        rows: Rows of the inputs before it, another number; -1 if it is the first.
         wire: The model's signature.
     """
     if rows >= 0:

@@ -26,7 +26,7 @@ def public_prefix(headers: Iterable[tuple[bytes, bytes]], mounted: str, configur
     over: it comes from the caller, and only the caller's own answer depends on it.
 
     Args:
-        headers: Of the request, names in lower case.
+        headers: Headers of the request, names in lower case.
         mounted: ``root_path`` of the ASGI scope.
         configured: The option ``root_path``.
     """

@@ -78,7 +78,7 @@ def wire_rollouts(
     Args:
         coordinator: Desired state, target and workers.
         exposition: Reads the counters; gets the metrics.
-        state_dir: Of the server.
+        state_dir: State directory of the server.
         config: A file that every start of the server writes anew.
     """
     written = config.stat()

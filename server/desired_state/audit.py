@@ -63,13 +63,13 @@ class AuditLog:
     """The log, open for appending by one process.
 
     Args:
-        directory: Of the log; made if it is missing.
+        directory: Directory of the log; made if it is missing.
         clock: The time now as RFC 3339 in UTC.
         segment_bytes: A segment as large as this is followed by a new one.
 
     Raises:
         AuditBroken: Its end is damaged, or another process has it open.
-        OSError: The disk.
+        OSError: A file cannot be read or written.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class AuditEvent:
         after: What it is to be.
         reason: In the actor's words.
         evidence: What the decision rests on.
-        generation: Of the desired state that it makes.
+        generation: Generation of the desired state that it makes.
     """
 
     action: str
@@ -64,7 +64,7 @@ class AuditRecord:
         time: RFC 3339, UTC.
         event: What happened.
         prev: Hash of the record before.
-        hash: Of this one.
+        hash: Hash of this one.
     """
 
     seq: int

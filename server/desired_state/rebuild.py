@@ -27,7 +27,7 @@ def rebuild(base: DesiredState, records: Sequence[AuditRecord]) -> DesiredState:
 
     Args:
         base: The last state that is known; records of its generation or before are in it already.
-        records: Of the log, oldest first; those that cannot be read are left out.
+        records: Records of the log, oldest first; those that cannot be read are left out.
     """
     abandoned = {
         one.event.before for one in records if one.event.action == ABANDONED

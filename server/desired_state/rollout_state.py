@@ -183,7 +183,7 @@ def event_of(
     """What goes on record when a rollout moves.
 
     Args:
-        action: Of `penstock.server.rollout.phase.Event`, or ``start``.
+        action: Name of a `penstock.server.rollout.phase.Event`, or ``start``.
         actor: Who moves it.
         before: The desired state as it is.
         after: As it is to be.

@@ -41,10 +41,10 @@ def accept(
 
     Args:
         baseline: As it came.
-        digest: Of the version; empty if it has none.
-        signature: Of the version; ``None`` if its manifest does not say.
-        options: Of the model.
-        log: Of the model.
+        digest: Digest of the version; empty if it has none.
+        signature: Signature of the version; ``None`` if its manifest does not say.
+        options: Options of the model.
+        log: Log of the model.
 
     Raises:
         Unfit: It is of other files or inputs, or of too few rows.

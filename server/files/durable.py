@@ -59,7 +59,7 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[N
     """Hold the lock on a file or directory; it goes with the process that holds it.
 
     Args:
-        path: Of it; a file that is not there is made.
+        path: Path of it; a file that is not there is made.
         wait: Whether to wait for who holds it.
         shared: Whether others may share it, too.
 

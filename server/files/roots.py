@@ -51,7 +51,7 @@ class Roots:
         """Whether what is open lies in one of them.
 
         Args:
-            descriptor: Of what a link led to.
+            descriptor: Descriptor of what a link led to.
             path: Names the link in errors.
 
         Raises:

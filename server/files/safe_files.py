@@ -42,7 +42,7 @@ class Folder:
     """A directory that is open, from which everything below it is reached.
 
     Attributes:
-        descriptor: Of it.
+        descriptor: Descriptor of it.
         owner: User id of its owner.
         roots: Where links in it may end; ``None`` follows none, and takes no file that has a
             second name: that is for files that somebody else made.
@@ -58,7 +58,7 @@ def open_directory(path: Path, roots: Roots | None = None) -> Iterator[Folder]:
     """A directory, from which everything below it is reached.
 
     Args:
-        path: Of it.
+        path: Path of the file.
         roots: Where it must lie, and where links in it may end; see `Folder`.
 
     Raises:

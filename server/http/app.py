@@ -67,12 +67,12 @@ class App:
     path finds it; see `EngineLifespan` for apps whose lifespan nobody runs.
 
     Args:
-        config: Of the server.
-        counters: Of this process.
+        config: Configuration of the server.
+        counters: Counters of this process.
         metrics: Source of ``/metrics``.
         autoload: Serve the whole registry from the start, for a server that is one process.
-        incidents: Is told of errors that no caller is told of.
-        pulse: Where loads and runs in progress are written.
+        incidents: Gets the errors that have no caller.
+        pulse: Holds the loads and runs in progress.
 
     Attributes:
         feedback: Takes labels.

@@ -29,11 +29,11 @@ class EngineLifespan:
     loop that it was started on; when that loop is closed, the next request starts another engine.
 
     Args:
-        config: Of the server.
-        counters: Of this process.
+        config: Configuration of the server.
+        counters: Counters of this process.
         incidents: Are told of errors.
         autoload: Serve the whole registry from the start.
-        pulse: Where loads and runs in progress are written.
+        pulse: Holds the loads and runs in progress.
 
     Attributes:
         engine: The engine; there is none before `start`.

@@ -42,7 +42,7 @@ def repository_index(catalog: Catalog, *, ready: bool) -> list[dict[str, Any]]:
     """``POST /v2/repository/index``: as `model_index`, in the words of the repository extension.
 
     Args:
-        catalog: Of this process.
+        catalog: Catalog of this process.
         ready: Only versions that serve.
     """
     return [

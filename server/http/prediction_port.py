@@ -27,7 +27,7 @@ class PredictionPort:
 
     Attributes:
         inference: Serves predictions.
-        limits: Of bodies and connections.
+        limits: Limits of bodies and connections.
         sweeper: Enforces the time limits of connections.
         clock: Monotonic seconds, the scheduler's.
         border: Checks hosts, and knows the path under which the server is mounted.

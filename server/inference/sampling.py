@@ -127,8 +127,8 @@ class Sampling:
         Args:
             servable: The version that ran.
             picked: Positions of the requests.
-            ids: Of all requests.
-            arrivals: Of all requests.
+            ids: Ids of all requests.
+            arrivals: Arrivals of all requests.
             batch: The run.
             now: When they were answered; the clock of `arrivals`.
         """

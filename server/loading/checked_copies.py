@@ -66,9 +66,10 @@ class CheckedCopies:
         """Hash and inspect a copy; uses up the check that was kept of it, if that still holds.
 
         Args:
-            copy: Directory of the server's own.
+            copy: Directory that only the server uses.
             digest: What its files should have.
-            platform: Of the runtime that loads it; ``None`` for the one that finds a model file.
+            platform: Platform of the runtime that loads it; ``None`` for the one that finds a model
+                file.
             keep: Whether to keep the check for the next call.
 
         Returns:
@@ -76,7 +77,7 @@ class CheckedCopies:
 
         Raises:
             ModelLoadError: It must not be loaded, or no runtime can.
-            OSError: The disk.
+            OSError: A file cannot be read or written.
         """
         key = copy, digest, platform
         with self._lock:

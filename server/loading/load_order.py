@@ -23,10 +23,10 @@ class LoadOrder:
     """What to load.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         version: Its number.
-        directory: Of the version, in the registry or a private copy.
-        config: Of the model.
+        directory: Directory of the version, in the registry or a private copy.
+        config: Configuration of the model.
         predecessor: Version and signature of what answers the model's clients now.
         accepted: Whether an operator takes it although it answers its golden requests otherwise or
             breaks clients of the predecessor.
@@ -53,8 +53,8 @@ class SoundCopy:
     """A directory that nobody else can change, with exactly the files of a version, inspected.
 
     Attributes:
-        directory: Of it.
-        digest: Of its files.
+        directory: Directory of it.
+        digest: Digest of its files.
         needed_bytes: How much memory loading it takes, by estimate.
         declared: The signature that the manifest promises, if it is known.
     """

@@ -55,7 +55,8 @@ class Loader:
     """Loads and unloads the versions of one process.
 
     Args:
-        config: Of the server. Without a state directory, copies go to a temporary one.
+        config: Configuration of the server. Without a state directory, copies go to a temporary
+            one.
         proofs: What is known of earlier loads; ``None`` for nothing.
     """
 
@@ -93,7 +94,7 @@ class Loader:
 
         Raises:
             ModelLoadError: It cannot be served, or must not be.
-            OSError: The disk.
+            OSError: A file cannot be read or written.
         """
         with self.sound_copy(order) as copy, _named(copy.directory, order):
             return self.load_copy(copy, order)
@@ -171,7 +172,7 @@ class Loader:
 
         Raises:
             ModelLoadError: The files are not those that were published, or must not be loaded.
-            OSError: The disk.
+            OSError: A file cannot be read or written.
         """
         digest = digest_of_copy(order.directory)
         if digest is not None:

@@ -53,9 +53,9 @@ class Loads:
 
     Args:
         loop: Where the callers wait.
-        config: Of the server.
+        config: Configuration of the server.
         pulse: Where the load in progress is written.
-        clock: Of the loads and the runs, monotonic seconds.
+        clock: Clock of the loads and the runs, monotonic seconds.
     """
 
     def __init__(
@@ -130,10 +130,10 @@ class Loads:
         """What stands for the runs of a version; with it goes how long they may take.
 
         Args:
-            name: Of the model.
+            name: Name of the model.
             version: Its version.
-            config: Of the model.
-            signature: Of the version.
+            config: Configuration of the model.
+            signature: Signature of the version.
             costs: Its measured run times.
         """
         asked = config.run_timeout_seconds or self._config.run_timeout_seconds

@@ -93,7 +93,8 @@ class Proofs:
     """Keeps proofs.
 
     Args:
-        directory: Of the server's own, made when it is needed; ``None`` keeps them in memory.
+        directory: Directory that only the server uses, made when it is needed; ``None`` keeps them
+            in memory.
         clock: Unix seconds.
     """
 
@@ -171,7 +172,7 @@ def proof_key(digest: str, order: LoadOrder) -> str:
     configuration of the model, libraries and processor. What serves meanwhile is no part of it.
 
     Args:
-        digest: Of the files.
+        digest: Digest of the files.
         order: What to load.
     """
     config = order.config

@@ -72,7 +72,7 @@ class Trials:
     """Makes trials. Its methods may be called by several threads at once.
 
     Args:
-        config: Of the server.
+        config: Configuration of the server.
         clock: Monotonic seconds, for limits.
         wall_clock: Unix seconds, for the record.
     """

@@ -125,7 +125,8 @@ class CostCache:
     """Cost curves on disk, by digest. What is damaged or cannot be written is measured again.
 
     Args:
-        directory: Of the server's own; made when it is needed. ``None`` keeps nothing.
+        directory: Directory that only the server uses; made when it is needed. ``None`` keeps
+            nothing.
     """
 
     def __init__(self, directory: Path | None) -> None:

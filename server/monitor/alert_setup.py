@@ -30,7 +30,7 @@ def alerts_file(config: ServerConfig, state: Path, *, strict: bool) -> AlertsFil
     """The alerts file.
 
     Args:
-        config: Of the server.
+        config: Configuration of the server.
         state: ``state_dir/monitor``.
         strict: Whether the file must be right; else the last one that was is in force.
 
@@ -53,7 +53,7 @@ def alert_consumers(
     """What looks at counters, and what tells; the latter last, so that news goes out at once.
 
     Args:
-        config: Of the server.
+        config: Configuration of the server.
         counters: Directory of the counter files.
         state: ``state_dir/monitor``.
         learnt: What baselines taught of inputs, and how often they are otherwise.

@@ -36,10 +36,11 @@ class MonitorContext:
     """What a consumer may need.
 
     Attributes:
-        config: Of the server.
+        config: Configuration of the server.
         directory: Where the processes meet: counters, the last target.
         state: ``state_dir/monitor``; it exists.
-        counters: Of the monitor process, for its metrics; one thread writes them, the working one.
+        counters: Counters of the monitor process, for its metrics; one thread writes them, the
+            working one.
         epoch: Names this run of the server: the same for every life of the monitor in it.
         clock: Unix seconds.
     """

@@ -168,7 +168,7 @@ def feedback_store(
     """The feedback store of a server; it begins a new file if its own is damaged.
 
     Args:
-        config: Of the server.
+        config: Configuration of the server.
         target: File of the last target.
         state: ``state_dir/monitor``.
         clock: Unix seconds.

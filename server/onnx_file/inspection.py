@@ -102,7 +102,7 @@ class Inspection:
     Attributes:
         model_file: Relative to the version directory.
         files: Every file of it.
-        summary: Of the model file.
+        summary: Summary of the model file.
     """
 
     model_file: str
@@ -127,7 +127,7 @@ def inspect_version(
     """Look for what is wrong with a version, without loading it.
 
     Args:
-        directory: Of the version.
+        directory: Directory of the version.
         limits: The defaults suit models of many gigabytes.
         roots: Where it must lie, and where links in it may end; by default none is followed.
 

@@ -38,8 +38,8 @@ def read_summary(descriptor: int, size: int, limits: SummaryLimits | None = None
     """Read the outline of a model file.
 
     Args:
-        descriptor: Of the file, open for reading.
-        size: Of the file, in bytes.
+        descriptor: Descriptor of the file, open for reading.
+        size: Size of the file, in bytes.
         limits: The defaults suit models of many gigabytes.
 
     Raises:

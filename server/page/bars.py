@@ -40,10 +40,10 @@ def bar_chart(
 
     Args:
         title: What it shows.
-        names: Of features, categories; up to `MAX_BARS` are drawn.
+        names: Names of features, categories; up to `MAX_BARS` are drawn.
         series: Name in the legend -> one figure per name, not below zero; ``None`` has no bar.
         thresholds: Levels, as upright dashed lines.
-        unit: Of the figures.
+        unit: Unit of the figures.
         muted: Name of the series drawn in grey: the baseline, say.
         tones: One per name: ``good``, ``warning``, ``bad`` or nothing, instead of the colour of
             the series; for charts with one series.
@@ -99,8 +99,8 @@ def histogram_chart(
             wide as their neighbours.
         baseline: Counts or shares per bin: the filled one.
         now: The same: the outlined one.
-        names: Of the two in the legend.
-        unit: Of the axis.
+        names: Names of the two in the legend.
+        unit: Unit of the axis.
         description: The same in a sentence.
         height: Pixels.
         width: `HALF`, for one of a pair, or `WIDTH`.

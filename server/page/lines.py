@@ -99,7 +99,7 @@ def line_chart(
         series: Up to `MAX_SERIES`; further ones are left out, and the title says so.
         thresholds: Levels; the axis always reaches them.
         marks: Moments within the time shown.
-        unit: Of the vertical axis: ``%``, ``ms``.
+        unit: Unit of the vertical axis: ``%``, ``ms``.
         time: Whether `x` is Unix seconds, shown in UTC.
         x_unit: Of the horizontal axis when it is not time.
         zero: Whether the vertical axis starts at zero.

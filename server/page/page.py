@@ -114,7 +114,7 @@ class Page:
     """A document with a title and sections.
 
     Args:
-        title: Of the document and its first heading.
+        title: Title of the document and its first heading.
         subtitle: One line below it.
     """
 

@@ -16,7 +16,7 @@ class Shape:
     """One element of a picture.
 
     Attributes:
-        name: Of the SVG element: ``line``, ``rect``, ``circle``, ``path`` or ``text``.
+        name: Name of the SVG element: ``line``, ``rect``, ``circle``, ``path`` or ``text``.
         attributes: Name in SVG -> value.
         tip: Shown under the pointer.
         words: The content of a ``text``.
@@ -34,7 +34,7 @@ def shape(
     """A shape.
 
     Args:
-        name: Of the SVG element.
+        name: Name of the SVG element.
         tip: Shown under the pointer.
         words: The content of a ``text``.
         tone: Its classes, which the style sheet colours.

@@ -40,7 +40,7 @@ class Border:
         """The border that a configuration describes.
 
         Args:
-            config: Of the server.
+            config: Configuration of the server.
             bound: The address that the port listens on.
         """
         return cls(AllowedHosts(config.allowed_hosts, bound), config.root_path)
@@ -70,7 +70,7 @@ class Border:
         """From the page with a slash behind it to the page, whose links are relative to it.
 
         Args:
-            scope: Of the request.
+            scope: Scope of the request.
             path: Its canonical path.
         """
         if path == DOCS and (sent_path(scope) or b"").endswith(b"/"):

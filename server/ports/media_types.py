@@ -34,7 +34,7 @@ def check_media_type(
     """The media type of a body, one of those that are spoken.
 
     Args:
-        content_type: Of the request.
+        content_type: Content type of the request.
         spoken: The first of them is named in the error.
         missing: Whether a body without a content type is taken, too.
 

@@ -37,7 +37,7 @@ def body_of(pieces: Pieces, padding: int = 0) -> bytes:
     """The body of all its pieces, copied as a whole only if it is small.
 
     Args:
-        pieces: Of the body; not to be used any more.
+        pieces: Pieces of the body; not to be used any more.
         padding: Zero bytes before the body.
 
     Returns:

@@ -22,7 +22,7 @@ class LiveOptions:
     """Follows the configuration in the run directory.
 
     Args:
-        path: Of it.
+        path: Path of the file.
         config: As this process read it when it started; the file may be another one by now.
     """
 

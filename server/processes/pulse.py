@@ -53,7 +53,7 @@ class Mark:
 
     Attributes:
         slot: 0 is the event loop; the last one loads; those between are execution threads.
-        label: Of the version.
+        label: Label of the version.
         since: When it began, monotonic seconds.
         thread: Identity of the thread, as Python has it.
         loading: Whether it is a load.
@@ -71,7 +71,7 @@ class Reading:
     """One look at the file.
 
     Attributes:
-        pid: Of the process that writes it.
+        pid: Id of the process that writes it.
         beats: Heartbeats of its event loop so far.
         marks: Loads and runs in progress.
         execution_slots: How many execution threads there may be.
@@ -87,7 +87,7 @@ class Pulse:
     """The writer's end.
 
     Attributes:
-        marks: Of the event loop, the execution threads, and last the loading thread.
+        marks: Marks of the event loop, the execution threads, and last the loading thread.
     """
 
     def __init__(self, memory: mmap.mmap, descriptor: int | None, slots: int) -> None:
@@ -106,7 +106,7 @@ class Pulse:
         """Make the file, in place of an earlier life's.
 
         Args:
-            path: Of the file.
+            path: Path of the file.
             execution_threads: How many there may be.
 
         Raises:

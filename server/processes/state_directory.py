@@ -39,7 +39,7 @@ class StateDirectory:
     """The directory, locked for as long as its server runs.
 
     Attributes:
-        path: Of it, mode 0700.
+        path: Path of it, mode 0700.
         note: Why it is a temporary one; empty if it is not.
     """
 

@@ -45,7 +45,7 @@ class Descriptor:
     """The stream of the log: writes to a descriptor without a lock that an exit could wait for.
 
     Args:
-        number: Of the descriptor.
+        number: Number of the descriptor.
     """
 
     def __init__(self, number: int) -> None:

@@ -52,7 +52,7 @@ def read_content(directory: Path, roots: Roots | None = None) -> Content:
     """Read every file of a version.
 
     Args:
-        directory: Of the version.
+        directory: Directory of the version.
         roots: Where links in it may end.
 
     Raises:

@@ -32,7 +32,7 @@ class GoodConfigs:
     """Contents by model.
 
     Args:
-        path: Of the file; ``None`` keeps nothing beyond the process.
+        path: Path of the file; ``None`` keeps nothing beyond the process.
     """
 
     def __init__(self, path: Path | None = None) -> None:

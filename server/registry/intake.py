@@ -48,8 +48,8 @@ class Intake:
     """Decides which versions may be loaded, and from where. Blocking.
 
     Args:
-        state_dir: Of the server, for the copies and the list of what was taken; ``None`` loads
-            from the registry itself.
+        state_dir: State directory of the server, for the copies and the list of what was taken;
+            ``None`` loads from the registry itself.
         max_bytes: Of all copies together.
         window_seconds: How long the files of a version without a manifest must keep still.
         plugins: Whether other runtimes than ONNX are installed, whose files look like anything.

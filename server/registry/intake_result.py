@@ -23,8 +23,8 @@ class Candidate:
 
     Attributes:
         key: Model and version.
-        directory: Of the version in the registry.
-        platform: Of the model, if its configuration says.
+        directory: Directory of the version in the registry.
+        platform: Platform of the model, if its configuration says.
         roots: Where links in the registry may end.
         failed: Whether what was taken could not be loaded: then a change is looked at anew.
         broken: Whether some worker could not load it: then its private copy is checked.
@@ -46,7 +46,7 @@ class IntakeResult:
 
     Attributes:
         directory: To load it from; ``None`` while it may not be loaded.
-        digest: Of its files; empty while they are not known.
+        digest: Digest of its files; empty while they are not known.
         reason: Why it may not be loaded, or what has changed since it was taken.
         waiting: Whether another look may be all it takes.
         declared: The signature that its manifest promises, if that says.

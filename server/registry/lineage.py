@@ -21,7 +21,7 @@ class Lineage:
     """What is known of a version.
 
     Attributes:
-        manifest: Of it, if it has one.
+        manifest: Manifest of it, if it has one.
         missing: Why there is none.
     """
 
@@ -32,7 +32,7 @@ class Lineage:
         """The chain from the digest that a prediction was logged with; a missing link says why.
 
         Args:
-            digest: Of the files that served; empty if it was not known.
+            digest: Digest of the files that served; empty if it was not known.
         """
         chain = {"digest": digest or "MISSING: not known when the prediction was logged"}
         if self.manifest is None:

@@ -61,8 +61,8 @@ class Manifest:
         files: All files but the manifest, by path.
         signature: What it takes and gives, if it was loaded when published.
         run: Where it comes from.
-        data_hash: Of the training data, in whatever form the team uses.
-        metrics: Of its evaluation.
+        data_hash: Data hash of the training data, in whatever form the team uses.
+        metrics: Metrics of its evaluation.
         metadata: Key/value pairs from the model file.
         created_at: When it was published: RFC 3339, UTC.
     """

@@ -32,8 +32,8 @@ class MlflowModel:
     """What ``MLmodel`` says.
 
     Attributes:
-        model_path: Of the ONNX file, relative to the directory.
-        run_id: Of the run that logged it; empty if it does not say.
+        model_path: Model path of the ONNX file, relative to the directory.
+        run_id: Id of the run that logged it; empty if it does not say.
     """
 
     model_path: str

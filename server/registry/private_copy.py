@@ -74,15 +74,15 @@ def private_copy(
     """Copy a version, or find the copy made before.
 
     Args:
-        directory: Of the version in the registry.
-        cache: Of the server's own; made with mode 0700.
+        directory: Directory of the version in the registry.
+        cache: Cache that only the server uses; made with mode 0700.
         files: Its manifest, or its files as `hash_files` found them.
         max_bytes: Of all copies together.
         keep: Digests of copies that must stay: what the server serves or is about to.
         progress: Called with the number of bytes copied since the last call.
         size_memo: Of this cache, for who makes many copies.
         roots: Where links in the version may end; the copy has what they lead to.
-        name: Of the copy, from `replacement_name`; its digest by default.
+        name: Name of the copy, from `replacement_name`; its digest by default.
 
     Returns:
         A read-only directory with exactly these files.

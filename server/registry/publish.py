@@ -53,8 +53,8 @@ class Details:
         created_at: Now, as RFC 3339 in UTC.
         version: Its number; the next free one if ``None``.
         run: Where it comes from.
-        data_hash: Of the training data.
-        metrics: Of its evaluation.
+        data_hash: Data hash of the training data.
+        metrics: Metrics of its evaluation.
         examples: A file of golden requests.
     """
 
@@ -71,7 +71,7 @@ class Published:
     """A version that is in the registry now.
 
     Attributes:
-        directory: Of the version.
+        directory: Directory of the version.
         manifest: What is said of it.
         same_as: The newest of the other versions that has the same files; ``None`` if none has, as
             far as their manifests tell.
@@ -100,7 +100,7 @@ def publish(
         source: From `find_source`.
         details: What is said of it.
         check: Loads the staged directory and gives its signature; its errors stop the push.
-        limits: Of the inspection.
+        limits: Limits of the inspection.
         progress: Called with the number of bytes copied since the last call.
 
     Raises:

@@ -54,7 +54,7 @@ class ModelEntry:
     """One model directory.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         path: Its directory.
         versions: Version -> its directory, ascending.
         config: From ``model.toml``; what a model without one has, if there is none.
@@ -127,7 +127,7 @@ def read_model(
     """One model directory; ``None`` if nothing in it can be served.
 
     Args:
-        path: Of the directory.
+        path: Path of the directory.
         roots: Where links may end.
         problems: Takes what cannot be used.
         good: The last good configurations: with a bad one, a model goes on with its last good one.

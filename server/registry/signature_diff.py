@@ -19,7 +19,7 @@ class Change:
 
     Attributes:
         what: The part that differs, such as ``signature`` or ``files``.
-        name: Of the thing in it; empty if the part is one thing.
+        name: Name of the thing in it; empty if the part is one thing.
         before: As text; empty if it was not there.
         after: As text; empty if it is not there any more.
         breaking: Whether a client of the first may fail with the second.

@@ -31,7 +31,7 @@ def read_manifest(directory: Path, roots: Roots | None = None) -> Manifest | Non
     """The manifest of a version directory; ``None`` if it has none.
 
     Args:
-        directory: Of the version.
+        directory: Directory of the version.
         roots: Where links in it may end.
 
     Raises:
@@ -61,7 +61,7 @@ def verify(
     """What in the directory differs from the manifest; empty if nothing does. Reads every file.
 
     Args:
-        directory: Of the version.
+        directory: Directory of the version.
         manifest: What should be in it.
         progress: Called with the number of bytes read since the last call.
         roots: Where links in it may end.
@@ -87,7 +87,7 @@ def hash_files(directory: Path, roots: Roots | None = None) -> tuple[FileEntry, 
     """What a manifest would say of the files that are there now, for a version that has none.
 
     Args:
-        directory: Of the version.
+        directory: Directory of the version.
         roots: Where links in it may end.
 
     Raises:

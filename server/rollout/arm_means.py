@@ -82,7 +82,7 @@ def compare_rates(
     Args:
         stable: Events and requests of the stable version.
         canary: Events and requests of the canary.
-        share: Of the canary in requests, 0 to 1.
+        share: Share of the canary in requests, 0 to 1.
         miss: Probability, at most, that an interval is ever wrong; each kind for itself.
     """
     a, b = rate_interval(*stable, miss / 2), rate_interval(*canary, miss / 2)

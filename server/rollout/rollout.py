@@ -34,7 +34,7 @@ class Approval:
 
     Attributes:
         by: Who.
-        digest: Of the version that was approved.
+        digest: Digest of the version that was approved.
         at: When, Unix seconds.
     """
 
@@ -71,7 +71,7 @@ class Base:
     """Where the cumulative counters stood when they were last added to the present step.
 
     Attributes:
-        epoch: Of the counters.
+        epoch: Epoch of the counters.
         counts: What they showed.
     """
 
@@ -88,7 +88,7 @@ class Rollout:
         kind: Shadow, canary or A/B.
         model: Name of the model.
         candidate: The version on trial.
-        digest: Of the candidate; an approval is bound to it.
+        digest: Digest of the candidate; an approval is bound to it.
         stable: The version that was stable at the start.
         requester: Who started it.
         terms: What was agreed on.
@@ -194,8 +194,8 @@ def begin(
         kind: Shadow, canary or A/B.
         model: Name of the model.
         versions: Stable, and the candidate.
-        digest: Of the candidate.
-        terms: Of the rollout.
+        digest: Digest of the candidate.
+        terms: Rollout spec of the rollout.
         requester: Who wants it.
         now: Unix seconds.
 

@@ -28,7 +28,7 @@ class ScoreBins:
     """Predictions by bin in one step, while every worker had the share.
 
     Attributes:
-        share: Of the canary, 0 to 1.
+        share: Share of the canary, 0 to 1.
         bins: Predictions of stable and of the canary in each.
     """
 

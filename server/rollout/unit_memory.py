@@ -26,7 +26,7 @@ class UnitMemory:
     """The bad answers of units, each remembered once by kind and scope.
 
     Args:
-        memory: Of `MEMORY_BYTES` bytes, all zero at first; shared between processes.
+        memory: `MEMORY_BYTES` bytes of memory, all zero at first; shared between processes.
     """
 
     __slots__ = ("_keys",)
@@ -80,7 +80,7 @@ class FirstFailures:
 
         Args:
             unit: Value of the sticky header, or the request id.
-            kind: Of the bad answer.
+            kind: Kind of the bad answer.
             canary: Whether it fell in the canary's arm.
         """
         ever = self._memory.add(self._key(unit, kind, b"ever"))

@@ -69,7 +69,7 @@ class UnitTable:
 
     Attributes:
         entered: Units that ever entered the canary's table.
-        canary: Of its arm.
+        canary: Figures of its arm.
         stable: Keys of units that fail often in the arm of stable, too.
     """
 

@@ -160,10 +160,10 @@ class Assignment:
     """The arm that a request was given, and what became of it there.
 
     Attributes:
-        active_split: Of which split.
+        active_split: The active split of the call.
         arm: ``stable`` or ``canary``.
         counted: Whether it is evidence; one that was forced into its arm is not.
-        body: Of the request, for another try on stable; empty in arm stable.
+        body: Body of the request, for another try on stable; empty in arm stable.
         error: What the canary failed with, once stable is asked in its place.
         doubt: The counter of that, if it holds the inputs to be at fault: it counts if stable
             answers them.

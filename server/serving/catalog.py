@@ -28,7 +28,7 @@ class ServedModel:
     """A model and its loaded versions; immutable, replaced as a whole when they change.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         versions: Every loaded version by its number.
         default: Serves requests that name no version; ``None`` if no loaded version may.
         aliases: Version by alias.

@@ -57,8 +57,8 @@ class Quality:
     Args:
         checks: One per declared field.
         options: What is declared.
-        event_counters: Of the event time, if there is one.
-        names: Of the inputs.
+        event_counters: Counters of the event time, if there is one.
+        names: Names of the inputs.
         clock: Unix seconds.
     """
 

@@ -24,7 +24,7 @@ class Servable:
     """A model version that answers requests ("servable" as in TensorFlow Serving).
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         version: Its number, as text.
         platform: The runtime's name.
         model: The loaded model.

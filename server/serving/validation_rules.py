@@ -32,9 +32,9 @@ def declare(
 
     Args:
         servable: The version.
-        options: Of the model.
+        options: Options of the model.
         features: Names of all input scalars in order, if the operator gave any.
-        counters: Of this process.
+        counters: Counters of this process.
 
     Raises:
         ModelLoadError: A declared field is none of the version's, or of another type.
@@ -56,10 +56,10 @@ def make_quality(
     """What is declared, for the signature of a version; ``None`` where nothing is.
 
     Args:
-        options: Of the model.
+        options: Options of the model.
         features: Names of all input scalars in order, if the operator gave any.
         wire: The signature.
-        counters: Of this process.
+        counters: Counters of this process.
         clock: Unix seconds.
 
     Raises:

@@ -130,7 +130,7 @@ class Versions:
         """The load of a version: the one in progress if it is the same, else a new one after it.
 
         Args:
-            plan: Of its model.
+            plan: Plan of its model.
             number: The version.
             earlier: Loads that should end first, if they end soon.
             predecessor: Whose clients it must not break; asked when it is about to be loaded.

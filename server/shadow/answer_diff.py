@@ -34,7 +34,7 @@ class OutputDifference:
         compared: As ``class``, ``number``, ``label``, ``nothing``, or why it cannot be:
             ``missing``, ``extra``, ``shape``, ``type``.
         differs: Rows that count as different.
-        severity: Of each row; 0 where it does not differ.
+        severity: Severity of the difference of each row; 0 without a difference.
         invalid: Rows with NaN or infinity where the primary has a number.
         largest: Absolute difference of each row, the largest of its values.
         max_relative: The largest difference as a share of the primary's value.
@@ -67,7 +67,7 @@ class Comparison:
     Attributes:
         differs: Rows in which any output differs.
         invalid: Rows in which any output is NaN or infinite where the primary has a number.
-        severity: Of each row, that of its worst output.
+        severity: Severity of each row, that of its worst output.
         outputs: By name.
     """
 
@@ -89,7 +89,7 @@ def compare(
     Args:
         primary: Outputs by name; axis 0 is rows. Where it is not, the output is that of all rows.
         shadow: The same of the shadow; what the primary does not have is left out.
-        rows: Of the batch.
+        rows: Rows of the batch.
         tolerance: What is allowed.
         extra: Outputs that only the shadow's signature has.
     """

@@ -57,7 +57,7 @@ def stuck(elapsed: float, waited: float, limit: float) -> bool:
     Args:
         elapsed: Seconds since the batch began.
         waited: Of those, the seconds in which it could have run and others did.
-        limit: Of what remains.
+        limit: Limit of the remaining seconds.
     """
     return elapsed - waited > limit
 

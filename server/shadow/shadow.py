@@ -66,7 +66,7 @@ class ShadowProcess:
 
     Args:
         context: What the supervisor gave.
-        counters: Of this process.
+        counters: Counters of this process.
         sleep: Waits so many seconds.
         now: Unix seconds.
     """

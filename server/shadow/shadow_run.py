@@ -44,7 +44,7 @@ class ShadowRun:
     Args:
         order: For the runner.
         record: Goes on from here.
-        counters: Of the candidate.
+        counters: Counters of the candidate.
         now: Unix seconds.
         clock: Monotonic seconds.
         sleep: Waits so many seconds.

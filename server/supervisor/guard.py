@@ -60,7 +60,7 @@ class Guard:
         """Look at a process; returns why it has to be killed, once.
 
         Args:
-            name: Of it.
+            name: Name of it.
             pid: Its process id.
         """
         now = self._clock()
@@ -79,7 +79,7 @@ class Guard:
         """Take note of a death; returns how it came about, with the versions that are suspect.
 
         Args:
-            name: Of the process.
+            name: Name of the process.
             pid: Its process id.
             code: Exit code, as `subprocess` has it.
             how: That in words.

@@ -78,7 +78,7 @@ class Supervisor:
     """Keeps control, the monitor and the workers alive until it is told to stop.
 
     Args:
-        config: Of the server.
+        config: Configuration of the server.
         directory: Where its processes meet.
         listener: Prediction port, shared by all workers.
         admin_listener: Admin port, for control.

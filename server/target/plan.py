@@ -34,7 +34,7 @@ class ModelPlan:
     """What to serve of one model.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         versions: To be loaded -> the directory to load it from, ascending.
         default: Answers when no version is named; ``None`` if nobody may.
         aliases: Name -> version; each is one of `versions`.

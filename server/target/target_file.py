@@ -23,7 +23,7 @@ class TargetFile(Generic[T]):
     """What the last target says, decoded again when the file is another one.
 
     Args:
-        path: Of the file, which control replaces.
+        path: Path of the file, which control replaces.
         decode: What a process takes from the bytes. It raises `ValueError` if they are no target.
         at_first: What holds before there is a target.
     """

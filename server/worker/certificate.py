@@ -29,7 +29,7 @@ class Certificate:
         place: Directory for the copies of the last good pair.
 
     Attributes:
-        context: Of the last good pair.
+        context: Context of the last good pair.
     """
 
     context: ssl.SSLContext

@@ -49,7 +49,7 @@ class Reconciler:
     Args:
         host: Loads and unloads.
         on_progress: Called when a target was taken up, and again when it was dealt with.
-        incidents: Is told of errors.
+        incidents: Gets the errors that have no caller.
         sleep: Waits so many seconds.
 
     Attributes:

@@ -18,7 +18,7 @@ def version_report(
     """State of every version, ready for the link.
 
     Args:
-        catalog: Of the worker.
+        catalog: Catalog of the worker.
         directories: Where each version was loaded from, or failed to load from.
         configs: The digest of the configuration with which that was.
     """

@@ -22,9 +22,9 @@ class Sampler:
     """Empties the buffer as soon as there is enough in it, or after a moment.
 
     Args:
-        buffer: Of the inference path.
+        buffer: Buffer of the inference path.
         spool: To the monitor.
-        counters: Of this process.
+        counters: Counters of this process.
     """
 
     def __init__(self, buffer: SampleBuffer, spool: Spool, counters: CounterFile) -> None:

@@ -55,8 +55,8 @@ class Fleet:
     Args:
         size: How many.
         traffic: Of each.
-        terms: Of each.
-        seed: Of everything random.
+        terms: Rollout spec of each.
+        seed: Seed of all random choices.
         check_seconds: How often the controller looks.
     """
 
@@ -153,7 +153,7 @@ def run_by_request(size, traffic, shares=(0.01, 0.05, 0.25, 0.5), seed=1, users=
         size: Rollouts.
         traffic: Of each; 3,000 requests in each step.
         shares: Of the candidate, one after the other.
-        seed: Of everything random.
+        seed: Seed of all random choices.
         users: Probability of an error by user, whose arm is sticky; by request if none.
     """
     random = np.random.default_rng(seed)

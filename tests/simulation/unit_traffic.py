@@ -125,11 +125,11 @@ def run(number, units, seconds, terms=TERMS, seed=1, kind=Kind.CANARY):
     """One ramp.
 
     Args:
-        number: Of the ramp; names the rollout, so that arms are chosen anew.
+        number: Number of the ramp; names the rollout, so that arms are chosen anew.
         units: Who asks.
         seconds: At most.
-        terms: Of the rollout.
-        seed: Of everything random, with the number.
+        terms: Rollout spec of the rollout.
+        seed: Seed of all random choices, with the number.
     """
     random = np.random.default_rng([seed, number])
     rollout = begin(f"m-{seed}-{number}", kind, "m", (1, 2), "sha256:2", terms, "ann", now=0.0)

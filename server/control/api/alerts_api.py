@@ -52,7 +52,7 @@ class AlertsApi:
 
     Args:
         alerts_path: File of the alert store.
-        settings: Of the alerts file.
+        settings: Settings of the alerts file.
         clock: Unix seconds.
     """
 

@@ -30,7 +30,7 @@ class Move:
         model: Name of the model.
         name: An alias, or `DEFAULT`.
         version: ``None`` if the name is gone.
-        record: Of the audit log.
+        record: Record of the audit log.
     """
 
     model: str

@@ -21,7 +21,7 @@ class Command:
         model: Name of the model.
         actor: Who.
         reason: Why, in the actor's words.
-        generation: Of the desired state that the actor saw; ``None`` does not mind.
+        generation: Generation of the desired state that the actor saw; ``None`` does not mind.
     """
 
     action: str
@@ -41,7 +41,7 @@ def event_of(
         before: The desired state as it is.
         after: As it is to be.
         version: That the command is about, if any.
-        digest: Of that version, if it is known.
+        digest: Digest of that version, if it is known.
     """
     old, new = before.model(command.model).aliases, after.model(command.model).aliases
     moved = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))

@@ -52,7 +52,7 @@ class EraseApi:
 
     Args:
         coordinator: Knows the models and keeps the record.
-        state_dir: Of the server.
+        state_dir: State directory of the server.
     """
 
     def __init__(self, coordinator: Coordinator, state_dir: Path) -> None:

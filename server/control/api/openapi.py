@@ -20,9 +20,9 @@ class Endpoint:
     """One endpoint.
 
     Attributes:
-        method: Of HTTP.
+        method: HTTP method.
         path: With places in braces.
-        name: Of its handler.
+        name: Name of its handler.
         summary: One sentence.
         scope: What a token must cover; empty if none is needed.
         query: Names in the query, with their meaning.

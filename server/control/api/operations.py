@@ -33,7 +33,7 @@ class Operations:
 
     Args:
         deploy: Has versions ready, and changes what is wanted.
-        controller: Of the rollouts, which end when a person moves ``stable``.
+        controller: Controller of the rollouts, which end when a person moves ``stable``.
     """
 
     def __init__(self, deploy: DeployCommand, controller: RolloutController) -> None:

@@ -155,7 +155,7 @@ class RolloutOperations:
         Args:
             command: Who and why.
             token: Name of the approver's token.
-            digest: Of the version that he has looked at.
+            digest: Digest of the version that he has looked at.
 
         Raises:
             NotFound: No rollout is in progress.

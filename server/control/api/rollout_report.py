@@ -55,8 +55,8 @@ def report(
     """Everything about a rollout.
 
     Args:
-        progress: Of it.
-        records: Of the audit log about its model, newest first.
+        progress: Progress of it.
+        records: Records of the audit log about its model, newest first.
         shadow: What the shadow process keeps of it.
     """
     rollout = progress.rollout

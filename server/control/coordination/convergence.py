@@ -63,7 +63,7 @@ def not_steered(fleet: Fleet, number: int, *, applied: bool = False) -> dict[str
 
     Args:
         fleet: All workers.
-        number: Of the target.
+        number: Number of the target.
         applied: Whether they must also have unloaded what it does not name.
     """
     found = dict(_missing(fleet))

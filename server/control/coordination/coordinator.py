@@ -58,7 +58,7 @@ class Coordinator:
     """Keeps the fleet on the target that registry and desired state call for.
 
     Args:
-        config: Of the server.
+        config: Configuration of the server.
         store: Desired state and audit log.
         planner: Makes the target.
         fleet: Gets it.

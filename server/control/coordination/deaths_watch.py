@@ -31,7 +31,7 @@ class DeathsWatch:
     """Looks at the list of deaths, and has the planner keep out what they condemn.
 
     Args:
-        path: Of the list.
+        path: Path of the list.
         coordinator: Plans, and tells the workers.
         tell: Is told at each look of all versions that are out of service, and why.
         sleep: Waits so many seconds.

@@ -34,7 +34,7 @@ class Entry:
     Attributes:
         model: Its model.
         version: Its number.
-        digest: Of its files; empty if it is not known.
+        digest: Digest of its files; empty if it is not known.
         reason: Why, for operators.
         at: Since when, Unix seconds.
     """
@@ -50,7 +50,7 @@ class Quarantine:
     """The versions that are out of service.
 
     Args:
-        path: Of the file that keeps them; ``None`` keeps them for the life of this object.
+        path: Path of the file that keeps them; ``None`` keeps them for the life of this object.
     """
 
     def __init__(self, path: Path | None) -> None:

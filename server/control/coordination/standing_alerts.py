@@ -66,7 +66,7 @@ class StandingAlerts:
 
     Args:
         alert_store: Takes each alert once; it says which episodes an earlier life left open.
-        kind: Of the alerts.
+        kind: Kind of the alerts.
         clock: Unix seconds.
     """
 
@@ -132,7 +132,7 @@ def changes(
     """The alerts that bring what is told in line with what is so. Pure.
 
     Args:
-        kind: Of the alerts.
+        kind: Kind of the alerts.
         opened: The alert that opened each episode.
         wanted: What is wrong now, and why.
         now: Unix seconds.

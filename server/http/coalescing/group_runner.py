@@ -56,10 +56,10 @@ class GroupRunner:
     """Implements `penstock.server.http.coalescing.coalescer.Runner`.
 
     Args:
-        catalog: What is served.
+        catalog: The served models.
         scheduler: Runs it.
         path: The plain way.
-        splitter: Shares requests between two versions.
+        splitter: Divides requests between two versions.
         responder: Answers.
     """
 

@@ -19,7 +19,7 @@ def write_site(site: Path, name: str, target: str) -> Path:
 
     Args:
         site: An empty directory.
-        name: Of the runtime.
+        name: Name of the runtime.
         target: Its class, as ``module:name``.
 
     Returns:

@@ -43,7 +43,7 @@ class Target:
     Attributes:
         model: Name of the model.
         datatype: Of its first input ``x``.
-        shape: Of a request of one row.
+        shape: Shape of a request of one row.
         second: Whether it has a second input ``b``, INT64 of shape [1, 1].
         version: Asked for in the path; empty to let routing choose.
     """

@@ -50,17 +50,17 @@ if TYPE_CHECKING:
 
     from .engine import Engine
 
-    #: Makes the exposition of the whole server, content type and body, from an Accept header.
+    #: A function from an Accept header to the server's metrics: content type and body.
     MetricsSource = Callable[[str], Awaitable[tuple[bytes, bytes]]]
 
 LOG = logging.getLogger("penstock.http")
 
-#: Of the only other body on this port, see `App._index`.
+#: Largest body of the only other route with a body, see `App._index`.
 _MAX_BODY_BYTES: Final = 64 * 1024
 
 
 class App:
-    """The routes over one `Engine`, as an ASGI app.
+    """The ASGI app with all routes of one `Engine`.
 
     The prediction route is raw ASGI; everything else goes through Starlette. The engine is made at
     lifespan start, on the loop that will serve, and put into the lifespan state, where the fast
@@ -91,7 +91,7 @@ class App:
         self._engine_lifespan = EngineLifespan(
             config, counters, incidents or Incidents(), autoload=autoload, pulse=pulse
         )
-        self._metrics = SharedAnswers(self._scrape, 0.0)  # control keeps what it has rendered
+        self._metrics = SharedAnswers(self._scrape, 0.0)  # control caches the rendered text
         self._scraped = metrics
         self._documents = SharedAnswers(self._describe)
         self._ids = RequestIds()
@@ -108,11 +108,11 @@ class App:
 
     @property
     def engine(self) -> Engine:
-        """What serves; there is none before the lifespan, or the first request, has begun."""
+        """The engine; there is none before the lifespan, or the first request, has begun."""
         return self._engine_lifespan.engine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI scope."""
         if scope["type"] != "http":
             await self._routed(scope, receive, send)
             return
@@ -130,7 +130,7 @@ class App:
             return
         send = self._with_request_id(scope, send)
         headers = scope["headers"]
-        # Who may not ask is told that first; a path without a meaning is open to nobody.
+        # A caller without permission is told that first; an unknown path is open to no caller.
         if (elsewhere := border.refusal(scope)) is not None:
             refusal = elsewhere
         elif (guard := port.guard) is not None:
@@ -192,7 +192,7 @@ class App:
         return Response(before + url + after, headers=BY_PREFIX, media_type=JSON)
 
     async def _describe(self, kind: Hashable) -> tuple[bytes, bytes]:
-        """The description before and behind the place of its URL."""
+        """The OpenAPI document as bytes, in two parts around the place of the server's URL."""
         *_, secured = cast("tuple[int, int, bool]", kind)
         models = served(self.engine.catalog)
         mark = f"penstock-{self._ids.new().decode()}"
@@ -273,7 +273,7 @@ def _error_response(error: ApiError) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Starlette's own: no such route, or not with this method."""
+    """Answer Starlette's own errors: no such route, or a wrong method."""
     assert isinstance(error, HTTPException)
     if error.status_code == MethodNotAllowed.status:
         allow = (error.headers or {}).get("Allow", "GET")
@@ -294,5 +294,5 @@ async def _bug(request: Request, error: Exception) -> Response:
 
 
 async def _predict(request: Request) -> Response:
-    """For other methods, which hear that these paths take POST; predictions never come this far."""
+    """Refuse other methods than POST on prediction paths; predictions are served before."""
     raise NotFound(f"no route {request.url.path}; see /docs")

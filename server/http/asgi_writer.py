@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .prediction_port import PredictionPort
 
 
-#: An answer goes to the ASGI server in pieces of this size, so that none takes long to copy.
+#: Size of the pieces of an answer, so that no single copy takes long.
 CONTENT_BYTES: Final = 1 << 20
 
 
@@ -31,7 +31,7 @@ class Disconnected(Exception):
 
 
 class AsgiResponseWriter:
-    """Takes one call's answer out of the callback world."""
+    """Gives the answer of one call to the task that waits for it."""
 
     __slots__ = ("answered",)
 
@@ -66,11 +66,11 @@ async def infer(
     """Serve ``POST /v2/models/{m}[/versions/{v}]/infer``.
 
     Args:
-        port: Where the request came in.
+        port: The prediction port.
         target: Model and version of the URL.
-        scope: As ASGI has it.
-        receive: As ASGI has it.
-        send: As ASGI has it.
+        scope: The ASGI scope.
+        receive: The ASGI receive function.
+        send: The ASGI send function.
     """
     loop = asyncio.get_running_loop()
     writer = AsgiResponseWriter(loop)
@@ -106,14 +106,14 @@ async def infer(
 
 
 def contents(pieces: Sequence[bytes | memoryview]) -> Iterator[tuple[bytes, bool]]:
-    """The content of an answer as ASGI wants it: bytes, none of them long to copy.
+    """The content of an answer as bytes objects for ASGI, none of which takes long to copy.
 
     Args:
         pieces: The answer; views are of bytes.
 
     Yields:
-        Small pieces put together, and large ones cut, to about `CONTENT_BYTES`; and whether more
-        follows.
+        Pieces of about `CONTENT_BYTES`, joined from small ones or cut from large ones, each with
+        whether more follows.
     """
     left = sum(map(len, pieces))
     waiting: list[memoryview] = []
@@ -132,13 +132,13 @@ def contents(pieces: Sequence[bytes | memoryview]) -> Iterator[tuple[bytes, bool
 
 
 def header_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
-    """Header lines as ASGI wants them."""
+    """Header lines as pairs of bytes for ASGI."""
     pairs = (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])
     return [(name, value) for name, _, value in pairs]
 
 
 async def read_body(limits: Limits, receive: Receive) -> bytes:
-    """The whole body.
+    """Read the whole body.
 
     Raises:
         BodyTooLarge: It is over the limit.

@@ -1,4 +1,4 @@
-"""Calls on their way from a connection to the inference path: bodies in pieces, and the start."""
+"""Collects the body of a call on a connection, and starts the call."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from penstock.server.inference.head import RequestHead
     from penstock.server.ports.pieces import Pieces
 
-#: Where numpy and runtimes like tensors to begin; the contents of bytes and bytearray do.
+#: Tensors should begin at a multiple of this address, as the contents of bytes objects do.
 ALIGNMENT: Final = 16
 
 
 def joined(head: RequestHead, pieces: Pieces) -> bytes:
-    """The body of these pieces; tensors behind JSON begin at a multiple of `ALIGNMENT`.
+    """Join the pieces of a body; tensors behind JSON begin at a multiple of `ALIGNMENT`.
 
-    They would have to be copied once more otherwise. What is returned then is a view, which every
+    Otherwise the tensors would be copied once more. Then the result is a view, which every
     codec takes.
     """
     if not _has_tensors_behind(head):
@@ -35,14 +35,14 @@ def joined(head: RequestHead, pieces: Pieces) -> bytes:
 
 
 def cut(head: RequestHead, data: bytes, start: int, end: int) -> bytes:
-    """The body between these places; a view, as in `joined`, if tensors are in it."""
+    """The body between two offsets; a view, as in `joined`, if it holds tensors."""
     if not _has_tensors_behind(head):
         return data[start:end]
     return cast("bytes", memoryview(data)[start:end])
 
 
 def _has_tensors_behind(head: RequestHead) -> bool:
-    """Whether JSON is followed by tensors, as they are."""
+    """Whether the JSON of the body is followed by raw tensors."""
     return bool(head.json_length) and head.content_encoding is None
 
 
@@ -63,7 +63,7 @@ class BodyReader(Connection):
         self.missing = 0  # bytes of the body of a known head
 
     def _await_body(self, call: Call, beginning: memoryview) -> None:
-        """The head is known and the rest of its body still to come: not a matter for the parser."""
+        """Begin to collect a body whose head is known; the parser does not see it."""
         self.call = call
         self.receiving = True
         self.in_head = False
@@ -73,7 +73,7 @@ class BodyReader(Connection):
         self.missing = call.head.content_length - len(beginning)  # type: ignore[operator]
 
     def _take_body(self, data: bytes) -> bytes:
-        """A piece of such a body; returns what came behind it."""
+        """Take a piece of such a body; returns the bytes behind the body."""
         piece = data if len(data) <= self.missing else memoryview(data)[: self.missing]
         add_piece(self.body, piece)
         self.missing -= len(piece)
@@ -93,7 +93,7 @@ class BodyReader(Connection):
         return rest
 
     def _start(self, call: Call, body: bytes) -> None:
-        """Hand a complete call to the inference path; its answer may come before this returns."""
+        """Give a complete call to the inference path; its answer may come before this returns."""
         self._await_answer(call)
         if len(self.calls) > PIPELINE_LIMIT:
             self.flow.pause_reading()
@@ -102,7 +102,7 @@ class BodyReader(Connection):
         self.inference.start(call, body)
 
     def _await_answer(self, call: Call) -> None:
-        """The call is complete and not answered; the parent has to wait for it."""
+        """Make the parent class wait for the answer of a complete call."""
         if not self.calls:
             self.cycle = cycle = self.fast_cycle
             cycle.response_complete = False

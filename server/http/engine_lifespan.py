@@ -1,4 +1,4 @@
-"""When the engine of an app starts and ends."""
+"""The lifespan of an app's engine: its start and its end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOG = logging.getLogger("penstock.http")
 
 
 class EngineLifespan:
-    """Starts an engine with the lifespan, or with the first request where nobody runs one.
+    """Starts an engine with the ASGI lifespan, or with the first request if there is no lifespan.
 
     An app that is mounted in another one gets no lifespan: frameworks run that of the outer app
     only. The first request then waits until the models are loaded. An engine belongs to the event
@@ -31,7 +31,7 @@ class EngineLifespan:
     Args:
         config: Configuration of the server.
         counters: Counters of this process.
-        incidents: Are told of errors.
+        incidents: Gets the errors that have no caller.
         autoload: Serve the whole registry from the start.
         pulse: Holds the loads and runs in progress.
 
@@ -81,7 +81,7 @@ class EngineLifespan:
         return self.engine
 
     async def start(self) -> None:
-        """Make the engine on the running loop, and load what is to be served."""
+        """Make the engine on the running loop, and load the models."""
         self._loop = asyncio.get_running_loop()
         try:
             engine = Engine(self._config, self._counters, self._incidents, self._pulse)
@@ -98,6 +98,6 @@ class EngineLifespan:
             self._starting = None
 
     async def close(self) -> None:
-        """Finish what was accepted, then release everything."""
+        """Finish the accepted requests, then release everything."""
         await self.engine.close()
         self._loop = None

@@ -1,4 +1,4 @@
-"""``POST /v1/feedback``: ground truth for predictions that were made here."""
+"""``POST /v1/feedback``: takes labels of predictions that this server has made."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    #: Takes a body and whether it is msgpack; returns when its labels are on a disk.
+    #: A function of a body and whether it is msgpack; it returns when the labels are on a disk.
     HandOver = Callable[..., Awaitable[dict[str, Any]]]
 
-#: Far more than the most labels at once take.
+#: Largest body; far more than the largest number of labels takes.
 MAX_BODY_BYTES: Final = 4 << 20
 
 
 class FeedbackRoute:
-    """The handler.
+    """The handler of labels.
 
     Args:
-        hand_over: Where labels go; ``None`` where nobody keeps them.
+        hand_over: Stores labels; ``None`` if the server keeps none.
     """
 
     def __init__(self, hand_over: HandOver | None = None) -> None:
@@ -37,8 +37,8 @@ class FeedbackRoute:
         """Answer a request.
 
         Raises:
-            ApiError: Labels were not accepted; none of the request was. With ``?partial=true``
-                those that are understood are kept, and the others are told of.
+            ApiError: Labels were not accepted, and no label of the request is kept. With
+                ``?partial=true`` the valid labels are kept, and the others are listed.
         """
         given = check_media_type(request.headers.get("content-type"), (JSON, *MSGPACK))
         if self.hand_over is None:
@@ -62,7 +62,7 @@ _PARTIAL: Final[dict[str, Any]] = {
 
 
 def feedback_path() -> dict[str, Any]:
-    """Its entry in the OpenAPI document."""
+    """The path's entry in the OpenAPI document."""
     label = {"$ref": "#/components/schemas/Label"}
     content = {
         "schema": {"oneOf": [label, {"type": "array", "items": label}]},

@@ -1,4 +1,4 @@
-"""Open Inference Protocol v2 metadata: what the server and its models say of themselves."""
+"""Metadata of the server and its models, as in the Open Inference Protocol v2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from penstock.server.serving.catalog import Catalog
     from penstock.server.serving.servable import Servable
 
-#: Only what is really spoken here.
+#: The protocol extensions that this server has.
 EXTENSIONS = ("binary_tensor_data", "parameters")
 
 
@@ -82,7 +82,7 @@ def model_metadata(servable: Servable, versions: list[str]) -> dict[str, Any]:
 
 
 def signature_notes(signature: Signature) -> dict[str, str]:
-    """What axis 0 is, whether rows share runs and why, and what is other than declared."""
+    """Notes on a signature: its axis 0, the reason for or against batching, wrong declarations."""
     notes = {
         "rows": "axis 0" if signature.rows_axis else "one per request",
         "batching": "on" if signature.batch_axis else "off",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class PredictionPort:
-    """The inference path, and what a request has to pass before it.
+    """The inference path, and the checks of a request before it.
 
     Attributes:
         inference: Serves predictions.
@@ -31,10 +31,10 @@ class PredictionPort:
         sweeper: Enforces the time limits of connections.
         clock: Monotonic seconds, the scheduler's.
         border: Checks hosts, and knows the path under which the server is mounted.
-        known_heads: Heads that need not be parsed again; empty where nothing is remembered.
-        coalescer: Reads and runs like requests together; ``None`` where nothing is remembered.
-        guard: Asks for tokens; ``None`` where none is needed.
-        response_heads: Beginnings of answers.
+        known_heads: The head cache; empty without request caching.
+        coalescer: Reads and runs requests of one group together; ``None`` without request caching.
+        guard: Checks tokens; ``None`` if no token is needed.
+        response_heads: Cached beginnings of answers.
     """
 
     inference: InferencePath
@@ -48,12 +48,12 @@ class PredictionPort:
     response_heads: ResponseHeadCache = field(default_factory=ResponseHeadCache)
 
     def check(self, head: RequestHead, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Give a head that was just read a problem, if the request may not be served.
+        """Check a parsed head, and set its `problem` if the request may not be served.
 
-        Done once for each head: one that is refused is not remembered.
+        Called once for each parsed head; a refused head is not cached.
 
         Args:
-            head: What the headers say.
+            head: The parsed head.
             headers: Names in lower case.
         """
         refusal = self.border.hosts.refusal(headers, head.http_version)
@@ -63,7 +63,7 @@ class PredictionPort:
             self.guard.check_token(head)
 
     def forget(self) -> None:
-        """Remember no request: every head has to be parsed again."""
+        """Forget all requests, so that every head is parsed again."""
         self.known_heads.clear()
         if self.coalescer is not None:
             self.coalescer.forget()

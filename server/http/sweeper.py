@@ -1,4 +1,4 @@
-"""One timer for the time limits of all connections, instead of one per request."""
+"""Enforces the time limits of all connections by one timer, in place of one per request."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class Connection(Protocol):
-    """Something with time limits."""
+    """A connection with time limits."""
 
     def sweep(self, now: float) -> None:
-        """Enforce them."""
+        """Enforce the time limits."""
         ...
 
 
@@ -21,9 +21,9 @@ class Sweeper:
     """Calls `Connection.sweep` about once per interval, and sleeps while there are none.
 
     Args:
-        loop: Whose timer is used.
+        loop: The event loop.
         clock: Monotonic seconds.
-        interval_seconds: How late a limit may be enforced.
+        interval_seconds: Longest delay of a limit.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Sweeper:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, connections: set[Any]) -> None:
-        """Sweep this set from now on, until it is empty; it is the server's own, always current."""
+        """Sweep this set until it is empty; it is the server's own set of connections."""
         if self._timer is None:
             self._connections = connections
             self._timer = self._loop.call_later(self._interval, self._sweep)
@@ -52,7 +52,7 @@ class Sweeper:
             now = self._clock()
             for connection in list(self._connections):
                 self._sweep_one(connection, now)
-        finally:  # an error must not leave the limits of all without effect
+        finally:  # an error with one connection must not switch off the limits of all
             if self._connections:
                 self._timer = self._loop.call_later(self._interval, self._sweep)
 

@@ -1,7 +1,7 @@
-"""Tokens on the prediction port, where the operator asks for them.
+"""Checks tokens on the prediction port, if the operator wants that.
 
-A head is judged when it is read, and remembered only if it may pass: a request whose head is known
-costs nothing more. When other tokens hold, what is known is forgotten.
+A head is checked when it is parsed, and cached only if its token is valid: a request with a cached
+head costs nothing more. When the tokens change, the cache is cleared.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
     Headers = Iterable[tuple[bytes, bytes]]
 
-#: Between two looks at the tokens file; a token that is taken out is refused after at most so long.
+#: Seconds between two reads of the tokens file; a removed token is refused after at most so long.
 CHECK_SECONDS: Final = 1.0
-#: For probes and scrapers; the page itself says nothing of what is served.
+#: Paths for probes and scrapers, which need no token; the page itself names no model.
 OPEN_PATHS: Final = frozenset(("/v2/health/live", "/v2/health/ready", "/metrics", "/", "/docs"))
-#: What hands something over needs `PREDICT`; all the rest is looking, which predicting needs, too.
+#: Paths that take content need `PREDICT`; all others need `OBSERVE`, which `PREDICT` includes.
 _FEEDBACK: Final = "/v1/feedback"
 
 
 class TokenGuard:
-    """Asks for tokens.
+    """Checks the tokens of requests.
 
     Args:
-        loop: Where the tokens file is looked at, once a second.
+        loop: The event loop, on which the tokens file is read once a second.
         admin: The file with the server's own token, if it has one.
-        listed: The file of all others, if there is one.
-        forget: Called when other tokens hold than before.
+        listed: The file of all other tokens, if there is one.
+        forget: Called when the tokens have changed.
 
     Raises:
-        ConfigError: There is no token that anybody could send, or, where the server has none of
-            its own, the file cannot be understood.
+        ConfigError: There is no valid token at all, or the server has no token of its own and the
+            file cannot be read.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class TokenGuard:
     ) -> None:
         if admin is None and listed is None:
             raise ConfigError("require_predict_token is set without tokens_file, expected both")
-        # A worker that starts anew while somebody edits the file must not stay away.
+        # A worker that restarts while the file is being edited must start all the same.
         self._tokens = Tokens(admin, listed, forget, patient=admin is not None)
         self._loop = loop
         self._timer = loop.call_later(CHECK_SECONDS, self._look)
 
     def check_token(self, head: RequestHead) -> None:
-        """Give the head of a prediction a problem, unless a token covers it.
+        """Set the `problem` of a prediction's head, unless a token covers the request.
 
-        It takes the place of any other: who may not predict is told nothing else.
+        It replaces any other problem: a caller without permission is told nothing else.
         """
         # It was just read, so its lines are pairs.
         refusal = self._refusal(head.lines, PREDICT)  # type: ignore[arg-type]
@@ -68,11 +68,11 @@ class TokenGuard:
             head.problem = refusal
 
     def refusal(self, path: str, headers: Headers) -> ApiError | None:
-        """Why a request for another path is refused; ``None`` if it may pass.
+        """The reason why a request for another path is refused; ``None`` if it is not.
 
         Args:
-            path: By which the request is routed, see `penstock.server.ports.paths`; empty if
-                it has no meaning.
+            path: The path by which the request is routed, see `penstock.server.ports.paths`; empty
+                if it has no meaning.
             headers: Names in lower case.
         """
         if path in OPEN_PATHS:
@@ -81,13 +81,13 @@ class TokenGuard:
         return self._refusal(headers, *scopes)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop reading the tokens file."""
         self._timer.cancel()
 
     def _refusal(self, headers: Headers, *scopes: str) -> ApiError | None:
         given = [value for name, value in headers if name == b"authorization"]
         try:
-            if len(given) > 1:  # who else reads the request may choose the other one
+            if len(given) > 1:  # a proxy may choose the other one
                 raise Unauthorized("header authorization is given twice", headers=CHALLENGE)
             self._tokens.check(given[0].decode("latin-1") if given else None, *scopes)
         except ApiError as error:
@@ -95,5 +95,5 @@ class TokenGuard:
         return None
 
     def _look(self) -> None:
-        self._timer = self._loop.call_later(CHECK_SECONDS, self._look)  # also if this look fails
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._look)  # also if this check fails
         self._tokens.refresh()

@@ -1,4 +1,4 @@
-"""Whether a loaded version may serve: it is what was promised, and clients of others can go on."""
+"""The acceptance check of a loaded version: it keeps its promises, and does not break clients."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def check_acceptance(
     predecessor: tuple[str, Signature] | None,
     max_rows: int = 64,
 ) -> tuple[Examples, tuple[str, ...]]:
-    """Compare a model with everything that was said of it.
+    """Compare a model with its manifest, its golden requests and its predecessor.
 
     Args:
-        model: Loaded.
-        directory: It was loaded from, with its golden requests.
+        model: The loaded model.
+        directory: The directory that it was loaded from, with its golden requests.
         declared: The signature that its manifest promises.
-        predecessor: Version and signature of what answers the model's clients now.
+        predecessor: Version and signature that serve the model's clients now.
         max_rows: Most rows of a run.
 
     Returns:
-        Its golden requests, and why it may not serve; no reasons if it may.
+        Its golden requests, and the reasons why it may not serve, if any.
     """
     reasons: list[str] = []
     golden = Examples()
@@ -61,7 +61,7 @@ def check_acceptance(
 
 
 def _differences(changes: Iterable[Change], source: str) -> list[str]:
-    """What the model has and what it should have, one sentence each."""
+    """One sentence for each difference between the model and its promise."""
     return [
         f"{change.what.removesuffix('s')} '{change.name}' is {change.after or 'not in the model'}, "
         f"in {source}, {change.before or 'not there'}"

@@ -1,4 +1,4 @@
-"""``examples.json``: golden requests of a version, and whether it still answers them as it did.
+"""``examples.json``: golden requests of a version, and the comparison with its present answers.
 
     {"relative_tolerance": 1e-3, "absolute_tolerance": 1e-5,
      "examples": [{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}],
@@ -79,7 +79,7 @@ def read_examples(directory: Path, signature: Signature) -> Examples:
 def example_inputs(directory: Path, signature: Signature) -> list[Sequence[Array | None]]:
     """Inputs of the golden requests, for `LoadOptions.examples`; none if they cannot be read.
 
-    Why not is said by `read_examples`, once the signature is known for sure.
+    `read_examples` reports the reason later, when the signature is known.
     """
     try:
         return [example.inputs for example in read_examples(directory, signature).examples]
@@ -116,7 +116,7 @@ def parse_examples(content: bytes, signature: Signature) -> Examples:
 
 
 def mismatches(model: Model, golden: Examples) -> list[str]:
-    """What the model answers otherwise than stored, a few at most; empty if nothing."""
+    """Differences between the model's answers and the stored ones, a few at most."""
     names = [output.name for output in model.signature.outputs]
     found: list[str] = []
     for number, example in enumerate(golden.examples, 1):
@@ -135,7 +135,7 @@ def mismatches(model: Model, golden: Examples) -> list[str]:
 
 
 def difference(actual: Array, stored: Array, relative: float, absolute: float) -> str:
-    """How an output is not what was stored, at its worst place; empty if it is. NaN equals NaN."""
+    """The largest difference of an output from the stored one; empty if none. NaN equals NaN."""
     if actual.shape != stored.shape:
         return f"has shape {list(actual.shape)}, stored is {list(stored.shape)}"
     if stored.dtype.kind != "f":

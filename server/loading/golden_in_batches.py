@@ -1,7 +1,7 @@
 """Golden requests run in batches: with each other, and beside made-up rows.
 
-Where rows of several requests share runs, each has to get what it gets alone. The graph proves
-that, or a probe looks for the contrary; where the owner says so, nobody has looked yet.
+If rows of several requests share runs, each row has to get the answer that it gets alone. A proof
+from the graph or a probe has checked that, unless the owner of the model declares it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Inputs = list[Any]
 def batched_mismatches(model: Model, golden: Examples, max_rows: int) -> list[str]:
     """Answers that golden requests get in a batch and not alone, a few at most.
 
-    A company that the model refuses shows nothing: made-up neighbours may be what it cannot run.
+    A batch that the model refuses is no evidence: the model may refuse the made-up rows.
 
     Args:
-        model: Loaded.
-        golden: Its golden requests, and how far answers may be off.
+        model: The loaded model.
+        golden: Its golden requests, and their tolerances.
         max_rows: Most rows of a run.
     """
     if not model.signature.batch_axis:
@@ -61,7 +61,7 @@ def batched_mismatches(model: Model, golden: Examples, max_rows: int) -> list[st
 
 
 def _groups(model: Model, golden: Examples) -> dict[Any, list[tuple[int, Example]]]:
-    """Golden requests by what they must have in common to share a run."""
+    """Golden requests grouped by the properties that requests of one run must share."""
     groups: dict[Any, list[tuple[int, Example]]] = {}
     for number, example in enumerate(golden.examples[:MAX_EXAMPLES], 1):
         specs = zip(model.signature.inputs, example.inputs, strict=True)
@@ -96,7 +96,7 @@ def _batches(
 
 
 def _turned(array: Array | None) -> Array | None:
-    """The same values in other places, so that categories stay ones that the model knows."""
+    """The values in another order, so that categories stay ones that the model knows."""
     return None if array is None else array.reshape(-1)[::-1].reshape(array.shape).copy()
 
 

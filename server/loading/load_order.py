@@ -1,4 +1,4 @@
-"""What to load, the files it is loaded from, and what came of it."""
+"""The order to load a version, its checked files, and the loaded model."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoadOrder:
-    """What to load.
+    """An order to load one version.
 
     Attributes:
         name: Name of the model.
-        version: Its number.
+        version: Number of the version.
         directory: Directory of the version, in the registry or a private copy.
         config: Configuration of the model.
         predecessor: Version and signature of what answers the model's clients now.
@@ -50,7 +50,7 @@ class LoadOrder:
 
 @dataclass(frozen=True, slots=True)
 class SoundCopy:
-    """A directory that nobody else can change, with exactly the files of a version, inspected.
+    """A private directory with exactly the files of a version, inspected.
 
     Attributes:
         directory: Directory of it.
@@ -67,13 +67,13 @@ class SoundCopy:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that may serve, and what loading it showed.
+    """A model that may serve, and the measurements of its load.
 
     Attributes:
         platform: Name of its runtime.
         model: The model.
         costs: Its run times, if they could be measured.
-        memory: What it took.
+        memory: The memory that it took.
         known_inputs: Inputs of one row that it runs, if any are known.
     """
 

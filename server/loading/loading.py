@@ -1,9 +1,9 @@
-"""One version from its directory to a model that may serve. Blocking; for one thread at a time.
+"""Loads one version: from its directory to a model that may serve. Blocking; for one thread.
 
     find or make a private copy ─► hash and inspect it ─► memory budget ─► load
         ─► signature ─► golden requests ─► warm up and measure
 
-Whatever is wrong on the way is an error that says so, and leaves nothing behind.
+An error in any step names the step, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Loader:
     Args:
         config: Configuration of the server. Without a state directory, copies go to a temporary
             one.
-        proofs: What is known of earlier loads; ``None`` for nothing.
+        proofs: Results of earlier trials; ``None`` for none.
     """
 
     def __init__(self, config: ServerConfig, proofs: Proofs | None = None) -> None:
@@ -84,7 +84,7 @@ class Loader:
         return tuple(path.absolute() for path in known if path is not None)
 
     def close(self) -> None:
-        """Remove what is temporary."""
+        """Remove temporary directories."""
         self._opener.shutdown(wait=False, cancel_futures=True)
         if self._temporary is not None:
             remove_tree(self._temporary)
@@ -100,14 +100,14 @@ class Loader:
             return self.load_copy(copy, order)
 
     def unload(self, name: str, version: str, model: Model) -> None:
-        """Release a model; what it took counts as free even if its runtime fails at that."""
+        """Release a model; its memory counts as free even if its runtime fails to release it."""
         try:
             model.unload()
         finally:
             self._memory.release((name, version))
 
     def load_copy(self, copy: SoundCopy, order: LoadOrder) -> LoadedModel:
-        """The same with files that are known to be sound; errors name places in the copy."""
+        """Load a checked copy; errors name places in the copy."""
         runtime, path = find_runtime(copy.directory, order.config.platform)
         key = order.name, order.version
         self._memory.reserve(key, copy.needed_bytes)
@@ -162,12 +162,12 @@ class Loader:
 
     @contextmanager
     def sound_copy(self, order: LoadOrder, *, keep: bool = False) -> Iterator[SoundCopy]:
-        """A directory with the files of a version that nobody else can change meanwhile.
+        """A private directory with the files of a version, which no other program changes.
 
         It is hashed and inspected; see `CheckedCopies`.
 
         Args:
-            order: What is to be loaded.
+            order: The version to load.
             keep: Whether the next call for the same files, which ends in a load, may use the check.
 
         Raises:
@@ -183,7 +183,7 @@ class Loader:
             return
         runtime, _ = find_runtime(order.directory, order.config.platform)
         roots = roots_of(self._registry, self._link_roots)
-        needed_bytes(runtime, order.directory, roots)  # before gigabytes of nonsense are copied
+        needed_bytes(runtime, order.directory, roots)  # before gigabytes are copied in vain
         manifest = read_manifest(order.directory, roots)
         if manifest is None:
             entries = hash_files(order.directory, roots)
@@ -222,7 +222,7 @@ class Loader:
 
 
 def _discard(model: Model, order: LoadOrder) -> None:
-    """Unload a model that is not to serve; why it is not matters more than an error in this."""
+    """Unload a refused model; an error in this is only logged, the refusal is raised."""
     try:
         model.unload()
     except BaseException as error:  # noqa: BLE001  see above
@@ -233,7 +233,7 @@ def _discard(model: Model, order: LoadOrder) -> None:
 
 @contextmanager
 def _named(copy: Path, order: LoadOrder) -> Iterator[None]:
-    """Errors name the place that was to be loaded, and not its copy."""
+    """Replace the copy's place by the ordered directory in errors."""
     try:
         yield
     except ModelRefused:
@@ -244,10 +244,10 @@ def _named(copy: Path, order: LoadOrder) -> Iterator[None]:
 
 
 def _check_examples(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:
-    """Its golden requests.
+    """Check a model, and return its golden requests.
 
     Raises:
-        ModelRefused: It may not serve, and nobody has accepted that.
+        ModelRefused: It may not serve, and no operator has accepted that.
     """
     rows = order.config.batching.max_batch_size
     golden, reasons = check_acceptance(
@@ -261,6 +261,6 @@ def _check_examples(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples
 
 
 def _single_threaded(runtime: Runtime, config: ModelConfig) -> bool:
-    """Whether runs are known to take place on the calling thread alone."""
+    """Whether runs of the model are known to use the calling thread alone."""
     plain = runtime.platform == OnnxRuntime.platform and "providers" not in config.settings
     return plain and config.threads == 1

@@ -1,4 +1,4 @@
-"""Where the loads of one process happen: trials side by side, then one load after the other."""
+"""The loads of one process: trials run side by side, then one load after the other."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.models")
 
-#: From an unload until freed memory goes back to the system. At once would take longer than the
-#: unload, and the next load, of another version as a rule, would have to ask for it all again.
+#: Seconds from an unload until freed memory is returned to the system. At once would take longer
+#: than the unload, and the next load, mostly of another version, would have to allocate it again.
 TRIM_SECONDS: Final = 5.0
 #: Trials at once: as many as there are CPUs, within these bounds. With two, one that hangs does not
 #: keep the next from being made.
@@ -52,9 +52,9 @@ class Loads:
     """Tries, loads and unloads versions away from the event loop.
 
     Args:
-        loop: Where the callers wait.
+        loop: The event loop of the callers.
         config: Configuration of the server.
-        pulse: Where the load in progress is written.
+        pulse: Holds the load in progress.
         clock: Clock of the loads and the runs, monotonic seconds.
     """
 
@@ -82,7 +82,7 @@ class Loads:
         self._loading = ThreadPoolExecutor(1, "penstock-load", lower_priority)
 
     def expect(self) -> None:
-        """Start a trial process now where every version will need one: no proof is kept yet."""
+        """Start a trial process in advance, if no result of an earlier trial is kept."""
         if self._prepare is not None:
             self._trying.submit(self._prepare)
 
@@ -92,7 +92,7 @@ class Loads:
         return self._loader.places
 
     def limit_seconds(self, config: ModelConfig) -> float:
-        """How long a load of this model may take."""
+        """The longest time of a load of this model, in seconds."""
         return config.load_timeout_seconds or self._config.load_timeout_seconds
 
     async def prove(self, order: LoadOrder) -> None:
@@ -107,7 +107,7 @@ class Loads:
         return await self._run(mark, load)
 
     async def unload(self, name: str, version: str, model: Model) -> str:
-        """Have the runtime release a model; returns what went wrong, if anything did."""
+        """Have the runtime release a model; returns its error, if any."""
         mark = self._pulse.mark(Label(name, version, self._config.load_timeout_seconds))
         problem = ""
         try:
@@ -127,7 +127,7 @@ class Loads:
         signature: Signature,
         costs: CostTable | None,
     ) -> int:
-        """What stands for the runs of a version; with it goes how long they may take.
+        """The mark of a version's runs; it is registered with the longest time of a run.
 
         Args:
             name: Name of the model.
@@ -162,7 +162,7 @@ class Loads:
             marks.running[slot] = 0
 
     def close(self) -> None:
-        """Stop; a load that does not end is left behind."""
+        """Stop; a load that does not end is abandoned."""
         self._prover.close()
         self._trying.shutdown(wait=False, cancel_futures=True)
         self._loading.shutdown(wait=False, cancel_futures=True)
@@ -170,7 +170,7 @@ class Loads:
 
 
 def runs_are_bounded(signature: Signature) -> bool:
-    """Whether no request can make a run larger than what was measured when the version was loaded.
+    """Whether the runs measured at load are the largest that any request can cause.
 
     Rows that may share runs are cut into runs of the largest size; any other open dimension is as
     long as the caller likes, and so is a text. Pure.

@@ -1,4 +1,4 @@
-"""How much memory loading a version will take, before anything is loaded. Pure but for the reading.
+"""Estimates the memory of a version before it is loaded. Pure but for reading the file.
 
 The factors are upper bounds of the growth of a process (peak of the resident set) while onnxruntime
 1.31 loaded models of 25 to 104 MB on CPU with arenas on, and ran them once:
@@ -9,7 +9,7 @@ The factors are upper bounds of the growth of a process (peak of the resident se
     either, with Conv (weights are laid out anew)   3.0 - 3.1   3.25
     anything else in the file, such as trees        12.1        12.5
 
-What requests take while they run is not in it: that depends on their rows.
+The memory of requests is not included, because it depends on their rows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OTHER: Final = 12.5
 
 
 def estimate_bytes(directory: Path) -> int:
-    """What loading the version will take, in bytes.
+    """The estimated memory of a version in a directory, in bytes.
 
     Raises:
         ModelRefused: It must not be loaded.
@@ -44,7 +44,7 @@ def estimate_bytes(directory: Path) -> int:
 
 
 def estimate(inspection: Inspection) -> int:
-    """The same, of a version that was inspected already."""
+    """The estimated memory of an inspected version, in bytes."""
     summary = inspection.summary
     external = sum(one.length for one in summary.external)
     inline = summary.tensor_bytes - external
@@ -59,7 +59,7 @@ def estimate(inspection: Inspection) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LoadMemory:
-    """What loading a version took in one process, in bytes.
+    """The memory of a loaded version in one process, in bytes.
 
     Attributes:
         estimated: Before it was loaded; this is what counts against ``max_memory_bytes``.
@@ -72,7 +72,7 @@ class LoadMemory:
 
 
 class MemoryBudget:
-    """What all loaded versions together may take, by their estimates.
+    """The memory budget of all loaded versions, by their estimates.
 
     Args:
         limit: In bytes; 0 is none.

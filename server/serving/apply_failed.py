@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class ApplyFailed(Exception):
-    """Some models could not be dealt with.
+    """Some models of a target could not be served as ordered.
 
     Attributes:
-        models: What went wrong, by name.
+        models: The errors, by name of the model.
     """
 
     def __init__(self, models: Mapping[str, Exception]) -> None:

@@ -1,4 +1,4 @@
-"""What the log says of a version that has been loaded."""
+"""Logs how a loaded version is batched."""
 
 from __future__ import annotations
 

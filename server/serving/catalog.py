@@ -1,4 +1,4 @@
-"""What this process serves now, and where every version it knows of stands."""
+"""The catalog: the served models of this process, and the state of every known version."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ServedModel:
         aliases: Version by alias.
         active_split: Divides requests that name no version between two versions; ``None`` if the
             default version serves all of them.
-        named: Both, for requests that name one. An alias begins with a letter, a version does not.
+        named: Versions and aliases, for requests that name one; only an alias begins with a letter.
     """
 
     __slots__ = ("active_split", "aliases", "default", "name", "named", "versions")
@@ -55,21 +55,21 @@ class ServedModel:
         self.named = {**versions, **self.aliases}
 
     def same_as(self, other: ServedModel) -> bool:
-        """Whether every name means the same loaded version, and they share the same requests."""
+        """Whether both models have equal names, versions and split."""
         same = self.default is other.default and self.named == other.named
         return same and self.active_split is other.active_split
 
 
 class Catalog:
-    """Readers take one reference to `models` and never see a half-made change.
+    """The catalog of one process. Readers take one reference to `models` and see no partial change.
 
     Args:
         clock: Unix seconds, for people.
 
     Attributes:
-        models: What is served, by name.
+        models: The served models, by name.
         statuses: Every version that was ever wanted here, served or not.
-        ready: Whether the first set of models was dealt with; a later load does not take it back.
+        ready: Whether the first target was served; a later load does not change that.
         revision: Grows with every change.
     """
 
@@ -83,7 +83,7 @@ class Catalog:
         self.ready = False
 
     def publish(self, model: ServedModel) -> None:
-        """Serve the model from now on, in place of what bore its name."""
+        """Serve the model from now on, in place of the former one of its name."""
         self.models = {**self.models, model.name: model}
         self.revision += 1
 
@@ -93,13 +93,13 @@ class Catalog:
         self.revision += 1
 
     def move(self, key: Key, state: State, reason: str = "", told: str | None = None) -> None:
-        """Record that a version changed its state, and why; `told` is what callers hear of it."""
+        """Record that a version changed its state, and why; `told` is the reason for callers."""
         before = self.statuses.get(key, Status())
         self.statuses[key] = before.move(state, reason, self._clock(), told)
         self.revision += 1
 
     def why_not_ready(self) -> str:
-        """Why the first set of models was not dealt with yet; empty once it was."""
+        """Why the process is not ready; empty when it is."""
         if self.ready:
             return ""
         now = self._clock()
@@ -130,7 +130,7 @@ class Catalog:
         return servable
 
     def knows(self, name: str, version: str | None = None) -> bool:
-        """Whether it was ever wanted here, served or not."""
+        """Whether a target ever contained this version."""
         return any(model == name and version in {None, v} for model, v in self.statuses)
 
     def _missing(self, name: str, version: str | None) -> ApiError:

@@ -1,4 +1,4 @@
-"""Brings what is loaded in line with what should be: load first, then swap, then unload."""
+"""Brings the loaded versions in line with the target: load first, then swap, then unload."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class ModelHost:
     """Loads, publishes and unloads the versions of one process.
 
     Args:
-        catalog: Where the loaded versions are published.
-        counters: Where they are counted.
-        versions: Loads and unloads each of them.
-        privacy: What must not leave this process as it is.
+        catalog: Publishes the loaded versions.
+        counters: Counters of this process.
+        versions: Loads and unloads each version.
+        privacy: Inputs that must not leave this process as they are.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ModelHost:
 
     @property
     def directories(self) -> Mapping[Key, Path]:
-        """Where each version was last loaded from, or failed to load from."""
+        """The directory that each version was last loaded from, or failed to load from."""
         return self._versions.directories
 
     def steer(self, models: Mapping[str, ModelPlan]) -> None:
@@ -69,7 +69,7 @@ class ModelHost:
         in effect when that has been loaded.
 
         Raises:
-            ApplyFailed: Some models could not be dealt with; all others were.
+            ApplyFailed: Some models could not be served as ordered; all others are.
         """
         self._newest = models
         failed: dict[str, Exception] = {}
@@ -97,7 +97,7 @@ class ModelHost:
         finds them.
 
         Raises:
-            ApplyFailed: Some models could not be dealt with; all others were.
+            ApplyFailed: Some models could not be served as ordered; all others are.
         """
         failed: dict[str, Exception] = {}
         try:
@@ -157,7 +157,7 @@ class ModelHost:
     def _withdraw(
         self, plan: ModelPlan, others: Mapping[str, Servable], servable: Servable
     ) -> None:
-        """Take a version out of service whose files are others now; they are loaded next."""
+        """Take a version out of service whose files have changed; the new files are loaded next."""
         if others:
             self._publish(plan, others, self._catalog.models.get(plan.name))
         else:
@@ -171,7 +171,7 @@ class ModelHost:
         return {**({} if model is None else model.versions), **self._versions.fresh.get(name, {})}
 
     def _settle(self, plan: ModelPlan) -> None:
-        """Publish what is loaded of a model and wanted, and let go of the rest."""
+        """Publish the loaded and wanted versions of a model, and unload the others."""
         newest = self._newest.get(plan.name, plan)  # names may have moved during the loads
         numbers = sorted({*plan.versions, *newest.versions})
         loaded = self._loaded(plan.name)
@@ -181,7 +181,7 @@ class ModelHost:
             if str(number) in loaded and number not in newest.quarantined
         }
         if not wanted and newest.quarantined.keys().isdisjoint(map(int, loaded)):
-            return  # what served goes on until something else does
+            return  # the old version serves until another one does
         self._versions.fresh.pop(plan.name, None)
         if wanted:
             self._publish(newest, wanted, self._catalog.models.get(plan.name))
@@ -195,7 +195,7 @@ class ModelHost:
         """Publish by one pointer: a concurrent request gets the old set of versions or the new."""
         default = loaded.get(str(plan.default))
         if default is None and before is not None and before.default in loaded.values():
-            default = before.default  # what served goes on until its successor is loaded
+            default = before.default  # the old version serves until its successor is loaded
         if default is None and not plan.pinned:
             default = loaded[max(loaded, key=int)]
         aliases = {name: loaded.get(str(version)) for name, version in plan.aliases.items()}
@@ -208,7 +208,7 @@ class ModelHost:
             self._catalog.publish(after)
 
     def _predecessor(self, plan: ModelPlan) -> tuple[str, Signature] | None:
-        """Whose clients a new version must not break, if that matters: version and signature."""
+        """Version and signature whose clients a new version must not break, if there are any."""
         loaded = self._loaded(plan.name)
         if plan.config.signature == "any" or not loaded:
             return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from penstock.server.codecs.messages import InferRequest
 
 
-#: Counters of a field, the kind of a fault, what is done about it, and in how many values.
+#: Counters of a field, the kind of a fault, the action taken, and the number of values.
 Count = tuple["FieldCounters", str, str, int]
 
 
@@ -40,7 +40,7 @@ class Examination(NamedTuple):
     refusal: QualityRejected | None = None
 
     def settle(self) -> None:
-        """Count what was found, on the event loop.
+        """Count the faults, on the event loop.
 
         Raises:
             QualityRejected: The request is refused.
@@ -52,11 +52,11 @@ class Examination(NamedTuple):
 
 
 class Quality:
-    """Counts faults, and rejects or replaces values before the queue where that is declared.
+    """Counts faults, and rejects or replaces values before the queue if a rule says so.
 
     Args:
         checks: One per declared field.
-        options: What is declared.
+        options: The declared rules.
         event_counters: Counters of the event time, if there is one.
         names: Names of the inputs.
         clock: Unix seconds.
@@ -80,12 +80,12 @@ class Quality:
 
     @property
     def before_queue(self) -> bool:
-        """Whether each request must be looked at before it runs."""
+        """Whether each request must be checked before it runs."""
         policies = {one for rule in self._options.fields for one in (rule.policy, rule.nulls)}
         return bool(policies - {PASS}) or bool(self.event_time)
 
     def examine(self, message: InferRequest) -> Examination:
-        """Look at a request; its arrays are replaced where values are.
+        """Check a request; arrays with replaced values are new arrays.
 
         Nothing is counted yet, so it can be called on any thread; see `Examination.settle`.
         """
@@ -107,7 +107,7 @@ class Quality:
         return Examination(counts, self._refusal(message, *refused[0]) if refused else None)
 
     def passes(self, inputs: Sequence[Array | None]) -> bool:
-        """Whether rows of requests that give nothing but inputs have no fault at all."""
+        """Whether these rows have no fault at all."""
         return self._event_counters is None and not self._faults(inputs, self._clock())
 
     def tally(self, inputs: Sequence[Array | None]) -> None:
@@ -128,7 +128,7 @@ class Quality:
     def _refusal(
         self, message: InferRequest, check: FieldCheck, kind: str, mask: Mask
     ) -> QualityRejected:
-        """What the client is told of the first value that is refused."""
+        """The error of the first refused value."""
         row, element = (int(place[0]) for place in np.nonzero(mask))
         array = message.inputs[check.input]
         assert array is not None

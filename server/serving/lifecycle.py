@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """Where a version stands in one worker."""
+    """The state of a version in one worker."""
 
     #: Found in the registry; nothing has been done yet.
     NEW = "NEW"
@@ -40,7 +40,7 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.FAILED: frozenset({State.LOADING, State.UNLOADED}),
 }
 
-#: The same in the words of the Open Inference Protocol's repository extension.
+#: Names of the states in the Open Inference Protocol's repository extension.
 REPOSITORY_STATES: Final[dict[State, str]] = {
     State.NEW: "UNAVAILABLE",
     State.LOADING: "LOADING",
@@ -53,12 +53,12 @@ REPOSITORY_STATES: Final[dict[State, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a version stands.
+    """The status of a version: its state, and the reason.
 
     Attributes:
-        state: Its state.
-        reason: Why it is in it, for operators.
-        since: When it came into it, Unix seconds.
+        state: The state.
+        reason: The reason of the state, for operators.
+        since: When the state began, Unix seconds.
         told: The reason as callers are told it: it names no place on the server.
     """
 
@@ -82,18 +82,18 @@ class Status:
 
 
 def loading_for(since: float, limit: str, now: float) -> str:
-    """How long a version has been in `State.LOADING`, in words.
+    """The time that a version has been in `State.LOADING`, in words.
 
     Args:
-        since: When it came into the state, Unix seconds.
-        limit: What the reason of that state says: how long it may take.
+        since: When the state began, Unix seconds.
+        limit: The reason of the state, which names the longest time of a load.
         now: Unix seconds.
     """
     return f"loading for {max(0.0, now - since):.0f} s, {limit}"
 
 
 def without_places(text: str, places: Iterable[Path]) -> str:
-    """A text without the names of directories: paths into them become relative.
+    """The text without the names of directories: paths into them become relative.
 
     Args:
         text: Such as the message of an error.

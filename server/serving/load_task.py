@@ -1,4 +1,4 @@
-"""A load in progress, and what was asked with it."""
+"""A load in progress, with its order."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Loading:
     """A load in progress.
 
     Attributes:
-        asked: What was asked.
-        directory: Where the version comes from.
+        asked: The order.
+        directory: Directory of the version.
         task: Ends when the load has ended, and never raises.
     """
 
@@ -31,5 +31,5 @@ class Loading:
 
 
 def asked_of(plan: ModelPlan, number: int) -> Asked:
-    """What is asked of a version; if that failed, only another question is tried."""
+    """The order of a version; after a failed load, only another order is tried."""
     return plan.name, number, number in plan.accepted, plan.retried.get(number, 0.0)

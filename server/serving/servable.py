@@ -1,4 +1,4 @@
-"""One loaded version of a model, and all that a prediction needs to know of it."""
+"""One loaded version of a model, as the inference path uses it."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Servable:
 
     Attributes:
         name: Name of the model.
-        version: Its number, as text.
-        platform: The runtime's name.
+        version: Number of the version, as text.
+        platform: Name of the runtime.
         model: The loaded model.
         wire: Its signature, prepared for the codecs.
         counters: Its metrics.
-        scheduled: Its place in the scheduler.
+        scheduled: The version in the scheduler.
         headers: Response header lines common to all its answers.
-        routed: Requests of a split that it was given and has not given back.
-        origin: What its samples say of themselves.
-        memory: What loading it took.
+        routed: Number of requests of a split that it has not finished yet.
+        origin: Names its samples.
+        memory: The memory that its load took.
         measured: Its run times when it was loaded, if they could be measured.
-        validation: Looks at each request before it runs, if the operator wants that.
-        tally: Looks at each batch after it ran, if that is all the operator wants.
+        validation: Checks each request before it runs, if a rule rejects or replaces values.
+        tally: Counts faults of each batch after it ran, if the rules only count.
     """
 
     __slots__ = (
@@ -86,16 +86,16 @@ class Servable:
         self.headers = b"x-model-version: %b\r\n" % version.encode()
 
     def keep_private(self, privacy: Privacy | None) -> None:
-        """What must not leave this process as it is, from now on."""
+        """Set which inputs must not leave this process as they are, from now on."""
         if privacy != self.origin.privacy:
             self.origin = replace(self.origin, privacy=privacy)
 
     def begin_coding(self) -> None:
-        """A body is being decoded or encoded elsewhere; its request is not in the queue."""
+        """Count a body that a thread decodes or encodes; its request is not in the queue."""
         self._coding += 1
 
     def end_coding(self) -> None:
-        """Its request is about to be queued or answered, or there is none."""
+        """Count the end of such a decoding or encoding."""
         self._coding -= 1
         if not self._coding:
             self._coded.set()

@@ -28,7 +28,7 @@ _PLACE: Final = re.compile(r"(.+)\[(\d+)\]")
 def declare(
     servable: Servable, options: QualityOptions, features: Sequence[str], counters: CounterFile
 ) -> None:
-    """Put what is declared into force.
+    """Put the declared rules into force for a version.
 
     Args:
         servable: The version.
@@ -53,7 +53,7 @@ def make_quality(
     counters: CounterFile,
     clock: Callable[[], float] = time.time,
 ) -> Quality | None:
-    """What is declared, for the signature of a version; ``None`` where nothing is.
+    """The input validation of a version by its signature; ``None`` without declared rules.
 
     Args:
         options: Options of the model.
@@ -87,7 +87,7 @@ def make_quality(
 
 
 def _places(wire: WireSignature, features: Sequence[str]) -> dict[str, tuple[int, int | None]]:
-    """Field -> input and element."""
+    """The input and the element of each field."""
     found: dict[str, tuple[int, int | None]] = {}
     names = iter(features)
     for name, spec in wire.inputs.items():
@@ -111,7 +111,7 @@ def _element(field: str, wire: WireSignature) -> tuple[int, int] | None:
 
 
 def _row_size(spec: WireInput) -> int | None:
-    """Elements of a row; ``None`` where that is open."""
+    """Elements of a row; ``None`` if the shape is open."""
     shape = spec.shape[1:] if spec.by_rows else spec.shape
     return None if VARIABLE in shape else math.prod(shape)
 

@@ -1,6 +1,6 @@
 """The versions that one process loads and unloads, side by side.
 
-What is published of them is for `penstock.server.serving.host` to say.
+`penstock.server.serving.host` decides which of them are published.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .catalog import Catalog, Key
     from .load_task import Asked
 
-    #: Version and signature of what answers the clients of a model now.
+    #: Version and signature that serve the clients of a model now.
     Predecessor = Callable[[ModelPlan], tuple[str, Signature] | None]
 
 LOG = logging.getLogger("penstock.models")
@@ -55,19 +55,19 @@ class Versions:
     """Loads and unloads versions.
 
     Args:
-        loop: Where everything but the loads happens.
-        catalog: Where the state of each version is kept.
-        scheduler: Where they run.
-        counters: Where they are counted.
+        loop: The event loop of everything but the loads.
+        catalog: Holds the state of each version.
+        scheduler: Runs the versions.
+        counters: Counters of this process.
         sink: Makes the receiver of a version's finished batches.
         loads: Loads and unloads, away from the loop.
-        privacy: What must not leave this process as it is.
+        privacy: Inputs that must not leave this process as they are.
 
     Attributes:
-        directories: Where each version was last loaded from, or failed to load from.
-        configs: The digest of the configuration with which that was.
-        fresh: What is loaded and not yet published, by model and version.
-        is_wanted: Whether a version is wanted still when it has been loaded.
+        directories: The directory that each version was last loaded from, or failed to load from.
+        configs: Digest of the configuration of that load.
+        fresh: Loaded versions that are not published yet, by model and version.
+        is_wanted: Whether a loaded version is still wanted.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Versions:
         self._leaving: dict[Key, asyncio.Task[None]] = {}
 
     def forget_all_but(self, plans: Iterable[ModelPlan]) -> None:
-        """Have what is not asked for any more tried when it is asked for again."""
+        """Forget failures of versions that are in no plan, so that they are tried again later."""
         self._asked &= {asked_of(plan, one) for plan in plans for one in plan.versions}
 
     def failed_before(self, plan: ModelPlan, number: int) -> bool:
@@ -109,8 +109,8 @@ class Versions:
         return failed and asked and same and self.directories[key] == plan.versions[number]
 
     def keep_out(self, key: Key, reason: str) -> None:
-        """Mark a version that must not be loaded; if it is loaded, when it has been let go."""
-        self._loading.pop(key, None)  # a load in progress ends for nobody
+        """Mark a version that must not be loaded; a loaded one is unloaded first."""
+        self._loading.pop(key, None)  # the result of a load in progress is not used
         if key in self._leaving:
             self._leaving[key].add_done_callback(lambda _: self.keep_out(key, reason))
             return
@@ -127,13 +127,13 @@ class Versions:
         earlier: Collection[asyncio.Task[None]],
         predecessor: Predecessor,
     ) -> asyncio.Task[None]:
-        """The load of a version: the one in progress if it is the same, else a new one after it.
+        """Begin the load of a version, or join an equal load in progress.
 
         Args:
             plan: Plan of its model.
             number: The version.
             earlier: Loads that should end first, if they end soon.
-            predecessor: Whose clients it must not break; asked when it is about to be loaded.
+            predecessor: The version whose clients it must not break; called just before the load.
 
         Returns:
             A task that ends when the load has ended, and never raises.
@@ -228,7 +228,7 @@ class Versions:
             self.let_go([servable])
 
     def declare(self, servable: Servable, config: ModelConfig) -> None:
-        """Put into force what is declared of inputs; else a version that serves stays as it was."""
+        """Put the declared rules into force; after an error the version stays as before."""
         try:
             features = config.monitoring.features
             declare(servable, config.quality, features, self._counters)
@@ -254,7 +254,7 @@ class Versions:
         self._catalog.move(key, State.FAILED, reason, without_places(reason, places))
 
     def let_go(self, servables: Iterable[Servable]) -> None:
-        """Unload these, each when it has answered what it accepted."""
+        """Unload these versions, each when it has answered its accepted requests."""
         for servable in servables:
             key = servable.name, servable.version
             task = self._loop.create_task(self._unload(servable))
@@ -279,6 +279,6 @@ class Versions:
             self._catalog.move(key, State.UNLOADED, problem)
 
     async def all_left(self) -> None:
-        """Wait until everything that was let go is unloaded."""
+        """Wait until all versions that were let go are unloaded."""
         if self._leaving:
             await asyncio.wait(self._leaving.values())

@@ -57,10 +57,10 @@ class GroupRunner:
 
     Args:
         catalog: The served models.
-        scheduler: Runs it.
-        path: The plain way.
+        scheduler: Runs the versions.
+        path: Serves single calls.
         splitter: Divides requests between two versions.
-        responder: Answers.
+        responder: Answers the calls of a group together.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class GroupRunner:
             self._serve(coalesced, servable, assigned=False)
 
     def _share(self, coalesced: CoalescedCalls[CoalescingGroup], active_split: ActiveSplit) -> None:
-        """Serve each call by its arm."""
+        """Assign each call to its arm, and serve each arm's calls as a group."""
         assigned = []
         for call, numbers in zip(coalesced.calls, coalesced.numbers, strict=True):
             call.request_id = self._path.new_id()
@@ -198,11 +198,11 @@ class GroupRunner:
     def singly(
         self, coalesced: CoalescedCalls[CoalescingGroup], servable: Servable | None = None
     ) -> None:
-        """Serve each call the plain way, so that only the culprit of a failure fails.
+        """Serve each call by itself, so that only the call that causes an error gets it.
 
         Args:
             coalesced: The calls.
-            servable: What was to serve them.
+            servable: The version that was to serve them.
         """
         for call, body in coalesced.bodies():
             assigned = call.assignment is not None
@@ -228,7 +228,7 @@ class GroupRunner:
         *,
         assigned: bool,
     ) -> None:
-        """Run the rows as one request: now and here if that may be, else through the queue."""
+        """Run the rows as one request: at once on the loop if possible, else through the queue."""
         calls = coalesced.calls
         count = len(calls)
         request = InferenceRequest(
@@ -267,7 +267,7 @@ class GroupRunner:
         *,
         assigned: bool,
     ) -> None:
-        """What is to be known of a call before it is in flight."""
+        """Set the fields that a call needs before it is in flight."""
         call.servable = servable
         call.message = message
         call.plain = plain

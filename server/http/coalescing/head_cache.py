@@ -1,7 +1,7 @@
-"""Request heads that were parsed before, under their bytes.
+"""A cache of parsed request heads, keyed by their bytes.
 
 A `RequestHead` is a function of the head's bytes alone, and the key is all of these bytes, from the
-request line to the empty line. So a known head means what it meant when it was parsed.
+request line to the empty line. So equal bytes have an equal `RequestHead`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from penstock.server.inference.head import RequestHead
 
-#: Heads remembered per process; beyond that the memory starts afresh.
+#: Heads per process; a full cache is cleared.
 MAX_HEADS: Final = 4096
-#: A longer head is parsed each time: it is rare, and memory is bounded.
+#: Longer heads are not cached: they are rare, and memory is bounded.
 MAX_HEAD_BYTES: Final = 2048
 #: Once half of the room is taken, a head has to come twice among so many new ones to be kept:
 #: where each user has a header of his own, most never come again.
@@ -23,10 +23,10 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class HeadCache(dict[bytes, "RequestHead"]):
-    """Heads by their bytes, from the request line to the empty line.
+    """Maps the bytes of a head, from the request line to the empty line, to the parsed head.
 
     Args:
-        enabled: Whether it keeps any.
+        enabled: Whether it keeps heads.
     """
 
     __slots__ = ("_enabled", "_newcomers")
@@ -37,12 +37,12 @@ class HeadCache(dict[bytes, "RequestHead"]):
         self._newcomers: set[int] = set()
 
     def remember(self, head: RequestHead, chunk: bytes, lines: int) -> None:
-        """Keep a head, unless its bytes are unlikely to come again or in doubt.
+        """Keep a head, unless its bytes are unlikely to come again or not in plain form.
 
         Args:
-            head: What they say; of a body of known length.
-            chunk: Bytes that begin with it.
-            lines: How many it must have, the request line and the empty one included.
+            head: The parsed head, whose body has a known length.
+            chunk: Bytes that begin with the head.
+            lines: Number of its lines, the request line and the empty one included.
         """
         if not self._enabled or head.request_id is not None or head.problem is not None:
             return

@@ -1,6 +1,6 @@
-"""Bodies whose only tensor travels as raw bytes: msgpack ``bin`` and the binary extension.
+"""Templates of bodies with one tensor as raw bytes: msgpack ``bin`` and the binary extension.
 
-A `RawTemplate` is what such a body means apart from the bytes of its tensor. The proof:
+A `RawTemplate` holds the meaning of such a body apart from the bytes of its tensor. The proof:
 
 1. A template is learnt from a body P + B + C whose request was answered with 200. B is the tensor.
    The decoder itself reports where B begins and ends (`Codec.locate`). Nothing is searched for.
@@ -39,7 +39,7 @@ class RawKey(NamedTuple):
         json_length: Value of ``Inference-Header-Content-Length``.
         prefix: The bytes before the tensor.
         closing: The bytes behind it.
-        length: Its bytes.
+        length: Length of the tensor in bytes.
     """
 
     codec: str
@@ -56,7 +56,7 @@ class RawTemplate:
         key: The key of this template.
         spec: The only input.
         shape: Its dimensions in the request.
-        request: What the body means, without the tensor.
+        request: The decoded body, without the tensor.
     """
 
     __slots__ = ("key", "request", "shape", "spec")
@@ -79,10 +79,10 @@ class RawTemplate:
 
 
 def learn(head: RequestHead, body: bytes, wire: WireSignature) -> RawTemplate | None:
-    """The template of a body; remembered for its version.
+    """Learn the template of a body, and keep it for its version.
 
     Args:
-        head: What the request's headers said.
+        head: The parsed request head.
         body: A body whose request was answered with 200 by a version with this signature.
         wire: The version's signature.
 
@@ -114,7 +114,7 @@ def learn(head: RequestHead, body: bytes, wire: WireSignature) -> RawTemplate | 
 
 
 def _common(request: InferRequest) -> bool:
-    """Whether the body asks for nothing but outputs, all in the same form."""
+    """Whether the body has no parameters but outputs, all in the same form."""
     unusual = (
         request.id,
         request.timeout_microseconds,

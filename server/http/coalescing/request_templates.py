@@ -1,4 +1,4 @@
-"""All requests that are known: found by all their bytes but the numbers.
+"""The known request templates, found by all bytes of a request but its numbers.
 
 A `RequestTemplate` is learnt from a request that a version has answered with 200, whose head is in
 the `HeadCache` and whose body has a template for that version. Another request with the same bytes
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from .head_cache import HeadCache
 
-#: Requests remembered per process; beyond that the memory starts afresh.
+#: Templates per process; a full memory is cleared.
 MAX_TEMPLATES: Final = 4096
 #: Templates of raw requests of one length; the least recently learnt is forgotten.
 MAX_ALIKE: Final = 8
-#: Where the list must begin for a request to be looked at.
+#: The list of numbers must begin within so many bytes.
 MAX_OPENING_BYTES: Final = 2048
-#: Requests with one head that are looked at in vain before no more of them are.
+#: After so many requests of one head without a template, no more of them are tried.
 MAX_TRIES: Final = 8
 
 
@@ -43,7 +43,7 @@ class RequestTemplates:
         latest: The text template that was found last, by the bytes of its requests.
 
     Args:
-        heads: The heads that are known.
+        heads: The known request heads.
     """
 
     def __init__(self, heads: HeadCache) -> None:
@@ -72,11 +72,11 @@ class RequestTemplates:
         return found
 
     def learn(self, head: RequestHead, body: bytes, wire: WireSignature) -> None:
-        """Remember a request that was answered with 200, if it can be.
+        """Learn the template of a request that was answered with 200, if it has one.
 
         Args:
-            head: Its head.
-            body: Its body.
+            head: The request head.
+            body: The request body.
             wire: The signature of the version that has answered.
         """
         text = head.codec is JSON and head.json_length is None
@@ -98,9 +98,10 @@ class RequestTemplates:
             self._tries[head] = tries + 1
 
     def _repeatable(self, head: RequestHead) -> bool:
-        """Whether the bytes of the head are known, and ask for nothing special.
+        """Whether the head is cached, and has no fields that differ between requests.
 
-        A head that was forgotten since it was read is not: its token may have been revoked.
+        A head that left the cache since it was parsed is not cached: its token may have been
+        revoked.
         """
         return (
             isinstance(head.lines, bytes)
@@ -155,7 +156,7 @@ class RequestTemplates:
         return group
 
     def forget(self) -> None:
-        """Know no request any more: every head has to be read again."""
+        """Forget all templates, so that every request is parsed again."""
         self._text.clear()
         self._raw.clear()
         self.latest.clear()

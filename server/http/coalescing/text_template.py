@@ -1,8 +1,8 @@
-"""JSON bodies of which only the numbers have to be read.
+"""Templates of JSON bodies: only the list of numbers of such a body has to be parsed.
 
 Clients write the same JSON around new numbers: ``{"inputs":[{"name":…,"data":`` before the list and
-``}]}`` behind it. A `TextTemplate` is what such a body means apart from its list. A body of a known
-template costs two comparisons and the reading of its list. The proof:
+``}]}`` behind it. A `TextTemplate` holds the meaning of such a body apart from its list. A body of
+a known template costs two comparisons and the reading of its list. The proof:
 
 1. A template is learnt from a body O + T + C that the full parser and all checks have accepted, and
    whose request was answered with 200. O ends with the key ``"data":``, C is ``}]}`` with white
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 KEY: Final = b'"data":'
 SPACE: Final = b" \t\r\n"
 
-#: Templates remembered per model version; requests of other row counts have other templates.
+#: Templates kept per version; requests of other row counts have other templates.
 MAX_TEMPLATES: Final = 64
 #: A body with a longer opening has no template ...
 MAX_OPENING_BYTES: Final = 1024
@@ -79,7 +79,7 @@ class TextTemplate:
         size: Their product.
         rows: As in `InferRequest`.
         key: As in `InferRequest`.
-        request: What a body of one row means, without its numbers.
+        request: The decoded body of one row, without its numbers.
         coalescible: Whether requests of this template may be read and run together.
     """
 
@@ -205,7 +205,7 @@ def read(body: bytes, wire: WireSignature) -> InferRequest | None:
 
 
 def learn(body: bytes, wire: WireSignature) -> TextTemplate | None:
-    """The template of a body; remembered for its version.
+    """Learn the template of a body, and keep it for its version.
 
     Args:
         body: A body whose request was answered with 200 by a version with this signature.

@@ -4,6 +4,7 @@
   starts no server finds one that serves the example models.
 - The default ports (8000, 8001) become free ones.
 - ``# exit status N`` behind a command: the command must end with this status; otherwise with 0.
+- A ``curl`` fails if the answer is an error of HTTP.
 - What a ``console`` block shows below a command must be among the lines that the command printed.
 - A ``json`` block marked as output is compared with all that the block before it printed.
 """
@@ -27,7 +28,6 @@ from typing import Any
 SERVER = re.compile(r"^(make demo|penstock serve|\S*/penstock serve)\b")
 STATUS = re.compile(r"\s*# exit status (\d+).*$")
 PORTS = ("8000", "8001")
-START_SECONDS = 120
 ALL_SECONDS = 300
 TRAFFIC = Path(__file__).with_name("traffic.py")
 
@@ -109,8 +109,7 @@ PREAMBLE = f"""
 set -euo pipefail
 trap 'code=$?; kill -KILL $(jobs -p) 2>/dev/null || true; wait || true; exit $code' EXIT
 await_server() {{
-  for _ in $(seq {START_SECONDS * 10}); do
-    curl --silent --fail --output /dev/null "http://127.0.0.1:$2/v2/health/ready" && break
+  until command curl -sfo /dev/null "http://127.0.0.1:$2/v2/health/ready"; do
     kill -0 "$1" 2>/dev/null || {{ echo "the server is not ready:" >&2; cat "$3" >&2; exit 1; }}
     sleep 0.1
   done
@@ -118,6 +117,9 @@ await_server() {{
 }}
 ended_with() {{
   [ "$code" = "$1" ] || {{ echo "exit status $code, the page says $1" >&2; exit 1; }}
+}}
+curl() {{  # an answer of 400 or above is a failure
+  command curl --fail-with-body "$@"
 }}
 penstock() {{  # labels go to the prediction port, which is another one here
   if [ "$1" = feedback ]; then set -- "$@" --url "http://127.0.0.1:$PENSTOCK_PORT"; fi

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+BELOW = (str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))
+NAMES = ["README.md", "CONTRIBUTING.md", *BELOW]
 SERVER = "```sh\npenstock serve models\n```\n\n"
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the pages call curl")

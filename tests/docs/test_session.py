@@ -118,6 +118,16 @@ def test_a_server_that_does_not_start_is_reported(
     assert "no such registry" in problem
 
 
+@needs_curl
+def test_an_answer_that_is_an_error_is_reported(
+    markdown: Any, session: Any, tmp_path: Path
+) -> None:
+    fake(tmp_path, FAKE_SERVER)
+    page = "```sh\nbin/penstock serve models\n```\n```sh\ncurl -s localhost:8000/missing\n```\n"
+    (problem,) = session.run(markdown.blocks(page), tmp_path, tmp_path)
+    assert problem.startswith("line 4: bash ended with 22")
+
+
 def fake(directory: Path, program: str) -> None:
     path = directory / "bin" / "penstock"
     path.parent.mkdir()
@@ -125,12 +135,12 @@ def fake(directory: Path, program: str) -> None:
     path.chmod(0o755)
 
 
-#: Answers 200 to everything but predictions.
+#: Answers 200 to every GET but one.
 FAKE_SERVER = f"""#!{sys.executable}
 import http.server, json, os
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        self.send_response(404 if self.path == "/missing" else 200)
         self.end_headers()
         self.wfile.write(json.dumps({{"path": self.path}}).encode())
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PENSTOCK_PORT"])), Handler).serve_forever()

@@ -1,6 +1,7 @@
-"""The control process: registry to target, link to the workers, admin port. Loads no model.
+"""The control process: makes the target from the registry, and serves the admin port.
 
-Run by the supervisor; when it dies, predictions go on, and its next life goes on from the disk.
+It loads no model. The supervisor starts it. When it dies, predictions go on, and the next control
+process continues from the files on disk.
 """
 
 from __future__ import annotations
@@ -83,14 +84,14 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.control")
 
-#: Longer than `penstock.server.worker.link.MAX_RETRY_SECONDS` takes to come round.
+#: Longer than `penstock.server.worker.link.MAX_RETRY_SECONDS`.
 REUNION_SECONDS: Final = 1.2
-#: Predictions on the same processors go first; a rollback must not wait for long, though.
+#: Niceness: predictions on the same processors go first, but a rollback must not wait for long.
 NICENESS: Final = 10
 
 
 def rfc3339(moment: datetime) -> str:
-    """A time as the audit log has it."""
+    """A time in the format of the audit log."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -109,8 +110,8 @@ async def control(context: ProcessContext) -> None:
     if planner.target.number:
         fleet.send_target(planner.target)
     await fleet.listen(context.directory.control_socket)
-    # Workers that outlived our predecessor are back in a moment; until then nobody is told that
-    # the server is not ready. Connections to the admin port wait in the backlog meanwhile.
+    # Workers that outlived the former control process connect in a moment; until then the admin
+    # port does not answer, so that it does not report "not ready". Connections wait meanwhile.
     if planner.target.number:
         await fleet.wait_converged(REUNION_SECONDS)
     coordinator = Coordinator(config, store, planner, fleet)
@@ -138,7 +139,7 @@ async def control(context: ProcessContext) -> None:
 
 
 def _fault_works(coordinator: Coordinator, state_dir: Path, deaths: Path) -> dict[str, Work]:
-    """What is done all the time about faults of models."""
+    """The tasks that handle deaths of processes over models."""
     alert_store = AlertStore(state_dir / "monitor" / ALERTS_DATABASE)
     config_alerts, kept_out = (
         StandingAlerts(alert_store, CONFIG),
@@ -206,7 +207,7 @@ def _admin(
         again = started.exists()
         tokens = Tokens(own, listed, patient=again)
         told = alerts_file(config, config.state_dir / "monitor", strict=not again)
-        started.touch()  # in a later life a damaged file is not fatal
+        started.touch()  # after the first start a damaged file is not fatal
     except (ConfigError, OSError) as error:
         LOG.error("%s", error)  # noqa: TRY400  one line says it
         raise SystemExit(EXIT_CONFIG) from None
@@ -240,7 +241,7 @@ def _admin(
 def _config_problems(
     config: ServerConfig, tokens: Tokens, told: AlertsFile
 ) -> list[dict[str, str]]:
-    """Files of configuration that are not in force as they are."""
+    """Problems of configuration files that are not in force as they are."""
     tokens.refresh()
     told.current()
     found = (config.tokens_file, tokens.problem), (config.alerts_file, told.problem)
@@ -248,7 +249,7 @@ def _config_problems(
 
 
 def _follow_log(store: StateStore, audit_history: AuditHistory, rollouts: Rollouts) -> None:
-    """Tell them of all records so far, and of each to come."""
+    """Give all records of the audit log to these listeners, past and future ones."""
     try:
         for record in read_log(store.audit):
             tell(record, audit_history.add, rollouts.add_past)
@@ -259,7 +260,7 @@ def _follow_log(store: StateStore, audit_history: AuditHistory, rollouts: Rollou
 
 
 def _collectors(monitor: Path, config: ServerConfig, coordinator: Coordinator) -> list[Collector]:
-    """What is in the metrics beside the counters."""
+    """The collectors of metrics that are no counters."""
     return [
         DriftCollector(monitor / WINDOWS),
         FeedbackCollector(monitor),

@@ -1,4 +1,4 @@
-"""Puts together what rollouts need in control."""
+"""Builds the objects of rollouts in the control process."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
-    """All that looks after rollouts.
+    """The objects of rollouts in the control process.
 
     Attributes:
-        controller: Carries them on.
-        metrics: Tells Prometheus.
-        alerts: Tells people.
-        vetoes: Alarms from outside.
+        controller: Decides about rollouts and moves them.
+        metrics: Metrics of rollouts.
+        alerts: Alerts about rollouts.
+        vetoes: Alarms of other systems against versions.
     """
 
     controller: RolloutController
@@ -44,7 +44,7 @@ class Rollouts:
     vetoes: Vetoes
 
     def add_past(self, record: AuditRecord) -> None:
-        """Take a record of an earlier life of the server, in order."""
+        """Take a record of an earlier run of the server, in order."""
         self.metrics.add(record)
         self.alerts.add_past(record)
 
@@ -55,7 +55,7 @@ class Rollouts:
         exposition: Exposition,
         state_dir: Path,
     ) -> dict[Any, Any]:
-        """The endpoints, and who answers them."""
+        """The endpoints of rollouts, with their handlers."""
         operations = RolloutOperations(
             deploy, self.controller, coordinator, exposition, self.vetoes
         )
@@ -73,7 +73,7 @@ def wire_rollouts(
     state_dir: Path,
     config: Path,
 ) -> Rollouts:
-    """Make them.
+    """Build the objects.
 
     Args:
         coordinator: Desired state, target and workers.

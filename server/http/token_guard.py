@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CHECK_SECONDS: Final = 1.0
 #: Paths for probes and scrapers, which need no token; the page itself names no model.
 OPEN_PATHS: Final = frozenset(("/v2/health/live", "/v2/health/ready", "/metrics", "/", "/docs"))
-#: Paths that take content need `PREDICT`; all others need `OBSERVE`, which `PREDICT` includes.
+#: The path of labels needs `PREDICT`; all other paths need `PREDICT` or `OBSERVE`.
 _FEEDBACK: Final = "/v1/feedback"
 
 

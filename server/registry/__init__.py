@@ -1,1 +1,1 @@
-"""Models and versions: what is on disk, what is loaded, what serves."""
+"""The model registry on disk: scan, intake, private copies, manifests, publishing."""

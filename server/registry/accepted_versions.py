@@ -1,4 +1,4 @@
-"""What was taken from the registry, remembered so that a restart reads no model twice.
+"""The list of accepted versions, kept so that a restart reads no model twice.
 
 The file can be lost: then everything is examined again.
 """
@@ -29,11 +29,11 @@ _MAX_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class AcceptedVersion:
-    """A version that was taken.
+    """A version that the intake has accepted.
 
     Attributes:
-        digest: Names its content, and the copy of it.
-        files: As they were in the registry then.
+        digest: Digest of its content; names the private copy.
+        files: Its files in the registry at that time.
         declared: The signature that its manifest promises, if that says.
         published: Whether it has a manifest: then its files never change.
         served: Whether it has answered a request.
@@ -76,7 +76,7 @@ def write_accepted(path: Path, accepted: Mapping[tuple[str, int], AcceptedVersio
 
 
 def read_accepted(path: Path) -> dict[tuple[str, int], AcceptedVersion]:
-    """What `write_accepted` wrote; nothing if it is missing or not as it was written."""
+    """Read the list; empty if the file is missing or damaged."""
     try:
         content = decode_object(read_bounded(path, _MAX_BYTES), str(path))
         if content.get("format", int) != _FORMAT:
@@ -92,7 +92,7 @@ def _version(content: CheckedObject) -> tuple[tuple[str, int], AcceptedVersion]:
         for one in content.objects("files")
     )
     key = content.get("model", str), content.get("version", int)
-    # What an older server wrote does not say; then nothing is taken again.
+    # A list of an older server does not have it; then no version is taken again.
     return key, AcceptedVersion(
         content.get("digest", str),
         files,

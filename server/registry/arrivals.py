@@ -1,4 +1,4 @@
-"""Versions without a manifest on their way into the registry: looked at until they have arrived."""
+"""Versions without a manifest that are being copied into the registry."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Arrivals:
-    """What was seen of them so far. Blocking.
+    """Observes such versions until their copies are complete. Blocking.
 
     Args:
         window_seconds: How long files must keep still.
@@ -43,16 +43,16 @@ class Arrivals:
     def files(
         self, candidate: Candidate, found: tuple[FileFact, ...], inspect: Callable[..., object]
     ) -> tuple[FileEntry, ...]:
-        """The files of a version and their hashes, once nothing speaks against taking it.
+        """The files of a version and their hashes, when the version is complete.
 
         Args:
             candidate: The version.
             found: Its files, as they were just listed.
-            inspect: `penstock.server.onnx_file.inspection.inspect_version`, or what stands for it.
+            inspect: `penstock.server.onnx_file.inspection.inspect_version`, or another function.
 
         Raises:
-            Waiting: It has not arrived yet, as far as can be told.
-            ModelLoadError: It is not as it must be.
+            Waiting: It may not be complete yet.
+            ModelLoadError: Its files are not valid.
             OSError: It cannot be read now.
         """
         key, now = candidate.key, self._clock()
@@ -74,10 +74,10 @@ class Arrivals:
         return sighting.content.entries
 
     def check_again(self, candidate: Candidate, entries: tuple[FileEntry, ...]) -> None:
-        """The second reading, where no private copy is made and hashed on the way.
+        """Read the files a second time, if no private copy is made.
 
         Raises:
-            Waiting: The content is another.
+            Waiting: The content has changed.
         """
         again = hash_files(candidate.directory, candidate.roots)
         if digest_of(again) != digest_of(entries):
@@ -85,9 +85,9 @@ class Arrivals:
             raise Waiting("its content changed between two readings")
 
     def forget(self, key: Key) -> None:
-        """Begin anew with a version."""
+        """Forget the observations of a version."""
         self._sightings.pop(key, None)
 
     def keep(self, keys: Collection[Key]) -> None:
-        """Forget all others."""
+        """Forget all versions but these."""
         self._sightings = {key: one for key, one in self._sightings.items() if key in keys}

@@ -1,8 +1,8 @@
-"""What could not be taken in, and when it is tried again.
+"""Failed attempts of the intake, and the time of the next one.
 
-A refusal holds as long as the files are the same, and is looked at again from time to time all the
-same: some writers change a file without changing its times. What failed because of the machine (no
-room, no descriptors, an error of the disk) says nothing about the version and is soon tried again.
+A refusal holds while the files are the same. It is checked again from time to time, because some
+writers change a file without changing its times. An error of the machine (no room, no descriptors,
+an error of the disk) does not count against the version, and is soon tried again.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     Files = tuple[FileFact, ...]
     Key = tuple[str, int]
 
-#: First and longest wait, after an error of the machine and after a refusal.
+#: First and longest wait in seconds, after an error of the machine and after a refusal.
 TRANSIENT_SECONDS: Final = (1.0, 30.0)
 REFUSED_SECONDS: Final = (30.0, 600.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One that failed.
+    """A failed attempt.
 
     Attributes:
-        files: As they were.
-        reason: Why.
-        tries: How many failed for files like these.
-        due: When the next one is, of a monotonic clock.
+        files: The files at that time.
+        reason: The error.
+        tries: Number of failed attempts with these files.
+        due: Time of the next attempt, monotonic seconds.
         transient: Whether the machine was at fault and not the version.
     """
 
@@ -50,13 +50,13 @@ class Attempt:
 
 
 class Attempts:
-    """The failed ones by model and version."""
+    """The failed attempts by model and version."""
 
     def __init__(self) -> None:
         self._failed: dict[Key, Attempt] = {}
 
     def pending(self, key: Key, files: Files, now: float) -> Attempt | None:
-        """The last one, if nothing is to be tried now."""
+        """The last failed attempt, if the next one is not due yet."""
         last = self._failed.get(key)
         if last is None or last.files != files or now >= last.due:
             return None
@@ -65,7 +65,7 @@ class Attempts:
     def failed(
         self, key: Key, files: Files, reason: str, now: float, *, transient: bool
     ) -> Attempt:
-        """Note one more; the wait for the next doubles."""
+        """Note a failed attempt; the wait for the next one doubles."""
         last = self._failed.get(key)
         same = last is not None and last.files == files and last.transient == transient
         tries = last.tries + 1 if same and last is not None else 1
@@ -75,9 +75,9 @@ class Attempts:
         return attempt
 
     def succeeded(self, key: Key) -> None:
-        """Forget it."""
+        """Forget the failed attempts of a version."""
         self._failed.pop(key, None)
 
     def keep(self, keys: Collection[Key]) -> None:
-        """Forget all others."""
+        """Forget all versions but these."""
         self._failed = {key: one for key, one in self._failed.items() if key in keys}

@@ -1,9 +1,9 @@
-"""The content of a version without a manifest: its hashes, and what looks unwritten.
+"""The content of a version without a manifest: hashes, and parts that look unwritten.
 
 Copy tools that give a file its full size before they fill it leave no trace in size or times when
-they stall. What they leave is a part that was never written: a hole, which the file system knows,
-or a long run of zero bytes. A model may have both by right, so neither refuses a version; each asks
-for more patience.
+they stall. They leave a part that was never written: a hole, which the file system knows, or a long
+run of zero bytes. A complete model may have both, so neither refuses a version; each makes the
+intake wait longer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BLOCK_BYTES: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What was read.
+    """The content that was read.
 
     Attributes:
         entries: Each file, its size and hash.
@@ -77,7 +77,7 @@ def read_content(directory: Path, roots: Roots | None = None) -> Content:
 
 
 def first_hole(descriptor: int, facts: os.stat_result) -> int | None:
-    """Where the first part begins that the file system has no data for; ``None`` if nowhere.
+    """The offset of the first hole of a file; ``None`` if there is none.
 
     A file system that cannot tell (``EINVAL``) still says how many blocks a file has.
     """
@@ -95,7 +95,7 @@ def first_hole(descriptor: int, facts: os.stat_result) -> int | None:
 
 
 def _read(descriptor: int) -> tuple[str, int | None]:
-    """SHA-256 in hex, and where the first chunk of zeros begins.
+    """SHA-256 in hex, and the offset of the first chunk of zeros.
 
     Most chunks differ from zeros in their first byte, so the comparison costs nothing.
     """

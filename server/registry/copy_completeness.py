@@ -1,6 +1,6 @@
-"""Whether a version that somebody copies by hand, without a manifest, has arrived.
+"""Decides whether the copy of a version without a manifest is complete.
 
-Nobody says when a copy ends. It counts as ended when
+No program reports the end of a copy. A copy counts as complete when
 
 - its files have kept size and time of change for a window, *and*
 - its model file is whole: a protobuf message that ends where the file ends, has a graph, and finds
@@ -9,9 +9,9 @@ Nobody says when a copy ends. It counts as ended when
   without changing its times, *and*
 - nothing in it looks unwritten, or it has kept still for much longer: a copy tool that reserves the
   full size first leaves holes or zeros when it stalls, and a model that lacks its last bytes may
-  lack an import of an operator set. What is so by right is therefore taken in the end.
+  lack an import of an operator set. A complete model with such parts is taken in the end.
 
-What has lain there for long, as when a server starts, needs one reading.
+A version that was there for long, as at the start of a server, needs one reading.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _LONG: Final = (30, 60.0)
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a version's files looked like, and since when they have looked so.
+    """The observed files of a version, and the time since they are unchanged.
 
     Attributes:
-        files: With sizes and times of change.
-        since: Of the first look that showed exactly these, in seconds of a monotonic clock.
-        content: As it was read; ``None`` before.
-        read_at: When the reading ended, of the same clock.
+        files: The files with sizes and times of change.
+        since: Time of the first observation of exactly these files, monotonic seconds.
+        content: The content that was read; ``None`` before.
+        read_at: End of the reading, monotonic seconds.
     """
 
     files: tuple[FileFact, ...]
@@ -56,12 +56,12 @@ class Sighting:
     read_at: float = 0.0
 
     def with_content(self, content: Content, now: float) -> Sighting:
-        """The same files, read for the first time."""
+        """The sighting with the content of a first reading."""
         return replace(self, content=content, read_at=now)
 
 
 class Step(Enum):
-    """What is to be done next."""
+    """The next step with a version."""
 
     WAIT = "wait"
     READ = "read"
@@ -70,14 +70,14 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be done next, and why not more."""
+    """The next step with a version, and the reason for waiting."""
 
     step: Step
     reason: str = ""
 
 
 def look(directory: Path, roots: Roots | None = None) -> tuple[FileFact, ...]:
-    """The files as they are now.
+    """List the present files.
 
     Raises:
         ModelRefused: There is no such directory, or something in it is no file that may be read.
@@ -93,14 +93,14 @@ def sight(
     now: float,
     unchanged_seconds: float = 0.0,
 ) -> Sighting:
-    """The sighting after one more look: the previous one if nothing changed.
+    """The sighting after a further observation: the previous one if nothing changed.
 
     Args:
-        previous: From the last look.
-        files: As they are now.
-        now: Of a monotonic clock.
-        unchanged_seconds: For how long the file system says that they have been so; this is what
-            lets a server that starts load at once what was copied yesterday. It must come from the
+        previous: The last sighting.
+        files: The present files.
+        now: Monotonic seconds.
+        unchanged_seconds: Seconds since the last change, by the file system; with it a server that
+            starts loads at once what was copied yesterday. It must come from the
             time of change of the inode, which no copy tool can set back.
     """
     if previous is not None and previous.files == files:
@@ -109,12 +109,12 @@ def sight(
 
 
 def check(sighting: Sighting, now: float, window_seconds: float) -> Verdict:
-    """What is to be done with the version. Pure.
+    """Decide the next step with the version. Pure.
 
     Args:
-        sighting: The last one.
-        now: Of the same clock.
-        window_seconds: The window; 0 takes what is whole as it is.
+        sighting: The last sighting.
+        now: Monotonic seconds.
+        window_seconds: The window; 0 takes a complete model at once.
     """
     if not sighting.files:
         return Verdict(Step.WAIT, "there are no files yet")

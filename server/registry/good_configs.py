@@ -1,8 +1,8 @@
-"""The last good ``model.toml`` of each model: a typing error later does not take the model down.
+"""The last valid ``model.toml`` of each model, so that a later typing error does no harm.
 
     STATE/model-configs.json     by model, the good content; null for a model without the file
 
-It is kept on disk, so that a server that restarts beside a bad file goes on with the good one.
+It is kept on disk, so that a server that restarts with an invalid file uses the last valid one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ LOG = logging.getLogger("penstock.planner")
 FILE: Final = "model-configs.json"
 _FORMAT: Final = 1
 _MAX_BYTES: Final = 64 << 20
-#: What is kept of all models together: more than that is remembered until the process ends.
+#: Most bytes on disk for all models; further files are kept in memory only.
 _MAX_KEPT_BYTES: Final = 32 << 20
 
 
 class GoodConfigs:
-    """Contents by model.
+    """The last valid contents by model.
 
     Args:
         path: Path of the file; ``None`` keeps nothing beyond the process.
@@ -44,19 +44,19 @@ class GoodConfigs:
         return model in self._contents
 
     def recall(self, model: str) -> bytes | None:
-        """The last good content of a model that is in here; ``None`` if it had no file."""
+        """The last valid content of a known model; ``None`` if it had no file."""
         content = self._contents[model]
         return None if content is None else content.encode()
 
     def remember(self, model: str, content: bytes | None) -> None:
-        """Note that this is good."""
+        """Note a valid content."""
         text = None if content is None else content.decode()
         if model not in self._contents or self._contents[model] != text:
             self._contents[model] = text
             self._dirty = True
 
     def settle(self, models: Collection[str]) -> None:
-        """Forget every model but these, and write what has changed; a full disk is logged."""
+        """Forget all models but these, and write the changes; a full disk is logged."""
         gone = self._contents.keys() - models
         for model in gone:
             del self._contents[model]
@@ -79,7 +79,7 @@ class GoodConfigs:
 
 
 def _read(path: Path) -> dict[str, str | None]:
-    """What was written; nothing if it is missing or not as it was written."""
+    """Read the file; empty if it is missing or damaged."""
     try:
         content = decode_object(read_bounded(path, _MAX_BYTES), str(path))
         if content.get("format", int) != _FORMAT:

@@ -1,10 +1,10 @@
-"""Takes versions in: what is complete, sound and as published gets a place to be loaded from.
+"""The intake: gives each complete and valid version a directory to be loaded from.
 
-A version with a manifest is checked against it; one without is taken when
-`penstock.server.registry.copy_completeness` says that it has arrived. Where the server has a
-directory of its own, each is copied there while it is hashed, and loaded from there: nobody can
-exchange a file between the check and the load, and what serves goes on serving when the registry
-loses it. What was taken is remembered across restarts; what failed is tried again (`attempts`).
+A version with a manifest is compared with it. A version without one is taken when
+`penstock.server.registry.copy_completeness` decides that it is complete. If the server has a state
+directory, each version is copied there while it is hashed, and loaded from the copy: no file can be
+exchanged between the check and the load, and a version serves on when the registry loses it.
+Accepted versions are remembered over restarts; failed ones are tried again (`attempts`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     Files = tuple[FileFact, ...]
 
-#: Platforms whose files can be inspected; ``None`` is whatever finds them.
+#: Platforms whose files can be inspected; ``None`` stands for a model that names no platform.
 _KNOWN: Final = (None, "onnx_onnxv1")
 
 
@@ -50,9 +50,9 @@ class Intake:
     Args:
         state_dir: State directory of the server, for the copies and the list of what was taken;
             ``None`` loads from the registry itself.
-        max_bytes: Of all copies together.
+        max_bytes: Most bytes of all copies together.
         window_seconds: How long the files of a version without a manifest must keep still.
-        plugins: Whether other runtimes than ONNX are installed, whose files look like anything.
+        plugins: Whether other runtimes than ONNX are installed, whose files cannot be inspected.
         clock: Monotonic seconds.
         wall_clock: Nanoseconds since 1970.
     """
@@ -83,10 +83,10 @@ class Intake:
         self._compared: dict[Key, Files] = {}
 
     def settle(self, wanted: Iterable[Key]) -> None:
-        """End a round of offers: remember what was taken, forget every version but these.
+        """End a pass: write the list of accepted versions, and forget all versions but these.
 
         Raises:
-            OSError: The list cannot be written; it is tried again at the next round.
+            OSError: The list cannot be written; the next pass tries again.
         """
         keys = set(wanted)
         before = len(self._accepted)
@@ -101,7 +101,7 @@ class Intake:
             self._dirty = False
 
     def assess(self, candidate: Candidate) -> IntakeResult:
-        """Look at a version; unchanged files are listed, not read. Raises nothing."""
+        """Decide about a version; unchanged files are listed, not read. Raises nothing."""
         key, now = candidate.key, self._clock()
         files: Files = ()
         accepted = self._accepted.get(key)
@@ -133,7 +133,7 @@ class Intake:
             and result.directory is None
             and place.is_dir()
         ):
-            # Better what was taken than nothing; why it is not as it should be is told.
+            # The accepted version stays in use; the result tells why the new files are not.
             reason = _changed(accepted, files)
             reason = f"{reason}: {result.reason}" if reason else result.reason
             return IntakeResult(place, accepted.digest, reason, result.waiting, accepted.declared)
@@ -150,7 +150,7 @@ class Intake:
     def _recheck(
         self, candidate: Candidate, accepted: AcceptedVersion, place: Path, files: Files
     ) -> IntakeResult | None:
-        """What was taken before, if that is how it stays; ``None`` if it is to be taken again."""
+        """The result of an accepted version; ``None`` if it has to be taken in again."""
         key = candidate.key
         if candidate.served and not accepted.served:
             accepted = self._accepted[key] = replace(accepted, served=True)
@@ -170,9 +170,9 @@ class Intake:
         return IntakeResult(place, accepted.digest, change, declared=accepted.declared)
 
     def _is_damaged(self, key: Key, accepted: AcceptedVersion, place: Path) -> bool:
-        """Whether a private copy has other files than it was made with; each is checked once.
+        """Whether the files of a private copy have changed; each copy is checked once.
 
-        The damaged copy goes, and another takes its place under a name of its own.
+        A damaged copy is removed, and a copy of another name replaces it.
         """
         if self._copies is None or self._checked.get(key) == place.name:
             return False
@@ -240,12 +240,12 @@ class Intake:
         except ModelRefused as refusal:
             if published:
                 raise
-            # Nobody said what its files are: they are others than at the reading before.
+            # There is no manifest: the files have changed since the first reading.
             self._arrivals.forget(candidate.key)
             raise Waiting(f"its content changed while it was copied: {refusal}") from refusal
 
     def _place(self, accepted: AcceptedVersion, candidate: Candidate) -> Path | None:
-        """Where a version that was taken is loaded from, if it is still there."""
+        """The directory of an accepted version, if it still exists."""
         if self._copies is None:
             return candidate.directory if candidate.directory.is_dir() else None
         copy = self._copies / accepted.copy_name
@@ -253,7 +253,7 @@ class Intake:
 
 
 def _published(manifest: Manifest, key: Key, files: Files) -> tuple[FileEntry, ...]:
-    """The files that a manifest lists, once all have arrived in full."""
+    """The files that a manifest lists, when all are complete."""
     if (manifest.model, manifest.version) != key:
         raise ModelRefused(
             f"its manifest is that of model {manifest.model!r} version {manifest.version}"
@@ -274,7 +274,7 @@ def _foreign(files: Files) -> bool:
 
 
 def _let_pass(*_: object) -> None:
-    """For the files of other runtimes, which only they understand."""
+    """Accept files of other runtimes without inspection."""
 
 
 def _touched(accepted: AcceptedVersion, files: Files) -> bool:

@@ -1,4 +1,4 @@
-"""A version that is wanted, and what became of it when the intake looked at it."""
+"""A wanted version, and the intake's result."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A version that is wanted.
+    """A wanted version.
 
     Attributes:
         key: Model and version.
         directory: Directory of the version in the registry.
         platform: Platform of the model, if its configuration says.
-        roots: Where links in the registry may end.
-        failed: Whether what was taken could not be loaded: then a change is looked at anew.
+        roots: Directories in which links of the registry may end.
+        failed: Whether the accepted version could not be loaded: then a change is taken at once.
         broken: Whether some worker could not load it: then its private copy is checked.
         served: Whether it has answered a request since the server started.
     """
@@ -42,13 +42,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class IntakeResult:
-    """What became of a version that is wanted.
+    """The intake's result for a wanted version.
 
     Attributes:
-        directory: To load it from; ``None`` while it may not be loaded.
+        directory: Directory to load it from; ``None`` while it may not be loaded.
         digest: Digest of its files; empty while they are not known.
         reason: Why it may not be loaded, or what has changed since it was taken.
-        waiting: Whether another look may be all it takes.
+        waiting: Whether a later pass may accept it without a change.
         declared: The signature that its manifest promises, if that says.
     """
 
@@ -60,4 +60,4 @@ class IntakeResult:
 
 
 class Waiting(Exception):
-    """A version has not arrived yet; the message says what is waited for."""
+    """A version is not complete yet; the message says what is missing."""

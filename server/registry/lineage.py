@@ -1,4 +1,4 @@
-"""Where a version comes from: its files, the run that made it, the data. Says what is missing."""
+"""The lineage of a version: its files, its training run and its data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What is known of a version.
+    """The known lineage of a version.
 
     Attributes:
         manifest: Manifest of it, if it has one.
-        missing: Why there is none.
+        missing: Why there is no manifest.
     """
 
     manifest: Manifest | None
@@ -52,7 +52,7 @@ class Lineage:
 
 
 def lineage(registry: Path | None, model: str, version: object) -> Lineage:
-    """What the registry knows of a version.
+    """Read the lineage of a version from the registry.
 
     Args:
         registry: The model repository; ``None`` if nobody knows where it is.

@@ -1,7 +1,7 @@
-"""``manifest.json``: what a published version is, where it comes from, and what its files are.
+"""``manifest.json``: the identity, the origin and the files of a published version.
 
 The digest names the content: SHA-256 over the canonical list of files (path, size, SHA-256 of
-each), so two versions with the same files have the same digest whatever else is said of them.
+each), so two versions with the same files have the same digest, also with other metadata.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The training run that made the version; empty where nobody said."""
+    """The training run that made the version; empty if unknown."""
 
     run_id: str = ""
     commit: str = ""
@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a version is.
+    """The manifest of a version.
 
     Attributes:
         model: Name of the model it was published as.

@@ -1,8 +1,8 @@
-"""Copies of versions that nobody else can change: what was checked is what is loaded.
+"""Private copies of versions: the checked files are the loaded files.
 
-Between a check in the registry and a load from it, another could exchange the file. So a version is
-hashed while it is copied to a directory of the server's own, inspected there, and loaded from
-there. Copies are kept by digest, least recently used first to go.
+Between a check in the registry and a load from it, another program could exchange a file. So a
+version is hashed while it is copied to a directory of the server's own, inspected there, and loaded
+from there. Copies are kept by digest, least recently used first to go.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class NoRoom(OSError):
 
 
 class CacheSizeMemo:
-    """What the copies in one cache take, so that not all of them are measured for each new one.
+    """The total size of the copies in one cache, so that they are not measured for each new copy.
 
     It holds as long as nobody else adds or removes a copy, which changes the time of the directory.
     """
@@ -55,7 +55,7 @@ class CacheSizeMemo:
         return self._total if cache.stat().st_mtime_ns == self._changed_ns else None
 
     def write(self, cache: Path, total: int) -> None:
-        """Note what they take from now on."""
+        """Set the total size."""
         self._total, self._changed_ns = total, cache.stat().st_mtime_ns
 
 

@@ -1,1 +1,1 @@
-"""What control does by itself: target, workers, rollouts."""
+"""The coordination of workers: target, fleet, rollouts."""

@@ -1,4 +1,4 @@
-"""Which version answers requests that name none, as the workers have told; and the news of it."""
+"""Logs which version answers requests that name no version, when that changes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
     from penstock.server.target.plan import ModelPlan, Standing
 
-#: Models that are told of one by one; more are told of together.
+#: Up to so many models have a line each; more models share one line.
 _MAX_TOLD: Final = 20
 
 
 class Answering:
-    """Remembers what was told last."""
+    """Remembers the version of each model that was logged last."""
 
     def __init__(self) -> None:
         self._told: dict[str, int] = {}
@@ -25,8 +25,8 @@ class Answering:
         """A line for each model that another version answers than before.
 
         Args:
-            plans: What is to be served, by model.
-            standings: Where the versions stand, by model.
+            plans: The plans of the target, by model.
+            standings: The states of the versions, by model.
         """
         now = {
             name: plan.default

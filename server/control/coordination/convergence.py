@@ -1,4 +1,4 @@
-"""Which worker has not followed yet, and why. Pure."""
+"""Finds the workers that have not applied the target yet, and the reasons. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ABSENT = "it is starting"
 
 
 def not_ready(fleet: Fleet, model: str, version: int) -> dict[str, str]:
-    """Workers that do not have the version ready, and where they stand."""
+    """Workers that do not have the version ready, and its state there."""
     found = dict(_missing(fleet))
     for worker in fleet.workers.values():
         report = _find(worker.models, model, version)
@@ -37,7 +37,7 @@ def load_failures(fleet: Fleet, model: str, version: int, number: int) -> dict[s
 
 
 def why_not_ready(fleet: Fleet, now: float) -> str:
-    """Why no worker serves yet; empty once one does. One that restarts takes nothing from others.
+    """Why no worker serves yet; empty if one does, also while another one restarts.
 
     Args:
         fleet: All workers.

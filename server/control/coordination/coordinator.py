@@ -1,7 +1,7 @@
-"""What control does all the time: looks at the registry, plans, tells the workers.
+"""The coordinator: scans the registry, plans the target, and sends it to the workers.
 
-Everything that changes what is served passes here, one at a time: what the registry brings, what
-an operator commands, what the workers report.
+Each change of the target passes here, one at a time: changes of the registry, commands of
+operators, and reports of workers.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from .fleet import Fleet
     from .planner import Planner
 
-    #: A state, and what goes on record of it; ``None`` if nothing changes.
+    #: A state, and its audit record; ``None`` if nothing changes.
     Changed = tuple[DesiredState, AuditEvent | None]
-    #: From the state as it is, and the versions of a model that every worker serves.
+    #: A function of the present state and the versions of a model that every worker serves.
     Change = Callable[[DesiredState, frozenset[int]], Changed]
 
 LOG = logging.getLogger("penstock.coordinator")
 
-#: The default of a model moved by itself: to a newer version, or at a start.
+#: Audit action: the default of a model moved without a command, to a newer version or at a start.
 DEFAULT_MOVED: Final = "default"
-#: The first look after the start, for what came before the file events did.
+#: Seconds from the start to the second scan, which finds changes before the first file event.
 _RESCAN_SECONDS: Final = 1.0
 _MIN_RESCAN_SECONDS: Final = 0.25
-#: Between two looks while the same versions are waited for, after a while.
+#: Longest pause between two scans while versions are waited for.
 _MAX_RESCAN_SECONDS: Final = 5.0
-#: Each takes up to half a kilobyte of a record, which has a mebibyte at most.
+#: Each entry takes up to half a kilobyte of a record, which has a mebibyte at most.
 _MODELS_A_RECORD: Final = 500
 
 
@@ -61,11 +61,11 @@ class Coordinator:
         config: Configuration of the server.
         store: Desired state and audit log.
         planner: Makes the target.
-        fleet: Gets it.
+        fleet: The workers.
 
     Attributes:
-        looked: Whether the registry was looked at since the start.
-        served: Tells which versions have answered a request.
+        looked: Whether the registry was scanned since the start.
+        served: Returns the versions that have answered a request.
         on_problems: Called with what cannot be served, or not as it is, after each look at the
             registry.
     """
@@ -92,7 +92,7 @@ class Coordinator:
         fleet.on_change = self._reported.set
 
     def standings(self) -> dict[str, Standing]:
-        """Where every version stands."""
+        """The state of every version."""
         defaults = {name: plan.default for name, plan in self.planner.target.models.items()}
         findings = self.planner.findings
         return self.fleet.standings(defaults, findings.available, findings.configs)
@@ -103,14 +103,14 @@ class Coordinator:
         return frozenset() if standing is None else standing.serving
 
     async def commit(self, model: str, change: Change) -> tuple[DesiredState, bool]:
-        """Record a change of the desired state and make it; `replan` tells the workers.
+        """Record a change of the desired state, then make it; `replan` informs the workers.
 
         Args:
-            model: That it is about.
-            change: Made on the state as it is, one at a time.
+            model: Name of the model.
+            change: The change, made on the present state; one at a time.
 
         Returns:
-            The state afterwards, and whether it is another one.
+            The state after the change, and whether it has changed.
 
         Raises:
             ApiError: The change is not possible.
@@ -125,7 +125,7 @@ class Coordinator:
             return after, True
 
     async def refresh(self) -> None:
-        """Look at the registry, and plan.
+        """Scan the registry, and plan.
 
         A server that starts on a registry just copied is not ready before it has the models: there
         is no first target while versions are waited for, until a look has begun after the time in
@@ -156,12 +156,12 @@ class Coordinator:
             await self.replan()
 
     async def replan(self) -> None:
-        """Make and send the target if it is to be another one.
+        """Make and send the target if it changes.
 
-        A control that has just started knows no version yet: planned on that, nothing would serve.
+        Before the first scan no version is known, so a target made then would serve nothing.
         """
         if not self.looked:
-            await self.refresh()  # which plans when it has looked
+            await self.refresh()  # `refresh` plans after its scan
             return
         async with self._planning:
             before = self.planner.target
@@ -184,7 +184,7 @@ class Coordinator:
         watcher = Watcher(self._config.registry, lambda: loop.call_soon_threadsafe(self._again.set))
         watcher.start()
         try:
-            async with asyncio.TaskGroup() as both:  # an error in one ends both, and is raised
+            async with asyncio.TaskGroup() as both:  # an error in one task ends both, and is raised
                 both.create_task(self._follow_registry())
                 both.create_task(self._follow_reports())
         finally:
@@ -198,7 +198,7 @@ class Coordinator:
         while True:
             before, waiting = waiting, self.planner.findings.waiting_keys
             if waiting:
-                # The same versions may be waited for without end: less and less often then.
+                # Versions may be waited for without end, so the scans become rarer.
                 longer = min(pause * 1.1, max(soon, _MAX_RESCAN_SECONDS))
                 pause = longer if waiting == before else soon
                 wait = min(wait, pause)
@@ -213,7 +213,7 @@ class Coordinator:
             self._reported.clear()
             before, failed = failed, self._failed()
             if failed - before:
-                self._again.set()  # what is to serve in their place may have to be copied first
+                self._again.set()  # the versions that replace them may have to be copied first
             elif self.planner.target.number and self.looked:
                 await self.replan()
             await self._name_first_versions()
@@ -221,7 +221,7 @@ class Coordinator:
                 LOG.info("%s", line)
 
     async def _name_first_versions(self) -> None:
-        """Make the first version of a model stable where later ones are to wait for an operator."""
+        """Make the first version of a model stable if later versions wait for an operator."""
         target, standings = self.planner.target, self.standings()
         models = unnamed(target.models, self.store.state, standings, self._config.on_push)
         for model, version in models.items():
@@ -239,7 +239,7 @@ class Coordinator:
         return {(model, version) for model, one in standings for version in one.failed}
 
     async def _record_defaults(self, before: Target, after: Target) -> None:
-        """Record which version answers by itself from now on; what operators set is on record."""
+        """Record defaults that moved without a command; commands have records already."""
         old = _defaults(before)
         moved = {name: one for name, one in _defaults(after).items() if old.get(name) != one}
         moved |= {name: None for name in old if name not in after.models}
@@ -272,7 +272,7 @@ class Coordinator:
 
 
 def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """So many at a time."""
+    """Split the names into lists of at most `size`."""
     return (names[at : at + size] for at in range(0, len(names), size))
 
 

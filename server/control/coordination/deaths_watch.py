@@ -1,4 +1,4 @@
-"""Takes versions out of service that processes died over, as the supervisor has listed them."""
+"""Takes versions out of service over which processes died; the supervisor lists the deaths."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.quarantine")
 
-#: Between two looks: less than a worker takes to come back and meet the version again.
+#: Seconds between two checks: less than a worker takes to restart and load the version again.
 CHECK_SECONDS: Final = 0.5
 
 
 class DeathsWatch:
-    """Looks at the list of deaths, and has the planner keep out what they condemn.
+    """Reads the list of deaths periodically, and quarantines the versions that caused them.
 
     Args:
         path: Path of the list.
-        coordinator: Plans, and tells the workers.
-        tell: Is told at each look of all versions that are out of service, and why.
-        sleep: Waits so many seconds.
+        coordinator: Plans, and informs the workers.
+        tell: Called after each check with all quarantined versions and their reasons.
+        sleep: Waits the given seconds.
         wall_clock: Unix seconds.
     """
 
@@ -54,19 +54,19 @@ class DeathsWatch:
         self._seen: Stamp | None = None
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check until cancelled."""
         while True:
             await self.look()
             await self._sleep(CHECK_SECONDS)
 
     async def look(self) -> None:
-        """Take out what the deaths so far condemn, and tell of all that is out."""
+        """Quarantine the versions that the deaths condemn, and report all quarantined versions."""
         target = self._coordinator.planner.target
         if self._coordinator.looked and target.number:
             self._tell(kept_out(target.models))
         seen = stamp_of(self._path)
         if seen in {None, self._seen} or not self._coordinator.looked:
-            return  # the digests are not known before the registry was looked at
+            return  # the digests are not known before the first scan
         self._seen = seen
         planner, now = self._coordinator.planner, self._wall_clock()
         verdicts = condemned(read_deaths(self._path), now, planner.pardoned())

@@ -1,4 +1,4 @@
-"""The merged metrics of all processes, made off the event loop, one at a time."""
+"""The exposition: the merged metrics of all processes, rendered off the event loop."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Exposition:
-    """Renders the counter files of a directory; the only one who folds there.
+    """Renders the counter files of a directory; only this object folds old files.
 
-    However many scrapers ask, and however many of them go away, one at a time is rendered for all
-    of them; that takes at most a tenth of the time, or one rendering in `KEPT_SECONDS`. A decision
-    by the figures does not wait for that: `figures` waits for another reading of the counters only.
+    One text at a time is rendered for all scrapers that ask. Rendering takes at most a tenth of the
+    time, or happens once in `KEPT_SECONDS`. Decisions do not wait for it: `figures` waits only for
+    another reading of the counters.
 
     Attributes:
-        collectors: What is rendered; other parts add theirs. They collect in a thread of their own.
+        collectors: The rendered collectors; they collect in a thread of their own.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -42,7 +42,7 @@ class Exposition:
         )
 
     async def render(self, accept: str) -> tuple[bytes, bytes]:
-        """Content type and body for a scraper that accepts this.
+        """Content type and body for a scraper with this Accept header.
 
         Raises:
             Unavailable: Too many ask at once.

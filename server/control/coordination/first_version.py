@@ -1,7 +1,7 @@
-"""Naming the first version of a model stable, where new versions wait for an operator. Pure.
+"""Makes the first version of a model stable if new versions wait for an operator. Pure.
 
-With ``on_push = "wait"`` only ``stable`` answers requests that name no version. Somebody must be
-the first: the version that answers when the model is served for the first time.
+With ``on_push = "wait"`` only ``stable`` answers requests that name no version. So the version
+that answers when the model is served for the first time becomes stable by itself.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ def unnamed(
     standings: Mapping[str, Standing],
     on_push: str,
 ) -> dict[str, int]:
-    """By model, the version that is to become stable by itself.
+    """The version of each model that is to become stable by itself.
 
     It answers requests that name no version, every worker has it ready, and nobody has named a
     stable version.
 
     Args:
-        plans: What is to be served, by model.
-        state: What operators want.
-        standings: Where the versions stand, by model.
+        plans: The plans of the target, by model.
+        state: The desired state.
+        standings: The states of the versions, by model.
         on_push: The server's option, for models that do not say.
     """
     found: dict[str, int] = {}
@@ -59,7 +59,7 @@ def unnamed(
 
 
 def naming(model: str, version: int, digest: str) -> Change:
-    """The change that makes it stable, with its record; none if somebody was faster."""
+    """The change that makes a version stable, with its record; none if one is stable already."""
 
     def changed(state: DesiredState, serving: frozenset[int]) -> Changed:
         if state.model(model).stable is not None or version not in serving:

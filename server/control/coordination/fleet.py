@@ -1,4 +1,4 @@
-"""Control's end of the link: who is there, what each runs, and the target they all get."""
+"""Control's end of the link: the connected workers, their reports, and their target."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Worker:
 
     Attributes:
         process: ``worker-<n>``.
-        incarnation: Unique name of this life of it.
+        incarnation: Name of the incarnation.
         pid: Its process id.
         target: Number of the target it has applied.
         steered: Number of the target whose defaults and aliases are in force there.
-        ready: Whether it serves what it could load of its first target.
-        models: Every version it knows and its state.
-        problem: Why it has not applied the target, in words; empty while nothing is wrong.
-        incidents: Errors there that no caller was told of; see `Incidents.report`.
+        ready: Whether it has dealt with its first target.
+        models: Every version it knows, with its state.
+        problem: Why it has not applied the target, in words; empty without a problem.
+        incidents: Its errors without a caller; see `Incidents.report`.
     """
 
     process: str
@@ -48,7 +48,7 @@ class Worker:
     incidents: list[dict[str, Any]] = field(default_factory=list)
 
     def states(self, state: str) -> dict[str, dict[int, tuple[str, str]]]:
-        """By model, the versions in this state: where they come from, with which configuration."""
+        """The versions in this state by model, with their directories and configurations."""
         found: dict[str, dict[int, tuple[str, str]]] = {}
         for one in self.models:
             if one["state"] == state:
@@ -62,12 +62,12 @@ class Fleet:
 
     Args:
         metrics: Makes the exposition, content type and body, from an Accept header.
-        expected: How many workers there should be.
+        expected: Number of workers of the server.
 
     Attributes:
         workers: By incarnation.
         on_change: Called after a worker reported or left.
-        on_check_request: Called when a worker has counted what a look at rollouts is worth.
+        on_check_request: Called when a worker asks for a check of the rollouts.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Fleet:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self, path: Path) -> None:
-        """Accept workers on a Unix socket; one that a dead control left behind is replaced."""
+        """Accept workers on a Unix socket; it replaces the socket of a former control process."""
         path.unlink(missing_ok=True)  # noqa: ASYNC240  once, in memory, before anybody waits
         self._server = await asyncio.start_unix_server(self._serve, path)
         path.chmod(0o600)  # noqa: ASYNC240  a run_dir of the operator's may be open to others
@@ -99,7 +99,7 @@ class Fleet:
             worker.writer.close()
 
     def send_target(self, target: Target) -> None:
-        """Give every worker, now and later, this target."""
+        """Send this target to every worker, also to later ones."""
         self._target = target
         frame = self._target_frame()
         for worker in self.workers.values():
@@ -122,16 +122,16 @@ class Fleet:
         available: Mapping[str, Mapping[int, Path]],
         configs: Mapping[str, str],
     ) -> dict[str, Standing]:
-        """Where the versions of each model stand.
+        """The states of the versions of each model.
 
-        While a worker is missing, those that are there speak for it: it will load what they have.
+        A missing worker counts as having what the present workers have, because it will load that.
 
         Args:
-            defaults: What answers now when no version is named.
-            available: Where each version is loaded from now: one that failed from elsewhere has not
-                failed yet.
-            configs: By model, the digest of its configuration now: one that failed with another has
-                not failed yet.
+            defaults: The present default version of each model.
+            available: The present directory of each version: a failure of another directory does
+                not count.
+            configs: The present digest of each model's configuration: a failure with another
+                configuration does not count.
         """
         ready = [worker.states("READY") for worker in self.workers.values()]
         failed = [worker.states("FAILED") for worker in self.workers.values()]
@@ -155,7 +155,7 @@ class Fleet:
         return standings
 
     async def wait(self, done: Callable[[], bool], timeout_seconds: float) -> bool:
-        """Wait until the reports make it true, for so long at most; returns whether it is."""
+        """Wait until `done` is true, at most `timeout_seconds`; returns whether it is."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 while not done():
@@ -164,7 +164,7 @@ class Fleet:
         return done()
 
     async def wait_converged(self, timeout_seconds: float) -> bool:
-        """Wait until `converged`, for so long at most; returns whether it is."""
+        """Wait until `converged`, at most `timeout_seconds`; returns whether it is."""
         return await self.wait(self.converged, timeout_seconds)
 
     def _note_change(self) -> None:

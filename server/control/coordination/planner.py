@@ -1,6 +1,6 @@
-"""Turns registry, desired state and the workers' reports into the numbered target.
+"""The planner: makes the numbered target of the registry, the desired state and the reports.
 
-Finding out what the registry holds blocks and is done in a thread; the decision is pure and quick.
+The scan of the registry blocks and runs in a thread; the decision is pure and quick.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _FIGURES: Final = re.compile(r"\d+(\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is known of the registry.
+    """The result of a scan of the registry.
 
     Attributes:
-        snapshot: What it holds.
-        results: What became of each version that is wanted.
+        snapshot: The content of the registry.
+        results: The intake's result for each wanted version.
     """
 
     snapshot: RegistrySnapshot = field(default_factory=RegistrySnapshot)
@@ -60,17 +60,17 @@ class Findings:
 
     @property
     def waiting(self) -> bool:
-        """Whether something may be taken soon without another event."""
+        """Whether a version may become available soon without another event."""
         return bool(self.waiting_keys)
 
     @property
     def waiting_keys(self) -> frozenset[Key]:
-        """The versions of which that is so."""
+        """The versions that may become available soon."""
         return frozenset(key for key, result in self.results.items() if result.waiting)
 
     @property
     def available(self) -> dict[str, dict[int, Path]]:
-        """By model, the versions that may be loaded, and where from."""
+        """The versions that may be loaded, by model, with their directories."""
         found: dict[str, dict[int, Path]] = {}
         for (model, version), result in sorted(self.results.items()):
             if result.directory is not None:
@@ -79,7 +79,7 @@ class Findings:
 
     @property
     def declared(self) -> dict[str, dict[int, Signature]]:
-        """By model and version, the signatures that manifests promise."""
+        """The signatures that manifests promise, by model and version."""
         found: dict[str, dict[int, Signature]] = {}
         for (model, version), result in self.results.items():
             if result.declared is not None:
@@ -88,12 +88,12 @@ class Findings:
 
     @property
     def configs(self) -> dict[str, str]:
-        """By model, the digest of its configuration."""
+        """The digest of each model's configuration."""
         return {name: one.config_digest for name, one in self.snapshot.models.items()}
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What cannot be served, or not as it is."""
+        """Models and versions that cannot be served, or not as configured."""
         root = {name: entry.path for name, entry in self.snapshot.models.items()}
         offered = (
             Problem(root[model] / str(version), result.reason)
@@ -104,20 +104,20 @@ class Findings:
 
 
 class Planner:
-    """The present target. A new control goes on from the one its predecessor wrote.
+    """Holds the present target; a new control process continues from the written target.
 
     Args:
         registry: The model repository.
-        path: Where the target is kept; workers read it, too, when they start.
+        path: File of the target; workers read it, too, when they start.
         intake: Decides which versions may be loaded.
-        explicit: Whether only what an operator loads is served, where ``model.toml`` does not say.
+        explicit: Whether only versions that an operator loads are served, as a default for models.
         allowed: Directories beside the registry in which its links may end.
         good: The last good configurations of the models.
-        quarantine: What is kept out of service; by default nothing, for the life of the planner.
+        quarantine: Versions that are out of service; by default none.
 
     Attributes:
-        target: What every worker should serve.
-        findings: What is known of the registry.
+        target: The target of every worker.
+        findings: The result of the last scan.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Planner:
         }
 
     def retry(self, model: str, version: int, now: float) -> None:
-        """Have workers try a version again that they could not load.
+        """Make workers try a failed version again.
 
         Args:
             model: Its model.
@@ -154,7 +154,7 @@ class Planner:
         self.quarantine.release(model, version)
 
     def pardoned(self) -> dict[tuple[str, str], float]:
-        """By model and version as text, when an operator last asked to try it again."""
+        """The last time an operator asked to try a version again, by model and version as text."""
         return {
             (model, str(version)): at
             for model, versions in self._retried.items()
@@ -167,11 +167,11 @@ class Planner:
         standings: Mapping[str, Standing],
         served: Collection[Key] = frozenset(),
     ) -> Findings:
-        """Look at the registry and take in what is new. Blocking; for one thread at a time.
+        """Scan the registry, and pass wanted versions to the intake. Blocking; for one thread.
 
         Args:
-            state: What operators want.
-            standings: Where the versions of each model stand.
+            state: The desired state.
+            standings: The states of the versions of each model.
             served: Versions that have answered a request.
 
         Raises:
@@ -188,7 +188,7 @@ class Planner:
         return Findings(snapshot, current.results)
 
     def note(self, findings: Findings) -> None:
-        """Take over what was found; a problem is logged once, also if its figures grow."""
+        """Take over the findings; a problem is logged once, also if its figures grow."""
         known = set(map(_gist, self.findings.problems))
         self.findings = findings
         for problem in findings.problems:
@@ -218,19 +218,19 @@ class Planner:
         return kept
 
     def adopt(self, target: Target) -> None:
-        """Make it the present one, on disk first."""
+        """Make it the present target, on disk first."""
         if target is not self.target:
             try:
                 write_target(self._path, target)
             except OSError as error:
-                # The workers that run get it by their link; one that starts waits for control.
+                # Running workers get it by their link; a starting worker waits for control.
                 LOG.error("%s cannot be written: %s", self._path, error.strerror or error)  # noqa: TRY400  one line says it
             self.target = target
 
     def _offer(
         self, entry: ModelEntry, state: DesiredState, standing: Standing, current: _Pass
     ) -> None:
-        """Offer what the policy wants; in place of what may not be loaded, what it wants then."""
+        """Pass the wanted versions to the intake, and replacements for unusable ones."""
         now = state.model(entry.name)
         present = set(entry.versions)
         while True:
@@ -246,7 +246,7 @@ class Planner:
             for version in missing:
                 if self._take(entry, version, standing, current).directory is None:
                     present.discard(version)
-        # What failed is looked at as well, to learn when its files are others.
+        # Failed versions are passed, too, so that a change of their files is noticed.
         for version in standing.failed & entry.versions.keys():
             if (entry.name, version) not in current.results:
                 self._take(entry, version, standing, current)
@@ -271,7 +271,7 @@ class Planner:
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """One round of offers."""
+    """One pass over the wanted versions."""
 
     roots: Roots
     served: Collection[Key]
@@ -279,5 +279,5 @@ class _Pass:
 
 
 def _gist(problem: Problem) -> tuple[Path, str]:
-    """A problem without its figures, which may be others at each look."""
+    """A problem without its figures, which may change with each scan."""
     return problem.path, _FIGURES.sub("", problem.reason)

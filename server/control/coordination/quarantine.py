@@ -1,7 +1,7 @@
-"""Versions that are out of service because processes died over them, kept over restarts.
+"""The quarantine: versions out of service because processes died over them, kept over restarts.
 
 A version is known by the digest of its files: other files under its number are another version.
-Where nobody knows the digest, it stays out for the life of the server only.
+A version without a known digest stays in quarantine until the server stops.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.quarantine")
 
 FILE: Final = "quarantine.json"
-#: Kept; the oldest go first.
+#: Most entries; the oldest are removed first.
 _MAX_ENTRIES: Final = 1000
 
 
@@ -32,11 +32,11 @@ class Entry:
     """One version that is out of service.
 
     Attributes:
-        model: Its model.
-        version: Its number.
+        model: Name of the model.
+        version: Number of the version.
         digest: Digest of its files; empty if it is not known.
-        reason: Why, for operators.
-        at: Since when, Unix seconds.
+        reason: The reason, for operators.
+        at: Time of the quarantine, Unix seconds.
     """
 
     model: str
@@ -50,7 +50,7 @@ class Quarantine:
     """The versions that are out of service.
 
     Args:
-        path: Path of the file that keeps them; ``None`` keeps them for the life of this object.
+        path: Path of the file that keeps them; ``None`` keeps them in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -76,7 +76,7 @@ class Quarantine:
         return True
 
     def release(self, model: str, version: int) -> None:
-        """An operator wants the version tried again. Blocks on the disk."""
+        """Remove a version from quarantine, for an operator. Blocks on the disk."""
         if self._entries.pop((model, version), None) is not None:
             self._write()
 
@@ -86,7 +86,7 @@ class Quarantine:
         content = json.dumps([asdict(entry) for entry in self._entries.values()]).encode()
         try:
             replace_file(self._path, content, 0o600)
-        except OSError as error:  # it is in force all the same
+        except OSError as error:  # the quarantine is in force even then
             LOG.error("%s cannot be written: %s", self._path, error)  # noqa: TRY400  one line says it
 
 
@@ -96,8 +96,8 @@ def newly_condemned(
     """Entries for what `watchdog.condemned` found. Pure.
 
     Args:
-        verdicts: By model and version, why.
-        digests: By model and version, of the files; empty where they are not known.
+        verdicts: The reason, by model and version.
+        digests: Digests of the files, by model and version; empty if unknown.
         now: Unix seconds.
     """
     return [

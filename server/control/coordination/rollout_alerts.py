@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.rollout")
 
-#: Phase that was reached -> how much that matters.
+#: The severity of an alert by the phase that was reached.
 SEVERITIES: Final = {
     Phase.HELD: "warning",
     Phase.AWAITING_PROMOTION: "info",
@@ -27,9 +27,9 @@ SEVERITIES: Final = {
     Phase.ABORTED: "critical",
     Phase.FINISHED: "info",
 }
-#: Records of the last life of this process that are told again: one may not have been.
+#: Records of the last incarnation that are written again: its last alerts may be missing.
 LAST: Final = 8
-#: Alerts that wait for a disk that does not answer.
+#: Most alerts that wait for a slow disk.
 _MAX_WAITING: Final = 256
 
 
@@ -48,7 +48,7 @@ class RolloutAlerts:
         self._more.set()
 
     def add_past(self, record: AuditRecord) -> None:
-        """Take a record of an earlier life, in order, before `run`."""
+        """Take a record of an earlier incarnation, in order, before `run`."""
         if _alert_of(record) is not None:
             self._waiting.append(record)
             if len(self._waiting) > LAST:
@@ -61,7 +61,7 @@ class RolloutAlerts:
             self._loop.call_soon_threadsafe(self._more.set)
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Write alerts until cancelled."""
         while True:
             await self._more.wait()
             self._more.clear()
@@ -73,12 +73,12 @@ class RolloutAlerts:
                         await asyncio.to_thread(self._alert_store.put, alert)
                 except (sqlite3.Error, OSError) as error:
                     LOG.warning("the alert of record %d is lost: %s", record.seq, error)
-                except Exception:  # one record must not keep the others from being told
+                except Exception:  # an error with one record must not stop the others
                     LOG.exception("record %d makes no alert", record.seq)
 
 
 def _alert_of(record: AuditRecord) -> Alert | None:
-    """The same; a record that makes none for a fault of its own is told, and passed over."""
+    """The alert of a record; a record that cannot be read is logged and skipped."""
     try:
         return alert_of(record)
     except Exception:

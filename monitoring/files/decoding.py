@@ -46,23 +46,26 @@ def convert(
     place: str = "",
     *,
     closed: bool = False,
+    finite: bool = False,
     error: type[Exception] = ContentError,
 ) -> T:
     """Plain values as a type: a dataclass, a `msgspec.Struct`, or what these hold.
 
     Args:
         kind: What to make. A key that is missing has the default of its field.
-        content: As JSON or TOML were decoded; numbers that are not finite are refused.
+        content: As JSON or TOML were decoded.
         source: Names the content in errors, such as the path of a file.
         place: Where `content` is in the source.
         closed: Whether keys that the type does not know are refused in dataclasses, too.
+        finite: Whether NaN and infinities are refused; what reads JSON and TOML has done so.
         error: What is raised.
 
     Raises:
         ContentError: Or `error`: something is not of its type, out of its range, or not known.
     """
     try:
-        _check_finite(content, place)
+        if finite:
+            _check_finite(content, place)
         if closed and (problem := unknown_key(kind, content, place)):
             raise ValueError(problem)
         return msgspec.convert(content, kind, dec_hook=_decode_other)

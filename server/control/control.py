@@ -21,6 +21,7 @@ from penstock.monitoring.alerts.metrics import AlertsCollector
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.drift.metrics import DriftCollector
 from penstock.monitoring.feedback.metrics import FeedbackCollector
+from penstock.monitoring.files.decoding import ContentError
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.server.auth.tokens import Tokens
 from penstock.server.control.api.access import Access, reads_are_open
@@ -52,7 +53,6 @@ from penstock.server.desired_state.audit import read_log
 from penstock.server.desired_state.state_file import StateDamaged
 from penstock.server.desired_state.store import StateStore, tell
 from penstock.server.drift.versions import WINDOWS
-from penstock.server.files.checked_json import ContentError
 from penstock.server.files.option_decoder import ConfigError
 from penstock.server.monitor.alert_setup import ALERTS_DATABASE, alerts_file
 from penstock.server.ports.border import Border

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from penstock.monitoring.files.atomic_file import sync, write_synced
-from penstock.server.files.checked_json import ContentError
+from penstock.monitoring.files.decoding import ContentError
 
 from .audit_record import (
     GENESIS,

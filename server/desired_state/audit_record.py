@@ -13,7 +13,9 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.server.files.checked_json import ContentError, decode_object
+import msgspec
+
+from penstock.monitoring.files.decoding import ContentError, convert, decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +76,23 @@ class AuditRecord:
     hash: str
 
 
+class _Line(msgspec.Struct):
+    """A record as it is written. The order of its keys is that of `_canonical`."""
+
+    seq: int
+    time: str
+    action: str
+    actor: str
+    model: str
+    before: Any
+    after: Any
+    reason: str
+    evidence: dict[str, Any]
+    generation: int
+    prev: str
+    hash: str
+
+
 def make_record(seq: int, time: str, event: AuditEvent, prev: str) -> AuditRecord:
     """The record of an event, with its hash."""
     return AuditRecord(seq, time, event, prev, _hash(_body(seq, time, event, prev)))
@@ -101,23 +120,12 @@ def decode_record(line: bytes, source: str) -> AuditRecord:
     """
     if not line.endswith(b"\n"):
         raise ContentError(f"{source}: the line is not complete")
-    content = decode_object(line, source, own=True)
-    record = AuditRecord(
-        content.get("seq", int),
-        content.get("time", str),
-        AuditEvent(
-            action=content.get("action", str),
-            actor=content.get("actor", str),
-            model=content.get("model", str),
-            before=content.get("before", object),
-            after=content.get("after", object),
-            reason=content.get("reason", str),
-            evidence=content.get("evidence", dict),
-            generation=content.get("generation", int),
-        ),
-        content.get("prev", str),
-        content.get("hash", str),
+    one = convert(_Line, decode_json(line, source, own=True), source)
+    event = AuditEvent(
+        *(one.action, one.actor, one.model, one.before, one.after),
+        *(one.reason, one.evidence, one.generation),
     )
+    record = AuditRecord(one.seq, one.time, event, one.prev, one.hash)
     if encode_record(record) != line:
         raise RecordChanged(f"{source}: the line is not as it was written")
     if make_record(record.seq, record.time, record.event, record.prev) != record:

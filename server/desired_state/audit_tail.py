@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from penstock.server.files.checked_json import ContentError
+from penstock.monitoring.files.decoding import ContentError
 
 from .audit_record import MAX_LINE_BYTES, RecordChanged, decode_record
 

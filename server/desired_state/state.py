@@ -8,13 +8,14 @@ alias moves only to one of them, so that moving it is all it takes.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from penstock.server.errors import Conflict, InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
 _T = TypeVar("_T")
 

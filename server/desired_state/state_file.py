@@ -10,14 +10,16 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
 
 from penstock.monitoring.files.atomic_file import replace_file
 from penstock.monitoring.files.config_file import read_bounded
-from penstock.server.files.checked_json import CheckedObject, ContentError, decode_object
+from penstock.monitoring.files.decoding import ContentError, convert, decode_json
 from penstock.server.files.durable import locked
 
-from .state import DesiredState, ModelState, check_generation
+from .state import DesiredState, check_generation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,33 +130,26 @@ def decode_state(content: bytes, source: str = STATE_FILE) -> DesiredState:
     Raises:
         ContentError: It is not what was written.
     """
-    keys = decode_object(content, source)
-    if keys.get("format", int) != _FORMAT:
-        raise keys.wrong("format", f"{_FORMAT}, the one known here")
-    body = {key: keys.get(key, object) for key in ("format", "generation", "models")}
-    if keys.get("sha256", str) != _sum(body):
-        raise keys.wrong("sha256", f"{_sum(body)}: the file was changed or damaged")
-    models = {name: _model(one) for name, one in keys.items("models")}
-    return DesiredState(keys.get("generation", int), models)
+    decoded = decode_json(content, source)
+    head = convert(_Head, decoded, source)
+    body = {key: decoded[key] for key in ("format", "generation", "models")}
+    if head.sha256 != _sum(body):
+        raise ContentError(
+            f"{source}: sha256 is {head.sha256!r}, expected {_sum(body)}: the file was changed or "
+            "damaged"
+        )
+    return convert(DesiredState, body, source)
 
 
-def _model(keys: CheckedObject) -> ModelState:
-    return ModelState(
-        aliases=keys.table("aliases", int),
-        weights={name: float(one) for name, one in keys.table("weights", int | float).items()},
-        loaded=frozenset(_versions(keys, "loaded")),
-        unloaded=frozenset(_versions(keys, "unloaded")),
-        accepted=frozenset(_versions(keys, "accepted")),
-        former=tuple(_versions(keys, "former")),
-        rollout=keys.get("rollout", dict, {}),
-    )
+class _Head(msgspec.Struct):
+    """What the file says of itself."""
 
-
-def _versions(keys: CheckedObject, key: str) -> list[int]:
-    versions: list[Any] = keys.get(key, list, [])
-    if not all(type(one) is int for one in versions):
-        raise keys.wrong(key, "a list of versions")
-    return versions
+    format: Annotated[
+        int, msgspec.Meta(ge=_FORMAT, le=_FORMAT, description=f"{_FORMAT}, the one known here")
+    ]
+    sha256: str
+    generation: int
+    models: dict[str, Any]
 
 
 def _sum(body: dict[str, Any]) -> str:

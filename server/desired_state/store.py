@@ -10,8 +10,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from penstock.monitoring.files.decoding import ContentError
 from penstock.server.errors import Conflict, Unavailable
-from penstock.server.files.checked_json import ContentError
 
 from .audit import DAMAGED, AuditLog, read_log, readable_records, segments_of
 from .audit_record import AuditEvent, summarised

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import msgspec
 import numpy as np
 import orjson
 
 from penstock.monitoring.files.config_file import read_bounded
+from penstock.monitoring.files.decoding import ContentError, convert
+from penstock.monitoring.files.explanation import shown
 from penstock.server.codecs.json_data import read
 from penstock.server.codecs.request import build
 from penstock.server.codecs.signature import WireInput, WireSignature
 from penstock.server.codecs.tensors import from_list
 from penstock.server.errors import ApiError, InvalidRequest
-from penstock.server.files.checked_json import CheckedObject, ContentError
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.registry.publish_source import EXAMPLES_FILE
 
@@ -57,6 +59,27 @@ class Examples:
     examples: tuple[Example, ...] = ()
     relative: float = RELATIVE_TOLERANCE
     absolute: float = ABSOLUTE_TOLERANCE
+
+
+_Tolerance = Annotated[float, msgspec.Meta(ge=0, description="a number from 0")]
+
+
+class _File(msgspec.Struct):
+    examples: list[Any]
+    relative_tolerance: _Tolerance = RELATIVE_TOLERANCE
+    absolute_tolerance: _Tolerance = ABSOLUTE_TOLERANCE
+
+
+class _Output(msgspec.Struct):
+    name: str
+    shape: Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(description="sizes")]
+    data: list[Any]
+    datatype: str | None = None
+
+
+class _Example(msgspec.Struct):
+    inputs: list[Any]
+    outputs: list[_Output] = []
 
 
 def read_examples(directory: Path, signature: Signature) -> Examples:
@@ -102,17 +125,15 @@ def parse_examples(content: bytes, signature: Signature) -> Examples:
     elif isinstance(decoded, dict) and "inputs" in decoded:
         decoded = {"examples": [decoded]}
     try:
-        keys = CheckedObject(decoded, EXAMPLES_FILE)
-        entries = keys.get("examples", list)
-        relative = _tolerance(keys, "relative_tolerance", RELATIVE_TOLERANCE)
-        absolute = _tolerance(keys, "absolute_tolerance", ABSOLUTE_TOLERANCE)
+        file = convert(_File, decoded, EXAMPLES_FILE)
+        entries = file.examples
         if entries and not any(isinstance(entry, dict) for entry in entries):
             entries = [_request_of_rows(entries, signature)]
         wire = WireSignature(signature, "examples", "1")
         examples = tuple(_example(entry, n, wire, signature) for n, entry in enumerate(entries, 1))
     except ContentError as error:
         raise ModelRefused(str(error)) from error
-    return Examples(examples, relative, absolute)
+    return Examples(examples, file.relative_tolerance, file.absolute_tolerance)
 
 
 def mismatches(model: Model, golden: Examples) -> list[str]:
@@ -163,13 +184,6 @@ def _show(value: Any) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)[:100]
 
 
-def _tolerance(keys: CheckedObject, key: str, default: float) -> float:
-    value = float(keys.get(key, int | float, default))
-    if not 0 <= value < math.inf:
-        raise keys.wrong(key, "a number from 0")
-    return value
-
-
 def _request_of_rows(rows: list[Any], signature: Signature) -> dict[str, Any]:
     if len(signature.inputs) != 1 or not signature.rows_axis:
         raise ContentError(
@@ -188,29 +202,30 @@ def _request_of_rows(rows: list[Any], signature: Signature) -> dict[str, Any]:
 
 
 def _example(entry: Any, number: int, wire: WireSignature, signature: Signature) -> Example:
-    where = f"golden request {number} "
-    keys = CheckedObject(entry, EXAMPLES_FILE, where)
+    where = f"golden request {number}"
+    example = convert(_Example, entry, EXAMPLES_FILE, where)
     specs = {spec.name: spec for spec in signature.outputs}
     try:
-        inputs = build({"inputs": keys.get("inputs", list)}, wire, read).inputs
-        expected = dict(_stored(one, specs) for one in keys.objects("outputs", []))
+        inputs = build({"inputs": example.inputs}, wire, read).inputs
+        expected = {
+            one.name: _stored(one, specs, f"{EXAMPLES_FILE}: {where}.outputs[{n}]")
+            for n, one in enumerate(example.outputs)
+        }
     except ApiError as error:
         raise ContentError(f"{EXAMPLES_FILE}: {where}: {error}") from error
     return Example(inputs, expected)
 
 
-def _stored(keys: CheckedObject, specs: Mapping[str, TensorSpec]) -> tuple[str, Array]:
-    name, shape = keys.get("name", str), keys.get("shape", list)
-    spec = specs.get(name)
+def _stored(output: _Output, specs: Mapping[str, TensorSpec], where: str) -> Array:
+    spec = specs.get(output.name)
     if spec is None:
-        raise keys.wrong("name", "one of " + ", ".join(specs))
-    if keys.get("datatype", str, spec.datatype) != spec.datatype:
-        raise keys.wrong("datatype", spec.datatype)
-    if not all(type(size) is int and size >= 0 for size in shape):
-        raise keys.wrong("shape", "sizes")
-    data, size = keys.get("data", list), math.prod(shape)
+        known = ", ".join(specs)
+        raise ContentError(f"{where}.name is {shown(output.name)}, expected one of {known}")
+    if output.datatype not in {None, spec.datatype}:
+        raise ContentError(f"{where}.datatype is {output.datatype!r}, expected {spec.datatype}")
+    shape = output.shape
     try:
-        return name, from_list(data, WireInput(0, spec, batch_axis=False), shape, size)
+        return from_list(output.data, WireInput(0, spec, batch_axis=False), shape, math.prod(shape))
     except InvalidRequest as error:
         text = str(error).replace("input '", "output '", 1)
         raise InvalidRequest(text) from error

@@ -5,25 +5,24 @@ The file can be lost: then everything is examined again.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
 
 from penstock.monitoring.files.atomic_file import replace_file
 from penstock.monitoring.files.config_file import read_bounded
-from penstock.server.files.checked_json import ContentError, decode_object
+from penstock.monitoring.files.decoding import ContentError, read_json
+from penstock.runtimes.contract import Signature
 from penstock.server.files.listing import FileFact
 
-from .manifest import parse_signature
+from .manifest import checked_signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from penstock.runtimes.contract import Signature
-    from penstock.server.files.checked_json import CheckedObject
 
-_FORMAT: Final = 1
 _MAX_BYTES: Final = 256 << 20
 
 
@@ -53,51 +52,51 @@ class AcceptedVersion:
         return self.copy or self.digest.removeprefix("sha256:")
 
 
-def write_accepted(path: Path, accepted: Mapping[tuple[str, int], AcceptedVersion]) -> None:
+class _Version(msgspec.Struct):
+    """A version as it is written."""
+
+    model: str
+    version: int
+    digest: str
+    files: tuple[FileFact, ...]
+    signature: Signature | None = None
+    published: bool = False
+    served: bool = True  # an older server does not say; then nothing is taken again
+    copy: str = ""
+
+
+class _File(msgspec.Struct):
+    format: Literal[1]
+    versions: list[_Version]
+
+
+def write_accepted(path: Path, taken: Mapping[tuple[str, int], AcceptedVersion]) -> None:
     """Replace the file at once."""
     versions = [
-        {
-            "model": model,
-            "version": version,
-            "digest": one.digest,
-            "signature": None if one.declared is None else asdict(one.declared),
-            "published": one.published,
-            "served": one.served,
-            "copy": one.copy,
-            "files": [
-                {"path": fact.path, "size": fact.size, "changed_ns": fact.changed_ns}
-                for fact in one.files
-            ],
-        }
-        for (model, version), one in sorted(accepted.items())
+        _Version(
+            *(model, version, one.digest, one.files, one.declared),
+            *(one.published, one.served, one.copy),
+        )
+        for (model, version), one in sorted(taken.items())
     ]
-    content = json.dumps({"format": _FORMAT, "versions": versions}).encode()
-    replace_file(path, content, 0o600)
+    replace_file(path, msgspec.json.encode(_File(1, versions)), 0o600)
 
 
 def read_accepted(path: Path) -> dict[tuple[str, int], AcceptedVersion]:
     """Read the list; empty if the file is missing or damaged."""
+    source = str(path)
     try:
-        content = decode_object(read_bounded(path, _MAX_BYTES), str(path))
-        if content.get("format", int) != _FORMAT:
-            return {}
-        return dict(map(_version, content.objects("versions")))
+        found = read_json(_File, read_bounded(path, _MAX_BYTES), source)
+        return {
+            (one.model, one.version): AcceptedVersion(
+                one.digest,
+                one.files,
+                checked_signature(one.signature, source),
+                one.published,
+                one.served,
+                one.copy,
+            )
+            for one in found.versions
+        }
     except (OSError, ContentError):
         return {}
-
-
-def _version(content: CheckedObject) -> tuple[tuple[str, int], AcceptedVersion]:
-    files = tuple(
-        FileFact(one.get("path", str), one.get("size", int), one.get("changed_ns", int))
-        for one in content.objects("files")
-    )
-    key = content.get("model", str), content.get("version", int)
-    # A list of an older server does not have it; then no version is taken again.
-    return key, AcceptedVersion(
-        content.get("digest", str),
-        files,
-        parse_signature(content),
-        published=content.get("published", bool, default=False),
-        served=content.get("served", bool, default=True),
-        copy=content.get("copy", str, ""),
-    )

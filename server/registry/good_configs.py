@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
 
 from penstock.monitoring.files.atomic_file import replace_file
 from penstock.monitoring.files.config_file import read_bounded
-from penstock.server.files.checked_json import ContentError, decode_object
+from penstock.monitoring.files.decoding import ContentError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,6 +28,11 @@ _FORMAT: Final = 1
 _MAX_BYTES: Final = 64 << 20
 #: Most bytes on disk for all models; further files are kept in memory only.
 _MAX_KEPT_BYTES: Final = 32 << 20
+
+
+class _File(msgspec.Struct):
+    format: Literal[1]
+    models: dict[str, str | None]
 
 
 class GoodConfigs:
@@ -81,10 +88,7 @@ class GoodConfigs:
 def _read(path: Path) -> dict[str, str | None]:
     """Read the file; empty if it is missing or damaged."""
     try:
-        content = decode_object(read_bounded(path, _MAX_BYTES), str(path))
-        if content.get("format", int) != _FORMAT:
-            return {}
-        models = content.get("models", dict)
+        found = read_json(_File, read_bounded(path, _MAX_BYTES), str(path))
     except (OSError, ContentError):
         return {}
-    return {name: text for name, text in models.items() if text is None or isinstance(text, str)}
+    return found.models

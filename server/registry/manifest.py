@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, Final
 
-from penstock.runtimes.contract import VARIABLE, ModelLoadError, Signature, TensorSpec
+import msgspec
+
+from penstock.monitoring.files.decoding import ContentError, convert, decode_json
+from penstock.monitoring.files.explanation import shown
+from penstock.runtimes.contract import VARIABLE, ModelLoadError, Signature
 from penstock.runtimes.datatypes import NUMPY_OF
-from penstock.server.files.checked_json import ContentError, decode_object
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.safe_files import check_relative
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from penstock.server.files.checked_json import CheckedObject
-
 MANIFEST_FILE: Final = "manifest.json"
 FORMAT: Final = 1
-
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class ManifestError(ModelLoadError):
@@ -38,8 +34,10 @@ class FileEntry:
     """One file of a version: path relative to its directory, size in bytes, SHA-256 in hex."""
 
     path: str
-    size: int
-    sha256: str
+    size: Annotated[int, msgspec.Meta(ge=0, description="a number of bytes")]
+    sha256: Annotated[
+        str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z", description="64 hexadecimal digits")
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,9 @@ class Manifest:
 
     model: str
     version: int
-    files: tuple[FileEntry, ...]
+    files: Annotated[
+        tuple[FileEntry, ...], msgspec.Meta(min_length=1, description="at least one file")
+    ]
     signature: Signature | None = None
     run: Run = field(default_factory=Run)
     data_hash: str = ""
@@ -108,71 +108,63 @@ def parse_manifest(content: bytes, source: str = MANIFEST_FILE) -> Manifest:
         ManifestError: It is no manifest, or contradicts itself.
     """
     try:
-        return _parse(decode_object(content, source))
+        return _parse(decode_json(content, source), source)
     except ContentError as error:
         raise ManifestError(str(error)) from error
 
 
-def _parse(keys: CheckedObject) -> Manifest:
-    if keys.get("format", int) != FORMAT:
-        raise keys.wrong("format", f"{FORMAT}, the one known here")
-    run = keys.inner("run", {})
-    manifest = Manifest(
-        model=keys.get("model", str),
-        version=keys.get("version", int),
-        files=_files(keys),
-        signature=parse_signature(keys),
-        run=Run(run.get("run_id", str, ""), run.get("commit", str, ""), run.table("params", str)),
-        data_hash=keys.get("data_hash", str, ""),
-        metrics={name: float(value) for name, value in keys.table("metrics", int | float).items()},
-        metadata=keys.table("metadata", str),
-        created_at=keys.get("created_at", str, ""),
-    )
-    if keys.get("digest", str) != manifest.digest:
-        raise keys.wrong("digest", f"{manifest.digest}, which its list of files has")
-    return manifest
+class _Head(msgspec.Struct):
+    """What a manifest says of itself."""
+
+    format: Annotated[
+        int, msgspec.Meta(ge=FORMAT, le=FORMAT, description=f"{FORMAT}, the one known here")
+    ]
+    digest: str
 
 
-def _files(keys: CheckedObject) -> tuple[FileEntry, ...]:
-    entries: dict[str, FileEntry] = {}
-    for one in keys.objects("files"):
-        path, size, sha256 = one.get("path", str), one.get("size", int), one.get("sha256", str)
+def _parse(content: Any, source: str) -> Manifest:
+    head = convert(_Head, content, source)
+    manifest = convert(Manifest, content, source)
+    _check_paths(manifest.files, source)
+    if head.digest != manifest.digest:
+        raise ContentError(
+            f"{source}: digest is {shown(head.digest)}, expected {manifest.digest}, which its list "
+            "of files has"
+        )
+    return replace(manifest, signature=checked_signature(manifest.signature, source))
+
+
+def _check_paths(files: tuple[FileEntry, ...], source: str) -> None:
+    seen: set[str] = set()
+    for number, one in enumerate(files):
+        wrong = f"{source}: files[{number}].path is {shown(one.path)}, expected"
         try:
-            check_relative(path)
+            check_relative(one.path)
         except ModelRefused as refusal:
-            raise one.wrong("path", f"one in the version: {refusal}") from refusal
-        if path in entries or path == MANIFEST_FILE:
-            raise one.wrong("path", "each file once, and not the manifest")
-        if size < 0:
-            raise one.wrong("size", "a number of bytes")
-        if not _SHA256.fullmatch(sha256):
-            raise one.wrong("sha256", "64 hexadecimal digits")
-        entries[path] = FileEntry(path, size, sha256)
-    if not entries:
-        raise keys.wrong("files", "at least one file")
-    return tuple(entries.values())
+            raise ContentError(f"{wrong} one in the version: {refusal}") from refusal
+        if one.path in seen or one.path == MANIFEST_FILE:
+            raise ContentError(f"{wrong} each file once, and not the manifest")
+        seen.add(one.path)
 
 
-def parse_signature(keys: CheckedObject) -> Signature | None:
-    """The value of ``signature`` in an object, as `dataclasses.asdict` made it.
+def checked_signature(signature: Signature | None, source: str) -> Signature | None:
+    """What a file promises of inputs and outputs, without remarks: a runtime makes its own.
 
     Raises:
-        ContentError: It is there and is none.
+        ContentError: A datatype or a size is none.
     """
-    if keys.get("signature", dict | None, None) is None:
+    if signature is None:
         return None
-    content = keys.inner("signature")
-    inputs, outputs = (tuple(map(_tensor, content.objects(side))) for side in ("inputs", "outputs"))
-    batch_axis = content.get("batch_axis", bool)
-    rows_axis = content.get("rows_axis", bool, default=False)  # older manifests do not say
-    return Signature(inputs, outputs, batch_axis, rows_axis=rows_axis)
-
-
-def _tensor(content: CheckedObject) -> TensorSpec:
-    datatype, shape = content.get("datatype", str), content.get("shape", list)
-    if datatype not in NUMPY_OF:
-        raise content.wrong("datatype", "one of " + ", ".join(NUMPY_OF))
-    if not all(type(size) is int and size >= VARIABLE for size in shape):
-        raise content.wrong("shape", f"sizes, {VARIABLE} where open")
-    optional = content.get("optional", bool, default=False)
-    return TensorSpec(content.get("name", str), datatype, tuple(shape), optional)
+    for side in ("inputs", "outputs"):
+        for number, one in enumerate(getattr(signature, side)):
+            where = f"{source}: signature.{side}[{number}]"
+            if one.datatype not in NUMPY_OF:
+                known = ", ".join(NUMPY_OF)
+                raise ContentError(
+                    f"{where}.datatype is {shown(one.datatype)}, expected one of {known}"
+                )
+            if any(size < VARIABLE for size in one.shape):
+                raise ContentError(
+                    f"{where}.shape is {shown(one.shape)}, expected sizes, {VARIABLE} where open"
+                )
+    return replace(signature, batching="", remarks=())

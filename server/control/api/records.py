@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from penstock.monitoring.files.decoding import ContentError
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.desired_state.audit import read_log
 from penstock.server.errors import InvalidRequest, NotFound, Unavailable
-from penstock.server.files.checked_json import ContentError
 from penstock.server.files.roots import roots_of
 from penstock.server.registry.manifest import Manifest
 from penstock.server.registry.signature_diff import diff

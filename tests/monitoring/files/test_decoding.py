@@ -7,7 +7,7 @@ from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotation
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -145,9 +145,9 @@ def test_the_words_of_a_field_are_its_own():
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_a_number_that_is_not_finite_is_refused_wherever_it_is(number):
     with pytest.raises(ContentError, match=r"one\.share is .*, expected a finite number"):
-        convert(Outer, outer(one={"number": 1, "share": number}), "x")
+        convert(Outer, outer(one={"number": 1, "share": number}), "x", finite=True)
     with pytest.raises(ContentError, match=r"unheard\[0\] is .*, expected a finite number"):
-        convert(Outer, outer(unheard=[number]), "x")
+        convert(Outer, outer(unheard=[number]), "x", finite=True)
 
 
 def test_what_is_long_or_deep_is_refused_in_a_few_words():
@@ -227,6 +227,33 @@ def test_whatever_is_refused_is_explained(content):
             assert any(
                 word in text for word in (", expected ", " is missing", "unknown key", "taken")
             )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": ' + "[" * 200_000, "nested too deeply"),
+        ('{"a": ' + "9" * 5_000 + "}", "5000 digits, expected one of 64 bits"),
+        ('{"a": 1' + "0" * 400 + "}", "401 digits, expected one of 64 bits"),
+        ('{"a": 1e999}', "too large for a number of 64 bits"),
+        ('{"a": NaN}', "NaN is no number of JSON"),
+        ('{"a": "\\ud800"}', "half of a surrogate pair"),
+        ('{"\\uDFFF": 1}', "half of a surrogate pair"),
+        ("[]", r"it is \[\], expected an object"),
+        ("\xff", "not valid JSON"),
+        ("", "not valid JSON"),
+    ],
+)
+def test_json_that_nothing_can_carry_is_refused(text, reason):
+    with pytest.raises(ContentError, match=reason) as caught:
+        read_json(dict[str, Any], text.encode("latin-1"), "a.json")
+    assert str(caught.value).startswith("a.json: ")
+    assert len(str(caught.value)) < 500
+
+
+def test_json_that_is_valid_is_read_as_it_is():
+    text = b'{"a": 18446744073709551615, "b": -1.5e3, "c": "\\u00e4"}'
+    assert decode_json(text, "x") == {"a": 2**64 - 1, "b": -1500.0, "c": "ä"}
 
 
 def test_what_this_server_wrote_is_read_whatever_it_holds():

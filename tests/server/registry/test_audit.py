@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.monitoring.files.decoding import ContentError
 from penstock.server.desired_state import audit
 from penstock.server.desired_state.audit import AuditLog, read_log, segments_of, verify_log
 from penstock.server.desired_state.audit_record import (
@@ -22,7 +23,6 @@ from penstock.server.desired_state.audit_record import (
     make_record,
 )
 from penstock.server.desired_state.audit_tail import AuditBroken
-from penstock.server.files.checked_json import ContentError
 
 EVENT = AuditEvent("promote", "alice", "m", before=1, after=2, reason="better", generation=7)
 JSON = st.recursive(

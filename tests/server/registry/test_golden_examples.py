@@ -70,18 +70,24 @@ def test_rows_become_one_request():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ([{"inputs": [{**X, "shape": [1, 3]}]}], "golden request 1 "),
-        ([{"inputs": [X]}, {"inputs": [{**X, "name": "z"}]}], "golden request 2 .*'z'"),
+        ([{"inputs": [{**X, "shape": [1, 3]}]}], "golden request 1: input 'x' has shape"),
+        (
+            [{"inputs": [X]}, {"inputs": [{**X, "name": "z"}]}],
+            "golden request 2: unknown input 'z'",
+        ),
         ([{"inputs": [X], "outputs": [{**Y, "name": "z"}]}], "name is 'z', expected one of y"),
         ([{"inputs": [X], "outputs": [{**Y, "datatype": "INT8"}]}], "expected FP32"),
-        ([{"inputs": [X], "outputs": [{**Y, "shape": [-1]}]}], "expected sizes"),
+        (
+            [{"inputs": [X], "outputs": [{**Y, "shape": [-1]}]}],
+            r"request 1\.outputs\[0\]\.shape\[0\] is -1, expected a whole number, at least 0",
+        ),
         ([{"inputs": [X], "outputs": [{**Y, "data": ["a"]}]}], "output 'y': element 0 is 'a'"),
         ([{"outputs": [Y]}], "inputs is missing"),
         ({"examples": {}}, "expected a list"),
         ({"examples": [], "relative_tolerance": -1}, "expected a number from 0"),
         ({"examples": [], "absolute_tolerance": "much"}, "expected a number"),
-        ("text", "not an object"),
-        ([[1, 2], [3]], "golden request 1 "),
+        ("text", "it is 'text', expected an object"),
+        ([[1, 2], [3]], "golden request 1: input 'x': a list at depth 2"),
     ],
 )
 def test_what_is_no_example_is_refused_with_its_place(content, reason):

@@ -73,14 +73,14 @@ def test_the_digest_is_of_the_files_in_any_order():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (b"[]", "it is not an object"),
+        (b"[]", r"it is \[\], expected an object"),
         (b"{", "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
         (content(format=2), "format is 2, expected 1"),
         (content(version="3"), "version is '3', expected a whole number"),
         (content(version=True), "version is True, expected a whole number"),
         (content(files=[]), "files is .*, expected at least one file"),
-        (content(files=[1]), r"files\[0\] is not an object"),
+        (content(files=[1]), r"files\[0\] is 1, expected an object"),
         (content(files=[{"path": "../x", "size": 1, "sha256": SHA}]), "leads upwards"),
         (content(files=[{"path": "manifest.json", "size": 1, "sha256": SHA}]), "not the manifest"),
         (content(files=[{"path": "x", "size": -1, "sha256": SHA}]), "a number of bytes"),

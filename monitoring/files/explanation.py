@@ -7,7 +7,6 @@ part. This runs only after something was refused.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
@@ -29,6 +28,8 @@ from typing import (
 
 import msgspec
 
+from .wording import did_you_mean, shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -44,8 +45,6 @@ _WORDS: Final[dict[Any, str]] = {
     Path: "a path",
     bytes: "bytes",
 }
-_SHOWN: Final = reprlib.Repr()
-_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 100
 
 
 def explain(hint: Any, content: Any, place: str, hook: Hook) -> str:
@@ -86,22 +85,6 @@ def unknown_key(hint: Any, content: Any, place: str = "") -> str:
         if problem := unknown_key(inner, one, where):
             return problem
     return ""
-
-
-def did_you_mean(name: str, known: list[str]) -> str:
-    """A hint for a misspelt key, or nothing."""
-    from difflib import get_close_matches  # only when something is wrong
-
-    close = get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def shown(value: Any) -> str:
-    """A value in an error message: its beginning, however long it is."""
-    try:
-        return _SHOWN.repr(value)[:200]
-    except ValueError:  # a whole number of thousands of digits, which Python does not write out
-        return "a number of thousands of digits"
 
 
 def expected(hint: Any) -> str:

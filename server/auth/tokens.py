@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.files.config_file import ConfigFileError, read_toml
 from penstock.monitoring.files.good_copy import keep_copy
 from penstock.monitoring.files.stamp import Stamp, stamp_of
+from penstock.monitoring.files.wording import did_you_mean
 from penstock.server.errors import Forbidden, Unauthorized
-from penstock.server.files.option_decoder import ConfigError, did_you_mean
+from penstock.server.files.option_decoder import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.files.config_file import ConfigFileError, read_toml
-from penstock.server.files.option_decoder import ConfigError, did_you_mean, option, options_of
+from penstock.monitoring.files.wording import did_you_mean
+from penstock.server.files.option_decoder import ConfigError, option, options_of
 
 from .cpus import available_cpus
 from .hosts import AllowedHosts

@@ -14,8 +14,9 @@ from dataclasses import fields
 from typing import Any, Final
 
 from penstock.monitoring.drift.options import DriftOptions
+from penstock.monitoring.files.wording import did_you_mean, shown
 from penstock.server.errors import InvalidRequest
-from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.option_decoder import ConfigError, finite
 from penstock.server.rollout.options import parse_duration
 
 _DURATIONS: Final = {

@@ -17,7 +17,8 @@ from dataclasses import fields
 from typing import Any, Final
 
 from penstock.monitoring.feedback.options import KINDS, FeedbackOptions
-from penstock.server.files.option_decoder import ConfigError, did_you_mean, shown
+from penstock.monitoring.files.wording import did_you_mean, shown
+from penstock.server.files.option_decoder import ConfigError
 
 #: Keys of the table.
 KEYS: Final = tuple(one.name for one in fields(FeedbackOptions))

@@ -44,11 +44,12 @@ from penstock.batching.options import BatchingOptions
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.files.config_file import ConfigFileError, parse_toml, read_bounded
+from penstock.monitoring.files.wording import did_you_mean, shown
 from penstock.monitoring.quality.rules import QualityOptions
 from penstock.runtimes.contract import ModelLoadError
 from penstock.runtimes.discovery import ENTRY_POINT_GROUP
 from penstock.runtimes.onnx_settings import OnnxSettings
-from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.option_decoder import ConfigError, finite
 from penstock.server.rollout.options import RolloutOptions, parse_rollout
 
 from .drift_options import parse_monitoring

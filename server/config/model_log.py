@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.server.files.option_decoder import ConfigError, did_you_mean, shown
+from penstock.monitoring.files.wording import did_you_mean, shown
+from penstock.server.files.option_decoder import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from penstock.monitoring.files.wording import did_you_mean, shown
 from penstock.monitoring.quality.rules import (
     IMPUTE,
     MAX_FIELDS,
@@ -31,7 +32,7 @@ from penstock.monitoring.quality.rules import (
     QualityOptions,
 )
 from penstock.server.errors import InvalidRequest
-from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.option_decoder import ConfigError, finite
 from penstock.server.rollout.options import parse_duration
 
 #: Keys of the table, and of the table of a field.

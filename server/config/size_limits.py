@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.server.files.option_decoder import ConfigError, finite, shown
+from penstock.monitoring.files.wording import shown
+from penstock.server.files.option_decoder import ConfigError, finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

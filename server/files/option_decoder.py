@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from typing import Any, Final
+
+from penstock.monitoring.files.wording import shown
 
 _BYTE_UNITS: Final = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _BYTES: Final = re.compile(r"(\d+)\s*([KMG]iB)?", re.IGNORECASE)
@@ -15,20 +16,10 @@ _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": F
 
 #: Of an option that has no limit of its own: still one that every clock and file size can carry.
 _MOST: Final = 2**53
-_SHOWN: Final = reprlib.Repr()
-_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 100
 
 
 class ConfigError(Exception):
     """A configuration is wrong; the message names source, key and what was expected."""
-
-
-def shown(value: Any) -> str:
-    """A value in an error message: its beginning, however long it is."""
-    try:
-        return _SHOWN.repr(value)[:200]
-    except ValueError:  # a whole number of thousands of digits, which Python does not write out
-        return "a number of thousands of digits"
 
 
 def finite(value: Any) -> float | None:
@@ -143,11 +134,3 @@ class Option:
 def options_of(config: Any) -> tuple[Option, ...]:
     """The options of a configuration dataclass, in its order."""
     return tuple(Option(one) for one in fields(config))
-
-
-def did_you_mean(name: str, known: list[str]) -> str:
-    """A hint for a misspelt key, or nothing."""
-    from difflib import get_close_matches  # only when something is wrong
-
-    close = get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -21,7 +21,7 @@ import orjson
 
 from penstock.monitoring.files.config_file import read_bounded
 from penstock.monitoring.files.decoding import ContentError, convert
-from penstock.monitoring.files.explanation import shown
+from penstock.monitoring.files.wording import shown
 from penstock.server.codecs.json_data import read
 from penstock.server.codecs.request import build
 from penstock.server.codecs.signature import WireInput, WireSignature

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Final
 from penstock.batching.cost import CostTable
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.config_file import read_bounded
+from penstock.monitoring.files.decoding import ContentError, read_json
 from penstock.runtimes.discovery import ENTRY_POINT_GROUP
 from penstock.server.files.durable import locked
 
@@ -150,14 +152,9 @@ class Proofs:
 
     def _read(self, key: str) -> Proof | None:
         try:
-            with self._path(key).open("rb") as file:
-                content = json.loads(file.read(_MAX_FILE_BYTES))
-            content["rows"], content["seconds"] = (
-                tuple(content["rows"]),
-                tuple(content["seconds"]),
-            )
-            return Proof(**content)
-        except (OSError, ValueError, KeyError, TypeError):
+            path = self._path(key)
+            return read_json(Proof, read_bounded(path, _MAX_FILE_BYTES), str(path), closed=True)
+        except (OSError, ContentError):
             return None
 
     def _path(self, key: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from penstock.monitoring.files.decoding import ContentError, convert, decode_json
-from penstock.monitoring.files.explanation import shown
+from penstock.monitoring.files.wording import shown
 from penstock.runtimes.contract import VARIABLE, ModelLoadError, Signature
 from penstock.runtimes.datatypes import NUMPY_OF
 from penstock.server.files.refusal import ModelRefused

@@ -16,8 +16,9 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.files.wording import did_you_mean, shown
 from penstock.server.errors import InvalidRequest
-from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
+from penstock.server.files.option_decoder import ConfigError, finite
 
 from .rollout_spec import Kind, RolloutSpec, check_spec
 from .tolerance import Tolerance, parse_tolerance

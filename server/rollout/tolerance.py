@@ -14,7 +14,8 @@ from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotation
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from penstock.server.files.option_decoder import ConfigError, did_you_mean, finite, shown
+from penstock.monitoring.files.wording import did_you_mean, shown
+from penstock.server.files.option_decoder import ConfigError, finite
 
 #: Of numbers, where nothing is said.
 ABSOLUTE: Final = 1e-6

@@ -13,9 +13,11 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.files.atomic_file import replace_file
+import msgspec
 
-from .record import RecordError, decode
+from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.config_file import read_bounded
+from penstock.monitoring.files.decoding import ContentError, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,6 +51,10 @@ class Alarm:
     version: str = ""
     firing: bool = True
     at: float = 0.0
+
+
+class _File(msgspec.Struct):
+    alarms: list[Alarm]
 
 
 class Vetoes:
@@ -100,12 +106,11 @@ class Vetoes:
 
     def _read(self) -> dict[str, Alarm]:
         try:
-            with self._path.open("rb") as file:
-                content = json.loads(file.read(_MAX_BYTES))
-            alarms = [decode(Alarm, one) for one in content["alarms"]]
+            content = read_bounded(self._path, _MAX_BYTES)
+            alarms = read_json(_File, content, str(self._path), closed=True).alarms
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, RecordError) as error:
+        except (OSError, ContentError) as error:
             LOG.warning("the vetoes on disk cannot be read and are forgotten: %s", error)
             return {}
         return {one.key: one for one in alarms}

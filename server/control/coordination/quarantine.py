@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.files.atomic_file import replace_file
 from penstock.monitoring.files.config_file import read_bounded
+from penstock.monitoring.files.decoding import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,10 +110,10 @@ def newly_condemned(
 
 def _read(path: Path) -> dict[tuple[str, int], Entry]:
     try:
-        entries = [Entry(**one) for one in json.loads(read_bounded(path))]
+        entries = read_json(list[Entry], read_bounded(path), str(path))
         return {(one.model, one.version): one for one in entries[-_MAX_ENTRIES:]}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:
         LOG.warning("%s is damaged, nothing is kept out of service: %s", path, error)
         return {}

@@ -1,1 +1,1 @@
-"""Rules that find something wrong in counters and samples."""
+"""Alert rules over counters and samples."""

@@ -1,4 +1,4 @@
-"""Counters of the last hours: how much they grew within a window. Bounded, no clock of its own."""
+"""Readings of counters over the last hours, and their growth within a window. Bounded."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class CounterWindow:
     """Readings of counters that only grow.
 
     Args:
-        span_seconds: How far back `growth` may look.
+        span_seconds: Longest window of `growth`.
         step_seconds: At most one reading in this time is kept.
-        counters: How many counters there are in a reading.
+        counters: Number of counters in a reading.
     """
 
     def __init__(self, span_seconds: float, step_seconds: float, counters: int) -> None:
@@ -27,7 +27,7 @@ class CounterWindow:
         self._last: tuple[float, ...] = (0.0,) * counters
 
     def read(self, now: float, values: Sequence[float]) -> None:
-        """Take a reading; counters that shrank have been restarted, and what was is forgotten."""
+        """Take a reading; counters that shrank have restarted, and older readings are forgotten."""
         times = self._times
         if any(new < old for new, old in zip(values, self._last, strict=True)):
             del times[:]
@@ -47,7 +47,7 @@ class CounterWindow:
                 del kept[:old]
 
     def growth(self, now: float, seconds: float) -> tuple[float, ...]:
-        """How much each counter grew in the last so many seconds, or since the first reading."""
+        """Growth of each counter in the last `seconds`, or since the first reading."""
         if not self._times:
             return (0.0,) * len(self._values)
         start = max(0, bisect_right(self._times, now - seconds) - 1)

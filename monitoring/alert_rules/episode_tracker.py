@@ -1,4 +1,4 @@
-"""From "it is bad now" to episodes: opened once, closed once, without flapping."""
+"""Turns findings into episodes: each is opened once and closed once, without flapping."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a look has shown.
+    """The finding of one check.
 
     Attributes:
         model: Name of the model; empty for the server.
-        subject: What was looked at.
+        subject: The checked subject.
         bad: Whether it is bad now.
         severity: Severity of the episode, if this opens one.
         summary: One sentence with the figures.
@@ -35,15 +35,15 @@ class Finding:
 
 
 class EpisodeTracker:
-    """Episodes of one kind. Those that an earlier life opened are gone on with.
+    """Tracks episodes of one kind, also those that an earlier incarnation has opened.
 
-    An episode opens when something is bad, and closes when it has been good without a break for
+    An episode opens with a bad finding, and closes when all findings were good for
     `close_seconds`.
 
     Args:
-        alert_store: Where alerts go.
+        alert_store: Takes the alerts.
         kind: Kind of the alerts.
-        close_seconds: How long it must have been good.
+        close_seconds: Seconds of good findings that close an episode.
     """
 
     def __init__(self, alert_store: AlertStore, kind: str, close_seconds: float) -> None:
@@ -54,10 +54,10 @@ class EpisodeTracker:
         self._good_since: dict[tuple[str, str], float] = {}
 
     def update(self, finding: Finding, now: float) -> None:
-        """Take note of a finding.
+        """Take a finding, and open or close its episode.
 
         Raises:
-            sqlite3.Error: The alert could not be put in; the next look tries again.
+            sqlite3.Error: The alert could not be stored; the next finding tries again.
         """
         if self._open is None:
             episodes = self._alert_store.open_episodes(self._kind)
@@ -77,11 +77,11 @@ class EpisodeTracker:
                 del self._open[key], self._good_since[key]
 
     def forget(self, known: set[tuple[str, str]], summary: str, now: float) -> None:
-        """Close the episodes of what is no longer there to look at.
+        """Close the episodes of subjects that no longer exist.
 
         Args:
-            known: Model and subject of all that is there.
-            summary: Why they are over.
+            known: Model and subject of all existing subjects.
+            summary: The reason, for the alerts.
             now: Unix seconds.
         """
         for model, subject in set(self._open or ()) - known:

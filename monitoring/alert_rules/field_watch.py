@@ -1,4 +1,4 @@
-"""Whether inputs are what `model.toml` declares, and else what the baseline taught."""
+"""Checks inputs against the declared rules of `model.toml`, or against the baseline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock.monitoring.drift.learnt import LearntFaults, LearntField
     from penstock.monitoring.metrics.merge import Merged
 
-#: Declared fields of all models that are watched.
+#: Most declared fields that are watched, over all models.
 MAX_FIELDS: Final = 2000
 
 
@@ -24,9 +24,9 @@ class FieldWatch:
     """Episodes of the kind ``quality``: one per model and field, for declared and learnt rules.
 
     Args:
-        alert_store: Where alerts go.
-        close_seconds: How long a field must have been good.
-        learnt: What baselines taught; ``None`` where nobody looks at samples.
+        alert_store: Takes the alerts.
+        close_seconds: Seconds of good findings that close an episode.
+        learnt: Fault rates of baselines; ``None`` if no consumer computes them.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class FieldWatch:
         self._taught: dict[LearntField, CounterWindow] = {}
 
     def update(self, merged: Merged, now: float) -> None:
-        """Look at all fields.
+        """Check all fields.
 
         Args:
             merged: Counters of all processes.
@@ -73,7 +73,7 @@ class FieldWatch:
 
     def _of_taught(self, now: float) -> list[Finding]:
         fields = () if self._learnt is None else tuple(self._learnt.fields())
-        # A field whose baseline was replaced is another one.
+        # A field with a new baseline counts as a new field.
         there = set(fields)
         self._taught = {one: window for one, window in self._taught.items() if one in there}
         findings = []

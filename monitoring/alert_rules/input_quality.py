@@ -1,4 +1,4 @@
-"""Whether the inputs are what `model.toml` declares of them, and what the baseline taught. Pure."""
+"""Rules of input quality: declared rules of `model.toml`, and fault rates of the baseline. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS: Final = 900.0
 STEP_SECONDS: Final = 30.0
-#: More than this share of the values of a field, and somebody upstream has changed something.
+#: A larger share of faults in a field shows a change in the systems that send the requests.
 WORST_SHARE: Final = 0.01
 LEAST_FAULTS: Final = 20
-#: Probability, at one look, of what is taken for more faults than the baseline taught. There are
-#: three million looks a year, so a field gives a false alarm in a year with 0.3 % at most.
+#: Probability of a false alarm at one check. There are three million checks a year, so the
+#: probability that a field gives a false alarm in a year is at most 0.3 %.
 LEAST_CHANCE: Final = 1e-9
-#: And the odds of a fault have grown so much.
+#: The odds of a fault must also have grown by this factor.
 LEAST_ODDS: Final = 2.0
 
 _WORDS: Final = ("outside the usual range", "of categories never seen before", "missing")
@@ -30,7 +30,7 @@ _KINDS: Final = ("range", "domain", "missing")
 
 
 def bad_values(model: str, field: str, window: CounterWindow, now: float) -> Finding:
-    """What became of the values of a declared field.
+    """The finding about the values of a declared field.
 
     Args:
         model: Name of the model.
@@ -50,7 +50,7 @@ def bad_values(model: str, field: str, window: CounterWindow, now: float) -> Fin
 
 
 def unusual_values(field: LearntField, window: CounterWindow, now: float) -> Finding:
-    """What became of the values of an input whose baseline is known.
+    """The finding about the values of an input with a known baseline.
 
     Bad is a share of faults that is more than a point above the usual one, has twice its odds, and
     can hardly be chance: if the baseline had `usual` faults in `n` rows, then of as many faults
@@ -89,7 +89,7 @@ def unusual_values(field: LearntField, window: CounterWindow, now: float) -> Fin
 
 
 def _beyond(number: float, rows: float, usual: float, known: int) -> bool:
-    """Whether there are clearly more faults than as many rows have otherwise."""
+    """Whether there are clearly more faults than usual for as many rows."""
     share, before = number / rows, min(0.999, usual / (known + 1))
     odds = share / max(1e-9, 1 - share)
     if share <= before + WORST_SHARE or odds <= LEAST_ODDS * before / (1 - before):

@@ -1,4 +1,4 @@
-"""Whether the monitoring itself can be trusted: rows dropped, sinks that are down. Pure."""
+"""Rules of monitor health: dropped rows, sinks that are down, damaged files. Pure."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS: Final = 300.0
 STEP_SECONDS: Final = 10.0
-#: More than this share of the rows dropped, and what the monitor says is in doubt.
+#: With a larger share of dropped rows the figures of the monitor are in doubt.
 WORST_SHARE: Final = 0.01
 LEAST_ROWS: Final = 100
 #: A sink that has not taken an alert for so long, after some attempts, is down.
 SINK_DOWN_SECONDS: Final = 600.0
-#: A damaged file is told of for so long, or until what was kept of it is removed.
+#: A damaged file is reported for so many seconds, or until the file set aside is removed.
 DAMAGED_SECONDS: Final = 86_400.0
 
 
 def lost_rows(subject: str, window: CounterWindow, now: float) -> Finding:
-    """What became of the rows of the last five minutes.
+    """The finding about rows of the last five minutes.
 
     Args:
-        subject: Where they are dropped.
+        subject: The place where rows are dropped.
         window: Rows that were to be kept first, rows dropped second.
         now: Unix seconds.
     """
@@ -37,7 +37,7 @@ def lost_rows(subject: str, window: CounterWindow, now: float) -> Finding:
 
 
 def sink_down(name: str, waiting_since: float | None, now: float) -> Finding:
-    """Whether a sink takes alerts.
+    """The finding about a sink that may not take alerts.
 
     Args:
         name: Name of the sink.
@@ -52,11 +52,11 @@ def sink_down(name: str, waiting_since: float | None, now: float) -> Finding:
 
 
 def damaged_file(name: str, aside: str, time: float, now: float) -> Finding:
-    """Tells of a database file that was damaged.
+    """The finding about a damaged database file.
 
     Args:
         name: Name of the file.
-        aside: What it is called now.
+        aside: Its present name.
         time: Unix seconds when it was set aside.
         now: Unix seconds.
     """

@@ -1,4 +1,4 @@
-"""A consumer that looks at counters, not samples: budgets, data quality, the monitor itself."""
+"""Checks counters periodically: error budgets, data quality, and the health of the monitor."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from penstock.monitoring.metrics.merge import Merged
     from penstock.monitoring.samples.samples import BatchSample
 
-#: Models whose error budget is watched; with more the busiest are.
+#: Most models whose error budget is watched; with more models the busiest ones are.
 MAX_MODELS: Final = 100
 
 _CLOSE_SECONDS: Final = 600.0
 _SAMPLES: Final = "samples"
 _LOG: Final = "prediction log"
-#: Rows are left out for these reasons because somebody said so.
+#: Reasons for dropping rows that the configuration asks for.
 _INTENDED: Final = ("thinned", "off")
 _LOG_LOSSES: Final = tuple(
     layout.LOG_DROPPED + place
@@ -41,14 +41,14 @@ _LOG_LOSSES: Final = tuple(
 
 
 class SelfWatch:
-    """Looks every `lost.STEP_SECONDS`, in the monitor's working thread.
+    """Checks every `STEP_SECONDS`, in the monitor's working thread.
 
     Args:
         figures: Reads the counters of all processes.
         alerts_path: File of the alert store.
-        settings: Who is told: the sinks that may be down.
+        settings: The alerts file, which names the sinks.
         objective: Share of requests that are to be answered; 0 watches no error budget.
-        learnt: What baselines taught of inputs, and how often they are otherwise.
+        learnt: Fault rates of baselines, and the present ones.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class SelfWatch:
         self._degraded = EpisodeTracker(alert_store, "monitor.degraded", _CLOSE_SECONDS)
 
     def take(self, samples: Sequence[BatchSample]) -> None:
-        """Samples are for others."""
+        """Ignore samples."""
 
     def tick(self, now: float) -> None:
-        """Look, if it is time."""
+        """Check, if it is time."""
         if now < self._due:
             return
         self._due = now + STEP_SECONDS
@@ -87,7 +87,7 @@ class SelfWatch:
         self._look_at_sinks(now)
 
     def close(self) -> None:
-        """Episodes stay open; the next life goes on with them."""
+        """End; open episodes stay open for the next incarnation."""
 
     def _look_at_budgets(self, merged: Merged, now: float) -> None:
         if not self._objective:
@@ -129,7 +129,7 @@ class SelfWatch:
         self._degraded.forget(there, "it is not there any more", now)
 
     def _look_at_files(self, now: float) -> set[tuple[str, str]]:
-        """Tell of files that were damaged and set aside; returns what was looked at."""
+        """Report damaged files that were set aside; returns the checked subjects."""
         state = self._path.parent
         newest = {one.name: one for one in asides(state, state / "log")}
         for one in newest.values():

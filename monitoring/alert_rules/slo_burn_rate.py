@@ -1,9 +1,9 @@
-"""How fast the error budget burns: errors of the last hours against the objective. Pure.
+"""The burn rate of the error budget: errors of the last hours against the objective. Pure.
 
 An objective of 0.999 leaves a budget of one request in a thousand. A burn rate of 14.4 uses 2 % of
-a month's budget in an hour. Two windows must agree: the long one that it matters, the short one
-that it still goes on ("The Site Reliability Workbook", chapter 5). These two pairs are for waking
-somebody; the slow ones, over days, are Prometheus rules: they must outlast a restart.
+a month's budget in an hour. Two windows must agree: the long one shows that it matters, the short
+one that it still goes on ("The Site Reliability Workbook", chapter 5). These two pairs are urgent
+alerts; the slow pairs, over days, are Prometheus rules, because they must outlast a restart.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .counter_window import CounterWindow
 
-#: With fewer errors in the long window nobody is woken: one in ten requests at night is no trend.
+#: With fewer errors in the long window there is no alert: one in ten requests at night is no trend.
 LEAST_ERRORS: Final = 10
 
 
@@ -39,9 +39,9 @@ STEP_SECONDS: Final = 60.0
 
 
 def answered(slots: Sequence[int]) -> tuple[int, int]:
-    """Requests that count, and those among them that failed through our fault.
+    """Requests that count, and those among them that the server failed.
 
-    Who went away (499) was not answered, and is in neither.
+    A client that went away (499) was not answered, and is in neither.
     """
     total = failed = 0
     for place, label in enumerate(layout.STATUS_LABELS):
@@ -53,11 +53,11 @@ def answered(slots: Sequence[int]) -> tuple[int, int]:
 
 
 def burn_rate(model: str, window: CounterWindow, objective: float, now: float) -> Finding:
-    """What the meter says: requests first, errors second.
+    """The finding about an error budget.
 
     Args:
         model: Name of the model.
-        window: Its readings.
+        window: Readings of its counters: requests first, errors second.
         objective: Share of requests that are to be answered, below 1.
         now: Unix seconds.
     """

@@ -1,1 +1,1 @@
-"""Inputs and outputs on their way from a worker to the monitor."""
+"""Samples: inputs and outputs that workers send to the monitor."""

@@ -1,8 +1,8 @@
-"""What has arrived and what became of it, in a file in memory that outlives the monitor.
+"""The books: accounts and totals of received rows, in a file in memory that outlives the monitor.
 
-The prediction log writes the same into its day files, with the rows. This file holds when there is
-no day file to write to: no log is kept, the disk is full, the file is damaged. It is replaced by
-one rename, so that a reader sees all of it or all of the file before.
+The prediction log writes the same figures into its day files, with the rows. This file counts when
+there is no day file: no log is kept, the disk is full, or the file is damaged. It is replaced by
+one rename, so that a reader sees all of the new file or all of the old one.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Totals = dict[tuple[str, str, int], int]
 
 
 class BooksFile:
-    """The file. One thread of one process writes it.
+    """The file of the books. One thread of one process writes it.
 
     Args:
-        path: In the run directory: it stays as long as the server runs.
+        path: File in the run directory: it stays as long as the server runs.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ class BooksFile:
         self._complained = False
 
     def read(self) -> tuple[dict[str, Account], Totals]:
-        """What was written last; nothing if there is no such file."""
+        """The figures that were written last; empty if there is no such file."""
         try:
             accounts, totals = msgpack.unpackb(self._path.read_bytes())
             return (
@@ -52,7 +52,7 @@ class BooksFile:
             return {}, {}
 
     def write(self, accounts: Mapping[str, Account], totals: Mapping[Any, int]) -> None:
-        """Replace it. A disk that does not let it is told once; the day files go on."""
+        """Replace the file. A failure is logged once; the day files are still written."""
         content = (
             [
                 (name, one.last, [(*labels, rows) for labels, rows in one.received.items()])

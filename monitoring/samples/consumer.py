@@ -1,4 +1,4 @@
-"""What the monitor process does with samples: one small contract for everybody who wants them."""
+"""The contract of the monitor's consumers of samples."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 class Consumer(Protocol):
-    """Someone who looks at samples; all calls come from the one working thread of the monitor.
+    """A consumer of samples; all calls come from the one working thread of the monitor.
 
     An exception is logged and the other consumers go on. A frame that was under way when the
-    monitor was killed is sent again: what a consumer has put on a disk by itself may then come a
-    second time, and what it kept in memory is gone either way.
+    monitor was killed is sent again: samples that a consumer has written to a disk by itself may
+    then come a second time, and samples that it kept in memory are lost.
     """
 
     def take(self, samples: Sequence[BatchSample]) -> None:
-        """Look at samples of one worker, in the order in which they were answered there."""
+        """Take samples of one worker, in the order of their answers."""
         ...
 
     def tick(self, now: float) -> None:
-        """A second has passed, roughly; `now` is Unix seconds. Time to write, close, tell."""
+        """Do periodic work, about once a second; `now` is Unix seconds."""
         ...
 
     def close(self) -> None:
-        """The monitor ends; nothing is called after this."""
+        """End; no method is called after this."""
         ...

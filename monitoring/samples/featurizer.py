@@ -1,4 +1,4 @@
-"""Plug-ins that make features of tensors: what an embedding is about, in few numbers."""
+"""The contract of plug-ins that compute features of tensors: few numbers per row."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ GROUP: Final = "penstock.featurizers"
 
 
 class Featurizer(Protocol):
-    """Makes features of the rows of an input, in the monitor process.
+    """Computes features of the rows of an input, in the monitor process.
 
-    Rows over 4 KiB do not travel there; of these, only `penstock.monitoring.metrics.derived` is
-    known.
+    Rows over 4 KiB are not sent to the monitor; only the figures of
+    `penstock.monitoring.metrics.derived` are.
     """
 
     def names(self, model: str, tensor: str, dtype: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-        """What the features of an input are called; empty if it is none of its business.
+        """Names of the features of an input; empty if the plug-in does not handle the input.
 
         Args:
             model: Name of the model.
             tensor: Name of the input.
-            dtype: As NumPy calls it: ``float32``, ``object`` for texts.
+            dtype: Name in NumPy: ``float32``, ``object`` for texts.
             shape: Shape of one row.
         """
         ...

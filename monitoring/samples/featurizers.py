@@ -1,7 +1,7 @@
-"""Features of tensors, made in the monitor by plug-ins: what a picture or a text is about.
+"""Calls the installed featurizers in the monitor.
 
 A plug-in is named by an entry point of the group `penstock.monitoring.samples.featurizer.GROUP`.
-What it makes is logged and watched for drift like an input.
+Its features are logged and watched for drift like inputs.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.monitor")
 
-#: Of one input, by all plug-ins together.
+#: Most features of one input, by all plug-ins together.
 MAX_FEATURES: Final = 64
-#: Inputs whose names of features are remembered; beyond that the memory starts afresh.
+#: Inputs whose feature names are remembered; a full memory is cleared.
 MAX_INPUTS: Final = 10_000
 
 #: Model, input, dtype and shape of a row.
@@ -35,10 +35,10 @@ Input = tuple[str, str, str, tuple[int, ...]]
 
 
 class Featurizers:
-    """All plug-ins; one that fails is left out from then on.
+    """The featurizers by name; a failing one is not called any more.
 
     Args:
-        plugins: By name.
+        plugins: The featurizers by name.
     """
 
     def __init__(self, plugins: Mapping[str, Featurizer]) -> None:
@@ -47,7 +47,7 @@ class Featurizers:
 
     @classmethod
     def installed(cls) -> Featurizers:
-        """Those that are installed here."""
+        """The featurizers that are installed in this environment."""
         found: dict[str, Featurizer] = {}
         for entry in entry_points(group=GROUP):
             try:
@@ -95,7 +95,7 @@ class Featurizers:
         return list(zip(names, np.ascontiguousarray(values.T), strict=True))
 
     def _called(self, plugin: str, of: Input) -> tuple[str, ...]:
-        """What a plug-in calls the features of an input; it is asked once."""
+        """Names of a plug-in's features of an input; the plug-in is asked once."""
         known = self._names.get((plugin, of))
         if known is None:
             if len(self._names) >= MAX_INPUTS:

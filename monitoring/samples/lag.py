@@ -1,4 +1,4 @@
-"""How far the monitor is behind the workers."""
+"""Measures how far the monitor is behind the workers."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Lag:
         self._oldest = 0.0
 
     def take(self, samples: Sequence[BatchSample]) -> None:
-        """Remember the oldest since the last tick."""
+        """Remember the oldest sample since the last tick."""
         oldest = min(sample.times[0] for sample in samples)
         self._oldest = min(self._oldest or oldest, oldest)
 
     def tick(self, now: float) -> None:
-        """Tell how old it is; none is not late."""
+        """Export the age of the oldest sample; 0 without samples."""
         lag = max(0.0, now - self._oldest) if self._oldest else 0.0
         self._counters.set_gauge(MONITOR_LAG_NANOSECONDS, int(lag * 1e9))
         self._oldest = 0.0

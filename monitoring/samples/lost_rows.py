@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .received_frames import Labels, ReceivedFrames
     from .samples import BatchSample
 
-#: Between two looks.
+#: Seconds between two checks.
 EVERY_SECONDS: Final = 5.0
 
 
@@ -46,10 +46,10 @@ class LostRows:
 
     Args:
         directory: Directory of the counter files.
-        received_frames: What has arrived.
+        received_frames: The accounts of received frames.
         counters: Counters of the monitor process.
-        present: Lists the spool: incarnations that have something left in it; ``None`` if
-            nobody can tell.
+        present: Returns the incarnations with segments in the spool; ``None`` if the spool cannot
+            be listed.
     """
 
     def __init__(
@@ -66,25 +66,25 @@ class LostRows:
         self._due = 0.0
 
     def take(self, samples: Sequence[BatchSample]) -> None:
-        """Samples that have arrived are not lost."""
+        """Ignore samples: they have arrived."""
 
     def tick(self, now: float) -> None:
-        """Look, every few seconds."""
+        """Check, every few seconds."""
         if now >= self._due:
             self._due = now + EVERY_SECONDS
             self.look()
 
     def close(self) -> None:
-        """Look a last time: the workers are gone by now."""
+        """Check a last time: the workers have ended by now."""
         self.look()
 
     def look(self) -> None:
-        """Count what is missing and was not counted yet."""
+        """Count lost rows that were not counted yet."""
         merged = merge(self._directory)
         live = {one.incarnation for one in merged.live}
-        present = self._present()  # listed after the dead were found dead
+        present = self._present()  # listed after the ended incarnations were found
         if present is None or not live.issuperset(present):
-            return  # what a dead worker has left behind is still being read
+            return  # the segments of an ended worker are still being read
         for (model, version), rows in rows_lost(
             merged, self._received_frames.received(live)
         ).items():
@@ -97,7 +97,7 @@ def rows_lost(merged: Merged, received: Mapping[Labels, int]) -> dict[Labels, in
 
     Args:
         merged: The counters of all processes.
-        received: Rows that have arrived from the living, all of them counted by the monitor.
+        received: Received rows of running incarnations, all of them counted by the monitor.
     """
     missing: dict[Labels, int] = {}
     for labels, slots in merged.blocks.items():

@@ -11,18 +11,18 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Of a hash, as hexadecimal digits: enough that two people never share one.
+#: Hexadecimal digits of a hash: enough that no two values share one.
 HASH_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """What to do with the fields of one model.
+    """The privacy rules of one model's fields.
 
     Attributes:
         drop: Inputs and outputs that are left out.
-        hash: Inputs and outputs whose values are replaced by their keyed hash, as text: the same
-            value gives the same hash, and nobody without the key can tell which value it was.
+        hash: Inputs and outputs whose values are replaced by their keyed hash, as text: equal
+            values have equal hashes, and without the key no value can be found from its hash.
         key: Key of the hash; 16 to 64 bytes.
     """
 
@@ -31,11 +31,11 @@ class Privacy:
     key: bytes
 
     def passes(self, name: str) -> bool:
-        """Whether the field may leave as it is."""
+        """Whether the field may leave the worker unchanged."""
         return name not in self.drop and name not in self.hash
 
     def apply(self, name: str, array: NDArray[Any] | None) -> NDArray[Any] | None:
-        """The field as it may leave; ``None`` if it may not.
+        """The field as it may leave the worker; ``None`` if it may not.
 
         Args:
             name: Name of the field.

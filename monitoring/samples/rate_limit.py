@@ -1,4 +1,4 @@
-"""So many a second, and no more."""
+"""A limit on events per second."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ class RateLimit:
     """Grants up to a number in each second of the clock.
 
     Args:
-        per_second: How many.
+        per_second: Most events in each second.
     """
 
     __slots__ = ("_left", "_per_second", "_second")
@@ -18,7 +18,7 @@ class RateLimit:
         self._second = 0
 
     def grant(self, count: int, now: float) -> int:
-        """How many of `count` are granted at this time, in seconds."""
+        """How many of `count` events are allowed at this time, in seconds."""
         second = int(now)
         if second != self._second:
             self._second = second

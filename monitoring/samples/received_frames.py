@@ -40,24 +40,24 @@ class ReceivedFrames:
         self.changed: set[str] = set()
 
     def last(self, incarnation: str) -> int:
-        """The last frame taken from this life of a worker; 0 if none was."""
+        """The last frame taken from this incarnation; 0 if none was."""
         account = self.accounts.get(incarnation)
         return 0 if account is None else account.last
 
     def kept(self, incarnation: str) -> int:
-        """The last frame of it that is on the disk: what may be acknowledged."""
+        """The last frame of this incarnation that is on the disk, and may be acknowledged."""
         account = self.accounts.get(incarnation)
         return 0 if account is None else account.kept
 
     def keep(self) -> None:
-        """What was taken up to now is on the disk."""
+        """Note that all frames taken so far are on the disk."""
         for incarnation in self.changed:
             account = self.accounts[incarnation]
             account.kept = account.last
         self.changed.clear()
 
     def receive(self, incarnation: str, number: int, rows: Mapping[Labels, int]) -> None:
-        """A frame with so many rows was taken."""
+        """Note a taken frame and its rows."""
         account = self.accounts.setdefault(incarnation, Account())
         account.last = number
         for labels, count in rows.items():
@@ -65,7 +65,7 @@ class ReceivedFrames:
         self.changed.add(incarnation)
 
     def restore(self, accounts: Mapping[str, Account]) -> None:
-        """Go on from what an earlier life of the monitor has written."""
+        """Continue from the accounts that an earlier incarnation of the monitor has written."""
         self.accounts.update(accounts)
 
     def forget(self, but: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""The working thread of the monitor: frames in, samples to everybody, commit."""
+"""The working thread of the monitor: it takes frames, passes samples on, and commits."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.monitor")
 
-#: The same consumer's errors are logged once in so many seconds.
+#: Errors of one consumer are logged once in so many seconds.
 COMPLAIN_SECONDS: Final = 60.0
 
 
 class Journal(Protocol):
-    """Who keeps rows and ledger on a disk, in one transaction; the prediction log."""
+    """Writes rows and accounts to a disk in one transaction; implemented by the prediction log."""
 
     def restore(self) -> Mapping[str, Account]:
         """The accounts of received frames that earlier incarnations of the monitor have written."""
@@ -37,28 +37,28 @@ class Journal(Protocol):
 
         Args:
             samples: Samples of one frame; empty if it could not be read.
-            rows: How many rows the sender says are in it.
+            rows: Rows of the frame, as the sender counted them.
         """
         ...
 
     def commit(self, received_frames: ReceivedFrames, now: float) -> None:
-        """Write; whatever goes wrong is counted, and the frames count as taken."""
+        """Write; rows that cannot be written are counted, and the frames count as taken."""
         ...
 
     def close(self) -> None:
-        """Nothing is called after this."""
+        """End; no method is called after this."""
         ...
 
 
 class Receiver:
-    """Hands samples to the journal and to the consumers, each frame once.
+    """Gives samples to the journal and to the consumers, each frame once.
 
     Args:
         consumers: In the order in which they are called.
-        journal: Written first.
-        received_frames: What has arrived.
-        clock: Unix seconds, for complaints.
-        featurizers: Add to samples before anybody sees them.
+        journal: Gets each sample first.
+        received_frames: The accounts of received frames.
+        clock: Unix seconds, for log messages.
+        featurizers: Add features to samples before all consumers.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Receiver:
 
         Args:
             incarnation: Incarnation of the worker that made it.
-            number: In its life.
+            number: Number of the frame in its incarnation.
             content: Rows by model and version, then what `sample_frames` made, as msgpack.
         """
         if number <= self._received_frames.last(incarnation):
@@ -94,7 +94,7 @@ class Receiver:
             unpacker.feed(content)
             rows = {(model, version): count for model, version, count in unpacker.unpack()}
             samples = self._featurizers.extend(decode(content[unpacker.tell() :]))
-        except Exception:  # else it would be read again, and again
+        except Exception:  # otherwise the frame would be read again and again
             LOG.exception("a frame of samples cannot be used")
         full = self._journal.append(samples, rows)
         self._received_frames.receive(incarnation, number, rows)
@@ -108,11 +108,11 @@ class Receiver:
         self._journal.commit(self._received_frames, now)
 
     def tick(self, now: float) -> None:
-        """A second has passed."""
+        """Let the consumers do their periodic work."""
         self._each(lambda consumer: consumer.tick(now))
 
     def close(self) -> None:
-        """Commit and close everybody."""
+        """Commit, and close the consumers and the journal."""
         self.commit(self._clock())
         self._each(lambda consumer: consumer.close())
         self._journal.close()
@@ -121,7 +121,7 @@ class Receiver:
         for consumer in self._consumers:
             try:
                 call(consumer)
-            except Exception:  # one consumer's trouble is not the others'
+            except Exception:  # an error of one consumer does not affect the others
                 name = type(consumer).__name__
                 now = self._clock()
                 if now - self._complained.get(name, 0.0) >= COMPLAIN_SECONDS:

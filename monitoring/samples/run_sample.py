@@ -1,4 +1,4 @@
-"""What a worker offers to the monitor: the requests of a run, or one that failed."""
+"""Samples in a worker: the requests of one run, or one failed request."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Origin:
 
     Attributes:
         model: Name of the model.
-        version: Its number, as text.
-        input_names: As the model calls them.
-        privacy: What must not leave the worker as it is; ``None`` if everything may.
+        version: Number of the version, as text.
+        input_names: Names of the inputs.
+        privacy: The privacy rules; ``None`` if all fields may leave the worker.
     """
 
     model: str
@@ -38,15 +38,15 @@ class RunSample(NamedTuple):
     """The requests of one run.
 
     Attributes:
-        origin: What ran.
-        output_names: As the model calls them.
-        time: Unix seconds when they were answered.
-        answered: The same moment on the clock of `arrivals`.
+        origin: The version that ran.
+        output_names: Names of the outputs.
+        time: Time of the answers, Unix seconds.
+        answered: Time of the answers on the clock of `arrivals`.
         rows: Rows of all of them.
-        ids: One per request.
-        arrivals: When each arrived.
-        firsts: The row in which each begins; ``None`` if each has exactly one.
-        arms: Of the rollout, one per request; ``None`` without one.
+        ids: One id per request.
+        arrivals: Arrival time of each request.
+        firsts: First row of each request; ``None`` if each has exactly one row.
+        arms: Arm of each request in a rollout; ``None`` without a rollout.
         inputs: One array per name of `origin`, ``None`` where left out; axis 0 is rows, or
             `rows` is 1 and the whole array is the row; another one cannot be told apart by rows.
         outputs: One array per name.
@@ -65,7 +65,7 @@ class RunSample(NamedTuple):
     outputs: Sequence[Array | None]
 
     def only(self, picked: Sequence[int]) -> RunSample:
-        """Some of its requests, by their positions, in order."""
+        """The sample with the requests at these positions only, in order."""
         firsts = self.firsts
         if firsts is None:
             rows, cut_firsts = np.asarray(picked, np.int64), None
@@ -89,10 +89,10 @@ class RunSample(NamedTuple):
         )
 
     def beginning(self, max_rows: int) -> RunSample:
-        """Its first requests that have at most so many rows together.
+        """The sample with its first requests only, which have at most `max_rows` rows together.
 
-        If already the first has more, the first rows of that one. A request whose arrays cannot be
-        cut into rows is left out.
+        If the first request has more rows, its first rows are used. A request whose arrays cannot
+        be cut into rows is left out.
         """
         ends = [*(self.firsts or range(self.rows))[1:], self.rows]
         count = bisect_right(ends, max_rows)
@@ -114,9 +114,9 @@ class Failure:
     """A request that was answered with an error; it counts as one row.
 
     Attributes:
-        origin: What was asked for.
-        time: Unix seconds when it was answered.
-        request_id: Request id of it.
+        origin: The version that the request asked for.
+        time: Time of the answer, Unix seconds.
+        request_id: Id of the request.
         status: HTTP status.
         error: Stable code of the error.
         latency: Seconds.
@@ -133,7 +133,7 @@ class Failure:
 
 
 def array_bytes(arrays: Sequence[Array | None]) -> int:
-    """What these hold; the bytes of strings, not the pointers to them."""
+    """Bytes of the content of these arrays; for strings their bytes, not the pointers."""
     total = 0
     for array in arrays:
         if array is not None:

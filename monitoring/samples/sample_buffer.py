@@ -1,7 +1,7 @@
-"""Samples waiting in a worker to be flushed: bounded, never waited for.
+"""A bounded buffer of samples in a worker; the inference path never waits for it.
 
-A worker offers each finished run once. Its bytes are made at once and its arrays let go. When there
-is no room, the newest run is dropped and its rows are counted:
+A worker offers each finished run once. The run is encoded at once, and its arrays are released. If
+there is no room, the newest run is dropped and its rows are counted:
 ``offered == drained + pending + dropped``.
 """
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from .samples import Array
 
 _HASH_SPAN: Final = 1 << 32
-#: What the ids, times and objects of one row take, roughly.
+#: Bytes of the ids, times and objects of one row, roughly.
 _ROW_BYTES: Final = 150
-#: As soon as so much waits it is flushed: little work at a time, and few frames.
+#: Bytes at which the buffer is drained: little work at a time, and few frames.
 ENOUGH_ROWS: Final = 512
 ENOUGH_BYTES: Final = 256 << 10
 
 
 class SampleBuffer:
-    """Samples waiting to be flushed. One thread offers and drains.
+    """The buffer of samples. One thread offers and drains.
 
     Args:
         max_rows: Most rows kept.
@@ -37,8 +37,8 @@ class SampleBuffer:
             always taken.
 
     Attributes:
-        on_first: Called when something waits after nothing did.
-        on_enough: Called when so much waits that it should be drained now.
+        on_first: Called when the buffer is no longer empty.
+        on_enough: Called when the buffer should be drained now.
     """
 
     __slots__ = (
@@ -74,7 +74,7 @@ class SampleBuffer:
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is sampled at all; look before building a `RunSample`."""
+        """Whether samples are taken at all; checked before a `RunSample` is built."""
         return self._threshold > 0
 
     @property
@@ -83,16 +83,16 @@ class SampleBuffer:
         return self._rows
 
     def close(self) -> None:
-        """Nobody drains any more: whatever is offered from now on is dropped."""
+        """Drop all samples from now on, because the buffer is not drained any more."""
         self._max_rows = 0
 
     def pick(self, sample: RunSample) -> RunSample:
-        """The requests of a run that are sampled; at less than rate 1 one hash per request."""
+        """The sample with the chosen requests only; below a rate of 1, one hash per request."""
         picked = self.picked(sample.ids)
         return sample if picked is None else sample.only(picked)
 
     def picked(self, ids: Sequence[bytes]) -> list[int] | None:
-        """Positions of the requests that are sampled; ``None`` if all of them are."""
+        """Positions of the chosen requests; ``None`` if all are chosen."""
         threshold = self._threshold
         if threshold == _HASH_SPAN:
             return None
@@ -103,7 +103,7 @@ class SampleBuffer:
         """Keep a run if there is room; a few microseconds.
 
         Args:
-            sample: What `pick` left of it.
+            sample: The result of `pick`.
             held: Bytes of its arrays.
 
         Raises:
@@ -119,7 +119,7 @@ class SampleBuffer:
             return False
         try:
             self._writer.write(sample)
-        except BaseException:  # of rows that cannot be packed nothing is in the frame
+        except BaseException:  # the frame holds no part of rows that cannot be packed
             self._rows -= rows
             self._bytes -= need
             self.dropped_rows += rows
@@ -147,8 +147,8 @@ class SampleBuffer:
             arrays: Inputs, then outputs; axis 0 is rows.
 
         Returns:
-            ``None``, and nothing was done, if it is to be offered by `offer`: the first run of
-            its kind in a frame, and whatever is not like that one.
+            ``None``, and nothing was done, if the run has to go through `offer`: the first run of
+            its kind in a frame, and each run with other arrays than that one.
         """
         layout = self._writer.layouts.get(origin)
         if layout is None or layout.output_names is not output_names:
@@ -173,7 +173,7 @@ class SampleBuffer:
         return True
 
     def drain(self) -> tuple[dict[tuple[str, str], int], bytes]:
-        """Take what waits.
+        """Take all samples out of the buffer.
 
         Returns:
             Rows by model and version, and the frame.
@@ -200,4 +200,4 @@ class SampleBuffer:
 
 
 def _nobody() -> None:
-    """Nobody is told."""
+    """Do nothing."""

@@ -1,8 +1,8 @@
-"""Samples as bytes: a frame is one msgpack list, tensors in it are raw little-endian data.
+"""Encodes samples as frames: a frame is one msgpack list with raw little-endian tensors.
 
-A run is written when it is offered, while its arrays are in the caches, and nothing is kept of it
-but these bytes. The monitor, which has the time, puts the runs of a version together, so that its
-consumers see few samples of many requests; see `penstock.monitoring.samples.sample_reader`.
+A run is encoded when it is offered, while its arrays are in the processor's caches. The monitor
+joins the runs of a version, so that its consumers get few samples of many requests; see
+`penstock.monitoring.samples.sample_reader`.
 
     [ORIGIN, number, model, version, input names, output names, fraction sampled, seconds from the
         clock of `answered` to Unix time, columns or nil]
@@ -36,13 +36,13 @@ ROWS: Final = 3
 
 
 class Layout(NamedTuple):
-    """What the arrays of a version are like.
+    """The layout of the arrays of a version.
 
     Attributes:
         number: Number of the origin in the frame.
         origin: The version.
         output_names: As in `RunSample`.
-        row_bytes: Of a row of each input, then of each output.
+        row_bytes: Bytes of a row of each input, then of each output.
     """
 
     number: int
@@ -52,7 +52,7 @@ class Layout(NamedTuple):
 
 
 class FrameWriter:
-    """Writes frames; what may not leave the worker is not in them.
+    """Writes frames, without the fields that must not leave the worker.
 
     Args:
         fraction: Share of requests that is sampled.
@@ -87,7 +87,7 @@ class FrameWriter:
             outs = _private(privacy, names, outputs, rows)
         part = (RUN, number, time, answered, rows, ids, arrivals, firsts, arms, ins, outs)
         self._parts.append(self._pack(part))
-        self._rows[origin] += rows  # last: what could not be packed is not in the frame
+        self._rows[origin] += rows  # last, so that a run that cannot be packed is not in the frame
 
     def write_rows(
         self,
@@ -145,7 +145,7 @@ class FrameWriter:
         return rows, frame
 
     def _introduce(self, sample: RunSample) -> int:
-        """Tell of a version before its first run."""
+        """Write the origin of a version before its first run."""
         origin, output_names = key = sample.origin, sample.output_names
         number = self._numbers[key] = len(self._numbers)
         self._rows.setdefault(origin, 0)
@@ -173,7 +173,7 @@ def _plain(sample: RunSample) -> list[Array]:
 
 
 def _column(array: Array | None, rows: int) -> tuple[str, tuple[int, ...], Any] | None:
-    """Type, shape and data; ``None`` for what is left out, or cannot be told apart by rows."""
+    """Type, shape and data of an array; ``None`` if it is left out or has no rows."""
     if array is None:
         return None
     shape = array.shape
@@ -189,7 +189,7 @@ def _column(array: Array | None, rows: int) -> tuple[str, tuple[int, ...], Any] 
 def _private(
     privacy: Privacy, names: Sequence[str], arrays: Sequence[Array | None], rows: int
 ) -> list[Any]:
-    """The same of what may leave the worker, as it may."""
+    """The arrays after the privacy rules."""
     columns = []
     for name, array in zip(names, arrays, strict=True):
         if array is None or privacy.passes(name):

@@ -1,4 +1,4 @@
-"""The monitor's half of a frame: the runs that a worker wrote one by one, put together."""
+"""Decodes frames in the monitor, and joins the runs that a worker wrote one by one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def decode(frame: bytes) -> list[BatchSample]:
-    """The samples of a frame, with the runs of a version put together.
+    """The samples of a frame, with the runs of a version joined.
 
     Raises:
         ValueError: The frame is not one that `sample_frames.FrameWriter` made.
@@ -70,7 +70,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
         runs: The runs as they were written, without their kinds.
 
     Raises:
-        ValueError: Arrays that are not what they say.
+        ValueError: The size of an array contradicts its shape.
     """
     if not runs:
         return []
@@ -80,7 +80,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
             [_join(column) for column in zip(*several, strict=True)]
             for several in (inputs, outputs)
         ]
-    except _Unlike:  # then each by itself
+    except _Unlike:  # then each run is a sample
         return [sample for run in runs for sample in joined(origin, [run])]
     _, times, answered, rows, ids, arrivals, firsts, arms = run_columns
     _, model, version, input_names, output_names, fraction, _, _ = origin
@@ -115,7 +115,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
 
 
 def failed(failures: Sequence[Any]) -> list[BatchSample]:
-    """One sample for all failures that are alike."""
+    """Join failures of one version with the same error into one sample each."""
     groups: dict[tuple[Any, ...], list[Any]] = {}
     for model, version, time, request_id, status, error, latency, arm in failures:
         key = model, version, status, error, arm
@@ -145,11 +145,11 @@ def failed(failures: Sequence[Any]) -> list[BatchSample]:
 
 
 class _Unlike(Exception):
-    """Arrays that differ in type or shape, or of which some are left out."""
+    """The arrays differ in type or shape, or some are left out."""
 
 
 def _join(columns: Sequence[Any]) -> Array | None:
-    """One array of all runs; a view of the data where it can be."""
+    """One array of all runs; a view of the data if possible."""
     first = columns[0]
     if first is None:
         if columns.count(None) < len(columns):
@@ -182,7 +182,7 @@ def _offsets(rows: Sequence[int], firsts: Sequence[Sequence[int] | None]) -> Seq
 
 
 def _of_arm(sample: BatchSample, arms: Sequence[str], arm: str) -> BatchSample:
-    """The requests of one arm alone."""
+    """The sample with the requests of one arm only."""
     chosen = [index for index, one in enumerate(arms) if one == arm]
     if len(chosen) == len(arms):
         return replace(sample, arm=arm)

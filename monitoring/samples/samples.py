@@ -1,4 +1,4 @@
-"""Samples as the monitor's consumers see them: requests of one version, with their rows."""
+"""Samples in the monitor: requests of one version, with their rows."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Array = NDArray[Any]
 
 @dataclass(slots=True)
 class BatchSample:
-    """Requests of one version that were answered one after the other, or failed alike.
+    """Answered requests of one version, or failed requests with the same error.
 
     Attributes:
         model: Name of the model.
         version: Version that ran.
-        time: Unix seconds when the last of them was answered.
-        request_ids: One per request.
+        time: Time of the last answer, Unix seconds.
+        request_ids: One id per request.
         offsets: Rows of request ``i`` are ``offsets[i]`` up to ``offsets[i + 1]``.
         statuses: HTTP status of each request.
         latencies: Seconds of each request.
-        input_names: As the model calls them. Rows over 4 KiB do not travel: an input ``x`` is then
+        input_names: Names of the inputs. Rows over 4 KiB are not sent: an input ``x`` is then
             replaced by ``x.norm``, ``x.mean`` and so on, see `penstock.monitoring.metrics.derived`.
         inputs: One array per name, ``None`` where left out; axis 0 is rows.
-        output_names: As the model calls them; empty when the requests failed.
+        output_names: Names of the outputs; empty if the requests failed.
         outputs: One array per name, ``None`` where it may not leave the worker; axis 0 is rows.
-        times: Unix seconds when each request was answered.
+        times: Time of each answer, Unix seconds.
         arm: Arm of the rollout that chose the version; empty without one.
-        error: Code of the error that all of them were answered with. Such a sample has one row per
+        error: Code of the common error of the requests. Such a sample has one row per
             request and no arrays.
         fraction: Share of requests that was sampled; divide by it to extrapolate.
-        featured: The last of `input_names`, those that plug-ins made.
+        featured: Names of features of plug-ins; they are the last of `input_names`.
     """
 
     model: str
@@ -63,7 +63,7 @@ class BatchSample:
         return self.offsets[-1]
 
     def only(self, chosen: Sequence[int]) -> BatchSample:
-        """Some of its requests, by their positions, in order; `time` stays that of all of them."""
+        """The sample with the requests at these positions only, in order; `time` stays the same."""
         rows, offsets = rows_of_requests(self.offsets, chosen)
         return replace(
             self,

@@ -1,12 +1,12 @@
-"""Frames of samples on their way to the monitor: in files, in memory, which outlive both processes.
+"""The spool: files in memory with frames of samples, which outlive worker and monitor.
 
 A worker appends numbered frames to segments, ``<incarnation>@<number of the first frame>``; the
 monitor reads them when it has time, and removes a segment once all of it is in the prediction log.
-So a monitor that is killed finds everything when it is back, a worker that is killed leaves behind
-what it had written, and neither waits for the other. There is a bound; what finds no room is not
-written, and the worker counts it.
+So a monitor that is killed finds all frames when it restarts, a killed worker leaves its written
+frames behind, and neither waits for the other. The size is bounded: a frame without room is not
+written, and the worker counts its rows.
 
-A frame is its length and its number, then what the worker made of it.
+A frame consists of its length, its number and its content.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-#: Length of what follows, and the frame's number.
+#: Length of the content, and the frame's number.
 HEADER: Final = struct.Struct("<IQ")
 SEPARATOR: Final = "@"
 #: A new segment begins when the last one has this size, or is this old.
 SEGMENT_BYTES: Final = 1 << 20
 SEGMENT_SECONDS: Final = 1.0
-#: What is left free for others, counters above all: they must not run out of memory.
+#: Bytes left free for other files, above all for counters, which must not run out of memory.
 RESERVED_BYTES: Final = 16 << 20
 #: While there is no room, the directory is listed so often: frames come hundreds of times a second.
 LIST_SECONDS: Final = 0.1
 
 
 class Spool:
-    """The segments of one worker. One thread.
+    """Writes the segments of one worker. For one thread.
 
     Args:
         directory: Directory of all segments of all workers; in memory.
-        incarnation: Unique name of this life of the worker.
-        max_bytes: Of its segments together.
+        incarnation: Name of the worker's incarnation.
+        max_bytes: Most bytes of its segments together.
     """
 
     def __init__(self, directory: Path, incarnation: str, max_bytes: int) -> None:
@@ -57,7 +57,7 @@ class Spool:
         """Add one frame; ``False`` if there is no room for it, or the memory is full.
 
         Args:
-            parts: Its bytes, in pieces.
+            parts: The bytes of the frame, in pieces.
             now: Monotonic seconds.
         """
         size = HEADER.size + sum(map(len, parts))
@@ -86,7 +86,7 @@ class Spool:
         return True
 
     def close(self) -> None:
-        """Nothing more is appended; what is there is the monitor's."""
+        """End the last segment; the monitor removes the segments."""
         if self._descriptor is not None:
             self._finish()
 
@@ -110,7 +110,7 @@ class Spool:
         self._descriptor, self._size = None, 0
 
     def _forget_removed(self, now: float) -> None:
-        """What the monitor has removed takes no room any more."""
+        """Subtract the sizes of segments that the monitor has removed."""
         self._listed_at = now
         try:
             there = {path.name for path in self._directory.iterdir()}

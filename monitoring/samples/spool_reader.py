@@ -1,4 +1,4 @@
-"""The monitor's side of the spool: reads what workers append, and removes what is kept."""
+"""Reads the spool in the monitor, and removes segments whose frames are on the disk."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PIECE_BYTES: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as it was appended.
+    """One frame of the spool.
 
     Attributes:
         incarnation: Incarnation of the worker.
-        number: In its life, from 1.
-        content: What the worker made of it.
+        number: Number in its incarnation, from 1.
+        content: The encoded samples.
     """
 
     incarnation: str
@@ -38,11 +38,11 @@ class _Segment:
 
 
 class SpoolReader:
-    """All segments of all workers. One thread.
+    """Reads all segments of all workers. For one thread.
 
     Args:
         directory: Directory of the segments.
-        taken: The number of the last frame of an incarnation that was taken.
+        taken: Returns the number of the last taken frame of an incarnation.
     """
 
     def __init__(self, directory: Path, taken: Callable[[str], int]) -> None:
@@ -51,12 +51,12 @@ class SpoolReader:
         self._segments: dict[Path, _Segment] = {}
 
     def present(self) -> set[str] | None:
-        """Whose segments are there now; ``None`` if the directory cannot be listed."""
+        """Incarnations with segments in the spool; ``None`` if the directory cannot be listed."""
         names = self._names()
         return None if names is None else {incarnation for incarnation, _, _ in names}
 
     def read(self, max_bytes: int) -> list[Frame]:
-        """What was appended since the last call and was not taken before; about so much of it."""
+        """New frames since the last call, about `max_bytes` of them."""
         self._look()
         frames: list[Frame] = []
         left = max_bytes
@@ -73,9 +73,9 @@ class SpoolReader:
         return frames
 
     def remove_kept(self, is_alive: Callable[[str], bool]) -> None:
-        """Remove segments that were taken to their end and are not written any more.
+        """Remove segments whose frames are all taken and that are not written any more.
 
-        Call it when what was taken is on the disk.
+        Call it after the taken frames are on the disk.
 
         Args:
             is_alive: Whether an incarnation may still append to its last segment.
@@ -94,7 +94,7 @@ class SpoolReader:
                 del self._segments[path]
 
     def _look(self) -> None:
-        """Find new segments, in the order in which they are to be read."""
+        """Find new segments, in the order of reading."""
         names = self._names()
         if names is not None:
             known, self._segments = self._segments, {}
@@ -115,13 +115,13 @@ class SpoolReader:
         return found
 
     def _read(self, path: Path, segment: _Segment, frames: list[Frame]) -> int:
-        """Add the whole frames of the next piece; gives its bytes."""
+        """Add the complete frames of the next piece; returns the bytes of the piece."""
         with path.open("rb") as file:
             file.seek(segment.offset)
             data = file.read(_PIECE_BYTES)
             if len(data) >= HEADER.size:
                 length, _ = HEADER.unpack_from(data)
-                if HEADER.size + length > len(data):  # larger than a piece, or not whole yet
+                if HEADER.size + length > len(data):  # larger than a piece, or not complete yet
                     data += file.read(HEADER.size + length - len(data))
         start = 0
         while start + HEADER.size <= len(data):
@@ -139,7 +139,7 @@ class SpoolReader:
 
     @staticmethod
     def _whole(path: Path, segment: _Segment, *, torn: bool) -> bool:
-        """Whether all of it was read; the end of one that a killed worker has left may be torn."""
+        """Whether all of a segment was read; a killed worker may leave a torn end."""
         try:
             size = path.stat().st_size
         except OSError:

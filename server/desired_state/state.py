@@ -1,8 +1,8 @@
-"""What an operator wants of each model: aliases, traffic weights, what to load. Pure.
+"""The desired state of each model: aliases, traffic weights, versions to load. Pure.
 
-Every change is a function from one state to the next, whose generation is one higher; a change that
-changes nothing gives the same state back. Which versions are loaded is the caller's knowledge: an
-alias moves only to one of them, so that moving it is all it takes.
+Every change is a function from one state to the next, whose generation is one higher; a change
+without effect returns the same state. The caller names the loaded versions; an alias moves only to
+one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ALIAS: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What is wanted of one model.
+    """The desired state of one model.
 
     Attributes:
         aliases: Name -> version.
@@ -42,7 +42,7 @@ class ModelState:
         unloaded: Versions not to serve whatever the version policy says.
         accepted: Versions to serve although golden requests or clients speak against them.
         former: Versions that were stable before, the last one at the end.
-        rollout: What the rollout in progress needs to go on from; empty without one.
+        rollout: State of the rollout in progress; empty without one.
     """
 
     aliases: Mapping[str, int] = field(default_factory=dict)
@@ -61,30 +61,30 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """What is wanted of all models.
+    """The desired state of all models.
 
     Attributes:
         generation: Grows by one with every change; 0 has never been changed.
-        models: By name; one that nobody spoke of is not in it.
+        models: The models by name, without those that no command has named.
     """
 
     generation: int = 0
     models: Mapping[str, ModelState] = field(default_factory=dict)
 
     def model(self, name: str) -> ModelState:
-        """What is wanted of a model."""
+        """The desired state of a model."""
         return self.models.get(name, ModelState())
 
 
 def check_generation(state: DesiredState, expected: int | None) -> None:
-    """Whether a change was decided on the state as it is.
+    """Check that a change was decided on the present state.
 
     Args:
-        state: As it is.
-        expected: The generation that the operator saw; ``None`` if he does not mind.
+        state: The present state.
+        expected: The generation that the operator saw; ``None`` accepts any.
 
     Raises:
-        Conflict: Somebody else changed it since.
+        Conflict: The state has changed since.
     """
     if expected is not None and expected != state.generation:
         raise Conflict(
@@ -102,7 +102,7 @@ def set_alias(
         state: As it is.
         model: Name of the model.
         alias: ``stable`` is as `promote`.
-        version: What it is to point at.
+        version: The version that it is to point at.
         serving: The versions that are loaded on every worker.
 
     Raises:

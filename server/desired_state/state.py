@@ -1,8 +1,7 @@
 """The desired state of each model: aliases, traffic weights, versions to load. Pure.
 
 Every change is a function from one state to the next, whose generation is one higher; a change
-without effect returns the same state. The caller names the loaded versions; an alias moves only to
-one.
+without effect returns the same state. An alias moves only to a version that is loaded.
 """
 
 from __future__ import annotations

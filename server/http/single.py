@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from penstock.monitoring.distribution import server_version
+from penstock.monitoring.distribution import foreign_package, server_version
 from penstock.monitoring.metrics.collector import PenstockCollector, exposition
 from penstock.monitoring.metrics.merge import snapshot
 from penstock.monitoring.metrics.metrics import CounterFile
@@ -20,6 +21,8 @@ from .app import App
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from pathlib import Path
+
+LOG = logging.getLogger("penstock.app")
 
 
 def create_app(registry: Path | str, **options: Any) -> App:
@@ -46,6 +49,8 @@ def create_app(registry: Path | str, **options: Any) -> App:
         ConfigError: An option is unknown or has a bad value.
     """
     switch_off()
+    if foreign := foreign_package():
+        LOG.warning("%s", foreign)
     # Without a monitor process there is nobody who would take samples.
     embedded = {"registry": str(registry), "sample_rate": 0.0, "allowed_hosts": ANY}
     config = load_config({**embedded, **options}, {})

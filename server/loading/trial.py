@@ -16,6 +16,7 @@ import pickle
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -169,6 +170,8 @@ class Trials:
             )
         link = Connection(ours.detach())
         link.send_bytes(self._config.encode())
+        # Plug-ins may be where only this process looks: the app that it is a part of has said so.
+        link.send_bytes(json.dumps([one for one in sys.path if isinstance(one, str)]).encode())
         return _TrialProcess(process, link)
 
     def _give_back(self, trial: _TrialProcess) -> None:

@@ -1,8 +1,8 @@
 """``python -m penstock.server.loading.trial_process FD PARENT``: where a version is loaded first.
 
-It loads what it is told to as a worker would, and says how that went. The worker has hashed and
-inspected the files before, once for the trial and its own load. The trial may hang
-or crash: `penstock.server.loading.trial` watches it, and kills it in time.
+It loads a version as the worker would, with the modules that the worker finds, and says how that
+went. The worker has hashed and inspected the files before, once for the trial and its own load. The
+trial may hang or crash: `penstock.server.loading.trial` watches it, and kills it in time.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> None:
     logging.disable()  # the worker says the same when it loads what passed
     link = Connection(descriptor)
     config = ServerConfig.from_json(link.recv_bytes().decode())
+    sys.path[:] = json.loads(link.recv_bytes())
     loader = Loader(config)
     try:
         idle_seconds = EARLY_SECONDS

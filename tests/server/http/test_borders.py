@@ -268,7 +268,7 @@ def outer(kind: str, inner: Any) -> Any:
 def test_a_mounted_app_answers_without_its_lifespan(
     registry: Path, body: Callable[..., bytes], kind: str
 ) -> None:
-    app = outer(kind, create_app(registry, threads=1))
+    app = outer(kind, create_app(registry, threads=1, load_trials=False))
 
     async def ask() -> None:
         transport = httpx.ASGITransport(app=app)
@@ -291,8 +291,20 @@ def test_a_mounted_app_answers_without_its_lifespan(
         asyncio.run(ask())
 
 
+def test_an_app_warns_of_a_package_that_overwrites_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_app(tmp_path)
+    assert caplog.messages == []
+    (tmp_path / "penstock-9.9.dist-info").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    create_app(tmp_path)
+    (told,) = caplog.messages
+    assert "somebody else's distribution 'penstock'" in told
+
+
 def test_an_app_serves_on_one_running_loop(registry: Path) -> None:
-    app = create_app(registry, threads=1)
+    app = create_app(registry, threads=1, load_trials=False)
 
     async def ask() -> int:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

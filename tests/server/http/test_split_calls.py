@@ -79,8 +79,7 @@ class Bench:
 
     def __init__(self, registry: Any) -> None:
         self.runner = asyncio.Runner()
-        # Without trials: a process of its own does not know a plug-in of this process.
-        self.app = create_app(registry, threads=8, load_trials=False)
+        self.app = create_app(registry, threads=8)
         self._lifespan = self.app._routed.router.lifespan_context(self.app._routed)
         self._state = self.runner.run(self._lifespan.__aenter__())
         self._config = Config(self.app, access_log=False, ws="none", log_config=None)

@@ -17,9 +17,10 @@ import msgspec
 from penstock.monitoring.files.atomic_file import replace_file
 from penstock.monitoring.files.config_file import read_bounded
 from penstock.monitoring.files.decoding import ContentError, convert, decode_json
+from penstock.server.errors import Conflict
 from penstock.server.files.durable import locked
 
-from .state import DesiredState, check_generation
+from .state import DesiredState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +91,11 @@ class StateFile:
                 if expected is not None:
                     raise
             else:
-                check_generation(now, expected)
+                if expected is not None and now.generation != expected:
+                    raise Conflict(
+                        f"somebody else has written {self.path}: it is at generation "
+                        f"{now.generation}, you saw {expected}; look again and decide anew"
+                    )
                 if self.path.exists():
                     replace_file(self._previous, encode_state(now), 0o600)
             replace_file(self.path, encode_state(state), 0o600)

@@ -80,17 +80,25 @@ def lifted(edges: Edges, depth: int) -> Edges:
     return found
 
 
+def _drawn(folder: str) -> str:
+    return _at(folder, 2 if folder.startswith("server/") else 1)
+
+
 def _at(folder: str, depth: int) -> str:
     return "/".join(folder.split("/")[:depth])
 
 
 def mermaid(edges: Edges) -> str:
-    """A flowchart of the folders of depth two, without arrows that follow from others."""
-    pairs = [
+    """A flowchart of the folders of `server`, and of the other top-level folders as a whole.
+
+    It is without arrows that follow from others.
+    """
+    pairs = {
         pair
-        for pair in lifted(edges, 2)
-        if not any(folder.startswith(_NOT_DRAWN) for folder in pair)
-    ]
+        for here, there in edges
+        if (pair := (_drawn(here), _drawn(there)))[0] != pair[1]
+        and not any(folder.startswith(_NOT_DRAWN) for folder in pair)
+    }
     graph: dict[str, set[str]] = {}
     for here, there in pairs:
         graph.setdefault(here, set()).add(there)

@@ -14,6 +14,7 @@ KINDS = {
     "e2e",
     "conformance",
     "house",
+    "journeys",
     "examples",
     "benchmarks",
     "deploy",

@@ -64,12 +64,6 @@ class Reference:
         """Rows it was made of."""
         return int(self.counts.sum())
 
-    @property
-    def completeness(self) -> float:
-        """Share of rows that were not missing."""
-        missing = self.bins.labels.index("missing", self.bins.size - 2)
-        return 1 - int(self.counts[missing]) / max(1, self.rows)
-
 
 @dataclass(frozen=True, slots=True)
 class Baseline:

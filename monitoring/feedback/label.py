@@ -58,23 +58,6 @@ class Label:
     unit: str = ""
 
 
-def parse_labels(content: Any, now: float, limit: int) -> list[Label]:
-    """The labels of a request body, one object or a list of them.
-
-    Args:
-        content: Decoded JSON or msgpack.
-        now: Unix seconds; the time of labels that do not say.
-        limit: Most labels at once.
-
-    Raises:
-        LabelError: The first that is not understood, and what was expected.
-    """
-    items = content if isinstance(content, list) else [content]
-    if len(items) > limit:
-        raise LabelError(limit, f"{len(items)} labels at once, expected at most {limit}")
-    return [parse_label(item, number, now) for number, item in enumerate(items)]
-
-
 def parse_each(content: Any, now: float, limit: int) -> tuple[list[Label], list[LabelError]]:
     """The labels of a request body that are understood, and what is wrong with the others.
 

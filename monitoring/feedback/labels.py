@@ -26,7 +26,6 @@ NEW, DUPLICATE, CORRECTED, OUTDATED = "new", "duplicate", "corrected", "outdated
 UNKNOWN: Final = "unknown"
 #: Beside the others: the label is no class of the model, or no number where it gives numbers.
 NOT_COMPARABLE: Final = "not_comparable"
-OUTCOMES: Final = (NEW, DUPLICATE, CORRECTED, OUTDATED, UNKNOWN, NOT_COMPARABLE)
 
 _FIND: Final = (
     "SELECT number, label, label_time, received FROM labels"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import uuid
 from collections import Counter
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from .labels import Joined, Kept
     from .options import FeedbackOptions
 
-LOG = logging.getLogger("penstock.truth")
 
 _DAY: Final = 86_400.0
 #: A label may come so long before its prediction is written down.

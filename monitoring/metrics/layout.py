@@ -12,7 +12,6 @@ cumulative here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 #: Changes whenever a slot moves, so that a file of another release is never misread.
@@ -164,12 +163,3 @@ def drop_index(reason: str) -> int:
 def block_offset(number: int) -> int:
     """Byte offset of a block; number 0 is the header."""
     return number * BLOCK_BYTES
-
-
-def check_layout() -> None:
-    """Fail loudly when an edit of this file no longer fits its own block."""
-    if LABEL_BYTES + 8 * SLOTS > BLOCK_BYTES:
-        raise ValueError(f"{SLOTS} slots do not fit in a block of {BLOCK_BYTES} bytes")
-    for bounds in (NANOSECONDS, ROWS):
-        if any(low >= high for low, high in pairwise(bounds)):
-            raise ValueError("bucket bounds must ascend")

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 ALL: Final = "predictions"
 #: Its columns: the model, and what every model has.
 ALL_COLUMNS: Final = (("model", "TEXT"), *FIXED, ("digest", "TEXT"))
-ENGINES: Final = ("auto", "duckdb", "sqlite")
 TIMEOUT_SECONDS: Final = 60.0
 
 

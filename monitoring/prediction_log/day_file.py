@@ -45,12 +45,6 @@ create table if not exists "{VERSIONS}" (
 """
 
 
-#: What SQLite's module raises for a value that it cannot bind.
-_NOT_A_VALUE: Final = (
-    ValueError, TypeError, OverflowError, sqlite3.ProgrammingError, sqlite3.InterfaceError
-)  # fmt: skip
-
-
 class BadRows(ValueError):
     """These rows do not fit into their table, or a value in them is none of SQLite's."""
 

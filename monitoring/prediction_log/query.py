@@ -28,7 +28,8 @@ def query(state: Path, statement: str, limit: int, engine: str = "auto") -> Answ
         state: ``state_dir/monitor``.
         statement: SQL statement.
         limit: Most rows of the answer.
-        engine: One of `ENGINES`; by default DuckDB if there are sealed days and it is installed.
+        engine: ``duckdb``, ``sqlite``, or ``auto``: DuckDB if there are sealed days and it is
+            installed.
 
     Raises:
         QueryFailed: It is no single SELECT, is wrong, takes too long, or the files cannot be read.

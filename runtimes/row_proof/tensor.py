@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .sizes import Size
-
 if TYPE_CHECKING:
-    from .sizes import Shape
+    from .sizes import Shape, Size
 
 
 class NotProven(Exception):
@@ -77,8 +75,3 @@ def integers(tensor: Tensor | None, what: str) -> list[int]:
     if None in found:
         raise NotProven(f"its {what} are not a constant of the graph")
     return [one for one in found if one is not None]
-
-
-def constant(*numbers: int) -> tuple[Size, ...]:
-    """Sizes that are plain numbers."""
-    return tuple(Size(number) for number in numbers)

@@ -60,8 +60,7 @@ def _after(now: ModelState, event: AuditEvent) -> ModelState:
             aliases.pop(name, None)
         else:
             aliases[name] = version
-    weights = {name: one for name, one in now.weights.items() if name in aliases}
-    now = replace(now, aliases=aliases, former=former, weights=weights)
+    now = replace(now, aliases=aliases, former=former)
     version = event.evidence.get("version")
     if type(version) is not int:
         return now

@@ -1,4 +1,4 @@
-"""The desired state of each model: aliases, traffic weights, versions to load. Pure.
+"""The desired state of each model: aliases, versions to load. Pure.
 
 Every change is a function from one state to the next, whose generation is one higher; a change
 without effect returns the same state. An alias moves only to a version that is loaded.
@@ -20,7 +20,6 @@ _T = TypeVar("_T")
 
 STABLE: Final = "stable"
 CANARY: Final = "canary"
-SHADOW: Final = "shadow"
 
 #: Former stable versions that are remembered, per model; the audit log remembers all.
 MAX_HISTORY: Final = 32
@@ -35,8 +34,6 @@ class ModelState:
 
     Attributes:
         aliases: Name -> version.
-        weights: Alias -> share of the traffic that names no version, in percent; what is left over
-            is stable's.
         loaded: Versions to serve whatever the version policy says.
         unloaded: Versions not to serve whatever the version policy says.
         accepted: Versions to serve although golden requests or clients speak against them.
@@ -45,7 +42,6 @@ class ModelState:
     """
 
     aliases: Mapping[str, int] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
     loaded: frozenset[int] = frozenset()
     unloaded: frozenset[int] = frozenset()
     accepted: frozenset[int] = frozenset()
@@ -145,11 +141,7 @@ def remove_alias(state: DesiredState, model: str, alias: str) -> DesiredState:
         raise NotFound(f"model {model!r} has no alias {alias!r}; {_aliases(now)}")
     if alias == STABLE:
         raise Conflict(f"{STABLE} of model {model!r} can be moved, not removed")
-    return _with(
-        state,
-        model,
-        replace(now, aliases=_without(now.aliases, alias), weights=_without(now.weights, alias)),
-    )
+    return _with(state, model, replace(now, aliases=_without(now.aliases, alias)))
 
 
 def promote(
@@ -157,28 +149,26 @@ def promote(
 ) -> DesiredState:
     """Make a version stable. What was stable before is remembered for `rollback`.
 
-    An alias ``canary`` on the version, with its weight, has done its work and is removed.
+    An alias ``canary`` on the version has done its work and is removed.
 
     Raises:
         Conflict: The version is not loaded.
     """
     _check_serving(model, version, serving)
     now = state.model(model)
-    aliases, weights = {**now.aliases, STABLE: version}, now.weights
+    aliases: Mapping[str, int] = {**now.aliases, STABLE: version}
     if aliases.get(CANARY) == version:
-        aliases, weights = _without(aliases, CANARY), _without(weights, CANARY)
+        aliases = _without(aliases, CANARY)
     former = now.former
     if now.stable is not None and now.stable != version:
         former = (*former, now.stable)[-MAX_HISTORY:]
     unloaded = now.unloaded - {version}
-    after = replace(now, aliases=aliases, weights=weights, former=former, unloaded=unloaded)
+    after = replace(now, aliases=aliases, former=former, unloaded=unloaded)
     return _with(state, model, after)
 
 
 def rollback(state: DesiredState, model: str, serving: Collection[int]) -> DesiredState:
     """Make stable what was stable before; a second one goes back one more.
-
-    A canary gets no traffic afterwards, so that nothing else changes for the moment.
 
     Raises:
         NotFound: Nothing was stable before.
@@ -193,34 +183,10 @@ def rollback(state: DesiredState, model: str, serving: Collection[int]) -> Desir
     after = replace(
         now,
         aliases=aliases,
-        weights={},
         former=tuple(former),
         unloaded=now.unloaded - {version},
     )
     return _with(state, model, after)
-
-
-def set_weights(state: DesiredState, model: str, weights: Mapping[str, float]) -> DesiredState:
-    """Share the traffic of a model among its aliases.
-
-    Args:
-        state: As it is.
-        model: Name of the model.
-        weights: Alias -> percent; stable has what is left over and is not named.
-
-    Raises:
-        NotFound: There is no such alias.
-        InvalidRequest: They are no percentages, or more than 100 together.
-    """
-    now = state.model(model)
-    for alias, weight in weights.items():
-        if alias not in now.aliases or alias == STABLE:
-            raise NotFound(f"model {model!r} has no alias {alias!r} to weigh; {_aliases(now)}")
-        if not 0 <= weight <= 100:  # noqa: PLR2004  percent
-            raise InvalidRequest(f"the weight of {alias!r} is {weight}, expected 0 to 100 percent")
-    if sum(weights.values()) > 100:  # noqa: PLR2004  percent
-        raise InvalidRequest(f"the weights are {sum(weights.values()):g} percent together")
-    return _with(state, model, replace(now, weights=dict(weights)))
 
 
 def load(

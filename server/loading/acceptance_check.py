@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from penstock.server.files.refusal import ModelRefused
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Model, Signature
     from penstock.server.registry.signature_diff import Change
-
-LOG = logging.getLogger("penstock.models")
 
 
 def check_acceptance(

@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from penstock.server.files.refusal import ModelRefused
-from penstock.server.onnx_file.inspection import inspect_version
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from pathlib import Path
 
     from penstock.server.onnx_file.inspection import Inspection
 
@@ -32,15 +30,6 @@ _INLINE: Final = 2.0
 _EXTERNAL: Final = 1.5
 _CONVOLVED: Final = 3.25
 _OTHER: Final = 12.5
-
-
-def estimate_bytes(directory: Path) -> int:
-    """The estimated memory of a version in a directory, in bytes.
-
-    Raises:
-        ModelRefused: It must not be loaded.
-    """
-    return estimate(inspect_version(directory))
 
 
 def estimate(inspection: Inspection) -> int:

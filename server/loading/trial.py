@@ -10,7 +10,6 @@ first, what came before may be at fault: that trial is made again in a new proce
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pickle
 import signal
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
     from .load_order import LoadOrder, SoundCopy
 
-LOG = logging.getLogger("penstock.models")
 
 #: Between two looks at a trial, and how much time one look may find to have passed: when this
 #: process was stopped, or the machine slept, the trial was not given that time.

@@ -9,7 +9,6 @@ what is in the spool.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import time
@@ -38,7 +37,6 @@ from .monitor_socket import MonitorSocket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOG = logging.getLogger("penstock.monitor")
 
 #: Predictions come first, on the same processors, always.
 NICENESS: Final = 19

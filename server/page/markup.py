@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-_SCHEMES: Final = ("http://", "https://", "mailto:", "/", "./", "#")
 #: Characters that neither HTML nor XML allows.
 _INVALID: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 #: Halves of surrogate pairs, which have no UTF-8; and controls that reorder the text after them.
@@ -21,13 +20,6 @@ def printable(text: str) -> str:
     return _UNFIT.sub(_REPLACEMENT, _INVALID.sub("", text))
 
 
-def link(text: str, address: str) -> str:
-    """A link, or the mere text when the address is none that a page should lead to."""
-    if not address.startswith(_SCHEMES):
-        return text
-    return _inline('<a href="{1}">{0}</a>', text, address)
-
-
 def badge(text: str, tone: str = "") -> Markup:
     """A word in a coloured box.
 
@@ -36,11 +28,6 @@ def badge(text: str, tone: str = "") -> Markup:
         tone: ``good``, ``warning``, ``bad`` or nothing.
     """
     return _inline('<span class="{1}">{0}</span>', text, f"badge {tone}".strip())
-
-
-def code(text: str) -> Markup:
-    """Text as it is typed: a command, an identifier."""
-    return _inline("<code>{0}</code>", text)
 
 
 def side_by_side(*charts: Markup) -> Markup:

@@ -61,7 +61,7 @@ class Section:
         self.parts: list[dict[str, Any]] = []
 
     def text(self, *words: str) -> None:
-        """A paragraph; pieces may be `markup.link`, `markup.code`, `markup.badge`."""
+        """A paragraph; a piece may be a `markup.badge`."""
         self._add("text", words=words)
 
     def heading(self, text: str) -> None:

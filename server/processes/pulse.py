@@ -74,13 +74,11 @@ class Reading:
         pid: Id of the process that writes it.
         beats: Heartbeats of its event loop so far.
         marks: Loads and runs in progress.
-        execution_slots: How many execution threads there may be.
     """
 
     pid: int
     beats: int
     marks: tuple[Mark, ...] = ()
-    execution_slots: int = 0
 
 
 class Pulse:
@@ -189,7 +187,7 @@ def read_pulse(path: Path) -> Reading | None:
                     label = _label(file.read(_LABEL_BYTES))
                     loading = slot == slots - 1
                     marks.append(Mark(slot, label, since[slot], threads[slot], loading))
-            return Reading(pid, beats, tuple(marks), slots - 2)
+            return Reading(pid, beats, tuple(marks))
     except (OSError, struct.error, ValueError, TypeError):
         return None
 

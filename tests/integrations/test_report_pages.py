@@ -14,7 +14,7 @@ from penstock.server.page.chart import (
     sparkline,
     timeline,
 )
-from penstock.server.page.markup import badge, code, link, side_by_side
+from penstock.server.page.markup import badge, side_by_side
 from penstock.server.page.page import Figure, Page
 
 NOON = 1_930_000_000
@@ -32,16 +32,14 @@ def report(name):
         section = page.section(f"{number} {name}")
         section.figures(Figure(name, name, name, "good"), Figure("rows", 12_345, "in all", "bad"))
         section.callout(name, "warning")
-        section.text(
-            name, code(name), badge(name, "bad"), link(name, f"https://example.org/{name}")
-        )
+        section.text(name, badge(name, "bad"))
         section.table(["name", "over time", "rows"], [[name, sparkline([1, 3, 2], tone="bad"), 7]])
         series = Series(name, [NOON, NOON + 60], [0.1, 0.3], [0.0, 0.2], [0.2, 0.4])
         levels, marks = [Threshold(0.2, name)], [Mark(NOON + 30, name)]
         lines = line_chart(name, [series], thresholds=levels, marks=marks, width=350)
         section.add(side_by_side(lines, bar_chart(name, [name], {name: [2.5]}, width=350)))
         section.add(timeline(name, [Event(NOON, name, NOON + 60, "good", name)]))
-        section.details(name, code(name))
+        section.details(name, badge(name))
         section.typed(name)
     return page.render(name)
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 #: Between two readings of the counters, and how many are kept: a window of up to a minute.
 STEP_SECONDS: Final = 10.0
 _KEPT: Final = 7
-_OK: Final = layout.status_index(200)
 _FIRST_SERVER_ERROR: Final = layout.status_index(500)
 
 Blocks = dict[tuple[str, str], list[int]]

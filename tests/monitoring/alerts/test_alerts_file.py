@@ -124,4 +124,4 @@ def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:
     (example,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     path = tmp_path / "alerts.toml"
     path.write_text(example)
-    assert list(read_settings(path).sinks) == ["log", "team", "oncall", "retrain"]
+    assert list(read_settings(path).sinks) == ["log", "audit", "team", "oncall", "retrain"]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from penstock.monitoring.feedback.label import Label, LabelError, class_name, parse_labels
+from penstock.monitoring.feedback.label import Label, LabelError, class_name, parse_each
 
 NOW = 1_700_000_000.0
 
 
 def test_one_label_or_a_list_of_them():
     one = {"request_id": "a", "label": 1}
-    assert parse_labels(one, NOW, 10) == [Label("a", 1, NOW)]
+    assert parse_each(one, NOW, 10) == ([Label("a", 1, NOW)], [])
     full = {
         "inference_id": "b",
         "label": "yes",
@@ -19,8 +21,9 @@ def test_one_label_or_a_list_of_them():
         "label_time": "2023-11-14T22:13:20Z",
         "source": "crm/1",
     }
-    assert parse_labels([one, full], NOW, 10)[1] == Label("b", "yes", NOW, 3, "crm/1")
-    assert parse_labels([], NOW, 10) == []
+    labels, errors = parse_each([one, full], NOW, 10)
+    assert (labels[1], errors) == (Label("b", "yes", NOW, 3, "crm/1"), [])
+    assert parse_each([], NOW, 10) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -45,14 +48,15 @@ def test_one_label_or_a_list_of_them():
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(label, said):
-    with pytest.raises(LabelError, match=said) as caught:
-        parse_labels([{"request_id": "a", "label": 1}, label], NOW, 10)
-    assert caught.value.item == 1
+    labels, (error,) = parse_each([{"request_id": "a", "label": 1}, label], NOW, 10)
+    assert labels == [Label("a", 1, NOW)]
+    assert re.search(said, str(error))
+    assert error.item == 1
 
 
 def test_too_many_at_once_are_refused():
     with pytest.raises(LabelError, match="at most 2"):
-        parse_labels([{"request_id": "a", "label": 1}] * 3, NOW, 2)
+        parse_each([{"request_id": "a", "label": 1}] * 3, NOW, 2)
 
 
 @pytest.mark.parametrize("value", [1, 1.0, True, "1", b"1"])

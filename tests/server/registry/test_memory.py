@@ -11,7 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from penstock.server.loading.memory_estimate import SESSION_BYTES, estimate_bytes
+from penstock.server.loading.memory_estimate import SESSION_BYTES, estimate
+from penstock.server.onnx_file.inspection import inspect_version
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"
 LOAD = """
@@ -69,11 +70,13 @@ def test_loading_takes_no_more_than_estimated(version, kind):
         onnx.save(model, path)
     command = [sys.executable, "-c", LOAD, EXAMPLES / "digits" / "1", version]
     taken = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    estimated = estimate_bytes(version)
+    estimated = estimate(inspect_version(version))
     assert taken <= estimated
     assert estimated <= 4 * taken
 
 
 def test_a_tiny_model_takes_a_session():
     size = (EXAMPLES / "digits/1/model.onnx").stat().st_size
-    assert SESSION_BYTES < estimate_bytes(EXAMPLES / "digits/1") < SESSION_BYTES + 13 * size
+    assert (
+        SESSION_BYTES < estimate(inspect_version(EXAMPLES / "digits/1")) < SESSION_BYTES + 13 * size
+    )

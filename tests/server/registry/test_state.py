@@ -16,7 +16,6 @@ from penstock.server.desired_state.state import (
     remove_alias,
     rollback,
     set_alias,
-    set_weights,
     unload,
 )
 from penstock.server.desired_state.state_file import decode_state, encode_state
@@ -48,10 +47,8 @@ def test_promote_of_what_is_stable_changes_nothing():
 
 def test_promote_ends_the_canary_on_that_version_only():
     state = set_alias(set_alias(stable(1), "m", "canary", 2, SERVING), "m", "shadow", 3, SERVING)
-    state = set_weights(state, "m", {"canary": 10})
-    assert promote(state, "m", 3, SERVING).model("m").weights == {"canary": 10}
-    after = promote(state, "m", 2, SERVING).model("m")
-    assert (after.aliases, after.weights) == ({"stable": 2, "shadow": 3}, {})
+    assert promote(state, "m", 3, SERVING).model("m").aliases["canary"] == 2
+    assert promote(state, "m", 2, SERVING).model("m").aliases == {"stable": 2, "shadow": 3}
 
 
 def test_an_alias_moves_only_to_a_loaded_version():
@@ -93,11 +90,6 @@ def test_rollback_goes_back_step_by_step():
         rollback(state, "m", SERVING)
 
 
-def test_rollback_takes_the_traffic_from_a_canary():
-    state = set_weights(set_alias(stable(1, 2), "m", "canary", 3, SERVING), "m", {"canary": 50})
-    assert rollback(state, "m", SERVING).model("m").weights == {}
-
-
 def test_rollback_needs_the_version_loaded():
     with pytest.raises(Conflict, match="version 1"):
         rollback(stable(1, 2), "m", {2})
@@ -106,23 +98,6 @@ def test_rollback_needs_the_version_loaded():
 def test_history_is_bounded():
     state = stable(*[1, 2] * MAX_HISTORY)
     assert len(state.model("m").former) == MAX_HISTORY
-
-
-@pytest.mark.parametrize(
-    ("weights", "error"),
-    [
-        ({"canary": 101}, InvalidRequest),
-        ({"canary": -1}, InvalidRequest),
-        ({"canary": float("nan")}, InvalidRequest),
-        ({"canary": 60, "b": 60}, InvalidRequest),
-        ({"nobody": 1}, NotFound),
-        ({"stable": 1}, NotFound),
-    ],
-)
-def test_weights_are_percentages_of_aliases(weights, error):
-    state = set_alias(set_alias(stable(1), "m", "canary", 2, SERVING), "m", "b", 3, SERVING)
-    with pytest.raises(error):
-        set_weights(state, "m", weights)
 
 
 def test_load_and_unload_overrule_the_policy():
@@ -145,8 +120,8 @@ def test_what_was_stable_before_stays_warm():
     assert wanted_versions(stable(1, 2, 3).model("m"), {3}) == (2, 3)
 
 
-def test_remove_alias_forgets_its_weight():
-    state = set_weights(set_alias(stable(1), "m", "c", 2, SERVING), "m", {"c": 5})
+def test_remove_alias_leaves_no_trace():
+    state = set_alias(stable(1), "m", "c", 2, SERVING)
     assert remove_alias(state, "m", "c").model("m") == stable(1).model("m")
     with pytest.raises(Conflict, match="can be moved, not removed"):
         remove_alias(state, "m", "stable")
@@ -204,10 +179,6 @@ class AnyChanges(RuleBasedStateMachine):
     def forgets(self, alias):
         self.change(remove_alias, alias)
 
-    @rule(weights=st.dictionaries(st.sampled_from(["canary", "mine"]), st.integers(0, 60)))
-    def weighs(self, weights):
-        self.change(set_weights, weights)
-
     @rule(version=st.integers(1, 6))
     def loads(self, version):
         self.change(load, version, range(1, 7))
@@ -221,12 +192,6 @@ class AnyChanges(RuleBasedStateMachine):
         now = self.state.model("m")
         assert set(now.aliases.values()) <= self.serving
         assert not now.loaded & now.unloaded
-
-    @invariant()
-    def weights_are_of_aliases_and_at_most_everything(self):
-        now = self.state.model("m")
-        assert now.weights.keys() <= now.aliases.keys() - {"stable"}
-        assert sum(now.weights.values()) <= 100
 
     @invariant()
     def it_is_read_as_written(self):

@@ -31,8 +31,7 @@ KEPT = {
     "penstock.server.rollout.phase.AUTOMATIC": "is drawn by it",
     "penstock.server.rollout.loss.": "evidence from labels, before it is fed",
     "penstock.server.rollout.arm_means.": "evidence from labels, before it is fed",
-    "penstock.monitoring.files.decoding.": "the decoder that records move to",
-    "penstock.monitoring.files.explanation.": "the decoder that records move to",
+    "penstock.server.rollout.unit_memory.": "the table in memory of one process",
 }
 #: ``penstock.runtimes.testing.check_runtime``, with or without the room; ``from … import …``.
 NAMED = re.compile(r"([\w.]+)[.:](\w+)")

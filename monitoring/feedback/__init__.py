@@ -1,1 +1,1 @@
-"""Ground truth: labels by request id, joined with what was predicted; and how good that was."""
+"""Feedback: labels by request id, joined with predictions, and the quality of the predictions."""

@@ -1,4 +1,4 @@
-"""Has it become worse? A test that looks after every label and still states its false alarms.
+"""A change test of a version's quality: it runs after each label and bounds its false alarms.
 
 Each label is bad or not: a wrong class, or a loss above the reference's 0.9 quantile. With `p` the
 reference's share of bad ones, let ``L_j`` be the likelihood ratio of a label under odds `ODDS[j]`
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T", float, Floats)
 
-#: How much worse, as factors of the odds; a mixture of a small, a medium and a large change.
+#: Factors of the odds of a bad label: a small, a medium and a large change.
 ODDS: Final = (1.5, 2.25, 4.0)
 #: Most of it on the medium one (accuracy 0.90 to 0.80), which costs the others little.
 WEIGHTS: Final = (1 / 6, 2 / 3, 1 / 6)
@@ -57,13 +57,13 @@ def ratios(p: T, odds: float) -> tuple[T, T]:
 
 
 def grow(statistic: T, ratio: T) -> T:
-    """One label on: a change may have begun just now, or earlier."""
+    """Update a statistic by one label: a change may have begun just now, or earlier."""
     return (1.0 + statistic) * ratio
 
 
 @dataclass(slots=True)
 class ChangeDetector:
-    """The labels of one version, in the order of their arrival.
+    """The change test of one version; it takes labels in the order of their arrival.
 
     Attributes:
         size: Labels of the first reference; 0 when the reference was declared.
@@ -72,7 +72,7 @@ class ChangeDetector:
         reference: Labels in the reference, and bad ones among them.
         limit: A loss above it is bad.
         evidence: One statistic per entry of `ODDS`.
-        losses: Of the labels while learning.
+        losses: Losses of the labels while learning.
         blocks: Labels and bad ones of the latest blocks, the last one under way.
         first_time: Unix seconds of the first label.
         worse: Share of bad labels since the change, as estimated at the alarm.
@@ -95,7 +95,7 @@ class ChangeDetector:
 
     @classmethod
     def of(cls, options: FeedbackOptions) -> ChangeDetector:
-        """For a version of a model with these options."""
+        """A new detector for a version of a model with these options."""
         accuracy = options.expected_accuracy
         if accuracy is None:
             return cls(options.reference_labels)
@@ -123,7 +123,7 @@ class ChangeDetector:
         return self.monthly_labels(now) / false_alarms_per_month
 
     def add(self, loss: float, now: float, false_alarms_per_month: float) -> str:
-        """One label; returns ``opened`` or ``closed`` when an alarm begins or ends, else nothing.
+        """Take one label; returns ``opened`` or ``closed`` when an alarm begins or ends.
 
         Args:
             loss: 0 or 1 of a class, the absolute error of a number.
@@ -164,7 +164,7 @@ class ChangeDetector:
         self.losses, self.state = [], WATCHING
 
     def _age(self, *, bad: bool) -> None:
-        """Let labels grow old, and into the reference if there is room and no suspicion."""
+        """Move old labels into the reference, if there is room and no suspicion."""
         labels, wrong = self.blocks[-1]
         self.blocks[-1] = labels + 1, wrong + bad
         if labels + 1 < BLOCK:
@@ -190,7 +190,7 @@ class ChangeDetector:
         return "closed"
 
     def to_json(self) -> dict[str, Any]:
-        """To go on after a restart."""
+        """The state as JSON values, for a restart."""
         return asdict(self)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""One spelling of a label, whatever it came as: the spelling of the model's own output.
+"""Translates a label into the spelling of the model's own output.
 
 People write labels as their tools do: ``True``, ``"TRUE"``, ``1``, ``1.0``, ``"1.0"``, ``" 1"``;
 names of classes where the model gives their numbers, or the other way round. What a label means
@@ -52,11 +52,11 @@ def plain_name(value: Any) -> str:
 
 @dataclass(slots=True)
 class Classes:
-    """What is known of the classes of a version, learnt from its predictions.
+    """The known classes of a version, learnt from its predictions.
 
     Attributes:
-        texts: Whether the model gives texts; ``None`` while nobody knows.
-        closed: Whether `seen` are all there are.
+        texts: Whether the model gives texts; ``None`` while it is unknown.
+        closed: Whether `seen` has all classes.
         seen: Classes as the model spells them.
     """
 
@@ -65,7 +65,7 @@ class Classes:
     seen: set[str] = field(default_factory=set)
 
     def learn(self, predictions: Predictions) -> None:
-        """See what a batch predicted."""
+        """Learn classes from the predictions of a batch."""
         values = set(predictions.values)
         self.closed = bool(predictions.classes)
         if self.closed:
@@ -80,8 +80,8 @@ class Classes:
         """The class that a label means, as the model spells it.
 
         Args:
-            label: As it came.
-            predicted: What the model gave for this row.
+            label: The label as it was sent.
+            predicted: The predicted class of this row.
             declared: ``classes`` of ``model.toml``: the class of each column, in order.
 
         Returns:
@@ -98,16 +98,16 @@ class Classes:
         return not self.closed and len(self.seen) <= MAX_CLASSES and name not in self.seen
 
     def to_json(self) -> dict[str, Any]:
-        """To go on after a restart."""
+        """The state as JSON values, for a restart."""
         return {"texts": self.texts, "closed": self.closed, "seen": sorted(self.seen)}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Classes:
-        """The reverse."""
+        """The reverse of `to_json`."""
         return cls(content["texts"], content["closed"], set(content["seen"]))
 
     def _allowed(self, names: list[str], *, texts: bool) -> set[str] | None:
-        """All classes that there are; ``None`` if nobody knows."""
+        """All possible classes; ``None`` if they are unknown."""
         if names and not texts and any(number_of(one) is None for one in names):
             return {*self.seen, *(class_name(place) for place in range(len(names)))}
         return {*self.seen, *names} if names or self.closed else None

@@ -1,4 +1,4 @@
-"""Accuracy without labels: the mean of what the model's own probabilities promise.
+"""Estimates accuracy without labels, from the model's own probabilities.
 
 The promise is checked once, with the labels of the reference: for each bin of confidence, how
 often the prediction was right, made monotone. From then on the accuracy of any predictions is
@@ -21,7 +21,7 @@ ASSUMPTION: Final = (
     "an estimate from the model's own probabilities, calibrated with the first labels; it assumes "
     "that what is true of an input has not changed since (no concept drift)"
 )
-#: Fewer labels calibrate nothing.
+#: Least number of labels for a calibration.
 MIN_LABELS: Final = 200
 
 
@@ -45,6 +45,6 @@ def calibrate(counts: Floats, right: Floats) -> list[float]:
 
 
 def estimated_accuracy(histogram: Floats, calibration: list[float]) -> float | None:
-    """Of predictions with this histogram of confidence; ``None`` without any."""
+    """Estimated accuracy of predictions with this histogram; ``None`` without predictions."""
     total = float(histogram.sum())
     return float(histogram @ np.array(calibration)) / total if total else None

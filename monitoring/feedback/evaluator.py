@@ -1,4 +1,4 @@
-"""Compares a prediction with its label, and remembers what that takes for one version."""
+"""Compares the predictions of one version with their labels."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _TWO: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a label says of a prediction; ``None`` where that cannot be told.
+    """The result of comparing a prediction with its label; ``None`` where it is unknown.
 
-    `truth` is the label as the model spells it, a class or a number; without it nothing is told.
+    `truth` is the label in the model's spelling, a class or a number; without it all is unknown.
     """
 
     right: int | None = None
@@ -47,17 +47,17 @@ class Verdict:
 
 @dataclass(slots=True)
 class Evaluator:
-    """Of one version.
+    """The evaluator of one version.
 
     Attributes:
-        options: What the operator says of the model.
-        detector: Whether it has become worse.
+        options: The feedback options of the model.
+        detector: The change test.
         columns: Name of a class -> its column of the probabilities, learnt from predictions.
-        clash: Predictions are not the likeliest class: nobody knows what the columns mean.
+        clash: Whether predictions were not the likeliest class, so that the columns are unknown.
         counts: Labels of the reference by bin of confidence.
         rights: Right predictions among them.
         calibration: Share of right ones by bin of confidence, once enough are known.
-        classes: What the version predicts, and how it spells that.
+        classes: The classes of the version, in its spelling.
     """
 
     options: FeedbackOptions
@@ -71,7 +71,7 @@ class Evaluator:
 
     @classmethod
     def of(cls, options: FeedbackOptions, state: str | None = None) -> Evaluator:
-        """A new one, or one that goes on from `to_json`."""
+        """A new evaluator, or one with the state of `to_json`."""
         evaluator = cls(options, ChangeDetector.of(options))
         if state is not None:
             content = json.loads(state)
@@ -84,7 +84,7 @@ class Evaluator:
         return evaluator
 
     def to_json(self) -> str:
-        """To go on after a restart."""
+        """The state as JSON, for a restart."""
         content: dict[str, Any] = {
             "detector": self.detector.to_json(),
             "share": self.options.false_alarms_per_month,
@@ -95,7 +95,7 @@ class Evaluator:
         return json.dumps(content)
 
     def learn(self, predictions: Predictions) -> None:
-        """See which classes there are, and which column of the probabilities each one has."""
+        """Learn the classes, and the column of the probabilities of each."""
         if predictions.kind == CLASSIFICATION:
             self.classes.learn(predictions)
         width = predictions.scores.shape[1]
@@ -108,13 +108,13 @@ class Evaluator:
         self.clash |= len(set(self.columns.values())) < len(self.columns)
 
     def evaluate(self, kind: str, predicted: Any, scores: Sequence[float], label: Value) -> Verdict:
-        """Compare.
+        """Compare a prediction with its label.
 
         Args:
             kind: ``classification`` or ``regression``.
             predicted: Name of a class, or a number.
             scores: Probabilities, if there are any.
-            label: The truth.
+            label: The label.
         """
         if kind != CLASSIFICATION:
             number = number_of(label)
@@ -129,7 +129,7 @@ class Evaluator:
         return self._scored(verdict, predicted, truth, scores) if len(scores) else verdict
 
     def settle(self, verdict: Verdict, now: float) -> str:
-        """A label has come; ``opened`` or ``closed`` if that begins or ends an alarm."""
+        """Count a result; returns ``opened`` or ``closed`` if an alarm begins or ends."""
         if verdict.loss is None:
             return ""
         if verdict.confidence is not None and not self.calibration:

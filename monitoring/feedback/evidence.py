@@ -1,4 +1,4 @@
-"""What labels say of the arms of a rollout; read from ``truth.db`` by another process."""
+"""Counts of labels by arm of a rollout, read from ``truth.db`` by another process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SLOTS: Final = "SELECT id, version, arm, kind FROM slots WHERE model = ? AND ar
 
 
 class Labelled(NamedTuple):
-    """Of one arm: predictions whose truth is known, and the wrong ones among them."""
+    """Labelled predictions of one arm, and the wrong ones among them."""
 
     labelled: int
     wrong: int
@@ -29,8 +29,8 @@ class Labelled(NamedTuple):
 def arm_labels(directory: Path, model: str, since: float) -> dict[tuple[str, str], Labelled]:
     """Labelled predictions of a model by version and arm.
 
-    Only requests that a split has shared out count: who names a version has chosen it, and is no
-    evidence. Numbers are neither right nor wrong, so that regression has no counts here.
+    Only requests that a split has assigned count: a request that names a version is no evidence.
+    Numbers are neither right nor wrong, so that regression has no counts here.
 
     Args:
         directory: ``STATE_DIR/monitor``.

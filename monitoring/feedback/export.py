@@ -1,6 +1,6 @@
-"""Labelled predictions as a table for retraining: inputs and outputs as logged, beside the truth.
+"""Labelled predictions as a table for retraining: logged inputs and outputs, and the labels.
 
-The log is read where it has the prediction; what it has let go of by now comes without inputs.
+A prediction that the log has already removed comes without inputs.
 Needs DuckDB for days that are sealed as Parquet, and to write Parquet.
 """
 
@@ -53,7 +53,7 @@ _LABELS: Final = (
 
 
 class ExportFailed(Exception):
-    """It cannot be done; the message says why."""
+    """The export failed; the message has the reason."""
 
 
 class LabelledExport:
@@ -68,7 +68,7 @@ class LabelledExport:
         notes: What could not be read, once the rows were written.
 
     Raises:
-        ExportFailed: There are none.
+        ExportFailed: There are no labelled predictions.
         sqlite3.Error: A file cannot be read.
     """
 

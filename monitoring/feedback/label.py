@@ -1,4 +1,4 @@
-"""A label: what turned out to be true of one prediction."""
+"""A label: the true value of one prediction."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class LabelError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What turned out to be true.
+    """The label of one row of a prediction.
 
     Attributes:
         request_id: Request id of the prediction, as in its ``x-request-id``.
         label: The true class or number.
-        time: Unix seconds when it was known.
+        time: When the true value was known, Unix seconds.
         index: Row of the request.
-        source: Who says so; labels of different sources stand side by side.
+        source: Source of the label; labels of different sources stand side by side.
         unit: The subject of the prediction, such as a user: labels of one unit resemble
-            each other. Empty where nobody says; then the request is the unit.
+            each other. If it is empty, the request is the unit.
     """
 
     request_id: str

@@ -1,4 +1,4 @@
-"""Labels on disk, one for each request, row and source: the newest; what it replaced is history."""
+"""Labels on disk: the newest of each request, row and source; replaced labels are history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     #: Number, slot, prediction, its time, and what the label says of it.
     Joined = tuple[int, int, Any, float, Verdict]
 
-#: What became of a label; the values of ``penstock_feedback_total``.
+#: Outcomes of a label; the values of ``penstock_feedback_total``.
 NEW, DUPLICATE, CORRECTED, OUTDATED = "new", "duplicate", "corrected", "outdated"
 UNKNOWN: Final = "unknown"
 #: Beside the others: the label is no class of the model, or no number where it gives numbers.
@@ -66,14 +66,14 @@ class LabelStore:
         self._connection = connection
 
     def write(self, labels: Sequence[Label], now: float) -> tuple[Counter[str], list[Kept]]:
-        """Keep labels.
+        """Write labels.
 
         Args:
             labels: In the order of their arrival.
             now: Unix seconds.
 
         Returns:
-            How many of each outcome, and the rows that are new or corrected.
+            The number of each outcome, and the rows that are new or corrected.
         """
         keys = make_keys((one.request_id.encode() for one in labels), [one.index for one in labels])
         outcomes: Counter[str] = Counter()
@@ -123,7 +123,7 @@ class LabelStore:
         return [one for one in found if one is not None]
 
     def join(self, joined: Iterable[Joined]) -> None:
-        """Write what labels were compared with, and what came of it."""
+        """Write the predictions of labels, and the results of the comparison."""
         self._connection.executemany(
             _JOIN,
             (

@@ -1,4 +1,4 @@
-"""Ground truth as Prometheus metrics, from the summaries that the monitor keeps."""
+"""Feedback as Prometheus metrics, from the summaries that the monitor writes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EVALUATORS: Final = "SELECT model, version, state FROM judges LIMIT ?"
 
 
 class FeedbackCollector(Collector):
-    """Labels and what follows from them, by version and arm.
+    """Collects metrics of labels and quality, by version and arm.
 
     Args:
         state: ``state_dir/monitor``.
@@ -43,7 +43,7 @@ class FeedbackCollector(Collector):
         self._found: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: the registry must not read the file when it is built."""
+        """No families: the registry must not read the file when it is built."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:

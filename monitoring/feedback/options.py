@@ -1,4 +1,4 @@
-"""What an operator says of a model's ground truth; ``[feedback]`` in its ``model.toml``."""
+"""The feedback options of a model: ``[feedback]`` in its ``model.toml``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class FeedbackOptions:
-    """How predictions are read and judged; the defaults follow the model's outputs.
+    """How predictions are read and evaluated; the defaults follow the model's outputs.
 
     Attributes:
         kind: ``classification`` or ``regression``; by default what the outputs look like.
@@ -20,8 +20,8 @@ class FeedbackOptions:
         score: Output with the probabilities, one column per class or only that of `positive`.
         positive: The class that precision, recall and AUC are about, for two classes.
         classes: The class of each column of `score`, in order.
-        expected_accuracy: What to compare with, in place of the first labels.
-        reference_labels: How many of the first labels make the reference.
+        expected_accuracy: Accuracy of the reference, in place of the first labels.
+        reference_labels: Number of first labels that make the reference.
         false_alarms_per_month: Bound on the probability of a false alarm in 30 days.
     """
 

@@ -1,4 +1,4 @@
-"""Which output is the prediction, which the probabilities, and what they say: pure."""
+"""Finds the prediction and the probabilities among the outputs of a model. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REGRESSION: Final = "regression"
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a batch predicted.
+    """The predictions of a batch.
 
     Attributes:
         kind: ``classification`` or ``regression``.
@@ -45,7 +45,7 @@ class Predictions:
 
 
 def read_predictions(sample: BatchSample, options: FeedbackOptions) -> Predictions | None:
-    """What the outputs of a batch mean, or ``None`` if that cannot be told.
+    """The predictions in the outputs of a batch; ``None`` if the outputs are not understood.
 
     Outputs are taken as ONNX classifiers give them: an integer or a text per row is the class,
     floats that add up to 1 in each row are its probabilities, and a single float per row without
@@ -53,7 +53,7 @@ def read_predictions(sample: BatchSample, options: FeedbackOptions) -> Predictio
 
     Args:
         sample: The batch.
-        options: What the operator said.
+        options: The feedback options.
     """
     found = {
         name: array

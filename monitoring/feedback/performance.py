@@ -1,4 +1,4 @@
-"""How good labelled predictions were: figures with 95 % intervals. Pure."""
+"""Quality figures of labelled predictions, with 95 % intervals. Pure."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class Performance:
     delay_seconds: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """For the wire."""
+        """The figures as JSON values."""
         return asdict(self)
 
 
 def measure(rows: Labelled) -> Performance:
-    """All figures that can be had of these rows."""
+    """All figures that these rows allow."""
     count = len(rows.loss)
     if not count:
         return Performance()

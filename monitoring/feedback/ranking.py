@@ -1,4 +1,4 @@
-"""How well scores rank positives before negatives: exact areas with 95 % intervals. Pure."""
+"""Ranking quality of scores: exact areas under curves, with 95 % intervals. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The predictions of the last days, to be found by their request id when a label comes.
+"""The predictions of the last days, indexed by request id for labels that arrive later.
 
 New ones wait in memory for a second, then go into a segment; segments of like size are joined, so
-that their number grows with the logarithm of the rows. A prediction costs a hash and some bytes,
-and nothing of it stays in memory.
+that their number grows with the logarithm of the rows. A prediction costs a hash and some bytes
+on disk, and no memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Entry:
 
 
 class Recent:
-    """Segments of one directory, oldest first. One thread writes; nobody else does.
+    """The segments of one directory, oldest first. Only one thread writes.
 
     Args:
         directory: Its files; made if need be.
@@ -70,7 +70,7 @@ class Recent:
         return sum(len(one.segment) for one in self._entries)
 
     def add(self, rows: Segment) -> None:
-        """Predictions, newer than all before; in the order of time, not of keys."""
+        """Add predictions that are newer than all before, in the order of time."""
         self._waiting.append(rows)
 
     def flush(self, now: float) -> Segment | None:
@@ -116,7 +116,7 @@ class Recent:
         return segments, places, rows
 
     def clear(self) -> None:
-        """Forget everything: what names the slots is gone."""
+        """Remove all segments, because the file that names their slots is gone."""
         for entry in self._entries:
             entry.path.unlink(missing_ok=True)
         self._entries = []
@@ -140,7 +140,7 @@ class Recent:
                 one.path.unlink(missing_ok=True)
 
     def _open(self) -> list[_Entry]:
-        """What is there; parts of a joined segment that a crash left behind are removed."""
+        """Open the segments; parts of a joined segment that a crash left behind are removed."""
         found: list[_Entry] = []
         for path in self._directory.glob("*.new"):
             path.unlink(missing_ok=True)

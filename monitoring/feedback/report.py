@@ -1,4 +1,4 @@
-"""How good a model's versions have been, read from ``truth.db`` by any process."""
+"""The quality report of a model's versions, read from ``truth.db`` by any process."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def _traffic(connection: sqlite3.Connection, slot: int, span: Span) -> list[tupl
 def _estimated(
     evaluator: Evaluator | None, traffic: list[tuple[int, int, Any]]
 ) -> dict[str, Any] | None:
-    """Accuracy without labels, or ``None`` where nothing was calibrated."""
+    """Estimated accuracy without labels; ``None`` without a calibration."""
     if evaluator is None or not evaluator.calibration:
         return None
     histogram = sum((one[2] for one in traffic), np.zeros(CALIBRATION_BINS))
@@ -205,7 +205,7 @@ def _estimated(
 
 
 def _change(evaluator: Evaluator, now: float) -> dict[str, Any]:
-    """What the test for change says, and how often it is wrong."""
+    """The result of the change test, with its rate of false alarms."""
     detector = evaluator.detector
     monthly = detector.monthly_labels(now) if detector.labels else None
     share = evaluator.options.false_alarms_per_month

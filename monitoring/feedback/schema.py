@@ -1,4 +1,4 @@
-"""``truth.db``: labels, what they were joined with, and what follows from them."""
+"""``truth.db``: labels, their predictions, and the figures that follow from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEEDBACK_FILE: Final = "truth.db"
 RECENT_FOLDER: Final = "recent"
 BUSY_SECONDS: Final = 5.0
 
-#: `slot` is empty while no prediction is known. What cannot be told stays empty. `truth` is `label`
+#: `slot` is empty while no prediction is known. Unknown values stay empty. `truth` is `label`
 #: as the model spells it. `unit` is the subject of the prediction.
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

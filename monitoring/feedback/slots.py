@@ -1,4 +1,4 @@
-"""Numbers for what repeats in millions of rows: model, version and arm; and names of classes."""
+"""Numbers for values that repeat in millions of rows: model, version and arm, and classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OTHER: Final = "_other"
 
 
 class Slots:
-    """Of one ``truth.db``.
+    """The slots of one ``truth.db``.
 
     Args:
         connection: Open for writing.
@@ -71,7 +71,7 @@ class Slots:
             return [self._class(one) for one in values]
 
     def value(self, slot: int, number: float) -> Any:
-        """What was predicted: the name of a class, or a number."""
+        """The predicted value: the name of a class, or a number."""
         return self._names[int(number)] if self._described[slot][2] == CLASSIFICATION else number
 
     def _class(self, value: Any) -> int:

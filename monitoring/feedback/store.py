@@ -1,4 +1,4 @@
-"""Ground truth in the monitor process: keeps predictions for their labels, and joins them."""
+"""The feedback store of the monitor: it keeps predictions, and joins them with their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The latest figures of each version and arm, kept ready so that a scrape costs one small query."""
+"""The latest figures of each version and arm, prepared so that a scrape is one small query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many predictions there were in each hour, and how sure the model was of them."""
+"""Numbers of predictions per hour, and histograms of their confidence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PUT: Final = "INSERT OR REPLACE INTO traffic VALUES (?, ?, ?, ?)"
 
 
 class Traffic:
-    """What came since the last writing."""
+    """The predictions since the last write."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[int, int], int] = {}

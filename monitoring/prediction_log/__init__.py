@@ -1,1 +1,1 @@
-"""The prediction log: SQLite files of a day each, sealed to Parquet, and what reads them."""
+"""The prediction log: one SQLite file per day, sealed to Parquet, and its readers."""

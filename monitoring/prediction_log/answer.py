@@ -1,4 +1,4 @@
-"""What a query over the prediction log is about, and what it gives."""
+"""The answer of a query over the prediction log."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class QueryFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a query found.
+    """The answer of a query.
 
     Attributes:
         columns: Names.
-        rows: No more than were wanted.
+        rows: At most as many rows as were wanted.
         more: Whether there are more.
-        notes: What a reader should know of how it was found.
+        notes: Remarks on the answer, for people.
     """
 
     columns: Sequence[str]

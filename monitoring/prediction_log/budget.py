@@ -1,4 +1,4 @@
-"""How much the prediction log may write. Pure."""
+"""The write budget of the prediction log. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be read of the prediction log now: which model has rows in which files."""
+"""The catalog of the prediction log: the files with rows of each model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DayTable:
 
 @dataclass(slots=True)
 class ModelFiles:
-    """Where the rows of one model are.
+    """The files with rows of one model.
 
     Attributes:
         tables: In day files, the oldest first.
@@ -133,5 +133,5 @@ def partition_path(root: Path, model: str, day: str) -> Path:
 
 
 def model_of(partition: Path) -> str:
-    """The reverse."""
+    """The reverse of `partition_path`."""
     return unquote(partition.parent.name.removeprefix("model="))

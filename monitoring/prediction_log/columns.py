@@ -1,4 +1,4 @@
-"""From samples to rows of a table: one column per scalar, typed, while there are few enough."""
+"""Makes table rows of samples: one typed column per scalar, while there are few enough."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Rows:
 
 
 def row_bytes(sample: BatchSample) -> int:
-    """What a row of a sample takes in a file, roughly and rather more than less."""
+    """Bytes of a row of a sample in a file, roughly, and rather too many than too few."""
     total = _FIXED_BYTES
     for array in (*sample.inputs, *sample.outputs):
         if array is not None and len(array):

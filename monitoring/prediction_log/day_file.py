@@ -1,7 +1,7 @@
 """One day of predictions: an SQLite file with a table per model.
 
-Readers of any kind may have it open while it is written: it is in WAL mode. The ledger of what has
-arrived is in the same file and the same transactions as the rows.
+Readers of any kind may have it open while it is written: it is in WAL mode. The accounts of
+received frames are in the same file and the same transactions as the rows.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class DayFile:
                 self._db.execute("release rows")
 
     def keep(self, epoch: str, entries: Iterable[tuple[str, int, str, str, int]]) -> None:
-        """Put entries of the ledger into the open transaction.
+        """Put accounts of received frames into the open transaction.
 
         Args:
             epoch: Epoch of the server.

@@ -1,7 +1,6 @@
-"""Erases what is kept of some requests, as a process of its own.
+"""Erases the stored data of some requests, as a process of its own.
 
 Usage: ``python -m penstock.monitoring.prediction_log.erase STATE`` < JSON.
-STATE`` < JSON.
 
 The values to look for come on the standard input, where no list of processes shows them. Day files
 are changed in place and their free pages overwritten; of Parquet the files concerned are written

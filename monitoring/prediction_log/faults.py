@@ -1,4 +1,4 @@
-"""Why something could not be written, in the words of `penstock_log_rows_dropped_total`."""
+"""The reason of a failed write, as a value of `penstock_log_rows_dropped_total`."""
 
 from __future__ import annotations
 

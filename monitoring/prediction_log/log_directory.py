@@ -1,4 +1,4 @@
-"""The files of the prediction log: what is there, how large it is, what goes first.
+"""The files of the prediction log: their list, their sizes, and the order of removal.
 
 ::
 
@@ -120,8 +120,8 @@ class LogDirectory:
     def locked(self) -> Iterator[None]:
         """Hold the lock for changes of days that are over: one process changes them at a time.
 
-        The one who erases holds it from beginning to end, the one who seals while files change
-        places. There is no other lock inside, so nobody can wait for another in a circle.
+        An erasure holds it from beginning to end, sealing holds it while files change places. No
+        other lock is taken inside, so there is no deadlock.
         """
         descriptor = os.open(self.log, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -131,7 +131,7 @@ class LogDirectory:
             os.close(descriptor)
 
     def erasures(self) -> int:
-        """How many erasures have begun: who has read rows before one must not write them after."""
+        """Number of erasures so far: rows read before an erasure must not be written after it."""
         try:
             return int((self.log / ERASURES).read_text())
         except (OSError, ValueError):
@@ -154,7 +154,7 @@ class LogDirectory:
         return mark if 0 <= mark <= _LATEST else None
 
     def write_mark(self, mark: float) -> None:
-        """Keep it; a disk that does not let it costs some patience with old days."""
+        """Write the mark; after a failure old days stay somewhat longer."""
         with suppress(OSError):
             replace_file(self.log / MARK, repr(mark).encode())
 

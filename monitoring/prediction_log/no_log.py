@@ -28,14 +28,14 @@ class NoLog:
         return self._tally.catch_up(*self._tally.read_books())
 
     def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> bool:
-        """All of them count as dropped: nobody wants them."""
+        """Count all rows as dropped, because no log is kept."""
         del samples
         for labels, count in rows.items():
             self._tally.count(labels, "off", count)
         return False
 
     def commit(self, received_frames: ReceivedFrames, now: float) -> None:
-        """Everything counts as kept."""
+        """Count all frames as kept."""
         del now
         self._tally.settle(received_frames)
         received_frames.keep()

@@ -1,8 +1,8 @@
-"""The prediction log: takes samples, writes day files, keeps its limits, goes on after faults.
+"""The prediction log: it takes samples, writes day files, keeps its limits, and survives faults.
 
-Rows and the ledger of what has arrived are committed together once a second. Whatever goes wrong,
-a full disk, a directory that cannot be written, a damaged file, the rows of the open transaction
-are counted as dropped, with the reason, and the log tries again a second later.
+Rows and the accounts of received frames are committed together once a second. After any error (a
+full disk, a directory that cannot be written, a damaged file) the rows of the open transaction are
+counted as dropped, with the reason, and the log tries again a second later.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.log")
 
-#: After a fault the next attempt comes so much later.
+#: Seconds from a fault to the next attempt.
 RETRY_SECONDS: Final = 1.0
 #: The same fault is told once in so many seconds.
 COMPLAIN_SECONDS: Final = 60.0
@@ -108,7 +108,7 @@ class PredictionLog:
         return self._tally.catch_up(accounts, totals)
 
     def append(self, samples: Sequence[BatchSample], rows: Mapping[Labels, int]) -> bool:
-        """See `Journal.append`. Each of `rows` is counted once, whatever fails."""
+        """See `Journal.append`. Each of `rows` is counted once, also after an error."""
         unread = dict(rows)
         for sample in samples:
             labels = sample.model, sample.version
@@ -197,7 +197,7 @@ class PredictionLog:
         return True
 
     def _write(self, received_frames: ReceivedFrames) -> None:
-        """Write rows, ledger and totals in one transaction."""
+        """Write rows, accounts and totals in one transaction."""
         assert self._file is not None
         for sample in self._samples:
             self._insert(self._file, sample)
@@ -218,7 +218,7 @@ class PredictionLog:
         self._fresh = False
 
     def _fail(self, error: Exception, path: Path | None = None) -> None:
-        """Give up the open transaction, tell, and try again later."""
+        """Give up the open transaction, log the error, and try again later."""
         reason = reason_of(error)
         if self._file is not None:
             path = self._file.path
@@ -235,7 +235,7 @@ class PredictionLog:
                 self._directory.move_aside(path, error, self._clock)
 
     def _make_room(self, need: int) -> bool:
-        """Whether so much may be added; older days go first."""
+        """Make room for `need` bytes by removing old days; returns whether there is room."""
         if self._used + self._reserved + need <= self._max_bytes:
             return True
         while (gone := self._directory.drop_oldest(self._day)) is not None:
@@ -246,7 +246,7 @@ class PredictionLog:
         return False
 
     def _look(self, now: float) -> None:
-        """Measure, and decide how much to write from now on."""
+        """Measure the directory, and decide the share of rows to write from now on."""
         self._used = self._directory.used_bytes()
         self._tally.counters.set_gauge(LOG_BYTES, self._used)
         elapsed = max(now - self._committed_at, 1e-3)

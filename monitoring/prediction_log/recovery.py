@@ -19,7 +19,7 @@ LOG = logging.getLogger("penstock.log")
 
 
 def recover(paths: Iterable[Path], epoch: str) -> tuple[dict[str, Account], Totals]:
-    """The newest ledger and the totals in some day files; damaged ones are passed over."""
+    """The newest accounts and totals in some day files; damaged files are skipped."""
     accounts: dict[str, Account] = {}
     totals: Totals = {}
     for path in paths:

@@ -1,4 +1,4 @@
-"""Which days of the prediction log are too old, by evidence that does not jump. Pure.
+"""Decides which days of the prediction log are too old, by evidence that does not jump. Pure.
 
 A wall clock that is wrong by a month must not cost a month of the log. There are two kinds of
 evidence that a day is too old. The mark goes forward only as fast as time has really passed while
@@ -22,7 +22,7 @@ SLACK_DAYS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Up to when time has surely passed.
+    """The latest moment that has surely passed.
 
     Attributes:
         unix: Unix seconds.
@@ -37,7 +37,7 @@ def first_mark(kept: float | None, newest_day: str | None, now: float, monotonic
     """At a start: what was kept, and no more; else the newest day on disk.
 
     Args:
-        kept: The mark of an earlier life, Unix seconds; ``None`` if there is none.
+        kept: The mark of an earlier incarnation, Unix seconds; ``None`` if there is none.
         newest_day: Of the days that are there, as ``2026-11-20``.
         now: Unix seconds.
         monotonic: The same moment.

@@ -1,4 +1,4 @@
-"""``model.toml``: what an operator says of one model. Everything in it is optional.
+"""``model.toml``: the configuration of one model. Every key is optional.
 
 platform = "onnx_onnxv1"
 version_policy = { latest = 2 }      # or { specific = [1, 4] }, "explicit", or "all", the default
@@ -17,7 +17,6 @@ graph_optimization_level = "all"
 
 [rollout]                            # see `penstock.server.rollout.options`
 hold = "5m"
-
 [monitoring]                         # see `penstock.server.config.drift_options`
 features = ["age", "income"]
 

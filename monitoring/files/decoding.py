@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from .explanation import explain, unknown_key
+from .explanation import OBJECT, explain, unknown_key
 
 T = TypeVar("T")
 
@@ -47,6 +47,7 @@ def convert(
     *,
     closed: bool = False,
     finite: bool = False,
+    noun: str = OBJECT,
     error: type[Exception] = ContentError,
 ) -> T:
     """Plain values as a type: a dataclass, a `msgspec.Struct`, or what these hold.
@@ -58,6 +59,7 @@ def convert(
         place: Where `content` is in the source.
         closed: Whether keys that the type does not know are refused in dataclasses, too.
         finite: Whether NaN and infinities are refused; what reads JSON and TOML has done so.
+        noun: What an object is called in errors, such as ``a table``.
         error: What is raised.
 
     Raises:
@@ -70,7 +72,7 @@ def convert(
             raise ValueError(problem)
         return msgspec.convert(content, kind, dec_hook=_decode_other)
     except msgspec.ValidationError:
-        reason = explain(kind, content, place, _decode_other)
+        reason = explain(kind, content, place, _decode_other, noun)
     except RecursionError:
         reason = "nested too deeply"
     except ValueError as found:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     #: What makes a value of a type that msgspec does not know.
     Hook = Callable[[type, Any], Any]
 
+OBJECT: Final = "an object"
 _WORDS: Final[dict[Any, str]] = {
     str: "a text",
     int: "a whole number",
@@ -47,7 +48,7 @@ _WORDS: Final[dict[Any, str]] = {
 }
 
 
-def explain(hint: Any, content: Any, place: str, hook: Hook) -> str:
+def explain(hint: Any, content: Any, place: str, hook: Hook, noun: str = OBJECT) -> str:
     """Which part is not what it must be, and what was expected.
 
     Args:
@@ -55,6 +56,7 @@ def explain(hint: Any, content: Any, place: str, hook: Hook) -> str:
         content: Plain values.
         place: Where they are.
         hook: For types that msgspec does not know.
+        noun: What an object is called; where that is something else, there is no null, either.
     """
     hint, inside = _member(hint, content)
     if _is_object(hint) and isinstance(content, dict):
@@ -66,11 +68,14 @@ def explain(hint: Any, content: Any, place: str, hook: Hook) -> str:
                 return f"{_joined(place, key)} is missing"
     for inner, one, where in _parts(hint, content, place):
         if _refusal(inner, one, hook):
-            return explain(inner, one, where, hook)
+            return explain(inner, one, where, hook, noun)
     refusal = _refusal(hint, content, hook)
     if inside and not refusal.startswith("Expected"):  # a check of the object's own
         return f"{place}: {refusal}".removeprefix(": ")
-    return f"{place or 'it'} is {shown(content)}, expected {expected(hint)}"
+    wanted = expected(hint)
+    if noun != OBJECT:
+        wanted = wanted.replace(OBJECT, noun).removesuffix(" or null")
+    return f"{place or 'it'} is {shown(content)}, expected {wanted}"
 
 
 def unknown_key(hint: Any, content: Any, place: str = "") -> str:
@@ -102,7 +107,7 @@ def expected(hint: Any) -> str:
     elif _is_record(hint):
         words = f"a list of {len(inner)} values"
     elif _is_object(origin) or _derives(origin, Mapping):
-        words = "an object"
+        words = OBJECT
     else:
         words = str(_WORDS.get(origin) or getattr(origin, "expected", "a list"))
     return words

@@ -8,14 +8,15 @@ subject = "customer"                 # the input that names the subject of a pre
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from penstock.monitoring.files.wording import did_you_mean, shown
+import msgspec
+
+from penstock.monitoring.files.decoding import convert
 from penstock.server.files.option_decoder import ConfigError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+_Name = Annotated[str, msgspec.Meta(min_length=1, description="the name of an input or output")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,9 @@ class LogOptions:
         subject: The input that names the subject of a prediction; empty if there is none.
     """
 
-    drop: tuple[str, ...] = ()
-    hash: tuple[str, ...] = ()
-    subject: str = ""
-
-
-#: Keys of the table.
-KEYS: Final = tuple(one.name for one in fields(LogOptions))
+    drop: tuple[_Name, ...] = ()
+    hash: tuple[_Name, ...] = ()
+    subject: Annotated[str, msgspec.Meta(description="the name of an input")] = ""
 
 
 def parse_log(table: Any, source: str) -> LogOptions:
@@ -43,27 +40,11 @@ def parse_log(table: Any, source: str) -> LogOptions:
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    if not isinstance(table, dict):
-        raise ConfigError(f"{source}: log is {shown(table)}, expected a table")
-    for name in table:
-        if name not in KEYS:
-            hint = did_you_mean(name, list(KEYS))
-            raise ConfigError(f"{source}: unknown key log.{name}{hint}")
-    subject = table.get("subject", "")
-    if not isinstance(subject, str):
-        raise ConfigError(f"{source}: log.subject is {subject!r}, expected the name of an input")
-    options = LogOptions(_names(table, "drop", source), _names(table, "hash", source), subject)
+    options = convert(
+        LogOptions, table, source, "log", closed=True, noun="a table", error=ConfigError
+    )
     if both := set(options.drop) & set(options.hash):
         raise ConfigError(f"{source}: log: {min(both)!r} is in drop and in hash, expected one")
-    if subject in options.drop:
-        raise ConfigError(f"{source}: log.subject is {subject!r}, which is dropped")
+    if options.subject in options.drop:
+        raise ConfigError(f"{source}: log.subject is {options.subject!r}, which is dropped")
     return options
-
-
-def _names(table: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise ConfigError(
-            f"{source}: log.{key} is {shown(value)}, expected names of inputs or outputs"
-        )
-    return tuple(value)

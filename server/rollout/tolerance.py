@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from penstock.monitoring.files.wording import did_you_mean, shown
-from penstock.server.files.option_decoder import ConfigError, finite
+import msgspec
+
+from penstock.monitoring.files.config_file import MAX_NUMBER
+from penstock.monitoring.files.decoding import convert
+from penstock.server.files.option_decoder import ConfigError
 
 #: Of numbers, where nothing is said.
 ABSOLUTE: Final = 1e-6
@@ -24,7 +27,7 @@ RELATIVE: Final = 0.05
 #: How an output may be compared.
 COMPARISONS: Final = ("auto", "class", "number", "ignore")
 
-_NUMBERS: Final = ("absolute", "relative")
+_Limit = Annotated[float, msgspec.Meta(ge=0, le=MAX_NUMBER, description="a number, at least 0")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,15 @@ class OutputTolerance:
             rows of two and more values in 0 to 1 that add up to 1, and all else as numbers.
     """
 
-    absolute: float | None = None
-    relative: float | None = None
-    compare: str = "auto"
+    absolute: _Limit | None = None
+    relative: _Limit | None = None
+    compare: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=rf"^({'|'.join(COMPARISONS)})\Z",
+            description=f"one of {', '.join(COMPARISONS)}",
+        ),
+    ] = "auto"
 
     @property
     def given(self) -> bool:
@@ -66,8 +75,8 @@ class Tolerance:
         outputs: By name.
     """
 
-    absolute: float | None = None
-    relative: float | None = None
+    absolute: _Limit | None = None
+    relative: _Limit | None = None
     outputs: Mapping[str, OutputTolerance] = field(default_factory=dict)
 
     def of(self, output: str) -> OutputTolerance:
@@ -84,47 +93,12 @@ def parse_tolerance(table: Any, source: str) -> Tolerance:
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    prefix = "rollout.tolerance"
-    _check_table(table, (*_NUMBERS, "outputs"), source, prefix)
-    outputs = table.get("outputs", {})
-    if not isinstance(outputs, dict):
-        raise ConfigError(f"{source}: {prefix}.outputs is {shown(outputs)}, expected a table")
-    return Tolerance(
-        **{key: _limit(table, key, source, prefix) for key in _NUMBERS},
-        outputs={
-            name: _output(one, source, f"{prefix}.outputs.{name}") for name, one in outputs.items()
-        },
+    return convert(
+        Tolerance,
+        table,
+        source,
+        "rollout.tolerance",
+        closed=True,
+        noun="a table",
+        error=ConfigError,
     )
-
-
-def _output(table: Any, source: str, prefix: str) -> OutputTolerance:
-    _check_table(table, (*_NUMBERS, "compare"), source, prefix)
-    compare = table.get("compare", "auto")
-    if compare not in COMPARISONS:
-        expected = ", ".join(COMPARISONS)
-        raise ConfigError(
-            f"{source}: {prefix}.compare is {shown(compare)}, expected one of {expected}"
-        )
-    limits = {key: _limit(table, key, source, prefix) for key in _NUMBERS}
-    return OutputTolerance(**limits, compare=compare)
-
-
-def _limit(table: Mapping[str, Any], key: str, source: str, prefix: str) -> float | None:
-    value = table.get(key)
-    if value is None:
-        return None
-    number = finite(value)
-    if number is None or number < 0:
-        raise ConfigError(
-            f"{source}: {prefix}.{key} is {shown(value)}, expected a number, at least 0"
-        )
-    return number
-
-
-def _check_table(table: Any, known: tuple[str, ...], source: str, prefix: str) -> None:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{source}: {prefix} is {shown(table)}, expected a table")
-    for name in table:
-        if name not in known:
-            hint = did_you_mean(name, list(known))
-            raise ConfigError(f"{source}: unknown key {prefix}.{name}{hint}")

@@ -94,7 +94,7 @@ def test_everything_is_read(tmp_path):
         ("quality.fields.age.min = 1e400", "expected a finite number"),
         ("platform = 'onnx'", "platform is 'onnx', expected 'onnx_onnxv1'"),
         ("runtime.graph_optimisation_level = 'all'", "unknown onnx setting"),
-        ("log.drop = [" + "'a', " * 1000 + "1]", "expected names"),
+        ("log.drop = [" + "'a', " * 1000 + "1]", "log.drop[1000] is 1, expected the name"),
     ],
 )
 def test_a_mistake_is_explained(tmp_path, text, message):

@@ -23,8 +23,8 @@ def test_what_is_said_is_understood():
     [
         ([], "expected a table"),
         ({"drops": ["a"]}, "did you mean drop"),
-        ({"drop": "name"}, "expected names of inputs or outputs"),
-        ({"hash": [1]}, "expected names of inputs or outputs"),
+        ({"drop": "name"}, "log.drop is 'name', expected a list"),
+        ({"hash": [1]}, r"log.hash\[0\] is 1, expected the name of an input or output"),
         ({"subject": 1}, "expected the name of an input"),
         ({"drop": ["a"], "hash": ["a"]}, "expected one"),
         ({"drop": ["a"], "subject": "a"}, "which is dropped"),

@@ -251,8 +251,7 @@ def _slo(source: str, value: Any) -> float:
 
 
 def _number(source: str, key: str, value: Any) -> float:
-    number = finite(value)
-    if number is None:
+    if (number := finite(value)) is None:
         raise _bad(source, key, value, "a number")
     return number
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penstock.monitoring.metrics import layout
-from penstock.server.control.api.traffic import quantile, traffic
+from penstock.monitoring.metrics.latency_quantile import latency_quantile
+from penstock.server.control.api.traffic import traffic
 
 
 def slots(**counts):
@@ -27,11 +28,11 @@ def test_quantiles_lie_within_their_bucket():
     buckets = [0] * (len(layout.SECONDS) + 1)
     buckets[6] = 98  # up to 1 ms
     buckets[9] = 2  # up to 10 ms
-    assert layout.SECONDS[5] < quantile(buckets, 0.5) <= layout.SECONDS[6]
-    assert layout.SECONDS[8] < quantile(buckets, 0.99) <= layout.SECONDS[9]
+    assert layout.SECONDS[5] < latency_quantile(buckets, 0.5) <= layout.SECONDS[6]
+    assert layout.SECONDS[8] < latency_quantile(buckets, 0.99) <= layout.SECONDS[9]
 
 
 def test_what_is_over_every_bound_counts_as_the_highest():
     buckets = [0] * (len(layout.SECONDS) + 1)
     buckets[-1] = 5
-    assert quantile(buckets, 0.5) == layout.SECONDS[-1]
+    assert latency_quantile(buckets, 0.5) == layout.SECONDS[-1]

@@ -1,16 +1,14 @@
 # The server alone. Its RUN steps are those of `make install`; tests/house/test_dockerfile.py runs
 # them and the command below.
 #
-#   docker build --tag penstock .                                   # the core
-#   docker build --tag penstock --build-arg 'EXTRAS=[monitor]' .    # with the drift monitor
+#   docker build --tag penstock .
 #   docker run --read-only --tmpfs /tmp --publish 8000:8000 --volume "$PWD/examples/registry:/models:ro" penstock
 
 FROM python:3.11-slim AS build
-ARG EXTRAS=
 WORKDIR /source
 COPY . .
 RUN python3 -m venv /opt/penstock
-RUN /opt/penstock/bin/python -m pip install --quiet ".${EXTRAS}"
+RUN /opt/penstock/bin/python -m pip install --quiet '.[monitor]'
 
 FROM python:3.11-slim
 COPY --from=build /opt/penstock /opt/penstock

@@ -124,3 +124,21 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     assert [one["action"] for one in history[:2]] == ["baseline.forget", "baseline"]
     assert history[0]["reason"] == "new camera"
     connection.close()
+
+
+@pytest.fixture
+def without_scipy(monkeypatch, tmp_path):
+    """Processes started afterwards cannot import it."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("import sys\nsys.modules['scipy'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+
+
+def test_without_scipy_a_server_serves_and_says_what_drift_needs(without_scipy, serve):
+    server = serve()
+    assert server.ask("breast-cancer", body([[0.5] * 30])) == 200
+    words = "drift is not watched: SciPy is not installed; run: pip install "
+    _, answer = server.once(server.admin_url, "/admin/models/breast-cancer/drift")
+    assert json.loads(answer)["problem"] == f"{words}'penstock-server[monitor]'"
+    _, page = server.once(server.admin_url, "/admin/models/breast-cancer/drift/report")
+    assert words in page.decode()

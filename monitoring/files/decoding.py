@@ -14,8 +14,6 @@ from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from .explanation import OBJECT, explain, unknown_key
-
 T = TypeVar("T")
 
 _MAX_DIGITS: Final = 20
@@ -47,7 +45,7 @@ def convert(
     *,
     closed: bool = False,
     finite: bool = False,
-    noun: str = OBJECT,
+    noun: str = "an object",
     error: type[Exception] = ContentError,
 ) -> T:
     """Plain values as a type: a dataclass, a `msgspec.Struct`, or what these hold.
@@ -68,10 +66,12 @@ def convert(
     try:
         if finite:
             _check_finite(content, place)
-        if closed and (problem := unknown_key(kind, content, place)):
-            raise ValueError(problem)
+        if closed and content:
+            _check_known(kind, content, place)
         return msgspec.convert(content, kind, dec_hook=_decode_other)
     except msgspec.ValidationError:
+        from .explanation import explain  # as below
+
         reason = explain(kind, content, place, _decode_other, noun)
     except RecursionError:
         reason = "nested too deeply"
@@ -144,6 +144,8 @@ def unpack(kind: type[T], data: bytes | bytearray | memoryview, source: str) -> 
         try:
             return msgspec.msgpack.decode(data, type=kind, dec_hook=_decode_other)
         except msgspec.ValidationError:
+            from .explanation import explain  # as below
+
             reason = explain(kind, msgspec.msgpack.decode(data), "", _decode_other)
     except RecursionError:
         reason = "nested too deeply"
@@ -171,6 +173,13 @@ def _decode_other(kind: type, content: Any) -> Any:
     if isinstance(kind, Parsed):
         return kind.parse(content)
     raise RuntimeError(f"no decoder knows {kind}")
+
+
+def _check_known(kind: Any, content: Any, place: str) -> None:
+    from .explanation import unknown_key  # a supervisor stays small without
+
+    if problem := unknown_key(kind, content, place):
+        raise ValueError(problem)
 
 
 def _check_finite(content: Any, place: str) -> None:

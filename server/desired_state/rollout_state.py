@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import Conflict
 from penstock.server.rollout import commands
-from penstock.server.rollout.evidence import evidence_against
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.record import RecordError
 from penstock.server.rollout.rollout import Rollout
@@ -223,7 +222,11 @@ def evidence_of(rollout: Rollout, evidence: Evidence | None = None) -> dict[str,
         rollout: With its newest counts.
         evidence: By these counts, where it is known; else it is computed.
     """
-    evidence = evidence or evidence_against(rollout)
+    if evidence is None:
+        # A supervisor reads the state and plans once; it stays small without.
+        from penstock.server.rollout.evidence import evidence_against
+
+        evidence = evidence_against(rollout)
     return {
         "id": rollout.id,
         "kind": str(rollout.kind),

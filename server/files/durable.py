@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -48,6 +47,8 @@ def copy_synced(
 
 def remove_tree(path: Path) -> None:
     """Remove a directory, the read-only ones in it included; one that is not there is no error."""
+    import shutil  # large, and a supervisor only locks
+
     for folder, _, _ in os.walk(path):
         with suppress(OSError):
             Path(folder).chmod(0o700)

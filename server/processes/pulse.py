@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC: Final = 0x31304B5453504E50
-#: Magic, process id, heartbeats, slots, labels.
-_HEADER: Final = struct.Struct("=qqqqq")
+#: Magic, process id, heartbeats, slots, labels, whether it serves.
+_HEADER: Final = struct.Struct("=qqqqqq")
 _BEATS: Final = 2
 _LABELS: Final = 4
+_SERVES: Final = 5
 _HEADER_BYTES: Final = 64
 _LABEL_BYTES: Final = 512
 MAX_LABELS: Final = 4096
@@ -74,11 +75,13 @@ class Reading:
         pid: Id of the process that writes it.
         beats: Heartbeats of its event loop so far.
         marks: Loads and runs in progress.
+        serves: Whether the process has loaded its models and answers predictions.
     """
 
     pid: int
     beats: int
     marks: tuple[Mark, ...] = ()
+    serves: bool = False
 
 
 class Pulse:
@@ -119,7 +122,7 @@ class Pulse:
             # A store into a hole of a full disk would kill the process: room is made here.
             os.posix_fallocate(descriptor, 0, _labels_offset(slots))
             memory = mmap.mmap(descriptor, size)
-            memory[: _HEADER.size] = _HEADER.pack(_MAGIC, os.getpid(), 0, slots, 0)
+            memory[: _HEADER.size] = _HEADER.pack(_MAGIC, os.getpid(), 0, slots, 0, 0)
             draft.replace(path)
         except BaseException:
             os.close(descriptor)
@@ -142,8 +145,13 @@ class Pulse:
         """The event loop is alive."""
         self._header[_BEATS] += 1
 
+    def serve(self) -> None:
+        """The process has loaded its models."""
+        self._header[_SERVES] = 1
+
     def clear(self) -> None:
         """Nothing is loaded or run any more: the process ends by itself."""
+        self._header[_SERVES] = 0
         for slot in range(self._slots):
             self.marks.running[slot] = 0
 
@@ -172,7 +180,7 @@ def read_pulse(path: Path) -> Reading | None:
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(_HEADER.size)
-            magic, pid, beats, slots, labels = _HEADER.unpack(head)
+            magic, pid, beats, slots, labels, serves = _HEADER.unpack(head)
             if magic != _MAGIC or not 0 < slots <= _MAX_SLOTS or not 0 <= labels <= MAX_LABELS:
                 return None
             file.seek(_HEADER_BYTES)
@@ -187,7 +195,7 @@ def read_pulse(path: Path) -> Reading | None:
                     label = _label(file.read(_LABEL_BYTES))
                     loading = slot == slots - 1
                     marks.append(Mark(slot, label, since[slot], threads[slot], loading))
-            return Reading(pid, beats, tuple(marks))
+            return Reading(pid, beats, tuple(marks), serves=bool(serves))
     except (OSError, struct.error, ValueError, TypeError):
         return None
 

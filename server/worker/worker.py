@@ -1,8 +1,9 @@
 """A worker process: the data plane on the shared listening socket.
 
 It takes its target from the disk first and from control later, and accepts connections when its
-models are loaded, so that a worker that comes back answers nobody with "not loaded yet". After
-`LOAD_TIMEOUT_SECONDS` it accepts anyway: probes want an answer even while large models load.
+models are loaded, so that a worker that comes back answers nobody with "not loaded yet". Where no
+other worker serves, it accepts anyway after `LOAD_TIMEOUT_SECONDS`: probes want an answer even
+while large models load, and a client gets 503 with ``retry-after``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .certificate import Certificate
 from .feedback_client import FeedbackClient
 from .held_back import first_target
 from .link import Link
+from .other_workers import another_worker_serves
 from .rate_limited_signal import RateLimitedSignal
 from .reconciler import Reconciler
 from .report import version_report
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.worker")
 
 LOAD_TIMEOUT_SECONDS: Final = 5.0
+#: Between two looks whether another worker still serves.
+_LOOK_SECONDS: Final = 1.0
 
 
 class WorkerProcess:
@@ -164,16 +168,23 @@ class WorkerProcess:
             SupervisedTask("the link to control", self._link.run, incidents),
             SupervisedTask("the reconciler", self._reconciler.run, incidents),
         ]
-        waits = {
-            asyncio.create_task(event.wait())
-            for event in (self._reconciler.settled, self._server.stopping)
-        }
-        _, pending = await asyncio.wait(
-            waits, timeout=LOAD_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
+        await self._wait_for_models(self._reconciler.settled)
+        _calm_the_collector()
+
+    async def _wait_for_models(self, settled: asyncio.Event) -> None:
+        """Wait until the first target is dealt with, for a while only unless another serves."""
+        waits = {asyncio.create_task(event.wait()) for event in (settled, self._server.stopping)}
+        timeout = LOAD_TIMEOUT_SECONDS
+        directory, name = self._context.directory, self._context.name
+        while True:
+            done, pending = await asyncio.wait(
+                waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done or not another_worker_serves(directory, name):
+                break
+            timeout = _LOOK_SECONDS
         for wait in pending:
             wait.cancel()
-        _calm_the_collector()
 
     async def _end(self) -> None:
         """Stop what `_begin` started; an error in one step does not keep the others from it."""
@@ -199,6 +210,8 @@ class WorkerProcess:
         reconciler, engine = self._reconciler, self._app.engine
         assert reconciler is not None
         incidents = self._context.incidents
+        if engine.catalog.ready:
+            self._context.pulse.serve()
         self._reported = engine.catalog.revision, incidents.total
         self._link.report(
             target=reconciler.applied,

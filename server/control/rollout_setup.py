@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.feedback.evidence import arm_labels
+from penstock.monitoring.samples.arm_scores import read_scores
 from penstock.server.control.api.rollout_api import RolloutApi
 from penstock.server.control.api.rollout_operations import RolloutOperations
 from penstock.server.control.coordination.rollout_alerts import RolloutAlerts
@@ -85,8 +86,9 @@ def wire_rollouts(
     epoch = Epoch(f"{written.st_mtime_ns}-{written.st_ino}", written.st_mtime)
     vetoes = Vetoes(state_dir / DIRECTORY)
     labels = partial(arm_labels, state_dir / "monitor")
+    scores = partial(read_scores, state_dir / "monitor")
     observer = Observer(
-        coordinator, exposition, vetoes, epoch, partial(standing, state_dir), labels
+        coordinator, exposition, vetoes, epoch, partial(standing, state_dir), labels, scores
     )
     checkpoints = Checkpoints(state_dir)
     checkpoints.prune()

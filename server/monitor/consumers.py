@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.drift.learnt import LearntFaults
+from penstock.monitoring.mended import Mended
 from penstock.monitoring.prediction_log.no_log import NoLog
 from penstock.monitoring.prediction_log.prediction_log import PredictionLog
 from penstock.monitoring.prediction_log.sealer import Sealer
 from penstock.monitoring.prediction_log.tally import Tally, counted_rows
+from penstock.monitoring.samples.arm_scores import FILE, ArmScores
 from penstock.monitoring.samples.books import BooksFile
 
 from .alert_setup import alert_consumers
@@ -60,6 +63,7 @@ def consumers(context: MonitorContext) -> list[Consumer]:
     return [
         *([Sealer(context.state, log_bytes(config))] if config.log_max_bytes else []),
         *drift_consumers(context.directory.target, context.state, learnt, context.clock),
+        Mended(partial(ArmScores, context.state), context.state / FILE, context.clock),
         *alert_consumers(context.config, context.directory.counters, context.state, learnt),
     ]
 

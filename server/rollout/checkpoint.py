@@ -117,5 +117,5 @@ def _owner(path: Path) -> str:
 def skeleton(rollout: Rollout) -> Rollout:
     """The rollout without its counts: it stays equal until the rollout moves."""
     steps = tuple(Step(one.percent) for one in rollout.steps)
-    counted = replace(rollout, base=None, loss_e=1.0, units=UnitTable())
+    counted = replace(rollout, base=None, units=UnitTable())
     return replace(counted, steps=steps, seen_at=0.0, saved_at=0.0)

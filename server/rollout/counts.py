@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -68,16 +68,12 @@ class PairCounts:
         disagreements: Of those, the ones whose outputs differ by more than the tolerance, or that
             the shadow failed at.
         failures: Of those, the ones that the shadow failed at.
-        only_stable_wrong: Labelled pairs that the candidate alone got right.
-        only_canary_wrong: Labelled pairs that stable alone got right.
         dropped: Requests that were to be copied and were not, for want of time or memory.
     """
 
     pairs: int = 0
     disagreements: int = 0
     failures: int = 0
-    only_stable_wrong: int = 0
-    only_canary_wrong: int = 0
     dropped: int = 0
 
 
@@ -120,6 +116,34 @@ class Counts:
                 for a, b in zip_longest(self.scores, other.scores, fillvalue=(0, 0))
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StepLabels:
+    """What labels and scores say by now of predictions that were made while workers had a share.
+
+    Attributes:
+        began_at: When the step was decided on, Unix seconds: names it.
+        stable: Labelled requests of stable, and those of them answered wrongly.
+        canary: The same of the candidate.
+        scores: By bin of stable's score, predictions of stable and of the candidate.
+    """
+
+    began_at: float
+    stable: tuple[int, int] = (0, 0)
+    canary: tuple[int, int] = (0, 0)
+    scores: tuple[tuple[int, int], ...] = ()
+
+    def put(self, counts: Counts) -> Counts:
+        """The counts with these labels in the place of theirs."""
+        arms = [
+            replace(arm, labelled=labelled, wrong=wrong)
+            for arm, (labelled, wrong) in (
+                (counts.stable, self.stable),
+                (counts.canary, self.canary),
+            )
+        ]
+        return replace(counts, stable=arms[0], canary=arms[1], scores=self.scores)
 
 
 def _numbers(counts: Counts) -> Iterable[tuple[int, ...]]:

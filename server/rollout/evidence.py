@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .arm_evidence import ArmEvents, arm_evidence
-from .pair_evidence import agreement_evidence, disagreement_evidence, label_evidence
+from .pair_evidence import agreement_evidence, disagreement_evidence
 from .rescue_evidence import unit_evidence
 from .rollout_spec import Kind
-from .score_evidence import ScoreBins, score_evidence
+from .score_evidence import ScoreBins, score_evidence, share_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,8 @@ PARTS: Final[dict[str, Part]] = {
     "slow": Part(("slow",), "repeated_slow"),
     "labels": Part(("wrong",), tolerated=1.0),
 }
+#: E value from which on both arms count as labelled differently.
+MISMATCH: Final = 5.0
 #: The part of single units, and of all requests that stable was asked in the canary's place.
 UNITS: Final = "units"
 
@@ -60,7 +62,7 @@ UNITS: Final = "units"
 WEIGHTS: Final[dict[Kind, dict[str, float]]] = {
     Kind.CANARY: {"errors": 0.4, "invalid": 0.15, "slow": 0.15, "labels": 0.15, UNITS: 0.15},
     Kind.AB: {"errors": 0.4, "invalid": 0.25, "slow": 0.2, UNITS: 0.15},
-    Kind.SHADOW: {"disagreement": 0.6, "labels": 0.2, "loss": 0.2},
+    Kind.SHADOW: {"disagreement": 1.0},
 }
 
 
@@ -88,6 +90,8 @@ def e_values(rollout: Rollout) -> dict[str, float]:
     if rollout.kind is Kind.SHADOW:
         return _of_pairs(rollout)
     parts = {name: _of_arms(rollout, part) for name, part in PARTS.items()}
+    if labels_held(rollout):
+        parts["labels"] = 1.0
     return {**parts, UNITS: unit_evidence(rollout.units, tried(rollout), TOLERATED)}
 
 
@@ -100,8 +104,10 @@ def score_change(rollout: Rollout) -> float:
     """E value against "both versions distribute their scores alike"; a reason to hold.
 
     Unlike the arm of bad events it has no safe side, so it rests on what was counted while every
-    worker had the share.
+    worker had the share. Behind a sticky header it says nothing: many scores may be one user's.
     """
+    if rollout.terms.sticky:
+        return 1.0
     return score_evidence(
         ScoreBins(one.percent / 100.0, one.exposure.scores)
         for one in rollout.steps
@@ -113,6 +119,32 @@ def agreement(rollout: Rollout) -> float:
     """E value against "the shadow disagrees too often": what it finishes by."""
     pairs, disagreements = _pairs(rollout)
     return agreement_evidence(pairs, disagreements, _tolerated(rollout))
+
+
+def labels_held(rollout: Rollout) -> str:
+    """Why labels are no evidence in this rollout; empty if they are.
+
+    The law of the arms holds for the labelled requests if both arms are labelled alike. So the
+    arms of all labelled requests are tested against the shares (sample-ratio mismatch), at every
+    look and before there are enough wrong answers to decide anything.
+    """
+    if rollout.terms.sticky and rollout.kind is not Kind.SHADOW:
+        return (
+            f"arms are chosen by the header {rollout.terms.sticky}, and labels do not tell whose "
+            "they are: many may be one user's"
+        )
+    mismatch = share_evidence(
+        ScoreBins(one.percent / 100.0, ((one.counts.stable.labelled, one.counts.canary.labelled),))
+        for one in rollout.steps
+    )
+    if mismatch < MISMATCH:
+        return ""
+    canary = sum(step.counts.canary.labelled for step in rollout.steps)
+    stable = sum(step.counts.stable.labelled for step in rollout.steps)
+    return (
+        f"both arms are not labelled alike: {canary} labelled requests of the candidate and "
+        f"{stable} of stable do not fit the shares (E = {mismatch:.3g})"
+    )
 
 
 def tried(rollout: Rollout) -> tuple[int, int, int]:
@@ -138,15 +170,7 @@ def _of_arms(rollout: Rollout, part: Part) -> float:
 
 def _of_pairs(rollout: Rollout) -> dict[str, float]:
     pairs, disagreements = _pairs(rollout)
-    counts = [step.counts.pairs for step in rollout.steps]
-    return {
-        "disagreement": disagreement_evidence(pairs, disagreements, _tolerated(rollout)),
-        "labels": label_evidence(
-            sum(one.only_canary_wrong for one in counts),
-            sum(one.only_stable_wrong for one in counts),
-        ),
-        "loss": rollout.loss_e,
-    }
+    return {"disagreement": disagreement_evidence(pairs, disagreements, _tolerated(rollout))}
 
 
 def _pairs(rollout: Rollout) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from .phase import Phase
 from .rollout import Base, Rollout, Step
 
 if TYPE_CHECKING:
+    from .counts import StepLabels
     from .snapshot import Snapshot
 
 #: Most seconds between two observations that count as observed, also if the clock jumps.
@@ -52,14 +53,14 @@ def observe(rollout: Rollout, snapshot: Snapshot, now: float) -> Rollout:
     if snapshot.unreadable:
         return seen
     base = Base(snapshot.epoch, snapshot.counts)
-    seen = replace(seen, base=base, loss_e=snapshot.loss_e, units=snapshot.units)
+    seen = replace(seen, base=base, units=snapshot.units)
     if rollout.phase is Phase.PREPARING or not seen.steps:
         return seen
     *before, step = seen.steps
     after = _count(step, news(rollout, snapshot))
     if steered(rollout, snapshot):
-        after = _settle(after, elapsed)
-    return replace(seen, steps=(*before, after))
+        after = _settle(after, elapsed, now)
+    return replace(seen, steps=_with_labels((*before, after), snapshot.labels))
 
 
 def news(rollout: Rollout, snapshot: Snapshot) -> Counts:
@@ -84,7 +85,7 @@ def next_step(rollout: Rollout, percent: float) -> Rollout:
     What is counted from now on belongs to that step, although workers take up the larger share a
     little later; `penstock.server.rollout.arm_evidence` says why that is right.
     """
-    return replace(rollout, steps=(*rollout.steps, Step(percent)))
+    return replace(rollout, steps=(*rollout.steps, Step(percent, began_at=rollout.phase_since)))
 
 
 def save_due(before: Rollout, after: Rollout, now: float) -> bool:
@@ -97,9 +98,20 @@ def _count(step: Step, more: Counts) -> Step:
     return replace(step, counts=step.counts.plus(more))
 
 
-def _settle(step: Step, elapsed: float) -> Step:
+def _with_labels(steps: tuple[Step, ...], labels: tuple[StepLabels, ...]) -> tuple[Step, ...]:
+    """The steps with what is known by now of the predictions that were made in each."""
+    known = {one.began_at: one for one in labels}
+    return tuple(
+        replace(step, counts=known[step.began_at].put(step.counts))
+        if step.began_at in known
+        else step
+        for step in steps
+    )
+
+
+def _settle(step: Step, elapsed: float, now: float) -> Step:
     if step.settled is None:
-        return replace(step, settled=step.counts)
+        return replace(step, settled=step.counts, settled_at=now)
     return replace(step, observed_seconds=step.observed_seconds + elapsed)
 
 

@@ -14,8 +14,6 @@ from .e_process import bernoulli_mixture
 #: The rates of disagreement to bet on, in multiples (and, for agreement, fractions) of the
 #: tolerated one.
 GRID: Final = (1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0)
-#: The probabilities to bet on that, of two answers one of which is wrong, it is this one.
-LABEL_GRID: Final = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
 def disagreement_evidence(pairs: int, disagreements: int, tolerated: float) -> float:
@@ -40,16 +38,3 @@ def agreement_evidence(pairs: int, disagreements: int, tolerated: float) -> floa
     """
     rates = [tolerated / times for times in GRID]
     return bernoulli_mixture(disagreements, pairs - disagreements, tolerated, rates)
-
-
-def label_evidence(only_canary_wrong: int, only_stable_wrong: int) -> float:
-    """E value against "where just one of both is wrong, it is the canary at most every other time".
-
-    A sequential sign test. With its arguments exchanged it is evidence that the candidate is
-    better.
-
-    Args:
-        only_canary_wrong: Labelled pairs that stable alone got right.
-        only_stable_wrong: Labelled pairs that the candidate alone got right.
-    """
-    return bernoulli_mixture(only_canary_wrong, only_stable_wrong, 0.5, LABEL_GRID)

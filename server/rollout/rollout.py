@@ -52,6 +52,10 @@ class Step:
         counts: Since the step was decided on: what the evidence rests on.
         settled: Where `counts` stood when every worker had taken up the share; ``None`` until
             then. What came later is what the step is passed by.
+        began_at: When it was decided on, Unix seconds; 0 if that is not known.
+        settled_at: When every worker had taken up the share, Unix seconds; 0 until then.
+            Predictions from then until the next step begins were made at this share: their labels
+            are in `counts`, whenever they come.
         observed_seconds: Time in which the controller saw the step, settled and with counts.
     """
 
@@ -59,6 +63,8 @@ class Step:
     counts: Counts = field(default_factory=Counts)
     settled: Counts | None = None
     observed_seconds: float = 0.0
+    began_at: float = 0.0
+    settled_at: float = 0.0
 
     @property
     def exposure(self) -> Counts:
@@ -106,7 +112,6 @@ class Rollout:
         accepted: Causes for a hold that a person has seen and wants to go on with.
         seen_at: Of the last look, Unix seconds.
         saved_at: When it was last meant to be written to disk for its counts' sake, Unix seconds.
-        loss_e: As in the last snapshot.
         units: Units as in the last snapshot.
     """
 
@@ -131,7 +136,6 @@ class Rollout:
     accepted: tuple[str, ...] = ()
     seen_at: float = 0.0
     saved_at: float = 0.0
-    loss_e: float = 1.0
     units: UnitTable = field(default_factory=UnitTable)
 
     @property

@@ -37,20 +37,46 @@ class ScoreBins:
 
 
 def score_evidence(steps: Iterable[ScoreBins]) -> float:
-    """E value against "both versions distribute their scores alike"."""
+    """E value against "both versions distribute their scores alike".
+
+    The canary's part of what was counted in a step may be another than its share, as samples are
+    dropped or requests fail: the hypothesis takes the part that fits best. That makes the figure
+    smaller than the true part would, so it stays an E value whatever that is.
+    """
+    return _evidence((one, _fitted(one)) for one in steps)
+
+
+def share_evidence(steps: Iterable[ScoreBins]) -> float:
+    """E value against "in each bin, the canary's part is its share"."""
+    return _evidence((one, one.share) for one in steps)
+
+
+def _fitted(step: ScoreBins) -> float:
+    stable = sum(one for one, _ in step.bins)
+    canary = sum(one for _, one in step.bins)
+    return canary / (stable + canary) if stable + canary else step.share
+
+
+def _evidence(steps: Iterable[tuple[ScoreBins, float]]) -> float:
     total = math.fsum(
-        _log_factor(one.share, stable, canary)
-        for one in steps
+        _log_mixture(one.share, stable, canary) - _log_chance(null, stable, canary)
+        for one, null in steps
         if 0.0 < one.share < 1.0
         for stable, canary in one.bins
     )
     return mean_of_exponentials([total])
 
 
-def _log_factor(share: float, stable: int, canary: int) -> float:
+def _log_mixture(share: float, stable: int, canary: int) -> float:
     a, b = CONCENTRATION * share, CONCENTRATION * (1.0 - share)
-    marginal = _log_beta(a + canary, b + stable) - _log_beta(a, b)
-    return marginal - canary * math.log(share) - stable * math.log1p(-share)
+    return _log_beta(a + canary, b + stable) - _log_beta(a, b)
+
+
+def _log_chance(part: float, stable: int, canary: int) -> float:
+    """Of these predictions if the canary's part is this; nothing fell where it is 0 or 1."""
+    return (canary * math.log(part) if canary else 0.0) + (
+        stable * math.log1p(-part) if stable else 0.0
+    )
 
 
 def _log_beta(a: float, b: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .counts import Counts
+from .counts import Counts, StepLabels
 from .worst_units import UnitTable
 
 
@@ -23,8 +23,7 @@ class Snapshot:
             request, a crash of the runtime, out of memory.
         vetoes: Names of alarms from outside that forbid to go on; they abort as hard failures do.
         unreadable: Why the counts could not be read; empty if they could. `counts` is ignored then.
-        loss_e: Evidence that the candidate's losses are larger, `penstock.server.rollout.loss`;
-            1 says nothing.
+        labels: What labels say by now, by step; a step that is not in it keeps what it has.
         units: The units that fail most.
     """
 
@@ -35,5 +34,5 @@ class Snapshot:
     hard_failures: tuple[str, ...] = ()
     vetoes: tuple[str, ...] = ()
     unreadable: str = ""
-    loss_e: float = 1.0
+    labels: tuple[StepLabels, ...] = ()
     units: UnitTable = field(default_factory=UnitTable)

@@ -7,8 +7,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from penstock.server.desired_state.rollout_state import terms_digest
-from penstock.server.rollout.arm_means import results
-from penstock.server.rollout.evidence import agreement, combined, e_values, score_change
+from penstock.server.rollout.arm_rates import results
+from penstock.server.rollout.evidence import (
+    agreement,
+    combined,
+    e_values,
+    labels_held,
+    score_change,
+)
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.step_gate import bad_requests
 
@@ -61,6 +67,8 @@ def report(
     """
     rollout = progress.rollout
     evidence: dict[str, Any] = {"score_change": score_change(rollout)}
+    if reason := labels_held(rollout):
+        evidence["labels_held"] = reason
     if rollout.kind is Kind.SHADOW:
         evidence["agreement"] = agreement(rollout)
     return {

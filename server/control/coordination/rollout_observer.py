@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.metrics import layout
-from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
+from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts, StepLabels
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.snapshot import Snapshot
 from penstock.server.rollout.worst_units import UnitTable, table_of
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from .coordinator import Coordinator
     from .exposition import Exposition
 
-    #: By version and arm, labelled predictions of a model since a time, and the wrong ones.
+    #: By version and arm, labelled requests of a model, and the wrong ones.
     Labels = Mapping[tuple[str, str], tuple[int, int]]
+    #: By version and arm, predictions of a model by bin of their score.
+    Scores = Mapping[tuple[str, str], Mapping[int, int]]
 
 #: Labels come seldom, and counting them takes longer than reading counters.
 _LABEL_SECONDS: Final = 5.0
@@ -57,7 +61,8 @@ class Observer:
         vetoes: Alarms from outside.
         epoch: This run of the counters.
         shadow: Whether the shadow of a rollout, by its id, runs, and why it never will.
-        labels: Counts labels of a model since a time; blocking.
+        labels: Counts labels of predictions of a model between two times; blocking.
+        scores: The same for their scores, by bin.
     """
 
     def __init__(
@@ -67,7 +72,8 @@ class Observer:
         vetoes: Vetoes,
         epoch: Epoch,
         shadow: Callable[[str], tuple[bool, tuple[str, ...]]],
-        labels: Callable[[str, float], Labels],
+        labels: Callable[[str, float, float], Labels],
+        scores: Callable[[str, float, float], Scores],
     ) -> None:
         self._coordinator = coordinator
         self._exposition = exposition
@@ -75,7 +81,8 @@ class Observer:
         self._epoch = epoch
         self._shadow = shadow
         self._labels = labels
-        self._labelled: dict[str, tuple[float, Labels]] = {}
+        self._scores = scores
+        self._labelled: dict[str, tuple[float, tuple[StepLabels, ...]]] = {}
         self._shares: dict[str, tuple[Split | Mirror | None, int]] = {}
         self._deaths: dict[str, frozenset[str]] = {}
 
@@ -107,7 +114,8 @@ class Observer:
                 hard_failures=hard_failures, vetoes=vetoes, unreadable=f"no counts of {lost}"
             )
         return Snapshot(
-            counts=counts_of(merged, rollout, labels),
+            counts=counts_of(merged, rollout),
+            labels=labels,
             epoch=self._epoch.name,
             ready=shadowed,
             percent=percent,
@@ -141,21 +149,26 @@ class Observer:
             return None
         return share.percent
 
-    async def _count_labels(self, rollout: Rollout, now: float) -> Labels:
-        """What labels say of both arms; never less than before, though one may be corrected."""
-        at, known = self._labelled.get(rollout.id, (0.0, {}))
+    async def _count_labels(self, rollout: Rollout, now: float) -> tuple[StepLabels, ...]:
+        """What labels say by step; never less than before, though one may be corrected."""
+        at, known = self._labelled.get(rollout.id, (0.0, ()))
         if rollout.kind is Kind.SHADOW or abs(now - at) < _LABEL_SECONDS:
             return known
-        # Labels outlive the server, counters do not; so that nothing counts twice in a new epoch,
-        # only predictions of this one do.
-        since = max(rollout.started_at, self._epoch.began)
-        found = await asyncio.to_thread(self._labels, rollout.model, since)
-        labels = {}
-        for key in {*known, *found}:
-            (a, b), (c, d) = known.get(key, (0, 0)), found.get(key, (0, 0))
-            labels[key] = max(a, c), max(b, d)
-        self._labelled[rollout.id] = now, labels
-        return labels
+        before = {one.began_at: one for one in known}
+        found = []
+        for step, later in zip_longest(rollout.steps, rollout.steps[1:]):
+            if not step.settled_at:
+                continue
+            until = math.inf if later is None else later.began_at
+            labels = await asyncio.to_thread(self._labels, rollout.model, step.settled_at, until)
+            was = before.get(step.began_at, StepLabels(step.began_at))
+            stable = _most(was.stable, labels.get((str(rollout.stable), "stable")))
+            canary = _most(was.canary, labels.get((str(rollout.candidate), "canary")))
+            scores = await asyncio.to_thread(self._scores, rollout.model, step.settled_at, until)
+            bins = _side_by_side(scores, rollout)
+            found.append(StepLabels(step.began_at, stable, canary, bins))
+        self._labelled[rollout.id] = now, tuple(found)
+        return tuple(found)
 
     def _uncounted(self, merged: Merged) -> str:
         """Names of the workers that are there and whose counters are not."""
@@ -195,7 +208,7 @@ class Observer:
         return (f"{_names(amid)} died while it had requests of the candidate to run",)
 
 
-def counts_of(merged: Merged, rollout: Rollout, labels: Labels) -> Counts:
+def counts_of(merged: Merged, rollout: Rollout) -> Counts:
     """What was counted of both versions, since the counters began."""
     blank = [0] * layout.SLOTS
     blocks, model = merged.blocks, rollout.model
@@ -203,14 +216,24 @@ def counts_of(merged: Merged, rollout: Rollout, labels: Labels) -> Counts:
     canary = blocks.get((model, str(rollout.candidate)), blank)
     if rollout.kind is Kind.SHADOW:
         return Counts(pairs=_pairs(canary))
-    truth = [
-        labels.get((str(version), arm), (0, 0))
-        for version, arm in ((rollout.stable, "stable"), (rollout.candidate, "canary"))
-    ]
-    return Counts(_arm(stable, truth[0]), _arm(canary, truth[1]))
+    return Counts(_arm(stable), _arm(canary))
 
 
-def _arm(slots: Sequence[int], truth: tuple[int, int]) -> ArmCounts:
+def _side_by_side(scores: Scores, rollout: Rollout) -> tuple[tuple[int, int], ...]:
+    """By bin, predictions of stable and of the candidate."""
+    stable = scores.get((str(rollout.stable), "stable"), {})
+    canary = scores.get((str(rollout.candidate), "canary"), {})
+    bins = range(max([*stable, *canary], default=-1) + 1)
+    return tuple((stable.get(place, 0), canary.get(place, 0)) for place in bins)
+
+
+def _most(before: tuple[int, int], now: tuple[int, int] | None) -> tuple[int, int]:
+    """The larger of each figure: what counted goes on counting."""
+    labelled, wrong = now or (0, 0)
+    return max(before[0], labelled), max(before[1], wrong)
+
+
+def _arm(slots: Sequence[int]) -> ArmCounts:
     return ArmCounts(
         requests=slots[layout.ARM_REQUESTS],
         errors=slots[layout.ARM_ERRORS],
@@ -218,8 +241,6 @@ def _arm(slots: Sequence[int], truth: tuple[int, int]) -> ArmCounts:
         invalid=slots[layout.ARM_INVALID],
         slow=slots[layout.ARM_SLOW],
         fallbacks=slots[layout.ARM_FALLBACKS],
-        labelled=truth[0],
-        wrong=truth[1],
         repeated_failures=slots[layout.ARM_REPEATED_FAILURES],
         repeated_invalid=slots[layout.ARM_REPEATED_INVALID],
         repeated_slow=slots[layout.ARM_REPEATED_SLOW],

@@ -15,6 +15,7 @@ import urllib.request
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from penstock.server.cli.main import main
@@ -37,6 +38,8 @@ class Model:
     def __init__(self, mood):
         self.mood = mood
         x, y = (TensorSpec(name, "FP32", (-1, 1)) for name in "xy")
+        if self.mood.startswith("class"):
+            y = TensorSpec("y", "INT64", (-1, 1))
         self.signature = Signature((x,), (y,), True)
 
     def execute(self, inputs, outputs):
@@ -47,6 +50,12 @@ class Model:
                 os._exit(9)
             if self.mood == "slow":
                 time.sleep(0.3)
+        if self.mood.startswith("class"):  # says so of every row
+            return [np.full(inputs[0].shape, int(self.mood[-1]), np.int64)]
+        if self.mood == "constant":
+            return [np.full_like(inputs[0], 7)]
+        if self.mood == "shifted":
+            return [inputs[0] * np.float32(2) + np.float32(0.5)]
         return [inputs[0] * np.float32(2)]
 
     def unload(self):
@@ -191,7 +200,8 @@ def begin(tmp_path, monkeypatch, request):
     registry = tmp_path / "registry"
 
     def start(mood="well", *options):
-        for version, how in ((1, "well"), (2, mood), (3, "well")):
+        first = "class 1" if mood.startswith("class") else "well"
+        for version, how in ((1, first), (2, mood), (3, "well")):
             directory = registry / MODEL / str(version)
             directory.mkdir(parents=True, exist_ok=True)
             (directory / "model.double").write_text(json.dumps({"mood": how}))
@@ -631,3 +641,50 @@ def test_a_tenant_that_the_candidate_fails_is_found_in_the_ramp_or_under_watch(b
     assert "units" in rollout["message"]
     assert operator.stable() == 1
     assert met <= 40
+
+
+@pytest.mark.parametrize("mood", ["constant", "shifted"])
+def test_other_scores_hold_a_canary_until_a_person_has_looked(begin, mood):
+    """From the answers of two workers through samples, monitor and controller to the decision."""
+    operator = begin(mood, "--workers", 2, "--sample-rate", 1)
+    random = np.random.default_rng(1)
+    url = urlsplit(operator.server.url)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+    operator.start(steps=[50, 100], hold=90, max_bad_percent=100)
+    deadline = time.monotonic() + 80
+    while operator.rollout()["phase"] == "progressing" and time.monotonic() < deadline:
+        for value in random.normal(size=100):
+            body = BODY.replace(b"1000", b"%f" % value)
+            connection.request("POST", f"/v2/models/{MODEL}/infer", body)
+            assert connection.getresponse().read()
+        time.sleep(0.2)  # leaves the monitor some of the machine
+    connection.close()
+    report = operator.report()
+    assert report["phase"] == "held"
+    assert "distributes its scores differently" in report["message"]
+    assert report["evidence"]["score_change"] >= 20
+
+
+def test_labels_of_real_predictions_are_evidence_of_the_step_they_were_made_in(begin):
+    """Version 2 says 0 where 1 is true; the labels come after the predictions, as they do."""
+    operator = begin("class 0", "--workers", 2, "--sample-rate", 1)
+    operator.start(steps=[50, 100], hold=90, max_bad_percent=100)
+    server = operator.server
+    server.until(lambda: operator.report()["steps"][0]["settled"])
+    body = BODY.replace(b"1000", b"1")
+    for number in range(200):
+        request = urllib.request.Request(f"{server.url}/v2/models/{MODEL}/infer", body)
+        request.add_header("content-type", "application/json")
+        request.add_header("x-request-id", f"made-{number}")
+        urllib.request.urlopen(request, timeout=10).read()
+    labels = [{"request_id": f"made-{number}", "label": 1} for number in range(200)]
+    request = urllib.request.Request(f"{server.url}/v1/feedback", json.dumps(labels).encode())
+    request.add_header("content-type", "application/json")
+    urllib.request.urlopen(request, timeout=30).read()
+    server.until(lambda: operator.rollout()["final"])
+    rollout = operator.rollout()
+    assert (rollout["phase"], rollout["cause"]) == ("aborted", "evidence")
+    assert "most of it labels" in rollout["message"]
+    step = operator.report()["steps"][0]
+    assert step["canary"]["wrong"] == step["canary"]["labelled"] > 50
+    assert (step["stable"]["wrong"], step["stable"]["labelled"] > 50) == (0, True)

@@ -58,7 +58,6 @@ rollouts = st.builds(
     accepted=st.lists(texts, max_size=2).map(tuple),
     seen_at=moments,
     saved_at=moments,
-    loss_e=st.floats(0, 1e9),
 )
 
 #: Few and small, so that a rollout can be walked through by hand.

@@ -4,17 +4,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from strategies import started
 
-from penstock.server.rollout.arm_means import Moments, compare_means, compare_rates, results
+from penstock.server.rollout.arm_rates import compare_rates, results
 from penstock.server.rollout.counts import ArmCounts, Counts
 from penstock.server.rollout.rollout import Step
 from penstock.server.rollout.rollout_spec import Kind
-
-
-def moments(values):
-    return Moments(len(values), float(values.sum()), float((values**2).sum()))
 
 
 def test_intervals_that_are_watched_all_the_time_are_seldom_ever_wrong():
@@ -56,37 +51,6 @@ def test_without_data_everything_is_possible():
     shown = compare_rates((0, 0), (0, 0), 0.5)
     assert (shown.difference.low, shown.difference.high) == (-1.0, 1.0)
     assert (shown.ratio.low, shown.ratio.high) == (0.0, math.inf)
-
-
-def test_means_that_are_watched_all_the_time_are_seldom_taken_for_different():
-    random = np.random.default_rng(6)
-    wrong = 0
-    for _ in range(300):
-        stable, canary = random.exponential(1.0, 4000), random.exponential(1.0, 4000)
-        shown = [
-            compare_means(moments(stable[:n]), moments(canary[:n]), 0.1)
-            for n in range(200, 4001, 200)
-        ]
-        wrong += any(not one.interval.holds(0.0) for one in shown)
-        assert all((one.p_value < 0.05) is not one.interval.holds(0.0) for one in shown)
-    assert wrong / 300 <= 0.05
-
-
-def test_means_that_differ_are_told_apart():
-    random = np.random.default_rng(7)
-    shown = compare_means(
-        moments(random.normal(1.0, 1.0, 5000)), moments(random.normal(1.2, 1.0, 5000)), 0.1
-    )
-    assert shown.interval.low > 0
-    assert shown.interval.holds(0.2)
-    assert shown.p_value < 1e-6
-
-
-@pytest.mark.parametrize("other", [Moments(0, 0.0, 0.0), Moments(5, 5.0, 5.0)])
-def test_means_of_nothing_or_of_no_spread_show_nothing(other):
-    shown = compare_means(other, other, 0.1)
-    assert shown.p_value == 1.0
-    assert shown.interval.holds(1e9)
 
 
 def test_the_result_of_a_rollout_rests_on_what_was_counted_with_the_share_in_force():

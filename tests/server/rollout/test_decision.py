@@ -410,14 +410,6 @@ def test_a_shadow_that_differs_is_aborted():
     assert walk.rollout.reason.endswith("8 of 40 requests disagree")
 
 
-def test_a_shadow_s_losses_abort_it():
-    walk = Walk(Kind.SHADOW)
-    walk.look()
-    assert walk.look(loss_e=90.0).event is None
-    assert walk.look(loss_e=100.0).event is Event.ABORT
-    assert walk.last.evidence.parts["loss"] == 100.0
-
-
 def test_a_comparison_goes_on_until_a_person_ends_it():
     walk = Walk(Kind.AB)
     walk.look()

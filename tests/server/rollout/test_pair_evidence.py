@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from penstock.server.rollout.pair_evidence import (
     agreement_evidence,
     disagreement_evidence,
-    label_evidence,
 )
 
 N = 40
@@ -42,15 +41,6 @@ def test_agreement_is_a_fair_bet_at_the_tolerated_rate_and_a_bad_one_above():
     assert agreement_evidence(2000, 2, 0.02) > 1e6
 
 
-def test_the_sign_test_is_fair_where_both_are_as_good():
-    def value(x):
-        return label_evidence(x, N - x)
-
-    assert expectation(value, N, 0.5) == pytest.approx(1.0)
-    assert expectation(value, N, 0.4) < 1.0
-    assert expectation(value, N, 0.8) > 100.0
-
-
 @given(figures, figures)
 def test_the_two_sides_of_pairs_do_not_both_hold(disagreements, agreements):
     """Not both can be strong: they bet on opposite sides of the same rate."""
@@ -71,7 +61,6 @@ def test_more_disagreement_is_more_evidence(disagreements, agreements):
 def test_nothing_compared_is_no_evidence():
     assert disagreement_evidence(0, 0, 0.02) == 1.0
     assert agreement_evidence(0, 0, 0.02) == 1.0
-    assert label_evidence(0, 0) == 1.0
 
 
 def test_a_large_tolerance_leaves_only_rates_below_one():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.rollout.score_evidence import ScoreBins, score_evidence
+from penstock.server.rollout.score_evidence import ScoreBins, score_evidence, share_evidence
 
 figures = st.integers(0, 10_000)
 
@@ -16,7 +16,7 @@ figures = st.integers(0, 10_000)
 def test_it_is_a_fair_bet_where_both_score_alike():
     """Over all ways in which the predictions of three bins in two steps can fall."""
     counts, shares = ((3, 2, 1), (2, 2, 2)), (0.1, 0.5)
-    total = 0.0
+    total = known = 0.0
     ranges = [range(n + 1) for step in counts for n in step]
     for falls in product(*ranges):
         chance, steps, rest = 1.0, [], list(falls)
@@ -27,7 +27,15 @@ def test_it_is_a_fair_bet_where_both_score_alike():
             bins = tuple((n - x, x) for x, n in zip(taken, sizes, strict=True))
             steps.append(ScoreBins(share, bins))
         total += chance * score_evidence(steps)
-    assert total == pytest.approx(1.0)
+        known += chance * share_evidence(steps)
+    assert known == pytest.approx(1.0)  # with the shares as they are
+    assert total <= 1.0  # with those that fit best
+
+
+def test_a_canary_that_is_sampled_less_is_no_change_of_scores():
+    bins = tuple((900, 20) for _ in range(10))
+    assert score_evidence([ScoreBins(0.1, bins)]) < 1.0
+    assert share_evidence([ScoreBins(0.1, bins)]) > 1e6
 
 
 def test_a_shift_of_half_a_standard_deviation_is_found_and_none_is_not():

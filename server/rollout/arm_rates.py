@@ -30,48 +30,6 @@ class RateComparison:
     ratio: Interval
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """A measured figure in one arm.
-
-    Attributes:
-        count: Measurements.
-        total: Their sum.
-        squares: The sum of their squares.
-    """
-
-    count: int
-    total: float
-    squares: float
-
-    @property
-    def mean(self) -> float:
-        """The mean; 0 without measurements."""
-        return self.total / self.count if self.count else 0.0
-
-    @property
-    def variance(self) -> float:
-        """The variance of one measurement."""
-        if not self.count:
-            return 0.0
-        return max(0.0, self.squares / self.count - self.mean**2)
-
-
-@dataclass(frozen=True, slots=True)
-class MeanComparison:
-    """A mean in both arms. Valid for large numbers only; no decision depends on it.
-
-    Attributes:
-        difference: Canary less stable so far.
-        interval: Interval of the difference.
-        p_value: Always-valid p value of "there is no difference".
-    """
-
-    difference: float
-    interval: Interval
-    p_value: float
-
-
 def compare_rates(
     stable: tuple[int, int], canary: tuple[int, int], share: float, miss: float = 0.05
 ) -> RateComparison:
@@ -93,37 +51,6 @@ def compare_rates(
         difference=Interval(b.low - a.high, b.high - a.low),
         ratio=Interval(_ratio(where.low, share), _ratio(where.high, share)),
     )
-
-
-def compare_means(
-    stable: Moments, canary: Moments, expected: float, miss: float = 0.05
-) -> MeanComparison:
-    """Compare a figure without bounds, such as latency, by the mixture SPRT.
-
-    With V the variance of the difference d and tau the size of differences that are looked for,
-    ``L = sqrt(V / (V + tau^2)) * exp(tau^2 d^2 / (2 V (V + tau^2)))``; R. Johari, L. Pekelis and
-    D. Walsh, arXiv 1512.04922. V is estimated, so it holds for large numbers: compare I.
-    Waudby-Smith and others, arXiv 2103.06476.
-
-    Args:
-        stable: Measurements of stable.
-        canary: Measurements of the candidate.
-        expected: tau, in the figure's unit, fixed before.
-        miss: Probability, at most, that the interval is ever wrong.
-    """
-    difference = canary.mean - stable.mean
-    everything = Interval(-math.inf, math.inf)
-    if not stable.count or not canary.count:
-        return MeanComparison(difference, everything, 1.0)
-    variance = stable.variance / stable.count + canary.variance / canary.count
-    if variance <= 0.0:
-        return MeanComparison(difference, everything, 1.0)
-    spread = variance + expected**2
-    shrink = 0.5 * math.log(variance / spread)
-    power = expected**2 * difference**2 / (2.0 * variance * spread)
-    half = math.sqrt(2.0 * variance * spread / expected**2 * (math.log(1.0 / miss) - shrink))
-    p_value = math.exp(min(0.0, -(shrink + power)))
-    return MeanComparison(difference, Interval(difference - half, difference + half), p_value)
 
 
 def results(rollout: Rollout, miss: float = 0.05) -> dict[str, RateComparison]:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .distribution import install_command
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def is_available() -> bool:
@@ -31,6 +35,23 @@ def chi_square_survival(value: float, degrees: float) -> float:
         degrees: Degrees of freedom, above 0; may be fractional.
     """
     return float(_special().chdtrc(degrees, max(0.0, value)))
+
+
+def f_survival(value: float, upper: float, lower: float) -> float:
+    """Probability that a variable of Fisher's F is above `value`.
+
+    Args:
+        value: Of the ratio; below 0 counts as 0.
+        upper: Degrees of freedom of the numerator, above 0; may be fractional.
+        lower: Degrees of freedom of the denominator.
+    """
+    return float(_special().fdtrc(upper, lower, max(0.0, value)))
+
+
+def normal_quantiles(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values below which a standard normal variable is with these probabilities."""
+    found: NDArray[np.float64] = _special().ndtri(probabilities)
+    return found
 
 
 @lru_cache(maxsize=1024)

@@ -1,55 +1,127 @@
-"""Drift episodes in words, as alerts. Pure."""
+"""Drift episodes in words, as alerts: those that open in one window are one incident. Pure.
+
+One cause moves many inputs. The features whose episodes open in the same window have one alert,
+which names them in order of their contribution: the share of each in the sum of their PSI. Its end
+is told when the last of them is over.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.alerts.alert import Alert
 
+from .incident import by_contribution, psi_of, subject_of
+
 if TYPE_CHECKING:
-    from .drift_state import Change
+    from collections.abc import Iterable
+
+    from .episode import Episode
+    from .incident import Change
     from .store import Key
 
 
 #: Why an episode has ended of which no window says so.
 OTHER_BASELINE: Final = "watched anew, with another baseline"
 ROLLOUT_OVER: Final = "no longer watched, its rollout is over"
+#: Features of an incident that an alert tells of.
+MOST_TOLD: Final = 20
 
 
-def alert_of(key: Key, change: Change, now: float, why: str = OTHER_BASELINE) -> Alert:
-    """The alert that an episode began or ended.
+def alerts_of(
+    key: Key,
+    changes: Iterable[Change],
+    now: float,
+    why: str = OTHER_BASELINE,
+    remaining: Iterable[Episode] = (),
+) -> list[Alert]:
+    """The alerts that incidents began or ended: one for each.
 
     Args:
         key: Version and arm.
-        change: What happened.
+        changes: Of one window.
         now: Unix seconds.
-        why: It has ended, if no window says so.
+        why: They have ended, if no window says so.
+        remaining: All episodes after the window: an incident goes on while one of its is open.
     """
-    opened = change.after.open
-    episode = change.after if opened else change.before
-    one = change.assessment
+    going_on = {one.since for one in remaining if one.open}
+    groups: dict[tuple[bool, float, str], list[Change]] = {}
+    for change in changes:
+        episode = change.after if change.after.open else change.before
+        # An episode of before incidents has an alert of its own.
+        alone = "" if episode.incident else change.feature
+        groups.setdefault((change.after.open, episode.since, alone), []).append(change)
+    return [
+        _alert(key, found, now, why, alone)
+        for (opened, since, alone), found in groups.items()
+        if opened or alone or since not in going_on
+    ]
+
+
+def _alert(key: Key, changes: list[Change], now: float, why: str, alone: str) -> Alert:
+    changes = by_contribution(changes)
+    first = changes[0]
+    opened = first.after.open
+    episodes = [one.after if opened else one.before for one in changes]
     where = f"{key.model} version {key.version}" + (f" ({key.arm})" if key.arm else "")
-    if one is None:
-        summary = f"{change.feature} of {where}: {why}"
-        evidence = {}
-    else:
-        kind = "output" if one.output else "input"
-        figures = f"PSI {one.psi:.2f}, p {one.p:.1g}, {one.rows} rows"
-        if not one.categorical:
-            figures += f", mean moved by {one.shift:+.2f} standard deviations"
-        verb = "drifts from" if opened else "is again like"
-        summary = f"{kind} {change.feature} of {where} {verb} the baseline: {figures}"
-        evidence = {**one.to_dict(), "level": str(one.level), "arm": key.arm}
-    since = int(episode.since * 1000)
+    since = int(episodes[0].since * 1000)
+    name = f"{alone}/{since}" if alone else str(since)
     return Alert(
         kind="drift",
         model=key.model,
         version=key.version,
-        subject=change.feature,
-        severity="critical" if episode.critical else "warning",
+        subject=alone or episodes[0].incident,
+        severity="critical" if any(one.critical for one in episodes) else "warning",
         opened=opened,
-        episode=f"drift/{key.model}/{key.version}/{key.arm}/{change.feature}/{since}",
+        episode=f"drift/{key.model}/{key.version}/{key.arm}/{name}",
         time=now,
-        summary=summary,
-        evidence=evidence,
+        summary=_summary(changes, where, why),
+        evidence=_evidence(changes, key.arm),
     )
+
+
+def _summary(changes: list[Change], where: str, why: str) -> str:
+    first = changes[0]
+    one = first.assessment
+    if one is None:
+        return f"{subject_of([change.feature for change in changes])} of {where}: {why}"
+    kind = "output" if one.output else "input"
+    figures = f"PSI {one.psi:.2f}, p {one.p:.1g}, {one.rows} rows"
+    if not one.categorical:
+        figures += f", mean moved by {one.shift:+.2f} standard deviations"
+    if len(changes) == 1:
+        verb = "drifts from" if first.after.open else "is again like"
+        return f"{kind} {first.feature} of {where} {verb} the baseline: {figures}"
+    verb = "drift from" if first.after.open else "are again like"
+    others = ", ".join(change.feature for change in changes[1:4])
+    return (
+        f"{len(changes)} features of {where} {verb} the baseline, most of all {kind} "
+        f"{first.feature}: {figures}; then {others}"
+    )
+
+
+def _evidence(changes: list[Change], arm: str) -> dict[str, Any]:
+    one = changes[0].assessment
+    if one is None:
+        return {}
+    total = sum(map(psi_of, changes))
+    features = [
+        {
+            "feature": change.feature,
+            "contribution": round(psi_of(change) / total, 4),
+            "level": str(change.assessment.level),
+            "psi": change.assessment.psi,
+            "p": change.assessment.p,
+            "shift": change.assessment.shift,
+            "output": change.assessment.output,
+        }
+        for change in changes[:MOST_TOLD]
+        if change.assessment is not None
+    ]
+    return {
+        **one.to_dict(),
+        "level": str(one.level),
+        "arm": arm,
+        "features": features,
+        "number": len(changes),
+    }

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .dispersion import dispersion
 from .rule import Level, Subject, grade
 from .sample_comparison import compare
-from .sensitivity import false_alarms_per_week, smallest_move, smallest_shift
+from .sensitivity import smallest_move, smallest_shift
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .baseline import Reference
     from .options import DriftOptions
+    from .variation import Variations
     from .window import Window
 
 
@@ -23,14 +23,14 @@ class Assessment:
     """What a window says about one feature.
 
     Attributes:
-        level: Clean, warn or critical, of this window alone.
+        level: Clean, small, warn or critical, of this window alone.
         psi: Corrected for its bias.
-        p: With the dispersion taken into account.
+        p: With the variation of healthy windows taken into account.
         moved: Largest change of the share of one bin.
         divergence: Jensen-Shannon distance.
         shift: Shift of the mean, in standard deviations of the baseline; 0 for categories.
         rows: Rows of the feature.
-        dispersion: 1 is like independent rows.
+        dispersion: By how much chi-square is larger in healthy windows; 1 is by chance.
         detectable: Smallest shift that one window like this flags in nine of ten: in standard
             deviations, or as a share of rows for categories; negative if there is none.
         output: Whether it is an output of the model.
@@ -57,26 +57,26 @@ class Assessment:
 def subjects_of(
     window: Window,
     references: Mapping[str, Reference],
-    excesses: Mapping[str, float],
+    variations: Mapping[str, Variations],
 ) -> dict[str, Subject]:
     """What a window tests.
 
     Args:
         window: Counts over the bins of the references.
         references: By name.
-        excesses: Dispersion above 1 for each effective row, by name.
+        variations: How much healthy windows vary, by name.
     """
     found = {}
     for name, reference in references.items():
         counts = window.counts.get(name)
         if counts is None:
             continue
-        comparison = compare(reference.counts.tolist(), counts.tolist(), reference.bins.exceptional)
+        bins = reference.bins
         found[name] = Subject(
-            comparison,
+            compare(reference.counts.tolist(), counts.tolist(), bins.exceptional, bins.ordered),
             reference.output,
             reference.categorical,
-            dispersion(excesses.get(name, 0.0), comparison.effective_rows),
+            variations.get(name, {}),
         )
     return found
 
@@ -84,11 +84,11 @@ def subjects_of(
 def assess(
     window: Window,
     references: Mapping[str, Reference],
-    excesses: Mapping[str, float],
+    variations: Mapping[str, Variations],
     options: DriftOptions,
 ) -> dict[str, Assessment]:
     """Judge every feature of a window that was closed."""
-    subjects = subjects_of(window, references, excesses)
+    subjects = subjects_of(window, references, variations)
     found = {}
     for name, finding in grade(subjects, options).items():
         subject, reference = subjects[name], references[name]
@@ -107,14 +107,6 @@ def assess(
             categorical=subject.categorical,
         )
     return found
-
-
-def expected_false_alarms(
-    subjects: Mapping[str, Subject], window_seconds: float, options: DriftOptions
-) -> float:
-    """Episodes a week that windows like this would open by chance alone."""
-    sizes = [(one.comparison.effective_rows, one.comparison.degrees) for one in subjects.values()]
-    return false_alarms_per_week(sizes, window_seconds, options)
 
 
 def _shift(window: Window, name: str, reference: Reference) -> float:

@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from . import bins as binning
+from . import variation
 from .moments import Moments, from_list, to_list
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from .bins import Bins, Counts
+    from .variation import Variations
 
 MAX_BYTES: Final = 4 << 20
-_FORMAT: Final = "penstock-baseline-1"
+_FORMAT: Final = "penstock-baseline-2"
+#: Its bins were chosen from the rows that it counts: windows without drift differ from it.
+_OLD_FORMAT: Final = "penstock-baseline-1"
 _MOST_FEATURES: Final = 512
 
 #: Where a baseline comes from.
@@ -36,23 +40,26 @@ class Reference:
 
     Attributes:
         bins: Fixed; windows are counted into the same.
-        counts: Rows per bin.
+        counts: Rows per bin, none of them among those that chose the bins; see `halves`.
         moments: Moments of the numbers; empty for categories.
         output: Whether it is an output of the model.
-        excess: Dispersion above 1 for each effective row, from chunks of the data in the order of
-            time; ``None`` if it must be learnt from the first windows.
+        variations: How much healthy windows vary, from pieces of the data in the order of time;
+            ``None`` if it must be learnt from the first windows.
         limits: Smallest and largest value that are ordinary (its middle 99.98 %); empty for
             categories.
-        once: Categories that were seen once only.
+        fitted: Rows that chose the bins; they are not in `counts`.
+        provisional: Whether the rows are of too short a time to be the baseline of a week: what
+            differs from it is shown, and opens no episode.
     """
 
     bins: Bins
     counts: Counts
     moments: Moments = field(default_factory=Moments)
     output: bool = False
-    excess: float | None = None
+    variations: Variations | None = None
     limits: tuple[float, ...] = ()
-    once: int = 0
+    fitted: int = 0
+    provisional: bool = False
 
     @property
     def categorical(self) -> bool:
@@ -61,7 +68,7 @@ class Reference:
 
     @property
     def rows(self) -> int:
-        """Rows it was made of."""
+        """Rows that were counted."""
         return int(self.counts.sum())
 
 
@@ -90,8 +97,8 @@ class Baseline:
 
     @property
     def rows(self) -> int:
-        """Rows of the feature that has most."""
-        return max((one.rows for one in self.references.values()), default=0)
+        """Rows of the feature that has most, those that chose the bins among them."""
+        return max((one.rows + one.fitted for one in self.references.values()), default=0)
 
     def without(self, inputs: Collection[str]) -> dict[str, Reference]:
         """The references but for those of these inputs.
@@ -121,9 +128,10 @@ def encode(baseline: Baseline) -> bytes:
                 "bins": binning.to_json(one.bins),
                 "counts": one.counts.tolist(),
                 "moments": to_list(one.moments),
-                "excess": one.excess,
+                "variations": None if one.variations is None else variation.to_json(one.variations),
                 "limits": list(one.limits),
-                "once": one.once,
+                "fitted": one.fitted,
+                "provisional": one.provisional,
             }
             for name, one in baseline.references.items()
         ],
@@ -141,6 +149,11 @@ def decode(data: bytes) -> Baseline:
         raise ValueError(f"a baseline of {len(data)} bytes; at most {MAX_BYTES}")
     try:
         content = json.loads(data)
+        if isinstance(content, dict) and content.get("format") == _OLD_FORMAT:
+            raise ValueError(
+                "the baseline was made by an older version, whose counts raise false alarms: "
+                "build it again; one that was learnt from traffic is being learnt again"
+            )
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise ValueError(f'no baseline: expected "format": "{_FORMAT}"')
         if len(content["features"]) > _MOST_FEATURES:
@@ -161,15 +174,16 @@ def _reference(content: dict[str, Any]) -> Reference:
     counts = np.array(content["counts"], np.int64)
     if counts.shape != (bins.size,) or (counts < 0).any():
         raise ValueError(f"feature {content['name']!r}: the counts do not fit the bins")
-    excess = content["excess"]
+    variations = content["variations"]
     return Reference(
         bins,
         counts,
         from_list(content["moments"]),
         output=content["output"] is True,
-        excess=None if excess is None else max(0.0, float(excess)),
+        variations=None if variations is None else variation.from_json(variations),
         limits=_limits(content["limits"]),
-        once=max(0, int(content["once"])),
+        fitted=max(0, int(content["fitted"])),
+        provisional=content["provisional"] is True,
     )
 
 

@@ -1,8 +1,8 @@
 """A baseline out of a file of rows: CSV by itself, Parquet by DuckDB. Two passes, bounded memory.
 
-The first pass finds out which columns are numbers and takes a random sample for the bins; the
-second counts every row. Rows in the order of time also show how much healthy data varies: the file
-is cut in chunks like windows.
+The first pass finds out which columns are numbers and takes the bins from one half of the rows; the
+second counts the other half. Rows in the order of time also show how much healthy data varies: the
+file is cut in chunks like windows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,9 +21,9 @@ from penstock.monitoring.probability import is_available, what_to_install
 
 from .baseline import FROM_FILE, Baseline, Reference
 from .bins import NumberBins, category_bins, number_bins
-from .dispersion import excess
-from .learning import seen_once
+from .halves import counted
 from .moments import Moments, moments_of
+from .variation import measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,19 +99,21 @@ class _Column:
         self._found: Counter[str] = Counter()
         self._moments = Moments()
         self._chunk_rows = 0
-        self._seen = 0
+        self._looked = self._seen = 0
 
     def look(self, values: list[Any]) -> None:
         """First pass."""
+        first = ~counted(len(values), self._looked)
+        self._looked += len(values)
         if self._numbers:
             numbers = _numbers(values)
             if numbers is None:
                 self._numbers, self._sample = False, []
             else:
-                self._keep(numbers)
+                self._keep(numbers[first])
         # Until the end it may turn out to be categories.
         if len(self._found) <= _MOST_CATEGORIES or not self._numbers:
-            self._found.update(map(_text, values))
+            self._found.update(map(_text, compress(values, first.tolist())))
             if len(self._found) > 2 * _MOST_CATEGORIES:
                 self._found = Counter(dict(self._found.most_common(_MOST_CATEGORIES)))
 
@@ -129,7 +132,6 @@ class _Column:
         sample = np.concatenate(self._sample) if self._sample else np.empty(0)
         self._bins = number_bins(sample) if self._numbers else category_bins(self._found)
         finite = sample[np.isfinite(sample)]
-        self._once = 0 if self._numbers else seen_once(self._found)
         self._limits = tuple(np.quantile(finite, _LIMITS).tolist()) if finite.size else ()
         self._counts = np.zeros((max(1, chunks), self._bins.size), np.int64)
         self._chunk_rows = -(-rows // max(1, chunks))
@@ -140,14 +142,15 @@ class _Column:
         while start < len(values):
             chunk, within = divmod(self._seen, self._chunk_rows)
             piece = values[start : start + self._chunk_rows - within]
+            second = counted(len(piece), self._seen)
             if isinstance(self._bins, NumberBins):
                 numbers = _numbers(piece)
                 if numbers is None:
                     raise BadData("the file changed while it was read")
-                counts = self._bins.count(numbers)
+                counts = self._bins.count(numbers[second])
                 self._moments = self._moments.merged(moments_of(numbers))
             else:
-                counts = self._bins.count(map(_text, piece))
+                counts = self._bins.count(map(_text, compress(piece, second.tolist())))
             self._counts[min(chunk, len(self._counts) - 1)] += counts
             self._seen += len(piece)
             start += len(piece)
@@ -155,14 +158,15 @@ class _Column:
     def reference(self) -> Reference:
         """What was found."""
         chunks = [one for one in self._counts if one.sum()]
-        spread = excess(chunks, self._bins.exceptional) if len(chunks) >= CHUNKS // 2 else None
+        enough = len(chunks) >= CHUNKS // 2
+        varied = measure(chunks, self._bins.exceptional, self._bins.ordered) if enough else None
         return Reference(
             self._bins,
             self._counts.sum(axis=0),
             self._moments,
-            excess=spread,
+            variations=varied,
             limits=self._limits,
-            once=self._once,
+            fitted=self._seen - int(self._counts.sum()),
         )
 
 

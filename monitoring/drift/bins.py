@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Counts = NDArray[np.int64]
 
-QUANTILE_BINS: Final = 10
+QUANTILE_BINS: Final = 20
 #: Up to so many distinct values each have a bin of their own.
 MOST_DISTINCT: Final = 20
 #: Shares outside the bins, below and above.
@@ -58,6 +58,11 @@ class NumberBins:
     def size(self) -> int:
         """Number of bins, all endings included."""
         return len(self.edges) + 1 + len(_NUMBER_ENDINGS)
+
+    @property
+    def ordered(self) -> int:
+        """How many of the bins, the first ones, ascend."""
+        return self.size - len(_NUMBER_ENDINGS)
 
     @property
     def exceptional(self) -> tuple[bool, ...]:
@@ -109,6 +114,11 @@ class CategoryBins:
     def size(self) -> int:
         """Number of bins, all endings included."""
         return len(self.categories) + len(_CATEGORY_ENDINGS)
+
+    @property
+    def ordered(self) -> int:
+        """None of the bins ascend."""
+        return 0
 
     @property
     def exceptional(self) -> tuple[bool, ...]:

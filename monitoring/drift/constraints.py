@@ -65,11 +65,11 @@ def usual_faults(reference: Reference) -> tuple[float, float, float]:
 
     A limit taken from the data is passed by the next data now and then. Outside the extremes of
     n values lies a share with the law Beta(2, n - 1), whatever the values (Wilks 1941): two
-    more than were seen. Of categories, those not seen yet have about the share of those seen
-    once (Good 1953).
+    more than were seen. Of categories, the rows that were counted show the share of those that
+    the rows before them had not (the unseen mass of Good 1953, estimated from held-out rows).
     """
     counts = reference.counts
     if reference.categorical:
-        return 0.0, reference.once + 1.0, float(counts[-1]) + 1.0
+        return 0.0, float(counts[-2]) + 1.0, float(counts[-1]) + 1.0
     beyond = 0.0002 * reference.rows  # what the limits leave outside
     return beyond + float(counts[-1]) + 2.0, 0.0, float(counts[-2]) + 1.0

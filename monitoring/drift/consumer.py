@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from penstock.monitoring.databases import content
 
-from .alerts import OTHER_BASELINE, ROLLOUT_OVER, alert_of
+from .alerts import OTHER_BASELINE, ROLLOUT_OVER, alerts_of
 from .drift_state import DriftState
+from .settling import enough
 from .store import ClosedWindow, Key
 from .window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from penstock.monitoring.alerts.alert import Alert
     from penstock.monitoring.samples.samples import BatchSample
 
-    from .drift_state import Change
+    from .episode import Episode
+    from .incident import Change
     from .known import KnownVersion
     from .learnt import LearntFaults
     from .options import DriftOptions
@@ -39,7 +41,9 @@ MOST_UNTOLD: Final = 1000
 #: Arms that are over and need no other look.
 MOST_ENDED: Final = 10_000
 CHECKPOINT_SECONDS: Final = 10.0
-LEARNER_SECONDS: Final = 60.0
+LEARNER_SECONDS: Final = 300.0
+#: Windows from which is learnt how much healthy ones vary.
+MOST_MEASURED: Final = 1000
 MAINTENANCE_SECONDS: Final = 3600.0
 IDLE_SECONDS: Final = 7 * 86_400.0
 
@@ -96,7 +100,6 @@ class DriftConsumer:
         self._tell = tell
         self._most = most_rows_per_second
         self._learnt = learnt
-        # Those with an open window go on even if no row comes any more.
         with content():
             self._groups = {
                 key: _Group(DriftState.from_dict(state))
@@ -141,8 +144,7 @@ class DriftConsumer:
         for key, group in self._groups.items():
             self._count(key, group)
         for (model, version), known in self._known.items():
-            changed = known.refresh() or known.settle(now)
-            if changed:
+            if known.refresh() or known.settle(now):
                 LOG.info("model %s version %s: baseline %s", model, version, known.id or "none")
         self._tell_all()
         for key, group in list(self._groups.items()):
@@ -249,17 +251,23 @@ class DriftConsumer:
         if known.id != drift_state.baseline:
             self._announce(key, drift_state.rebase(known.id))
             return
-        if drift_state.uncalibrated(known.references):
-            needed = options.calibration_windows
-            first = self._store.first(key, drift_state.baseline, needed)
-            drift_state.calibrate(known.references, first, needed)
+        calibrating = not known.provisional and bool(drift_state.uncalibrated(known.references))
+        healthy: list[Window] = []
+        if (calibrating or known.provisional) and drift_state.due():
+            healthy = self._store.of_version(key, drift_state.baseline, MOST_MEASURED)
+            if calibrating:
+                drift_state.calibrate(known.references, healthy, options)
         verdict = drift_state.conclude(known.references, options)
         closed = ClosedWindow(key, drift_state.baseline, verdict.state, window, verdict.findings)
-        self._announce(key, verdict.changes)
+        self._announce(key, verdict.changes, left=drift_state.episodes.values())
         self._store.put(closed, drift_state.to_dict())
+        if known.provisional and enough([*healthy, window], options):
+            known.finish([*healthy, window])
 
-    def _announce(self, key: Key, changes: list[Change], why: str = OTHER_BASELINE) -> None:
-        self._untold += [alert_of(key, change, self._ticked, why) for change in changes]
+    def _announce(
+        self, key: Key, changes: list[Change], why: str = "", left: Iterable[Episode] = ()
+    ) -> None:
+        self._untold += alerts_of(key, changes, self._ticked, why or OTHER_BASELINE, left)
         del self._untold[:-MOST_UNTOLD]
         self._tell_all()
 

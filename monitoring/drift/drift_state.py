@@ -1,19 +1,24 @@
 """One version in one arm: its open window, and what its windows so far have shown.
 
-States of a feature: ``learning`` until there is a baseline, ``calibrating`` until it is known how
-much healthy windows vary (only what is critical is reported until then), ``ok``, ``warn`` (flagged
-in one window), ``drift_state`` (an episode is open), ``too little data``.
+States of a feature: ``learning`` until there is a baseline, ``provisional`` until the baseline is
+of a whole week (no episode opens until then), ``calibrating`` until it is known how much healthy
+windows vary (only a gross difference is reported until then), ``ok``, ``changed, small``
+(significant and not large), ``warn`` (flagged in one window), ``drift`` (an episode is open), ``too
+little data``.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .assessment import assess, expected_false_alarms, subjects_of
-from .dispersion import excess
+from .assessment import assess, subjects_of
 from .episode import Episode, advance
+from .incident import Change, by_contribution, subject_of
 from .rule import Level
+from .sensitivity import WEEK_SECONDS, false_alarms_per_week
+from .settling import enough
+from .variation import from_json, measure, to_json
 from .window import Window
 
 if TYPE_CHECKING:
@@ -22,32 +27,24 @@ if TYPE_CHECKING:
     from .assessment import Assessment
     from .baseline import Reference
     from .options import DriftOptions
+    from .variation import Variations
 
 LEARNING: Final = "learning"
+PROVISIONAL: Final = "provisional"
 CALIBRATING: Final = "calibrating"
+CHANGED: Final = "changed, small"
 OK: Final = "ok"
 WARN: Final = "warn"
 DRIFT: Final = "drift"
 TOO_LITTLE: Final = "too little data"
 #: The worst first.
-STATES: Final = (DRIFT, WARN, TOO_LITTLE, LEARNING, CALIBRATING, OK)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An episode began or ended.
-
-    Attributes:
-        feature: Name of the feature.
-        before: The episode before the window.
-        after: And after it.
-        assessment: Assessment of the window; ``None`` when the baseline was replaced.
-    """
-
-    feature: str
-    before: Episode
-    after: Episode
-    assessment: Assessment | None
+STATES: Final = (DRIFT, WARN, CHANGED, TOO_LITTLE, LEARNING, PROVISIONAL, CALIBRATING, OK)
+#: While it is calibrating, PSI beyond so many times the critical one opens an episode.
+_GROSS: Final = 4.0
+#: Weeks of watching that the rate by formula is worth, beside the episodes that came.
+_WEEKS_EXPECTED: Final = 2.0
+#: Healthy windows are looked at again when there are so many times as many.
+_GROWN: Final = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +70,9 @@ class DriftState:
         window: The open one, if any row came since the last.
         closed: Windows that were closed.
         episodes: By feature; those never flagged are left out.
-        excesses: Dispersion above 1 for each effective row, by feature, where it is known.
-        expected: Episodes a week that windows like the last would open by chance alone.
+        variations: How much healthy windows vary, by feature, where it is known.
+        expected: Episodes a week that windows like the last would open by chance alone, and those
+            that did open: what was expected counts like `_WEEKS_EXPECTED` weeks of watching.
         source: Where the baseline comes from; empty before the first.
         problem: Why a baseline that was built is not used; empty if none is left aside.
     """
@@ -86,8 +84,10 @@ class DriftState:
         self.window: Window | None = None
         self.closed = 0
         self.episodes: dict[str, Episode] = {}
-        self.excesses: dict[str, float] = {}
+        self.variations: dict[str, Variations] = {}
         self._calibrated: set[str] = set()
+        self._judged = self._measured = self._incidents = 0
+        self._weeks = 0.0
 
     def rebase(self, baseline: str) -> list[Change]:
         """Start anew with another baseline; its bins have nothing to do with those before."""
@@ -97,35 +97,66 @@ class DriftState:
             if episode.open
         ]
         self.baseline, self.window = baseline, None
-        self.episodes, self.excesses, self._calibrated = {}, {}, set()
+        self.episodes, self.variations, self._calibrated = {}, {}, set()
+        self._judged = self._measured = self._incidents = 0
+        self._weeks = 0.0
         return changes
 
     def calibrate(
-        self, references: Mapping[str, Reference], first: Sequence[Window], needed: int
+        self, references: Mapping[str, Reference], first: Sequence[Window], options: DriftOptions
     ) -> None:
         """Learn how much healthy windows vary, from the first ones.
 
         Args:
             references: By name.
             first: The first windows with enough rows, oldest first.
-            needed: How many make it final.
+            options: How many, and of how much time, make it final.
         """
+        final = not options.calibration_windows or enough(first, options)
         for name in self.uncalibrated(references):
             reference = references[name]
-            if reference.excess is not None:
-                self.excesses[name] = reference.excess
+            if reference.variations is None:
+                size = (reference.bins.size,)
+                counts = [one.counts[name] for one in first if name in one.counts]
+                counts = [one for one in counts if one.shape == size]
+                bins = reference.bins
+                self.variations[name] = measure(counts, bins.exceptional, bins.ordered)
+            else:
+                # A baseline that wandered too slowly to tell is not mended by calmer windows.
+                self.variations[name] = reference.variations
+            measured = final or reference.variations is not None
+            if measured and all(one.known for one in self.variations[name].values()):
                 self._calibrated.add(name)
-                continue
-            size = (reference.bins.size,)
-            counts = [one.counts[name] for one in first if name in one.counts]
-            counts = [one for one in counts if one.shape == size]
-            self.excesses[name] = excess(counts[:needed], reference.bins.exceptional)
-            if len(counts) >= needed:
-                self._calibrated.add(name)
+
+    def due(self) -> bool:
+        """Whether healthy windows should be looked at again; remembers that they were."""
+        if self._judged < _GROWN * self._measured:
+            return False
+        self._measured = self._judged
+        return True
 
     def uncalibrated(self, references: Iterable[str]) -> list[str]:
         """Features of which it is not known yet."""
         return [name for name in references if name not in self._calibrated]
+
+    def _named(self, changes: list[Change]) -> list[Change]:
+        """The changes, those that open with the name of their incident."""
+        opened = [one.feature for one in by_contribution(one for one in changes if one.after.open)]
+        if not opened:
+            return changes
+        self._incidents += 1
+        incident = subject_of(opened)
+        for name in opened:
+            self.episodes[name] = replace(self.episodes[name], incident=incident)
+        return [
+            replace(one, after=self.episodes[one.feature]) if one.after.open else one
+            for one in changes
+        ]
+
+    def _phase(self, name: str, reference: Reference) -> str:
+        if reference.provisional:
+            return PROVISIONAL
+        return OK if name in self._calibrated else CALIBRATING
 
     def conclude(self, references: Mapping[str, Reference], options: DriftOptions) -> Verdict:
         """Judge the open window and open the next.
@@ -140,24 +171,25 @@ class DriftState:
         self.closed += 1
         if window.rows < options.min_rows:
             return Verdict(TOO_LITTLE, {}, [])
+        self._judged += 1
         if window.sketches is not None:
             window.figures = window.sketches.figures()
         self.expected = self._expected(window, references, options)
         findings, changes = {}, []
-        for name, one in assess(window, references, self.excesses, options).items():
-            calibrating = name not in self._calibrated
+        for name, one in assess(window, references, self.variations, options).items():
+            phase = self._phase(name, references[name])
             before = self.episodes.get(name, Episode())
-            after = advance(before, one.level, window.end, calibrating=calibrating)
+            after = _advanced(before, one, window.end, phase, options)
             if after.open is not before.open:
                 changes.append(Change(name, before, after, one))
             self.episodes[name] = after
-            state = _state(one.level, after, calibrating=calibrating)
             findings[name] = {
                 **one.to_dict(),
-                "state": state,
+                "state": _state(one.level, after, phase),
                 "since": after.since,
                 "faults": window.faults(name, references[name])._asdict(),
             }
+        changes = self._named(changes)
         states = {one["state"] for one in findings.values()}
         worst = next((state for state in STATES if state in states), TOO_LITTLE)
         return Verdict(worst, findings, changes)
@@ -166,8 +198,12 @@ class DriftState:
         self, window: Window, references: Mapping[str, Reference], options: DriftOptions
     ) -> float:
         seconds = max(window.end - window.start, options.window_seconds, 1.0)
-        subjects = subjects_of(window, references, self.excesses)
-        return expected_false_alarms(subjects, seconds, options)
+        if self._calibrated:
+            self._weeks += seconds / WEEK_SECONDS
+        subjects = subjects_of(window, references, self.variations)
+        expected = false_alarms_per_week(subjects.values(), seconds, options)
+        weeks = self._weeks + _WEEKS_EXPECTED
+        return (self._incidents + expected * _WEEKS_EXPECTED) / weeks
 
     def to_dict(self) -> dict[str, Any]:
         """For msgpack."""
@@ -179,8 +215,12 @@ class DriftState:
             "window": None if self.window is None else self.window.to_dict(),
             "closed": self.closed,
             "episodes": {name: asdict(one) for name, one in self.episodes.items()},
-            "excesses": self.excesses,
+            "variations": {name: to_json(one) for name, one in self.variations.items()},
             "calibrated": sorted(self._calibrated),
+            "judged": self._judged,
+            "measured": self._measured,
+            "incidents": self._incidents,
+            "weeks": self._weeks,
         }
 
     @classmethod
@@ -196,14 +236,33 @@ class DriftState:
         for name, one in content["episodes"].items():
             recent = tuple(Level(level) for level in one["recent"])
             drift_state.episodes[name] = Episode(**{**one, "recent": recent})
-        drift_state.excesses = content["excesses"]
-        drift_state._calibrated = set(content["calibrated"])
+        # A state of before the variations: its baseline is replaced, and all begins anew.
+        varied = content.get("variations", {})
+        drift_state.variations = {name: from_json(one) for name, one in varied.items()}
+        drift_state._calibrated = set(content["calibrated"]) if "variations" in content else set()
+        drift_state._judged = content.get("judged", 0)
+        drift_state._measured = content.get("measured", 0)
+        drift_state._incidents = content.get("incidents", 0)
+        drift_state._weeks = content.get("weeks", 0.0)
         return drift_state
 
 
-def _state(level: Level, episode: Episode, *, calibrating: bool) -> str:
+def _advanced(
+    before: Episode, one: Assessment, end: float, phase: str, options: DriftOptions
+) -> Episode:
+    """The episode of a feature after a window."""
+    if phase == PROVISIONAL:
+        return before
+    level = one.level
+    calibrating = phase == CALIBRATING
+    if calibrating and level is Level.CRITICAL and one.psi <= _GROSS * options.psi_critical:
+        level = Level.WARN
+    return advance(before, level, end, calibrating=calibrating)
+
+
+def _state(level: Level, episode: Episode, phase: str) -> str:
     if episode.open:
         return DRIFT
-    if calibrating:
-        return CALIBRATING
-    return OK if level is Level.CLEAN else WARN
+    if phase != OK:
+        return phase
+    return {Level.CLEAN: OK, Level.SMALL: CHANGED}.get(level, WARN)

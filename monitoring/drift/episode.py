@@ -1,7 +1,7 @@
 """Episodes: a flag alone is no alarm. Pure.
 
 An episode opens when two of the last three windows are flagged, or at once when one is critical; it
-closes after three clean ones. Somebody is told when it opens and when it closes, and not between.
+closes after three that are not. Somebody is told when it opens and when it closes, and not between.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Episode:
         since: Unix seconds when the episode opened; 0 when none is open.
         clean: Clean windows in a row.
         critical: Whether a window of the open episode was critical.
+        incident: What all episodes that opened in the same window are called together.
     """
 
     recent: tuple[Level, ...] = ()
@@ -33,6 +34,7 @@ class Episode:
     since: float = 0.0
     clean: int = 0
     critical: bool = False
+    incident: str = ""
 
 
 def advance(episode: Episode, level: Level, end: float, *, calibrating: bool) -> Episode:
@@ -46,14 +48,14 @@ def advance(episode: Episode, level: Level, end: float, *, calibrating: bool) ->
             critical opens an episode then.
     """
     recent = (*episode.recent, level)[-_LOOK_BACK:]
-    clean = episode.clean + 1 if level is Level.CLEAN else 0
+    clean = 0 if level.flagged else episode.clean + 1
     if episode.open:
         if clean >= _CLEAN_TO_CLOSE:
             return Episode(recent, clean=clean)
         critical = episode.critical or level is Level.CRITICAL
         return replace(episode, recent=recent, clean=clean, critical=critical)
     counted = [one for one in recent if one is Level.CRITICAL or not calibrating]
-    flagged = sum(one is not Level.CLEAN for one in counted)
-    if level is Level.CRITICAL or (level is not Level.CLEAN and flagged >= _FLAGGED_TO_OPEN):
+    flagged = sum(one.flagged for one in counted)
+    if level is Level.CRITICAL or (level.flagged and flagged >= _FLAGGED_TO_OPEN):
         return Episode(recent, open=True, since=end, critical=level is Level.CRITICAL)
     return Episode(recent, clean=clean)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.files.stamp import stamp_of
 
 from .baseline import FROM_TRAFFIC, Baseline
 from .baseline_files import read_baseline, write_baseline
-from .learning import Learner
+from .learning import Learner, reference_of
 from .schema import Schema, rename
+from .settling import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .baseline import Reference
     from .features import Column
     from .options import DriftOptions
+    from .window import Window
 
 
 class KnownVersion:
@@ -126,13 +129,34 @@ class KnownVersion:
         if self.learner is None or not self.learner.complete(now):
             return False
         before = {} if self._own is None else self._own.references
-        made = {**before, **self.learner.references()}
-        self._own = Baseline(made, FROM_TRAFFIC, digest=self._digest, made=self._now())
+        provisional = self._options.baseline_seconds > 0
+        found = {
+            name: replace(reference_of(one), provisional=provisional)
+            for name, one in self.learner.columns().items()
+        }
+        self._write({**before, **found})
+        self.learner = None
+        return True
+
+    @property
+    def provisional(self) -> bool:
+        """Whether windows are still to become the counts of a reference."""
+        return any(one.provisional for one in self.references.values())
+
+    def finish(self, windows: Sequence[Window]) -> None:
+        """Make the baseline out of the windows of its first week.
+
+        Args:
+            windows: Counted over the bins of the references, in the order of time.
+        """
+        assert self._own is not None
+        self._write(settled(self._own.references, windows))
+
+    def _write(self, references: Mapping[str, Reference]) -> None:
+        self._own = Baseline(references, FROM_TRAFFIC, digest=self._digest, made=self._now())
         write_baseline(self._learnt, self._own)
         self._stamps = [stamp_of(path) for path in (*self._places, self._learnt)]
-        self.learner = None
         self._fit()
-        return True
 
     def _new_learner(self) -> Learner:
         options = self._options

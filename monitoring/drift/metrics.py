@@ -68,6 +68,11 @@ class DriftCollector(Collector):
         features = GaugeMetricFamily(
             "penstock_drift_features", "Features with an open drift episode.", labels=_LABELS
         )
+        incidents = GaugeMetricFamily(
+            "penstock_drift_incidents",
+            "Open drift incidents: features that began to drift in the same window are one.",
+            labels=_LABELS,
+        )
         room = _MOST_TOGETHER
         for model, version, arm, state, found in windows:
             labels = [model, version, arm]
@@ -75,12 +80,14 @@ class DriftCollector(Collector):
                 states.add_metric([*labels, one], float(one == state))
             drifting = sum(one["state"] == DRIFT for one in found.values())
             features.add_metric(labels, drifting)
+            begun = {one["since"] for one in found.values() if one["state"] == DRIFT}
+            incidents.add_metric(labels, len(begun))
             outputs_first = sorted(found, key=lambda name: (not found[name]["output"], name))
             shown = outputs_first[: min(MOST_SERIES, room)]
             room -= len(shown)
             for name in shown:
                 psi.add_metric([*labels, name], found[name]["psi"])
-        yield from (psi, states, features)
+        yield from (psi, states, features, incidents)
         total = CounterMetricFamily(
             "penstock_drift_windows", "Windows that were closed.", labels=_LABELS
         )

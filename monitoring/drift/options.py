@@ -8,6 +8,7 @@ from typing import Final
 #: Bounds of what the monitor keeps of one version at a time.
 _MOST_ROWS: Final = 10_000_000
 _MOST_WINDOWS: Final = 10_000
+_MOST_SECONDS: Final = 13 * 86_400.0  # a day later windows are merged into days
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,13 @@ class DriftOptions:
         window_rows: and has at least so many rows,
         max_window_seconds: but is closed after this in any case.
         min_rows: A window with fewer says nothing.
-        learning_rows: Rows of live traffic that become the baseline where none was built.
-        learning_seconds: After this the baseline is closed, if there are `min_rows` by then.
-        calibration_windows: Windows from which is learnt how much healthy ones vary.
+        learning_rows: Rows of live traffic that choose the bins where no baseline was built; of
+            more, an even part is kept.
+        learning_seconds: They are of at least so much time, and at least `min_rows`.
+        baseline_seconds: Windows of so much time are the learnt baseline; until then it is
+            provisional, and no episode opens. So long, too, healthy windows of a baseline that
+            was built are compared with each other.
+        calibration_windows: The fewest of these.
         false_alarm_rate: Of a window in which nothing has changed, over all features and outputs.
         psi_warn: Corrected PSI from which a significant difference matters.
         psi_critical: From which it is critical.
@@ -42,6 +47,7 @@ class DriftOptions:
     min_rows: int = 100
     learning_rows: int = 10_000
     learning_seconds: float = 86_400.0
+    baseline_seconds: float = 604_800.0
     calibration_windows: int = 48
     false_alarm_rate: float = 0.01
     psi_warn: float = 0.10
@@ -61,6 +67,11 @@ class DriftOptions:
             )
         if not 0 <= self.window_seconds <= self.max_window_seconds:
             raise ValueError("expected 0 <= window_seconds <= max_window_seconds")
+        for name in ("learning_seconds", "baseline_seconds"):
+            if not 0 <= getattr(self, name) <= _MOST_SECONDS:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, expected 0 or more, at most {_MOST_SECONDS}"
+                )
         if not 0 < self.false_alarm_rate < 1:
             raise ValueError(f"false_alarm_rate is {self.false_alarm_rate}, expected 0 to 1")
         if not 0 < self.psi_warn <= self.psi_critical:

@@ -1,32 +1,46 @@
 """Which features of a window are flagged. Pure.
 
-A feature is flagged when its difference is significant *and* large. Significant means kept by
-Benjamini and Hochberg's procedure over everything that the window tests, so that a window in which
-nothing has changed flags anything with at most the stated rate, however many features it has. Half
-of the rate is spent on the outputs, tested by themselves: what the model says shifts first
-(Rabanser et al. 2018), and must not drown among a hundred inputs.
+A feature has *changed* when its difference is significant, and is *flagged* when it is large, too.
+Significant means kept by Benjamini and Hochberg's procedure over everything that the window tests,
+so that a window in which nothing has changed says so of anything with at most the stated rate,
+however many features it has. Half of the rate is spent on the outputs, tested by themselves: what
+the model says shifts first (Rabanser et al. 2018), and must not drown among a hundred inputs.
+
+The noise of the baseline is the same in all of its windows: one that is unlucky would differ from
+each of them. So a p-value counts times ``1 + m/N``: windows of many rows must be less likely.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from .components import ALL, CATEGORY_SHARES, NUMBER_SHARES
+from .variation import p_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .options import DriftOptions
     from .sample_comparison import Comparison
+    from .variation import Variation
 
 
 class Level(StrEnum):
     """What one window says about one feature."""
 
     CLEAN = "clean"
+    #: Changed, but not by much: said, and no alarm.
+    SMALL = "small"
     WARN = "warn"
     #: Large, and as unlikely as two flagged windows: reported at once.
     CRITICAL = "critical"
+
+    @property
+    def flagged(self) -> bool:
+        """Whether it counts towards an episode."""
+        return self in {Level.WARN, Level.CRITICAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +51,48 @@ class Subject:
         comparison: With the baseline.
         output: Whether it is one of the model's outputs.
         categorical: Whether its bins are categories.
-        dispersion: How much its healthy windows vary; 1 is like independent rows.
+        variations: How much its healthy windows vary; without, like independent rows.
     """
 
     comparison: Comparison
     output: bool
     categorical: bool
-    dispersion: float = 1.0
+    variations: Mapping[str, Variation] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """Subjects of one group share a part of the rate."""
+        return "output" if self.output else "input"
+
+    @property
+    def effective_rows(self) -> float:
+        """What window and baseline together are worth."""
+        return self.comparison.effective_rows
+
+    @property
+    def dispersion(self) -> float:
+        """By how much chi-square over all bins is larger in healthy windows; 1 is by chance."""
+        one = self.variations.get(ALL)
+        if one is None or not self.comparison.degrees:
+            return 1.0
+        return one.inflation(self.comparison.degrees, self.effective_rows)
+
+    @property
+    def p_value(self) -> float:
+        """Probability of a difference like this when nothing has changed."""
+        tests = self.comparison.tests
+        shares = CATEGORY_SHARES if self.categorical else NUMBER_SHARES
+        total = sum(shares[name] for name in tests if name in shares)
+        found = 1.0
+        for name, one in tests.items():
+            if name in shares:
+                p = p_value(name, one, self.effective_rows, self.variations)
+                found = min(found, p * total / shares[name])
+        effective = self.effective_rows
+        if not effective:
+            return 1.0
+        # rows / effective is 1 + m/N.
+        return min(1.0, found * max(1.0, self.comparison.rows / effective))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +101,7 @@ class Finding:
 
     Attributes:
         level: Level of this window alone.
-        p_value: With the dispersion taken into account.
+        p_value: With the variation of healthy windows taken into account.
         significant: Whether it was kept by the procedure, large or not.
     """
 
@@ -68,25 +117,29 @@ def grade(subjects: Mapping[str, Subject], options: DriftOptions) -> dict[str, F
         subjects: By name.
         options: Rate and thresholds.
     """
-    p_values = {name: one.comparison.p_value(one.dispersion) for name, one in subjects.items()}
+    p_values = {name: one.p_value for name, one in subjects.items()}
+    rate = share_of_rate(subjects, options.false_alarm_rate)
     found: dict[str, Finding] = {}
-    for output in (True, False):
-        names = [name for name, one in subjects.items() if one.output is output]
-        rate = share_of_rate(subjects, options.false_alarm_rate)
+    for group in sorted({one.group for one in subjects.values()}):
+        names = [name for name, one in subjects.items() if one.group == group]
         kept = benjamini_hochberg([p_values[name] for name in names], rate)
         for name, significant in zip(names, kept, strict=True):
             level = Level.CLEAN
             if significant:
                 # As unlikely as two flags in a row, all subjects counted.
                 rare = p_values[name] * len(subjects) <= options.false_alarm_rate**2
+                # Of windows that vary, the far tail is a guess: two of them must agree.
+                rare = rare and not any(
+                    not one.periodic for one in subjects[name].variations.values()
+                )
                 level = _level(subjects[name], options, rare=rare)
             found[name] = Finding(level, p_values[name], significant)
-    return found
+    return {name: found[name] for name in subjects}
 
 
 def share_of_rate(subjects: Mapping[str, Subject], rate: float) -> float:
-    """What the outputs, or the inputs, may spend: half of it where there are both."""
-    return rate / max(1, len({one.output for one in subjects.values()}))
+    """What the subjects of one group may spend: as much as those of any other."""
+    return rate / max(1, len({one.group for one in subjects.values()}))
 
 
 def benjamini_hochberg(p_values: Sequence[float], rate: float) -> list[bool]:
@@ -107,4 +160,4 @@ def _level(subject: Subject, options: DriftOptions, *, rare: bool) -> Level:
     large = comparison.psi > options.psi_warn
     if large or (subject.categorical and comparison.moved >= options.share_warn):
         return Level.WARN
-    return Level.CLEAN
+    return Level.SMALL

@@ -12,13 +12,25 @@ of (bins - 1) (1/N + 1/m), which is taken off (Yurdakul 2018).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.probability import binomial_upper_tail, chi_square_survival
 
+from .components import (
+    ALL,
+    LOCATION,
+    REST,
+    SCALE,
+    SINGLE,
+    Statistic,
+    moved_scores,
+    of_tail,
+    single_bin,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 #: Expected rows below which the chi-square approximation is not trusted.
 LEAST_EXPECTED: Final = 5.0
@@ -39,6 +51,7 @@ class Comparison:
         rest_tail: Probability of so many rare or exceptional rows; 1 if there were none.
         moved: Largest change of the share of one bin.
         divergence: Jensen-Shannon distance, base 2, between 0 and 1; for display.
+        tests: Results of all tests of `components` that could be made, by name.
     """
 
     rows: int
@@ -49,9 +62,10 @@ class Comparison:
     rest_tail: float
     moved: float
     divergence: float
+    tests: Mapping[str, Statistic] = field(default_factory=dict)
 
     def p_value(self, dispersion: float = 1.0) -> float:
-        """Probability of a difference like this when there is none.
+        """Probability by chi-square over all bins and the rest of a difference like this by chance.
 
         Args:
             dispersion: How much more healthy windows vary than independent rows do; at least 1.
@@ -65,7 +79,7 @@ class Comparison:
 
 
 def compare(
-    baseline: Sequence[int], window: Sequence[int], exceptional: Sequence[bool]
+    baseline: Sequence[int], window: Sequence[int], exceptional: Sequence[bool], ordered: int = 0
 ) -> Comparison:
     """Compare counts over the same bins.
 
@@ -73,12 +87,13 @@ def compare(
         baseline: Rows per bin.
         window: Rows per bin.
         exceptional: Which bins hold what should not be there.
+        ordered: The first so many bins hold ascending numbers; 0 for categories.
     """
     reference, rows = sum(baseline), sum(window)
     if not reference or not rows:
         return Comparison(rows, 0.0, 0.0, 0.0, 0, 1.0, 0.0, 0.0)
     effective = reference * rows / (reference + rows)
-    groups, rest = _join(baseline, window, exceptional)
+    groups, rest = _join(baseline, window, exceptional, ordered)
     statistic = _chi_square(groups)
     share = rows / (reference + rows)
     together = rest[0] + rest[1]
@@ -87,39 +102,67 @@ def compare(
     if together:
         groups = [*groups, rest]
     psi, divergence, moved = _distances(groups, reference, rows)
+    degrees = max(0, bins - 1)
+    tests = {REST: of_tail(tail)} if together else {}
+    if degrees:
+        tests[ALL] = Statistic(statistic, degrees)
+    tests |= _directed(baseline, window, ordered)
     bias = (bins - 1 + min(1.0, together * share)) / effective if bins else 0.0
     return Comparison(
         rows=rows,
         effective_rows=effective,
         psi=psi - bias,
         statistic=statistic,
-        degrees=max(0, bins - 1),
+        degrees=degrees,
         rest_tail=tail,
         moved=moved,
         divergence=divergence,
+        tests=tests,
     )
 
 
+def _directed(baseline: Sequence[int], window: Sequence[int], ordered: int) -> dict[str, Statistic]:
+    """The tests that look for one kind of change."""
+    found = {}
+    single = single_bin(baseline, window)
+    if single is not None:
+        found[SINGLE] = single
+    moved = moved_scores(baseline[:ordered], window[:ordered])
+    if moved is not None:
+        found[LOCATION], found[SCALE] = moved
+    return found
+
+
 def _join(
-    baseline: Sequence[int], window: Sequence[int], exceptional: Sequence[bool]
+    baseline: Sequence[int], window: Sequence[int], exceptional: Sequence[bool], ordered: int
 ) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Groups of bins as (baseline, window) rows, and the rest, which is too rare for a group."""
+    """Groups of bins as (baseline, window) rows, and the rest, which is too rare for a group.
+
+    Neighbours are joined where bins ascend, and all that are few where they do not.
+    """
     reference, rows = sum(baseline), sum(window)
-    share = min(reference, rows) / (reference + rows)
+    least = LEAST_EXPECTED * (reference + rows) / min(reference, rows)
     groups: list[tuple[int, int]] = []
-    few, rest = (0, 0), (0, 0)
-    for before, now, strange in zip(baseline, window, exceptional, strict=True):
-        if (before + now) * share >= LEAST_EXPECTED:
+    few = rest = (0, 0)
+    for place, (before, now) in enumerate(zip(baseline, window, strict=True)):
+        if exceptional[place]:
+            if before + now >= least:
+                groups.append((before, now))
+            else:
+                rest = (rest[0] + before, rest[1] + now)
+            continue
+        if before + now >= least and not (place < ordered and few != (0, 0)):
             groups.append((before, now))
-        elif strange:
-            rest = (rest[0] + before, rest[1] + now)
-        else:
-            few = (few[0] + before, few[1] + now)
-    if sum(few) * share >= LEAST_EXPECTED:
+            continue
+        few = (few[0] + before, few[1] + now)
+        if place < ordered and sum(few) >= least:
+            groups.append(few)
+            few = (0, 0)
+    if sum(few) >= least:
         groups.append(few)
     else:
         rest = (rest[0] + few[0], rest[1] + few[1])
-    if sum(rest) * share >= LEAST_EXPECTED:
+    if sum(rest) >= least:
         groups.append(rest)
         rest = (0, 0)
     return groups, rest

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .options import DriftOptions
+    from .rule import Subject
 
 #: Probability with which a shift called detectable is flagged by one window.
 POWER: Final = 0.9
@@ -37,28 +38,46 @@ WEEK_SECONDS: Final = 7 * 86_400.0
 
 
 def false_alarms_per_week(
-    sizes: Iterable[tuple[float, int]], window_seconds: float, options: DriftOptions
+    subjects: Iterable[Subject], window_seconds: float, options: DriftOptions
 ) -> float:
     """Expected episodes a week when nothing has changed.
 
     Args:
-        sizes: Effective rows and degrees of freedom of each subject.
+        subjects: What a window tests.
         window_seconds: Between two windows.
         options: Rate and thresholds.
     """
-    subjects = [(rows, degrees) for rows, degrees in sizes if rows > 0 and degrees > 0]
-    if not subjects or window_seconds <= 0:
+    tested = [one for one in subjects if one.effective_rows > 0 and one.comparison.degrees > 0]
+    if not tested or window_seconds <= 0:
         return 0.0
-    single = options.false_alarm_rate / len(subjects)
+    single = options.false_alarm_rate / len(tested)
     expected = 0.0
-    for rows, degrees in subjects:
-        flagged = min(single, chi_square_survival(options.psi_warn * rows + degrees, degrees))
-        critical = min(
-            options.false_alarm_rate * single,
-            chi_square_survival(options.psi_critical * rows + degrees, degrees),
-        )
-        expected += 2 * flagged**2 + critical  # this one flagged and one of the two before it
+    for one in tested:
+        flagged, critical = _chance(one, options.psi_warn), _chance(one, options.psi_critical)
+        if one.variations:
+            critical = 0.0
+        else:
+            flagged, critical = (
+                min(single, flagged),
+                min(options.false_alarm_rate * single, critical),
+            )
+        # This one is flagged and one of the two before it, which may be alike.
+        again = min(1.0, 2 * flagged + _both(one))
+        expected += flagged * again + critical
     return expected * WEEK_SECONDS / window_seconds
+
+
+def _chance(subject: Subject, line: float) -> float:
+    """Probability that PSI is over a line by chance, or a window further than healthy ones."""
+    if subject.variations:
+        return max(one.chance if one.known else 0.0 for one in subject.variations.values())
+    degrees, rows = float(subject.comparison.degrees), subject.effective_rows
+    return chi_square_survival(line * rows + degrees, degrees)
+
+
+def _both(subject: Subject) -> float:
+    """Probability, roughly, that a neighbour of an extreme window is as extreme."""
+    return max((one.memory for one in subject.variations.values()), default=0.0) ** 4
 
 
 @lru_cache(maxsize=256)

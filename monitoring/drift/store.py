@@ -170,15 +170,23 @@ class WindowStore:
             found: dict[str, Any] = msgpack.unpackb(row[0]) if row else {}
         return found
 
-    def first(self, key: Key, baseline: str, most: int) -> list[Window]:
-        """The first windows with enough rows under a baseline, oldest first."""
-        rows = self._database.execute(
-            f"SELECT content FROM windows WHERE {_CLOSED} AND baseline = ? "  # noqa: S608  constant
-            "AND state != 'too little data' AND span = 'window' ORDER BY end LIMIT ?",
-            (*key, baseline, most),
+    def of_version(self, key: Key, baseline: str, most: int) -> list[Window]:
+        """Windows with enough rows under a baseline in all arms of a version, oldest first.
+
+        Of more than `most`, an even part.
+        """
+        where = (
+            "FROM windows WHERE model = ? AND version = ? AND baseline = ? "
+            "AND state != 'too little data' AND span = 'window' ORDER BY end"
         )
+        ids = self._database.execute(f"SELECT id {where}", (*key[:2], baseline)).fetchall()
+        every, found = -(-len(ids) // most) or 1, []
         with content():
-            return [Window.from_dict(msgpack.unpackb(packed)) for (packed,) in rows]
+            query = "SELECT content FROM windows WHERE id = ?"
+            for one in ids[::every]:
+                (packed,) = self._database.execute(query, one).fetchone()
+                found.append(Window.from_dict(msgpack.unpackb(packed)))
+        return found
 
     def maintain(self, now: float) -> None:
         """Forget what is too old, and merge the windows of days that are over."""
@@ -254,7 +262,8 @@ class WindowStore:
 
 
 #: Worse states hide better ones when windows are merged.
-_RANK: Final = {"ok": 1, "calibrating": 2, "warn": 3, "drift": 4}
+_BY_RANK: Final = ("ok", "calibrating", "provisional", "changed, small", "warn", "drift")
+_RANK: Final = {state: rank for rank, state in enumerate(_BY_RANK, 1)}
 
 
 def _windows(

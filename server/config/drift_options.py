@@ -23,6 +23,7 @@ _DURATIONS: Final = {
     "window": "window_seconds",
     "max_window": "max_window_seconds",
     "learning_time": "learning_seconds",
+    "baseline_time": "baseline_seconds",
 }
 _KINDS: Final[dict[str, type]] = {
     one.name: type(getattr(DriftOptions(), one.name)) for one in fields(DriftOptions)

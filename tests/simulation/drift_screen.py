@@ -1,17 +1,19 @@
 """Many windows of normal features at once: which of them the drift rule could flag.
 
-Counts are drawn for the bins of a real baseline. Statistic, PSI and procedure are those of
-`comparison` and `rule` over arrays, a little more generous; what passes goes through the real code,
+Counts are drawn for the bins of a real baseline. The tests of `components` and the procedure of
+`rule` are written over arrays, roughly and more generous; what passes goes through the real code,
 and a test shows that nothing is flagged that did not pass.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-GENEROUS = 1.02
-PSI_SLACK = 0.01
+from penstock.monitoring.drift.components import NUMBER_SHARES
+
+GENEROUS = 3.0
+INNER = slice(1, 21)
 
 
 def draw_counts(rng, references, rows, windows, shift=0.0):
@@ -30,43 +32,69 @@ def may_be_flagged(references, counts, options):
     """Numbers of the windows that the rule could flag."""
     before = np.stack([one.counts for one in references.values()])
     outputs = np.array([one.output for one in references.values()])
-    p, psi = _figures(before, counts)
+    p = _p_values(before, counts)
     kept = np.zeros(p.shape, bool)
     for group in (outputs, ~outputs):
         if group.any():
             rate = GENEROUS * options.false_alarm_rate / len(set(outputs.tolist()))
             kept[:, group] = _kept(p[:, group], rate)
-    return np.flatnonzero((kept & (psi > options.psi_warn - PSI_SLACK)).any(axis=1))
+    return np.flatnonzero(kept.any(axis=1))
 
 
-def _figures(before, counts):
-    """p-value and corrected PSI of each feature in each window.
-
-    The ten inner bins are by themselves, all else is the rest, as they are below 5,000 rows.
-    """
+def _p_values(before, counts):
+    """The smallest weighed p-value of each feature in each window."""
     reference, rows = before.sum(axis=1), counts.sum(axis=2)
-    inner = slice(1, 11)
-    b, n = before[None, :, inner], counts[:, :, inner]
-    rest_before = reference[None] - b.sum(axis=2)
-    rest = rows - n.sum(axis=2)
-    b_all, n_all = b.sum(axis=2), n.sum(axis=2)
-    statistic = ((n * b_all[..., None] - b * n_all[..., None]) ** 2 / (b + n)).sum(axis=2)
-    main = stats.chi2.sf(statistic / (b_all * n_all), 9)
     share = rows / (reference[None] + rows)
-    together = rest + rest_before
-    tail = np.where(rest > 0, stats.binom.sf(rest - 1, together, share), 1.0)
-    p = np.where(tail >= 1.0, main, np.minimum(1.0, 2 * np.minimum(main, tail)))
-    some = (together > 0).astype(float)
-    groups = 10 + some
-    weight = 0.5 * groups
-    psi = np.zeros(p.shape)
-    pairs = [(b[..., place], n[..., place], 1.0) for place in range(10)]
-    for old, new, there in (*pairs, (rest_before, rest, some)):
-        r = (old + 0.5) / (reference[None] + weight)
-        c = (new + weight * r) / (rows + weight)
-        psi += there * (c - r) * np.log(c / r)
-    effective = reference[None] * rows / (reference[None] + rows)
-    return p, psi - (9 + np.minimum(1.0, together * share)) / effective
+    found = {}
+    found["all"] = np.minimum(*(_chi_square(before, counts, width) for width in (1, 2)))
+    rest = rows - counts[:, :, INNER].sum(axis=2)
+    together = rest + reference[None] - before[None, :, INNER].sum(axis=2)
+    found["rest"] = np.where(rest > 0, stats.binom.sf(rest - 1, together, share), 1.0)
+    found["location"], found["scale"] = _scores(before, counts)
+    found["single"] = _single(before, counts)
+    smallest = np.min([one / NUMBER_SHARES[name] for name, one in found.items()], axis=0)
+    return smallest / (1 - share)
+
+
+def _chi_square(before, counts, width):
+    b = before[None, :, INNER].reshape(1, len(before), -1, width).sum(axis=3)
+    n = counts[:, :, INNER].reshape(*counts.shape[:2], -1, width).sum(axis=3)
+    b_all, n_all = b.sum(axis=2), n.sum(axis=2)
+    square = (n * b_all[..., None] - b * n_all[..., None]) ** 2 / np.maximum(1, b + n)
+    return stats.chi2.sf(square.sum(axis=2) / (b_all * n_all), b.shape[2] - 1)
+
+
+def _scores(before, counts):
+    old, new = before[None, :, :-2].astype(float), counts[:, :, :-2].astype(float)
+    reference, rows = old.sum(axis=2), new.sum(axis=2)
+    together = reference + rows
+    weights = (old + new) / together[..., None]
+    shift = special.ndtri(np.cumsum(weights, axis=2) - weights / 2)
+    shift = np.where(weights > 0, shift, 0.0)
+    shift -= (shift * weights).sum(axis=2, keepdims=True)
+    spread = shift**2
+    spread -= (spread * weights).sum(axis=2, keepdims=True)
+    slope = (spread * shift * weights).sum(axis=2) / (shift**2 * weights).sum(axis=2)
+    spread -= slope[..., None] * shift
+    factor = (together - 1) * rows * reference / together**2
+    apart = new / rows[..., None] - old / reference[..., None]
+    for scores in (shift, spread):
+        value = (scores * apart).sum(axis=2) ** 2 / (scores**2 * weights).sum(axis=2)
+        yield stats.chi2.sf(factor * value, 1)
+
+
+def _single(before, counts):
+    old, new = before[None], counts
+    reference, rows = old.sum(axis=2, keepdims=True), new.sum(axis=2, keepdims=True)
+    both = np.maximum(1, old + new)
+    more = new * reference >= old * rows
+    share = rows / (reference + rows)
+    up = special.betainc(np.maximum(new, 1), np.maximum(old, 0) + 1, share)
+    down = special.betainc(np.maximum(old, 1), new + 1, 1 - share)
+    away = (new * reference - old * rows) ** 2 / both / np.maximum(1, reference + rows - both)
+    best = away.argmax(axis=2)[..., None]
+    tail = np.take_along_axis(np.where(more, up, down), best, axis=2)[..., 0]
+    return 2 * (old + new > 0).sum(axis=2) * tail
 
 
 def _kept(p, rate):

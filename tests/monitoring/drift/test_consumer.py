@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,12 @@ from penstock.monitoring.samples.featurizers import Featurizers
 from penstock.monitoring.samples.samples import BatchSample
 
 OPTIONS = DriftOptions(
-    window_seconds=60.0, window_rows=500, learning_rows=4000, calibration_windows=8
+    window_seconds=60.0,
+    window_rows=500,
+    learning_rows=4000,
+    learning_seconds=400.0,
+    baseline_seconds=0.0,
+    calibration_windows=8,
 )
 KEY = Key("m", "1", "")
 
@@ -229,7 +235,7 @@ def test_arms_have_windows_of_their_own(monitor):
 
 
 def test_too_few_rows_say_nothing(tmp_path):
-    options = DriftOptions(window_seconds=60, max_window_seconds=60, learning_rows=4000)
+    options = replace(OPTIONS, max_window_seconds=60)
     monitor = Monitor(tmp_path, options=options)
     learn(monitor)
     monitor.minute(rows=50, shift=5.0)
@@ -269,7 +275,7 @@ def test_missing_values_and_errors_do_no_harm(monitor):
 
 
 def test_a_slow_baseline_is_closed_after_a_day(tmp_path):
-    options = DriftOptions(window_seconds=60.0, window_rows=100, learning_rows=4000)
+    options = replace(OPTIONS, window_rows=100, learning_seconds=86_400.0)
     monitor = Monitor(tmp_path, options=options)
     learnt = monitor.versions.files.learnt("m", "1")
     monitor.minute(rows=60)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from penstock.monitoring.drift.dispersion import dispersion, excess
 from penstock.monitoring.drift.episode import Episode, advance
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.rule import Level, Subject, benjamini_hochberg, grade
@@ -16,14 +15,15 @@ from penstock.monitoring.drift.sensitivity import (
     smallest_move,
     smallest_shift,
 )
+from penstock.monitoring.drift.variation import measure
 
 OPTIONS = DriftOptions()
 BASELINE = [1000] * 10
 CLEAN, WARN, CRITICAL = Level.CLEAN, Level.WARN, Level.CRITICAL
 
 
-def subject(window, *, output=False, categorical=False, dispersion=1.0):
-    return Subject(compare(BASELINE, window, [False] * 10), output, categorical, dispersion)
+def subject(window, *, output=False, categorical=False):
+    return Subject(compare(BASELINE, window, [False] * 10), output, categorical)
 
 
 def test_benjamini_and_hochberg_are_scipys():
@@ -34,11 +34,12 @@ def test_benjamini_and_hochberg_are_scipys():
         assert benjamini_hochberg(p.tolist(), 0.05) == expected.tolist()
 
 
-def test_significant_and_small_is_clean():
+def test_significant_and_small_has_changed_and_is_not_flagged():
     window = [5300, 4700] * 5
     found = grade({"x": subject(window)}, OPTIONS)["x"]
     assert found.significant
-    assert found.level is CLEAN
+    assert found.level is Level.SMALL
+    assert not found.level.flagged
 
 
 def test_large_and_by_chance_is_clean():
@@ -96,17 +97,23 @@ def test_while_calibrating_only_what_is_critical_counts():
     assert run([WARN, CRITICAL], calibrating=True) == [False, True]
 
 
+def dispersion(windows):
+    """Of chi-square over ten ordinary bins, for 500 effective rows."""
+    found = measure(windows, [False] * 10).get("all")
+    return 1.0 if found is None else found.inflation(9, 500)
+
+
 def test_independent_windows_have_no_excess():
     rng = np.random.default_rng(5)
     windows = [rng.multinomial(500, [0.1] * 10) for _ in range(48)]
-    assert dispersion(excess(windows, [False] * 10), 476) < 1.3
+    assert dispersion(windows) < 1.3
 
 
 def test_a_shift_that_is_always_there_is_not_taken_for_variation():
     rng = np.random.default_rng(5)
     shares = np.arange(1, 11) / 55
     windows = [rng.multinomial(500, shares) for _ in range(48)]
-    assert dispersion(excess(windows, [False] * 10), 476) < 1.3
+    assert dispersion(windows) < 1.3
 
 
 def test_a_cycle_is_variation():
@@ -116,11 +123,11 @@ def test_a_cycle_is_variation():
         rng.multinomial(500, 0.1 + 0.05 * tilt * np.sin(2 * np.pi * hour / 24))
         for hour in range(48)
     ]
-    assert dispersion(excess(windows, [False] * 10), 476) > 4
+    assert dispersion(windows) > 4
 
 
 def test_too_few_windows_teach_nothing():
-    assert excess([np.array([1, 99]), np.array([99, 1])], [False, False]) == 0
+    assert measure([np.array([1, 99]), np.array([99, 1])], [False, False]) == {}
 
 
 def test_more_rows_show_smaller_shifts_up_to_what_matters():
@@ -137,7 +144,8 @@ def test_categories_have_a_smallest_move():
 
 def test_expected_false_alarms_fall_with_the_rows():
     rates = [
-        false_alarms_per_week([(float(rows), 9)] * 20, 3600.0, OPTIONS) for rows in (100, 200, 500)
+        false_alarms_per_week([subject([rows // 10] * 10)] * 20, 3600.0, OPTIONS)
+        for rows in (100, 200, 500)
     ]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] < 168 * 0.001

@@ -69,7 +69,7 @@ def test_new_categories_take_bounded_room():
 
 
 def closed_at(end, values):
-    references = {"x": number_reference(np.arange(1000.0)), "c": category_reference(["a", "b"])}
+    references = {"x": number_reference(np.arange(1000.0)), "c": category_reference(["a", "b"] * 4)}
     window = Window.sketching(end - 60)
     for name, reference in references.items():
         window.add(name, reference, values[name])

@@ -1,0 +1,51 @@
+"""Features whose episodes open in the same window: their name together and their order. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .assessment import Assessment
+    from .episode import Episode
+
+_SMALLEST: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An episode began or ended.
+
+    Attributes:
+        feature: Name of the feature.
+        before: The episode before the window.
+        after: And after it.
+        assessment: Assessment of the window; ``None`` when the baseline was replaced.
+    """
+
+    feature: str
+    before: Episode
+    after: Episode
+    assessment: Assessment | None
+
+
+def subject_of(features: Sequence[str]) -> str:
+    """What an incident is called.
+
+    Args:
+        features: In order of contribution.
+    """
+    first, *others = features
+    return f"{first} and {len(others)} more" if others else first
+
+
+def by_contribution(changes: Iterable[Change]) -> list[Change]:
+    """The largest change first."""
+    return sorted(changes, key=psi_of, reverse=True)
+
+
+def psi_of(change: Change) -> float:
+    """The contribution of a feature; a little more than 0 at least."""
+    return _SMALLEST if change.assessment is None else max(_SMALLEST, change.assessment.psi)

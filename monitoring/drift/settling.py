@@ -1,0 +1,72 @@
+"""A provisional baseline becomes the baseline: the windows of its first week are its counts. Pure.
+
+The bins were chosen by rows before these windows, so that counts and later windows are alike (see
+`halves`). The same windows show how much healthy ones vary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from .moments import Moments
+from .variation import LEAST_WINDOWS, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .baseline import Reference
+    from .options import DriftOptions
+    from .window import Window
+
+
+#: Seconds; a day later windows are merged into days.
+_LONG: Final = 12 * 86_400.0
+
+
+def spanned(windows: Sequence[Window]) -> float:
+    """Seconds from the first window to the last."""
+    return max(one.end for one in windows) - windows[0].start if windows else 0.0
+
+
+def enough(windows: Sequence[Window], options: DriftOptions) -> bool:
+    """Whether windows show a whole week, or what the operator takes for one.
+
+    A model with few rows has a window a day: after two weeks `LEAST_WINDOWS` are enough.
+    """
+    seconds = spanned(windows)
+    least = LEAST_WINDOWS if seconds >= _LONG else options.calibration_windows
+    return len(windows) >= least and seconds >= options.baseline_seconds - options.window_seconds
+
+
+def settled(references: Mapping[str, Reference], windows: Sequence[Window]) -> dict[str, Reference]:
+    """The references, those that were provisional with the counts of these windows.
+
+    Args:
+        references: By name.
+        windows: Counted over their bins, in the order of time; none that is too small.
+    """
+    return {name: _settled(name, one, windows) for name, one in references.items()}
+
+
+def _settled(name: str, reference: Reference, windows: Sequence[Window]) -> Reference:
+    if not reference.provisional:
+        return reference
+    size = (reference.bins.size,)
+    counts = [one.counts[name] for one in windows if name in one.counts]
+    counts = [one for one in counts if one.shape == size]
+    if not counts:
+        return replace(reference, provisional=False)
+    moments = Moments()
+    for one in windows:
+        moments = moments.merged(one.moments.get(name, Moments()))
+    bins = reference.bins
+    return replace(
+        reference,
+        counts=np.sum(counts, axis=0),
+        moments=moments,
+        variations=measure(counts, bins.exceptional, bins.ordered),
+        provisional=False,
+    )

@@ -1,0 +1,238 @@
+"""The drift monitor over arrays: a baseline and windows in, verdicts and incidents out. Pure.
+
+The monitor process does the same with samples, a clock and a disk around it: bins and counts by
+`learning`, windows by `window`, verdicts and episodes by `drift_state`, the end of a provisional
+baseline by `settling`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .drift_state import DriftState
+from .halves import counted
+from .incident import by_contribution
+from .learning import Column, reference_of
+from .options import DriftOptions
+from .settling import enough, settled
+from .variation import LEAST_WINDOWS, measure
+from .window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from .baseline import Reference
+    from .drift_state import Verdict
+
+_MOST_PIECES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a model in the order in which they came.
+
+    Attributes:
+        columns: By name, one axis each and of one length. Numbers are float64 or anything that
+            becomes it, NaN is missing; arrays of objects, texts or bytes are categories.
+        start: Unix seconds of the first row; ``None`` if it is not known.
+        end: Unix seconds of the last row.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Features whose episodes opened in the same window.
+
+    Attributes:
+        opened: Place of the window in which it opened, from 0.
+        closed: Place of the window in which the last of its features was like the baseline again;
+            ``None`` if it is open.
+        features: In order of their contribution, which is their PSI when it opened.
+        critical: Whether one of them was critical when it opened.
+    """
+
+    opened: int
+    closed: int | None
+    features: tuple[str, ...]
+    critical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """What `assess` found.
+
+    Attributes:
+        verdicts: One for each window. ``state`` is the worst of its features, one of
+            `drift_state.STATES`. ``findings`` has for each feature a mapping with ``level``
+            (``clean``; ``small``: changed, small; ``warn`` and ``critical``: flagged), ``state``,
+            ``psi``, ``p``, ``shift`` (of the mean, in standard deviations), ``rows`` and the other
+            fields of `assessment.Assessment`.
+        incidents: In the order in which they opened.
+        expected_false_alarms_per_week: Incidents a week that healthy windows like these open,
+            after the last window; see `sensitivity`.
+        provisional: Whether the baseline was of less than `DriftOptions.baseline_seconds` to the
+            end.
+    """
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
+    expected_false_alarms_per_week: float = 0.0
+    provisional: bool = False
+
+
+def assess(
+    baseline: Rows | Mapping[str, NDArray[Any]],
+    windows: Iterable[Rows | Mapping[str, NDArray[Any]]],
+    options: DriftOptions | None = None,
+    *,
+    outputs: Collection[str] = (),
+) -> DriftReport:
+    """Compare windows of rows with a baseline, as the monitor does.
+
+    Args:
+        baseline: Rows of a time when all was well, in the order in which they came: one half of
+            them chooses the bins, the other half is counted, and pieces as long as the windows
+            show how much healthy rows vary. With `Rows.start` and `Rows.end` and less than
+            `DriftOptions.baseline_seconds` between them it is provisional, as if it had been
+            learnt from traffic: it chooses the bins, and the first windows of that time become its
+            counts; no incident opens until then. Without times it is taken for a baseline that was
+            built from a file. At least 2 rows.
+        windows: Rows after it, in the order of time. Without times each is as long as
+            `DriftOptions.window_seconds`, one after the other. Columns that the baseline has not
+            are left out.
+        options: Of the model; the defaults if left out.
+        outputs: Names of the columns that the model puts out; the others are inputs.
+
+    Returns:
+        Verdicts and incidents.
+
+    Raises:
+        ValueError: A column has another length than the others or more than one axis, the
+            baseline has no rows, or a column of numbers in the baseline holds texts in a window.
+    """
+    options = DriftOptions() if options is None else options
+    base = _checked(baseline, "the baseline")
+    shown = [_checked(one, f"window {place}") for place, one in enumerate(windows)]
+    columns = {
+        name: Column(values, name in outputs, values.dtype.hasobject)
+        for name, values in base.columns.items()
+    }
+    if not columns or min(len(one.values) for one in columns.values()) < 2:  # noqa: PLR2004
+        raise ValueError("the baseline has fewer than 2 rows: bins and counts need one each")
+    references = {name: reference_of(one) for name, one in columns.items()}
+    if base.start is not None and base.end is not None:
+        short = base.end - base.start < options.baseline_seconds
+        references = {name: replace(one, provisional=short) for name, one in references.items()}
+    if shown and not any(one.provisional for one in references.values()):
+        rows = int(np.median([_length(one) for one in shown]))
+        references = {
+            name: replace(one, variations=_varied(one, columns[name].values, rows))
+            for name, one in references.items()
+        }
+    return _run(references, shown, options)
+
+
+def _run(
+    references: Mapping[str, Reference], shown: Sequence[Rows], options: DriftOptions
+) -> DriftReport:
+    state = DriftState()
+    report = DriftReport()
+    healthy: list[Window] = []
+    end = 0.0
+    for place, one in enumerate(shown):
+        start = one.start if one.start is not None else end
+        end = one.end if one.end is not None else start + options.window_seconds
+        window = _window(one, references, start, end, place)
+        provisional = any(reference.provisional for reference in references.values())
+        if not provisional and state.uncalibrated(references) and state.due():
+            state.calibrate(references, healthy, options)
+        state.window = window
+        verdict = state.conclude(references, options)
+        report.verdicts.append(verdict)
+        _follow(report.incidents, verdict, state, place)
+        if window.rows >= options.min_rows:
+            healthy.append(window)
+        if provisional and enough(healthy, options):
+            references, healthy = settled(references, healthy), []
+            state.rebase("settled")
+    return replace(
+        report,
+        expected_false_alarms_per_week=state.expected,
+        provisional=any(one.provisional for one in references.values()),
+    )
+
+
+def _follow(incidents: list[Incident], verdict: Verdict, state: DriftState, place: int) -> None:
+    """Add the incident that opened, and close those of which no feature drifts any more."""
+    opened = by_contribution(one for one in verdict.changes if one.after.open)
+    for number, one in enumerate(incidents):
+        fresh = {change.feature for change in opened}
+        going_on = any(state.episodes[name].open and name not in fresh for name in one.features)
+        if one.closed is None and not going_on:
+            incidents[number] = replace(one, closed=place)
+    if opened:
+        names = tuple(one.feature for one in opened)
+        critical = any(one.after.critical for one in opened)
+        incidents.append(Incident(place, None, names, critical))
+
+
+def _window(
+    rows: Rows, references: Mapping[str, Reference], start: float, end: float, place: int
+) -> Window:
+    window = Window(start, end, _length(rows))
+    for name, reference in references.items():
+        values = rows.columns.get(name)
+        if values is None:
+            continue
+        if values.dtype.hasobject and not reference.categorical:
+            raise ValueError(f"window {place}: {name!r} holds texts, in the baseline it is numbers")
+        window.add(name, reference, values)
+    return window
+
+
+def _varied(reference: Reference, values: NDArray[Any], rows: int) -> Any:
+    """How much pieces of the counted rows vary; ``None`` if there are too few."""
+    pieces = min(_MOST_PIECES, len(values) // max(1, rows))
+    if pieces < LEAST_WINDOWS:
+        return None
+    second = counted(len(values))
+    bounds = np.linspace(0, len(values), pieces + 1).astype(int)
+    bins = reference.bins
+    counts = []
+    for low, high in pairwise(bounds.tolist()):
+        piece = values[low:high][second[low:high]]
+        counts.append(bins.count(piece.tolist() if reference.categorical else piece))
+    return measure(counts, bins.exceptional, bins.ordered)
+
+
+def _checked(given: Rows | Mapping[str, NDArray[Any]], what: str) -> Rows:
+    rows = given if isinstance(given, Rows) else Rows(given)
+    columns = {name: _array(values) for name, values in rows.columns.items()}
+    for name, values in columns.items():
+        if values.ndim != 1:
+            raise ValueError(f"{what}: {name!r} has {values.ndim} axes, expected 1")
+    if len({len(one) for one in columns.values()}) > 1:
+        lengths = {name: len(one) for name, one in columns.items()}
+        raise ValueError(f"{what}: the columns have different lengths: {lengths}")
+    return replace(rows, columns=columns)
+
+
+def _array(values: Any) -> NDArray[Any]:
+    found = np.asarray(values)
+    if found.dtype.kind in "OSU":
+        return found.astype(object)
+    return found.astype(np.float64)
+
+
+def _length(rows: Rows) -> int:
+    return max((len(one) for one in rows.columns.values()), default=0)

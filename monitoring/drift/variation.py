@@ -1,0 +1,295 @@
+"""How much the windows of a healthy feature differ from each other, beside independent rows. Pure.
+
+Traffic has a day and a week, and rows that follow each other are alike: the population that a
+window is drawn from differs from window to window. The statistic of a window of ``e`` effective
+rows then has the mean ``d + m e`` and the variance ``2 d + 4 m e + v e^2``, where ``d`` are its
+degrees of freedom and ``m`` and ``v`` are the mean and the variance, over healthy windows, of the
+noncentrality for each effective row. Both are measured from windows compared with the others among
+them, not with the baseline, so that a shift that is always there is not taken for variation.
+
+A scaled chi-square of the same mean and variance (Satterthwaite 1946) is the law of the statistic;
+because its scale is an estimate from few independent stretches of time, the ratio has Fisher's F.
+Its far tail is not to be trusted where it was never seen: no window is unusual that is not further
+away than twice the furthest healthy one, and more where windows hang together or few independent
+stretches were seen. A cycle that came back is different: its extremes are known, so a window is
+compared with the furthest of them, by the noncentral chi-square distribution.
+
+Independent stretches are the windows divided by ``1 + 2 sum r_k``, ``r_k`` being the correlation of
+windows ``k`` apart, as long as it is above 0 (Geyer 1992); of a cycle over a quarter of the time,
+where it cancels. A window of the future is further from the mean of a few stretches than these are
+from each other, by ``(n + 1) / (n - 1)``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from penstock.monitoring.probability import (
+    chi_square_survival,
+    f_survival,
+    noncentral_chi_square_survival,
+)
+
+from .sample_comparison import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from .components import Statistic
+
+#: Windows below which nothing is measured.
+LEAST_WINDOWS: Final = 8
+#: Independent stretches below which no window can be called unusual.
+LEAST_STRETCHES: Final = 3.0
+#: An unusual window is so many times as far away as the furthest healthy one,
+_FACTOR: Final = 2.0
+#: and more by this over the number of stretches.
+_FEW: Final = 20.0
+#: How much further than the furthest of a cycle so far a healthy window may be.
+_CYCLE: Final = 1.1
+#: Correlation, as a part of that of neighbours, with which a cycle comes back.
+_BACK: Final = 0.6
+_LEAST_BACK: Final = 0.3
+_MANY: Final = 100
+#: Variation less certain than this is taken for chance; each test of a feature may say so.
+_CERTAIN: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """Of one test of one feature.
+
+    Attributes:
+        mean: Noncentrality for each effective row, over healthy windows; 0 or more.
+        variance: Of it; 0 or more.
+        stretches: Independent stretches of time that were seen.
+        memory: Correlation of windows that follow each other; between 0 and 1.
+        most: Noncentrality for each effective row of the furthest healthy window, by this test if
+            it is periodic, else by any; 0 or more.
+        periodic: Whether windows come back to what they were, as in a cycle of days.
+    """
+
+    mean: float
+    variance: float
+    stretches: float
+    memory: float = 0.0
+    most: float = 0.0
+    periodic: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether enough independent time was seen to call a window unusual."""
+        return self.stretches >= LEAST_STRETCHES
+
+    def inflation(self, degrees: float, effective_rows: float) -> float:
+        """Mean of the statistic of healthy windows this large, over its mean by chance alone."""
+        return 1.0 + self.mean * self._beyond * effective_rows / degrees
+
+    def p_value(self, statistic: Statistic, effective_rows: float) -> float:
+        """Probability of a statistic like this, or larger, of a healthy window."""
+        if not self.known:
+            return 1.0
+        if self.periodic:
+            furthest = _CYCLE * self.most * effective_rows
+            return noncentral_chi_square_survival(statistic.value, statistic.degrees, furthest)
+        if statistic.value - statistic.degrees <= self.factor * self.most * effective_rows:
+            return 1.0
+        mean = self.mean * self._beyond * effective_rows
+        spread = self.variance * (self._beyond * effective_rows) ** 2
+        expected = statistic.degrees + mean
+        variance = 2 * statistic.degrees + 4 * mean + spread
+        degrees = 2 * expected * expected / variance
+        return f_survival(statistic.value / expected, degrees, degrees * self.stretches)
+
+    @property
+    def factor(self) -> float:
+        """How many times as far as the furthest healthy window an unusual one is."""
+        return _FACTOR + _FEW / self.stretches + _FACTOR * self.memory
+
+    @property
+    def chance(self) -> float:
+        """Probability, roughly, that a healthy window is so far away.
+
+        One of the stretches was the furthest; beyond it the tail is taken for exponential.
+        """
+        return 0.0 if self.periodic else float(max(self.stretches, 1.0) ** -self.factor)
+
+    @property
+    def _beyond(self) -> float:
+        return (self.stretches + 1) / (self.stretches - 1) if self.known else 1.0
+
+
+#: By the name of the test; empty if windows vary as chance has it.
+Variations = dict[str, Variation]
+
+
+def measure(
+    windows: Sequence[NDArray[np.int64]], exceptional: Sequence[bool], ordered: int = 0
+) -> Variations:
+    """How much windows vary.
+
+    Args:
+        windows: Counts of each over the same bins, in the order of time.
+        exceptional: Which bins hold what should not be there.
+        ordered: The first so many bins hold ascending numbers; 0 for categories.
+
+    Returns:
+        Empty if they vary as chance has it, or are fewer than `LEAST_WINDOWS`.
+    """
+    windows = [one for one in windows if one.sum()]
+    if len(windows) < LEAST_WINDOWS:
+        return {}
+    total = np.sum(windows, axis=0)
+    values: dict[str, list[tuple[float, float, float]]] = {}
+    for counts in windows:
+        found = compare((total - counts).tolist(), counts.tolist(), exceptional, ordered)
+        for name, one in found.tests.items():
+            values.setdefault(name, []).append((one.value, one.degrees, found.effective_rows))
+    table = {name: np.array(rows) for name, rows in values.items()}
+    if not any(_certain(rows) for rows in table.values()):
+        return {}
+    bound = dependence(np.stack(windows))
+    made = {name: _variation(rows, bound) for name, rows in table.items()}
+    if bound.periodic:
+        return made
+    # What wanders further moves the tails more than in proportion.
+    most = max(one.most for one in made.values())
+    return {name: replace(one, most=most) for name, one in made.items()}
+
+
+def p_value(
+    name: str, statistic: Statistic, effective_rows: float, variations: Mapping[str, Variation]
+) -> float:
+    """Probability of a statistic like this when nothing has changed.
+
+    Args:
+        name: Of the test.
+        statistic: Its result.
+        effective_rows: Of the comparison.
+        variations: What was measured of the feature.
+    """
+    one = variations.get(name)
+    if one is None:
+        return chi_square_survival(statistic.value, statistic.degrees)
+    return one.p_value(statistic, effective_rows)
+
+
+class Dependence(NamedTuple):
+    """How windows hang together; as in `Variation`."""
+
+    stretches: float
+    memory: float
+    periodic: bool
+
+
+def dependence(counts: NDArray[np.int64]) -> Dependence:
+    """How far windows depend on each other.
+
+    Args:
+        counts: Windows in the order of time, by bins.
+    """
+    number = len(counts)
+    rows = counts.sum(axis=1)
+    shares = counts / rows[:, None]
+    mean = counts.sum(axis=0) / rows.sum()
+    there = mean > 0
+    away = (shares[:, there] - mean[there]) / np.sqrt(mean[there])
+    noise = float(((1 - mean[there]).sum() / rows).mean())
+    power = float((away**2).sum() / number) - noise
+    if power <= 0:
+        return Dependence(float(number), 0.0, periodic=False)
+    correlations = np.array(
+        [
+            float((away[lag:] * away[:-lag]).sum()) / (number - lag) / power
+            for lag in range(1, 3 * number // 4)
+        ]
+    )
+    below = np.flatnonzero(correlations <= 0)
+    end = int(below[0]) if below.size else len(correlations)
+    neighbours = float(correlations[0])
+    periodic = _comes_back(correlations, end, number)
+    if periodic:
+        end = number // 4
+    neighbours = min(0.99, max(0.0, neighbours))
+    memory = min(float(number), max(1.0, 1 + 2 * float(correlations[:end].sum())))
+    if not periodic:  # of few windows the sum is too small; for an AR(1) this is all of it
+        memory = max(memory, (1 + neighbours) / (1 - neighbours))
+    return Dependence(number / memory, neighbours, periodic)
+
+
+def _comes_back(correlations: NDArray[np.float64], end: int, number: int) -> bool:
+    """Whether windows are like those some lag before, and twice the lag, after they were not.
+
+    Args:
+        correlations: Of lag 1 and more.
+        end: The first place that is not above 0.
+        number: Of windows; the lag of few must be seen once only.
+    """
+    least = max(_LEAST_BACK, _BACK * float(correlations[0]))
+    most = number // 2 if number < _MANY else len(correlations) // 2
+    for lag in range(end + 1, most + 1):
+        multiples = correlations[lag - 1 :: lag]
+        if (multiples >= least).all():
+            return True
+    return False
+
+
+def to_json(variations: Mapping[str, Variation]) -> dict[str, list[float | bool]]:
+    """As JSON."""
+    return {
+        name: [one.mean, one.variance, one.stretches, one.memory, one.most, one.periodic]
+        for name, one in variations.items()
+    }
+
+
+def from_json(content: Mapping[str, Any]) -> Variations:
+    """The reverse of `to_json`.
+
+    Raises:
+        ValueError, TypeError: It is something else.
+    """
+    found = {
+        str(name): Variation(
+            float(mean),
+            float(variance),
+            float(stretches),
+            float(memory),
+            float(most),
+            cycle is True,
+        )
+        for name, (mean, variance, stretches, memory, most, cycle) in content.items()
+    }
+    if not all(min(one.mean, one.variance, one.stretches - 1) >= 0 for one in found.values()):
+        raise ValueError(f"the variation {content!r} is none")
+    return found
+
+
+def _certain(rows: NDArray[np.float64]) -> bool:
+    """Whether statistics are larger than chance has it: of each statistic and degrees."""
+    value, degrees, _ = rows.T
+    return (
+        len(rows) >= LEAST_WINDOWS
+        and chi_square_survival(float(value.sum()), float(degrees.sum())) <= _CERTAIN
+    )
+
+
+def _variation(rows: NDArray[np.float64], found: Dependence) -> Variation:
+    """From statistic, degrees and effective rows of each window."""
+    value, degrees, effective = rows.T
+    away = (value - degrees) / effective
+    mean = max(0.0, float(away.mean()))
+    chance = float(((2 * degrees + 4 * mean * effective) / effective**2).mean())
+    variance = max(0.0, float(away.var()) - chance)
+    place = int(away.argmax())
+    most = max(0.0, float(away[place]))
+    if found.periodic:  # one of several like it, so its own noise is taken off
+        noise = 2 * degrees[place] + 4 * most * effective[place]
+        most = max(0.0, most - math.sqrt(noise) / float(effective[place]))
+    memory = 0.0 if found.periodic else found.memory
+    return Variation(mean, variance, found.stretches, memory, most, periodic=found.periodic)

@@ -81,10 +81,11 @@ def _evaluate(
     against = _against(seen, snapshot, evidence)
     if against is not None:
         return against  # first of all: no wait, hold or missing figure may prevent an abort
-    if seen.phase in {Phase.HELD, Phase.PAUSED}:
-        return _Verdict(
-            None, str(seen.phase), f"{seen.phase} until a person decides: {seen.reason}"
-        )
+    waits = f"{seen.phase} until a person decides: {seen.reason}"
+    if seen.phase is Phase.HELD:  # why it is held, before the first look and after it
+        return _Verdict(None, seen.cause or "held", waits)
+    if seen.phase is Phase.PAUSED:
+        return _Verdict(None, "paused", waits)
     return _unsure(before, snapshot, now) or _by_phase(seen, snapshot, now)
 
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from penstock.monitoring.databases import content
 
-from .change import ChangeDetector
+from .change_detector import ChangeDetector
 from .classes import Classes, number_of
 from .estimate import MIN_LABELS, calibrate
 from .label import class_name
 from .outputs import CLASSIFICATION
 from .performance import CALIBRATION_BINS
+from .votes import Votes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from .options import FeedbackOptions, Value
     from .outputs import Predictions
+    from .votes import Labels
 
 _TWO: Final = 2
 
@@ -58,6 +60,7 @@ class Evaluator:
         rights: Right predictions among them.
         calibration: Share of right ones by bin of confidence, once enough are known.
         classes: The classes of the version, in its spelling.
+        votes: Units that have voted on the present day.
     """
 
     options: FeedbackOptions
@@ -68,6 +71,7 @@ class Evaluator:
     rights: list[float] = field(default_factory=lambda: [0.0] * CALIBRATION_BINS)
     calibration: list[float] = field(default_factory=list)
     classes: Classes = field(default_factory=Classes)
+    votes: Votes = field(default_factory=Votes)
 
     @classmethod
     def of(cls, options: FeedbackOptions, state: str | None = None) -> Evaluator:
@@ -76,7 +80,9 @@ class Evaluator:
         if state is not None:
             content = json.loads(state)
             evaluator.options = replace(options, false_alarms_per_month=content.pop("share"))
-            evaluator.detector = ChangeDetector.from_json(content.pop("detector"))
+            detector = content.pop("detector")
+            if "cells" in detector:  # else of an earlier release: it learns anew
+                evaluator.detector = ChangeDetector.from_json(detector)
             if "classes" in content:  # not of earlier releases
                 evaluator.classes = Classes.from_json(content.pop("classes"))
             for name, value in content.items():
@@ -128,17 +134,28 @@ class Evaluator:
         verdict = Verdict(right, 1.0 - right, truth=truth)
         return self._scored(verdict, predicted, truth, scores) if len(scores) else verdict
 
-    def settle(self, verdict: Verdict, now: float) -> str:
-        """Count a result; returns ``opened`` or ``closed`` if an alarm begins or ends."""
-        if verdict.loss is None:
-            return ""
+    def settle(self, verdict: Verdict) -> None:
+        """Count a result."""
         if verdict.confidence is not None and not self.calibration:
             bin_ = min(int(verdict.confidence * CALIBRATION_BINS), CALIBRATION_BINS - 1)
             self.counts[bin_] += 1
             self.rights[bin_] += verdict.right or 0
             if sum(self.counts) >= max(MIN_LABELS, self.options.reference_labels):
                 self.calibration = calibrate(np.array(self.counts), np.array(self.rights))
-        return self.detector.add(verdict.loss, now, self.options.false_alarms_per_month)
+
+    def vote(self, labels: Labels, now: float) -> tuple[bool, list[str]]:
+        """Let labels vote whose time has come.
+
+        Args:
+            labels: Of the version.
+            now: Unix seconds.
+
+        Returns:
+            Whether any has voted, and ``opened`` or ``closed`` for each change of an alarm.
+        """
+        before = self.detector.labels
+        self.detector, told = self.votes.advance(labels, self.detector, self.options, now)
+        return self.detector.labels != before, told
 
     def _scored(
         self, verdict: Verdict, predicted: str, truth: str, scores: Sequence[float]

@@ -22,6 +22,7 @@ class FeedbackOptions:
         classes: The class of each column of `score`, in order.
         expected_accuracy: Accuracy of the reference, in place of the first labels.
         reference_labels: Number of first labels that make the reference.
+        reference_days: Days that the first predictions span before anything is compared.
         false_alarms_per_month: Bound on the probability of a false alarm in 30 days.
     """
 
@@ -32,4 +33,5 @@ class FeedbackOptions:
     classes: tuple[int | str, ...] = ()
     expected_accuracy: float | None = None
     reference_labels: int = 1000
+    reference_days: float = 7.0
     false_alarms_per_month: float = 0.05

@@ -58,6 +58,13 @@ class Slots:
         found = self._described.get(slot)
         return found is not None and (found[2] != CLASSIFICATION or number in self._names)
 
+    def by_version(self) -> dict[tuple[str, str], list[int]]:
+        """The slots of each model and version."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for number, (model, version, _) in sorted(self._described.items()):
+            found.setdefault((model, version), []).append(number)
+        return found
+
     def describe(self, slot: int) -> tuple[str, str, str]:
         """Model, version and kind of a slot."""
         return self._described[slot]

@@ -13,6 +13,7 @@ import numpy as np
 from penstock.monitoring.databases import content
 
 from .evaluator import Evaluator
+from .label_query import LabelQuery
 from .labels import NOT_COMPARABLE, LabelStore
 from .outputs import CLASSIFICATION, read_predictions
 from .recent import Recent
@@ -112,6 +113,11 @@ class FeedbackStore:
             return
         self._saved_at = now
         with self._transaction(now):
+            for key, slots in self._slots.by_version().items():
+                voted, told = self._evaluator(*key).vote(LabelQuery(self._connection, slots), now)
+                self._told += [(*key, change) for change in told]
+                if voted:
+                    self._changed.add(key)
             for key in self._changed:
                 self._save_evaluator(key)
                 summarise(self._connection, *key)
@@ -227,8 +233,8 @@ class FeedbackStore:
             joined.append((number, slot, predicted, predicted_at or now, verdict))
             self._parked.pop(number, None)
             self._changed.add((model, version))
-            if known is None and (change := evaluator.settle(verdict, now)):
-                self._told.append((model, version, change))
+            if known is None:
+                evaluator.settle(verdict)
         self._labels.join(joined)
         vain = sum(one[4].truth is None for one in joined)
         self._labels.count(Counter({NOT_COMPARABLE: vain} if vain else {}))

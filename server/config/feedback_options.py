@@ -8,6 +8,7 @@ positive = 1                     # the class that AUC is about, of two
 classes = ["no", "yes"]          # the class of each column of `score`
 expected_accuracy = 0.9          # compare with this and not with the first labels
 reference_labels = 1000          # how many of the first labels make the reference
+reference_days = 7               # how many days the first predictions span before that
 false_alarms_per_month = 0.05    # probability of a false alarm in 30 days
 """
 
@@ -26,6 +27,7 @@ _MAX_CLASSES: Final = 1000
 _FEWEST: Final = 50
 #: Their losses are kept until there are enough of them.
 _MOST: Final = 100_000
+_MOST_DAYS: Final = 90
 
 _Kind = Annotated[
     str,
@@ -55,6 +57,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     ] = ()
     expected_accuracy: _Share | None = None
     reference_labels: Annotated[int, msgspec.Meta(ge=_FEWEST, le=_MOST)] = 1000
+    reference_days: Annotated[float, msgspec.Meta(ge=0, le=_MOST_DAYS)] = 7.0
     false_alarms_per_month: _Share = 0.05
 
 

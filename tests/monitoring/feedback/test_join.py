@@ -12,6 +12,7 @@ import pytest
 
 from penstock.monitoring.feedback.evidence import arm_labels
 from penstock.monitoring.feedback.label import Label
+from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.feedback.report import Span, performance
 from penstock.monitoring.feedback.schema import FEEDBACK_FILE, open_to_write
 from penstock.monitoring.feedback.store import PARKED_SECONDS
@@ -109,7 +110,7 @@ def test_a_label_that_comes_before_its_prediction_waits_for_it(keep, batch, tmp_
 
 
 def test_a_correction_counts_once_and_leaves_a_trace(keep, batch, tmp_path):
-    store = keep()
+    store = keep(FeedbackOptions(reference_days=0))
     store.take([batch(["a"], {"label": [1]})])
     store.tick(NOW)
     for label, moment in ((0, NOW), (1, NOW + 1), (0, NOW - 5), (1, NOW + 9)):
@@ -123,8 +124,13 @@ def test_a_correction_counts_once_and_leaves_a_trace(keep, batch, tmp_path):
         (0,),
     ]
     connection.close()
-    # One label was seen by the test for change, not two.
-    assert performance(tmp_path, "m", ALL)["versions"][0]["change"]["labels"] == 1
+    # One label votes in the test for change, not two, beside those of others.
+    others = [f"o{n}" for n in range(59)]
+    store.take([batch(others, {"label": [1] * len(others)})])
+    store.tick(NOW + 20)
+    store.feedback([Label(one, 1, NOW) for one in others], NOW + 30)
+    store.tick(NOW + 100)
+    assert performance(tmp_path, "m", ALL)["versions"][0]["change"]["labels"] == 60
 
 
 def test_rows_of_one_request_have_labels_of_their_own(keep, batch, tmp_path):
@@ -137,11 +143,11 @@ def test_rows_of_one_request_have_labels_of_their_own(keep, batch, tmp_path):
 
 
 def test_a_keeper_that_was_killed_goes_on_with_what_it_has_committed(keep, batch, tmp_path):
-    store = keep()
+    store = keep(FeedbackOptions(reference_days=0))
     store.take([batch([f"r{n}" for n in range(100)], {"label": [1] * 100})])
     store.tick(NOW)
     store.feedback([Label(f"r{n}", 1, NOW) for n in range(150)], NOW)
-    again = keep()  # the first one was never closed
+    again = keep(FeedbackOptions(reference_days=0))  # the first one was never closed
     assert len(again._parked) == 50
     again.take([batch([f"r{n}" for n in range(100, 150)], {"label": [0] * 50})])
     again.tick(NOW + 20)
@@ -211,4 +217,4 @@ def test_a_label_that_is_joined_when_the_monitor_ends_is_not_dated_1970(tmp_path
         state = json.loads(database.execute("SELECT state FROM judges").fetchone()[0])
         joined = database.execute("SELECT predicted_at FROM labels").fetchone()[0]
     assert joined == NOW + 1
-    assert state["detector"]["first_time"] >= NOW
+    assert state["detector"]["first_time"] == 0.0  # it has not voted yet

@@ -35,7 +35,7 @@ def plan(config):
 def play(store, rng, start, count, accuracy):
     """Predictions of class 1, and labels that agree so often."""
     ids = [b"%d" % number for number in range(start, start + count)]
-    now = NOW + start * 86.4
+    now = NOW + start * 864.0
     store.take(
         [
             BatchSample(

@@ -1,0 +1,63 @@
+"""The labels of one version in the database, as the votes ask for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .votes import Due
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from .outputs import Floats
+
+#: The latest labels whose delays are looked at.
+MOST_DELAYS: Final = 5_000
+#: Labels of one answer, and those of the same moment as its last one.
+MOST_DUE: Final = 20_000
+
+_OF: Final = "FROM labels WHERE slot IN ({}) AND loss IS NOT NULL"
+_DELAYS: Final = f"SELECT received - predicted_at {_OF} ORDER BY number DESC LIMIT ?"
+_FIRST: Final = f"SELECT min(predicted_at) {_OF}"
+_SPAN: Final = f"{_OF} AND predicted_at > ? AND predicted_at <= ? AND received - predicted_at <= ?"
+_LAST: Final = f"SELECT predicted_at {_SPAN} ORDER BY predicted_at LIMIT 1 OFFSET ?"
+_DUE: Final = (
+    f"SELECT predicted_at, loss, unit, request_id {_SPAN} ORDER BY predicted_at, request_id, idx"
+)
+
+
+class LabelQuery:
+    """Implements `penstock.monitoring.feedback.votes.Labels`.
+
+    Args:
+        connection: To the labels.
+        slots: Of the version, see `penstock.monitoring.feedback.slots`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, slots: Sequence[int]) -> None:
+        self._connection = connection
+        self._slots = list(slots)
+        self._marks = ", ".join("?" * len(self._slots))
+
+    def delays(self) -> Floats:
+        """See `Labels.delays`."""
+        return np.array([one for (one,) in self._ask(_DELAYS, MOST_DELAYS)], float)
+
+    def first(self) -> float:
+        """See `Labels.first`."""
+        ((found,),) = self._ask(_FIRST)
+        return float(found or 0.0)
+
+    def due(self, after: float, until: float, wait: float) -> Sequence[Due]:
+        """See `Labels.due`."""
+        for (last,) in self._ask(_LAST, after, until, wait, MOST_DUE):
+            until = last
+        rows: list[Any] = self._ask(_DUE, after, until, wait)
+        return [Due(*row) for row in rows]
+
+    def _ask(self, query: str, *values: float) -> list[tuple[float, ...]]:
+        rows = self._connection.execute(query.format(self._marks), (*self._slots, *values))
+        return rows.fetchall()

@@ -1,0 +1,135 @@
+"""Which labels vote on whether a version has become worse, and when. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import numpy as np
+
+from .change_detector import LEARNING, ChangeDetector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .options import FeedbackOptions
+    from .outputs import Floats
+
+#: Labels vote so long after their prediction that this share of them has come.
+COMPLETE: Final = 0.99
+#: If less than this share of the latest labels comes in time, the wait is learnt again.
+IN_TIME: Final = 0.9
+#: Fewer labels say nothing of how long labels take.
+FEWEST_DELAYS: Final = 50
+#: A wait that has grown by more makes what was learnt before worthless.
+GROWTH: Final = 1.25
+#: Units that are remembered to have voted on a day.
+MOST_UNITS: Final = 200_000
+_DAY: Final = 86_400.0
+
+
+class Due(NamedTuple):
+    """A label whose time to vote has come.
+
+    Attributes:
+        time: Unix seconds of its prediction.
+        loss: 0 or 1 of a class, the absolute error of a number.
+        unit: The unit of the prediction, such as a user; empty where nobody says.
+        request: Of the prediction.
+    """
+
+    time: float
+    loss: float
+    unit: str
+    request: str
+
+
+class Labels(Protocol):
+    """The labels of one version that have come."""
+
+    def delays(self) -> Floats:
+        """Seconds from the prediction to the label, of the latest labels."""
+        ...
+
+    def first(self) -> float:
+        """Unix seconds of the first prediction with a label."""
+        ...
+
+    def due(self, after: float, until: float, wait: float) -> Sequence[Due]:
+        """In order, labels of predictions after one moment and up to another.
+
+        Only those that came at most `wait` seconds after their prediction. Of more than a few
+        thousand the first ones, but all of the same moment.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Votes:
+    """Lets labels vote, and remembers which units have voted on the present day."""
+
+    day: int = -1
+    voted: set[str] | None = None
+
+    def advance(
+        self, labels: Labels, detector: ChangeDetector, options: FeedbackOptions, now: float
+    ) -> tuple[ChangeDetector, list[str]]:
+        """Let all vote who are due.
+
+        Args:
+            labels: Of the version.
+            detector: Of the version.
+            options: Of its model.
+            now: Unix seconds.
+
+        Returns:
+            The detector to go on with, and ``opened`` or ``closed`` for each change of an alarm.
+        """
+        detector = self._wait(labels.delays(), detector, options)
+        wait = detector.wait
+        if wait is None or now < labels.first() + max(2 * wait, options.reference_days * _DAY):
+            return detector, []  # longer delays may not have been seen yet
+        share = options.false_alarms_per_month
+        due = labels.due(detector.done_until, now - wait, wait)
+        told = [detector.add(one.loss, one.time, share) for one in self._voters(due)]
+        if due:
+            detector.done_until = due[-1].time
+        return detector, [change for change in told if change]
+
+    def _wait(
+        self, delays: Floats, detector: ChangeDetector, options: FeedbackOptions
+    ) -> ChangeDetector:
+        """Set how long labels take; what was learnt with another wait is learnt again."""
+        if len(delays) < FEWEST_DELAYS:
+            return detector
+        before, limit = detector.wait, (detector.wait or 0.0) * GROWTH + 1.0
+        new = max(0.0, float(np.quantile(delays, COMPLETE)))
+        if before is None:
+            detector.wait = new
+        elif (
+            new > limit if detector.state == LEARNING else float((delays <= limit).mean()) < IN_TIME
+        ):
+            detector = ChangeDetector.of(options)
+            detector.wait = new
+            self.day, self.voted = -1, None
+        return detector
+
+    def _voters(self, due: Sequence[Due]) -> Iterator[Due]:
+        """One label of each unit and day; of a request, the first row."""
+        before = ""
+        for one in due:
+            if one.unit:
+                if not self._is_first(one):
+                    continue
+            elif one.request and one.request == before:
+                continue
+            before = one.request
+            yield one
+
+    def _is_first(self, one: Due) -> bool:
+        day = int(one.time // _DAY)
+        if day != self.day or self.voted is None or len(self.voted) >= MOST_UNITS:
+            self.day, self.voted = day, set()
+        known = one.unit in self.voted
+        self.voted.add(one.unit)
+        return not known

@@ -8,7 +8,6 @@ controller can take those of the time in which a share was in force.
 from __future__ import annotations
 
 import json
-import logging
 import math
 import sqlite3
 from contextlib import closing
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from .samples import Array, BatchSample
 
-LOG = logging.getLogger("penstock.monitor")
 
 FILE: Final = "arm_scores.db"
 #: Counts are kept by so many seconds, and for so long.

@@ -83,7 +83,9 @@ def image(project: Any, instructions: list[tuple[str, str]]) -> Iterator[Path]:
             else:
                 made = shutil.ignore_patterns("__pycache__", ".venvs")
                 shutil.copytree(project.root / entry, root / "source" / entry, ignore=made)
-        shutil.copytree(project.root / "examples" / "registry", root / "models")
+        # Without the state of a server that has served them here.
+        state = shutil.ignore_patterns(".penstock")
+        shutil.copytree(project.root / "examples" / "registry", root / "models", ignore=state)
         for step in every(instructions, "RUN"):
             command = step.replace(INSTALLED_AT, f"{root}/penstock")
             arguments = shlex.split(re.sub("^python3 ", f"{sys.executable} ", command))

@@ -105,7 +105,7 @@ STEPS: list[tuple[Any, str]] = [
     *[(SampleBuffer, name) for name in ("offer", "offer_rows", "picked", "offer_failure")],
     (HaltPoll, "answered"),
     (ShadowSender, "offer"),
-    *[(Quality, name) for name in ("tally", "check", "passes")],
+    *[(Quality, name) for name in ("tally", "examine", "passes")],
     *[(Connection, name) for name in ("preamble", "_write", "_write_next")],
     (Transport, "write"),
 ]

@@ -38,7 +38,7 @@ def listed(**tokens: str) -> str:
     )
 
 
-EVERYBODY = listed(predicts="predict", history="observe", operates="operate")
+EVERYBODY = listed(predicts="predict", looks="observe", operates="operate")
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +135,8 @@ def test_labels_need_the_scope_predict(server: Any, post: Callable[..., bytes]) 
     body = json.dumps([{"request_id": "1", "label": 1}]).encode()
     typed = "content-type: application/json"
     assert server.ask(post("/v1/feedback", body, typed)).status == 401
-    history = "authorization: Bearer looks"
-    assert server.ask(post("/v1/feedback", body, typed, history)).status == 403
+    looks = "authorization: Bearer looks"
+    assert server.ask(post("/v1/feedback", body, typed, looks)).status == 403
     passed = server.ask(post("/v1/feedback", body, typed, PREDICTS))
     assert passed.status == 503  # nobody keeps labels in a server of one process
     assert "labels are not kept here" in json.loads(passed.body)["error"]
@@ -157,7 +157,7 @@ def test_a_token_that_is_taken_out_is_refused_although_its_head_was_known(
         assert len(one.app.engine.port.known_heads) == 1
         assert len(one.app.engine.port.coalescer.templates._text) == 1
         watched.write_text("nonsense")  # changes nothing
-        watched.write_text(listed(history="observe"))
+        watched.write_text(listed(looks="observe"))
         statuses = [client.send(raw).answer().status]
         while statuses[-1] == 200:
             statuses.append(client.send(raw).answer().status)

@@ -40,7 +40,7 @@ class RequestTemplates:
     """The templates and groups of a process.
 
     Attributes:
-        latest: The text template that was found last, by the bytes of its requests.
+        latest: The template that was found last, by the bytes of its requests.
 
     Args:
         heads: The known request heads.
@@ -63,6 +63,7 @@ class RequestTemplates:
         total = len(data)
         for template in self._raw.get(total, ()):
             if data.startswith(template.opening) and data.endswith(template.closing):
+                self.latest[total] = template
                 return template
         start = data.find(b"[", data.find(KEY, 0, MAX_OPENING_BYTES)) + 1
         found = self._text.get(data[:start])

@@ -117,13 +117,20 @@ def journeys_of(page: str) -> dict[str, list[str]]:
     return found
 
 
-def complaints(listed: Sequence[str], run: Journey) -> list[str]:
-    """How a list of the page differs from a run; empty if it is right."""
+def complaints(listed: Sequence[str], run: Journey, timed: Collection[str] = ()) -> list[str]:
+    """How a list of the page differs from a run; empty if it is right.
+
+    Args:
+        listed: Files of the page, in order.
+        run: What was entered.
+        timed: Files that a timer enters, too, so that their place in a run is chance.
+    """
     wrong = [f"the run does not enter {file}" for file in listed if file not in run.entered]
     wrong += [f"{file} is named twice" for file in {*listed} if listed.count(file) > 1]
     wrong += [f"{file} is left out" for file in run.through if file not in listed]
-    places = [run.entered.index(file) for file in listed if file in run.entered]
-    ordered = [file for file in run.entered if file in listed]
+    placed = [file for file in listed if file in run.entered and file not in timed]
+    places = [run.entered.index(file) for file in placed]
+    ordered = [file for file in run.entered if file in placed]
     if places != sorted(places):
         wrong.append(f"the order of the run is {', '.join(ordered)}")
     return wrong

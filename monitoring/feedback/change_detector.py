@@ -41,7 +41,7 @@ WEIGHTS: Final = (1 / 6, 2 / 3, 1 / 6)
 LOSS_QUANTILE: Final = 0.9
 #: Good votes in a row of so many end an alarm.
 RECOVERY: Final = 300
-#: Votes of which the share of bad ones is shown at an alarm.
+#: At an alarm the share of bad ones is shown of so many votes, or up to twice as many.
 RECENT: Final = 200
 #: Parts of the week that have a share of their own: four a day.
 CELLS: Final = 28
@@ -128,12 +128,14 @@ class ChangeDetector:
         losses: Of the first votes while learning, with their parts of the week.
         first_time: Unix seconds of the prediction of the first vote.
         worse: Share of bad votes since the change, as estimated at the alarm.
-        recent: Votes of the latest `RECENT` or fewer, and bad ones among them.
+        recent: Votes, and bad ones among them, of the last full `RECENT` and of those since.
         good_run: Votes, and bad ones among them, of the present row of `RECOVERY`.
         alarm_at: Vote at which the latest alarm was raised.
         wait: Labels vote so many seconds after their prediction; ``None`` while delays are not
             known.
+        since: Unix seconds of the first prediction that had a label when `wait` was set.
         done_until: Predictions up to this moment, Unix seconds, have voted.
+        outdated: Whether its reference means nothing any more and has to be made anew.
     """
 
     size: int
@@ -146,11 +148,13 @@ class ChangeDetector:
     losses: list[tuple[float, int]] = field(default_factory=list)
     first_time: float = 0.0
     worse: float = 0.0
-    recent: tuple[int, int] = (0, 0)
+    recent: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0), (0, 0)])
     good_run: tuple[int, int] = (0, 0)
     alarm_at: int = 0
     wait: float | None = None
+    since: float = 0.0
     done_until: float = 0.0
+    outdated: bool = False
     _shares: Floats | None = None
 
     @classmethod
@@ -210,12 +214,12 @@ class ChangeDetector:
             grow(one, ratios(p, odds)[not bad])
             for one, odds in zip(self.evidence, ODDS, strict=True)
         ]
-        votes, wrong = self.recent if self.recent[0] < RECENT else (0, 0)
-        self.recent = votes + 1, wrong + bad
+        self._remember(bad=bad)
         if self.statistic < self.threshold(time, false_alarms_per_month):
             return ""
         best = max(zip(self.evidence, ODDS, strict=True))[1]
-        self.worse = max(best * p / (1 - p + best * p), self.recent[1] / max(1, self.recent[0]))
+        votes, wrong = (sum(one) for one in zip(*self.recent, strict=True))
+        self.worse = max(best * p / (1 - p + best * p), wrong / votes)
         self.state, self.good_run, self.alarm_at = ALARM, (0, 0), self.labels
         return "opened"
 
@@ -225,6 +229,13 @@ class ChangeDetector:
             votes, bad = np.array(self.cells, float).T
             self._shares = shares(votes, bad)
         return float(self._shares[int(cell_of(time))])
+
+    def _remember(self, *, bad: bool) -> None:
+        votes, wrong = self.recent[-1]
+        if votes >= RECENT:
+            self.recent = [(votes, wrong), (1, int(bad))]
+        else:
+            self.recent[-1] = votes + 1, wrong + bad
 
     def _learn(self, loss: float, time: float) -> None:
         cell = int(cell_of(time))
@@ -260,7 +271,14 @@ class ChangeDetector:
         if wrong / labels > (self.rate + self.worse) / 2:
             return ""
         self.state, self.evidence = WATCHING, [0.0] * len(ODDS)
-        self.recent = 0, 0
+        self.recent = [(0, 0), (0, 0)]
+        return "closed"
+
+    def end_alarm(self) -> str:
+        """End an alarm whose reference is outdated; returns ``closed`` if there is one."""
+        if self.state != ALARM:
+            return ""
+        self.state = WATCHING
         return "closed"
 
     def to_json(self) -> dict[str, Any]:
@@ -271,14 +289,12 @@ class ChangeDetector:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> ChangeDetector:
-        """The reverse of `to_json`.
-
-        Raises:
-            TypeError: It was written by another release; its reference means nothing here.
-        """
+        """The reverse of `to_json`; what an earlier release wrote is outdated."""
+        if "cells" not in content:
+            kept = ("size", "labels", "state", "first_time", "worse", "alarm_at")
+            return cls(**{name: content[name] for name in kept}, outdated=True)
         content = {name: value for name, value in content.items() if name != "reference"}
-        for name in ("recent", "good_run"):
-            content[name] = tuple(content[name])
-        for name in ("cells", "losses"):
+        content["good_run"] = tuple(content["good_run"])
+        for name in ("cells", "losses", "recent"):
             content[name] = [tuple(one) for one in content[name]]
         return cls(**content)

@@ -80,9 +80,7 @@ class Evaluator:
         if state is not None:
             content = json.loads(state)
             evaluator.options = replace(options, false_alarms_per_month=content.pop("share"))
-            detector = content.pop("detector")
-            if "cells" in detector:  # else of an earlier release: it learns anew
-                evaluator.detector = ChangeDetector.from_json(detector)
+            evaluator.detector = ChangeDetector.from_json(content.pop("detector"))
             if "classes" in content:  # not of earlier releases
                 evaluator.classes = Classes.from_json(content.pop("classes"))
             for name, value in content.items():
@@ -151,11 +149,12 @@ class Evaluator:
             now: Unix seconds.
 
         Returns:
-            Whether any has voted, and ``opened`` or ``closed`` for each change of an alarm.
+            Whether there is something to keep on disk, and ``opened`` or ``closed`` for each
+            change of an alarm.
         """
         before = self.detector.labels
         self.detector, told = self.votes.advance(labels, self.detector, self.options, now)
-        return self.detector.labels != before, told
+        return bool(told) or self.detector.labels != before, told
 
     def _scored(
         self, verdict: Verdict, predicted: str, truth: str, scores: Sequence[float]

@@ -20,7 +20,11 @@ MOST_DELAYS: Final = 5_000
 MOST_DUE: Final = 20_000
 
 _OF: Final = "FROM labels WHERE slot IN ({}) AND loss IS NOT NULL"
-_DELAYS: Final = f"SELECT received - predicted_at {_OF} ORDER BY number DESC LIMIT ?"
+#: Of one slot: so its index has the labels in the order of their arrival, and none is sorted.
+_DELAYS: Final = (
+    "SELECT number, received - predicted_at FROM labels INDEXED BY labels_arrived"
+    " WHERE slot = ? AND loss IS NOT NULL ORDER BY number DESC LIMIT ?"
+)
 _FIRST: Final = f"SELECT min(predicted_at) {_OF}"
 _SPAN: Final = f"{_OF} AND predicted_at > ? AND predicted_at <= ? AND received - predicted_at <= ?"
 _LAST: Final = f"SELECT predicted_at {_SPAN} ORDER BY predicted_at LIMIT 1 OFFSET ?"
@@ -44,7 +48,11 @@ class LabelQuery:
 
     def delays(self) -> Floats:
         """See `Labels.delays`."""
-        return np.array([one for (one,) in self._ask(_DELAYS, MOST_DELAYS)], float)
+        found: list[tuple[int, float]] = []
+        for slot in self._slots:
+            found += self._connection.execute(_DELAYS, (slot, MOST_DELAYS))
+        latest = sorted(found, reverse=True)[:MOST_DELAYS]
+        return np.array([delay for _, delay in latest], float)
 
     def first(self) -> float:
         """See `Labels.first`."""

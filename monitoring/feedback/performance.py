@@ -86,22 +86,26 @@ class Performance:
 
 
 def measure(rows: Labelled) -> Performance:
-    """All figures that these rows allow."""
+    """All figures that can be had of these rows."""
     count = len(rows.loss)
     if not count:
         return Performance()
-    found = Performance(rows.kind, count)
+    found = Performance(rows.kind, count, figures_of(rows))
     if rows.kind == CLASSIFICATION:
-        figures = _of_classes(rows)
         found.classes = _by_class(rows)
-    else:
-        figures = _of_numbers(rows)
-    found.figures = {name: one for name, one in figures.items() if one is not None}
     quantiles = np.quantile(np.maximum(rows.delays, 0.0), DELAY_QUANTILES).tolist()
     found.delay_seconds = {
         f"p{q * 100:g}": value for q, value in zip(DELAY_QUANTILES, quantiles, strict=True)
     }
     return found
+
+
+def figures_of(rows: Labelled) -> dict[str, Estimate]:
+    """The figures of all classes, or numbers, together; none without rows."""
+    if not len(rows.loss):
+        return {}
+    figures = _of_classes(rows) if rows.kind == CLASSIFICATION else _of_numbers(rows)
+    return {name: one for name, one in figures.items() if one is not None}
 
 
 def _of_numbers(rows: Labelled) -> dict[str, Estimate | None]:
@@ -161,10 +165,14 @@ def bin_of(scores: Floats, bins: int) -> NDArray[np.int64]:
 
 def _by_class(rows: Labelled) -> dict[str, dict[str, Any]]:
     listed = sorted((Counter(rows.truth) | Counter(rows.predicted)).most_common(MAX_LISTED))
-    truth, predicted = np.array(rows.truth, object), np.array(rows.predicted, object)
+    numbers = {name: number for number, (name, _) in enumerate(listed)}
+    truth, predicted = (
+        np.array([numbers.get(name, -1) for name in names], np.int64)
+        for names in (rows.truth, rows.predicted)
+    )
     found = {}
-    for name, _ in listed:
-        actual, given = (truth == name).astype(float), (predicted == name).astype(float)
+    for name, number in numbers.items():
+        actual, given = (truth == number).astype(float), (predicted == number).astype(float)
         hits = actual * given
         found[name] = {
             "support": int(actual.sum()),

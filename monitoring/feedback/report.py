@@ -16,7 +16,7 @@ from .evaluator import Evaluator
 from .label import class_name
 from .options import FeedbackOptions
 from .outputs import CLASSIFICATION
-from .performance import CALIBRATION_BINS, Labelled, measure
+from .performance import CALIBRATION_BINS, Labelled, figures_of, measure
 from .schema import FEEDBACK_FILE, has_column, open_to_read
 from .traffic import HOUR
 
@@ -247,7 +247,7 @@ def _windows(
         predictions = int(sum(one[1] for one in hours))
         if not predictions and not len(here):
             continue
-        figures = measure(_pick(rows, here)).figures
+        figures = figures_of(_pick(rows, here))
         main = figures.get("accuracy") or figures.get("mae")
         found.append(
             {

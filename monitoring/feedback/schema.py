@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS labels (
     positive_score REAL, positive INTEGER, truth, unit TEXT NOT NULL DEFAULT '',
     UNIQUE (request_id, idx, source));
 CREATE INDEX IF NOT EXISTS labels_parked ON labels (received) WHERE slot IS NULL;
+CREATE INDEX IF NOT EXISTS labels_arrived ON labels (slot) WHERE slot IS NOT NULL;
 CREATE INDEX IF NOT EXISTS labels_of ON labels (slot, predicted_at) WHERE slot IS NOT NULL;
 CREATE TABLE IF NOT EXISTS history (
     request_id TEXT NOT NULL, idx INTEGER NOT NULL, source TEXT NOT NULL,

@@ -255,7 +255,7 @@ class FeedbackStore:
                 )
         elif evaluator.options != options:
             if evaluator.options.expected_accuracy != options.expected_accuracy:
-                evaluator = self._evaluators[key] = Evaluator.of(options)
+                evaluator.detector.outdated = True
             evaluator.options = options
         return evaluator
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -23,7 +23,7 @@ IN_TIME: Final = 0.9
 FEWEST_DELAYS: Final = 50
 #: A wait that has grown by more makes what was learnt before worthless.
 GROWTH: Final = 1.25
-#: Units that are remembered to have voted on a day.
+#: Units that can vote on a day: so many are remembered, and more do not vote.
 MOST_UNITS: Final = 200_000
 _DAY: Final = 86_400.0
 
@@ -66,10 +66,15 @@ class Labels(Protocol):
 
 @dataclass(slots=True)
 class Votes:
-    """Lets labels vote, and remembers which units have voted on the present day."""
+    """Lets labels vote, and remembers which units have voted on the present day.
+
+    Attributes:
+        day: Number of the day; -1 while nothing is remembered.
+        voted: Units that have voted on it.
+    """
 
     day: int = -1
-    voted: set[str] | None = None
+    voted: set[str] = field(default_factory=set)
 
     def advance(
         self, labels: Labels, detector: ChangeDetector, options: FeedbackOptions, now: float
@@ -85,34 +90,53 @@ class Votes:
         Returns:
             The detector to go on with, and ``opened`` or ``closed`` for each change of an alarm.
         """
-        detector = self._wait(labels.delays(), detector, options)
+        self._check_wait(labels.delays(), detector)
+        if detector.outdated:
+            if change := detector.end_alarm():
+                return detector, [change]  # it is told as that of this detector, then all is new
+            detector, wait = ChangeDetector.of(options), detector.wait
+            detector.wait = wait
+            self.day = -1
+        if detector.wait is None:
+            return detector, []
+        if not detector.since:
+            detector.since = labels.first()
         wait = detector.wait
-        if wait is None or now < labels.first() + max(2 * wait, options.reference_days * _DAY):
+        if now < detector.since + max(2 * wait, options.reference_days * _DAY):
             return detector, []  # longer delays may not have been seen yet
         share = options.false_alarms_per_month
         due = labels.due(detector.done_until, now - wait, wait)
+        if due and self.day < 0:
+            self._recall(labels, detector.done_until, wait)
         told = [detector.add(one.loss, one.time, share) for one in self._voters(due)]
         if due:
             detector.done_until = due[-1].time
         return detector, [change for change in told if change]
 
-    def _wait(
-        self, delays: Floats, detector: ChangeDetector, options: FeedbackOptions
-    ) -> ChangeDetector:
-        """Set how long labels take; what was learnt with another wait is learnt again."""
+    @staticmethod
+    def _check_wait(delays: Floats, detector: ChangeDetector) -> None:
+        """Set how long labels take; what was learnt with another wait is outdated."""
         if len(delays) < FEWEST_DELAYS:
-            return detector
-        before, limit = detector.wait, (detector.wait or 0.0) * GROWTH + 1.0
-        new = max(0.0, float(np.quantile(delays, COMPLETE)))
+            return
+        before, new = detector.wait, max(0.0, float(np.quantile(delays, COMPLETE)))
         if before is None:
             detector.wait = new
-        elif (
-            new > limit if detector.state == LEARNING else float((delays <= limit).mean()) < IN_TIME
-        ):
-            detector = ChangeDetector.of(options)
-            detector.wait = new
-            self.day, self.voted = -1, None
-        return detector
+            return
+        limit = before * GROWTH + 1.0
+        if detector.state == LEARNING:
+            longer = new > limit
+        else:
+            longer = float((delays <= limit).mean()) < IN_TIME
+        if longer:
+            detector.wait, detector.outdated = new, True
+
+    def _recall(self, labels: Labels, until: float, wait: float) -> None:
+        """See who voted on the day that was under way when the process ended."""
+        self.day, self.voted = int(until // _DAY), set()
+        at = self.day * _DAY - 1e-3
+        while due := labels.due(at, until, wait):
+            self.voted.update(one.unit for one in due if one.unit)
+            at = due[-1].time
 
     def _voters(self, due: Sequence[Due]) -> Iterator[Due]:
         """One label of each unit and day; of a request, the first row."""
@@ -128,8 +152,9 @@ class Votes:
 
     def _is_first(self, one: Due) -> bool:
         day = int(one.time // _DAY)
-        if day != self.day or self.voted is None or len(self.voted) >= MOST_UNITS:
+        if day != self.day:
             self.day, self.voted = day, set()
-        known = one.unit in self.voted
+        if one.unit in self.voted or len(self.voted) >= MOST_UNITS:
+            return False
         self.voted.add(one.unit)
-        return not known
+        return True

@@ -137,7 +137,8 @@ class AlertWriter:
             f"{model} version {version}: the share of bad predictions has risen from "
             f"{detector.rate:.3f} to about {detector.worse:.3f}, by {detector.labels} labels"
             if opened
-            else f"{model} version {version}: bad predictions are back near {detector.rate:.3f}"
+            else f"{model} version {version}: it is compared with a share of bad predictions of "
+            f"{detector.rate:.3f}, and no longer counts as worse"
         )
         self._alert_store.put(
             Alert(

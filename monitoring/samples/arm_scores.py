@@ -80,13 +80,13 @@ class ArmScores:
         counts, self._counts = self._counts, {}
         connection = self._connection
         if counts:
-            connection.execute("BEGIN")
-            connection.executemany(
-                "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                " SET count = count + excluded.count",
-                [(*key, count) for key, count in counts.items()],
-            )
-            connection.execute("COMMIT")
+            with connection:  # commits, or rolls back: the next tick begins anew
+                connection.execute("BEGIN")
+                connection.executemany(
+                    "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                    " SET count = count + excluded.count",
+                    [(*key, count) for key, count in counts.items()],
+                )
         if now - self._pruned_at >= _PRUNE_SECONDS:
             self._pruned_at = now
             connection.execute("DELETE FROM scores WHERE bucket < ?", (now - KEEP_SECONDS,))

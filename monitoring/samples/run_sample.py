@@ -94,7 +94,8 @@ class RunSample(NamedTuple):
         If the first request has more rows, its first rows are used. A request whose arrays cannot
         be cut into rows is left out.
         """
-        ends = [*(self.firsts or range(self.rows))[1:], self.rows]
+        firsts = range(self.rows) if self.firsts is None else self.firsts
+        ends = [*firsts[1:], self.rows]
         count = bisect_right(ends, max_rows)
         if count:
             return self.only(range(count))

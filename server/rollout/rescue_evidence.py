@@ -48,9 +48,12 @@ def rescue_evidence(answered: int, rescued: int, both_failed: int, tolerated: fl
         both_failed: That both failed at.
         tolerated: The ratio r0, 1 to 1.5; above that some bets of the grid would be allowed.
     """
-    if not rescued:
-        return 1.0 if not answered + both_failed else _mixture(answered, 0, both_failed, tolerated)
-    return _mixture(answered, rescued, both_failed, tolerated)
+    return mean_of_exponentials(
+        [
+            answered * a + rescued * b + both_failed * c
+            for a, b, c in (_logarithms(failure, tolerated) for failure in GRID)
+        ]
+    )
 
 
 def unit_evidence(table: UnitTable, arm: tuple[int, int, int], tolerated: float) -> float:
@@ -78,15 +81,6 @@ def one_unit(unit: UnitCounts, table: UnitTable, tolerated: float) -> float:
     """
     untried = 0 if unit.key in table.stable else unit.untried
     return rescue_evidence(unit.answered, unit.rescued + untried, unit.both_failed, tolerated)
-
-
-def _mixture(answered: int, rescued: int, both_failed: int, tolerated: float) -> float:
-    return mean_of_exponentials(
-        [
-            answered * a + rescued * b + both_failed * c
-            for a, b, c in (_logarithms(failure, tolerated) for failure in GRID)
-        ]
-    )
 
 
 @lru_cache(maxsize=64)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from penstock.monitoring.samples.arm_scores import (
     BUCKET_SECONDS,
+    FILE,
     LEARN_SCORES,
     ArmScores,
     read_scores,
@@ -80,3 +83,20 @@ def test_only_whole_spans_between_two_times_count_and_a_restart_keeps_the_bins(t
 def test_a_score_is_the_last_number_of_the_first_row(output, expected):
     found = scores_of(sample([0.0, 0.0], outputs=[None, output]))
     assert (found is None) if expected is None else np.allclose(found, expected)
+
+
+def test_a_write_that_fails_leaves_nothing_half_done(tmp_path):
+    scores = ArmScores(tmp_path)
+    scores.take([sample(np.arange(LEARN_SCORES, dtype=float))])
+    with closing(sqlite3.connect(tmp_path / FILE)) as other:
+        other.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON scores BEGIN SELECT RAISE(FAIL, 'no'); END"
+        )
+        scores.take([sample([1.0] * 5)])
+        with pytest.raises(sqlite3.Error, match="no"):
+            scores.tick(START)
+        other.execute("DROP TRIGGER no")
+    scores.take([sample([1.0] * 7)])
+    scores.tick(START)
+    assert sum(read_scores(tmp_path, "m", START, math.inf)["1", "stable"].values()) == 7
+    scores.close()

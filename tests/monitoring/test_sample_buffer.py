@@ -222,6 +222,13 @@ def test_the_beginning_of_a_run_is_whole_requests_or_the_first_rows_of_one(
     assert drained(buffer) == rows
 
 
+def test_some_requests_of_a_run_have_a_beginning_as_the_whole_has():
+    some = batch((2, 3, 4, 1)).only([0, 2, 3])
+    first = some.beginning(6)
+    assert (first.ids, first.rows) == ([some.ids[0], some.ids[1]], 6)
+    assert np.array_equal(first.inputs[0], some.inputs[0][:6])
+
+
 def test_a_request_that_cannot_be_cut_has_no_beginning():
     whole = batch((5,))
     whole = whole._replace(outputs=[np.zeros((1, 5))])

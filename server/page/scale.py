@@ -24,6 +24,8 @@ _MILLION: Final = 1_000_000
 _SMALL: Final = 1e-4
 #: Beyond this a float no longer tells a tick from its neighbour.
 _LARGEST: Final = 1e15
+#: Figures nearer to zero are drawn as zero: a part of them would be no number any more.
+_LEAST: Final = 1e-290
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ def finite(value: float | None) -> bool:
 def extent(values: Sequence[float | None], *, zero: bool = False) -> tuple[float, float]:
     """The least and the greatest figure, never the same; 0 to 1 when there is none."""
     known = [
-        min(max(one, -_LARGEST), _LARGEST) for one in values if one is not None and finite(one)
+        min(max(one, -_LARGEST), _LARGEST) if abs(one) >= _LEAST else 0.0
+        for one in values
+        if one is not None and finite(one)
     ]
     if zero and known:
         known.append(0.0)

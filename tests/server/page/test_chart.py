@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.server.page.bars import MAX_BARS
@@ -71,6 +71,8 @@ def test_lines_of_any_figures(points: list[tuple[float, ...]], level: float, ste
 
 @settings(max_examples=40)
 @given(st.lists(anything, max_size=30))
+@example([5e-324])
+@example([1e-308, -1e-308])
 def test_other_charts_of_any_figures(values: list[float | None]) -> None:
     assert inside(parsed(sparkline(values, threshold=0.1)))
     names = [f"f{place}" for place in range(len(values))]

@@ -117,7 +117,12 @@ def test_ctrl_c_gives_no_traceback():
     """While a command waits for the server's answer."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        process = started("status", "--admin-url", url, "--token", "t")
+        # Children inherit it if the signal is ignored, as it is in the background of a shell.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = started("status", "--admin-url", url, "--token", "t")
+        finally:
+            signal.signal(signal.SIGINT, before)
         connection, _ = listener.accept()
         with closing(connection):
             connection.recv(65536)

@@ -18,7 +18,6 @@ from penstock.server.errors import (
     ApiError,
     InternalError,
     InvalidRequest,
-    MethodNotAllowed,
     NotFound,
 )
 from penstock.server.errors.incidents import Incidents
@@ -30,6 +29,7 @@ from penstock.server.ports.bodies import read_body
 from penstock.server.ports.border import BY_PREFIX
 from penstock.server.ports.media_types import JSON, check_media_type
 from penstock.server.ports.paths import routed_at
+from penstock.server.ports.routing_errors import routing_error
 from penstock.server.ports.shared import SharedAnswers
 
 from . import metadata
@@ -273,13 +273,8 @@ def _error_response(error: ApiError) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Answer Starlette's own errors: no such route, or a wrong method."""
     assert isinstance(error, HTTPException)
-    if error.status_code == MethodNotAllowed.status:
-        allow = (error.headers or {}).get("Allow", "GET")
-        message = f"{request.method} {request.url.path} is not possible; use {allow}"
-        return await _api_error(request, MethodNotAllowed(message, allow=allow))
-    return await _api_error(request, NotFound(f"no route {request.url.path}; see /docs"))
+    return _error_response(routing_error(request, error))
 
 
 def _docs(_: Request) -> Response:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from penstock.server.processes.frames import BadFrame, read_frame
+from penstock.server.processes.private_socket import listen_privately
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
@@ -33,9 +34,7 @@ class MonitorSocket:
 
     async def listen(self, path: Path) -> None:
         """Accept workers; a socket that a dead monitor left behind is replaced."""
-        path.unlink(missing_ok=True)  # noqa: ASYNC240  once, in memory, before anybody waits
-        self._server = await asyncio.start_unix_server(self._serve, path)
-        path.chmod(0o600)  # noqa: ASYNC240  a run_dir of the operator's may be open to others
+        self._server = await listen_privately(self._serve, path)
 
     def close(self) -> None:
         """Stop accepting and hang up."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.server.processes.private_socket import listen_privately
 from penstock.server.processes.process_context import ProcessContext, run
 from penstock.server.processes.supervised_task import SupervisedTask
 from penstock.server.shadow_copies.envelope import BadEnvelope, read_envelope, read_hello
@@ -97,9 +98,7 @@ class ShadowProcess:
     async def run(self) -> None:
         """Work until `stopping` is set."""
         path = self._directory.shadow_socket
-        path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._serve, path, limit=_BUFFER_BYTES)
-        path.chmod(0o600)  # a run_dir of the operator's may be open to others
+        server = await listen_privately(self._serve, path, limit=_BUFFER_BYTES)
         looks = 0
         while not self.stopping.is_set():
             await self._look()

@@ -230,19 +230,19 @@ class AdminApp:
         if accept and not command.reason:
             raise InvalidRequest("who accepts a version in spite of what it is gives a reason")
         version = self._version(request)
-        return _told(await self._operations.load(command, version, accept=accept))
+        return wire.told(await self._operations.load(command, version, accept=accept))
 
     async def _unload(self, request: Request, actor: str) -> Response:
         command, _ = await self._command("unload", request, actor)
-        return _told(await self._operations.unload(command, self._version(request)))
+        return wire.told(await self._operations.unload(command, self._version(request)))
 
     async def _promote(self, request: Request, actor: str) -> Response:
         command, _ = await self._command("promote", request, actor)
-        return _told(await self._operations.promote(command, self._version(request)))
+        return wire.told(await self._operations.promote(command, self._version(request)))
 
     async def _rollback(self, request: Request, actor: str) -> Response:
         command, _ = await self._command("rollback", request, actor)
-        return _told(await self._operations.rollback(command))
+        return wire.told(await self._operations.rollback(command))
 
     async def _set_alias(self, request: Request, actor: str) -> Response:
         command, body = await self._command("alias", request, actor)
@@ -250,11 +250,11 @@ class AdminApp:
             raise InvalidRequest('the body names no version; expected {"version": 2}')
         version = wire.version_of(body["version"])
         alias = request.path_params["alias"]
-        return _told(await self._operations.set_alias(command, alias, version))
+        return wire.told(await self._operations.set_alias(command, alias, version))
 
     async def _remove_alias(self, request: Request, actor: str) -> Response:
         command, _ = await self._command("unalias", request, actor)
-        return _told(await self._operations.remove_alias(command, request.path_params["alias"]))
+        return wire.told(await self._operations.remove_alias(command, request.path_params["alias"]))
 
     async def _repository_load(self, request: Request, actor: str) -> Response:
         body = await wire.read_body(request, untyped=True)
@@ -275,26 +275,11 @@ class AdminApp:
             await self._operations.unload(Command("unload", model, actor), one)
         return Response(status_code=200)
 
-    async def _command(
-        self, action: str, request: Request, token: str
-    ) -> tuple[Command, dict[str, Any]]:
-        body = await wire.read_body(request)
+    @staticmethod
+    async def _command(action: str, request: Request, token: str) -> tuple[Command, dict[str, Any]]:
         known = (*_COMMAND_KEYS, "accept") if action == "load" else _COMMAND_KEYS
-        wire.check_keys(body, known)
-        command = Command(
-            action=action,
-            model=request.path_params["model"],
-            actor=wire.actor_of(token, body),
-            reason=wire.reason_of(body),
-            generation=wire.generation_of(request, body),
-        )
-        return command, body
+        return await wire.command_of(action, request, token, known)
 
     @staticmethod
     def _version(request: Request) -> int:
         return wire.version_of(request.path_params["version"])
-
-
-def _told(outcome: dict[str, Any]) -> Response:
-    """200 once every worker has followed; 202 names those who have not."""
-    return wire.answer(outcome, 200 if outcome["converged"] else 202)

@@ -12,7 +12,6 @@ from penstock.server.rollout.rollout_spec import Kind
 
 from . import records, wire
 from .alertmanager import alarms_of
-from .command import Command
 from .openapi import COMMAND, MODEL, Endpoint
 from .rollout_operations import ACTIONS
 from .rollout_report import report, summary
@@ -125,7 +124,7 @@ class RolloutApi:
         return answers
 
     async def _start(self, request: Request, token: str) -> Response:
-        command, body = await _command("rollout.start", request, token, _START_KEYS)
+        command, body = await wire.command_of("rollout.start", request, token, _START_KEYS)
         if "version" not in body:
             raise InvalidRequest('the body names no version; expected {"version": 2}')
         try:
@@ -135,7 +134,7 @@ class RolloutApi:
             raise InvalidRequest(f"kind is {body['kind']!r}, expected one of {kinds}") from None
         asked = {key: body[key] for key in ASKED if key in body}
         version = wire.version_of(body["version"])
-        return _told(await self._operations.start(command, token, kind, version, asked))
+        return wire.told(await self._operations.start(command, token, kind, version, asked))
 
     async def _get(self, request: Request, _: str) -> Response:
         return wire.answer(summary(self._progress(request)))
@@ -152,17 +151,17 @@ class RolloutApi:
 
     def _act(self, action: str) -> Handler:
         async def act(request: Request, token: str) -> Response:
-            command, _ = await _command(action, request, token, _COMMAND_KEYS)
-            return _told(await self._operations.act(command))
+            command, _ = await wire.command_of(action, request, token, _COMMAND_KEYS)
+            return wire.told(await self._operations.act(command))
 
         return act
 
     async def _approve(self, request: Request, token: str) -> Response:
-        command, body = await _command("approve", request, token, ("digest", *_COMMAND_KEYS))
+        command, body = await wire.command_of("approve", request, token, ("digest", *_COMMAND_KEYS))
         digest = body.get("digest")
         if not isinstance(digest, str) or not digest:
             raise InvalidRequest("the body names no digest: that of the version you looked at")
-        return _told(await self._operations.approve(command, token, digest))
+        return wire.told(await self._operations.approve(command, token, digest))
 
     async def _alertmanager(self, request: Request, _: str) -> Response:
         payload = await wire.read_body(request, _MAX_WEBHOOK_BYTES)
@@ -179,23 +178,3 @@ class RolloutApi:
         if progress is None:
             raise NotFound(f"model {model!r} has no rollout, and had none")
         return progress
-
-
-async def _command(
-    action: str, request: Request, token: str, known: tuple[str, ...]
-) -> tuple[Command, dict[str, Any]]:
-    body = await wire.read_body(request)
-    wire.check_keys(body, known)
-    command = Command(
-        action=action,
-        model=request.path_params["model"],
-        actor=wire.actor_of(token, body),
-        reason=wire.reason_of(body),
-        generation=wire.generation_of(request, body),
-    )
-    return command, body
-
-
-def _told(outcome: dict[str, Any]) -> Response:
-    """200 once every worker has followed; 202 names those who have not."""
-    return wire.answer(outcome, 200 if outcome["converged"] else 202)

@@ -11,15 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from penstock.monitoring.text import clean, find_bad, is_text
-from penstock.server.errors import (
-    ApiError,
-    InternalError,
-    InvalidRequest,
-    MethodNotAllowed,
-    NotFound,
-)
+from penstock.server.errors import ApiError, InternalError, InvalidRequest
 from penstock.server.ports import bodies
 from penstock.server.ports.media_types import JSON, check_media_type
+from penstock.server.ports.routing_errors import routing_error
+
+from .command import Command
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -126,6 +123,37 @@ def version_of(value: Any) -> int:
     return int(value)
 
 
+async def command_of(
+    action: str, request: Request, token: str, known: tuple[str, ...]
+) -> tuple[Command, dict[str, Any]]:
+    """The command of a request, and its body.
+
+    Args:
+        action: For the record.
+        request: Names the model in its path.
+        token: Name of the token.
+        known: Keys that the body may have.
+
+    Raises:
+        InvalidRequest: The body is something else.
+    """
+    body = await read_body(request)
+    check_keys(body, known)
+    command = Command(
+        action=action,
+        model=request.path_params["model"],
+        actor=actor_of(token, body),
+        reason=reason_of(body),
+        generation=generation_of(request, body),
+    )
+    return command, body
+
+
+def told(outcome: dict[str, Any]) -> Response:
+    """200 once every worker has followed; 202 names those who have not."""
+    return answer(outcome, 200 if outcome["converged"] else 202)
+
+
 async def api_error(_: Request, error: Exception) -> Response:
     """The answer to an error of ours."""
     assert isinstance(error, ApiError)
@@ -136,13 +164,9 @@ async def api_error(_: Request, error: Exception) -> Response:
 
 
 async def http_error(request: Request, error: Exception) -> Response:
-    """Starlette's own: no such route, or not with this method."""
+    """The answer to an error of Starlette's own."""
     assert isinstance(error, HTTPException)
-    if error.status_code == MethodNotAllowed.status:
-        allow = (error.headers or {}).get("Allow", "GET")
-        message = f"{request.method} {request.url.path} is not possible; use {allow}"
-        return await api_error(request, MethodNotAllowed(message, allow=allow))
-    return await api_error(request, NotFound(f"no route {request.url.path}; see /docs"))
+    return await api_error(request, routing_error(request, error))
 
 
 async def bug(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from penstock.server.processes.frames import BadFrame, pack_frame, read_frame
+from penstock.server.processes.private_socket import listen_privately
 from penstock.server.target.plan import Standing
 from penstock.server.target.target import Target, encode_target
 
@@ -87,9 +88,7 @@ class Fleet:
 
     async def listen(self, path: Path) -> None:
         """Accept workers on a Unix socket; it replaces the socket of a former control process."""
-        path.unlink(missing_ok=True)  # noqa: ASYNC240  once, in memory, before anybody waits
-        self._server = await asyncio.start_unix_server(self._serve, path)
-        path.chmod(0o600)  # noqa: ASYNC240  a run_dir of the operator's may be open to others
+        self._server = await listen_privately(self._serve, path)
 
     def close(self) -> None:
         """Stop accepting and hang up."""

@@ -165,14 +165,21 @@ class Stage:
         return process
 
     def begun(self) -> bool:
-        """Whether the shadow process has begun its work.
+        """Whether the shadow process has begun its work, and the worker answers for the model.
 
         Raises:
             AssertionError: A process has ended by itself.
         """
         codes = {name: one.poll() for name, one in self.processes.items()}
         assert set(codes.values()) == {None}, f"ended by themselves: {codes}"
-        return self.phase() in {"running", "tripped"}
+        return self.phase() in {"running", "tripped"} and self.ready()
+
+    def ready(self) -> bool:
+        """Whether the worker has loaded the model: before that, it answers 503."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with closing(connection):
+            connection.request("GET", f"/v2/models/{MODEL}/ready")
+            return connection.getresponse().status == 200
 
     def stop(self, name: str) -> None:
         process = self.processes.pop(name)

@@ -53,6 +53,29 @@ class ResourcesExhausted(ModelExecutionError):
     """Memory or the like gave out during the run: surely not the inputs' fault alone."""
 
 
+#: A category as it was in the training data.
+Category = str | bool | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table that a model was trained on: what one value of a row means.
+
+    Attributes:
+        name: Name of the column, any text. For an output it is the name of a class.
+        categories: All values that the column may have, in the model's order; empty for categories
+            that the model does not list; ``None`` for a column without categories. In a tensor of
+            numbers a category is its position in this list, from 0, or a number that the owner
+            chose, where there is no list. In a BYTES tensor it is its text.
+        missing: Whether a row may lack the value: it is NaN in a tensor of floats, and the empty
+            text in a BYTES tensor. Tensors of whole numbers cannot lack a value.
+    """
+
+    name: str
+    categories: tuple[Category, ...] | None = None
+    missing: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One input or output of a model.
@@ -62,12 +85,18 @@ class TensorSpec:
         datatype: An OIP v2 datatype, a key of `penstock.runtimes.datatypes.NUMPY_OF`.
         shape: One entry per dimension, `VARIABLE` where open. ``()`` is a scalar.
         optional: An input that a request may leave out.
+        columns: What the values of a row mean, where that is known. A tensor ``(rows, n)`` has
+            ``n`` columns: an input of features, an output of one probability for each class. A
+            tensor ``(rows,)`` has one: an input with categories, or an output of labels, each of
+            which is the position of a class in the categories of the column. An input ``(rows,)``
+            or ``(rows, 1)`` without columns is itself a column, named as the input.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     optional: bool = False
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +114,9 @@ class Signature:
             give ``n`` rows. True whenever `batch_axis` is. Where it is true and `batch_axis` is
             not, each request runs alone, and its rows are logged and counted one by one. Where it
             is false, a request is one row.
+        column_order: The names of all columns of all inputs in the order of the training data, in
+            which a row can be a plain list; empty for the order of the inputs. A model needs it
+            whose inputs divide the columns by type.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -93,6 +125,7 @@ class Signature:
     batching: str = field(default="", compare=False)
     remarks: tuple[str, ...] = field(default=(), compare=False)
     rows_axis: bool = False
+    column_order: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Rows that may share a run are rows."""
@@ -158,7 +191,11 @@ class Model(Protocol):
 
 
 class Runtime(Protocol):
-    """A plug-in: recognises model files and loads them."""
+    """A plug-in: recognises model files and loads them.
+
+    A runtime may have an attribute ``library``, a `penstock.runtimes.library.Library`, too: what
+    `load` imports, which need not be installed.
+    """
 
     @property
     def platform(self) -> str:

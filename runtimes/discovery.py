@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from .contract import ModelLoadError
+from .library import library_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,16 @@ def runtimes() -> dict[str, Runtime]:
         found[platform] = runtime
         providers[platform] = entry.value
     return found
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Name and version of the library of each installed runtime, by platform; do not change it.
+
+    A runtime that does not name its library is left out; a library that is not installed is empty.
+    """
+    needed = ((platform, library_of(runtime)) for platform, runtime in sorted(runtimes().items()))
+    return {platform: one.version for platform, one in needed if one is not None}
 
 
 def find_runtime(directory: Path, platform: str | None = None) -> tuple[Runtime, Path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.runtimes.row_proof.read_graph import try_to_read
 
 from .contract import ModelLoadError, Signature
+from .library import Library
 from .onnx_batching import decide, rows_possible
 from .onnx_errors import explain_load
 from .onnx_model import OnnxModel
@@ -37,6 +38,9 @@ class OnnxRuntime:
     """
 
     platform: Final = "onnx_onnxv1"
+    library: Final = Library(
+        "onnxruntime", "", ("onnxruntime", "onnxruntime-openvino", "onnxruntime-gpu")
+    )
 
     def find(self, directory: Path) -> Path | None:
         """``model.onnx``; as in Triton it may be a directory, with its external data beside it."""

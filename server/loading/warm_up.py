@@ -1,7 +1,7 @@
 """Runs a freshly loaded model before it serves anybody: with real inputs if there are any.
 
 A measured cost curve is kept by the digest of the version, so that a restart and the other workers
-only warm up. It is measured again where the machine, onnxruntime or the options are others.
+only warm up. It is measured again where the machine, a library or the options are others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,7 @@ from penstock.batching.calibration import BRIEF, BRIEF_CPU, FULL, measure_costs
 from penstock.batching.cost import CostTable
 from penstock.monitoring.files.atomic_file import replace_file
 from penstock.monitoring.files.config_file import read_bounded
+from penstock.runtimes.discovery import library_versions
 from penstock.runtimes.synthetic import PROBE_SIZES, synthetic_inputs
 from penstock.server.config.cpus import available_cpus
 
@@ -164,21 +164,13 @@ def measuring_conditions(platform: str, threads: int, rows: int, settings: Any) 
     """All that a cost curve depends on beside the files."""
     return {
         "platform": platform,
-        "onnxruntime": _onnxruntime_version(),
+        "libraries": library_versions(),
         "cpu": _cpu_model(),
         "cpus": available_cpus(),
         "threads": threads,
         "rows": rows,
         "settings": json.loads(json.dumps(settings, default=str)),
     }
-
-
-@cache
-def _onnxruntime_version() -> str:
-    try:
-        return version("onnxruntime")
-    except PackageNotFoundError:
-        return ""
 
 
 @cache

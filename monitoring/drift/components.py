@@ -19,12 +19,12 @@ tests are judged alike.
 
 from __future__ import annotations
 
-import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from penstock.monitoring.fisher import exact_tail
 from penstock.monitoring.probability import normal_quantiles
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ CATEGORY_SHARES: Final = {SINGLE: 0.5, ALL: 0.4, REST: 0.1}
 
 _NORMAL: Final = NormalDist()
 _SMALLEST: Final = 1e-300
-_NEGLIGIBLE: Final = 1e-12
 #: A variance of scores below it is none.
 _FLAT: Final = 1e-12
 
@@ -122,33 +121,3 @@ def single_bin(baseline: Sequence[int], window: Sequence[int]) -> Statistic | No
     more, drawn = (new, rows) if new * reference >= old * rows else (old, reference)
     tail = exact_tail(more, old + new, drawn, reference + rows)
     return of_tail(min(1.0, 2 * bins * tail))
-
-
-def exact_tail(number: int, hits: int, drawn: int, rows: int) -> float:
-    """Probability of at least `number` hits among rows drawn without replacement (Fisher's test).
-
-    Args:
-        number: Of hits.
-        hits: Among all rows.
-        drawn: Rows.
-        rows: All of them.
-    """
-    most = min(hits, drawn)
-    if number <= max(0, drawn + hits - rows):
-        return 1.0
-    if number > most:
-        return 0.0
-    others = rows - hits
-    lgamma = math.lgamma
-    term = math.exp(
-        lgamma(hits + 1) - lgamma(number + 1) - lgamma(hits - number + 1)
-        + lgamma(others + 1) - lgamma(drawn - number + 1) - lgamma(others - drawn + number + 1)
-        - lgamma(rows + 1) + lgamma(drawn + 1) + lgamma(rows - drawn + 1)
-    )  # fmt: skip
-    total = term
-    for one in range(number, most):
-        term *= (hits - one) * (drawn - one) / ((one + 1) * (others - drawn + one + 1))
-        total += term
-        if term < total * _NEGLIGIBLE:
-            break
-    return min(1.0, total)

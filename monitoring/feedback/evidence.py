@@ -23,7 +23,7 @@ _SLOTS: Final = "SELECT id, version, arm, kind FROM slots WHERE model = ? AND ar
 
 
 #: Later than any prediction, Unix seconds; infinity is no number of SQLite.
-_LATEST: Final = 1e15
+LATEST: Final = 1e15
 
 
 class Labelled(NamedTuple):
@@ -58,6 +58,6 @@ def arm_labels(
         for slot in connection.execute(_SLOTS, (model,)).fetchall():
             if slot["kind"] == REGRESSION:
                 continue
-            row = connection.execute(_COUNT, (slot["id"], since, min(until, _LATEST))).fetchone()
+            row = connection.execute(_COUNT, (slot["id"], since, min(until, LATEST))).fetchone()
             found[slot["version"], slot["arm"]] = Labelled(row[0], int(row[1]))
     return found

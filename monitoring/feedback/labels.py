@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .segment import make_keys
+from .prediction_table import make_keys
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     #: Number, key, label; slot, prediction and its time once they are known.
     Kept = tuple[int, int, Any, int | None, Any, float | None]
-    #: Number, slot, prediction, its time, and what the label says of it.
-    Joined = tuple[int, int, Any, float, Verdict]
+    #: Number, slot, prediction, its time, its segments if they are known by now, and what the
+    #: label says of it.
+    Joined = tuple[int, int, Any, float, int | None, Verdict]
 
 #: Outcomes of a label; the values of ``penstock_feedback_total``.
 NEW, DUPLICATE, CORRECTED, OUTDATED = "new", "duplicate", "corrected", "outdated"
@@ -47,8 +48,8 @@ _CONFIRM: Final = "UPDATE labels SET label_time = ? WHERE number = ?"
 _HISTORY: Final = "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)"
 _JOIN: Final = (
     'UPDATE labels SET slot = ?, predicted = ?, predicted_at = ?, "right" = ?, loss = ?,'
-    " confidence = ?, true_score = ?, brier = ?, positive_score = ?, positive = ?, truth = ?"
-    " WHERE number = ?"
+    " confidence = ?, true_score = ?, brier = ?, positive_score = ?, positive = ?, truth = ?,"
+    " segment = coalesce(?, segment) WHERE number = ?"
 )
 _COUNT: Final = (
     "INSERT INTO outcomes VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
@@ -139,9 +140,10 @@ class LabelStore:
                     verdict.positive_score,
                     verdict.positive,
                     verdict.truth,
+                    segment,
                     number,
                 )
-                for number, slot, predicted, predicted_at, verdict in joined
+                for number, slot, predicted, predicted_at, segment, verdict in joined
             ),
         )
 

@@ -16,7 +16,7 @@ from .outputs import CLASSIFICATION
 from .schema import FEEDBACK_FILE, open_to_read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from prometheus_client import Metric
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: Versions and arms with series of their own; those with the latest labels.
 MOST_SERIES: Final = 256
 _LABELS: Final = ("model", "version", "arm")
+#: Segments of all versions that have series; those with most labels of each come first.
+MOST_SEGMENTS: Final = 1024
+_SEGMENT: Final = (*_LABELS, "field", "segment")
 _SUMMARIES: Final = (
     "SELECT model, version, arm, kind, summary FROM summaries JOIN slots ON slots.id = slot"
     " ORDER BY slot DESC LIMIT ?"
@@ -81,8 +84,10 @@ class FeedbackCollector(Collector):
                 "penstock_label_coverage", "Labels per prediction that was kept.", labels=_LABELS
             ),
         }
+        segments = _SegmentFamilies()
         for model, version, arm, kind, found in summaries:
             summary = dict(found)
+            segments.add([model, version, arm], summary.pop("segments", ()), kind)
             where = [model, version, arm]
             labels.add_metric(where, summary["labels"])
             if summary["predictions"]:
@@ -91,7 +96,7 @@ class FeedbackCollector(Collector):
             for name, family in gauges.items():
                 if summary.get(name) is not None:
                     family.add_metric(where, summary[name])
-        yield from (labels, *gauges.values(), *_changes(evaluators))
+        yield from (labels, *gauges.values(), *segments.families, *_changes(evaluators))
 
     def _read(self) -> tuple[list[Any], list[Any], list[Any]]:
         try:
@@ -107,6 +112,42 @@ class FeedbackCollector(Collector):
         except sqlite3.Error:
             pass  # it is just being made, or the disk is gone: what was known is shown
         return self._found
+
+
+class _SegmentFamilies:
+    """The figures of segments of the latest labelled predictions."""
+
+    def __init__(self) -> None:
+        self._left = MOST_SEGMENTS
+        self._labels = GaugeMetricFamily(
+            "penstock_segment_labels", "Of the latest labels, by segment.", labels=_SEGMENT
+        )
+        self._accuracy = GaugeMetricFamily(
+            "penstock_segment_accuracy",
+            "Of the latest labelled predictions, by segment.",
+            labels=_SEGMENT,
+        )
+        self._error = GaugeMetricFamily(
+            "penstock_segment_mean_absolute_error",
+            "Of the latest labelled predictions of numbers, by segment.",
+            labels=_SEGMENT,
+        )
+
+    @property
+    def families(self) -> tuple[Metric, ...]:
+        """All families."""
+        return self._labels, self._accuracy, self._error
+
+    def add(self, where: list[str], segments: Sequence[Any], kind: str) -> None:
+        """Add the segments of a version, as many as there is room for."""
+        chosen, classes = segments[: self._left], kind == CLASSIFICATION
+        self._left -= len(chosen)
+        for field, segment, labels, accuracy, loss in chosen:
+            place = [*where, field, segment]
+            self._labels.add_metric(place, labels)
+            (self._accuracy if classes else self._error).add_metric(
+                place, accuracy if classes else loss
+            )
 
 
 def _decoded(row: Any) -> tuple[Any, ...]:

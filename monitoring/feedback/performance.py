@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -27,6 +27,8 @@ _SMALLEST_SCORE: Final = 1e-7
 #: Classes that are listed one by one, the commonest first.
 MAX_LISTED: Final = 50
 DELAY_QUANTILES: Final = (0.5, 0.9, 0.99)
+#: What of labelled predictions is no array of numbers.
+_NOT_NUMBERS: Final = ("kind", "truth", "predicted", "units")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +183,16 @@ def _by_class(rows: Labelled) -> dict[str, dict[str, Any]]:
             "f1": f1(hits, given, actual, rows.units),
         }
     return found
+
+
+def pick(rows: Labelled, chosen: NDArray[np.int64]) -> Labelled:
+    """Some of the rows."""
+    places = chosen.tolist()
+    numbers = (one.name for one in fields(Labelled) if one.name not in _NOT_NUMBERS)
+    return Labelled(
+        kind=rows.kind,
+        truth=[rows.truth[place] for place in places],
+        predicted=[rows.predicted[place] for place in places],
+        units=None if rows.units is None else rows.units[chosen],
+        **{name: getattr(rows, name)[chosen] for name in numbers},
+    )

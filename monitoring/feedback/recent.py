@@ -1,6 +1,6 @@
 """The predictions of the last days, indexed by request id for labels that arrive later.
 
-New ones wait in memory for a second, then go into a segment; segments of like size are joined, so
+New ones wait in memory for a second, then go into a table; tables of like size are joined, so
 that their number grows with the logarithm of the rows. A prediction costs a hash and some bytes
 on disk, and no memory.
 """
@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from .segment import Segment, join_segments, open_segment, write_segment
+from .prediction_table import PredictionTable, join_tables, open_table, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from .segment import Keys
+    from .prediction_table import Keys
 
     Rows = NDArray[np.int64]
 
 LOG = logging.getLogger("penstock.truth")
 
-#: So many segments of like size become one; larger ones than that limit are left alone.
+#: So many tables of like size become one; larger ones than that limit are left alone.
 FAN_IN: Final = 8
 MAX_JOINED_ROWS: Final = 1 << 18
 _NAME: Final = re.compile(r"(\d{12})-(\d{12})\.segment")
@@ -38,20 +38,20 @@ class _Entry:
     first: int
     last: int
     path: Path
-    segment: Segment
+    table: PredictionTable
     newest: float
 
     @property
     def tier(self) -> int:
-        return max(0, len(self.segment).bit_length() - 1) // 3
+        return max(0, len(self.table).bit_length() - 1) // 3
 
 
 class Recent:
-    """The segments of one directory, oldest first. Only one thread writes.
+    """The tables of one directory, oldest first. Only one thread writes.
 
     Args:
         directory: Its files; made if need be.
-        max_rows: Most rows; the oldest segment goes first.
+        max_rows: Most rows; the oldest table goes first.
         max_seconds: How long a prediction waits for its label.
     """
 
@@ -62,18 +62,18 @@ class Recent:
         directory.mkdir(mode=0o700, exist_ok=True)
         self._entries = self._open()
         self._next = self._entries[-1].last + 1 if self._entries else 0
-        self._waiting: list[Segment] = []
+        self._waiting: list[PredictionTable] = []
 
     @property
     def rows(self) -> int:
         """Rows on disk."""
-        return sum(len(one.segment) for one in self._entries)
+        return sum(len(one.table) for one in self._entries)
 
-    def add(self, rows: Segment) -> None:
+    def add(self, rows: PredictionTable) -> None:
         """Add predictions that are newer than all before, in the order of time."""
         self._waiting.append(rows)
 
-    def flush(self, now: float) -> Segment | None:
+    def flush(self, now: float) -> PredictionTable | None:
         """Put on disk what was added, join, and let go of what is too old or too much.
 
         Returns:
@@ -85,7 +85,7 @@ class Recent:
         waiting, self._waiting = self._waiting, []
         fresh = None
         if waiting:
-            fresh = join_segments(waiting)
+            fresh = join_tables(waiting)
             self._append(self._next, self._next, fresh, float(fresh.times.max()))
             self._next += 1
             self._join_alike()
@@ -95,67 +95,67 @@ class Recent:
             self._entries.pop(0).path.unlink(missing_ok=True)
         return fresh
 
-    def find(self, keys: Keys) -> tuple[list[Segment], Rows, Rows]:
+    def find(self, keys: Keys) -> tuple[list[PredictionTable], Rows, Rows]:
         """Where the newest prediction of each key is.
 
         Returns:
-            Segments, and for each key the place in them, -1 if there is none, and its row there.
+            Tables, and for each key the place in them, -1 if there is none, and its row there.
         """
-        segments = [one.segment for one in reversed(self._entries)]
+        tables = [one.table for one in reversed(self._entries)]
         places = np.full(len(keys), -1)
         rows = np.full(len(keys), -1)
         open_ = np.arange(len(keys))
-        for place, segment in enumerate(segments):
+        for place, table in enumerate(tables):
             if not len(open_):
                 break
-            found = segment.find(keys[open_])
+            found = table.find(keys[open_])
             here = found >= 0
             places[open_[here]] = place
             rows[open_[here]] = found[here]
             open_ = open_[~here]
-        return segments, places, rows
+        return tables, places, rows
 
     def clear(self) -> None:
-        """Remove all segments, because the file that names their slots is gone."""
+        """Remove all tables, because the file that names their slots is gone."""
         for entry in self._entries:
             entry.path.unlink(missing_ok=True)
         self._entries = []
 
-    def _append(self, first: int, last: int, segment: Segment, newest: float) -> None:
+    def _append(self, first: int, last: int, table: PredictionTable, newest: float) -> None:
         path = self._directory / f"{first:012d}-{last:012d}.segment"
-        write_segment(path, segment)
-        self._entries.append(_Entry(first, last, path, open_segment(path), newest))
+        write_table(path, table)
+        self._entries.append(_Entry(first, last, path, open_table(path), newest))
 
     def _join_alike(self) -> None:
         while len(self._entries) >= FAN_IN:
             group = self._entries[-FAN_IN:]
-            total = sum(len(one.segment) for one in group)
+            total = sum(len(one.table) for one in group)
             if total > MAX_JOINED_ROWS or len({one.tier for one in group}) > 1:
                 return
             self._entries = self._entries[:-FAN_IN]
-            joined = join_segments([one.segment for one in group])
+            joined = join_tables([one.table for one in group])
             newest = max(one.newest for one in group)
             self._append(group[0].first, group[-1].last, joined, newest)
             for one in group:
                 one.path.unlink(missing_ok=True)
 
     def _open(self) -> list[_Entry]:
-        """Open the segments; parts of a joined segment that a crash left behind are removed."""
+        """Open the tables; parts of a joined table that a crash left behind are removed."""
         found: list[_Entry] = []
         for path in self._directory.glob("*.new"):
             path.unlink(missing_ok=True)
         for path in sorted(self._directory.glob("*.segment")):
             name = _NAME.fullmatch(path.name)
             try:
-                segment = open_segment(path)
+                table = open_table(path)
             except (OSError, ValueError) as error:
                 LOG.warning("predictions are forgotten: %s", error)
                 path.unlink(missing_ok=True)
                 continue
-            if name is None or not len(segment):
+            if name is None or not len(table):
                 continue
             first, last = int(name[1]), int(name[2])
-            entry = _Entry(first, last, path, segment, float(segment.times.max()))
+            entry = _Entry(first, last, path, table, float(table.times.max()))
             if found and first >= found[-1].first and last <= found[-1].last:
                 path.unlink(missing_ok=True)
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,14 +16,18 @@ from .evaluator import Evaluator
 from .label import class_name
 from .options import FeedbackOptions
 from .outputs import CLASSIFICATION
-from .performance import CALIBRATION_BINS, Labelled, figures_of, measure
+from .performance import CALIBRATION_BINS, Labelled, figures_of, measure, pick
 from .schema import FEEDBACK_FILE, has_column, open_to_read
+from .segment_ids import read_segments
+from .segment_report import segmented, told
 from .traffic import HOUR
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Hashable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from .intervals import Units
     from .performance import Performance
@@ -45,23 +49,22 @@ _FIGURES: Final = (
     "received",
 )
 _WHERE: Final = "WHERE slot = ? AND predicted_at >= ? AND predicted_at < ?"
-#: The braces: `truth` and `unit`, where the file has them.
+#: The braces: `truth`, `unit` and `segment`, where the file has them.
 _LABELS: Final = (
-    f"SELECT key, label_time, {{}}, predicted, {{}}, {', '.join(_FIGURES)} FROM labels"  # noqa: S608  our own names
+    f"SELECT key, label_time, {{}}, predicted, {{}}, {{}}, {', '.join(_FIGURES)} FROM labels"  # noqa: S608  our own names
     f" {_WHERE} AND loss IS NOT NULL ORDER BY predicted_at DESC LIMIT ?"
 )
 _VAIN: Final = (
     f"SELECT label, count(*) AS n FROM labels {_WHERE} AND loss IS NULL"  # noqa: S608  our own names
     " GROUP BY label ORDER BY n DESC, label"
 )
+#: Columns of `_LABELS` before the figures.
+_FIRST: Final = 7
 #: Labels and classes that are shown as examples.
 MAX_EXAMPLES: Final = 5
 _TRAFFIC: Final = (
     "SELECT hour, rows, confidence FROM traffic WHERE slot = ? AND hour BETWEEN ? AND ?"
 )
-
-
-_NOT_NUMBERS: Final = ("kind", "truth", "predicted", "units")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +76,14 @@ class Span:
     window_seconds: float
 
 
-def performance(directory: Path, model: str, span: Span) -> dict[str, Any]:
+def performance(directory: Path, model: str, span: Span, by: str = "") -> dict[str, Any]:
     """The figures of every version and arm of a model, and of each window.
 
     Args:
         directory: ``STATE_DIR/monitor``.
         model: Name of the model.
         span: Which predictions, by when they were made.
+        by: Field of segments whose figures are wanted; empty for none.
 
     Raises:
         sqlite3.Error: The file cannot be read.
@@ -91,15 +95,25 @@ def performance(directory: Path, model: str, span: Span) -> dict[str, Any]:
         return found
     with closing(connection), content():
         found["feedback"] = dict(map(tuple, connection.execute("SELECT * FROM outcomes")))
+        names, divided = read_segments(connection), []
         for slot in connection.execute(_SLOTS, (model,)).fetchall():
-            found["versions"].append(_version(connection, model, slot, span))
+            times, rows, numbers, complete = _read(connection, slot, span)
+            version = _version(connection, model, slot, span, times, rows)
+            found["versions"].append({**version, "complete": complete})
+            divided.append(segmented(slot["version"], slot["arm"], rows, numbers, names, by))
+    for version, one in zip(found["versions"], divided, strict=True):
+        version["segments"] = told(one, divided)
     return found
 
 
 def _version(
-    connection: sqlite3.Connection, model: str, slot: sqlite3.Row, span: Span
+    connection: sqlite3.Connection,
+    model: str,
+    slot: sqlite3.Row,
+    span: Span,
+    times: Any,
+    rows: Labelled,
 ) -> dict[str, Any]:
-    times, rows, complete = _read(connection, slot, span)
     vain = connection.execute(_VAIN, (slot["id"], span.since, span.until)).fetchall()
     traffic = _traffic(connection, slot["id"], span)
     row = connection.execute(
@@ -114,7 +128,6 @@ def _version(
         "kind": slot["kind"],
         "predictions": predictions,
         "coverage": whole.labels / predictions if predictions else None,
-        "complete": complete,
         **_told(whole),
         "not_comparable": sum(one["n"] for one in vain),
         "not_comparable_examples": [one["label"] for one in vain[:MAX_EXAMPLES]],
@@ -142,19 +155,20 @@ def _never_predicted(evaluator: Evaluator | None, rows: Labelled) -> dict[str, i
 
 def _read(
     connection: sqlite3.Connection, slot: sqlite3.Row, span: Span
-) -> tuple[Any, Labelled, bool]:
+) -> tuple[Any, Labelled, NDArray[np.int64], bool]:
     truths = "coalesce(truth, label)" if has_column(connection, "truth") else "label"
     units = "unit, request_id" if has_column(connection, "unit") else "'', request_id"
-    query = _LABELS.format(truths, units)
+    numbered = "segment" if has_column(connection, "segment") else "0"
+    query = _LABELS.format(truths, units, numbered)
     found = connection.execute(query, (slot["id"], span.since, span.until, MAX_LABELS)).fetchall()
-    columns = list(zip(*found, strict=True)) or [()] * (6 + len(_FIGURES))
+    columns = list(zip(*found, strict=True)) or [()] * (_FIRST + len(_FIGURES))
     keys, when = np.array(columns[0], np.int64), np.array(columns[1], float)
     # Of several sources, the newest label of a prediction counts.
     order = np.lexsort((when, keys))
     last = np.ones(len(order), dtype=bool)
     last[:-1] = keys[order][:-1] != keys[order][1:]
     chosen = np.sort(order[last])
-    numbers = [np.array(column, float)[chosen] for column in columns[6:]]
+    numbers = [np.array(column, float)[chosen] for column in columns[_FIRST:]]
     loss, right, confidence, true_score, brier, positive_score, positive, times, received = numbers
     truth = [columns[2][row] for row in chosen.tolist()]
     if slot["kind"] == CLASSIFICATION:
@@ -175,7 +189,8 @@ def _read(
         received - times,
         _units(given),
     )
-    return times, rows, len(found) < MAX_LABELS
+    segments = np.array(columns[_FIRST - 1], np.int64)[chosen]
+    return times, rows, segments, len(found) < MAX_LABELS
 
 
 def _units(names: Sequence[Hashable]) -> Units:
@@ -247,7 +262,7 @@ def _windows(
         predictions = int(sum(one[1] for one in hours))
         if not predictions and not len(here):
             continue
-        figures = figures_of(_pick(rows, here))
+        figures = figures_of(pick(rows, here))
         main = figures.get("accuracy") or figures.get("mae")
         found.append(
             {
@@ -259,16 +274,3 @@ def _windows(
             }
         )
     return found
-
-
-def _pick(rows: Labelled, chosen: Any) -> Labelled:
-    """Some of the rows."""
-    places = chosen.tolist()
-    numbers = (one.name for one in fields(Labelled) if one.name not in _NOT_NUMBERS)
-    return Labelled(
-        kind=rows.kind,
-        truth=[rows.truth[place] for place in places],
-        predicted=[rows.predicted[place] for place in places],
-        units=None if rows.units is None else rows.units[chosen],
-        **{name: getattr(rows, name)[chosen] for name in numbers},
-    )

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FEEDBACK_FILE: Final = "truth.db"
-#: Folder of the segments of `penstock.monitoring.feedback.recent`.
+#: Folder of the tables of `penstock.monitoring.feedback.recent`.
 RECENT_FOLDER: Final = "recent"
 BUSY_SECONDS: Final = 5.0
 
 #: `slot` is empty while no prediction is known. Unknown values stay empty. `truth` is `label`
-#: as the model spells it. `unit` is the subject of the prediction.
+#: as the model spells it. `unit` is the subject of the prediction. `segment` is a row of
+#: `segments`, whose `names` are the value of each declared field, as JSON; 0 without any.
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS slots (
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS labels (
     slot INTEGER, predicted, predicted_at REAL,
     "right" INTEGER, loss REAL, confidence REAL, true_score REAL, brier REAL,
     positive_score REAL, positive INTEGER, truth, unit TEXT NOT NULL DEFAULT '',
+    segment INTEGER NOT NULL DEFAULT 0,
     UNIQUE (request_id, idx, source));
 CREATE INDEX IF NOT EXISTS labels_parked ON labels (received) WHERE slot IS NULL;
 CREATE INDEX IF NOT EXISTS labels_arrived ON labels (slot) WHERE slot IS NOT NULL;
@@ -47,6 +49,7 @@ CREATE TABLE IF NOT EXISTS judges (
     PRIMARY KEY (model, version)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outcomes (
     outcome TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS segments (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS summaries (slot INTEGER PRIMARY KEY, summary TEXT NOT NULL);
 """
 
@@ -68,6 +71,8 @@ def open_to_write(path: Path) -> sqlite3.Connection:
             connection.execute("ALTER TABLE labels ADD COLUMN truth")
         if not has_column(connection, "unit"):
             connection.execute("ALTER TABLE labels ADD COLUMN unit TEXT NOT NULL DEFAULT ''")
+        if not has_column(connection, "segment"):
+            connection.execute("ALTER TABLE labels ADD COLUMN segment INTEGER NOT NULL DEFAULT 0")
         check(connection, path)
     except BaseException:
         connection.close()

@@ -16,9 +16,10 @@ from .evaluator import Evaluator
 from .label_query import LabelQuery
 from .labels import NOT_COMPARABLE, LabelStore
 from .outputs import CLASSIFICATION, read_predictions
+from .prediction_table import PredictionTable, keys_of_rows
 from .recent import Recent
 from .schema import FEEDBACK_FILE, RECENT_FOLDER, open_to_write
-from .segment import Segment, make_keys
+from .segment_ids import SegmentIds
 from .slots import Slots
 from .summary import summarise
 from .traffic import Traffic
@@ -161,24 +162,18 @@ class FeedbackStore:
         slot = self._slots.find(sample, found.kind)
         evaluator.learn(found)
         ids, times = sample.request_ids, sample.times
-        if rows == len(ids):
-            indexes = np.zeros(rows, np.int64)
-        else:
-            ids = [
-                one for one, count in zip(ids, counts.tolist(), strict=True) for _ in range(count)
-            ]
-            indexes = np.arange(rows) - np.repeat(np.cumsum(counts) - counts, counts)
         values = found.values
         if found.kind == CLASSIFICATION:
             values = self._slots.classes(values)
         width = found.scores.shape[1]
         moments = np.repeat(np.asarray(times, float), counts)
         self._recent.add(
-            Segment(
-                make_keys(ids, indexes),
+            PredictionTable(
+                keys_of_rows(ids, counts),
                 moments,
                 np.asarray(values, float),
                 np.full(rows, slot, np.uint32),
+                self._segments.find(sample),
                 np.arange(0, (rows + 1) * width, width, dtype=np.uint32)
                 if width
                 else np.zeros(rows + 1, np.uint32),
@@ -188,7 +183,7 @@ class FeedbackStore:
         self._traffic.add(slot, sample.time, rows, found.scores)
         self._changed.add((sample.model, sample.version))
 
-    def _join_parked(self, fresh: Segment, now: float) -> None:
+    def _join_parked(self, fresh: PredictionTable, now: float) -> None:
         numbers = np.fromiter(self._parked, np.int64, len(self._parked))
         keys = np.fromiter(self._parked.values(), np.int64, len(self._parked)).view(np.uint64)
         here = np.isin(keys, fresh.keys)
@@ -204,39 +199,41 @@ class FeedbackStore:
         """
         if not kept:
             return 0
-        segments, places, lines = self._recent.find(
+        tables, places, lines = self._recent.find(
             np.array([one[1] for one in kept], np.int64).view(np.uint64)
         )
         joined: list[Joined] = []
         for one, place, line in zip(kept, places.tolist(), lines.tolist(), strict=True):
             number, key, label, known, predicted, predicted_at = one
-            segment = segments[place] if place >= 0 else None
-            if segment is not None and not self._slots.knows(
-                int(segment.slots[line]), float(segment.values[line])
+            table = tables[place] if place >= 0 else None
+            if table is not None and not self._slots.knows(
+                int(table.slots[line]), float(table.values[line])
             ):
-                segment = None  # a segment that is damaged says nothing
-            slot = known if segment is None else int(segment.slots[line])
+                table = None  # a table that is damaged says nothing
+            slot = known if table is None else int(table.slots[line])
             scores: list[float] = []
+            segment: int | None = None
             if slot is None:
                 self._parked[number] = key
                 continue
-            if segment is not None and known in {None, slot}:
-                predicted = self._slots.value(slot, float(segment.values[line]))
-                predicted_at = float(segment.times[line])
-                scores = segment.scores_of(line).tolist()
+            if table is not None and known in {None, slot}:
+                predicted = self._slots.value(slot, float(table.values[line]))
+                predicted_at = float(table.times[line])
+                scores = table.scores_of(line).tolist()
+                segment = int(table.segments[line])
             elif known is not None:
                 slot = known  # a correction of a label whose prediction is forgotten by now
             with content():
                 model, version, kind = self._slots.describe(slot)
             evaluator = self._evaluator(model, version)
             verdict = evaluator.evaluate(kind, predicted, scores, label)
-            joined.append((number, slot, predicted, predicted_at or now, verdict))
+            joined.append((number, slot, predicted, predicted_at or now, segment, verdict))
             self._parked.pop(number, None)
             self._changed.add((model, version))
             if known is None:
                 evaluator.settle(verdict)
         self._labels.join(joined)
-        vain = sum(one[4].truth is None for one in joined)
+        vain = sum(one[-1].truth is None for one in joined)
         self._labels.count(Counter({NOT_COMPARABLE: vain} if vain else {}))
         for version_key in self._changed:
             self._save_evaluator(version_key)
@@ -265,7 +262,7 @@ class FeedbackStore:
             self._connection.execute(query, (*key, self._evaluators[key].to_json()))
 
     def _check_identity(self, path: Path) -> None:
-        """Segments name slots of this very ``truth.db``; those of another one mean nothing."""
+        """Tables name slots of this very ``truth.db``; those of another one mean nothing."""
         execute = self._connection.execute
         row = execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
         mine = uuid.uuid4().hex if row is None else row[0]
@@ -278,6 +275,7 @@ class FeedbackStore:
         """Remember what is on the disk, and nothing else."""
         with content():
             self._slots = Slots(self._connection)
+            self._segments = SegmentIds(self._connection)
             self._evaluators: dict[tuple[str, str], Evaluator] = {}
             self._parked = dict(self._labels.parked())
 

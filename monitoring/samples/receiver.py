@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .featurizers import Featurizers
     from .received_frames import Account, Labels, ReceivedFrames
     from .samples import BatchSample
+    from .segmenter import Segmenter
 
 LOG = logging.getLogger("penstock.monitor")
 
@@ -59,6 +60,7 @@ class Receiver:
         received_frames: The accounts of received frames.
         clock: Unix seconds, for log messages.
         featurizers: Add features to samples before all consumers.
+        segmenter: Adds segments to samples before all consumers.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class Receiver:
         received_frames: ReceivedFrames,
         clock: Callable[[], float],
         featurizers: Featurizers,
+        segmenter: Segmenter,
     ) -> None:
         self._featurizers = featurizers
+        self._segmenter = segmenter
         self._consumers = consumers
         self._journal = journal
         self._received_frames = received_frames
@@ -94,6 +98,7 @@ class Receiver:
             unpacker.feed(content)
             rows = {(model, version): count for model, version, count in unpacker.unpack()}
             samples = self._featurizers.extend(decode(content[unpacker.tell() :]))
+            samples = self._segmenter.extend(samples)
         except Exception:  # otherwise the frame would be read again and again
             LOG.exception("a frame of samples cannot be used")
         full = self._journal.append(samples, rows)

@@ -13,6 +13,8 @@ from .samples import rows_of_requests
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from penstock.monitoring.segments.field import SegmentField
+
     from .privacy import Privacy
     from .samples import Array
 
@@ -26,12 +28,14 @@ class Origin:
         version: Number of the version, as text.
         input_names: Names of the inputs.
         privacy: The privacy rules; ``None`` if all fields may leave the worker.
+        segment_fields: The fields that divide its rows into segments.
     """
 
     model: str
     version: str
     input_names: tuple[str, ...]
     privacy: Privacy | None = None
+    segment_fields: tuple[SegmentField, ...] = ()
 
 
 class RunSample(NamedTuple):

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from penstock.monitoring.segments.field import SegmentField
+    from penstock.monitoring.segments.segment_rows import SegmentRows
+
 #: Any tensor; strings are object arrays of ``bytes``.
 Array = NDArray[Any]
 
@@ -38,6 +41,8 @@ class BatchSample:
             request and no arrays.
         fraction: Share of requests that was sampled; divide by it to extrapolate.
         featured: Names of features of plug-ins; they are the last of `input_names`.
+        segment_fields: The declared fields that divide the rows into segments.
+        segments: The segment of each row, by each of them.
     """
 
     model: str
@@ -56,6 +61,8 @@ class BatchSample:
     error: str = ""
     fraction: float = 1.0
     featured: tuple[str, ...] = ()
+    segment_fields: tuple[SegmentField, ...] = ()
+    segments: tuple[SegmentRows, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -74,6 +81,7 @@ class BatchSample:
             times=[self.times[one] for one in chosen],
             inputs=[None if array is None else array[rows] for array in self.inputs],
             outputs=[None if array is None else array[rows] for array in self.outputs],
+            segments=tuple(one.only(rows) for one in self.segments),
         )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from .client import CommandFailed, add_client_options, find_server, given_token
 from .label_file import LabelFile
+from .segments_view import figure_words, segment_notes, segments_table
 
 if TYPE_CHECKING:
     import argparse
@@ -66,6 +67,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--since", default="7d", metavar="TIME", help="how far back; 7d by default")
     parser.add_argument("--window", default="24h", metavar="TIME", help="of figures over time")
     parser.add_argument("--version", metavar="VERSION", help="only this one")
+    parser.add_argument(
+        "--by", metavar="INPUT", help="figures by segment: one of segments in model.toml"
+    )
     parser.add_argument("--json", action="store_true", help="as the admin port says it")
     add_client_options(parser)
     parser.set_defaults(run=run_performance)
@@ -172,7 +176,8 @@ class HandOver:
 
 def run_performance(namespace: argparse.Namespace) -> int:
     """Print the figures; returns the exit status."""
-    asked = {"since": namespace.since, "window": namespace.window, "version": namespace.version}
+    names = ("since", "window", "version", "by")
+    asked = {name: getattr(namespace, name) for name in names}
     query = urlencode({name: value for name, value in asked.items() if value is not None})
     path = f"/admin/models/{quote(namespace.model, safe='')}/performance?{query}"
     try:
@@ -204,20 +209,17 @@ def performance_view(found: dict[str, Any]) -> RenderableType:
         coverage = "" if one["coverage"] is None else f"{one['coverage']:.1%}"
         first = [one["version"], one["arm"], str(one["predictions"]), str(one["labels"]), coverage]
         for name, figure in one["figures"].items() or {"": None}.items():
-            told = [""] * 3 if figure is None else [name, *_figure(figure)]
+            told = [""] * 3 if figure is None else [name, *figure_words(figure)]
             table.add_row(*(escape(cell) for cell in (*first, *told)))
             first = [""] * len(first)
         notes += _notes(one)
     if not found["versions"]:
         notes.append(f"nothing is known of {found['model']} in this time")
     received = ", ".join(f"{count} {name}" for name, count in found["feedback"].items())
-    return Group(table, *map(escape, notes), f"labels of all models: {received or 'none'}")
-
-
-def _figure(figure: dict[str, float | None]) -> list[str]:
-    low, high = figure["low"], figure["high"]
-    interval = "no interval" if low is None else f"{low:.4f} to {high:.4f}"
-    return [f"{figure['value']:.4f}", interval]
+    segments = segments_table(found)
+    return Group(
+        table, *segments, *map(escape, notes), f"labels of all models: {received or 'none'}"
+    )
 
 
 def _notes(one: dict[str, Any]) -> Iterator[str]:
@@ -234,6 +236,7 @@ def _notes(one: dict[str, Any]) -> Iterator[str]:
     if one.get("never_predicted"):
         such = ", ".join(f"{name!r} ({n})" for name, n in one["never_predicted"].items())
         yield f"{where}: labels of classes that the version has never predicted: {such}"
+    yield from segment_notes(one, where)
     change = one["change"]
     if change is None or change["threshold"] is None:
         return

@@ -61,12 +61,14 @@ class WireInput:
         tail_size: Elements in such a row; -1 for inputs of another kind.
         pack: Makes the bytes of one such row from its elements, where `code` is not empty.
         optional: May be left out.
+        columns: Names of the elements of a row, where they are known.
     """
 
     __slots__ = (
         "batched",
         "by_rows",
         "code",
+        "columns",
         "datatype",
         "dtype",
         "is_bytes",
@@ -96,6 +98,7 @@ class WireInput:
         self.tail_size = math.prod(spec.shape[1:]) if regular else -1
         self.pack = struct.Struct(f"<{max(self.tail_size, 0)}{self.code or 'x'}").pack
         self.optional = spec.optional
+        self.columns = tuple(one.name for one in spec.columns)
 
 
 class WireOutput:

@@ -7,6 +7,7 @@ threads = 1                          # inside one run of the model
 signature = "compatible"             # or "any": new versions may break clients
 on_push = "serve"                    # or "wait": a new version waits for `penstock promote`
 load_timeout_seconds = 60            # and run_timeout_seconds, as the server has them
+segments = ["country", "plan"]       # see `penstock.server.config.segment_names`
 
 [batching]
 slo_milliseconds = 50                # answers later than this are worthless
@@ -35,7 +36,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,25 +44,26 @@ from penstock.batching.options import BatchingOptions
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.files.config_file import ConfigFileError, parse_toml, read_bounded
-from penstock.monitoring.files.wording import did_you_mean, shown
 from penstock.monitoring.quality.rules import QualityOptions
 from penstock.runtimes.contract import ModelLoadError
 from penstock.runtimes.discovery import ENTRY_POINT_GROUP
 from penstock.runtimes.onnx_settings import OnnxSettings
-from penstock.server.files.option_decoder import ConfigError, finite
+from penstock.server.files.option_decoder import ConfigError
 from penstock.server.rollout.options import RolloutOptions, parse_rollout
 
+from .batching_options import parse_batching
+from .checks import bad, check_keys, whole
 from .drift_options import parse_monitoring
 from .feedback_options import parse_feedback
 from .model_log import LogOptions, parse_log
 from .quality_options import parse_quality
+from .segment_names import parse_segments
 from .size_limits import TIMEOUT_KEYS, timeouts_of
 from .version_policy import ON_PUSH, VersionPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MILLISECONDS: Final = "slo_milliseconds"
 _KEYS: Final = (
     "platform",
     "version_policy",
@@ -69,6 +71,7 @@ _KEYS: Final = (
     "threads",
     "signature",
     "on_push",
+    "segments",
     "batching",
     "runtime",
     "rollout",
@@ -81,7 +84,6 @@ _KEYS: Final = (
 _ONNX: Final = "onnx_onnxv1"
 #: Threads of one run: more than any machine that runs onnxruntime well has cores.
 MAX_THREADS: Final = 256
-_MAX_SLO_MILLISECONDS: Final = 86_400_000
 #: A version is a directory name of at most 18 digits, and TOML here has numbers of 16.
 _MAX_VERSION: Final = 2**53
 _MAX_SPECIFIC: Final = 10_000
@@ -107,6 +109,7 @@ class ModelConfig:
         feedback: How its predictions are compared with labels.
         quality: What is declared of its inputs.
         log: What of its predictions may be kept.
+        segments: Inputs whose values divide its traffic into segments.
         load_timeout_seconds: How long loading a version may take; by default as the server has it.
         run_timeout_seconds: How long a run may take; by default as the server has it.
     """
@@ -124,6 +127,7 @@ class ModelConfig:
     feedback: FeedbackOptions = field(default_factory=FeedbackOptions)
     quality: QualityOptions = field(default_factory=QualityOptions)
     log: LogOptions = field(default_factory=LogOptions)
+    segments: tuple[str, ...] = ()
     load_timeout_seconds: float | None = None
     run_timeout_seconds: float | None = None
 
@@ -166,35 +170,36 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    _check_keys(content, _KEYS, source, "")
+    check_keys(content, _KEYS, source, "")
     platform = content.get("platform")
     if platform is not None and not isinstance(platform, str):
-        raise _bad(source, "platform", platform, "the name of a runtime, such as 'onnx_onnxv1'")
+        raise bad(source, "platform", platform, "the name of a runtime, such as 'onnx_onnxv1'")
     settings = content.get("runtime", {})
     if not isinstance(settings, dict):
-        raise _bad(source, "runtime", settings, "a table")
+        raise bad(source, "runtime", settings, "a table")
     signature = content.get("signature", "compatible")
     if signature not in ("compatible", "any"):
-        raise _bad(source, "signature", signature, "'compatible' or 'any'")
+        raise bad(source, "signature", signature, "'compatible' or 'any'")
     on_push = content.get("on_push")
     if on_push not in (None, *ON_PUSH):
-        raise _bad(source, "on_push", on_push, "'serve' or 'wait'")
+        raise bad(source, "on_push", on_push, "'serve' or 'wait'")
     _check_runtime(platform, settings, source)
     default = content.get("default_version")
     return ModelConfig(
         platform=platform,
         version_policy=_version_policy(content.get("version_policy", "all"), source),
         default_version=None if default is None else _version(source, "default_version", default),
-        threads=_whole(source, "threads", content.get("threads", 1), MAX_THREADS),
+        threads=whole(source, "threads", content.get("threads", 1), MAX_THREADS),
         signature=signature,
         on_push=on_push,
-        batching=_batching(content.get("batching", {}), source),
+        batching=parse_batching(content.get("batching", {}), source),
         settings=settings,
         rollout=parse_rollout(content.get("rollout", {}), source),
         monitoring=parse_monitoring(content.get("monitoring", {}), source),
         feedback=parse_feedback(content.get("feedback", {}), source),
         quality=parse_quality(content.get("quality", {}), source),
         log=parse_log(content.get("log", {}), source),
+        segments=parse_segments(content.get("segments", []), source),
         **timeouts_of(content, source),
     )
 
@@ -210,60 +215,15 @@ def _version_policy(value: Any, source: str) -> VersionPolicy:
         case {"specific": [_, *_] as versions, **rest} if not rest:
             key = "version_policy.specific"
             if len(versions) > _MAX_SPECIFIC:
-                raise _bad(source, key, versions, f"at most {_MAX_SPECIFIC} versions")
+                raise bad(source, key, versions, f"at most {_MAX_SPECIFIC} versions")
             return VersionPolicy(specific=tuple(_version(source, key, one) for one in versions))
         case _:
             expected = "'all', { latest = 2 }, { specific = [1, 4] } or 'explicit'"
-            raise _bad(source, "version_policy", value, expected)
-
-
-def _batching(table: Any, source: str) -> BatchingOptions:
-    if not isinstance(table, dict):
-        raise _bad(source, "batching", table, "a table")
-    kinds = {one.name: type(one.default) for one in fields(BatchingOptions)}
-    del kinds["slo_seconds"]
-    _check_keys(table, (_MILLISECONDS, *kinds), source, "batching.")
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        if name == _MILLISECONDS:
-            values["slo_seconds"] = _slo(source, value) / 1000
-        elif kinds[name] is float:
-            values[name] = _number(source, f"batching.{name}", value)
-        elif type(value) is kinds[name]:
-            values[name] = value
-        else:
-            raise _bad(source, f"batching.{name}", value, _WORDS[kinds[name]])
-    try:
-        return BatchingOptions(**values)
-    except ValueError as error:
-        raise ConfigError(f"{source}: batching: {error}") from error
-
-
-_WORDS: Final[Mapping[type, str]] = {int: "a whole number", bool: "true or false"}
-
-
-def _slo(source: str, value: Any) -> float:
-    milliseconds = _number(source, f"batching.{_MILLISECONDS}", value)
-    if not 0 < milliseconds <= _MAX_SLO_MILLISECONDS:
-        expected = f"more than 0, at most {_MAX_SLO_MILLISECONDS}"
-        raise _bad(source, f"batching.{_MILLISECONDS}", value, expected)
-    return milliseconds
-
-
-def _number(source: str, key: str, value: Any) -> float:
-    if (number := finite(value)) is None:
-        raise _bad(source, key, value, "a number")
-    return number
-
-
-def _whole(source: str, key: str, value: Any, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise _bad(source, key, value, f"a whole number from 1 to {most}")
-    return value
+            raise bad(source, "version_policy", value, expected)
 
 
 def _version(source: str, key: str, value: Any) -> int:
-    return _whole(source, key, value, _MAX_VERSION)
+    return whole(source, key, value, _MAX_VERSION)
 
 
 def _check_runtime(platform: str | None, settings: Mapping[str, Any], source: str) -> None:
@@ -273,7 +233,7 @@ def _check_runtime(platform: str | None, settings: Mapping[str, Any], source: st
     """
     if platform not in (None, _ONNX):
         if _only_onnx():
-            raise _bad(source, "platform", platform, f"{_ONNX!r}, the only one installed")
+            raise bad(source, "platform", platform, f"{_ONNX!r}, the only one installed")
     elif platform == _ONNX or _only_onnx():
         try:
             OnnxSettings.parse(settings)
@@ -286,14 +246,3 @@ def _only_onnx() -> bool:
     from importlib.metadata import entry_points  # slow and large; here each may come twice
 
     return len({one.value for one in entry_points(group=ENTRY_POINT_GROUP)}) <= 1
-
-
-def _bad(source: str, key: str, value: Any, expected: str) -> ConfigError:
-    return ConfigError(f"{source}: {key} is {shown(value)}, expected {expected}")
-
-
-def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], source: str, prefix: str) -> None:
-    for name in table:
-        if name not in known:
-            hint = did_you_mean(name, list(known))
-            raise ConfigError(f"{source}: unknown key {prefix}{name}{hint}")

@@ -111,7 +111,7 @@ class Engine:
             self._loads,
             privacy,
         )
-        self.host = ModelHost(self.catalog, counters, versions, privacy)
+        self.host = ModelHost(self.catalog, counters, versions)
 
     def _open_port(
         self,

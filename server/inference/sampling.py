@@ -10,6 +10,7 @@ no answer waits for the bytes.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.metrics import derived
@@ -228,6 +229,6 @@ class Sampling:
         if known is None:
             if len(self._origins) >= MAX_ORIGINS:
                 self._origins.clear()
-            known = Origin(origin.model, origin.version, names, origin.privacy)
+            known = replace(origin, input_names=names)
             self._origins[origin, names] = known
         return known

@@ -25,6 +25,7 @@ from penstock.monitoring.samples.lag import Lag
 from penstock.monitoring.samples.lost_rows import LostRows
 from penstock.monitoring.samples.received_frames import ReceivedFrames
 from penstock.monitoring.samples.receiver import Receiver
+from penstock.monitoring.samples.segmenter import FILE, Segmenter
 from penstock.monitoring.samples.spool_reader import SpoolReader
 from penstock.server.processes.process_context import ProcessContext, run
 
@@ -129,7 +130,8 @@ async def monitor(process_context: ProcessContext, clock: Callable[[], float] = 
         LostRows(process_context.directory.counters, received_frames, counters, reader.present)
     )
     looking.append(Lag(counters, clock))
-    receiver = Receiver(looking, journal(context), received_frames, clock, Featurizers.installed())
+    featurizers, segmenter = Featurizers.installed(), Segmenter(state / FILE)
+    receiver = Receiver(looking, journal(context), received_frames, clock, featurizers, segmenter)
     is_alive = partial(holds_counters, process_context.directory.counters)
     process = MonitorProcess(receiver, reader, thread, clock, is_alive)
     loop = asyncio.get_running_loop()

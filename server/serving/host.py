@@ -12,13 +12,11 @@ from .catalog import ServedModel
 from .versions import TOGETHER_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from penstock.monitoring.metrics.metrics import CounterFile
-    from penstock.monitoring.samples.privacy import Privacy
     from penstock.runtimes.contract import Signature
-    from penstock.server.config.model_log import LogOptions
     from penstock.server.target.plan import ModelPlan
 
     from .catalog import Catalog, Key
@@ -35,7 +33,6 @@ class ModelHost:
         catalog: Publishes the loaded versions.
         counters: Counters of this process.
         versions: Loads and unloads each version.
-        privacy: Inputs that must not leave this process as they are.
     """
 
     def __init__(
@@ -43,12 +40,10 @@ class ModelHost:
         catalog: Catalog,
         counters: CounterFile,
         versions: Versions,
-        privacy: Callable[[LogOptions], Privacy | None],
     ) -> None:
         self._catalog = catalog
         self._counters = counters
         self._versions = versions
-        self._privacy = privacy
         self._newest: Mapping[str, ModelPlan] = {}
         versions.is_wanted = self._is_wanted
 
@@ -141,7 +136,6 @@ class ModelHost:
             if version in loaded:
                 self._versions.directories[plan.name, version] = plan.versions[number]
                 loaded[version].scheduled.configure(plan.config.batching)
-                loaded[version].keep_private(self._privacy(plan.config.log))
             elif number not in plan.quarantined and not self._versions.failed_before(plan, number):
                 earlier = frozenset(pending)
                 pending.add(self._versions.begin(plan, number, earlier, self._predecessor))

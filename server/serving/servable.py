@@ -10,6 +10,8 @@ from penstock.monitoring.samples.run_sample import Origin
 from penstock.server.loading.memory_estimate import LoadMemory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from penstock.batching.cost import CostTable
     from penstock.batching.scheduled_model import ScheduledModel
     from penstock.monitoring.metrics.model_counters import ModelCounters
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from penstock.server.codecs.signature import WireSignature
 
     from .input_validation import Quality
+    from .segment_reader import SegmentReader
 
 
 class Servable:
@@ -38,6 +41,7 @@ class Servable:
         measured: Its run times when it was loaded, if they could be measured.
         validation: Checks each request before it runs, if a rule rejects or replaces values.
         tally: Counts faults of each batch after it ran, if the rules only count.
+        segments: Read the segments of a request, by name of the field.
     """
 
     __slots__ = (
@@ -53,6 +57,7 @@ class Servable:
         "platform",
         "routed",
         "scheduled",
+        "segments",
         "tally",
         "validation",
         "version",
@@ -79,6 +84,7 @@ class Servable:
         self.measured: CostTable | None = None
         self.validation: Quality | None = None
         self.tally: Quality | None = None
+        self.segments: dict[str, SegmentReader] = {}
         self._coding = 0
         self._coded = asyncio.Event()
         self.scheduled: ScheduledModel
@@ -89,6 +95,13 @@ class Servable:
         """Set which inputs must not leave this process as they are, from now on."""
         if privacy != self.origin.privacy:
             self.origin = replace(self.origin, privacy=privacy)
+
+    def divide_by(self, readers: Sequence[SegmentReader]) -> None:
+        """Set by which fields its requests are divided into segments, from now on."""
+        self.segments = {one.field.name: one for one in readers}
+        fields = tuple(one.field for one in readers)
+        if fields != self.origin.segment_fields:
+            self.origin = replace(self.origin, segment_fields=fields)
 
     def begin_coding(self) -> None:
         """Count a body that a thread decodes or encodes; its request is not in the queue."""

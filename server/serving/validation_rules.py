@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import re
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from penstock.monitoring.quality.field_check import FieldCheck
 from penstock.monitoring.quality.rules import IMPUTE
-from penstock.runtimes.contract import VARIABLE, ModelLoadError
+from penstock.runtimes.contract import ModelLoadError
 
+from .input_places import known_names, place_of
 from .input_validation import Quality
 
 if TYPE_CHECKING:
@@ -18,11 +17,9 @@ if TYPE_CHECKING:
 
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.monitoring.quality.rules import FieldRule, QualityOptions
-    from penstock.server.codecs.signature import WireInput, WireSignature
+    from penstock.server.codecs.signature import WireSignature
 
     from .servable import Servable
-
-_PLACE: Final = re.compile(r"(.+)\[(\d+)\]")
 
 
 def declare(
@@ -67,12 +64,11 @@ def make_quality(
     """
     if options.empty:
         return None
-    places = _places(wire, features)
     checks = []
     for rule in options.fields:
-        place = places.get(rule.field) or _element(rule.field, wire)
+        place = place_of(rule.field, wire, features)
         if place is None:
-            known = ", ".join([*wire.inputs, *features])
+            known = known_names(wire, features)
             raise ModelLoadError(
                 f"quality.fields.{rule.field} is no field of this version; known are {known}"
             )
@@ -84,36 +80,6 @@ def make_quality(
     if options.event_time:
         event = counters.field(wire.model_name, wire.model_version, options.event_time)
     return Quality(checks, options, event, wire.input_names, clock)
-
-
-def _places(wire: WireSignature, features: Sequence[str]) -> dict[str, tuple[int, int | None]]:
-    """The input and the element of each field."""
-    found: dict[str, tuple[int, int | None]] = {}
-    names = iter(features)
-    for name, spec in wire.inputs.items():
-        size = _row_size(spec)
-        if features and size is not None:
-            found |= {
-                feature: (spec.position, column)
-                for column, feature in zip(range(size), names, strict=False)
-            }
-        found[name] = spec.position, None
-    return found
-
-
-def _element(field: str, wire: WireSignature) -> tuple[int, int] | None:
-    match = _PLACE.fullmatch(field)
-    spec = wire.inputs.get(match[1]) if match else None
-    size = None if spec is None else _row_size(spec)
-    if match is None or spec is None or size is None or int(match[2]) >= size:
-        return None
-    return spec.position, int(match[2])
-
-
-def _row_size(spec: WireInput) -> int | None:
-    """Elements of a row; ``None`` if the shape is open."""
-    shape = spec.shape[1:] if spec.by_rows else spec.shape
-    return None if VARIABLE in shape else math.prod(shape)
 
 
 def _check_type(rule: FieldRule, name: str, wire: WireSignature) -> None:

@@ -21,6 +21,7 @@ from penstock.server.registry.private_copy import digest_of_copy
 from .batching_log import log_batching
 from .lifecycle import TRANSITIONS, State, Status, without_places
 from .load_task import Loading, asked_of
+from .segment_rules import declare_segments
 from .servable import Servable
 from .validation_rules import declare
 
@@ -211,8 +212,8 @@ class Versions:
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
         servable.memory = loaded.memory
         config = plan.config
-        declare(servable, config.quality, config.monitoring.features, self._counters)
-        servable.keep_private(self._privacy(config.log))
+        for put_into_force in self._rules(servable, config):
+            put_into_force()
         servable.scheduled = scheduled = self._scheduler.register(
             name, version, loaded.model, config.batching, self._sink(servable), loaded.costs
         )
@@ -229,11 +230,20 @@ class Versions:
 
     def declare(self, servable: Servable, config: ModelConfig) -> None:
         """Put the declared rules into force; after an error the version stays as before."""
-        try:
-            features = config.monitoring.features
-            declare(servable, config.quality, features, self._counters)
-        except ModelLoadError as e:
-            LOG.error("model %s version %s: %s", servable.name, servable.version, e)  # noqa: TRY400
+        for put_into_force in self._rules(servable, config):
+            try:
+                put_into_force()
+            except ModelLoadError as e:
+                LOG.error("model %s version %s: %s", servable.name, servable.version, e)  # noqa: TRY400
+
+    def _rules(self, servable: Servable, config: ModelConfig) -> list[Callable[[], None]]:
+        """Each puts some of the declared rules into force, or raises `ModelLoadError`."""
+        features, log = config.monitoring.features, config.log
+        return [
+            lambda: servable.keep_private(self._privacy(log)),
+            partial(declare, servable, config.quality, features, self._counters),
+            partial(declare_segments, servable, config.segments, features, log.subject),
+        ]
 
     def is_replaced(self, plan: ModelPlan, number: int) -> bool:
         """Whether a loaded version has other files now than those it was loaded from.

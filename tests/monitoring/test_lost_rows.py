@@ -34,6 +34,7 @@ from penstock.monitoring.samples.received_frames import ReceivedFrames
 from penstock.monitoring.samples.receiver import Receiver
 from penstock.monitoring.samples.run_sample import Origin, RunSample
 from penstock.monitoring.samples.sample_buffer import SampleBuffer
+from penstock.monitoring.samples.segmenter import Segmenter
 from penstock.monitoring.samples.spool import Spool
 from penstock.monitoring.samples.spool_reader import SpoolReader
 from penstock.server.worker import sampler as sampler_module
@@ -128,7 +129,9 @@ class Monitor:
                 world.state, "epoch", tally, 1 << 30, 30, lambda: NOON, lambda *_: "sha256:0"
             )
         clock = lambda: NOON  # noqa: E731
-        self.receiver = Receiver([], self.journal, received_frames, clock, Featurizers({}))
+        self.receiver = Receiver(
+            [], self.journal, received_frames, clock, Featurizers({}), Segmenter()
+        )
 
     def second(self):
         for frame in self.reader.read(1 << 20):

@@ -216,11 +216,11 @@ def test_arrays_travel_whatever_their_memory_looks_like():
         b"\x91\x92\x00\x01",
         b"\x91\x92\x09\x01",
         # An origin, and a run of it whose array has fewer rows than the run.
-        msgpack.packb([(*ORIGIN_HEAD, None), (*RUN_HEAD, [("f", (1,), b"1234")], [])]),
+        msgpack.packb([(*ORIGIN_HEAD, None, []), (*RUN_HEAD, [("f", (1,), b"1234")], [])]),
         # Rows of an origin that says nothing of its columns, and with less data than rows.
-        msgpack.packb([(*ORIGIN_HEAD, None), (3, 0, 1.0, [b"a"], [0.5], [b"1234"])]),
-        msgpack.packb([(*ORIGIN_HEAD, [("f", ())]), (3, 0, 1.0, [b"a"], [0.5], [b"123"])]),
-        msgpack.packb([(*ORIGIN_HEAD, [("f", ())]), (3, 0, 1.0, [b"a"], [0.5], [])]),
+        msgpack.packb([(*ORIGIN_HEAD, None, []), (3, 0, 1.0, [b"a"], [0.5], [b"1234"])]),
+        msgpack.packb([(*ORIGIN_HEAD, [("f", ())], []), (3, 0, 1.0, [b"a"], [0.5], [b"123"])]),
+        msgpack.packb([(*ORIGIN_HEAD, [("f", ())], []), (3, 0, 1.0, [b"a"], [0.5], [])]),
         msgpack.packb([(3, 0, 1.0, [b"a"], [0.5], [])]),
     ],
 )

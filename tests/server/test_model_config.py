@@ -94,6 +94,10 @@ def test_everything_is_read(tmp_path):
         ("quality.fields.age.min = 1e400", "expected a finite number"),
         ("platform = 'onnx'", "platform is 'onnx', expected 'onnx_onnxv1'"),
         ("runtime.graph_optimisation_level = 'all'", "unknown onnx setting"),
+        ("segments = 'country'", "segments is 'country', expected a list"),
+        ("segments = ['a', 'b', 'a']", "expected each input once"),
+        ("segments = ['a', 'b', 'c', 'd', 'e']", "a list of at most 4 inputs"),
+        ("segments = ['']", "segments[0] is '', expected the name of an input"),
         ("log.drop = [" + "'a', " * 1000 + "1]", "log.drop[1000] is 1, expected the name"),
     ],
 )

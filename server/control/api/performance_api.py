@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.feedback.report import Span, performance
 from penstock.server.auth.tokens import OBSERVE
-from penstock.server.errors import NotFound, Unavailable
+from penstock.server.errors import InvalidRequest, NotFound, Unavailable
 from penstock.server.rollout.options import parse_duration
 
 from . import wire
 from .openapi import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
@@ -40,6 +40,7 @@ _SHOW: Final = Endpoint(
         ("since", f"How far back, by when predictions were made; {SINCE} by default."),
         ("window", f"Length of the windows; {WINDOW} by default, whole hours."),
         ("version", "Only this one."),
+        ("by", "Figures by segment, too: one of the segments in model.toml."),
     ),
 )
 
@@ -72,13 +73,29 @@ class PerformanceApi:
         version = query.get("version")
         try:
             span = Span(now - since, now + 1, window)
-            found = await asyncio.to_thread(performance, self._state, model, span)
+            by = query.get("by", "")
+            found = await asyncio.to_thread(performance, self._state, model, span, by)
         except sqlite3.Error as error:
             raise Unavailable(f"the labels cannot be read: {error}") from error
         known = model in self._coordinator.planner.findings.snapshot.models
         if not known and not found["versions"]:
             raise NotFound(f"there is no model {model!r}, and there never was")
+        _check_field(by, found["versions"])
         if version is not None:
             chosen = str(wire.version_of(version))
             found["versions"] = [one for one in found["versions"] if one["version"] == chosen]
         return wire.answer(found)
+
+
+def _check_field(by: str, versions: Sequence[dict[str, Any]]) -> None:
+    """Whether there are labels by this field of segments.
+
+    Raises:
+        InvalidRequest: There are none.
+    """
+    told = [one["segments"] for one in versions if one["segments"] is not None]
+    fields = sorted({field for one in told for field in one["fields"]})
+    if by and by not in fields:
+        raise InvalidRequest(
+            f"there are no labels by {by!r}; labels by segment: {', '.join(fields) or 'none'}"
+        )

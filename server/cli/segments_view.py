@@ -1,0 +1,67 @@
+"""Performance by segment as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+_HEADINGS: Final = ("segment", "version", "arm", "labels", "figure", "value", "95 %")
+
+
+def figure_words(figure: dict[str, float | None]) -> list[str]:
+    """A figure, and its interval."""
+    low, high = figure["low"], figure["high"]
+    interval = "no interval" if low is None else f"{low:.4f} to {high:.4f}"
+    return [f"{figure['value']:.4f}", interval]
+
+
+def segments_table(found: dict[str, Any]) -> Iterator[Table]:
+    """The first figure of each segment by version and arm; nothing if none was asked for."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    rows = []
+    for one in found["versions"]:
+        for segment in (one["segments"] or {}).get("values", ()):
+            name, figure = next(iter(segment["figures"].items()))
+            first = [segment["segment"], one["version"], one["arm"], str(segment["labels"])]
+            rows.append([*first, name, *figure_words(figure)])
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in _HEADINGS:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    yield table
+
+
+def segment_notes(one: dict[str, Any], where: str) -> Iterator[str]:
+    """The segments that are answered worse, and what was tested.
+
+    Args:
+        one: What is known of a version in an arm.
+        where: What that is called.
+    """
+    segments = one["segments"]
+    if segments is None:
+        return
+    for finding in segments["worse"]:
+        bad, votes = finding["bad"]
+        others, all_others = finding["others"]
+        yield (
+            f"{where}: worse in {finding['field']}={finding['segment']} than {finding['versus']}: "
+            f"{bad} of {votes} bad, against {others} of {all_others} (p {finding['p']:.2g})"
+        )
+    names = ", ".join(segments["fields"])
+    few = segments["too_few_labels"]
+    yield (
+        f"{where}: {segments['tests']} comparisons of segments by {names}"
+        + (f", {few} more have too few labels to say" if few else "")
+        + f"; any is called worse by chance with {segments['false_alarm_rate']:.0%} probability at "
+        "most"
+    )

@@ -6,18 +6,21 @@ A plug-in registers its class under the entry point group ``penstock.runtimes``.
 from __future__ import annotations
 
 import logging
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .contract import ModelLoadError
 from .library import library_of
+from .model_files import ModelFile, read_head
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .contract import Runtime
 
 ENTRY_POINT_GROUP: Final = "penstock.runtimes"
+#: Of the entry points of this project.
+_BUILT_IN: Final = "penstock.runtimes."
 
 _logger = logging.getLogger(__name__)
 
@@ -63,6 +66,53 @@ def library_versions() -> dict[str, str]:
     """
     needed = ((platform, library_of(runtime)) for platform, runtime in sorted(runtimes().items()))
     return {platform: one.version for platform, one in needed if one is not None}
+
+
+@cache
+def only_built_in() -> bool:
+    """Whether no plug-in of others is installed. Imports none of the runtimes."""
+    from importlib.metadata import entry_points  # slow and large
+
+    return all(one.value.startswith(_BUILT_IN) for one in entry_points(group=ENTRY_POINT_GROUP))
+
+
+@cache
+def _built_in() -> tuple[Runtime, ...]:
+    """The runtimes of this project, which may be asked in any process."""
+    from importlib.metadata import entry_points  # slow and large
+
+    entries = {one.value: one for one in entry_points(group=ENTRY_POINT_GROUP)}
+    ours = (one for value, one in sorted(entries.items()) if value.startswith(_BUILT_IN))
+    return tuple(one.load()() for one in ours)
+
+
+def built_in_platform(directory: Path) -> str:
+    """The platform of the runtime of this project that finds a model file; empty if none does."""
+    return next((one.platform for one in _built_in() if one.find(directory) is not None), "")
+
+
+def name_in_version(path: Path) -> str | None:
+    """How a model file is called in a version directory; ``None`` if no runtime knows its kind.
+
+    A file is known by its name, else by its first bytes, else by the ending of its name: a runtime
+    is asked what it finds in a directory that has this file alone.
+    """
+    files = (getattr(one, "files", ()) for one in runtimes().values())
+    kinds = [kind for some in files for kind in some if isinstance(kind, ModelFile)]
+    head = read_head(path)
+    named = [kind.name for kind in kinds if kind.name == path.name]
+    told = [kind.name for kind in kinds if kind.fits(head)]
+    if named or told:
+        suffix = path.suffix
+        return (named or sorted(told, key=lambda name: Path(name).suffix != suffix))[0]
+    with tempfile.TemporaryDirectory() as alone:
+        for name in (path.name, f"model{path.suffix}"):
+            linked = Path(alone, name)
+            linked.symlink_to(path.absolute())
+            if any(one.find(Path(alone)) == linked for one in runtimes().values()):
+                return name
+            linked.unlink()
+    return None
 
 
 def find_runtime(directory: Path, platform: str | None = None) -> tuple[Runtime, Path]:

@@ -26,7 +26,7 @@ SPOKEN: Final = (
     "and application/msgpack"
 )
 
-_JSON_HEADERS: Final = b"content-type: application/json\r\n"
+JSON_HEADERS: Final = b"content-type: application/json\r\n"
 _BINARY_HEADERS: Final = (
     b"content-type: application/octet-stream\r\ninference-header-content-length: %d\r\n"
 )
@@ -136,7 +136,7 @@ class JsonCodec:
     ) -> tuple[Body, bytes]:
         """See `Codec.encode`."""
         if request.binary_outputs is None:
-            return json.encode(wire, request, outputs), _JSON_HEADERS
+            return json.encode(wire, request, outputs), JSON_HEADERS
         pieces, length = binary.encode(wire, request, outputs)
         return pieces, _BINARY_HEADERS % length
 
@@ -144,7 +144,7 @@ class JsonCodec:
         self, wire: WireSignature, requests: Sequence[InferRequest], outputs: Sequence[Array]
     ) -> tuple[Sequence[Body], bytes]:
         """See `Codec.encode_rows`."""
-        return json.encode_rows(wire, requests, outputs), _JSON_HEADERS
+        return json.encode_rows(wire, requests, outputs), JSON_HEADERS
 
 
 class BinaryCodec(JsonCodec):

@@ -223,12 +223,8 @@ def _read_extras(document: dict[str, Any], wire: WireSignature, request: InferRe
         if type(identity) is not str:
             raise InvalidRequest(f"'id' must be a string, not {show(identity)}")
         request.id = identity
-    parameters = request_parameters(document)
+    parameters = read_request_parameters(document, wire, request)
     binary = _flag(parameters, "binary_data_output", "the request") or False
-    request.timeout_microseconds = _positive(parameters, "timeout", "microseconds")
-    request.priority = _positive(parameters, "priority", "a level")
-    if wire.event_time:
-        request.event_time = parameters.get(wire.event_time)
     wanted = document.get("outputs")
     if wanted:
         _read_outputs(wanted, wire, request, binary=binary)
@@ -236,6 +232,22 @@ def _read_extras(document: dict[str, Any], wire: WireSignature, request: InferRe
         raise InvalidRequest(f"'outputs' must be a list, not {show(wanted)}")
     elif binary:
         request.binary_outputs = frozenset(wire.all_outputs)
+
+
+def read_request_parameters(
+    document: dict[str, Any], wire: WireSignature, request: InferRequest
+) -> dict[str, Any]:
+    """Read the parameters that a request may have in every JSON protocol; returns all of them.
+
+    Raises:
+        InvalidRequest: One of them is none, or is not served here.
+    """
+    parameters = request_parameters(document)
+    request.timeout_microseconds = _positive(parameters, "timeout", "microseconds")
+    request.priority = _positive(parameters, "priority", "a level")
+    if wire.event_time:
+        request.event_time = parameters.get(wire.event_time)
+    return parameters
 
 
 def _flag(parameters: dict[str, Any], name: str, what: str) -> bool | None:

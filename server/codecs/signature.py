@@ -12,6 +12,7 @@ from penstock.runtimes.contract import VARIABLE
 from penstock.runtimes.datatypes import NUMPY_OF
 
 from .packing import pack
+from .row_columns import RowColumns
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -111,9 +112,24 @@ class WireOutput:
         is_bytes: Whether the datatype is BYTES.
         heads: What `head` remembers.
         packed_heads: The same in msgpack.
+        labels: The JSON of each class by its position, of an output of labels; ``None`` if no
+            classes are known.
+        row_template: The JSON of a row whose elements belong to classes, with ``%b`` in place of
+            each element; empty if no classes are known.
+        classes: How many they are.
     """
 
-    __slots__ = ("datatype", "dtype", "heads", "is_bytes", "name", "packed_heads")
+    __slots__ = (
+        "classes",
+        "datatype",
+        "dtype",
+        "heads",
+        "is_bytes",
+        "labels",
+        "name",
+        "packed_heads",
+        "row_template",
+    )
 
     def __init__(self, spec: TensorSpec) -> None:
         self.name = spec.name
@@ -122,6 +138,13 @@ class WireOutput:
         self.is_bytes = spec.datatype == "BYTES"
         self.heads: dict[tuple[int, ...], bytes] = {}
         self.packed_heads: dict[tuple[int, ...], bytes] = {}
+        columns = spec.columns
+        names = [orjson.dumps(one.name).replace(b"%", b"%%") for one in columns]
+        self.classes = len(names) if len(spec.shape) > 1 else 0
+        self.row_template = b"{%b}" % b",".join(name + b":%b" for name in names)
+        self.labels: dict[int, bytes] | None = None
+        if len(columns) == 1 and columns[0].categories:
+            self.labels = {i: orjson.dumps(one) for i, one in enumerate(columns[0].categories)}
 
     def head(self, shape: tuple[int, ...]) -> bytes:
         """The JSON of this output from its name to its shape: ``{"name":…,"shape":[…]``."""
@@ -157,6 +180,7 @@ class WireSignature:
         packed_head: Model, version and the key of the outputs in msgpack.
         templates: Responses of `json` without their data, by outputs and shapes.
         max_rows: Rows in one request; each run takes a batch of them.
+        row_columns: The columns of a row with names.
         takes_texts: Whether an input is BYTES.
         event_time: Parameter with the time at which the inputs were true; empty for none.
     """
@@ -178,6 +202,7 @@ class WireSignature:
         "optional",
         "outputs",
         "packed_head",
+        "row_columns",
         "rows_axis",
         "static",
         "takes_texts",
@@ -209,6 +234,7 @@ class WireSignature:
         packed = {**identity, "outputs": None}
         self.packed_head = pack(packed)[1:-1]
         self.templates: dict[Hashable, bytes] = {}
+        self.row_columns = RowColumns(signature)
         self.event_time = ""
         self.max_rows = MAX_ROWS
         self.takes_texts = any(spec.is_bytes for spec in self.inputs.values())

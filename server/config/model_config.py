@@ -37,7 +37,6 @@ import json
 import zlib
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.options import BatchingOptions
@@ -46,7 +45,7 @@ from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.files.config_file import ConfigFileError, parse_toml, read_bounded
 from penstock.monitoring.quality.rules import QualityOptions
 from penstock.runtimes.contract import ModelLoadError
-from penstock.runtimes.discovery import ENTRY_POINT_GROUP
+from penstock.runtimes.discovery import only_built_in, runtimes
 from penstock.runtimes.onnx_settings import OnnxSettings
 from penstock.server.files.option_decoder import ConfigError
 from penstock.server.rollout.options import RolloutOptions, parse_rollout
@@ -229,20 +228,14 @@ def _version(source: str, key: str, value: Any) -> int:
 def _check_runtime(platform: str | None, settings: Mapping[str, Any], source: str) -> None:
     """What can be known of ``platform`` and ``[runtime]`` before a version is loaded with them.
 
-    With other runtimes installed only they know their names and settings: then a load says it.
+    With plug-ins installed only they know their names and settings: then a load says it.
     """
     if platform not in (None, _ONNX):
-        if _only_onnx():
-            raise bad(source, "platform", platform, f"{_ONNX!r}, the only one installed")
-    elif platform == _ONNX or _only_onnx():
+        if only_built_in() and platform not in runtimes():
+            known = ", ".join(sorted(map(repr, runtimes()), key=lambda name: name != repr(_ONNX)))
+            raise bad(source, "platform", platform, f"{known}: the installed ones")
+    elif platform == _ONNX or only_built_in():
         try:
             OnnxSettings.parse(settings)
         except ModelLoadError as error:
             raise ConfigError(f"{source}: runtime: {error}") from error
-
-
-@cache
-def _only_onnx() -> bool:
-    from importlib.metadata import entry_points  # slow and large; here each may come twice
-
-    return len({one.value for one in entry_points(group=ENTRY_POINT_GROUP)}) <= 1

@@ -11,7 +11,6 @@ import logging
 import os
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
@@ -23,6 +22,7 @@ from penstock.monitoring.drift.metrics import DriftCollector
 from penstock.monitoring.feedback.metrics import FeedbackCollector
 from penstock.monitoring.files.decoding import ContentError
 from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.runtimes.discovery import only_built_in
 from penstock.server.auth.tokens import Tokens
 from penstock.server.control.api.access import Access, reads_are_open
 from penstock.server.control.api.alerts_api import AlertsApi
@@ -167,7 +167,7 @@ def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:
         config.state_dir if copies else None,
         config.copies_max_bytes,
         config.settle_seconds,
-        plugins=len({one.value for one in entry_points(group="penstock.runtimes")}) > 1,
+        plugins=not only_built_in(),
     )
     return Planner(
         config.registry,

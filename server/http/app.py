@@ -179,6 +179,10 @@ class App:
             Route(version + "/ready", self._model_ready),
             Route(model + "/infer", _predict, methods=["POST"]),
             Route(version + "/infer", _predict, methods=["POST"]),
+            *[
+                Route(f"/v1/models/{{model}}{place}:predict", _predict, methods=["POST"])
+                for place in ("", "/versions/{version}", "/labels/{version}")
+            ],
         ]
 
     async def _home(self, request: Request) -> Response:

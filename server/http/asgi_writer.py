@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from penstock.server.codecs.negotiate import Body
+    from penstock.server.inference.head import Target
     from penstock.server.ports.limits import Limits
     from penstock.server.ports.pieces import Pieces
 
@@ -58,16 +59,16 @@ class AsgiResponseWriter:
 
 async def infer(
     port: PredictionPort,
-    target: tuple[str, str | None],
+    target: Target,
     scope: Scope,
     receive: Receive,
     send: Send,
 ) -> None:
-    """Serve ``POST /v2/models/{m}[/versions/{v}]/infer``.
+    """Serve ``POST /v2/models/{m}[/versions/{v}]/infer`` and ``POST /v1/models/{m}:predict``.
 
     Args:
         port: The prediction port.
-        target: Model and version of the URL.
+        target: What the path asks for.
         scope: The ASGI scope.
         receive: The ASGI receive function.
         send: The ASGI send function.
@@ -77,7 +78,8 @@ async def infer(
     inference = port.inference
     arrival = port.clock()
     headers = scope["headers"]
-    head = read_head(*target, headers)
+    query = scope.get("query_string", b"")
+    head = read_head(target.model, target.version, headers, rows=target.rows, query=query)
     head.http_version = scope.get("http_version", head.http_version)
     port.check(head, headers)
     call = Call(writer, head, arrival)

@@ -200,7 +200,8 @@ class FastPathProtocol(BodyReader):
         if method == b"POST" and self._answers_directly() and not (expects and self.calls):
             target = match_target(self.url, self.port.border.root_path)
             if target is not None:
-                self._begin_call(read_head(*target, headers), expects=expects)
+                head = read_head(target.model, target.version, headers, rows=target.rows)
+                self._begin_call(head, expects=expects)
                 return
         self.in_head = False
         url = self.url

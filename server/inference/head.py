@@ -8,10 +8,11 @@ path keeps it under them.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from penstock.server.codecs.compression import preferred_encoding
-from penstock.server.codecs.negotiate import JSON, SPOKEN, codec_for
+from penstock.server.codecs.negotiate import JSON, SPOKEN
+from penstock.server.codecs.v1 import codec_of
 from penstock.server.errors import ApiError, InvalidRequest, UnsupportedMediaType
 from penstock.server.ports.media_types import BROWSER_HEADERS
 from penstock.server.ports.paths import below, canonical
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: ``/v2/models/{model}[/versions/{version}]/infer``
 INFER_PATH: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+#: ``/v1/models/{model}[/versions/{version}|/labels/{alias}]:predict``
+PREDICT_PATH: Final = re.compile(r"/v1/models/([^/:]+)(?:/(?:versions|labels)/([^/:]+))?:predict")
 
 #: A request id that is safe to echo and to log.
 REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -36,6 +39,20 @@ MAX_SHOWN: Final = 40
 TIMEOUT_HEADER: Final = b"x-request-timeout-ms"
 #: Forces a request of a split into an arm.
 ARM_HEADER: Final = b"x-penstock-arm"
+
+
+class Target(NamedTuple):
+    """What a prediction path asks for.
+
+    Attributes:
+        model: Name of the model.
+        version: Version or alias; ``None`` to let routing choose.
+        rows: Whether the request has rows, as in ``/v1/models/{model}:predict``, not tensors.
+    """
+
+    model: str
+    version: str | None = None
+    rows: bool = False
 
 
 class RequestHead:
@@ -116,18 +133,21 @@ class RequestHead:
         return next((value.strip(b" \t") for key, value in pairs if key == name), b"")
 
 
-def match_infer(path: str) -> tuple[str, str | None] | None:
-    """Model and version of a prediction path, or ``None`` for any other path.
+def match_infer(path: str) -> Target | None:
+    """What a prediction path asks for, or ``None`` for any other path.
 
     Args:
         path: As `penstock.server.ports.paths` reads it.
     """
     match = INFER_PATH.fullmatch(path)
-    return None if match is None else (match[1], match[2])
+    if match is not None:
+        return Target(match[1], match[2])
+    match = PREDICT_PATH.fullmatch(path)
+    return None if match is None else Target(match[1], match[2], rows=True)
 
 
-def match_target(target: bytes, root: str) -> tuple[str, str | None] | None:
-    """Model and version of a request target as sent; a target with a query goes to the ASGI app.
+def match_target(target: bytes, root: str) -> Target | None:
+    """What a request target as sent asks for; a target with a query goes to the ASGI app.
 
     Args:
         target: In origin form.
@@ -142,7 +162,12 @@ def match_target(target: bytes, root: str) -> tuple[str, str | None] | None:
 
 
 def read_head(
-    model: str, version: str | None, headers: Sequence[tuple[bytes, bytes]]
+    model: str,
+    version: str | None,
+    headers: Sequence[tuple[bytes, bytes]],
+    *,
+    rows: bool = False,
+    query: bytes = b"",
 ) -> RequestHead:
     """Read the headers that matter to a prediction.
 
@@ -152,6 +177,8 @@ def read_head(
         model: As in the path.
         version: As in the path.
         headers: Names in lower case, in the order received.
+        rows: As in `Target`.
+        query: Query of the URL, percent-encoded; only requests of rows have one that matters.
     """
     head = RequestHead(model, version)
     head.lines = headers
@@ -173,7 +200,7 @@ def read_head(
             elif name == ARM_HEADER:
                 head.arm = _arm(value)
         _refuse_pages(content_type, headers)
-        head.codec = codec_for(content_type, head.json_length)
+        head.codec = codec_of(content_type, head.json_length, query if rows else None)
         head.zero_copy = head.codec is not JSON or head.json_length is not None
     except ApiError as problem:
         head.problem = problem

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.runtimes.contract import ModelLoadError
+from penstock.runtimes.discovery import built_in_platform
 from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import OWN
@@ -52,7 +53,7 @@ class Intake:
             ``None`` loads from the registry itself.
         max_bytes: Most bytes of all copies together.
         window_seconds: How long the files of a version without a manifest must keep still.
-        plugins: Whether other runtimes than ONNX are installed, whose files cannot be inspected.
+        plugins: Whether runtimes of others are installed, whose files cannot be inspected.
         clock: Monotonic seconds.
         wall_clock: Nanoseconds since 1970.
     """
@@ -194,7 +195,9 @@ class Intake:
             OSError: The machine.
         """
         key, directory, roots = candidate.key, candidate.directory, candidate.roots
-        known = candidate.platform in _KNOWN and not (self._plugins and _foreign(files))
+        known = candidate.platform in _KNOWN and not (
+            _foreign(files) and (self._plugins or built_in_platform(directory))
+        )
         inspect = inspect_version if known else _let_pass
         manifest = read_manifest(directory, roots)
         if manifest is None:

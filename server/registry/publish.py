@@ -119,12 +119,13 @@ def publish(
     home = registry / model
     registry.mkdir(exist_ok=True)
     with _staging(registry, home, details.version) as staging:
-        entries = [_copy(source, path, staging, progress) for path in (MODEL_FILE, *source.beside)]
+        entries = [_copy(source, path, staging, progress) for path in (source.name, *source.beside)]
         if examples is not None:
             write_synced(staging / EXAMPLES_FILE, examples, 0o444)
             sha256 = hashlib.sha256(examples).hexdigest()
             entries.append(FileEntry(EXAMPLES_FILE, len(examples), sha256))
-        inspect_version(staging, limits)
+        if source.name == MODEL_FILE:
+            inspect_version(staging, limits)
         signature = None if check is None else check(staging)
         manifest = Manifest(
             model=model,

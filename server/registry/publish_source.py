@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.runtimes.discovery import name_in_version
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
 from penstock.server.files.safe_files import check_relative, open_directory, open_file
@@ -32,6 +33,7 @@ class PublishSource:
 
     Attributes:
         model: The model file; links on the way to it, which its owner named, are resolved.
+        name: What it is called in a version directory.
         beside: Files that it refers to, relative to its directory.
         total_bytes: Of all of them.
         metadata: Key/value pairs of the model file.
@@ -48,6 +50,7 @@ class PublishSource:
     home: Path
     roots: Roots
     run_id: str = ""
+    name: str = MODEL_FILE
 
     @contextmanager
     def open(self, path: str) -> Iterator[tuple[int, int]]:
@@ -57,7 +60,7 @@ class PublishSource:
             ModelRefused: A file beside the model is a link, or no file.
             OSError: It cannot be read.
         """
-        if path == MODEL_FILE:
+        if path == self.name:
             with self.model.open("rb") as file:
                 yield file.fileno(), os.fstat(file.fileno()).st_size
             return
@@ -73,7 +76,7 @@ def find_source(path: Path) -> PublishSource:
     """Look at what the user named.
 
     Raises:
-        ModelRefused: It is no ONNX model, or its data is elsewhere.
+        ModelRefused: It is no model of a known kind, or its data is elsewhere.
         OSError: It cannot be read.
     """
     run_id = ""
@@ -92,6 +95,9 @@ def find_source(path: Path) -> PublishSource:
     model = path.resolve(strict=True)
     if not model.is_file():
         raise ModelRefused(f"{path} is no regular file")
+    name = name_in_version(path)
+    if name not in {None, MODEL_FILE}:
+        return _single_file(path, model, name, run_id)
     with model.open("rb") as file:
         total = os.fstat(file.fileno()).st_size
         try:
@@ -110,6 +116,13 @@ def find_source(path: Path) -> PublishSource:
                 _check_single(facts, location)
                 total += facts.st_size
     return PublishSource(model, tuple(beside), total, summary.metadata, home, roots, run_id)
+
+
+def _single_file(path: Path, model: Path, name: str, run_id: str) -> PublishSource:
+    """A model that is one file and refers to no other; its runtime checks it when it is loaded."""
+    size = model.stat().st_size
+    home = path.parent.absolute()
+    return PublishSource(model, (), size, {}, home, roots_of(home), run_id, name)
 
 
 def _check_single(facts: os.stat_result, path: str) -> None:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from penstock.batching.options import BatchingOptions
-from penstock.server.config import model_config
+from penstock.runtimes.discovery import only_built_in
 from penstock.server.config.model_config import ModelConfig, read_model_config
 from penstock.server.config.version_policy import VersionPolicy
 from penstock.server.files.option_decoder import ConfigError
@@ -15,9 +15,9 @@ from penstock.server.files.option_decoder import ConfigError
 
 @pytest.fixture(autouse=True)
 def _no_plug_ins_of_other_tests():
-    model_config._only_onnx.cache_clear()
+    only_built_in.cache_clear()
     yield
-    model_config._only_onnx.cache_clear()
+    only_built_in.cache_clear()
 
 
 def read(tmp_path, text):

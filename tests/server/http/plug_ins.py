@@ -6,8 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from penstock.runtimes.discovery import ENTRY_POINT_GROUP, runtimes
-from penstock.server.config import model_config
+from penstock.runtimes.discovery import ENTRY_POINT_GROUP, only_built_in, runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,4 +45,4 @@ def installed(site: Path) -> Iterator[None]:
 
 def _forget() -> None:
     runtimes.cache_clear()
-    model_config._only_onnx.cache_clear()
+    only_built_in.cache_clear()

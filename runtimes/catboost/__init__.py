@@ -1,0 +1,1 @@
+"""CatBoost models: gradient-boosted trees from binary files."""

@@ -1,0 +1,1 @@
+"""LightGBM models: gradient-boosted trees from text files."""

@@ -1,0 +1,1 @@
+"""XGBoost models: gradient-boosted trees and linear models, from UBJSON and JSON files."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from .ab_size import add_size
 from .client import CommandFailed, add_client_options, find_server
 from .operate import user
 
@@ -72,6 +73,7 @@ def add_parser(verbs: Any) -> None:
     _add_split_options(parser)
     _act(ab, "stop", "finish", "end it; stable stays what it is")
     _add_report(ab, "result", "what it shows; may be looked at any time")
+    add_size(ab)
     rollout = _group(verbs, "rollout", "how rollouts stand")
     _add_report(rollout, "report", "everything about the last rollout of a model")
     parser = rollout.add_parser("status", help="all rollouts, one line each")

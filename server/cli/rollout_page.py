@@ -18,7 +18,7 @@ from penstock.server.page.chart import (
 )
 from penstock.server.page.page import Figure, Page
 
-from .rollout_view import interval_words, moment, says
+from .rollout_view import held_words, interval_words, moment, says
 from .shadow_page import shadow_section
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def _evidence(section: Section, found: dict[str, Any]) -> None:
     said = f"aborts at {found['aborts_at']:g}"
     table.append(["against it: all", _e_words(found["e_value"]), said])
     for kind, one in found["evidence"].items():
-        table.append([kind.replace("_", " "), _e_words(one), says(kind, found["aborts_at"])])
+        shown = "" if isinstance(one, str) else _e_words(one)
+        table.append([kind.replace("_", " "), shown, says(kind, one, found["aborts_at"])])
     section.table(["evidence", "E", "what it does"], table)
 
 
@@ -163,7 +164,9 @@ def _comparison(section: Section, found: dict[str, Any]) -> None:
             ]
             for kind, one in found["comparison"].items()
         ],
-        "intervals of 95 % that hold whenever one looks",
+        "; ".join(
+            ["intervals of 95 % that hold whenever one looks", *held_words(found["comparison"])]
+        ),
     )
 
 

@@ -67,12 +67,15 @@ def _evidence_view(found: dict[str, Any]) -> Table:
         table.add_row(kind, f"{value:.3g}", "")
     table.add_row("all", f"{found['e_value']:.3g}", f"aborts at {found['aborts_at']:g}")
     for kind, value in found["evidence"].items():
-        table.add_row(kind.replace("_", " "), f"{value:.3g}", says(kind, found["aborts_at"]))
+        shown = "" if isinstance(value, str) else f"{value:.3g}"
+        table.add_row(kind.replace("_", " "), shown, _plain(says(kind, value, found["aborts_at"])))
     return table
 
 
-def says(kind: str, limit: float) -> str:
-    """What evidence of a kind of its own leads to, and from where on."""
+def says(kind: str, value: float | str, limit: float) -> str:
+    """What evidence of a kind of its own leads to, and from where on; or why it is held back."""
+    if isinstance(value, str):
+        return value
     if kind == "agreement":
         return f"passes at {limit:g}: the candidate agrees with stable"
     return f"holds at {limit:g}: scores are distributed differently, which may be right"
@@ -103,7 +106,8 @@ def _comparison_view(found: dict[str, Any]) -> Table:
             interval_words(one["difference"], "+.3%"),
             interval_words(one["ratio"], ".3g"),
         )
-    table.caption = "intervals of 95 % that hold whenever one looks"
+    lines = ["intervals of 95 % that hold whenever one looks", *held_words(found["comparison"])]
+    table.caption = "\n".join(map(_plain, lines))
     return table
 
 
@@ -156,8 +160,19 @@ def _timeline_view(found: dict[str, Any]) -> Table:
     return table
 
 
-def interval_words(bounds: list[float | None], form: str) -> str:
+def held_words(comparison: dict[str, Any]) -> list[str]:
+    """Why intervals are not stated: each reason once, with the kinds of events that it is about."""
+    kinds: dict[str, list[str]] = {}
+    for kind, one in comparison.items():
+        if one["held"]:
+            kinds.setdefault(one["held"], []).append(kind)
+    return [f"not stated for {', '.join(names)}: {why}" for why, names in kinds.items()]
+
+
+def interval_words(bounds: list[float | None] | None, form: str) -> str:
     """An interval; `form` is that of its bounds."""
+    if bounds is None:
+        return "not stated"
     low, high = bounds
     first = "-∞" if low is None else format(low, form)
     return f"{first} to {'∞' if high is None else format(high, form)}"

@@ -147,7 +147,7 @@ class RolloutApi:
         shadow = None
         if rollout.kind is Kind.SHADOW:
             shadow = await asyncio.to_thread(self._shadow, rollout.id)
-        return wire.answer(report(progress, entries, shadow))
+        return wire.answer(await asyncio.to_thread(report, progress, entries, shadow))
 
     def _act(self, action: str) -> Handler:
         async def act(request: Request, token: str) -> Response:

@@ -107,13 +107,16 @@ def _comparison(rollout: Rollout) -> dict[str, Any]:
             "canary": one.canary,
             "difference": _bounds(one.difference),
             "ratio": _bounds(one.ratio),
+            "held": one.held,
         }
         for kind, one in results(rollout).items()
     }
 
 
-def _bounds(interval: Interval) -> Sequence[float | None]:
-    """Without infinity, which JSON does not have."""
+def _bounds(interval: Interval | None) -> Sequence[float | None] | None:
+    """Without infinity, which JSON does not have; ``None`` if there is no interval."""
+    if interval is None:
+        return None
     return [one if math.isfinite(one) else None for one in (interval.low, interval.high)]
 
 

@@ -87,6 +87,17 @@ def test_the_page_stands_for_itself(kind):
     assert "log10 of E over time" in page
 
 
+def test_an_interval_that_is_not_stated_and_evidence_that_is_held_back_say_why():
+    by_user = found(Kind.AB, terms=RolloutSpec(steps=(5.0,), sticky="x-user"))
+    assert by_user["comparison"]["errors"]["difference"] is None
+    assert "the header x-user" in by_user["evidence"]["labels_held"]
+    for written in (text(report_view(by_user)), rollout_page(by_user)):
+        shown = " ".join(written.split())
+        assert "not stated for errors, timeouts" in shown
+        assert "nobody counts who sends it" in shown
+        assert "many may be one user" in shown
+
+
 def test_who_has_to_approve_what_is_said():
     waiting = found(Kind.CANARY, require_approval=True)
     assert "approval of sha256:d: nobody yet" in text(report_view(waiting))

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EDITABLE ?= --editable
 ARGS ?=
-# Test processes: many tests wait for servers to start and stop.
+# Test processes: many tests wait for servers to start and stop. tests/conftest.py orders the files.
 JOBS ?= 3
 BIN := $(VENV)/bin
 
@@ -22,7 +22,7 @@ demo: install ## Serve the example models and send them real data (ARGS=--exit e
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools ## What needs a browser and strace: pages, network (apt-get installs them as root)
 	$(BIN)/python -m pytest tests/integrations $(ARGS)

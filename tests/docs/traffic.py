@@ -7,13 +7,16 @@ and ends when the prediction log holds the last of them.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import http.client
+import io
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from penstock.server.cli.main import main as penstock
 
 DATA = Path(__file__).resolve().parents[2] / "examples" / "data" / "breast-cancer.csv"
 PATH = "/v2/models/breast-cancer/infer"
@@ -41,14 +44,15 @@ def send(port: int) -> list[tuple[str, str]]:
 
 def await_log(request_id: str) -> None:
     """Return when the prediction is in the log."""
-    command = [str(Path(sys.executable).with_name("penstock")), "predictions", "show", request_id]
     give_up = time.monotonic() + LOGGED_SECONDS
     while True:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            status = penstock(["predictions", "show", request_id])
+        if status == 0:
             return
         if time.monotonic() > give_up:
-            sys.exit(f"{request_id} is not in the prediction log: {done.stderr}")
+            sys.exit(f"{request_id} is not in the prediction log: {said.getvalue()}")
         time.sleep(0.2)
 
 

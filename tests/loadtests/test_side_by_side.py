@@ -7,13 +7,16 @@ import sys
 
 import pytest
 
+from penstock.loadtests import side_by_side
 from penstock.loadtests.side_by_side import main
 
 MODEL = "examples/registry/breast-cancer/2/model.onnx"
 SMALL = ("--rounds", "1", "--repeats", "1", "--seconds", "0.2", "--connections", "2")
 
 
-def test_two_checkouts_are_asked_in_turn(tmp_path, request):
+@pytest.mark.slow
+def test_two_checkouts_are_asked_in_turn(tmp_path, request, monkeypatch):
+    monkeypatch.setattr(side_by_side, "_WARM_UP_SECONDS", 0.2)
     model = request.config.rootpath / MODEL
     figures = tmp_path / "figures.json"
     arguments = ["checkouts", "--model", str(model), "--other", sys.executable, *SMALL]

@@ -26,6 +26,12 @@ BODY = json.dumps(
 ).encode()
 
 
+#: Of a client of `Load`, between an answer and its next request.
+_BETWEEN_SECONDS = 0.005
+#: Of `until`, between two looks.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 0.1
+
+
 class Client:
     """One keep-alive connection."""
 
@@ -173,7 +179,10 @@ class Stopwatch:
 
 
 class Load:
-    """Clients that predict as fast as they can, each on its own connection."""
+    """Clients that predict all the time, each on its own connection.
+
+    They leave the processes that a test waits for most of the machine.
+    """
 
     def __init__(self, url, connections=4):
         self.url = url
@@ -198,22 +207,27 @@ class Load:
 
     def _run(self):
         client = Client(self.url)
-        while not self._over.is_set():
+        while not self._over.wait(_BETWEEN_SECONDS):
             try:
                 self.statuses.append(client.predict()[0])
             except (OSError, http.client.HTTPException):
                 self.broken += 1
                 client.close()
-                time.sleep(0.01)  # not a wait for anything: a refused client should not spin
         client.close()
 
 
 def until(condition, seconds=120.0, watch=None):
-    """Wait until it holds; returns the seconds that took, by the watch."""
+    """Wait until it holds; returns the seconds that took, by the watch.
+
+    Most conditions ask a server, which costs it milliseconds: so what is long in coming is asked
+    for ever more rarely.
+    """
     watch = watch or Stopwatch([])
+    pause = _SHORTEST_PAUSE
     while not condition():
         assert watch.seconds < seconds, "it never came true"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(pause * 1.3, _LONGEST_PAUSE)
     return watch.seconds
 
 
@@ -256,11 +270,16 @@ def command():
 
 @pytest.fixture
 def serve(command, tmp_path):
-    """Start a server and wait until it is ready."""
+    """Start a server and wait until it is ready.
+
+    A trial costs a second for each start: the tests about loads ask for it.
+    """
 
     def start(*options, registry=REGISTRY, wait=True):
         ports = ("--port", 0, "--admin-port", 0, "--run-dir", tmp_path / "run")
         ports += ("--state-dir", tmp_path / "state")
+        ports += ("--settle-seconds", 0)  # nobody is still writing into the registry
+        ports += ("--load-trials", "false")
         server = Server(command("serve", registry, *ports, *options))
         server.token = (tmp_path / "state" / "admin-token").read_text().strip()
         if not wait:

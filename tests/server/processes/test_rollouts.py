@@ -110,7 +110,7 @@ class Traffic:
         parts = urlsplit(self.url)
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
         headers = {"content-type": "application/json"}
-        while not self._over.is_set():
+        while not self._over.wait(0.005):  # leaves the server most of the machine
             try:
                 connection.request("POST", f"/v2/models/{MODEL}/infer", BODY, headers)
                 answer = connection.getresponse()
@@ -120,7 +120,6 @@ class Traffic:
             except (OSError, http.client.HTTPException):
                 self.broken += 1
                 connection.close()
-            time.sleep(0.001)  # leaves the server some of the machine
         connection.close()
 
 

@@ -88,7 +88,9 @@ def registry(tmp_path, examples_registry):
 @pytest.fixture
 def start(serve, registry, tmp_path):
     def begin(*options):
-        server = serve("--settle-seconds", 0.2, *options, registry=registry.path)
+        server = serve(
+            "--settle-seconds", 0.2, "--load-trials", "true", *options, registry=registry.path
+        )
         return Operator(server, tmp_path / "state")
 
     return begin

@@ -1,7 +1,8 @@
-"""Quantiles of the histograms in counter files."""
+"""Quantiles of the histograms in counter files, and the reverse."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from . import layout
@@ -29,3 +30,23 @@ def latency_quantile(buckets: Sequence[int], share: float) -> float | None:
             return low + (high - low) * (rank - seen) / count if count else high
         seen, low = seen + count, high
     return low
+
+
+def share_above(buckets: Sequence[int], seconds: float) -> float:
+    """The share of a histogram of seconds that is above a bound, linear within its bucket.
+
+    Args:
+        buckets: As in `latency_quantile`.
+        seconds: The bound.
+
+    Returns:
+        0 to 1; 0 if nothing was counted.
+    """
+    total, low, above = sum(buckets), 0.0, 0.0
+    for count, high in zip(buckets, (*layout.SECONDS, math.inf), strict=True):
+        if seconds <= low:
+            above += count
+        elif seconds < high < math.inf:
+            above += count * (high - seconds) / (high - low)
+        low = high
+    return above / total if total else 0.0

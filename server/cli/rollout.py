@@ -12,6 +12,7 @@ from urllib.parse import quote
 from .ab_size import add_size
 from .client import CommandFailed, add_client_options, find_server
 from .operate import user
+from .rollout_plan import add_supposed, ask_plan, short_lines, show_plan
 
 if TYPE_CHECKING:
     import argparse
@@ -44,15 +45,11 @@ def add_parser(verbs: Any) -> None:
     """Add the verbs."""
     canary = _group(verbs, "canary", "give a version a growing share of the traffic")
     parser = _start(canary, "canary", "begin; it is promoted or rolled back by the evidence")
-    parser.add_argument("--steps", type=_steps, metavar="1,5,25,50,100", help="shares in percent")
-    parser.add_argument("--require-approval", action="store_true", default=None, help="by another")
-    parser.add_argument(
-        "--watch", metavar="24h", help="compare with the version before after promotion; 0: do not"
-    )
-    parser.add_argument(
-        "--holdback-percent", type=float, metavar="5", help="share of the version before meanwhile"
-    )
-    _add_split_options(parser)
+    _add_canary_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="the plan alone; starts nothing")
+    parser = _start(canary, "canary", "what is to be expected of it; starts nothing", "plan")
+    _add_canary_options(parser)
+    parser.set_defaults(dry_run=True)
     for action, text in (
         ("pause", "stop it for now; shares stay"),
         ("resume", "let it go on"),
@@ -89,8 +86,15 @@ def run_start(namespace: argparse.Namespace, kind: str) -> int:
         value = getattr(namespace, name, None)
         if value is not None:
             body[name] = value
-    outcome = find_server(namespace).ask("POST", _path(namespace), body)
-    return _say(outcome)
+    client = find_server(namespace)
+    if kind == "canary":
+        found = ask_plan(client, namespace, body)
+        if namespace.dry_run:
+            show_plan(found, as_json=namespace.json)
+            return 0
+        for line in short_lines(found):
+            print(line)
+    return _say(client.ask("POST", _path(namespace), body))
 
 
 def run_act(namespace: argparse.Namespace, action: str) -> int:
@@ -148,12 +152,12 @@ def _group(verbs: Any, name: str, text: str) -> Any:
     return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
-def _start(group: Any, kind: str, text: str) -> argparse.ArgumentParser:
+def _start(group: Any, kind: str, text: str, verb: str = "start") -> argparse.ArgumentParser:
+    ready = "Answers when every worker has the candidate ready. " if verb == "start" else ""
     parser: argparse.ArgumentParser = group.add_parser(
-        "start",
+        verb,
         help=text,
-        description="Answers when every worker has the candidate ready. What is not said here "
-        "comes from [rollout] in model.toml.",
+        description=f"{ready}What is not said here comes from [rollout] in model.toml.",
     )
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("version", type=int, metavar="VERSION")
@@ -164,6 +168,20 @@ def _start(group: Any, kind: str, text: str) -> argparse.ArgumentParser:
     _add_who(parser)
     parser.set_defaults(run=_guarded(partial(run_start, kind=kind)))
     return parser
+
+
+def _add_canary_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--steps", type=_steps, metavar="1,5,25,50,100", help="shares in percent")
+    parser.add_argument("--require-approval", action="store_true", default=None, help="by another")
+    parser.add_argument(
+        "--watch", metavar="24h", help="compare with the version before after promotion; 0: do not"
+    )
+    parser.add_argument(
+        "--holdback-percent", type=float, metavar="5", help="share of the version before meanwhile"
+    )
+    _add_split_options(parser)
+    parser.add_argument("--json", action="store_true", help="the plan as the admin port says it")
+    add_supposed(parser)
 
 
 def _add_split_options(parser: argparse.ArgumentParser) -> None:

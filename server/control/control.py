@@ -227,7 +227,7 @@ def _admin(
         **DriftApi(coordinator, monitor).handlers(),
         **PerformanceApi(coordinator, monitor).handlers(),
         **EraseApi(coordinator, config.state_dir).handlers(),
-        **rollouts.handlers(deploy, coordinator, exposition, config.state_dir),
+        **rollouts.handlers(deploy, coordinator, exposition, config.state_dir, traffic),
     }
     app = AdminApp(coordinator, operations, audit_history, traffic, exposition, access, about, more)
     app.border = Border.of(config, config.admin_host)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.server.control.api.deploy_command import DeployCommand
+    from penstock.server.control.api.traffic import TrafficWindow
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.control.coordination.exposition import Exposition
     from penstock.server.desired_state.audit_record import AuditRecord
@@ -55,6 +56,7 @@ class Rollouts:
         coordinator: Coordinator,
         exposition: Exposition,
         state_dir: Path,
+        traffic: TrafficWindow,
     ) -> dict[Any, Any]:
         """The endpoints of rollouts, with their handlers."""
         operations = RolloutOperations(
@@ -65,7 +67,8 @@ class Rollouts:
             record = read_record(state_dir, rollout)
             return None if record is None else record.to_json()
 
-        return RolloutApi(operations, self.controller, coordinator, self.vetoes, shadow).handlers()
+        api = RolloutApi(operations, self.controller, coordinator, self.vetoes, shadow, traffic)
+        return api.handlers()
 
 
 def wire_rollouts(

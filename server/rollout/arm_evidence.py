@@ -72,7 +72,7 @@ def arm_evidence(steps: Iterable[ArmEvents], tolerated: float) -> float:
     telling = [one for one in steps if 0.0 < one.share < 1.0 and one.canary + one.stable]
     if not telling:
         return 1.0
-    bets = [(one.canary, one.stable, _logarithms(one.share, tolerated)) for one in telling]
+    bets = [(one.canary, one.stable, log_factors(one.share, tolerated)) for one in telling]
     return mean_of_exponentials(
         [
             math.fsum(canary * logs[j][0] + stable * logs[j][1] for canary, stable, logs in bets)
@@ -82,8 +82,13 @@ def arm_evidence(steps: Iterable[ArmEvents], tolerated: float) -> float:
 
 
 @lru_cache(maxsize=1024)  # the same step is computed many times
-def _logarithms(share: float, tolerated: float) -> tuple[tuple[float, float], ...]:
-    """Logarithms of each bet's factor, for an event of the canary and for one of stable."""
+def log_factors(share: float, tolerated: float) -> tuple[tuple[float, float], ...]:
+    """Logarithms of each bet's factor, for an event of the canary and for one of stable.
+
+    Args:
+        share: Share of the canary, between 0 and 1.
+        tolerated: The ratio r0.
+    """
     null = canary_probability(share, tolerated)
     bets = (canary_probability(share, tolerated * times) for times in GRID)
     return tuple((math.log(bet / null), math.log((1.0 - bet) / (1.0 - null))) for bet in bets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -43,6 +44,35 @@ def upper_rate(hits: int, trials: int, miss: float = 0.05) -> float:
     if hits > _EXACT_HITS or trials * math.log1p(-chernoff) < _LEAST:
         return chernoff
     return _edge(rate, chernoff, lambda p: _at_most(hits, trials, p) >= miss)
+
+
+@lru_cache(maxsize=4096)
+def most_hits(trials: int, limit: float, miss: float = 0.05) -> int:
+    """The reverse of `upper_rate`: the most hits whose bound is within a limit; -1 if none is.
+
+    Args:
+        trials: How many there are.
+        limit: A rate between 0 and 1, not included.
+        miss: As in `upper_rate`.
+    """
+    none = trials * math.log1p(-limit)
+    if trials <= 0 or none > math.log(miss):
+        return -1
+    if none >= _LEAST:
+        term, odds = math.exp(none), limit / (1.0 - limit)
+        total = 0.0
+        for hits in range(_EXACT_HITS + 1):
+            total += term
+            if total > miss:
+                return hits - 1
+            term *= (trials - hits) / (hits + 1) * odds
+    low, high, budget = _EXACT_HITS, trials, math.log(1.0 / miss) / trials
+    while high - low > 1:
+        middle = (low + high) // 2
+        rate = middle / trials
+        within = rate < limit and _divergence(rate, limit) >= budget
+        low, high = (middle, high) if within else (low, middle)
+    return low
 
 
 def rate_interval(hits: int, trials: int, miss: float = 0.05) -> Interval:

@@ -21,7 +21,7 @@ PATH = re.compile(r"/admin/[\w{}/-]*[\w}]")
 def endpoints() -> Iterator[Endpoint]:
     """All that any module of the admin API declares."""
     nothing: Any = None
-    yield from RolloutApi(*[nothing] * 5).handlers()
+    yield from RolloutApi(*[nothing] * 6).handlers()
     for found in pkgutil.iter_modules(api.__path__):
         module = importlib.import_module(f"{api.__name__}.{found.name}")
         for value in vars(module).values():

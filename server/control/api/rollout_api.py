@@ -14,6 +14,7 @@ from . import records, wire
 from .alertmanager import alarms_of
 from .openapi import COMMAND, MODEL, Endpoint
 from .rollout_operations import ACTIONS
+from .rollout_plan import SUPPOSED
 from .rollout_report import report, summary
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from penstock.server.rollout.vetoes import Vetoes
 
     from .rollout_operations import RolloutOperations
+    from .traffic import TrafficWindow
 
     Handler = Callable[[Request, str], Awaitable[Response]]
 
@@ -54,6 +56,11 @@ _START: Final = (
     ("max_disagreement_percent", "Of a shadow: requests that may disagree."),
     *COMMAND,
 )
+_SUPPOSED: Final = (
+    ("requests_per_second", "In the place of what stable serves now."),
+    ("failed_percent", "The same for its failed requests."),
+    ("slow_percent", "The same for its slow requests."),
+)
 _SUMMARIES: Final = {
     "pause": "Stop a rollout for now; shares stay",
     "resume": "Let a paused or held rollout go on",
@@ -74,6 +81,7 @@ class RolloutApi:
         coordinator: Where the audit log is.
         vetoes: Alarms from outside.
         shadow: What the shadow process keeps of a rollout, by its id; blocking.
+        traffic: Figures of the last minute.
     """
 
     def __init__(
@@ -83,12 +91,14 @@ class RolloutApi:
         coordinator: Coordinator,
         vetoes: Vetoes,
         shadow: Callable[[str], Mapping[str, Any] | None],
+        traffic: TrafficWindow,
     ) -> None:
         self._operations = operations
         self._controller = controller
         self._coordinator = coordinator
         self._vetoes = vetoes
         self._shadow = shadow
+        self._traffic = traffic
 
     def handlers(self) -> dict[Endpoint, Handler]:
         """Who answers what."""
@@ -96,6 +106,15 @@ class RolloutApi:
             Endpoint(
                 "POST", _ROLLOUT, "rollout_start", "Start a rollout", OPERATE, (), _START
             ): self._start,
+            Endpoint(
+                "POST",
+                _ROLLOUT + "/plan",
+                "rollout_plan",
+                "What is to be expected of a canary; nothing is started",
+                OBSERVE,
+                (),
+                (*_START[1:], *_SUPPOSED),
+            ): self._plan,
             Endpoint("GET", _ROLLOUT, "rollout", "How its rollout stands", OBSERVE): self._get,
             Endpoint(
                 "GET", _ROLLOUT + "/report", "rollout_report", "All of its rollout", OBSERVE
@@ -125,16 +144,20 @@ class RolloutApi:
 
     async def _start(self, request: Request, token: str) -> Response:
         command, body = await wire.command_of("rollout.start", request, token, _START_KEYS)
-        if "version" not in body:
-            raise InvalidRequest('the body names no version; expected {"version": 2}')
+        version = _candidate(body)
         try:
             kind = Kind(body.get("kind", Kind.CANARY))
         except ValueError:
             kinds = ", ".join(Kind)
             raise InvalidRequest(f"kind is {body['kind']!r}, expected one of {kinds}") from None
         asked = {key: body[key] for key in ASKED if key in body}
-        version = wire.version_of(body["version"])
         return wire.told(await self._operations.start(command, token, kind, version, asked))
+
+    async def _plan(self, request: Request, token: str) -> Response:
+        known = (*_START_KEYS[1:], *SUPPOSED)
+        command, body = await wire.command_of("rollout.plan", request, token, known)
+        version = _candidate(body)
+        return wire.answer(await self._operations.plan(command, version, body, self._traffic))
 
     async def _get(self, request: Request, _: str) -> Response:
         return wire.answer(summary(self._progress(request)))
@@ -178,3 +201,14 @@ class RolloutApi:
         if progress is None:
             raise NotFound(f"model {model!r} has no rollout, and had none")
         return progress
+
+
+def _candidate(body: Mapping[str, Any]) -> int:
+    """The version that a body names.
+
+    Raises:
+        InvalidRequest: It names none.
+    """
+    if "version" not in body:
+        raise InvalidRequest('the body names no version; expected {"version": 2}')
+    return wire.version_of(body["version"])

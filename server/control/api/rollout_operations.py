@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import begin
 from penstock.server.rollout.rollout_spec import Kind
 
+from .rollout_plan import measured, plan, supposed
 from .rollout_report import summary
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from .command import Command
     from .deploy_command import DeployCommand
+    from .traffic import TrafficWindow
 
     Manual = Callable[[Rollout, str, str, float], Rollout]
 
@@ -92,14 +95,7 @@ class RolloutOperations:
             DeadlineExceeded: The candidate is still being loaded, which goes on.
         """
         model = command.model
-        await self._coordinator.refresh()
-        entry = self._deploy.check_known(model)
-        self._deploy.check_generation(command.generation)
-        spec = entry.config.rollout.terms_of(kind, asked)
-        stable = self._check_start(model, version, entry.versions)
-        slo = entry.config.batching.slo_seconds
-        spec = replace(spec, slo_seconds=slo if math.isfinite(slo) else 0.0)
-        spec = replace(spec, slow_seconds=await self._slow_seconds(model, stable, spec))
+        spec, stable = await self._terms(command, kind, version, asked)
         if kind is Kind.SHADOW:
             before = self._deploy.state().model(model)
         else:
@@ -130,6 +126,30 @@ class RolloutOperations:
         if rollout.phase is Phase.ABORTED:
             raise Conflict(f"rollout {rollout.id} was aborted at once: {rollout.reason}")
         return await self._outcome(command, version)
+
+    async def plan(
+        self, command: Command, version: int, asked: Mapping[str, Any], traffic: TrafficWindow
+    ) -> dict[str, Any]:
+        """What is to be expected of a canary; nothing is started or loaded.
+
+        Args:
+            command: About which model.
+            version: The candidate.
+            asked: As in `start`, and what is supposed of the traffic, `rollout_plan.SUPPOSED`.
+            traffic: Figures of the last minute.
+
+        Raises:
+            NotFound: There is no such model or version.
+            InvalidRequest: The terms make no sense.
+            Conflict: It could not be started.
+        """
+        model = command.model
+        spec, stable = await self._terms(command, Kind.CANARY, version, asked)
+        blocks = (await self._exposition.figures()).blocks
+        slots, figures = blocks.get((model, str(stable))), await traffic.now()
+        now = measured(figures, slots, model, stable, spec.slow_seconds)
+        now = supposed(now, asked)
+        return await asyncio.to_thread(plan, model, (stable, version), spec, now)
 
     async def act(self, command: Command) -> dict[str, Any]:
         """Pause, resume, promote, abort or finish the rollout in progress.
@@ -172,6 +192,20 @@ class RolloutOperations:
             command.model, command.action, command.actor, apply, reason
         )
         return await self._outcome(command, rollout.candidate)
+
+    async def _terms(
+        self, command: Command, kind: Kind, version: int, asked: Mapping[str, Any]
+    ) -> tuple[RolloutSpec, int]:
+        """The terms of a rollout that may start, and the version that stays stable meanwhile."""
+        model = command.model
+        await self._coordinator.refresh()
+        entry = self._deploy.check_known(model)
+        self._deploy.check_generation(command.generation)
+        spec = entry.config.rollout.terms_of(kind, asked)
+        stable = self._check_start(model, version, entry.versions)
+        slo = entry.config.batching.slo_seconds
+        spec = replace(spec, slo_seconds=slo if math.isfinite(slo) else 0.0)
+        return replace(spec, slow_seconds=await self._slow_seconds(model, stable, spec)), stable
 
     def _check_start(self, model: str, version: int, published: Mapping[int, Any]) -> int:
         """The version that stays stable meanwhile.

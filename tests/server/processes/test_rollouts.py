@@ -220,8 +220,18 @@ def test_a_healthy_candidate_gets_more_and_more_and_is_stable_in_the_end(begin, 
     with Traffic(operator.server.url) as traffic:
         terms = ["--steps", "5,50,100", "--hold", "200ms", "--min-requests", "10"]
         terms += ["--max-bad-percent", "60", "--watch", "0"]
+        plan = ["canary", "plan", MODEL, "2", *terms, "--failed-percent", "1", "--json", *where]
+        assert main(plan) == 0
+        planned = json.loads(capsys.readouterr().out)
+        assert planned["traffic"]["requests_per_second"] > 0
+        assert planned["traffic"]["failed"] == 0.01
+        assert [step["percent"] for step in planned["steps"]] == [5, 50]
+        assert main(["rollout", "status", *where]) == 0
+        assert "no rollout is in progress" in capsys.readouterr().out
         assert main(["canary", "start", MODEL, "2", *terms, *where]) == 0
-        assert "canary of double version 2 is progressing at 5 %" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "failures: rolled back from" in said
+        assert "canary of double version 2 is progressing at 5 %" in said
         assert main(["status", *where]) == 0
         assert "1 → 2" in capsys.readouterr().out
         status, answer = operator.post("/rollout", version=3)

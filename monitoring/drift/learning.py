@@ -97,11 +97,6 @@ class Learner:
             self._kept[name] = _Kept(output=output, categorical=categorical)
         self._kept[name].take(values, self._rows)
 
-    @property
-    def taken(self) -> dict[str, int]:
-        """Rows so far, by name; not all of them are kept."""
-        return {name: one.seen for name, one in self._kept.items()}
-
     def complete(self, now: float) -> bool:
         """Whether there are enough of some feature; some inputs may be left out of requests.
 

@@ -32,7 +32,7 @@ def recover(paths: Iterable[Path], epoch: str) -> tuple[dict[str, Account], Tota
             continue
         here: dict[str, Account] = {}
         for incarnation, last, model, version, rows in entries:
-            account = here.setdefault(incarnation, Account(last, last))
+            account = here.setdefault(incarnation, Account(last))
             account.received[model, version] = rows
         newest(accounts, here)
         largest(totals, found)

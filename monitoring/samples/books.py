@@ -70,7 +70,7 @@ class BooksFile:
 
 
 def _account(last: int, rows: list[tuple[str, str, int]]) -> Account:
-    return Account(last, last, {(model, version): count for model, version, count in rows})
+    return Account(last, {(model, version): count for model, version, count in rows})
 
 
 def newest(known: dict[str, Account], more: Mapping[str, Account]) -> None:

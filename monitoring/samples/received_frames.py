@@ -22,12 +22,10 @@ class Account:
 
     Attributes:
         last: Number of the last frame that was taken.
-        kept: Number of the last frame that is on the disk.
         received: Rows in all its frames.
     """
 
     last: int = 0
-    kept: int = 0
     received: dict[Labels, int] = field(default_factory=dict)
 
 
@@ -44,16 +42,8 @@ class ReceivedFrames:
         account = self.accounts.get(incarnation)
         return 0 if account is None else account.last
 
-    def kept(self, incarnation: str) -> int:
-        """The last frame of this incarnation that is on the disk, and may be acknowledged."""
-        account = self.accounts.get(incarnation)
-        return 0 if account is None else account.kept
-
     def keep(self) -> None:
         """Note that all frames taken so far are on the disk."""
-        for incarnation in self.changed:
-            account = self.accounts[incarnation]
-            account.kept = account.last
         self.changed.clear()
 
     def receive(self, incarnation: str, number: int, rows: Mapping[Labels, int]) -> None:

@@ -43,11 +43,6 @@ class MonitorSocket:
         for writer in self._connected.values():
             writer.close()
 
-    async def wait_ended(self, timeout_seconds: float) -> None:
-        """Wait until every worker has hung up, for so long at most."""
-        if self._connected:
-            await asyncio.wait(set(self._connected), timeout=timeout_seconds)
-
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None

@@ -102,10 +102,6 @@ class Section:
         """Something that is folded away until somebody wants it."""
         self._add("details", summary=summary, content=content)
 
-    def typed(self, text: str) -> None:
-        """Commands or output, as they are."""
-        self._add("typed", words=text)
-
     def _add(self, kind: str, **content: object) -> None:
         self.parts.append({"kind": kind, **content})
 

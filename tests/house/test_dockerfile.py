@@ -145,15 +145,18 @@ def test_the_command_serves_is_healthy_and_stops(
         )
     try:
         wait_until_ready(server, port, log)
-        healthy = subprocess.run([binaries / check[0], *check[1:]], env=environment, check=False)
-        assert healthy.returncode == 0
+        healthy = [binaries / check[0], *check[1:]]
+        # As Docker does: on a busy machine one check may take longer than it is given.
+        assert any(
+            subprocess.run(healthy, env=environment, check=False).returncode == 0 for _ in range(10)
+        )
         wrong = environment | {"PORT": "9"}
         sick = subprocess.run(
             [binaries / check[0], *check[1:]], env=wrong, check=False, stderr=subprocess.DEVNULL
         )
         assert sick.returncode != 0
         page = f"http://127.0.0.1:{port}/docs"
-        with urllib.request.urlopen(page, timeout=10) as answer:  # its template is in the wheel
+        with urllib.request.urlopen(page, timeout=60) as answer:  # its template is in the wheel
             assert b"<h1>Penstock</h1>" in answer.read()
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0, log.read_text()
@@ -163,10 +166,10 @@ def test_the_command_serves_is_healthy_and_stops(
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    end = time.monotonic() + 40
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         assert server.poll() is None, log.read_text()
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         with contextlib.suppress(OSError), contextlib.closing(connection):
             connection.request("GET", "/v2/health/ready")
             if connection.getresponse().status == http.HTTPStatus.OK:

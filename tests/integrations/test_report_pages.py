@@ -40,7 +40,6 @@ def report(name):
         section.add(side_by_side(lines, bar_chart(name, [name], {name: [2.5]}, width=350)))
         section.add(timeline(name, [Event(NOON, name, NOON + 60, "good", name)]))
         section.details(name, badge(name))
-        section.typed(name)
     return page.render(name)
 
 

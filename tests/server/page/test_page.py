@@ -52,7 +52,6 @@ def a_page(text: str) -> str:
     section.table([text, "n"], [[text, 1.5], [None, None], ["short"]], text)
     section.callout(text, "warning")
     section.heading(text)
-    section.typed(text)
     section.details(text, badge(text))
     section.add(line_chart(text, [Series(text, [0, 1], [1, 2])]))
     section.add(side_by_side(sparkline([1, 2, 3], description=text)))

@@ -74,17 +74,19 @@ def test_every_line_of_a_server_is_json(command, tmp_path, examples_registry):
     banner = json.loads(process.stdout.readline())
     assert banner["predict_url"].startswith("http://127.0.0.1:")
     lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if '"control"' in line and "target 1" in line:
-            break
+
+    def read_until(*words):
+        for line in process.stderr:
+            lines.append(line)
+            if all(word in line for word in words):
+                return
+
+    read_until('"control"', "target 1")
     pid = process.pid
     children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     os.kill(children[-1], signal.SIGKILL)
-    for line in process.stderr:
-        lines.append(line)
-        if "starting it again" in line:
-            break
+    read_until("starting it again")
+    read_until('"worker-0"', "target 1 is applied")
     process.terminate()
     out, errors = process.communicate(timeout=60)
     found = objects("".join(lines) + errors + out)

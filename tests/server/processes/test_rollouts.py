@@ -98,7 +98,7 @@ class Traffic:
     def __exit__(self, *_):
         self._over.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
 
     def versions(self):
         return {version for _, version, _ in self.answers}
@@ -311,7 +311,7 @@ def test_a_failing_candidate_is_taken_away_while_abandoned_scrapes_are_in_flight
             parts = urlsplit(url)
             request = f"GET /metrics HTTP/1.1\r\nhost: {parts.netloc}\r\n\r\n".encode()
             for _ in range(500):
-                connection = socket.create_connection((parts.hostname, parts.port), 20)
+                connection = socket.create_connection((parts.hostname, parts.port), 60)
                 connection.sendall(request)
                 scrapes.append(connection)
         try:
@@ -454,7 +454,7 @@ def test_a_shadow_and_a_comparison_go_on_when_control_is_killed_in_each_phase(be
         before, after = operator.kill()  # while the candidate is being loaded
         assert before["phase"] == "preparing"
         assert after["phase"] in {"preparing", "progressing"}
-        starting.join(20)
+        starting.join(60)
         operator.until(lambda _: pairs() > 20)
         seen = pairs()
         assert operator.kill()[1]["phase"] == "progressing"
@@ -628,7 +628,7 @@ def test_a_tenant_that_the_candidate_fails_is_found_in_the_ramp_or_under_watch(b
     operator = begin("fails", "--workers", 2)
     operator.start(steps=[50, 100], sticky_header="x-tenant", watch=120, holdback_percent=5)
     url = urlsplit(operator.server.url)
-    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
     statuses, met = set(), 0
     deadline = time.monotonic() + 60
     number = 0
@@ -658,7 +658,7 @@ def test_other_scores_hold_a_canary_until_a_person_has_looked(begin, mood):
     operator = begin(mood, "--workers", 2, "--sample-rate", 1)
     random = np.random.default_rng(1)
     url = urlsplit(operator.server.url)
-    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
     operator.start(steps=[50, 100], hold=90, max_bad_percent=100)
     deadline = time.monotonic() + 80
     while operator.rollout()["phase"] == "progressing" and time.monotonic() < deadline:
@@ -685,11 +685,11 @@ def test_labels_of_real_predictions_are_evidence_of_the_step_they_were_made_in(b
         request = urllib.request.Request(f"{server.url}/v2/models/{MODEL}/infer", body)
         request.add_header("content-type", "application/json")
         request.add_header("x-request-id", f"made-{number}")
-        urllib.request.urlopen(request, timeout=10).read()
+        urllib.request.urlopen(request, timeout=60).read()
     labels = [{"request_id": f"made-{number}", "label": 1} for number in range(200)]
     request = urllib.request.Request(f"{server.url}/v1/feedback", json.dumps(labels).encode())
     request.add_header("content-type", "application/json")
-    urllib.request.urlopen(request, timeout=30).read()
+    urllib.request.urlopen(request, timeout=60).read()
     server.until(lambda: operator.rollout()["final"])
     rollout = operator.rollout()
     assert (rollout["phase"], rollout["cause"]) == ("aborted", "evidence")

@@ -105,12 +105,7 @@ class Tokens:
             Unauthorized: No valid token.
             Forbidden: It does not cover this.
         """
-        token = self.identify(authorization)
-        if token.scopes.isdisjoint(scopes):
-            covered = ", ".join(sorted(token.scopes)) or "nothing"
-            wanted = " or ".join(scopes)
-            raise Forbidden(f"this needs the scope {wanted}; token {token.name!r} has {covered}")
-        return token
+        return covering(self.identify(authorization), *scopes)
 
     def identify(self, authorization: str | None) -> Token:
         """Who sent this header.
@@ -121,14 +116,18 @@ class Tokens:
         scheme, _, secret = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise Unauthorized("send a token: authorization: Bearer …", headers=CHALLENGE)
-        digest = hashlib.sha256(secret.strip().encode()).hexdigest()
+        found = self.holder(hashlib.sha256(secret.strip().encode()).hexdigest())
+        if found is None:
+            raise Unauthorized("the token is not known here", headers=CHALLENGE)
+        return found
+
+    def holder(self, sha256: str) -> Token | None:
+        """The token with this SHA-256, in hex; ``None`` if it is not in force."""
         self.refresh()
         found = None
         for token in (*self._own, *self._listed):  # every one, so that time tells nothing
-            if hmac.compare_digest(token.sha256, digest):
+            if hmac.compare_digest(token.sha256, sha256):
                 found = token
-        if found is None:
-            raise Unauthorized("the token is not known here", headers=CHALLENGE)
         return found
 
     def _read_own(self, admin: Path) -> tuple[Token, ...]:
@@ -176,6 +175,19 @@ class Tokens:
         changed, self._listed = listed != self._listed, listed
         if changed and self._on_change is not None:
             self._on_change()
+
+
+def covering(token: Token, *scopes: str) -> Token:
+    """The token, if it covers one of the scopes.
+
+    Raises:
+        Forbidden: It covers none of them.
+    """
+    if token.scopes.isdisjoint(scopes):
+        covered = ", ".join(sorted(token.scopes)) or "nothing"
+        wanted = " or ".join(scopes)
+        raise Forbidden(f"this needs the scope {wanted}; token {token.name!r} has {covered}")
+    return token
 
 
 def read_tokens(path: Path) -> tuple[Token, ...]:

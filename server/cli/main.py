@@ -75,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         rollout,
         serve,
         token,
+        ui,
     )
 
     for group in (
@@ -91,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         predictions,
         export,
         token,
+        ui,
     ):
         group.add_parser(verbs)
     return parser

@@ -121,6 +121,7 @@ def banner(
         "",
         f"  predict  {url}/v2/models/<model>/infer",
         f"  docs     {url}/docs",
+        f"  console  {admin_url}/",
         f"  metrics  {admin_url}/metrics",
         f"  status   {admin_url}/admin/status   (what is served: penstock status)",
         f"  state    {config.state_dir}" + (f"   TEMPORARY: {note}" if note else ""),

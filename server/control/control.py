@@ -23,7 +23,11 @@ from penstock.monitoring.feedback.metrics import FeedbackCollector
 from penstock.monitoring.files.decoding import ContentError
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.runtimes.discovery import only_built_in
+from penstock.server.auth.sessions import Sessions
 from penstock.server.auth.tokens import Tokens
+from penstock.server.console.console import Console
+from penstock.server.console.entrance import Entrance
+from penstock.server.control.api import audit_api, console_api, traffic_api
 from penstock.server.control.api.access import Access, reads_are_open
 from penstock.server.control.api.alerts_api import AlertsApi
 from penstock.server.control.api.app import AdminApp
@@ -77,6 +81,7 @@ if TYPE_CHECKING:
 
     from penstock.monitoring.alerts.alerts_file import AlertsFile
     from penstock.server.config.config import ServerConfig
+    from penstock.server.processes.run_directory import RunDirectory
 
     from .rollout_setup import Rollouts
 
@@ -201,16 +206,7 @@ def _admin(
     audit_history = AuditHistory()
     _follow_log(coordinator.store, audit_history, rollouts)
     assert config.state_dir is not None
-    try:
-        started = directory.pulses / "control.started"
-        own, listed = config.state_dir / TOKEN_FILE, config.tokens_file
-        again = started.exists()
-        tokens = Tokens(own, listed, patient=again)
-        told = alerts_file(config, config.state_dir / "monitor", strict=not again)
-        started.touch()  # after the first start a damaged file is not fatal
-    except (ConfigError, OSError) as error:
-        LOG.error("%s", error)  # noqa: TRY400  one line says it
-        raise SystemExit(EXIT_CONFIG) from None
+    tokens, told = _tokens_and_alerts(config, directory)
     deploy = DeployCommand(coordinator, audit_history, config.admin_timeout_seconds)
     operations = Operations(deploy, rollouts.controller)
     access = Access(tokens, open_reads=reads_are_open(config))
@@ -222,7 +218,11 @@ def _admin(
     }
     monitor = config.state_dir / "monitor"
     exposition.collectors += _collectors(monitor, config, coordinator)
+    sessions = Sessions()
     more = {
+        **audit_api.handlers(coordinator.store.audit),
+        **traffic_api.handlers(traffic.hour),
+        **console_api.handlers(sessions, tokens),
         **AlertsApi(monitor / ALERTS_DATABASE, told).handlers(),
         **DriftApi(coordinator, monitor).handlers(),
         **PerformanceApi(coordinator, monitor).handlers(),
@@ -231,11 +231,28 @@ def _admin(
     }
     app = AdminApp(coordinator, operations, audit_history, traffic, exposition, access, about, more)
     app.border = Border.of(config, config.admin_host)
+    app.console = Console(Entrance(app.endpoints, tokens, sessions, app.border.prefix))
     app.progress = rollouts.controller.progress
     app.histories = partial(read_history, directory.histories)
     app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
     app.incidents = context.incidents.report
     return app
+
+
+def _tokens_and_alerts(config: ServerConfig, directory: RunDirectory) -> tuple[Tokens, AlertsFile]:
+    """Both files; a file that is damaged ends the first start of control, and no later one."""
+    assert config.state_dir is not None
+    try:
+        started = directory.pulses / "control.started"
+        own, listed = config.state_dir / TOKEN_FILE, config.tokens_file
+        again = started.exists()
+        tokens = Tokens(own, listed, patient=again)
+        told = alerts_file(config, config.state_dir / "monitor", strict=not again)
+        started.touch()  # after the first start a damaged file is not fatal
+    except (ConfigError, OSError) as error:
+        LOG.error("%s", error)  # noqa: TRY400  one line says it
+        raise SystemExit(EXIT_CONFIG) from None
+    return tokens, told
 
 
 def _config_problems(

@@ -30,6 +30,23 @@ def badge(text: str, tone: str = "") -> Markup:
     return _inline('<span class="{1}">{0}</span>', text, f"badge {tone}".strip())
 
 
+def link(text: str, href: str) -> Markup:
+    """A link.
+
+    Args:
+        text: Its words.
+        href: A path of this server, percent-encoded; never an address from outside.
+    """
+    return _inline('<a href="{1}">{0}</a>', text, href)
+
+
+def joined(*pieces: str) -> Markup:
+    """Pieces of text and markup in one cell, with a space between them."""
+    from markupsafe import Markup  # by the first page only
+
+    return Markup(" ").join(one if isinstance(one, Markup) else printable(one) for one in pieces)
+
+
 def side_by_side(*charts: Markup) -> Markup:
     """Charts in one row where there is room."""
     from markupsafe import Markup  # by the first page only

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
+    from .form import Form
+
 #: Rows of one table; the caption says when there are more.
 MAX_ROWS: Final = 1000
 #: Letters of a word that a column has room for.
@@ -102,6 +104,14 @@ class Section:
         """Something that is folded away until somebody wants it."""
         self._add("details", summary=summary, content=content)
 
+    def form(self, form: Form) -> None:
+        """What a reader can do; for pages of a server that carries it out."""
+        self._add("form", form=form)
+
+    def typed(self, text: str) -> None:
+        """Commands or output, as they are."""
+        self._add("typed", words=text)
+
     def _add(self, kind: str, **content: object) -> None:
         self.parts.append({"kind": kind, **content})
 
@@ -132,15 +142,17 @@ class Page:
         Args:
             footer: The time and the source of the page.
         """
-        return render(
-            "page.html",
-            title=self._title,
-            subtitle=self._subtitle,
-            sections=self._sections,
-            footer=footer,
-            policy=SECURITY_POLICY,
-            style=STYLE,
-        )
+        return render("page.html", policy=SECURITY_POLICY, **self.content(footer))
+
+    def content(self, footer: str = "") -> dict[str, Any]:
+        """What ``page.html``, and each template that extends it, shows."""
+        return {
+            "title": self._title,
+            "subtitle": self._subtitle,
+            "sections": self._sections,
+            "footer": footer,
+            "style": STYLE,
+        }
 
 
 def written(value: Value) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NONE: Final = "'none'"
+_SELF: Final = "'self'"
 _PARTS: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
@@ -37,7 +38,7 @@ def scripted_page(template: str) -> ScriptedPage:
     return ScriptedPage(html, page_headers(html))
 
 
-def page_headers(html: str) -> dict[str, str]:
+def page_headers(html: str, *, forms: bool = False) -> dict[str, str]:
     """Headers for a page of our own that asks its own server and nobody else.
 
     A text from a model file that found its way into the document as markup could not run: only the
@@ -45,6 +46,7 @@ def page_headers(html: str) -> dict[str, str]:
 
     Args:
         html: The page; its elements ``script`` and ``style`` have no attributes.
+        forms: Whether its forms may be sent to its own server.
     """
     hashes: dict[str, list[str]] = {"script": [], "style": []}
     for kind, content in _PARTS.findall(html):
@@ -52,8 +54,8 @@ def page_headers(html: str) -> dict[str, str]:
         hashes[kind].append(f"'sha256-{digest}'")
     policy = (
         f"default-src 'none'; script-src {' '.join(hashes['script']) or _NONE}; "
-        f"style-src {' '.join(hashes['style']) or _NONE}; connect-src 'self'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"style-src {' '.join(hashes['style']) or _NONE}; connect-src {_SELF}; img-src data:; "
+        f"base-uri 'none'; form-action {_SELF if forms else _NONE}; frame-ancestors 'none'"
     )
     return {
         "content-security-policy": policy,

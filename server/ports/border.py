@@ -61,10 +61,10 @@ class Border:
         """What stands before each path for the client who asks; empty, or ``/`` and segments."""
         return public_prefix(scope["headers"], scope.get("root_path", ""), self.root_path)
 
-    def home(self, scope: Scope) -> Response:
+    def home(self, scope: Scope, page: str = DOCS) -> Response:
         """From the root of the server to its page."""
         prefix = self.prefix(scope)
-        return RedirectResponse(prefix + DOCS if prefix else DOCS[1:], headers=BY_PREFIX)
+        return RedirectResponse(prefix + page if prefix else page[1:], headers=BY_PREFIX)
 
     def without_slash(self, scope: Scope, path: str) -> Response | None:
         """From the page with a slash behind it to the page, whose links are relative to it.

@@ -40,8 +40,9 @@ ODD_NAMES = (
 class Served:
     """A running ``penstock serve``."""
 
-    def __init__(self, process):
+    def __init__(self, process, state):
         self.process = process
+        self.state = state
         text = ""
         for line in process.stdout:
             text += line
@@ -82,7 +83,7 @@ def served(registry, state, *options, before=(), **environment):
         ) as process,
     ):
         try:
-            yield Served(process)
+            yield Served(process, state)
         finally:
             stop(process.pid, traced=bool(before))
             try:

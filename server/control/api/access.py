@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from penstock.server.auth.tokens import OBSERVE, Tokens
+from penstock.server.auth.sessions import HOLDER
+from penstock.server.auth.tokens import OBSERVE, Tokens, covering
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -36,6 +37,9 @@ class Access:
             Unauthorized: No valid token.
             Forbidden: It does not cover this.
         """
+        holder = request.scope.get(HOLDER)  # the console has checked it
+        if holder is not None:
+            return covering(holder, scope).name
         authorization = request.headers.get("authorization")
         if authorization is None and scope == OBSERVE and self._open_reads:
             return ""

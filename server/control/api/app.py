@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from penstock.server.console.entrance import PATH
 from penstock.server.control.coordination.convergence import why_not_ready
 from penstock.server.errors import ApiError, InvalidRequest, NotFound
 from penstock.server.page.scripted import scripted_page
-from penstock.server.ports.border import BY_PREFIX, Border
+from penstock.server.ports.border import BY_PREFIX, DOCS, Border
 from penstock.server.ports.media_types import JSON
 from penstock.server.ports.paths import routed_at
 
@@ -31,7 +32,7 @@ from .status import process_problems, status
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.control.coordination.exposition import Exposition
@@ -71,6 +72,7 @@ class AdminApp:
         histories: Which processes died, how often and how.
         damaged: Files that were damaged and set aside, as problems.
         incidents: Errors in control that no caller was told of.
+        console: The pages for people; ``None`` where there are none.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class AdminApp:
         self._about = about
         self._clock = clock
         self.border = Border()
+        self.console: ASGIApp | None = None
         self._described: tuple[bytes, bytes] | None = None
         self.progress: Callable[[str], Progress | None] = lambda _: None
         self.histories: Callable[[], tuple[ProcessHistory, ...]] = tuple
@@ -126,14 +129,21 @@ class AdminApp:
             if refusal is not None:
                 raise refusal
             path = self.border.path(scope)
-            answer = self.border.without_slash(scope, path)
+            app: ASGIApp = self.border.without_slash(scope, path) or self._routed
             scope = routed_at(scope, path)
+            if self.console is not None and (path == PATH or path.startswith(f"{PATH}/")):
+                app = self.console
         except ApiError as error:
-            answer = await wire.api_error(Request(scope), error)
-        await (answer or self._routed)(scope, receive, send)
+            app = await wire.api_error(Request(scope), error)
+        await app(scope, receive, send)
+
+    @property
+    def endpoints(self) -> ASGIApp:
+        """The endpoints behind the border, for an app of this process."""
+        return self._routed
 
     async def _home(self, request: Request) -> Response:
-        return self.border.home(request.scope)
+        return self.border.home(request.scope, DOCS if self.console is None else PATH)
 
     def _route(self, endpoint: Endpoint, handler: Handler) -> Route:
         async def serve(request: Request) -> Response:

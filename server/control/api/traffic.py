@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.metrics import layout
 from penstock.monitoring.metrics.latency_quantile import latency_quantile
 
+from .traffic_hour import TrafficHour
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -51,12 +53,16 @@ class TrafficWindow:
     Args:
         exposition: Reads them.
         clock: Monotonic seconds.
+
+    Attributes:
+        hour: Requests per second by minute.
     """
 
     def __init__(self, exposition: Exposition, clock: Callable[[], float] = time.monotonic) -> None:
         self._exposition = exposition
         self._clock = clock
         self._readings: deque[tuple[float, Blocks]] = deque(maxlen=_KEPT)
+        self.hour = TrafficHour()
 
     async def run(self) -> None:
         """Read regularly until cancelled."""
@@ -83,7 +89,9 @@ class TrafficWindow:
 
     async def _read(self) -> None:
         figures = await self._exposition.figures()
-        self._readings.append((self._clock(), figures.blocks))
+        now = self._clock()
+        self._readings.append((now, figures.blocks))
+        self.hour.add(now, figures.blocks)
 
 
 def traffic(before: Sequence[int], after: Sequence[int], seconds: float) -> Traffic:

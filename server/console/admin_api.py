@@ -1,0 +1,118 @@
+"""The endpoints of the admin port, asked from within: a page shows what a program would be told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from penstock.server.auth.sessions import HOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import ASGIApp, Message, Scope
+
+    from penstock.server.auth.tokens import Token
+
+
+class Refused(Exception):
+    """An endpoint has refused a request.
+
+    Attributes:
+        status: HTTP status.
+        message: Why, for people.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class AdminApi:
+    """The endpoints as one visitor may use them.
+
+    Attributes:
+        app: The admin port behind its border.
+        holder: The token that the visitor has shown; ``None`` for a visitor without one.
+    """
+
+    app: ASGIApp
+    holder: Token | None
+
+    async def get(self, *path: str, **query: str) -> Any:
+        """Ask for something.
+
+        Args:
+            path: Segments of the path, unquoted.
+            query: Of the URL.
+
+        Returns:
+            The decoded JSON.
+
+        Raises:
+            Refused: The endpoint says no.
+        """
+        return await self.ask("GET", path, query=query)
+
+    async def ask(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Send a request; as `get`."""
+        status, content = await self.fetch(method, path, body, query)
+        try:
+            decoded = json.loads(content or b"null")
+        except ValueError:
+            decoded = None
+        if status >= 400:  # noqa: PLR2004 - errors, as HTTP has them
+            said = decoded.get("error") if isinstance(decoded, dict) else None
+            raise Refused(status, str(said or f"the admin port answers {status}"))
+        return decoded
+
+    async def fetch(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """Status and body of an answer, as they are."""
+        sent = b"" if body is None else json.dumps(body).encode()
+        raw = "/" + "/".join(quote(one, safe="") for one in path)
+        headers = [(b"content-type", b"application/json")] if body is not None else []
+        scope: Scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": "/" + "/".join(path),
+            "raw_path": raw.encode(),
+            "query_string": urlencode(query or {}).encode(),
+            "root_path": "",
+            "headers": headers,
+            "client": None,
+            "server": None,
+            HOLDER: self.holder,
+        }
+        status, pieces = 500, []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": sent, "more_body": False}
+
+        async def send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            else:
+                pieces.append(message.get("body", b""))
+
+        await self.app(scope, receive, send)
+        return status, b"".join(pieces)

@@ -1,0 +1,225 @@
+"""The console as an ASGI app: its pages, its log-in, and the actions of its forms.
+
+A page asks the endpoints of the admin port as a program would, with the token of the visitor's
+session. So a page shows no more, and a form does no more, than the token covers; and every action
+is on the audit log under the name of the token. A form carries a secret of its session (OWASP,
+synchronizer token pattern), and the cookie is ``HttpOnly`` and ``SameSite=Strict``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from penstock.server.errors import ApiError, Forbidden
+from penstock.server.page.page import Page
+
+from . import actions
+from .admin_api import Refused
+from .alerts_page import alerts_page
+from .audit_page import audit_page
+from .entrance import PATH, form_fields
+from .live import Live
+from .model_page import model_page
+from .overview import overview
+from .performance_page import performance_page
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from .entrance import Entrance
+    from .visit import Visit
+
+    Show = Callable[[Request, Visit], Awaitable[Response]]
+
+_UNAUTHORIZED: Final = 401
+_ALERTS: Final = "200"
+
+
+class Console:
+    """The console.
+
+    Args:
+        entrance: Where visitors log in.
+    """
+
+    def __init__(
+        self,
+        entrance: Entrance,
+    ) -> None:
+        self._entrance = entrance
+        self._live = Live()
+        pages: dict[str, Show] = {
+            "": self._overview,
+            "/models/{model}": self._model,
+            "/models/{model}/drift": self._drift,
+            "/models/{model}/performance": self._performance,
+            "/alerts": self._alerts,
+            "/audit": self._audit,
+            "/live": self._follow,
+        }
+        forms: dict[str, Show] = {
+            "/logout": entrance.logout,
+            "/alerts/test": self._test_sink,
+            "/models/{model}/{action}": self._act,
+        }
+        self._app = Starlette(
+            routes=[
+                Route(f"{PATH}/login", entrance.login, methods=["GET", "POST"]),
+                Route(f"{PATH}/enter", entrance.enter),
+                *(Route(PATH + path, self._shown(page)) for path, page in pages.items()),
+                *(
+                    Route(PATH + path, self._carried_out(form), methods=["POST"])
+                    for path, form in forms.items()
+                ),
+            ],
+            exception_handlers={ApiError: self._problem, HTTPException: self._problem},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self._app(scope, receive, send)
+
+    def _shown(self, page: Show) -> Callable[[Request], Awaitable[Response]]:
+        """A page; who may not look is asked to log in."""
+
+        async def show(request: Request) -> Response:
+            visit = self._entrance.visit(request)
+            try:
+                return await page(request, visit)
+            except Refused as refusal:
+                if refusal.status == _UNAUTHORIZED:
+                    return RedirectResponse(visit.at("login"), 303)
+                return _told(visit, refusal.status, refusal.message)
+
+        return show
+
+    def _carried_out(self, form: Show) -> Callable[[Request], Awaitable[Response]]:
+        """A form; its outcome is told on the page that follows."""
+
+        async def carry_out(request: Request) -> Response:
+            visit = self._entrance.visit(request)
+            session = visit.session
+            if session is None:
+                return RedirectResponse(visit.at("login"), 303)
+            fields = await form_fields(request)
+            if not session.sent(fields.pop("csrf", "")):
+                raise Forbidden("the form is not of this session; load its page again")
+            request.state.fields = fields
+            try:
+                return await form(request, visit)
+            except (Refused, ApiError) as refusal:
+                session.notice, session.tone = f"Nothing was done: {refusal.message}", "bad"
+            return RedirectResponse(_before(request, visit), 303)
+
+        return carry_out
+
+    # -- pages -----------------------------------------------------------------------------------
+
+    async def _overview(self, _: Request, visit: Visit) -> Response:
+        status = await visit.api.get("admin", "status")
+        alerts = await visit.api.get("admin", "alerts", open="true", limit=_ALERTS)
+        hour = await visit.api.get("admin", "traffic")
+        page = overview(status, alerts["alerts"], hour["requests_per_second"], visit.at)
+        return visit.answer(page, "Overview")
+
+    async def _model(self, request: Request, visit: Visit) -> Response:
+        name = request.path_params["model"]
+        records = await visit.api.get("admin", "models", name, "history")
+        status = await visit.api.get("admin", "status")
+        alerts = await visit.api.get("admin", "alerts", open="true", model=name, limit=_ALERTS)
+        model = next((one for one in status["models"] if one["name"] == name), None)
+        if model is None:
+            raise Refused(404, f"model {name!r} is gone from the registry")
+        changes = None
+        asked = {key: request.query_params[key] for key in request.query_params}
+        if asked.keys() >= {"from", "to"}:
+            query = {"from": asked["from"], "to": asked["to"]}
+            changes = await visit.api.get("admin", "models", name, "diff", **query)
+        page = model_page(model, alerts["alerts"], records["records"], changes, visit)
+        return visit.answer(page, name)
+
+    async def _drift(self, request: Request, visit: Visit) -> Response:
+        return await _report(visit, "models", request.path_params["model"], "drift", "report")
+
+    async def _performance(self, request: Request, visit: Visit) -> Response:
+        name = request.path_params["model"]
+        found = await visit.api.get("admin", "models", name, "performance")
+        return visit.answer(performance_page(found), f"{name}: performance")
+
+    async def _alerts(self, _: Request, visit: Visit) -> Response:
+        found = await visit.api.get("admin", "alerts", limit=_ALERTS)
+        return visit.answer(alerts_page(found, visit), "Alerts")
+
+    async def _audit(self, request: Request, visit: Visit) -> Response:
+        verify = {"verify": "true"} if request.query_params.get("verify") == "true" else {}
+        found = await visit.api.get("admin", "audit", **verify)
+        return visit.answer(audit_page(found, visit), "Audit")
+
+    async def _follow(self, _: Request, visit: Visit) -> Response:
+        await visit.api.get("admin", "traffic")  # who may not look is not told either
+        return self._live.stream()
+
+    # -- actions ---------------------------------------------------------------------------------
+
+    async def _act(self, request: Request, visit: Visit) -> Response:
+        places = request.path_params
+        asked = actions.asked(places["model"], places["action"], request.state.fields)
+        outcome = await visit.api.ask(asked.method, asked.path, asked.body)
+        assert visit.session is not None
+        visit.session.notice, visit.session.tone = _outcome(places["action"], outcome)
+        return RedirectResponse(_before(request, visit), 303)
+
+    async def _test_sink(self, request: Request, visit: Visit) -> Response:
+        sink = request.state.fields.get("sink", "")
+        await visit.api.ask("POST", ("admin", "alerts", "test", sink), {})
+        assert visit.session is not None
+        visit.session.notice, visit.session.tone = f"The sink {sink} is told of a test.", "good"
+        return RedirectResponse(visit.at("alerts"), 303)
+
+    async def _problem(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            return _told(self._entrance.visit(request), error.status_code, error.detail)
+        assert isinstance(error, ApiError)
+        return _told(self._entrance.visit(request), error.status, error.message)
+
+
+def _told(visit: Visit, status: int, why: str) -> HTMLResponse:
+    """A page that says what is wrong."""
+    page = Page("This cannot be shown")
+    page.section(f"Status {status}").callout(why, "bad")
+    return visit.answer(page, status=status)
+
+
+async def _report(visit: Visit, *path: str) -> Response:
+    """A report of the admin port, which is a page of its own."""
+    status, content = await visit.api.fetch("GET", ("admin", *path))
+    if status != 200:  # noqa: PLR2004 - HTTP
+        raise Refused(status, str(json.loads(content).get("error", "")))
+    return await asyncio.to_thread(HTMLResponse, content)
+
+
+def _before(request: Request, visit: Visit) -> str:
+    """The page that a form is on."""
+    model = request.path_params.get("model")
+    if model is None:
+        return visit.at("alerts")
+    return visit.at("models", model)
+
+
+def _outcome(action: str, outcome: dict[str, Any]) -> tuple[str, str]:
+    """What is told of an action that was carried out, and the tone of it."""
+    words = f"Done: {action.replace('-', ' ')}."
+    if outcome.get("converged", True):
+        return words, "good"
+    waiting = ", ".join(map(str, outcome.get("waiting", ())))
+    return f"{words} In force; not all workers have followed yet: {waiting}", "warning"

@@ -1,0 +1,93 @@
+"""One visit to a page: who looks, where the console is, and how a page is made for him."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from starlette.responses import HTMLResponse
+
+from penstock.server.page.form import Field, Form
+from penstock.server.page.renderer import render
+from penstock.server.page.scripted import page_headers
+
+if TYPE_CHECKING:
+    from penstock.server.auth.sessions import Session
+    from penstock.server.page.page import Page
+
+    from .admin_api import AdminApi
+
+#: Pages that are reached from everywhere, and their paths.
+PLACES: Final = (("Overview", ""), ("Alerts", "alerts"), ("Audit", "audit"))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One visit.
+
+    Attributes:
+        root: Path of the console as the browser sees it, without a slash at its end.
+        api: What the visitor may ask.
+        session: His session; ``None`` if he has not logged in.
+    """
+
+    root: str
+    api: AdminApi
+    session: Session | None
+
+    @property
+    def name(self) -> str:
+        """Name of the visitor's token; empty if he has not logged in."""
+        return "" if self.api.holder is None else self.api.holder.name
+
+    def may(self, scope: str) -> bool:
+        """Whether the visitor's token covers a scope."""
+        return self.api.holder is not None and scope in self.api.holder.scopes
+
+    def at(self, *path: str) -> str:
+        """Path of a page; the segments are given unquoted."""
+        return "/".join((self.root, *(quote(one, safe="") for one in path)))
+
+    def form(
+        self,
+        path: tuple[str, ...],
+        button: str,
+        effect: str,
+        *fields: Field,
+        tone: str = "",
+    ) -> Form:
+        """A form for an action, with a reason, that only this visitor's browser can send."""
+        assert self.session is not None
+        reason = Field("reason", "Reason, for the record")
+        csrf = Field("csrf", value=self.session.csrf)
+        return Form(self.at(*path), button, effect, (*fields, reason, csrf), tone)
+
+    def answer(self, page: Page, here: str = "", status: int = 200) -> HTMLResponse:
+        """A page of the console, with the notice of the last action.
+
+        Args:
+            page: The page.
+            here: Name of the place that it is, if it is one.
+            status: HTTP status.
+        """
+        notice = tone = ""
+        if self.session is not None:
+            notice, self.session.notice, tone = self.session.notice, "", self.session.tone
+        html = str(
+            render(
+                "console.html",
+                **page.content(),
+                root=self.root,
+                places=[(name, self.at(path)) for name, path in PLACES],
+                here=here,
+                who=self.name or "looking only",
+                csrf="" if self.session is None else self.session.csrf,
+                login=self.session is None,
+                notice=notice,
+                tone=tone,
+                live=bool(here),
+            )
+        )
+        headers = {**page_headers(html, forms=True), "cache-control": "no-store"}
+        return HTMLResponse(html, status, headers)

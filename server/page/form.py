@@ -1,0 +1,49 @@
+"""What a reader of a page can do: forms, folded away under the words that name their effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a form.
+
+    Attributes:
+        name: In the request.
+        label: For people; empty for a field that is not shown.
+        value: At first.
+        options: The values to choose from; empty for free text.
+        required: Whether the form cannot be sent without it.
+        secret: Whether what is typed is hidden.
+        hint: An example, shown while the field is empty.
+    """
+
+    name: str
+    label: str = ""
+    value: str = ""
+    options: tuple[str, ...] = ()
+    required: bool = False
+    secret: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form.
+
+    Attributes:
+        action: Where it is sent, by POST.
+        button: What it does, in a few words.
+        effect: What happens when it is sent, in a sentence.
+        fields: Its fields.
+        tone: ``bad`` for what takes something away.
+        open: Whether it is unfolded at first.
+    """
+
+    action: str
+    button: str
+    effect: str = ""
+    fields: tuple[Field, ...] = ()
+    tone: str = ""
+    open: bool = False

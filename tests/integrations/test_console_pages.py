@@ -1,0 +1,98 @@
+"""The console in a real browser: each page without a complaint, and what can be done on it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+TIMEOUT_MILLISECONDS = 20_000
+#: https://www.w3.org/TR/WCAG22/, levels A and AA.
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+
+
+def link(server):
+    """A link that logs in."""
+    program = [sys.executable, "-m", "penstock.server.cli.main", "ui", "--no-open"]
+    options = ["--admin-url", server.admin_url, "--state-dir", server.state]
+    made = subprocess.run([*program, *options], capture_output=True, text=True, check=True)
+    return made.stdout.strip()
+
+
+def status(server):
+    with urllib.request.urlopen(f"{server.admin_url}/admin/status") as answer:
+        return json.load(answer)
+
+
+@pytest.fixture
+def inside(server, page):
+    """A page whose visitor has logged in."""
+    page.goto(link(server))
+    yield page
+    # Leaving a page ends its stream of events, which the browser tells as a failed request.
+    page.complaints[:] = [one for one in page.complaints if not one.endswith("/console/live")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_each_page_is_shown_in_any_width_and_light(server, inside, scheme, width):
+    inside.emulate_media(color_scheme=scheme)
+    inside.set_viewport_size({"width": width, "height": 800})
+    paths = ["", "alerts", "audit?verify=true"]
+    for model in ("breast-cancer", "0", "constructor"):
+        paths += [f"models/{model}", f"models/{model}/drift", f"models/{model}/performance"]
+    for path in paths:
+        answer = inside.goto(f"{server.admin_url}/console/{path}")
+        assert answer.status == 200, path
+        # Nothing sticks out to the side.
+        assert inside.evaluate("document.documentElement.scrollWidth") <= width, path
+        found = Axe().run(inside, options=WCAG).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found] == [], path
+
+
+def test_a_version_is_promoted_and_rolled_back_by_hand(server, inside):
+    inside.get_by_role("link", name="breast-cancer").click()
+    for button, version, words in (("Promote", "1", "promote"), ("Promote", "2", "promote")):
+        form = inside.locator("form[action$=promote]")
+        inside.locator("summary", has_text=button).click()
+        form.locator("select").select_option(version)
+        form.locator("input[name=reason]").fill("by hand")
+        form.locator("button").click()
+        told = inside.get_by_role("status")
+        told.wait_for(timeout=TIMEOUT_MILLISECONDS)
+        assert words in told.inner_text()
+    inside.locator("summary", has_text="Roll back").click()
+    inside.locator("form[action$=rollback] button").click()
+    inside.get_by_text("rollback stable → 1").wait_for(timeout=TIMEOUT_MILLISECONDS)
+    [model] = [one for one in status(server)["models"] if one["name"] == "breast-cancer"]
+    assert model["default"] == 1
+
+
+def test_an_open_page_shows_what_changes_without_being_loaded_again(server, inside):
+    inside.get_by_role("link", name="digits").click()
+    inside.evaluate("window.here = true")
+    token = (server.state / "admin-token").read_text().strip()
+    request = urllib.request.Request(
+        f"{server.admin_url}/admin/models/digits/aliases/seen-live",
+        json.dumps({"version": 1}).encode(),
+        {"content-type": "application/json", "authorization": f"Bearer {token}"},
+        method="PUT",
+    )
+    with urllib.request.urlopen(request):
+        pass
+    inside.locator("main").get_by_text("seen-live").first.wait_for(timeout=TIMEOUT_MILLISECONDS)
+    assert inside.evaluate("window.here")
+
+
+def test_the_console_works_with_the_keyboard_alone(server, inside):
+    inside.goto(f"{server.admin_url}/console/models/digits")
+    inside.locator("summary", has_text="Load").first.focus()
+    inside.keyboard.press("Enter")
+    form = inside.locator("details[open] form")
+    form.wait_for(timeout=TIMEOUT_MILLISECONDS)
+    inside.keyboard.press("Tab")
+    assert inside.evaluate("document.activeElement.name") == "version"

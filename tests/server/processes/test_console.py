@@ -1,0 +1,187 @@
+"""The console of a running server: who sees what, who may do what, and what a form is worth."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import subprocess
+import sys
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+MODEL = "/console/models/breast-cancer"
+
+
+class Browser:
+    """What a browser does of it: cookies, forms, and no redirects by itself."""
+
+    def __init__(self, url):
+        self.url = url
+        self.cookie = ""
+
+    def ask(self, method, path, body=None, **headers):
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=90)
+        try:
+            sent = {"cookie": self.cookie, **headers} if self.cookie else headers
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            set_cookie = answer.getheader("set-cookie")
+            if set_cookie is not None:
+                assert "HttpOnly" in set_cookie
+                assert "SameSite=strict" in set_cookie
+                self.cookie = set_cookie.partition(";")[0]
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, found, answer.read().decode()
+        finally:
+            connection.close()
+
+    def send(self, path, **fields):
+        kind = "application/x-www-form-urlencoded"
+        return self.ask("POST", path, urlencode(fields), **{"content-type": kind})
+
+    def log_in(self, token):
+        status, headers, _ = self.send("/console/login", token=token)
+        assert (status, headers["location"]) == (303, "/console/")
+
+    def csrf(self, path=MODEL):
+        return re.search(r'name="csrf" value="([^"]+)"', self.ask("GET", path)[2])[1]
+
+    def notice(self, path=MODEL):
+        return re.search(r'role="status">([^<]*)<', self.ask("GET", path)[2])[1]
+
+
+@pytest.fixture
+def server(serve, tmp_path):
+    registry = tmp_path / "models"
+    shutil.copytree("examples/registry", registry)
+    return serve(registry=registry)
+
+
+def test_the_console_shows_and_does_what_the_visitors_token_covers(server):
+    """One start, many questions: a start takes seconds."""
+    _who_looks(server)
+    _log_in(server)
+    _forms(server)
+    _links(server)
+    _escapes(server)
+    _prefix(server)
+
+
+def _who_looks(server):
+    visitor = Browser(server.admin_url)
+    assert visitor.ask("GET", "/")[1]["location"] == "console"
+    status, headers, page = visitor.ask("GET", "/console/")
+    assert status == 200
+    assert headers["cache-control"] == "no-store"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "breast-cancer" in page
+    assert "looking only" in page
+    # Who has not logged in sees no form, and cannot send one.
+    assert "<form" not in visitor.ask("GET", MODEL)[2]
+    assert visitor.send(f"{MODEL}/promote", version="1")[1]["location"] == "/console/login"
+    assert server.status()["generation"] == 0
+    assert visitor.ask("GET", "/console/models/none")[0] == 404
+    assert visitor.ask("GET", "/console/nothing")[0] == 404
+    for path in ("alerts", "audit", "audit?verify=true", "models/digits/drift",
+                 "models/digits/performance", "models/digits"):  # fmt: skip
+        assert visitor.ask("GET", f"/console/{path}")[0] == 200, path
+
+
+def _log_in(server):
+    visitor = Browser(server.admin_url)
+    status, _, page = visitor.send("/console/login", token="wrong")
+    assert (status, visitor.cookie) == (401, "")
+    assert "not known here" in page
+    visitor.log_in(server.token)
+    assert '<span class="who">admin</span>' in visitor.ask("GET", "/console/")[2]
+    kept = visitor.cookie
+    visitor.send("/console/logout", csrf=visitor.csrf())
+    visitor.cookie = kept  # the session is over, not only the cookie
+    assert "looking only" in visitor.ask("GET", "/console/")[2]
+
+
+def _forms(server):
+    visitor, other = Browser(server.admin_url), Browser(server.admin_url)
+    visitor.log_in(server.token)
+    other.log_in(server.token)
+    for secret in ("", "x", other.csrf()):
+        status, _, page = visitor.send(f"{MODEL}/promote", version="1", csrf=secret)
+        assert status == 403
+        assert "not of this session" in page
+    assert server.status()["generation"] == 0
+    secret = visitor.csrf()
+    status, headers, _ = visitor.send(f"{MODEL}/promote", version="1", reason="calm", csrf=secret)
+    assert (status, headers["location"]) == (303, MODEL)
+    assert visitor.notice() == "Done: promote."
+    assert 'role="status"' not in visitor.ask("GET", MODEL)[2]  # told once
+    [model] = [one for one in server.status()["models"] if one["name"] == "breast-cancer"]
+    assert model["default"] == 1
+    assert (model["default_set"]["by"], model["default_set"]["reason"]) == ("admin", "calm")
+    assert "→ 1" in visitor.ask("GET", "/console/audit")[2]
+    visitor.send(f"{MODEL}/promote", version="77", csrf=secret)
+    assert "Nothing was done" in visitor.notice()
+    visitor.send(f"{MODEL}/start", version="2", steps="much", csrf=secret)
+    assert "expected percents" in visitor.notice()
+    assert visitor.send(f"{MODEL}/erase", csrf=secret)[1]["location"] == MODEL
+    assert "no action" in visitor.notice()
+    assert "Difference" in visitor.ask("GET", f"{MODEL}?from=1&to=2")[2]
+
+
+def _links(server):
+    program = [sys.executable, "-m", "penstock.server.cli.main", "ui", "--no-open"]
+    options = ["--admin-url", server.admin_url, "--token", server.token]
+    made = subprocess.run([*program, *options], capture_output=True, text=True, check=True)
+    path = made.stdout.strip().removeprefix(server.admin_url)
+    visitor, late = Browser(server.admin_url), Browser(server.admin_url)
+    assert visitor.ask("GET", path)[1]["location"] == "/console/"
+    assert '<span class="who">admin</span>' in visitor.ask("GET", "/console/")[2]
+    status, _, page = late.ask("GET", path)
+    assert (status, late.cookie) == (401, "")
+    assert "has been used" in page
+    assert late.ask("POST", "/admin/console/links", "{}")[0] == 401
+
+
+def _escapes(server):
+    visitor = Browser(server.admin_url)
+    visitor.log_in(server.token)
+    bad = "<script>alert(1)</script>\"'&"
+    visitor.send(f"{MODEL}/alias", alias="next", version="2", reason=bad, csrf=visitor.csrf())
+    for path in (MODEL, "/console/audit", f"/console/models/{'%3Cscript%3E'}"):
+        page = visitor.ask("GET", path)[2]
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;" in page
+
+
+def _prefix(server):
+    visitor = Browser(server.admin_url)
+    page = visitor.ask("GET", "/console/", **{"x-forwarded-prefix": "/ml"})[2]
+    assert 'href="/ml/console/models/breast-cancer"' in page
+    assert 'href="/console' not in page
+
+
+def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, tmp_path):
+    made = subprocess.run(
+        [sys.executable, "-m", "penstock.server.cli.main", "token", "eyes", "--scope", "observe"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(made.stdout)
+    server = serve("--tokens-file", tokens)
+    visitor = Browser(server.admin_url)
+    # With a tokens file nobody looks without a token.
+    assert visitor.ask("GET", "/console/")[1]["location"] == "/console/login"
+    assert visitor.ask("GET", "/console/live")[1]["location"] == "/console/login"
+    visitor.log_in(made.stderr.split()[-1])
+    assert "Promote" not in visitor.ask("GET", MODEL)[2]
+    secret = visitor.csrf()
+    visitor.send(f"{MODEL}/promote", version="1", csrf=secret)
+    assert "needs the scope operate" in visitor.notice()
+    tokens.write_text("")
+    assert visitor.ask("GET", "/console/")[1]["location"] == "/console/login"
+    assert json.loads(visitor.ask("GET", "/v2/health/live")[2]) == {"live": True}

@@ -19,6 +19,7 @@ from penstock.monitoring.files.stamp import stamp_of
 from . import layout
 from .liveness import is_unlocked
 from .metrics import SUFFIX
+from .unit_blocks import SEGMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +37,8 @@ Blocks = dict[tuple[str, str], list[int]]
 Fields = dict[tuple[str, str, str], list[int]]
 #: (model, version) -> the block of one process with the units that fail most.
 Units = dict[tuple[str, str], list[int]]
+#: (model, version) -> the blocks of one process with the counts of segments.
+SegmentBlocks = dict[tuple[str, str], list[list[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class ProcessFigures:
         blocks: What it counted.
         fields: What it counted of declared fields.
         units: Which units failed most in rollouts; not summed, and gone with the process.
+        segments: What was counted of segments in rollouts; the same.
     """
 
     incarnation: str
@@ -63,6 +67,7 @@ class ProcessFigures:
     blocks: Blocks
     fields: Fields = field(default_factory=dict)
     units: Units = field(default_factory=dict)
+    segments: SegmentBlocks = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +131,15 @@ def parse(data: memoryview, incarnation: str, *, live: bool) -> ProcessFigures:
     blocks: Blocks = {}
     fields: Fields = {}
     units: Units = {}
+    segments: SegmentBlocks = {}
     for number in range(1, min(layout.MAX_BLOCKS, len(data) // layout.BLOCK_BYTES - 1) + 1):
         block = _block(data, number, layout.UNIT_SLOTS)
         if block is None:
             break
         (model, version, *declared), slots = block
-        if len(declared) > 1:
+        if declared[1:] == [SEGMENTS]:
+            segments.setdefault((model, version), []).append(slots)
+        elif len(declared) > 1:
             units[model, version] = slots
         elif declared:
             fields[model, version, declared[0]] = slots[: layout.SLOTS]
@@ -147,6 +155,7 @@ def parse(data: memoryview, incarnation: str, *, live: bool) -> ProcessFigures:
         blocks,
         fields,
         units,
+        segments,
     )
 
 

@@ -114,6 +114,10 @@ class ModelCounters:
         """A block for the units that fail most in a rollout of this version; int64 slots."""
         return self._unit_blocks.block(self.model, self.version)
 
+    def segments(self, number: int) -> list[memoryview]:
+        """Blocks for the counts of segments in rollouts of this version."""
+        return self._unit_blocks.segments(self.model, self.version, number)
+
     def unit_memory(self) -> memoryview:
         """Memory for units that failed before; the same in all processes of the server."""
         return self._unit_blocks.memory()

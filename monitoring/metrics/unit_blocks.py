@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Last label of a block with the units that fail most.
 UNITS: Final = "units"
+#: The same of the blocks with the counts of segments.
+SEGMENTS: Final = "segments"
 #: The file with the units that failed before; all processes map it.
 UNIT_MEMORY: Final = "units.seen"
 
@@ -30,7 +32,7 @@ class UnitBlocks:
     def __init__(self, new_block: Callable[[bytes], memoryview], directory: Path | None) -> None:
         self._new_block = new_block
         self._directory = directory
-        self._blocks: dict[tuple[str, str], memoryview] = {}
+        self._blocks: dict[tuple[str, ...], memoryview] = {}
         self._memory: memoryview | None = None
 
     def block(self, model: str, version: str) -> memoryview:
@@ -38,13 +40,20 @@ class UnitBlocks:
 
         Where blocks run out they are in no file, and no other process sees them.
         """
-        known = self._blocks.get((model, version))
+        return self._block(model, version, "", UNITS)
+
+    def segments(self, model: str, version: str, number: int) -> list[memoryview]:
+        """So many blocks for the counts of segments; the same ones in its next rollout."""
+        return [self._block(model, version, str(one), SEGMENTS) for one in range(number)]
+
+    def _block(self, *label: str) -> memoryview:
+        known = self._blocks.get(label)
         if known is None:
             try:
-                known = self._new_block(json.dumps([model, version, "", UNITS]).encode())
+                known = self._new_block(json.dumps(label).encode())
             except OSError:
                 known = memoryview(bytearray(8 * layout.UNIT_SLOTS)).cast("q")
-            self._blocks[model, version] = known
+            self._blocks[label] = known
         return known
 
     def memory(self) -> memoryview:

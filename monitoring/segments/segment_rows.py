@@ -29,3 +29,8 @@ class SegmentRows:
     def only(self, rows: NDArray[Any]) -> SegmentRows:
         """Those of some of the rows."""
         return SegmentRows(self.field, self.names, self.codes[rows])
+
+
+def segment_name(field: str, value: str) -> str:
+    """The name of a segment among those of all fields: ``country=CH``."""
+    return f"{field}={value}"

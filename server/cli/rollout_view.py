@@ -17,6 +17,8 @@ _STYLES: Final = {
     "paused": "yellow",
     "awaiting_promotion": "yellow",
 }
+#: Segments that are shown.
+_MOST_SEGMENTS: Final = 10
 _KINDS: Final = ("errors", "timeouts", "invalid", "slow", "wrong", "fallbacks")
 
 
@@ -46,6 +48,8 @@ def report_view(found: dict[str, Any]) -> RenderableType:
         parts += [_shadow_view(found), ""]
     elif found["kind"] != "shadow":
         parts += [_steps_view(found), ""]
+    if found["segments"]:
+        parts += [_segments_view(found), ""]
     if found["kind"] == "ab":
         parts += [_comparison_view(found), ""]
     parts.append(_timeline_view(found))
@@ -93,6 +97,21 @@ def _steps_view(found: dict[str, Any]) -> Table:
                 *(str(counts[kind]) for kind in _KINDS),
                 f"{step['observed_seconds']:.0f} s" if arm == "stable" else "",
             )
+    return table
+
+
+def _segments_view(found: dict[str, Any]) -> Table:
+    """The segments with most evidence against the candidate."""
+    table = _table("segment", "E", "arm", "requests", "failed", "labelled", "wrong")
+    for one in found["segments"][:_MOST_SEGMENTS]:
+        for arm in ("stable", "canary"):
+            first = (
+                [_plain(one["segment"]), f"{one['e_value']:.3g}"] if arm == "stable" else ["", ""]
+            )
+            names = (arm, f"{arm}_failed", f"{arm}_labelled", f"{arm}_wrong")
+            table.add_row(*first, arm, *(str(one[name]) for name in names))
+    more = len(found["segments"]) - _MOST_SEGMENTS
+    table.caption = f"and {more} segments more, with less evidence" if more > 0 else None
     return table
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.feedback.evidence import arm_labels
+from penstock.monitoring.feedback.segment_labels import segment_labels
 from penstock.monitoring.samples.arm_scores import read_scores
 from penstock.server.control.api.rollout_api import RolloutApi
 from penstock.server.control.api.rollout_operations import RolloutOperations
@@ -90,9 +91,9 @@ def wire_rollouts(
     vetoes = Vetoes(state_dir / DIRECTORY)
     labels = partial(arm_labels, state_dir / "monitor")
     scores = partial(read_scores, state_dir / "monitor")
-    observer = Observer(
-        coordinator, exposition, vetoes, epoch, partial(standing, state_dir), labels, scores
-    )
+    by_segment = partial(segment_labels, state_dir / "monitor")
+    shadow = partial(standing, state_dir)
+    observer = Observer(coordinator, exposition, vetoes, epoch, shadow, labels, scores, by_segment)
     checkpoints = Checkpoints(state_dir)
     checkpoints.prune()
     controller = RolloutController(coordinator, observer, checkpoints)

@@ -88,11 +88,15 @@ class ArmCounter:
                 kinds.append(ARM_SLOW)
         unit = active_split.unit_of(call.head, call.request_id)
         failures = [kind for kind in kinds if kind != ARM_SLOW]
+        first_failure = False
         for kind in kinds:
             part, repeated = _REPEATED[kind]
             counters.add(kind)
             if not active_split.first_failures.is_first(unit, part, canary=canary):
                 counters.add(repeated)
+            elif kind != ARM_SLOW:
+                first_failure = True
+        self.count_segments(call, assignment, failed=first_failure)
         if canary and failures and not active_split.split.fallback:  # else the second try tells
             self.on_failure()
         table = active_split.memory.listed(assignment.arm)
@@ -100,6 +104,26 @@ class ArmCounter:
             table.answered(unit)
         elif table is not None and not (canary and active_split.split.fallback):
             table.failed(unit, Outcome.UNTRIED, now, timeout=ARM_TIMEOUTS in failures)
+
+    @staticmethod
+    def count_segments(call: Call, assignment: Assignment, *, failed: bool = False) -> None:
+        """Count a request in its segments, if the rollout has any.
+
+        Args:
+            call: The request.
+            assignment: Its part in the split.
+            failed: Whether its arm failed at it, for the first time of its unit.
+        """
+        active_split, servable = assignment.active_split, call.servable
+        table = active_split.memory.segments
+        if table is None or servable is None or call.message is None:
+            return
+        canary = assignment.arm == CANARY
+        for number, field in enumerate(active_split.split.segments):
+            reader = servable.segments.get(field)
+            if reader is not None:
+                name = reader.name(call.message.inputs)
+                table.count(number, name, canary=canary, failed=failed)
 
     def asks_stable(self, assignment: Assignment) -> None:
         """Stable is asked in the canary's place."""

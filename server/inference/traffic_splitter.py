@@ -178,6 +178,7 @@ class TrafficSplitter:
                     self._look_closer(call, assignment, servable, now, invalid=call in invalid)
                 elif assignment.counted:
                     good += 1
+                    self._arm_counter.count_segments(call, assignment)
                     table = assignment.active_split.memory.listed(assignment.arm)
                     if table:
                         unit = assignment.active_split.unit_of(call.head, call.request_id)

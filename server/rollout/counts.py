@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .segment_counts import Segments
+
 
 @dataclass(frozen=True, slots=True)
 class ArmCounts:
@@ -127,12 +129,14 @@ class StepLabels:
         stable: Labelled requests of stable, and those of them answered wrongly.
         canary: The same of the candidate.
         scores: By bin of stable's score, predictions of stable and of the candidate.
+        segments: What labels say of single segments.
     """
 
     began_at: float
     stable: tuple[int, int] = (0, 0)
     canary: tuple[int, int] = (0, 0)
     scores: tuple[tuple[int, int], ...] = ()
+    segments: Segments = field(default_factory=dict)
 
     def put(self, counts: Counts) -> Counts:
         """The counts with these labels in the place of theirs."""

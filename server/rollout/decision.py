@@ -9,10 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .evidence import PARTS, UNITS, WEIGHTS, evidence_against, score_change
+from .evidence import (
+    PARTS,
+    SEGMENTS,
+    UNITS,
+    evidence_against,
+    labels_count,
+    score_change,
+    weights_of,
+)
 from .observation import next_step, observe, save_due, set_back_seconds, steered
 from .phase import Event, Phase
 from .rollout_spec import FULL, Kind
+from .segment_evidence import describe_segment, worst_segment
 from .step_gate import describe_units, unmet_condition
 
 if TYPE_CHECKING:
@@ -212,20 +221,24 @@ def _carry_out(seen: Rollout, verdict: _Verdict, event: Event, now: float) -> Ro
 
 def _charge(seen: Rollout, evidence: Evidence, limit: float) -> str:
     """The evidence as a sentence: the part with the largest weight, and its counts."""
-    weights = WEIGHTS[seen.kind]
+    weights = weights_of(seen.kind, evidence.parts)
     worst = max(weights, key=lambda part: weights[part] * evidence.parts[part])
     head = f"E = {evidence.total:.3g}, aborts at {limit:g}; most of it {worst}"
     if seen.kind is Kind.SHADOW:
         pairs = [step.counts.pairs for step in seen.steps]
         differing, compared = sum(p.disagreements for p in pairs), sum(p.pairs for p in pairs)
         return f"{head}; {differing} of {compared} requests disagree"
+    segment = worst_segment(seen, labels=labels_count(seen)) if seen.terms.segments else None
+    if worst == SEGMENTS and segment is not None:
+        return f"{head}: {describe_segment(seen, segment)}"
+    tail = "" if segment is None else f"; {describe_segment(seen, segment)}"
     if worst == UNITS:
-        return f"{head}: {describe_units(seen)}"
+        return f"{head}: {describe_units(seen)}{tail}"
     part = PARTS[worst]
     canary = sum(part.requests(step.counts.canary) for step in seen.steps)
     stable = sum(part.requests(step.counts.stable) for step in seen.steps)
     requests = sum(step.counts.canary.requests for step in seen.steps)
     return (
         f"{head}: {canary} of the candidate's {requests} requests, while stable had {stable} of "
-        f"{sum(step.counts.stable.requests for step in seen.steps)}"
+        f"{sum(step.counts.stable.requests for step in seen.steps)}{tail}"
     )

@@ -10,6 +10,7 @@ from .pair_evidence import agreement_evidence, disagreement_evidence
 from .rescue_evidence import unit_evidence
 from .rollout_spec import Kind
 from .score_evidence import ScoreBins, score_evidence, share_evidence
+from .segment_evidence import segment_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,21 @@ WEIGHTS: Final[dict[Kind, dict[str, float]]] = {
     Kind.AB: {"errors": 0.4, "invalid": 0.25, "slow": 0.2, UNITS: 0.15},
     Kind.SHADOW: {"disagreement": 1.0},
 }
+#: The part of single segments; see `segment_evidence`.
+SEGMENTS: Final = "segments"
+#: The weights of a rollout whose traffic is divided into segments.
+SEGMENTED_WEIGHTS: Final[dict[Kind, dict[str, float]]] = {
+    Kind.CANARY: {
+        "errors": 0.35,
+        "invalid": 0.1,
+        "slow": 0.15,
+        "labels": 0.1,
+        UNITS: 0.15,
+        SEGMENTS: 0.15,
+    },
+    Kind.AB: {"errors": 0.35, "invalid": 0.2, "slow": 0.15, UNITS: 0.15, SEGMENTS: 0.15},
+    Kind.SHADOW: WEIGHTS[Kind.SHADOW],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +108,25 @@ def e_values(rollout: Rollout) -> dict[str, float]:
     parts = {name: _of_arms(rollout, part) for name, part in PARTS.items()}
     if labels_held(rollout):
         parts["labels"] = 1.0
-    return {**parts, UNITS: unit_evidence(rollout.units, tried(rollout), TOLERATED)}
+    parts[UNITS] = unit_evidence(rollout.units, tried(rollout), TOLERATED)
+    if rollout.terms.segments:
+        parts[SEGMENTS] = segment_evidence(rollout, labels=labels_count(rollout))
+    return parts
 
 
-def combined(kind: Kind, parts: dict[str, float]) -> float:
+def combined(kind: Kind, parts: Mapping[str, float]) -> float:
     """All parts that count for this kind of rollout, joined; abort at 1 / alpha."""
-    return sum(weight * parts[part] for part, weight in WEIGHTS[kind].items())
+    return sum(weight * parts[part] for part, weight in weights_of(kind, parts).items())
+
+
+def weights_of(kind: Kind, parts: Mapping[str, float]) -> Mapping[str, float]:
+    """The weight of each part in a rollout that has these parts."""
+    return (SEGMENTED_WEIGHTS if SEGMENTS in parts else WEIGHTS)[kind]
+
+
+def labels_count(rollout: Rollout) -> bool:
+    """Whether labels are evidence against the candidate."""
+    return rollout.kind is Kind.CANARY and not labels_held(rollout)
 
 
 def score_change(rollout: Rollout) -> float:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 from .counts import Counts
 from .phase import Phase
 from .rollout import Base, Rollout, Step
+from .segment_counts import added, grown, with_labels
 
 if TYPE_CHECKING:
     from .counts import StepLabels
+    from .segment_counts import Segments
     from .snapshot import Snapshot
 
 #: Most seconds between two observations that count as observed, also if the clock jumps.
@@ -52,12 +54,12 @@ def observe(rollout: Rollout, snapshot: Snapshot, now: float) -> Rollout:
         seen = replace(seen, saved_at=now, steps=_anew(rollout.steps))
     if snapshot.unreadable:
         return seen
-    base = Base(snapshot.epoch, snapshot.counts)
+    base = Base(snapshot.epoch, snapshot.counts, snapshot.segments)
     seen = replace(seen, base=base, units=snapshot.units)
     if rollout.phase is Phase.PREPARING or not seen.steps:
         return seen
     *before, step = seen.steps
-    after = _count(step, news(rollout, snapshot))
+    after = _count(step, news(rollout, snapshot), segment_news(rollout, snapshot))
     if steered(rollout, snapshot):
         after = _settle(after, elapsed, now)
     return replace(seen, steps=_with_labels((*before, after), snapshot.labels))
@@ -79,6 +81,14 @@ def news(rollout: Rollout, snapshot: Snapshot) -> Counts:
     return difference if difference.smallest() >= 0 else Counts()
 
 
+def segment_news(rollout: Rollout, snapshot: Snapshot) -> Segments:
+    """The counts of single segments since the last observation; see `news`."""
+    base = rollout.base
+    if base is None:
+        return {}
+    return grown(base.segments if base.epoch == snapshot.epoch else {}, snapshot.segments)
+
+
 def next_step(rollout: Rollout, percent: float) -> Rollout:
     """The rollout at the beginning of its next step.
 
@@ -94,15 +104,19 @@ def save_due(before: Rollout, after: Rollout, now: float) -> bool:
     return not same and now - after.saved_at >= SAVE_SECONDS
 
 
-def _count(step: Step, more: Counts) -> Step:
-    return replace(step, counts=step.counts.plus(more))
+def _count(step: Step, more: Counts, segments: Segments) -> Step:
+    return replace(step, counts=step.counts.plus(more), segments=added(step.segments, segments))
 
 
 def _with_labels(steps: tuple[Step, ...], labels: tuple[StepLabels, ...]) -> tuple[Step, ...]:
     """The steps with what is known by now of the predictions that were made in each."""
     known = {one.began_at: one for one in labels}
     return tuple(
-        replace(step, counts=known[step.began_at].put(step.counts))
+        replace(
+            step,
+            counts=known[step.began_at].put(step.counts),
+            segments=with_labels(step.segments, known[step.began_at].segments),
+        )
         if step.began_at in known
         else step
         for step in steps

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from .arm_evidence import GRID, log_factors
-from .evidence import TOLERATED, WEIGHTS
+from .evidence import SEGMENTED_WEIGHTS, TOLERATED, WEIGHTS
 from .interval import most_hits
 from .rollout_spec import FULL, Kind
 
@@ -178,10 +178,9 @@ class _Run:
             ]
         )
 
-    @staticmethod
-    def _total(logs: Floats) -> Floats:
+    def _total(self, logs: Floats) -> Floats:
         """All evidence together; the parts that are not followed say nothing."""
-        weights = WEIGHTS[Kind.CANARY]
+        weights = (SEGMENTED_WEIGHTS if self._spec.segments else WEIGHTS)[Kind.CANARY]
         followed = [weights[part] for part in _PARTS]
         values = np.exp(np.minimum(logs, 700.0)).mean(axis=-1)
         total: Floats = np.tensordot(followed, values, axes=1) + (1.0 - sum(followed))

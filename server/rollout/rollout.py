@@ -9,6 +9,7 @@ from .counts import Counts
 from .phase import FINAL, Event, Phase, after
 from .record import decode, encode
 from .rollout_spec import Kind, RolloutSpec, check_spec
+from .segment_counts import Segments  # noqa: TC001  msgspec reads the annotations
 from .traffic import Mirror, Split
 from .worst_units import UnitTable
 
@@ -56,6 +57,7 @@ class Step:
         settled_at: When every worker had taken up the share, Unix seconds; 0 until then.
             Predictions from then until the next step begins were made at this share: their labels
             are in `counts`, whenever they come.
+        segments: What was counted of single segments since the step was decided on.
         observed_seconds: Time in which the controller saw the step, settled and with counts.
     """
 
@@ -65,6 +67,7 @@ class Step:
     observed_seconds: float = 0.0
     began_at: float = 0.0
     settled_at: float = 0.0
+    segments: Segments = field(default_factory=dict)
 
     @property
     def exposure(self) -> Counts:
@@ -79,10 +82,12 @@ class Base:
     Attributes:
         epoch: Epoch of the counters.
         counts: What they showed.
+        segments: What those of single segments showed.
     """
 
     epoch: str
     counts: Counts
+    segments: Segments = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +252,7 @@ def split_of(rollout: Rollout) -> Split | None:
         warm_up_seconds=terms.warm_up_seconds,
         stable=rollout.stable if rollout.phase is Phase.WATCHING else 0,
         watching=rollout.phase is Phase.WATCHING,
+        segments=terms.segments,
     )
 
 

@@ -56,6 +56,8 @@ class RolloutSpec:
         watch_seconds: How long the candidate is watched after its promotion; 0 for not at all.
         holdback_percent: Share that the version before keeps meanwhile, no more than the
             candidate had in its last step.
+        segments: Fields that divide the requests into segments, each of which is watched; as
+            ``model.toml`` had them when the rollout began.
         max_disagreement_percent: Requests of a shadow that may disagree; what counts as that is
             said in ``model.toml``, `penstock.server.rollout.tolerance`.
     """
@@ -77,6 +79,7 @@ class RolloutSpec:
     max_disagreement_percent: float = 2.0
     watch_seconds: float = 86_400.0
     holdback_percent: float = 5.0
+    segments: tuple[str, ...] = ()
 
     @property
     def promotes(self) -> bool:

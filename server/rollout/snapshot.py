@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .counts import Counts, StepLabels
 from .worst_units import UnitTable
+
+if TYPE_CHECKING:
+    from .segment_counts import Segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Snapshot:
         unreadable: Why the counts could not be read; empty if they could. `counts` is ignored then.
         labels: What labels say by now, by step; a step that is not in it keeps what it has.
         units: The units that fail most.
+        segments: Cumulative counts of single segments, over the processes that live.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -36,3 +41,4 @@ class Snapshot:
     unreadable: str = ""
     labels: tuple[StepLabels, ...] = ()
     units: UnitTable = field(default_factory=UnitTable)
+    segments: Segments = field(default_factory=dict)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .evidence import TOLERATED, agreement, tried
+from .evidence import TOLERATED, agreement, labels_count, tried
 from .interval import upper_rate
 from .rescue_evidence import one_unit
 from .rollout_spec import Kind
+from .segment_evidence import describe_segment, suspect
 
 if TYPE_CHECKING:
     from .counts import ArmCounts
@@ -82,7 +83,15 @@ def _units(rollout: Rollout) -> UnmetCondition | None:
             "units",
             f"it is not certain yet whether the candidate fails: {describe_units(rollout)}",
         )
-    return None
+    return _segments(rollout)
+
+
+def _segments(rollout: Rollout) -> UnmetCondition | None:
+    """A segment in which the candidate may do harm is looked at longer."""
+    one = suspect(rollout, labels=labels_count(rollout)) if rollout.terms.segments else None
+    if one is None:
+        return None
+    return "segments", f"it is not certain yet: {describe_segment(rollout, one)}"
 
 
 def _suspect(rollout: Rollout, unit: UnitCounts) -> bool:

@@ -29,6 +29,7 @@ class Split:
             so that it has had each unit at some time.
         warm_up_requests: First requests of the candidate in each process that are never slow.
         warm_up_seconds: The same of the time after its first request in a process.
+        segments: Fields that divide the requests into segments, each of which is counted.
     """
 
     rollout: str
@@ -43,6 +44,7 @@ class Split:
     warm_up_seconds: float = 0.0
     stable: int = 0
     watching: bool = False
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

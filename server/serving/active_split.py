@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from penstock.monitoring.metrics.layout import ARM_REQUESTS, LATENCY
 from penstock.server.rollout.routing import CANARY, STABLE, Chooser
+from penstock.server.rollout.segment_table import BLOCKS, SegmentTable
 from penstock.server.rollout.slow_limit import SlowLimit
 from penstock.server.rollout.unit_memory import FirstFailures, UnitMemory
 from penstock.server.rollout.worst_units import WorstUnits
@@ -29,6 +30,7 @@ class SplitMemory:
         canary_units: The units that fail most in the arm of the candidate.
         stable_units: The same of stable.
         first_arrival: When the candidate was given its first request here, monotonic seconds.
+        segments: Counts of single segments; ``None`` if the rollout has none.
     """
 
     __slots__ = (
@@ -37,6 +39,7 @@ class SplitMemory:
         "canary",
         "canary_units",
         "first_arrival",
+        "segments",
         "slow",
         "stable_units",
     )
@@ -53,6 +56,10 @@ class SplitMemory:
         )
         self.canary_units = WorstUnits(canary.counters.units(), split.rollout)
         self.stable_units = WorstUnits(stable.counters.units(), split.rollout)
+        self.segments = None
+        if split.segments:
+            blocks = canary.counters.segments(BLOCKS)
+            self.segments = SegmentTable(blocks, split.rollout, split.segments)
         self.first_arrival: float | None = None
         self._warm_at = self._requests() + split.warm_up_requests
 

@@ -202,6 +202,8 @@ class RolloutOperations:
         entry = self._deploy.check_known(model)
         self._deploy.check_generation(command.generation)
         spec = entry.config.rollout.terms_of(kind, asked)
+        if kind is not Kind.SHADOW:
+            spec = replace(spec, segments=entry.config.segments)
         stable = self._check_start(model, version, entry.versions)
         slo = entry.config.batching.slo_seconds
         spec = replace(spec, slo_seconds=slo if math.isfinite(slo) else 0.0)

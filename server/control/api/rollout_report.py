@@ -12,10 +12,13 @@ from penstock.server.rollout.evidence import (
     agreement,
     combined,
     e_values,
+    labels_count,
     labels_held,
     score_change,
 )
 from penstock.server.rollout.rollout_spec import Kind
+from penstock.server.rollout.segment_counts import totals
+from penstock.server.rollout.segment_evidence import by_segment
 from penstock.server.rollout.step_gate import bad_requests
 
 if TYPE_CHECKING:
@@ -88,6 +91,7 @@ def report(
             for step in rollout.steps
         ],
         "comparison": _comparison(rollout),
+        "segments": _segments(rollout),
         "timeline": list(_timeline(rollout, records)),
         "looks": {
             "parts": list(e_values(rollout)),
@@ -96,6 +100,16 @@ def report(
         },
         "shadow": shadow,
     }
+
+
+def _segments(rollout: Rollout) -> list[dict[str, Any]]:
+    """The counts of each segment, those with most evidence against the candidate first."""
+    counts = totals(step.segments for step in rollout.steps)
+    found = by_segment(rollout, labels=labels_count(rollout))
+    return [
+        {"segment": one.name, "e_value": one.value, **counts[one.name]._asdict()}
+        for one in sorted(found, key=lambda one: -one.value)
+    ]
 
 
 def _comparison(rollout: Rollout) -> dict[str, Any]:

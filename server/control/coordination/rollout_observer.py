@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.metrics import layout
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts, StepLabels
 from penstock.server.rollout.rollout_spec import Kind
+from penstock.server.rollout.segment_counts import of_labels
+from penstock.server.rollout.segment_table import segments_of
 from penstock.server.rollout.snapshot import Snapshot
 from penstock.server.rollout.worst_units import UnitTable, table_of
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from penstock.monitoring.metrics.merge import Fallen, Merged
     from penstock.server.rollout.rollout import Rollout
+    from penstock.server.rollout.segment_counts import Segments
     from penstock.server.rollout.traffic import Mirror, Split
     from penstock.server.rollout.vetoes import Vetoes
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     Labels = Mapping[tuple[str, str], tuple[int, int]]
     #: By version and arm, predictions of a model by bin of their score.
     Scores = Mapping[tuple[str, str], Mapping[int, int]]
+    #: By version and arm, and by segment, the same as `Labels`.
+    SegmentLabels = Mapping[tuple[str, str], Mapping[str, tuple[int, int]]]
 
 #: Labels come seldom, and counting them takes longer than reading counters.
 _LABEL_SECONDS: Final = 5.0
@@ -63,6 +68,7 @@ class Observer:
         shadow: Whether the shadow of a rollout, by its id, runs, and why it never will.
         labels: Counts labels of predictions of a model between two times; blocking.
         scores: The same for their scores, by bin.
+        segment_labels: The same for labels, by segment.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Observer:
         shadow: Callable[[str], tuple[bool, tuple[str, ...]]],
         labels: Callable[[str, float, float], Labels],
         scores: Callable[[str, float, float], Scores],
+        segment_labels: Callable[[str, float, float], SegmentLabels] = lambda *_: {},
     ) -> None:
         self._coordinator = coordinator
         self._exposition = exposition
@@ -82,6 +89,7 @@ class Observer:
         self._shadow = shadow
         self._labels = labels
         self._scores = scores
+        self._segment_labels = segment_labels
         self._labelled: dict[str, tuple[float, tuple[StepLabels, ...]]] = {}
         self._shares: dict[str, tuple[Split | Mirror | None, int]] = {}
         self._deaths: dict[str, frozenset[str]] = {}
@@ -122,6 +130,7 @@ class Observer:
             hard_failures=hard_failures,
             vetoes=vetoes,
             units=units_of(merged, rollout),
+            segments=segments_in(merged, rollout),
         )
 
     def forget(self, running: Sequence[Rollout]) -> None:
@@ -159,16 +168,24 @@ class Observer:
         for step, later in zip_longest(rollout.steps, rollout.steps[1:]):
             if not step.settled_at:
                 continue
-            until = math.inf if later is None else later.began_at
-            labels = await asyncio.to_thread(self._labels, rollout.model, step.settled_at, until)
+            span = step.settled_at, math.inf if later is None else later.began_at
+            labels = await asyncio.to_thread(self._labels, rollout.model, *span)
             was = before.get(step.began_at, StepLabels(step.began_at))
             stable = _most(was.stable, labels.get((str(rollout.stable), "stable")))
             canary = _most(was.canary, labels.get((str(rollout.candidate), "canary")))
-            scores = await asyncio.to_thread(self._scores, rollout.model, step.settled_at, until)
+            scores = await asyncio.to_thread(self._scores, rollout.model, *span)
             bins = _side_by_side(scores, rollout)
-            found.append(StepLabels(step.began_at, stable, canary, bins))
+            segments = await self._by_segment(rollout, *span, before=was.segments)
+            found.append(StepLabels(step.began_at, stable, canary, bins, segments))
         self._labelled[rollout.id] = now, tuple(found)
         return tuple(found)
+
+    async def _by_segment(self, rollout: Rollout, *span: float, before: Segments) -> Segments:
+        if not rollout.terms.segments:
+            return {}
+        found = await asyncio.to_thread(self._segment_labels, rollout.model, *span)
+        stable = found.get((str(rollout.stable), "stable"), {})
+        return of_labels(stable, found.get((str(rollout.candidate), "canary"), {}), before)
 
     def _uncounted(self, merged: Merged) -> str:
         """Names of the workers that are there and whose counters are not."""
@@ -259,6 +276,15 @@ def units_of(merged: Merged, rollout: Rollout) -> UnitTable:
         [one.units[candidate] for one in merged.live if candidate in one.units],
         [one.units[stable] for one in merged.live if stable in one.units],
     )
+
+
+def segments_in(merged: Merged, rollout: Rollout) -> Segments:
+    """What was counted of single segments, over all living processes."""
+    fields, candidate = rollout.terms.segments, (rollout.model, str(rollout.candidate))
+    if not fields:
+        return {}
+    blocks = [block for one in merged.live for block in one.segments.get(candidate, ())]
+    return segments_of(rollout.id, fields, blocks)
 
 
 def _pairs(slots: Sequence[int]) -> PairCounts:

@@ -99,6 +99,9 @@ class GroupRunner:
         elif group.version is not None:
             servable = model.named.get(group.version)
         elif model.active_split is not None:
+            if model.active_split.memory.segments is not None:
+                self.singly(coalesced)  # segments are read from the message of each request
+                return
             self._share(coalesced, model.active_split)
             return
         else:

@@ -13,6 +13,7 @@ from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.metrics import FeedbackCollector
 from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.feedback.report import Span, performance
+from penstock.monitoring.feedback.segment_labels import segment_labels
 from penstock.monitoring.feedback.segment_votes import (
     REST,
     SegmentVotes,
@@ -103,6 +104,11 @@ def test_a_canary_is_compared_with_stable_in_each_segment(play, tmp_path):
     found = told(tmp_path, "2")
     assert found["versus"] == "version 1 stable"
     assert {one["segment"] for one in found["worse"]} == {"c1"}
+    labels = segment_labels(tmp_path, "m", NOW - 1, NOW + 1)
+    here = countries == 1
+    assert labels["1", "stable"]["country=c1"].labelled == here.sum()
+    assert labels["2", "canary"]["country=c1"].wrong > 0.3 * here.sum()
+    assert segment_labels(tmp_path, "m", NOW + 1) == {("1", "stable"): {}, ("2", "canary"): {}}
 
 
 def test_metrics_have_the_figures_of_segments(play, tmp_path):

@@ -113,7 +113,7 @@ def run_report(namespace: argparse.Namespace) -> int:
     """Print a report, or write it as a page; returns the exit status."""
     found = find_server(namespace).get(f"{_path(namespace)}/report")
     if namespace.output is not None:
-        from .rollout_page import rollout_page
+        from penstock.server.console.rollout_page import rollout_page
 
         page = rollout_page(found)
         try:

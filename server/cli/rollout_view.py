@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from penstock.server.console.rollout_words import (
+    cpu_words,
+    held_words,
+    interval_words,
+    moment,
+    says,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -60,11 +67,6 @@ def report_view(found: dict[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def moment(seconds: float) -> str:
-    """A time in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _evidence_view(found: dict[str, Any]) -> Table:
     table = _table("evidence against the candidate", "E", "")
     for kind, value in found["e_values"].items():
@@ -74,15 +76,6 @@ def _evidence_view(found: dict[str, Any]) -> Table:
         shown = "" if isinstance(value, str) else f"{value:.3g}"
         table.add_row(kind.replace("_", " "), shown, _plain(says(kind, value, found["aborts_at"])))
     return table
-
-
-def says(kind: str, value: float | str, limit: float) -> str:
-    """What evidence of a kind of its own leads to, and from where on; or why it is held back."""
-    if isinstance(value, str):
-        return value
-    if kind == "agreement":
-        return f"passes at {limit:g}: the candidate agrees with stable"
-    return f"holds at {limit:g}: scores are distributed differently, which may be right"
 
 
 def _steps_view(found: dict[str, Any]) -> Table:
@@ -155,15 +148,6 @@ def _shadow_view(found: dict[str, Any]) -> RenderableType:
     )
 
 
-def cpu_words(cpu: dict[str, Any]) -> str:
-    """The ratio of processor times, as far as it is known."""
-    if cpu["ratio"] is None:
-        return "not measured yet"
-    interval = cpu["interval"]
-    bounds = "" if interval is None else f", typically {interval[0]:.3g} to {interval[1]:.3g}"
-    return f"{cpu['ratio']:.3g} times stable's{bounds}"
-
-
 def _timeline_view(found: dict[str, Any]) -> Table:
     table = _table("time", "by", "action", "phase", "share", "E", "reason")
     for one in found["timeline"]:
@@ -177,24 +161,6 @@ def _timeline_view(found: dict[str, Any]) -> Table:
             _plain(one["reason"]),
         )
     return table
-
-
-def held_words(comparison: dict[str, Any]) -> list[str]:
-    """Why intervals are not stated: each reason once, with the kinds of events that it is about."""
-    kinds: dict[str, list[str]] = {}
-    for kind, one in comparison.items():
-        if one["held"]:
-            kinds.setdefault(one["held"], []).append(kind)
-    return [f"not stated for {', '.join(names)}: {why}" for why, names in kinds.items()]
-
-
-def interval_words(bounds: list[float | None] | None, form: str) -> str:
-    """An interval; `form` is that of its bounds."""
-    if bounds is None:
-        return "not stated"
-    low, high = bounds
-    first = "-∞" if low is None else format(low, form)
-    return f"{first} to {'∞' if high is None else format(high, form)}"
 
 
 def _phase(phase: str) -> str:

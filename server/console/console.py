@@ -29,6 +29,8 @@ from .live import Live
 from .model_page import model_page
 from .overview import overview
 from .performance_page import performance_page
+from .rollout_actions import add_actions
+from .rollout_page import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,6 +63,7 @@ class Console:
         pages: dict[str, Show] = {
             "": self._overview,
             "/models/{model}": self._model,
+            "/models/{model}/rollout": self._rollout,
             "/models/{model}/drift": self._drift,
             "/models/{model}/performance": self._performance,
             "/alerts": self._alerts,
@@ -119,7 +122,7 @@ class Console:
                 return await form(request, visit)
             except (Refused, ApiError) as refusal:
                 session.notice, session.tone = f"Nothing was done: {refusal.message}", "bad"
-            return RedirectResponse(_before(request, visit), 303)
+            return RedirectResponse(_after(request, visit, done=False), 303)
 
         return carry_out
 
@@ -147,6 +150,14 @@ class Console:
             changes = await visit.api.get("admin", "models", name, "diff", **query)
         page = model_page(model, alerts["alerts"], records["records"], changes, visit)
         return visit.answer(page, name)
+
+    async def _rollout(self, request: Request, visit: Visit) -> Response:
+        name = request.path_params["model"]
+        found = await visit.api.get("admin", "models", name, "rollout", "report")
+        page = page_of(found)
+        if not found["final"] and visit.session is not None:
+            add_actions(page.section("Actions"), found, visit)
+        return visit.answer(page, f"{name}: rollout")
 
     async def _drift(self, request: Request, visit: Visit) -> Response:
         return await _report(visit, "models", request.path_params["model"], "drift", "report")
@@ -177,7 +188,7 @@ class Console:
         outcome = await visit.api.ask(asked.method, asked.path, asked.body)
         assert visit.session is not None
         visit.session.notice, visit.session.tone = _outcome(places["action"], outcome)
-        return RedirectResponse(_before(request, visit), 303)
+        return RedirectResponse(_after(request, visit, done=True), 303)
 
     async def _test_sink(self, request: Request, visit: Visit) -> Response:
         sink = request.state.fields.get("sink", "")
@@ -208,12 +219,16 @@ async def _report(visit: Visit, *path: str) -> Response:
     return await asyncio.to_thread(HTMLResponse, content)
 
 
-def _before(request: Request, visit: Visit) -> str:
-    """The page that a form is on."""
-    model = request.path_params.get("model")
-    if model is None:
+def _after(request: Request, visit: Visit, *, done: bool) -> str:
+    """The page that follows a form: that of the rollout it started, else the form's own page."""
+    places = request.path_params
+    if "model" not in places:
         return visit.at("alerts")
-    return visit.at("models", model)
+    action = places["action"]
+    of_rollout = (
+        action == "approve" or action.startswith("rollout-") or (action == "start" and done)
+    )
+    return visit.at("models", places["model"], *(("rollout",) if of_rollout else ()))
 
 
 def _outcome(action: str, outcome: dict[str, Any]) -> tuple[str, str]:

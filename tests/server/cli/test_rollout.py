@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from penstock.server.cli.main import build_parser, main
-from penstock.server.cli.rollout_page import _phases, rollout_page
-from penstock.server.cli.rollout_view import interval_words, report_view, rollouts_view
+from penstock.server.cli.rollout_view import report_view, rollouts_view
+from penstock.server.console.rollout_page import _phases, rollout_page
+from penstock.server.console.rollout_words import interval_words
 from penstock.server.control.api.rollout_report import report, summary
 from penstock.server.control.coordination.rollout_controller import Progress
 from penstock.server.desired_state.rollout_state import evidence_of

@@ -68,6 +68,7 @@ def test_the_console_shows_and_does_what_the_visitors_token_covers(server):
     _who_looks(server)
     _log_in(server)
     _forms(server)
+    _rollouts(server)
     _links(server)
     _escapes(server)
     _prefix(server)
@@ -131,6 +132,30 @@ def _forms(server):
     assert visitor.send(f"{MODEL}/erase", csrf=secret)[1]["location"] == MODEL
     assert "no action" in visitor.notice()
     assert "Difference" in visitor.ask("GET", f"{MODEL}?from=1&to=2")[2]
+
+
+def _rollouts(server):
+    visitor = Browser(server.admin_url)
+    visitor.log_in(server.token)
+    secret, page = visitor.csrf(), f"{MODEL}/rollout"
+    assert visitor.ask("GET", page)[0] == 404  # there is none yet
+    _, headers, _ = visitor.send(
+        f"{MODEL}/start", kind="canary", version="2", steps="50 100", csrf=secret
+    )
+    assert headers["location"] == page
+    shown = visitor.ask("GET", page)[2]
+    assert "version 2 beside version 1" in shown
+    assert "Abort" in shown
+    assert "Abort" not in Browser(server.admin_url).ask("GET", page)[2]
+    visitor.send(f"{MODEL}/rollout-pause", csrf=secret)
+    assert visitor.notice(page) == "Done: rollout pause."
+    visitor.send(f"{MODEL}/start", kind="canary", version="2", csrf=secret)
+    assert "on trial" in visitor.notice()
+    visitor.send(f"{MODEL}/rollout-abort", reason="enough", csrf=secret)
+    shown = visitor.ask("GET", page)[2]
+    assert "aborted" in shown
+    assert "enough" in shown
+    assert "Abort" not in shown
 
 
 def _links(server):

@@ -18,8 +18,8 @@ from penstock.server.page.chart import (
 )
 from penstock.server.page.page import Figure, Page
 
-from .rollout_view import held_words, interval_words, moment, says
-from .shadow_page import shadow_section
+from .rollout_words import held_words, interval_words, moment, says
+from .shadow_section import shadow_section
 
 if TYPE_CHECKING:
     from penstock.server.page.page import Section
@@ -37,10 +37,15 @@ _KINDS: Final = ("errors", "timeouts", "invalid", "slow", "wrong")
 
 
 def rollout_page(found: dict[str, Any]) -> str:
-    """One self-contained HTML document.
+    """One self-contained HTML document; see `page_of`."""
+    return page_of(found).render(footer=f"terms {found['terms']['digest']}")
+
+
+def page_of(found: dict[str, Any]) -> Page:
+    """The page of a rollout.
 
     Args:
-        found: As `penstock.server.control.api.rollout_report.report` makes it.
+        found: As ``GET …/rollout/report`` gives it.
     """
     title = f"Rollout {found['id']}"
     page = Page(title, f"version {found['candidate']} beside version {found['stable']}")
@@ -53,7 +58,7 @@ def rollout_page(found: dict[str, Any]) -> str:
     if found["kind"] == "ab":
         _comparison(page.section("Comparison"), found)
     _history(page.section("What happened"), found)
-    return page.render(footer=f"terms {found['terms']['digest']}")
+    return page
 
 
 def _now(section: Section, found: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.server.page.chart import bar_chart
 from penstock.server.shadow.bins import BINS_PER_DECADE, LAST_BIN
 
-from .rollout_view import cpu_words, moment
+from .rollout_words import cpu_words, moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sqlite3
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from prometheus_client.registry import CollectorRegistry
+from rich.console import Console
 
 from penstock.monitoring.alerts.alert_store import AlertStore
+from penstock.monitoring.alerts.alerts_file import AlertSettings
+from penstock.monitoring.alerts.reading import read_alerts
+from penstock.monitoring.alerts.sink import Sink
+from penstock.monitoring.alerts.template import request
 from penstock.monitoring.drift.baseline import FROM_FILE, Baseline
 from penstock.monitoring.drift.baseline_files import BaselineFiles, read_baseline, write_baseline
 from penstock.monitoring.drift.consumer import DriftConsumer
 from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.learning import category_reference, number_reference
 from penstock.monitoring.drift.learnt import LearntFaults
+from penstock.monitoring.drift.metrics import DriftCollector
 from penstock.monitoring.drift.options import DriftOptions
+from penstock.monitoring.drift.reading import drift_of
 from penstock.monitoring.drift.schema import Schema
 from penstock.monitoring.drift.store import Key, WindowStore, read_windows
 from penstock.monitoring.metrics.merge import snapshot
@@ -23,6 +33,7 @@ from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.metrics.quality_collector import quality_families
 from penstock.monitoring.samples.featurizers import Featurizers
 from penstock.monitoring.samples.samples import BatchSample
+from penstock.server.cli.drift import drift_view
 
 OPTIONS = DriftOptions(
     window_seconds=60.0,
@@ -409,3 +420,44 @@ def test_whom_a_row_is_about_is_not_watched(monitor):
     kept = (monitor.directory / "windows.db").read_bytes()
     kept += monitor.versions.files.learnt("m", "1").read_bytes()
     assert b"green" not in kept
+
+
+def test_features_that_drift_together_are_one_alert_one_line_and_one_incident(monitor):
+    """One cause moves an input, a text and what the model says: told once, the largest first."""
+    learn(monitor)
+    calibrate(monitor)
+    for _ in range(2):
+        monitor.minute(shift=0.6, words=(0.2, 0.3, 0.5))
+    (told,) = read_alerts(monitor.directory / "alerts.db", 10)
+    features = told.alert.evidence["features"]
+    names = [one["feature"] for one in features]
+    assert set(names) == {"colour", "x[2]"}
+    assert names == sorted(names, key=lambda name: -_psi(features, name))
+    assert told.alert.subject == f"{names[0]} and 1 more"
+    assert told.alert.evidence["number"] == 2
+    assert sum(one["contribution"] for one in features) == pytest.approx(1.0, abs=1e-3)
+    # The payload that a receiver gets has the same features in the same order.
+    sink = Sink("hook", url="http://127.0.0.1:9/")
+    payload = json.loads(request(told.alert, sink, AlertSettings(), sink.url, "").body)
+    sent = payload["data"]["evidence"]["features"]
+    assert [one["feature"] for one in sent] == names
+    # So does the command line, above all that did not drift.
+    path = monitor.directory / "windows.db"
+    entries = drift_of(path, "m")
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(drift_view({"model": "m", "problem": "", "versions": entries}))
+    shown = [line.split()[0] for line in console.export_text().splitlines() if " drift " in line]
+    assert shown == names
+    # The metric counts one incident of two features.
+    registry = CollectorRegistry()
+    registry.register(DriftCollector(path))
+    labels = {"model": "m", "version": "1", "arm": ""}
+    assert registry.get_sample_value("penstock_drift_incidents", labels) == 1
+    assert registry.get_sample_value("penstock_drift_features", labels) == 2
+    for _ in range(3):
+        monitor.minute()
+    assert sorted(kind for kind, _ in monitor.alerts()) == ["drift.closed", "drift.opened"]
+
+
+def _psi(features, name):
+    return next(one["psi"] for one in features if one["feature"] == name)

@@ -86,6 +86,13 @@ class Runtime:
 """
 
 
+#: Lets the shadow process and its runner have processors like anybody else: with other tests beside
+#: them there may be no idle time.
+LIKE_ANYBODY = """
+import os
+if os.environ.get("SHADOW_LIKE_ANYBODY"):
+    os.nice = os.sched_setscheduler = lambda *_: 0
+"""
 #: The shadow process with less patience than it has.
 IMPATIENT = """
 from penstock.server.processes import process_context
@@ -95,22 +102,35 @@ process_context.run(shadow.shadow)
 """
 
 
-def wait_until(condition, seconds=60.0):  # on idle time only, things take long elsewhere
+def wait_until(condition, seconds=120.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.02)
 
 
+def is_gone(pid):
+    """Whether a process has ended; its parent may not have asked for its status yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
+
+
 class Stage:
     """A run directory with a worker and the shadow process."""
 
-    def __init__(self, place: Path, versions: dict[int, dict[str, Any]]) -> None:
+    def __init__(
+        self, place: Path, versions: dict[int, dict[str, Any]], *, only_idle: bool = False
+    ) -> None:
         self.place = place
+        self._environ = {} if only_idle else {"SHADOW_LIKE_ANYBODY": "1"}
         plugin = place / "plugin"
         info = plugin / "twice_runtime-1.0.dist-info"
         info.mkdir(parents=True)
         (plugin / "twice_runtime.py").write_text(PLUGIN)
+        (plugin / "sitecustomize.py").write_text(LIKE_ANYBODY)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: twice-runtime\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text("[penstock.runtimes]\ntwice=twice_runtime:Runtime\n")
         self.versions = {}
@@ -159,7 +179,7 @@ class Stage:
             ],
             stdin=subprocess.DEVNULL,
             pass_fds=(self.history, *sockets),
-            env=os.environ | {"PYTHONPATH": str(self.place / "plugin")} | environ,
+            env=os.environ | {"PYTHONPATH": str(self.place / "plugin")} | self._environ | environ,
         )
         self.processes[name] = process
         return process
@@ -263,9 +283,13 @@ def stage(tmp_path):
     stages = []
 
     def make(
-        candidate: dict[str, Any], primary: dict[str, Any] | None = None, **toml: Any
+        candidate: dict[str, Any],
+        primary: dict[str, Any] | None = None,
+        *,
+        only_idle: bool = False,
+        **toml: Any,
     ) -> Stage:
-        one = Stage(tmp_path, {1: primary or {}, 2: candidate})
+        one = Stage(tmp_path, {1: primary or {}, 2: candidate}, only_idle=only_idle)
         stages.append(one)
         one.aim(**toml)
         one.start("shadow")
@@ -281,6 +305,11 @@ def stage(tmp_path):
 @pytest.fixture
 def load():
     return Load
+
+
+@pytest.fixture
+def gone():
+    return is_gone
 
 
 @pytest.fixture

@@ -99,19 +99,19 @@ def test_a_trip_survives_a_restart_and_is_over_with_another_rollout(stage, until
     until(lambda: server.phase("twice-2") == "running")
 
 
-def test_a_killed_shadow_process_takes_its_runner_along(stage, until):
+def test_a_killed_shadow_process_takes_its_runner_along(stage, until, gone):
     server = stage({})
     runner = server.runner()
     assert runner
     os.kill(server.processes["shadow"].pid, signal.SIGKILL)
     server.processes.pop("shadow").wait()
-    until(lambda: not Path(f"/proc/{runner}").exists())
+    until(lambda: gone(runner))
     assert server.predict(10) == [200] * 10
     until(lambda: server.counted(layout.SHADOW_DROPPED) == 10)
 
 
 def test_only_idle_time_is_used_and_at_the_end_of_the_rollout_nothing_remains(stage, until):
-    server = stage({})
+    server = stage({}, only_idle=True)
     runner = server.runner()
     tasks = [int(one.name) for one in Path(f"/proc/{runner}/task").iterdir()]
     assert {os.sched_getscheduler(one) for one in tasks} == {os.SCHED_IDLE}

@@ -15,7 +15,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.runtimes.contract import ModelExecutionError, ResourcesExhausted, UnsuitableInput
+from penstock.runtimes.contract import (
+    ModelAway,
+    ModelExecutionError,
+    ProcessEnded,
+    ResourcesExhausted,
+    RunTimeout,
+    UnsuitableInput,
+)
 
 from .contained import ordinary
 from .errors import InputsAtFault, LostRows
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 
 #: Most bytes of the known inputs of a model.
 MAX_KNOWN_BYTES: Final = 1 << 20
+_KNOWN: Final = (UnsuitableInput, ResourcesExhausted, ProcessEnded, RunTimeout, ModelAway)
 #: Most inputs that an error message names.
 _MAX_NAMED: Final = 8
 
@@ -71,8 +79,8 @@ def known_inputs(inputs: Sequence[Array | None], signature: Signature) -> list[A
 
 
 def _may_be_the_inputs(error: Exception) -> bool:
-    if isinstance(error, (UnsuitableInput, ResourcesExhausted)):
-        return False  # the cause of this error is known already
+    if isinstance(error, _KNOWN):
+        return False  # the cause of this error is known already, or too dear to look for
     return isinstance(error, (ModelExecutionError, LostRows))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from penstock.runtimes.contract import ModelAway, ProcessEnded, RunTimeout
 
 from .assemble import gather
 from .blame import look_again
@@ -15,12 +17,26 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Model
 
+#: Errors that say nothing of single requests, and that another run would only repeat.
+_NOT_SPLIT: Final = (RunTimeout, ModelAway)
 
-def execute(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batch] | None:
+
+def execute(
+    batch: Batch, model: Model, clock: Callable[[], float], *, half: bool = False
+) -> list[Batch] | None:
     """Run the batch and fill in its outputs, or split it until each failing request runs alone.
 
     Never raises: an error of the model becomes `Batch.error`, after `blame` has looked for the
     cause.
+
+    A run that ended the process of an isolated model is split once: each further one would cost
+    another process. A run that took too long, or that no process could take, is not split at all.
+
+    Args:
+        batch: What to run.
+        model: What runs it.
+        clock: Monotonic seconds.
+        half: Whether it is a part of a batch that ended its process.
 
     Returns:
         ``None`` if the batch itself is the answer; otherwise the batches it was split into, all
@@ -34,18 +50,22 @@ def execute(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batc
         outputs = model.execute(inputs, names)
         batch.outputs = check_outputs(outputs, names, model.signature, batch.rows)
     except BaseException as error:  # noqa: BLE001  whatever a model raises is its requests' answer
+        ended = isinstance(error, ProcessEnded)
+        if len(requests) > 1 and not (half and ended) and not isinstance(error, _NOT_SPLIT):
+            return _bisect(batch, model, clock, half=ended)
         if len(requests) > 1:
-            return _bisect(batch, model, clock)
-        look_again(batch, model, ordinary(error))
+            batch.error = ordinary(error)
+        else:
+            look_again(batch, model, ordinary(error))
     batch.finished_at = clock()
     return None
 
 
-def _bisect(batch: Batch, model: Model, clock: Callable[[], float]) -> list[Batch]:
+def _bisect(batch: Batch, model: Model, clock: Callable[[], float], *, half: bool) -> list[Batch]:
     middle = len(batch.requests) // 2
     finished: list[Batch] = []
     for part in (batch.requests[:middle], batch.requests[middle:]):
-        half = Batch(part, batch.formed_at, batch.queue)
-        half.started_at = clock()
-        finished += execute(half, model, clock) or [half]
+        one = Batch(part, batch.formed_at, batch.queue)
+        one.started_at = clock()
+        finished += execute(one, model, clock, half=half) or [one]
     return finished

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .blame import known_inputs
 from .cost import UNKNOWN, CostModel, CostTable
@@ -71,6 +71,7 @@ class ScheduledModel:
         known_inputs: Inputs that the model has run, to tell its faults from those of requests.
         needs_admission_check: Whether `Scheduler.submit` has to call `admit` for each request.
         mark: The number of the version in `penstock.batching.marks.RunMarks`.
+        group: The threads that run it, an `InstanceGroup`, which knows this module.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class ScheduledModel:
         self.needs_admission_check = False
         self.known_inputs: Sequence[Array | None] | None = None
         self.mark = 0
+        self.group: Any = None
         self.drained: asyncio.Future[None] | None = None
         self.waiting_rows = 0
         self.limit: float = options.max_queue_rows

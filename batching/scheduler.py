@@ -8,12 +8,11 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from .admission import admit, check_room
-from .dispatcher import Dispatcher
 from .errors import Overloaded
 from .executor import Executor, ThreadExecutor
+from .instance_group import InstanceGroup
 from .policy import can_run_inline
 from .scheduled_model import FairShare, Queue, ScheduledModel
-from .scheduler_state import SchedulerState
 from .split_request import SplitRequest
 from .statistics import SchedulerStats, model_stats
 
@@ -66,8 +65,16 @@ class Scheduler:
             raise ValueError(f"at least one execution thread is needed, got {threads}")
         self._loop = loop
         self._clock = clock
-        self._state = SchedulerState(threads, inline_seconds)
-        self._dispatcher = Dispatcher(loop, self._state, clock, executor, longest_pause, marks)
+        self._shared = InstanceGroup(
+            loop,
+            threads,
+            clock,
+            executor,
+            inline_seconds=inline_seconds,
+            longest_pause=longest_pause,
+            marks=marks,
+        )
+        self._state, self._dispatcher = self._shared.state, self._shared.dispatcher
         self._models: list[ScheduledModel] = []
 
     def register(
@@ -78,17 +85,30 @@ class Scheduler:
         options: BatchingOptions,
         sink: Callable[[Batch], None],
         costs: CostTable | None = None,
+        *,
+        instances: int = 0,
     ) -> ScheduledModel:
         """Make a loaded version servable.
 
-        ``sink`` is called on the loop with every finished batch. Without ``costs`` (see
-        `calibration.measure_costs`) the first runs go to a thread and are learned from.
+        Args:
+            name: Name of the model.
+            version: Name of the version.
+            model: What runs its batches.
+            options: Bounds and wishes of its batches.
+            sink: Called on the loop with every finished batch.
+            costs: Run times (see `calibration.measure_costs`); without them the first runs go to a
+                thread and are learned from.
+            instances: Threads of its own that its runs take; 0 for those that all models share.
         """
-        state = self._state
+        group = self._shared
+        if instances:
+            group = InstanceGroup(self._loop, instances, self._clock, ThreadExecutor)
+        state = group.state
         share = state.shares.setdefault(name, FairShare())
         scheduled = ScheduledModel(
             name, version, model, options, sink, costs, share, state.update_least_delay
         )
+        scheduled.group = group
         self._models.append(scheduled)
         return scheduled
 
@@ -102,8 +122,11 @@ class Scheduler:
         if scheduled in self._models:
             self._models.remove(scheduled)
             scheduled.leave()
+            group = scheduled.group
             if not scheduled.share.versions:
-                del self._state.shares[scheduled.name]
+                del group.state.shares[scheduled.name]
+            if group is not self._shared:
+                group.dispatcher.close()
 
     async def close(self) -> None:
         """Refuse further requests, answer all that wait, stop the threads."""
@@ -115,6 +138,9 @@ class Scheduler:
 
     def abandon(self) -> None:
         """Stop the threads without an event loop: the one that this ran on is closed."""
+        for scheduled in self._models:
+            if scheduled.group is not self._shared:
+                scheduled.group.dispatcher.close()
         self._dispatcher.close()
 
     def submit(self, scheduled: ScheduledModel, request: InferenceRequest) -> None:
@@ -134,7 +160,7 @@ class Scheduler:
         ):
             if scheduled.options.background:
                 self._make_room(scheduled, rows)
-            admit(scheduled, queue, request, self._state, self._clock())
+            admit(scheduled, queue, request, scheduled.group.state, self._clock())
             if rows > queue.costs.max_rows:
                 whole = SplitRequest(scheduled, request, queue.costs.max_rows)
                 request.queue = whole
@@ -157,7 +183,7 @@ class Scheduler:
             and is to be submitted.
         """
         queue = scheduled.queue
-        seconds = can_run_inline(queue, self._state, request.rows)
+        seconds = can_run_inline(queue, scheduled.group.state, request.rows)
         return None if seconds is None else self._dispatcher.run_alone(queue, request, seconds)
 
     def cancel(self, request: InferenceRequest) -> bool:
@@ -175,7 +201,7 @@ class Scheduler:
         scheduled = waiting.owner
         scheduled.cancelled += 1
         waiting.discard(request)
-        self._dispatcher.delivery.sweep()
+        scheduled.group.dispatcher.delivery.sweep()
         scheduled.check_drained()
         return True
 
@@ -206,12 +232,13 @@ class Scheduler:
             Overloaded: It would be refused.
         """
         if scheduled.options.slo_seconds < math.inf:
-            deadline = self._state.arrived(arrival) + scheduled.options.slo_seconds
-            check_room(scheduled.queue, 1, deadline, self._state, self._clock())
+            state = scheduled.group.state
+            deadline = state.arrived(arrival) + scheduled.options.slo_seconds
+            check_room(scheduled.queue, 1, deadline, state, self._clock())
 
     def short_rows(self, scheduled: ScheduledModel) -> int:
         """Most rows worth running together on the event loop; see `ScheduledModel.short_rows`."""
-        return scheduled.short_rows(self._state.inline_limit)
+        return scheduled.short_rows(scheduled.group.state.inline_limit)
 
     def stats(self) -> SchedulerStats:
         """Counters and state, for a scrape."""
@@ -221,14 +248,15 @@ class Scheduler:
             busy_threads=state.threads - state.free,
             utilisation=state.utilisation,
             answer_seconds=state.answer_seconds,
-            models={(s.name, s.version): model_stats(s, state) for s in self._models},
+            models={(s.name, s.version): model_stats(s, s.group.state) for s in self._models},
         )
 
     def _enqueue(self, queue: Queue, request: InferenceRequest) -> None:
         requests = queue.requests
         scheduled = queue.owner
+        group = scheduled.group
         if not requests:
-            state = self._state
+            state = group.state
             state.active.append(queue)
             share = scheduled.share
             share.virtual_time = max(share.virtual_time, state.virtual_time)
@@ -239,7 +267,7 @@ class Scheduler:
         scheduled.waiting_rows += request.rows
         if request.deadline < math.inf:
             queue.bounded = True
-        dispatcher = self._dispatcher
+        dispatcher = group.dispatcher
         if not dispatcher.flushing:
             dispatcher.flushing = True
             self._loop.call_soon(dispatcher.flush)
@@ -251,5 +279,5 @@ class Scheduler:
         ):
             waiting = [queue for queue in scheduled.queues() if queue.requests]
             oldest = min(waiting, key=lambda queue: queue.requests[0].arrival)
-            self._dispatcher.delivery.drop(oldest, 1, Overloaded(0.0, "replaced"))
-        self._dispatcher.delivery.refuse()
+            scheduled.group.dispatcher.delivery.drop(oldest, 1, Overloaded(0.0, "replaced"))
+        scheduled.group.dispatcher.delivery.refuse()

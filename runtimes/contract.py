@@ -76,6 +76,26 @@ class Column:
     missing: bool = False
 
 
+class ProcessEnded(ModelExecutionError):
+    """The process of an isolated model ended before it answered, perhaps because of the inputs."""
+
+
+class RunTimeout(ModelExecutionError):
+    """The run of an isolated model took longer than it may, and its process was killed."""
+
+
+class ModelAway(ModelExecutionError):
+    """No process of an isolated model runs now; the inputs were not run.
+
+    Attributes:
+        retry_after_seconds: When a process is started again, as far as that is known.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One input or output of a model.
@@ -148,12 +168,14 @@ class LoadOptions:
         max_rows: Most rows of several requests that will share a run.
         examples: Real requests of a model with this signature, each one array per input: its golden
             requests. A runtime may observe what its model makes of them.
+        trusted_types: Types that the operator trusts in files that name types to be made.
     """
 
     threads: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
     max_rows: int = 64
     examples: Callable[[Signature], Sequence[Sequence[Array | None]]] = no_examples
+    trusted_types: tuple[str, ...] = ()
 
 
 class Model(Protocol):
@@ -194,7 +216,9 @@ class Runtime(Protocol):
     """A plug-in: recognises model files and loads them.
 
     A runtime may have an attribute ``library``, a `penstock.runtimes.library.Library`, too: what
-    `load` imports, which need not be installed.
+    `load` imports, which need not be installed. With ``isolated = True`` its models have processes
+    of their own unless their owner says otherwise. With ``runs_code = True`` its files may hold
+    code: each model has to be allowed by name.
     """
 
     @property

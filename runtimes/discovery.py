@@ -144,3 +144,13 @@ def find_runtime(directory: Path, platform: str | None = None) -> tuple[Runtime,
         wanted = f"platforms {names}" if platform is None else f"platform {platform!r}"
         raise ModelLoadError(f"no model file in {directory} for {wanted}")
     return next(iter(matches.values()))
+
+
+def wants_process(runtime: Runtime) -> bool:
+    """Whether a runtime wants processes of their own for its models."""
+    return getattr(runtime, "isolated", False) is True
+
+
+def runs_code(runtime: Runtime) -> bool:
+    """Whether a runtime runs code of the model's files, which an operator has to allow."""
+    return getattr(runtime, "runs_code", False) is True

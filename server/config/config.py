@@ -8,7 +8,6 @@ Sources, later ones win: defaults, ``penstock.toml``, environment (``PENSTOCK_*`
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from penstock.monitoring.files.wording import did_you_mean
 from penstock.server.files.option_decoder import ConfigError, option, options_of
 
 from .cpus import available_cpus
+from .environment import read_environment
 from .hosts import AllowedHosts
 from .prefix import is_prefix
 from .size_limits import LOAD_TIMEOUT_SECONDS, TIMEOUT, check_workers
@@ -72,6 +72,16 @@ class ServerConfig:
         None,
         "How long a run may take, then its worker is started again; by default by measurement.",
         **TIMEOUT,
+    )
+    allow_code: str = option(
+        "",
+        "Models that may run code of their own (model.py, TorchScript, ...): names separated by "
+        "commas.",
+    )
+    trusted_types: str = option(
+        "",
+        "Types that model.skops files may hold beside those that skops trusts, such as "
+        "my_package.MyTransformer, separated by commas.",
     )
     load_trials: bool = option(
         default=True, text="Load each new version first in a process that may crash or hang."
@@ -199,6 +209,10 @@ class ServerConfig:
         """Execution threads of one worker: as set, else its share of the CPUs, at least 1."""
         return self.threads or max(1, available_cpus() // self.workers)
 
+    def may_run_code(self, model: str) -> bool:
+        """Whether the operator allows this model to run code of its own."""
+        return model in names_of(self.allow_code)
+
     def link_roots(self) -> tuple[Path, ...]:
         """`allowed_roots` as paths."""
         return tuple(Path(one) for one in self.allowed_roots.split(":") if one)
@@ -213,16 +227,15 @@ class ServerConfig:
         return _build([("handed down", _present(json.loads(text)))])
 
 
+def names_of(text: str) -> tuple[str, ...]:
+    """The names in a text that has a comma between two of them."""
+    return tuple(name for one in text.split(",") if (name := one.strip()))
+
+
 #: Every option, in the order of the fields.
 OPTIONS: Final = options_of(ServerConfig)
 
 _BY_NAME: Final = {one.name: one for one in OPTIONS}
-_BY_VARIABLE: Final = {one.variable: one for one in OPTIONS}
-#: For the command line as a client; a server may stand beside it in the same environment.
-CLIENT_VARIABLES: Final = ("PENSTOCK_ADMIN_URL", "PENSTOCK_TOKEN")
-_NOT_OPTIONS: Final = ("PENSTOCK_CONFIG", *CLIENT_VARIABLES)
-#: What Kubernetes injects into every container beside a Service called "penstock".
-_SERVICE_LINK: Final = re.compile(r"PENSTOCK_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)")
 
 
 def load_config(
@@ -243,7 +256,7 @@ def load_config(
     named = file or (Path(environ["PENSTOCK_CONFIG"]) if "PENSTOCK_CONFIG" in environ else None)
     sources = [
         _from_file(named or Path(CONFIG_FILE), required=named is not None),
-        ("environment", _from_environment(environ)),
+        ("environment", read_environment(environ, OPTIONS)),
         ("command line", _present(arguments)),
     ]
     if not any("registry" in values for _, values in sources):
@@ -281,20 +294,3 @@ def _from_file(path: Path, *, required: bool) -> tuple[str, dict[str, Any]]:
         return str(path), read_toml(path)
     except ConfigFileError as error:
         raise ConfigError(f"{path}: {error}") from error
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for variable, text in environ.items():
-        if not variable.startswith("PENSTOCK_") or variable in _NOT_OPTIONS:
-            continue
-        if variable == "PENSTOCK_PORT" and text.startswith("tcp://"):
-            continue  # a Kubernetes service link, too
-        if variable in _BY_VARIABLE:
-            values[_BY_VARIABLE[variable].name] = text
-        elif not _SERVICE_LINK.fullmatch(variable):
-            hint = did_you_mean(variable, list(_BY_VARIABLE))
-            raise ConfigError(f"environment: unknown variable {variable}{hint}")
-    if "port" not in values and environ.get("PORT"):
-        values["port"] = environ["PORT"]  # Cloud Run, Heroku and others say it this way
-    return values

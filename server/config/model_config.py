@@ -16,6 +16,9 @@ max_batch_size = 64                  # and the other fields of BatchingOptions
 [runtime]                            # handed to the runtime as it is
 graph_optimization_level = "all"
 
+isolation = "process"                # see `penstock.server.config.process_options`
+[process]
+count = 2
 [rollout]                            # see `penstock.server.rollout.options`
 hold = "5m"
 [monitoring]                         # see `penstock.server.config.drift_options`
@@ -55,6 +58,7 @@ from .checks import bad, check_keys, whole
 from .drift_options import parse_monitoring
 from .feedback_options import parse_feedback
 from .model_log import LogOptions, parse_log
+from .process_options import ProcessOptions, parse_isolation, parse_process
 from .quality_options import parse_quality
 from .segment_names import parse_segments
 from .size_limits import TIMEOUT_KEYS, timeouts_of
@@ -78,6 +82,8 @@ _KEYS: Final = (
     "feedback",
     "quality",
     "log",
+    "isolation",
+    "process",
     *TIMEOUT_KEYS,
 )
 _ONNX: Final = "onnx_onnxv1"
@@ -109,6 +115,8 @@ class ModelConfig:
         quality: What is declared of its inputs.
         log: What of its predictions may be kept.
         segments: Inputs whose values divide its traffic into segments.
+        isolation: ``process``, ``worker``, or ``None`` for what the runtime wants.
+        process: The processes of the model, if it is isolated.
         load_timeout_seconds: How long loading a version may take; by default as the server has it.
         run_timeout_seconds: How long a run may take; by default as the server has it.
     """
@@ -127,6 +135,8 @@ class ModelConfig:
     quality: QualityOptions = field(default_factory=QualityOptions)
     log: LogOptions = field(default_factory=LogOptions)
     segments: tuple[str, ...] = ()
+    isolation: str | None = None
+    process: ProcessOptions = field(default_factory=ProcessOptions)
     load_timeout_seconds: float | None = None
     run_timeout_seconds: float | None = None
 
@@ -199,6 +209,8 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
         quality=parse_quality(content.get("quality", {}), source),
         log=parse_log(content.get("log", {}), source),
         segments=parse_segments(content.get("segments", []), source),
+        isolation=parse_isolation(content.get("isolation"), source),
+        process=parse_process(content.get("process", {}), source),
         **timeouts_of(content, source),
     )
 

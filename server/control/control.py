@@ -132,7 +132,7 @@ async def control(context: ProcessContext) -> None:
         "measuring traffic": traffic.run,
         "carrying rollouts on": rollouts.controller.run,
         "telling of rollouts": rollouts.alerts.run,
-        **_fault_works(coordinator, config.state_dir, context.directory.deaths),
+        **_fault_works(coordinator, config.state_dir, context.directory),
     }
     tasks = [SupervisedTask(name, work, context.incidents) for name, work in works.items()]
     await server.serve(sockets=[*context.sockets])
@@ -143,7 +143,9 @@ async def control(context: ProcessContext) -> None:
     counters.close()
 
 
-def _fault_works(coordinator: Coordinator, state_dir: Path, deaths: Path) -> dict[str, Work]:
+def _fault_works(
+    coordinator: Coordinator, state_dir: Path, directory: RunDirectory
+) -> dict[str, Work]:
     """The tasks that handle deaths of processes over models."""
     alert_store = AlertStore(state_dir / "monitor" / ALERTS_DATABASE)
     config_alerts, kept_out = (
@@ -155,7 +157,7 @@ def _fault_works(coordinator: Coordinator, state_dir: Path, deaths: Path) -> dic
         "telling of configurations": config_alerts.run,
         "telling of versions out of service": kept_out.run,
         "taking out of service what processes die over": DeathsWatch(
-            deaths, coordinator, kept_out.note
+            directory.deaths, coordinator, kept_out.note, isolated=directory.pulses
         ).run,
     }
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.server.config.config import ServerConfig
+    from penstock.server.processes.deaths import DeathList
     from penstock.server.processes.pulse import Pulse
 
     from .engine import Engine
@@ -73,6 +74,7 @@ class App:
         autoload: Serve the whole registry from the start, for a server that is one process.
         incidents: Gets the errors that have no caller.
         pulse: Holds the loads and runs in progress.
+        deaths: Lists the deaths of the processes of isolated versions.
 
     Attributes:
         feedback: Takes labels.
@@ -87,9 +89,10 @@ class App:
         autoload: bool = False,
         incidents: Incidents | None = None,
         pulse: Pulse | None = None,
+        deaths: DeathList | None = None,
     ) -> None:
         self._engine_lifespan = EngineLifespan(
-            config, counters, incidents or Incidents(), autoload=autoload, pulse=pulse
+            config, counters, incidents or Incidents(), pulse, deaths, autoload=autoload
         )
         self._metrics = SharedAnswers(self._scrape, 0.0)  # control caches the rendered text
         self._scraped = metrics

@@ -27,10 +27,12 @@ from penstock.server.inference.sampling import Sampling
 from penstock.server.loading.loads import Loads
 from penstock.server.ports.border import Border
 from penstock.server.ports.limits import Limits
+from penstock.server.processes.deaths import DeathList
 from penstock.server.processes.pulse import Pulse
 from penstock.server.processes.state_directory import TOKEN_FILE
 from penstock.server.serving.catalog import Catalog
 from penstock.server.serving.host import ModelHost
+from penstock.server.serving.isolated_deaths import IsolatedDeaths
 from penstock.server.serving.versions import Versions
 
 from .prediction_port import PredictionPort
@@ -58,6 +60,7 @@ class Engine:
         counters: Counters of this process.
         incidents: Gets errors that have no caller.
         pulse: Holds the loads and runs in progress.
+        deaths: Lists the deaths of the processes of isolated versions.
 
     Attributes:
         catalog: The served models.
@@ -65,6 +68,7 @@ class Engine:
         inference: The path of predictions.
         port: Objects that all connections of the prediction port share.
         samples: Inputs and outputs for the monitor.
+        isolated_deaths: Counts the deaths of the processes of isolated versions.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Engine:
         counters: CounterFile,
         incidents: Incidents | None = None,
         pulse: Pulse | None = None,
+        deaths: DeathList | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         clock = time.perf_counter
@@ -87,7 +92,8 @@ class Engine:
         self._scheduler = _scheduler(config, loop, clock, pulse.marks)
         # One thread: orjson holds the interpreter lock for long stretches.
         self._decoder = ThreadPoolExecutor(1, "penstock-decode")
-        self._loads = Loads(loop, config, pulse)
+        self.isolated_deaths = isolated_deaths = IsolatedDeaths(loop, deaths or DeathList())
+        self._loads = Loads(loop, config, pulse, isolated_deaths.note, isolated_deaths.forgive)
         self._sweeper = Sweeper(loop, clock, limits.sweep_seconds)
         self.inference = InferencePath(
             loop,
@@ -112,6 +118,7 @@ class Engine:
             privacy,
         )
         self.host = ModelHost(self.catalog, counters, versions)
+        isolated_deaths.take_out = self.host.take_out
 
     def _open_port(
         self,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.server.config.config import ServerConfig
     from penstock.server.errors.incidents import Incidents
+    from penstock.server.processes.deaths import DeathList
     from penstock.server.processes.pulse import Pulse
 
 LOG = logging.getLogger("penstock.http")
@@ -32,8 +33,9 @@ class EngineLifespan:
         config: Configuration of the server.
         counters: Counters of this process.
         incidents: Gets the errors that have no caller.
-        autoload: Serve the whole registry from the start.
         pulse: Holds the loads and runs in progress.
+        deaths: Lists the deaths of the processes of isolated versions.
+        autoload: Serve the whole registry from the start.
 
     Attributes:
         engine: The engine; there is none before `start`.
@@ -46,11 +48,13 @@ class EngineLifespan:
         config: ServerConfig,
         counters: CounterFile,
         incidents: Incidents,
+        pulse: Pulse | None = None,
+        deaths: DeathList | None = None,
         *,
         autoload: bool,
-        pulse: Pulse | None = None,
     ) -> None:
         self._pulse = pulse
+        self._deaths = deaths
         self._config = config
         self._counters = counters
         self._incidents = incidents
@@ -84,7 +88,9 @@ class EngineLifespan:
         """Make the engine on the running loop, and load the models."""
         self._loop = asyncio.get_running_loop()
         try:
-            engine = Engine(self._config, self._counters, self._incidents, self._pulse)
+            engine = Engine(
+                self._config, self._counters, self._incidents, self._pulse, self._deaths
+            )
             if self._autoload:
                 snapshot = scan(self._config.registry, self._config.link_roots())
                 for problem in snapshot.problems:

@@ -11,7 +11,13 @@ import orjson
 from penstock.batching.contained import Escaped, text_of
 from penstock.batching.errors import DeadlineExceeded as BatchDeadlineExceeded
 from penstock.batching.errors import InputsAtFault, InvalidOutput, Overloaded
-from penstock.runtimes.contract import ModelExecutionError, UnsuitableInput
+from penstock.runtimes.contract import (
+    ModelAway,
+    ModelExecutionError,
+    ProcessEnded,
+    RunTimeout,
+    UnsuitableInput,
+)
 from penstock.server.codecs.compression import MIN_COMPRESSED_BYTES, compress
 from penstock.server.codecs.json import encode_pieces
 from penstock.server.codecs.negotiate import JSON
@@ -201,6 +207,14 @@ def _overloaded(reason: str, retry_after_seconds: int) -> Unavailable:
 def _model_error(error: ModelExecutionError | InvalidOutput) -> ApiError:
     if isinstance(error, UnsuitableInput):
         return InvalidRequest(_text(error))
+    if isinstance(error, RunTimeout):
+        return DeadlineExceeded(_text(error))
+    if isinstance(error, ModelAway):
+        return Unavailable(
+            _text(error), retry_after_seconds=max(1, math.ceil(error.retry_after_seconds))
+        )
+    if isinstance(error, ProcessEnded):
+        return InferenceFailed(_text(error))
     if isinstance(error, ModelExecutionError):
         return InferenceFailed(f"the model failed on this input: {_text(error)}")
     return InferenceFailed(_text(error))

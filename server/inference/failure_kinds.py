@@ -8,7 +8,7 @@ import numpy as np
 
 from penstock.batching.errors import InputsAtFault, InvalidOutput
 from penstock.monitoring.metrics.layout import ARM_ERRORS, ARM_INVALID, ARM_TIMEOUTS
-from penstock.runtimes.contract import UnsuitableInput
+from penstock.runtimes.contract import ModelAway, UnsuitableInput
 from penstock.server.errors import DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def failure_kind_of(error: Exception, known: ApiError) -> int | None:
         return ARM_INVALID
     if is_blamed(error):
         return ARM_ERRORS
+    if isinstance(error, ModelAway):
+        return ARM_ERRORS  # its process has died too often to be there
     if known.status < SERVER_ERROR or isinstance(known, Unavailable):
         return None
     return ARM_ERRORS

@@ -75,6 +75,7 @@ class LoadedModel:
         costs: Its run times, if they could be measured.
         memory: The memory that it took.
         known_inputs: Inputs of one row that it runs, if any are known.
+        processes: Number of its own processes; 0 if it runs in this one.
     """
 
     platform: str
@@ -82,3 +83,4 @@ class LoadedModel:
     costs: CostTable | None
     memory: LoadMemory
     known_inputs: Sequence[Array | None] | None = None
+    processes: int = 0

@@ -11,28 +11,27 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.batching.contained import words
-from penstock.runtimes.contract import LoadOptions, ModelLoadError
+from penstock.runtimes.contract import ModelLoadError
 from penstock.runtimes.discovery import find_runtime
-from penstock.runtimes.onnx import OnnxRuntime
 from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
+from penstock.server.isolation.isolated_model import IsolatedModel
 from penstock.server.registry.manifest import digest_of
 from penstock.server.registry.private_copy import borrowed_copy, digest_of_copy
 from penstock.server.registry.verification import hash_files, read_manifest
 
 from .acceptance_check import check_acceptance
 from .checked_copies import CheckedCopies, needed_bytes
-from .golden_examples import example_inputs
 from .load_order import LoadedModel, SoundCopy
 from .memory_estimate import LoadMemory, MemoryBudget
+from .model_opener import ModelOpener, is_isolated, is_single_threaded
 from .process_memory import Growth
 from .proofs import Proofs, proof_key
 from .warm_up import CostCache, WarmUp, measuring_conditions, runnable_inputs, warm_up, warm_up_only
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from penstock.batching.cost import CostTable
     from penstock.runtimes.contract import Model, Runtime
     from penstock.server.config.config import ServerConfig
-    from penstock.server.config.model_config import ModelConfig
 
     from .golden_examples import Examples
     from .load_order import LoadOrder
@@ -58,9 +56,15 @@ class Loader:
         config: Configuration of the server. Without a state directory, copies go to a temporary
             one.
         proofs: Results of earlier trials; ``None`` for none.
+        opener: Opens the files; by default it tells nobody of the ends of processes.
     """
 
-    def __init__(self, config: ServerConfig, proofs: Proofs | None = None) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        proofs: Proofs | None = None,
+        opener: ModelOpener | None = None,
+    ) -> None:
         state = config.state_dir
         self._temporary: Path | None = None
         self._registry = config.registry.absolute()
@@ -72,9 +76,7 @@ class Loader:
         self._proofs = proofs or Proofs(None)
         self._checked = CheckedCopies()
         self._making_copies = threading.Lock()
-        # Threads that a runtime starts inherit the priority of the one that loads, for good.
-        self._opener = ThreadPoolExecutor(1, "penstock-open")
-        self._opener.submit(int).result()
+        self._opener = opener or ModelOpener(config)
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -85,7 +87,7 @@ class Loader:
 
     def close(self) -> None:
         """Remove temporary directories."""
-        self._opener.shutdown(wait=False, cancel_futures=True)
+        self._opener.close()
         if self._temporary is not None:
             remove_tree(self._temporary)
 
@@ -99,6 +101,14 @@ class Loader:
         with self.sound_copy(order) as copy, _named(copy.directory, order):
             return self.load_copy(copy, order)
 
+    def isolates(self, order: LoadOrder) -> bool:
+        """Whether a version is to be loaded in a process of its own.
+
+        Raises:
+            ModelLoadError: No runtime finds its files.
+        """
+        return is_isolated(find_runtime(order.directory, order.config.platform)[0], order.config)
+
     def unload(self, name: str, version: str, model: Model) -> None:
         """Release a model; its memory counts as free even if its runtime fails to release it."""
         try:
@@ -110,10 +120,12 @@ class Loader:
         """Load a checked copy; errors name places in the copy."""
         runtime, path = find_runtime(copy.directory, order.config.platform)
         key = order.name, order.version
-        self._memory.reserve(key, copy.needed_bytes)
+        isolated = is_isolated(runtime, order.config)
+        needed = copy.needed_bytes * (order.config.process.count if isolated else 1)
+        self._memory.reserve(key, needed)
         growth = Growth()
         try:
-            model = self._open(runtime, path, copy.directory, order.config)
+            model = self._opener.open(runtime, path, copy.directory, order)
             try:
                 golden = _check_examples(model, copy, order)
                 costs = self._warm_up(runtime, model, copy.digest, order, golden)
@@ -124,23 +136,23 @@ class Loader:
         except BaseException:
             self._memory.release(key)
             raise
-        memory = LoadMemory(copy.needed_bytes, growth.bytes())
-        return LoadedModel(runtime.platform, model, costs, memory, known_inputs)
-
-    def _open(self, runtime: Runtime, path: Path, directory: Path, config: ModelConfig) -> Model:
-        most, examples = config.batching.max_batch_size, partial(example_inputs, directory)
-        options = LoadOptions(config.threads, config.settings, most, examples)
-        if _single_threaded(runtime, config):
-            return runtime.load(path, options)
-        return self._opener.submit(runtime.load, path, options).result()
+        processes = 0
+        measured = growth.bytes()
+        if isinstance(model, IsolatedModel):
+            processes, measured = model.count, model.resident_bytes
+        memory = LoadMemory(needed, measured)
+        return LoadedModel(runtime.platform, model, costs, memory, known_inputs, processes)
 
     def _warm_up(
         self, runtime: Runtime, model: Model, digest: str, order: LoadOrder, golden: Examples
     ) -> CostTable | None:
         config = order.config
         rows = config.batching.max_batch_size if model.signature.batch_axis else 1
-        how = WarmUp(rows, golden, order.busy, _single_threaded(runtime, config))
-        conditions = measuring_conditions(runtime.platform, config.threads, rows, config.settings)
+        how = WarmUp(rows, golden, order.busy, is_single_threaded(runtime, config))
+        conditions = {
+            **measuring_conditions(runtime.platform, config.threads, rows, config.settings),
+            "isolated": is_isolated(runtime, config),
+        }
         costs = self._costs.find(digest, conditions)
         if costs is None and order.busy:  # measured in full when there is time
             proof = self._proofs.find(proof_key(digest, order))
@@ -258,9 +270,3 @@ def _check_examples(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples
     for reason in reasons:
         LOG.warning("model %s version %s is accepted: %s", order.name, order.version, reason)
     return golden
-
-
-def _single_threaded(runtime: Runtime, config: ModelConfig) -> bool:
-    """Whether runs of the model are known to use the calling thread alone."""
-    plain = runtime.platform == OnnxRuntime.platform and "providers" not in config.settings
-    return plain and config.threads == 1

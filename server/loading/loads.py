@@ -13,10 +13,12 @@ from penstock.batching.contained import contained, words
 from penstock.runtimes.contract import VARIABLE
 from penstock.server.config.cpus import available_cpus
 from penstock.server.config.size_limits import run_limit_seconds
+from penstock.server.isolation.isolated_model import IsolatedModel
 from penstock.server.processes.priority import lower_priority
 from penstock.server.processes.pulse import Label
 
 from .loading import Loader
+from .model_opener import ModelOpener
 from .process_memory import trim_memory
 from .proofs import Proofs
 from .prover import Prover
@@ -27,13 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from penstock.batching.cost import CostTable
     from penstock.runtimes.contract import Model, Signature
     from penstock.server.config.config import ServerConfig
     from penstock.server.config.model_config import ModelConfig
     from penstock.server.processes.pulse import Pulse
 
     from .load_order import LoadedModel, LoadOrder
+    from .model_opener import OnChange
 
 LOG = logging.getLogger("penstock.models")
 
@@ -55,6 +57,8 @@ class Loads:
         loop: The event loop of the callers.
         config: Configuration of the server.
         pulse: Holds the load in progress.
+        on_change: Told of the ends and restarts of models' processes; see `ModelOpener`.
+        on_load: Told of each isolated version that was loaded.
         clock: Clock of the loads and the runs, monotonic seconds.
     """
 
@@ -63,16 +67,20 @@ class Loads:
         loop: asyncio.AbstractEventLoop,
         config: ServerConfig,
         pulse: Pulse,
+        on_change: OnChange | None = None,
+        on_load: Callable[[str, str], object] = lambda _name, _version: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._loop = loop
         self._pulse = pulse
+        self._on_load = on_load
         self._clock = clock
         self._trim: asyncio.TimerHandle | None = None
         self._config = config
         state = config.state_dir
         proofs = Proofs(None if state is None else state / "proofs")
-        self._loader = Loader(config, proofs)
+        opener = ModelOpener(config) if on_change is None else ModelOpener(config, on_change)
+        self._loader = Loader(config, proofs, opener)
         trials = Trials(config) if config.load_trials else None
         self._prover = Prover(self._loader, proofs, trials)
         self._prepare = None if trials is None or proofs.any_kept() else trials.prepare
@@ -102,6 +110,11 @@ class Loads:
 
     async def load(self, order: LoadOrder) -> LoadedModel:
         """See `Loader.load`."""
+        if self._loader.isolates(order):  # it limits itself, and keeps no other load waiting
+            call = partial(contained, self._loader.load, order)
+            loaded = await self._loop.run_in_executor(self._trying, call)
+            self._on_load(order.name, order.version)
+            return loaded
         mark = self._pulse.mark(Label(order.name, order.version, order.limit_seconds))
         load = partial(self._loader.load, order)
         return await self._run(mark, load)
@@ -119,27 +132,25 @@ class Loads:
             self._trim = self._loop.call_later(TRIM_SECONDS, self._give_back)
         return problem
 
-    def run_mark(
-        self,
-        name: str,
-        version: str,
-        config: ModelConfig,
-        signature: Signature,
-        costs: CostTable | None,
-    ) -> int:
+    def run_mark(self, name: str, version: str, config: ModelConfig, loaded: LoadedModel) -> int:
         """The mark of a version's runs; it is registered with the longest time of a run.
+
+        An isolated version has none: it is told how long its runs may take.
 
         Args:
             name: Name of the model.
             version: Its version.
             config: Configuration of the model.
-            signature: Signature of the version.
-            costs: Its measured run times.
+            loaded: The version.
         """
+        costs = loaded.costs
         asked = config.run_timeout_seconds or self._config.run_timeout_seconds
-        known = costs is not None and runs_are_bounded(signature)
+        known = costs is not None and runs_are_bounded(loaded.model.signature)
         slowest = max(costs.seconds) if known and costs is not None else None
         limit = run_limit_seconds(asked, slowest)
+        if isinstance(loaded.model, IsolatedModel):
+            loaded.model.run_seconds = limit
+            return 0
         return self._pulse.mark(Label(name, version, limit))
 
     async def _run(self, mark: int, work: Callable[[], T]) -> T:

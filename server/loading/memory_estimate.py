@@ -14,6 +14,7 @@ The memory of requests is not included, because it depends on their rows.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -61,7 +62,7 @@ class LoadMemory:
 
 
 class MemoryBudget:
-    """The memory budget of all loaded versions, by their estimates.
+    """The memory budget of all loaded versions, by their estimates. For several threads.
 
     Args:
         limit: In bytes; 0 is none.
@@ -72,6 +73,7 @@ class MemoryBudget:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._lock = threading.Lock()
         self._loaded: dict[Hashable, int] = {}
         self.loaded_bytes = 0
 
@@ -81,20 +83,22 @@ class MemoryBudget:
         Raises:
             ModelRefused: It would be too much; nothing was counted.
         """
-        loaded = self.loaded_bytes
-        if self._limit and loaded + size > self._limit:
-            raise ModelRefused(
-                f"loading it would take about {_mebibytes(size)}; with the {len(self._loaded)} "
-                f"versions loaded, which take {_mebibytes(loaded)}, that is "
-                f"{_mebibytes(loaded + size)}, and max_memory_bytes allows a worker "
-                f"{_mebibytes(self._limit)}"
-            )
-        self.loaded_bytes += size - self._loaded.get(key, 0)
-        self._loaded[key] = size
+        with self._lock:
+            loaded = self.loaded_bytes
+            if self._limit and loaded + size > self._limit:
+                raise ModelRefused(
+                    f"loading it would take about {_mebibytes(size)}; with the "
+                    f"{len(self._loaded)} versions loaded, which take {_mebibytes(loaded)}, that "
+                    f"is {_mebibytes(loaded + size)}, and max_memory_bytes allows a worker "
+                    f"{_mebibytes(self._limit)}"
+                )
+            self.loaded_bytes += size - self._loaded.get(key, 0)
+            self._loaded[key] = size
 
     def release(self, key: Hashable) -> None:
         """Count it out again; one that is not counted is no error."""
-        self.loaded_bytes -= self._loaded.pop(key, 0)
+        with self._lock:
+            self.loaded_bytes -= self._loaded.pop(key, 0)
 
 
 def _mebibytes(size: int) -> str:

@@ -34,14 +34,15 @@ class Prover:
     def prove(self, order: LoadOrder) -> None:
         """Return if a version may be loaded. Blocks while it is tried.
 
-        A version with a proof passes at once. Workers of one server that want the same proof wait
+        A version with a proof passes at once, and so does one that is isolated: all its loads are
+        in processes of their own. Workers of one server that want the same proof wait
         for the first of them, and share it.
 
         Raises:
             ModelLoadError: It must not be loaded; the reason says how its trial ended.
             OSError: The disk, or no process could be started.
         """
-        if self._trials is None:
+        if self._trials is None or self._loader.isolates(order):
             return
         known = digest_of_copy(order.directory)
         proof = None if known is None else self._find(known, order)

@@ -21,6 +21,35 @@ def waited_seconds(pid: int) -> float:
     return total * _NANOSECOND
 
 
+def main_thread_waited_seconds(pid: int) -> float:
+    """How long its main thread could have run while others did; 0 where nobody counts."""
+    with suppress(OSError, IndexError, ValueError):
+        # The main thread has the process's id.
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) * _NANOSECOND
+    return 0.0
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal or a debugger has stopped it."""
+    return process_letter(pid) in {"T", "t"}
+
+
+def process_letter(pid: int) -> str:
+    """The state of its main thread, one letter as proc(5) has it; ``?`` if it is gone."""
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return "?"
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has ended for memory so far."""
+    with suppress(OSError, IndexError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 def resident_bytes(pid: int) -> int:
     """Its resident memory; 0 if it is gone."""
     with suppress(OSError, IndexError, ValueError):

@@ -22,6 +22,10 @@ _PREFIX: Final = "penstock-"
 _NAME_BYTES: Final = 6
 
 
+#: How the files end in `RunDirectory.pulses` that list deaths.
+ISOLATED_DEATHS: Final = ".deaths"
+
+
 class RunDirectoryInUse(Exception):
     """Another server runs in this directory."""
 
@@ -86,6 +90,10 @@ class RunDirectory:
     def deaths(self) -> Path:
         """Deaths that a version may be to blame for, as JSON."""
         return self.path / "deaths.json"
+
+    def isolated_deaths(self, process: str) -> Path:
+        """Deaths of the processes of isolated versions that a worker has started, as JSON."""
+        return self.pulses / f"{process}{ISOLATED_DEATHS}"
 
     @property
     def control_socket(self) -> Path:

@@ -40,6 +40,9 @@ WINDOW_SECONDS: Final = 900.0
 #: Several versions that ran at every one of the deaths cannot be told apart; after so many all go.
 ALIKE_DEATHS: Final = 6
 
+#: The same for the processes of an isolated version: each death costs that version a moment only.
+ISOLATED_DEATHS: Final = 5
+
 #: Model and version.
 Key = tuple[str, str]
 
@@ -237,3 +240,28 @@ def condemned(
                 "load it by command to try it again"
             )
         open_deaths = [one for one in open_deaths if not one[1] & leaders]
+
+
+def crashing(
+    deaths: Iterable[Death], now: float, pardoned: Mapping[Key, float] | None = None
+) -> dict[Key, str]:
+    """The isolated versions to take out of service, and why.
+
+    Args:
+        deaths: The last ones of their processes, each with the version that ran in it.
+        now: Unix seconds.
+        pardoned: When an operator has asked to try a version again.
+    """
+    pardoned = pardoned or {}
+    found: dict[Key, list[Death]] = {}
+    for death in deaths:
+        for one in death.suspects:
+            if 0 <= now - death.at <= WINDOW_SECONDS and death.at > pardoned.get(one, -math.inf):
+                found.setdefault(one, []).append(death)
+    return {
+        key: f"taken out of service: {len(own)} of its processes died within "
+        f"{WINDOW_SECONDS / 60:.0f} minutes; the last one {own[-1].how}; load it by command to "
+        "try it again"
+        for key, own in found.items()
+        if len(own) >= ISOLATED_DEATHS
+    }

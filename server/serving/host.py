@@ -159,6 +159,16 @@ class ModelHost:
         self._versions.fresh.get(plan.name, {}).pop(servable.version, None)
         self._versions.let_go([servable])
 
+    def take_out(self, name: str, version: str, reason: str) -> None:
+        """Take a loaded version out of service; the others of its model serve on."""
+        plan, loaded = self._newest.get(name), self._loaded(name)
+        servable = loaded.pop(version, None)
+        if plan is None or servable is None:
+            return
+        LOG.error("model %s version %s is %s", name, version, reason)
+        self._withdraw(plan, loaded, servable)
+        self._versions.keep_out((name, version), reason)
+
     def _loaded(self, name: str) -> dict[str, Servable]:
         """Versions of a model by number: those that are served, and those about to be."""
         model = self._catalog.models.get(name)

@@ -215,11 +215,15 @@ class Versions:
         for put_into_force in self._rules(servable, config):
             put_into_force()
         servable.scheduled = scheduled = self._scheduler.register(
-            name, version, loaded.model, config.batching, self._sink(servable), loaded.costs
+            name,
+            version,
+            loaded.model,
+            config.batching,
+            self._sink(servable),
+            loaded.costs,
+            instances=loaded.processes,
         )
-        scheduled.mark = self._loads.run_mark(
-            name, version, config, loaded.model.signature, loaded.costs
-        )
+        scheduled.mark = self._loads.run_mark(name, version, config, loaded)
         scheduled.known_inputs = loaded.known_inputs
         log_batching(servable)
         self._catalog.move(key, State.READY)

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from penstock.server.processes.deaths import MAX_DEATHS, write_deaths
+from penstock.server.processes.process_watch import (
+    main_thread_waited_seconds,
+    oom_kills,
+    process_letter,
+)
 from penstock.server.processes.pulse import read_pulse
 from penstock.server.processes.watchdog import (
     CHECK_SECONDS,
@@ -29,7 +33,6 @@ if TYPE_CHECKING:
 
 _CRASHED: Final = re.compile(r"Current thread 0x([0-9a-f]+)")
 _MAX_CRASH_BYTES: Final = 1 << 16
-_NANOSECOND: Final = 1e-9
 
 
 class Guard:
@@ -53,7 +56,7 @@ class Guard:
         self._watched: dict[int, Watched] = {}
         self._faults: dict[int, Fault] = {}
         self._deaths: list[Death] = []
-        self._starved = _out_of_memory()
+        self._starved = oom_kills()
         self.due_at = clock() + CHECK_SECONDS
 
     def check_process(self, name: str, pid: int) -> Fault | None:
@@ -89,7 +92,7 @@ class Guard:
         reading = read_pulse(self._directory.pulse(name))
         if reading is not None and reading.pid != pid:
             reading = None
-        starved, self._starved = self._starved, _out_of_memory()
+        starved, self._starved = self._starved, oom_kills()
         suspects = suspects_of(
             code, reading, fault, self._crashed_thread(name), starved=self._starved > starved
         )
@@ -117,18 +120,4 @@ class Guard:
 
 
 def _process_state(pid: int) -> ProcessState:
-    state, waited = "?", 0.0
-    with suppress(OSError, IndexError, ValueError):
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        # The main thread has the process's id, and runs the event loop.
-        waited = int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1])
-    return ProcessState(state, waited * _NANOSECOND)
-
-
-def _out_of_memory() -> int:
-    """How many processes the kernel has ended for memory so far."""
-    with suppress(OSError, IndexError, ValueError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
+    return ProcessState(process_letter(pid), main_thread_waited_seconds(pid))

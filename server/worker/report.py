@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from penstock.server.isolation.isolated_model import IsolatedModel
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -33,6 +35,7 @@ def version_report(
             "config": configs.get((name, number), ""),
             "memory": _memory(catalog, name, number),
             "batching": _batching(catalog, name, number),
+            "processes": _processes(catalog, name, number),
             **_names(catalog, name, number),
         }
         for (name, number), status in sorted(
@@ -62,6 +65,14 @@ def _batching(catalog: Catalog, name: str, number: str) -> dict[str, Any] | None
         "reason": signature.batching,
         "remarks": list(signature.remarks),
     }
+
+
+def _processes(catalog: Catalog, name: str, number: str) -> dict[str, Any] | None:
+    """The processes of an isolated version that is loaded."""
+    servable = _servable(catalog, name, number)
+    if servable is None or not isinstance(servable.model, IsolatedModel):
+        return None
+    return {"pids": servable.model.pids, "deaths": servable.model.deaths}
 
 
 def _servable(catalog: Catalog, name: str, number: str) -> Servable | None:

@@ -23,6 +23,7 @@ from penstock.monitoring.samples.spool import Spool
 from penstock.server.http.app import App
 from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.inference.shadow_senders import ShadowSenders
+from penstock.server.processes.deaths import DeathList
 from penstock.server.processes.http_server import HttpServer
 from penstock.server.processes.process_context import ProcessContext, run
 from penstock.server.processes.restart import EXIT_CONFIG
@@ -81,6 +82,7 @@ class WorkerProcess:
             self._link.metrics,
             incidents=context.incidents,
             pulse=context.pulse,
+            deaths=DeathList(context.directory.isolated_deaths(context.name)),
         )
         self._server = HttpServer(
             uvicorn.Config(
@@ -99,7 +101,7 @@ class WorkerProcess:
         )
         self._reconciler: Reconciler | None = None
         self._first = Target()
-        self._reported = -1, 0
+        self._reported = -1, 0, 0
         self._tasks: list[SupervisedTask] = []
         self._sampler: Sampler | None = None
         self._feedback: FeedbackClient | None = None
@@ -212,7 +214,7 @@ class WorkerProcess:
         incidents = self._context.incidents
         if engine.catalog.ready:
             self._context.pulse.serve()
-        self._reported = engine.catalog.revision, incidents.total
+        self._reported = self._reportable()
         self._link.report(
             target=reconciler.applied,
             steered=reconciler.steered,
@@ -222,6 +224,12 @@ class WorkerProcess:
             incidents=incidents.report(),
         )
 
+    def _reportable(self) -> tuple[int, int, int]:
+        """Numbers that grow with what a report says."""
+        engine = self._app.engine
+        changes = engine.isolated_deaths.changes
+        return engine.catalog.revision, self._context.incidents.total, changes
+
     def _every_second(self, late_nanoseconds: int) -> None:
         if self._certificate is not None:
             self._certificate.refresh()
@@ -229,7 +237,7 @@ class WorkerProcess:
         self._counters.set_connections(len(self._server.server_state.connections))
         if self._reconciler is None:
             return
-        if self._reported != (self._app.engine.catalog.revision, self._context.incidents.total):
+        if self._reported != self._reportable():
             self._report()
         self._link.flush()
 

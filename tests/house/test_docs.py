@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from penstock.batching.options import BatchingOptions
 from penstock.server import errors
 from penstock.server.config import model_config
-from penstock.server.config.config import CLIENT_VARIABLES, OPTIONS
+from penstock.server.config.config import OPTIONS
+from penstock.server.config.environment import CLIENT_VARIABLES
+from penstock.server.config.process_options import ProcessOptions
 from penstock.server.rollout import options as rollout_options
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ def model_keys() -> set[str]:
     batching = {field.name for field in fields(BatchingOptions)} - {"slo_seconds"}
     tables = {f"batching.{name}" for name in (*batching, "slo_milliseconds")}
     tables |= {f"rollout.{name}" for name in (*rollout_options.KEYS, "tolerance")}
-    return tables | set(model_config._KEYS) - {"batching", "rollout"}
+    tables |= {f"process.{field.name}" for field in fields(ProcessOptions)}
+    return tables | set(model_config._KEYS) - {"batching", "rollout", "process"}
 
 
 def exported_metrics(tree: Any) -> set[str]:

@@ -23,6 +23,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
         "server/cli/client.py",  # which server is meant, and its token
         "server/cli/place.py",  # the same, for commands that read its files
         "runtimes/telemetry.py",  # switches it off for libraries, which have no argument for it
+        "server/isolation/environment.py",  # a child inherits it, less what is the server's own
         "server/processes/run_directory.py",  # where the system keeps temporary files
     ),
     "os.environb": (),

@@ -301,3 +301,9 @@ def _load(url, connections=4):
 def load():
     """``with load(url) as running:`` sends predictions until the end of the block."""
     return _load
+
+
+@pytest.fixture
+def client():
+    """``client(url)`` is one keep-alive connection."""
+    return Client

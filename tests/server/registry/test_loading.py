@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def test_a_hostile_version_is_never_given_to_a_runtime(
     corpus[hostile_case][1](version, outside)
     before = sorted((tmp_path / "registry").rglob("*"))
     loader = make_loader()
-    monkeypatch.setattr(loader, "_open", lambda *_: pytest.fail("it was loaded"))
+    monkeypatch.setattr(loader._opener, "open", lambda *_: pytest.fail("it was loaded"))
     with pytest.raises(ModelLoadError):
         loader.load(order(version))
     assert sorted((tmp_path / "registry").rglob("*")) == before
@@ -172,7 +173,7 @@ def test_threads_of_a_runtime_keep_their_priority(publish, make_loader):
         lower_priority()
         return loader.load(order(publish(1), config=parse_model_config({"threads": 3}, "")))
 
-    with loading.ThreadPoolExecutor(1) as executor:
+    with ThreadPoolExecutor(1) as executor:
         loaded = executor.submit(load).result()
         new = {path.name for path in Path("/proc/self/task").iterdir()} - before
         priorities = [os.getpriority(os.PRIO_PROCESS, int(task)) for task in new]
@@ -192,7 +193,7 @@ def test_a_load_over_the_budget_is_refused_before_it_happens(publish, make_loade
     second_loaded = loader.load(order(second))
     third = order(publish(3))
     with monkeypatch.context() as patch:
-        patch.setattr(loader, "_open", lambda *_: pytest.fail("it was loaded"))
+        patch.setattr(loader._opener, "open", lambda *_: pytest.fail("it was loaded"))
         with pytest.raises(ModelLoadError) as refusal:
             loader.load(third)
     assert str(refusal.value) == (
@@ -212,7 +213,7 @@ def test_what_could_not_be_loaded_does_not_count(publish, make_loader, monkeypat
         raise ModelLoadError("broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(loader, "_open", fail)
+        patch.setattr(loader._opener, "open", fail)
         for _ in range(3):
             with pytest.raises(ModelLoadError, match="broken"):
                 loader.load(order(directory))

@@ -1,0 +1,54 @@
+"""The threads that run a group of models, and what decides about them.
+
+All models that run in this process share one group, so that their threads are as many as there are
+processors. An isolated model has a group of its own with a thread for each of its processes: these
+threads only wait, and a process that hangs keeps no other model waiting.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .dispatcher import Dispatcher
+from .scheduler_state import SchedulerState
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from .executor import Executor
+    from .marks import RunMarks
+
+
+class InstanceGroup:
+    """Execution threads with the state and the dispatcher of what they run.
+
+    Args:
+        loop: Where everything but the runs happens.
+        threads: Number of threads.
+        clock: Monotonic seconds.
+        executor: Makes the execution threads.
+        inline_seconds: Runs predicted to be no longer stay on the loop; 0 for none.
+        longest_pause: Longest pause of the loop while all threads run, seconds; 0 for none.
+        marks: Where the runs on the loop are written.
+
+    Attributes:
+        state: What the policy reads.
+        dispatcher: Starts runs and delivers answers.
+    """
+
+    __slots__ = ("dispatcher", "state")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        threads: int,
+        clock: Callable[[], float],
+        executor: Callable[..., Executor],
+        *,
+        inline_seconds: float = 0.0,
+        longest_pause: float = 0.0,
+        marks: RunMarks | None = None,
+    ) -> None:
+        self.state = SchedulerState(threads, inline_seconds)
+        self.dispatcher = Dispatcher(loop, self.state, clock, executor, longest_pause, marks)

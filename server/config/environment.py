@@ -1,0 +1,47 @@
+"""Options in the environment: ``PENSTOCK_*``, and ``PORT``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.monitoring.files.wording import did_you_mean
+from penstock.server.files.option_decoder import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from penstock.server.files.option_decoder import Option
+
+#: For the command line as a client; a server may stand beside it in the same environment.
+CLIENT_VARIABLES: Final = ("PENSTOCK_ADMIN_URL", "PENSTOCK_TOKEN")
+_NOT_OPTIONS: Final = ("PENSTOCK_CONFIG", *CLIENT_VARIABLES)
+#: What Kubernetes injects into every container beside a Service called "penstock".
+_SERVICE_LINK: Final = re.compile(r"PENSTOCK_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)")
+
+
+def read_environment(environ: Mapping[str, str], options: Iterable[Option]) -> dict[str, Any]:
+    """The values of options by name, as texts.
+
+    Args:
+        environ: The environment.
+        options: All options.
+
+    Raises:
+        ConfigError: There is a variable of Penstock that is no option.
+    """
+    by_variable = {one.variable: one for one in options}
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith("PENSTOCK_") or variable in _NOT_OPTIONS:
+            continue
+        if variable == "PENSTOCK_PORT" and text.startswith("tcp://"):
+            continue  # a Kubernetes service link, too
+        if variable in by_variable:
+            values[by_variable[variable].name] = text
+        elif not _SERVICE_LINK.fullmatch(variable):
+            hint = did_you_mean(variable, list(by_variable))
+            raise ConfigError(f"environment: unknown variable {variable}{hint}")
+    if "port" not in values and environ.get("PORT"):
+        values["port"] = environ["PORT"]  # Cloud Run, Heroku and others say it this way
+    return values

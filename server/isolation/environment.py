@@ -1,0 +1,24 @@
+"""The environment of the process of a model."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+#: How many threads the libraries of a model start by themselves.
+_THREADS: Final = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+#: Options and tokens of the server, which no model has to know.
+_OWN: Final = "PENSTOCK_"
+
+
+def model_environment(threads: int) -> dict[str, str]:
+    """That of this process without what is the server's own, for so many threads in a run."""
+    # A child inherits the environment of its parent as a whole, and cannot be given less otherwise.
+    shared = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+    return {**shared, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}

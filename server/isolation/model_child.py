@@ -1,0 +1,136 @@
+"""The process of a model: it loads the model, and runs one batch after the other.
+
+It may run by the interpreter of the version's own virtual environment: beside the runtime, it takes
+the standard library and numpy only.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from array import array
+from contextlib import suppress
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.batching.contained import contained
+from penstock.batching.outputs import check_outputs
+
+from .errors import pack_error
+from .link import LinkEnded
+from .messages import ASK, DONE, EXAMPLES, FAILED, LOAD, LOADED, NEED, REFUSED, RUN, SEGMENT, Order
+from .segment import Segment
+from .tensors import pack_tensors, put_tensors, take_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from penstock.runtimes.contract import Array, Model, Signature
+
+    from .link import Link, Message
+
+
+def serve(link: Link) -> None:
+    """Load a model, and run it until the connection ends."""
+    with suppress(LinkEnded):
+        _Server(link).serve()
+
+
+class _Server:
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._segment: Segment | None = None
+
+    def serve(self) -> None:
+        order = pickle.loads(self._expect(LOAD))  # noqa: S301  from the server, not from a model
+        self._take_segment()
+        assert isinstance(order, Order)
+        if order.search_path:
+            sys.path[:] = order.search_path
+        try:
+            model = contained(self._load, order)
+            content = asdict(model.signature), dict(model.metadata)
+            self._tell(LOADED, json.dumps(content).encode())
+        except LinkEnded:
+            raise
+        except Exception as error:  # noqa: BLE001  a plug-in may raise anything
+            self._link.send(REFUSED, pack_error(error))
+            return
+        while True:
+            self._run(model, self._expect(RUN))
+
+    def _load(self, order: Order) -> Model:
+        module, name = order.runtime
+        runtime = getattr(import_module(module), name)()
+        options = replace(order.options, examples=self._examples)
+        model: Model = runtime.load(Path(order.path), options)
+        return model
+
+    def _examples(self, signature: Signature) -> Sequence[Sequence[Array | None]]:
+        self._tell(ASK, json.dumps(asdict(signature)).encode())
+        found: Sequence[Sequence[Array | None]] = pickle.loads(self._expect(EXAMPLES))  # noqa: S301  as above
+        return found
+
+    def _run(self, model: Model, content: bytes) -> None:
+        segment = self._segment
+        assert segment is not None
+        read = array("q", content).tolist()
+        count = read[0]
+        signature = model.signature
+        try:
+            names = [signature.outputs[number].name for number in read[1 : count + 1]]
+            inputs = take_tensors(segment.memory, read[count + 1 :])
+            outputs = model.execute(inputs, names)
+            sound = check_outputs(outputs, names, signature, _rows(signature, inputs))
+            numbers, pieces, size = pack_tensors(sound)
+        except BaseException as error:  # noqa: BLE001  of this run, whatever it is
+            self._link.send(FAILED, pack_error(error))
+            return
+        if size > segment.size:
+            segment = self._larger(size)
+        put_tensors(segment.memory, pieces)
+        self._link.send(DONE, array("q", numbers).tobytes())
+
+    def _tell(self, kind: int, content: bytes) -> None:
+        """Say something that may be long."""
+        segment = self._segment
+        assert segment is not None
+        if len(content) > segment.size:
+            segment = self._larger(len(content))
+        segment.memory[: len(content)] = content
+        self._link.send(kind, array("q", [len(content)]).tobytes())
+
+    def _larger(self, size: int) -> Segment:
+        self._link.send(NEED, array("q", [size]).tobytes())
+        self._expect(SEGMENT)
+        return self._take_segment()
+
+    def _take_segment(self) -> Segment:
+        if self._segment is not None:
+            self._segment.close()
+        self._segment = Segment(self._link.files.pop(0))
+        return self._segment
+
+    def _expect(self, kind: int) -> bytes:
+        """The content of the next message; another segment may come before it."""
+        while True:
+            message: Message | None = self._link.receive()
+            if message is None:
+                continue
+            if message[0] == kind:
+                return message[1]
+            if message[0] != SEGMENT:
+                raise LinkEnded(f"a message of kind {message[0]} came, {kind} was expected")
+            self._take_segment()
+
+
+def _rows(signature: Signature, inputs: Sequence[Array | None]) -> int:
+    """Rows of a run, as the scheduler counts them."""
+    if signature.batch_axis:
+        for spec, one in zip(signature.inputs, inputs, strict=True):
+            if one is not None and one.ndim and not spec.optional:
+                return len(one)
+    return 1

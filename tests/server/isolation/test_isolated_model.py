@@ -1,0 +1,247 @@
+"""Models in real processes of their own, seen from the server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penstock.runtimes.contract import (
+    LoadOptions,
+    ModelAway,
+    ModelExecutionError,
+    ModelLoadError,
+    ProcessEnded,
+    ResourcesExhausted,
+    UnsuitableInput,
+)
+from penstock.runtimes.discovery import runtimes
+from penstock.runtimes.onnx import OnnxRuntime
+from penstock.runtimes.python import PythonRuntime
+from penstock.runtimes.testing import check_runtime
+from penstock.server.isolation.segment import FIRST_BYTES
+
+REGISTRY = Path(__file__).parents[3] / "examples" / "registry"
+ONNX = REGISTRY / "breast-cancer" / "1"
+
+ECHO = """
+import os, sys
+import numpy as np
+from penstock.runtimes.contract import UnsuitableInput
+
+def answer(size, inputs):
+    x = inputs["x"]
+    if (x < 0).any():
+        raise UnsuitableInput("x must not be negative")
+    if (x == 7).any():
+        raise KeyError("seven")
+    if (x == 8).any():
+        os._exit(5)
+    if (x == 9).any():
+        import mmap
+        raise MemoryError("no room")
+    rows = len(x)
+    modules = [one for one in ("msgspec", "onnxruntime", "uvicorn") if one in sys.modules]
+    return {
+        "y": np.repeat(x, 1, axis=0) * size,
+        "t": np.array([s + b"!" for s in inputs["s"]] or [], object),
+        "n": np.full(rows, len(modules), np.int64),
+    }
+
+
+class Model:
+    inputs = {"x": ("FP32", [-1, 2]), "s": ("BYTES", [-1])}
+    outputs = {"y": ("FP32", [-1, 2]), "t": ("BYTES", [-1]), "n": ("INT64", [-1])}
+    batch_axis = True
+    metadata = {"author": "somebody"}
+
+    def load(self, directory, mode="", size=1):
+        if mode == "exit":
+            os._exit(4)
+        if mode == "hang":
+            while True:
+                pass
+        if mode == "raise":
+            raise RuntimeError("no such mood")
+        self.size = size
+
+    def predict(self, inputs):
+        return answer(self.size, inputs)
+"""
+
+
+@pytest.fixture
+def directory(tmp_path):
+    (tmp_path / "model.py").write_text(ECHO)
+    return tmp_path
+
+
+@pytest.fixture
+def opened(directory, isolating):
+    """Load the model with these settings; it is unloaded at the end."""
+    models = []
+
+    def load(count=1, python=None, **settings):
+        runtime = isolating(PythonRuntime(), python, count)
+        model = runtime.load(directory / "model.py", LoadOptions(settings=settings))
+        model.changes = runtime.changes
+        models.append(model)
+        return model
+
+    yield load
+    for model in models:
+        model.unload()
+
+
+def inputs(*rows):
+    x = np.array(rows, np.float32).reshape(-1, 2)
+    return [x, np.array([b"s%d" % n for n in range(len(x))] + [None], object)[:-1]]
+
+
+ALL = ("y", "t", "n")
+
+
+def test_the_conformance_kit_passes_for_runtimes_in_processes_of_their_own(isolating, tmp_path):
+    check_runtime(isolating(OnnxRuntime()), ONNX)
+    (tmp_path / "model.py").write_text(ECHO)
+    check_runtime(isolating(PythonRuntime(), count=2), tmp_path)
+
+
+def test_answers_are_those_of_the_model_in_this_process(isolating):
+    runtime = runtimes()["onnx_onnxv1"]
+    path = runtime.find(ONNX)
+    isolated, here = (one.load(path, LoadOptions()) for one in (isolating(runtime), runtime))
+    assert isolated.signature == here.signature
+    assert dict(isolated.metadata) == dict(here.metadata)
+    names = [one.name for one in here.signature.outputs]
+    for rows in (1, 5, 64, 0):
+        x = np.random.default_rng(rows).random((rows, 30), np.float32)
+        pairs = zip(isolated.execute([x], names), here.execute([x], names), strict=True)
+        assert all(a.tobytes() == b.tobytes() and a.shape == b.shape for a, b in pairs)
+    isolated.unload()
+    with pytest.raises(ModelExecutionError, match="unloaded"):
+        isolated.execute([np.zeros((1, 30), np.float32)], names)
+
+
+def test_large_tensors_and_texts_go_to_and_fro(opened):
+    model = opened()
+    rows = FIRST_BYTES // 8 + 1000  # the first segment has no room for them
+    x = np.arange(2 * rows, dtype=np.float32).reshape(-1, 2) + 100
+    s = np.array([b"t" * (n % 50) for n in range(rows)], object)
+    y, t, n = model.execute([x, s], ALL)
+    assert y.tobytes() == x.tobytes()
+    assert t.tolist() == [one + b"!" for one in s.tolist()]
+    assert set(n.tolist()) == {0}  # the child imports nothing of the server
+    (y,) = model.execute(inputs([1, 2]), ["y"])
+    assert y.tolist() == [[1.0, 2.0]]
+
+
+def test_errors_arrive_as_what_they_are_and_the_process_goes_on(opened):
+    model = opened()
+    pids = model.pids
+    with pytest.raises(UnsuitableInput, match="must not be negative"):
+        model.execute(inputs([-1, 0]), ALL)
+    with pytest.raises(ModelExecutionError, match="KeyError: 'seven'"):
+        model.execute(inputs([7, 0]), ALL)
+    with pytest.raises(ResourcesExhausted, match="no room"):
+        model.execute(inputs([9, 0]), ALL)
+    assert model.execute(inputs([1, 2]), ["y"])[0].tolist() == [[1.0, 2.0]]
+    assert (model.pids, model.deaths) == (pids, 0)
+
+
+def test_a_process_that_runs_out_of_memory_again_and_again_is_replaced(opened):
+    model = opened()
+    pids = model.pids
+    for _ in range(3):
+        with pytest.raises(ResourcesExhausted):
+            model.execute(inputs([9, 0]), ALL)
+    assert model.execute(inputs([1, 2]), ["y"])[0].tolist() == [[1.0, 2.0]]
+    assert model.pids != pids
+    assert "ran out of memory" in model.changes[0].detail
+
+
+def test_a_crash_is_told_with_its_cause_and_a_new_process_takes_the_next_run(opened):
+    model = opened()
+    with pytest.raises(ProcessEnded, match="ended with status 5 while it ran this request"):
+        model.execute(inputs([8, 0]), ALL)
+    assert model.execute(inputs([1, 2]), ["y"])[0].tolist() == [[1.0, 2.0]]
+    (death,) = [one for one in model.changes if one is not None]
+    assert death.blamed
+    os.kill(model.pids[0], signal.SIGKILL)
+    until(lambda: model.deaths == 2)
+    assert model.execute(inputs([1, 2]), ["y"])[0].tolist() == [[1.0, 2.0]]
+    assert [one.blamed for one in model.changes if one is not None] == [True, False]
+
+
+def test_after_many_crashes_callers_are_told_when_to_come_back(opened):
+    model = opened()
+    slot = model._pool.slots[0]
+    slot.failures = 10
+    with pytest.raises(ProcessEnded):
+        model.execute(inputs([8, 0]), ALL)
+    with pytest.raises(ModelAway, match="ended with status 5; it is started again in") as away:
+        model.execute(inputs([1, 2]), ALL)
+    assert 20 < away.value.retry_after_seconds <= 30
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"mode": "exit"}, "loading it failed: its process ended with status 4"),
+        ({"mode": "raise"}, "RuntimeError: no such mood"),
+        ({"mood": "good"}, "does not take .*'mood'"),
+    ],
+)
+def test_a_load_that_fails_says_why(opened, settings, reason):
+    with pytest.raises(ModelLoadError, match=reason):
+        opened(**settings)
+
+
+def test_two_processes_run_at_once(opened):
+    model = opened(count=2)
+    assert len(set(model.pids)) == 2
+    slots = [model._pool.acquire(), model._pool.acquire()]
+    assert slots[0] is not slots[1]
+    waiting = threading.Thread(target=model.execute, args=(inputs([1, 2]), ALL))
+    waiting.start()
+    model._pool.release(slots[0])
+    waiting.join(60)
+    assert not waiting.is_alive()
+    model._pool.release(slots[1])
+
+
+def test_processes_end_with_the_one_that_started_them(directory):
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import Isolating
+from pathlib import Path
+from penstock.runtimes.contract import LoadOptions
+from penstock.runtimes.python import PythonRuntime
+path = Path({str(directory / "model.py")!r})
+model = Isolating(PythonRuntime(), count=2).load(path, LoadOptions())
+print(*model.pids, flush=True)
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as starter:
+        pids = [int(one) for one in starter.stdout.readline().split()]
+        assert len(pids) == 2
+        starter.kill()
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def until(condition, seconds=60.0):
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it never came true"
+        time.sleep(0.01)

@@ -64,7 +64,7 @@ class Delivery:
         for finished in parts or (batch,):
             if finished.error is not None:
                 scheduled.failed += len(finished.requests)
-            self._deliver(scheduled, finished)
+            self.deliver(scheduled, finished)
         if scheduled.needs_admission_check or scheduled.drained is not None:
             self.attempt("what follows an answer", self._note_answer, scheduled, batch)
 
@@ -100,7 +100,7 @@ class Delivery:
             for group in [[one] for one in requests] if one_by_one else [requests]:
                 batch = Batch(group, now)
                 batch.error = error
-                self._deliver(scheduled, batch)
+                self.deliver(scheduled, batch)
             scheduled.check_drained()
 
     def sweep(self) -> None:
@@ -116,7 +116,8 @@ class Delivery:
             self._state.active.remove(queue)
         queue.owner.dropped[reason] += len(dropped)
 
-    def _deliver(self, scheduled: ScheduledModel, batch: Batch) -> None:
+    def deliver(self, scheduled: ScheduledModel, batch: Batch) -> None:
+        """Give a batch to the sink of its model; an error of the sink is only reported."""
         first = batch.requests[0]
         if isinstance(first, Chunk):
             whole = first.split.finish(first, batch)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Array, Model
 
+    from .composite import Composite
     from .options import BatchingOptions
     from .request import Batch
 
@@ -68,6 +69,7 @@ class ScheduledModel:
         waiting_rows: Waiting rows over all classes ...
         limit: ... and the most of them that let a further request be answered in time.
         seconds_per_row: Seconds by which each waiting row delays a further request.
+        composite: Answers the requests by other models; ``None`` for a version with a model.
         known_inputs: Inputs that the model has run, to tell its faults from those of requests.
         needs_admission_check: Whether `Scheduler.submit` has to call `admit` for each request.
         mark: The number of the version in `penstock.batching.marks.RunMarks`.
@@ -101,6 +103,7 @@ class ScheduledModel:
         self._classes: dict[Hashable, Queue] = {}
         self.oversize: Queue = BatchQueue(self, self.costs, solo=True)
         self._overflow: Queue = BatchQueue(self, self.costs.fork(), solo=True)
+        self.composite: Composite | None = None
         self.draining = False
         self.needs_admission_check = False
         self.known_inputs: Sequence[Array | None] | None = None
@@ -129,10 +132,18 @@ class ScheduledModel:
                 queue.costs.resize(rows)
         self.limit = options.max_queue_rows
         self.needs_admission_check = (
-            self.draining or options.background or options.slo_seconds < math.inf
+            self.draining
+            or self.composite is not None
+            or options.background
+            or options.slo_seconds < math.inf
         )
         self.share.update_tolerable_delay()
         self._changed()
+
+    def compose(self, composite: Composite) -> None:
+        """Have the requests answered by other models, from now on."""
+        self.composite = composite
+        self.needs_admission_check = True
 
     def leave(self) -> None:
         """Leave the model's fair share."""
@@ -180,7 +191,8 @@ class ScheduledModel:
     @property
     def idle(self) -> bool:
         """Whether nothing of it waits or runs."""
-        return all(not queue.requests and not queue.running for queue in self.queues())
+        queues = self.queues()
+        return not self.waiting_rows and all(not (q.requests or q.running) for q in queues)
 
     def account(self, batch: Batch, parts: list[Batch] | None, charged: float) -> None:
         """Learn from a finished run, count it, and charge the model for it.

@@ -130,10 +130,12 @@ class Scheduler:
 
     async def close(self) -> None:
         """Refuse further requests, answer all that wait, stop the threads."""
-        for scheduled in self._models:
-            scheduled.draining = scheduled.needs_admission_check = True
-        for scheduled in list(self._models):
-            await self.unregister(scheduled)
+        composites = [one for one in self._models if one.composite is not None]
+        for models in (composites, list(self._models)):  # the others answer what composites ask
+            for scheduled in models:
+                scheduled.draining = scheduled.needs_admission_check = True
+            for scheduled in models:
+                await self.unregister(scheduled)
         self._dispatcher.close()
 
     def abandon(self) -> None:
@@ -158,6 +160,10 @@ class Scheduler:
             or not 0 < rows <= queue.costs.max_rows
             or scheduled.waiting_rows + rows > scheduled.limit
         ):
+            if scheduled.composite is not None:
+                admit(scheduled, queue, request, self._state, self._clock())
+                scheduled.composite.begin(request)
+                return
             if scheduled.options.background:
                 self._make_room(scheduled, rows)
             admit(scheduled, queue, request, scheduled.group.state, self._clock())
@@ -204,6 +210,15 @@ class Scheduler:
         scheduled.group.dispatcher.delivery.sweep()
         scheduled.check_drained()
         return True
+
+    def deliver(self, scheduled: ScheduledModel, batch: Batch) -> None:
+        """Hand over the answer to a request that a composite has begun; it waits no more."""
+        scheduled.requests += len(batch.requests)
+        scheduled.rows += batch.rows
+        if batch.error is not None:
+            scheduled.failed += len(batch.requests)
+        self._dispatcher.delivery.deliver(scheduled, batch)
+        scheduled.check_drained()
 
     def on_slot(self, before_dispatch: Callable[[], object]) -> None:
         """Have this called when a run has ended, before the next is chosen.

@@ -34,6 +34,11 @@ def traffic_note(registry: Path, model: str, version: int) -> str:
     return _note(model, version, config, server, _state_of(registry, model, server), others)
 
 
+def aliases_of(registry: Path, model: str) -> dict[str, int]:
+    """The aliases of a model, as the state of the server of this registry has them."""
+    return dict(_state_of(registry, model, _server_of(registry)).aliases)
+
+
 def _note(
     model: str,
     version: int,

@@ -25,6 +25,7 @@ The body is always ``{"error": "..."}`` (Open Inference Protocol v2); the code t
 
 from __future__ import annotations
 
+from copy import copy
 from typing import ClassVar
 
 
@@ -40,6 +41,13 @@ class ApiError(Exception):
         super().__init__(message)
         self.message = message
         self.headers = headers
+
+    def prefixed(self, text: str) -> ApiError:
+        """The same error with a longer message."""
+        error = copy(self)
+        error.message = f"{text}: {self.message}"
+        error.args = (error.message,)
+        return error
 
 
 class InvalidRequest(ApiError):

@@ -7,8 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from penstock.server.desired_state.state import DesiredState
+from penstock.server.pipelines.pin_reader import pins_of
 from penstock.server.registry.survey import scan
-from penstock.server.target.plan import aspire
+from penstock.server.target.plan import Outlook, aspire
 
 from .engine import Engine
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.server.config.config import ServerConfig
     from penstock.server.errors.incidents import Incidents
+    from penstock.server.pipelines.pins import Pin
     from penstock.server.processes.deaths import DeathList
     from penstock.server.processes.pulse import Pulse
+    from penstock.server.registry.repository import RegistrySnapshot
 
 LOG = logging.getLogger("penstock.http")
 
@@ -95,7 +98,8 @@ class EngineLifespan:
                 snapshot = scan(self._config.registry, self._config.link_roots())
                 for problem in snapshot.problems:
                     LOG.warning("%s: %s", problem.path, problem.reason)
-                await engine.host.apply(aspire(snapshot.models, DesiredState()))
+                outlook = Outlook(pins=_pins(snapshot))
+                await engine.host.apply(aspire(snapshot.models, DesiredState(), outlook))
             self.engine = engine
         except BaseException:
             self._loop = None
@@ -107,3 +111,16 @@ class EngineLifespan:
         """Finish the accepted requests, then release everything."""
         await self.engine.close()
         self._loop = None
+
+
+def _pins(snapshot: RegistrySnapshot) -> dict[str, dict[int, tuple[Pin, ...]]]:
+    """The pins of all pipelines in a registry, by model and version."""
+    read = {
+        name: {
+            version: pins
+            for version, directory in entry.versions.items()
+            if (pins := pins_of(directory, snapshot.roots))
+        }
+        for name, entry in snapshot.models.items()
+    }
+    return {name: versions for name, versions in read.items() if versions}

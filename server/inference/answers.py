@@ -30,6 +30,7 @@ from penstock.server.errors import (
     InvalidRequest,
     Unavailable,
 )
+from penstock.server.pipelines.step_failed import StepFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,6 +181,12 @@ def _compressed(headers: bytes, body: bytes, encoding: str) -> Answer:
 
 def api_error(error: Exception) -> ApiError:
     """The API error that a client gets for an error from any room."""
+    if isinstance(error, StepFailed):
+        return _api_error(error.cause).prefixed(error.step)
+    return _api_error(error)
+
+
+def _api_error(error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, Overloaded):

@@ -10,6 +10,7 @@ from penstock.batching.errors import InputsAtFault, InvalidOutput
 from penstock.monitoring.metrics.layout import ARM_ERRORS, ARM_INVALID, ARM_TIMEOUTS
 from penstock.runtimes.contract import ModelAway, UnsuitableInput
 from penstock.server.errors import DeadlineExceeded, Unavailable
+from penstock.server.pipelines.step_failed import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ def failure_kind_of(error: Exception, known: ApiError) -> int | None:
     """
     if isinstance(known, DeadlineExceeded):
         return ARM_TIMEOUTS
+    error = cause_of(error)
     cause = error.cause if isinstance(error, InputsAtFault) else error
     if isinstance(cause, InvalidOutput):
         return ARM_INVALID
@@ -49,7 +51,7 @@ def is_blamed(error: Exception) -> bool:
 
     The version that blames the inputs may itself be broken: another version may answer them.
     """
-    return isinstance(error, (InputsAtFault, UnsuitableInput))
+    return isinstance(cause_of(error), (InputsAtFault, UnsuitableInput))
 
 
 def unsound(firsts: Sequence[int], batch: Batch, *, batched: bool) -> set[int]:

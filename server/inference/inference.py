@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from penstock.batching.contained import contained
 from penstock.batching.request import InferenceRequest
 from penstock.server.codecs.compression import decompress
+from penstock.server.codecs.empty import one_row
 from penstock.server.codecs.negotiate import rows_codec
 from penstock.server.errors import ClientGone
 
-from .empty import one_row
 from .halt_poll import HaltPoll
 from .large_answers import LargeAnswers
 from .request_ids import RequestIds

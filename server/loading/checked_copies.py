@@ -19,16 +19,18 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from penstock.runtimes.discovery import find_runtime
 from penstock.runtimes.onnx import OnnxRuntime
 from penstock.server.files.listing import list_files
 from penstock.server.files.roots import OWN
 from penstock.server.files.safe_files import open_directory
 from penstock.server.onnx_file.inspection import inspect_version
+from penstock.server.pipelines.inspection import inspect_pipeline
+from penstock.server.pipelines.pipeline_runtime import PLATFORM
 from penstock.server.registry.manifest import digest_of
 from penstock.server.registry.verification import hash_files
 
 from .memory_estimate import estimate
+from .version_runtime import runtime_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +91,7 @@ class CheckedCopies:
             began = self._wall_clock()
             if digest_of(hash_files(copy, OWN)) != digest:
                 return None
-            size = needed_bytes(find_runtime(copy, platform)[0], copy)
+            size = needed_bytes(runtime_of(copy, platform)[0], copy)
             newest = max((one.changed_ns for one in files), default=0)
             keep = keep and began - newest >= SETTLED_SECONDS * 1e9
         if keep:
@@ -108,6 +110,9 @@ def needed_bytes(runtime: Runtime, place: Path, roots: Roots = OWN) -> int:
     """
     if runtime.platform == OnnxRuntime.platform:
         return estimate(inspect_version(place, None, roots))
+    if runtime.platform == PLATFORM:
+        inspect_pipeline(place, None, roots)
+        return 0  # the steps are versions of their own
     return 2 * sum(one.size for one in _files(place, roots))
 
 

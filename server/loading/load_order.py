@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from penstock.server.config.size_limits import LOAD_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from penstock.batching.cost import CostTable
     from penstock.runtimes.contract import Array, Model, Signature
     from penstock.server.config.model_config import ModelConfig
+    from penstock.server.pipelines.pipeline_runtime import StepModel
 
     from .memory_estimate import LoadMemory
 
@@ -34,6 +35,7 @@ class LoadOrder:
         declared: The signature that its manifest promises, as it was when the copy was made.
         retried_at: When an operator last asked to try it again, Unix seconds.
         limit_seconds: How long loading may take.
+        steps: The loaded models that the steps of a pipeline may name, by name and version.
     """
 
     name: str
@@ -46,6 +48,7 @@ class LoadOrder:
     declared: Signature | None = None
     retried_at: float = 0.0
     limit_seconds: float = LOAD_TIMEOUT_SECONDS
+    steps: Mapping[tuple[str, int], StepModel] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class LoadedModel:
         memory: The memory that it took.
         known_inputs: Inputs of one row that it runs, if any are known.
         processes: Number of its own processes; 0 if it runs in this one.
+        digest: Digest of its files.
     """
 
     platform: str
@@ -84,3 +88,4 @@ class LoadedModel:
     memory: LoadMemory
     known_inputs: Sequence[Array | None] | None = None
     processes: int = 0
+    digest: str = ""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from penstock.batching.contained import words
 from penstock.runtimes.contract import ModelLoadError
-from penstock.runtimes.discovery import find_runtime
 from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
@@ -34,6 +33,7 @@ from .memory_estimate import LoadMemory, MemoryBudget
 from .model_opener import ModelOpener, is_isolated, is_single_threaded
 from .process_memory import Growth
 from .proofs import Proofs, proof_key
+from .version_runtime import runtime_of
 from .warm_up import CostCache, WarmUp, measuring_conditions, runnable_inputs, warm_up, warm_up_only
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Loader:
         Raises:
             ModelLoadError: No runtime finds its files.
         """
-        return is_isolated(find_runtime(order.directory, order.config.platform)[0], order.config)
+        return is_isolated(runtime_of(order.directory, order.config.platform)[0], order.config)
 
     def unload(self, name: str, version: str, model: Model) -> None:
         """Release a model; its memory counts as free even if its runtime fails to release it."""
@@ -118,7 +118,7 @@ class Loader:
 
     def load_copy(self, copy: SoundCopy, order: LoadOrder) -> LoadedModel:
         """Load a checked copy; errors name places in the copy."""
-        runtime, path = find_runtime(copy.directory, order.config.platform)
+        runtime, path = runtime_of(copy.directory, order.config.platform, order.steps)
         key = order.name, order.version
         isolated = is_isolated(runtime, order.config)
         needed = copy.needed_bytes * (order.config.process.count if isolated else 1)
@@ -141,7 +141,9 @@ class Loader:
         if isinstance(model, IsolatedModel):
             processes, measured = model.count, model.resident_bytes
         memory = LoadMemory(needed, measured)
-        return LoadedModel(runtime.platform, model, costs, memory, known_inputs, processes)
+        return LoadedModel(
+            runtime.platform, model, costs, memory, known_inputs, processes, copy.digest
+        )
 
     def _warm_up(
         self, runtime: Runtime, model: Model, digest: str, order: LoadOrder, golden: Examples
@@ -193,7 +195,7 @@ class Loader:
                 raise ModelRefused(f"{order.directory} has not the files that it was made with")
             yield SoundCopy(order.directory, digest, size, order.declared)
             return
-        runtime, _ = find_runtime(order.directory, order.config.platform)
+        runtime, _ = runtime_of(order.directory, order.config.platform)
         roots = roots_of(self._registry, self._link_roots)
         needed_bytes(runtime, order.directory, roots)  # before gigabytes are copied in vain
         manifest = read_manifest(order.directory, roots)

@@ -19,6 +19,7 @@ from penstock.server.isolation.isolated_model import IsolatedModel
 from penstock.server.isolation.limits import ProcessLimits
 from penstock.server.isolation.messages import Order
 from penstock.server.isolation.model_process import ModelOrder
+from penstock.server.pipelines.pipeline_runtime import PLATFORM
 from penstock.server.processes.memory_limits import available_bytes
 
 from .golden_examples import example_inputs
@@ -136,7 +137,9 @@ def load_options(config: ModelConfig, directory: Path, server: ServerConfig) -> 
 
 
 def is_isolated(runtime: Runtime, config: ModelConfig) -> bool:
-    """Whether a model runs in processes of its own."""
+    """Whether a model runs in processes of its own; steps of pipelines decide for themselves."""
+    if runtime.platform == PLATFORM:
+        return False
     if config.isolation is None:
         return wants_process(runtime)
     return config.isolation == PROCESS

@@ -22,7 +22,7 @@ from .summary_reader import read_summary
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from penstock.server.files.listing import FileFact
@@ -138,11 +138,7 @@ def inspect_version(
     with open_directory(directory, roots) as root:
         files = list_files(root)
         sizes = {fact.path: fact.size for fact in files}
-        reasons = [
-            f"{path} {_SUFFIXES[suffix]}"
-            for path in sizes
-            if (suffix := PurePosixPath(path).suffix.lower()) in _SUFFIXES
-        ]
+        reasons = _check_suffixes(sizes)
         model_file = find_model_file(sizes)
         with open_file(root, model_file) as (descriptor, facts):
             odd = _magic(os.pread(descriptor, _HEAD_BYTES, 0))
@@ -160,6 +156,16 @@ def inspect_version(
     if reasons:
         raise ModelRefused(*reasons)
     return Inspection(model_file, tuple(files), summary)
+
+
+def check_plain_files(root: Folder, paths: Collection[str]) -> list[str]:
+    """What is wrong with files that no runtime reads: code, archives and pickles among them.
+
+    Args:
+        root: Directory of the version.
+        paths: Relative to it.
+    """
+    return _check_suffixes(paths) + _check_heads(root, {*paths})
 
 
 def find_model_file(paths: Mapping[str, object]) -> str:
@@ -251,6 +257,14 @@ def _check_references(
         except ModelRefused as refusal:
             reasons[f"external data: {refusal}"] = None
     return set(needed), list(reasons)[:20]
+
+
+def _check_suffixes(paths: Collection[str]) -> list[str]:
+    return [
+        f"{path} {_SUFFIXES[suffix]}"
+        for path in paths
+        if (suffix := PurePosixPath(path).suffix.lower()) in _SUFFIXES
+    ]
 
 
 def _check_heads(root: Folder, paths: set[str]) -> list[str]:

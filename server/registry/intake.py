@@ -20,6 +20,8 @@ from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import OWN
 from penstock.server.onnx_file.inspection import MODEL_FILE, inspect_version
+from penstock.server.pipelines.inspection import inspect_pipeline
+from penstock.server.pipelines.pipeline_file import PIPELINE_FILE
 
 from .accepted_versions import AcceptedVersion, read_accepted, write_accepted
 from .arrivals import Arrivals
@@ -195,10 +197,7 @@ class Intake:
             OSError: The machine.
         """
         key, directory, roots = candidate.key, candidate.directory, candidate.roots
-        known = candidate.platform in _KNOWN and not (
-            _foreign(files) and (self._plugins or built_in_platform(directory))
-        )
-        inspect = inspect_version if known else _let_pass
+        inspect = self._inspector(candidate, files)
         manifest = read_manifest(directory, roots)
         if manifest is None:
             entries = self._arrivals.files(candidate, files, inspect)
@@ -224,6 +223,14 @@ class Intake:
         )
         self._dirty = True
         return IntakeResult(place, digest, declared=declared)
+
+    def _inspector(self, candidate: Candidate, files: Files) -> Callable[..., object]:
+        if any(fact.path == PIPELINE_FILE for fact in files):
+            return inspect_pipeline
+        known = candidate.platform in _KNOWN and not (
+            _foreign(files) and (self._plugins or built_in_platform(candidate.directory))
+        )
+        return inspect_version if known else _let_pass
 
     def _copy(
         self, candidate: Candidate, entries: tuple[FileEntry, ...], name: str, *, published: bool

@@ -23,6 +23,8 @@ from penstock.monitoring.files.config_file import read_bounded
 from penstock.server.errors import Conflict, InvalidRequest
 from penstock.server.files.durable import copy_synced, locked, remove_tree
 from penstock.server.onnx_file.inspection import MODEL_FILE, inspect_version
+from penstock.server.pipelines.inspection import inspect_pipeline
+from penstock.server.pipelines.pipeline_file import PIPELINE_FILE
 
 from .manifest import MANIFEST_FILE, FileEntry, Manifest, ManifestError, Run, encode_manifest
 from .publish_source import EXAMPLES_FILE
@@ -120,10 +122,12 @@ def publish(
     registry.mkdir(exist_ok=True)
     with _staging(registry, home, details.version) as staging:
         entries = [_copy(source, path, staging, progress) for path in (source.name, *source.beside)]
-        if examples is not None:
-            write_synced(staging / EXAMPLES_FILE, examples, 0o444)
-            sha256 = hashlib.sha256(examples).hexdigest()
-            entries.append(FileEntry(EXAMPLES_FILE, len(examples), sha256))
+        made = dict(source.made) if examples is None else {**source.made, EXAMPLES_FILE: examples}
+        for name, content in made.items():
+            write_synced(staging / name, content, 0o444)
+            entries.append(FileEntry(name, len(content), hashlib.sha256(content).hexdigest()))
+        if source.name == PIPELINE_FILE:
+            inspect_pipeline(staging)
         if source.name == MODEL_FILE:
             inspect_version(staging, limits)
         signature = None if check is None else check(staging)

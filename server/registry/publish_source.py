@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ class PublishSource:
         roots: Where links to the files beside it may end: beside what it is a link to, as in a
             cache of the Hugging Face hub.
         run_id: From MLflow; empty otherwise.
+        made: Content of files that are made for the version, by name.
     """
 
     model: Path
@@ -51,6 +52,7 @@ class PublishSource:
     roots: Roots
     run_id: str = ""
     name: str = MODEL_FILE
+    made: Mapping[str, bytes] = field(default_factory=dict)
 
     @contextmanager
     def open(self, path: str) -> Iterator[tuple[int, int]]:

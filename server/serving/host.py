@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .active_split import active_split_of
@@ -46,6 +47,7 @@ class ModelHost:
         self._versions = versions
         self._newest: Mapping[str, ModelPlan] = {}
         versions.is_wanted = self._is_wanted
+        versions.steps.on_idle = self._drop_idle
 
     @property
     def configs(self) -> Mapping[Key, str]:
@@ -80,7 +82,7 @@ class ModelHost:
         if (before := self._catalog.models.get(plan.name)) is not None:
             self._publish(plan, before.versions, before)
             for servable in before.versions.values():
-                self._versions.declare(servable, plan.config)
+                self._versions.rules.declare_again(servable, plan.config)
 
     async def apply(self, models: Mapping[str, ModelPlan]) -> None:
         """Serve exactly these models and versions.
@@ -102,9 +104,7 @@ class ModelHost:
         self._versions.forget_all_but(models.values())
         await asyncio.gather(*(self._try_model(plan, failed) for plan in models.values()))
         for name in [name for name in self._catalog.models if name not in models]:
-            gone = self._catalog.models[name]
-            self._catalog.withdraw(name)
-            self._versions.let_go(gone.versions.values())
+            self._keep_steps(self._catalog.models[name])
         for name in [name for name in self._versions.fresh if name not in models]:
             self._versions.let_go(self._versions.fresh.pop(name).values())
         await self._versions.all_left()
@@ -158,6 +158,47 @@ class ModelHost:
             self._catalog.withdraw(plan.name)
         self._versions.fresh.get(plan.name, {}).pop(servable.version, None)
         self._versions.let_go([servable])
+        self._reload_pipelines(servable)
+
+    def _reload_pipelines(self, step: Servable) -> None:
+        """Take the pipelines out of service that use a withdrawn version, and load them again."""
+        for pipeline in {*step.pipelines}:
+            loaded = self._loaded(pipeline.name)
+            if loaded.pop(pipeline.version, None) is not pipeline:
+                continue  # it is on its way out
+            plan = self._newest.get(pipeline.name)
+            if plan is None:
+                self._catalog.withdraw(pipeline.name)
+                self._versions.let_go([pipeline])
+                continue
+            self._withdraw(plan, loaded, pipeline)
+            if int(pipeline.version) in plan.versions:
+                number = int(pipeline.version)
+                load = self._versions.begin(plan, number, (), self._predecessor)
+                load.add_done_callback(partial(self._settle_newest, pipeline.name))
+
+    def _settle_newest(self, name: str, _load: object) -> None:
+        plan = self._newest.get(name)
+        if plan is not None:
+            self._settle(plan)
+
+    def _keep_steps(self, model: ServedModel) -> None:
+        """Stop serving a model, except for the versions that pipelines use."""
+        kept = {version: one for version, one in model.versions.items() if one.pipelines}
+        if kept:
+            self._catalog.publish(ServedModel(model.name, kept, None))
+        else:
+            self._catalog.withdraw(model.name)
+        self._versions.let_go(one for one in model.versions.values() if not one.pipelines)
+
+    def _drop_idle(self, step: Servable) -> None:
+        """Unload a version that no pipeline uses any more, unless it is wanted without them."""
+        if self._versions.loaded(step.name, step.version) is step:
+            plan = self._newest.get(step.name)
+            if plan is not None:
+                self._settle(plan)
+            else:
+                self._keep_steps(self._catalog.models[step.name])
 
     def take_out(self, name: str, version: str, reason: str) -> None:
         """Take a loaded version out of service; the others of its model serve on."""
@@ -184,14 +225,26 @@ class ModelHost:
             for number in numbers
             if str(number) in loaded and number not in newest.quarantined
         }
-        if not wanted and newest.quarantined.keys().isdisjoint(map(int, loaded)):
-            return  # the old version serves until another one does
+        due = [number for number in numbers if number not in newest.steps_only]
+        late = not any(str(number) in wanted for number in due)
+        if due and late and newest.quarantined.keys().isdisjoint(map(int, loaded)):
+            if not wanted:
+                return  # the old version serves until another one does
+            wanted = loaded
+        wanted |= {
+            version: one
+            for version, one in loaded.items()  # a pipeline that still serves needs it
+            if one.pipelines and int(version) not in newest.quarantined
+        }
         self._versions.fresh.pop(plan.name, None)
         if wanted:
             self._publish(newest, wanted, self._catalog.models.get(plan.name))
         else:
             self._catalog.withdraw(plan.name)
-        self._versions.let_go(one for version, one in loaded.items() if version not in wanted)
+        gone = [one for version, one in loaded.items() if version not in wanted]
+        self._versions.let_go(gone)
+        for one in gone:
+            self._reload_pipelines(one)
 
     def _publish(
         self, plan: ModelPlan, loaded: Mapping[str, Servable], before: ServedModel | None
@@ -201,7 +254,7 @@ class ModelHost:
         if default is None and before is not None and before.default in loaded.values():
             default = before.default  # the old version serves until its successor is loaded
         if default is None and not plan.pinned:
-            default = loaded[max(loaded, key=int)]
+            default = max(_candidates(plan, loaded), key=_number, default=None)
         aliases = {name: loaded.get(str(version)) for name, version in plan.aliases.items()}
         resolved = {name: one for name, one in aliases.items() if one is not None}
         active_split = active_split_of(
@@ -224,3 +277,17 @@ class ModelHost:
     def _is_wanted(self, name: str, number: int) -> bool:
         plan = self._newest.get(name)
         return plan is not None and number in plan.versions and number not in plan.quarantined
+
+
+def _candidates(plan: ModelPlan, loaded: Mapping[str, Servable]) -> list[Servable]:
+    """The versions that may answer requests that name none, if the default is not loaded."""
+    return [
+        one
+        for version, one in loaded.items()
+        if int(version) not in plan.steps_only
+        and (int(version) in plan.versions or not one.pipelines)
+    ]
+
+
+def _number(servable: Servable) -> int:
+    return int(servable.version)

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.server.target.plan import ModelPlan
+    from penstock.server.target.planned_step import PlannedStep
 
-#: Model, version, whether an operator accepts it, when one last asked to try it again.
-Asked = tuple[str, int, bool, float]
+#: Model, version, whether an operator accepts it, when one last asked to try it again, and the
+#: steps of a pipeline.
+Asked = tuple[str, int, bool, float, "tuple[PlannedStep, ...]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +34,10 @@ class Loading:
 
 def asked_of(plan: ModelPlan, number: int) -> Asked:
     """The order of a version; after a failed load, only another order is tried."""
-    return plan.name, number, number in plan.accepted, plan.retried.get(number, 0.0)
+    return (
+        plan.name,
+        number,
+        number in plan.accepted,
+        plan.retried.get(number, 0.0),
+        plan.steps.get(number, ()),
+    )

@@ -42,22 +42,28 @@ class Servable:
         validation: Checks each request before it runs, if a rule rejects or replaces values.
         tally: Counts faults of each batch after it ran, if the rules only count.
         segments: Read the segments of a request, by name of the field.
+        digest: Digest of its files; empty if it is not known.
+        steps: The versions that run the steps of a pipeline; empty for a version with a model.
+        pipelines: The loaded pipelines one of whose steps this version runs.
     """
 
     __slots__ = (
         "_coded",
         "_coding",
         "counters",
+        "digest",
         "headers",
         "measured",
         "memory",
         "model",
         "name",
         "origin",
+        "pipelines",
         "platform",
         "routed",
         "scheduled",
         "segments",
+        "steps",
         "tally",
         "validation",
         "version",
@@ -85,6 +91,9 @@ class Servable:
         self.validation: Quality | None = None
         self.tally: Quality | None = None
         self.segments: dict[str, SegmentReader] = {}
+        self.digest = ""
+        self.steps: tuple[Servable, ...] = ()
+        self.pipelines: set[Servable] = set()
         self._coding = 0
         self._coded = asyncio.Event()
         self.scheduled: ScheduledModel

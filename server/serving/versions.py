@@ -12,18 +12,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from penstock.batching.contained import text_of
-from penstock.runtimes.contract import ModelLoadError
 from penstock.server.codecs.signature import MAX_RUNS, WireSignature
 from penstock.server.config.model_config import config_digest
 from penstock.server.loading.load_order import LoadOrder
 from penstock.server.registry.private_copy import digest_of_copy
 
 from .batching_log import log_batching
+from .declared_rules import DeclaredRules
 from .lifecycle import TRANSITIONS, State, Status, without_places
 from .load_task import Loading, asked_of
-from .segment_rules import declare_segments
+from .pipeline_steps import PipelineSteps
 from .servable import Servable
-from .validation_rules import declare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -34,11 +33,11 @@ if TYPE_CHECKING:
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.monitoring.samples.privacy import Privacy
     from penstock.runtimes.contract import Signature
-    from penstock.server.config.model_config import ModelConfig
     from penstock.server.config.model_log import LogOptions
     from penstock.server.loading.load_order import LoadedModel
     from penstock.server.loading.loads import Loads
     from penstock.server.target.plan import ModelPlan
+    from penstock.server.target.planned_step import PlannedStep
 
     from .catalog import Catalog, Key
     from .load_task import Asked
@@ -69,6 +68,8 @@ class Versions:
         configs: Digest of the configuration of that load.
         fresh: Loaded versions that are not published yet, by model and version.
         is_wanted: Whether a loaded version is still wanted.
+        steps: The steps of the loaded pipelines.
+        rules: Puts the declared rules into force.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Versions:
         loads: Loads,
         privacy: Callable[[LogOptions], Privacy | None],
     ) -> None:
-        self._privacy = privacy
+        self.rules = DeclaredRules(counters, privacy)
         self._loop = loop
         self._catalog = catalog
         self._scheduler = scheduler
@@ -95,6 +96,13 @@ class Versions:
         self._asked: set[Asked] = set()
         self._loading: dict[Key, Loading] = {}
         self._leaving: dict[Key, asyncio.Task[None]] = {}
+        self.steps = PipelineSteps(catalog, scheduler, self._loading, self.loaded)
+
+    def loaded(self, name: str, version: str) -> Servable | None:
+        """A version that is loaded, published or not, and not on its way out."""
+        model = self._catalog.models.get(name)
+        published = None if model is None else model.versions.get(version)
+        return self.fresh.get(name, {}).get(version, published)
 
     def forget_all_but(self, plans: Iterable[ModelPlan]) -> None:
         """Forget failures of versions that are in no plan, so that they are tried again later."""
@@ -181,7 +189,7 @@ class Versions:
         )
         loaded = error = None
         try:
-            await self._loads.prove(order)
+            order = await self._prepare(order, plan.steps.get(number))
             if earlier:  # in ascending order, but nobody waits long for another
                 await asyncio.wait(earlier, timeout=TOGETHER_SECONDS)
             order = replace(order, predecessor=predecessor(plan))
@@ -203,17 +211,25 @@ class Versions:
         if error is not None:
             self._fail(key, error)
 
+    async def _prepare(self, order: LoadOrder, steps: tuple[PlannedStep, ...] | None) -> LoadOrder:
+        """Have a model tried, or the steps of a pipeline found: each of these was tried."""
+        if steps is None:
+            await self._loads.prove(order)
+            return order
+        return replace(order, steps=await self.steps.find(steps))
+
     def _take_in(self, plan: ModelPlan, order: LoadOrder, loaded: LoadedModel) -> None:
         """Make a loaded model ready to be published."""
         key = name, version = order.name, order.version
+        steps = self.steps.of(loaded.model)
         wire = WireSignature(loaded.model.signature, *key)
         wire.max_rows = MAX_RUNS * plan.config.batching.max_batch_size
         counters = self._counters.model(name, version)
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
         servable.memory = loaded.memory
+        servable.digest = loaded.digest
         config = plan.config
-        for put_into_force in self._rules(servable, config):
-            put_into_force()
+        self.rules.declare(servable, config)
         servable.scheduled = scheduled = self._scheduler.register(
             name,
             version,
@@ -225,29 +241,13 @@ class Versions:
         )
         scheduled.mark = self._loads.run_mark(name, version, config, loaded)
         scheduled.known_inputs = loaded.known_inputs
+        self.steps.hold(servable, steps)
         log_batching(servable)
         self._catalog.move(key, State.READY)
         if self.is_wanted(name, int(version)):
             self.fresh.setdefault(name, {})[version] = servable
         else:
             self.let_go([servable])
-
-    def declare(self, servable: Servable, config: ModelConfig) -> None:
-        """Put the declared rules into force; after an error the version stays as before."""
-        for put_into_force in self._rules(servable, config):
-            try:
-                put_into_force()
-            except ModelLoadError as e:
-                LOG.error("model %s version %s: %s", servable.name, servable.version, e)  # noqa: TRY400
-
-    def _rules(self, servable: Servable, config: ModelConfig) -> list[Callable[[], None]]:
-        """Each puts some of the declared rules into force, or raises `ModelLoadError`."""
-        features, log = config.monitoring.features, config.log
-        return [
-            lambda: servable.keep_private(self._privacy(log)),
-            partial(declare, servable, config.quality, features, self._counters),
-            partial(declare_segments, servable, config.segments, features, log.subject),
-        ]
 
     def is_replaced(self, plan: ModelPlan, number: int) -> bool:
         """Whether a loaded version has other files now than those it was loaded from.
@@ -285,14 +285,16 @@ class Versions:
         key = servable.name, servable.version
         self._catalog.move(key, State.DRAINING)
         try:
+            await self.steps.wait_idle(servable)
             await servable.wait_coded()
             await self._scheduler.unregister(servable.scheduled)
             await servable.wait_coded()  # the answers of its last runs
         finally:
             problem = await self._loads.unload(*key, servable.model)
             self._catalog.move(key, State.UNLOADED, problem)
+            self.steps.release(servable)
 
     async def all_left(self) -> None:
         """Wait until all versions that were let go are unloaded."""
-        if self._leaving:
+        while self._leaving:  # the last pipeline of a step may take the step along
             await asyncio.wait(self._leaving.values())

@@ -12,12 +12,14 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from penstock.server.config.config import ServerConfig
 from penstock.server.loading.load_order import LoadOrder
 from penstock.server.loading.loading import Loader
+from penstock.server.pipelines.pipeline_runtime import StepModel
 from penstock.server.processes.frames import pack_frame, receive_frame
 from penstock.server.processes.logs import configure_logs
 from penstock.server.processes.parent import die_with_parent
@@ -27,6 +29,8 @@ from penstock.server.target.target import decode_target
 from .comparer import Comparer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from penstock.runtimes.contract import Model
     from penstock.server.target.plan import ModelPlan
 
@@ -46,10 +50,11 @@ def main(arguments: list[str]) -> None:
         return
     config = ServerConfig.from_json(Path(order["config"]).read_text())
     configure_logs(config, "shadow")
-    [plan] = decode_target(order["target"]).models.values()
+    plan, *others = decode_target(order["target"]).models.values()
+    plans = {one.name: one for one in (plan, *others)}
     loader = Loader(config)
     try:
-        comparer = _comparer(loader, plan)
+        comparer = _comparer(loader, plan, plans)
     except Exception as error:  # noqa: BLE001  a plug-in may raise anything
         link.sendall(pack_frame("refused", reason=str(error) or type(error).__name__))
         return
@@ -60,7 +65,7 @@ def main(arguments: list[str]) -> None:
             link.sendall(pack_frame("report", report=comparer.examine(batch)))
 
 
-def _comparer(loader: Loader, plan: ModelPlan) -> Comparer:
+def _comparer(loader: Loader, plan: ModelPlan, plans: Mapping[str, ModelPlan]) -> Comparer:
     """Load both versions."""
     mirror = plan.mirror
     assert mirror is not None
@@ -76,15 +81,34 @@ def _comparer(loader: Loader, plan: ModelPlan) -> Comparer:
         accepted=accepted,
         busy=True,
         declared=plan.declared.get(mirror.candidate),
+        steps=_steps(loader, plan, mirror.candidate, plans),
     )
     candidate = loader.load(order).model
-    primary = _primary(loader, plan)
+    primary = _primary(loader, plan, plans)
     if primary is not None:
         _check_inputs(candidate, primary)
     return Comparer(candidate, primary, plan.config.rollout.tolerance)
 
 
-def _primary(loader: Loader, plan: ModelPlan) -> Model | None:
+def _steps(
+    loader: Loader, plan: ModelPlan, version: int, plans: Mapping[str, ModelPlan]
+) -> dict[tuple[str, int], StepModel]:
+    """The models of the steps of a pipeline, loaded; none for another version."""
+    found = {}
+    for step in plan.steps.get(version, ()):
+        pin, other = step.pin, plans.get(step.pin.model)
+        if step.directory is None or other is None:
+            raise FileNotFoundError(f"{pin.label} is not in the registry")
+        config = other.config
+        order = LoadOrder(
+            pin.model, str(pin.version), step.directory, config, accepted=True, busy=True
+        )
+        loaded = loader.load(order)
+        found[pin.model, pin.version] = StepModel(loaded.model, loaded.digest)
+    return found
+
+
+def _primary(loader: Loader, plan: ModelPlan, plans: Mapping[str, ModelPlan]) -> Model | None:
     """The version that answers, if there is room for it."""
     if plan.default is None or plan.default not in plan.versions:
         return None
@@ -97,6 +121,7 @@ def _primary(loader: Loader, plan: ModelPlan) -> Model | None:
         busy=True,
     )
     try:
+        order = replace(order, steps=_steps(loader, plan, plan.default, plans))
         return loader.load(order).model
     except Exception as error:  # noqa: BLE001  a plug-in may raise anything; others go on
         LOG.warning(

@@ -23,7 +23,7 @@ class Wanted:
         model: Name of the model.
         primary: The version that answers; ``None`` if nobody does.
         candidate: The version to run.
-        target: A target with the plan of this model alone, encoded.
+        target: A target with the plan of this model, and then of the models of its steps, encoded.
         essence: What a runner depends on; it starts anew when that changes.
     """
 
@@ -46,6 +46,16 @@ class _Mirror(msgspec.Struct):
     directory: str | None
 
 
+class _Pin(msgspec.Struct):
+    model: str
+    version: int
+
+
+class _Step(msgspec.Struct):
+    pin: _Pin
+    directory: str | None
+
+
 class _Plan(msgspec.Struct):
     name: str
     versions: dict[int, str]
@@ -53,6 +63,7 @@ class _Plan(msgspec.Struct):
     accepted: tuple[int, ...]
     config: msgspec.Raw
     mirror: _Mirror | None = None
+    steps: dict[int, tuple[_Step, ...]] = {}
 
 
 def decode_wanted(data: bytes) -> dict[str, Wanted]:
@@ -62,18 +73,26 @@ def decode_wanted(data: bytes) -> dict[str, Wanted]:
         penstock.monitoring.files.decoding.ContentError: It is no target.
     """
     found = {}
-    for packed in unpack(_Packed, data, "the target").models:
-        plan = unpack(_Plan, bytes(packed), "the target")
+    packed_models = unpack(_Packed, data, "the target").models
+    plans = [unpack(_Plan, bytes(packed), "the target") for packed in packed_models]
+    for plan, packed in zip(plans, packed_models, strict=True):
         if (mirror := plan.mirror) is not None:
             found[mirror.rollout] = Wanted(
                 mirror.rollout,
                 plan.name,
                 plan.default,
                 mirror.candidate,
-                pack(_Packed(1, [packed])),
+                pack(_Packed(1, [packed, *_models_of_steps(plan, plans, packed_models)])),
                 _essence(plan, mirror),
             )
     return found
+
+
+def _models_of_steps(
+    plan: _Plan, plans: list[_Plan], packed: list[msgspec.Raw]
+) -> list[msgspec.Raw]:
+    names = {step.pin.model for steps in plan.steps.values() for step in steps} - {plan.name}
+    return [raw for one, raw in zip(plans, packed, strict=True) if one.name in names]
 
 
 def _essence(plan: _Plan, mirror: _Mirror) -> tuple[Any, ...]:
@@ -81,4 +100,5 @@ def _essence(plan: _Plan, mirror: _Mirror) -> tuple[Any, ...]:
     return (
         *(plan.name, plan.default, home, mirror.candidate, mirror.directory),
         *(bytes(plan.config), plan.accepted),
+        *((number, pack(steps)) for number, steps in sorted(plan.steps.items())),
     )

@@ -8,7 +8,7 @@ A version that a rollout is about never becomes the default by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path  # noqa: TC003  as above
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,13 @@ from penstock.server.rollout.rollout import mirror_of, split_of
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.traffic import Mirror, Split  # noqa: TC001  as above
 
+from .planned_step import PlannedStep, planned_steps
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from penstock.server.desired_state.state import DesiredState, ModelState
+    from penstock.server.pipelines.pins import Pin
     from penstock.server.registry.repository import ModelEntry
     from penstock.server.rollout.rollout import Rollout
 
@@ -47,6 +50,8 @@ class ModelPlan:
         declared: By version, the signature that its manifest promises.
         retried: By version, when an operator last asked to try it again, Unix seconds.
         quarantined: By version, why it is kept out of service.
+        steps: The steps of each version that is a pipeline.
+        steps_only: Versions that are loaded for pipelines alone; none of them becomes the default.
     """
 
     name: str
@@ -61,6 +66,8 @@ class ModelPlan:
     declared: Mapping[int, Signature] = field(default_factory=dict)
     retried: Mapping[int, float] = field(default_factory=dict)
     quarantined: Mapping[int, str] = field(default_factory=dict)
+    steps: Mapping[int, tuple[PlannedStep, ...]] = field(default_factory=dict)
+    steps_only: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,7 @@ class Outlook:
         quarantined: By model and version, why it is kept out of service.
         held: By model, the versions of the present target. They stay in it while all versions that
             may be loaded have failed: each of the others was tried before them.
+        pins: By model and version, the pins of a pipeline.
     """
 
     standings: Mapping[str, Standing] = field(default_factory=dict)
@@ -114,6 +122,7 @@ class Outlook:
     retried: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     quarantined: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     held: Mapping[str, Collection[int]] = field(default_factory=dict)
+    pins: Mapping[str, Mapping[int, tuple[Pin, ...]]] = field(default_factory=dict)
 
 
 def aspire(
@@ -127,8 +136,39 @@ def aspire(
         outlook: By default every version may be loaded, and nobody has told of any.
     """
     outlook = outlook or Outlook()
-    plans = (_plan(entry, state.model(name), outlook) for name, entry in models.items())
-    return {plan.name: plan for plan in plans if plan.versions}
+    plans = {name: _plan(entry, state.model(name), outlook) for name, entry in models.items()}
+    if outlook.pins:
+        plans = _with_steps(plans, models, state, outlook)
+    return {name: plan for name, plan in plans.items() if plan.versions}
+
+
+def _with_steps(
+    plans: Mapping[str, ModelPlan],
+    models: Mapping[str, ModelEntry],
+    state: DesiredState,
+    outlook: Outlook,
+) -> dict[str, ModelPlan]:
+    """The plans with the steps of pipelines, and with the versions that run these."""
+    served = {
+        name: {*plan.versions, *tried_version(state.model(name))} for name, plan in plans.items()
+    }
+    pinned: dict[str, set[int]] = {}
+    for name, versions in served.items():
+        for version in versions & outlook.pins.get(name, {}).keys():
+            for pin in outlook.pins[name][version]:
+                pinned.setdefault(pin.model, set()).add(pin.version)
+    loaded = {
+        name: _plan(models[name], state.model(name), outlook, pinned[name])
+        if name in pinned
+        else plan
+        for name, plan in plans.items()
+    }
+    return {
+        name: replace(plan, steps=planned_steps(served[name], outlook.pins[name], loaded))
+        if name in outlook.pins
+        else plan
+        for name, plan in loaded.items()
+    }
 
 
 def policy_versions(
@@ -156,7 +196,9 @@ def tried_version(now: ModelState) -> tuple[int, ...]:
     return () if rollout is None else (rollout.candidate,)
 
 
-def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
+def _plan(
+    entry: ModelEntry, now: ModelState, outlook: Outlook, pinned: Collection[int] = ()
+) -> ModelPlan:
     kept_out = outlook.quarantined.get(entry.name, {})
     standing = outlook.standings.get(entry.name, UNKNOWN).without(kept_out)
     available = entry.versions
@@ -179,11 +221,14 @@ def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
         watched = rollout.phase is Phase.WATCHING and rollout.stable in wanted
         if default is not None and (watched or default != candidate):
             split, mirror = split_of(rollout), mirror_of(rollout, available[candidate])
+    steps_only = sorted({*pinned} & available.keys() - {*wanted})
+    aliases = {alias: one for alias, one in sorted(now.aliases.items()) if one in wanted}
+    wanted = sorted({*wanted, *steps_only})
     return ModelPlan(
         name=entry.name,
         versions={version: available[version] for version in wanted},
         default=default,
-        aliases={alias: one for alias, one in sorted(now.aliases.items()) if one in wanted},
+        aliases=aliases,
         config=entry.config,
         pinned=now.stable is not None,
         accepted=tuple(sorted(now.accepted)),
@@ -200,6 +245,7 @@ def _plan(entry: ModelEntry, now: ModelState, outlook: Outlook) -> ModelPlan:
             if version in wanted
         },
         quarantined=dict(sorted(kept_out.items())),
+        steps_only=tuple(steps_only),
     )
 
 

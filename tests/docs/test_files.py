@@ -16,6 +16,7 @@ from penstock.server.auth.tokens import read_tokens
 from penstock.server.config.config import load_config
 from penstock.server.config.model_config import read_model_config
 from penstock.server.loading.golden_examples import parse_examples
+from penstock.server.pipelines.pipeline_file import parse_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "pyproject.toml": read_plugin,
     "alertmanager.yml": read_alertmanager,
     "examples.json": lambda path: parse_examples(path.read_bytes(), SIGNATURE),
+    "pipeline.toml": lambda path: parse_pipeline(path.read_bytes()),
 }
 
 
@@ -97,6 +99,7 @@ def test_every_file_on_the_pages_is_accepted(
         ("pyproject.toml", '[project.entry-points."penstock.runtime"]\na = "b:C"'),
         ("alertmanager.yml", "receivers: [{webhook_configs: [{url: 'http://a/b'}]}]"),
         ("examples.json", '{"examples": [{"inputs": [{"name": "x"}]}]}'),
+        ("pipeline.toml", "steps = []"),
         ("unheard.toml", "a = 1"),
     ],
 )

@@ -11,6 +11,7 @@ from penstock.server.control.coordination.convergence import load_failures, not_
 from penstock.server.desired_state import state as change
 from penstock.server.desired_state.state import DesiredState, ModelState
 from penstock.server.errors import Conflict, DeadlineExceeded, NotFound
+from penstock.server.target.planned_step import pipelines_with
 
 from .command import describe, event_of
 
@@ -178,6 +179,19 @@ class DeployCommand:
         if model not in models:
             raise NotFound(f"there is no model {model!r}; there are {', '.join(models) or 'none'}")
         return models[model]
+
+    def check_no_step(self, model: str, version: int) -> None:
+        """Whether a version may be unloaded: no served pipeline needs it.
+
+        Raises:
+            Conflict: One does.
+        """
+        pipelines = pipelines_with(self._coordinator.planner.target.models, model, version)
+        if pipelines:
+            raise Conflict(
+                f"version {version} of model {model!r} runs a step of {', '.join(pipelines)}; "
+                "unload that first"
+            )
 
     def check_generation(self, expected: int | None) -> None:
         """Whether a command was decided on the state as it is.

@@ -61,12 +61,14 @@ class Operations:
 
         Raises:
             NotFound: There is no such model.
-            Conflict: An alias points at it, it is on trial, or somebody was faster.
+            Conflict: An alias points at it, it is on trial, it runs a step of a served pipeline, or
+                somebody was faster.
         """
         self._deploy.check_known(command.model)
 
         def transition(state: DesiredState, _: frozenset[int]) -> DesiredState:
             rollout_state.check_unload(state, command.model, version)
+            self._deploy.check_no_step(command.model, version)
             return change.unload(state, command.model, version)
 
         await self._deploy.commit(command, transition, version)

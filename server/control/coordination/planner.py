@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from penstock.server.pipelines.pin_reader import PinReader
 from penstock.server.registry.intake_result import Candidate
-from penstock.server.registry.repository import Problem, RegistrySnapshot
 from penstock.server.registry.survey import Survey
 from penstock.server.target.plan import (
     UNKNOWN,
@@ -23,19 +23,20 @@ from penstock.server.target.plan import (
 )
 from penstock.server.target.target import next_target, read_target, write_target
 
+from .findings import Findings
 from .quarantine import Quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from penstock.runtimes.contract import Signature
     from penstock.server.desired_state.state import DesiredState
     from penstock.server.files.roots import Roots
+    from penstock.server.pipelines.pins import Pin
     from penstock.server.registry.good_configs import GoodConfigs
     from penstock.server.registry.intake import Intake
     from penstock.server.registry.intake_result import IntakeResult
-    from penstock.server.registry.repository import ModelEntry
+    from penstock.server.registry.repository import ModelEntry, Problem, RegistrySnapshot
     from penstock.server.target.plan import Standing
     from penstock.server.target.target import Target
 
@@ -44,63 +45,6 @@ LOG = logging.getLogger("penstock.planner")
 Key = tuple[str, int]
 
 _FIGURES: Final = re.compile(r"\d+(\.\d+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """The result of a scan of the registry.
-
-    Attributes:
-        snapshot: The content of the registry.
-        results: The intake's result for each wanted version.
-    """
-
-    snapshot: RegistrySnapshot = field(default_factory=RegistrySnapshot)
-    results: Mapping[Key, IntakeResult] = field(default_factory=dict)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a version may become available soon without another event."""
-        return bool(self.waiting_keys)
-
-    @property
-    def waiting_keys(self) -> frozenset[Key]:
-        """The versions that may become available soon."""
-        return frozenset(key for key, result in self.results.items() if result.waiting)
-
-    @property
-    def available(self) -> dict[str, dict[int, Path]]:
-        """The versions that may be loaded, by model, with their directories."""
-        found: dict[str, dict[int, Path]] = {}
-        for (model, version), result in sorted(self.results.items()):
-            if result.directory is not None:
-                found.setdefault(model, {})[version] = result.directory
-        return found
-
-    @property
-    def declared(self) -> dict[str, dict[int, Signature]]:
-        """The signatures that manifests promise, by model and version."""
-        found: dict[str, dict[int, Signature]] = {}
-        for (model, version), result in self.results.items():
-            if result.declared is not None:
-                found.setdefault(model, {})[version] = result.declared
-        return found
-
-    @property
-    def configs(self) -> dict[str, str]:
-        """The digest of each model's configuration."""
-        return {name: one.config_digest for name, one in self.snapshot.models.items()}
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """Models and versions that cannot be served, or not as configured."""
-        root = {name: entry.path for name, entry in self.snapshot.models.items()}
-        offered = (
-            Problem(root[model] / str(version), result.reason)
-            for (model, version), result in sorted(self.results.items())
-            if result.reason
-        )
-        return (*self.snapshot.problems, *offered)
 
 
 class Planner:
@@ -132,6 +76,7 @@ class Planner:
         quarantine: Quarantine | None = None,
     ) -> None:
         self.quarantine = quarantine or Quarantine(None)
+        self._pins = PinReader()
         self._survey = Survey(registry, allowed=allowed, good=good)
         self._path = path
         self._intake = intake
@@ -181,11 +126,12 @@ class Planner:
         current = _Pass(snapshot.roots, served)
         for entry in snapshot.models.values():
             self._offer(entry, state, standings.get(entry.name, UNKNOWN), current)
+        pins = self._offer_steps(snapshot, standings, current)
         try:
             self._intake.settle(current.results)
         except OSError as error:
             LOG.warning("what was taken in cannot be remembered: %s", error)
-        return Findings(snapshot, current.results)
+        return Findings(snapshot, current.results, pins)
 
     def note(self, findings: Findings) -> None:
         """Take over the findings; a problem is logged once, also if its figures grow."""
@@ -206,6 +152,7 @@ class Planner:
             self._retried,
             self._quarantined(),
             held={name: plan.versions.keys() for name, plan in self.target.models.items()},
+            pins=found.pins,
         )
         return next_target(self.target, aspire(found.snapshot.models, state, outlook))
 
@@ -250,6 +197,26 @@ class Planner:
         for version in standing.failed & entry.versions.keys():
             if (entry.name, version) not in current.results:
                 self._take(entry, version, standing, current)
+
+    def _offer_steps(
+        self, snapshot: RegistrySnapshot, standings: Mapping[str, Standing], current: _Pass
+    ) -> dict[str, dict[int, tuple[Pin, ...]]]:
+        """Pass the versions that run steps of pipelines to the intake; returns the pins."""
+        found: dict[str, dict[int, tuple[Pin, ...]]] = {}
+        places = {
+            key: (result.directory, result.digest)
+            for key, result in current.results.items()
+            if result.directory is not None
+        }
+        for (model, version), place in places.items():
+            if pins := self._pins.read(*place):
+                found.setdefault(model, {})[version] = pins
+                for pin in pins:
+                    entry = snapshot.models.get(pin.model)
+                    if entry is not None and (pin.model, pin.version) not in current.results:
+                        self._take(entry, pin.version, standings.get(pin.model, UNKNOWN), current)
+        self._pins.keep({*places.values()})
+        return found
 
     def _take(
         self, entry: ModelEntry, version: int, standing: Standing, current: _Pass

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.monitoring.alerts.alert_store import AlertStore
-from penstock.server.control.coordination.planner import Findings
+from penstock.server.control.coordination.findings import Findings
 from penstock.server.control.coordination.standing_alerts import (
     CONFIG,
     QUARANTINE,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from penstock.runtimes.contract import Array
-    from penstock.server.codecs.signature import WireSignature
+
+    from .signature import WireSignature
 
 
 def one_row(inputs: Sequence[Array | None], wire: WireSignature) -> list[Array | None]:

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from .client import CommandFailed, add_client_options, find_server
-from .push_note import traffic_note
+from .convert import add_conversion_options, converted
+from .push_note import aliases_of, traffic_note
 
 if TYPE_CHECKING:
     import argparse
 
     from penstock.runtimes.contract import Signature
+    from penstock.server.pipelines.pipeline_runtime import StepModel
     from penstock.server.registry.manifest import Manifest
     from penstock.server.registry.publish import Details, Published
+    from penstock.server.registry.publish_source import PublishSource
     from penstock.server.registry.signature_diff import Change
 
 _EXIT_FAILURE: Final = 1
@@ -54,7 +57,10 @@ def _add_push(verbs: Any) -> None:
     parser.add_argument("registry", type=Path, metavar="REGISTRY", help="the model repository")
     parser.add_argument("model", metavar="MODEL", help="name of the model")
     parser.add_argument(
-        "source", type=Path, metavar="FILE", help="an ONNX file, or an MLflow model directory"
+        "source",
+        type=Path,
+        metavar="FILE",
+        help="an ONNX file, an MLflow model directory, or a pipeline.toml",
     )
     parser.add_argument(
         "--number", "--version", dest="number", type=int, metavar="N", help="default: the next free"
@@ -70,6 +76,7 @@ def _add_push(verbs: Any) -> None:
     parser.add_argument(
         "--no-load", action="store_true", help="do not load it here to learn its signature"
     )
+    add_conversion_options(parser)
     parser.set_defaults(run=run_push)
 
 
@@ -175,13 +182,30 @@ def _pairs(arguments: list[str], flag: str) -> dict[str, str]:
 
 
 def _push(namespace: argparse.Namespace, details: Details) -> Published:
+    from penstock.server.registry.pipeline_source import find_pipeline_source, is_pipeline
+    from penstock.server.registry.publish_source import find_source
+
+    registry, path = namespace.registry, namespace.source
+    if namespace.to is None and (namespace.parity is not None or namespace.allow_pickle):
+        raise _UsageError("--parity and --allow-pickle are for --to onnx")
+    if namespace.to is not None:
+        if namespace.parity is None:
+            raise _UsageError("--to onnx needs --parity ROWS, a CSV file of rows to compare")
+        trusted = namespace.allow_pickle
+        with converted(path, namespace.parity, allow_pickle=trusted) as made:
+            return _publish(namespace, find_source(made), details)
+    if is_pipeline(path):
+        source = find_pipeline_source(path, registry, partial(aliases_of, registry))
+        return _publish(namespace, source, details)
+    return _publish(namespace, find_source(path), details)
+
+
+def _publish(namespace: argparse.Namespace, source: PublishSource, details: Details) -> Published:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from penstock.server.registry.publish import publish
-    from penstock.server.registry.publish_source import find_source
 
-    source = find_source(namespace.source)
     columns = (TextColumn("copying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     hidden = source.total_bytes < _BAR_BYTES
     console = Console(stderr=True)
@@ -192,23 +216,24 @@ def _push(namespace: argparse.Namespace, details: Details) -> Published:
             namespace.model,
             source,
             details,
-            check=None if namespace.no_load else _signature,
+            check=None if namespace.no_load else partial(_signature, namespace.registry),
             progress=lambda count: bar.advance(task, count),
         )
 
 
-def _signature(directory: Path) -> Signature:
+def _signature(registry: Path, directory: Path) -> Signature:
     """Load the version as a server would, and send it its golden requests.
 
     Raises:
         ModelRefused: It answers one of them otherwise than stored, or not at all.
     """
     from penstock.runtimes.contract import LoadOptions
-    from penstock.runtimes.discovery import find_runtime
     from penstock.server.files.refusal import ModelRefused
     from penstock.server.loading.golden_examples import example_inputs, mismatches, read_examples
+    from penstock.server.loading.version_runtime import runtime_of
 
-    runtime, path = find_runtime(directory)
+    steps = _steps(registry, directory)
+    runtime, path = runtime_of(directory, steps=steps)
     model = runtime.load(path, LoadOptions(examples=partial(example_inputs, directory)))
     try:
         reasons = mismatches(model, read_examples(directory, model.signature))
@@ -216,7 +241,22 @@ def _signature(directory: Path) -> Signature:
             raise ModelRefused(*reasons)
         return model.signature
     finally:
-        model.unload()
+        for one in (model, *(step.model for step in steps.values())):
+            one.unload()
+
+
+def _steps(registry: Path, directory: Path) -> dict[tuple[str, int], StepModel]:
+    """The loaded models of the steps of a pipeline; none for another model."""
+    from penstock.runtimes.contract import LoadOptions
+    from penstock.server.loading.version_runtime import runtime_of
+    from penstock.server.pipelines.pin_reader import pins_of
+    from penstock.server.pipelines.pipeline_runtime import StepModel
+
+    found = {}
+    for pin in pins_of(directory):
+        runtime, path = runtime_of(registry / pin.model / str(pin.version))
+        found[pin.model, pin.version] = StepModel(runtime.load(path, LoadOptions()), pin.digest)
+    return found
 
 
 def _manifest(directory: Path) -> Manifest:

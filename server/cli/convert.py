@@ -1,0 +1,87 @@
+"""``penstock push … --to onnx``: a model of another library, converted and compared."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from penstock.server.conversion.parity import OutputParity
+
+
+def add_conversion_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `converted`."""
+    parser.add_argument(
+        "--to",
+        choices=["onnx"],
+        help="convert a scikit-learn, XGBoost or LightGBM model here, and publish it only if it "
+        "answers as the original; needs --parity",
+    )
+    parser.add_argument(
+        "--parity", type=Path, metavar="ROWS", help="CSV of rows at which both must agree"
+    )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="open a pickle of your own for --to: it runs the code that is in it",
+    )
+
+
+@contextmanager
+def converted(source: Path, rows: Path, *, allow_pickle: bool) -> Iterator[Path]:
+    """The converted model, in a directory that is gone at the end; prints the comparison.
+
+    Args:
+        source: File of the model.
+        rows: CSV file of the rows.
+        allow_pickle: Whether the user trusts a pickle.
+
+    Raises:
+        ModelRefused: It cannot be converted, or answers otherwise.
+        OSError: A file cannot be read or written.
+    """
+    from penstock.runtimes.onnx import FILE_NAME, OnnxRuntime
+    from penstock.server.conversion.original import open_original
+    from penstock.server.conversion.rows_file import read_rows
+    from penstock.server.conversion.to_onnx import check_parity, check_table, convert
+    from penstock.server.files.refusal import ModelRefused
+
+    original = open_original(source, allow_pickle=allow_pickle)
+    table = check_table(original, read_rows(rows), rows)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, FILE_NAME)
+        convert(original, table, source, path)
+        parities = check_parity(original, table, Path(directory), OnnxRuntime())
+        _print(parities)
+        if not all(one.agrees for one in parities):
+            raise ModelRefused(
+                "the converted model does not answer as the original, so it is not published; "
+                "thresholds of trees that float32 cannot tell apart are the usual reason: push the "
+                "file itself, which its own runtime serves exactly"
+            )
+        yield path
+
+
+def _print(parities: Sequence[OutputParity]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("output", "rows", "worst absolute", "worst relative", "beyond", "change class"):
+        table.add_column(heading, justify="left" if heading == "output" else "right")
+    for one in parities:
+        where = "" if one.first_changed is None else f" (first: row {one.first_changed + 1})"
+        table.add_row(
+            one.name,
+            str(one.rows),
+            f"{one.worst_absolute:.3g}",
+            f"{one.worst_relative:.3g}",
+            str(one.beyond),
+            f"{one.changed}{where}",
+        )
+    Console().print(table)

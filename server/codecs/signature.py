@@ -180,12 +180,13 @@ class WireSignature:
         packed_head: Model, version and the key of the outputs in msgpack.
         templates: Responses of `json` without their data, by outputs and shapes.
         max_rows: Rows in one request; each run takes a batch of them.
-        row_columns: The columns of a row with names.
         takes_texts: Whether an input is BYTES.
         event_time: Parameter with the time at which the inputs were true; empty for none.
     """
 
     __slots__ = (
+        "_row_columns",
+        "_signature",
         "all_outputs",
         "all_wire_outputs",
         "batch_axis",
@@ -202,7 +203,6 @@ class WireSignature:
         "optional",
         "outputs",
         "packed_head",
-        "row_columns",
         "rows_axis",
         "static",
         "takes_texts",
@@ -234,9 +234,17 @@ class WireSignature:
         packed = {**identity, "outputs": None}
         self.packed_head = pack(packed)[1:-1]
         self.templates: dict[Hashable, bytes] = {}
-        self.row_columns = RowColumns(signature)
+        self._signature = signature
+        self._row_columns: RowColumns | None = None
         self.event_time = ""
         self.max_rows = MAX_ROWS
         self.takes_texts = any(spec.is_bytes for spec in self.inputs.values())
         self.body_templates: dict[Hashable, Any] = {}  # their classes know this one
         self.numeric = not any(output.is_bytes for output in self.all_wire_outputs)
+
+    @property
+    def row_columns(self) -> RowColumns:
+        """The columns of a row with names; made for the first such row."""
+        if self._row_columns is None:
+            self._row_columns = RowColumns(self._signature)
+        return self._row_columns

@@ -134,7 +134,7 @@ def _steps(model: Any) -> list[Any]:
 
 
 def _describe(made: Any, original: Original, source: Path) -> None:
-    """Say in the model what it was made of."""
+    """Write the origin of the model into its metadata."""
     facts = {
         "converted_from": source.name,
         "converted_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),

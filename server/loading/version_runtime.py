@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock.runtimes.contract import ModelLoadError
 from penstock.runtimes.discovery import find_runtime
+from penstock.server.pipelines.pipeline_file import PIPELINE_FILE
 from penstock.server.pipelines.pipeline_runtime import PLATFORM, PipelineRuntime
 
 if TYPE_CHECKING:
@@ -31,13 +32,12 @@ def runtime_of(
     Raises:
         ModelLoadError: No runtime finds a file, or several do, or the platform is another one.
     """
-    pipelines = PipelineRuntime(steps or {})
-    path = pipelines.find(directory)
-    if path is None:
+    path = directory / PIPELINE_FILE
+    if not path.is_file():
         return find_runtime(directory, platform)
     if platform is not None:
         raise ModelLoadError(
             f"{path} is a {PLATFORM}, and model.toml says platform = {platform!r}; take that line "
             "out, because each version has the platform of its files"
         )
-    return pipelines, path
+    return PipelineRuntime(steps or {}), path

@@ -1,8 +1,10 @@
-"""Makes the input validation of a version from the declared rules: names become input elements."""
+"""Puts what ``model.toml`` declares of inputs into force: names become elements of inputs."""
 
 from __future__ import annotations
 
+import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.quality.field_check import FieldCheck
@@ -11,15 +13,63 @@ from penstock.runtimes.contract import ModelLoadError
 
 from .input_places import known_names, place_of
 from .input_validation import Quality
+from .segment_rules import declare_segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.monitoring.quality.rules import FieldRule, QualityOptions
+    from penstock.monitoring.samples.privacy import Privacy
     from penstock.server.codecs.signature import WireSignature
+    from penstock.server.config.model_config import ModelConfig
+    from penstock.server.config.model_log import LogOptions
 
     from .servable import Servable
+
+
+LOG = logging.getLogger("penstock.models")
+
+
+class DeclaredRules:
+    """Puts the rules of a configuration into force.
+
+    Args:
+        counters: Counters of this process.
+        privacy: Inputs that must not leave this process as they are.
+    """
+
+    def __init__(
+        self, counters: CounterFile, privacy: Callable[[LogOptions], Privacy | None]
+    ) -> None:
+        self._counters = counters
+        self._privacy = privacy
+
+    def declare(self, servable: Servable, config: ModelConfig) -> None:
+        """Put the rules into force for a version that was just loaded.
+
+        Raises:
+            ModelLoadError: A rule does not fit the version.
+        """
+        for put_into_force in self._rules(servable, config):
+            put_into_force()
+
+    def declare_again(self, servable: Servable, config: ModelConfig) -> None:
+        """Put the rules of a new configuration into force; those that do not fit stay as before."""
+        for put_into_force in self._rules(servable, config):
+            try:
+                put_into_force()
+            except ModelLoadError as e:
+                LOG.error("model %s version %s: %s", servable.name, servable.version, e)  # noqa: TRY400
+
+    def _rules(self, servable: Servable, config: ModelConfig) -> list[Callable[[], None]]:
+        """Each puts some of the declared rules into force, or raises `ModelLoadError`."""
+        features, log = config.monitoring.features, config.log
+        return [
+            lambda: servable.keep_private(self._privacy(log)),
+            partial(declare, servable, config.quality, features, self._counters),
+            partial(declare_segments, servable, config.segments, features, log.subject),
+        ]
 
 
 def declare(

@@ -18,11 +18,11 @@ from penstock.server.loading.load_order import LoadOrder
 from penstock.server.registry.private_copy import digest_of_copy
 
 from .batching_log import log_batching
-from .declared_rules import DeclaredRules
 from .lifecycle import TRANSITIONS, State, Status, without_places
 from .load_task import Loading, asked_of
 from .pipeline_steps import PipelineSteps
 from .servable import Servable
+from .validation_rules import DeclaredRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -21,7 +21,7 @@ from penstock.server.rollout.rollout import mirror_of, split_of
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.traffic import Mirror, Split  # noqa: TC001  as above
 
-from .planned_step import PlannedStep, planned_steps
+from .planned_step import PlannedStep
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -163,12 +163,25 @@ def _with_steps(
         else plan
         for name, plan in plans.items()
     }
-    return {
-        name: replace(plan, steps=planned_steps(served[name], outlook.pins[name], loaded))
-        if name in outlook.pins
-        else plan
-        for name, plan in loaded.items()
-    }
+    for name in outlook.pins.keys() & loaded.keys():
+        pins = outlook.pins[name]
+        steps = {
+            version: tuple(_planned_step(pin, loaded.get(pin.model)) for pin in pins[version])
+            for version in sorted(served[name] & pins.keys())
+        }
+        loaded[name] = replace(loaded[name], steps=steps)
+    return loaded
+
+
+def _planned_step(pin: Pin, plan: ModelPlan | None) -> PlannedStep:
+    if plan is None:
+        return PlannedStep(pin)
+    return PlannedStep(
+        pin,
+        plan.versions.get(pin.version),
+        plan.retried.get(pin.version, 0.0),
+        plan.quarantined.get(pin.version, ""),
+    )
 
 
 def policy_versions(

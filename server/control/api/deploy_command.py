@@ -11,7 +11,7 @@ from penstock.server.control.coordination.convergence import load_failures, not_
 from penstock.server.desired_state import state as change
 from penstock.server.desired_state.state import DesiredState, ModelState
 from penstock.server.errors import Conflict, DeadlineExceeded, NotFound
-from penstock.server.target.planned_step import pipelines_with
+from penstock.server.target.pipelines import pipelines_with
 
 from .command import describe, event_of
 

@@ -18,8 +18,8 @@ from penstock.server.pipelines.pin_reader import pins_of
 from penstock.server.pipelines.step_sink import StepSink
 from penstock.server.registry.survey import scan
 from penstock.server.serving.lifecycle import State
+from penstock.server.target.pipelines import pipelines_with
 from penstock.server.target.plan import Outlook, aspire
-from penstock.server.target.planned_step import pipelines_with
 
 from .conftest import add_pipeline
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.batching.request import InferenceRequest
 
@@ -10,13 +10,44 @@ from .step_failed import StepFailed
 from .wired_step import rows_of_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from penstock.batching.scheduled_model import ScheduledModel
     from penstock.runtimes.contract import Array
     from penstock.server.codecs.messages import InferRequest
 
-    from .scheduled_pipeline import ScheduledPipeline
+    from .wired_step import WiredStep
+    from .wiring import Wiring
+
+
+class Pipeline(Protocol):
+    """The pipeline of a run; implemented by `ScheduledPipeline`.
+
+    Attributes:
+        scheduled: The pipeline in the scheduler.
+        wiring: The wiring.
+        clock: Monotonic seconds, the scheduler's.
+    """
+
+    scheduled: ScheduledModel
+    wiring: Wiring
+    clock: Callable[[], float]
+
+    def submit(self, step: WiredStep, request: InferenceRequest) -> None:
+        """Give the request of a step to the scheduler."""
+        ...
+
+    def cancel(self, request: InferenceRequest) -> None:
+        """Withdraw the request of a step."""
+        ...
+
+    def forget(self, request: InferenceRequest) -> None:
+        """Count a request that was withdrawn as no longer waiting."""
+        ...
+
+    def finish(self, run: PipelineRun, error: Exception | None) -> None:
+        """Answer the request of a run that has ended."""
+        ...
 
 
 class StepTicket:
@@ -62,7 +93,7 @@ class PipelineRun:
         "started_at",
     )
 
-    def __init__(self, pipeline: ScheduledPipeline, request: InferenceRequest) -> None:
+    def __init__(self, pipeline: Pipeline, request: InferenceRequest) -> None:
         self.owner: ScheduledModel = pipeline.scheduled
         self.request = request
         self.started_at = pipeline.clock()

@@ -227,10 +227,8 @@ class Intake:
     def _inspector(self, candidate: Candidate, files: Files) -> Callable[..., object]:
         if any(fact.path == PIPELINE_FILE for fact in files):
             return inspect_pipeline
-        known = candidate.platform in _KNOWN and not (
-            _foreign(files) and (self._plugins or built_in_platform(candidate.directory))
-        )
-        return inspect_version if known else _let_pass
+        known = not _foreign(files) or not (self._plugins or built_in_platform(candidate.directory))
+        return inspect_version if known and candidate.platform in _KNOWN else _let_pass
 
     def _copy(
         self, candidate: Candidate, entries: tuple[FileEntry, ...], name: str, *, published: bool

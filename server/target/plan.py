@@ -235,13 +235,12 @@ def _plan(
         if default is not None and (watched or default != candidate):
             split, mirror = split_of(rollout), mirror_of(rollout, available[candidate])
     steps_only = sorted({*pinned} & available.keys() - {*wanted})
-    aliases = {alias: one for alias, one in sorted(now.aliases.items()) if one in wanted}
     wanted = sorted({*wanted, *steps_only})
     return ModelPlan(
         name=entry.name,
         versions={version: available[version] for version in wanted},
         default=default,
-        aliases=aliases,
+        aliases={alias: one for alias, one in sorted(now.aliases.items()) if one in wanted},
         config=entry.config,
         pinned=now.stable is not None,
         accepted=tuple(sorted(now.accepted)),

@@ -79,13 +79,18 @@ class NumberBins:
 
     def count(self, values: NDArray[np.float64]) -> Counts:
         """Count values."""
-        places = np.searchsorted(np.asarray(self.edges), values, side="right")
-        size, last = self.size, len(self.edges)
+        return np.bincount(self.places(values), minlength=self.size)
+
+    def places(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """The bin of each value."""
+        values = values.astype(np.float64, copy=False)
+        places = np.searchsorted(np.asarray(self.edges), values, side="right").astype(np.int64)
+        last = len(self.edges)
         # Infinity and NaN land at the ends; only there is a second look needed.
         if not np.isfinite(values).all():
             places[np.isnan(values)] = last + 1
             places[np.isinf(values)] = last + 2
-        return np.bincount(places, minlength=size)
+        return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,13 @@ class CategoryBins:
     def count(self, values: Iterable[Any]) -> Counts:
         """Count values: texts, bytes or whole numbers."""
         return self.count_texts(texts_of(values))
+
+    def places(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """The bin of each value."""
+        listed = values.tolist()
+        unknown = len(self.categories) + (0 if self.open else 1)
+        known = {one: self._places.get(text(one), unknown) for one in set(listed)}
+        return np.fromiter((known[one] for one in listed), np.int64, len(listed))
 
     def count_texts(self, found: Mapping[str, int]) -> Counts:
         """Count categories as `texts_of` gives them."""

@@ -226,6 +226,7 @@ class DriftConsumer:
             window.rows += group.rows
             window.skipped += group.skipped
             window.end = group.last = max(window.end, samples[-1].time)
+            drift_state.segments.count(samples, rows)
             for name, reference, values in rows:
                 faults = window.add(name, reference, values)
                 if self._learnt is not None and not reference.output:
@@ -259,7 +260,7 @@ class DriftConsumer:
                 drift_state.calibrate(known.references, healthy, options)
         verdict = drift_state.conclude(known.references, options)
         closed = ClosedWindow(key, drift_state.baseline, verdict.state, window, verdict.findings)
-        self._announce(key, verdict.changes, left=drift_state.episodes.values())
+        self._announce(key, verdict.changes, left=drift_state.all_episodes())
         self._store.put(closed, drift_state.to_dict())
         if known.provisional and enough([*healthy, window], options):
             known.finish([*healthy, window])

@@ -16,6 +16,7 @@ from .assessment import assess, subjects_of
 from .episode import Episode, advance
 from .incident import Change, by_contribution, subject_of
 from .rule import Level
+from .segment_drift import SegmentDrift
 from .sensitivity import WEEK_SECONDS, false_alarms_per_week
 from .settling import enough
 from .variation import from_json, measure, to_json
@@ -75,6 +76,7 @@ class DriftState:
             that did open: what was expected counts like `_WEEKS_EXPECTED` weeks of watching.
         source: Where the baseline comes from; empty before the first.
         problem: Why a baseline that was built is not used; empty if none is left aside.
+        segments: The segments of its rows.
     """
 
     def __init__(self) -> None:
@@ -85,6 +87,7 @@ class DriftState:
         self.closed = 0
         self.episodes: dict[str, Episode] = {}
         self.variations: dict[str, Variations] = {}
+        self.segments = SegmentDrift()
         self._calibrated: set[str] = set()
         self._judged = self._measured = self._incidents = 0
         self._weeks = 0.0
@@ -95,7 +98,8 @@ class DriftState:
             Change(name, episode, Episode(), None)
             for name, episode in self.episodes.items()
             if episode.open
-        ]
+        ] + self.segments.ended()
+        self.segments = SegmentDrift()
         self.baseline, self.window = baseline, None
         self.episodes, self.variations, self._calibrated = {}, {}, set()
         self._judged = self._measured = self._incidents = 0
@@ -189,10 +193,26 @@ class DriftState:
                 "since": after.since,
                 "faults": window.faults(name, references[name])._asdict(),
             }
-        changes = self._named(changes)
+        changes = self._named(changes) + self._by_segment(window.end, references, findings, options)
         states = {one["state"] for one in findings.values()}
         worst = next((state for state in STATES if state in states), TOO_LITTLE)
         return Verdict(worst, findings, changes)
+
+    def _by_segment(
+        self,
+        end: float,
+        references: Mapping[str, Reference],
+        findings: Mapping[str, Mapping[str, Any]],
+        options: DriftOptions,
+    ) -> list[Change]:
+        """What the segments say, of features whose variation is known."""
+        known = {name: one for name, one in references.items() if name in self._calibrated}
+        drifted = {name for name, one in findings.items() if one["level"].flagged}
+        return self.segments.conclude(end, known, drifted, self.variations, options)
+
+    def all_episodes(self) -> list[Episode]:
+        """The episodes of all traffic and of segments."""
+        return [*self.episodes.values(), *self.segments.episodes()]
 
     def _expected(
         self, window: Window, references: Mapping[str, Reference], options: DriftOptions
@@ -221,6 +241,7 @@ class DriftState:
             "measured": self._measured,
             "incidents": self._incidents,
             "weeks": self._weeks,
+            "segments": self.segments.to_dict(),
         }
 
     @classmethod
@@ -244,6 +265,7 @@ class DriftState:
         drift_state._measured = content.get("measured", 0)
         drift_state._incidents = content.get("incidents", 0)
         drift_state._weeks = content.get("weeks", 0.0)
+        drift_state.segments = SegmentDrift.from_dict(content.get("segments", {}))
         return drift_state
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,7 +100,7 @@ class DriftCollector(Collector):
         for model, version, arm, drift_state in drift_states:
             total.add_metric([model, version, arm], drift_state["closed"])
             expected.add_metric([model, version, arm], drift_state["expected"])
-        yield from (total, expected)
+        yield from (total, expected, _segments(drift_states))
 
     def _read(self) -> tuple[list[Any], list[Any]]:
         """Rows of the last windows and of the watches; those of before if nothing has changed."""
@@ -120,3 +121,17 @@ class DriftCollector(Collector):
             except sqlite3.Error:
                 pass  # it is just being made, or the disk is gone: what was known is shown
         return self._found
+
+
+def _segments(drift_states: list[Any]) -> Metric:
+    """Segments of each version by their state."""
+    segments = GaugeMetricFamily(
+        "penstock_drift_segments",
+        "Segments by what the last window said of them.",
+        labels=(*_LABELS, "state"),
+    )
+    for model, version, arm, drift_state in drift_states:
+        told = drift_state.get("segments", {}).get("last", {}).get("segments", ())
+        for state, number in Counter(one["state"] for one in told).items():
+            segments.add_metric([model, version, arm, state], number)
+    return segments

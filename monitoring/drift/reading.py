@@ -129,6 +129,7 @@ def _entry(
         "expected_false_alarms_per_week": 0.0 if drift_state is None else drift_state["expected"],
         "sketches": last is not None and bool(last.window.figures),
         "learning": taught,
+        "segments": {} if drift_state is None else drift_state.get("segments", {}).get("last", {}),
         "features": features,
     }
 

@@ -4,9 +4,6 @@ A unit has one vote, its first label, so that the votes are independent. A vote 
 is wrong; of numbers, if the loss is above the 0.9 quantile of both sides together. Two shares of
 bad votes are compared by Fisher's exact test, one-sided. Holm's procedure over all tests of one
 version and arm bounds the probability that any segment is named by chance alone: `FAMILY_RATE`.
-
-Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
-Statistics 6 (1979).
 """
 
 from __future__ import annotations
@@ -17,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from penstock.monitoring.fisher import exact_tail
+from penstock.monitoring.multiple_tests import holm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -109,16 +107,6 @@ def compare_segments(
         )
         for one, p in found
     ]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values that may each be compared with the rate of the family (Holm's step-down)."""
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    found, least = [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
-        found[place] = least
-    return found
 
 
 def _bad_votes(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from .client import CommandFailed, add_client_options, find_server
+from .segments_view import drift_notes
 
 if TYPE_CHECKING:
     import argparse
@@ -215,6 +216,7 @@ def _notes(entry: dict[str, Any]) -> list[str]:
     if entry["learning"]:
         rows = max(entry["learning"].values())
         notes.append(f"learning {len(entry['learning'])} features: {rows} rows so far")
+    notes += map(escape, drift_notes(entry["segments"]))
     if entry["open"] is not None:
         notes.append(f"open window: {entry['open']['rows']} rows")
     return notes

@@ -65,3 +65,25 @@ def segment_notes(one: dict[str, Any], where: str) -> Iterator[str]:
         + f"; any is called worse by chance with {segments['false_alarm_rate']:.0%} probability at "
         "most"
     )
+
+
+def drift_notes(told: dict[str, Any]) -> Iterator[str]:
+    """What the last window says of segments: those that differ, the mix, and how many are well."""
+    if not told:
+        return
+    states: dict[str, int] = {}
+    for one in told["segments"]:
+        states[one["state"]] = states.get(one["state"], 0) + 1
+        if one["state"] in {"drift", "warn"} and one["p"] is not None:
+            yield (
+                f"{one['segment']}: {one['state']}, most of all {one['feature']}: "
+                f"PSI {one['psi']:.2f}, p {one['p']:.1g}, {one['rows']} rows"
+            )
+    for one in told["mixes"]:
+        if one["changed"]:
+            yield (
+                f"the mix of {one['field']} has changed: a share moved by {one['moved']:.1%} "
+                f"(p {one['p']:.1g}); that alone is no drift within a segment"
+            )
+    shown = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    yield f"segments: {shown}; {told['tests']} tests share the false-alarm rate (Holm)"

@@ -18,9 +18,9 @@ from penstock.monitoring.feedback.segment_votes import (
     REST,
     SegmentVotes,
     compare_segments,
-    holm,
 )
 from penstock.monitoring.fisher import exact_tail
+from penstock.monitoring.multiple_tests import holm
 from penstock.monitoring.segments.segment_rows import SegmentRows
 
 NOW = 1_700_000_000.0

@@ -6,7 +6,6 @@ A plug-in registers its class under the entry point group ``penstock.runtimes``.
 from __future__ import annotations
 
 import logging
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -105,6 +104,8 @@ def name_in_version(path: Path) -> str | None:
     if named or told:
         suffix = path.suffix
         return (named or sorted(told, key=lambda name: Path(name).suffix != suffix))[0]
+    import tempfile  # by `penstock push` of an unusual name only
+
     with tempfile.TemporaryDirectory() as alone:
         for name in (path.name, f"model{path.suffix}"):
             linked = Path(alone, name)

@@ -13,6 +13,10 @@ from .baseline import MAX_BYTES, Baseline, decode, encode
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: A baseline that was published beside the files of its version.
+BASELINE_FILE = "baseline.json"
+#: The directory of the others, below ``state_dir/monitor``.
+BASELINES = "baselines"
 _BUILT = "built"
 _LEARNT = "learnt"
 

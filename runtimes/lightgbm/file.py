@@ -196,8 +196,8 @@ def _categorical(tail: bytes, infos: Sequence[str]) -> tuple[bool, ...]:
 
 def _categories(tail: bytes, categorical: Sequence[bool]) -> dict[int, tuple[Category, ...]]:
     """The categories of a pandas table, in the order of its columns of categories."""
-    match = _CATEGORIES.search(tail)
-    lists: Any = json.loads(match[1]) if match else None
+    found = _CATEGORIES.findall(tail)  # the library reads the last one
+    lists: Any = json.loads(found[-1]) if found else None
     places = [position for position, one in enumerate(categorical) if one]
     if not isinstance(lists, list) or len(lists) != len(places):
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import sys
 from functools import partial
@@ -60,7 +61,7 @@ def _add_push(verbs: Any) -> None:
         "source",
         type=Path,
         metavar="FILE",
-        help="an ONNX file, an MLflow model directory, or a pipeline.toml",
+        help="a model file, an MLflow model directory, or a pipeline.toml",
     )
     parser.add_argument(
         "--number", "--version", dest="number", type=int, metavar="N", help="default: the next free"
@@ -73,6 +74,12 @@ def _add_push(verbs: Any) -> None:
             flag, action="append", default=[], metavar="NAME=VALUE", help=f"{text}; repeatable"
         )
     parser.add_argument("--examples", type=Path, metavar="FILE", help="golden requests, as JSON")
+    parser.add_argument(
+        "--columns", type=Path, metavar="FILE", help="names of columns: a JSON list, or a table"
+    )
+    parser.add_argument(
+        "--classes", default="", metavar="NAME,NAME", help="names of classes, in the model's order"
+    )
     parser.add_argument(
         "--no-load", action="store_true", help="do not load it here to learn its signature"
     )
@@ -168,6 +175,8 @@ def _details(namespace: argparse.Namespace) -> Details:
         data_hash=namespace.data_hash,
         metrics=metrics,
         examples=namespace.examples,
+        columns=namespace.columns,
+        classes=tuple(next(csv.reader([namespace.classes]), [])),
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from penstock.monitoring.drift.baseline_files import BaselineFiles
+from penstock.monitoring.drift.baseline_files import BASELINE_FILE, BASELINES, BaselineFiles
 from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: Beside the model's files, published with them.
-BASELINE_FILE = "baseline.json"
 #: Below ``state_dir/monitor``.
-BASELINES = "baselines"
 WINDOWS = "windows.db"
 
 

@@ -8,7 +8,7 @@ from penstock.monitoring.distribution import server_version
 from penstock.server.serving.lifecycle import REPOSITORY_STATES, State
 
 if TYPE_CHECKING:
-    from penstock.runtimes.contract import Signature, TensorSpec
+    from penstock.runtimes.contract import Column, Signature, TensorSpec
     from penstock.server.serving.catalog import Catalog
     from penstock.server.serving.servable import Servable
 
@@ -66,7 +66,7 @@ def model_metadata(servable: Servable, versions: list[str]) -> dict[str, Any]:
         servable: The version described.
         versions: All loaded versions of the model.
     """
-    signature = servable.model.signature
+    signature = servable.signature
     return {
         "name": servable.name,
         "versions": versions,
@@ -100,6 +100,17 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
         "datatype": spec.datatype,
         "shape": list(spec.shape),
     }
-    if spec.optional:
-        tensor["parameters"] = {"optional": True}
-    return tensor
+    parameters: dict[str, Any] = {"optional": True} if spec.optional else {}
+    if spec.columns:
+        parameters["columns"] = [_column(one) for one in spec.columns]
+    return {**tensor, "parameters": parameters} if parameters else tensor
+
+
+def _column(column: Column) -> dict[str, Any]:
+    """A column without what does not hold for it."""
+    described: dict[str, Any] = {"name": column.name}
+    if column.categories is not None:
+        described["categories"] = list(column.categories)
+    if column.missing:
+        described["missing"] = True
+    return described

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def check_acceptance(
     model: Model,
+    signature: Signature,
     directory: Path,
     declared: Signature | None,
     predecessor: tuple[str, Signature] | None,
@@ -29,6 +30,7 @@ def check_acceptance(
 
     Args:
         model: The loaded model.
+        signature: Its signature, with the names of its columns and classes.
         directory: The directory that it was loaded from, with its golden requests.
         declared: The signature that its manifest promises.
         predecessor: Version and signature that serve the model's clients now.
@@ -40,10 +42,10 @@ def check_acceptance(
     reasons: list[str] = []
     golden = Examples()
     if declared is not None:
-        reasons += _differences(contradictions(declared, model.signature), "its manifest")
+        reasons += _differences(contradictions(declared, signature), "its manifest")
     if predecessor is not None:
-        version, signature = predecessor
-        changes = breaking_changes(signature, model.signature)
+        version, before = predecessor
+        changes = breaking_changes(before, signature)
         broken = _differences(changes, f"version {version}, which serves")
         if broken:
             broken[-1] += '; if that is meant, set signature = "any" in model.toml'

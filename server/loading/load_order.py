@@ -78,6 +78,7 @@ class LoadedModel:
         costs: Its run times, if they could be measured.
         memory: The memory that it took.
         known_inputs: Inputs of one row that it runs, if any are known.
+        signature: The signature of the model, with all names of columns and classes that are known.
         processes: Number of its own processes; 0 if it runs in this one.
         digest: Digest of its files.
     """
@@ -86,6 +87,7 @@ class LoadedModel:
     model: Model
     costs: CostTable | None
     memory: LoadMemory
-    known_inputs: Sequence[Array | None] | None = None
+    known_inputs: Sequence[Array | None] | None
+    signature: Signature
     processes: int = 0
     digest: str = ""

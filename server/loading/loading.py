@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.batching.contained import words
+from penstock.monitoring.drift.baseline_files import BASELINE_FILE, BASELINES, BaselineFiles
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
@@ -31,6 +32,7 @@ from .checked_copies import CheckedCopies, needed_bytes
 from .load_order import LoadedModel, SoundCopy
 from .memory_estimate import LoadMemory, MemoryBudget
 from .model_opener import ModelOpener, is_isolated, is_single_threaded
+from .naming import named_signature
 from .process_memory import Growth
 from .proofs import Proofs, proof_key
 from .version_runtime import runtime_of
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from penstock.batching.cost import CostTable
-    from penstock.runtimes.contract import Model, Runtime
+    from penstock.runtimes.contract import Model, Runtime, Signature
     from penstock.server.config.config import ServerConfig
 
     from .golden_examples import Examples
@@ -70,6 +72,7 @@ class Loader:
         self._registry = config.registry.absolute()
         self._link_roots = config.link_roots()
         self._copies = None if state is None else state / "copies"
+        self._baselines = None if state is None else BaselineFiles(state / "monitor" / BASELINES)
         self._max_copies_bytes = config.copies_max_bytes
         self._memory = MemoryBudget(config.max_memory_bytes // config.workers)
         self._costs = CostCache(None if state is None else state / "costs")
@@ -127,7 +130,8 @@ class Loader:
         try:
             model = self._opener.open(runtime, path, copy.directory, order)
             try:
-                golden = _check_examples(model, copy, order)
+                signature = self._named_signature(model, copy, order)
+                golden = _check_examples(model, signature, copy, order)
                 costs = self._warm_up(runtime, model, copy.digest, order, golden)
                 known_inputs = runnable_inputs(model, golden)
             except BaseException:
@@ -142,8 +146,16 @@ class Loader:
             processes, measured = model.count, model.resident_bytes
         memory = LoadMemory(needed, measured)
         return LoadedModel(
-            runtime.platform, model, costs, memory, known_inputs, processes, copy.digest
+            *(runtime.platform, model, costs, memory, known_inputs),
+            *(signature, processes, copy.digest),
         )
+
+    def _named_signature(self, model: Model, copy: SoundCopy, order: LoadOrder) -> Signature:
+        baselines = [copy.directory / BASELINE_FILE]
+        if self._baselines is not None:
+            baselines.insert(0, self._baselines.built(order.name, order.version))
+        features = order.config.monitoring.features
+        return named_signature(model.signature, copy.declared, baselines, features)
 
     def _warm_up(
         self, runtime: Runtime, model: Model, digest: str, order: LoadOrder, golden: Examples
@@ -257,7 +269,9 @@ def _named(copy: Path, order: LoadOrder) -> Iterator[None]:
         raise ModelLoadError(text) from error
 
 
-def _check_examples(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples:
+def _check_examples(
+    model: Model, signature: Signature, copy: SoundCopy, order: LoadOrder
+) -> Examples:
     """Check a model, and return its golden requests.
 
     Raises:
@@ -265,7 +279,7 @@ def _check_examples(model: Model, copy: SoundCopy, order: LoadOrder) -> Examples
     """
     rows = order.config.batching.max_batch_size
     golden, reasons = check_acceptance(
-        model, copy.directory, copy.declared, order.predecessor, rows
+        model, signature, copy.directory, copy.declared, order.predecessor, rows
     )
     if reasons and not order.accepted:
         raise ModelRefused(*reasons)

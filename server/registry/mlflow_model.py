@@ -1,4 +1,4 @@
-"""An MLflow model directory: where its ONNX file is and which run made it.
+"""An MLflow model directory: where its model file is, its columns, and which run made it.
 
 ``MLmodel`` is YAML, read by PyYAML's base loader: it is its safe loader without tags, types and
 merged keys. Each value is a text, a list or a mapping, and an alias is one more name of the same
@@ -7,10 +7,12 @@ object, so reading takes time and memory in proportion to the file, whatever is 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.files.config_file import read_bounded
+from penstock.runtimes.contract import Column
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.safe_files import check_relative
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MLMODEL_FILE: Final = "MLmodel"
+#: Flavours whose model file is a data format, in the order in which they are looked for.
+_FLAVORS: Final = ("onnx", "xgboost", "lightgbm", "catboost")
 
 _MAX_BYTES: Final = 1 << 20
 #: Keys, values and aliases; mlflow writes about a hundred, its signatures are one text each. PyYAML
@@ -32,19 +36,21 @@ class MlflowModel:
     """What ``MLmodel`` says.
 
     Attributes:
-        model_path: Model path of the ONNX file, relative to the directory.
+        model_path: Model path of the model file, relative to the directory.
         run_id: Id of the run that logged it; empty if it does not say.
+        columns: The columns of its signature; empty if it has none, or one of tensors.
     """
 
     model_path: str
     run_id: str
+    columns: tuple[Column, ...] = ()
 
 
 def read_mlflow_model(directory: Path) -> MlflowModel:
     """Read ``MLmodel``.
 
     Raises:
-        ModelRefused: It is missing, is no YAML, or the model has no ONNX flavour.
+        ModelRefused: It is missing, is no YAML, or the model has no flavour that is a data format.
     """
     try:
         content = _mapping(_loaded(read_bounded(directory / MLMODEL_FILE, _MAX_BYTES).decode()))
@@ -53,14 +59,31 @@ def read_mlflow_model(directory: Path) -> MlflowModel:
             f"{directory} is no MLflow model: {MLMODEL_FILE} cannot be read: {error}"
         ) from error
     flavors = _mapping(content.get("flavors"))
-    data = _text(_mapping(flavors.get("onnx")).get("data"))
+    paths = (_text(_mapping(flavors.get(one)).get("data")) for one in _FLAVORS)
+    data = next(filter(None, paths), "")
     if not data:
         raise ModelRefused(
             f"{directory} has the flavours {', '.join(sorted(flavors)) or 'none'}, expected onnx "
-            "with the path of its file under data; log the model with mlflow.onnx.log_model"
+            "with the path of its file under data, or one of "
+            f"{', '.join(_FLAVORS[1:])}; log the model with mlflow.onnx.log_model, for example"
         )
     check_relative(data)
-    return MlflowModel(data, _text(content.get("run_id")))
+    inputs = _text(_mapping(content.get("signature")).get("inputs"))
+    return MlflowModel(data, _text(content.get("run_id")), _columns(inputs))
+
+
+def _columns(text: str) -> tuple[Column, ...]:
+    """The columns of a signature, which is a list in JSON; empty unless all of them have names."""
+    try:
+        entries = json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(entries, list):
+        return ()
+    named = [one for one in entries if isinstance(one, dict) and isinstance(one.get("name"), str)]
+    if len(named) < len(entries) or any(one.get("type") == "tensor" for one in named):
+        return ()
+    return tuple(Column(one["name"], missing=one.get("required") is False) for one in named)
 
 
 def _loaded(text: str) -> Any:

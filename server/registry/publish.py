@@ -26,6 +26,8 @@ from penstock.server.onnx_file.inspection import MODEL_FILE, inspect_version
 from penstock.server.pipelines.inspection import inspect_pipeline
 from penstock.server.pipelines.pipeline_file import PIPELINE_FILE
 
+from .column_file import read_columns
+from .column_names import Misnamed, with_classes, with_columns
 from .manifest import MANIFEST_FILE, FileEntry, Manifest, ManifestError, Run, encode_manifest
 from .publish_source import EXAMPLES_FILE
 from .repository import MODEL_NAME, VERSION_NAME
@@ -58,6 +60,8 @@ class Details:
         data_hash: Data hash of the training data.
         metrics: Metrics of its evaluation.
         examples: A file of golden requests.
+        columns: A file that names the columns of a row; see `read_columns`.
+        classes: Names of the classes, in the order of the probabilities.
     """
 
     created_at: str
@@ -66,6 +70,8 @@ class Details:
     data_hash: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     examples: Path | None = None
+    columns: Path | None = None
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ def publish(
             inspect_pipeline(staging)
         if source.name == MODEL_FILE:
             inspect_version(staging, limits)
-        signature = None if check is None else check(staging)
+        signature = _named(None if check is None else check(staging), source, details)
         manifest = Manifest(
             model=model,
             version=0,
@@ -143,6 +149,29 @@ def publish(
             created_at=details.created_at,
         )
         return _take_number(home, staging, manifest, details.version)
+
+
+def _named(
+    signature: Signature | None, source: PublishSource, details: Details
+) -> Signature | None:
+    """The signature with the names that its owner gives; what MLflow says may not fit.
+
+    Raises:
+        InvalidRequest: The owner's names do not fit the model, or nobody knows what it takes.
+    """
+    if signature is None:
+        if details.columns is not None or details.classes:
+            raise InvalidRequest("names of columns and classes are checked by loading the model")
+        return None
+    try:
+        if details.columns is not None:
+            signature = with_columns(signature, read_columns(details.columns))
+        elif source.columns:
+            with suppress(Misnamed):
+                signature = with_columns(signature, source.columns)
+        return with_classes(signature, details.classes) if details.classes else signature
+    except Misnamed as error:
+        raise InvalidRequest(str(error)) from error
 
 
 def read_examples(path: Path) -> bytes:

@@ -21,6 +21,7 @@ from .mlflow_model import MLMODEL_FILE, read_mlflow_model
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from penstock.runtimes.contract import Column
     from penstock.server.files.roots import Roots
 
 EXAMPLES_FILE = "examples.json"
@@ -42,6 +43,7 @@ class PublishSource:
             cache of the Hugging Face hub.
         run_id: From MLflow; empty otherwise.
         made: Content of files that are made for the version, by name.
+        columns: From MLflow's signature; empty if there is none.
     """
 
     model: Path
@@ -53,6 +55,7 @@ class PublishSource:
     run_id: str = ""
     name: str = MODEL_FILE
     made: Mapping[str, bytes] = field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
 
     @contextmanager
     def open(self, path: str) -> Iterator[tuple[int, int]]:
@@ -82,14 +85,15 @@ def find_source(path: Path) -> PublishSource:
         OSError: It cannot be read.
     """
     run_id = ""
+    columns: tuple[Column, ...] = ()
     if path.is_dir():
         if not (path / MLMODEL_FILE).exists():
             raise ModelRefused(
-                f"{path} is a directory without {MLMODEL_FILE}; expected an ONNX file or an MLflow "
+                f"{path} is a directory without {MLMODEL_FILE}; expected a model file or an MLflow "
                 "model"
             )
         described = read_mlflow_model(path)
-        run_id = described.run_id
+        run_id, columns = described.run_id, described.columns
         inner = path / described.model_path
         if not inner.resolve(strict=True).is_relative_to(path.resolve()):
             raise ModelRefused(f"{inner} leads out of the MLflow model")
@@ -99,7 +103,9 @@ def find_source(path: Path) -> PublishSource:
         raise ModelRefused(f"{path} is no regular file")
     name = name_in_version(path)
     if name not in {None, MODEL_FILE}:
-        return _single_file(path, model, name, run_id)
+        size, home = model.stat().st_size, path.parent.absolute()
+        roots = roots_of(home)
+        return PublishSource(model, (), size, {}, home, roots, run_id, name, columns=columns)
     with model.open("rb") as file:
         total = os.fstat(file.fileno()).st_size
         try:
@@ -117,14 +123,9 @@ def find_source(path: Path) -> PublishSource:
             with open_file(root, location) as (_, facts):
                 _check_single(facts, location)
                 total += facts.st_size
-    return PublishSource(model, tuple(beside), total, summary.metadata, home, roots, run_id)
-
-
-def _single_file(path: Path, model: Path, name: str, run_id: str) -> PublishSource:
-    """A model that is one file and refers to no other; its runtime checks it when it is loaded."""
-    size = model.stat().st_size
-    home = path.parent.absolute()
-    return PublishSource(model, (), size, {}, home, roots_of(home), run_id, name)
+    return PublishSource(
+        model, tuple(beside), total, summary.metadata, home, roots, run_id, columns=columns
+    )
 
 
 def _check_single(facts: os.stat_result, path: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from penstock.runtimes.contract import Signature, TensorSpec
+    from penstock.runtimes.contract import Column, Signature, TensorSpec
 
     from .manifest import Manifest
 
@@ -102,7 +102,7 @@ def _breaks(side: str, before: TensorSpec | None, after: TensorSpec | None) -> b
     """Whether a client that knows the one may fail with the other."""
     if before is None:
         return side == "inputs" and after is not None and not after.optional
-    if after is None or before.datatype != after.datatype:
+    if after is None or before.datatype != after.datatype or _renames(before, after):
         return True
     if side == "inputs" and before.optional and not after.optional:
         return True
@@ -113,11 +113,38 @@ def _breaks(side: str, before: TensorSpec | None, after: TensorSpec | None) -> b
     )
 
 
+def _renames(before: TensorSpec, after: TensorSpec) -> bool:
+    """Whether a client that uses the names of columns or classes may fail.
+
+    Categories may be added behind the others: each keeps its position, which tensors of numbers
+    hold. Where a version names nothing, nobody uses a name.
+    """
+    if not before.columns:
+        return False
+    if [one.name for one in before.columns] != [one.name for one in after.columns]:
+        return True
+    return any(
+        (old.missing and not new.missing)
+        or (old.categories and (new.categories or ())[: len(old.categories)] != old.categories)
+        for old, new in zip(before.columns, after.columns, strict=True)
+    )
+
+
 def _spec(spec: TensorSpec | None) -> str:
     if spec is None:
         return ""
     shape = ", ".join("?" if size < 0 else str(size) for size in spec.shape)
-    return f"{spec.datatype} [{shape}]" + (" optional" if spec.optional else "")
+    columns = ", ".join(map(_column, spec.columns))
+    return (
+        f"{spec.datatype} [{shape}]"
+        + (" optional" if spec.optional else "")
+        + (f" of {columns}" if columns else "")
+    )
+
+
+def _column(column: Column) -> str:
+    categories = "" if column.categories is None else f" in {list(column.categories)}"
+    return f"'{column.name}'{categories}" + (" or missing" if column.missing else "")
 
 
 def _files(manifest: Manifest) -> dict[str, str]:

@@ -272,7 +272,7 @@ class ModelHost:
         before = self._catalog.models.get(plan.name)
         serving = loaded.get(str(plan.default)) or (before and before.default)
         serving = serving or loaded[max(loaded, key=int)]
-        return serving.version, serving.model.signature
+        return serving.version, serving.signature
 
     def _is_wanted(self, name: str, number: int) -> bool:
         plan = self._newest.get(name)

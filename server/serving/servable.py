@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock.batching.scheduled_model import ScheduledModel
     from penstock.monitoring.metrics.model_counters import ModelCounters
     from penstock.monitoring.samples.privacy import Privacy
-    from penstock.runtimes.contract import Model
+    from penstock.runtimes.contract import Model, Signature
     from penstock.server.codecs.signature import WireSignature
 
     from .input_validation import Quality
@@ -31,6 +31,7 @@ class Servable:
         version: Number of the version, as text.
         platform: Name of the runtime.
         model: The loaded model.
+        signature: Its signature, with all names of columns and classes that are known.
         wire: Its signature, prepared for the codecs.
         counters: Its metrics.
         scheduled: The version in the scheduler.
@@ -63,6 +64,7 @@ class Servable:
         "routed",
         "scheduled",
         "segments",
+        "signature",
         "steps",
         "tally",
         "validation",
@@ -83,6 +85,7 @@ class Servable:
         self.version = version
         self.platform = platform
         self.model = model
+        self.signature: Signature = model.signature
         self.wire = wire
         self.counters = counters
         self.routed = 0

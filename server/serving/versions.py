@@ -222,10 +222,11 @@ class Versions:
         """Make a loaded model ready to be published."""
         key = name, version = order.name, order.version
         steps = self.steps.of(loaded.model)
-        wire = WireSignature(loaded.model.signature, *key)
+        wire = WireSignature(loaded.signature, *key)
         wire.max_rows = MAX_RUNS * plan.config.batching.max_batch_size
         counters = self._counters.model(name, version)
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
+        servable.signature = loaded.signature
         servable.memory = loaded.memory
         servable.digest = loaded.digest
         config = plan.config

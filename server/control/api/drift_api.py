@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import HTMLResponse
 
 from penstock.monitoring.drift.baseline import MAX_BYTES, Baseline, decode
-from penstock.monitoring.drift.baseline_files import BaselineFiles, read_baseline, write_baseline
+from penstock.monitoring.drift.baseline_files import (
+    BASELINE_FILE,
+    BASELINES,
+    BaselineFiles,
+    read_baseline,
+    write_baseline,
+)
 from penstock.monitoring.drift.reading import drift_of, windows_of, worst
 from penstock.monitoring.probability import is_available, what_to_install
 from penstock.server.auth.tokens import OBSERVE, OPERATE
@@ -18,7 +24,7 @@ from penstock.server.config.model_config import ModelConfig
 from penstock.server.desired_state.audit_record import AuditEvent
 from penstock.server.drift.acceptance import Unfit, accept
 from penstock.server.drift.report import RECENT_WINDOWS, report
-from penstock.server.drift.versions import BASELINE_FILE, BASELINES, WINDOWS
+from penstock.server.drift.versions import WINDOWS
 from penstock.server.errors import InvalidRequest, NotFound, Unavailable
 from penstock.server.ports.bodies import read_body
 from penstock.server.ports.media_types import JSON, check_media_type

@@ -54,5 +54,5 @@ def test_a_declared_batch_axis_is_refused_if_golden_requests_show_otherwise(load
     size = int(np.prod(width))
     request = {"name": "x", "datatype": "FP32", "shape": [1, *width], "data": [1.0] * size}
     (version / "examples.json").write_text(json.dumps({"examples": [{"inputs": [request]}]}))
-    _, reasons = check_acceptance(model, version, None, None)
+    _, reasons = check_acceptance(model, model.signature, version, None, None)
     assert any("in a batch" in reason for reason in reasons)

@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
-demo: install ## Serve the example models and send them real data (ARGS=--exit ends by itself)
+demo: install $(VENV)/.installed-xgboost $(VENV)/.installed-catboost ## Serve the example models and send them real data (ARGS=--exit ends by itself)
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
@@ -53,6 +53,7 @@ locust: $(VENV)/.installed-bench ## Load test by locust against a server of its 
 
 examples: $(VENV)/.installed-examples ## Retrain the example models
 	$(BIN)/python examples/train.py
+	$(BIN)/python examples/train_trees.py
 
 install: $(VENV)/.installed ## The server with all its monitoring
 

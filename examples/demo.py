@@ -10,6 +10,7 @@ import argparse
 import csv
 import http.client
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
 PORT = 8000
 ADMIN_PORT = 8001
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 SHOWN_ROWS = 8
 INK = 8  # a pixel of the digits goes from 0 to 16
@@ -169,21 +170,17 @@ def ask(connection: http.client.HTTPConnection, model: str) -> list[Answer]:
 def excerpt(answers: Sequence[Answer]) -> list[Answer]:
     """A few rows to look at: spread evenly, with one mistake where there is any."""
     shown = list(answers[:: max(1, len(answers) // SHOWN_ROWS)][:SHOWN_ROWS])
-    mistakes = [answer for answer in answers if not answer.right]
-    if mistakes and all(answer.right for answer in shown):
-        shown[-1] = mistakes[0]
+    if all(answer.right for answer in shown):
+        shown[-1] = next((answer for answer in answers if not answer.right), shown[-1])
     return shown
 
 
 def diagnoses(answers: Sequence[Answer]) -> Table:
     """The breast-cancer answers, one line each."""
     names = ("malignant", "benign")
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    table.add_column("radius, texture, … (30)")
-    table.add_column("prediction", min_width=17)
-    table.add_column("truth")
-    table.add_column("version", justify="right")
-    table.add_column("latency", justify="right")
+    headings = "radius, texture, … (30)", Column("prediction", min_width=17), "truth"
+    numbers = (Column(name, justify="right") for name in ("version", "latency"))
+    table = Table(*headings, *numbers, box=None, padding=(0, 1), header_style="dim")
     for answer in excerpt(answers):
         style = "green" if answer.right else "bold red"
         table.add_row(
@@ -248,13 +245,19 @@ def invitation(port: int) -> str:
     )
 
 
+def registry(place: str) -> Path:
+    """The examples of ONNX and of trees, in one directory."""
+    both = shutil.copytree(HERE / "registry", Path(place, "models"))
+    return shutil.copytree(HERE / "trees", both, dirs_exist_ok=True)
+
+
 def run(console: Console, port: int, *, stay: bool) -> None:
     """The whole demo."""
     chosen = free_port(port)
     if chosen != port != 0:
         console.print(f"[yellow]Port {port} is taken; using {chosen}.[/]")
     started = time.perf_counter()
-    with served(HERE / "registry", chosen) as server:
+    with tempfile.TemporaryDirectory() as place, served(registry(place), chosen) as server:
         with console.status("Starting the server …"):
             server.wait_until_ready()
         _report(console, chosen, time.perf_counter() - started)
@@ -265,12 +268,16 @@ def run(console: Console, port: int, *, stay: bool) -> None:
 
 def _report(console: Console, port: int, seconds: float) -> None:
     """Predict and show."""
-    console.print(f"Serving [bold]examples/registry[/], ready after {seconds:.1f} s.\n")
+    console.print(
+        f"Serving [bold]examples/registry[/] and [bold]trees[/], ready after {seconds:.1f} s.\n"
+    )
     connection = http.client.HTTPConnection(HOST, port, timeout=10)
     for model, show in (("breast-cancer", diagnoses), ("digits", digits)):
         answers = ask(connection, model)
         console.print(summary(model, answers), "", show(answers), "", sep="\n", highlight=False)
     connection.close()
+    trees = [sys.executable, str(HERE / "demo_trees.py"), f"http://{HOST}:{port}"]
+    subprocess.run(trees, check=True)  # noqa: S603  our own command
     console.print(invitation(port), highlight=False, soft_wrap=True)
 
 

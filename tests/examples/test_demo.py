@@ -26,10 +26,13 @@ def command(examples: Path, port: int, *arguments: str) -> list[str]:
 def test_it_predicts_shows_and_ends(demo: Any, examples: Path) -> None:
     port = demo.free_port(0)
     done = subprocess.run(
-        command(examples, port, "--exit"), capture_output=True, text=True, check=False, timeout=60
+        command(examples, port, "--exit"), capture_output=True, text=True, check=False, timeout=180
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"breast-cancer version 2: 97\.0% right on 200 held-out rows", done.stdout)
+    for model, library in (("iris", "XGBoost"), ("wine", "CatBoost")):
+        said = rf"{model}, run by {library}: \d+\.\d% right on 40 held-out rows with named columns"
+        assert re.search(said, done.stdout)
     assert re.search(r"digits version 1: 9\d\.\d% right on 200 held-out rows", done.stdout)
     url = f"http://127.0.0.1:{port}"
     assert f"{url}/docs" in done.stdout
@@ -47,7 +50,7 @@ def test_it_takes_another_port_when_its_own_is_taken(examples: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=180,
         )
     assert f"Port {port} is taken; using " in done.stdout
 

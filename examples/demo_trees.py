@@ -1,0 +1,69 @@
+"""Ask the models of trees that `demo.py` serves, by rows with names: ``demo_trees.py URL``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).resolve().parent
+SHOWN_ROWS = 4
+SHOWN_COLUMNS = 4
+
+
+def held_out(model: str) -> tuple[list[dict[str, float]], list[str]]:
+    """Rows by column name that the model was not trained on, and the truth of each."""
+    with (HERE / "data" / f"{model}.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    truth = [row.pop("target") for row in rows]
+    return [{name: float(value) for name, value in row.items()} for row in rows], truth
+
+
+def predict(url: str, model: str, rows: list[dict[str, float]]) -> list[dict[str, Any]]:
+    """The predictions of all rows, in one request."""
+    request = urllib.request.Request(  # noqa: S310  the demo's own server
+        f"{url}/v1/models/{model}:predict",
+        json.dumps({"instances": rows}).encode(),
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310  as above
+        predictions: list[dict[str, Any]] = json.load(response)["predictions"]
+    return predictions
+
+
+def show(console: Console, url: str, model: str, library: str) -> None:
+    """Predict and print some rows."""
+    rows, truth = held_out(model)
+    predictions = predict(url, model, rows)
+    right = sum(one["label"] == true for one, true in zip(predictions, truth, strict=True))
+    share = f"[bold]{right / len(rows):.1%} right[/] on {len(rows)} held-out rows"
+    console.print(f"[bold]{model}[/], run by {library}: {share} with named columns")
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    names = list(rows[0])
+    for name in names[:SHOWN_COLUMNS]:
+        table.add_column(name, justify="right")
+    for name in ("…" if names[SHOWN_COLUMNS:] else "", "prediction", "truth"):
+        table.add_column(name)
+    step = len(rows) // SHOWN_ROWS
+    for row, one, true in list(zip(rows, predictions, truth, strict=True))[::step]:
+        style = "green" if one["label"] == true else "bold red"
+        likely = f"[{style}]{one['label']}[/] {one['probabilities'][one['label']]:.1%}"
+        shown = (f"{value:g}" for value in list(row.values())[:SHOWN_COLUMNS])
+        table.add_row(*shown, "", likely, true)
+    console.print(table, "")
+
+
+def main() -> None:
+    """Entry point."""
+    for model, library in (("iris", "XGBoost"), ("wine", "CatBoost")):
+        show(Console(), sys.argv[1], model, library)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
-demo: install $(VENV)/.installed-xgboost $(VENV)/.installed-catboost ## Serve the example models and send them real data (ARGS=--exit ends by itself)
+demo: install $(VENV)/.installed-xgboost $(VENV)/.installed-lightgbm ## Serve the example models and send them real data (ARGS=--exit ends by itself)
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)

@@ -41,27 +41,41 @@ def show(console: Console, url: str, model: str, library: str) -> None:
     """Predict and print some rows."""
     rows, truth = held_out(model)
     predictions = predict(url, model, rows)
-    right = sum(one["label"] == true for one, true in zip(predictions, truth, strict=True))
-    share = f"[bold]{right / len(rows):.1%} right[/] on {len(rows)} held-out rows"
-    console.print(f"[bold]{model}[/], run by {library}: {share} with named columns")
+    on = f"on {len(rows)} held-out rows with named columns"
+    line = f"[bold]{model}[/], run by {library}: {quality(predictions, truth)} {on}"
+    console.print(line, soft_wrap=True)
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    names = list(rows[0])
-    for name in names[:SHOWN_COLUMNS]:
+    for name in list(rows[0])[:SHOWN_COLUMNS]:
         table.add_column(name, justify="right")
-    for name in ("…" if names[SHOWN_COLUMNS:] else "", "prediction", "truth"):
-        table.add_column(name)
+    for name in ("prediction", "truth"):
+        table.add_column(name, min_width=17)
     step = len(rows) // SHOWN_ROWS
     for row, one, true in list(zip(rows, predictions, truth, strict=True))[::step]:
-        style = "green" if one["label"] == true else "bold red"
-        likely = f"[{style}]{one['label']}[/] {one['probabilities'][one['label']]:.1%}"
         shown = (f"{value:g}" for value in list(row.values())[:SHOWN_COLUMNS])
-        table.add_row(*shown, "", likely, true)
+        table.add_row(*shown, told(one, true), true)
     console.print(table, "")
+
+
+def quality(predictions: list[dict[str, Any]], truth: list[str]) -> str:
+    """The share of right labels, or the mean error of a regression."""
+    pairs = list(zip(predictions, truth, strict=True))
+    if "label" in predictions[0]:
+        return f"[bold]{sum(one['label'] == true for one, true in pairs) / len(pairs):.1%} right[/]"
+    error = sum(abs(one["value"] - float(true)) for one, true in pairs) / len(pairs)
+    return f"[bold]off by {error:.0f}[/] in the mean"
+
+
+def told(one: dict[str, Any], true: str) -> str:
+    """A prediction as it is shown."""
+    if "label" not in one:
+        return f"{one['value']:.0f}"
+    style = "green" if one["label"] == true else "bold red"
+    return f"[{style}]{one['label']}[/] {one['probabilities'][one['label']]:.1%}"
 
 
 def main() -> None:
     """Entry point."""
-    for model, library in (("iris", "XGBoost"), ("wine", "CatBoost")):
+    for model, library in (("iris", "XGBoost"), ("diabetes", "LightGBM")):
         show(Console(), sys.argv[1], model, library)
 
 

@@ -28,10 +28,12 @@ def test_every_verb_is_listed(project: Any) -> None:
     assert sorted(phony.split()) == sorted(re.findall(r"^([\w-]+):", text, re.MULTILINE))
 
 
-def test_the_demo_installs_the_server_and_its_monitoring_alone(project: Any) -> None:
+def test_the_demo_installs_the_server_its_monitoring_and_two_small_runtimes_alone(
+    project: Any,
+) -> None:
     steps = dry_run(project.root, ["make", "demo"])
     assert "pip install" in steps
-    assert re.findall(r"\.\[([^\]]*)\]", steps) == ["monitor"]
+    assert re.findall(r"\.\[([^\]]*)\]", steps) == ["monitor", "xgboost", "lightgbm"]
 
 
 def test_the_gate_is_make_test_and_then_the_integrations(project: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .contract import VARIABLE
+from .contract import VARIABLE, Column
 from .onnx_signature import is_zipmap
 from .onnx_values import session_feed
 from .synthetic import MAX_PROBE_ELEMENTS, PROBE_SIZES, made_up_elements, synthetic_inputs
@@ -59,7 +59,10 @@ class Observation:
                     f"output '{spec.name}' is declared {list(spec.shape)} and has shape {shown} "
                     f"for {rows} row{'s'[: rows > 1]}; it is served as {list(shape)}"
                 )
-            outputs.append(replace(spec, shape=shape))
+            labels = map(str, self.classes.get(spec.name, ()))
+            outputs.append(
+                replace(spec, shape=shape, columns=tuple(map(Column, labels)) or spec.columns)
+            )
         return replace(signature, outputs=tuple(outputs), remarks=tuple(remarks))
 
     def contradiction(self) -> str:

@@ -20,6 +20,7 @@ _MOST_NAMES: Final = 40
 _MOST_CATEGORIES: Final = 20
 
 _WHAT: Final = {"f": "a number", "i": "a whole number", "u": "a whole number", "b": "true or false"}
+_JSON_TYPES: Final = {"f": "number", "i": "integer", "u": "integer", "b": "boolean"}
 
 
 class RowColumn:
@@ -49,6 +50,11 @@ class RowColumn:
             self.codes = {one: code for code, one in enumerate(column.categories)}
         if self.codes is not None and self.missing:
             self.codes[None] = b"" if self.is_text else math.nan
+
+    @property
+    def json_type(self) -> str:
+        """The type of JSON that a value without categories has."""
+        return _JSON_TYPES.get(self._kind, "string")
 
     @property
     def expected(self) -> str:

@@ -11,6 +11,7 @@ from penstock.runtimes.contract import VARIABLE
 from penstock.runtimes.synthetic import synthetic_inputs
 
 from .feedback import LABEL_SCHEMA, feedback_path
+from .openapi_rows import rows_request, rows_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +51,8 @@ def openapi(models: Iterable[ServedModel], url: str, *, secured: bool = False) -
         name = model.name
         if model.default is not None:
             paths[f"/v2/models/{name}/infer"] = {"post": _infer(model.default, pinned=False)}
+            if not model.default.wire.row_columns.problem:
+                paths[f"/v1/models/{name}:predict"] = {"post": _predict(model.default)}
         for servable in model.versions.values():
             path = f"/v2/models/{name}/versions/{servable.version}/infer"
             paths[path] = {"post": _infer(servable, pinned=True)}
@@ -108,15 +111,29 @@ def _infer(servable: Servable, *, pinned: bool) -> dict[str, Any]:
     if example is not None:
         content["example"] = example
     which = f"version {servable.version}" if pinned else f"now version {servable.version}"
+    name = f"infer_{servable.name}" + (f"_{servable.version}" if pinned else "")
+    what = f"Predict with {servable.name} ({which})"
+    return _operation(servable, name, what, content, _response_schema(signature.outputs))
+
+
+def _predict(servable: Servable) -> dict[str, Any]:
+    what = f"Predict with {servable.name} by rows (now version {servable.version})"
+    content = {"schema": rows_request(servable)}
+    return _operation(servable, f"predict_{servable.name}", what, content, rows_response(servable))
+
+
+def _operation(
+    servable: Servable, name: str, what: str, content: dict[str, Any], answer: dict[str, Any]
+) -> dict[str, Any]:
     return {
-        "operationId": f"infer_{servable.name}" + (f"_{servable.version}" if pinned else ""),
-        "summary": f"Predict with {servable.name} ({which})",
+        "operationId": name,
+        "summary": what,
         "tags": [servable.name],
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {
             "200": {
                 "description": "The prediction, and which version made it.",
-                "content": {"application/json": {"schema": _response_schema(signature.outputs)}},
+                "content": {"application/json": {"schema": answer}},
             },
             "4XX": _problem("The request is wrong; the message says how."),
             "5XX": _problem("The server could not answer; 503 carries Retry-After."),

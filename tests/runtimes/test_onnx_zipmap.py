@@ -10,7 +10,7 @@ import pytest
 from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
-from penstock.runtimes.contract import VARIABLE, ModelExecutionError, TensorSpec
+from penstock.runtimes.contract import VARIABLE, Column, ModelExecutionError, TensorSpec
 from penstock.runtimes.onnx import OnnxRuntime
 from penstock.runtimes.onnx_values import zipmap_matrix
 from penstock.runtimes.testing import check_runtime
@@ -41,7 +41,9 @@ def test_scores_are_a_matrix_in_class_order(
     model = load(path)
     label, scores = model.signature.outputs
     assert label.datatype in {"INT64", "BYTES"}
-    assert scores == TensorSpec("output_probability", "FP32", (VARIABLE, VARIABLE))
+    columns = tuple(Column(str(one)) for one in original.classes_)
+    shape = (VARIABLE, VARIABLE)
+    assert scores == TensorSpec("output_probability", "FP32", shape, columns=columns)
     assert model.signature.batch_axis
     classes = json.loads(model.metadata["output_probability.classes"])
     assert classes == original.classes_.tolist()

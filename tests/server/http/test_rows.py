@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -218,3 +220,18 @@ def test_a_large_body_of_rows_is_read_too(server: Any) -> None:
     found = predictions(server, "person", rows)
     assert len(found) == 3000
     assert found[:2] == predictions(server, "person", rows[:2])
+
+
+def test_the_description_has_the_columns_and_fits_what_is_sent_and_answered(server: Any) -> None:
+    document = json.loads(server.ask(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").body)
+    validate(document)
+    operation = document["paths"]["/v1/models/person:predict"]["post"]
+    request, response = (
+        Draft202012Validator(part["content"]["application/json"]["schema"])
+        for part in (operation["requestBody"], operation["responses"]["200"])
+    )
+    rows = [GOOD]
+    assert request.is_valid({"instances": rows})
+    for wrong in ({**GOOD, "city": "Olso"}, {"age": 31}, {**GOOD, "age": "31"}, {**GOOD, "x": 1}):
+        assert not request.is_valid({"instances": [wrong]})
+    assert response.is_valid({"predictions": predictions(server, "person", rows)})

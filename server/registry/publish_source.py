@@ -102,7 +102,7 @@ def find_source(path: Path) -> PublishSource:
     if not model.is_file():
         raise ModelRefused(f"{path} is no regular file")
     name = name_in_version(path)
-    if name not in {None, MODEL_FILE}:
+    if name is not None and name != MODEL_FILE:
         size, home = model.stat().st_size, path.parent.absolute()
         roots = roots_of(home)
         return PublishSource(model, (), size, {}, home, roots, run_id, name, columns=columns)

@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from penstock.server.registry.manifest import Manifest
     from penstock.server.registry.publish import Details, Published
     from penstock.server.registry.publish_source import PublishSource
-    from penstock.server.registry.signature_diff import Change
 
 _EXIT_FAILURE: Final = 1
 _EXIT_USAGE: Final = 2
 #: Less than this is copied before a bar could be read.
 _BAR_BYTES: Final = 64 << 20
-_SHOWN: Final = 80
 
 
 def add_parser(verbs: Any) -> None:
@@ -129,7 +127,7 @@ def run_diff(namespace: argparse.Namespace) -> int:
     if not changes:
         print("the manifests say the same")
         return 0
-    _print_changes(changes, str(namespace.before), str(namespace.after))
+    print_changes(changes, str(namespace.before), str(namespace.after))
     return 1
 
 
@@ -145,7 +143,7 @@ def _diff_of_server(namespace: argparse.Namespace) -> int:
     if not changes:
         print("the versions say the same")
         return 0
-    _print_changes(changes, str(namespace.before), str(namespace.after))
+    print_changes(changes, str(namespace.before), str(namespace.after))
     return 1
 
 
@@ -277,30 +275,6 @@ def _manifest(directory: Path) -> Manifest:
     if manifest is None:
         raise ManifestError(f"{directory} has no manifest: it was not published with penstock push")
     return manifest
-
-
-def _print_changes(changes: tuple[Change, ...], before: str, after: str) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", f"version {before}", f"version {after}", ""):
-        table.add_column(heading, overflow="fold")
-    for change in changes:
-        what = f"{change.what} {change.name}".rstrip()
-        note = "[red]may break clients" if change.breaking else ""
-        table.add_row(
-            escape(what), escape(_short(change.before)), escape(_short(change.after)), note
-        )
-    Console().print(table)
-
-
-def _short(value: str) -> str:
-    """Metadata may be pages; the difference is then for a tool to show."""
-    if not value:
-        return "-"
-    return value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
 
 
 def _fail(error: Exception, status: int) -> int:

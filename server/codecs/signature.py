@@ -161,6 +161,7 @@ class WireSignature:
     """All that the codecs would otherwise compute again for each request.
 
     Attributes:
+        signature: What was prepared.
         model_name: Answered as ``model_name``.
         model_version: Answered as ``model_version``.
         batch_axis: Whether rows of several requests may share a run.
@@ -204,12 +205,14 @@ class WireSignature:
         "outputs",
         "packed_head",
         "rows_axis",
+        "signature",
         "static",
         "takes_texts",
         "templates",
     )
 
     def __init__(self, signature: Signature, model_name: str, model_version: str) -> None:
+        self.signature = signature
         self.model_name = model_name
         self.model_version = model_version
         self.batch_axis = signature.batch_axis

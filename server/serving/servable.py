@@ -31,7 +31,6 @@ class Servable:
         version: Number of the version, as text.
         platform: Name of the runtime.
         model: The loaded model.
-        signature: Its signature, with all names of columns and classes that are known.
         wire: Its signature, prepared for the codecs.
         counters: Its metrics.
         scheduled: The version in the scheduler.
@@ -64,7 +63,6 @@ class Servable:
         "routed",
         "scheduled",
         "segments",
-        "signature",
         "steps",
         "tally",
         "validation",
@@ -85,7 +83,6 @@ class Servable:
         self.version = version
         self.platform = platform
         self.model = model
-        self.signature: Signature = model.signature
         self.wire = wire
         self.counters = counters
         self.routed = 0
@@ -102,6 +99,11 @@ class Servable:
         self.scheduled: ScheduledModel
         self.origin = Origin(name, version, tuple(wire.input_names))
         self.headers = b"x-model-version: %b\r\n" % version.encode()
+
+    @property
+    def signature(self) -> Signature:
+        """The signature, with all names of columns and classes that are known."""
+        return self.wire.signature
 
     def keep_private(self, privacy: Privacy | None) -> None:
         """Set which inputs must not leave this process as they are, from now on."""

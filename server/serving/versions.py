@@ -226,7 +226,6 @@ class Versions:
         wire.max_rows = MAX_RUNS * plan.config.batching.max_batch_size
         counters = self._counters.model(name, version)
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
-        servable.signature = loaded.signature
         servable.memory = loaded.memory
         servable.digest = loaded.digest
         config = plan.config

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from .client import CommandFailed, add_client_options, find_server
 from .convert import add_conversion_options, converted
 from .push_note import aliases_of, traffic_note
+from .version_changes import print_changes
 
 if TYPE_CHECKING:
     import argparse

@@ -8,7 +8,7 @@ from typing import Final
 
 #: Upper bounds. A model is warmed up with the largest run, so a mistyped number would take all
 #: memory of the process and end every other model.
-_MOST_ROWS: Final = {"max_batch_size": 65_536, "max_queue_rows": 1 << 24}
+MOST_ROWS: Final = {"max_batch_size": 65_536, "max_queue_rows": 1 << 24}
 MAX_WEIGHT: Final = 1e6
 MAX_HOLD_SECONDS: Final = 60.0
 MAX_PRIORITY: Final = 1_000_000
@@ -43,7 +43,7 @@ class BatchingOptions:
     max_hold_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, most in _MOST_ROWS.items():
+        for name, most in MOST_ROWS.items():
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise ValueError(f"{name} must be at least 1 and at most {most}, got {value}")

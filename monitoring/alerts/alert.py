@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SEVERITIES: Final = ("info", "warning", "critical")
+Severity = Literal["info", "warning", "critical"]
+#: Ascending.
+SEVERITIES: Final = get_args(Severity)
 OPENED: Final = "opened"
 CLOSED: Final = "closed"
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 from penstock.monitoring.files.config_file import ConfigFileError, read_toml
+from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.files.good_copy import keep_copy
 from penstock.monitoring.files.stamp import Stamp, stamp_of
 
-from .sink import MAX_SINKS, Sink, sink_of
+from .sink import MAX_SINKS, Sink, SinkTable, sink_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +41,15 @@ class AlertSettings:
     runbook_url: str = ""
 
 
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """The alerts file as it is written."""
+
+    source: str = ""
+    owner: str = ""
+    runbook_url: str = ""
+    sinks: Annotated[dict[str, SinkTable], msgspec.Meta(description="tables [sinks.NAME]")] = {}
+
+
 def read_settings(path: Path, folder: Path | None = None) -> AlertSettings:
     """Read the file.
 
@@ -53,25 +65,16 @@ def read_settings(path: Path, folder: Path | None = None) -> AlertSettings:
         content = read_toml(path)
     except ConfigFileError as error:
         raise ValueError(f"{path}: {error}") from error
-    texts = {key: content.pop(key, "") for key in ("source", "owner", "runbook_url")}
-    for key, text in texts.items():
-        if not isinstance(text, str):
-            raise ValueError(f"{path}: {key} is {text!r}, expected a text")  # noqa: TRY004
-    tables = content.pop("sinks", {})
-    if content:
-        raise ValueError(f"{path}: unknown key {next(iter(content))}, expected sinks")
-    if not isinstance(tables, dict) or not all(isinstance(one, dict) for one in tables.values()):
-        raise ValueError(f"{path}: expected tables [sinks.NAME]")
-    if len(tables) >= MAX_SINKS:
-        raise ValueError(f"{path}: {len(tables)} sinks, expected fewer than {MAX_SINKS}")
+    found = convert(_File, content, str(path), noun="a table", error=ValueError)
+    if len(found.sinks) >= MAX_SINKS:
+        raise ValueError(f"{path}: {len(found.sinks)} sinks, expected fewer than {MAX_SINKS}")
     sinks = {"log": LOG_SINK}
     try:
-        for name, table in tables.items():
+        for name, table in found.sinks.items():
             sinks[name] = sink_of(name, table, folder or path.parent)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    texts["source"] = texts["source"] or "penstock"
-    return AlertSettings(sinks, **texts)
+    return AlertSettings(sinks, found.source or "penstock", found.owner, found.runbook_url)
 
 
 class AlertsFile:

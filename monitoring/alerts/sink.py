@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from .alert import SEVERITIES
+import msgspec
+
+from .alert import SEVERITIES, Severity  # msgspec reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .alert import Alert
 
-TEMPLATES: Final = ("cloudevent", "slack", "pagerduty", "github", "airflow", "log")
+Template = Literal["cloudevent", "slack", "pagerduty", "github", "airflow", "log"]
+_Texts = Annotated[tuple[str, ...], msgspec.Meta(description="a list of texts")]
+_Path = Annotated[str, msgspec.Meta(description="a path")]
+_Seconds = Annotated[float, msgspec.Meta(gt=0, description="a number above 0")]
+#: Keys whose values are paths.
+_FILES: Final = ("url_file", "secret_file", "token_file", "login_file", "ca_file")
 #: Templates that start something, training for example: told of what opens, and not too often.
 TRIGGERS: Final = frozenset({"github", "airflow"})
 #: The kind of what ``penstock alerts test`` sends; its subject is the only sink that is told.
@@ -44,7 +51,7 @@ class Sink:
 
     Attributes:
         name: As in ``[sinks.NAME]``.
-        template: What is sent, one of `TEMPLATES`.
+        template: What is sent, one of `Template`.
         url: Where to; of GitHub and Airflow the root of the API.
         url_file: A file that holds the URL, when it is a secret as Slack's is.
         secret_file: A file with the key that signs each request; for PagerDuty the routing key.
@@ -100,30 +107,45 @@ class Sink:
         )
 
 
-def sink_of(name: str, table: Mapping[str, Any], folder: Path) -> Sink:
+class SinkTable(msgspec.Struct, forbid_unknown_fields=True):
+    """``[sinks.NAME]`` as it is written; see `Sink`, whose defaults these are."""
+
+    template: Template = "cloudevent"
+    url: str = ""
+    url_file: _Path = ""
+    secret_file: _Path = ""
+    token_file: _Path = ""
+    login_file: _Path = ""
+    ca_file: _Path = ""
+    kinds: _Texts = ()
+    models: _Texts = ()
+    min_severity: Severity = "info"
+    timeout_seconds: _Seconds = 10.0
+    max_attempts: Annotated[int, msgspec.Meta(gt=0, description="a whole number above 0")] = 50
+    max_age_seconds: _Seconds = _DAY
+    cooldown_seconds: _Seconds = _DAY
+    repository: str = ""
+    dag: str = ""
+    conf: dict[str, Any] = {}
+
+
+def sink_of(name: str, table: SinkTable, folder: Path) -> Sink:
     """The sink of one ``[sinks.NAME]`` table.
 
     Args:
         name: Name of the sink.
-        table: Its keys.
+        table: The table as it is written.
         folder: Relative paths start here.
 
     Raises:
-        ValueError: A key is unknown, missing or not what was expected.
+        ValueError: A key is missing, or not what its template needs.
     """
-    known = {one.name: str(one.type) for one in fields(Sink)}
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in known or key == "name":
-            raise ValueError(f"sinks.{name}: unknown key {key}, expected one of {', '.join(known)}")
-        values[key] = _value(f"sinks.{name}.{key}", value, known[key], folder)
+    values = msgspec.structs.asdict(table)
+    for key in _FILES:
+        values[key] = _path(f"sinks.{name}.{key}", values[key], folder)
     sink = Sink(name, **values)
-    if sink.template not in TEMPLATES:
-        raise _wrong(name, "template", sink.template, f"one of {', '.join(TEMPLATES)}")
-    if sink.min_severity not in SEVERITIES:
-        raise _wrong(name, "min_severity", sink.min_severity, f"one of {', '.join(SEVERITIES)}")
     for key in _NEEDED[sink.template]:
-        if not values.get(key) and not (key == "url" and sink.url_file):
+        if not values[key] and not (key == "url" and sink.url_file):
             raise ValueError(
                 f"sinks.{name}: {key} is missing, the template {sink.template} needs it"
             )
@@ -140,31 +162,11 @@ def _within(kind: str, wanted: str) -> bool:
     return kind == wanted or kind.startswith(f"{wanted}.")
 
 
-def _value(where: str, value: Any, kind: str, folder: Path) -> Any:
-    match kind, value:
-        case "str", str():
-            return value
-        case "Path | None", str() if value:
-            try:
-                return folder / Path(value).expanduser()
-            except RuntimeError as error:  # of a user that there is not
-                raise ValueError(f"{where} is {value!r}: {error}") from error
-        case "tuple[str, ...]", list() if all(isinstance(one, str) for one in value):
-            return tuple(value)
-        case "float", int() | float() if not isinstance(value, bool) and value > 0:
-            return float(value)
-        case "int", int() if not isinstance(value, bool) and value > 0:
-            return value
-        case _, dict() if kind.startswith("Mapping"):
-            return value
-    words = {
-        "str": "a text",
-        "Path | None": "a path",
-        "tuple[str, ...]": "a list of texts",
-        "float": "a number above 0",
-        "int": "a whole number above 0",
-    }
-    raise ValueError(f"{where} is {value!r}, expected {words.get(kind, 'a table')}")
+def _path(where: str, value: str, folder: Path) -> Path | None:
+    try:
+        return folder / Path(value).expanduser() if value else None
+    except RuntimeError as error:  # of a user that there is not
+        raise ValueError(f"{where} is {value!r}: {error}") from error
 
 
 def _wrong(name: str, key: str, value: str, expected: str) -> ValueError:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 #: Bounds of what the monitor keeps of one version at a time.
-_MOST_ROWS: Final = 10_000_000
-_MOST_WINDOWS: Final = 10_000
-_MOST_SECONDS: Final = 13 * 86_400.0  # a day later windows are merged into days
+MOST_ROWS: Final = 10_000_000
+MOST_WINDOWS: Final = 10_000
+MOST_SECONDS: Final = 13 * 86_400.0  # a day later windows are merged into days
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +56,21 @@ class DriftOptions:
 
     def __post_init__(self) -> None:
         for name in ("window_rows", "min_rows", "learning_rows"):
-            if not 1 <= getattr(self, name) <= _MOST_ROWS:
+            if not 1 <= getattr(self, name) <= MOST_ROWS:
                 raise ValueError(
-                    f"{name} is {getattr(self, name)}, expected at least 1, at most {_MOST_ROWS}"
+                    f"{name} is {getattr(self, name)}, expected at least 1, at most {MOST_ROWS}"
                 )
-        if not 0 <= self.calibration_windows <= _MOST_WINDOWS:
+        if not 0 <= self.calibration_windows <= MOST_WINDOWS:
             raise ValueError(
                 f"calibration_windows is {self.calibration_windows}, expected 0 or more, "
-                f"at most {_MOST_WINDOWS}"
+                f"at most {MOST_WINDOWS}"
             )
         if not 0 <= self.window_seconds <= self.max_window_seconds:
             raise ValueError("expected 0 <= window_seconds <= max_window_seconds")
         for name in ("learning_seconds", "baseline_seconds"):
-            if not 0 <= getattr(self, name) <= _MOST_SECONDS:
+            if not 0 <= getattr(self, name) <= MOST_SECONDS:
                 raise ValueError(
-                    f"{name} is {getattr(self, name)}, expected 0 or more, at most {_MOST_SECONDS}"
+                    f"{name} is {getattr(self, name)}, expected 0 or more, at most {MOST_SECONDS}"
                 )
         if not 0 < self.false_alarm_rate < 1:
             raise ValueError(f"false_alarm_rate is {self.false_alarm_rate}, expected 0 to 1")

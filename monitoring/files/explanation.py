@@ -75,7 +75,7 @@ def explain(hint: Any, content: Any, place: str, hook: Hook, noun: str = OBJECT)
     wanted = expected(hint)
     if noun != OBJECT:
         wanted = wanted.replace(OBJECT, noun).removesuffix(" or null")
-    return f"{place or 'it'} is {shown(content)}, expected {wanted}"
+    return f"{place or 'it'} is {shown(content)}, expected {wanted}{_meant(hint, content)}"
 
 
 def unknown_key(hint: Any, content: Any, place: str = "") -> str:
@@ -111,6 +111,15 @@ def expected(hint: Any) -> str:
     else:
         words = str(_WORDS.get(origin) or getattr(origin, "expected", "a list"))
     return words
+
+
+def _meant(hint: Any, content: Any) -> str:
+    """The choice that a text was probably meant to be."""
+    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    for one in get_args(plain) if _is_union(plain) else (plain,):
+        if get_origin(one) is Literal and isinstance(content, str):
+            return did_you_mean(content, list(get_args(one)))
+    return ""
 
 
 def _member(hint: Any, content: Any) -> tuple[Any, bool]:
@@ -183,9 +192,9 @@ def _limits(meta: msgspec.Meta) -> str:
     low = meta.ge if meta.ge is not None else meta.gt
     high = meta.le if meta.le is not None else meta.lt
     if low is not None and high is not None and meta.gt is None and meta.lt is None:
-        return f" from {low:g} to {high:g}"
-    above = "" if low is None else f", {'at least' if meta.gt is None else 'more than'} {low:g}"
-    below = "" if high is None else f", {'at most' if meta.lt is None else 'less than'} {high:g}"
+        return f" from {low:.15g} to {high:.15g}"
+    above = "" if low is None else f", {'at least' if meta.gt is None else 'more than'} {low:.15g}"
+    below = "" if high is None else f", {'at most' if meta.lt is None else 'less than'} {high:.15g}"
     return above + below
 
 

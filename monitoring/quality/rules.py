@@ -11,7 +11,6 @@ KINDS: Final = (NULL, TYPE, RANGE, DOMAIN, STALE)
 
 #: What is done about it, and how that is counted.
 REJECT, IMPUTE, PASS = "reject", "impute", "pass"
-POLICIES: Final = (REJECT, IMPUTE, PASS)
 ACTIONS: Final = {REJECT: "rejected", IMPUTE: "imputed", PASS: "passed"}
 
 #: Fields that one model may declare; each has counters of its own.

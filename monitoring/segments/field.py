@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Fields of one model.
-MOST_FIELDS: Final = 4
 #: Bytes of a name, as UTF-8; a longer text ends in a hash of all of it.
 NAME_BYTES: Final = 32
 #: The values that have no name of their own, and those that are empty, NaN or not there.

@@ -19,12 +19,14 @@ import logging
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
 
 from penstock.monitoring.files.config_file import ConfigFileError, read_toml
+from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.files.good_copy import keep_copy
 from penstock.monitoring.files.stamp import Stamp, stamp_of
-from penstock.monitoring.files.wording import did_you_mean
 from penstock.server.errors import Forbidden, Unauthorized
 from penstock.server.files.option_decoder import ConfigError
 
@@ -47,6 +49,25 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 GOOD_FILE: Final = "tokens-good.toml"
 #: How a client is told what to send.
 CHALLENGE: Final = ((b"www-authenticate", b'Bearer realm="penstock"'),)
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    """``[[token]]`` as it is written."""
+
+    name: Annotated[
+        str, msgspec.Meta(pattern=r"^(?!admin\Z).", description="a text, and not 'admin'")
+    ]
+    sha256: str
+    scopes: Annotated[
+        tuple[Literal["predict", "observe", "operate", "approve"], ...],
+        msgspec.Meta(min_length=1, description="a list of scopes"),
+    ]
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """The tokens file as it is written."""
+
+    token: Annotated[tuple[_Entry, ...], msgspec.Meta(description="[[token]] tables")] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,31 +221,18 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         content = read_toml(path)
     except ConfigFileError as error:
         raise ConfigError(f"tokens_file {path}: {error}") from error
-    entries = content.pop("token", [])
-    if content or not isinstance(entries, list):
-        raise ConfigError(f"tokens_file {path}: expected [[token]] tables and nothing else")
-    tokens = tuple(
-        _token(one, f"tokens_file {path}: token {n}") for n, one in enumerate(entries, 1)
-    )
-    if len({token.name for token in tokens}) < len(tokens):
-        raise ConfigError(f"tokens_file {path}: two tokens have the same name")
-    return tokens
-
-
-def _token(content: Any, source: str) -> Token:
-    if not isinstance(content, dict) or content.keys() != {"name", "sha256", "scopes"}:
-        raise ConfigError(f"{source}: expected name, sha256 and scopes")
-    name, sha256, scopes = content["name"], content["sha256"], content["scopes"]
-    if not isinstance(name, str) or not name or name == "admin":
-        raise ConfigError(f"{source}: name is {name!r}, expected a text, and not 'admin'")
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise ConfigError(f"{source}: sha256 is not 64 hexadecimal digits in lower case")
-    if not isinstance(scopes, list) or not scopes:
-        raise ConfigError(f"{source}: scopes is {scopes!r}, expected a list of scopes")
-    for scope in scopes:
-        if scope not in SCOPES:
-            hint = did_you_mean(str(scope), list(SCOPES))
+    source = f"tokens_file {path}"
+    entries = convert(_File, content, source, noun="a table", error=ConfigError).token
+    for number, one in enumerate(entries):
+        if not _SHA256.fullmatch(one.sha256):  # not shown: it may be the token itself
             raise ConfigError(
-                f"{source}: scopes has {scope!r}, known are {', '.join(SCOPES)}{hint}"
+                f"{source}: token[{number}].sha256 is not 64 hexadecimal digits in lower case"
             )
-    return Token(name, sha256, frozenset(scopes).union(*(_IMPLIED.get(one, ()) for one in scopes)))
+    if len({one.name for one in entries}) < len(entries):
+        raise ConfigError(f"{source}: two tokens have the same name")
+    return tuple(_token(one) for one in entries)
+
+
+def _token(entry: _Entry) -> Token:
+    implied = (_IMPLIED.get(one, ()) for one in entry.scopes)
+    return Token(entry.name, entry.sha256, frozenset(entry.scopes).union(*implied))

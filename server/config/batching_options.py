@@ -7,17 +7,44 @@ max_batch_size = 64                  # and the other fields of BatchingOptions
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003
-from dataclasses import fields
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from penstock.batching.options import BatchingOptions
+import msgspec
+
+from penstock.batching.options import (
+    MAX_HOLD_SECONDS,
+    MAX_PRIORITY,
+    MAX_WEIGHT,
+    MOST_ROWS,
+    BatchingOptions,
+)
+from penstock.monitoring.files.config_file import MAX_NUMBER
+from penstock.monitoring.files.decoding import convert
 from penstock.server.files.option_decoder import ConfigError
 
-from .checks import bad, check_keys, number
-
-_MILLISECONDS: Final = "slo_milliseconds"
 _MAX_SLO_MILLISECONDS: Final = 86_400_000
+_DEFAULT: Final = BatchingOptions()
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    """The table as it is written; see `BatchingOptions`, whose defaults these are."""
+
+    slo_milliseconds: Annotated[float, msgspec.Meta(gt=0, le=_MAX_SLO_MILLISECONDS)] | None = None
+    max_batch_size: Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS["max_batch_size"])] = (
+        _DEFAULT.max_batch_size
+    )
+    max_queue_rows: Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS["max_queue_rows"])] = (
+        _DEFAULT.max_queue_rows
+    )
+    priority: Annotated[int, msgspec.Meta(ge=0, le=MAX_PRIORITY)] = _DEFAULT.priority
+    weight: Annotated[float, msgspec.Meta(gt=0, le=MAX_WEIGHT)] = _DEFAULT.weight
+    background: bool = _DEFAULT.background
+    max_queue_seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_NUMBER)] = (
+        _DEFAULT.max_queue_seconds
+    )
+    max_hold_seconds: Annotated[float, msgspec.Meta(ge=0, le=MAX_HOLD_SECONDS)] = (
+        _DEFAULT.max_hold_seconds
+    )
 
 
 def parse_batching(table: Any, source: str) -> BatchingOptions:
@@ -26,33 +53,9 @@ def parse_batching(table: Any, source: str) -> BatchingOptions:
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    if not isinstance(table, dict):
-        raise bad(source, "batching", table, "a table")
-    kinds = {one.name: type(one.default) for one in fields(BatchingOptions)}
-    del kinds["slo_seconds"]
-    check_keys(table, (_MILLISECONDS, *kinds), source, "batching.")
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        if name == _MILLISECONDS:
-            values["slo_seconds"] = _slo(source, value) / 1000
-        elif kinds[name] is float:
-            values[name] = number(source, f"batching.{name}", value)
-        elif type(value) is kinds[name]:
-            values[name] = value
-        else:
-            raise bad(source, f"batching.{name}", value, _WORDS[kinds[name]])
-    try:
-        return BatchingOptions(**values)
-    except ValueError as error:
-        raise ConfigError(f"{source}: batching: {error}") from error
-
-
-_WORDS: Final[Mapping[type, str]] = {int: "a whole number", bool: "true or false"}
-
-
-def _slo(source: str, value: Any) -> float:
-    milliseconds = number(source, f"batching.{_MILLISECONDS}", value)
-    if not 0 < milliseconds <= _MAX_SLO_MILLISECONDS:
-        expected = f"more than 0, at most {_MAX_SLO_MILLISECONDS}"
-        raise bad(source, f"batching.{_MILLISECONDS}", value, expected)
-    return milliseconds
+    found = convert(_Table, table, source, "batching", noun="a table", error=ConfigError)
+    values = msgspec.structs.asdict(found)
+    milliseconds = values.pop("slo_milliseconds")
+    if milliseconds is not None:
+        values["slo_seconds"] = milliseconds / 1000
+    return BatchingOptions(**values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.files.wording import did_you_mean, shown
-from penstock.server.files.option_decoder import ConfigError, finite
+from penstock.server.files.option_decoder import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,17 +26,6 @@ def check_keys(table: Mapping[str, Any], known: tuple[str, ...], source: str, pr
         if name not in known:
             hint = did_you_mean(name, list(known))
             raise ConfigError(f"{source}: unknown key {prefix}{name}{hint}")
-
-
-def number(source: str, key: str, value: Any) -> float:
-    """A finite number.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    if (found := finite(value)) is None:
-        raise bad(source, key, value, "a number")
-    return found
 
 
 def whole(source: str, key: str, value: Any, most: int) -> int:

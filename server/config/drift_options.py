@@ -10,31 +10,51 @@ psi_warn = 0.10                  # and the other fields of DriftOptions
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from penstock.monitoring.drift.options import DriftOptions
-from penstock.monitoring.files.wording import did_you_mean, shown
-from penstock.server.errors import InvalidRequest
-from penstock.server.files.option_decoder import ConfigError, finite
-from penstock.server.rollout.options import parse_duration
+import msgspec
 
+from penstock.monitoring.drift.options import (
+    MOST_ROWS,
+    MOST_WINDOWS,
+    DriftOptions,
+)
+from penstock.monitoring.files.decoding import convert
+from penstock.monitoring.files.wording import shown
+from penstock.server.files.duration import Duration
+from penstock.server.files.option_decoder import ConfigError
+
+_DEFAULT: Final = DriftOptions()
+#: Keys of the table that are written as durations -> fields of `DriftOptions`.
 _DURATIONS: Final = {
     "window": "window_seconds",
     "max_window": "max_window_seconds",
     "learning_time": "learning_seconds",
     "baseline_time": "baseline_seconds",
 }
-_KINDS: Final[dict[str, type]] = {
-    one.name: type(getattr(DriftOptions(), one.name)) for one in fields(DriftOptions)
-}
-_WORDS: Final[dict[type, str]] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-}
-#: Keys of the table.
-KEYS: Final = (*_DURATIONS, *(name for name in _KINDS if name not in _DURATIONS.values()))
+_Rows = Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, description="the name of a feature")]
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    """The table as it is written; see `DriftOptions`, whose defaults these are."""
+
+    drift: bool = _DEFAULT.drift
+    features: Annotated[tuple[_Name, ...], msgspec.Meta(description="a list of names")] = ()
+    window: Duration = Duration(_DEFAULT.window_seconds)
+    window_rows: _Rows = _DEFAULT.window_rows
+    max_window: Duration = Duration(_DEFAULT.max_window_seconds)
+    min_rows: _Rows = _DEFAULT.min_rows
+    learning_rows: _Rows = _DEFAULT.learning_rows
+    learning_time: Duration = Duration(_DEFAULT.learning_seconds)
+    baseline_time: Duration = Duration(_DEFAULT.baseline_seconds)
+    calibration_windows: Annotated[int, msgspec.Meta(ge=0, le=MOST_WINDOWS)] = (
+        _DEFAULT.calibration_windows
+    )
+    false_alarm_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] = _DEFAULT.false_alarm_rate
+    psi_warn: Annotated[float, msgspec.Meta(gt=0)] = _DEFAULT.psi_warn
+    psi_critical: Annotated[float, msgspec.Meta(gt=0)] = _DEFAULT.psi_critical
+    share_warn: Annotated[float, msgspec.Meta(gt=0, le=1)] = _DEFAULT.share_warn
 
 
 def parse_monitoring(table: Any, source: str) -> DriftOptions:
@@ -43,36 +63,15 @@ def parse_monitoring(table: Any, source: str) -> DriftOptions:
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    if not isinstance(table, dict):
-        raise ConfigError(f"{source}: monitoring is {shown(table)}, expected a table")
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        if name not in KEYS:
-            hint = did_you_mean(name, list(KEYS))
-            raise ConfigError(f"{source}: unknown key monitoring.{name}{hint}")
-        try:
-            values[_DURATIONS.get(str(name), str(name))] = _read(str(name), value)
-        except InvalidRequest as error:
-            raise ConfigError(f"{source}: monitoring.{name}: {error.message}") from None
+    found = convert(_Table, table, source, "monitoring", noun="a table", error=ConfigError)
+    if len(set(found.features)) < len(found.features):
+        raise ConfigError(
+            f"{source}: monitoring.features is {shown(table['features'])}, expected each name once"
+        )
+    values = msgspec.structs.asdict(found)
+    for key, field in _DURATIONS.items():
+        values[field] = float(values.pop(key))
     try:
         return DriftOptions(**values)
     except ValueError as error:
         raise ConfigError(f"{source}: monitoring: {error}") from error
-
-
-def _read(name: str, value: Any) -> Any:
-    """The value of a key, checked."""
-    if name in _DURATIONS:
-        return parse_duration(value)
-    kind = _KINDS[name]
-    if kind is tuple:
-        if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-            raise InvalidRequest(f"{shown(value)} is no list of names")
-        if len(set(value)) < len(value):
-            raise InvalidRequest("a name comes twice")
-        return tuple(value)
-    if kind is float and type(value) is int:
-        value = finite(value)
-    if type(value) is not kind or (kind is not bool and finite(value) is None):
-        raise InvalidRequest(f"{shown(value)} is not {_WORDS[kind]}")
-    return value

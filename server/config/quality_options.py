@@ -19,35 +19,47 @@ values = [0, 1, 2]               # nothing else
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from penstock.monitoring.files.wording import did_you_mean, shown
-from penstock.monitoring.quality.rules import (
-    IMPUTE,
-    MAX_FIELDS,
-    PASS,
-    POLICIES,
-    REJECT,
-    FieldRule,
-    QualityOptions,
-)
-from penstock.server.errors import InvalidRequest
-from penstock.server.files.option_decoder import ConfigError, finite
-from penstock.server.rollout.options import parse_duration
+import msgspec
 
-#: Keys of the table, and of the table of a field.
-KEYS: Final = ("event_time", "max_age", "stale", "fields")
-FIELD_KEYS: Final = (
-    "min",
-    "max",
-    "integer",
-    "values",
-    "policy",
-    "nulls",
-    "constant",
-    "max_age",
-)
+from penstock.monitoring.files.decoding import convert
+from penstock.monitoring.files.wording import shown
+from penstock.monitoring.quality.rules import IMPUTE, MAX_FIELDS, FieldRule, QualityOptions
+from penstock.server.files.duration import Duration
+from penstock.server.files.option_decoder import ConfigError
+
 _MAX_VALUES: Final = 1000
+_Policy = Literal["reject", "impute", "pass"]
+_Values = Annotated[
+    tuple[float | str, ...],
+    msgspec.Meta(max_length=_MAX_VALUES, description=f"a list of at most {_MAX_VALUES} values"),
+]
+
+
+class _Field(msgspec.Struct, forbid_unknown_fields=True):
+    """``[quality.fields.NAME]`` as it is written; see `FieldRule`."""
+
+    minimum: float | None = msgspec.field(name="min", default=None)
+    maximum: float | None = msgspec.field(name="max", default=None)
+    integer: bool = False
+    values: _Values = ()
+    policy: _Policy = "pass"
+    nulls: _Policy | None = None
+    constant: float | str | None = None
+    max_age: Duration = Duration(0)
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    """The table as it is written; see `QualityOptions`."""
+
+    event_time: Annotated[str, msgspec.Meta(description="the name of a request parameter")] = ""
+    max_age: Duration = Duration(0)
+    stale: Literal["reject", "pass"] = "pass"
+    fields: Annotated[
+        dict[str, _Field],
+        msgspec.Meta(max_length=MAX_FIELDS, description=f"a table of at most {MAX_FIELDS} fields"),
+    ] = {}
 
 
 def parse_quality(table: Any, source: str) -> QualityOptions:
@@ -56,91 +68,34 @@ def parse_quality(table: Any, source: str) -> QualityOptions:
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    values = _table(table, KEYS, source, "quality")
-    fields = values.get("fields", {})
-    if not isinstance(fields, dict) or len(fields) > MAX_FIELDS:
-        raise ConfigError(f"{source}: quality.fields, expected a table of at most {MAX_FIELDS}")
-    event_time = values.get("event_time", "")
-    if not isinstance(event_time, str):
-        raise _bad(source, "quality.event_time", event_time, "the name of a request parameter")
-    max_age = _age(values, "quality", source)
-    if bool(event_time) != bool(max_age):
+    found = convert(_Table, table, source, "quality", noun="a table", error=ConfigError)
+    if bool(found.event_time) != bool(found.max_age):
         raise ConfigError(f"{source}: quality needs event_time and max_age, or neither")
-    stale = _policy(values.get("stale", PASS), (REJECT, PASS), source, "quality.stale")
-    rules = tuple(_field(name, one, source) for name, one in fields.items())
-    return QualityOptions(rules, event_time, max_age, stale)
+    rules = tuple(_rule(name, one, source) for name, one in found.fields.items())
+    return QualityOptions(rules, found.event_time, float(found.max_age), found.stale)
 
 
-def _field(name: str, content: Any, source: str) -> FieldRule:
-    where = f"quality.fields.{name}"
-    values = _table(content, FIELD_KEYS, source, where)
-    integer = values.get("integer", False)
-    if not isinstance(integer, bool):
-        raise _bad(source, f"{where}.integer", integer, "true or false")
-    low = _number(values.get("min"), source, f"{where}.min")
-    high = _number(values.get("max"), source, f"{where}.max")
+def _rule(name: str, found: _Field, source: str) -> FieldRule:
+    """The rule of one field; what its keys say of one another is checked here."""
+    where = f"{source}: quality.fields.{name}"
+    low, high = found.minimum, found.maximum
     if low is not None and high is not None and low > high:
-        raise ConfigError(f"{source}: {where}: min is above max")
-    policy = _policy(values.get("policy", PASS), POLICIES, source, f"{where}.policy")
-    nulls = _policy(values.get("nulls", policy), POLICIES, source, f"{where}.nulls")
-    if IMPUTE in {policy, nulls} and "constant" not in values:
-        raise ConfigError(f"{source}: {where}: impute needs a constant")
-    constant = values.get("constant", 0.0)
-    if not isinstance(constant, str):
-        constant = _number(constant, source, f"{where}.constant") or 0.0
+        raise ConfigError(f"{where}: min is above max")
+    nulls = found.nulls or found.policy
+    if IMPUTE in {found.policy, nulls} and found.constant is None:
+        raise ConfigError(f"{where}: impute needs a constant")
+    if len({isinstance(one, str) for one in found.values}) > 1:
+        raise ConfigError(
+            f"{where}.values is {shown([*found.values])}, expected only numbers or only texts"
+        )
     return FieldRule(
         field=name,
-        integer=integer,
+        integer=found.integer,
         minimum=low,
         maximum=high,
-        values=_domain(values.get("values", []), source, f"{where}.values"),
-        policy=policy,
+        values=found.values,
+        policy=found.policy,
         nulls=nulls,
-        constant=constant,
-        max_age_seconds=_age(values, where, source),
+        constant=0.0 if found.constant is None else found.constant,
+        max_age_seconds=float(found.max_age),
     )
-
-
-def _table(content: Any, keys: tuple[str, ...], source: str, where: str) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise _bad(source, where, content, "a table")
-    for name in content:
-        if name not in keys:
-            raise ConfigError(
-                f"{source}: unknown key {where}.{name}{did_you_mean(name, list(keys))}"
-            )
-    return content
-
-
-def _domain(content: Any, source: str, where: str) -> tuple[float | str, ...]:
-    if not isinstance(content, list) or len(content) > _MAX_VALUES:
-        raise _bad(source, where, content, f"a list of at most {_MAX_VALUES} values")
-    if all(isinstance(one, str) for one in content):
-        return tuple(content)
-    return tuple(_number(one, source, where) or 0.0 for one in content)
-
-
-def _policy(value: Any, known: tuple[str, ...], source: str, where: str) -> str:
-    if value not in known:
-        raise _bad(source, where, value, "one of " + ", ".join(known))
-    return str(value)
-
-
-def _age(values: dict[str, Any], where: str, source: str) -> float:
-    try:
-        return parse_duration(values.get("max_age", 0))
-    except InvalidRequest as error:
-        raise ConfigError(f"{source}: {where}.max_age: {error.message}") from None
-
-
-def _number(value: Any, source: str, where: str) -> float | None:
-    if value is None:
-        return None
-    number = finite(value)
-    if number is None:
-        raise _bad(source, where, value, "a number")
-    return number
-
-
-def _bad(source: str, where: str, value: Any, expected: str) -> ConfigError:
-    return ConfigError(f"{source}: {where} is {shown(value)}, expected {expected}")

@@ -5,15 +5,16 @@ segments = ["country", "plan"]       # an input, "input[3]", or a name of monito
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.files.wording import shown
-from penstock.monitoring.segments.field import MOST_FIELDS
 from penstock.server.files.option_decoder import ConfigError
 
+#: Of one model.
+_MOST_FIELDS: Final = 4
 _Name = Annotated[
     str, msgspec.Meta(min_length=1, max_length=128, description="the name of an input")
 ]
@@ -22,7 +23,9 @@ _Name = Annotated[
 class _Table(msgspec.Struct):
     segments: Annotated[
         tuple[_Name, ...],
-        msgspec.Meta(max_length=MOST_FIELDS, description=f"a list of at most {MOST_FIELDS} inputs"),
+        msgspec.Meta(
+            max_length=_MOST_FIELDS, description=f"a list of at most {_MOST_FIELDS} inputs"
+        ),
     ]
 
 

@@ -12,28 +12,84 @@ require_approval = true          # by another token than the requester's
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from penstock.monitoring.files.wording import did_you_mean, shown
+import msgspec
+
+from penstock.monitoring.files.decoding import convert
 from penstock.server.errors import InvalidRequest
-from penstock.server.files.option_decoder import ConfigError, finite
+from penstock.server.files.duration import Duration
+from penstock.server.files.option_decoder import ConfigError
 
 from .rollout_spec import Kind, RolloutSpec, check_spec
-from .tolerance import Tolerance, parse_tolerance
+from .tolerance import Tolerance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-_UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
-_LONGEST_SECONDS: Final = 3650 * 86_400.0
 #: A name that a header may have.
-_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+_HEADER: Final = r"^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})?\Z"
 #: Default shares of a canary, percent.
 _SHADOW_PERCENT: Final = 100.0
 _AB_PERCENT: Final = 50.0
+
+
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """The keys of the table that a requester may set, too; see `RolloutSpec`.
+
+    ``None`` stands for a key that is not given. The ranges are those of `check_spec`.
+    """
+
+    steps: (
+        Annotated[
+            tuple[float, ...], msgspec.Meta(min_length=1, description="a list of percentages")
+        ]
+        | None
+    ) = None
+    hold: Duration | None = None
+    min_requests: int | None = None
+    max_bad_percent: float | None = None
+    alpha: float | None = None
+    require_approval: bool | None = None
+    deadline: Duration | None = None
+    sticky_header: (
+        Annotated[str, msgspec.Meta(pattern=_HEADER, description="the name of a request header")]
+        | None
+    ) = None
+    fallback: bool | None = None
+    watch: Duration | None = None
+    holdback_percent: float | None = None
+    slow_factor: float | None = None
+    warm_up_requests: int | None = None
+    warm_up: Duration | None = None
+    max_disagreement_percent: float | None = None
+
+
+class _Requested(_Asked, forbid_unknown_fields=True):
+    """What a requester may set; ``percent`` is the share of a kind that has one."""
+
+    percent: float | None = None
+
+
+class _Table(_Asked, forbid_unknown_fields=True):
+    """The table in ``model.toml``."""
+
+    tolerance: Tolerance = msgspec.field(default_factory=Tolerance)
+
+
+#: Keys of the table -> fields of `RolloutSpec`, where the names differ.
+_FIELDS: Final = {
+    "hold": "hold_seconds",
+    "deadline": "deadline_seconds",
+    "sticky_header": "sticky",
+    "watch": "watch_seconds",
+    "warm_up": "warm_up_seconds",
+}
+#: Keys that a requester may set.
+ASKED: Final = _Requested.__struct_fields__
+#: What the keys have to be put into, in errors.
+_OBJECT: Final = "an object with the terms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +119,14 @@ class RolloutOptions:
         if kind is not Kind.CANARY:
             share = _SHADOW_PERCENT if kind is Kind.SHADOW else _AB_PERCENT
             terms = replace(terms, steps=(share,))
-        if kind is Kind.CANARY and "percent" in asked:
+        said = convert(_Requested, dict(asked), "", noun=_OBJECT, error=InvalidRequest)
+        if kind is Kind.CANARY and said.percent is not None:
             raise InvalidRequest("a canary has steps, not one percent")
-        if kind is not Kind.CANARY and "steps" in asked:
+        if kind is not Kind.CANARY and said.steps is not None:
             raise InvalidRequest(f"a rollout of kind {kind} has one percent, not steps")
-        values = {
-            name: read(key, asked[key]) for key, (name, read) in _ASKED.items() if key in asked
-        }
-        terms = replace(terms, **values)
+        terms = replace(terms, **_terms(said))
+        if said.percent is not None:
+            terms = replace(terms, steps=(said.percent,))
         check_spec(kind, terms)
         return terms
 
@@ -81,19 +137,15 @@ def parse_rollout(table: Any, source: str) -> RolloutOptions:
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    if not isinstance(table, dict):
-        raise ConfigError(f"{source}: rollout is {shown(table)}, expected a table")
-    known = (*KEYS, "tolerance")
-    for name in table:
-        if name not in known:
-            hint = did_you_mean(name, list(known))
-            raise ConfigError(f"{source}: unknown key rollout.{name}{hint}")
-    tolerance = parse_tolerance(table.get("tolerance", {}), source)
-    asked = {name: value for name, value in table.items() if name in KEYS}
+    found = convert(
+        _Table, table, source, "rollout", closed=True, noun="a table", error=ConfigError
+    )
+    terms = replace(RolloutSpec(), **_terms(found))
     try:
-        return RolloutOptions(RolloutOptions().terms_of(Kind.CANARY, asked), tolerance)
+        check_spec(Kind.CANARY, terms)
     except InvalidRequest as error:
         raise ConfigError(f"{source}: rollout: {error.message}") from None
+    return RolloutOptions(terms, found.tolerance)
 
 
 def parse_duration(value: Any) -> float:
@@ -102,79 +154,19 @@ def parse_duration(value: Any) -> float:
     Raises:
         InvalidRequest: It is neither.
     """
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        seconds = finite(float(match[1]) * _UNITS[match[2] or ""])
-    else:
-        seconds = finite(value)
-    if seconds is None or not 0 <= seconds <= _LONGEST_SECONDS:
-        raise InvalidRequest(
-            f"{shown(value)} is not a duration; expected 300, '90s', '5m' or '24h', at most 3650d"
-        )
-    return seconds
-
-
-def _number(key: str, value: Any) -> float:
-    number = finite(value)
-    if number is None:
-        raise InvalidRequest(f"{key} is {shown(value)}, expected a number")
-    return number
-
-
-def _whole(key: str, value: Any) -> int:
-    if not isinstance(value, int) or finite(value) is None:
-        raise InvalidRequest(f"{key} is {shown(value)}, expected a whole number")
-    return value
-
-
-def _flag(key: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidRequest(f"{key} is {shown(value)}, expected true or false")
-    return value
-
-
-def _seconds(key: str, value: Any) -> float:
     try:
-        return parse_duration(value)
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{key}: {error.message}") from None
+        return float(Duration.parse(value))
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
 
 
-def _steps(key: str, value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list) or not value:
-        raise InvalidRequest(f"{key} is {shown(value)}, expected a list of percentages")
-    return tuple(_number(key, one) for one in value)
-
-
-def _share(key: str, value: Any) -> tuple[float, ...]:
-    return (_number(key, value),)
-
-
-def _header(key: str, value: Any) -> str:
-    if not isinstance(value, str) or (value and not _HEADER.fullmatch(value)):
-        raise InvalidRequest(f"{key} is {shown(value)}, expected the name of a request header")
-    return value.lower()
-
-
-#: Key -> the field of the spec that it sets, and the function that reads its value.
-_ASKED: Final[dict[str, tuple[str, Callable[[str, Any], Any]]]] = {
-    "steps": ("steps", _steps),
-    "percent": ("steps", _share),
-    "hold": ("hold_seconds", _seconds),
-    "min_requests": ("min_requests", _whole),
-    "max_bad_percent": ("max_bad_percent", _number),
-    "alpha": ("alpha", _number),
-    "require_approval": ("require_approval", _flag),
-    "deadline": ("deadline_seconds", _seconds),
-    "sticky_header": ("sticky", _header),
-    "fallback": ("fallback", _flag),
-    "watch": ("watch_seconds", _seconds),
-    "holdback_percent": ("holdback_percent", _number),
-    "slow_factor": ("slow_factor", _number),
-    "warm_up_requests": ("warm_up_requests", _whole),
-    "warm_up": ("warm_up_seconds", _seconds),
-    "max_disagreement_percent": ("max_disagreement_percent", _number),
-}
-#: Keys that a requester may set.
-ASKED: Final = tuple(_ASKED)
-#: Keys of the table in ``model.toml``.
-KEYS: Final = tuple(key for key in _ASKED if key != "percent")
+def _terms(said: _Asked) -> dict[str, Any]:
+    """The fields of a `RolloutSpec` that are said."""
+    values: dict[str, Any] = {}
+    for key in _Asked.__struct_fields__:
+        value = getattr(said, key)
+        if isinstance(value, Duration):
+            value = float(value)
+        if value is not None:
+            values[_FIELDS.get(key, key)] = value.lower() if key == "sticky_header" else value
+    return values

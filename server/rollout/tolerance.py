@@ -12,13 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
 from penstock.monitoring.files.config_file import MAX_NUMBER
-from penstock.monitoring.files.decoding import convert
-from penstock.server.files.option_decoder import ConfigError
 
 #: Of numbers, where nothing is said.
 ABSOLUTE: Final = 1e-6
@@ -85,20 +83,3 @@ class Tolerance:
         if own.given:
             return own
         return OutputTolerance(self.absolute, self.relative, own.compare)
-
-
-def parse_tolerance(table: Any, source: str) -> Tolerance:
-    """Check the decoded table; `source` names the file in errors.
-
-    Raises:
-        ConfigError: An unknown key or a bad value.
-    """
-    return convert(
-        Tolerance,
-        table,
-        source,
-        "rollout.tolerance",
-        closed=True,
-        noun="a table",
-        error=ConfigError,
-    )

@@ -49,7 +49,7 @@ def model_keys() -> set[str]:
     """Keys of ``model.toml``; those of tables as ``batching.key``."""
     batching = {field.name for field in fields(BatchingOptions)} - {"slo_seconds"}
     tables = {f"batching.{name}" for name in (*batching, "slo_milliseconds")}
-    tables |= {f"rollout.{name}" for name in (*rollout_options.KEYS, "tolerance")}
+    tables |= {f"rollout.{name}" for name in rollout_options._Table.__struct_fields__}
     tables |= {f"process.{field.name}" for field in fields(ProcessOptions)}
     return tables | set(model_config._KEYS) - {"batching", "rollout", "process"}
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from penstock.monitoring.alerts.alerts_file import AlertsFile, read_settings
-from penstock.monitoring.alerts.sink import TEMPLATES, Sink
+from penstock.monitoring.alerts.sink import Sink, Template
 
 PAGE = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text()
 
@@ -74,9 +75,12 @@ def test_a_later_life_goes_on_with_what_was_understood_last(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[sinks.a]\nurll = 'x'", r"sinks\.a: unknown key urll"),
+        ("[sinks.a]\nurll = 'x'", r"unknown key sinks\.a\.urll; did you mean url\?"),
         ("[sinks.a]", r"sinks\.a: url is missing, the template cloudevent"),
         ("[sinks.a]\ntemplate = 'teams'", "'teams', expected one of cloudevent"),
+        ("[sinks.a]\ntemplate = 'slak'", r"sinks\.a\.template is 'slak', .*did you mean slack"),
+        ("[sinks]\na = 1", r"sinks\.a is 1, expected a table"),
+        ("ownr = 'x'", "unknown key ownr; did you mean owner"),
         ("[sinks.a]\nurl = 'ftp://x'", "expected http:// or https://"),
         ("[sinks.a]\nurl = 5", r"sinks\.a\.url is 5, expected a text"),
         ("[sinks.a]\nurl = 'http://x'\ntimeout_seconds = 0", "expected a number above 0"),
@@ -87,7 +91,7 @@ def test_a_later_life_goes_on_with_what_was_understood_last(
         ("[sinks.a]\ntemplate = 'github'\nrepository = 'o/r'", "token_file is missing"),
         ("owner = 5", "owner is 5"),
         ("sink = {}", "unknown key sink"),
-        ("sinks = 3", "expected tables"),
+        ("sinks = 3", "sinks is 3, expected tables"),
         ("[sinks", "not valid TOML"),
     ],
 )
@@ -117,7 +121,7 @@ def test_the_page_has_every_key_and_template_and_no_other() -> None:
         title: re.findall(r"^\| `([^`]+)`", body, re.MULTILINE) for title, body in tables.items()
     }
     assert set(cells["key of `[sinks.NAME]`"]) == {one.name for one in fields(Sink)} - {"name"}
-    assert set(cells["template"]) == set(TEMPLATES)
+    assert set(cells["template"]) == set(get_args(Template))
 
 
 def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:

@@ -71,8 +71,13 @@ def test_everything_reaches_the_workers():
         ("[quality.fields.x]\npolicy = 'impute'", "impute needs a constant"),
         ("[quality.fields.x]\npolicy = 'drop'", "one of reject, impute, pass"),
         ("[quality]\nevent_time = 't'", "needs event_time and max_age"),
-        ("[quality]\nevent_time = 't'\nmax_age = 'soon'", "not a duration"),
+        ("[quality]\nevent_time = 't'\nmax_age = 'soon'", "expected a duration such as"),
         ("[quality.fields.x]\nmin = 'a'", "expected a number"),
+        ("[quality.fields.x]\npolicy = 'rejct'", "; did you mean reject?"),
+        ("[quality.fields.x]\nvalues = [1, 'a']", "expected only numbers or only texts"),
+        ("[quality.fields.x]\nvalues = [true]", r"quality.fields.x.values\[0\] is True"),
+        ("[quality.fields]\nx = 1", "quality.fields.x is 1, expected a table"),
+        ("[quality]\nstale = 'impute'", "quality.stale is 'impute', expected one of reject, pass"),
     ],
 )
 def test_a_mistake_is_named(text, said):

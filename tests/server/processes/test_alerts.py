@@ -127,4 +127,4 @@ def test_a_wrong_alerts_file_stops_the_start(command, tmp_path):
     )
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "sinks.hook: unknown key urll" in err
+    assert "unknown key sinks.hook.urll; did you mean url?" in err

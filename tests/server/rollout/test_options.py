@@ -47,7 +47,7 @@ def test_kinds_with_one_share_have_one_by_default():
         (Kind.CANARY, {"percent": 5}, "has steps"),
         (Kind.SHADOW, {"steps": [5, 10]}, "one percent"),
         (Kind.CANARY, {"steps": [50, 5]}, "ascending"),
-        (Kind.CANARY, {"hold": "soon"}, "not a duration"),
+        (Kind.CANARY, {"hold": "soon"}, "expected a duration such as"),
         (Kind.CANARY, {"fallback": "no"}, "true or false"),
         (Kind.CANARY, {"min_requests": 1.5}, "whole number"),
         (Kind.CANARY, {"sticky_header": "a b"}, "request header"),
@@ -84,3 +84,19 @@ def test_the_options_reach_the_workers_whole():
     config = parse_model_config({"rollout": TABLE}, "model.toml")
     target = Target(1, {"m": ModelPlan("m", {1: Path("m/1")}, 1, {}, config)})
     assert decode_target(encode_target(target)) == target
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"stepz": [1]}, "unknown key rollout.stepz; did you mean steps?"),
+        ({"steps": [5, "x"]}, r"rollout.steps\[1\] is 'x', expected a number"),
+        ({"steps": []}, r"rollout.steps is \[\], expected a list of percentages"),
+        ({"min_requests": True}, "rollout.min_requests is True, expected a whole number"),
+        ({"watch": "1w"}, "rollout.watch is '1w', expected a duration such as"),
+        ({"tolerance": {"relative": -1}}, "rollout.tolerance.relative is -1, expected a number"),
+    ],
+)
+def test_a_mistake_in_the_table_names_its_place(table, said):
+    with pytest.raises(ConfigError, match=said):
+        parse_model_config({"rollout": table}, "model.toml")

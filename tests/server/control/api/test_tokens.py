@@ -65,14 +65,24 @@ def test_the_file_is_read_again_when_it_changes_and_nonsense_changes_nothing(adm
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("x = 1", "expected [[token]] tables"),
-        ("token = 1", "expected [[token]] tables"),
-        ("[[token]]\nname = 'a'", "expected name, sha256 and scopes"),
-        (listed("admin", "a", "observe"), "not 'admin'"),
+        ("x = 1", "unknown key x; expected one of token"),
+        ("token = 1", "token is 1, expected [[token]] tables"),
+        ("[[token]]\nname = 'a'", "token[0].sha256 is missing"),
+        ("[[token]]\nnam = 'a'", "unknown key token[0].nam; did you mean name?"),
+        (listed("a", "a", "observe") + "[[token]]", "token[1].name is missing"),
+        (
+            listed("admin", "a", "observe"),
+            "is 'admin', expected a text, and not 'admin'",
+        ),
+        (listed("", "a", "observe"), "token[0].name is '', expected a text"),
+        (listed("a", "a", "observ"), "token[0].scopes[0] is 'observ', expected one of predict"),
         (listed("a", "a", "observ"), "did you mean observe?"),
         (listed("a", "a"), "expected a list of scopes"),
         (listed("a", "a", "observe") * 2, "two tokens have the same name"),
-        ("[[token]]\nname = 'a'\nsha256 = 'AB'\nscopes = ['observe']", "64 hexadecimal digits"),
+        (
+            "[[token]]\nname = 'a'\nsha256 = 'AB'\nscopes = ['observe']",
+            "not 64 hexadecimal digits",
+        ),
     ],
 )
 def test_a_mistake_in_the_file_is_explained(tmp_path, content, words):

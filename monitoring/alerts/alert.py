@@ -23,7 +23,7 @@ MOMENTS: Final = ("rollout", "test")
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What somebody should know.
+    """A message about one episode for the people who are told.
 
     Attributes:
         kind: What is watched, in lower case with dots and no state: ``drift``, ``performance``,
@@ -54,7 +54,7 @@ class Alert:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what could not be told.
+        """Check the fields, so that every alert can be stored and sent.
 
         Raises:
             ValueError: A field is not what the class says.
@@ -73,7 +73,7 @@ class Alert:
 
     @property
     def moment(self) -> bool:
-        """Whether it happened rather than began."""
+        """Whether the alert is of a moment: something happened, and no episode began."""
         return self.kind.partition(".")[0] in MOMENTS
 
     @property

@@ -78,7 +78,7 @@ def read_settings(path: Path, folder: Path | None = None) -> AlertSettings:
 
 
 class AlertsFile:
-    """The settings in force.
+    """Follows the alerts file, and holds the settings in force.
 
     Args:
         path: Path of the file; without one there is only the log.
@@ -121,7 +121,7 @@ class AlertsFile:
             keep_copy(path, self._good)
 
     def _recall(self, folder: Path) -> bool:
-        """Take over what an earlier life understood last."""
+        """Take over the settings that an earlier incarnation has understood last."""
         if self._good is None:
             return False
         try:

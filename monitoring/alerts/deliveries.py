@@ -57,7 +57,7 @@ class Due:
 
 
 class Deliveries:
-    """Used by one thread of one process: the one that delivers.
+    """The deliveries in the alert store, for the one thread that delivers.
 
     Args:
         path: File of the alert store.
@@ -147,7 +147,7 @@ class Deliveries:
                 )  # fmt: skip
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._held is not None:
             self._held.close()
             self._held = None

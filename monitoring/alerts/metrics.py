@@ -30,11 +30,11 @@ class AlertsCollector(Collector):
         self._objective = objective
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: the registry must not read the file when it is built."""
+        """Describe nothing: the registry must not read the file when it is built."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """All families."""
+        """The families of metrics of all alerts."""
         try:
             counts = read_counts(self._path)
         except sqlite3.Error:

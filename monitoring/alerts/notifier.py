@@ -74,10 +74,10 @@ class Notifier:
         self._replies: SimpleQueue[tuple[str, int, Reply]] = SimpleQueue()
 
     def take(self, samples: Sequence[BatchSample]) -> None:
-        """Samples are for others."""
+        """Ignore samples."""
 
     def tick(self, now: float) -> None:
-        """Write down what came back, and begin what is due."""
+        """Record the attempts that have ended, and begin those that are due."""
         self._collect(now)
         settings = self._file.current()
         if frozenset(settings.sinks) != self._known:
@@ -98,7 +98,7 @@ class Notifier:
             ).start()
 
     def close(self) -> None:
-        """What is under way is told again after the next start, under the same id."""
+        """End; attempts under way are repeated after the next start, under the same id."""
         self._deliveries.close()
 
     def _run(self, due: Due, sink: Sink, settings: AlertSettings, now: float) -> None:

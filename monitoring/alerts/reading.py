@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How telling one sink goes.
+    """The delivery of one alert to one sink.
 
     Attributes:
         sink: Name of the sink.
@@ -39,7 +39,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An alert and who was told.
+    """An alert and its deliveries.
 
     Attributes:
         alert: As it was put in.
@@ -52,7 +52,7 @@ class Told:
     deliveries: tuple[Delivery, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The alert and its deliveries as JSON values."""
         one = self.alert
         return {
             "name": one.name,
@@ -76,7 +76,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many there are, for metrics.
+    """Numbers of episodes and deliveries, for metrics.
 
     Attributes:
         open: Kind, model and severity -> episodes that are not over.

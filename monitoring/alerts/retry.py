@@ -24,7 +24,7 @@ _FINAL: Final = frozenset({301, 302, 303, 307, 308, 400, 405, 410, 413, 414, 415
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a delivery.
+    """The next state of a delivery.
 
     Attributes:
         status: `PENDING`, `DELIVERED` or `FAILED`.
@@ -43,8 +43,8 @@ def next_attempt(
     """Decide after an attempt.
 
     Args:
-        reply: How it ended.
-        sink: Whose limits hold.
+        reply: How the attempt ended.
+        sink: The sink, whose limits hold.
         attempts: Made so far, this one included.
         alert_time: Unix seconds of the alert.
         now: Unix seconds.

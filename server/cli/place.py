@@ -1,4 +1,4 @@
-"""Where the state of a server is that the command line reads without asking it."""
+"""Finds the state directory of a server, for commands that read it without asking the server."""
 
 from __future__ import annotations
 

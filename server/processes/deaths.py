@@ -70,7 +70,7 @@ class DeathList:
 
 
 def write_deaths(path: Path, deaths: Iterable[Death]) -> None:
-    """Replace the file at once."""
+    """Replace the file in one step."""
     content = json.dumps([asdict(death) for death in deaths])
     replace_file(path, content.encode(), synced=False)
 

@@ -38,7 +38,7 @@ class ProcessContext:
 
     Attributes:
         name: ``control``, ``monitor`` or ``worker-<n>``.
-        directory: Where the processes meet.
+        directory: The run directory, where the processes meet.
         config: Configuration of the server.
         supervisor_pipe: Reading end of a pipe that ends with the supervisor.
         sockets: What to accept connections from; empty for a process that has no port.

@@ -35,7 +35,7 @@ _CHUNK: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a mark stands for.
+    """The version that a mark stands for.
 
     Attributes:
         model: Name of the model.
@@ -69,7 +69,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at the file.
+    """The content of the file at one moment.
 
     Attributes:
         pid: Id of the process that writes it.
@@ -85,7 +85,7 @@ class Reading:
 
 
 class Pulse:
-    """The writer's end.
+    """The file as its process writes it.
 
     Attributes:
         marks: Marks of the event loop, the execution threads, and last the loading thread.
@@ -104,7 +104,7 @@ class Pulse:
 
     @classmethod
     def create(cls, path: Path, execution_threads: int) -> Pulse:
-        """Make the file, in place of an earlier life's.
+        """Make the file, in place of that of an earlier incarnation.
 
         Args:
             path: Path of the file.
@@ -142,15 +142,15 @@ class Pulse:
         return self._slots - 1
 
     def beat(self) -> None:
-        """The event loop is alive."""
+        """Count a heartbeat of the event loop."""
         self._header[_BEATS] += 1
 
     def serve(self) -> None:
-        """The process has loaded its models."""
+        """Note that the process has loaded its models."""
         self._header[_SERVES] = 1
 
     def clear(self) -> None:
-        """Nothing is loaded or run any more: the process ends by itself."""
+        """Note that nothing is loaded or run any more: the process ends by itself."""
         self._header[_SERVES] = 0
         for slot in range(self._slots):
             self.marks.running[slot] = 0

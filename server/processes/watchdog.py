@@ -81,7 +81,7 @@ class Watched:
         beats: Heartbeats at the last look; -1 before the first.
         still: Seconds since the last new one, as far as they count.
         waited: `ProcessState.waited_seconds` at the last look.
-        at: When that was.
+        at: Monotonic seconds of the last look.
         spent: By slot, when its run began and how many seconds of it count.
     """
 
@@ -103,7 +103,7 @@ def check(
     """Look at one process; `watched` is brought up to date.
 
     Args:
-        watched: Of this life of it.
+        watched: What is remembered of this incarnation of the process.
         reading: Its signs of life; ``None`` before there are any.
         process_state: What the kernel says.
         now: Monotonic seconds.
@@ -190,11 +190,11 @@ def suspects_of(
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """One end of a process that may be a version's fault.
+    """The death of a process that may be the fault of a version.
 
     Attributes:
-        process: Which.
-        how: In words, after its name.
+        process: Name of the process.
+        how: How the process ended, in words that follow its name.
         at: Unix seconds.
         suspects: Versions that may be to blame.
     """
@@ -215,7 +215,7 @@ def condemned(
     crashes, is not blamed for the one that crashes.
 
     Args:
-        deaths: The last ones.
+        deaths: The latest deaths.
         now: Unix seconds.
         pardoned: When an operator has asked to try a version again.
     """

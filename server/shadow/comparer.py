@@ -33,9 +33,9 @@ class Comparer:
     """Compares one candidate with one primary.
 
     Args:
-        candidate: Loaded.
-        primary: Loaded, too; ``None`` if there is no room for it, and so no ratio.
-        tolerance: What is allowed.
+        candidate: The loaded candidate.
+        primary: The loaded primary; ``None`` if there is no room for it, and so no ratio.
+        tolerance: Differences that are allowed.
         chance: Uniform in [0, 1).
         cpu_nanoseconds: Processor time of this process so far, all threads of a run included.
     """

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-#: A batch may take this long, or so many times what it took the primary.
+#: Seconds that a batch may take, or so many times the seconds of the primary.
 RUN_SECONDS: Final = 10.0
 RUN_FACTOR: Final = 20.0
-#: Loading, checking and warming up both versions may take this long.
+#: Seconds that loading, checking and warming up both versions may take.
 LOAD_SECONDS: Final = 600.0
-#: A runner may grow to this many times what it took when it was loaded, and this much more.
+#: A runner may grow to this many times its memory after the load, and by so many bytes more.
 GROWTH_FACTOR: Final = 2.0
 GROWTH_BYTES: Final = 512 << 20
 #: Ends of the runner that nobody asked for: in a row, and altogether.
@@ -52,7 +52,7 @@ def run_limit(primary_seconds: float) -> float:
 
 
 def stuck(elapsed: float, waited: float, limit: float) -> bool:
-    """Whether it hangs. What it waited for a processor does not count: it runs on idle time.
+    """Whether a batch hangs. Waiting for a processor does not count: a runner has idle time only.
 
     Args:
         elapsed: Seconds since the batch began.
@@ -63,12 +63,12 @@ def stuck(elapsed: float, waited: float, limit: float) -> bool:
 
 
 def leaks(resident: int, loaded: int) -> bool:
-    """Whether it takes too much memory, given what it took when it was loaded. In bytes."""
+    """Whether a runner takes too many bytes of memory, given its bytes after the load."""
     return resident > loaded * GROWTH_FACTOR + GROWTH_BYTES
 
 
 def verdict(death: Death, failures: int, deaths: int, now: float) -> HardFailure | None:
-    """Whether a death is the last.
+    """Whether the candidate is given up after the death of a runner.
 
     Args:
         death: The latest.

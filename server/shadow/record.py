@@ -36,15 +36,15 @@ class Record:
     """One rollout's shadow.
 
     Attributes:
-        rollout: Its id.
+        rollout: Id of the rollout.
         model: Name of the model.
         primary: The version that answers.
-        candidate: The version that is computed beside it.
+        candidate: The version that computes the copies.
         phase: ``loading``, ``running``, ``tripped`` or ``ended``.
         failures: Short runs of its runner process in a row.
-        hard_failure: Why it is not run any more.
-        tally: What came of it.
-        updated: Unix seconds.
+        hard_failure: Why the candidate is not run any more; ``None`` while it is.
+        tally: The tally of the comparisons.
+        updated: Unix seconds of the last change.
     """
 
     rollout: str
@@ -58,7 +58,7 @@ class Record:
     updated: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """As what JSON can hold."""
+        """The record as JSON values."""
         return {
             "rollout": self.rollout,
             "model": self.model,

@@ -38,24 +38,24 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.shadow")
 
-#: Of this process, and of a runner while it loads; then it steps back further.
+#: Niceness of this process, and of a runner while it loads; a runner then takes idle time only.
 NICENESS: Final = 19
 #: Between two looks at the target, with something to run and without; and between two writings of
 #: the records, in looks.
 CHECK_SECONDS: Final = 0.25
 IDLE_SECONDS: Final = 1.0
 _LOOKS_PER_SAVE: Final = 8
-#: What workers have sent is still in their sockets when they are gone.
+#: Seconds for reading what ended workers have left in their sockets.
 LAST_SECONDS: Final = 2.0
-#: Of one connection.
+#: Bytes that one connection reads ahead.
 _BUFFER_BYTES: Final = 1 << 20
-#: Pilots that have ended, kept to count what still arrives for them.
-_ENDED_PILOTS: Final = 16
+#: Runs that have ended, kept to count the copies that still arrive for them.
+_ENDED_RUNS: Final = 16
 
 
 @dataclass(slots=True)
 class Flight:
-    """A pilot and what it flies."""
+    """A shadow run, and the task that works on it."""
 
     wanted: Wanted
     shadow_run: ShadowRun
@@ -63,7 +63,7 @@ class Flight:
 
 
 class ShadowProcess:
-    """Follows the target, and brings workers and pilots together.
+    """Follows the target, and brings workers and shadow runs together.
 
     Args:
         context: What the supervisor gave.
@@ -116,7 +116,7 @@ class ShadowProcess:
         await self._save(everything=True)
 
     async def _look(self) -> None:
-        """Follow the target if it is another one."""
+        """Follow the target if it has changed."""
         async with self._looking:
             wanted = self._target.current()
             if wanted is not self._seen and not self.stopping.is_set():
@@ -124,7 +124,7 @@ class ShadowProcess:
                 await self._follow(wanted)
 
     async def _follow(self, wanted: Mapping[str, Wanted]) -> None:
-        """Fly these, and nothing else."""
+        """Have the wanted candidates run, and end all other runs."""
         for rollout, flight in list(self._flights.items()):
             now = wanted.get(rollout)
             if now is None or now.essence != flight.wanted.essence:
@@ -154,7 +154,7 @@ class ShadowProcess:
         await flight.task.stop()
         await self._write(flight.shadow_run)
         self._ended[rollout] = flight.shadow_run
-        while len(self._ended) > _ENDED_PILOTS:
+        while len(self._ended) > _ENDED_RUNS:
             self._ended.pop(next(iter(self._ended)))
 
     async def _save(self, *, everything: bool) -> None:
@@ -173,7 +173,7 @@ class ShadowProcess:
         await asyncio.to_thread(write_record, self._state_dir, record, content)
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """One worker's copies for one rollout."""
+        """Receive the copies of one worker for one rollout."""
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.shadow")
 
-#: Envelopes waiting for the runner.
+#: Most envelopes that wait for the runner.
 MAX_QUEUED: Final = 2
-#: Tells a worker to send no more.
+#: The byte that tells a worker to send no more.
 NO_MORE: Final = b"-"
 
 
@@ -42,18 +42,18 @@ class ShadowRun:
     """Runs one candidate beside its primary.
 
     Args:
-        order: For the runner.
-        record: Goes on from here.
+        order: The order for the runner.
+        record: The record to go on from.
         counters: Counters of the candidate.
         now: Unix seconds.
         clock: Monotonic seconds.
         sleep: Waits so many seconds.
 
     Attributes:
-        record: What is to be kept on disk.
+        record: The record that is to be written to the disk.
         writers: Connections of the workers.
-        changed: There is something new in the record.
-        urgent: Somebody waits for what is new.
+        changed: Whether the record has changed since it was written.
+        urgent: Whether the changed record must be written at the next look.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class ShadowRun:
 
     @property
     def refuses(self) -> bool:
-        """Whether nothing is run any more."""
+        """Whether the candidate is not run any more."""
         return self.record.phase in {TRIPPED, ENDED}
 
     async def take(self, envelope: Envelope) -> None:
-        """Queue it as soon as there is room; when nothing is run any more, drop it."""
+        """Queue an envelope when there is room; drop it if the candidate is not run any more."""
         while len(self._queue) >= MAX_QUEUED and not self.refuses:
             self._room.clear()
             await self._room.wait()
@@ -95,7 +95,7 @@ class ShadowRun:
             self._arrived.set()
 
     async def run(self) -> None:
-        """Keep a runner busy until it trips or this is cancelled; after an error call it again."""
+        """Keep a runner busy until the run trips or is cancelled; after an error, call it again."""
         over = True
         try:
             while not self.refuses:
@@ -117,7 +117,7 @@ class ShadowRun:
                 self._refuse()
 
     async def _live(self) -> None:
-        """One life of a runner."""
+        """Start a runner, and give it envelopes until it ends."""
         async with RunnerProcess(self._order, self._clock, self._sleep) as runner:
             await runner.loaded()
             self._enter(RUNNING)
@@ -175,7 +175,7 @@ class ShadowRun:
         self._refuse()
 
     def _refuse(self) -> None:
-        """Drop what waits, and tell the workers."""
+        """Drop the waiting envelopes, and tell the workers to send no more."""
         while self._queue:
             self._drop(self._queue.popleft(), 0)
         self._room.set()

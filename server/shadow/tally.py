@@ -44,12 +44,12 @@ class Counted:
 
 @dataclass(slots=True)
 class OutputTally:
-    """One output.
+    """The comparisons of one output.
 
     Attributes:
         compared: Rows by the way they were compared, or why they could not be.
-        differing: Rows.
-        invalid: Rows.
+        differing: Rows that differ.
+        invalid: Rows with NaN or infinity where the primary has a number.
         max_absolute: Largest difference of any value.
         max_relative: The same, as a share of the primary's value.
         histogram: Rows by bin of their largest difference, `penstock.server.shadow.bins`.
@@ -79,9 +79,9 @@ class CpuTally:
     """Processor time of both versions for the same batches, one right after the other.
 
     Attributes:
-        batches: Run by both.
-        candidate_seconds: Of the candidate.
-        primary_seconds: Of the primary.
+        batches: Batches that both versions ran.
+        candidate_seconds: Processor time of the candidate.
+        primary_seconds: Processor time of the primary.
         log_mean: Mean of the logarithm of their ratio.
         log_squares: Sum of squared distances to that mean.
         rerun: Requests that the primary computed again.
@@ -112,7 +112,7 @@ class CpuTally:
 
     @property
     def ratio(self) -> float | None:
-        """Candidate over primary, of the sums; ``None`` without any."""
+        """Seconds of the candidate over those of the primary; ``None`` without a batch."""
         return self.candidate_seconds / self.primary_seconds if self.primary_seconds else None
 
     @property
@@ -129,11 +129,11 @@ class Tally:
     """Everything about one rollout's comparisons.
 
     Attributes:
-        requests: Counted.
-        rows: Counted.
-        batches: Compared.
-        outputs: By name.
-        cpu: Of both versions.
+        requests: Events counted in requests.
+        rows: Events counted in rows.
+        batches: Batches that were compared.
+        outputs: Comparisons by name of the output.
+        cpu: Processor time of both versions.
         worst: The rows that differ most.
         errors: What the candidate said when it failed, latest last.
         deaths: Ends of its process that nobody asked for, latest last.

@@ -1,4 +1,4 @@
-"""The supervisor's eyes: reads signs of life, kills who stands still, remembers who died over what.
+"""Reads the signs of life of all processes, finds those that stand still, and records deaths.
 
 Decisions are those of `penstock.server.processes.watchdog`.
 """
@@ -39,7 +39,7 @@ class Guard:
     """Looks after the processes of a server.
 
     Args:
-        directory: Where they meet.
+        directory: The run directory, where the processes meet.
         clock: Monotonic seconds.
         wall_clock: Unix seconds.
     """
@@ -85,7 +85,7 @@ class Guard:
             name: Name of the process.
             pid: Its process id.
             code: Exit code, as `subprocess` has it.
-            how: That in words.
+            how: The exit code in words.
         """
         self._watched.pop(pid, None)
         fault = self._faults.pop(pid, None)

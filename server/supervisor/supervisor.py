@@ -1,4 +1,4 @@
-"""The parent of all: opens the sockets, starts the others, restarts what dies.
+"""The parent of all processes: opens the sockets, starts the others, and restarts those that die.
 
 It knows nothing of HTTP, models or metrics, imports the standard library only, and waits in one
 system call for a signal or for the next restart that is due. The kernel ends its children when it
@@ -54,13 +54,13 @@ class Child:
     Attributes:
         name: ``control``, ``monitor`` or ``worker-<n>``.
         command: Its arguments after the interpreter.
-        descriptors: What it inherits.
-        process: Its present life.
-        started_at: Begin of that life.
+        descriptors: Descriptors that the process inherits.
+        process: The running process; ``None`` while there is none.
+        started_at: When it was started.
         failures: Consecutive runs that ended after a short time.
-        deaths: All of them.
+        deaths: Number of all its deaths.
         due_at: When to start it next, while it is dead.
-        history: How it fared; ``None`` before its first death.
+        history: Its deaths and restarts; ``None`` before its first death.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Supervisor:
 
     Args:
         config: Configuration of the server.
-        directory: Where its processes meet.
+        directory: The run directory, where its processes meet.
         listener: Prediction port, shared by all workers.
         admin_listener: Admin port, for control.
         say: Tells the operator something.
@@ -167,7 +167,7 @@ class Supervisor:
                 return status
 
     def _turn(self, children: list[Child]) -> int | None:
-        """Look who died, start who is due, wait; returns the status to stop with, if any."""
+        """Note deaths, start what is due, and wait; returns the status to stop with, if any."""
         for child, pid, code in self._reap(children):
             if code == EXIT_CONFIG and self._at_start(child):
                 self._tell(f"{child.name} cannot start with this configuration; stopping")
@@ -181,7 +181,7 @@ class Supervisor:
         return self._obey(self._wait(min(due, default=self._guard.due_at)))
 
     def _look_after(self, children: list[Child]) -> None:
-        """Kill who stands still, when the time for a look has come."""
+        """Kill the processes that stand still, when the time for a look has come."""
         if self._clock() < self._guard.due_at:
             return
         self._guard.due_at = self._clock() + CHECK_SECONDS
@@ -246,7 +246,7 @@ class Supervisor:
         return received.si_signo if received is not None else None
 
     def _reap(self, children: list[Child]) -> list[tuple[Child, int, int]]:
-        """Who died, with process ids and exit codes.
+        """The processes that died, with their ids and exit codes.
 
         As process 1 of a container also other people's orphans are reaped.
         """
@@ -266,7 +266,7 @@ class Supervisor:
                     dead.append((child, pid, code))
 
     def _stop(self, children: list[Child], deadline: float) -> None:
-        """Ask these to end, and kill who has not ended in time or at a second signal."""
+        """Ask processes to end; kill those that are late, or all at a second signal."""
         for child in children:
             self._signal(child, signal.SIGTERM)
         while any(child.process is not None for child in children):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -34,7 +36,11 @@ def add_parser(verbs: Any) -> None:
                 help="although it answers its golden requests otherwise or breaks clients; "
                 "needs --reason",
             )
-    _add(verbs, "rollback", "make stable again what was stable before", _rollback)
+    parser = _add(verbs, "rollback", "make stable again what was stable before", _rollback)
+    parser.add_argument(
+        "--force", action="store_true", help="without a verification on requests of the last day"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="the verification alone")
     parser = _add(verbs, "alias", "point a name at a version, or forget it", _alias)
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("version", type=int, nargs="?", metavar="VERSION")
@@ -55,6 +61,7 @@ def _add(verbs: Any, verb: str, text: str, send: Send) -> argparse.ArgumentParse
         metavar="N",
         help="of the state you saw; by default of the state right now",
     )
+    parser.add_argument("--json", action="store_true", help="as the admin port says it")
     add_client_options(parser)
     parser.set_defaults(run=partial(_run, send=send))
     return parser
@@ -71,10 +78,21 @@ def _run(namespace: argparse.Namespace, send: Send) -> int:
     except CommandFailed as failure:
         print(f"penstock: {failure}", file=sys.stderr)
         return _EXIT_FAILURE
-    print(describe(outcome))
-    for worker, why in outcome["waiting"].items():
-        print(f"  not yet: {worker}: {why}")
-    return 0 if outcome["converged"] else _EXIT_FAILURE
+    return _show(outcome, as_json=namespace.json)
+
+
+def _show(outcome: dict[str, Any], *, as_json: bool) -> int:
+    """Print what came of a command; returns the exit status."""
+    verification = outcome.get("verification")
+    lines = [] if verification is None else verification_lines(verification)
+    if "action" not in outcome:  # nothing was to change
+        status = _EXIT_FAILURE if verification and verification["state"] == "invalid" else 0
+    else:
+        behind = [f"  not yet: {worker}: {why}" for worker, why in outcome["waiting"].items()]
+        lines = [describe(outcome), *lines, *behind]
+        status = 0 if outcome["converged"] else _EXIT_FAILURE
+    print(json.dumps(outcome, indent=2) if as_json else "\n".join(lines))
+    return status
 
 
 def describe(outcome: dict[str, Any]) -> str:
@@ -83,6 +101,33 @@ def describe(outcome: dict[str, Any]) -> str:
     names = ", ".join(f"{name} is {one}" for name, one in sorted(outcome["aliases"].items()))
     done = f"{outcome['action']} {model}" + ("" if version is None else f" version {version}")
     return f"{done}: {names or 'no aliases'}; generation {outcome['generation']}"
+
+
+def verification_lines(found: dict[str, Any]) -> list[str]:
+    """What is known of the version that a rollback goes back to."""
+    lines = [f"version {found['version']} on today's data: {found['state']}: {found['reason']}"]
+    if not found.get("requests"):
+        return lines
+    since, until = (
+        datetime.fromtimestamp(found[key], UTC).strftime("%Y-%m-%d %H:%M:%S")
+        for key in ("since", "until")
+    )
+    lines.append(
+        f"  computed {found['requests']} requests, {found['rows']} rows, of {since} to {until}: "
+        f"{found['failed']} failed, {found['invalid']} with NaN or infinity"
+    )
+    if found["compared"]:
+        lines.append(
+            f"  {found['differing']} of {found['compared']} answers differ from those of version "
+            f"{found['serving']}, which serves"
+        )
+    drifted = found["drifted"]
+    if drifted is None:
+        lines.append(f"  drift of its outputs is not known: {found['drift_note']}")
+    else:
+        moved = f"drifted: {', '.join(drifted)}" if drifted else "as when it served"
+        lines.append(f"  its outputs: {moved}")
+    return [*lines, *([f"  left out: {found['note']}"] if found["note"] else [])]
 
 
 def _version_command(
@@ -95,6 +140,8 @@ def _version_command(
 
 
 def _rollback(client: AdminClient, namespace: argparse.Namespace, body: dict[str, Any]) -> Any:
+    asked = {"force": namespace.force, "dry_run": namespace.dry_run}
+    body = {**body, **{key: True for key, given in asked.items() if given}}
     return client.ask("POST", f"{_model(namespace)}/rollback", body)
 
 

@@ -38,6 +38,7 @@ from penstock.server.control.api.erase_api import EraseApi
 from penstock.server.control.api.log_status import damaged_files
 from penstock.server.control.api.operations import Operations
 from penstock.server.control.api.performance_api import PerformanceApi
+from penstock.server.control.api.rollback_check import RollbackCheck
 from penstock.server.control.api.traffic import TrafficWindow
 from penstock.server.control.api.version_metrics import VersionMetrics
 from penstock.server.control.coordination.coordinator import Coordinator
@@ -210,7 +211,8 @@ def _admin(
     assert config.state_dir is not None
     tokens, told = _tokens_and_alerts(config, directory)
     deploy = DeployCommand(coordinator, audit_history, config.admin_timeout_seconds)
-    operations = Operations(deploy, rollouts.controller)
+    check = RollbackCheck(coordinator, config, directory.config)
+    operations = Operations(deploy, rollouts.controller, check)
     access = Access(tokens, open_reads=reads_are_open(config))
     about = {
         "server": {"name": "penstock", "version": server_version()},

@@ -83,6 +83,8 @@ def begin(arguments: list[str]) -> ProcessContext:
     # Ctrl-C reaches the whole terminal; the supervisor alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # The supervisor has it blocked. An event loop learns by it that a child of its own has ended.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
     accepted = tuple(socket.socket(fileno=int(one)) for one in sockets)
     pulse = _pulse(directory, name, config)
     return ProcessContext(name, directory, config, int(supervisor_pipe), pulse, accepted)

@@ -1,7 +1,8 @@
 """``python -m penstock.server.shadow.runner FD PARENT``: the process that a candidate runs in.
 
 It loads the candidate with all checks that a worker makes, and beside it the primary, and runs
-copied batches one after the other. It may hang, crash or leak: the shadow process watches it.
+copied batches one after the other. It may hang, crash or leak: the shadow process watches it. For a
+rollback control starts one that computes recent requests of the log with the former version.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.config.config import ServerConfig
 from penstock.server.loading.load_order import LoadOrder
@@ -27,6 +28,7 @@ from penstock.server.shadow_copies.batches import decode
 from penstock.server.target.target import decode_target
 
 from .comparer import Comparer
+from .replay import Replay, replay_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,11 +55,18 @@ def main(arguments: list[str]) -> None:
     plan, *others = decode_target(order["target"]).models.values()
     plans = {one.name: one for one in (plan, *others)}
     loader = Loader(config)
+    replay = order["replay"]
     try:
-        comparer = _comparer(loader, plan, plans)
+        candidate = _candidate(loader, plan, plans)
+        comparer = None if replay is not None else _comparer(loader, plan, plans, candidate)
     except Exception as error:  # noqa: BLE001  a plug-in may raise anything
         link.sendall(pack_frame("refused", reason=str(error) or type(error).__name__))
         return
+    if replay is not None:  # an operator waits for it
+        link.sendall(pack_frame("ready"))
+        link.sendall(pack_frame("report", report=_replay(candidate, plan, replay)))
+        return
+    assert comparer is not None
     step_back()
     link.sendall(pack_frame("ready"))
     while (frame := receive_frame(link)) is not None:
@@ -65,8 +74,16 @@ def main(arguments: list[str]) -> None:
             link.sendall(pack_frame("report", report=comparer.examine(batch)))
 
 
-def _comparer(loader: Loader, plan: ModelPlan, plans: Mapping[str, ModelPlan]) -> Comparer:
-    """Load both versions."""
+def _replay(candidate: Model, plan: ModelPlan, replay: dict[str, Any]) -> dict[str, Any]:
+    """What the candidate makes of recent requests."""
+    assert plan.mirror is not None
+    asked = Replay(**{**replay, "private": tuple(replay["private"])})
+    tolerance = plan.config.rollout.tolerance
+    return replay_log(candidate, plan.name, plan.mirror.candidate, asked, tolerance)
+
+
+def _candidate(loader: Loader, plan: ModelPlan, plans: Mapping[str, ModelPlan]) -> Model:
+    """Load the candidate."""
     mirror = plan.mirror
     assert mirror is not None
     directory = mirror.directory or plan.versions.get(mirror.candidate)
@@ -83,7 +100,13 @@ def _comparer(loader: Loader, plan: ModelPlan, plans: Mapping[str, ModelPlan]) -
         declared=plan.declared.get(mirror.candidate),
         steps=_steps(loader, plan, mirror.candidate, plans),
     )
-    candidate = loader.load(order).model
+    return loader.load(order).model
+
+
+def _comparer(
+    loader: Loader, plan: ModelPlan, plans: Mapping[str, ModelPlan], candidate: Model
+) -> Comparer:
+    """Load the primary beside the candidate."""
     primary = _primary(loader, plan, plans)
     if primary is not None:
         _check_inputs(candidate, primary)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     Handler = Callable[[Request, str], Awaitable[Response]]
 
 _COMMAND_KEYS = ("reason", "generation", "by", "version")
+_FLAGS = {"load": ("accept",), "rollback": ("force", "dry_run")}
 
 
 class AdminApp:
@@ -234,9 +235,7 @@ class AdminApp:
 
     async def _load(self, request: Request, actor: str) -> Response:
         command, body = await self._command("load", request, actor)
-        accept = body.get("accept", False)
-        if type(accept) is not bool:
-            raise InvalidRequest(f"accept is {accept!r}, expected true or false")
+        accept = wire.flag_of(body, "accept")
         if accept and not command.reason:
             raise InvalidRequest("who accepts a version in spite of what it is gives a reason")
         version = self._version(request)
@@ -251,8 +250,10 @@ class AdminApp:
         return wire.told(await self._operations.promote(command, self._version(request)))
 
     async def _rollback(self, request: Request, actor: str) -> Response:
-        command, _ = await self._command("rollback", request, actor)
-        return wire.told(await self._operations.rollback(command))
+        command, body = await self._command("rollback", request, actor)
+        force, dry_run = wire.flag_of(body, "force"), wire.flag_of(body, "dry_run")
+        outcome = await self._operations.rollback(command, force=force, dry_run=dry_run)
+        return wire.answer(outcome) if dry_run else wire.told(outcome)
 
     async def _set_alias(self, request: Request, actor: str) -> Response:
         command, body = await self._command("alias", request, actor)
@@ -287,7 +288,7 @@ class AdminApp:
 
     @staticmethod
     async def _command(action: str, request: Request, token: str) -> tuple[Command, dict[str, Any]]:
-        known = (*_COMMAND_KEYS, "accept") if action == "load" else _COMMAND_KEYS
+        known = (*_COMMAND_KEYS, *_FLAGS.get(action, ()))
         return await wire.command_of(action, request, token, known)
 
     @staticmethod

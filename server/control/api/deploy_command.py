@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.server.control.coordination.coordinator import Change, Changed, Coordinator
+    from penstock.server.desired_state.audit_record import AuditEvent
 
     from .audit_history import AuditHistory
     from .command import Command
@@ -110,6 +111,14 @@ class DeployCommand:
             await coordinator.refresh()
         else:
             await coordinator.replan()
+
+    async def note(self, event: AuditEvent) -> None:
+        """Put on record what changes nothing.
+
+        Raises:
+            Unavailable: It cannot be recorded.
+        """
+        await asyncio.to_thread(self._coordinator.store.note, event)
 
     async def outcome(
         self, command: Command, version: int | None, *, unloaded: bool = False

@@ -60,7 +60,19 @@ ENDPOINTS: Final = (
     ),
     Endpoint("POST", _VERSION + "/unload", "unload", "Unload a version", OPERATE, (), COMMAND),
     Endpoint("POST", _VERSION + "/promote", "promote", "Make it stable", OPERATE, (), COMMAND),
-    Endpoint("POST", MODEL + "/rollback", "rollback", "Back to the last", OPERATE, (), COMMAND),
+    Endpoint(
+        "POST",
+        MODEL + "/rollback",
+        "rollback",
+        "Back to the last, verified on today's data",
+        OPERATE,
+        (),
+        (
+            ("force", "true: without a verification."),
+            ("dry_run", "true: the verification alone."),
+            *COMMAND,
+        ),
+    ),
     Endpoint(
         "PUT",
         MODEL + "/aliases/{alias}",

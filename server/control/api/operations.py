@@ -15,15 +15,18 @@ from penstock.server.desired_state.state import STABLE, DesiredState
 from penstock.server.errors import Conflict
 
 from .command import event_of
+from .rollback_check import INVALID, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from penstock.server.control.coordination.coordinator import Changed
     from penstock.server.control.coordination.rollout_controller import RolloutController
+    from penstock.server.desired_state.state import ModelState
 
     from .command import Command
     from .deploy_command import DeployCommand
+    from .rollback_check import RollbackCheck
 
     Transition = Callable[[DesiredState, frozenset[int]], DesiredState]
 
@@ -34,10 +37,14 @@ class Operations:
     Args:
         deploy: Has versions ready, and changes what is wanted.
         controller: Controller of the rollouts, which end when a person moves ``stable``.
+        check: Verifies rollbacks.
     """
 
-    def __init__(self, deploy: DeployCommand, controller: RolloutController) -> None:
+    def __init__(
+        self, deploy: DeployCommand, controller: RolloutController, check: RollbackCheck
+    ) -> None:
         self._deploy = deploy
+        self._check = check
         self._controller = controller
 
     async def load(self, command: Command, version: int, *, accept: bool = False) -> dict[str, Any]:
@@ -93,14 +100,22 @@ class Operations:
         self._overrule(self._deploy.state(), command, version)  # before anything is loaded
         return await self._point(command, version, transition)
 
-    async def rollback(self, command: Command) -> dict[str, Any]:
+    async def rollback(
+        self, command: Command, *, force: bool = False, dry_run: bool = False
+    ) -> dict[str, Any]:
         """Make stable what was stable before; a rollout of the model ends.
 
         Where nobody has named a stable version yet, that is what answered by itself before.
 
+        Args:
+            command: Which model.
+            force: Without a verification on today's data.
+            dry_run: The verification alone.
+
         Raises:
             NotFound: Nothing was.
-            Conflict: The last that happened is a rollout that ended by itself.
+            Conflict: The last that happened is a rollout that ended by itself, or the version is
+                not valid on today's data.
         """
         model = command.model
         self._deploy.check_known(model)
@@ -118,7 +133,41 @@ class Operations:
 
         version = now.former[-1] if now.former else unnamed
         assert version is not None
-        return await self._point(command, version, transition)
+        before = await self._deploy.ready(command, version)
+        found = skipped(version) if force else await self._check.verify(model, version)
+        if dry_run or found["state"] == INVALID:
+            await self._as_before(command, version, before)
+        if dry_run:
+            return {"model": model, "version": version, "verification": found}
+        if found["state"] == INVALID:
+            await self._refuse(command, version, found)
+        evidence = {"verification": found}
+        return {**await self._move(command, version, before, transition, evidence), **evidence}
+
+    async def _as_before(self, command: Command, version: int, before: ModelState) -> None:
+        """Unload a version again that was loaded for its verification alone."""
+        model = command.model
+
+        def undo(state: DesiredState, _: frozenset[int]) -> DesiredState:
+            now = state.model(model)
+            if now.loaded == before.loaded:
+                return state
+            models = {**state.models, model: replace(now, loaded=before.loaded)}
+            return DesiredState(state.generation + 1, models)
+
+        unload = replace(command, action="unload", generation=None)
+        await self._deploy.commit(unload, undo, version)
+
+    async def _refuse(self, command: Command, version: int, found: dict[str, Any]) -> None:
+        """Put on record that a rollback was refused, and say so."""
+        state = self._deploy.state()
+        event = event_of(replace(command, action="rollback.refused"), state, state, version, "")
+        evidence = {**event.evidence, "verification": found}
+        await self._deploy.note(replace(event, reason=found["reason"], evidence=evidence))
+        raise Conflict(
+            f"version {version} of model {command.model!r} is not valid on today's data: "
+            f"{found['reason']}; nothing has changed; with --force it becomes stable all the same"
+        )
 
     async def set_alias(self, command: Command, alias: str, version: int) -> dict[str, Any]:
         """Point an alias at a version."""
@@ -143,8 +192,19 @@ class Operations:
         self, command: Command, version: int, transition: Transition
     ) -> dict[str, Any]:
         """Bring the version up, then move the pointer."""
+        before = await self._deploy.ready(command, version)
+        return await self._move(command, version, before, transition, {})
+
+    async def _move(
+        self,
+        command: Command,
+        version: int,
+        before: ModelState,
+        transition: Transition,
+        more: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Move the pointer to a version that is ready; `more` goes on record, too."""
         deploy, model = self._deploy, command.model
-        before = await deploy.ready(command, version)
         wanted = deploy.state().model(model)
 
         def restored(state: DesiredState, serving: frozenset[int]) -> Changed:
@@ -160,6 +220,7 @@ class Operations:
             # However many steps it took: one change.
             after = replace(after, generation=state.generation + 1)
             event = event_of(command, state, after, version, deploy.digest(model, version))
+            event = replace(event, evidence={**event.evidence, **more})
             ended = rollout_state.recorded(after.model(model))
             if after.model(model).rollout != now.rollout and ended is not None:
                 evidence = {**event.evidence, "rollout": rollout_state.evidence_of(ended)}

@@ -78,6 +78,18 @@ def check_keys(body: dict[str, Any], known: tuple[str, ...]) -> None:
             raise InvalidRequest(f"unknown key {key!r}; known are {', '.join(known)}")
 
 
+def flag_of(body: dict[str, Any], key: str) -> bool:
+    """A value that is true or false; false if it is not there.
+
+    Raises:
+        InvalidRequest: It is something else.
+    """
+    value = body.get(key, False)
+    if type(value) is not bool:
+        raise InvalidRequest(f"{key} is {str(value)[:MAX_SHOWN]!r}, expected true or false")
+    return value
+
+
 def reason_of(body: dict[str, Any]) -> str:
     """Why, in the actor's words."""
     reason = body.get("reason", "")

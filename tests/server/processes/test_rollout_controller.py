@@ -15,6 +15,7 @@ from penstock.server.control.api.audit_history import AuditHistory
 from penstock.server.control.api.command import Command
 from penstock.server.control.api.deploy_command import DeployCommand
 from penstock.server.control.api.operations import Operations
+from penstock.server.control.api.rollback_check import RollbackCheck
 from penstock.server.control.api.rollout_operations import RolloutOperations
 from penstock.server.control.coordination.coordinator import Coordinator
 from penstock.server.control.coordination.exposition import Exposition
@@ -83,7 +84,9 @@ class Stage:
             self.coordinator, observer, checkpoints, lambda: self.now
         )
         deploy = DeployCommand(self.coordinator, AuditHistory(), 5.0)
-        self.operations = Operations(deploy, self.controller)
+        without_log = SimpleNamespace(state_dir=self.tmp_path / "state", log_max_bytes=0)
+        check = RollbackCheck(self.coordinator, without_log, self.tmp_path / "config")
+        self.operations = Operations(deploy, self.controller, check)
         self.rollouts = RolloutOperations(
             deploy, self.controller, self.coordinator, self.exposition, self.vetoes
         )

@@ -1,0 +1,142 @@
+"""Requests come back out of the log as the arrays that went in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from penstock.monitoring.prediction_log.recent import Field, Wanted, any_since, recent_requests
+
+NOON = 1_700_049_600.0
+INPUTS = (
+    Field("x", np.dtype(np.float32), (2,)),
+    Field("word", np.dtype(object), (1,)),
+)
+OUTPUTS = (Field("y", np.dtype(np.int64), ()),)
+
+
+def rebuilt(bench, inputs=INPUTS, outputs=OUTPUTS, **wanted):
+    asked = {"model": "m", "since": NOON - 3600, "limit": 100, **wanted}
+    return recent_requests(bench.state, Wanted(**asked), inputs, outputs)
+
+
+def logged(bench, sample, **changes):
+    """A log with this one sample, as requests rebuilt from it."""
+    made = bench()
+    made.take(sample(**changes))
+    made.commit()
+    return made
+
+
+def one_input(array, *, rows=1):
+    """Changes of a sample that has one input and no outputs."""
+    count = len(array) // rows
+    return {
+        "count": count,
+        "rows": rows,
+        "input_names": ("a",),
+        "inputs": [array],
+        "output_names": (),
+        "outputs": [],
+    }
+
+
+def test_requests_of_several_rows_come_back_in_order(bench, sample):
+    made = logged(bench, sample, count=5, rows=3)
+    requests, note = rebuilt(made)
+    assert note == ""
+    assert [one.rows for one in requests] == [3] * 5
+    x = np.concatenate([one.inputs["x"] for one in requests])
+    words = np.concatenate([one.inputs["word"] for one in requests])
+    y = np.concatenate([one.outputs["y"] for one in requests])
+    assert (x.dtype, x.shape) == (np.float32, (15, 2))
+    assert (x == np.arange(30).reshape(15, 2)).all()
+    assert words.ravel().tolist() == [b"w%d" % one for one in range(15)]
+    assert y.tolist() == list(range(15))
+    assert {one.version for one in requests} == {3}
+
+
+@pytest.mark.parametrize(
+    ("array", "shape"),
+    [
+        (np.array([[1.5, np.nan], [np.nan, np.nan]], np.float64), (2,)),
+        (np.array([1.0, np.inf], np.float32), ()),
+        (np.array([[True], [False]]), (1,)),
+        (np.arange(12, dtype=np.int16).reshape(2, 2, 3), (2, 3)),
+        (np.arange(12, dtype=np.float16).reshape(2, 2, 3), (-1, 3)),
+        (np.arange(600, dtype=np.uint8).reshape(2, 300), (300,)),
+        (np.arange(600, dtype=np.float32).reshape(2, 300), (-1,)),
+        (np.array([["a", ""], ["\u00fc", "0"]], object), (2,)),
+    ],
+)
+def test_every_kind_of_array_comes_back_as_it_was(bench, sample, array, shape):
+    if array.dtype.hasobject:
+        encoded = np.empty(array.shape, object)
+        encoded.ravel()[:] = [one.encode() for one in array.ravel()]
+        array = encoded
+    made = logged(bench, sample, **one_input(array))
+    requests, note = rebuilt(made, [Field("a", array.dtype, shape)], [])
+    assert note == ""
+    found = np.concatenate([one.inputs["a"] for one in requests])
+    assert (found.dtype, found.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(found, array)
+
+
+def test_an_optional_input_may_be_left_out(bench, sample):
+    made = logged(bench, sample)
+    more = (*INPUTS, Field("z", np.dtype(np.float32), (2,), optional=True))
+    requests, note = rebuilt(made, more)
+    assert (len(requests), note) == (4, "")
+    assert all("z" not in one.inputs for one in requests)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({}, Field("z", np.dtype(np.float32), (2,)), "does not hold 'z'"),
+        ({}, Field("x", np.dtype(np.float32), (3,)), "does not hold all rows of 'x'"),
+        ({}, Field("word", np.dtype(np.float32), (1,)), "hashes of 'word'"),
+        ({}, Field("time", np.dtype(np.float32), (1,)), "another name for 'time'"),
+        (
+            {
+                "input_names": ("x.norm", "x.mean"),
+                "inputs": [np.zeros(4, np.float32), np.zeros(4, np.float32)],
+            },
+            Field("x", np.dtype(np.float32), (2000,)),
+            "too large for the log",
+        ),
+    ],
+)
+def test_what_cannot_be_rebuilt_says_why(bench, sample, changes, field, words):
+    made = logged(bench, sample, **changes)
+    requests, note = rebuilt(made, [field])
+    assert requests == []
+    assert words in note
+
+
+def test_requests_are_those_of_the_time_and_the_version_and_spread_over_all(bench, sample):
+    made = bench()
+    for number in range(50):
+        made.take(sample(number=number, time=NOON + number, version=str(1 + number % 2)))
+    made.take(sample(number=99, time=NOON - 7200))
+    made.commit()
+    requests, _ = rebuilt(made, limit=10)
+    times = [one.time for one in requests]
+    assert len(requests) == 10
+    assert times == sorted(times)
+    assert times[0] < NOON + 3
+    assert times[-1] > NOON + 45
+    assert {one.version for one in rebuilt(made, limit=20, version=2)[0]} == {2}
+    assert rebuilt(made, since=NOON + 100) == ([], "")
+    assert rebuilt(made, model="n") == ([], "")
+    assert any_since(made.state, "m", NOON)
+    assert not any_since(made.state, "n", NOON)
+    assert not any_since(made.state, "m", NOON + 86_400)
+
+
+def test_failed_requests_have_no_inputs_and_are_left_out(bench, sample):
+    made = bench()
+    made.take(sample(count=3, statuses=[500] * 3, error="inference_failed"))
+    made.take(sample(count=2, number=1))
+    made.commit()
+    assert len(rebuilt(made)[0]) == 2

@@ -64,12 +64,26 @@ class _Verdict:
 
 
 def decide(rollout: Rollout, snapshot: Snapshot, now: float) -> Decision:
-    """Decide about a rollout.
+    """Decide about a rollout: the pure entry point of all automatic moves.
+
+    `penstock.server.rollout.rollout.begin` makes the first rollout; each decision's rollout goes
+    into the next call. Counters in the snapshot are cumulative whole numbers of requests since
+    `epoch` began; shares are percentages, 0 to 100; a call may come at any time and as often as
+    one likes. The evidence is an e-process: a candidate that is no worse is ever aborted by it with
+    the probability ``rollout.terms.alpha`` at most, whenever it is looked at.
 
     Args:
-        rollout: The rollout after the last decision or command.
-        snapshot: The observed state of this moment.
-        now: Unix seconds.
+        rollout: The rollout after the last decision or command, in any phase.
+        snapshot: The observed state of this moment. Without `ready` a rollout that is being
+            prepared waits; without `percent` equal to the rollout's share no step is passed.
+        now: Unix seconds, or seconds of any other clock that is used throughout. Going back or
+            jumping costs observed time and nothing else.
+
+    Returns:
+        The rollout with the new counts, what moved it, and why. It never raises for a rollout that
+        `begin` or an earlier decision made.
+
+    Sources: arXiv 2205.14762, 2011.03567, 1906.07801, 1912.06116.
     """
     seen = rollout if rollout.final else observe(rollout, snapshot, now)
     evidence = evidence_against(seen)

@@ -10,8 +10,10 @@ from penstock.runtimes.row_proof.read_graph import try_to_read
 from .contract import ModelLoadError, Signature
 from .library import Library
 from .onnx_batching import decide, rows_possible
+from .onnx_containers import with_containers
 from .onnx_errors import explain_load
 from .onnx_model import OnnxModel
+from .onnx_narrow import with_narrow_types
 from .onnx_observation import observe
 from .onnx_settings import OPTIMIZATION_LEVELS, OnnxSettings
 from .onnx_signature import read_signature, with_open_rows, with_ranks
@@ -65,7 +67,7 @@ class OnnxRuntime:
             raise ModelLoadError(f"threads must be at least 1: {options.threads}")
         session = _open_session(path, options.threads, settings)
         try:
-            return _observed(session, path, settings, options)
+            return _observed(with_containers(with_narrow_types(session)), path, settings, options)
         except ModelLoadError as error:
             raise ModelLoadError(f"cannot serve {path}: {error}") from error
 

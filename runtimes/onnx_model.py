@@ -90,6 +90,8 @@ class OnnxModel:
 
     def _failure(self, error: Exception, inputs: Sequence[Array | None]) -> ModelExecutionError:
         """What a failed run is, as far as the inputs and the message tell."""
+        if isinstance(error, ModelExecutionError):
+            return error
         message = explain(error)
         if is_exhaustion(message):
             return ResourcesExhausted(message)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .contract import VARIABLE, ModelLoadError, Signature, TensorSpec
+from .onnx_containers import container_remarks, element_type
+from .onnx_narrow import NARROW, narrow_remarks
 from .onnx_values import session_feed
 from .synthetic import MAX_PROBE_ELEMENTS, PROBE_SIZES, made_up_elements, synthetic_inputs
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.row_proof.graph import Graph
 
-#: Element types of ONNX tensors that numpy has too.
+#: Element types of ONNX tensors, and how they are served.
 DATATYPE_OF_ONNX: Final = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
@@ -29,6 +31,7 @@ DATATYPE_OF_ONNX: Final = {
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
+    **{kind: narrow.datatype for kind, narrow in NARROW.items()},
 }
 
 #: What the operator ZipMap gives, with which skl2onnx ends every classifier unless told otherwise.
@@ -63,7 +66,15 @@ def read_signature(session: Any) -> Signature:
         else _spec(node, "output")
         for node in session.get_outputs()
     ]
-    return Signature((*required, *optional), tuple(outputs), batch_axis=False)
+    remarks = narrow_remarks(
+        (
+            *session.get_inputs(),
+            *session.get_overridable_initializers(),
+            *session.get_outputs(),
+        )
+    )
+    remarks += container_remarks(session.get_outputs())
+    return Signature((*required, *optional), tuple(outputs), batch_axis=False, remarks=remarks)
 
 
 def with_ranks(session: Any, signature: Signature, graph: Graph | str) -> Signature:
@@ -100,7 +111,7 @@ def with_ranks(session: Any, signature: Signature, graph: Graph | str) -> Signat
                 f"input '{name}' is declared without a rank; it is served as {[VARIABLE] * rank}"
                 for name in unknown
             )
-            return replace(signature, inputs=inputs, remarks=remarks)
+            return replace(signature, inputs=inputs, remarks=(*signature.remarks, *remarks))
     return signature
 
 
@@ -116,7 +127,10 @@ def _open(dimension: int | str | None) -> bool:
 
 
 def _spec(node: Any, kind: str, *, optional: bool = False) -> TensorSpec:
-    datatype = DATATYPE_OF_ONNX.get(node.type)
+    kind_of_elements = element_type(node.type) if kind == "output" else node.type
+    datatype = DATATYPE_OF_ONNX.get(kind_of_elements)
+    if node.type != kind_of_elements and kind_of_elements in NARROW:
+        datatype = None
     if datatype is None:
         raise ModelLoadError(
             f"{kind} {node.name!r} has type {node.type}, which cannot be served; supported: "

@@ -224,23 +224,6 @@ def test_model_without_inputs(load_graph: Callable[..., Any]) -> None:
     assert model.execute([], ["y"])[0].tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("kind", ["sequence", "optional"])
-def test_sequences_and_optionals_are_refused_by_name(
-    load_graph: Callable[..., Any], kind: str
-) -> None:
-    element = helper.make_tensor_type_proto(TensorProto.FLOAT, ["N"])
-    if kind == "sequence":
-        node, made = "SequenceConstruct", helper.make_sequence_type_proto(element)
-    else:
-        node, made = "Optional", helper.make_optional_type_proto(element)
-    with pytest.raises(ModelLoadError, match=r"output 'y' has type (seq|optional)\(tensor"):
-        load_graph(
-            [(node, ["x"], ["y"])],
-            [("x", "FLOAT", ["N"])],
-            [helper.make_value_info("y", made)],
-        )
-
-
 ROWS_AXIS: dict[str, tuple[list[Any], dict[str, Any], bool]] = {
     "each row": ([("Neg", ["x"], ["y"])], {}, True),
     "each row alone": (

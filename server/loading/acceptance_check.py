@@ -30,7 +30,7 @@ def check_acceptance(
 
     Args:
         model: The loaded model.
-        signature: Its signature, with the names of its columns and classes.
+        signature: Its signature, with the names that the model and its manifest have.
         directory: The directory that it was loaded from, with its golden requests.
         declared: The signature that its manifest promises.
         predecessor: Version and signature that serve the model's clients now.

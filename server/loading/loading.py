@@ -23,6 +23,7 @@ from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
 from penstock.server.isolation.isolated_model import IsolatedModel
+from penstock.server.registry.column_names import adopted
 from penstock.server.registry.manifest import digest_of
 from penstock.server.registry.private_copy import borrowed_copy, digest_of_copy
 from penstock.server.registry.verification import hash_files, read_manifest
@@ -130,8 +131,9 @@ class Loader:
         try:
             model = self._opener.open(runtime, path, copy.directory, order)
             try:
-                signature = self._named_signature(model, copy, order)
-                golden = _check_examples(model, signature, copy, order)
+                promised = adopted(model.signature, copy.declared)
+                golden = _check_examples(model, promised, copy, order)
+                signature = self._named_signature(promised, copy, order)
                 costs = self._warm_up(runtime, model, copy.digest, order, golden)
                 known_inputs = runnable_inputs(model, golden)
             except BaseException:
@@ -150,12 +152,12 @@ class Loader:
             *(signature, processes, copy.digest),
         )
 
-    def _named_signature(self, model: Model, copy: SoundCopy, order: LoadOrder) -> Signature:
+    def _named_signature(self, promised: Signature, copy: SoundCopy, order: LoadOrder) -> Signature:
         baselines = [copy.directory / BASELINE_FILE]
         if self._baselines is not None:
             baselines.insert(0, self._baselines.built(order.name, order.version))
         features = order.config.monitoring.features
-        return named_signature(model.signature, copy.declared, baselines, features)
+        return named_signature(promised, baselines, features)
 
     def _warm_up(
         self, runtime: Runtime, model: Model, digest: str, order: LoadOrder, golden: Examples

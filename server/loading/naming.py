@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.monitoring.drift.baseline_files import read_baseline
 from penstock.runtimes.contract import Column
-from penstock.server.registry.column_names import Misnamed, adopted, with_columns
+from penstock.server.registry.column_names import Misnamed, with_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,30 +17,28 @@ if TYPE_CHECKING:
 
 
 def named_signature(
-    found: Signature,
-    declared: Signature | None,
+    promised: Signature,
     baselines: Sequence[Path],
     features: Sequence[str],
 ) -> Signature:
     """A signature with names, from the first of these that has them.
 
-    In this order: the model itself, its manifest, the header of the data that its baseline was
+    In this order: the model itself and its manifest, the header of the data that its baseline was
     built from, and ``features`` of its ``model.toml``. Names that do not fit the model are none.
+    The last two are no promise to clients: another version may lack them.
 
     Args:
-        found: As the runtime found it.
-        declared: As the manifest promises it; ``None`` without a manifest.
+        promised: With the names that the model and its manifest have.
         baselines: Where a baseline of the version may be.
         features: Names of all input scalars in order, if the operator gave any.
     """
-    signature = adopted(found, declared)
-    if all(one.columns or one.optional for one in signature.inputs):
-        return signature
+    if all(one.columns or one.optional for one in promised.inputs):
+        return promised
     for names in (*_headers(baselines), features):
         with suppress(Misnamed):
             if names:
-                return with_columns(signature, [Column(name) for name in names])
-    return signature
+                return with_columns(promised, [Column(name) for name in names])
+    return promised
 
 
 def _headers(baselines: Sequence[Path]) -> Iterator[list[str]]:

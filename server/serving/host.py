@@ -7,6 +7,8 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+from penstock.server.registry.column_names import adopted
+
 from .active_split import active_split_of
 from .apply_failed import ApplyFailed
 from .catalog import ServedModel
@@ -272,7 +274,8 @@ class ModelHost:
         before = self._catalog.models.get(plan.name)
         serving = loaded.get(str(plan.default)) or (before and before.default)
         serving = serving or loaded[max(loaded, key=int)]
-        return serving.version, serving.signature
+        declared = plan.declared.get(int(serving.version))
+        return serving.version, adopted(serving.model.signature, declared)
 
     def _is_wanted(self, name: str, number: int) -> bool:
         plan = self._newest.get(name)

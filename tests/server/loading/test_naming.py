@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from penstock.runtimes.contract import Column, Signature, TensorSpec
 from penstock.server.loading.naming import named_signature
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PLAIN = Signature((TensorSpec("x", "FP32", (-1, 2)),), (), batch_axis=True)
@@ -27,19 +29,41 @@ def named(*wanted: str) -> Signature:
 
 def test_names_come_from_the_first_that_has_them(tmp_path: Path) -> None:
     built, published = tmp_path / "built.json", tmp_path / "baseline.json"
-    assert names(named_signature(PLAIN, None, [built, published], ())) == []
-    assert names(named_signature(PLAIN, None, [built], ("f", "g"))) == ["f", "g"]
+    assert names(named_signature(PLAIN, [built, published], ())) == []
+    assert names(named_signature(PLAIN, [built], ("f", "g"))) == ["f", "g"]
     bins = NumberBins((0.0, 1.0))
     counts = np.zeros(bins.size, np.int64)
     one, answer = Reference(bins, counts), Reference(bins, counts, output=True)
     references = {"c": one, "d": one, "y": answer}
     write_baseline(published, Baseline(references, FROM_FILE))
-    assert names(named_signature(PLAIN, None, [built, published], ("f", "g"))) == ["c", "d"]
-    assert names(named_signature(PLAIN, named("m", "n"), [published], ())) == ["m", "n"]
-    assert names(named_signature(named("a", "b"), named("m", "n"), [published], ())) == ["a", "b"]
+    assert names(named_signature(PLAIN, [built, published], ("f", "g"))) == ["c", "d"]
+    assert names(named_signature(named("a", "b"), [published], ("f", "g"))) == ["a", "b"]
 
 
 def test_names_that_do_not_fit_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     path.write_text("{}")
-    assert names(named_signature(PLAIN, None, [path], ("only",))) == []
+    assert names(named_signature(PLAIN, [path], ("only",))) == []
+
+
+def test_names_of_a_baseline_bind_no_later_version(
+    tmp_path: Path, onnx_file: Callable[..., Path], live_server: Any
+) -> None:
+    for version in ("1", "2"):
+        onnx_file(
+            tmp_path / "m" / version / "model.onnx",
+            [("Identity", ["x"], ["y"])],
+            [("x", "FLOAT", ["n", 2])],
+            [("y", "FLOAT", ["n", 2])],
+        )
+    bins = NumberBins((0.0, 1.0))
+    reference = Reference(bins, np.zeros(bins.size, np.int64))
+    baseline = Baseline({"age": reference, "income": reference}, FROM_FILE)
+    write_baseline(tmp_path / "m" / "1" / "baseline.json", baseline)
+    with live_server(tmp_path) as server:
+        listed = server.ask(b"GET /v2/models HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert [one["state"] for one in json.loads(listed.body)] == ["READY", "READY"]
+        body = b'{"instances": [{"income": 2, "age": 1}]}'
+        line = b"POST /v1/models/m/versions/1:predict HTTP/1.1\r\nhost: x\r\n"
+        answer = server.ask(line + b"content-length: %d\r\n\r\n" % len(body) + body)
+        assert json.loads(answer.body) == {"predictions": [{"y": [1.0, 2.0]}]}

@@ -49,6 +49,12 @@ def performance(command, server, tmp_path):
     return json.loads(output)
 
 
+def asked_of_admin(server):
+    """The same without a process for the command."""
+    path = "/admin/models/breast-cancer/performance"
+    return json.loads(server.once(server.admin_url, path)[1])
+
+
 def test_figures_are_those_of_pandas_and_survive_the_monitor(serve, command, tmp_path):
     rng = np.random.default_rng(1)
     server = serve()
@@ -77,24 +83,23 @@ def test_figures_are_those_of_pandas_and_survive_the_monitor(serve, command, tmp
     joined = pairs.merge(predictions, on=["request_id", "index"])
 
     def found():
-        versions = performance(command, server, tmp_path)["versions"]
+        versions = asked_of_admin(server)["versions"]
         counts = [(one["predictions"], one["labels"]) for one in versions]
-        return versions[0] if counts == [(len(predictions), len(joined))] else None
+        return counts == [(len(predictions), len(joined))]
 
     server.until(found)
     server.kill("monitor")
     assert post(server, "/v1/feedback", [])[0] in {200, 503}
     server.until(lambda: post(server, "/v1/feedback", {"request_id": "late", "label": 1})[0] == 200)
-    told = found()
-    figures = {name: one["value"] for name, one in told["figures"].items()}
-    assert told["version"] == "2"
-    assert told["predictions"] == len(predictions)
-    assert told["coverage"] == pytest.approx(len(joined) / len(predictions))
+    assert found()
+    (version,) = performance(command, server, tmp_path)["versions"]
+    figures = {name: one["value"] for name, one in version["figures"].items()}
+    assert version["version"] == "2"
+    assert version["predictions"] == len(predictions)
+    assert version["coverage"] == pytest.approx(len(joined) / len(predictions))
     assert figures["accuracy"] == pytest.approx((joined["label"] == joined["predicted"]).mean())
     predict(server, "late", [[0.5] * 30])  # the label came first
-    server.until(
-        lambda: performance(command, server, tmp_path)["versions"][0]["labels"] == len(joined) + 1
-    )
+    server.until(lambda: asked_of_admin(server)["versions"][0]["labels"] == len(joined) + 1)
     series = 'penstock_labels_total{arm="",model="breast-cancer",version="2"}'
     server.until(lambda: server.metrics().get(series, 0) > 0)
     metrics = server.metrics()
@@ -189,15 +194,15 @@ def test_a_file_is_accepted_row_by_row_whatever_is_in_it(serve, command, tmp_pat
     assert all(one in error for one in told), error
     assert "request_id is 'no id here'" in error
     assert "4 cells, the heading has 3" in error
-    server.until(lambda: accuracy(command, server, tmp_path) == 1.0)
+    server.until(lambda: accuracy(server) == 1.0)
 
 
 def spell(label, place):
     return (str(label), f"{label}.0", f" {label}", str(bool(label)))[place % 4]
 
 
-def accuracy(command, server, tmp_path):
-    versions = performance(command, server, tmp_path)["versions"]
+def accuracy(server):
+    versions = asked_of_admin(server)["versions"]
     figure = versions[0]["figures"].get("accuracy") if versions else None
     return None if figure is None or versions[0]["labels"] != 20 else figure["value"]
 
@@ -227,7 +232,7 @@ def test_the_accuracy_of_push_is_what_labels_are_compared_with(serve, command, t
     server.until(lambda: post(server, "/v1/feedback", told)[0] == 200)
 
     def change():
-        versions = performance(command, server, tmp_path)["versions"]
+        versions = asked_of_admin(server)["versions"]
         return versions[0]["change"] if versions and versions[0]["labels"] == 20 else None
 
     server.until(change)
@@ -263,7 +268,7 @@ def test_rows_of_a_model_that_couples_them_are_logged_and_labelled_one_by_one(
     server.until(lambda: post(server, "/v1/feedback", told)[0] == 200)
 
     def figures():
-        versions = performance(command, server, tmp_path)["versions"]
+        versions = asked_of_admin(server)["versions"]
         found = [(one["predictions"], one["labels"]) for one in versions]
         return found == [(3, 3)] and versions[0]["figures"]["accuracy"]["value"] == 1.0
 

@@ -157,7 +157,11 @@ class RolloutApi:
         known = (*_START_KEYS[1:], *SUPPOSED)
         command, body = await wire.command_of("rollout.plan", request, token, known)
         version = _candidate(body)
-        return wire.answer(await self._operations.plan(command, version, body, self._traffic))
+        asked, traffic = (
+            {key: body[key] for key in keys if key in body} for keys in (ASKED, SUPPOSED)
+        )
+        found = await self._operations.plan(command, version, asked, traffic, self._traffic)
+        return wire.answer(found)
 
     async def _get(self, request: Request, _: str) -> Response:
         return wire.answer(summary(self._progress(request)))

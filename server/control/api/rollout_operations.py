@@ -128,14 +128,20 @@ class RolloutOperations:
         return await self._outcome(command, version)
 
     async def plan(
-        self, command: Command, version: int, asked: Mapping[str, Any], traffic: TrafficWindow
+        self,
+        command: Command,
+        version: int,
+        asked: Mapping[str, Any],
+        supposed_of: Mapping[str, Any],
+        traffic: TrafficWindow,
     ) -> dict[str, Any]:
         """What is to be expected of a canary; nothing is started or loaded.
 
         Args:
             command: About which model.
             version: The candidate.
-            asked: As in `start`, and what is supposed of the traffic, `rollout_plan.SUPPOSED`.
+            asked: As in `start`.
+            supposed_of: What is supposed of the traffic, by the keys of `rollout_plan.SUPPOSED`.
             traffic: Figures of the last minute.
 
         Raises:
@@ -148,7 +154,7 @@ class RolloutOperations:
         blocks = (await self._exposition.figures()).blocks
         slots, figures = blocks.get((model, str(stable))), await traffic.now()
         now = measured(figures, slots, model, stable, spec.slow_seconds)
-        now = supposed(now, asked)
+        now = supposed(now, supposed_of)
         return await asyncio.to_thread(plan, model, (stable, version), spec, now)
 
     async def act(self, command: Command) -> dict[str, Any]:

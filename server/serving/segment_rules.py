@@ -35,6 +35,8 @@ def declare_segments(
     Raises:
         ModelLoadError: A name is none of the version's, or means something that is hidden.
     """
+    if not names and not servable.segments:
+        return
     servable.divide_by(())
     privacy = servable.origin.privacy
     readers = [_reader(name, servable.wire, features, privacy, subject) for name in names]

@@ -39,13 +39,13 @@ class StepSink:
         if not steps:
             self.direct(batch)
             return
+        for place in steps:
+            _answer(batch, place)
         if clients:
             self.direct(part_of(batch, clients))
         elif batch.error is None:
             nanoseconds = int((batch.finished_at - batch.started_at) * 1e9)
             self._counters.observe_batch(batch.rows, nanoseconds)
-        for place in steps:
-            _answer(batch, place)
 
 
 def part_of(batch: Batch, places: Sequence[int]) -> Batch:
@@ -60,20 +60,27 @@ def part_of(batch: Batch, places: Sequence[int]) -> Batch:
     part.error = batch.error
     if batch.error is None:
         spans = [slice(*batch.offsets[place : place + 2]) for place in places]
-        part.outputs = [np.concatenate([one[span] for span in spans]) for one in batch.outputs]
-        part.inputs = [
-            None if one is None else np.concatenate([one[span] for span in spans])
-            for one in batch.inputs
-        ]
+        try:
+            part.outputs = [np.concatenate([one[span] for span in spans]) for one in batch.outputs]
+            part.inputs = [
+                None if one is None else np.concatenate([one[span] for span in spans])
+                for one in batch.inputs
+            ]
+        except Exception as error:  # noqa: BLE001  such as of memory: the requests get it
+            part.error = error
     return part
 
 
 def _answer(batch: Batch, place: int) -> None:
+    """Give one step its answer. Never raises: nobody else would answer the request."""
     ticket: StepTicket = batch.requests[place].context
-    if batch.error is not None:
-        ticket.run.fail(ticket.place, batch.error)
-    elif len(batch.requests) == 1:
-        ticket.run.take(ticket, batch.outputs)
-    else:
-        span = slice(*batch.offsets[place : place + 2])
-        ticket.run.take(ticket, [one[span] for one in batch.outputs])
+    try:
+        if batch.error is not None:
+            ticket.run.fail(ticket.place, batch.error)
+        elif len(batch.requests) == 1:
+            ticket.run.take(ticket, batch.outputs)
+        else:
+            span = slice(*batch.offsets[place : place + 2])
+            ticket.run.take(ticket, [one[span] for one in batch.outputs])
+    except Exception as error:  # noqa: BLE001  see above
+        ticket.run.fail(ticket.place, error)

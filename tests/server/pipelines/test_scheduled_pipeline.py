@@ -19,9 +19,10 @@ from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
 from penstock.server.pipelines.pins import Pin
 from penstock.server.pipelines.pipeline_file import parse_pipeline
+from penstock.server.pipelines.pipeline_run import PipelineRun
 from penstock.server.pipelines.scheduled_pipeline import ScheduledPipeline
 from penstock.server.pipelines.step_failed import StepFailed
-from penstock.server.pipelines.step_sink import StepSink
+from penstock.server.pipelines.step_sink import StepSink, part_of
 from penstock.server.pipelines.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -155,6 +156,41 @@ def test_the_requests_of_a_step_share_runs_with_one_another_and_with_direct_ones
         assert len(bench.a.runs) + len(bench.b.runs) < 14
 
     on_bench(test)
+
+
+def test_a_step_is_answered_also_if_the_client_in_its_run_cannot_be_told() -> None:
+    async def test(bench: Bench) -> None:
+        bench.a.gate.clear()
+        request = bench.send(1)
+        await until(lambda: bench.a.runs)
+        assert isinstance(request.queue, PipelineRun)
+        (step,) = request.queue._open.values()
+        array = np.array([[50.0]], np.float32)
+        client = InferenceRequest([array], 1, ("y",), time.perf_counter(), context="client")
+        batch = Batch([client, step], 0.0)
+        batch.outputs = [np.array([[51.0], [2.0]], np.float32)]
+        sink = bench.registered["a"].sink
+        assert isinstance(sink, StepSink)
+        sink.direct = broken
+        with pytest.raises(RuntimeError, match="cannot be told"):
+            sink(batch)
+        (waiting,) = request.queue._open.values()
+        assert waiting.inputs[0] == [[2.0]]
+        assert bench.registered["b"].waiting_rows == 1
+        bench.scheduler.cancel(request)
+        bench.a.gate.set()
+
+    def broken(_: Batch) -> None:
+        raise RuntimeError("the client cannot be told")
+
+    on_bench(test)
+
+
+def test_a_part_of_a_batch_that_cannot_be_made_is_an_error_of_its_requests() -> None:
+    array = np.array([[50.0]], np.float32)
+    batch = Batch([InferenceRequest([array], 1, ("y",), 0.0, context="client")], 0.0)
+    batch.outputs = [None]  # type: ignore[list-item]
+    assert isinstance(part_of(batch, [0]).error, TypeError)
 
 
 def test_a_withdrawn_request_runs_no_further_step() -> None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from .distribution import install_command
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+#: Variances below which nothing can be learnt of their centre.
+_LEAST_VARIANCES: Final = 10
+_NEWTON_STEPS: Final = 20
 
 
 def is_available() -> bool:
@@ -87,6 +92,72 @@ def binomial_upper_tail(number: int, trials: int, chance: float) -> float:
         return 0.0
     # The tail of a binomial is a regularised incomplete beta function (DLMF 8.17.5).
     return float(_special().betainc(number, trials - number + 1, chance))
+
+
+def student_tails(values: NDArray[np.float64], degrees: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities that Student's t is further from 0 than each value, on either side.
+
+    Args:
+        values: Of the statistic, 0 or more.
+        degrees: Degrees of freedom of each, above 0; infinite ones are those of a normal variable.
+    """
+    found: NDArray[np.float64] = 2 * _special().stdtr(degrees.clip(max=1e9), -values)
+    return found
+
+
+def correlation_tails(
+    values: NDArray[np.float64], variances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Probabilities that ``atanh`` of the correlation of independent normal rows is further from 0.
+
+    Args:
+        values: Of ``atanh``, 0 or more.
+        variances: Variance of each; it stands for the number of rows, ``n``, by ``trigamma((n - 2)
+            / 2) / 2``.
+    """
+    half = _inverse_trigamma(2 * variances)
+    return student_tails(np.sinh(values) * np.sqrt(2 * half), 2 * half)
+
+
+def moderated_variances(
+    variances: NDArray[np.float64], degrees: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Estimates of many variances, each drawn towards their common centre (Smyth 2004).
+
+    How much so is learnt from them: the more alike they are, the less each counts by itself.
+
+    Args:
+        variances: Estimates, above 0.
+        degrees: Degrees of freedom of each, above 0.
+
+    Returns:
+        The variances, their degrees of freedom, and the centre.
+    """
+    special = _special()
+    if len(variances) < _LEAST_VARIANCES:
+        return variances, degrees, float(variances.mean())
+    away = np.log(variances) - special.digamma(degrees / 2) + np.log(degrees / 2)
+    excess = float(away.var() * len(away) / max(1, len(away) - 1))
+    excess -= float(special.polygamma(1, degrees / 2).mean())
+    if excess <= 0:
+        center = float(np.exp(away.mean()))
+        return np.full_like(variances, center), np.full_like(degrees, np.inf), center
+    half = float(_inverse_trigamma(np.array([excess]))[0])
+    center = float(np.exp(away.mean() + special.digamma(half)) / half)
+    together = degrees + 2 * half
+    return (2 * half * center + degrees * variances) / together, together, center
+
+
+def _inverse_trigamma(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The numbers that have these trigamma values, by Newton's method on the reciprocal."""
+    polygamma = _special().polygamma
+    found = 0.5 + 1 / values
+    for _ in range(_NEWTON_STEPS):
+        slope = polygamma(2, found)
+        value = polygamma(1, found)
+        found = found + value * (1 - value / values) / slope
+    positive: NDArray[np.float64] = found
+    return positive
 
 
 @cache

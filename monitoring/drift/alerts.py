@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.alerts.alert import Alert
 
 from .incident import by_contribution, psi_of, subject_of
+from .repeats import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .episode import Episode
     from .incident import Change
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: Why an episode has ended of which no window says so.
 OTHER_BASELINE: Final = "watched anew, with another baseline"
 ROLLOUT_OVER: Final = "no longer watched, its rollout is over"
+GROWS: Final = "no longer compared, it only grows"
 #: Features of an incident that an alert tells of.
 MOST_TOLD: Final = 20
 
@@ -34,6 +36,7 @@ def alerts_of(
     now: float,
     why: str = OTHER_BASELINE,
     remaining: Iterable[Episode] = (),
+    notes: Mapping[str, Any] | None = None,
 ) -> list[Alert]:
     """The alerts that incidents began or ended: one for each.
 
@@ -43,6 +46,7 @@ def alerts_of(
         now: Unix seconds.
         why: They have ended, if no window says so.
         remaining: All episodes after the window: an incident goes on while one of its is open.
+        notes: What the rows of the window show, as `RowFindings.notes`.
     """
     going_on = {one.since for one in remaining if one.open}
     groups: dict[tuple[bool, float, str], list[Change]] = {}
@@ -52,13 +56,15 @@ def alerts_of(
         alone = "" if episode.incident else change.feature
         groups.setdefault((change.after.open, episode.since, alone), []).append(change)
     return [
-        _alert(key, found, now, why, alone)
+        _alert(key, found, now, why, alone, {} if notes is None else notes)
         for (opened, since, alone), found in groups.items()
         if opened or alone or since not in going_on
     ]
 
 
-def _alert(key: Key, changes: list[Change], now: float, why: str, alone: str) -> Alert:
+def _alert(
+    key: Key, changes: list[Change], now: float, why: str, alone: str, notes: Mapping[str, Any]
+) -> Alert:
     changes = by_contribution(changes)
     first = changes[0]
     opened = first.after.open
@@ -75,8 +81,8 @@ def _alert(key: Key, changes: list[Change], now: float, why: str, alone: str) ->
         opened=opened,
         episode=f"drift/{key.model}/{key.version}/{key.arm}/{name}",
         time=now,
-        summary=_summary(changes, where, why),
-        evidence=_evidence(changes, key.arm),
+        summary=_summary(changes, where, why) + _repeated(notes),
+        evidence=_evidence(changes, key.arm) | ({"rows_show": dict(notes)} if notes else {}),
     )
 
 
@@ -85,19 +91,27 @@ def _summary(changes: list[Change], where: str, why: str) -> str:
     one = first.assessment
     if one is None:
         return f"{subject_of([change.feature for change in changes])} of {where}: {why}"
-    kind = "output" if one.output else "input"
-    figures = f"PSI {one.psi:.2f}, p {one.p:.1g}, {one.rows} rows"
-    if not one.categorical:
+    name, figures = first.words, f"PSI {one.psi:.2f}, p {one.p:.1g}, {one.rows} rows"
+    if one.columns:
+        before, now = one.correlations
+        figures += f", correlation {now:+.2f} instead of {before:+.2f}"
+    else:
+        name = f"{'output' if one.output else 'input'} {first.feature}"
+    if not one.columns and not one.categorical:
         figures += f", mean moved by {one.shift:+.2f} standard deviations"
     if len(changes) == 1:
         verb = "drifts from" if first.after.open else "is again like"
-        return f"{kind} {first.feature} of {where} {verb} the baseline: {figures}"
+        return f"{name} of {where} {verb} the baseline: {figures}"
     verb = "drift from" if first.after.open else "are again like"
-    others = ", ".join(change.feature for change in changes[1:4])
+    others = ", ".join(change.words for change in changes[1:4])
     return (
-        f"{len(changes)} features of {where} {verb} the baseline, most of all {kind} "
-        f"{first.feature}: {figures}; then {others}"
+        f"{len(changes)} features of {where} {verb} the baseline, most of all {name}: "
+        f"{figures}; then {others}"
     )
+
+
+def _repeated(notes: Mapping[str, Any]) -> str:
+    return f"; {words(notes['repeats'])}" if "repeats" in notes else ""
 
 
 def _evidence(changes: list[Change], arm: str) -> dict[str, Any]:
@@ -107,7 +121,7 @@ def _evidence(changes: list[Change], arm: str) -> dict[str, Any]:
     total = sum(map(psi_of, changes))
     features = [
         {
-            "feature": change.feature,
+            "feature": change.words,
             "contribution": round(psi_of(change) / total, 4),
             "level": str(change.assessment.level),
             "psi": change.assessment.psi,

@@ -35,6 +35,10 @@ class Assessment:
             deviations, or as a share of rows for categories; negative if there is none.
         output: Whether it is an output of the model.
         categorical: Whether its values are categories.
+        columns: Of a relation, the two columns; empty for a feature. `moved` is then the change of
+            their correlation, and `psi` the divergence of normal pairs that differ by it.
+        correlations: Of a relation, the correlation in healthy windows and now.
+        others: Of a relation, further pairs that changed.
     """
 
     level: Level
@@ -48,6 +52,9 @@ class Assessment:
     detectable: float
     output: bool
     categorical: bool
+    columns: tuple[str, ...] = ()
+    correlations: tuple[float, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For msgpack and JSON."""

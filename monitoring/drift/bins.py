@@ -149,11 +149,13 @@ class CategoryBins:
     def count_texts(self, found: Mapping[str, int]) -> Counts:
         """Count categories as `texts_of` gives them."""
         counts = np.zeros(self.size, np.int64)
-        places = self._places
-        unknown = len(self.categories) + (0 if self.open else 1)
         for name, number in found.items():
-            counts[places.get(name, unknown)] += number
+            counts[self.place(name)] += number
         return counts
+
+    def place(self, name: str) -> int:
+        """The bin of a category as `text` gives it."""
+        return self._places.get(name, len(self.categories) + (0 if self.open else 1))
 
     def new(self, found: Iterable[str]) -> list[str]:
         """Those that were never seen; none if there were too many to know them all."""

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from penstock.monitoring.databases import content
 
-from .alerts import OTHER_BASELINE, ROLLOUT_OVER, alerts_of
+from .alerts import GROWS, ROLLOUT_OVER, alerts_of
 from .drift_state import DriftState
 from .settling import enough
 from .store import ClosedWindow, Key
 from .window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from penstock.monitoring.alerts.alert import Alert
     from penstock.monitoring.samples.samples import BatchSample
 
-    from .episode import Episode
-    from .incident import Change
     from .known import KnownVersion
     from .learnt import LearntFaults
     from .options import DriftOptions
@@ -193,7 +191,7 @@ class DriftConsumer:
             open_window = drift_state.window is not None
             changes = drift_state.rebase(drift_state.baseline)
             if changes or open_window:
-                self._announce(key, changes, ROLLOUT_OVER)
+                self._announce(alerts_of(key, changes, self._ticked, ROLLOUT_OVER))
                 self._store.save({key: drift_state.to_dict()}, {})
 
     def _forget_idle(self, now: float) -> None:
@@ -214,7 +212,7 @@ class DriftConsumer:
         rows = list(known.rows(samples))
         drift_state = group.drift_state
         if known.id and known.id != drift_state.baseline:
-            self._announce(key, drift_state.rebase(known.id))
+            self._announce(alerts_of(key, drift_state.rebase(known.id), self._ticked))
             if self._learnt is not None:
                 self._learnt.forget(*key[:2])
             self._saved = 0.0  # readers must not see the old one
@@ -227,6 +225,7 @@ class DriftConsumer:
             window.skipped += group.skipped
             window.end = group.last = max(window.end, samples[-1].time)
             drift_state.segments.count(samples, rows)
+            window.sample.take([one for one in rows if len(one.values) == group.rows])
             for name, reference, values in rows:
                 faults = window.add(name, reference, values)
                 if self._learnt is not None and not reference.output:
@@ -250,7 +249,7 @@ class DriftConsumer:
         window = drift_state.window
         assert window is not None
         if known.id != drift_state.baseline:
-            self._announce(key, drift_state.rebase(known.id))
+            self._announce(alerts_of(key, drift_state.rebase(known.id), self._ticked))
             return
         calibrating = not known.provisional and bool(drift_state.uncalibrated(known.references))
         healthy: list[Window] = []
@@ -260,15 +259,16 @@ class DriftConsumer:
                 drift_state.calibrate(known.references, healthy, options)
         verdict = drift_state.conclude(known.references, options)
         closed = ClosedWindow(key, drift_state.baseline, verdict.state, window, verdict.findings)
-        self._announce(key, verdict.changes, left=drift_state.all_episodes())
+        left = drift_state.all_episodes()
+        self._announce(alerts_of(key, verdict.changes, self._ticked, GROWS, left, verdict.notes))
         self._store.put(closed, drift_state.to_dict())
         if known.provisional and enough([*healthy, window], options):
             known.finish([*healthy, window])
+            changes = drift_state.rebase(known.id, settled=True)
+            self._announce(alerts_of(key, changes, self._ticked))
 
-    def _announce(
-        self, key: Key, changes: list[Change], why: str = "", left: Iterable[Episode] = ()
-    ) -> None:
-        self._untold += alerts_of(key, changes, self._ticked, why or OTHER_BASELINE, left)
+    def _announce(self, alerts: list[Alert]) -> None:
+        self._untold += alerts
         del self._untold[:-MOST_UNTOLD]
         self._tell_all()
 

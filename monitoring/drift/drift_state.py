@@ -1,47 +1,32 @@
-"""One version in one arm: its open window, and what its windows so far have shown.
-
-States of a feature: ``learning`` until there is a baseline, ``provisional`` until the baseline is
-of a whole week (no episode opens until then), ``calibrating`` until it is known how much healthy
-windows vary (only a gross difference is reported until then), ``ok``, ``changed, small``
-(significant and not large), ``warn`` (flagged in one window), ``drift`` (an episode is open), ``too
-little data``.
-"""
+"""One version in one arm: its open window, and what its windows so far have shown."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .assessment import assess, subjects_of
-from .episode import Episode, advance
+from .assessment import subjects_of
+from .constraints import Faults
+from .episode import Episode
 from .incident import Change, by_contribution, subject_of
+from .judgement import judged
+from .row_history import RowHistory
+from .row_sample import RowSample
 from .rule import Level
 from .segment_drift import SegmentDrift
 from .sensitivity import WEEK_SECONDS, false_alarms_per_week
 from .settling import enough
-from .variation import from_json, measure, to_json
+from .states import CALIBRATING, OK, PROVISIONAL, STATES, TOO_LITTLE, advanced, state_of
+from .variation import from_json, known, measure, prolonged, to_json
 from .window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from .assessment import Assessment
     from .baseline import Reference
     from .options import DriftOptions
     from .variation import Variations
 
-LEARNING: Final = "learning"
-PROVISIONAL: Final = "provisional"
-CALIBRATING: Final = "calibrating"
-CHANGED: Final = "changed, small"
-OK: Final = "ok"
-WARN: Final = "warn"
-DRIFT: Final = "drift"
-TOO_LITTLE: Final = "too little data"
-#: The worst first.
-STATES: Final = (DRIFT, WARN, CHANGED, TOO_LITTLE, LEARNING, PROVISIONAL, CALIBRATING, OK)
-#: While it is calibrating, PSI beyond so many times the critical one opens an episode.
-_GROSS: Final = 4.0
 #: Weeks of watching that the rate by formula is worth, beside the episodes that came.
 _WEEKS_EXPECTED: Final = 2.0
 #: Healthy windows are looked at again when there are so many times as many.
@@ -56,11 +41,13 @@ class Verdict:
         state: The worst of its features.
         findings: By feature, for the store.
         changes: Episodes that began or ended.
+        notes: What its rows show beside that, as `RowFindings.notes`.
     """
 
     state: str
     findings: dict[str, dict[str, Any]]
     changes: list[Change]
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class DriftState:
@@ -72,6 +59,7 @@ class DriftState:
         closed: Windows that were closed.
         episodes: By feature; those never flagged are left out.
         variations: How much healthy windows vary, by feature, where it is known.
+        row_history: What windows have shown of whole rows.
         expected: Episodes a week that windows like the last would open by chance alone, and those
             that did open: what was expected counts like `_WEEKS_EXPECTED` weeks of watching.
         source: Where the baseline comes from; empty before the first.
@@ -88,12 +76,19 @@ class DriftState:
         self.episodes: dict[str, Episode] = {}
         self.variations: dict[str, Variations] = {}
         self.segments = SegmentDrift()
+        self.row_history = RowHistory()
         self._calibrated: set[str] = set()
         self._judged = self._measured = self._incidents = 0
         self._weeks = 0.0
 
-    def rebase(self, baseline: str) -> list[Change]:
-        """Start anew with another baseline; its bins have nothing to do with those before."""
+    def rebase(self, baseline: str, *, settled: bool = False) -> list[Change]:
+        """Start anew with another baseline; its bins have nothing to do with those before.
+
+        Args:
+            baseline: Its id.
+            settled: Whether it is the one before, no longer provisional: what is known of whole
+                rows is kept.
+        """
         changes = [
             Change(name, episode, Episode(), None)
             for name, episode in self.episodes.items()
@@ -102,6 +97,8 @@ class DriftState:
         self.segments = SegmentDrift()
         self.baseline, self.window = baseline, None
         self.episodes, self.variations, self._calibrated = {}, {}, set()
+        if not settled:
+            self.row_history = RowHistory()
         self._judged = self._measured = self._incidents = 0
         self._weeks = 0.0
         return changes
@@ -118,18 +115,17 @@ class DriftState:
         """
         final = not options.calibration_windows or enough(first, options)
         for name in self.uncalibrated(references):
-            reference = references[name]
-            if reference.variations is None:
+            reference, built = references[name], references[name].variations
+            found = {} if built is None else built
+            if built is None or (final and not known(built)):
                 size = (reference.bins.size,)
                 counts = [one.counts[name] for one in first if name in one.counts]
                 counts = [one for one in counts if one.shape == size]
                 bins = reference.bins
-                self.variations[name] = measure(counts, bins.exceptional, bins.ordered)
-            else:
-                # A baseline that wandered too slowly to tell is not mended by calmer windows.
-                self.variations[name] = reference.variations
-            measured = final or reference.variations is not None
-            if measured and all(one.known for one in self.variations[name].values()):
+                measured = measure(counts, bins.exceptional, bins.ordered)
+                found = measured if built is None else prolonged(built, measured)
+            self.variations[name] = found
+            if (final or built is not None) and known(found):
                 self._calibrated.add(name)
 
     def due(self) -> bool:
@@ -141,23 +137,26 @@ class DriftState:
 
     def uncalibrated(self, references: Iterable[str]) -> list[str]:
         """Features of which it is not known yet."""
-        return [name for name in references if name not in self._calibrated]
+        known = {*self._calibrated, *self.row_history.growing}
+        return [name for name in references if name not in known]
 
     def _named(self, changes: list[Change]) -> list[Change]:
         """The changes, those that open with the name of their incident."""
-        opened = [one.feature for one in by_contribution(one for one in changes if one.after.open)]
+        opened = by_contribution(one for one in changes if one.after.open)
         if not opened:
             return changes
         self._incidents += 1
-        incident = subject_of(opened)
-        for name in opened:
+        incident = subject_of([one.words for one in opened])
+        for name in (one.feature for one in opened):
             self.episodes[name] = replace(self.episodes[name], incident=incident)
         return [
             replace(one, after=self.episodes[one.feature]) if one.after.open else one
             for one in changes
         ]
 
-    def _phase(self, name: str, reference: Reference) -> str:
+    def _phase(self, name: str, reference: Reference | None) -> str:
+        if reference is None:  # relations, which are judged when they are known
+            return OK
         if reference.provisional:
             return PROVISIONAL
         return OK if name in self._calibrated else CALIBRATING
@@ -178,25 +177,39 @@ class DriftState:
         self._judged += 1
         if window.sketches is not None:
             window.figures = window.sketches.figures()
+        seen = self.row_history.look(window.sample)
+        window.notes = seen.notes
+        references = {name: one for name, one in references.items() if name not in seen.growing}
         self.expected = self._expected(window, references, options)
-        findings, changes = {}, []
-        for name, one in assess(window, references, self.variations, options).items():
-            phase = self._phase(name, references[name])
+        findings: dict[str, dict[str, Any]] = {}
+        changes = self._dropped(seen.growing)
+        for name, one in judged(
+            window, seen, references, self.variations, self.row_history, options
+        ).items():
+            reference = references.get(name)
+            phase = self._phase(name, reference)
             before = self.episodes.get(name, Episode())
-            after = _advanced(before, one, window.end, phase, options)
+            after = advanced(before, one, window.end, phase, options)
             if after.open is not before.open:
                 changes.append(Change(name, before, after, one))
             self.episodes[name] = after
+            faults = Faults() if reference is None else window.faults(name, reference)
             findings[name] = {
                 **one.to_dict(),
-                "state": _state(one.level, after, phase),
+                "state": state_of(one.level, after, phase),
                 "since": after.since,
-                "faults": window.faults(name, references[name])._asdict(),
+                "faults": faults._asdict(),
             }
+        window.sample = RowSample()
         changes = self._named(changes) + self._by_segment(window.end, references, findings, options)
         states = {one["state"] for one in findings.values()}
         worst = next((state for state in STATES if state in states), TOO_LITTLE)
-        return Verdict(worst, findings, changes)
+        return Verdict(worst, findings, changes, window.notes)
+
+    def _dropped(self, growing: Iterable[str]) -> list[Change]:
+        """Forget columns that only grow; the episodes that were open."""
+        gone = {name: self.episodes.pop(name) for name in growing if name in self.episodes}
+        return [Change(name, one, Episode(), None) for name, one in gone.items() if one.open]
 
     def _by_segment(
         self,
@@ -235,6 +248,7 @@ class DriftState:
             "window": None if self.window is None else self.window.to_dict(),
             "closed": self.closed,
             "episodes": {name: asdict(one) for name, one in self.episodes.items()},
+            "row_history": self.row_history.to_dict(),
             "variations": {name: to_json(one) for name, one in self.variations.items()},
             "calibrated": sorted(self._calibrated),
             "judged": self._judged,
@@ -257,6 +271,8 @@ class DriftState:
         for name, one in content["episodes"].items():
             recent = tuple(Level(level) for level in one["recent"])
             drift_state.episodes[name] = Episode(**{**one, "recent": recent})
+        if "row_history" in content:
+            drift_state.row_history = RowHistory.from_dict(content["row_history"])
         # A state of before the variations: its baseline is replaced, and all begins anew.
         varied = content.get("variations", {})
         drift_state.variations = {name: from_json(one) for name, one in varied.items()}
@@ -267,24 +283,3 @@ class DriftState:
         drift_state._weeks = content.get("weeks", 0.0)
         drift_state.segments = SegmentDrift.from_dict(content.get("segments", {}))
         return drift_state
-
-
-def _advanced(
-    before: Episode, one: Assessment, end: float, phase: str, options: DriftOptions
-) -> Episode:
-    """The episode of a feature after a window."""
-    if phase == PROVISIONAL:
-        return before
-    level = one.level
-    calibrating = phase == CALIBRATING
-    if calibrating and level is Level.CRITICAL and one.psi <= _GROSS * options.psi_critical:
-        level = Level.WARN
-    return advance(before, level, end, calibrating=calibrating)
-
-
-def _state(level: Level, episode: Episode, phase: str) -> str:
-    if episode.open:
-        return DRIFT
-    if phase != OK:
-        return phase
-    return {Level.CLEAN: OK, Level.SMALL: CHANGED}.get(level, WARN)

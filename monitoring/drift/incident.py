@@ -30,6 +30,22 @@ class Change:
     after: Episode
     assessment: Assessment | None
 
+    @property
+    def words(self) -> str:
+        """The feature, or the relation of two, for people."""
+        columns = () if self.assessment is None else self.assessment.columns
+        return words_of(self.feature, columns)
+
+
+def words_of(name: str, columns: Sequence[str]) -> str:
+    """A feature, or the relation of two, for people.
+
+    Args:
+        name: Of the finding.
+        columns: The two; empty for a feature.
+    """
+    return f"the relation between {' and '.join(columns)}" if columns else name
+
 
 def subject_of(features: Sequence[str]) -> str:
     """What an incident is called.

@@ -10,6 +10,7 @@ from penstock.monitoring.files.stamp import stamp_of
 from .baseline import FROM_TRAFFIC, Baseline
 from .baseline_files import read_baseline, write_baseline
 from .learning import Learner, reference_of
+from .row_sample import Cells
 from .schema import Schema, rename
 from .settling import settled
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from penstock.monitoring.samples.samples import BatchSample
 
     from .baseline import Reference
-    from .features import Column
     from .options import DriftOptions
     from .window import Window
 
@@ -95,7 +95,7 @@ class KnownVersion:
             self.learner = self._new_learner()
             self.learner.restore(rest)
 
-    def rows(self, samples: Sequence[BatchSample]) -> Iterator[tuple[str, Reference, Column]]:
+    def rows(self, samples: Sequence[BatchSample]) -> Iterator[Cells]:
         """Features of these rows that have a reference, with values; the learner takes the others.
 
         Args:
@@ -118,7 +118,7 @@ class KnownVersion:
                     time=samples[0].time,
                 )
             else:
-                yield name, reference, values
+                yield Cells(name, reference, values)
 
     def settle(self, now: float) -> bool:
         """Make a baseline of what was learnt if that is enough; whether it was.

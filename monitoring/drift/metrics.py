@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from penstock.monitoring.databases import content
 from penstock.monitoring.files.stamp import last_written
 
-from .drift_state import DRIFT, STATES
 from .reading import open_windows
+from .states import DRIFT, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

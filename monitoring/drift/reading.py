@@ -11,7 +11,8 @@ import msgpack
 
 from penstock.monitoring.databases import content
 
-from .drift_state import CALIBRATING, LEARNING, STATES
+from .incident import words_of
+from .states import CALIBRATING, LEARNING, STATES
 from .store import read_windows
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ RECENT: Final = 24
 _BUSY_SECONDS: Final = 2.0
 _FIGURES: Final = (
     "psi", "p", "state", "level", "since", "moved", "divergence", "shift", "rows", "dispersion",
-    "detectable", "output", "categorical", "faults",
+    "detectable", "output", "categorical", "faults", "columns", "correlations", "others",
 )  # fmt: skip
 
 
@@ -128,6 +129,7 @@ def _entry(
         else {key: opened[key] for key in ("start", "end", "rows", "skipped")},
         "expected_false_alarms_per_week": 0.0 if drift_state is None else drift_state["expected"],
         "sketches": last is not None and bool(last.window.figures),
+        "notes": {} if last is None else last.window.notes,
         "learning": taught,
         "segments": {} if drift_state is None else drift_state.get("segments", {}).get("last", {}),
         "features": features,
@@ -149,7 +151,8 @@ def _feature(name: str, judged: list[ClosedWindow]) -> dict[str, Any]:
     history = [one.findings[name]["psi"] if name in one.findings else None for one in judged]
     return {
         "name": name,
-        **{key: last[key] for key in _FIGURES},
+        "words": words_of(name, last.get("columns", ())),
+        **{key: last.get(key, ()) for key in _FIGURES},
         **judged[-1].window.figures.get(name, {}),
         "history": history,
     }
@@ -185,6 +188,7 @@ def windows_of(path: Path, model: str, version: str | None, most: int) -> list[d
                 "moments": {name: asdict(found) for name, found in one.window.moments.items()},
                 "findings": dict(one.findings),
                 "figures": one.window.figures,
+                "notes": one.window.notes,
             }
             for one in read_windows(database, model, version, most)
         ]

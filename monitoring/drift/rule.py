@@ -3,8 +3,9 @@
 A feature has *changed* when its difference is significant, and is *flagged* when it is large, too.
 Significant means kept by Benjamini and Hochberg's procedure over everything that the window tests,
 so that a window in which nothing has changed says so of anything with at most the stated rate,
-however many features it has. Half of the rate is spent on the outputs, tested by themselves: what
-the model says shifts first (Rabanser et al. 2018), and must not drown among a hundred inputs.
+however many features it has. A tenth of the rate is for the relations of columns (see `relations`),
+half of the rest is spent on the outputs, tested by themselves: what the model says shifts first
+(Rabanser et al. 2018), and must not drown among a hundred inputs.
 
 The noise of the baseline is the same in all of its windows: one that is unlucky would differ from
 each of them. So a p-value counts times ``1 + m/N``: windows of many rows must be less likely.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .components import ALL, CATEGORY_SHARES, NUMBER_SHARES
 from .variation import p_value
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from .options import DriftOptions
     from .sample_comparison import Comparison
     from .variation import Variation
+
+
+#: Share of the rate of a window that the relations of columns may spend.
+RELATION_SHARE: Final = 0.1
 
 
 class Level(StrEnum):
@@ -139,7 +144,24 @@ def grade(subjects: Mapping[str, Subject], options: DriftOptions) -> dict[str, F
 
 def share_of_rate(subjects: Mapping[str, Subject], rate: float) -> float:
     """What the subjects of one group may spend: as much as those of any other."""
-    return rate / max(1, len({one.group for one in subjects.values()}))
+    return (1 - RELATION_SHARE) * rate / max(1, len({one.group for one in subjects.values()}))
+
+
+def level_of(p: float, psi: float, share: float, options: DriftOptions) -> Level:
+    """The level of one test that stands for many.
+
+    Args:
+        p: For all of them together.
+        psi: How large the change is.
+        share: Share of the rate of a window that it may spend.
+        options: Rate and thresholds.
+    """
+    rate = share * options.false_alarm_rate
+    if p > rate:
+        return Level.CLEAN
+    if psi > options.psi_critical and p <= rate * options.false_alarm_rate:
+        return Level.CRITICAL
+    return Level.WARN if psi > options.psi_warn else Level.SMALL
 
 
 def benjamini_hochberg(p_values: Sequence[float], rate: float) -> list[bool]:

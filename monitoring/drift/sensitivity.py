@@ -22,6 +22,8 @@ from penstock.monitoring.probability import (
     noncentral_chi_square_survival,
 )
 
+from .rule import RELATION_SHARE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -150,7 +152,7 @@ def _power(
         for old, new in zip(before, after, strict=True)
     )
     away = sum((new - old) ** 2 / ((new + old) / 2) for old, new in zip(before, after, strict=True))
-    level = options.false_alarm_rate / 2 / max(1, subjects)
+    level = (1 - RELATION_SHARE) * options.false_alarm_rate / 2 / max(1, subjects)
     line = chi_square_upper_quantile(level, degrees)
     kept = noncentral_chi_square_survival(line, degrees, rows * away / dispersion)
     spread = math.sqrt(4 * psi / rows) if psi > 0 else 0.0

@@ -36,9 +36,13 @@ def enough(windows: Sequence[Window], options: DriftOptions) -> bool:
 
     A model with few rows has a window a day: after two weeks `LEAST_WINDOWS` are enough.
     """
-    seconds = spanned(windows)
+    return is_enough(len(windows), spanned(windows), options)
+
+
+def is_enough(windows: int, seconds: float, options: DriftOptions) -> bool:
+    """The same by the number of windows and their time."""
     least = LEAST_WINDOWS if seconds >= _LONG else options.calibration_windows
-    return len(windows) >= least and seconds >= options.baseline_seconds - options.window_seconds
+    return windows >= least and seconds >= options.baseline_seconds - options.window_seconds
 
 
 def settled(references: Mapping[str, Reference], windows: Sequence[Window]) -> dict[str, Reference]:

@@ -18,6 +18,8 @@ from .halves import counted
 from .incident import by_contribution
 from .learning import Column, reference_of
 from .options import DriftOptions
+from .relations import LEAST_ROWS
+from .row_sample import Cells, RowSample
 from .settling import enough, settled
 from .variation import LEAST_WINDOWS, measure
 from .window import Window
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from .baseline import Reference
     from .drift_state import Verdict
+    from .row_history import RowHistory
 
 _MOST_PIECES: Final = 1000
 
@@ -57,7 +60,8 @@ class Incident:
         opened: Place of the window in which it opened, from 0.
         closed: Place of the window in which the last of its features was like the baseline again;
             ``None`` if it is open.
-        features: In order of their contribution, which is their PSI when it opened.
+        features: In order of their contribution, which is their PSI when it opened; a relation
+            that changed is called ``the relation between x and y``.
         critical: Whether one of them was critical when it opened.
     """
 
@@ -76,7 +80,13 @@ class DriftReport:
             `drift_state.STATES`. ``findings`` has for each feature a mapping with ``level``
             (``clean``; ``small``: changed, small; ``warn`` and ``critical``: flagged), ``state``,
             ``psi``, ``p``, ``shift`` (of the mean, in standard deviations), ``rows`` and the other
-            fields of `assessment.Assessment`.
+            fields of `assessment.Assessment`. The finding `row_history.RELATIONS` is of the
+            correlations between columns: ``columns`` are the two whose relation changed most,
+            ``correlations`` the former and the present one, ``others`` further pairs; it is left
+            out while too few windows were seen. ``notes`` of a verdict says which columns only
+            grow (``growing``: ids and timestamps; they are not compared) and, if unusually many
+            rows are repeated (``repeats``), the share of rows that repeat others, the share of the
+            most frequent row, and what is usual.
         incidents: In the order in which they opened.
         expected_false_alarms_per_week: Incidents a week that healthy windows like these open,
             after the last window; see `sensitivity`.
@@ -106,10 +116,12 @@ def assess(
             `DriftOptions.baseline_seconds` between them it is provisional, as if it had been
             learnt from traffic: it chooses the bins, and the first windows of that time become its
             counts; no incident opens until then. Without times it is taken for a baseline that was
-            built from a file. At least 2 rows.
+            built from a file. At least 2 rows. Pieces as long as the windows also show how columns
+            are related and which of them only grow; 400 rows are needed to judge relations.
         windows: Rows after it, in the order of time. Without times each is as long as
             `DriftOptions.window_seconds`, one after the other. Columns that the baseline has not
-            are left out.
+            are left out. Rows that are equal in all inputs are taken for repetitions where rows of
+            the baseline hardly ever are.
         options: Of the model; the defaults if left out.
         outputs: Names of the columns that the model puts out; the others are inputs.
 
@@ -139,15 +151,36 @@ def assess(
             name: replace(one, variations=_varied(one, columns[name].values, rows))
             for name, one in references.items()
         }
-    return _run(references, shown, options)
+    state = DriftState()
+    if shown:
+        rows = int(np.median([_length(one) for one in shown]))
+        _teach(state.row_history, references, base, rows)
+    return _run(state, references, shown, options)
+
+
+def _teach(history: RowHistory, references: Mapping[str, Reference], base: Rows, rows: int) -> None:
+    """Show the rows of a baseline as pieces that are as long as the windows, or shorter."""
+    length = _length(base)
+    pieces = min(max(length // max(1, rows), LEAST_WINDOWS), _MOST_PIECES, length // LEAST_ROWS)
+    bounds = np.linspace(0, length, pieces + 1).astype(int).tolist() if pieces else []
+    for low, high in pairwise(bounds):
+        sample = RowSample()
+        cells = [Cells(name, one, base.columns[name][low:high]) for name, one in references.items()]
+        sample.take(cells)
+        history.teach(sample)
+    if any(one.provisional for one in references.values()):
+        history.forget_relations()
 
 
 def _run(
-    references: Mapping[str, Reference], shown: Sequence[Rows], options: DriftOptions
+    state: DriftState,
+    references: Mapping[str, Reference],
+    shown: Sequence[Rows],
+    options: DriftOptions,
 ) -> DriftReport:
-    state = DriftState()
     report = DriftReport()
     healthy: list[Window] = []
+    going_on: dict[int, list[str]] = {}
     end = 0.0
     for place, one in enumerate(shown):
         start = one.start if one.start is not None else end
@@ -159,12 +192,12 @@ def _run(
         state.window = window
         verdict = state.conclude(references, options)
         report.verdicts.append(verdict)
-        _follow(report.incidents, verdict, state, place)
+        _follow(report.incidents, going_on, verdict, state, place)
         if window.rows >= options.min_rows:
             healthy.append(window)
         if provisional and enough(healthy, options):
             references, healthy = settled(references, healthy), []
-            state.rebase("settled")
+            state.rebase("settled", settled=True)
     return replace(
         report,
         expected_false_alarms_per_week=state.expected,
@@ -172,24 +205,41 @@ def _run(
     )
 
 
-def _follow(incidents: list[Incident], verdict: Verdict, state: DriftState, place: int) -> None:
-    """Add the incident that opened, and close those of which no feature drifts any more."""
+def _follow(
+    incidents: list[Incident],
+    going_on: dict[int, list[str]],
+    verdict: Verdict,
+    state: DriftState,
+    place: int,
+) -> None:
+    """Add the incident that opened, and close those of which no feature drifts any more.
+
+    Args:
+        incidents: So far.
+        going_on: Features of those that are open, by their place.
+        verdict: Of the window.
+        state: After it.
+        place: Of the window.
+    """
     opened = by_contribution(one for one in verdict.changes if one.after.open)
-    for number, one in enumerate(incidents):
-        fresh = {change.feature for change in opened}
-        going_on = any(state.episodes[name].open and name not in fresh for name in one.features)
-        if one.closed is None and not going_on:
-            incidents[number] = replace(one, closed=place)
+    fresh = {one.feature for one in opened}
+    for number, names in list(going_on.items()):
+        episodes = [state.episodes.get(name) for name in names if name not in fresh]
+        if not any(one is not None and one.open for one in episodes):
+            incidents[number] = replace(incidents[number], closed=place)
+            del going_on[number]
     if opened:
-        names = tuple(one.feature for one in opened)
+        words = tuple(one.words for one in opened)
         critical = any(one.after.critical for one in opened)
-        incidents.append(Incident(place, None, names, critical))
+        going_on[len(incidents)] = [one.feature for one in opened]
+        incidents.append(Incident(place, None, words, critical))
 
 
 def _window(
     rows: Rows, references: Mapping[str, Reference], start: float, end: float, place: int
 ) -> Window:
     window = Window(start, end, _length(rows))
+    cells = []
     for name, reference in references.items():
         values = rows.columns.get(name)
         if values is None:
@@ -197,6 +247,8 @@ def _window(
         if values.dtype.hasobject and not reference.categorical:
             raise ValueError(f"window {place}: {name!r} holds texts, in the baseline it is numbers")
         window.add(name, reference, values)
+        cells.append(Cells(name, reference, values))
+    window.sample.take(cells)
     return window
 
 

@@ -14,17 +14,15 @@ away than twice the furthest healthy one, and more where windows hang together o
 stretches were seen. A cycle that came back is different: its extremes are known, so a window is
 compared with the furthest of them, by the noncentral chi-square distribution.
 
-Independent stretches are the windows divided by ``1 + 2 sum r_k``, ``r_k`` being the correlation of
-windows ``k`` apart, as long as it is above 0 (Geyer 1992); of a cycle over a quarter of the time,
-where it cancels. A window of the future is further from the mean of a few stretches than these are
-from each other, by ``(n + 1) / (n - 1)``.
+A window of the future is further from the mean of ``n`` independent stretches than these are from
+each other, by ``(n + 1) / (n - 1)``; how many there are says `dependence`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -34,6 +32,7 @@ from penstock.monitoring.probability import (
     noncentral_chi_square_survival,
 )
 
+from .dependence import dependence
 from .sample_comparison import compare
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .components import Statistic
+    from .dependence import Dependence
 
 #: Windows below which nothing is measured.
 LEAST_WINDOWS: Final = 8
@@ -53,10 +53,8 @@ _FACTOR: Final = 2.0
 _FEW: Final = 20.0
 #: How much further than the furthest of a cycle so far a healthy window may be.
 _CYCLE: Final = 1.1
-#: Correlation, as a part of that of neighbours, with which a cycle comes back.
-_BACK: Final = 0.6
-_LEAST_BACK: Final = 0.3
-_MANY: Final = 100
+#: Windows after the baseline, against those in it, from which on they say more of it.
+_PROLONGED: Final = 3.0
 #: Variation less certain than this is taken for chance; each test of a feature may say so.
 _CERTAIN: Final = 0.01
 
@@ -163,6 +161,35 @@ def measure(
     return {name: replace(one, most=most) for name, one in made.items()}
 
 
+def known(variations: Variations) -> bool:
+    """Whether enough independent time was seen to call a window of the feature unusual."""
+    return all(one.known for one in variations.values())
+
+
+def prolonged(baseline: Variations, windows: Variations) -> Variations:
+    """The variation of a baseline that was too short to tell, as the windows after it show it.
+
+    How windows hang together, and how far apart they are, is known better then. The baseline has
+    as many independent stretches as that says of its own time, and no more.
+
+    Args:
+        baseline: Measured within it, not `known`.
+        windows: Measured among all windows since then.
+    """
+    found = {}
+    for name, one in windows.items():
+        before = baseline.get(name)
+        if before is None or one.periodic:
+            return baseline
+        number = before.stretches * (1 + before.memory) / (1 - before.memory)
+        if one.stretches * (1 + one.memory) / (1 - one.memory) < _PROLONGED * number:
+            return baseline
+        own = number * (1 - one.memory) / (1 + one.memory)
+        furthest = max(one.most, before.most)
+        found[name] = replace(one, stretches=min(one.stretches, own), most=furthest)
+    return found if found.keys() == baseline.keys() and known(found) else baseline
+
+
 def p_value(
     name: str, statistic: Statistic, effective_rows: float, variations: Mapping[str, Variation]
 ) -> float:
@@ -178,66 +205,6 @@ def p_value(
     if one is None:
         return chi_square_survival(statistic.value, statistic.degrees)
     return one.p_value(statistic, effective_rows)
-
-
-class Dependence(NamedTuple):
-    """How windows hang together; as in `Variation`."""
-
-    stretches: float
-    memory: float
-    periodic: bool
-
-
-def dependence(counts: NDArray[np.int64]) -> Dependence:
-    """How far windows depend on each other.
-
-    Args:
-        counts: Windows in the order of time, by bins.
-    """
-    number = len(counts)
-    rows = counts.sum(axis=1)
-    shares = counts / rows[:, None]
-    mean = counts.sum(axis=0) / rows.sum()
-    there = mean > 0
-    away = (shares[:, there] - mean[there]) / np.sqrt(mean[there])
-    noise = float(((1 - mean[there]).sum() / rows).mean())
-    power = float((away**2).sum() / number) - noise
-    if power <= 0:
-        return Dependence(float(number), 0.0, periodic=False)
-    correlations = np.array(
-        [
-            float((away[lag:] * away[:-lag]).sum()) / (number - lag) / power
-            for lag in range(1, 3 * number // 4)
-        ]
-    )
-    below = np.flatnonzero(correlations <= 0)
-    end = int(below[0]) if below.size else len(correlations)
-    neighbours = float(correlations[0])
-    periodic = _comes_back(correlations, end, number)
-    if periodic:
-        end = number // 4
-    neighbours = min(0.99, max(0.0, neighbours))
-    memory = min(float(number), max(1.0, 1 + 2 * float(correlations[:end].sum())))
-    if not periodic:  # of few windows the sum is too small; for an AR(1) this is all of it
-        memory = max(memory, (1 + neighbours) / (1 - neighbours))
-    return Dependence(number / memory, neighbours, periodic)
-
-
-def _comes_back(correlations: NDArray[np.float64], end: int, number: int) -> bool:
-    """Whether windows are like those some lag before, and twice the lag, after they were not.
-
-    Args:
-        correlations: Of lag 1 and more.
-        end: The first place that is not above 0.
-        number: Of windows; the lag of few must be seen once only.
-    """
-    least = max(_LEAST_BACK, _BACK * float(correlations[0]))
-    most = number // 2 if number < _MANY else len(correlations) // 2
-    for lag in range(end + 1, most + 1):
-        multiples = correlations[lag - 1 :: lag]
-        if (multiples >= least).all():
-            return True
-    return False
 
 
 def to_json(variations: Mapping[str, Variation]) -> dict[str, list[float | bool]]:

@@ -10,6 +10,7 @@ import numpy as np
 from .bins import CategoryBins, texts_of
 from .constraints import faults_of, outside
 from .moments import Moments, from_list, moments_of, to_list
+from .row_sample import RowSample
 from .sketches import Sketches, library
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Window:
         outside: Numbers outside the limits of the baseline, of features that have any.
         sketches: Sketches of an open window; ``None`` without the library for them.
         figures: What the sketches said when it was closed.
+        sample: Whole rows of an open window; after a restart those since then.
+        notes: What they showed when it was closed, as `RowFindings.notes`.
     """
 
     start: float
@@ -46,6 +49,8 @@ class Window:
     outside: dict[str, int] = field(default_factory=dict)
     sketches: Sketches | None = None
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sample: RowSample = field(default_factory=RowSample, repr=False)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def sketching(cls, start: float) -> Window:
@@ -86,8 +91,8 @@ class Window:
         return faults_of(reference, self.counts[name], self.outside.get(name, 0))
 
     def merge(self, other: Window) -> None:
-        """Add another window over the same bins; what sketches say is not added."""
-        self.sketches, self.figures = None, {}
+        """Add another window over the same bins; what sketches and rows say is not added."""
+        self.sketches, self.figures, self.notes = None, {}, {}
         self.start, self.end = min(self.start, other.start), max(self.end, other.end)
         self.rows += other.rows
         self.skipped += other.skipped
@@ -118,6 +123,7 @@ class Window:
             "outside": self.outside,
             "sketches": None if self.sketches is None else self.sketches.to_dict(),
             "figures": self.figures,
+            "notes": self.notes,
         }
 
     @classmethod
@@ -134,4 +140,5 @@ class Window:
             content["outside"],
             None if sketches is None or library() is None else Sketches.from_dict(sketches),
             content["figures"],
+            notes=content.get("notes", {}),
         )

@@ -208,6 +208,8 @@ def _headline(model: str, entry: dict[str, Any]) -> str:
 def _notes(entry: dict[str, Any]) -> list[str]:
     from rich.markup import escape
 
+    from penstock.server.drift.values_view import note_words
+
     notes = []
     if entry["problem"]:
         notes.append(f"[red]![/] {escape(entry['problem'])}")
@@ -217,6 +219,7 @@ def _notes(entry: dict[str, Any]) -> list[str]:
         rows = max(entry["learning"].values())
         notes.append(f"learning {len(entry['learning'])} features: {rows} rows so far")
     notes += map(escape, drift_notes(entry["segments"]))
+    notes += map(escape, note_words(entry["notes"]))
     if entry["open"] is not None:
         notes.append(f"open window: {entry['open']['rows']} rows")
     return notes
@@ -227,7 +230,7 @@ def _features_view(features: list[dict[str, Any]]) -> RenderableType:
     from rich.table import Table
 
     from penstock.server.drift.report import seen
-    from penstock.server.drift.values_view import faults_words, rate_words
+    from penstock.server.drift.values_view import faults_words, moved_words, rate_words
 
     table = Table(box=None, pad_edge=False)
     headings = (
@@ -237,14 +240,15 @@ def _features_view(features: list[dict[str, Any]]) -> RenderableType:
         table.add_column(heading, overflow="fold")
     for one in sorted(features, key=lambda one: (one["state"] != "drift", -one["psi"])):
         state = one["state"]
+        kind = "output" if one["output"] else "input"
         table.add_row(
-            escape(one["name"]),
-            "output" if one["output"] else "input",
+            escape(one["words"]),
+            "" if one["columns"] else kind,
             f"[{_STYLES.get(state, 'dim')}]{state}[/]",
             f"{max(0.0, one['psi']):.3f}",
             rate_words(one["p"]),
             sparkline(one["history"]),
-            "" if one["categorical"] else f"{one['shift']:+.2f} sd",
+            moved_words(one),
             seen(one),
             faults_words(one),
         )

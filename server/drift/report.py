@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.drift.baseline import FROM_TRAFFIC
 from penstock.monitoring.drift.baseline_files import read_baseline
 from penstock.monitoring.drift.bins import NumberBins
-from penstock.monitoring.drift.drift_state import DRIFT, OK, WARN
+from penstock.monitoring.drift.states import DRIFT, OK, WARN
 from penstock.server.page.chart import (
     Series,
     Threshold,
@@ -21,7 +21,14 @@ from penstock.server.page.frame import HALF, WIDTH
 from penstock.server.page.markup import badge, side_by_side
 from penstock.server.page.page import Figure, Page
 
-from .values_view import category_words, faults_words, quantile_chart, rate_words
+from .values_view import (
+    category_words,
+    faults_words,
+    moved_words,
+    note_words,
+    quantile_chart,
+    rate_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +48,7 @@ MOST_PLOTS: Final = 24
 _MOST_BARS: Final = 12
 _TONES: Final = {DRIFT: "bad", WARN: "warning", OK: "good"}
 _FEATURE_HEADINGS: Final = (
-    "feature", "state", "PSI", "p", "over time", "mean moved (sd)", "smallest shift seen",
+    "feature", "state", "PSI", "p", "over time", "mean moved", "smallest shift seen",
     "unusual rows",
 )  # fmt: skip
 
@@ -112,7 +119,7 @@ def _version(
     section = page.section(f"Version {entry['version']}{arm}")
     state = entry["state"]
     window = entry["window"]
-    drifting = [one["name"] for one in entry["features"] if one["state"] == DRIFT]
+    drifting = [one["words"] for one in entry["features"] if one["state"] == DRIFT]
     section.figures(
         Figure("State", state, ", ".join(drifting[:3]), _TONES.get(state, "")),
         Figure(
@@ -130,7 +137,7 @@ def _version(
         return
     features = sorted(entry["features"], key=_interest)
     section.table(_FEATURE_HEADINGS, [_row(one) for one in features])
-    for words in category_words(features):
+    for words in [*note_words(entry["notes"]), *category_words(features)]:
         section.text(words)
     if not entry["sketches"]:
         section.text(
@@ -159,14 +166,13 @@ def _baseline_note(section: Section, entry: Mapping[str, Any]) -> None:
 
 
 def _row(one: Mapping[str, Any]) -> list[Any]:
-    shift = None if one["categorical"] else f"{one['shift']:+.2f}"
     return [
-        one["name"],
+        one["words"],
         badge(one["state"], _TONES.get(one["state"], "")),
         f"{max(0.0, one['psi']):.3f}",
         rate_words(one["p"]),
         sparkline(one["history"], threshold=0.1, tone=_TONES.get(one["state"], "")),
-        shift,
+        moved_words(one),
         seen(one),
         faults_words(one),
     ]
@@ -196,13 +202,13 @@ def _plots(
     shown = features[:MOST_PLOTS]
     odd = [one for one in shown if one["state"] in {DRIFT, WARN}]
     for one in odd:
-        section.heading(one["name"])
+        section.heading(one["words"])
         section.add(*_charts(one["name"], windows, references.get(one["name"])))
     for one in shown:
         if one not in odd:
             name = one["name"]
             charts = _charts(name, windows, references.get(name))
-            section.details(f"{name}: {one['state']}", *charts)
+            section.details(f"{one['words']}: {one['state']}", *charts)
 
 
 def _charts(

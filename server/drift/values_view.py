@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.drift.bins import QUANTILE_BINS, NumberBins
+from penstock.monitoring.drift.repeats import words
 from penstock.monitoring.drift.sketches import RANKS
 from penstock.server.page.chart import Series, Threshold, line_chart
 from penstock.server.page.frame import HALF
@@ -67,9 +68,33 @@ def category_words(features: Sequence[Mapping[str, Any]]) -> list[str]:
     for one in features:
         if not one.get("distinct"):
             continue
-        words = f"{one['name']}: {one['distinct']} different values in the last window"
+        found = f"{one['name']}: {one['distinct']} different values in the last window"
         if one["new"]:
             named = ", ".join(f"{text!r} ({rows} rows)" for text, rows in one["new"][:_MOST_NAMED])
-            words += f"; new: {named}"
-        said.append(words + ".")
+            found += f"; new: {named}"
+        said.append(found + ".")
     return said
+
+
+def note_words(notes: Mapping[str, Any]) -> list[str]:
+    """What the rows of the last window show beside the features, in sentences.
+
+    Args:
+        notes: As `drift_of` gives them.
+    """
+    said = []
+    growing = notes.get("growing", [])
+    if growing:
+        verb = "only grows and is" if len(growing) == 1 else "only grow and are"
+        said.append(f"{', '.join(growing)} {verb} not compared, like an id or a time.")
+    if "repeats" in notes:
+        said.append(f"{words(notes['repeats'])}: a change counts if distinct rows show it, too.")
+    return said
+
+
+def moved_words(one: Mapping[str, Any]) -> str:
+    """How far the mean of a number moved, or the correlation of two; empty for categories."""
+    if one["columns"]:
+        before, now = one["correlations"]
+        return f"r {before:+.2f} to {now:+.2f}"
+    return "" if one["categorical"] else f"{one['shift']:+.2f} sd"

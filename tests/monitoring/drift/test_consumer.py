@@ -79,14 +79,23 @@ class Monitor:
         store = WindowStore(self.directory / "windows.db")
         self.consumer = DriftConsumer(store, self.versions, self.alert_store.put, **self.options)
 
-    def minute(self, rows=600, shift=0.0, words=(0.5, 0.3, 0.2), arm="", *, ticks=True):
-        """Rows of ten scalars and a text; `shift` moves the third scalar."""
+    def minute(
+        self, rows=600, shift=0.0, words=(0.5, 0.3, 0.2), arm="", *, ticks=True, lost=False, same=0
+    ):
+        """Rows of ten scalars and a text; `shift` moves the third scalar.
+
+        Answers belong to other rows if the relation is `lost`; `same` of sixty rows are equal.
+        """
         for first in range(0, rows, 60):
             count = min(60, rows - first)
             x = self.rng.normal(size=(count, 10)).astype(np.float32)
             x[:, 2] += shift
             text = self.rng.choice(["red", "green", "blue"], count, p=words).astype(object)
+            if same:
+                x[:same], text[:same] = np.linspace(-2, 2, 10), "red"
             score = 1 / (1 + np.exp(-x[:, 0]))
+            if lost:
+                score = self.rng.permutation(score)
             self.consumer.take(
                 [
                     BatchSample(
@@ -169,6 +178,48 @@ def test_a_large_shift_is_told_at_once_even_while_calibrating(monitor):
     learn(monitor)
     monitor.minute(shift=1.5)
     assert monitor.alerts() == [("drift.opened", "x[2]")]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_relation_that_is_lost_is_told_by_the_names_of_its_columns(monitor, restarted):
+    learn(monitor)
+    calibrate(monitor)
+    if restarted:
+        monitor.consumer.close()
+        monitor.start()
+        monitor.consumer.tick(monitor.now)
+    monitor.minute(lost=True)
+    (told,) = monitor.alerts()
+    assert told[0] == "drift.opened"
+    assert told[1].startswith("the relation between x[0] and ")
+    closed = monitor.windows()[-1]
+    assert closed.state == "drift"
+    assert {name for name, one in closed.findings.items() if one["level"] != "clean"} == {
+        "(relations)"
+    }
+    (entry,) = drift_of(monitor.directory / "windows.db", "m")
+    (related,) = [one for one in entry["features"] if one["name"] == "(relations)"]
+    assert related["words"] == told[1]
+    for _ in range(3):
+        monitor.minute()
+    assert monitor.alerts()[-1] == ("drift.closed", told[1])
+
+
+def test_a_flood_of_one_row_is_noted_and_opens_nothing(monitor):
+    learn(monitor)
+    calibrate(monitor)
+    for _ in range(3):
+        monitor.minute(same=25)
+    assert monitor.alerts() == []
+    (entry,) = drift_of(monitor.directory / "windows.db", "m")
+    assert entry["notes"]["repeats"]["often"] == pytest.approx(25 / 60)
+    for _ in range(2):
+        monitor.minute(same=25, shift=1.0)
+    evidence = monitor.alert_store.open_episodes()
+    assert len(evidence) == 1
+    with sqlite3.connect(monitor.directory / "alerts.db") as database:
+        (summary,) = database.execute("SELECT summary FROM alerts").fetchone()
+    assert "42 % are one and the same row" in summary
 
 
 def test_a_category_that_moves_is_flagged(monitor):

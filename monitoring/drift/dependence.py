@@ -1,0 +1,101 @@
+"""How far windows that follow each other depend on each other. Pure.
+
+Independent stretches are the windows divided by ``1 + 2 sum r_k``, ``r_k`` being the correlation of
+windows ``k`` apart, as long as it is above 0 (Geyer 1992); of a cycle over a quarter of the time,
+where it cancels. The correlation of neighbours that few windows show is too small, as long as they
+have not come far yet: it counts without its bias (Kendall 1954) and two standard errors larger.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Correlation, as a part of that of neighbours, with which a cycle comes back.
+_BACK: Final = 0.6
+_LEAST_BACK: Final = 0.3
+#: Of so many windows, it must come back so many times: what wanders comes back now and then, too.
+_MANY: Final = 72
+_TIMES: Final = 3
+#: Correlation of neighbours, in standard errors, up to which windows may be independent.
+_BY_CHANCE: Final = 2.0
+#: The largest correlation of neighbours.
+_LONGEST: Final = 0.999
+
+
+class Dependence(NamedTuple):
+    """How windows hang together; as in `Variation`."""
+
+    stretches: float
+    memory: float
+    periodic: bool
+
+
+def dependence(counts: NDArray[np.int64]) -> Dependence:
+    """How far windows depend on each other.
+
+    Args:
+        counts: Windows in the order of time, by bins.
+    """
+    number = len(counts)
+    rows = counts.sum(axis=1)
+    shares = counts / rows[:, None]
+    mean = counts.sum(axis=0) / rows.sum()
+    there = mean > 0
+    away = (shares[:, there] - mean[there]) / np.sqrt(mean[there])
+    noise = float(((1 - mean[there]).sum() / rows).mean())
+    power = float((away**2).sum() / number) - noise
+    if power <= 0:
+        return Dependence(float(number), 0.0, periodic=False)
+    correlations = np.array(
+        [
+            float((away[lag:] * away[:-lag]).sum()) / (number - lag) / power
+            for lag in range(1, 3 * number // 4)
+        ]
+    )
+    below = np.flatnonzero(correlations <= 0)
+    end = int(below[0]) if below.size else len(correlations)
+    neighbours = float(correlations[0])
+    periodic = _comes_back(correlations, end, number)
+    if periodic:
+        end = number // 4
+    neighbours = _corrected(neighbours, number)
+    memory = min(float(number), max(1.0, 1 + 2 * float(correlations[:end].sum())))
+    if not periodic:  # of few windows the sum is too small; for an AR(1) this is all of it
+        memory = max(memory, (1 + neighbours) / (1 - neighbours))
+    return Dependence(number / memory, neighbours, periodic)
+
+
+def _corrected(neighbours: float, number: int) -> float:
+    """The correlation of neighbours without its bias (Kendall 1954), two standard errors larger.
+
+    Of few windows that wander slowly, the measured one is too small: they have not come far yet.
+    One that independent windows have now and then is taken as it is.
+    """
+    measured = min(0.99, max(0.0, neighbours))
+    if measured * math.sqrt(number) <= _BY_CHANCE:
+        return measured
+    error = math.sqrt((1 - measured**2) / number)
+    return min(_LONGEST, measured + (1 + 4 * measured) / number + 2 * error)
+
+
+def _comes_back(correlations: NDArray[np.float64], end: int, number: int) -> bool:
+    """Whether windows are like those some lag before, and its multiples, after they were not.
+
+    Args:
+        correlations: Of lag 1 and more.
+        end: The first place that is not above 0.
+        number: Of windows; the lag of few must be seen once only.
+    """
+    least = max(_LEAST_BACK, _BACK * float(correlations[0]))
+    most = number // 2 if number < _MANY else len(correlations) // _TIMES
+    for lag in range(end + 1, most + 1):
+        multiples = correlations[lag - 1 :: lag]
+        if (multiples >= least).all():
+            return True
+    return False

@@ -1,0 +1,52 @@
+"""A closed window judged by its columns and by its whole rows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .assessment import assess
+from .repeats import counted_once
+from .row_history import RELATIONS, lower
+from .rule import Level
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .assessment import Assessment
+    from .baseline import Reference
+    from .options import DriftOptions
+    from .row_history import RowFindings, RowHistory
+    from .variation import Variations
+    from .window import Window
+
+
+def judged(
+    window: Window,
+    seen: RowFindings,
+    references: Mapping[str, Reference],
+    variations: Mapping[str, Variations],
+    history: RowHistory,
+    options: DriftOptions,
+) -> dict[str, Assessment]:
+    """The features, and the relations between them if something can be said.
+
+    Args:
+        window: The window.
+        seen: What its rows show.
+        references: By name, without columns that only grow.
+        variations: How much healthy windows vary, by name.
+        history: Knows the relations; learns from the window while it does not.
+        options: Of the model.
+    """
+    found = assess(window, references, variations, options)
+    if seen.repeats is not None:
+        once = counted_once(window, window.sample, references)
+        found = lower(found, assess(once, references, variations, options))
+    for name in seen.suspected & found.keys():
+        if found[name].level is Level.CRITICAL:
+            found[name] = replace(found[name], level=Level.WARN)
+    flagged = [name for name, one in found.items() if one.level.flagged]
+    provisional = any(one.provisional for one in references.values())
+    related = history.relate(window, seen, flagged, options, provisional=provisional)
+    return found if related is None else {RELATIONS: related, **found}

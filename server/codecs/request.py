@@ -59,7 +59,7 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
             raise _unusable(entry, wire) from None
         if not usable or type(shape) is not list:
             raise _unusable(entry, wire)
-        size = _size_of(shape, spec)
+        size = size_of(shape, spec)
         if spec.batched and shape[0] != rows:
             rows = _rows_of(shape, spec, rows, wire)
         if len(entry) > _PLAIN_KEYS:
@@ -146,7 +146,12 @@ def _unusable(entry: Any, wire: WireSignature) -> InvalidRequest:
     return InvalidRequest(f"input '{name}' is given twice")
 
 
-def _size_of(shape: list[Any], spec: WireInput) -> int:
+def size_of(shape: list[Any], spec: WireInput) -> int:
+    """The number of elements of a tensor of this shape.
+
+    Raises:
+        InvalidRequest: It is no shape of this input.
+    """
     for dimension in shape:
         if type(dimension) is not int or not 0 <= dimension <= MAX_DIMENSION:
             raise InvalidRequest(

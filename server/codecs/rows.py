@@ -22,7 +22,7 @@ from .json_data import malformed
 from .json_values import check_values
 from .large_json import LARGE_BYTES
 from .messages import InferRequest
-from .request import batch_key, read_request_parameters
+from .request import batch_key, read_request_parameters, size_of
 from .row_values import cell_array
 from .tensors import check_texts, from_list, show
 
@@ -107,7 +107,9 @@ def arrays_of(rows: list[Any], columns: RowColumns, wire: WireSignature) -> list
         raise InvalidRequest(
             f"row {at} is {show(rows[at])} and row 0 is {show(rows[0])}; all rows must be alike"
         )
-    if dict not in kinds:
+    if not rows:
+        parts = [np.empty((0, *(max(n, 0) for n in one.tail)), one.dtype) for one in columns.inputs]
+    elif dict not in kinds:
         parts = _of_lists(rows, columns, wire, listed=list in kinds)
     elif columns.names and not _is_by_input(rows[0], columns):
         parts = _of_cells(_cells_by_name(rows, columns), columns)
@@ -161,9 +163,9 @@ def _of_lists(
     """The parts of rows that are lists, or values of a single column."""
     width = len(columns.names)
     if not listed:
-        if width != 1 and rows:
+        if width != 1:
             raise InvalidRequest(f"row 0 is {show(rows[0])}; expected {_shape_of_row(columns)}")
-        return _of_cells([(row,) for row in rows] if width else [], columns)
+        return _of_cells([(row,) for row in rows], columns)
     if not width:
         if len(columns.inputs) != 1:
             raise InvalidRequest(f"row 0 is a list; expected {_shape_of_row(columns)}")
@@ -207,17 +209,16 @@ def _shape_of_row(columns: RowColumns) -> str:
 def _nested(rows: list[Any], one: RowInput, wire: WireSignature) -> Array:
     """Elements of one input, each a list nested as its shape says."""
     tail = list(one.tail)
-    if one.size < 0 and rows:  # open dimensions have the size of the first row
+    if one.size < 0:  # open dimensions have the size of the first row
         tail, level = [], rows[0]
         while type(level) is list and len(tail) < len(one.tail):
             tail.append(len(level))
             level = level[0] if level else None
-    tail = [max(size, 0) for size in tail]
-    size = int(np.prod(tail, dtype=np.int64)) * len(rows)
     spec = wire.inputs[one.spec.name]
+    shape = [len(rows), *(max(size, 0) for size in tail)]
+    size = size_of(shape, spec)
     check_texts(spec, size)
-    data = rows if tail else [row if type(row) is not list else row[0] for row in rows]
-    return from_list(data, spec, [len(rows), *tail], size)
+    return from_list(rows, spec, shape, size)
 
 
 def _of_cells(rows: Sequence[Cells], columns: RowColumns) -> list[Array]:

@@ -49,6 +49,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., 
         [("y", "FLOAT", ["n", 2, 2])],
     )
     onnx_file(
+        root / "open" / "1" / "model.onnx",
+        [("Identity", ["x"], ["y"]), ("Identity", ["t"], ["u"])],
+        [("x", "FLOAT", ["n", "m"]), ("t", "FLOAT", ["n"])],
+        [("y", "FLOAT", ["n", "m"]), ("u", "FLOAT", ["n"])],
+    )
+    onnx_file(
         root / "texts" / "1" / "model.onnx",
         [("Identity", ["t"], ["same"])],
         [("t", "STRING", ["n"])],
@@ -131,10 +137,18 @@ def test_a_row_may_be_an_element_of_a_tensor(server: Any) -> None:
     assert predictions(server, "echo", [{"x": picture}], "?format=tensors") == [picture]
     assert "row 0 has the keys 'z'" in refusal(server, "echo", [{"z": picture}])
     assert "shape [1, 2, 2]" in refusal(server, "echo", [[1.0, 2.0]])
+    open_ = [{"x": [1, 2, 3], "t": 5}, {"x": [4, 5, 6], "t": 7}]
+    assert predictions(server, "open", open_) == [
+        {"y": [1, 2, 3], "u": 5},
+        {"y": [4, 5, 6], "u": 7},
+    ]
+    assert "has shape [1], expected [-1, -1]" in refusal(server, "open", [{"x": 1, "t": 5}])
+    assert "element" in refusal(server, "open", [{"x": [1], "t": []}])
+    assert "has 2 elements" in refusal(server, "open", [open_[0], {"x": [4, 5], "t": 7}])
 
 
 def test_no_rows_get_no_predictions(server: Any) -> None:
-    for model in ("person", "sum", "echo", "texts"):
+    for model in ("person", "sum", "echo", "open", "texts"):
         assert predictions(server, model, []) == []
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from penstock.monitoring.feedback.change_detector import ODDS, WEIGHTS, grow, ratios
+from penstock.monitoring.feedback.change_evidence import ODDS, WEIGHTS, grow, ratios
 from penstock.monitoring.feedback.options import FeedbackOptions
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ CLOSED: Final = "closed"
 _KIND: Final = re.compile(r"[a-z]+([._][a-z]+)*")
 #: Kinds that tell of a moment, not of a time, by their first word: they are never open, and are
 #: named without a state.
-MOMENTS: Final = ("rollout", "test")
+MOMENTS: Final = ("rollout", "labelling", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Alert:
 
     Attributes:
         kind: What is watched, in lower case with dots and no state: ``drift``, ``performance``,
-            ``quality``, ``rollout.aborted``, ``slo.burn``, ``monitor.degraded``,
-            ``registry.config``, ``registry.quarantine``.
+            ``labelling.changed``, ``quality``, ``rollout.aborted``, ``slo.burn``,
+            ``monitor.degraded``, ``registry.config``, ``registry.quarantine``.
         model: Name of the model; empty when it is about the server.
         version: Version of the model; empty when it is about all of them.
         subject: What of it: a feature, an output, a rollout, an objective; may be empty.

@@ -149,8 +149,7 @@ class Evaluator:
             now: Unix seconds.
 
         Returns:
-            Whether there is something to keep on disk, and ``opened`` or ``closed`` for each
-            change of an alarm.
+            Whether there is something to keep on disk, and what `Votes.advance` tells.
         """
         before = self.detector.labels
         self.detector, told = self.votes.advance(labels, self.detector, self.options, now)

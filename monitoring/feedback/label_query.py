@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .label import class_name
+from .labelling import HourlyLabels
+from .traffic import HOUR
 from .votes import Due
 
 if TYPE_CHECKING:
@@ -29,7 +32,18 @@ _FIRST: Final = f"SELECT min(predicted_at) {_OF}"
 _SPAN: Final = f"{_OF} AND predicted_at > ? AND predicted_at <= ? AND received - predicted_at <= ?"
 _LAST: Final = f"SELECT predicted_at {_SPAN} ORDER BY predicted_at LIMIT 1 OFFSET ?"
 _DUE: Final = (
-    f"SELECT predicted_at, loss, unit, request_id {_SPAN} ORDER BY predicted_at, request_id, idx"
+    'SELECT predicted_at, loss, unit, request_id, source, iif("right" IS NULL, NULL, predicted),'
+    f' iif("right" IS NULL, NULL, coalesce(truth, label)) {_SPAN}'
+    " ORDER BY predicted_at, request_id, idx, label_time DESC"
+)
+#: The time of a prediction is rounded down to its hour.
+_LABELLED: Final = (
+    "SELECT cast(predicted_at / 3600 AS INTEGER) AS hour, count(DISTINCT key) FROM labels"
+    " WHERE slot IN ({}) AND loss IS NOT NULL AND predicted_at <= ?"
+    " AND received - predicted_at <= ? GROUP BY hour"
+)
+_MADE: Final = (
+    "SELECT hour, total(rows) FROM traffic WHERE slot IN ({}) GROUP BY hour ORDER BY hour"
 )
 
 
@@ -63,9 +77,24 @@ class LabelQuery:
         """See `Labels.due`."""
         for (last,) in self._ask(_LAST, after, until, wait, MOST_DUE):
             until = last
-        rows: list[Any] = self._ask(_DUE, after, until, wait)
-        return [Due(*row) for row in rows]
+        rows = self._ask(_DUE, after, until, wait)
+        return [
+            Due(*row[:5], *(None if one is None else class_name(one) for one in row[5:]))
+            for row in rows
+        ]
 
-    def _ask(self, query: str, *values: float) -> list[tuple[float, ...]]:
+    def by_hour(self, until: float, wait: float) -> HourlyLabels:
+        """See `Labels.by_hour`."""
+        labelled = dict(self._ask(_LABELLED, until, wait))
+        first, last = min(labelled, default=0), until // HOUR
+        made = [one for one in self._ask(_MADE) if first < one[0] < last]
+        hours = np.array([hour for hour, _ in made], float)
+        return HourlyLabels(
+            hours,
+            np.array([labelled.get(hour, 0) for hour, _ in made], float),
+            np.array([rows for _, rows in made], float),
+        )
+
+    def _ask(self, query: str, *values: float) -> list[Any]:
         rows = self._connection.execute(query.format(self._marks), (*self._slots, *values))
         return rows.fetchall()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from .change_detector import ChangeDetector
+from .change_detector import CANNOT_TELL, ChangeDetector
+from .label import class_name
+from .labelling import HourlyLabels
+from .reference import HOUR
 from .votes import Due, Votes
 
 if TYPE_CHECKING:
@@ -23,63 +26,103 @@ _MOST_DELAYS: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class LabelEvents:
-    """Labelled predictions of one version, one entry each, in any order.
+    """Labelled predictions of one version, `n` entries, in any order.
+
+    The first three say all that the test needs. What else is given shows it that other predictions
+    are labelled than before.
 
     Attributes:
-        predicted_at: Unix seconds of the prediction.
-        received_at: Unix seconds when its label came; not before the prediction.
-        loss: 0 or 1 of a class, the absolute error of a number.
-        unit: The unit of each, such as a user; ``None`` where each stands for itself.
+        predicted_at: Shape ``(n,)``, Unix seconds (UTC) of the prediction.
+        received_at: Shape ``(n,)``, Unix seconds when its label came; not before the prediction.
+        loss: Shape ``(n,)``, 0 (right) or 1 (wrong) of a class, the absolute error of a number.
+        unit: `n` names of the unit of each, such as a user; ``None`` where each stands for itself.
+        predicted: `n` predicted classes; ``None`` for numbers.
+        truth: `n` true classes; ``None`` for numbers.
+        source: `n` names of who labelled it; ``None`` where it is always the same.
+        made_at: Shape ``(m,)``, Unix seconds of all predictions, labelled or not; ``None`` where
+            nobody knows.
     """
 
     predicted_at: Floats
     received_at: Floats
     loss: Floats
     unit: Sequence[str] | None = None
+    predicted: Sequence[Any] | None = None
+    truth: Sequence[Any] | None = None
+    source: Sequence[str] | None = None
+    made_at: Floats | None = None
 
 
 class Change(NamedTuple):
-    """An alarm that began or ended.
+    """An alarm that began or ended, or one that there is not because nobody can tell.
 
     Attributes:
         time: Unix seconds when the monitor saw it.
-        what: ``opened`` or ``closed``.
-        votes: Votes until then.
+        what: ``opened``: the version has become worse. ``closed``: it is as good as before.
+            ``cannot tell``: more of the labelled predictions are wrong, but labels are given
+            otherwise than before, too; the reference is learnt anew from then on.
+        votes: Votes until then, of the present reference.
+        reason: Of ``cannot tell``: how the labelling has changed; else empty.
     """
 
     time: float
     what: str
     votes: int
+    reason: str = ""
 
 
 def change(events: LabelEvents, options: FeedbackOptions) -> list[Change]:
-    """Alarms in the order of their time.
+    """Find when a version became worse, in the order of time.
+
+    While nothing changes, ``opened`` is found in `options.false_alarms_per_month` of all stretches
+    of 30 days at most; ``docs/trust.md`` has the conditions and the simulated rates.
 
     Args:
-        events: Of one version.
-        options: As in ``[feedback]`` of ``model.toml``.
+        events: Labels of one version, from its first prediction on.
+        options: As in ``[feedback]`` of ``model.toml``; with the defaults the votes of the first
+            seven days, and 1,000 at least, are the reference.
+
+    Returns:
+        Nothing for a version that stays as it was. Of the last predictions, those do not count
+        whose labels may still come (see `penstock.monitoring.feedback.votes`).
 
     Raises:
-        ValueError: The arrays differ in length, or hold NaN.
+        ValueError: The arrays differ in length, or hold NaN or infinity.
+
+    Example:
+        >>> import numpy as np
+        >>> from penstock.monitoring.feedback import LabelEvents, change
+        >>> from penstock.monitoring.feedback.options import FeedbackOptions
+        >>> times = 1.7e9 + np.arange(3000) * 600.0  # one each ten minutes
+        >>> loss = (np.arange(3000) % np.where(np.arange(3000) < 2000, 10, 3) == 0).astype(float)
+        >>> [one.what for one in change(LabelEvents(times, times + 60, loss), FeedbackOptions())]
+        ['opened']
     """
-    arrays = events.predicted_at, events.received_at, events.loss
-    lengths = {len(one) for one in arrays} | (
-        {len(events.unit)} if events.unit is not None else set()
-    )
-    if len(lengths) > 1:
-        raise ValueError(f"the arrays have {sorted(lengths)} entries, expected as many in each")
-    if any(np.isnan(one).any() for one in arrays):
-        raise ValueError("times and losses must be numbers, NaN is none")
-    labels = _Recorded(events)
-    detector, votes, found = ChangeDetector.of(options), Votes(), []
+    _check(events)
     if not len(events.loss):
         return []
+    labels = _Recorded(events)
+    detector, votes, found = ChangeDetector.of(options), Votes(), []
     end = float(events.received_at.max()) + STEP_SECONDS
     for now in np.arange(float(events.predicted_at.min()), end + STEP_SECONDS, STEP_SECONDS):
         labels.now = float(now)
+        before = detector
         detector, told = votes.advance(labels, detector, options, float(now))
-        found += [Change(float(now), one, detector.labels) for one in told]
+        for what in told:
+            reason = detector.doubt if what == CANNOT_TELL else ""
+            found.append(Change(float(now), what, before.labels, reason))
     return found
+
+
+def _check(events: LabelEvents) -> None:
+    arrays = events.predicted_at, events.received_at, events.loss
+    named = events.unit, events.predicted, events.truth, events.source
+    lengths = {len(one) for one in (*arrays, *named) if one is not None}
+    if len(lengths) > 1:
+        raise ValueError(f"the arrays have {sorted(lengths)} entries, expected as many in each")
+    made = () if events.made_at is None else (events.made_at,)
+    if not all(np.isfinite(one).all() for one in (*arrays, *made)):
+        raise ValueError("times and losses must be numbers, NaN and infinity are none")
 
 
 class _Recorded:
@@ -88,10 +131,18 @@ class _Recorded:
     def __init__(self, events: LabelEvents) -> None:
         order = np.argsort(events.predicted_at, kind="stable")
         self.now = 0.0
-        self._times = events.predicted_at[order]
-        self._received = events.received_at[order]
-        self._losses = events.loss[order]
-        self._units = None if events.unit is None else [events.unit[one] for one in order.tolist()]
+        self._times = np.asarray(events.predicted_at, float)[order]
+        self._received = np.asarray(events.received_at, float)[order]
+        self._losses = np.asarray(events.loss, float)[order]
+        self._units, self._sources = (
+            None if one is None else [str(one[place]) for place in order.tolist()]
+            for one in (events.unit, events.source)
+        )
+        self._predicted, self._truth = (
+            None if one is None else [class_name(one[place]) for place in order.tolist()]
+            for one in (events.predicted, events.truth)
+        )
+        self._made = None if events.made_at is None else np.asarray(events.made_at, float)
         arrived = np.argsort(self._received, kind="stable")
         self._arrivals = self._received[arrived]
         self._delays = (self._received - self._times)[arrived]
@@ -99,7 +150,8 @@ class _Recorded:
     def delays(self) -> Floats:
         """See `Labels.delays`."""
         count = int(np.searchsorted(self._arrivals, self.now, side="right"))
-        return self._delays[max(0, count - _MOST_DELAYS) : count]
+        latest: Floats = self._delays[max(0, count - _MOST_DELAYS) : count]
+        return latest
 
     def first(self) -> float:
         """See `Labels.first`."""
@@ -117,6 +169,30 @@ class _Recorded:
                 float(self._losses[one]),
                 "" if self._units is None else self._units[one],
                 "",
+                *(
+                    None if named is None else named[one]
+                    for named in (self._sources, self._predicted, self._truth)
+                ),
             )
             for one in here.tolist()
         ]
+
+    def by_hour(self, until: float, wait: float) -> HourlyLabels:
+        """See `Labels.by_hour`."""
+        hours = np.arange(self._times[0] // HOUR + 1, until // HOUR)
+        came = (self._received - self._times <= wait) & (self._received <= self.now)
+        return HourlyLabels(
+            hours,
+            _per_hour(self._times[came], hours),
+            None if self._made is None else _per_hour(self._made, hours),
+        )
+
+
+def _per_hour(times: Floats, hours: Floats) -> Floats:
+    """How many of the times are in each hour; the hours follow one another."""
+    if not len(hours):
+        return np.zeros(0)
+    places = (times // HOUR - hours[0]).astype(np.int64)
+    inside = (places >= 0) & (places < len(hours))
+    counts: Floats = np.bincount(places[inside], minlength=len(hours)).astype(float)
+    return counts

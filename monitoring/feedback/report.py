@@ -226,6 +226,7 @@ def _change(evaluator: Evaluator, now: float) -> dict[str, Any]:
     share = evaluator.options.false_alarms_per_month
     return {
         "state": detector.state,
+        "cannot_tell": detector.doubt or None,
         "labels": detector.labels,
         "reference_labels": (detector.reference[0] or detector.size) if detector.size else None,
         "reference_rate": detector.rate if detector.state != "learning" else None,

@@ -51,7 +51,7 @@ class FeedbackStore:
     Args:
         directory: ``STATE_DIR/monitor``.
         options: Options of a version, by the names of model and version.
-        on_change: Called with model, version, evaluator and ``opened`` or ``closed``.
+        on_change: Called with model, version, evaluator, what `Votes.advance` tells, and now.
         max_rows: Most predictions, and most labels, that are kept.
         max_days: How long.
         refresh: Called each second, before options are asked for.
@@ -252,7 +252,7 @@ class FeedbackStore:
                 )
         elif evaluator.options != options:
             if evaluator.options.expected_accuracy != options.expected_accuracy:
-                evaluator.detector.outdated = True
+                evaluator.detector.outdated, evaluator.detector.doubt = True, ""
             evaluator.options = options
         return evaluator
 

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from .change_detector import LEARNING, ChangeDetector
+from .change_detector import (
+    ALARM,
+    CANNOT_TELL,
+    LEARNING,
+    OPENED,
+    ChangeDetector,
+)
+from .class_test import PREDICTED, SOURCE, TRUTH
+from .labelling import labelling_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .labelling import HourlyLabels
     from .options import FeedbackOptions
     from .outputs import Floats
 
@@ -36,12 +45,23 @@ class Due(NamedTuple):
         loss: 0 or 1 of a class, the absolute error of a number.
         unit: The unit of the prediction, such as a user; empty where nobody says.
         request: Of the prediction.
+        source: Who labelled it; ``None`` where nobody says.
+        predicted: The predicted class; ``None`` for numbers.
+        truth: The true class; the same.
     """
 
     time: float
     loss: float
     unit: str
     request: str
+    source: str | None = None
+    predicted: str | None = None
+    truth: str | None = None
+
+    def groups(self) -> dict[str, str]:
+        """Its groups, see `ChangeDetector.add`."""
+        named = {SOURCE: self.source, PREDICTED: self.predicted, TRUTH: self.truth}
+        return {name: one for name, one in named.items() if one is not None}
 
 
 class Labels(Protocol):
@@ -60,6 +80,13 @@ class Labels(Protocol):
 
         Only those that came at most `wait` seconds after their prediction. Of more than a few
         thousand the first ones, but all of the same moment.
+        """
+        ...
+
+    def by_hour(self, until: float, wait: float) -> HourlyLabels:
+        """Predictions and labels of each whole hour up to a moment, as far as they are kept.
+
+        Only labels that came at most `wait` seconds after their prediction.
         """
         ...
 
@@ -88,14 +115,14 @@ class Votes:
             now: Unix seconds.
 
         Returns:
-            The detector to go on with, and ``opened`` or ``closed`` for each change of an alarm.
+            The detector to go on with, and ``opened`` or ``closed`` for each change of an alarm,
+            or ``cannot tell`` where the labelling has changed, too.
         """
         self._check_wait(labels.delays(), detector)
         if detector.outdated:
             if change := detector.end_alarm():
                 return detector, [change]  # it is told as that of this detector, then all is new
-            detector, wait = ChangeDetector.of(options), detector.wait
-            detector.wait = wait
+            detector = begin_anew(detector, options)
             self.day = -1
         if detector.wait is None:
             return detector, []
@@ -104,14 +131,47 @@ class Votes:
         wait = detector.wait
         if now < detector.since + max(2 * wait, options.reference_days * _DAY):
             return detector, []  # longer delays may not have been seen yet
-        share = options.false_alarms_per_month
         due = labels.due(detector.done_until, now - wait, wait)
         if due and self.day < 0:
             self._recall(labels, detector.done_until, wait)
-        told = [detector.add(one.loss, one.time, share) for one in self._voters(due)]
+        return self._vote_all(due, labels, detector, options)
+
+    def _vote_all(
+        self, due: Sequence[Due], labels: Labels, detector: ChangeDetector, options: FeedbackOptions
+    ) -> tuple[ChangeDetector, list[str]]:
+        told = []
+        for one in self._voters(due):
+            change = self._vote(one, detector, labels, options.false_alarms_per_month)
+            if change:
+                told.append(change)
+            if change == CANNOT_TELL:
+                detector.done_until = one.time
+                if detector.state == ALARM:  # that it ends is told first
+                    detector.outdated = True
+                    return detector, told[:-1]
+                return begin_anew(detector, options), told
         if due:
             detector.done_until = due[-1].time
-        return detector, [change for change in told if change]
+        return detector, told
+
+    @staticmethod
+    def _vote(one: Due, detector: ChangeDetector, labels: Labels, share: float) -> str:
+        """One vote; an alarm is none if labels are given otherwise since it began."""
+        if one.source is not None:
+            if detector.is_labelled_by_others(one.source):
+                return CANNOT_TELL
+            if not detector.can_compare(one.source):
+                return ""
+        change = detector.add(one.loss, one.time, share, one.groups())
+        if change != OPENED:
+            return change
+        assert detector.wait is not None
+        found = labels.by_hour(one.time, detector.wait)
+        detector.doubt = labelling_change(found, detector.begun)
+        if not detector.doubt:
+            return OPENED
+        detector.end_alarm()
+        return CANNOT_TELL
 
     @staticmethod
     def _check_wait(delays: Floats, detector: ChangeDetector) -> None:
@@ -158,3 +218,19 @@ class Votes:
             return False
         self.voted.add(one.unit)
         return True
+
+
+def begin_anew(detector: ChangeDetector, options: FeedbackOptions) -> ChangeDetector:
+    """A detector with a new reference, which is learnt from now on if the labelling changed."""
+    if not detector.doubt:
+        made = ChangeDetector.of(options)
+        made.wait = detector.wait
+        return made
+    return ChangeDetector(
+        options.reference_labels,
+        options.reference_days,
+        wait=detector.wait,
+        since=detector.done_until,
+        done_until=detector.done_until,
+        doubt=detector.doubt,
+    )

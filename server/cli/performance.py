@@ -240,6 +240,8 @@ def _notes(one: dict[str, Any]) -> Iterator[str]:
     change = one["change"]
     if change is None or change["threshold"] is None:
         return
+    if change.get("cannot_tell"):
+        yield f"{where}: labelling changed: cannot tell, because {change['cannot_tell']}"
     told = f"{where}: {change['state']}, {change['labels']} labels"
     if change["state"] == "learning":
         yield f"{told} of the reference"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alerts.alert import Alert
 from penstock.monitoring.alerts.alert_store import AlertStore
+from penstock.monitoring.feedback.change_detector import CANNOT_TELL
 from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.feedback.outputs import REGRESSION
 from penstock.monitoring.feedback.schema import FEEDBACK_FILE
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from penstock.monitoring.feedback.change_detector import ChangeDetector
     from penstock.monitoring.feedback.evaluator import Evaluator
     from penstock.server.config.config import ServerConfig
 
@@ -132,10 +134,13 @@ class AlertWriter:
     def tell(self, model: str, version: str, evaluator: Evaluator, change: str, now: float) -> None:
         """Write an alert; `change` is ``opened`` or ``closed``."""
         detector = evaluator.detector
+        if change == CANNOT_TELL:
+            self._alert_store.put(_doubt(model, version, detector, now))
+            return
         opened = change == "opened"
         summary = (
             f"{model} version {version}: the share of bad predictions has risen from "
-            f"{detector.rate:.3f} to about {detector.worse:.3f}, by {detector.labels} labels"
+            f"{detector.rate:.3f} to about {detector.alarm.worse:.3f}, by {detector.labels} labels"
             if opened
             else f"{model} version {version}: it is compared with a share of bad predictions of "
             f"{detector.rate:.3f}, and no longer counts as worse"
@@ -148,19 +153,36 @@ class AlertWriter:
                 subject="",
                 severity="critical",
                 opened=opened,
-                episode=f"performance:{model}:{version}:{detector.first_time:.0f}:{detector.alarm_at}",
+                episode=f"performance:{model}:{version}:{detector.first_time:.0f}:{detector.alarm.vote}",
                 time=now,
                 summary=summary,
                 evidence={
                     "labels": detector.labels,
                     "reference_rate": detector.rate,
-                    "estimated_rate": detector.worse,
+                    "estimated_rate": detector.alarm.worse,
                     "evidence": detector.statistic,
                     "threshold": detector.threshold(now, evaluator.options.false_alarms_per_month),
                     "false_alarms_per_month": evaluator.options.false_alarms_per_month,
                 },
             )
         )
+
+
+def _doubt(model: str, version: str, detector: ChangeDetector, now: float) -> Alert:
+    """More predictions look wrong, but labels are given otherwise than before."""
+    return Alert(
+        kind="labelling.changed",
+        model=model,
+        version=version,
+        subject="",
+        severity="warning",
+        opened=True,
+        episode=f"labelling:{model}:{version}:{detector.since:.0f}",
+        time=now,
+        summary=f"{model} version {version}: labelling changed: cannot tell whether it is worse: "
+        f"{detector.doubt}; the reference is learnt anew",
+        evidence={"reason": detector.doubt, "since": detector.since},
+    )
 
 
 def feedback_store(

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.monitoring.feedback.change_detector import (
-    MARGIN,
+from penstock.monitoring.feedback.change_detector import ChangeDetector
+from penstock.monitoring.feedback.change_evidence import (
     ODDS,
     WEIGHTS,
-    ChangeDetector,
+    ChangeEvidence,
     grow,
     ratios,
 )
@@ -66,15 +66,42 @@ def test_a_month_without_a_change_raises_an_alarm_in_one_of_twenty_at_most(per_d
     assert (alarms > 0).mean() <= SHARE
 
 
+def learnt_alarms(known, bad, threshold):
+    """The same where the level is that of `known` bad votes of 1,000: all runs at once."""
+    starts = [ChangeEvidence.of(1000, one, (one + 1) / 1002) for one in known]
+    centre = (known + 1.0) / (1001 - known)
+    odds = centre[:, None] * np.exp([one.levels for one in starts])
+    weights = np.array([one.weights for one in starts])
+    right = np.array([(1 + odds) / (1 + ratio * odds) for ratio in ODDS])
+    evidence, alarms = np.zeros(right.shape), np.zeros(len(bad), int)
+    for number in range(bad.shape[1]):
+        wrong = bad[:, number, None]
+        evidence = grow(evidence, right * np.where(wrong, np.reshape(ODDS, (-1, 1, 1)), 1.0))
+        weights = weights + np.where(wrong, np.log(odds), 0.0) - np.log1p(odds)
+        level = np.exp(weights - weights.max(1, keepdims=True))
+        mean = (level * evidence).sum(2) / level.sum(1)
+        alarms[(np.array(WEIGHTS) @ mean >= threshold) & (alarms == 0)] = number + 1
+    return alarms
+
+
 def test_a_reference_that_is_learnt_keeps_the_rate_of_false_alarms():
-    rng = np.random.default_rng(3)
-    learnt = (rng.binomial(1000, 0.1, 1500) + 1) / 1002
-    learnt += MARGIN * np.sqrt(learnt * (1 - learnt) / 1002)
-    null = first_alarms(learnt, runs(4, 1500, 3000, 0.1), 3000 / SHARE)
-    fallen = first_alarms(learnt, runs(5, 1500, 1500, 0.2), 3000 / SHARE)
+    known = np.random.default_rng(3).binomial(1000, 0.1, 500)
+    null = learnt_alarms(known, runs(4, 500, 3000, 0.1), 3000 / SHARE)
+    fallen = learnt_alarms(known, runs(5, 500, 800, 0.2), 3000 / SHARE)
     assert (null > 0).mean() <= SHARE
     assert np.median(fallen) <= 200
     assert (fallen[fallen > 0] <= 300).mean() >= 0.80
+
+
+def test_the_evidence_is_what_was_simulated():
+    known, bad = np.array([90, 110]), runs(12, 2, 800, 0.2)
+    for start, row, alarm in zip(known, bad, learnt_alarms(known, bad, 60_000), strict=True):
+        evidence = ChangeEvidence.of(1000, start, (start + 1) / 1002)
+        found = []
+        for one in row:
+            evidence.add((start + 1) / 1002, bad=bool(one))
+            found.append(evidence.statistic)
+        assert np.argmax(np.array(found) >= 60_000) + 1 == alarm > 0
 
 
 def test_the_detector_does_what_was_simulated():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 
 from penstock.monitoring.feedback import votes as votes_module
-from penstock.monitoring.feedback.change_detector import ALARM, LEARNING, RECENT, ChangeDetector
+from penstock.monitoring.feedback.alarm import RECENT
+from penstock.monitoring.feedback.change_detector import ALARM, LEARNING, ChangeDetector
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.label_query import LabelQuery
+from penstock.monitoring.feedback.labelling import HourlyLabels
 from penstock.monitoring.feedback.options import FeedbackOptions
 from penstock.monitoring.feedback.votes import Due, Votes
 
@@ -40,6 +40,9 @@ class Recorded:
         found = [Due(*one, "") for one in self.entries if after < one[0] <= until]
         return found[: self.chunk]
 
+    def by_hour(self, until, wait):
+        return HourlyLabels(np.zeros(0), np.zeros(0), None)
+
 
 def stream(count, rate=0.0, step=600.0, start=START, unit=""):
     bad = np.random.default_rng(1).random(count) < rate
@@ -64,7 +67,7 @@ def test_an_alarm_ends_before_the_reference_is_learnt_again():
     votes, now = Votes(), START + 31 * DAY
     same, told = votes.advance(labels, detector, DECLARED, now)
     assert told == ["closed"]
-    assert (same.first_time, same.alarm_at) == (detector.first_time, detector.alarm_at)
+    assert (same.first_time, same.alarm.vote) == (detector.first_time, detector.alarm.vote)
     new, told = votes.advance(labels, same, DECLARED, now)
     assert (told, new.labels, new.wait) == (["opened"], 500, 10 * DAY)
 
@@ -81,7 +84,7 @@ def test_the_state_of_an_earlier_release_is_made_anew_and_its_alarm_ends(state):
     ended, told = votes.advance(labels, detector, options, START + DAY)
     if state == ALARM:
         assert told == ["closed"]
-        assert (ended.first_time, ended.alarm_at) == (START, 3000)
+        assert (ended.first_time, ended.alarm.vote) == (START, 3000)
         ended, told = votes.advance(labels, ended, options, START + DAY)
     assert told == []
     assert (ended.state, ended.labels, ended.outdated) == (LEARNING, 0, False)
@@ -132,9 +135,9 @@ def test_the_share_at_an_alarm_is_that_of_many_votes():
             told.append(detector.add(1.0, START + good + count, 0.05))
             count += 1
         assert count < 60
-        assert detector.worse < 0.6
+        assert detector.alarm.worse < 0.6
         again = ChangeDetector.from_json(detector.to_json())
-        assert asdict(again)["recent"] == detector.recent
+        assert again.alarm.recent == detector.alarm.recent
 
 
 def test_the_latest_delays_are_those_of_the_labels_that_came_last(keep, batch, monkeypatch):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from rich.console import Console
 
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.metrics import FeedbackCollector
 from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.report import Span, performance
 from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.samples.samples import BatchSample
+from penstock.server.cli.performance import performance_view
 from penstock.server.config.config import ServerConfig
 from penstock.server.config.model_config import ModelConfig
 from penstock.server.monitor.feedback_setup import VersionOptions, feedback_store
@@ -32,7 +36,7 @@ def plan(config):
     )
 
 
-def play(store, rng, start, count, accuracy):
+def play(store, rng, start, count, accuracy, source=""):
     """Predictions of class 1, and labels that agree so often."""
     ids = [b"%d" % number for number in range(start, start + count)]
     now = NOW + start * 864.0
@@ -55,7 +59,7 @@ def play(store, rng, start, count, accuracy):
         ]
     )
     store.tick(now)
-    labels = [Label(one.decode(), int(rng.random() < accuracy), now) for one in ids]
+    labels = [Label(one.decode(), int(rng.random() < accuracy), now, source=source) for one in ids]
     store.feedback(labels, now)
 
 
@@ -81,6 +85,28 @@ def test_one_alert_for_one_episode(tmp_path):
     assert (alarm.labels, alarm.value) == ({"model": "m", "version": "3"}, 0.0)
     (labels,) = families["penstock_labels"].samples
     assert labels.value == start
+
+
+def test_labels_of_another_source_are_told_as_such_and_not_as_worse(tmp_path):
+    """In the alert, in the report, and on the command line."""
+    rng = np.random.default_rng(2)
+    store = feedback_store(ServerConfig(), tmp_path / "target", tmp_path, lambda: 0.0).use(
+        lambda one: one
+    )
+    for number in range(40):
+        source, accuracy = ("ann", 0.9) if number < 30 else ("ben", 0.7)
+        play(store, rng, 100 * number, 100, accuracy, source)
+    found = performance(tmp_path, "m", Span(0.0, 1e10, 86_400.0))
+    store.close()
+    with sqlite3.connect(tmp_path / "alerts.db") as database:
+        (alert,) = database.execute("SELECT kind, summary FROM alerts").fetchall()
+    assert alert[0] == "labelling.changed"
+    assert "labelling changed: cannot tell" in alert[1]
+    (version,) = found["versions"]
+    assert version["change"]["cannot_tell"] == "labels come from another source, 'ben'"
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(performance_view(found))
+    assert "labelling changed: cannot tell, because labels come" in console.export_text()
 
 
 def test_options_follow_the_target(tmp_path):

@@ -106,7 +106,10 @@ def tail_index(values: Floats) -> float:
         return 0.0
     largest = np.partition(sizes, len(sizes) - most - 1)[-most - 1 :]
     least = float(largest.min())
-    return most / float(np.log(largest / least).sum()) if least > 0 else 0.0
+    if least <= 0:
+        return 0.0
+    logs = float(np.log(largest / least).sum())
+    return most / logs if logs else math.inf  # they are all of one size
 
 
 def _bent(t: float, skew: float) -> float:

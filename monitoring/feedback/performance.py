@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bins of a confidence, for the calibration error.
 CALIBRATION_BINS: Final = 20
+#: Of two classes, fewer rows of one have no interval of a loss.
+FEWEST_OF_A_CLASS: Final = 20
 #: A probability of 0 for what turned out true would make the log loss infinite.
 _SMALLEST_SCORE: Final = 1e-7
 #: Classes that are listed one by one, the commonest first.
@@ -125,9 +127,9 @@ def _of_classes(rows: Labelled) -> dict[str, Estimate | None]:
     scored = ~np.isnan(rows.true_score)
     if scored.any():
         losses = -np.log(np.maximum(rows.true_score[scored], _SMALLEST_SCORE))
-        figures["log_loss"] = _positive(mean(losses, _of(units, scored)))
+        figures["log_loss"] = _of_scores(losses, rows, scored)
         known = ~np.isnan(rows.brier)
-        figures["brier"] = _positive(mean(rows.brier[known], _of(units, known)))
+        figures["brier"] = _of_scores(rows.brier[known], rows, known)
     known = ~np.isnan(rows.confidence)
     if known.any():
         figures["calibration_error"] = calibration_error(rows.confidence[known], rows.right[known])
@@ -137,6 +139,19 @@ def _of_classes(rows: Labelled) -> dict[str, Estimate | None]:
         figures["auc"] = roc_auc(*ranked)
         figures["pr_auc"] = average_precision(*ranked)
     return figures
+
+
+def _of_scores(losses: Floats, rows: Labelled, chosen: NDArray[np.bool_]) -> Estimate | None:
+    """A mean of losses of probabilities; a class that few rows have decides it: then no interval.
+
+    A row of a rare class loses hundreds of times more than others, and none may have come yet.
+    """
+    found = mean(losses, _of(rows.units, chosen))
+    positive = rows.positive[chosen]
+    rarer = min(float((positive > 0).sum()), float((positive == 0).sum()))
+    if found is None or (not np.isnan(positive).any() and rarer < FEWEST_OF_A_CLASS):
+        return None if found is None else Estimate(found.value)
+    return _positive(found)
 
 
 def _of(units: Units, chosen: NDArray[np.bool_]) -> Units:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from test_labels import CHANGED, DAY, DAYS, LEARNT, MONDAY, PER_DAY, RUNS, alarms, stream, weekend
+from test_rollouts import quantiles, said
 
 from penstock.monitoring.feedback import LabelEvents, change
 
@@ -125,15 +126,20 @@ def allowed(runs):
 
 @pytest.mark.parametrize("what", QUIET)
 def test_a_month_without_a_change_has_an_alarm_in_one_of_twenty_at_most(what):
-    assert sum(bool(opened) for _, opened in alarms(QUIET[what], runs=FEW)) <= allowed(FEW)
+    false = sum(bool(opened) for _, opened in alarms(QUIET[what], runs=FEW))
+    said(f"{what}, months with a false alarm", false, FEW)
+    assert false <= allowed(FEW)
 
 
 @pytest.mark.parametrize("what", CHANGED_LABELLING)
 def test_another_labelling_is_no_alarm_and_the_program_says_that_it_cannot_tell(what):
     make, least = CHANGED_LABELLING[what]
     found = [change(make(np.random.default_rng(100 + seed)), LEARNT) for seed in range(FEW)]
-    assert sum(any(one.what == "opened" for one in run) for run in found) <= allowed(FEW)
+    false = sum(any(one.what == "opened" for one in run) for run in found)
+    said(f"labels {what}, months with a false alarm", false, FEW)
+    assert false <= allowed(FEW)
     unsure = [[one for one in run if one.what == "cannot tell"] for run in found]
+    said(f"labels {what}, cannot tell", sum(map(bool, unsure)), FEW)
     assert np.mean([bool(run) for run in unsure]) >= least - 0.3 * np.sqrt(least)
     assert all(one.reason and one.time >= CHANGED for run in unsure for one in run)
 
@@ -146,6 +152,7 @@ def test_a_model_that_is_worse_in_all_classes_is_found_though_they_are_looked_at
         assert opened
         later = (events.predicted_at >= CHANGED) & (events.predicted_at <= opened[0].time)
         seen.append(later.sum())
+    quantiles("labels until the alarm", seen)
     assert np.median(seen) <= 400
 
 

@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 import pytest
+from test_rollouts import quantiles, said
 
 from penstock.monitoring.feedback import LabelEvents, change
 from penstock.monitoring.feedback.options import FeedbackOptions
@@ -103,6 +104,7 @@ def alarms(make, options=LEARNT, runs=RUNS):
 )
 def test_a_month_without_a_change_has_an_alarm_in_one_of_twenty_at_most(make, options):
     false = sum(bool(opened) for _, opened in alarms(make, options))
+    said(f"{make.__name__}, months with a false alarm", false, RUNS)
     assert false <= 0.05 * RUNS + 3 * np.sqrt(0.0475 * RUNS)
 
 
@@ -118,6 +120,7 @@ def test_twice_as_many_errors_are_found(rate, delay, most, runs):
         after = [one.time for one in opened if one.time >= CHANGED]
         made = events.predicted_at
         seen.append(((made >= CHANGED) & (made <= after[0])).sum() if after else np.inf)
+    quantiles("labels until the alarm", seen)
     assert np.isfinite(seen).mean() >= 0.9
     assert np.median(seen) <= most
 

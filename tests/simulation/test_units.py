@@ -75,6 +75,9 @@ ORDINARY = {
     "what fails is sent ten times more with its id": Units(
         np.ones(1), np.array([0.02]), shared=True, retries=10, by_request=True, rate=50.0
     ),
+    "a client without ids has a tenth of all requests, and fails at each": Units(
+        shares(0.1), failing(1.0), shared=True, by_request=True, rate=15.0
+    ),
     "a tenant is unlucky with every second request": Units(
         shares(0.05), failing(0.5), shared=False, rate=50.0
     ),

@@ -76,6 +76,13 @@ def test_tails_that_no_sample_shows_have_no_interval(figure, draw, truth, size):
     assert said * (1 - held) <= 0.05
 
 
+def test_losses_of_two_sizes_have_an_interval_of_their_mean():
+    """As the log loss of a model that gives few different probabilities."""
+    found = mean(np.repeat([0.01, 3.0], [900, 100]))
+    assert found.value == pytest.approx(0.309)
+    assert found.low < found.value < found.high
+
+
 def test_few_losses_have_no_interval():
     values = np.arange(float(FEWEST_LOSSES))
     assert mean(values).low is not None

@@ -37,6 +37,19 @@ def softmax(logits):
     return exp / exp.sum(axis=1, keepdims=True)
 
 
+def test_losses_that_a_rare_class_decides_have_no_interval(keep, batch, tmp_path):
+    """One row in 1,000 loses 700 times more than the others: no interval knows how many come."""
+    scores = np.full((1500, 2), (0.99, 0.01), np.float32)
+    outputs = {"label": np.zeros(1500, int), "probabilities": scores}
+    truth = [0] * 1500
+    truth[7] = 1
+    figures = judged(keep, batch, tmp_path, outputs, truth)["figures"]
+    for name in ("log_loss", "brier"):
+        assert figures[name]["value"] > 0
+        assert figures[name]["low"] is None
+    assert figures["accuracy"]["low"] is not None
+
+
 def test_two_classes(keep, batch, tmp_path):
     rng = np.random.default_rng(1)
     scores = softmax(rng.normal(size=(3000, 2))).astype(np.float32)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 MODEL: Final = "shadowed"
 _PATH: Final = f"/v2/models/{MODEL}/infer"
-_RUNNER: Final = "penstock.server.shadow.runner"
+_RUNNER: Final = "penstock.server.shadow.runner:serve"
 _ROLLOUT: Final = f"/admin/models/{MODEL}/rollout"
 _TIMEOUT_SECONDS: Final = 60.0
 #: After a shadow was started or ended, before anything is measured.

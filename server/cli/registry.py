@@ -12,14 +12,13 @@ from urllib.parse import quote
 
 from .client import CommandFailed, add_client_options, find_server
 from .convert import add_conversion_options, converted
+from .push_check import signature_of
 from .push_note import aliases_of, traffic_note
 from .version_changes import print_changes
 
 if TYPE_CHECKING:
     import argparse
 
-    from penstock.runtimes.contract import Signature
-    from penstock.server.pipelines.pipeline_runtime import StepModel
     from penstock.server.registry.manifest import Manifest
     from penstock.server.registry.publish import Details, Published
     from penstock.server.registry.publish_source import PublishSource
@@ -224,47 +223,9 @@ def _publish(namespace: argparse.Namespace, source: PublishSource, details: Deta
             namespace.model,
             source,
             details,
-            check=None if namespace.no_load else partial(_signature, namespace.registry),
+            check=None if namespace.no_load else partial(signature_of, namespace),
             progress=lambda count: bar.advance(task, count),
         )
-
-
-def _signature(registry: Path, directory: Path) -> Signature:
-    """Load the version as a server would, and send it its golden requests.
-
-    Raises:
-        ModelRefused: It answers one of them otherwise than stored, or not at all.
-    """
-    from penstock.runtimes.contract import LoadOptions
-    from penstock.server.files.refusal import ModelRefused
-    from penstock.server.loading.golden_examples import example_inputs, mismatches, read_examples
-    from penstock.server.loading.version_runtime import runtime_of
-
-    steps = _steps(registry, directory)
-    runtime, path = runtime_of(directory, steps=steps)
-    model = runtime.load(path, LoadOptions(examples=partial(example_inputs, directory)))
-    try:
-        reasons = mismatches(model, read_examples(directory, model.signature))
-        if reasons:
-            raise ModelRefused(*reasons)
-        return model.signature
-    finally:
-        for one in (model, *(step.model for step in steps.values())):
-            one.unload()
-
-
-def _steps(registry: Path, directory: Path) -> dict[tuple[str, int], StepModel]:
-    """The loaded models of the steps of a pipeline; none for another model."""
-    from penstock.runtimes.contract import LoadOptions
-    from penstock.server.loading.version_runtime import runtime_of
-    from penstock.server.pipelines.pin_reader import pins_of
-    from penstock.server.pipelines.pipeline_runtime import StepModel
-
-    found = {}
-    for pin in pins_of(directory):
-        runtime, path = runtime_of(registry / pin.model / str(pin.version))
-        found[pin.model, pin.version] = StepModel(runtime.load(path, LoadOptions()), pin.digest)
-    return found
 
 
 def _manifest(directory: Path) -> Manifest:

@@ -21,7 +21,7 @@ from typing import Final
 
 from penstock.server.processes.parent import die_with_parent
 
-from .link import Link
+from .link import Link, LinkEnded
 
 #: The kernel ends a process with this score first when memory runs out.
 _OOM_SCORE: Final = "1000"
@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> None:
     module, _, function = target.partition(":")
     link = Link(socket.socket(fileno=descriptor), takes_files=True)
     try:
-        getattr(import_module(module), function)(link)
+        with suppress(LinkEnded):
+            getattr(import_module(module), function)(link)
     finally:
         with suppress(Exception):
             sys.stdout.flush()

@@ -65,10 +65,12 @@ class ChildProcess:
         output: Descriptor for its standard output and standard error; by default those of this
             process.
         too_large: Whether so many bytes of resident memory are too many.
+        waited: How long the process of this id has waited for a processor so far.
         clock: Monotonic seconds.
 
     Attributes:
         link: The connection.
+        waited: See the argument.
         pid: Its process id.
         process: The process, for waiting and for its exit code.
         descriptor: Can be read once the process has ended.
@@ -86,11 +88,13 @@ class ChildProcess:
         environ: Mapping[str, str] | None = None,
         output: int | None = None,
         too_large: Callable[[int], bool] | None = None,
+        waited: Callable[[int], float] = main_thread_waited_seconds,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         limits = limits or ProcessLimits()
         self._clock = clock
         self._too_large = too_large
+        self.waited = waited
         self._checked_at = clock()
         self._death: Death | None = None
         self._oom_kills = oom_kills()
@@ -124,16 +128,14 @@ class ChildProcess:
         found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return found is not None
 
-    def send(
-        self, kind: int, content: bytes = b"", file: int | None = None, *, limit: float
-    ) -> None:
+    def send(self, kind: int, content: bytes, limit: float, file: int | None = None) -> None:
         """Send it a message.
 
         Args:
             kind: Kind of the message.
             content: Content of the message.
-            file: Descriptor to send with it.
             limit: How long it may take to read, in seconds.
+            file: Descriptor to send with it.
 
         Raises:
             ChildEnded: It is gone, or reads nothing.
@@ -167,6 +169,16 @@ class ChildProcess:
         if self._too_large is not None:
             self.check_memory()
         return message
+
+    def check(self) -> None:
+        """Look at a child that has nothing to do.
+
+        Raises:
+            ChildEnded: It has ended, or took too much memory and is killed.
+        """
+        if self.ended:
+            raise ChildEnded(self.death())
+        self.check_memory()
 
     def check_memory(self) -> None:
         """Look at its memory, if the last look was a while ago.
@@ -234,7 +246,7 @@ class _Watch:
         self._limit = limit
         self._spent = CHECK_SECONDS
         self._seen = time.monotonic()
-        self._waited = main_thread_waited_seconds(child.pid)
+        self._waited = child.waited(child.pid)
 
     def look(self) -> None:
         """Look at it.
@@ -247,7 +259,7 @@ class _Watch:
         if child.ended:  # though what it has started may hold the connection open
             raise ChildEnded(child.death())
         child.check_memory()
-        waited = main_thread_waited_seconds(child.pid) - self._waited
+        waited = child.waited(child.pid) - self._waited
         if stuck(self._spent, waited, self._limit):
             stopped = is_stopped(child.pid)
             how = "was stopped by a signal" if stopped else "gave no answer"

@@ -118,6 +118,16 @@ class Link:
                     return kind, data[_HEAD.size :]
             read += data
 
+    def expect(self) -> Message:
+        """The next message, however long that takes.
+
+        Raises:
+            LinkEnded: The other side is gone, or sent what is no message.
+        """
+        while (message := self.receive()) is None:
+            pass
+        return message
+
     def _first(self) -> Message | None:
         """The first whole message of what was read."""
         read = self._read

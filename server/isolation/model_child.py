@@ -10,7 +10,6 @@ import json
 import pickle
 import sys
 from array import array
-from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -30,13 +29,12 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Array, Model, Signature
 
-    from .link import Link, Message
+    from .link import Link
 
 
 def serve(link: Link) -> None:
     """Load a model, and run it until the connection ends."""
-    with suppress(LinkEnded):
-        _Server(link).serve()
+    _Server(link).serve()
 
 
 class _Server:
@@ -117,13 +115,11 @@ class _Server:
     def _expect(self, kind: int) -> bytes:
         """The content of the next message; another segment may come before it."""
         while True:
-            message: Message | None = self._link.receive()
-            if message is None:
-                continue
-            if message[0] == kind:
-                return message[1]
-            if message[0] != SEGMENT:
-                raise LinkEnded(f"a message of kind {message[0]} came, {kind} was expected")
+            found, content = self._link.expect()
+            if found == kind:
+                return content
+            if found != SEGMENT:
+                raise LinkEnded(f"a message of kind {found} came, {kind} was expected")
             self._take_segment()
 
 

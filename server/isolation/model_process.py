@@ -172,7 +172,7 @@ class ModelProcess:
                 raise ChildExhausted(Death("memory", str(error)), error) from None
 
     def _send(self, kind: int, content: bytes = b"", file: int | None = None) -> None:
-        self.child.send(kind, content, file, limit=self._order.load_seconds)
+        self.child.send(kind, content, self._order.load_seconds, file)
 
     def _replace(self, size: int) -> None:
         """Share another segment with the process.

@@ -11,7 +11,7 @@ Between control and a worker:
 | `target` | control | `target`: what `penstock.server.target.target.encode_target` made |
 
 Between the monitor and a worker travel labels, see `penstock.server.monitor.feedback_endpoint`;
-between the shadow process and its runner what `penstock.server.shadow.messages` says.
+between a process and a child that may crash what `penstock.server.isolation.link` carries.
 
 Two streams have frames of their own, since nobody but the last reader opens what is in them: the
 spool of samples, which is a file, and the envelopes with copies of answered batches. A trial of a
@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.files.decoding import ContentError, pack, unpack
 
 if TYPE_CHECKING:
-    import socket
     from asyncio import StreamReader
 
 _LENGTH_BYTES: Final = 4
@@ -58,17 +57,6 @@ async def read_frame(reader: StreamReader) -> dict[str, Any] | None:
     return _content(body)
 
 
-def receive_frame(link: socket.socket) -> dict[str, Any] | None:
-    """The next frame of a socket that blocks, or ``None`` at its end.
-
-    Raises:
-        BadFrame: The bytes are no frame.
-    """
-    head = _exactly(link, _LENGTH_BYTES)
-    body = None if head is None else _exactly(link, _size(head))
-    return None if body is None else _content(body)
-
-
 def _size(head: bytes | bytearray) -> int:
     size = int.from_bytes(head, "big")
     if size > MAX_FRAME_BYTES:
@@ -84,14 +72,3 @@ def _content(body: bytes | bytearray) -> dict[str, Any]:
     if not isinstance(frame.get("kind"), str):
         raise BadFrame("not a map with a kind")
     return frame
-
-
-def _exactly(link: socket.socket, size: int) -> bytearray | None:
-    whole = bytearray(size)
-    view = memoryview(whole)
-    while view:
-        count = link.recv_into(view)
-        if not count:
-            return None
-        view = view[count:]
-    return whole

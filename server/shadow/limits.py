@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from penstock.server.isolation.limits import Death
 
 #: Seconds that a batch may take, or so many times the seconds of the primary.
 RUN_SECONDS: Final = 10.0
@@ -33,33 +36,9 @@ class HardFailure:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
-    """The end of a runner that nobody asked for.
-
-    Attributes:
-        reason: As in `HardFailure`.
-        detail: For people.
-    """
-
-    reason: str
-    detail: str
-
-
 def run_limit(primary_seconds: float) -> float:
     """How long the candidate may take for a batch that took the primary this long."""
     return max(RUN_SECONDS, RUN_FACTOR * primary_seconds)
-
-
-def stuck(elapsed: float, waited: float, limit: float) -> bool:
-    """Whether a batch hangs. Waiting for a processor does not count: a runner has idle time only.
-
-    Args:
-        elapsed: Seconds since the batch began.
-        waited: Of those, the seconds in which it could have run and others did.
-        limit: Limit of the remaining seconds.
-    """
-    return elapsed - waited > limit
 
 
 def leaks(resident: int, loaded: int) -> bool:

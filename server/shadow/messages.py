@@ -1,18 +1,24 @@
-"""What the shadow process and its runner say to each other, as frames.
+"""What the shadow process and its runner say to each other.
 
 | kind | from | content |
 |---|---|---|
-| `order` | shadow process, or control for a replay | `config`, `target`, `replay`: see `Order` |
-| `batches` | shadow process | `content`: of an envelope |
-| `ready` | runner | both versions are loaded |
-| `refused` | runner | `reason`: the candidate cannot be loaded |
-| `report` | runner | `report`: what came of one batch, one for each; or of the replay |
+| `ORDER` | shadow process, or control for a replay | a packed `Order` |
+| `BATCHES` | shadow process | content of an envelope |
+| `READY` | runner | both versions are loaded |
+| `REFUSED` | runner | the reason why the candidate cannot be loaded |
+| `REPORT` | runner | packed: what came of one batch, one for each; or of the replay |
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+ORDER: Final = 1
+BATCHES: Final = 2
+READY: Final = 11
+REFUSED: Final = 12
+REPORT: Final = 13
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""``python -m penstock.server.shadow.runner FD PARENT``: the process that a candidate runs in.
+"""The runner: the process that a candidate runs in; see `penstock.server.isolation`.
 
 It loads the candidate with all checks that a worker makes, and beside it the primary, and runs
 copied batches one after the other. It may hang, crash or leak: the shadow process watches it. For a
@@ -9,69 +9,60 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import socket
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from penstock.monitoring.files.decoding import pack, unpack
 from penstock.server.config.config import ServerConfig
 from penstock.server.loading.load_order import LoadOrder
 from penstock.server.loading.loading import Loader
 from penstock.server.pipelines.pipeline_runtime import StepModel
-from penstock.server.processes.frames import pack_frame, receive_frame
 from penstock.server.processes.logs import configure_logs
-from penstock.server.processes.parent import die_with_parent
 from penstock.server.shadow_copies.batches import decode
 from penstock.server.target.target import decode_target
 
 from .comparer import Comparer
+from .messages import READY, REFUSED, REPORT, Order
 from .replay import Replay, replay_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from penstock.runtimes.contract import Model
+    from penstock.server.isolation.link import Link
     from penstock.server.target.plan import ModelPlan
 
 LOG = logging.getLogger("penstock.shadow")
 
-#: The kernel ends a process with this score first when memory runs out.
-_OOM_SCORE: Final = "1000"
 
-
-def main(arguments: list[str]) -> None:
-    """Serve the connection of this descriptor until it ends."""
-    descriptor, parent = map(int, arguments)
-    _sacrifice(parent)
-    link = socket.socket(fileno=descriptor)
-    order = receive_frame(link)
-    if order is None:
-        return
-    config = ServerConfig.from_json(Path(order["config"]).read_text())
+def serve(link: Link) -> None:
+    """Serve the connection until it ends."""
+    order = unpack(Order, link.expect()[1], "the order")
+    config = ServerConfig.from_json(Path(order.config).read_text())
     configure_logs(config, "shadow")
-    plan, *others = decode_target(order["target"]).models.values()
+    plan, *others = decode_target(order.target).models.values()
     plans = {one.name: one for one in (plan, *others)}
     loader = Loader(config)
-    replay = order["replay"]
+    replay = order.replay
     try:
         candidate = _candidate(loader, plan, plans)
         comparer = None if replay is not None else _comparer(loader, plan, plans, candidate)
     except Exception as error:  # noqa: BLE001  a plug-in may raise anything
-        link.sendall(pack_frame("refused", reason=str(error) or type(error).__name__))
+        link.send(REFUSED, (str(error) or type(error).__name__).encode())
         return
     if replay is not None:  # an operator waits for it
-        link.sendall(pack_frame("ready"))
-        link.sendall(pack_frame("report", report=_replay(candidate, plan, replay)))
+        link.send(READY)
+        link.send(REPORT, pack(_replay(candidate, plan, replay)))
         return
     assert comparer is not None
     step_back()
-    link.sendall(pack_frame("ready"))
-    while (frame := receive_frame(link)) is not None:
-        for batch in decode(memoryview(frame["content"])):
-            link.sendall(pack_frame("report", report=comparer.examine(batch)))
+    link.send(READY)
+    while True:
+        _, content = link.expect()
+        for batch in decode(memoryview(content)):
+            link.send(REPORT, pack(comparer.examine(batch)))
 
 
 def _replay(candidate: Model, plan: ModelPlan, replay: dict[str, Any]) -> dict[str, Any]:
@@ -184,17 +175,3 @@ def step_back() -> None:
     for task in Path("/proc/self/task").iterdir():
         with suppress(OSError):
             os.sched_setscheduler(int(task.name), os.SCHED_IDLE, os.sched_param(0))
-
-
-def _sacrifice(parent: int) -> None:
-    """Go first when memory runs out, and with the process that started this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "linux":
-        return
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
-    die_with_parent(parent)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,33 +1,31 @@
-"""One life of a runner: started, talked to, watched, and ended."""
+"""One life of a runner, for an event loop: a child that is asked from a thread."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import subprocess
-from contextlib import suppress
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final, Self
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from penstock.monitoring.distribution import python_command
-from penstock.server.processes.exits import describe_exit
-from penstock.server.processes.frames import BadFrame, pack_frame, read_frame
+from penstock.monitoring.files.decoding import ContentError, pack, unpack
+from penstock.server.isolation.child_process import ChildEnded, ChildProcess
+from penstock.server.isolation.limits import Death
 from penstock.server.processes.process_watch import resident_bytes, waited_seconds
 
-from .limits import LOAD_SECONDS, Death, leaks, run_limit, stuck
+from .limits import LOAD_SECONDS, leaks, run_limit
+from .messages import BATCHES, ORDER, REFUSED, REPORT
 
 if TYPE_CHECKING:
-    from asyncio import StreamReader, StreamWriter
-    from asyncio.subprocess import Process
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable
 
     from penstock.server.shadow_copies.envelope import Envelope
 
     from .messages import Order
 
+T = TypeVar("T")
+
+#: Between two looks at a runner without work.
 WATCH_SECONDS: Final = 0.5
-_END_SECONDS: Final = 1.0
+_TARGET: Final = "penstock.server.shadow.runner:serve"
 
 
 class RunnerRefused(Exception):
@@ -52,52 +50,28 @@ class RunnerProcess:
     Args:
         order: What it shall do.
         clock: Monotonic seconds.
-        sleep: Waits so many seconds.
     """
 
-    def __init__(
-        self,
-        order: Order,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
+    def __init__(self, order: Order, clock: Callable[[], float]) -> None:
         self._order = order
         self._clock = clock
-        self._sleep = sleep
-        self._process: Process
-        self._reader: StreamReader
-        self._writer: StreamWriter
-        self._watch: asyncio.Task[None]
-        self._limit: float | None = LOAD_SECONDS
-        self._answers = 0
         self._loaded_bytes = 0
-        self._death: Death | None = None
+        self._child: ChildProcess
+        self._executor = ThreadPoolExecutor(1, "penstock-runner")
 
     async def __aenter__(self) -> Self:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                *python_command(
-                    "-m",
-                    "penstock.server.shadow.runner",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                ),
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-            )
-        self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
-        self._writer.write(pack_frame("order", **asdict(self._order)))
-        self._watch = asyncio.create_task(self._look_after())
+        # The kernel ends a child with the thread that made it: this one stays.
+        self._child = ChildProcess(
+            _TARGET, too_large=self._leaks, waited=waited_seconds, clock=self._clock
+        )
+        await self._call(self._child.send, ORDER, pack(self._order), LOAD_SECONDS)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._watch.cancel()
-        self._kill()
-        self._writer.transport.abort()
-        # At its priority even dying takes long on a busy machine; nothing depends on it.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _END_SECONDS)
+        # At its priority even dying takes long on a busy machine; nothing waits for it.
+        self._child.kill()
+        self._executor.submit(self._child.close)
+        self._executor.shutdown(wait=False)
 
     async def loaded(self) -> None:
         """Wait until it is ready.
@@ -106,26 +80,24 @@ class RunnerProcess:
             RunnerRefused: It will never be.
             RunnerEnded: It is gone.
         """
-        message = await self._read()
-        if message["kind"] == "refused":
-            raise RunnerRefused(message["reason"])
-        self._loaded_bytes = resident_bytes(self._process.pid)
+        kind, content = await self._call(self._child.receive, LOAD_SECONDS)
+        if kind == REFUSED:
+            raise RunnerRefused(content.decode(errors="replace"))
+        self._loaded_bytes = resident_bytes(self._child.pid)
 
-    async def idle(self, wait: Coroutine[Any, Any, Any]) -> None:
+    async def idle(self, arrived: asyncio.Event) -> None:
         """Wait for work.
 
         Raises:
             RunnerEnded: It is gone meanwhile.
         """
-        working = asyncio.create_task(wait)
-        ending = asyncio.create_task(self._process.wait())
+        waiting = asyncio.create_task(arrived.wait())
         try:
-            await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise RunnerEnded(await self._cause())
+            while not waiting.done():
+                await asyncio.wait({waiting}, timeout=WATCH_SECONDS)
+                await self._call(self._child.check)
         finally:
-            working.cancel()
-            ending.cancel()
+            waiting.cancel()
 
     async def begin(self, envelope: Envelope) -> None:
         """Give it work.
@@ -133,12 +105,8 @@ class RunnerProcess:
         Raises:
             RunnerEnded: It is gone.
         """
-        self._limit = run_limit(envelope.seconds)
-        self._writer.write(pack_frame("batches", content=envelope.content))
-        try:
-            await self._writer.drain()
-        except ConnectionError:
-            raise RunnerEnded(await self._cause()) from None
+        limit = run_limit(envelope.seconds)
+        await self._call(self._child.send, BATCHES, bytes(envelope.content), limit)
 
     async def report(self, primary_seconds: float) -> dict[str, Any]:
         """What it says of the next batch.
@@ -146,49 +114,24 @@ class RunnerProcess:
         Raises:
             RunnerEnded: It is gone.
         """
-        self._limit = run_limit(primary_seconds)
-        found: dict[str, Any] = (await self._read())["report"]
-        return found
-
-    async def _read(self) -> dict[str, Any]:
+        kind, content = await self._call(self._child.receive, run_limit(primary_seconds))
         try:
-            message = await read_frame(self._reader)
-        except BadFrame as error:
-            self._death = Death("crash", f"its runner speaks another language: {error!r}")
-            self._kill()
-            raise RunnerEnded(await self._cause()) from None
-        if message is None:
-            raise RunnerEnded(await self._cause())
-        self._answers += 1
-        self._limit = None
-        return message
+            if kind != REPORT:
+                raise ContentError(f"a message of kind {kind}")
+            return unpack(dict[str, Any], content, "a report")
+        except ContentError as error:
+            death = Death("crash", f"said what nobody understands: {error}")
+            return await self._call(self._child.condemn, death)
 
-    async def _cause(self) -> Death:
-        """Why it is gone; waits for the end."""
-        code = await self._process.wait()
-        if self._death is not None:
-            return self._death
-        return Death("crash", f"its runner {describe_exit(code)}")
+    async def _call(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do something with the child on its thread."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._executor, work, *arguments)
+        except ChildEnded as end:
+            death = end.death
+            who = "its runner" if death.reason == "crash" else "it"
+            raise RunnerEnded(Death(death.reason, f"{who} {death.detail}")) from None
 
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
-
-    async def _look_after(self) -> None:
-        """Kill it when it hangs or takes too much memory."""
-        pid = self._process.pid
-        answers, since, waited = -1, 0.0, 0.0
-        while True:
-            await self._sleep(WATCH_SECONDS)
-            resident = resident_bytes(pid)
-            if self._loaded_bytes and leaks(resident, self._loaded_bytes):
-                self._death = Death("memory", f"it grew to {resident >> 20} MiB")
-                self._kill()
-                return
-            limit, now = self._limit, self._clock()
-            if limit is None or answers != self._answers:
-                answers, since, waited = self._answers, now, waited_seconds(pid)
-            elif stuck(now - since, waited_seconds(pid) - waited, limit):
-                self._death = Death("hang", f"it gave no answer within {limit:.0f} s")
-                self._kill()
-                return
+    def _leaks(self, resident: int) -> bool:
+        return bool(self._loaded_bytes) and leaks(resident, self._loaded_bytes)

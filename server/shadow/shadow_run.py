@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from penstock.monitoring.metrics.model_counters import ModelCounters
+    from penstock.server.isolation.limits import Death
     from penstock.server.shadow_copies.envelope import Envelope
 
-    from .limits import Death
     from .messages import Order
 
 LOG = logging.getLogger("penstock.shadow")
@@ -118,14 +118,14 @@ class ShadowRun:
 
     async def _live(self) -> None:
         """Start a runner, and give it envelopes until it ends."""
-        async with RunnerProcess(self._order, self._clock, self._sleep) as runner:
+        async with RunnerProcess(self._order, self._clock) as runner:
             await runner.loaded()
             self._enter(RUNNING)
             LOG.info("%s runs in the shadow", self._name)
             while True:
                 while not self._queue:
                     self._arrived.clear()
-                    await runner.idle(self._arrived.wait())
+                    await runner.idle(self._arrived)
                 envelope = self._queue.popleft()
                 self._room.set()
                 await self._run(runner, envelope)

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from penstock.batching.errors import InvalidOutput
 from penstock.batching.execution import execute
 from penstock.batching.request import Batch, InferenceRequest
-from penstock.runtimes.contract import ModelExecutionError, Signature, TensorSpec
+from penstock.runtimes.contract import (
+    ModelAway,
+    ModelExecutionError,
+    ProcessEnded,
+    RunTimeout,
+    Signature,
+    TensorSpec,
+)
 
 
 class Rowwise:
@@ -121,3 +128,42 @@ def test_outputs_without_one_row_per_input_row_are_an_error(answer):
     execute(batch, Model(), ticking())
     assert isinstance(batch.error, InvalidOutput)
     assert not batch.outputs
+
+
+class Fragile(Rowwise):
+    """Raises an error of an isolated model for rows that hold 13."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def execute(self, inputs, outputs):
+        try:
+            return super().execute(inputs, outputs)
+        except ModelExecutionError:
+            raise self.error from None
+
+
+@given(sizes, st.integers(0, 39))
+def test_a_batch_that_ends_its_process_is_split_once(sizes, culprit):
+    model = Fragile(ProcessEnded("crashed"))
+    whole = batch_of(sizes, culprits={culprit % len(sizes)})
+    parts = execute(whole, model, ticking()) or [whole]
+    assert model.runs == (1 if len(sizes) == 1 else 3)
+    failed = [one for part in parts if part.error for one in part.requests]
+    assert [one for part in parts for one in part.requests] == whole.requests
+    assert len(failed) <= -(-len(sizes) // 2)
+    assert culprit % len(sizes) in {one.context for one in failed}
+    for part in parts:
+        if part.error is None:
+            alone = [Rowwise().execute(one.inputs, ("sum",))[0] for one in part.requests]
+            assert part.outputs[0].tolist() == np.concatenate(alone).tolist()
+
+
+@pytest.mark.parametrize("error", [RunTimeout("too long"), ModelAway("gone", 1.0)])
+def test_what_no_further_run_would_mend_is_not_run_again(error):
+    model = Fragile(error)
+    batch = batch_of([1, 2, 3], culprits={1})
+    assert execute(batch, model, ticking()) is None
+    assert model.runs == 1
+    assert batch.error is error

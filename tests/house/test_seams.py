@@ -20,6 +20,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "print": ("server/cli/",),
     "os.environ": (
         "server/cli/serve.py",  # hands it to load_config
+        "server/cli/push_check.py",  # the same, for what a version that is published may do
         "server/cli/client.py",  # which server is meant, and its token
         "server/cli/place.py",  # the same, for commands that read its files
         "runtimes/telemetry.py",  # switches it off for libraries, which have no argument for it

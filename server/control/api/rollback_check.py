@@ -20,7 +20,7 @@ from penstock.server.shadow.runner_process import RunnerEnded, RunnerProcess, Ru
 from penstock.server.target.target import Target, encode_target
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from penstock.server.config.config import ServerConfig
@@ -50,7 +50,6 @@ class RollbackCheck:
         deadline_seconds: How long a rollback waits for it.
         wall_clock: Unix seconds.
         clock: Monotonic seconds.
-        sleep: Waits so many seconds.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class RollbackCheck:
         deadline_seconds: float = DEADLINE_SECONDS,
         wall_clock: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         assert config.state_dir is not None
         self._coordinator = coordinator
@@ -71,7 +69,6 @@ class RollbackCheck:
         self._deadline_seconds = deadline_seconds
         self._wall_clock = wall_clock
         self._clock = clock
-        self._sleep = sleep
         self._one = asyncio.Lock()
 
     async def verify(self, model: str, version: int) -> dict[str, Any]:
@@ -112,7 +109,7 @@ class RollbackCheck:
             async with (
                 asyncio.timeout(self._deadline_seconds),
                 self._one,
-                RunnerProcess(order, self._clock, self._sleep) as runner,
+                RunnerProcess(order, self._clock) as runner,
             ):
                 await runner.loaded()
                 loaded = True

@@ -57,7 +57,8 @@ def test_push_without_loading_knows_no_signature(run, tmp_path):
         (("bc", MODEL, "--param", "=1"), 2, "expected NAME=VALUE"),
         (("../bc", MODEL), 1, "not a model name"),
         (("bc", "nowhere.onnx"), 1, "nowhere.onnx"),
-        (("bc", __file__), 1, "not an ONNX model"),
+        (("bc", str(Path(__file__).parents[3] / "README.md")), 1, "not an ONNX model"),
+        (("bc", __file__), 1, "allow_code = 'bc' in penstock.toml"),
         (("bc", EXAMPLES), 1, "without MLmodel"),
     ],
 )

@@ -245,3 +245,12 @@ def until(condition, seconds=60.0):
     while not condition():
         assert time.monotonic() < limit, "it never came true"
         time.sleep(0.01)
+
+
+def test_another_interpreter_runs_the_model_and_needs_numpy_only(opened):
+    """As that of a version's own virtual environment, which does not know where Penstock is."""
+    model = opened(python=Path(sys.executable), size=3)
+    y, t, n = model.execute(inputs([1, 2]), ALL)
+    assert (y.tolist(), t.tolist(), n.tolist()) == ([[3.0, 6.0]], [b"s0!"], [0])
+    command = Path(f"/proc/{model.pids[0]}/cmdline").read_bytes().split(b"\0")
+    assert command[1:3] == [b"-I", b"-c"]

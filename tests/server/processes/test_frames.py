@@ -1,26 +1,23 @@
-"""Frames on a socket that blocks, as the runner of a shadow reads them."""
+"""Frames between the processes of a server."""
 
 from __future__ import annotations
 
-import socket
-from threading import Thread
+import asyncio
 
 import pytest
 
 from penstock.server.processes import frames
-from penstock.server.processes.frames import BadFrame, pack_frame, receive_frame
+from penstock.server.processes.frames import BadFrame, pack_frame, read_frame
 
 
 def received(data: bytes) -> object:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        sending = Thread(target=lambda: (ours.sendall(data), ours.shutdown(socket.SHUT_WR)))
-        sending.start()
-        try:
-            return receive_frame(theirs)
-        finally:
-            theirs.close()
-            sending.join()
+    async def read() -> object:
+        reader = asyncio.StreamReader()
+        reader.feed_data(data)
+        reader.feed_eof()
+        return await read_frame(reader)
+
+    return asyncio.run(read())
 
 
 def test_a_frame_comes_as_it_was_sent():

@@ -2,16 +2,15 @@ import json
 import subprocess
 import sys
 
+from penstock.server.isolation.limits import Death, stuck
 from penstock.server.processes.process_watch import resident_bytes, waited_seconds
 from penstock.server.shadow.limits import (
     GROWTH_BYTES,
     MAX_DEATHS,
     MAX_FAILURES,
     RUN_SECONDS,
-    Death,
     leaks,
     run_limit,
-    stuck,
     verdict,
 )
 from penstock.server.shadow.record import (

@@ -1,0 +1,63 @@
+"""Loads a version that is published, as a server with this configuration would."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from penstock.runtimes.contract import Model, Signature
+    from penstock.server.config.config import ServerConfig
+    from penstock.server.pipelines.pipeline_runtime import StepModel
+
+
+def signature_of(namespace: argparse.Namespace, directory: Path) -> Signature:
+    """Load the version, and send it its golden requests.
+
+    Raises:
+        ModelRefused: It answers one of them otherwise than stored, or not at all; or nobody has
+            allowed it to run code of its own.
+    """
+    from penstock.server.config.config import load_config
+    from penstock.server.files.refusal import ModelRefused
+    from penstock.server.loading.golden_examples import mismatches, read_examples
+
+    config = load_config({"registry": str(namespace.registry)}, os.environ)
+    steps = _steps(directory, config)
+    model = _load(namespace.model, directory, config, steps)
+    try:
+        reasons = mismatches(model, read_examples(directory, model.signature))
+        if reasons:
+            raise ModelRefused(*reasons)
+        return model.signature
+    finally:
+        for one in (model, *(step.model for step in steps.values())):
+            one.unload()
+
+
+def _load(
+    name: str, directory: Path, config: ServerConfig, steps: dict[tuple[str, int], StepModel]
+) -> Model:
+    from penstock.server.config.model_config import ModelConfig
+    from penstock.server.loading.model_opener import check_permission, load_options
+    from penstock.server.loading.version_runtime import runtime_of
+
+    runtime, path = runtime_of(directory, steps=steps)
+    check_permission(runtime, name, config)
+    return runtime.load(path, load_options(ModelConfig(), directory, config))
+
+
+def _steps(directory: Path, config: ServerConfig) -> dict[tuple[str, int], StepModel]:
+    """The loaded models of the steps of a pipeline; none for another model."""
+    from penstock.server.pipelines.pin_reader import pins_of
+    from penstock.server.pipelines.pipeline_runtime import StepModel
+
+    found = {}
+    for pin in pins_of(directory):
+        place = config.registry / pin.model / str(pin.version)
+        model = _load(pin.model, place, config, {})
+        found[pin.model, pin.version] = StepModel(model, pin.digest)
+    return found

@@ -65,3 +65,13 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
     """Replace the file at once; what is on disk afterwards is whole."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace_file(path, encode(baseline))
+
+
+def input_names(path: Path) -> list[str]:
+    """The names of the inputs in a baseline; empty if there is none that can be read."""
+    try:
+        baseline = read_baseline(path)
+    except (OSError, ValueError):
+        return []
+    references = {} if baseline is None else baseline.references
+    return [name for name, one in references.items() if not one.output]

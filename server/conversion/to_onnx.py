@@ -85,10 +85,11 @@ def _converted(original: Original, rows: Any) -> Any:
         from skl2onnx import to_onnx
         from skl2onnx.common.data_types import FloatTensorType
 
-        matrix = [("features", FloatTensorType([None, width]))]
+        # Its signature says `None` only, though its documentation has these lists.
+        types: Any = _column_types(model, rows) or [("features", FloatTensorType([None, width]))]
         return to_onnx(
             model,
-            initial_types=_column_types(model, rows) or matrix,
+            initial_types=types,
             options={id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else None,
             target_opset=_OPSETS,
         )

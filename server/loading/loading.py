@@ -17,13 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.batching.contained import words
-from penstock.monitoring.drift.baseline_files import BASELINE_FILE, BASELINES, BaselineFiles
+from penstock.monitoring.drift.baseline_files import (
+    BASELINE_FILE,
+    BASELINES,
+    BaselineFiles,
+    input_names,
+)
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
 from penstock.server.isolation.isolated_model import IsolatedModel
-from penstock.server.registry.column_names import adopted
+from penstock.server.registry.column_names import adopted, named_signature
 from penstock.server.registry.manifest import digest_of
 from penstock.server.registry.private_copy import borrowed_copy, digest_of_copy
 from penstock.server.registry.verification import hash_files, read_manifest
@@ -33,7 +38,6 @@ from .checked_copies import CheckedCopies, needed_bytes
 from .load_order import LoadedModel, SoundCopy
 from .memory_estimate import LoadMemory, MemoryBudget
 from .model_opener import ModelOpener, is_isolated, is_single_threaded
-from .naming import named_signature
 from .process_memory import Growth
 from .proofs import Proofs, proof_key
 from .version_runtime import runtime_of
@@ -153,11 +157,12 @@ class Loader:
         )
 
     def _named_signature(self, promised: Signature, copy: SoundCopy, order: LoadOrder) -> Signature:
+        """Names from the data of a baseline, else from ``features`` of ``model.toml``."""
         baselines = [copy.directory / BASELINE_FILE]
         if self._baselines is not None:
             baselines.insert(0, self._baselines.built(order.name, order.version))
         features = order.config.monitoring.features
-        return named_signature(promised, baselines, features)
+        return named_signature(promised, [*map(input_names, baselines), features])
 
     def _warm_up(
         self, runtime: Runtime, model: Model, digest: str, order: LoadOrder, golden: Examples

@@ -111,7 +111,7 @@ class Loads:
     async def load(self, order: LoadOrder) -> LoadedModel:
         """See `Loader.load`."""
         if self._loader.isolates(order):  # it limits itself, and keeps no other load waiting
-            call = partial(contained, self._loader.load, order)
+            call = partial(contained, partial(self._loader.load, order))
             loaded = await self._loop.run_in_executor(self._trying, call)
             self._on_load(order.name, order.version)
             return loaded

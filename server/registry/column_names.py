@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.runtimes.contract import VARIABLE, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from penstock.runtimes.contract import Signature, TensorSpec
 
@@ -19,6 +20,24 @@ _MOST_NAMES: Final = 10
 
 class Misnamed(Exception):
     """The names do not fit the model. The message says what the model has."""
+
+
+def named_signature(promised: Signature, named: Iterable[Sequence[str]]) -> Signature:
+    """A signature with the first names that fit it, if the model and its manifest have none.
+
+    Such names are no promise to clients: another version may lack them.
+
+    Args:
+        promised: With the names that the model and its manifest have.
+        named: Lists of names, the first choice first; an empty list is none.
+    """
+    if all(one.columns or one.optional for one in promised.inputs):
+        return promised
+    for names in named:
+        with suppress(Misnamed):
+            if names:
+                return with_columns(promised, [Column(name) for name in names])
+    return promised
 
 
 def with_columns(signature: Signature, columns: Sequence[Column]) -> Signature:

@@ -165,8 +165,11 @@ def _terms(said: _Asked) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key in _Asked.__struct_fields__:
         value = getattr(said, key)
+        if value is None:
+            continue
         if isinstance(value, Duration):
             value = float(value)
-        if value is not None:
-            values[_FIELDS.get(key, key)] = value.lower() if key == "sticky_header" else value
+        elif key == "sticky_header":
+            value = str(value).lower()
+        values[_FIELDS.get(key, key)] = value
     return values

@@ -33,7 +33,12 @@ MOST = {PREDICTION: 30, ASGI: 30, LIVE: 30, DRIFT: 32, CANARY: 16}
 
 
 #: The monitor also keeps open windows, and measures healthy ones, by a timer.
-TIMED = {DRIFT: ("monitoring/drift/store.py", "monitoring/drift/variation.py")}
+TIMED = {
+    DRIFT: tuple(
+        f"monitoring/drift/{name}.py"
+        for name in ("store", "variation", "relations", "column_scores")
+    )
+}
 
 
 def check(listed: dict[str, list[str]], name: str, run: Journey) -> None:

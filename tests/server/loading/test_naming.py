@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penstock.monitoring.drift.baseline import FROM_FILE, Baseline, Reference
-from penstock.monitoring.drift.baseline_files import write_baseline
+from penstock.monitoring.drift.baseline_files import input_names, write_baseline
 from penstock.monitoring.drift.bins import NumberBins
 from penstock.runtimes.contract import Column, Signature, TensorSpec
-from penstock.server.loading.naming import named_signature
+from penstock.server.registry.column_names import named_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,10 @@ def names(signature: Signature) -> list[str]:
     return [column.name for spec in signature.inputs for column in spec.columns]
 
 
+def chosen(*baselines: Path, features: tuple[str, ...] = ()) -> list[Any]:
+    return [*map(input_names, baselines), features]
+
+
 def named(*wanted: str) -> Signature:
     columns = tuple(map(Column, wanted))
     return Signature((TensorSpec("x", "FP32", (-1, 2), columns=columns),), (), batch_axis=True)
@@ -29,21 +33,27 @@ def named(*wanted: str) -> Signature:
 
 def test_names_come_from_the_first_that_has_them(tmp_path: Path) -> None:
     built, published = tmp_path / "built.json", tmp_path / "baseline.json"
-    assert names(named_signature(PLAIN, [built, published], ())) == []
-    assert names(named_signature(PLAIN, [built], ("f", "g"))) == ["f", "g"]
+    assert names(named_signature(PLAIN, chosen(built, published))) == []
+    assert names(named_signature(PLAIN, chosen(built, features=("f", "g")))) == ["f", "g"]
     bins = NumberBins((0.0, 1.0))
     counts = np.zeros(bins.size, np.int64)
     one, answer = Reference(bins, counts), Reference(bins, counts, output=True)
     references = {"c": one, "d": one, "y": answer}
     write_baseline(published, Baseline(references, FROM_FILE))
-    assert names(named_signature(PLAIN, [built, published], ("f", "g"))) == ["c", "d"]
-    assert names(named_signature(named("a", "b"), [published], ("f", "g"))) == ["a", "b"]
+    assert names(named_signature(PLAIN, chosen(built, published, features=("f", "g")))) == [
+        "c",
+        "d",
+    ]
+    assert names(named_signature(named("a", "b"), chosen(published, features=("f", "g")))) == [
+        "a",
+        "b",
+    ]
 
 
 def test_names_that_do_not_fit_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     path.write_text("{}")
-    assert names(named_signature(PLAIN, [path], ("only",))) == []
+    assert names(named_signature(PLAIN, chosen(path, features=("only",)))) == []
 
 
 def test_names_of_a_baseline_bind_no_later_version(

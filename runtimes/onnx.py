@@ -39,7 +39,7 @@ class OnnxRuntime:
     small.
     """
 
-    platform: Final = "onnx_onnxv1"
+    platform: str = "onnx_onnxv1"
     library: Final = Library(
         "onnxruntime", "", ("onnxruntime", "onnxruntime-openvino", "onnxruntime-gpu")
     )

@@ -22,6 +22,9 @@ _LEAST_BACK: Final = 0.3
 #: Of so many windows, it must come back so many times: what wanders comes back now and then, too.
 _MANY: Final = 72
 _TIMES: Final = 3
+_SHORTEST: Final = 4
+#: What it is compared with if neighbours are less alike.
+_LEAST_NEIGHBOURS: Final = 0.5
 #: Correlation of neighbours, in standard errors, up to which windows may be independent.
 _BY_CHANCE: Final = 2.0
 #: The largest correlation of neighbours.
@@ -85,17 +88,22 @@ def _corrected(neighbours: float, number: int) -> float:
 
 
 def _comes_back(correlations: NDArray[np.float64], end: int, number: int) -> bool:
-    """Whether windows are like those some lag before, and its multiples, after they were not.
+    """Whether windows are like those some lag before, and its multiples, and unlike those between.
 
     Args:
         correlations: Of lag 1 and more.
         end: The first place that is not above 0.
         number: Of windows; the lag of few must be seen once only.
     """
-    least = max(_LEAST_BACK, _BACK * float(correlations[0]))
-    most = number // 2 if number < _MANY else len(correlations) // _TIMES
-    for lag in range(end + 1, most + 1):
-        multiples = correlations[lag - 1 :: lag]
-        if (multiples >= least).all():
+    neighbours = float(correlations[0])
+    if number < _MANY:
+        least = max(_LEAST_BACK, _BACK * neighbours)
+        lags = range(end + 1, number // 2 + 1)
+        return any((correlations[lag - 1 :: lag] >= least).all() for lag in lags)
+    least = _BACK * max(_LEAST_NEIGHBOURS, neighbours)
+    for lag in range(_SHORTEST, int(len(correlations) / (_TIMES + 0.5)) + 1):
+        tops = np.arange(1, _TIMES + 1) * lag - 1
+        between = correlations[tops - lag // 2] + correlations[tops + lag // 2]
+        if (correlations[tops] - between / 2 >= least).all():
             return True
     return False

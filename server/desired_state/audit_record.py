@@ -8,7 +8,6 @@ that its end is missing: for that, somebody else must know the last hash.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -190,4 +189,6 @@ def _canonical(content: dict[str, Any]) -> bytes:
 
 
 def _hash(body: dict[str, Any]) -> str:
+    import hashlib  # as in `terms_digest`: not in the supervisor
+
     return hashlib.sha256(body["prev"].encode() + _canonical(body)).hexdigest()

@@ -6,7 +6,6 @@ became of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -256,6 +255,8 @@ def evidence_of(rollout: Rollout, evidence: Evidence | None = None) -> dict[str,
 
 def terms_digest(rollout: Rollout) -> str:
     """SHA-256 of the terms, in hex."""
+    import hashlib  # OpenSSL takes 4 MiB, which the supervisor does without
+
     canonical = json.dumps(asdict(rollout.terms), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

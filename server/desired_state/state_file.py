@@ -6,7 +6,6 @@ STATE/state.json.previous    as it was one change before
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import suppress
 from dataclasses import asdict
@@ -103,6 +102,8 @@ class StateFile:
     def set_aside(self) -> None:
         """Keep a damaged file under another name, so that an operator can look at it."""
         with locked(self._lock), suppress(FileNotFoundError):
+            import hashlib  # as in `terms_digest`: not in the supervisor
+
             digest = hashlib.sha256(self.path.read_bytes()[:_MAX_BYTES]).hexdigest()[:16]
             self.path.rename(self.path.with_name(f"{STATE_FILE}.damaged-{digest}"))
 
@@ -159,6 +160,8 @@ class _Head(msgspec.Struct):
 
 def _sum(body: dict[str, Any]) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    import hashlib  # as in `terms_digest`: not in a supervisor that finds no state
+
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

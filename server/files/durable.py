@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +28,8 @@ def copy_synced(
     Returns:
         The SHA-256 of what was copied, in hex.
     """
+    import hashlib  # OpenSSL takes 4 MiB, which the supervisor does without
+
     digest = hashlib.sha256()
     left = size
     target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)

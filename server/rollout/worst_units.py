@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -160,6 +159,8 @@ def rollout_key(rollout: str) -> int:
 
 def unit_key(rollout: str, unit: bytes) -> int:
     """Names a unit in the tables of a rollout: 63 bits of a hash of its value, not 0."""
+    from hashlib import blake2b  # as in `terms_digest`: not in the supervisor
+
     key = blake2b(rollout.encode(), digest_size=32).digest()
     digest = blake2b(unit, digest_size=8, key=key, person=b"worst unit").digest()
     return int.from_bytes(digest, "big") >> 1 or 1

@@ -14,6 +14,7 @@ def entry(version, arm, end, state="ok"):
         "version": version, "arm": arm, "state": state, "windows": 3, "problem": "", "source": "",
         "window": {"start": end - 60, "end": end, "rows": 600, "skipped": 0}, "open": None,
         "expected_false_alarms_per_week": 0.01, "learning": {}, "features": [], "notes": {},
+        "segments": [],
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPException
 
 import pytest
 import tritonclient.http as triton
@@ -283,7 +284,8 @@ def test_changes_need_a_token_and_the_documents_are_there(start):
 
 
 def _try(function, *arguments):
-    with suppress(OSError):  # its connection is cut: whether it took place is to be seen
+    # Its connection is cut: whether it took place is to be seen.
+    with suppress(OSError, HTTPException):
         function(*arguments)
 
 

@@ -12,6 +12,9 @@ from penstock.runtimes.contract import LoadOptions, ModelExecutionError, ModelLo
 from penstock.runtimes.testing import check_runtime
 from penstock.runtimes.torch.runtime import TorchRuntime
 
+#: TorchScript is on its way out, and its files are still there.
+pytestmark = pytest.mark.filterwarnings(r"ignore:`torch\.jit:DeprecationWarning")
+
 INPUTS = {"x": ["FP32", [-1, 4]]}
 
 

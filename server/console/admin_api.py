@@ -66,15 +66,7 @@ class AdminApi:
         query: Mapping[str, str] | None = None,
     ) -> Any:
         """Send a request; as `get`."""
-        status, content = await self.fetch(method, path, body, query)
-        try:
-            decoded = json.loads(content or b"null")
-        except ValueError:
-            decoded = None
-        if status >= 400:  # noqa: PLR2004 - errors, as HTTP has them
-            said = decoded.get("error") if isinstance(decoded, dict) else None
-            raise Refused(status, str(said or f"the admin port answers {status}"))
-        return decoded
+        return json.loads(await self.fetch(method, path, body, query) or b"null")
 
     async def fetch(
         self,
@@ -82,8 +74,8 @@ class AdminApi:
         path: tuple[str, ...],
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
-    ) -> tuple[int, bytes]:
-        """Status and body of an answer, as they are."""
+    ) -> bytes:
+        """The body of an answer, as it is; else as `ask`."""
         sent = b"" if body is None else json.dumps(body).encode()
         raw = "/" + "/".join(quote(one, safe="") for one in path)
         headers = [(b"content-type", b"application/json")] if body is not None else []
@@ -115,4 +107,15 @@ class AdminApi:
                 pieces.append(message.get("body", b""))
 
         await self.app(scope, receive, send)
-        return status, b"".join(pieces)
+        content = b"".join(pieces)
+        if status >= 400:  # noqa: PLR2004 - errors, as HTTP has them
+            raise Refused(status, _reason(content) or f"the admin port answers {status}")
+        return content
+
+
+def _reason(content: bytes) -> str:
+    """What an endpoint says of a request that it refuses."""
+    try:
+        return str(json.loads(content)["error"])
+    except (ValueError, KeyError, TypeError):
+        return ""

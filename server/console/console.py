@@ -8,8 +8,6 @@ synchronizer token pattern), and the cookie is ``HttpOnly`` and ``SameSite=Stric
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -25,7 +23,6 @@ from .admin_api import Refused
 from .alerts_page import alerts_page
 from .audit_page import audit_page
 from .entrance import PATH, form_fields
-from .live import Live
 from .model_page import model_page
 from .overview import overview
 from .performance_page import performance_page
@@ -39,6 +36,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from .entrance import Entrance
+    from .live import Live
     from .visit import Visit
 
     Show = Callable[[Request, Visit], Awaitable[Response]]
@@ -52,14 +50,16 @@ class Console:
 
     Args:
         entrance: Where visitors log in.
+        live: Tells open pages when to show themselves anew.
     """
 
     def __init__(
         self,
         entrance: Entrance,
+        live: Live,
     ) -> None:
         self._entrance = entrance
-        self._live = Live()
+        self._live = live
         pages: dict[str, Show] = {
             "": self._overview,
             "/models/{model}": self._model,
@@ -133,7 +133,7 @@ class Console:
         alerts = await visit.api.get("admin", "alerts", open="true", limit=_ALERTS)
         hour = await visit.api.get("admin", "traffic")
         page = overview(status, alerts["alerts"], hour["requests_per_second"], visit.at)
-        return visit.answer(page, "Overview")
+        return visit.answer(page, "Overview", live=True)
 
     async def _model(self, request: Request, visit: Visit) -> Response:
         name = request.path_params["model"]
@@ -144,12 +144,12 @@ class Console:
         if model is None:
             raise Refused(404, f"model {name!r} is gone from the registry")
         changes = None
-        asked = {key: request.query_params[key] for key in request.query_params}
-        if asked.keys() >= {"from", "to"}:
+        asked = request.query_params
+        if "from" in asked and "to" in asked:
             query = {"from": asked["from"], "to": asked["to"]}
             changes = await visit.api.get("admin", "models", name, "diff", **query)
         page = model_page(model, alerts["alerts"], records["records"], changes, visit)
-        return visit.answer(page, name)
+        return visit.answer(page, live=True)
 
     async def _rollout(self, request: Request, visit: Visit) -> Response:
         name = request.path_params["model"]
@@ -157,19 +157,20 @@ class Console:
         page = page_of(found)
         if not found["final"] and visit.session is not None:
             add_actions(page.section("Actions"), found, visit)
-        return visit.answer(page, f"{name}: rollout")
+        return visit.answer(page, live=True)
 
     async def _drift(self, request: Request, visit: Visit) -> Response:
-        return await _report(visit, "models", request.path_params["model"], "drift", "report")
+        path = "admin", "models", request.path_params["model"], "drift", "report"
+        return HTMLResponse(await visit.api.fetch("GET", path))  # a page of its own
 
     async def _performance(self, request: Request, visit: Visit) -> Response:
         name = request.path_params["model"]
         found = await visit.api.get("admin", "models", name, "performance")
-        return visit.answer(performance_page(found), f"{name}: performance")
+        return visit.answer(performance_page(found))
 
     async def _alerts(self, _: Request, visit: Visit) -> Response:
         found = await visit.api.get("admin", "alerts", limit=_ALERTS)
-        return visit.answer(alerts_page(found, visit), "Alerts")
+        return visit.answer(alerts_page(found, visit), "Alerts", live=True)
 
     async def _audit(self, request: Request, visit: Visit) -> Response:
         verify = {"verify": "true"} if request.query_params.get("verify") == "true" else {}
@@ -209,14 +210,6 @@ def _told(visit: Visit, status: int, why: str) -> HTMLResponse:
     page = Page("This cannot be shown")
     page.section(f"Status {status}").callout(why, "bad")
     return visit.answer(page, status=status)
-
-
-async def _report(visit: Visit, *path: str) -> Response:
-    """A report of the admin port, which is a page of its own."""
-    status, content = await visit.api.fetch("GET", ("admin", *path))
-    if status != 200:  # noqa: PLR2004 - HTTP
-        raise Refused(status, str(json.loads(content).get("error", "")))
-    return await asyncio.to_thread(HTMLResponse, content)
 
 
 def _after(request: Request, visit: Visit, *, done: bool) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Path of the console on the admin port.
 PATH: Final = "/console"
+#: Header of a request by which an open page asks for itself anew; `console.html` sends it.
+RENEWED: Final = "x-penstock-renewed"
 _MAX_FORM_BYTES: Final = 64 * 1024
 _MAX_FIELDS: Final = 32
 _UNAUTHORIZED: Final = 401
@@ -64,7 +66,8 @@ class Entrance:
         session = self._sessions.find(request.cookies.get(COOKIE, ""), self._clock())
         holder = None if session is None else self._tokens.holder(session.sha256)
         root = self._prefix(request.scope) + PATH
-        return Visit(root, AdminApi(self._admin, holder), None if holder is None else session)
+        api, renewed = AdminApi(self._admin, holder), RENEWED in request.headers
+        return Visit(root, api, None if holder is None else session, renewed)
 
     async def login(self, request: Request) -> Response:
         """By a token that is typed."""

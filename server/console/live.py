@@ -23,9 +23,14 @@ STREAM_SECONDS: Final = 300.0
 
 
 class Live:
-    """The streams of a server; bounded in number and time."""
+    """The streams of a server; bounded in number and time.
 
-    def __init__(self) -> None:
+    Args:
+        stopping: Is set when the server is told to stop: it waits for no stream.
+    """
+
+    def __init__(self, stopping: asyncio.Event) -> None:
+        self._stopping = stopping
         self._streams = 0
 
     def stream(self) -> StreamingResponse:
@@ -42,12 +47,13 @@ class Live:
 
     async def _events(self) -> AsyncIterator[bytes]:
         self._streams += 1
-        never = asyncio.Event()
         try:
             for _ in range(int(STREAM_SECONDS / STEP_SECONDS)):
                 try:
-                    await asyncio.wait_for(never.wait(), STEP_SECONDS)
+                    await asyncio.wait_for(self._stopping.wait(), STEP_SECONDS)
                 except TimeoutError:
                     yield b"data: renew\n\n"
+                else:
+                    return
         finally:
             self._streams -= 1

@@ -30,11 +30,13 @@ class Visit:
         root: Path of the console as the browser sees it, without a slash at its end.
         api: What the visitor may ask.
         session: His session; ``None`` if he has not logged in.
+        renewed: Whether an open page asks for itself anew; its visitor sees no notice of it.
     """
 
     root: str
     api: AdminApi
     session: Session | None
+    renewed: bool = False
 
     @property
     def name(self) -> str:
@@ -63,16 +65,19 @@ class Visit:
         csrf = Field("csrf", value=self.session.csrf)
         return Form(self.at(*path), button, effect, (*fields, reason, csrf), tone)
 
-    def answer(self, page: Page, here: str = "", status: int = 200) -> HTMLResponse:
+    def answer(
+        self, page: Page, here: str = "", status: int = 200, *, live: bool = False
+    ) -> HTMLResponse:
         """A page of the console, with the notice of the last action.
 
         Args:
             page: The page.
-            here: Name of the place that it is, if it is one.
+            here: Name of the place of `PLACES` that it is, if it is one.
             status: HTTP status.
+            live: Whether an open page shows what changes.
         """
         notice = tone = ""
-        if self.session is not None:
+        if self.session is not None and not self.renewed:
             notice, self.session.notice, tone = self.session.notice, "", self.session.tone
         html = str(
             render(
@@ -86,7 +91,7 @@ class Visit:
                 login=self.session is None,
                 notice=notice,
                 tone=tone,
-                live=bool(here),
+                live=live,
             )
         )
         headers = {**page_headers(html, forms=True), "cache-control": "no-store"}

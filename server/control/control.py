@@ -6,6 +6,7 @@ process continues from the files on disk.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ from penstock.server.auth.sessions import Sessions
 from penstock.server.auth.tokens import Tokens
 from penstock.server.console.console import Console
 from penstock.server.console.entrance import Entrance
+from penstock.server.console.live import Live
 from penstock.server.control.api import audit_api, console_api, traffic_api
 from penstock.server.control.api.access import Access, reads_are_open
 from penstock.server.control.api.alerts_api import AlertsApi
@@ -124,8 +126,9 @@ async def control(context: ProcessContext) -> None:
     coordinator.served = exposition.served
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, context.directory.config)
-    app = _admin(config, coordinator, exposition, traffic, context, rollouts)
-    server = HttpServer(_served(app), counters.set_loop_lag)
+    stopping = asyncio.Event()
+    app = _admin(config, coordinator, exposition, traffic, context, rollouts, Live(stopping))
+    server = HttpServer(_served(app), counters.set_loop_lag, stopping)
     context.watch_parent(server.stop)
 
     works = {
@@ -203,6 +206,7 @@ def _admin(
     traffic: TrafficWindow,
     context: ProcessContext,
     rollouts: Rollouts,
+    live: Live,
 ) -> AdminApp:
     directory = context.directory
     address = json.loads(directory.address.read_text())
@@ -235,7 +239,7 @@ def _admin(
     }
     app = AdminApp(coordinator, operations, audit_history, traffic, exposition, access, about, more)
     app.border = Border.of(config, config.admin_host)
-    app.console = Console(Entrance(app.endpoints, tokens, sessions, app.border.prefix))
+    app.console = Console(Entrance(app.endpoints, tokens, sessions, app.border.prefix), live)
     app.progress = rollouts.controller.progress
     app.histories = partial(read_history, directory.histories)
     app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]

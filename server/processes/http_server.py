@@ -29,15 +29,21 @@ class HttpServer(uvicorn.Server):
     Args:
         config: uvicorn's.
         on_second: Called every second with the lateness of the call in nanoseconds.
+        stopping: Is set when the server is told to stop, for answers that would go on.
     """
 
-    def __init__(self, config: Config, on_second: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        on_second: Callable[[int], None],
+        stopping: asyncio.Event | None = None,
+    ) -> None:
         super().__init__(config)
         self._on_second = on_second
         self._timer: asyncio.TimerHandle | None = None
         self._drain_timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self.stopping = asyncio.Event()
+        self.stopping = stopping or asyncio.Event()
 
     def stop(self) -> None:
         """Stop accepting, drain, and return from `serve`."""

@@ -119,6 +119,8 @@ def _forms(server):
     secret = visitor.csrf()
     status, headers, _ = visitor.send(f"{MODEL}/promote", version="1", reason="calm", csrf=secret)
     assert (status, headers["location"]) == (303, MODEL)
+    # An open page that asks for itself anew does not take the notice away.
+    assert "role=" not in visitor.ask("GET", MODEL, **{"x-penstock-renewed": "1"})[2]
     assert visitor.notice() == "Done: promote."
     assert 'role="status"' not in visitor.ask("GET", MODEL)[2]  # told once
     [model] = [one for one in server.status()["models"] if one["name"] == "breast-cancer"]
@@ -210,3 +212,14 @@ def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, 
     tokens.write_text("")
     assert visitor.ask("GET", "/console/")[1]["location"] == "/console/login"
     assert json.loads(visitor.ask("GET", "/v2/health/live")[2]) == {"live": True}
+
+
+def test_a_server_stops_without_waiting_for_open_pages(serve):
+    server = serve()
+    parts = urlsplit(server.admin_url)
+    page = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    page.request("GET", "/console/live")
+    assert page.getresponse().read(5) == b"data:"
+    server.process.terminate()
+    assert server.process.wait(15) == 0
+    page.close()

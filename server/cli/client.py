@@ -58,6 +58,8 @@ class AdminClient:
         import urllib.error
         import urllib.request
 
+        from penstock.server.errors.error_message import error_message
+
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310  the user's own
         if data is not None:
@@ -69,7 +71,7 @@ class AdminClient:
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as error:
-            said = _reason(error.read())
+            said = error_message(error.read())
             reason = said or f"the server answers {error.code} {error.reason}"
             raise CommandFailed(reason) from None
         except urllib.error.URLError as error:
@@ -142,10 +144,3 @@ def _token_in(state_dir: Path | None) -> str:
         return (state_dir / TOKEN_FILE).read_text().strip()
     except OSError:
         return ""  # somebody else's; the server says what it wants
-
-
-def _reason(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return ""

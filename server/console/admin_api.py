@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from penstock.server.auth.sessions import HOLDER
+from penstock.server.errors.error_message import error_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,13 +110,5 @@ class AdminApi:
         await self.app(scope, receive, send)
         content = b"".join(pieces)
         if status >= 400:  # noqa: PLR2004 - errors, as HTTP has them
-            raise Refused(status, _reason(content) or f"the admin port answers {status}")
+            raise Refused(status, error_message(content) or f"the admin port answers {status}")
         return content
-
-
-def _reason(content: bytes) -> str:
-    """What an endpoint says of a request that it refuses."""
-    try:
-        return str(json.loads(content)["error"])
-    except (ValueError, KeyError, TypeError):
-        return ""

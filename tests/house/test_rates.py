@@ -16,7 +16,8 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 SHARE = re.compile(r"\d ?%|\b\d+ of \d[\d,]*\b|\b(all|none) of \d")
 #: What decisions are right or wrong about.
 DECISION = re.compile(
-    r"false(ly)? (alarm|abort|flag|promot)|flagged falsely|by chance|as good\b|aborted|rolled back"
+    r"false(ly)?[ -](alarm|abort|flag|promot)|without drift|flagged falsely"
+    r"|by chance|as good\b|aborted|rolled back"
     r"|healthy (canar|candidate|window)|coverage of|wrong with|would be (found|named)|power of"
 )
 COMMAND = re.compile(r"`pytest ([\w./]+\.py)(?: -s)?(?: -k (\w+))?`")
@@ -71,6 +72,7 @@ def test_no_other_page_states_a_rate(project: Any) -> None:
         "A healthy canary is stopped in 2 % of ramps.",
         "| as good, with an outage | 0 of 1,000 |",
         "It raises a false alarm in\n0.3 % of the months.",
+        "It has a false-alarm rate: of windows without drift, 1 % flag a feature.",
     ],
 )
 def test_a_rate_on_another_page_is_found(plant: Callable[..., Any], line: str) -> None:

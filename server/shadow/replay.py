@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from penstock.monitoring.drift.sample_comparison import compare as compare_counts
-from penstock.monitoring.prediction_log.recent import Field, Wanted, recent_requests
+from penstock.monitoring.prediction_log.logged_field import Field
+from penstock.monitoring.prediction_log.recent import Wanted, recent_requests
 from penstock.monitoring.probability import is_available, what_to_install
 from penstock.runtimes.datatypes import NUMPY_OF
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.monitoring.prediction_log.recent import Field, Wanted, any_since, recent_requests
+from penstock.monitoring.prediction_log.logged_field import Field
+from penstock.monitoring.prediction_log.recent import Wanted, any_since, recent_requests
 
 NOON = 1_700_049_600.0
 INPUTS = (
@@ -112,6 +113,47 @@ def test_what_cannot_be_rebuilt_says_why(bench, sample, changes, field, words):
     requests, note = rebuilt(made, [field])
     assert requests == []
     assert words in note
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype", "shape", "kept"),
+    [
+        (np.array([1, 2]), object, (), []),
+        (np.array([1.0, 2.0]), object, (), []),
+        (np.array([1.5, 2.0]), np.int64, (), [2]),
+        (np.array([300, -1]), np.uint8, (), []),
+        (np.array([0, 2]), np.bool_, (), [False]),
+        (np.array([2**63, 2**64 - 1], np.uint64), np.uint64, (), []),
+        (np.zeros((2, 300)), np.float32, (-1,), []),
+    ],
+)
+def test_what_another_version_took_as_another_type_is_left_out(
+    bench, sample, array, dtype, shape, kept
+):
+    made = logged(bench, sample, **one_input(array))
+    requests, note = rebuilt(made, [Field("a", np.dtype(dtype), shape)], [])
+    assert "as another type" in note
+    assert [one.inputs["a"].item() for one in requests] == kept
+
+
+def test_requests_of_one_id_in_one_batch_are_not_taken_for_one(bench, sample):
+    made = logged(bench, sample, request_ids=[b"a", b"mine", b"mine", b"b"], times=[NOON] * 4)
+    requests, note = rebuilt(made)
+    assert [one.rows for one in requests] == [1, 1]
+    assert "several requests of one id" in note
+
+
+def test_columns_that_two_fields_share_are_given_to_neither(bench, sample):
+    made = logged(bench, sample, **one_input(np.zeros((2, 2), np.float32)))
+    fields = [Field("a", np.dtype(np.float32), (2,)), Field("A_1", np.dtype(np.float32), (1,))]
+    requests, note = rebuilt(made, fields, [])
+    assert requests == []
+    assert "another name for 'a_1'" in note
+    apart = [
+        Field("a", np.dtype(np.float32), (2,)),
+        Field("a_x", np.dtype(np.float32), (), optional=True),
+    ]
+    assert len(rebuilt(made, apart, [])[0]) == 2
 
 
 def test_requests_are_those_of_the_time_and_the_version_and_spread_over_all(bench, sample):

@@ -77,9 +77,11 @@ def windows_by_segment(
         if len(values) == rows
     ]
     for place, first in enumerate(samples[0].segments):
-        if any(len(one.segments) <= place for one in samples):
+        others = [one.segments[place : place + 1] for one in samples]
+        # Other fields may have been declared in between: their codes mean other values.
+        if any(not one or one[0].field != first.field for one in others):
             continue
-        codes = np.concatenate([one.segments[place].codes for one in samples])
+        codes = np.concatenate([one.codes for (one,) in others])
         size = int(codes.max(initial=-1)) + 1
         totals = np.bincount(codes, minlength=size)
         tables = {
@@ -87,6 +89,7 @@ def windows_by_segment(
             for name, bins, places in placed
         }
         for code in np.flatnonzero(totals).tolist():
-            counts = {name: table[code] for name, table in tables.items()}
+            # A copy: a view would keep the tables of all segments.
+            counts = {name: table[code].copy() for name, table in tables.items()}
             name = segment_name(first.field, first.names[code])
             yield first.field, name, SegmentWindow(start, end, int(totals[code]), counts)

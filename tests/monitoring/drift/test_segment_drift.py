@@ -20,7 +20,7 @@ from penstock.monitoring.drift.metrics import DriftCollector
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.reading import drift_of
 from penstock.monitoring.drift.segment_rule import assess_segments
-from penstock.monitoring.drift.segment_window import SegmentWindow
+from penstock.monitoring.drift.segment_window import SegmentWindow, windows_by_segment
 from penstock.monitoring.drift.store import WindowStore
 from penstock.monitoring.samples.samples import BatchSample
 from penstock.monitoring.segments.segment_rows import SegmentRows
@@ -190,6 +190,27 @@ def test_what_one_country_gets_drifts_and_is_one_episode(monitor):
     assert registry.get_sample_value("penstock_drift_segments", labels) == 1
     monitor.minutes(5)
     assert {one.alert.state for one in read_alerts(monitor.alerts, 10)} == {"opened", "closed"}
+
+
+def divided(*segments):
+    return BatchSample(
+        model="m", version="1", time=1.0, request_ids=[b"r"], offsets=[0, 2], statuses=[200],
+        latencies=[0.001], input_names=(), inputs=[], output_names=(), outputs=[], times=[1.0],
+        segments=segments,
+    )  # fmt: skip
+
+
+def test_rows_from_before_and_after_another_declaration_share_no_segments():
+    country = SegmentRows("country", COUNTRIES, np.array([2, 3]))
+    plan = SegmentRows("plan", ["(other)", "(missing)", *"abcdef"], np.array([6, 7]))
+    both = list(windows_by_segment([divided(country, plan)] * 2, []))
+    assert [(field, name, one.rows) for field, name, one in both] == [
+        ("country", "country=CH", 2),
+        ("country", "country=DE", 2),
+        ("plan", "plan=e", 2),
+        ("plan", "plan=f", 2),
+    ]
+    assert list(windows_by_segment([divided(country), divided(plan)], [])) == []
 
 
 def test_more_traffic_of_one_country_is_a_change_of_the_mix(monitor):

@@ -97,9 +97,9 @@ class DriftCollector(Collector):
             "Episodes a week to be expected by chance, at the present size of windows.",
             labels=_LABELS,
         )
-        for model, version, arm, drift_state in drift_states:
-            total.add_metric([model, version, arm], drift_state["closed"])
-            expected.add_metric([model, version, arm], drift_state["expected"])
+        for model, version, arm, closed, by_chance, _ in drift_states:
+            total.add_metric([model, version, arm], closed)
+            expected.add_metric([model, version, arm], by_chance)
         yield from (total, expected, _segments(drift_states))
 
     def _read(self) -> tuple[list[Any], list[Any]]:
@@ -115,12 +115,19 @@ class DriftCollector(Collector):
                     with content():
                         self._found = (
                             [(*one[:4], msgpack.unpackb(one[4])) for one in windows],
-                            [(*one[:3], msgpack.unpackb(one[3])) for one in drift_states],
+                            [(*one[:3], *_told(one[3])) for one in drift_states],
                         )
                     self._stamp = stamps
             except sqlite3.Error:
                 pass  # it is just being made, or the disk is gone: what was known is shown
         return self._found
+
+
+def _told(packed: bytes) -> tuple[int, float, Counter[str]]:
+    """What is shown of a state, most of which is not: its windows, alarms by chance, segments."""
+    state = msgpack.unpackb(packed)
+    told = state.get("segments", {}).get("last", {}).get("segments", ())
+    return state["closed"], state["expected"], Counter(one["state"] for one in told)
 
 
 def _segments(drift_states: list[Any]) -> Metric:
@@ -130,8 +137,7 @@ def _segments(drift_states: list[Any]) -> Metric:
         "Segments by what the last window said of them.",
         labels=(*_LABELS, "state"),
     )
-    for model, version, arm, drift_state in drift_states:
-        told = drift_state.get("segments", {}).get("last", {}).get("segments", ())
-        for state, number in Counter(one["state"] for one in told).items():
+    for model, version, arm, _, _, told in drift_states:
+        for state, number in told.items():
             segments.add_metric([model, version, arm, state], number)
     return segments

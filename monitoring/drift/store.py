@@ -46,6 +46,11 @@ CREATE TABLE IF NOT EXISTS sketches (
 _DAY_SKETCHES: Final = (
     "FROM sketches WHERE model = ? AND version = ? AND arm = ? AND baseline = ? AND day = ?"
 )
+#: What is known of a version goes with its last window.
+_FORGET: Final = (
+    "DELETE FROM watches WHERE (model, version, arm) IN (SELECT model, version, arm FROM windows"
+    " GROUP BY 1, 2, 3 HAVING max(end) < ?)"
+)
 _CLOSED: Final = "model = ? AND version = ? AND arm = ?"
 
 
@@ -137,9 +142,8 @@ class WindowStore:
                     row = (model, version, msgpack.packb(state))
                     self._database.execute("REPLACE INTO learners VALUES (?, ?, ?)", row)
                 else:
-                    self._database.execute(
-                        "DELETE FROM learners WHERE model = ? AND version = ?", (model, version)
-                    )
+                    query = "DELETE FROM learners WHERE model = ? AND version = ?"
+                    self._database.execute(query, (model, version))
 
     def drift_states(self) -> dict[Key, dict[str, Any]]:
         """What was open."""
@@ -154,21 +158,17 @@ class WindowStore:
 
     def drift_state(self, key: Key) -> dict[str, Any] | None:
         """What was known of one; ``None`` if nothing was."""
-        row = self._database.execute(
-            f"SELECT state FROM watches WHERE {_CLOSED}",  # noqa: S608  constant
-            key,
-        ).fetchone()
+        query = f"SELECT state FROM watches WHERE {_CLOSED}"  # noqa: S608  constant
+        row = self._database.execute(query, key).fetchone()
         with content():
             return msgpack.unpackb(row[0]) if row else None
 
     def learner(self, model: str, version: str) -> dict[str, Any]:
         """What was learnt so far; empty if nothing was."""
-        row = self._database.execute(
-            "SELECT state FROM learners WHERE model = ? AND version = ?", (model, version)
-        ).fetchone()
+        query = "SELECT state FROM learners WHERE model = ? AND version = ?"
+        row = self._database.execute(query, (model, version)).fetchone()
         with content():
-            found: dict[str, Any] = msgpack.unpackb(row[0]) if row else {}
-        return found
+            return msgpack.unpackb(row[0]) if row else {}
 
     def of_version(self, key: Key, baseline: str, most: int) -> list[Window]:
         """Windows with enough rows under a baseline in all arms of a version, oldest first.
@@ -191,14 +191,14 @@ class WindowStore:
     def maintain(self, now: float) -> None:
         """Forget what is too old, and merge the windows of days that are over."""
         with self._database as database:
+            database.execute(_FORGET, (now - KEEP_SECONDS,))
             database.execute("DELETE FROM windows WHERE end < ?", (now - KEEP_SECONDS,))
             days = (now - 2 * HOURS_SECONDS) // _DAY
             database.execute("DELETE FROM sketches WHERE day < ?", (days,))
-            limit = (now - HOURS_SECONDS) // _DAY * _DAY
             groups = database.execute(
                 "SELECT model, version, arm, baseline, CAST(end / 86400 AS INTEGER) AS day "
                 "FROM windows WHERE span = 'window' AND end < ? GROUP BY 1, 2, 3, 4, 5",
-                (limit,),
+                ((now - HOURS_SECONDS) // _DAY * _DAY,),
             ).fetchall()
             for *labels, baseline, day in groups:
                 self._merge_day(Key(*labels), baseline, day)
@@ -215,8 +215,7 @@ class WindowStore:
         first.window.figures = self._of_day(Key(*key), baseline, day)
         worst = max(windows, key=lambda one: _RANK.get(one.state, 0))
         self._database.execute(f"DELETE FROM windows WHERE {where}", arguments)  # noqa: S608  constant
-        merged = ClosedWindow(key, baseline, worst.state, first.window, worst.findings, "day")
-        self._insert(merged)
+        self._insert(ClosedWindow(key, baseline, worst.state, first.window, worst.findings, "day"))
 
     def _add_to_day(self, closed: ClosedWindow, sketches: Sketches) -> None:
         """Add to the sketches of its day: those of each window would take too much room."""

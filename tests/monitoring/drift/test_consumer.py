@@ -403,8 +403,13 @@ def test_old_windows_are_merged_into_days_and_then_forgotten(monitor):
     (day,) = monitor.windows()
     assert day.span == "day"
     assert (day.window.counts["x[0]"] == before).all()
+    assert list(store.drift_states()) == [("m", "1", "")]
     store.maintain(monitor.now + 91 * 86_400)
     assert monitor.windows() == []
+    assert store.drift_states() == {}
+    monitor.minute()  # rows that come again are watched as those of a new version
+    monitor.consumer.close()
+    assert list(store.drift_states()) == [("m", "1", "")]
 
 
 @pytest.mark.parametrize("restarted", [False, True])

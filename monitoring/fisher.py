@@ -24,6 +24,8 @@ def exact_tail(number: int, hits: int, drawn: int, rows: int) -> float:
     if number > most:
         return 0.0
     others = rows - hits
+    if number * rows <= hits * drawn:  # the first term may be 0 in floating point: the other tail
+        return 1.0 - exact_tail(drawn - number + 1, others, drawn, rows)
     lgamma = math.lgamma
     term = math.exp(
         lgamma(hits + 1) - lgamma(number + 1) - lgamma(hits - number + 1)

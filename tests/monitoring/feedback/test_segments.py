@@ -142,6 +142,9 @@ def test_the_exact_tail_is_that_of_scipy():
         [[0, 20], [5, 95]],
         [[20, 0], [100, 0]],
         [[9, 11], [40, 60]],
+        [[100, 2900], [2000, 1000]],
+        [[2000, 1000], [100, 2900]],
+        [[1, 19], [9_000, 1_000]],
     ):
         (a, b), (c, d) = table
         expected = fisher_exact(table, alternative="greater")[1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from .outputs import REGRESSION
 from .performance import measure, pick
-from .segment_votes import FAMILY_RATE, SegmentVotes, compare_segments
+from .segment_votes import FAMILY_RATE, UNKNOWN, SegmentVotes, compare_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,9 +122,11 @@ def _number(version: str) -> int:
 def _values(
     numbers: NDArray[np.int64], names: Mapping[int, Mapping[str, str]], field: str
 ) -> NDArray[np.object_]:
-    """The value of a field for each row; empty for rows of before the field was declared."""
+    """The value of a field for each row."""
     different, places = np.unique(numbers, return_inverse=True)
-    values = np.array([names.get(one, {}).get(field, "") for one in different.tolist()], object)
+    values = np.array(
+        [names.get(one, {}).get(field, UNKNOWN) for one in different.tolist()], object
+    )
     found: NDArray[np.object_] = values[places.reshape(-1)]
     return found
 
@@ -132,7 +134,7 @@ def _values(
 def _figures(rows: Labelled, column: NDArray[np.object_]) -> list[dict[str, Any]]:
     """The figures of each value, those with most labels first."""
     found = []
-    for value in sorted(set(column.tolist())):
+    for value in sorted({*column.tolist()} - {UNKNOWN}):
         figures = measure(pick(rows, np.flatnonzero(column == value))).to_json()
         del figures["kind"], figures["classes"]
         found.append({"segment": value, **figures})

@@ -28,6 +28,8 @@ FAMILY_RATE: Final = 0.05
 FEWEST_VOTES: Final = 20
 _QUANTILE: Final = 0.9
 REST: Final = "the rest of the traffic"
+#: The value of predictions of before the field was declared: no segment, and not the rest of one.
+UNKNOWN: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class SegmentVotes:
 
     Attributes:
         losses: 0 or 1 of a class, the absolute error of a number.
-        segments: By field, the value of each vote.
+        segments: By field, the value of each vote, or `UNKNOWN`.
         numbers: Whether the losses are of numbers.
     """
 
@@ -84,10 +86,11 @@ def compare_segments(
     """
     found: list[tuple[SegmentFinding, float | None]] = []
     for field, values in votes.segments.items():
-        for segment in sorted(set(values.tolist())):
+        known = values != UNKNOWN
+        for segment in sorted(set(values[known].tolist())):
             here = values == segment
             mine = votes.losses[here]
-            sides = [(REST, votes.losses[~here])]
+            sides = [(REST, votes.losses[~here & known])]
             if reference is not None and field in reference.segments:
                 theirs = reference.losses[reference.segments[field] == segment]
                 sides.append((versus, theirs))

@@ -80,6 +80,21 @@ def test_predictions_without_segments_have_none(keep, batch, tmp_path):
     assert told(tmp_path, "1") is None
 
 
+def test_predictions_of_before_a_field_was_declared_are_no_segment(keep, batch, tmp_path):
+    store = keep()
+    declared = SegmentRows("country", COUNTRIES, np.arange(100) % 2 + 2)
+    for at, segments, label in ((NOW - 100, (), 0), (NOW, (declared,), 1)):
+        ids = [f"{at:.0f}-{n}" for n in range(100)]
+        sample = batch(ids, {"label": np.ones(100, np.int64)})
+        store.take([replace(sample, segments=segments)])
+        store.tick(at)
+        store.feedback([Label(one, label, at) for one in ids], at)
+    found = told(tmp_path, "1", "country")
+    assert found["worse"] == []
+    assert (found["tests"], found["too_few_labels"]) == (2, 0)
+    assert [(one["segment"], one["labels"]) for one in found["values"]] == [("c0", 50), ("c1", 50)]
+
+
 def test_a_version_that_is_wrong_in_two_percent_of_the_traffic_is_named(play, tmp_path):
     random = np.random.default_rng(2)
     for version in ("1", "2"):

@@ -52,7 +52,7 @@ def segmented(
     Args:
         version: Number of the version.
         arm: Arm of the rollout.
-        rows: Labelled predictions.
+        rows: Labelled predictions, the newest first.
         numbers: Number of the segments of each, see `segment_ids`.
         names: By number, the value of each field.
         by: Field whose figures are wanted; empty for none.
@@ -61,11 +61,9 @@ def segmented(
     if not fields or not len(numbers):
         return SegmentedVersion(version, arm, None, [])
     columns = {field: _values(numbers, names, field) for field in fields}
-    first = (
-        np.arange(len(numbers))
-        if rows.units is None
-        else np.unique(rows.units, return_index=True)[1]
-    )
+    first = np.arange(len(numbers))
+    if rows.units is not None:  # the newest predictions come first
+        first = len(numbers) - 1 - np.unique(rows.units[::-1], return_index=True)[1]
     votes = SegmentVotes(
         rows.loss[first],
         {field: column[first] for field, column in columns.items()},

@@ -12,8 +12,10 @@ from scipy.stats import fisher_exact
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.metrics import FeedbackCollector
 from penstock.monitoring.feedback.options import FeedbackOptions
+from penstock.monitoring.feedback.performance import Labelled
 from penstock.monitoring.feedback.report import Span, performance
 from penstock.monitoring.feedback.segment_labels import segment_labels
+from penstock.monitoring.feedback.segment_report import segmented
 from penstock.monitoring.feedback.segment_votes import (
     REST,
     SegmentVotes,
@@ -93,6 +95,17 @@ def test_predictions_of_before_a_field_was_declared_are_no_segment(keep, batch, 
     assert found["worse"] == []
     assert (found["tests"], found["too_few_labels"]) == (2, 0)
     assert [(one["segment"], one["labels"]) for one in found["values"]] == [("c0", 50), ("c1", 50)]
+
+
+def test_the_first_label_of_a_unit_votes():
+    losses, units = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0, 1, 0, 1])
+    nothing = np.full(4, np.nan)
+    rows = Labelled(
+        "classification", ["0"] * 4, ["1"] * 4, *[nothing, losses, *[nothing] * 6], units
+    )
+    found = segmented("1", "", rows, np.array([1, 1, 1, 2]), {1: {"s": "a"}, 2: {"s": "b"}}, "")
+    assert found.votes.losses.tolist() == [0.0, 0.0]  # the newest come first
+    assert found.votes.segments["s"].tolist() == ["a", "b"]
 
 
 def test_a_version_that_is_wrong_in_two_percent_of_the_traffic_is_named(play, tmp_path):

@@ -17,15 +17,22 @@ if TYPE_CHECKING:
 
 
 class Chunk(InferenceRequest):
-    """Some rows of a larger request, as a view; a chunk runs alone."""
+    """Some rows of a larger request, as a view; a chunk runs alone.
+
+    An optional input has no rows: each chunk gets all of it.
+    """
 
     __slots__ = ("first_row", "split")
 
     def __init__(self, whole: SplitRequest, first_row: int, rows: int) -> None:
         request = whole.request
         last_row = first_row + rows
+        specs = whole.owner.model.signature.inputs
         super().__init__(
-            [None if array is None else array[first_row:last_row] for array in request.inputs],
+            [
+                array if array is None or spec.optional else array[first_row:last_row]
+                for array, spec in zip(request.inputs, specs, strict=True)
+            ],
             rows,
             request.outputs,
             request.arrival,

@@ -248,6 +248,33 @@ def test_a_request_larger_than_a_run_is_cut_and_put_together(run, doubler):
     run(main)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (3,)])
+def test_each_part_of_a_cut_request_gets_all_of_an_optional_input(run, shape):
+    class Scaler:
+        def __init__(self):
+            self.signature = Signature(
+                (TensorSpec("x", "FP32", (-1, 3)), TensorSpec("f", "FP32", shape, optional=True)),
+                (TensorSpec("y", "FP32", (-1, 3)),),
+                batch_axis=True,
+            )
+
+        def execute(self, inputs, _outputs):
+            assert inputs[1].shape == shape
+            return [inputs[0] * inputs[1]]
+
+    async def main():
+        owner = Owner(Scaler(), costs=LONG)
+        x, factor = np.full((150, 3), 5, np.float32), np.full(shape, 2, np.float32)
+        request = InferenceRequest((x, factor), 150, ("y",), owner.clock(), key=(), context="cut")
+        owner.scheduler.submit(owner.scheduled, request)
+        owner.expected = 1
+        await owner.answered()
+        assert owner.answers == {"cut": None}
+        await owner.scheduler.close()
+
+    run(main)
+
+
 def test_one_bad_row_fails_a_cut_request_once(run, doubler):
     async def main():
         owner = Owner(doubler, costs=LONG)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class StepSink:
-    """The sink of a version as long as a pipeline uses it.
+    """The sink of a version at least as long as a pipeline uses it.
 
     Args:
         direct: The sink of the version, which answers clients.

@@ -100,7 +100,7 @@ class PipelineSteps:
             return
         pipeline.steps = steps
         for step in {*steps}:
-            if not step.pipelines:
+            if not isinstance(step.scheduled.sink, StepSink):
                 step.scheduled.sink = StepSink(step.scheduled.sink, step.counters)
             step.pipelines.add(pipeline)
         for wired, step in zip(model.wiring.steps, steps, strict=True):
@@ -124,7 +124,9 @@ class PipelineSteps:
             step.pipelines.discard(pipeline)
             if step.pipelines:
                 continue
-            if isinstance(step.scheduled.sink, StepSink):
+            # A step of a withdrawn request may still run, and share the run with clients: then
+            # the sink stays, which answers clients as the other one does.
+            if isinstance(step.scheduled.sink, StepSink) and step.scheduled.idle:
                 step.scheduled.sink = step.scheduled.sink.direct
             if step in self._idle:
                 self._idle.pop(step).set()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,8 @@ from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.server.config.config import load_config
 from penstock.server.desired_state.state import DesiredState
 from penstock.server.http.engine import Engine
+from penstock.server.inference.call import Call
+from penstock.server.inference.head import read_head
 from penstock.server.pipelines.pin_reader import pins_of
 from penstock.server.pipelines.step_sink import StepSink
 from penstock.server.registry.survey import scan
@@ -24,9 +29,11 @@ from penstock.server.target.plan import Outlook, aspire
 from .conftest import add_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
+    from penstock.runtimes.contract import Array, Model
+    from penstock.server.codecs.negotiate import Body
     from penstock.server.target.plan import ModelPlan
 
 
@@ -64,6 +71,42 @@ def plans_of(registry: Path) -> dict[str, ModelPlan]:
     return aspire(found.models, DesiredState(), Outlook(pins=pins))
 
 
+class Client:
+    """Keeps the status of each answer; a `penstock.server.inference.call.ResponseWriter`."""
+
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+
+    def respond(self, _call: Call, status: int, _headers: bytes, _body: Body) -> None:
+        self.statuses.append(status)
+
+    def preamble(self, _status: int) -> bytes:
+        return b""
+
+    def answer(self, _call: Call, _answer: bytes) -> bool:
+        return False
+
+    def owes(self, _call: Call) -> bool:
+        return not self.statuses
+
+
+class Slow:
+    """A loaded model whose first run waits for the gate."""
+
+    def __init__(self, model: Model) -> None:
+        self.signature, self.metadata, self.unload = model.signature, model.metadata, model.unload
+        self.gate, self.entered = threading.Event(), threading.Event()
+        self.rows = 0
+        self._model = model
+
+    def execute(self, inputs: Sequence[Array | None], outputs: Sequence[str]) -> list[Array]:
+        if not self.rows and inputs[0] is not None:
+            self.rows = len(inputs[0])
+            self.entered.set()
+            assert self.gate.wait(60)
+        return self._model.execute(inputs, outputs)
+
+
 class Host:
     """An engine that follows plans."""
 
@@ -85,6 +128,13 @@ class Host:
     def status(self, model: str, version: int) -> tuple[State, str]:
         status = self.engine.catalog.statuses[model, str(version)]
         return status.state, status.reason
+
+    def send(self, model: str, client: Client) -> Call:
+        """Begin a call that nobody waits for yet."""
+        call = Call(client, read_head(model, None, []), time.perf_counter())
+        one = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
+        self.engine.inference.start(call, json.dumps({"inputs": [one]}).encode())
+        return call
 
     def answer(self, model: str = "p") -> float:
         servable = self.engine.catalog.models[model].default
@@ -154,6 +204,39 @@ def test_the_steps_go_with_the_last_pipeline_that_uses_them(registry: Path) -> N
         assert host.served("scale") == ["2"]
         await host.follow({})
         assert host.served("scale") == []
+
+    hosted(registry, test)
+
+
+def test_a_client_is_answered_who_shares_a_run_with_a_step_of_a_pipeline_that_is_gone(
+    registry: Path,
+) -> None:
+    add_pipeline(registry, "q", scaled(2))
+    plans = plans_of(registry)
+    without = {name: plan for name, plan in plans.items() if name != "q"}
+
+    async def test(host: Host) -> None:
+        await host.follow(plans)
+        step = host.engine.catalog.models["scale"].versions["2"]
+        step.scheduled.group.state.inline_limit = 0.0  # its runs take threads
+        slow = step.scheduled.model = Slow(step.scheduled.model)
+        withdrawn = host.send("q", Client())
+        client = Client()
+        host.send("scale", client)
+        await until(slow.entered.is_set)
+        assert slow.rows == 2
+        host.engine.inference.abandon(withdrawn)
+        await host.follow(without)
+        assert host.served("q") == []
+        assert not client.statuses
+        slow.gate.set()
+        await until(lambda: client.statuses)
+        assert client.statuses == [200]
+        await host.follow(plans)  # the sink that stayed is not put into another
+        assert isinstance(step.scheduled.sink, StepSink)
+        assert not isinstance(step.scheduled.sink.direct, StepSink)
+        await host.follow(without)
+        assert not isinstance(step.scheduled.sink, StepSink)
 
     hosted(registry, test)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from penstock.server.errors import InferenceFailed
+
 from .json import data_of, in_response_order
 
 if TYPE_CHECKING:
@@ -37,7 +39,15 @@ def encode(
 
     Raises:
         InvalidRequest: A BYTES output is not UTF-8.
+        InferenceFailed: An output has not one element for each row, so that nobody can say whose
+            they are. Of a model whose requests run alone this is not known before.
     """
+    for name, array in zip(request.outputs, outputs, strict=True):
+        if array.shape[:1] != (request.rows,):
+            raise InferenceFailed(
+                f"output {name!r} of the model has shape {list(array.shape)} for {request.rows} "
+                "rows; a prediction for each row is wanted"
+            )
     texts = row_texts(wire, request, outputs, named=named)
     return b'{"predictions":[%b]}' % b",".join(texts)
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import xgboost
 from jsonschema import Draft202012Validator
+from onnx import numpy_helper
 from openapi_spec_validator import validate
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., 
         [("Identity", ["t"], ["same"])],
         [("t", "STRING", ["n"])],
         [("same", "STRING", ["n"])],
+    )
+    onnx_file(
+        root / "some" / "1" / "model.onnx",
+        [("Greater", ["x", "least"], ["kept"]), ("Compress", ["x", "kept"], ["y"])],
+        [("x", "FLOAT", ["n"])],
+        [("y", "FLOAT", ["m"])],
+        [numpy_helper.from_array(np.float32(-1e9), "least")],
     )
     return root
 
@@ -145,6 +153,13 @@ def test_a_row_may_be_an_element_of_a_tensor(server: Any) -> None:
     assert "has shape [1], expected [-1, -1]" in refusal(server, "open", [{"x": 1, "t": 5}])
     assert "element" in refusal(server, "open", [{"x": [1], "t": []}])
     assert "has 2 elements" in refusal(server, "open", [open_[0], {"x": [4, 5], "t": 7}])
+
+
+def test_predictions_that_belong_to_no_rows_are_an_error(server: Any) -> None:
+    """The model was seen to answer each row; it leaves out those below a number."""
+    assert predictions(server, "some", [1, 2], "?format=tensors") == [1.0, 2.0]
+    error = refusal(server, "some", [1, -2e9, 3], 500)
+    assert "output 'y' of the model has shape [2] for 3 rows" in error
 
 
 def test_no_rows_get_no_predictions(server: Any) -> None:

@@ -52,7 +52,8 @@ def with_columns(signature: Signature, columns: Sequence[Column]) -> Signature:
         columns: One for each column, in the order of the training data.
 
     Raises:
-        Misnamed: They are not as many as the model has, or are called otherwise.
+        Misnamed: They are not as many as the model has, or are called otherwise, or one stands for
+            two.
     """
     widths = [_width(spec) for spec in signature.inputs]
     if None in widths or not widths:
@@ -62,6 +63,9 @@ def with_columns(signature: Signature, columns: Sequence[Column]) -> Signature:
         raise Misnamed(f"the model has {len(own)} columns, and {len(columns)} are named")
     if len({one.name for one in columns}) < len(columns):
         raise Misnamed("a name of a column is given twice")
+    for column in columns:
+        if len({*(column.categories or ())}) < len(column.categories or ()):
+            raise Misnamed(f"a category of column '{column.name}' is given twice")
     known = [one for one in own if one is not None]
     if not known:
         found = list(columns)

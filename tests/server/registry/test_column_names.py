@@ -59,6 +59,11 @@ def test_the_order_of_columns_of_several_inputs_keeps_their_names() -> None:
     [
         (signature(width=3), [AGE, CITY], "the model has 3 columns, and 2 are named"),
         (signature(), [AGE, AGE], "a name of a column is given twice"),
+        (
+            signature(AGE, Column("city", ("a", "b", "c"))),
+            [AGE, Column("city", ("Oslo", "Oslo", "Bergen"))],
+            "a category of column 'city' is given twice",
+        ),
         (signature(AGE, CITY), [AGE, Column("town")], "calls its columns 'age', 'city', not"),
         (
             signature(AGE, CITY),

@@ -187,7 +187,6 @@ class WireSignature:
 
     __slots__ = (
         "_row_columns",
-        "_signature",
         "all_outputs",
         "all_wire_outputs",
         "batch_axis",
@@ -237,7 +236,6 @@ class WireSignature:
         packed = {**identity, "outputs": None}
         self.packed_head = pack(packed)[1:-1]
         self.templates: dict[Hashable, bytes] = {}
-        self._signature = signature
         self._row_columns: RowColumns | None = None
         self.event_time = ""
         self.max_rows = MAX_ROWS
@@ -249,5 +247,5 @@ class WireSignature:
     def row_columns(self) -> RowColumns:
         """The columns of a row with names; made for the first such row."""
         if self._row_columns is None:
-            self._row_columns = RowColumns(self._signature)
+            self._row_columns = RowColumns(self.signature)
         return self._row_columns

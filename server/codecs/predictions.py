@@ -71,9 +71,9 @@ def row_texts(
 
 def _elements(output: WireOutput, array: Array, *, named: bool) -> list[bytes]:
     """The JSON of each row of one output."""
+    if not array.size:
+        return [_dumps(row.tolist()) for row in array]
     rows = len(array)
-    if not rows:
-        return []
     size = array.size // rows
     if array.ndim == 1 or (size == 1 and array.ndim == _MATRIX and named):
         labels = output.labels if named else None
@@ -111,6 +111,6 @@ def _nested(texts: list[bytes], shape: tuple[int, ...]) -> bytes:
     """A list of texts, nested as the shape says."""
     if len(shape) == 1:
         return b"[%b]" % b",".join(texts)
-    step = len(texts) // shape[0] if shape[0] else 0
+    step = len(texts) // shape[0]
     parts = [_nested(texts[at * step : (at + 1) * step], shape[1:]) for at in range(shape[0])]
     return b"[%b]" % b",".join(parts)

@@ -155,6 +155,13 @@ def test_a_row_may_be_an_element_of_a_tensor(server: Any) -> None:
     assert "has 2 elements" in refusal(server, "open", [open_[0], {"x": [4, 5], "t": 7}])
 
 
+def test_rows_without_elements_are_empty_lists(server: Any) -> None:
+    assert (
+        predictions(server, "open", [{"x": [], "t": 5}] * 2, "?format=tensors")
+        == [{"y": [], "u": 5}] * 2
+    )
+
+
 def test_predictions_that_belong_to_no_rows_are_an_error(server: Any) -> None:
     """The model was seen to answer each row; it leaves out those below a number."""
     assert predictions(server, "some", [1, 2], "?format=tensors") == [1.0, 2.0]

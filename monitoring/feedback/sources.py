@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .reference import LARGEST
-from .strata import Strata
+from .strata import MOST, Strata
 
 #: Standard errors of a source's share that are added to it.
 MARGIN: Final = 2.0
@@ -30,9 +30,14 @@ class Sources:
         """A vote of the reference."""
         self.strata.count(source, bad=bad)
 
+    @property
+    def tell(self) -> bool:
+        """Whether all sources of the reference are known; too many of them say nothing."""
+        return 0 < len(self.strata.groups) < MOST
+
     def knows(self, source: str) -> bool:
         """Whether the reference has votes of this source, or tells of none."""
-        return not self.strata.groups or source in self.strata.groups
+        return not self.tell or source in self.strata.groups
 
     def is_another(self, source: str) -> bool:
         """Count a vote's source; returns whether more than half come from unknown ones by now."""
@@ -49,7 +54,8 @@ class Sources:
             rate: What is expected of all sources at this moment.
             mean: What is expected of them at all times.
         """
-        if not source or len(self.strata.groups) < 2:  # noqa: PLR2004  one source is the mean
+        alone = len(self.strata.groups) < 2  # noqa: PLR2004  one source is the mean
+        if not source or alone or not self.tell:
             return rate
         share, error = self.strata.rate(source, mean)
         return min(rate * (share + MARGIN * error) / mean, LARGEST)

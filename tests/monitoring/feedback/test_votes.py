@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from penstock.monitoring.feedback import LabelEvents, change
 from penstock.monitoring.feedback import votes as votes_module
 from penstock.monitoring.feedback.alarm import RECENT
 from penstock.monitoring.feedback.change_detector import ALARM, LEARNING, ChangeDetector
@@ -123,6 +126,21 @@ def test_more_units_than_can_be_remembered_do_not_vote_twice(monkeypatch):
         Recorded(entries), ChangeDetector.of(DECLARED), DECLARED, START + DAY / 2
     )
     assert detector.labels == 10
+
+
+@pytest.mark.parametrize("sources", [1000, 6000])
+def test_sources_too_many_to_be_known_are_no_change_of_the_labelling(sources):
+    random, number = np.random.default_rng(1), 6000
+    times = 1.7e9 + np.arange(number) * 600.0
+    named = [f"annotator-{one}" for one in random.integers(0, sources, number)]
+    for later, told in ((0.1, []), (0.25, ["opened"])):
+        loss = (random.random(number) < np.where(np.arange(number) < 4000, 0.1, later)).astype(
+            float
+        )
+        events = LabelEvents(times, times + 60, loss)
+        found = change(replace(events, source=named), FeedbackOptions())
+        assert [one.what for one in found] == told
+        assert found == change(events, FeedbackOptions())
 
 
 def test_the_share_at_an_alarm_is_that_of_many_votes():

@@ -100,6 +100,10 @@ class Baseline:
         """Rows of the feature that has most, those that chose the bins among them."""
         return max((one.rows + one.fitted for one in self.references.values()), default=0)
 
+    def belongs_to(self, digest: str) -> bool:
+        """Whether it may be that of a version with this digest; empty if nobody knows it."""
+        return not self.digest or digest in {"", self.digest}
+
     def without(self, inputs: Collection[str]) -> dict[str, Reference]:
         """The references but for those of these inputs.
 

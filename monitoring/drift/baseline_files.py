@@ -11,6 +11,7 @@ from penstock.monitoring.files.config_file import read_bounded
 from .baseline import MAX_BYTES, Baseline, decode, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 #: A baseline that was published beside the files of its version.
@@ -67,11 +68,31 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
     replace_file(path, encode(baseline))
 
 
-def input_names(path: Path) -> list[str]:
-    """The names of the inputs in a baseline; empty if there is none that can be read."""
+def input_names(path: Path, digest: str = "", features: Sequence[str] = ()) -> list[str]:
+    """The names of the inputs in a baseline, in the order of the model's inputs.
+
+    Args:
+        path: The baseline.
+        digest: Digest of the version.
+        features: Names of all inputs in their order, as the operator wants them.
+
+    Returns:
+        Nothing if there is no baseline that can be read, or if it was built for other files.
+    """
     try:
         baseline = read_baseline(path)
     except (OSError, ValueError):
         return []
-    references = {} if baseline is None else baseline.references
-    return [name for name, one in references.items() if not one.output]
+    if baseline is None or not baseline.belongs_to(digest):
+        return []
+    return in_order([name for name, one in baseline.references.items() if not one.output], features)
+
+
+def in_order(built: Sequence[str], features: Sequence[str]) -> list[str]:
+    """The inputs of a baseline in the order of the model's.
+
+    Args:
+        built: As in the baseline, whose table may have them in any order.
+        features: Names of all inputs in their order, as the operator wants them.
+    """
+    return list(features if sorted(built) == sorted(features) else built)

@@ -168,7 +168,7 @@ class KnownVersion:
         self._fits_names = len(names)
         built, own = self._built, self._own
         problem = ""
-        if built is not None and built.digest and self._digest not in {"", built.digest}:
+        if built is not None and not built.belongs_to(self._digest):
             problem = "the baseline was built for other files of this version"
         usable = {} if built is None else built.without(self._private)
         inputs = [] if problem else [name for name, one in usable.items() if not one.output]

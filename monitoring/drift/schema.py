@@ -8,6 +8,7 @@ import numpy as np
 
 from penstock.monitoring.metrics.derived import SCALARS, names_of
 
+from .baseline_files import in_order
 from .features import (
     MOST_FEATURES,
     Feature,
@@ -101,7 +102,7 @@ def rename(
     if built and set(built) <= set(names):
         return {}, ""
     if built and len(built) == len(names):
-        return dict(zip(names, built, strict=True)), ""
+        return dict(zip(names, in_order(built, wanted), strict=True)), ""
     problem = ""
     if built:
         problem = f"the baseline has {len(built)} inputs, the model {len(names)}, named otherwise"

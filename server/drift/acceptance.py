@@ -49,7 +49,7 @@ def accept(
     Raises:
         Unfit: It is of other files or inputs, or of too few rows.
     """
-    if baseline.digest and digest and baseline.digest != digest:
+    if not baseline.belongs_to(digest):
         raise Unfit(f"the baseline is of {baseline.digest}, the version is {digest}")
     if baseline.rows < options.min_rows:
         raise Unfit(f"the baseline has {baseline.rows} rows, expected at least {options.min_rows}")

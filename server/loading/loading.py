@@ -162,7 +162,8 @@ class Loader:
         if self._baselines is not None:
             baselines.insert(0, self._baselines.built(order.name, order.version))
         features = order.config.monitoring.features
-        return named_signature(promised, [*map(input_names, baselines), features])
+        named = [input_names(path, copy.digest, features) for path in baselines]
+        return named_signature(promised, [*named, features])
 
     def _warm_up(
         self, runtime: Runtime, model: Model, digest: str, order: LoadOrder, golden: Examples

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.metrics.derived import names_of
 from penstock.monitoring.segments.field import column_of, value_name
 from penstock.monitoring.segments.frequent_names import MISSING_CODE, FrequentNames
 from penstock.monitoring.segments.segment_rows import SegmentRows
@@ -68,7 +69,8 @@ class Segmenter:
         self, sample: BatchSample, field: SegmentField, arrays: dict[str, Any]
     ) -> SegmentRows | None:
         names = self._names_of(sample.model, field.name)
-        if names is None:
+        # Figures stand for rows too large to travel, whose values nobody here knows.
+        if names is None or names_of(field.tensor)[0] in arrays:
             return None
         values = column_of(field, arrays.get(field.tensor), sample.rows)
         if values is None:

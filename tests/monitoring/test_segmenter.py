@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from penstock.monitoring.metrics.derived import names_of
 from penstock.monitoring.samples.run_sample import Origin, RunSample
 from penstock.monitoring.samples.sample_frames import FrameWriter
 from penstock.monitoring.samples.sample_reader import decode
@@ -54,6 +57,17 @@ def test_rows_whose_input_is_not_there_are_missing():
     origin = Origin("m", "3", ("country", "x"), None, (SegmentField("plan", "plan"),))
     (found,) = Segmenter().extend([sample([b"CH", b"DE"], [1, 1], origin)])
     assert names(found) == {"plan": [MISSING, MISSING]}
+
+
+def test_rows_too_large_to_travel_are_in_no_segment():
+    """Their input is not missing; but nobody here knows its values."""
+    fields = (SegmentField("country", "country"), SegmentField("x[3]", "x", 3))
+    names_sent = ("country", *names_of("x"))
+    plain = sample([b"CH", b"DE"], [1, 1], Origin("m", "3", ("country", "x"), None, fields))
+    figures = [np.zeros(2, np.float32)] * len(names_of("x"))
+    large = replace(plain, input_names=names_sent, inputs=[plain.inputs[0], *figures])
+    (found,) = Segmenter().extend([large])
+    assert names(found) == {"country": ["CH", "DE"]}
 
 
 def test_names_keep_their_codes_over_a_restart(tmp_path):

@@ -66,7 +66,8 @@ class Variation:
     Attributes:
         mean: Noncentrality for each effective row, over healthy windows; 0 or more.
         variance: Of it; 0 or more.
-        stretches: Independent stretches of time that were seen.
+        stretches: Independent stretches of time that were seen; above 0, and less than 1 where a
+            part of one was.
         memory: Correlation of windows that follow each other; between 0 and 1.
         most: Noncentrality for each effective row of the furthest healthy window, by this test if
             it is periodic, else by any; 0 or more.
@@ -232,7 +233,8 @@ def from_json(content: Mapping[str, Any]) -> Variations:
         )
         for name, (mean, variance, stretches, memory, most, cycle) in content.items()
     }
-    if not all(min(one.mean, one.variance, one.stretches - 1) >= 0 for one in found.values()):
+    # What wanders slowly shows a part of a stretch only.
+    if not all(min(one.mean, one.variance) >= 0 < one.stretches for one in found.values()):
         raise ValueError(f"the variation {content!r} is none")
     return found
 

@@ -240,6 +240,18 @@ def test_a_restart_goes_on_with_the_open_window(monitor):
     assert monitor.windows()[-1].window.rows == 600
 
 
+def test_a_restart_knows_what_wandered_slowly_while_it_was_calibrating(monitor):
+    learn(monitor)
+    for minute in range(10):
+        monitor.minute(shift=minute / 8)
+    variations = monitor.consumer._groups[KEY].drift_state.variations
+    assert min(one.stretches for one in variations["x[2]"].values()) < 1
+    monitor.minute(rows=60)
+    monitor.consumer.close()
+    monitor.start()
+    assert monitor.consumer._groups[KEY].drift_state.variations == variations
+
+
 def test_a_restart_goes_on_learning(monitor):
     for _ in range(3):
         monitor.minute()

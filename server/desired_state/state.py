@@ -243,6 +243,29 @@ def unload(state: DesiredState, model: str, version: int) -> DesiredState:
     return _with(state, model, after)
 
 
+def put_back(state: DesiredState, model: str, version: int, before: ModelState) -> DesiredState:
+    """Want of one version what was wanted before it was loaded; of the others what is wanted now.
+
+    Args:
+        state: As it is.
+        model: Name of the model.
+        version: The version.
+        before: What was wanted of the model before.
+    """
+
+    def one(now: frozenset[int], was: frozenset[int]) -> frozenset[int]:
+        return now - {version} | was & {version}
+
+    now = state.model(model)
+    after = replace(
+        now,
+        loaded=one(now.loaded, before.loaded),
+        unloaded=one(now.unloaded, before.unloaded),
+        accepted=one(now.accepted, before.accepted),
+    )
+    return _with(state, model, after)
+
+
 def _with(state: DesiredState, model: str, after: ModelState) -> DesiredState:
     if after == state.model(model):
         return state

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.server.control.coordination.convergence import load_failures, not_ready, not_steered
 from penstock.server.desired_state import state as change
-from penstock.server.desired_state.state import DesiredState, ModelState
 from penstock.server.errors import Conflict, DeadlineExceeded, NotFound
 from penstock.server.target.pipelines import pipelines_with
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from penstock.server.control.coordination.coordinator import Change, Changed, Coordinator
     from penstock.server.desired_state.audit_record import AuditEvent
+    from penstock.server.desired_state.state import DesiredState, ModelState
 
     from .audit_history import AuditHistory
     from .command import Command
@@ -262,9 +262,7 @@ class DeployCommand:
         """Want of the model what was wanted before the load, and say so."""
 
         def undo(state: DesiredState, _: frozenset[int]) -> DesiredState:
-            now = state.model(command.model)
-            restored = replace(now, loaded=before.loaded, accepted=before.accepted)
-            return DesiredState(state.generation + 1, {**state.models, command.model: restored})
+            return change.put_back(state, command.model, version, before)
 
         reason = f"it could not be loaded: {_listed(failures)}"
         failed = replace(command, action="load.failed", reason=reason)

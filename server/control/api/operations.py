@@ -126,6 +126,9 @@ class Operations:
             change.rollback(self._deploy.state(), model, ())  # explains itself
 
         def transition(state: DesiredState, serving: frozenset[int]) -> DesiredState:
+            if state.model(model).former != now.former:  # it would go back to another version
+                last = self._deploy.last_change()
+                raise Conflict(f"while version {version} was being verified: {last}")
             state = self._overrule(state, command, None)
             if unnamed is not None and not state.model(model).former:
                 return change.promote(state, model, unnamed, serving)
@@ -146,14 +149,9 @@ class Operations:
 
     async def _as_before(self, command: Command, version: int, before: ModelState) -> None:
         """Unload a version again that was loaded for its verification alone."""
-        model = command.model
 
         def undo(state: DesiredState, _: frozenset[int]) -> DesiredState:
-            now = state.model(model)
-            if now.loaded == before.loaded:
-                return state
-            models = {**state.models, model: replace(now, loaded=before.loaded)}
-            return DesiredState(state.generation + 1, models)
+            return change.put_back(state, command.model, version, before)
 
         unload = replace(command, action="unload", generation=None)
         await self._deploy.commit(unload, undo, version)
@@ -213,7 +211,8 @@ class Operations:
                 # A rollout may have moved meanwhile: a person's decision wins.
                 raise Conflict(f"while version {version} was being loaded: {deploy.last_change()}")
             # An alias keeps it loaded from now on; the order to load it has done its work.
-            models = {**state.models, model: replace(now, loaded=before.loaded)}
+            loaded = now.loaded if version in before.loaded else now.loaded - {version}
+            models = {**state.models, model: replace(now, loaded=loaded)}
             after = transition(replace(state, models=models), serving)
             if after == state:
                 return state, None

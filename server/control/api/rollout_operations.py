@@ -106,7 +106,8 @@ class RolloutOperations:
             if state.model(model) != wanted:
                 last = self._deploy.last_change()
                 raise Conflict(f"while version {version} was being loaded: {last}")
-            restored = replace(wanted, loaded=before.loaded)
+            own = version not in before.loaded  # the order to load it has done its work
+            restored = replace(wanted, loaded=wanted.loaded - {version} if own else wanted.loaded)
             loaded = replace(state, models={**state.models, model: restored})
             rollout = self._begin(command, token, kind, (stable, version), spec, state)
             after = rollout_state.start(loaded, rollout, serving)

@@ -603,3 +603,50 @@ def test_without_a_rollout_nothing_is_looked_at(run, monkeypatch):
         looking.cancel()
 
     run(test)
+
+
+class Slow:
+    """Verifies rollbacks; meanwhile something else happens."""
+
+    def __init__(self, state, meanwhile):
+        self.state, self.meanwhile = state, meanwhile
+
+    async def verify(self, _, version):
+        await self.meanwhile()
+        return {"state": self.state, "reason": "asked today's requests", "version": version}
+
+
+def test_a_rollback_goes_back_to_the_version_that_was_verified_or_not_at_all(run):
+    async def test(stage):
+        for version in (2, 3):
+            await stage.operations.promote(stage.command("promote"), version)
+        deploy = stage.operations._deploy
+
+        async def somebody_else():
+            await stage.operations.rollback(stage.command("rollback"))
+
+        slow = Operations(deploy, stage.controller, Slow("valid", somebody_else))
+        with pytest.raises(Conflict, match="while version 2 was being verified"):
+            await slow.rollback(stage.command("rollback"))
+        assert stage.store.state.model("m").stable == 2
+        assert stage.store.state.model("m").former == (3, 1)
+
+    run(test)
+
+
+def test_a_refused_rollback_takes_back_its_own_load_and_no_other(run):
+    async def test(stage):
+        await stage.operations.promote(stage.command("promote"), 2)
+        await stage.operations.unload(stage.command("unload"), 1)
+
+        async def somebody_else():
+            await stage.operations.load(stage.command("load"), 3)
+
+        deploy = stage.operations._deploy
+        slow = Operations(deploy, stage.controller, Slow("invalid", somebody_else))
+        with pytest.raises(Conflict, match="version 1 of model 'm' is not valid"):
+            await slow.rollback(stage.command("rollback"))
+        wanted = stage.store.state.model("m")
+        assert (wanted.stable, wanted.loaded, wanted.unloaded) == (2, {3}, {1})
+
+    run(test)

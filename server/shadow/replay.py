@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from penstock.monitoring.prediction_log.recent import LoggedRequest
-    from penstock.runtimes.contract import Array, Model, TensorSpec
+    from penstock.runtimes.contract import Array, Model, Signature, TensorSpec
     from penstock.server.rollout.tolerance import Tolerance
 
 #: Requests of today that are computed again, and answers from before that the outputs are compared
@@ -64,11 +64,49 @@ class Replay:
     private: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What the log holds.
+
+    Attributes:
+        recent: Requests of today.
+        note: Why some are missing.
+        before: Requests that the version answered when it served; their outputs alone.
+    """
+
+    recent: Sequence[LoggedRequest]
+    note: str = ""
+    before: Sequence[LoggedRequest] = ()
+
+
+def read_log(signature: Signature, name: str, version: int, replay: Replay) -> Logged:
+    """Read what is to be computed again, and the answers from before.
+
+    Args:
+        signature: Of the version.
+        name: Name of the model.
+        version: Number of the version.
+        replay: What is to be computed.
+    """
+    taken = [one.name for one in signature.inputs if one.name in replay.private]
+    if taken:
+        return Logged([], f"the log does not hold {taken[0]!r} as it was: see [log] in model.toml")
+    inputs = [_field(one, by_rows=signature.rows_axis) for one in signature.inputs]
+    outputs = [
+        _field(one, by_rows=signature.rows_axis)
+        for one in signature.outputs
+        if one.name not in replay.private
+    ]
+    state = Path(replay.state)
+    recent, note = recent_requests(state, Wanted(name, replay.since, MAX_REQUESTS), inputs, outputs)
+    before, _ = recent_requests(state, Wanted(name, 0.0, MAX_REFERENCE, version), [], outputs)
+    return Logged(recent, note, before)
+
+
 def replay_log(
     model: Model,
-    name: str,
-    version: int,
-    replay: Replay,
+    logged: Logged,
+    serving: int,
     tolerance: Tolerance,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
@@ -76,9 +114,8 @@ def replay_log(
 
     Args:
         model: The version, loaded.
-        name: Name of the model.
-        version: Number of the version.
-        replay: What is to be computed.
+        logged: What the log holds.
+        serving: The version that serves; its answers are compared.
         tolerance: How far answers may be from those that were given.
         clock: Monotonic seconds.
 
@@ -88,22 +125,9 @@ def replay_log(
         serves and ``differing``; ``drifted``, the outputs that are not as before, or ``None`` with
         the reason in ``drift_note``; ``note``, why requests are missing.
     """
-    signature = model.signature
-    taken = [one.name for one in signature.inputs if one.name in replay.private]
-    if taken:
-        return _report([], f"the log does not hold {taken[0]!r} as it was: see [log] in model.toml")
-    inputs = [_field(one, by_rows=signature.rows_axis) for one in signature.inputs]
-    outputs = [
-        _field(one, by_rows=signature.rows_axis)
-        for one in signature.outputs
-        if one.name not in replay.private
-    ]
-    state = Path(replay.state)
-    recent, note = recent_requests(state, Wanted(name, replay.since, MAX_REQUESTS), inputs, outputs)
-    computed = _compute(model, recent, replay.serving, tolerance, clock)
-    report = {**_report(recent[: computed.requests], note), **computed.figures}
-    before, _ = recent_requests(state, Wanted(name, 0.0, MAX_REFERENCE, version), [], outputs)
-    return {**report, **drift([one.outputs for one in before], computed.answers)}
+    computed = _compute(model, logged.recent, serving, tolerance, clock)
+    report = {**_report(logged.recent[: computed.requests], logged.note), **computed.figures}
+    return {**report, **drift([one.outputs for one in logged.before], computed.answers)}
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from penstock.server.target.target import decode_target
 
 from .comparer import Comparer
 from .messages import READY, REFUSED, REPORT, Order
-from .replay import Replay, replay_log
+from .replay import Replay, read_log, replay_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,8 +53,7 @@ def serve(link: Link) -> None:
         link.send(REFUSED, (str(error) or type(error).__name__).encode())
         return
     if replay is not None:  # an operator waits for it
-        link.send(READY)
-        link.send(REPORT, pack(_replay(candidate, plan, replay)))
+        _replay(link, candidate, plan, replay)
         return
     assert comparer is not None
     step_back()
@@ -65,12 +64,14 @@ def serve(link: Link) -> None:
             link.send(REPORT, pack(comparer.examine(batch)))
 
 
-def _replay(candidate: Model, plan: ModelPlan, replay: dict[str, Any]) -> dict[str, Any]:
-    """What the candidate makes of recent requests."""
+def _replay(link: Link, candidate: Model, plan: ModelPlan, replay: dict[str, Any]) -> None:
+    """Say what the candidate makes of recent requests."""
     assert plan.mirror is not None
     asked = Replay(**{**replay, "private": tuple(replay["private"])})
+    logged = read_log(candidate.signature, plan.name, plan.mirror.candidate, asked)
+    link.send(READY)  # from here on the candidate is to blame for what takes long
     tolerance = plan.config.rollout.tolerance
-    return replay_log(candidate, plan.name, plan.mirror.candidate, asked, tolerance)
+    link.send(REPORT, pack(replay_log(candidate, logged, asked.serving, tolerance)))
 
 
 def _candidate(loader: Loader, plan: ModelPlan, plans: Mapping[str, ModelPlan]) -> Model:

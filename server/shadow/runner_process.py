@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from penstock.monitoring.files.decoding import ContentError, pack, unpack
@@ -131,7 +132,7 @@ class RunnerProcess:
         except ChildEnded as end:
             death = end.death
             who = "its runner" if death.reason == "crash" else "it"
-            raise RunnerEnded(Death(death.reason, f"{who} {death.detail}")) from None
+            raise RunnerEnded(replace(death, detail=f"{who} {death.detail}")) from None
 
     def _leaks(self, resident: int) -> bool:
         return bool(self._loaded_bytes) and leaks(resident, self._loaded_bytes)

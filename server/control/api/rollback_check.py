@@ -8,6 +8,7 @@ trouble, so whatever is not known lets it go on.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -82,15 +83,31 @@ class RollbackCheck:
             ``state`` (`VALID`, `INVALID` or `UNKNOWN`), ``reason``, ``version``, ``serving``, and
             the report of `penstock.server.shadow.replay.replay_log`, as far as there is one.
         """
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await self._verify(model, version)
+        except TimeoutError:
+            late = f"it was not verified within {self._deadline_seconds:g} s"
+            return {**self._about(model, version), **_unknown(late)}
+
+    def _about(self, model: str, version: int) -> dict[str, Any]:
+        plan = self._coordinator.planner.target.models.get(model)
+        return {"version": version, "serving": None if plan is None else plan.default}
+
+    async def _verify(self, model: str, version: int) -> dict[str, Any]:
         plans = self._coordinator.planner.target.models
         plan = plans.get(model)
-        about = {"version": version, "serving": None if plan is None else plan.default}
+        about = self._about(model, version)
         since = self._wall_clock() - SINCE_SECONDS
         if not self._logged:
             return {**about, **_unknown("the prediction log is off (log_max_bytes = 0)")}
         if plan is None or version not in plan.versions:
             return {**about, **_unknown("its files are not at hand")}
-        if not await asyncio.to_thread(any_since, self._state, model, since):
+        try:
+            asked = await asyncio.to_thread(any_since, self._state, model, since)
+        except (OSError, sqlite3.Error) as error:
+            return {**about, **_unknown(f"the prediction log cannot be read: {error}")}
+        if not asked:
             return {**about, **_unknown("the prediction log holds no request of the last day")}
         private = (*plan.config.log.drop, *plan.config.log.hash)
         replay = Replay(str(self._state), since, plan.default or 0, private)
@@ -106,21 +123,15 @@ class RollbackCheck:
     async def _run(self, order: Order) -> dict[str, Any]:
         loaded = False
         try:
-            async with (
-                asyncio.timeout(self._deadline_seconds),
-                self._one,
-                RunnerProcess(order, self._clock) as runner,
-            ):
+            async with self._one, RunnerProcess(order, self._clock) as runner:
                 await runner.loaded()
                 loaded = True
                 report = await runner.report(0.0)
-        except TimeoutError:
-            return _unknown(f"it was not verified within {self._deadline_seconds:g} s")
         except RunnerRefused as refusal:
             return _unknown(f"it cannot be loaded beside the workers: {refusal}")
         except RunnerEnded as end:
             detail = f"{end.death.reason}: {end.death.detail}"
-            if loaded and end.death.reason != "memory":
+            if loaded and end.death.blamed and end.death.reason != "memory":
                 return {"state": INVALID, "reason": f"over today's requests {detail}"}
             return _unknown(f"its process ended: {detail}")
         except OSError as error:

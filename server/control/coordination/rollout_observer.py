@@ -13,11 +13,11 @@ from penstock.monitoring.metrics import layout
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts, StepLabels
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.segment_counts import of_labels
-from penstock.server.rollout.segment_table import segments_of
 from penstock.server.rollout.snapshot import Snapshot
 from penstock.server.rollout.worst_units import UnitTable, table_of
 
 from .convergence import load_failures, not_ready
+from .segment_sums import SegmentSums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -93,6 +93,7 @@ class Observer:
         self._labelled: dict[str, tuple[float, tuple[StepLabels, ...]]] = {}
         self._shares: dict[str, tuple[Split | Mirror | None, int]] = {}
         self._deaths: dict[str, frozenset[str]] = {}
+        self._segments = SegmentSums()
 
     async def observe(self, rollout: Rollout, now: float) -> Snapshot:
         """What is to be seen now; the counters are read last.
@@ -130,7 +131,7 @@ class Observer:
             hard_failures=hard_failures,
             vetoes=vetoes,
             units=units_of(merged, rollout),
-            segments=segments_in(merged, rollout),
+            segments=self._segments.of(merged.live, rollout),
         )
 
     def forget(self, running: Sequence[Rollout]) -> None:
@@ -139,6 +140,7 @@ class Observer:
         self._shares = {name: one for name, one in self._shares.items() if name in models}
         self._deaths = {name: one for name, one in self._deaths.items() if name in ids}
         self._labelled = {name: one for name, one in self._labelled.items() if name in ids}
+        self._segments.forget(ids)
 
     def _percent(self, rollout: Rollout) -> float | None:
         """The share that every worker has taken up, as far as the reports say."""
@@ -276,15 +278,6 @@ def units_of(merged: Merged, rollout: Rollout) -> UnitTable:
         [one.units[candidate] for one in merged.live if candidate in one.units],
         [one.units[stable] for one in merged.live if stable in one.units],
     )
-
-
-def segments_in(merged: Merged, rollout: Rollout) -> Segments:
-    """What was counted of single segments, over all living processes."""
-    fields, candidate = rollout.terms.segments, (rollout.model, str(rollout.candidate))
-    if not fields:
-        return {}
-    blocks = [block for one in merged.live for block in one.segments.get(candidate, ())]
-    return segments_of(rollout.id, fields, blocks)
 
 
 def _pairs(slots: Sequence[int]) -> PairCounts:

@@ -6,7 +6,9 @@ its labels that call an answer wrong. Each bet is an e-process while the candida
 that segment. All bets are joined by a mean with fixed weights, which is an e-process while the
 candidate is worse in *no* segment, however the segments depend on each other (Vovk and Wang, arXiv
 1912.06116). So the number of segments is accounted for: with S segments, the bet on each one has
-the weight 1 / S, and S is fixed when the rollout begins.
+the weight 1 / S. S is the most that are counted, `MOST_SEGMENTS`: each process names the values
+that it sees, so the declared fields alone do not tell how many segments there will be, and a mean
+over a number that grows would be no e-process.
 """
 
 from __future__ import annotations
@@ -14,8 +16,6 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
-
-from penstock.monitoring.segments.frequent_names import MOST_NAMES
 
 from .arm_evidence import ArmEvents, arm_evidence
 from .score_evidence import ScoreBins, share_evidence
@@ -53,11 +53,6 @@ class SegmentEvidence(NamedTuple):
         return FAILED * self.failures + WRONG * self.labels
 
 
-def number_of_bets(fields: int) -> int:
-    """The segments that can be bet on, by the number of declared fields."""
-    return min(MOST_SEGMENTS, max(1, fields) * (MOST_NAMES + 2))
-
-
 def by_segment(rollout: Rollout, *, labels: bool = True) -> list[SegmentEvidence]:
     """The evidence in each segment, in the order in which they were first seen.
 
@@ -90,16 +85,15 @@ def segment_evidence(rollout: Rollout, *, labels: bool = True) -> float:
         labels: Whether labels are evidence.
     """
     found = by_segment(rollout, labels=labels)
-    number = max(len(found), number_of_bets(len(rollout.terms.segments)))
     bets = math.fsum(one.value for one in found)
-    return (bets + number - len(found)) / number
+    return (bets + MOST_SEGMENTS - len(found)) / MOST_SEGMENTS
 
 
 def suspect(rollout: Rollout, *, labels: bool = True) -> SegmentEvidence | None:
     """The segment with the most evidence, if it may be failing: a step waits for it.
 
     With as many looks as one likes, a candidate that is worse in no segment makes a step wait with
-    a probability of at most alpha.
+    a probability of at most alpha (1 + 1/2 + ... + 1/n) for n segments: the limit grows with them.
     """
     found = by_segment(rollout, labels=labels)
     worst = max(found, key=lambda one: one.value, default=None)

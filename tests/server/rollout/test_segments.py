@@ -24,7 +24,6 @@ from penstock.server.rollout.segment_counts import (
 )
 from penstock.server.rollout.segment_evidence import (
     by_segment,
-    number_of_bets,
     segment_evidence,
     suspect,
 )
@@ -136,10 +135,24 @@ def test_the_evidence_of_a_segment_is_that_of_its_own_events():
     events = [ArmEvents(0.05, 4, 2), ArmEvents(0.5, 30, 1)]
     assert one.failures == pytest.approx(arm_evidence(events, 1.5))
     assert one.labels == pytest.approx(arm_evidence([ArmEvents(0.05, 3, 5)], 1.0))
-    bets = number_of_bets(2)
+    bets = MOST_SEGMENTS
     assert segment_evidence(rollout(*steps)) == pytest.approx((one.value + bets - 1) / bets)
     (without,) = by_segment(rollout(*steps), labels=False)
     assert without.labels == 1.0
+
+
+def test_segments_that_come_later_do_not_change_the_weight_of_the_others():
+    """Each of many processes names values of its own: there may be more than one can name."""
+    calm = {f"country=c{n}": SegmentCounts(9, 0, 9, 0) for n in range(MOST_SEGMENTS - 1)}
+    failing = {"country=CH": SegmentCounts(90, 0, 10, 9)}
+    alone = segment_evidence(rollout(Step(5.0, segments=failing)))
+    more = segment_evidence(rollout(Step(5.0, segments={**failing, **calm})))
+    assert more == pytest.approx(alone)
+    spared = {"country=CH": SegmentCounts(90, 9, 10, 0)}
+    alone = segment_evidence(rollout(Step(5.0, segments=spared)))
+    more = segment_evidence(rollout(Step(5.0, segments={**spared, **calm})))
+    assert more == pytest.approx(alone)
+    assert more < 1.0
 
 
 def test_labels_of_a_segment_that_is_labelled_differently_in_both_arms_are_no_evidence():

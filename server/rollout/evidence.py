@@ -106,8 +106,8 @@ def e_values(rollout: Rollout) -> dict[str, float]:
     if rollout.kind is Kind.SHADOW:
         return _of_pairs(rollout)
     parts = {name: _of_arms(rollout, part) for name, part in PARTS.items()}
-    if labels_held(rollout):
-        parts["labels"] = 1.0
+    if labels_held(rollout):  # not higher: a bet that is lost stays lost
+        parts["labels"] = min(1.0, parts["labels"])
     parts[UNITS] = unit_evidence(rollout.units, tried(rollout), TOLERATED)
     if rollout.terms.segments:
         parts[SEGMENTS] = segment_evidence(rollout, labels=labels_count(rollout))

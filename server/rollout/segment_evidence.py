@@ -72,7 +72,8 @@ def by_segment(rollout: Rollout, *, labels: bool = True) -> list[SegmentEvidence
             ),
             TOLERATED_FAILURES,
         )
-        wrong = _of_labels(shares, counts) if labels else 1.0
+        wrong = _of_labels(shares, counts)
+        wrong = wrong if labels else min(1.0, wrong)  # not higher: a bet that is lost stays lost
         found.append(SegmentEvidence(name, failures, wrong))
     return found
 
@@ -125,22 +126,21 @@ def describe_segment(rollout: Rollout, one: SegmentEvidence) -> str:
 
 
 def _of_labels(shares: list[float], counts: list[SegmentCounts]) -> float:
-    """Of wrong answers; 1 while the arms of the segment are labelled differently."""
-    if not any(one.canary_labelled for one in counts):
-        return 1.0
-    mismatch = share_evidence(
-        ScoreBins(share, ((one.stable_labelled, one.canary_labelled),))
-        for share, one in zip(shares, counts, strict=True)
-    )
-    if mismatch >= MISMATCH:
-        return 1.0
-    return _evidence(
+    """Of wrong answers; at most 1 while the arms of the segment are labelled differently."""
+    wrong = _evidence(
         tuple(
             (share, one.canary_wrong, one.stable_wrong)
             for share, one in zip(shares, counts, strict=True)
         ),
         TOLERATED_WRONG,
     )
+    if wrong <= 1.0:
+        return wrong
+    mismatch = share_evidence(
+        ScoreBins(share, ((one.stable_labelled, one.canary_labelled),))
+        for share, one in zip(shares, counts, strict=True)
+    )
+    return 1.0 if mismatch >= MISMATCH else wrong
 
 
 @lru_cache(maxsize=4096)  # the counts of most segments are those of the last look

@@ -10,7 +10,9 @@ from penstock.monitoring.metrics.merge import parse
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.segments.frequent_names import AT_ONCE
 from penstock.server.rollout.arm_evidence import ArmEvents, arm_evidence
+from penstock.server.rollout.counts import ArmCounts, Counts
 from penstock.server.rollout.decision import decide
+from penstock.server.rollout.evidence import e_values, labels_count, labels_held
 from penstock.server.rollout.observation import observe
 from penstock.server.rollout.rollout import Base, Rollout, Step, begin, split_of
 from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
@@ -159,6 +161,25 @@ def test_labels_of_a_segment_that_is_labelled_differently_in_both_arms_are_no_ev
     odd = SegmentCounts(1000, 0, 1000, 0, 50, 0, 300, 300)
     (one,) = by_segment(rollout(Step(50.0, segments={"country=CH": odd})))
     assert one.labels == 1.0
+
+
+def test_a_bet_on_labels_that_is_lost_is_not_given_back_when_labels_are_held():
+    """Else the evidence would rise by labels that fit no share, as a test at 20 % says of them."""
+    odd = SegmentCounts(1000, 0, 1000, 0, 300, 200, 50, 1)
+    held = rollout(
+        Step(
+            50.0,
+            Counts(ArmCounts(labelled=300, wrong=200), ArmCounts(labelled=50, wrong=1)),
+            segments={"country=CH": odd},
+        )
+    )
+    assert labels_held(held)
+    (one,) = by_segment(held, labels=labels_count(held))
+    assert one.labels < 1e-3
+    assert e_values(held)["labels"] < 1e-3
+    later = SegmentCounts(1000, 0, 1000, 0, 50, 20, 0, 0)
+    (one,) = by_segment(rollout(Step(50.0, segments={"country=CH": later})))
+    assert one.labels < 0.01
 
 
 def test_a_step_waits_for_a_segment_that_may_be_failing():

@@ -51,16 +51,6 @@ class ArmEvents:
     stable: int
 
 
-def canary_probability(share: float, ratio: float) -> float:
-    """Probability that a bad event falls in the canary's arm.
-
-    Args:
-        share: Share of the canary, 0 to 1.
-        ratio: Risk of the canary's requests, divided by the risk of stable's.
-    """
-    return share * ratio / (1.0 - share + share * ratio)
-
-
 def arm_evidence(steps: Iterable[ArmEvents], tolerated: float) -> float:
     """E value against "the canary's requests are at most `tolerated` times as likely to be bad".
 
@@ -86,9 +76,12 @@ def log_factors(share: float, tolerated: float) -> tuple[tuple[float, float], ..
     """Logarithms of each bet's factor, for an event of the canary and for one of stable.
 
     Args:
-        share: Share of the canary, between 0 and 1.
+        share: Share of the canary, above 0, at most 1.
         tolerated: The ratio r0.
     """
-    null = canary_probability(share, tolerated)
-    bets = (canary_probability(share, tolerated * times) for times in GRID)
-    return tuple((math.log(bet / null), math.log((1.0 - bet) / (1.0 - null))) for bet in bets)
+    # Ratios of pi and of 1 - pi without the latter, which would be 0 near 1.
+    null = 1.0 - share + share * tolerated
+    ratios = (null / (1.0 - share + share * tolerated * times) for times in GRID)
+    return tuple(
+        (math.log(times * one), math.log(one)) for times, one in zip(GRID, ratios, strict=True)
+    )

@@ -10,11 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.rollout.arm_evidence import GRID, ArmEvents, arm_evidence, canary_probability
+from penstock.server.rollout.arm_evidence import GRID, ArmEvents, arm_evidence, log_factors
 
 TOLERATED = 1.5
 small = st.integers(0, 200)
 shares = st.floats(0.001, 0.999)
+
+
+def canary_probability(share, ratio):
+    """Probability that a bad event falls in the canary's arm."""
+    return share * ratio / (1.0 - share + share * ratio)
 
 
 def expectation(shares, counts, true_ratio, counted_with=None):
@@ -125,3 +130,12 @@ def test_the_law_of_the_arm_does_not_know_how_likely_events_are(share, ratio):
     for risk in (1e-6, 0.01, 0.2):
         canary, stable = share * ratio * risk, (1 - share) * risk
         assert canary / (canary + stable) == pytest.approx(canary_probability(share, ratio))
+
+
+@pytest.mark.parametrize("share", [1e-300, 1e-16, 0.01, 0.5, 1.0 - 1e-13, 1.0 - 2**-53])
+def test_any_share_between_none_and_all_has_an_answer(share):
+    for (canary, stable), times in zip(log_factors(share, 1.5), GRID, strict=True):
+        assert canary - stable == pytest.approx(math.log(times))
+        assert stable <= 0.0
+        assert canary >= -1e-12
+    assert arm_evidence([ArmEvents(share, 3, 5)], 1.5) >= 0.0

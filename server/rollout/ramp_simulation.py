@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: Ramps that are simulated for each question.
 RAMPS: Final = 200
 _SEED: Final = 1
-#: A ramp without a deadline is followed for so long.
+#: A ramp without a deadline, or with a later one, is followed for so long; so is a watch.
 _LONGEST_SECONDS: Final = 366 * 86_400.0
 #: Looks before a step may be passed, and the growth of the time from one to the next afterwards.
 _EARLY_LOOKS: Final = 8
@@ -113,7 +113,7 @@ class _Run:
         self._bad = bad
         self._ramps = ramps
         self._logs = np.zeros((len(_PARTS), ramps, len(GRID)))
-        self.limit = spec.deadline_seconds or _LONGEST_SECONDS
+        self.limit = min(spec.deadline_seconds or _LONGEST_SECONDS, _LONGEST_SECONDS)
         self.going = np.ones(ramps, bool)
         self.aborted = np.zeros(ramps, bool)
         self.elapsed = np.zeros(ramps)
@@ -149,7 +149,8 @@ class _Run:
     def watch(self, percent: float) -> None:
         """Go on after the promotion until the watch ends."""
         share = percent / FULL
-        looks = look_times(self._spec.watch_seconds / 8.0, self._spec.watch_seconds)
+        seconds = min(self._spec.watch_seconds, _LONGEST_SECONDS)
+        looks = look_times(seconds / 8.0, seconds)
         factors = [np.array(log_factors(share, TOLERATED)) for _ in _PARTS]
         logs = self._evidence(self._events(looks, share), factors)
         over = (self._total(logs) >= 1.0 / self._spec.alpha).any(axis=1)

@@ -134,6 +134,10 @@ def check_spec(kind: Kind, spec: RolloutSpec) -> None:
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
-    if not (low <= value <= high and math.isfinite(value)):
+    try:
+        sound = low <= value <= high and math.isfinite(value)
+    except OverflowError:  # a whole number that no float can be
+        sound = False
+    if not sound:
         wanted = f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
         raise InvalidRequest(f"{name} is {value}, expected {wanted}")

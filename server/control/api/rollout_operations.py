@@ -74,6 +74,7 @@ class RolloutOperations:
         self._coordinator = coordinator
         self._exposition = exposition
         self._vetoes = vetoes
+        self._one_plan = asyncio.Lock()
 
     async def start(
         self, command: Command, token: str, kind: Kind, version: int, asked: Mapping[str, Any]
@@ -156,7 +157,8 @@ class RolloutOperations:
         slots, figures = blocks.get((model, str(stable))), await traffic.now()
         now = measured(figures, slots, model, stable, spec.slow_seconds)
         now = supposed(now, supposed_of)
-        return await asyncio.to_thread(plan, model, (stable, version), spec, now)
+        async with self._one_plan:  # others need the threads, and a plan takes a processor
+            return await asyncio.to_thread(plan, model, (stable, version), spec, now)
 
     async def act(self, command: Command) -> dict[str, Any]:
         """Pause, resume, promote, abort or finish the rollout in progress.

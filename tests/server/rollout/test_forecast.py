@@ -54,6 +54,14 @@ def test_without_traffic_it_sees_nothing_and_never_ends():
     assert (found.to_end, found.to_see) == ((), ())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"deadline_seconds": 1e300}, {"watch_seconds": 1e300}, {"steps": (1e-300, 100.0)}],
+)
+def test_terms_without_measure_have_a_forecast_too(change):
+    assert forecast(replace(QUICK, **change), BUSY).aborted <= 0.05
+
+
 def test_the_smallest_harm_is_rolled_back_as_often_as_it_says_and_half_of_it_is_not(quick):
     found = quick
     harm = found.harms["failed"]

@@ -112,6 +112,7 @@ def test_a_shadow_is_loaded_before_anything_is_copied(phase):
             "hold_seconds is inf, expected 0 or more",
         ),
         (Kind.CANARY, RolloutSpec(min_requests=0), "min_requests is 0, expected 1 or more"),
+        (Kind.CANARY, RolloutSpec(min_requests=10**400), "min_requests is 10+, expected 1 or more"),
         (Kind.CANARY, RolloutSpec(max_disagreement_percent=0.0), "max_disagreement_percent is 0"),
     ],
 )

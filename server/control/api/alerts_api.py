@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Final
@@ -13,7 +12,7 @@ from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.reading import read_alerts
 from penstock.monitoring.alerts.sink import TEST
 from penstock.server.auth.tokens import OBSERVE, OPERATE
-from penstock.server.errors import InvalidRequest, NotFound, Unavailable
+from penstock.server.errors import NotFound, Unavailable
 
 from . import wire
 from .openapi import Endpoint
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 #: Alerts in one answer at most, and when nothing is said.
 MAX_LIMIT: Final = 1000
 _LIMIT: Final = 50
-_COUNT: Final = re.compile(r"[0-9]{1,4}")
 
 _SHOW: Final = Endpoint(
     "GET", "/admin/alerts", "alerts", "What is wrong, since when, and who was told", OBSERVE,
@@ -68,17 +66,12 @@ class AlertsApi:
         return {_SHOW: self._show, _TEST: self._test}
 
     async def _show(self, request: Request, _: str) -> Response:
-        query = request.query_params
-        text = query.get("limit", str(_LIMIT))
-        if not _COUNT.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
-            shown = text[: wire.MAX_SHOWN]
-            raise InvalidRequest(f"limit is {shown!r}, expected a number from 1 to {MAX_LIMIT}")
-        if query.get("open", "false") not in {"true", "false"}:
-            raise InvalidRequest(f"open is {query['open']!r}, expected true or false")
-        model, only_open = query.get("model", ""), query.get("open") == "true"
+        limit = wire.limit_of(request, _LIMIT, MAX_LIMIT)
+        only_open = wire.asked(request, "open")
+        model = request.query_params.get("model", "")
 
         def read() -> list[object]:
-            told = read_alerts(self._path, int(text), model=model, only_open=only_open)
+            told = read_alerts(self._path, limit, model=model, only_open=only_open)
             return [one.to_json() for one in told]
 
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.files.decoding import ContentError
 from penstock.server.auth.tokens import OBSERVE
 from penstock.server.desired_state.audit import read_log, verify_log
-from penstock.server.errors import InvalidRequest, Unavailable
+from penstock.server.errors import Unavailable
 
 from . import wire
 from .audit_history import as_json
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 #: Records in one answer at most, and when nothing is said.
 MAX_LIMIT: Final = 1000
 _LIMIT: Final = 100
-_COUNT: Final = re.compile(r"[0-9]{1,4}")
 
 _SHOW: Final = Endpoint(
     "GET", "/admin/audit", "audit", "The last records of the audit log, newest first", OBSERVE,
@@ -48,14 +46,9 @@ def handlers(audit: Path) -> dict[Endpoint, Handler]:
     """
 
     async def show(request: Request, _: str) -> Response:
-        text = request.query_params.get("limit", str(_LIMIT))
-        if not _COUNT.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
-            shown = text[: wire.MAX_SHOWN]
-            raise InvalidRequest(f"limit is {shown!r}, expected a number from 1 to {MAX_LIMIT}")
-        verify = request.query_params.get("verify", "false")
-        if verify not in {"true", "false"}:
-            raise InvalidRequest(f"verify is {verify!r}, expected true or false")
-        found = await asyncio.to_thread(_read, audit, int(text), verify=verify == "true")
+        limit = wire.limit_of(request, _LIMIT, MAX_LIMIT)
+        verify = wire.asked(request, "verify")
+        found = await asyncio.to_thread(_read, audit, limit, verify=verify)
         return wire.answer(found)
 
     return {_SHOW: show}

@@ -27,6 +27,7 @@ _MAX_BODY_BYTES: Final = 64 * 1024
 _GENERATION: Final = re.compile(r"[0-9]{1,18}")
 #: Longest piece of a client's value shown back in an error.
 MAX_SHOWN: Final = 80
+_COUNT: Final = re.compile(r"[0-9]{1,4}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
 _ACTOR: Final = re.compile(r"[\w.@+-]{1,64}")
 _MAX_REASON: Final = 4096
@@ -133,6 +134,30 @@ def version_of(value: Any) -> int:
         shown = str(value)[:MAX_SHOWN]
         raise InvalidRequest(f"{shown!r} is not a version; expected a whole number from 1")
     return int(value)
+
+
+def limit_of(request: Request, default: int, most: int) -> int:
+    """How many things a query asks for at most, from 1.
+
+    Raises:
+        InvalidRequest: It is no such number.
+    """
+    text = request.query_params.get("limit", str(default))
+    if not _COUNT.fullmatch(text) or not 1 <= int(text) <= most:
+        raise InvalidRequest(f"limit is {text[:MAX_SHOWN]!r}, expected a number from 1 to {most}")
+    return int(text)
+
+
+def asked(request: Request, key: str) -> bool:
+    """A parameter of a query that is true or false; false if it is not there.
+
+    Raises:
+        InvalidRequest: It is something else.
+    """
+    text = request.query_params.get(key, "false")
+    if text not in {"true", "false"}:
+        raise InvalidRequest(f"{key} is {text[:MAX_SHOWN]!r}, expected true or false")
+    return text == "true"
 
 
 async def command_of(

@@ -30,6 +30,10 @@ _CATEGORICAL: Final = re.compile(rb"^\[categorical_feature: ([\d,]*)\]", re.MULT
 _NO_MISSING: Final = re.compile(rb"^\[use_missing: 0\]", re.MULTILINE)
 #: A column of categories in ``feature_infos``: numbers between colons, not a range in brackets.
 _INFO: Final = re.compile(r"-?\d+(:-?\d+)*")
+#: Where the library begins to read trees: at the first line that begins so.
+_FIRST_TREE: Final = b"\nTree="
+#: The library counts classes here, too.
+_OBJECTIVE_CLASSES: Final = re.compile(r"num_class:(\S*)")
 #: The decision of a node is whether a category is in a set.
 _IN_SET: Final = 1
 
@@ -78,10 +82,12 @@ def read_file(path: Path) -> LightgbmFile:
 def _read(content: bytes) -> LightgbmFile:
     if not content.startswith(b"tree\n"):
         raise ValueError("it does not begin with the line 'tree'")
-    start = content.find(b"Tree=0\n")
+    start = content.find(_FIRST_TREE) + 1
     end = content.find(b"\nend of trees")
-    if start < 0 or end < start:
+    if not start or end < start:
         raise ValueError("its trees are missing or cut short")
+    if any(content.find(one, 0, end) >= 0 for one in (b"\r", b"\0")):
+        raise ValueError("it has ends of lines that the library would take for others")
     head = _fields(content[:start])
     columns = int(head["max_feature_idx"]) + 1
     names = head["feature_names"].split()
@@ -90,13 +96,18 @@ def _read(content: bytes) -> LightgbmFile:
         raise ValueError(f"it has {len(names)} names and {len(infos)} ranges for {columns} columns")
     per_iteration = int(head["num_tree_per_iteration"])
     classes = int(head["num_class"])
-    if not 0 < per_iteration <= MAX_COLUMNS or not 0 < classes <= MAX_COLUMNS:
-        raise ValueError(f"it has {per_iteration} trees in an iteration, {classes} classes")
+    objective = head.get("objective", "")
+    told = _OBJECTIVE_CLASSES.findall(objective)
+    if not 0 < classes <= MAX_COLUMNS or {per_iteration, *map(int, told)} != {classes}:
+        raise ValueError(
+            f"it has {per_iteration} trees in an iteration, {classes} classes, and the objective "
+            f"{objective!r}"
+        )
     trees = _check_trees(content, start, end, head["tree_sizes"].split(), columns)
     tail = content[end:]
     categorical = _categorical(tail, infos)
     return LightgbmFile(
-        objective=(head.get("objective") or " ").split(" ")[0],
+        objective=objective.partition(" ")[0],
         classes=classes,
         names=tuple(names),
         categorical=categorical,
@@ -107,8 +118,14 @@ def _read(content: bytes) -> LightgbmFile:
 
 
 def _fields(block: bytes) -> dict[str, str]:
-    lines = (line.partition("=") for line in block.decode().split("\n"))
-    return {key: value for key, _, value in lines}
+    """The ``key=value`` lines of a block; which of two with one key counts, readers disagree on."""
+    found: dict[str, str] = {}
+    for line in filter(None, block.decode().split("\n")):
+        key, _, value = line.partition("=")
+        if key in found:
+            raise ValueError(f"{key} is there twice")
+        found[key] = value
+    return found
 
 
 def _check_trees(content: bytes, start: int, end: int, sizes: Sequence[str], columns: int) -> int:
@@ -149,7 +166,7 @@ def _tree(fields: Mapping[str, str], columns: int) -> tuple[Array, Array, Array]
             raise ValueError(f"{name} of a tree has {len(values)} values, expected {count}")
         found[name] = values
     _check_sets(fields, found["threshold"][(found["decision_type"] & _IN_SET) > 0])
-    if fields.get("is_linear", "0") == "1":
+    if int(fields.get("is_linear", "0")):
         _check_linear(fields, leaves, columns)
     ends = np.full(leaves, -1)
     children = (
@@ -169,7 +186,7 @@ def _check_sets(fields: Mapping[str, str], places: Array) -> None:
     words = len(fields["cat_threshold"].split())
     if len(ends) != count + 1 or ends[0] != 0 or ends[-1] != words or (np.diff(ends) < 0).any():
         raise ValueError("the sets of categories of a tree are cut in the wrong places")
-    if ((places < 0) | (places >= count)).any():
+    if not ((places >= 0) & (places < count)).all():  # NaN is none of them, either
         raise ValueError("a node refers to a set of categories that is not in the file")
 
 

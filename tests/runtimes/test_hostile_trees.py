@@ -236,3 +236,41 @@ def test_sound_trees_pass_and_each_fault_is_named() -> None:
     assert told([1, -1, -1], [1, -1, -1], [0, 0, 0]).startswith("two branches")
     assert told([1, 0, -1], [2, 2, -1], [0, 0, 0]) != ""
     assert told([1, -1], [1, -1, -1], [0, 0]) == "the arrays of a tree have different lengths"
+
+
+def resized(text: bytes) -> bytes:
+    """A file of LightGBM with the lengths that its trees have now."""
+    start, end = text.index(b"Tree=0\n"), text.index(b"end of trees")
+    sizes = b" ".join(
+        b"%d" % len(one) for one in re.split(rb"(?=^Tree=)", text[start:end], flags=re.M)[1:]
+    )
+    return re.sub(rb"tree_sizes=.*", b"tree_sizes=" + sizes, text)
+
+
+NO_SUCH_SET = rb"num_cat=1\ncat_boundaries=0 1\ncat_threshold=1\n"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "instead", "words"),
+    [
+        (rb"(num_tree_per_iteration)=1", rb"\1=4", "4 trees in an iteration, 1 classes"),
+        (rb"num_class=1", rb"num_class=2", "1 trees in an iteration, 2 classes"),
+        (rb"objective=binary.*", rb"objective=multiclass num_class:9", "num_class:9"),
+        (rb"(split_feature=)(.*)\n", rb"\g<1>\2\n\n\1\2\n", "split_feature is there twice"),
+        (rb"(max_feature_idx=2)\n", rb"\1\n\1\n", "max_feature_idx is there twice"),
+        (rb"Tree=0\n", rb"Tree=0 \nnum_leaves=1\nTree=0\n", "tree 0 is not where"),
+        (rb"Tree=0\n", rb"a\rTree=0\nb\nTree=0\n", "ends of lines"),
+        (rb"is_linear=0", rb"is_linear=2\nnum_features=9", "no 'leaf_features'"),
+        (
+            rb"num_cat=0((?:.|\n)*?)threshold=\S+((?:.|\n)*?)decision_type=\d+",
+            NO_SUCH_SET + rb"\1threshold=nan\2decision_type=1",
+            "set of categories that is not in the file",
+        ),
+    ],
+)
+def test_what_lightgbm_reads_otherwise_than_it_is_checked_is_refused(
+    sound: dict[str, bytes], refusal: Any, pattern: bytes, instead: bytes, words: str
+) -> None:
+    text = re.sub(pattern, instead, sound["model.txt"], count=1)
+    assert text != sound["model.txt"]
+    assert words in refusal("model.txt", resized(text))

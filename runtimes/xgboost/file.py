@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: A text of JSON takes ten times its size in memory while it is read.
 MAX_JSON_BYTES: Final = 256 << 20
 MAX_UBJSON_BYTES: Final = 8 << 30
+#: Categories are float32: beyond this number not all of them are whole.
+_MOST_CATEGORIES: Final = 1 << 24
 #: Type of a column of categories.
 _CATEGORICAL: Final = "c"
 #: Boosters of trees; another one is linear.
@@ -69,7 +71,7 @@ class XgboostFile:
         It stops at the best one, and a plain ``Booster`` does not.
         """
         best = self.attributes.get("best_iteration", "")
-        return int(best) + 1 if "scikit_learn" in self.attributes and best.isdigit() else 0
+        return int(best) + 1 if "scikit_learn" in self.attributes and best.isdecimal() else 0
 
 
 def read_file(path: Path) -> XgboostFile:
@@ -120,13 +122,15 @@ def _read(document: Any) -> XgboostFile:
     )
     booster = learner["gradient_booster"]
     kind = booster["name"]
-    trees, listed = 0, {}
+    trees, listed, groups = 0, {}, max(classes, targets, 1)
     if kind in _TREES:
         model = (booster["gbtree"] if kind == _DART else booster)["model"]
-        trees = _check_model(model, columns, max(classes, targets, 1))
+        trees = _check_model(model, columns, groups)
         listed = _categories(model.get("cats") or {}, columns)
     elif kind != "gblinear":
         raise ValueError(f"its booster is {kind!r}")
+    elif len(booster["model"]["weights"]) != (columns + 1) * groups:
+        raise ValueError(f"its linear model has not {columns + 1} weights for each output")
     types = learner.get("feature_types") or [""] * columns
     names = learner.get("feature_names") or []
     for what, some in (("feature_types", types), ("feature_names", names)):
@@ -182,7 +186,10 @@ def _check_arrays(tree: Any) -> None:
             raise ValueError(f"{name} of a tree has {len(tree[name])} values for {nodes} nodes")
     if len(tree["default_left"]) != nodes:
         raise ValueError(f"default_left of a tree has not {nodes} values")
-    total = len(tree.get("categories", ()))
+    categories = np.asarray(tree.get("categories", ()), np.int64)
+    if ((categories < 0) | (categories >= _MOST_CATEGORIES)).any():
+        raise ValueError(f"a category of a tree is none of 0 to {_MOST_CATEGORIES - 1}")
+    total = len(categories)
     firsts, counts = (
         np.asarray(tree.get(name, ()), np.int64)
         for name in ("categories_segments", "categories_sizes")

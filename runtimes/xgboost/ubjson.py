@@ -93,6 +93,8 @@ class _Reader:
         found: dict[str, Any] = {}
         while self._data[self.at : self.at + 1] != b"}":
             key = self._text()
+            if key in found:  # the library takes the first one
+                raise UbjsonError(f"{key!r} is there twice before byte {self.at}")
             found[key] = self.value(self.take(1), depth + 1)
         self.at += 1
         return found

@@ -110,6 +110,16 @@ def test_lengths_that_a_file_has_not_are_refused(sound: dict[str, bytes], refusa
     assert "for 2147483647 columns" in refusal("model.txt", columns)
 
 
+def test_two_values_of_one_name_are_refused(sound: dict[str, bytes], refusal: Any) -> None:
+    content = sound["model.ubj"]
+    field = re.search(rb"L\0{7}\rsplit_indices\[\$l#L(.{8})", content, re.DOTALL)
+    assert field is not None
+    nodes = int.from_bytes(field[1], "big")
+    first = field[0] + b"\0\xff\xff\xff" * nodes  # which the library takes
+    twice = content[: field.start()] + first + content[field.start() :]
+    assert "'split_indices' is there twice" in refusal("model.ubj", twice)
+
+
 def test_deep_nesting_is_refused(sound: dict[str, bytes], refusal: Any) -> None:
     deep = b'{"learner":' + b"[" * 100_000
     assert "is no XGBoost model in JSON" in refusal("model.json", deep)
@@ -152,6 +162,11 @@ def put(path: str, index: int, value: Any) -> Callable[[Any], None]:
                 categories_nodes=[0], categories_segments=[5], categories_sizes=[9]
             ),
             "categories that are not in the file",
+        ),
+        (lambda one: first_tree(one).update(categories=[-(10**8)]), "a category of a tree is none"),
+        (
+            lambda one: one["gradient_booster"].update(name="gblinear", model={"weights": [1.0]}),
+            "has not 4 weights for each output",
         ),
         (
             lambda one: one["learner_model_param"].update(num_feature="4294967295"),

@@ -257,7 +257,8 @@ def resized(text: bytes) -> bytes:
     """A file of LightGBM with the lengths that its trees have now."""
     start, end = text.index(b"Tree=0\n"), text.index(b"end of trees")
     sizes = b" ".join(
-        b"%d" % len(one) for one in re.split(rb"(?=^Tree=)", text[start:end], flags=re.M)[1:]
+        b"%d" % len(one)
+        for one in re.split(rb"(?=^Tree=)", text[start:end], flags=re.MULTILINE)[1:]
     )
     return re.sub(rb"tree_sizes=.*", b"tree_sizes=" + sizes, text)
 

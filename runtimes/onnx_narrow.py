@@ -2,9 +2,9 @@
 
 They are served as the next wider type that numpy has, which holds each of their values exactly:
 FP32, INT8 or UINT8. An input is rounded to the narrow type as ONNX's ``Cast`` does it: to the
-nearest value, ties to even, and finite values beyond the range to the largest. Whole numbers that
-do not fit are refused. onnxruntime's Python interface converts none of these types; so this module
-reads and writes the memory of its tensors.
+nearest value, ties to even, and values beyond the range to the largest; infinity stays what it is
+if the type has it. Whole numbers that do not fit are refused. onnxruntime's Python interface
+converts none of these types; so this module reads and writes the memory of its tensors.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _HOST: Final = ("cpu", 0)
 _NIBBLE: Final = 0x0F
+#: The one type of 8 bits that has infinities.
+_INFINITE: Final = "float8_e5m2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,8 @@ def _rounded(array: Array, dtype: np.dtype[Any]) -> Array:
     most = float(facts.finfo(dtype).max)
     with np.errstate(all="ignore"):
         if dtype.itemsize == 1:  # bfloat16 has infinities, and Cast gives them
-            array = np.where(np.isfinite(array), np.clip(array, -most, most), array)
+            held = np.clip(array, -most, most)
+            array = np.where(np.isinf(array), array, held) if dtype.name == _INFINITE else held
         return np.ascontiguousarray(array.astype(dtype))
 
 

@@ -67,10 +67,13 @@ def test_outputs_are_what_onnxruntime_casts_to(tmp_path: Path, kind: str) -> Non
 @pytest.mark.parametrize("kind", FLOATS)
 def test_inputs_are_rounded_as_onnxruntime_rounds(tmp_path: Path, kind: str) -> None:
     """Cast of onnxruntime is the oracle."""
-    finite = numbers()[:, :]
-    finite = finite[np.isfinite(finite).all(axis=1)]
-    (right,) = load(write(tmp_path / "out", "FLOAT", kind)).execute([finite], ["y"])
-    (given,) = load(write(tmp_path / "in", kind, "FLOAT")).execute([finite], ["y"])
+    every = numbers()
+    (right,) = load(write(tmp_path / "out", "FLOAT", kind)).execute([every], ["y"])
+    (given,) = load(write(tmp_path / "in", kind, "FLOAT")).execute([every], ["y"])
+    if kind == "FLOAT8E5M2":  # it has infinities, which Cast never makes
+        infinite = np.isinf(every)
+        np.testing.assert_array_equal(given[infinite], every[infinite])
+        given, right = given[~infinite], right[~infinite]
     np.testing.assert_array_equal(given, right)
 
 

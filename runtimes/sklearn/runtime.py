@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from penstock.runtimes.contract import VARIABLE, Column, ModelLoadError, Signature, TensorSpec
+from penstock.runtimes.datatypes import NUMPY_OF
 from penstock.runtimes.library import Library
 from penstock.runtimes.tables import (
     LABEL,
@@ -39,6 +40,8 @@ _TEXTS: Final = "text_columns"
 _BATCH_AXIS: Final = "batch_axis"
 #: With more columns, it is not tried out which of them may be missing.
 _MOST_TRIED: Final = 256
+#: They approach an answer until it is good enough for all rows of a run together.
+_COUPLERS: Final = ("NMF", "MiniBatchNMF")
 _PANDAS: Final = Library("pandas", "sklearn", ("pandas",))
 
 
@@ -209,7 +212,7 @@ def _steps(estimator: Any) -> tuple[Callable[[Any], Any], Any]:
 def _labels(found: Any, datatype: str) -> Array:
     answer = _plain(found)
     if datatype != "BYTES":
-        return answer.astype(np.int64 if datatype == "INT64" else answer.dtype, copy=False)
+        return answer.astype(NUMPY_OF[datatype], copy=False)
     texts = np.empty(len(answer), object)
     texts[:] = [str(one).encode() for one in answer.tolist()]
     return texts
@@ -241,15 +244,18 @@ def _answers(
 def _couples(estimator: Any) -> str:
     """Why rows of several requests may not share a run; empty if they may."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
-    for one in parts:
-        kind = type(one)
-        if not hasattr(one, "fit"):
-            continue
-        if kind.__name__ == "FunctionTransformer" and one.func is not None:
-            return "a FunctionTransformer may couple rows"
-        if not kind.__module__.startswith("sklearn."):
-            return f"{kind.__module__}.{kind.__name__} may couple rows"
-    return ""
+    return next(filter(None, (_coupling(one) for one in parts if hasattr(one, "fit"))), "")
+
+
+def _coupling(step: Any) -> str:
+    name, module = type(step).__name__, type(step).__module__
+    if name == "FunctionTransformer" and (step.func is not None or step.inverse_func is not None):
+        return "a FunctionTransformer may couple rows"
+    if name == "TransformedTargetRegressor" and not isinstance(step.inverse_func, np.ufunc | None):
+        return "the inverse_func of a TransformedTargetRegressor may couple rows"
+    if name in _COUPLERS or getattr(step, "sample_posterior", False):
+        return f"{name} couples rows"
+    return "" if module.startswith("sklearn.") else f"{module}.{name} may couple rows"
 
 
 def _settings(options: LoadOptions) -> tuple[list[str], bool | None]:

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_wine
+from sklearn.decomposition import NMF
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
-from sklearn.impute import SimpleImputer
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401  for the next import
+from sklearn.impute import IterativeImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -171,6 +173,44 @@ def test_types_that_nobody_trusts_are_refused_and_nothing_is_made(write):
     model = load(path, trusted=(name,))
     assert not model.signature.batch_axis
     assert "FunctionTransformer" in model.signature.batching
+
+
+POSITIVE = np.random.default_rng(3).uniform(0, 3, (90, 5))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        make_pipeline(NMF(2, tol=0.1, random_state=0), LinearRegression()),
+        make_pipeline(IterativeImputer(sample_posterior=True), LinearRegression()),
+        TransformedTargetRegressor(
+            LinearRegression(), func=np.log1p, inverse_func=np.cumsum, check_inverse=False
+        ),
+        make_pipeline(FunctionTransformer(inverse_func=np.cumsum), LinearRegression()),
+    ],
+    ids=lambda one: one.steps[0][0] if hasattr(one, "steps") else type(one).__name__,
+)
+def test_rows_that_change_each_others_answers_share_no_run(write, estimator):
+    path = write(estimator.fit(POSITIVE, POSITIVE[:, 0]))
+    model = load(path, trusted=skops.io.get_untrusted_types(file=path))
+    assert not model.signature.batch_axis
+    assert "couple" in model.signature.batching
+
+
+def test_rows_share_runs_where_a_function_takes_each_value_by_itself(write):
+    regressor = TransformedTargetRegressor(
+        LinearRegression(), func=np.log1p, inverse_func=np.expm1
+    ).fit(POSITIVE, POSITIVE[:, 0])
+    assert load(write(regressor)).signature.batch_axis
+
+
+def test_classes_of_float32_are_answered_as_the_signature_says(write):
+    classes = (POSITIVE[:, 0] > 1).astype(np.float32)
+    estimator = LogisticRegression().fit(POSITIVE, classes)
+    model = load(write(estimator))
+    (answer,) = model.execute([POSITIVE], ["label"])
+    assert (model.signature.outputs[0].datatype, answer.dtype) == ("FP64", np.float64)
+    assert answer.tolist() == estimator.predict(POSITIVE).tolist()
 
 
 def rewritten(path, change):

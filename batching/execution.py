@@ -52,7 +52,7 @@ def execute(
     except BaseException as error:  # noqa: BLE001  whatever a model raises is its requests' answer
         ended = isinstance(error, ProcessEnded)
         if len(requests) > 1 and not (half and ended) and not isinstance(error, _NOT_SPLIT):
-            return _bisect(batch, model, clock, half=ended)
+            return _bisect(batch, model, clock, half=half or ended)
         if len(requests) > 1:
             batch.error = ordinary(error)
         else:

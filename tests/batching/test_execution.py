@@ -160,6 +160,28 @@ def test_a_batch_that_ends_its_process_is_split_once(sizes, culprit):
             assert part.outputs[0].tolist() == np.concatenate(alone).tolist()
 
 
+def test_a_batch_that_ended_its_process_is_split_once_though_a_part_fails_otherwise_between():
+    class Model(Rowwise):
+        """Ends its process for rows that hold 13, unless it fails before at four requests."""
+
+        ends = 0
+
+        def execute(self, inputs, outputs):
+            if len(inputs[0]) == 4:
+                raise ModelExecutionError("four")
+            try:
+                return super().execute(inputs, outputs)
+            except ModelExecutionError:
+                self.ends += 1
+                raise ProcessEnded("crashed") from None
+
+    model = Model()
+    parts = execute(batch_of([1] * 8, culprits={2}), model, ticking())
+    assert model.ends == 2
+    failed = {one.context for part in parts if part.error for one in part.requests}
+    assert failed == {2, 3}
+
+
 @pytest.mark.parametrize("error", [RunTimeout("too long"), ModelAway("gone", 1.0)])
 def test_what_no_further_run_would_mend_is_not_run_again(error):
     model = Fragile(error)

@@ -118,7 +118,7 @@ class ProcessPool:
             if self._idle and not self._closed:
                 return self._idle.pop()
             until = self._clock() + MOST_WAIT_SECONDS
-            while not self._idle:
+            while self._closed or not self._idle:
                 if self._closed:
                     raise ModelExecutionError("the model is unloaded")
                 now = self._clock()

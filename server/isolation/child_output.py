@@ -43,7 +43,12 @@ class ChildOutput:
         thread = threading.Thread(
             target=self._read, args=(reading,), name="penstock-output", daemon=True
         )
-        thread.start()
+        try:
+            thread.start()
+        except BaseException:
+            os.close(reading)
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the child's end here: the thread ends when the child has closed its own."""

@@ -137,10 +137,10 @@ class ModelProcess:
             numbers, pieces, size = pack_tensors(inputs)
         except (TypeError, KeyError) as error:
             raise ModelExecutionError(f"the inputs are no tensors: {error!r}") from error
-        if size > self._segment.size or self._too_large(size):
-            self._replace(size)
-        put_tensors(self._segment.memory, pieces)
         try:
+            if size > self._segment.size or self._too_large(size):
+                self._replace(size)
+            put_tensors(self._segment.memory, pieces)
             self._send(RUN, array("q", (len(outputs), *outputs, *numbers)).tobytes())
         except ChildEnded as end:
             raise ChildUnreached(end.death) from None
@@ -161,15 +161,15 @@ class ModelProcess:
         self._segment.close()
 
     def _receive(self, limit: float) -> tuple[int, bytes]:
-        """The next message that is no wish for a larger segment."""
-        while True:
-            kind, content = self.child.receive(limit)
-            if kind != NEED:
-                return kind, content
-            try:
-                self._replace(self._number(content))
-            except ResourcesExhausted as error:
-                raise ChildExhausted(Death("memory", str(error)), error) from None
+        """The next message; a wish for a larger segment, one at most, is granted before."""
+        kind, content = self.child.receive(limit)
+        if kind != NEED:
+            return kind, content
+        try:
+            self._replace(self._number(content))
+        except ResourcesExhausted as error:
+            raise ChildExhausted(Death("memory", str(error)), error) from None
+        return self.child.receive(limit)
 
     def _send(self, kind: int, content: bytes = b"", file: int | None = None) -> None:
         self.child.send(kind, content, self._order.load_seconds, file)

@@ -26,6 +26,7 @@ from penstock.runtimes.discovery import runtimes
 from penstock.runtimes.onnx import OnnxRuntime
 from penstock.runtimes.python import PythonRuntime
 from penstock.runtimes.testing import check_runtime
+from penstock.server.isolation.model_process import ChildUnreached
 from penstock.server.isolation.segment import FIRST_BYTES
 
 REGISTRY = Path(__file__).parents[3] / "examples" / "registry"
@@ -47,6 +48,8 @@ def answer(size, inputs):
     if (x == 9).any():
         import mmap
         raise MemoryError("no room")
+    if (x == 6).any():
+        ask_for_ever()
     rows = len(x)
     modules = [one for one in ("msgspec", "onnxruntime", "uvicorn") if one in sys.modules]
     return {
@@ -54,6 +57,16 @@ def answer(size, inputs):
         "t": np.array([s + b"!" for s in inputs["s"]] or [], object),
         "n": np.full(rows, len(modules), np.int64),
     }
+
+def ask_for_ever():
+    import gc
+    from array import array
+    from penstock.server.isolation.link import Link
+    link = next(one for one in gc.get_objects() if isinstance(one, Link))
+    while True:
+        link.send(16, array("q", [1]).tobytes())
+        link.expect()
+        os.close(link.files.pop())
 
 
 class Model:
@@ -178,6 +191,31 @@ def test_a_crash_is_told_with_its_cause_and_a_new_process_takes_the_next_run(ope
     until(lambda: model.deaths == 2)
     assert model.execute(inputs([1, 2]), ["y"])[0].tolist() == [[1.0, 2.0]]
     assert [one.blamed for one in model.changes if one is not None] == [True, False]
+
+
+@pytest.mark.parametrize("rows", [1, FIRST_BYTES // 8 + 1])
+def test_a_process_that_ends_before_it_is_asked_has_run_nothing(opened, rows):
+    model = opened()
+    slot = model._pool.acquire()
+    os.kill(model.pids[0], signal.SIGKILL)
+    until(lambda: slot.process.child.ended)
+    with pytest.raises(ChildUnreached) as gone:
+        slot.process.run(inputs(*[[1, 2]] * rows), [0, 1, 2], 60.0)
+    model._pool.bury(slot, gone.value.death)
+
+
+def test_a_process_that_asks_for_memory_for_ever_is_ended(opened):
+    model = opened()
+    with pytest.raises(ProcessEnded, match="said what nobody understands: a message of kind 16"):
+        model.execute(inputs([6, 0]), ALL)
+
+
+def test_no_process_of_an_unloaded_model_is_handed_out(opened):
+    model = opened()
+    model._pool._closed = True  # as it is before the idle processes are ended
+    with pytest.raises(ModelExecutionError, match="unloaded"):
+        model._pool.acquire()
+    model._pool._closed = False
 
 
 def test_after_many_crashes_callers_are_told_when_to_come_back(opened):

@@ -65,7 +65,11 @@ class RunnerProcess:
         self._child = ChildProcess(
             _TARGET, too_large=self._leaks, waited=waited_seconds, clock=self._clock
         )
-        await self._call(self._child.send, ORDER, pack(self._order), LOAD_SECONDS)
+        try:
+            await self._call(self._child.send, ORDER, pack(self._order), LOAD_SECONDS)
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

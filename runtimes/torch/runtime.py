@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from penstock.runtimes.archive import check_archive
 from penstock.runtimes.contract import (
     VARIABLE,
     ModelExecutionError,
@@ -23,7 +24,6 @@ from penstock.runtimes.library import Library
 from penstock.runtimes.synthetic import synthetic_inputs
 from penstock.runtimes.tables import first_line
 
-from .archive import check_archive
 from .declared import Declared, declared
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 EXPORTED: Final = "model.pt2"
 SCRIPT: Final = "model.pt"
+_MAX_ENTRIES: Final = 200_000
+#: Larger than any model that fits into the memory of one machine.
+_MAX_BYTES: Final = 1 << 42
 #: Sizes of open dimensions that are tried when a model is loaded, beside its golden requests, until
 #: so many runs have shown what its outputs are.
 _TRIED: Final = (3, 5, 8, 16, 2)
@@ -63,7 +66,7 @@ class TorchRuntime:
                 there are unknown settings.
         """
         wanted = declared(options)
-        check_archive(path)
+        check_archive(path, "file of torch", most_entries=_MAX_ENTRIES, most_bytes=_MAX_BYTES)
         torch = self.library.load()
         torch.set_num_threads(options.threads)
         try:

@@ -141,6 +141,11 @@ def two_classes(probability: Array) -> Array:
     return both
 
 
+def of_probabilities(found: Array) -> Mapping[str, Array]:
+    """The outputs of a classifier, from the probabilities of its classes, ``(rows, classes)``."""
+    return {LABEL: found.argmax(axis=1).astype(np.int64), PROBABILITIES: found}
+
+
 def refuse_settings(settings: Mapping[str, object], runtime: str) -> None:
     """Refuse settings that a runtime does not have.
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from penstock.runtimes.contract import VARIABLE, Column, ModelLoadError, Signature, TensorSpec
 from penstock.runtimes.library import Library
 from penstock.runtimes.model_files import ModelFile, find_model_file
 from penstock.runtimes.tables import (
-    LABEL,
-    PROBABILITIES,
     ROWS_APART,
     SCORE,
     VALUE,
@@ -20,6 +16,7 @@ from penstock.runtimes.tables import (
     check_names,
     classifier_outputs,
     first_line,
+    of_probabilities,
     refuse_settings,
     two_classes,
     value_output,
@@ -101,12 +98,8 @@ def _outputs(
 ) -> tuple[tuple[TensorSpec, ...], Callable[[Array], Mapping[str, Array]]]:
     """The outputs of a model, and how they are made of what the booster predicts."""
     if file.objective == "binary":
-        return classifier_outputs(2, "FP64"), lambda found: _of_probabilities(two_classes(found))
+        return classifier_outputs(2, "FP64"), lambda found: of_probabilities(two_classes(found))
     if file.objective in _SEVERAL_CLASSES:
-        return classifier_outputs(file.classes, "FP64"), _of_probabilities
+        return classifier_outputs(file.classes, "FP64"), of_probabilities
     name = SCORE if file.objective in _RANKINGS else VALUE
     return (value_output(name, "FP64", file.classes),), lambda found: {name: found}
-
-
-def _of_probabilities(found: Array) -> Mapping[str, Array]:
-    return {LABEL: np.argmax(found, axis=1).astype(np.int64), PROBABILITIES: found}

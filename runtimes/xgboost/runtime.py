@@ -21,6 +21,7 @@ from penstock.runtimes.tables import (
     check_names,
     classifier_outputs,
     first_line,
+    of_probabilities,
     refuse_settings,
     two_classes,
     value_output,
@@ -126,7 +127,7 @@ def _outputs(
     """The outputs of a model, and how they are made of what the booster predicts."""
     objective, several = file.objective, file.targets > 1
     if objective == "multi:softprob":
-        return classifier_outputs(file.classes, "FP32"), _of_probabilities
+        return classifier_outputs(file.classes, "FP32"), of_probabilities
     if objective == "binary:logistic" and not several:
         return classifier_outputs(2, "FP32"), _of_probability
     if objective in {"multi:softmax", "binary:hinge"}:
@@ -137,10 +138,6 @@ def _outputs(
         name = PROBABILITIES
     width = file.targets if several else max(file.classes, 1)
     return (value_output(name, "FP32", width),), lambda found: {name: found}
-
-
-def _of_probabilities(found: Array) -> Mapping[str, Array]:
-    return {LABEL: found.argmax(axis=1).astype(np.int64), PROBABILITIES: found}
 
 
 def _of_probability(found: Array) -> Mapping[str, Array]:

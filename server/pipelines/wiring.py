@@ -16,6 +16,8 @@ from .wired_step import WiredStep
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from penstock.runtimes.contract import Column
+
     from .pins import Pin
     from .pipeline_file import PipelineFile, Step
 
@@ -96,6 +98,7 @@ def _request_inputs(
 ) -> dict[Source, TensorSpec]:
     """The inputs of the pipeline: what the steps take of the request."""
     found: dict[Source, TensorSpec] = {}
+    told: dict[Source, list[tuple[Column, ...]]] = {}
     for step in file.steps:
         specs = {spec.name: spec for spec in signatures[step.name].inputs}
         for name, source in step.inputs.items():
@@ -105,7 +108,9 @@ def _request_inputs(
             if source.step == REQUEST:
                 spec, known = replace(specs[name], name=source.tensor), found.get(source)
                 found[source] = spec if known is None else _common(known, spec, place)
-    return found
+                if spec.columns:
+                    told.setdefault(source, []).append(spec.columns)
+    return {one: replace(spec, columns=_agreed(told.get(one, ()))) for one, spec in found.items()}
 
 
 def _step_outputs(
@@ -180,8 +185,14 @@ def _common(one: TensorSpec, other: TensorSpec, place: str) -> TensorSpec:
     if not _may_fit(one, other):
         raise _refusal(place, f"it takes {_words(other)}, and another input {_words(one)}")
     shape = tuple(max(sizes) for sizes in zip(one.shape, other.shape, strict=True))
-    columns = one.columns or other.columns
-    return replace(one, shape=shape, optional=one.optional and other.optional, columns=columns)
+    return replace(one, shape=shape, optional=one.optional and other.optional)
+
+
+def _agreed(told: Sequence[tuple[Column, ...]]) -> tuple[Column, ...]:
+    """The columns of an input of several steps; none if one tells them otherwise than another."""
+    if len({tuple((one.name, one.categories) for one in columns) for columns in told}) != 1:
+        return ()
+    return tuple(replace(same[0], missing=all(one.missing for one in same)) for same in zip(*told))  # noqa: B905  as many, as was just seen
 
 
 def _may_fit(given: TensorSpec, taken: TensorSpec) -> bool:

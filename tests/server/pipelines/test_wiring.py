@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from penstock.batching.errors import InvalidOutput
-from penstock.runtimes.contract import Signature, TensorSpec, UnsuitableInput
+from penstock.runtimes.contract import Column, Signature, TensorSpec, UnsuitableInput
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.pipelines.pins import Pin
 from penstock.server.pipelines.pipeline_file import parse_pipeline
@@ -119,6 +121,32 @@ def test_a_shared_input_is_as_strict_as_the_strictest_step() -> None:
     text = TWO.replace('x = "a.y"', 'x = "request.x"').replace('"b.y"', '"b.y"\nz = "a.z"')
     shared = wire(text, signature(given=("FP32", (-1, -1))), signature())
     assert shared.signature.inputs == (TensorSpec("x", "FP32", (-1, 3)),)
+
+
+AGE, CITY = Column("age", missing=True), Column("city", ("Oslo", "Bergen"))
+
+
+@pytest.mark.parametrize(
+    ("other", "common"),
+    [
+        ((), (AGE, CITY)),
+        ((Column("age"), CITY), (Column("age"), CITY)),
+        ((CITY, AGE), ()),
+        ((AGE, Column("city", ("Bergen", "Oslo"))), ()),
+    ],
+)
+def test_a_shared_input_has_the_columns_in_which_its_steps_agree(
+    other: tuple[Column, ...], common: tuple[Column, ...]
+) -> None:
+    def named(columns: tuple[Column, ...]) -> Signature:
+        spec = TensorSpec("x", "FP32", (-1, 2), columns=columns)
+        return replace(signature(), inputs=(spec,))
+
+    more = '[[steps]]\nname = "c"\nmodel = "o"\nversion = 1\ninputs = {x = "request.x"}\n[outputs]'
+    text = TWO.replace("a.y", "request.x").replace("[outputs]", more)
+    text += 'z = "a.z"\nlast = "c.z"\n'
+    for three in itertools.permutations([(AGE, CITY), other, (AGE, CITY)]):
+        assert wire(text, *map(named, three)).signature.inputs[0].columns == common
 
 
 def test_one_step_that_runs_alone_makes_the_pipeline_run_alone() -> None:

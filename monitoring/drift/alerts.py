@@ -92,10 +92,10 @@ def _summary(changes: list[Change], where: str, why: str) -> str:
     if one is None:
         return f"{subject_of([change.feature for change in changes])} of {where}: {why}"
     name, figures = first.words, f"PSI {one.psi:.2f}, p {one.p:.1g}, {one.rows} rows"
-    if one.columns:
+    if one.columns and first.after.open:
         before, now = one.correlations
         figures += f", correlation {now:+.2f} instead of {before:+.2f}"
-    else:
+    elif not one.columns:
         name = f"{'output' if one.output else 'input'} {first.feature}"
     if not one.columns and not one.categorical:
         figures += f", mean moved by {one.shift:+.2f} standard deviations"

@@ -32,8 +32,14 @@ class Change:
 
     @property
     def words(self) -> str:
-        """The feature, or the relation of two, for people."""
+        """The feature, or the relation of two, for people.
+
+        At the end of an episode all relations are as they were; the two that differ most then need
+        not be those that did when it began.
+        """
         columns = () if self.assessment is None else self.assessment.columns
+        if columns and not self.after.open:
+            return "each relation between columns"
         return words_of(self.feature, columns)
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+# NumPy reads it when it is loaded. Threads that multiply small matrices together mostly wait for
+# each other, and other tests run on the other processors.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+# The tests start hundreds of processes of the same sources: each file is compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import onnx
 import pytest
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+sys.dont_write_bytecode = False
 switch_off()  # tests import onnxruntime by themselves
 
 # On a busy machine an example takes as long as it takes: that says nothing of what is tested.

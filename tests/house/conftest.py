@@ -57,13 +57,21 @@ class Tree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._known: dict[Path, Source] = {}
 
     def sources(self, *folders: str) -> Iterator[Source]:
         """Python files of these top-level folders; of the rooms when none is named."""
         for folder in folders or ROOMS:
             for path in files(self.root / folder):
                 if path.suffix == ".py" and FOREIGN not in path.parts:
-                    yield Source(path.relative_to(self.root), path.read_text())
+                    yield self._source(path)
+
+    def _source(self, path: Path) -> Source:
+        """Each file is read and parsed once, whatever number of rules look at it."""
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = Source(path.relative_to(self.root), path.read_text())
+        return known
 
     def texts(self) -> Iterator[tuple[Path, str]]:
         """Every text file that people wrote, documents and recipes included."""

@@ -94,6 +94,16 @@ def binomial_upper_tail(number: int, trials: int, chance: float) -> float:
     return float(_special().betainc(number, trials - number + 1, chance))
 
 
+def binomial_upper_tails(
+    numbers: NDArray[np.float64], trials: NDArray[np.float64], chances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`binomial_upper_tail` for many; each number is 0 or more, and its trials or less."""
+    some = np.maximum(numbers, 1.0)
+    tails = _special().betainc(some, np.maximum(trials - some, 0.0) + 1, chances)
+    found: NDArray[np.float64] = np.where(numbers > 0, tails, 1.0)
+    return found
+
+
 def student_tails(values: NDArray[np.float64], degrees: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities that Student's t is further from 0 than each value, on either side.
 

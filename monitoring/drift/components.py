@@ -30,6 +30,8 @@ from penstock.monitoring.probability import normal_quantiles
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 ALL: Final = "all"
 LOCATION: Final = "location"
 SCALE: Final = "scale"
@@ -64,6 +66,12 @@ def of_tail(probability: float) -> Statistic:
     return Statistic(quantile * quantile, 1.0)
 
 
+def of_tails(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values of `of_tail` for many tail probabilities."""
+    quantiles = normal_quantiles(np.minimum(0.5, np.maximum(probabilities, _SMALLEST) / 2))
+    return quantiles * quantiles
+
+
 def moved_scores(
     baseline: Sequence[int], window: Sequence[int]
 ) -> tuple[Statistic, Statistic] | None:
@@ -81,7 +89,25 @@ def moved_scores(
     together = reference + rows
     if both.shape[1] < 3 or not reference or not rows:  # noqa: PLR2004  else both are the same
         return None
-    weights = both.sum(axis=0) / together
+    scores, variances = bin_scores(both.sum(axis=0) / together)
+    moved = scores @ (both[1] / rows - both[0] / reference)
+    factor = (together - 1) * rows * reference / together**2
+    values = factor * moved * moved / variances
+    first, second = values.tolist()
+    return Statistic(first, 1.0), Statistic(second, 1.0)
+
+
+def bin_scores(
+    weights: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores of location and of scale of each bin, and the variance of both.
+
+    Args:
+        weights: Share of each bin, in ascending order of what it holds; each above 0.
+
+    Returns:
+        Scores, 2 x bins, and variances; infinite where all scores are alike.
+    """
     shift = normal_quantiles(np.cumsum(weights) - weights / 2)
     shift -= shift @ weights
     spread = shift * shift
@@ -89,11 +115,7 @@ def moved_scores(
     spread -= (spread * shift) @ weights / ((shift * shift) @ weights) * shift
     scores = np.stack([shift, spread])
     variances = (scores * scores) @ weights
-    moved = scores @ (both[1] / rows - both[0] / reference)
-    factor = (together - 1) * rows * reference / together**2
-    values = factor * moved * moved / np.where(variances < _FLAT, np.inf, variances)
-    first, second = values.tolist()
-    return Statistic(first, 1.0), Statistic(second, 1.0)
+    return scores, np.where(variances < _FLAT, np.inf, variances)
 
 
 def single_bin(baseline: Sequence[int], window: Sequence[int]) -> Statistic | None:

@@ -33,7 +33,7 @@ from penstock.monitoring.probability import (
 )
 
 from .dependence import dependence
-from .sample_comparison import compare
+from .leave_one_out import leave_one_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -144,16 +144,11 @@ def measure(
     windows = [one for one in windows if one.sum()]
     if len(windows) < LEAST_WINDOWS:
         return {}
-    total = np.sum(windows, axis=0)
-    values: dict[str, list[tuple[float, float, float]]] = {}
-    for counts in windows:
-        found = compare((total - counts).tolist(), counts.tolist(), exceptional, ordered)
-        for name, one in found.tests.items():
-            values.setdefault(name, []).append((one.value, one.degrees, found.effective_rows))
-    table = {name: np.array(rows) for name, rows in values.items()}
+    together = np.stack(windows)
+    table = leave_one_out(together, exceptional, ordered)
     if not any(_certain(rows) for rows in table.values()):
         return {}
-    bound = dependence(np.stack(windows))
+    bound = dependence(together)
     made = {name: _variation(rows, bound) for name, rows in table.items()}
     if bound.periodic:
         return made

@@ -90,12 +90,11 @@ def subjects_of(
 
 def assess(
     window: Window,
+    subjects: Mapping[str, Subject],
     references: Mapping[str, Reference],
-    variations: Mapping[str, Variations],
     options: DriftOptions,
 ) -> dict[str, Assessment]:
-    """Judge every feature of a window that was closed."""
-    subjects = subjects_of(window, references, variations)
+    """Judge every feature of a window that was closed; `subjects` are those of the window."""
     found = {}
     for name, finding in grade(subjects, options).items():
         subject, reference = subjects[name], references[name]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .baseline import Reference
     from .options import DriftOptions
+    from .rule import Subject
     from .variation import Variations
 
 #: Weeks of watching that the rate by formula is worth, beside the episodes that came.
@@ -180,11 +181,12 @@ class DriftState:
         seen = self.row_history.look(window.sample)
         window.notes = seen.notes
         references = {name: one for name, one in references.items() if name not in seen.growing}
-        self.expected = self._expected(window, references, options)
+        subjects = subjects_of(window, references, self.variations)
+        self.expected = self._expected(window, subjects, options)
         findings: dict[str, dict[str, Any]] = {}
         changes = self._dropped(seen.growing)
         for name, one in judged(
-            window, seen, references, self.variations, self.row_history, options
+            window, seen, subjects, references, self.variations, self.row_history, options
         ).items():
             reference = references.get(name)
             phase = self._phase(name, reference)
@@ -228,12 +230,11 @@ class DriftState:
         return [*self.episodes.values(), *self.segments.episodes()]
 
     def _expected(
-        self, window: Window, references: Mapping[str, Reference], options: DriftOptions
+        self, window: Window, subjects: Mapping[str, Subject], options: DriftOptions
     ) -> float:
         seconds = max(window.end - window.start, options.window_seconds, 1.0)
         if self._calibrated:
             self._weeks += seconds / WEEK_SECONDS
-        subjects = subjects_of(window, references, self.variations)
         expected = false_alarms_per_week(subjects.values(), seconds, options)
         weeks = self._weeks + _WEEKS_EXPECTED
         return (self._incidents + expected * _WEEKS_EXPECTED) / weeks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .assessment import assess
+from .assessment import assess, subjects_of
 from .repeats import counted_once
 from .row_history import RELATIONS, lower
 from .rule import Level
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .baseline import Reference
     from .options import DriftOptions
     from .row_history import RowFindings, RowHistory
+    from .rule import Subject
     from .variation import Variations
     from .window import Window
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def judged(
     window: Window,
     seen: RowFindings,
+    subjects: Mapping[str, Subject],
     references: Mapping[str, Reference],
     variations: Mapping[str, Variations],
     history: RowHistory,
@@ -34,15 +36,17 @@ def judged(
     Args:
         window: The window.
         seen: What its rows show.
+        subjects: What it tests, as `subjects_of` gives it.
         references: By name, without columns that only grow.
         variations: How much healthy windows vary, by name.
         history: Knows the relations; learns from the window while it does not.
         options: Of the model.
     """
-    found = assess(window, references, variations, options)
+    found = assess(window, subjects, references, options)
     if seen.repeats is not None:
         once = counted_once(window, window.sample, references)
-        found = lower(found, assess(once, references, variations, options))
+        subjects = subjects_of(once, references, variations)
+        found = lower(found, assess(once, subjects, references, options))
     for name in seen.suspected & found.keys():
         if found[name].level is Level.CRITICAL:
             found[name] = replace(found[name], level=Level.WARN)

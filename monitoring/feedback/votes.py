@@ -178,16 +178,15 @@ class Votes:
         """Set how long labels take; what was learnt with another wait is outdated."""
         if len(delays) < FEWEST_DELAYS:
             return
-        before, new = detector.wait, max(0.0, float(np.quantile(delays, COMPLETE)))
+        before = detector.wait
+        if before is not None and detector.state != LEARNING:
+            in_time = float((delays <= before * GROWTH + 1.0).mean())
+            if in_time >= IN_TIME:
+                return
+        new = max(0.0, float(np.quantile(delays, COMPLETE)))
         if before is None:
             detector.wait = new
-            return
-        limit = before * GROWTH + 1.0
-        if detector.state == LEARNING:
-            longer = new > limit
-        else:
-            longer = float((delays <= limit).mean()) < IN_TIME
-        if longer:
+        elif detector.state != LEARNING or new > before * GROWTH + 1.0:
             detector.wait, detector.outdated = new, True
 
     def _recall(self, labels: Labels, until: float, wait: float) -> None:

@@ -17,7 +17,7 @@ from tracer import ROOT, Trace, Tracer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracer import Entry, Function
+    from tracer import Entry
 
 TRACED = Path(__file__).with_name("traced.py")
 #: How long a server that nobody asks is watched: longer than the period of what it does by itself.
@@ -87,14 +87,22 @@ class TracedServer(processes.Server):  # type: ignore[misc]  # from a module of 
         return text in self.errors.read_text()
 
     def idle(self) -> list[Entry]:
-        """What its processes do while nothing happens: the same in one time as in the next."""
-        known: set[tuple[str, Function]] = set()
+        """What its processes do while nothing happens, until they do nothing new.
+
+        What a timer of several seconds does is not in each of the times. The first time is left
+        out: what happened before may not be over.
+        """
+        self._watch()
+        found: list[Entry] = []
         for _ in range(MOST_TIMES):
-            self.trace.switch(on=True)
-            time.sleep(IDLE_SECONDS)  # not a wait for anything: nothing is to happen
-            self.trace.switch(on=False)
-            entries = self.trace.take()
-            before, known = known, {(one.process, one.function) for one in entries}
-            if known and known <= before:
-                return entries
-        pytest.fail(f"the server is never idle: {sorted({e.function.file for e in entries})}")
+            known = {(one.process, one.function) for one in found}
+            found += self._watch()
+            if known and known >= {(one.process, one.function) for one in found}:
+                return found
+        pytest.fail(f"the server is never idle: {sorted({e.function.file for e in found})}")
+
+    def _watch(self) -> list[Entry]:
+        self.trace.switch(on=True)
+        time.sleep(IDLE_SECONDS)  # not a wait for anything: nothing is to happen
+        self.trace.switch(on=False)
+        return self.trace.take()

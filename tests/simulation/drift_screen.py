@@ -87,13 +87,16 @@ def _single(before, counts):
     old, new = before[None], counts
     reference, rows = old.sum(axis=2, keepdims=True), new.sum(axis=2, keepdims=True)
     both = np.maximum(1, old + new)
-    more = new * reference >= old * rows
-    share = rows / (reference + rows)
-    up = special.betainc(np.maximum(new, 1), np.maximum(old, 0) + 1, share)
-    down = special.betainc(np.maximum(old, 1), new + 1, 1 - share)
     away = (new * reference - old * rows) ** 2 / both / np.maximum(1, reference + rows - both)
     best = away.argmax(axis=2)[..., None]
-    tail = np.take_along_axis(np.where(more, up, down), best, axis=2)[..., 0]
+    old_there = np.take_along_axis(np.broadcast_to(old, new.shape), best, axis=2)[..., 0]
+    new_there = np.take_along_axis(new, best, axis=2)[..., 0]
+    reference, rows = reference[..., 0], rows[..., 0]
+    share = rows / (reference + rows)
+    more = new_there * reference >= old_there * rows
+    up = special.betainc(np.maximum(new_there, 1), np.maximum(old_there, 0) + 1, share)
+    down = special.betainc(np.maximum(old_there, 1), new_there + 1, 1 - share)
+    tail = np.where(more, up, down)
     return 2 * (old + new > 0).sum(axis=2) * tail
 
 

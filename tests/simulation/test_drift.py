@@ -28,6 +28,8 @@ BASELINE_ROWS = 10_000
 SHIFTED = "f7"
 OPTIONS = DriftOptions()
 DAYS = replace(OPTIONS, baseline_seconds=0.0)
+#: Clean windows after which nothing is left of an episode: it looks back at fewer.
+FORGOTTEN = 20
 NAMES = [f"f{number}" for number in range(FEATURES)]
 
 
@@ -103,18 +105,19 @@ def run_screened(rng, rows, windows, per_baseline=250):
         drift_state = calibrated(baseline)
         counts = draw_counts(rng, baseline, rows, per_baseline)
         looked_at = set(may_be_flagged(baseline, counts, OPTIONS).tolist())
+        clean = 0
         for number in range(per_baseline):
             if number in looked_at:
+                clean = 0
                 drift_state.window = Window(
                     0.0, 3600.0, rows, counts=dict(zip(NAMES, counts[number], strict=True))
                 )
                 tally.add(drift_state.conclude(baseline, OPTIONS))
-            else:
-                tally.windows += 1
-                for name, one in drift_state.episodes.items():
-                    drift_state.episodes[name] = advance(
-                        one, Level.CLEAN, 3600.0, calibrating=False
-                    )
+                continue
+            tally.windows += 1
+            for name, one in drift_state.episodes.items() if clean < FORGOTTEN else ():
+                drift_state.episodes[name] = advance(one, Level.CLEAN, 3600.0, calibrating=False)
+            clean += 1
     return tally
 
 

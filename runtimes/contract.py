@@ -164,7 +164,8 @@ class LoadOptions:
 
     Attributes:
         threads: Threads inside one run (onnxruntime's intra-op); 1 serves throughput.
-        settings: The runtime's own section of ``model.toml``, unchecked.
+        settings: The table ``[runtime]`` of ``model.toml``, unchecked, or what the server has made
+            of it (`penstock.runtimes.settings.read_settings`).
         max_rows: Most rows of several requests that will share a run.
         examples: Real requests of a model with this signature, each one array per input: its golden
             requests. A runtime may observe what its model makes of them.
@@ -172,7 +173,7 @@ class LoadOptions:
     """
 
     threads: int = 1
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Any = field(default_factory=dict)
     max_rows: int = 64
     examples: Callable[[Signature], Sequence[Sequence[Array | None]]] = no_examples
     trusted_types: tuple[str, ...] = ()
@@ -218,7 +219,8 @@ class Runtime(Protocol):
     A runtime may have an attribute ``library``, a `penstock.runtimes.library.Library`, too: what
     `load` imports, which need not be installed. With ``isolated = True`` its models have processes
     of their own unless their owner says otherwise. With ``runs_code = True`` its files may hold
-    code: each model has to be allowed by name.
+    code: each model has to be allowed by name. ``settings`` is the dataclass that ``[runtime]`` of
+    ``model.toml`` becomes; without it the runtime takes any table.
     """
 
     @property

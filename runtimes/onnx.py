@@ -19,6 +19,7 @@ from .onnx_settings import OPTIMIZATION_LEVELS, OnnxSettings
 from .onnx_signature import read_signature, with_open_rows, with_ranks
 from .onnx_symbols import shared_symbols
 from .onnx_training import training_remarks
+from .settings import read_settings
 from .telemetry import import_onnxruntime
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class OnnxRuntime:
     library: Final = Library(
         "onnxruntime", "", ("onnxruntime", "onnxruntime-openvino", "onnxruntime-gpu")
     )
+    settings: Final = OnnxSettings
 
     def find(self, directory: Path) -> Path | None:
         """``model.onnx``; as in Triton it may be a directory, with its external data beside it."""
@@ -62,7 +64,7 @@ class OnnxRuntime:
         Raises:
             ModelLoadError: Not an ONNX model, or one that cannot be served; or wrong settings.
         """
-        settings = OnnxSettings.parse(options.settings)
+        settings = read_settings(OnnxSettings, options.settings)
         if options.threads < 1:
             raise ModelLoadError(f"threads must be at least 1: {options.threads}")
         session = _open_session(path, options.threads, settings)

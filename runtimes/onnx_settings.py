@@ -1,14 +1,9 @@
-"""The ``[runtime]`` settings of a model, checked."""
+"""The ``[runtime]`` settings of an ONNX model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
-
-from .contract import ModelLoadError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 #: Our names of onnxruntime's ``GraphOptimizationLevel``.
 OPTIMIZATION_LEVELS: Final = {
@@ -35,52 +30,19 @@ class OnnxSettings:
     """
 
     providers: tuple[Provider, ...] = ("CPUExecutionProvider",)
-    graph_optimization_level: str = "all"
+    graph_optimization_level: Literal["disabled", "basic", "extended", "all"] = "all"
     enable_mem_pattern: bool = True
     enable_cpu_mem_arena: bool = True
     batch_axis: bool | None = None
 
-    @classmethod
-    def parse(cls, settings: Mapping[str, Any]) -> OnnxSettings:
-        """Settings from decoded TOML.
+    def __post_init__(self) -> None:
+        """A session needs a provider.
 
         Raises:
-            ModelLoadError: An unknown name or an impossible value; says what is accepted.
+            ValueError: There is none.
         """
-        accepted = [field.name for field in fields(cls)]
-        for name, value in settings.items():
-            if name not in accepted:
-                raise ModelLoadError(
-                    f"unknown onnx setting {name!r}; accepted: {', '.join(accepted)}"
-                )
-            if name == "graph_optimization_level":
-                if not isinstance(value, str) or value not in OPTIMIZATION_LEVELS:
-                    levels = ", ".join(OPTIMIZATION_LEVELS)
-                    raise ModelLoadError(f"onnx setting {name} must be one of {levels}: {value!r}")
-            elif name != "providers" and not isinstance(value, bool):
-                raise ModelLoadError(f"onnx setting {name} must be true or false: {value!r}")
-        checked = dict(settings)
-        if "providers" in checked:
-            checked["providers"] = _providers(checked["providers"])
-        return cls(**checked)
-
-
-def _providers(value: object) -> tuple[Provider, ...]:
-    if isinstance(value, list | tuple) and value:
-        providers = tuple(_provider(item) for item in value)
-        if None not in providers:
-            return tuple(provider for provider in providers if provider is not None)
-    raise ModelLoadError(
-        "onnx setting providers must be a list of names or [name, {option = value}] pairs, "
-        f'such as ["CPUExecutionProvider"]: {value!r}'
-    )
-
-
-def _provider(item: object) -> Provider | None:
-    match item:
-        case str(name):
-            return name
-        case [str(name), dict(options)]:
-            return name, options
-        case _:
-            return None
+        if not self.providers:
+            raise ValueError(
+                "providers is [], expected a list of names or [name, {option = value}] pairs, such "
+                'as ["CPUExecutionProvider"]'
+            )

@@ -10,7 +10,6 @@ from .contract import (
     VARIABLE,
     Column,
     ModelExecutionError,
-    ModelLoadError,
     ResourcesExhausted,
     TensorSpec,
     UnsuitableInput,
@@ -144,17 +143,6 @@ def two_classes(probability: Array) -> Array:
 def of_probabilities(found: Array) -> Mapping[str, Array]:
     """The outputs of a classifier, from the probabilities of its classes, ``(rows, classes)``."""
     return {LABEL: found.argmax(axis=1).astype(np.int64), PROBABILITIES: found}
-
-
-def refuse_settings(settings: Mapping[str, object], runtime: str) -> None:
-    """Refuse settings that a runtime does not have.
-
-    Raises:
-        ModelLoadError: There is one.
-    """
-    if settings:
-        names = ", ".join(map(str, settings))
-        raise ModelLoadError(f"unknown {runtime} setting {names}: the {runtime} runtime has none")
 
 
 def check_names(names: Sequence[str], count: int) -> tuple[str, ...]:

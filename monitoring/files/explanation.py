@@ -205,7 +205,9 @@ def _is_closed(hint: Any) -> bool:
 
 
 def _unknown(place: str, key: Any, known: list[str]) -> str:
-    hint = did_you_mean(str(key), known) or f"; expected one of {', '.join(known)}"
+    hint = did_you_mean(str(key), known)
+    if not hint:
+        hint = f"; expected one of {', '.join(known)}" if known else "; expected no keys"
     return f"unknown key {_joined(place, str(key)[:100])}{hint}"
 
 

@@ -17,6 +17,7 @@ from penstock.runtimes.contract import (
 from penstock.runtimes.datatypes import NUMPY_OF
 from penstock.runtimes.library import Library
 from penstock.runtimes.model_files import ModelFile, find_model_file
+from penstock.runtimes.settings import NoSettings, read_settings
 from penstock.runtimes.tables import (
     LABEL,
     PROBABILITIES,
@@ -26,7 +27,6 @@ from penstock.runtimes.tables import (
     TableModel,
     classifier_outputs,
     first_line,
-    refuse_settings,
     value_output,
 )
 
@@ -70,6 +70,7 @@ class CatboostRuntime:
 
     platform: Final = "catboost"
     library: Final = Library("catboost", "catboost", ("catboost",))
+    settings: Final = NoSettings
     files: Final = (ModelFile("model.cbm", (b"CBM1",)),)
 
     def find(self, directory: Path) -> Path | None:
@@ -82,7 +83,7 @@ class CatboostRuntime:
         Raises:
             ModelLoadError: The library is missing, the file is broken, or there are settings.
         """
-        refuse_settings(options.settings, "catboost")
+        read_settings(NoSettings, options.settings)
         catboost = self.library.load()
         check_file(path)
         try:

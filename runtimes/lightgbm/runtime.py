@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.runtimes.contract import VARIABLE, Column, ModelLoadError, Signature, TensorSpec
 from penstock.runtimes.library import Library
 from penstock.runtimes.model_files import ModelFile, find_model_file
+from penstock.runtimes.settings import NoSettings, read_settings
 from penstock.runtimes.tables import (
     ROWS_APART,
     SCORE,
@@ -17,7 +18,6 @@ from penstock.runtimes.tables import (
     classifier_outputs,
     first_line,
     of_probabilities,
-    refuse_settings,
     two_classes,
     value_output,
 )
@@ -47,6 +47,7 @@ class LightgbmRuntime:
 
     platform: Final = "lightgbm"
     library: Final = Library("lightgbm", "lightgbm", ("lightgbm",))
+    settings: Final = NoSettings
     files: Final = (ModelFile("model.txt", (b"treeversion=",), common=True),)
 
     def find(self, directory: Path) -> Path | None:
@@ -59,7 +60,7 @@ class LightgbmRuntime:
         Raises:
             ModelLoadError: The library is missing, the file is broken, or there are settings.
         """
-        refuse_settings(options.settings, "lightgbm")
+        read_settings(NoSettings, options.settings)
         lightgbm = self.library.load()
         file = read_file(path)
         try:

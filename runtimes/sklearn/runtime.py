@@ -14,6 +14,7 @@ import numpy as np
 from penstock.runtimes.contract import VARIABLE, Column, ModelLoadError, Signature, TensorSpec
 from penstock.runtimes.datatypes import NUMPY_OF
 from penstock.runtimes.library import Library
+from penstock.runtimes.settings import read_settings
 from penstock.runtimes.tables import (
     LABEL,
     PROBABILITIES,
@@ -26,6 +27,7 @@ from penstock.runtimes.tables import (
 
 from .columns import TableColumn, columns_of
 from .file import read_estimator
+from .settings import SklearnSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "model.skops"
 INPUT: Final = "features"
-#: Settings of ``[runtime]``: names of columns that are texts, and the owner's word on batching.
-_TEXTS: Final = "text_columns"
-_BATCH_AXIS: Final = "batch_axis"
 #: With more columns, it is not tried out which of them may be missing.
 _MOST_TRIED: Final = 256
 #: They approach an answer until it is good enough for all rows of a run together.
@@ -51,6 +50,7 @@ class SklearnRuntime:
     platform: Final = "sklearn"
     library: Final = Library("sklearn", "sklearn", ("scikit-learn",))
     isolated: Final = True
+    settings: Final = SklearnSettings
 
     def find(self, directory: Path) -> Path | None:
         """``model.skops``."""
@@ -64,7 +64,7 @@ class SklearnRuntime:
             ModelLoadError: A library is missing, the file is broken or not trusted, the estimator
                 is not one that predicts, or there are unknown settings.
         """
-        texts, batch_axis = _settings(options)
+        settings = read_settings(SklearnSettings, options.settings)
         self.library.load()
         skops_io = Library("skops.io", "sklearn", ("skops",)).load()
         estimator = read_estimator(skops_io, path, options.trusted_types)
@@ -72,16 +72,16 @@ class SklearnRuntime:
             raise ModelLoadError(
                 f"{path} holds a {type(estimator).__name__}, which predicts nothing"
             )
-        columns, named = columns_of(estimator, texts)
+        columns, named = columns_of(estimator, settings.text_columns)
         table = _Table(columns, named=named)
         outputs, run = _outputs(estimator, table, path)
         reason = _couples(estimator)
         signature = Signature(
             table.specs(_missing(run, table)),
             outputs,
-            batch_axis=not reason if batch_axis is None else batch_axis,
+            batch_axis=not reason if settings.batch_axis is None else settings.batch_axis,
             batching="declared by [runtime] batch_axis"
-            if batch_axis is not None
+            if settings.batch_axis is not None
             else reason or "scikit-learn answers each row by itself",
             rows_axis=True,
             column_order=tuple(one.name for one in columns) if table.divided else (),
@@ -198,7 +198,7 @@ def _predicted(estimator: Any, table: _Table, path: Path) -> Any:
     except Exception as error:
         raise ModelLoadError(
             f"{path} cannot predict a made-up row: {first_line(error)}; columns that are texts can "
-            f"be named by {_TEXTS} in [runtime] of model.toml"
+            "be named by text_columns in [runtime] of model.toml"
         ) from error
 
 
@@ -256,23 +256,3 @@ def _coupling(step: Any) -> str:
     if name in _COUPLERS or getattr(step, "sample_posterior", False):
         return f"{name} couples rows"
     return "" if module.startswith("sklearn.") else f"{module}.{name} may couple rows"
-
-
-def _settings(options: LoadOptions) -> tuple[list[str], bool | None]:
-    """``text_columns`` and ``batch_axis``.
-
-    Raises:
-        ModelLoadError: Something else, or not of that kind.
-    """
-    settings = dict(options.settings)
-    texts, batch_axis = settings.pop(_TEXTS, []), settings.pop(_BATCH_AXIS, None)
-    if settings:
-        raise ModelLoadError(
-            f"unknown sklearn setting {', '.join(map(str, settings))}: there are {_TEXTS} and "
-            f"{_BATCH_AXIS}"
-        )
-    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
-        raise ModelLoadError(f"{_TEXTS} is {texts!r}, expected a list of names")
-    if not isinstance(batch_axis, bool | None):
-        raise ModelLoadError(f"{_BATCH_AXIS} is {batch_axis!r}, expected true or false")
-    return texts, batch_axis

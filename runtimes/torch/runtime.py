@@ -21,10 +21,12 @@ from penstock.runtimes.contract import (
 )
 from penstock.runtimes.datatypes import DATATYPE_OF, NUMPY_OF
 from penstock.runtimes.library import Library
+from penstock.runtimes.settings import read_settings
 from penstock.runtimes.synthetic import synthetic_inputs
 from penstock.runtimes.tables import first_line
 
-from .declared import Declared, declared
+from .declared import declared_inputs
+from .settings import TorchSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +52,7 @@ class TorchRuntime:
     library: Final = Library("torch", "torch", ("torch",))
     isolated: Final = True
     runs_code: Final = True
+    settings: Final = TorchSettings
 
     def find(self, directory: Path) -> Path | None:
         """``model.pt2``, or else ``model.pt``."""
@@ -65,12 +68,13 @@ class TorchRuntime:
             ModelLoadError: The library is missing, the file is broken, its inputs are not known, or
                 there are unknown settings.
         """
-        wanted = declared(options)
+        wanted = read_settings(TorchSettings, options.settings)
+        declared = declared_inputs(wanted)
         check_archive(path, "file of torch", most_entries=_MAX_ENTRIES, most_bytes=_MAX_BYTES)
         torch = self.library.load()
         torch.set_num_threads(options.threads)
         try:
-            module, inputs = _open(torch, path, wanted)
+            module, inputs = _open(torch, path, declared)
         except ModelLoadError:
             raise
         except Exception as error:  # torch raises anything
@@ -139,21 +143,21 @@ def _flat(found: Any) -> list[Any]:
 
 
 def _open(
-    torch: Any, path: Path, wanted: Declared
+    torch: Any, path: Path, declared: tuple[TensorSpec, ...] | None
 ) -> tuple[Callable[..., Any], tuple[TensorSpec, ...]]:
     """The module of a file, and its inputs."""
     if path.name == SCRIPT:
-        if wanted.inputs is None:
+        if declared is None:
             raise ModelLoadError(
                 "a TorchScript file does not say what it takes: declare it in [runtime] of "
                 'model.toml, such as inputs = { x = ["FP32", [-1, 4]] }'
             )
-        return torch.jit.load(str(path), map_location="cpu").eval(), wanted.inputs
+        return torch.jit.load(str(path), map_location="cpu").eval(), declared
     program = torch.export.load(str(path))
     names = program.graph_signature.user_inputs
     nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
     found = tuple(_spec(nodes[str(name)]) for name in names)
-    return program.module(), wanted.inputs or found
+    return program.module(), declared or found
 
 
 def _spec(node: Any) -> TensorSpec:
@@ -174,7 +178,7 @@ def _observed(
     torch: Any,
     module: Callable[..., Any],
     inputs: tuple[TensorSpec, ...],
-    wanted: Declared,
+    wanted: TorchSettings,
     options: LoadOptions,
 ) -> TorchModel:
     """The model, with the outputs that runs show."""
@@ -212,7 +216,7 @@ def _observed(
     return TorchModel(torch, module, signature)
 
 
-def _outputs(runs: Sequence[Sequence[Array]], wanted: Declared) -> tuple[TensorSpec, ...]:
+def _outputs(runs: Sequence[Sequence[Array]], wanted: TorchSettings) -> tuple[TensorSpec, ...]:
     """The outputs that were seen: what differs between runs of different sizes is open."""
     first, last = runs[0], runs[-1]
     names = wanted.outputs or (

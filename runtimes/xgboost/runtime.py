@@ -11,6 +11,7 @@ import numpy as np
 from penstock.runtimes.contract import VARIABLE, Column, ModelLoadError, Signature, TensorSpec
 from penstock.runtimes.library import Library
 from penstock.runtimes.model_files import ModelFile, find_model_file
+from penstock.runtimes.settings import NoSettings, read_settings
 from penstock.runtimes.tables import (
     LABEL,
     PROBABILITIES,
@@ -22,7 +23,6 @@ from penstock.runtimes.tables import (
     classifier_outputs,
     first_line,
     of_probabilities,
-    refuse_settings,
     two_classes,
     value_output,
 )
@@ -50,6 +50,7 @@ class XgboostRuntime:
 
     platform: Final = "xgboost"
     library: Final = Library("xgboost", "xgboost", ("xgboost-cpu", "xgboost"))
+    settings: Final = NoSettings
     files: Final = (
         ModelFile("model.ubj", (b"{L\0\0\0\0\0\0\0\x07learner", b"{i\x07learner")),
         ModelFile("model.json", (b'{"learner":', b'{"version":'), common=True),
@@ -65,7 +66,7 @@ class XgboostRuntime:
         Raises:
             ModelLoadError: The library is missing, the file is broken, or there are settings.
         """
-        refuse_settings(options.settings, "xgboost")
+        read_settings(NoSettings, options.settings)
         xgboost = self.library.load()
         file = read_file(path)
         try:

@@ -28,7 +28,7 @@ from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.files.good_copy import keep_copy
 from penstock.monitoring.files.stamp import Stamp, stamp_of
 from penstock.server.errors import Forbidden, Unauthorized
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

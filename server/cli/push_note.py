@@ -20,7 +20,7 @@ def traffic_note(registry: Path, model: str, version: int) -> str:
     and its desired state. Without a running server the options are the defaults.
     """
     from penstock.server.config.model_config import ModelConfig, read_model_config
-    from penstock.server.files.option_decoder import ConfigError
+    from penstock.server.files.config_error import ConfigError
     from penstock.server.registry.repository import VERSION_NAME
 
     home = registry / model

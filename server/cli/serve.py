@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.distribution import foreign_package
 from penstock.server.config.config import OPTIONS, load_config
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from penstock.server.config.config import ServerConfig
+    from penstock.server.config.option import Option
     from penstock.server.desired_state.state import DesiredState, ModelState
-    from penstock.server.files.option_decoder import Option
     from penstock.server.processes.run_directory import RunDirectory
     from penstock.server.processes.state_directory import StateDirectory
     from penstock.server.registry.repository import ModelEntry, RegistrySnapshot

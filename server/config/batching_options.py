@@ -20,7 +20,7 @@ from penstock.batching.options import (
 )
 from penstock.monitoring.files.config_file import MAX_NUMBER
 from penstock.monitoring.files.decoding import convert
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 _MAX_SLO_MILLISECONDS: Final = 86_400_000
 _DEFAULT: Final = BatchingOptions()

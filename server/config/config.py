@@ -10,26 +10,37 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
 
 from penstock.monitoring.files.config_file import ConfigFileError, read_toml
-from penstock.monitoring.files.wording import did_you_mean
-from penstock.server.files.option_decoder import ConfigError, option, options_of
+from penstock.monitoring.files.decoding import convert
+from penstock.server.files.config_error import ConfigError
+from penstock.server.files.size import NonZeroSize, Size  # msgspec reads the annotations
 
 from .cpus import available_cpus
 from .environment import read_environment
 from .hosts import AllowedHosts
+from .option import option, options_of
 from .prefix import is_prefix
-from .size_limits import LOAD_TIMEOUT_SECONDS, TIMEOUT, check_workers
+from .size_limits import LOAD_TIMEOUT_SECONDS, Timeout, check_workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
-_PORTS: Final = 65535
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+_FromOne = Annotated[int, msgspec.Meta(ge=1)]
+_FromZero = Annotated[float, msgspec.Meta(ge=0)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0.1)]
 
 CONFIG_FILE: Final = "penstock.toml"
+
+
+class _HeaderSize(Size, least=1024, most=_MIB):
+    """The size of all headers of a request."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +50,9 @@ class ServerConfig:
     registry: Path = option(Path(), "The model repository: REGISTRY/<model>/<version>/model.onnx.")
 
     host: str = option("127.0.0.1", "Address of the prediction port; 0.0.0.0 for all interfaces.")
-    port: int = option(8000, "Prediction port; 0 takes a free one.", minimum=0, maximum=_PORTS)
+    port: _Port = option(8000, "Prediction port; 0 takes a free one.")
     admin_host: str = option("127.0.0.1", "Address of the admin port.")
-    admin_port: int = option(8001, "Admin port; 0 takes a free one.", minimum=0, maximum=_PORTS)
+    admin_port: _Port = option(8001, "Admin port; 0 takes a free one.")
     allowed_hosts: str = option(
         "",
         "Names that the Host header may have beside localhost, addresses and names without a dot, "
@@ -53,25 +64,23 @@ class ServerConfig:
     ssl_certfile: Path | None = option(None, "Certificate chain (PEM); turns TLS on.")
     ssl_keyfile: Path | None = option(None, "Private key (PEM), if not in the certificate file.")
 
-    workers: int = option(1, "Worker processes; each serves every model.", minimum=1, maximum=1024)
-    threads: int = option(
+    workers: Annotated[int, msgspec.Meta(ge=1, le=1024)] = option(
+        1, "Worker processes; each serves every model."
+    )
+    threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = option(
         0,
         "Execution threads per worker; 0 divides the available CPUs among the workers.",
-        minimum=0,
-        maximum=1024,
     )
     force_workers: bool = option(
         default=False, text="Start more than four workers for each available CPU if asked to."
     )
-    load_timeout_seconds: float = option(
+    load_timeout_seconds: Timeout = option(
         LOAD_TIMEOUT_SECONDS,
         "How long loading a version may take, then it is given up.",
-        **TIMEOUT,
     )
-    run_timeout_seconds: float | None = option(
+    run_timeout_seconds: Timeout | None = option(
         None,
         "How long a run may take, then its worker is started again; by default by measurement.",
-        **TIMEOUT,
     )
     allow_code: str = option(
         "",
@@ -86,8 +95,8 @@ class ServerConfig:
     load_trials: bool = option(
         default=True, text="Load each new version first in a process that may crash or hang."
     )
-    drain_seconds: float = option(
-        30.0, "How long a stopping server may finish what it has accepted.", minimum=0
+    drain_seconds: _FromZero = option(
+        30.0, "How long a stopping server may finish what it has accepted."
     )
     run_dir: Path | None = option(
         None, "Sockets and counters of the running server; a temporary directory by default."
@@ -99,29 +108,26 @@ class ServerConfig:
     state_dir: Path | None = option(
         None, "Aliases, audit log, admin token, copies of versions; REGISTRY/.penstock by default."
     )
-    copies_max_bytes: int = option(
-        64 * _GIB, "Private copies of versions in the state directory, together.", minimum=1
+    copies_max_bytes: NonZeroSize = option(
+        64 * _GIB, "Private copies of versions in the state directory, together."
     )
-    max_memory_bytes: int = option(
+    max_memory_bytes: Size = option(
         0,
         "Loaded versions of all workers, estimated before each load; 0 does not limit it.",
-        minimum=0,
     )
-    version_policy: str = option(
+    version_policy: Literal["all", "explicit"] = option(
         "all",
         "What to serve of models whose model.toml does not say; explicit is only on command.",
-        choices=("all", "explicit"),
     )
-    on_push: str = option(
+    on_push: Literal["serve", "wait"] = option(
         "serve",
         "Whether a new version takes traffic by itself where model.toml does not say.",
-        choices=("serve", "wait"),
     )
-    scan_seconds: float = option(
-        30.0, "Between two looks at the whole registry; file events come at once.", minimum=0.1
+    scan_seconds: _Seconds = option(
+        30.0, "Between two looks at the whole registry; file events come at once."
     )
-    settle_seconds: float = option(
-        2.0, "How long a version without a manifest must keep still to be taken.", minimum=0
+    settle_seconds: _FromZero = option(
+        2.0, "How long a version without a manifest must keep still to be taken."
     )
     tokens_file: Path | None = option(
         None, "Tokens beside the one in the state directory: admin port, and require_predict_token."
@@ -132,19 +138,15 @@ class ServerConfig:
     alerts_file: Path | None = option(
         None, "Who is told of alerts; without it they are in the log only."
     )
-    slo_objective: float = option(
+    slo_objective: Annotated[float, msgspec.Meta(ge=0, le=0.999999)] = option(
         0.999,
         "Share of a model's requests to be answered without a 5xx; 0 watches none.",
-        minimum=0,
-        maximum=0.999999,
     )
-    admin_timeout_seconds: float = option(
-        60.0, "How long an admin call waits for all workers.", minimum=0.1
-    )
+    admin_timeout_seconds: _Seconds = option(60.0, "How long an admin call waits for all workers.")
 
-    log_format: str = option("text", "Format of the log.", choices=("text", "json"))
-    log_level: str = option(
-        "info", "Least severe messages logged.", choices=("debug", "info", "warning", "error")
+    log_format: Literal["text", "json"] = option("text", "Format of the log.")
+    log_level: Literal["debug", "info", "warning", "error"] = option(
+        "info", "Least severe messages logged."
     )
     access_log: bool = option(default=False, text="Log a line for each request.")
 
@@ -152,57 +154,46 @@ class ServerConfig:
         default=True,
         text="Remember heads and bodies of requests, and read and run like requests together.",
     )
-    max_body_bytes: int = option(64 * _MIB, "A request body as sent.", minimum=1)
-    max_decompressed_bytes: int = option(
-        256 * _MIB, "A request body after decompression.", minimum=1
+    max_body_bytes: NonZeroSize = option(64 * _MIB, "A request body as sent.")
+    max_decompressed_bytes: NonZeroSize = option(256 * _MIB, "A request body after decompression.")
+    large_body_bytes: Size = option(64 * 1024, "Larger bodies are decoded off the event loop.")
+    large_answer_bytes: Size = option(
+        256 * 1024, "Larger outputs of a run are encoded off the event loop."
     )
-    large_body_bytes: int = option(
-        64 * 1024, "Larger bodies are decoded off the event loop.", minimum=0
+    max_header_bytes: _HeaderSize = option(32 * 1024, "All headers of a request together.")
+    max_header_count: Annotated[int, msgspec.Meta(ge=8, le=10_000)] = option(
+        100, "Headers in a request."
     )
-    large_answer_bytes: int = option(
-        256 * 1024, "Larger outputs of a run are encoded off the event loop.", minimum=0
+    header_timeout_seconds: _Seconds = option(
+        10.0, "From the first byte of a request to the end of its headers."
     )
-    max_header_bytes: int = option(
-        32 * 1024, "All headers of a request together.", minimum=1024, maximum=_MIB
+    body_timeout_seconds: _Seconds = option(
+        30.0, "Between two pieces of a body, or of an answer being taken."
     )
-    max_header_count: int = option(100, "Headers in a request.", minimum=8, maximum=10_000)
-    header_timeout_seconds: float = option(
-        10.0, "From the first byte of a request to the end of its headers.", minimum=0.1
-    )
-    body_timeout_seconds: float = option(
-        30.0, "Between two pieces of a body, or of an answer being taken.", minimum=0.1
-    )
-    keep_alive_seconds: float = option(
-        75.0, "An idle connection is closed after this.", minimum=0.1
-    )
+    keep_alive_seconds: _Seconds = option(75.0, "An idle connection is closed after this.")
 
-    sample_rate: float = option(
-        1.0, "Share of requests whose inputs and outputs are sampled.", minimum=0, maximum=1
+    sample_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = option(
+        1.0, "Share of requests whose inputs and outputs are sampled."
     )
-    sample_max_rows: int = option(65_536, "Sampled rows waiting in a worker.", minimum=1)
-    sample_max_bytes: int = option(
-        64 * _MIB, "Samples of a worker that wait for the monitor, in run_dir.", minimum=1
+    sample_max_rows: _FromOne = option(65_536, "Sampled rows waiting in a worker.")
+    sample_max_bytes: NonZeroSize = option(
+        64 * _MIB, "Samples of a worker that wait for the monitor, in run_dir."
     )
-    monitor_priority: str = option(
+    monitor_priority: Literal["idle", "low"] = option(
         "idle",
         "Of the monitor: idle takes time that nobody else wants, low a little of the rest.",
-        choices=("idle", "low"),
     )
-    log_max_bytes: int = option(
+    log_max_bytes: Size = option(
         4 * _GIB,
         "The prediction log, all days together, at least 64 MiB; 0 keeps none.",
-        minimum=0,
     )
-    log_max_days: int = option(
-        30, "Days of the prediction log that are kept, today included.", minimum=1
-    )
-    feedback_max_rows: int = option(
+    log_max_days: _FromOne = option(30, "Days of the prediction log that are kept, today included.")
+    feedback_max_rows: Annotated[int, msgspec.Meta(ge=1000)] = option(
         5_000_000,
         "Predictions that wait for their labels, and labels, that are kept.",
-        minimum=1000,
     )
-    feedback_max_days: float = option(
-        90.0, "How long a prediction waits for its label, and a label is kept.", minimum=0.01
+    feedback_max_days: Annotated[float, msgspec.Meta(ge=0.01)] = option(
+        90.0, "How long a prediction waits for its label, and a label is kept."
     )
 
     def execution_threads(self) -> int:
@@ -224,7 +215,7 @@ class ServerConfig:
     @classmethod
     def from_json(cls, text: str) -> ServerConfig:
         """The reverse of `to_json`."""
-        return _build([("handed down", _present(json.loads(text)))])
+        return _build([("handed down", _given(json.loads(text)))])
 
 
 def names_of(text: str) -> tuple[str, ...]:
@@ -234,8 +225,6 @@ def names_of(text: str) -> tuple[str, ...]:
 
 #: Every option, in the order of the fields.
 OPTIONS: Final = options_of(ServerConfig)
-
-_BY_NAME: Final = {one.name: one for one in OPTIONS}
 
 
 def load_config(
@@ -256,8 +245,8 @@ def load_config(
     named = file or (Path(environ["PENSTOCK_CONFIG"]) if "PENSTOCK_CONFIG" in environ else None)
     sources = [
         _from_file(named or Path(CONFIG_FILE), required=named is not None),
-        ("environment", read_environment(environ, OPTIONS)),
-        ("command line", _present(arguments)),
+        ("environment", _plain(read_environment(environ, OPTIONS))),
+        ("command line", _plain(_given(arguments))),
     ]
     if not any("registry" in values for _, values in sources):
         raise ConfigError("no registry was given, expected: penstock serve REGISTRY")
@@ -269,11 +258,10 @@ def load_config(
 def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:
     values: dict[str, Any] = {}
     for source, content in sources:
-        for name, value in content.items():
-            if name not in _BY_NAME:
-                hint = did_you_mean(name, list(_BY_NAME))
-                raise ConfigError(f"{source}: unknown option {name}{hint}")
-            values[name] = _BY_NAME[name].parse(value, source)
+        said = convert(
+            ServerConfig, content, source, closed=True, noun="a table", error=ConfigError
+        )
+        values |= {name: getattr(said, name) for name in content}
     config = ServerConfig(**values)
     if config.ssl_keyfile is not None and config.ssl_certfile is None:
         raise ConfigError("ssl_keyfile is set without ssl_certfile, expected both or the latter")
@@ -283,8 +271,14 @@ def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:
     return config
 
 
-def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _plain(texts: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts as a TOML file would have their values."""
+    plain = {one.name: one.plain(texts[one.name]) for one in OPTIONS if one.name in texts}
+    return {**texts, **plain}
 
 
 def _from_file(path: Path, *, required: bool) -> tuple[str, dict[str, Any]]:

@@ -21,8 +21,8 @@ from penstock.monitoring.drift.options import (
 )
 from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.files.wording import shown
+from penstock.server.files.config_error import ConfigError
 from penstock.server.files.duration import Duration
-from penstock.server.files.option_decoder import ConfigError
 
 _DEFAULT: Final = DriftOptions()
 #: Keys of the table that are written as durations -> fields of `DriftOptions`.

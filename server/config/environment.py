@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.files.wording import did_you_mean
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from penstock.server.files.option_decoder import Option
+    from .option import Option
 
 #: For the command line as a client; a server may stand beside it in the same environment.
 CLIENT_VARIABLES: Final = ("PENSTOCK_ADMIN_URL", "PENSTOCK_TOKEN")

@@ -21,7 +21,7 @@ import msgspec
 from penstock.monitoring.feedback.options import KINDS, FeedbackOptions
 from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.files.wording import shown
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 _MAX_CLASSES: Final = 1000
 _FEWEST: Final = 50

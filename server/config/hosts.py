@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from penstock.server.errors import InvalidRequest, MisdirectedRequest
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -40,58 +40,46 @@ import json
 import zlib
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
 
 from penstock.batching.options import BatchingOptions
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.feedback.options import FeedbackOptions
-from penstock.monitoring.files.config_file import ConfigFileError, parse_toml, read_bounded
+from penstock.monitoring.files.config_file import (
+    MAX_NUMBER,
+    ConfigFileError,
+    parse_toml,
+    read_bounded,
+)
+from penstock.monitoring.files.decoding import convert
+from penstock.monitoring.files.wording import shown
 from penstock.monitoring.quality.rules import QualityOptions
-from penstock.runtimes.contract import ModelLoadError
-from penstock.runtimes.discovery import only_built_in, runtimes
-from penstock.runtimes.onnx_settings import OnnxSettings
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.rollout.options import RolloutOptions, parse_rollout
 
 from .batching_options import parse_batching
-from .checks import bad, check_keys, whole
 from .drift_options import parse_monitoring
 from .feedback_options import parse_feedback
 from .model_log import LogOptions, parse_log
-from .process_options import ProcessOptions, parse_isolation, parse_process
+from .process_options import ProcessOptions, parse_process
 from .quality_options import parse_quality
+from .runtime_settings import check_runtime
 from .segment_names import parse_segments
-from .size_limits import TIMEOUT_KEYS, timeouts_of
-from .version_policy import ON_PUSH, VersionPolicy
+from .size_limits import Timeout
+from .version_policy import VersionPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_KEYS: Final = (
-    "platform",
-    "version_policy",
-    "default_version",
-    "threads",
-    "signature",
-    "on_push",
-    "segments",
-    "batching",
-    "runtime",
-    "rollout",
-    "monitoring",
-    "feedback",
-    "quality",
-    "log",
-    "isolation",
-    "process",
-    *TIMEOUT_KEYS,
-)
-_ONNX: Final = "onnx_onnxv1"
 #: Threads of one run: more than any machine that runs onnxruntime well has cores.
-MAX_THREADS: Final = 256
-#: A version is a directory name of at most 18 digits, and TOML here has numbers of 16.
-_MAX_VERSION: Final = 2**53
+_MAX_THREADS: Final = 256
 _MAX_SPECIFIC: Final = 10_000
+_POLICY: Final = "'all', { latest = 2 }, { specific = [1, 4] } or 'explicit'"
+_Platform = Annotated[str, msgspec.Meta(description="the name of a runtime, such as 'onnx_onnxv1'")]
+#: A version is a directory name of at most 18 digits, and TOML here has numbers of 16.
+_Version = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +129,46 @@ class ModelConfig:
     run_timeout_seconds: float | None = None
 
 
+class _Versions(msgspec.Struct, forbid_unknown_fields=True):
+    """``version_policy`` where it is a table: one of the keys."""
+
+    latest: _Version | None = None
+    specific: (
+        Annotated[
+            tuple[_Version, ...],
+            msgspec.Meta(
+                max_length=_MAX_SPECIFIC, description=f"a list of at most {_MAX_SPECIFIC} versions"
+            ),
+        ]
+        | None
+    ) = None
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    """The file as it is written; see `ModelConfig`. Each table of it has a decoder of its own."""
+
+    platform: _Platform | None = None
+    version_policy: Annotated[
+        Literal["all", "explicit"] | _Versions, msgspec.Meta(description=_POLICY)
+    ] = "all"
+    default_version: _Version | None = None
+    threads: Annotated[int, msgspec.Meta(ge=1, le=_MAX_THREADS)] = 1
+    signature: Literal["compatible", "any"] = "compatible"
+    on_push: Literal["serve", "wait"] | None = None
+    isolation: Literal["process", "worker"] | None = None
+    load_timeout_seconds: Timeout | None = None
+    run_timeout_seconds: Timeout | None = None
+    segments: Any = ()
+    batching: Any = {}
+    runtime: dict[str, Any] = {}
+    rollout: Any = {}
+    monitoring: Any = {}
+    feedback: Any = {}
+    quality: Any = {}
+    log: Any = {}
+    process: Any = {}
+
+
 def read_model_config(path: Path) -> ModelConfig:
     """Read a ``model.toml``.
 
@@ -179,75 +207,37 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    check_keys(content, _KEYS, source, "")
-    platform = content.get("platform")
-    if platform is not None and not isinstance(platform, str):
-        raise bad(source, "platform", platform, "the name of a runtime, such as 'onnx_onnxv1'")
-    settings = content.get("runtime", {})
-    if not isinstance(settings, dict):
-        raise bad(source, "runtime", settings, "a table")
-    signature = content.get("signature", "compatible")
-    if signature not in ("compatible", "any"):
-        raise bad(source, "signature", signature, "'compatible' or 'any'")
-    on_push = content.get("on_push")
-    if on_push not in (None, *ON_PUSH):
-        raise bad(source, "on_push", on_push, "'serve' or 'wait'")
-    _check_runtime(platform, settings, source)
-    default = content.get("default_version")
+    said = convert(_Table, content, source, noun="a table", error=ConfigError)
+    check_runtime(said.platform, said.runtime, source)
     return ModelConfig(
-        platform=platform,
-        version_policy=_version_policy(content.get("version_policy", "all"), source),
-        default_version=None if default is None else _version(source, "default_version", default),
-        threads=whole(source, "threads", content.get("threads", 1), MAX_THREADS),
-        signature=signature,
-        on_push=on_push,
-        batching=parse_batching(content.get("batching", {}), source),
-        settings=settings,
-        rollout=parse_rollout(content.get("rollout", {}), source),
-        monitoring=parse_monitoring(content.get("monitoring", {}), source),
-        feedback=parse_feedback(content.get("feedback", {}), source),
-        quality=parse_quality(content.get("quality", {}), source),
-        log=parse_log(content.get("log", {}), source),
-        segments=parse_segments(content.get("segments", []), source),
-        isolation=parse_isolation(content.get("isolation"), source),
-        process=parse_process(content.get("process", {}), source),
-        **timeouts_of(content, source),
+        platform=said.platform,
+        version_policy=_version_policy(said.version_policy, source),
+        default_version=said.default_version,
+        threads=said.threads,
+        signature=said.signature,
+        on_push=said.on_push,
+        batching=parse_batching(said.batching, source),
+        settings=said.runtime,
+        rollout=parse_rollout(said.rollout, source),
+        monitoring=parse_monitoring(said.monitoring, source),
+        feedback=parse_feedback(said.feedback, source),
+        quality=parse_quality(said.quality, source),
+        log=parse_log(said.log, source),
+        segments=parse_segments(said.segments, source),
+        isolation=said.isolation,
+        process=parse_process(said.process, source),
+        load_timeout_seconds=said.load_timeout_seconds,
+        run_timeout_seconds=said.run_timeout_seconds,
     )
 
 
-def _version_policy(value: Any, source: str) -> VersionPolicy:
-    match value:
-        case "all":
-            return VersionPolicy()
-        case "explicit":
-            return VersionPolicy(explicit=True)
-        case {"latest": latest, **rest} if not rest:
-            return VersionPolicy(latest=_version(source, "version_policy.latest", latest))
-        case {"specific": [_, *_] as versions, **rest} if not rest:
-            key = "version_policy.specific"
-            if len(versions) > _MAX_SPECIFIC:
-                raise bad(source, key, versions, f"at most {_MAX_SPECIFIC} versions")
-            return VersionPolicy(specific=tuple(_version(source, key, one) for one in versions))
-        case _:
-            expected = "'all', { latest = 2 }, { specific = [1, 4] } or 'explicit'"
-            raise bad(source, "version_policy", value, expected)
-
-
-def _version(source: str, key: str, value: Any) -> int:
-    return whole(source, key, value, _MAX_VERSION)
-
-
-def _check_runtime(platform: str | None, settings: Mapping[str, Any], source: str) -> None:
-    """What can be known of ``platform`` and ``[runtime]`` before a version is loaded with them.
-
-    With plug-ins installed only they know their names and settings: then a load says it.
-    """
-    if platform not in (None, _ONNX):
-        if only_built_in() and platform not in runtimes():
-            known = ", ".join(sorted(map(repr, runtimes()), key=lambda name: name != repr(_ONNX)))
-            raise bad(source, "platform", platform, f"{known}: the installed ones")
-    elif platform == _ONNX or only_built_in():
-        try:
-            OnnxSettings.parse(settings)
-        except ModelLoadError as error:
-            raise ConfigError(f"{source}: runtime: {error}") from error
+def _version_policy(said: str | _Versions, source: str) -> VersionPolicy:
+    if isinstance(said, str):
+        return VersionPolicy(explicit=said == "explicit")
+    match said.latest, said.specific:
+        case int(latest), None:
+            return VersionPolicy(latest=latest)
+        case None, (_, *_) as versions:
+            return VersionPolicy(specific=versions)
+    written = {key: one for key, one in msgspec.structs.asdict(said).items() if one is not None}
+    raise ConfigError(f"{source}: version_policy is {shown(written)}, expected {_POLICY}")

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from penstock.monitoring.files.decoding import convert
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, description="the name of an input or output")]
 

@@ -1,6 +1,5 @@
-"""``isolation`` and ``[process]`` of ``model.toml``: whether a model has processes of its own.
+"""``[process]`` of ``model.toml``: the processes of a model that is isolated.
 
-isolation = "process"            # or "worker"; otherwise as the runtime of the model wants it
 [process]
 count = 2                        # processes of each version in each worker
 memory_bytes = "2GiB"            # private memory of one of them
@@ -11,52 +10,54 @@ interpreter = "/srv/env-{version}"   # virtual environment of a model that may r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
-from penstock.monitoring.files.wording import did_you_mean, shown
-from penstock.server.files.option_decoder import ConfigError, option, options_of
+import msgspec
 
-#: Values of ``isolation``.
+from penstock.monitoring.files.decoding import convert
+from penstock.server.files.config_error import ConfigError
+from penstock.server.files.size import Size
+
+#: The value of ``isolation`` of a model in processes of its own.
 PROCESS: Final = "process"
-WORKER: Final = "worker"
-_MIB: Final = 1 << 20
 
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """The processes of an isolated model."""
+    """The processes of an isolated model.
 
-    count: int = option(1, "Processes of each version in each worker.", minimum=1, maximum=64)
-    memory_bytes: int = option(
-        0,
-        "Private memory of a process; by default the share of max_memory_bytes, or nine tenths of "
-        "the free memory.",
-        minimum=64 * _MIB,
-    )
-    cpu_seconds: int = option(
-        0, "Processor time of a process, then it is started again.", minimum=60
-    )
-    open_files: int = option(1024, "Open files of a process.", minimum=64, maximum=1 << 20)
-    interpreter: str = option(
-        "", "Virtual environment or interpreter of a model that may run code."
-    )
-
-
-_OPTIONS: Final = {one.name: one for one in options_of(ProcessOptions)}
-
-
-def parse_isolation(value: Any, source: str) -> str | None:
-    """Check ``isolation``; `source` names the file in errors.
-
-    Raises:
-        ConfigError: It is something else.
+    Attributes:
+        count: Processes of each version in each worker.
+        memory_bytes: Private memory of a process; 0 for the share of ``max_memory_bytes``, or for
+            nine tenths of the free memory.
+        cpu_seconds: Processor time of a process, then it is started again; 0 for no limit.
+        open_files: Open files of a process.
+        interpreter: Virtual environment or interpreter of a model that may run code.
     """
-    if value not in (None, PROCESS, WORKER):
-        raise ConfigError(
-            f"{source}: isolation is {shown(value)}, expected {PROCESS!r} or {WORKER!r}"
-        )
-    return str(value) if value else None
+
+    count: int = 1
+    memory_bytes: int = 0
+    cpu_seconds: int = 0
+    open_files: int = 1024
+    interpreter: str = ""
+
+
+_DEFAULT: Final = ProcessOptions()
+
+
+class _Memory(Size, least=64 << 20):
+    """Memory in which a model and its library have room."""
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    """The table as it is written; see `ProcessOptions`, whose defaults these are."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=64)] = _DEFAULT.count
+    memory_bytes: _Memory = _Memory(_DEFAULT.memory_bytes)
+    cpu_seconds: Annotated[int, msgspec.Meta(ge=60)] = _DEFAULT.cpu_seconds
+    open_files: Annotated[int, msgspec.Meta(ge=64, le=1 << 20)] = _DEFAULT.open_files
+    interpreter: Annotated[str, msgspec.Meta(description="a path")] = _DEFAULT.interpreter
 
 
 def parse_process(table: Any, source: str) -> ProcessOptions:
@@ -65,12 +66,6 @@ def parse_process(table: Any, source: str) -> ProcessOptions:
     Raises:
         ConfigError: An unknown key or a bad value.
     """
-    if not isinstance(table, dict):
-        raise ConfigError(f"{source}: process is {shown(table)}, expected a table")
-    values = {}
-    for name, value in table.items():
-        if name not in _OPTIONS:
-            hint = did_you_mean(str(name), [one.name for one in fields(ProcessOptions)])
-            raise ConfigError(f"{source}: unknown key process.{name}{hint}")
-        values[name] = _OPTIONS[name].parse(value, f"{source}: process")
-    return ProcessOptions(**values)
+    found = convert(_Table, table, source, "process", noun="a table", error=ConfigError)
+    values = msgspec.structs.asdict(found)
+    return ProcessOptions(**{**values, "memory_bytes": int(found.memory_bytes)})

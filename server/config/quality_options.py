@@ -26,8 +26,8 @@ import msgspec
 from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.files.wording import shown
 from penstock.monitoring.quality.rules import IMPUTE, MAX_FIELDS, FieldRule, QualityOptions
+from penstock.server.files.config_error import ConfigError
 from penstock.server.files.duration import Duration
-from penstock.server.files.option_decoder import ConfigError
 
 _MAX_VALUES: Final = 1000
 _Policy = Literal["reject", "impute", "pass"]

@@ -11,7 +11,7 @@ import msgspec
 
 from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.files.wording import shown
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 #: Of one model.
 _MOST_FIELDS: Final = 4

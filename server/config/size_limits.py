@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import Annotated, Final
 
-from penstock.monitoring.files.wording import shown
-from penstock.server.files.option_decoder import ConfigError, finite
+import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from penstock.server.files.config_error import ConfigError
 
 #: A load: opening, golden requests, warm-up. Waiting for a processor does not count.
 LOAD_TIMEOUT_SECONDS: Final = 60.0
@@ -22,9 +20,7 @@ _FAST_RUN_SECONDS: Final = 8.0
 _MOST_TIMES: Final = 100.0
 _LEAST_TIMES: Final = 20.0
 #: What an operator may say of either.
-TIMEOUT: Final[dict[str, Any]] = {"minimum": 1.0, "maximum": 86_400.0}
-#: Keys of ``model.toml``.
-TIMEOUT_KEYS: Final = ("load_timeout_seconds", "run_timeout_seconds")
+Timeout = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 #: More would only take turns on the CPUs; each worker has a copy of every model.
 MAX_WORKERS_PER_CPU: Final = 4
 
@@ -57,21 +53,3 @@ def run_limit_seconds(asked: float | None, slowest_seconds: float | None) -> flo
         return RUN_TIMEOUT_SECONDS
     fast = max(_FAST_RUN_SECONDS, math.ceil(_MOST_TIMES * slowest_seconds))
     return max(min(RUN_TIMEOUT_SECONDS, fast), math.ceil(_LEAST_TIMES * slowest_seconds))
-
-
-def timeouts_of(content: Mapping[str, Any], source: str) -> dict[str, float]:
-    """What a ``model.toml`` says of `TIMEOUT_KEYS`.
-
-    Raises:
-        ConfigError: It is no number, or out of bounds.
-    """
-    found = {}
-    for key in TIMEOUT_KEYS:
-        if key not in content:
-            continue
-        seconds = finite(content[key])
-        if seconds is None or not TIMEOUT["minimum"] <= seconds <= TIMEOUT["maximum"]:
-            expected = f"a number from {TIMEOUT['minimum']:g} to {TIMEOUT['maximum']:g}"
-            raise ConfigError(f"{source}: {key} is {shown(content[key])}, expected {expected}")
-        found[key] = seconds
-    return found

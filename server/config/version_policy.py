@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 #: until an operator promotes it. In both cases a model's first version answers by itself.
 SERVE: Final = "serve"
 WAIT: Final = "wait"
-ON_PUSH: Final = (SERVE, WAIT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ from penstock.server.desired_state.audit import read_log
 from penstock.server.desired_state.state_file import StateDamaged
 from penstock.server.desired_state.store import StateStore, tell
 from penstock.server.drift.versions import WINDOWS
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.monitor.alert_setup import ALERTS_DATABASE, alerts_file
 from penstock.server.ports.border import Border
 from penstock.server.ports.protocol import PortProtocol

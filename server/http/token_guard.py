@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.server.auth.tokens import CHALLENGE, OBSERVE, PREDICT, Tokens
 from penstock.server.errors import ApiError, Unauthorized
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 if TYPE_CHECKING:
     import asyncio

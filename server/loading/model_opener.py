@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.discovery import runs_code, wants_process
 from penstock.runtimes.onnx import OnnxRuntime
+from penstock.runtimes.settings import read_settings
 from penstock.server.config.config import names_of
 from penstock.server.config.process_options import PROCESS
 from penstock.server.files.refusal import ModelRefused
@@ -91,13 +92,16 @@ class ModelOpener:
     ) -> IsolatedModel:
         wanted = order.config.process
         python = _interpreter(wanted, order, self._config)
+        settings, declared = options.settings, getattr(runtime, "settings", None)
+        if python and declared:  # that interpreter may lack the decoder
+            settings = read_settings(declared, settings)
         kind = type(runtime)
         message = Order(
             (kind.__module__, kind.__qualname__),
             str(path),
             LoadOptions(
                 options.threads,
-                options.settings,
+                settings,
                 options.max_rows,
                 trusted_types=options.trusted_types,
             ),

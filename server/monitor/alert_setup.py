@@ -9,7 +9,7 @@ from penstock.monitoring.alert_rules.self_watch import SelfWatch
 from penstock.monitoring.alerts.alerts_file import AlertsFile, read_settings
 from penstock.monitoring.alerts.notifier import Notifier
 from penstock.monitoring.metrics.merge import merge
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path

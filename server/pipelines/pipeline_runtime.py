@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from penstock.runtimes.settings import NoSettings, read_settings
 from penstock.server.files.refusal import ModelRefused
 
 from .pipeline_file import PIPELINE_FILE
@@ -55,6 +56,7 @@ class PipelineRuntime:
 
         Raises:
             ModelRefused: The files are no pipeline, a model is not there, or the steps do not fit.
+            ModelLoadError: There are settings.
             OSError: The files cannot be read.
         """
         from penstock.server.files.roots import OWN
@@ -63,8 +65,7 @@ class PipelineRuntime:
         from .pipeline_model import PipelineModel
         from .wiring import Wiring
 
-        if options.settings:
-            raise ModelRefused(f"a pipeline has no settings: {', '.join(options.settings)}")
+        read_settings(NoSettings, options.settings)
         file, pins = read_pipeline(path.parent, OWN)
         models = [self._model(pin) for pin in pins]
         wiring = Wiring(file, pins, [model.signature for model in models])

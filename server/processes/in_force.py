@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.files.atomic_file import replace_file
 from penstock.server.config.config import OPTIONS
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.monitoring.files.stamp import Stamp, stamp_of
 from penstock.server.config.config import ServerConfig
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 from .in_force import LIVE
 from .logs import set_levels

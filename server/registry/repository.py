@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.files.config_file import read_descriptor
 from penstock.server.config.model_config import ModelConfig, config_digest, decode_model_config
 from penstock.server.config.version_policy import default_version, served_versions
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import OWN, Roots
 from penstock.server.files.safe_files import open_directory, open_file

@@ -19,8 +19,8 @@ import msgspec
 
 from penstock.monitoring.files.decoding import convert
 from penstock.server.errors import InvalidRequest
+from penstock.server.files.config_error import ConfigError
 from penstock.server.files.duration import Duration
-from penstock.server.files.option_decoder import ConfigError
 
 from .rollout_spec import Kind, RolloutSpec, check_spec
 from .tolerance import Tolerance

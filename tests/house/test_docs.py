@@ -51,7 +51,7 @@ def model_keys() -> set[str]:
     tables = {f"batching.{name}" for name in (*batching, "slo_milliseconds")}
     tables |= {f"rollout.{name}" for name in rollout_options._Table.__struct_fields__}
     tables |= {f"process.{field.name}" for field in fields(ProcessOptions)}
-    return tables | set(model_config._KEYS) - {"batching", "rollout", "process"}
+    return tables | set(model_config._Table.__struct_fields__) - {"batching", "rollout", "process"}
 
 
 def exported_metrics(tree: Any) -> set[str]:

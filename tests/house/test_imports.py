@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "penstock"
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "runtimes": (),
+    "runtimes": ("monitoring.files",),
     "monitoring": (),
     "batching": ("runtimes.contract", "runtimes.datatypes"),
     "loadtests": ("runtimes", "batching", "monitoring"),

@@ -107,7 +107,7 @@ def test_batching_is_refused_where_axis_0_is_not_rows(tmp_path, net):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"speed": 1}, "unknown torch setting speed"),
+        ({"speed": 1}, "unknown key runtime.speed"),
         ({"batch_axis": 1}, "expected true or false"),
         ({"outputs": ["a"]}, "1 outputs are declared, the model gives 2"),
         ({"inputs": {"x": ["float32", [4]]}}, "expected a table such as"),

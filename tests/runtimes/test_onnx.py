@@ -127,16 +127,19 @@ def test_find(tmp_path: Path, linear: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"providres": []}, "unknown onnx setting 'providres'; accepted: providers, graph_"),
-        ({"providers": "CPUExecutionProvider"}, "providers must be a list"),
-        ({"providers": []}, "providers must be a list"),
-        ({"providers": [7]}, "providers must be a list"),
+        ({"providres": []}, "unknown key runtime.providres; did you mean providers"),
+        ({"providers": "CPUExecutionProvider"}, "runtime.providers is .*, expected a list"),
+        ({"providers": []}, r"runtime: providers is \[\], expected a list of names"),
+        ({"providers": [7]}, r"runtime\.providers\[0\] is 7, expected a text or a list"),
         ({"providers": ["Abacus"]}, "unknown execution provider 'Abacus'; available: "),
-        ({"graph_optimization_level": "most"}, "one of disabled, basic, extended, all: 'most'"),
+        (
+            {"graph_optimization_level": "most"},
+            "is 'most', expected one of disabled, basic, extended, all",
+        ),
         ({"graph_optimization_level": ["all"]}, "one of disabled, basic, extended, all"),
-        ({"enable_mem_pattern": 1}, "enable_mem_pattern must be true or false: 1"),
-        ({"enable_cpu_mem_arena": "no"}, "enable_cpu_mem_arena must be true or false"),
-        ({"batch_axis": 0}, "batch_axis must be true or false"),
+        ({"enable_mem_pattern": 1}, "enable_mem_pattern is 1, expected true or false"),
+        ({"enable_cpu_mem_arena": "no"}, "enable_cpu_mem_arena is 'no', expected true or false"),
+        ({"batch_axis": 0}, "batch_axis is 0, expected true or false"),
     ],
 )
 def test_wrong_settings_are_refused(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from penstock.server.config.config import OPTIONS, ServerConfig, load_config
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.ports.limits import Limits
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -59,7 +59,8 @@ def test_a_kubernetes_service_called_penstock_does_no_harm():
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("65536", 65536), ("64KiB", 65536), ("2 mib", 2 << 20), ("1GiB", 1 << 30)]
+    ("text", "size"),
+    [(65536, 65536), ("65536", 65536), ("64KiB", 65536), ("2 mib", 2 << 20), ("1GiB", 1 << 30)],
 )
 def test_sizes_have_units(text, size):
     assert load({"max_body_bytes": text}).max_body_bytes == size
@@ -75,6 +76,9 @@ def test_sizes_have_units(text, size):
         ("max_body_bytes", "64 MB", "a size such as 65536 or 64KiB"),
         ("drain_seconds", "nan", "a number, at least 0"),
         ("access_log", "maybe", "true or false"),
+        ("max_header_bytes", "2MiB", "is '2MiB', expected a size such as 65536 or 64KiB from 1024"),
+        ("run_timeout_seconds", "0", "a number from 1 to 86400"),
+        ("workers", "9" * 5000, "from 1 to 1024"),
     ],
 )
 def test_a_bad_value_is_named_with_source_and_expectation(name, value, expected):
@@ -84,14 +88,16 @@ def test_a_bad_value_is_named_with_source_and_expectation(name, value, expected)
     assert expected in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["port = true", "port = 1.5", "access_log = 1", "host = 5"])
+@pytest.mark.parametrize(
+    "text", ["port = true", "port = 1.5", "access_log = 1", "host = 5", "port = '8000'"]
+)
 def test_toml_types_are_not_bent(tmp_path, text):
     with pytest.raises(ConfigError, match=r"some\.toml: .*expected"):
         load(file=toml(tmp_path, text))
 
 
 def test_a_misspelt_key_gets_a_hint(tmp_path):
-    with pytest.raises(ConfigError, match="unknown option wrokers; did you mean workers"):
+    with pytest.raises(ConfigError, match=r"some\.toml: unknown key wrokers; did you mean workers"):
         load(file=toml(tmp_path, "wrokers = 2"))
     with pytest.raises(ConfigError, match="PENSTOCK_WROKERS; did you mean PENSTOCK_WORKERS"):
         load(environ={"PENSTOCK_WROKERS": "2"})

@@ -10,7 +10,7 @@ from penstock.batching.options import BatchingOptions
 from penstock.runtimes.discovery import only_built_in
 from penstock.server.config.model_config import ModelConfig, read_model_config
 from penstock.server.config.version_policy import VersionPolicy
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_everything_is_read(tmp_path):
         ("version_policy = { latest = 0 }", "version_policy.latest is 0"),
         ("version_policy = { latest = 1, specific = [1] }", "expected 'all'"),
         ("version_policy = { specific = [] }", "expected 'all'"),
-        ("version_policy = { specific = ['1'] }", "version_policy.specific is '1'"),
+        ("version_policy = { specific = ['1'] }", "version_policy.specific[0] is '1', expected"),
         ("default_version = true", "default_version is True"),
         ("threads = 0", "threads is 0, expected a whole number from 1 to 256"),
         ("batching = 3", "batching is 3, expected a table"),
@@ -99,7 +99,22 @@ def test_everything_is_read(tmp_path):
         ("monitoring.psi_warn = nan", "expected a finite number"),
         ("quality.fields.age.min = 1e400", "expected a finite number"),
         ("platform = 'onnx'", "platform is 'onnx', expected 'onnx_onnxv1'"),
-        ("runtime.graph_optimisation_level = 'all'", "unknown onnx setting"),
+        (
+            "runtime.graph_optimisation_level = 'all'",
+            "unknown key runtime.graph_optimisation_level; did you mean graph_optimization_level",
+        ),
+        ("signature = 'strict'", "signature is 'strict', expected one of compatible, any"),
+        ("on_push = 'wate'", "on_push is 'wate', expected one of serve, wait; did you mean wait?"),
+        ("isolation = true", "isolation is True, expected one of process, worker"),
+        ("load_timeout_seconds = 0", "expected a number from 1 to 86400"),
+        ("version_policy = { latst = 1 }", "unknown key version_policy.latst; did you mean latest"),
+        ("process.cuont = 2", "unknown key process.cuont; did you mean count?"),
+        ("process.count = '2'", "process.count is '2', expected a whole number from 1 to 64"),
+        ("process.memory_bytes = '1MiB'", "memory_bytes is '1MiB', expected a size such as"),
+        ("process = 1", "process is 1, expected a table"),
+        ("runtime.text_colums = []", "runtime.text_colums; did you mean text_columns?"),
+        ("runtime.text_columns = 'city'", "text_columns is 'city', expected a list"),
+        ("platform = 'xgboost'\nruntime.x = 1", "unknown key runtime.x; expected no keys"),
         ("segments = 'country'", "segments is 'country', expected a list"),
         ("segments = ['a', 'b', 'a']", "expected each input once"),
         ("segments = ['a', 'b', 'c', 'd', 'e']", "a list of at most 4 inputs"),
@@ -112,6 +127,25 @@ def test_a_mistake_is_explained(tmp_path, text, message):
         read(tmp_path, text)
     assert message in str(raised.value)
     assert str(tmp_path / "model.toml") in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "runtime.text_columns = ['city']",
+        "runtime.inputs.x = ['FP32', [-1, 4]]",
+        "runtime.speed = 3",  # a parameter of the model's own code, perhaps
+        "platform = 'python'\nruntime.outputs = 3",
+        "runtime.batch_axis = true",
+    ],
+)
+def test_settings_of_any_runtime_need_no_platform(tmp_path, text):
+    assert read(tmp_path, text).settings
+
+
+def test_a_size_may_have_a_unit(tmp_path):
+    for text in ("'2GiB'", "2147483648"):
+        assert read(tmp_path, f"process.memory_bytes = {text}").process.memory_bytes == 2 << 30
 
 
 def test_a_huge_file_is_not_read(tmp_path):

@@ -8,7 +8,7 @@ from penstock.monitoring.files.decoding import pack, unpack
 from penstock.monitoring.samples.privacy import hash_value
 from penstock.server.config.log_privacy import KEY_FILE, log_key, privacy_of
 from penstock.server.config.model_log import LogOptions, parse_log
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 
 def test_what_is_said_is_understood():

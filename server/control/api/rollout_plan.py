@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import msgspec
+
+from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.metrics import layout
 from penstock.monitoring.metrics.latency_quantile import share_above
 from penstock.server.errors import InvalidRequest
-from penstock.server.files.option_decoder import finite
 from penstock.server.rollout.forecast import LIKELY, POWER, forecast
 from penstock.server.rollout.ramp_simulation import StableTraffic
 
@@ -19,12 +21,19 @@ if TYPE_CHECKING:
 
     from .traffic import Traffic
 
-#: What a caller may suppose in the place of what is measured, and the largest value.
-SUPPOSED: Final[dict[str, float]] = {
-    "requests_per_second": 1e9,
-    "failed_percent": 100.0,
-    "slow_percent": 100.0,
-}
+_Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+
+
+class _Supposed(msgspec.Struct):
+    """What a caller may suppose in the place of what is measured."""
+
+    requests_per_second: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+    failed_percent: _Percent | None = None
+    slow_percent: _Percent | None = None
+
+
+#: Keys of `_Supposed`.
+SUPPOSED: Final = _Supposed.__struct_fields__
 
 
 def measured(
@@ -65,21 +74,13 @@ def supposed(traffic: StableTraffic, asked: Mapping[str, Any]) -> StableTraffic:
     Raises:
         InvalidRequest: A value is no number of its range.
     """
-    values = {}
-    for key, most in SUPPOSED.items():
-        if key in asked:
-            number = finite(asked[key])
-            if number is None or not 0 <= number <= most:
-                raise InvalidRequest(
-                    f"{key} is {asked[key]!r}, expected a number from 0 to {most:g}"
-                )
-            values[key] = number
-    return replace(
-        traffic,
-        requests_per_second=values.get("requests_per_second", traffic.requests_per_second),
-        failed=values.get("failed_percent", 100.0 * traffic.failed) / 100.0,
-        slow=values.get("slow_percent", 100.0 * traffic.slow) / 100.0,
-    )
+    said = convert(_Supposed, dict(asked), "", error=InvalidRequest)
+    values = {
+        "requests_per_second": said.requests_per_second,
+        "failed": said.failed_percent and said.failed_percent / 100.0,
+        "slow": said.slow_percent and said.slow_percent / 100.0,
+    }
+    return replace(traffic, **{key: one for key, one in values.items() if one is not None})
 
 
 def plan(

@@ -16,7 +16,7 @@ from penstock.batching.contained import contained
 from penstock.server.desired_state.audit_record import AuditEvent
 from penstock.server.desired_state.store import ACTOR
 from penstock.server.errors import Unavailable
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.processes.priority import lower_priority
 
 from .answering import Answering

@@ -7,7 +7,7 @@ import pytest
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.files.decoding import pack, unpack
 from penstock.server.config.drift_options import parse_monitoring
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 
 def test_what_is_said_holds_and_the_rest_is_default():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.http import token_guard
 from penstock.server.http.token_guard import OPEN_PATHS, TokenGuard
 

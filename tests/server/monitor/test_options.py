@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from penstock.server.config.model_config import ModelConfig, parse_model_config
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.target.plan import ModelPlan
 from penstock.server.target.target import Target, decode_target, encode_target
 

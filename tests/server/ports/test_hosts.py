@@ -6,7 +6,7 @@ import pytest
 
 from penstock.server.config.hosts import AllowedHosts
 from penstock.server.errors import InvalidRequest, MisdirectedRequest
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 
 def passes(hosts: AllowedHosts, *values: str) -> bool:

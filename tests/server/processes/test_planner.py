@@ -7,7 +7,7 @@ import pytest
 from penstock.server.control.coordination.planner import Planner
 from penstock.server.desired_state import state as change
 from penstock.server.desired_state.state import DesiredState
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.registry.intake import Intake
 from penstock.server.target.plan import Standing
 from penstock.server.target.target import read_target

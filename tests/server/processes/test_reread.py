@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from penstock.server.config.config import ServerConfig
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.processes.in_force import InForce
 
 CONFIG = ServerConfig()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.server.config.version_policy import VersionPolicy, default_version, served_versions
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.registry.survey import scan
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.server.config.model_config import parse_model_config
 from penstock.server.errors import InvalidRequest
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.rollout.options import RolloutOptions, parse_duration
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.target.plan import ModelPlan

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from penstock.monitoring.files.decoding import pack, unpack
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 from penstock.server.rollout.options import parse_rollout
 from penstock.server.rollout.tolerance import (
     ABSOLUTE,

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.server.auth.tokens import OBSERVE, OPERATE, SCOPES, Tokens, read_tokens
 from penstock.server.errors import Forbidden, Unauthorized
-from penstock.server.files.option_decoder import ConfigError
+from penstock.server.files.config_error import ConfigError
 
 
 def digest(secret):

@@ -33,7 +33,7 @@ def admit(
         raise refusal(scheduled, "draining", 1.0)
     if request.rows < 1:
         raise ValueError(f"a request needs at least one row, got {request.rows}")
-    own = state.arrived(request.arrival) + scheduled.options.slo_seconds
+    own = request.arrival + scheduled.options.slo_seconds
     request.deadline = min(request.deadline, own)
     check_room(queue, request.rows, request.deadline, state, now)
 

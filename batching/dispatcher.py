@@ -9,7 +9,6 @@ from .admission import Backlog, update_admission_limit
 from .delivery import Delivery
 from .errors import DeadlineExceeded, Overloaded
 from .execution import execute
-from .loop_pause import LoopPause
 from .marks import LOOP, RunMarks
 from .policy import Drop, Run, Wait, consider, wake_at
 from .ranking import by_urgency
@@ -49,7 +48,6 @@ class Dispatcher:
         state: SchedulerState,
         clock: Callable[[], float],
         executor: Callable[..., Executor],
-        longest_pause: float,
         marks: RunMarks | None = None,
     ) -> None:
         marks = marks or RunMarks.private(1)
@@ -59,7 +57,6 @@ class Dispatcher:
         self._clock = clock
         self.delivery = Delivery(loop, state, clock)
         self._executor = executor(loop, state.threads, self._done, clock)
-        self._loop_pause = LoopPause(loop, state, clock, self._executor, longest_pause)
         self.flushing = False
         self.before_dispatch: Callable[[], object] = int
         self._cause = "tick"
@@ -119,7 +116,6 @@ class Dispatcher:
         state = self._state
         clock = self._clock
         try:
-            began = clock()
             self.begin_tick()
             if state.utilisation:
                 state.update_utilisation(clock())
@@ -130,7 +126,6 @@ class Dispatcher:
                     break
             if self.delivery.dropped:
                 self.delivery.refuse()
-            self._loop_pause.consider(began)
         except Exception as error:  # noqa: BLE001  see above
             message = {"message": "choosing the next run failed", "exception": error}
             self._loop.call_exception_handler(message)
@@ -228,7 +223,6 @@ class Dispatcher:
             self.delivery.tell("accounting for a run", error)
         state = self._state
         state.inline_left -= batch.finished_at - batch.formed_at
-        state.inlined_at = batch.finished_at
         return parts
 
     def _done(self, batch: Batch, parts: list[Batch] | None) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from .contained import ordinary
@@ -25,9 +24,6 @@ class Executor(Protocol):
 
     def start(self, batch: Batch, model: Model) -> None:
         """Run the batch; ``done`` is called on the loop afterwards, unless this raises."""
-
-    def wait(self, seconds: float) -> None:
-        """Block the loop until a run ends, at most for so long."""
 
     def close(self) -> None:
         """Stop the threads; nothing may be running."""
@@ -54,7 +50,6 @@ class ThreadExecutor:
         self._done = done
         self._clock = clock
         self._work: SimpleQueue[tuple[Batch, Model, int] | None] = SimpleQueue()
-        self._ended: SimpleQueue[None] = SimpleQueue()  # one entry for each run to be delivered
         self._threads: list[threading.Thread] = []
 
     def start(self, batch: Batch, model: Model) -> None:
@@ -80,11 +75,6 @@ class ThreadExecutor:
         else:
             self._threads.append(thread)
 
-    def wait(self, seconds: float) -> None:
-        """See `Executor.wait`."""
-        with suppress(Empty):
-            self._ended.put(self._ended.get(timeout=seconds))
-
     def close(self) -> None:
         """Stop the threads; nothing may be running."""
         for _ in self._threads:
@@ -107,12 +97,7 @@ class ThreadExecutor:
                 batch.error, parts = ordinary(error), None
             running[slot] = 0
             try:
-                self._loop.call_soon_threadsafe(self._deliver, batch, parts)
+                self._loop.call_soon_threadsafe(self._done, batch, parts)
             except RuntimeError:  # the loop was closed: no caller waits any more
                 return
-            self._ended.put(None)
             del job, batch, model, parts  # an idle thread keeps no tensors alive
-
-    def _deliver(self, batch: Batch, parts: list[Batch] | None) -> None:
-        self._ended.get()
-        self._done(batch, parts)

@@ -29,7 +29,6 @@ class InstanceGroup:
         clock: Monotonic seconds.
         executor: Makes the execution threads.
         inline_seconds: Runs predicted to be no longer stay on the loop; 0 for none.
-        longest_pause: Longest pause of the loop while all threads run, seconds; 0 for none.
         marks: Where the runs on the loop are written.
 
     Attributes:
@@ -47,8 +46,7 @@ class InstanceGroup:
         executor: Callable[..., Executor],
         *,
         inline_seconds: float = 0.0,
-        longest_pause: float = 0.0,
         marks: RunMarks | None = None,
     ) -> None:
         self.state = SchedulerState(threads, inline_seconds)
-        self.dispatcher = Dispatcher(loop, self.state, clock, executor, longest_pause, marks)
+        self.dispatcher = Dispatcher(loop, self.state, clock, executor, marks)

@@ -14,7 +14,6 @@ from .instance_group import InstanceGroup
 from .policy import can_run_inline
 from .scheduled_model import FairShare, Queue, ScheduledModel
 from .split_request import SplitRequest
-from .statistics import SchedulerStats, model_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +43,6 @@ class Scheduler:
         clock: Callable[[], float] = time.perf_counter,
         inline_seconds: float = INLINE_SECONDS,
         executor: Callable[..., Executor] = ThreadExecutor,
-        longest_pause: float = 0.0,
         marks: RunMarks | None = None,
     ) -> None:
         """Start without models.
@@ -55,7 +53,6 @@ class Scheduler:
             clock: Monotonic seconds; requests carry times of the same clock.
             inline_seconds: Runs predicted to be no longer stay on the loop; 0 for none.
             executor: What makes the execution threads.
-            longest_pause: Longest pause of the loop while all threads run, seconds; 0 for none.
             marks: Where the runs on the loop are written; `executor` has its own for the threads.
 
         Raises:
@@ -71,7 +68,6 @@ class Scheduler:
             clock,
             executor,
             inline_seconds=inline_seconds,
-            longest_pause=longest_pause,
             marks=marks,
         )
         self._state, self._dispatcher = self._shared.state, self._shared.dispatcher
@@ -247,24 +243,13 @@ class Scheduler:
             Overloaded: It would be refused.
         """
         if scheduled.options.slo_seconds < math.inf:
+            deadline = arrival + scheduled.options.slo_seconds
             state = scheduled.group.state
-            deadline = state.arrived(arrival) + scheduled.options.slo_seconds
             check_room(scheduled.queue, 1, deadline, state, self._clock())
 
     def short_rows(self, scheduled: ScheduledModel) -> int:
         """Most rows worth running together on the event loop; see `ScheduledModel.short_rows`."""
         return scheduled.short_rows(scheduled.group.state.inline_limit)
-
-    def stats(self) -> SchedulerStats:
-        """Counters and state, for a scrape."""
-        state = self._state
-        return SchedulerStats(
-            threads=state.threads,
-            busy_threads=state.threads - state.free,
-            utilisation=state.utilisation,
-            answer_seconds=state.answer_seconds,
-            models={(s.name, s.version): model_stats(s, s.group.state) for s in self._models},
-        )
 
     def _enqueue(self, queue: Queue, request: InferenceRequest) -> None:
         requests = queue.requests

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 UTILISATION_SECONDS: Final = 0.1
 #: A smaller utilisation counts as none.
 NOTHING: Final = 1e-3
-#: Longest time that a request is assumed to have waited before it was read.
-MOST_BLIND_SECONDS: Final = 4e-3
 #: Part by which one batch moves the 95th percentile of the time it takes besides its run.
 ANSWER_STEP: Final = 0.05
 
@@ -31,11 +29,7 @@ class SchedulerState:
         long_runs: Running batches that are long enough to hurt another model.
         inline_limit: Longest predicted run on the event loop, seconds.
         inline_left: Seconds of the event loop that this tick may still spend on runs.
-        inlined_at: When a run on the event loop last ended.
         answer_seconds: Seconds to start and to answer a batch, without its run; 95th percentile.
-        blind_since: When the loop last read its sockets; a request read now may have come since
-            then.
-        read_since: When the first request of the present iteration was read.
         utilisation: Part of the threads busy lately.
         least_tolerable_delay: The least `FairShare.tolerable_delay_seconds`.
         virtual_time: Virtual time of the share served last; an idle share starts from it.
@@ -47,15 +41,12 @@ class SchedulerState:
         "active",
         "answer_seconds",
         "background_runs",
-        "blind_since",
         "ends",
         "free",
         "inline_left",
         "inline_limit",
-        "inlined_at",
         "least_tolerable_delay",
         "long_runs",
-        "read_since",
         "shares",
         "threads",
         "utilisation",
@@ -71,10 +62,7 @@ class SchedulerState:
         self.long_runs = 0
         self.inline_limit = inline_limit
         self.inline_left = 0.0
-        self.inlined_at = -math.inf
         self.answer_seconds = 50e-6
-        self.blind_since = math.inf
-        self.read_since = math.inf
         self.utilisation = 0.0
         self.least_tolerable_delay = math.inf
         self.virtual_time = 0.0
@@ -98,23 +86,6 @@ class SchedulerState:
     def next_free(self, now: float) -> float:
         """When a thread is predicted to be free."""
         return now if self.free or not self.ends else max(now, min(self.ends.values()))
-
-    def update_arrivals(self, otherwise: float) -> None:
-        """Note that the loop has handled all requests that its last read of the sockets found.
-
-        Further requests may have come since that read, the first of them right after it.
-
-        Args:
-            otherwise: The time of the read if it found no request.
-        """
-        found = self.read_since < math.inf
-        self.blind_since = self.read_since if found else otherwise
-        self.read_since = math.inf
-
-    def arrived(self, arrival: float) -> float:
-        """The earliest time at which a request that was read at ``arrival`` may have come."""
-        self.read_since = min(self.read_since, arrival)
-        return min(arrival, max(self.blind_since, arrival - MOST_BLIND_SECONDS))
 
     def note_answer(self, seconds: float) -> None:
         """Update the 95th percentile of the seconds that a batch takes without its run."""

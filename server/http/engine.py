@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from penstock.batching.contained import contained, words
 from penstock.batching.dispatcher import TICK_SECONDS
 from penstock.batching.executor import ThreadExecutor
-from penstock.batching.loop_pause import LONGEST_PAUSE_SECONDS
 from penstock.batching.marks import LOOP
 from penstock.batching.scheduler import INLINE_SECONDS, Scheduler
 from penstock.monitoring.samples.sample_buffer import SampleBuffer
@@ -202,8 +201,6 @@ def _scheduler(
     clock: Callable[[], float],
     marks: RunMarks,
 ) -> Scheduler:
-    # With a core of its own, the loop can read while all threads run.
-    contended = config.execution_threads() * config.workers >= available_cpus()
     return Scheduler(
         loop,
         threads=config.execution_threads(),
@@ -211,6 +208,5 @@ def _scheduler(
         # On a single core a thread runs nothing sooner, it only costs two switches.
         inline_seconds=INLINE_SECONDS if available_cpus() > 1 else TICK_SECONDS,
         executor=partial(ThreadExecutor, marks=marks),
-        longest_pause=LONGEST_PAUSE_SECONDS if contended else 0.0,
         marks=marks,
     )

@@ -13,7 +13,7 @@ from penstock.batching.errors import Overloaded
 from penstock.batching.options import BatchingOptions
 from penstock.batching.request import Batch, InferenceRequest
 from penstock.batching.scheduled_model import FairShare, ScheduledModel
-from penstock.batching.scheduler_state import MOST_BLIND_SECONDS, SchedulerState
+from penstock.batching.scheduler_state import SchedulerState
 
 NOW = 100.0
 
@@ -62,28 +62,6 @@ def test_a_request_that_would_make_the_next_run_too_long_waits_for_the_one_after
     assert not admission.in_time(22e-3)
     assert not admission.in_time(32e-3), "the one after begins after 22 ms and takes 10.1"
     assert admission.in_time(32.2e-3)
-
-
-def test_what_was_read_late_came_when_the_loop_last_looked(doubler):
-    state = Admission(doubler).state
-    assert state.arrived(NOW) == NOW
-    state.blind_since = NOW - 1e-3
-    assert state.arrived(NOW) == NOW - 1e-3
-    state.blind_since = NOW - 1.0  # nobody looked because nobody came
-    assert state.arrived(NOW) == NOW - MOST_BLIND_SECONDS
-
-
-def test_what_comes_while_the_loop_reads_has_come_since_it_began_to_read(doubler):
-    state = Admission(doubler).state
-    for read_at in (1e-3, 2e-3, 3e-3):  # one look
-        state.arrived(NOW + read_at)
-    state.update_arrivals(NOW + 3.5e-3)
-    assert state.arrived(NOW + 4e-3) == NOW + 1e-3
-    state.update_arrivals(NOW + 4.5e-3)
-    assert state.arrived(NOW + 5e-3) == NOW + 4e-3
-    state.update_arrivals(NOW + 6e-3)
-    state.update_arrivals(NOW + 7e-3)  # nothing was found
-    assert state.arrived(NOW + 8e-3) == NOW + 7e-3
 
 
 def test_what_is_refused_at_the_door_is_what_is_refused_when_it_is_queued(doubler):

@@ -118,9 +118,8 @@ def test_a_short_run_may_be_had_at_once(run, doubler):
         failed = scheduler.run_now(scheduled, alone(owner, -1))
         assert failed is not None
         assert failed.error is not None
-        stats = scheduler.stats().models["m", "1"]
-        assert (stats.requests, stats.rows, stats.failed) == (2, 6, 1)
-        assert stats.batches == {"tick": 2}
+        assert (scheduled.requests, scheduled.rows, scheduled.failed) == (2, 6, 1)
+        assert scheduled.batches == {"tick": 2}
         assert scheduled.share.virtual_time == scheduled.virtual_time > 0
         assert not owner.batches, "the caller has them"
         await scheduler.close()
@@ -177,7 +176,7 @@ def test_who_was_gathered_meanwhile_is_in_the_next_run(run, doubler):
         doubler.gate.set()
         await owner.answered()
         assert doubler.runs == [1, 3]
-        assert scheduler.stats().models["m", "1"].batches == {"tick": 1, "slot": 1}
+        assert owner.scheduled.batches == {"tick": 1, "slot": 1}
         await scheduler.close()
 
     run(main)
@@ -339,7 +338,7 @@ def test_classes_do_not_share_runs_and_too_many_of_them_run_alone(run, doubler):
         overflow = [batch for batch in owner.batches if batch.requests[0].key[1] >= 64]
         assert max(batch.rows for batch in known) == 3
         assert {batch.rows for batch in overflow} == {1}
-        assert owner.scheduler.stats().models["m", "1"].classes == 65
+        assert len(list(owner.scheduled.queues())) - 2 == 65
         owner.submit("later", 1, key="new")
         owner.submit("with it", 1, key="new")
         owner.done.clear()
@@ -473,7 +472,7 @@ def test_unregistering_answers_what_there_is_and_refuses_the_rest(run, doubler):
             owner.submit("more", 1)
         await asyncio.gather(leaving, again)
         assert len(owner.answers) == 300
-        assert not owner.scheduler.stats().models
+        assert not owner.scheduler._models
         await owner.scheduler.close()
 
     run(main)
@@ -559,9 +558,8 @@ def test_statistics_add_up(run, doubler):
         for number in range(30):
             owner.submit(number, number, rows=2)
         await owner.answered()
-        stats = owner.scheduler.stats()
-        one = stats.models["m", "1"]
-        assert (one.requests, one.rows, one.queue_rows) == (30, 60, 0)
+        one = owner.scheduled
+        assert (one.requests, one.rows, one.waiting_rows) == (30, 60, 0)
         assert sum(one.batches.values()) == one.thread_batches == len(doubler.runs)
         assert one.execution_seconds > 0
         await owner.scheduler.close()

@@ -28,7 +28,6 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from penstock.batching.loop_pause import LoopPause
 from penstock.loadtests.closed import ClosedLoop
 from penstock.loadtests.connections import Connections
 from penstock.loadtests.contestants import cases_for, penstock, write_copies
@@ -58,7 +57,6 @@ PARTS: Final[dict[str, list[tuple[type, str, Any]]]] = {
     "coalescing": [(Coalescer, "try_take", nothing)],
     "linger": [(Linger, "wanted", False)],
     "halt poll": [(HaltPoll, "answered", nothing)],
-    "loop pause": [(LoopPause, "_take", lambda self: setattr(self, "_planned", False))],
 }
 
 
@@ -84,15 +82,12 @@ class Case:
 CASES: Final = (
     Case("head cache", 1, without=("coalescing", "body templates")),
     Case("body templates", 1, without=("coalescing",)),
-    Case("body templates", 1, "msgpack", without=("coalescing",)),
     Case("coalescing", 64),
     Case("coalescing", 8),
     Case("coalescing", 64, "msgpack"),
     Case("linger", 8),
     Case("linger", 4),
     Case("halt poll", 1),
-    Case("loop pause", 32, "binary", "cnn"),
-    Case("loop pause", 64, "binary", "cnn"),
 )
 
 

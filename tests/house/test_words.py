@@ -67,7 +67,7 @@ RETIRED = {
     *("trip", "trips"),
 }
 SUSPECT = re.compile("|".join(RETIRED), re.IGNORECASE)
-#: One part of a name: ``LoopPause`` and ``_loop_pause`` both have the parts ``loop`` and ``pause``.
+#: One part of a name: ``HaltPoll`` and ``_halt_poll`` both have the parts ``halt`` and ``poll``.
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 #: Riddles of prose: a reader has to guess the noun.
 RIDDLES = re.compile(

@@ -112,9 +112,6 @@ class VirtualThreads:
         self.busy -= 1
         self.done(batch, parts)
 
-    def wait(self, seconds: float) -> None:
-        """The loop of the simulation has nothing to save."""
-
     def close(self) -> None:
         assert not self.busy
 

@@ -239,7 +239,8 @@ class Bench:
             with broken():
                 fates = [self._send(model, ask) for ask in asks]
                 await until(lambda: all(fate.over for fate in fates))
-            await until(lambda: self.engine._scheduler.stats().busy_threads == 0)
+            state = self.engine._scheduler._state
+            await until(lambda: state.free == state.threads)
             for _ in range(3):
                 await asyncio.sleep(0)
             return fates
@@ -269,9 +270,10 @@ class Bench:
                 in_flight = self.engine.counters.model(one.name, one.version)._slots
                 found[f"in flight {one.name} {one.version}"] = in_flight[layout.IN_FLIGHT]
                 found[f"decoding {one.name} {one.version}"] = one._coding
-        for key, stats in self.engine._scheduler.stats().models.items():
-            found[f"running {key}"] = stats.running
-            found[f"waiting {key}"] = stats.queue_rows
+        for one in self.engine._scheduler._models:
+            key = one.name, one.version
+            found[f"running {key}"] = sum(queue.running for queue in one.queues())
+            found[f"waiting {key}"] = one.waiting_rows
         return {name: count for name, count in found.items() if count}
 
     def _send(self, model: str, ask: Ask) -> Fate:

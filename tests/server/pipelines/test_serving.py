@@ -160,9 +160,9 @@ def test_wrong_inputs_are_refused_as_for_any_model(asker: Asker) -> None:
 
 def test_the_figures_of_the_pipeline_count_its_requests(server: Any, asker: Asker) -> None:
     def figures() -> dict[tuple[str, str], tuple[int, int]]:
-        stats = server.app.engine._scheduler.stats()
-        assert stats.models["diamond", "1"].queue_rows == 0
-        return {key: (one.requests, one.rows) for key, one in stats.models.items()}
+        models = {(one.name, one.version): one for one in server.app.engine._scheduler._models}
+        assert models["diamond", "1"].waiting_rows == 0
+        return {key: (one.requests, one.rows) for key, one in models.items()}
 
     before = server.on_loop(figures)
     for _ in range(5):

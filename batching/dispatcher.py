@@ -11,8 +11,8 @@ from .errors import DeadlineExceeded, Overloaded
 from .execution import execute
 from .marks import LOOP, RunMarks
 from .policy import Drop, Run, Wait, consider, wake_at
-from .ranking import by_urgency
 from .request import Batch
+from .scheduled_model import by_urgency
 
 if TYPE_CHECKING:
     import asyncio

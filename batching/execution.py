@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from penstock.runtimes.contract import ModelAway, ProcessEnded, RunTimeout
 
-from .assemble import gather
 from .blame import look_again
 from .contained import ordinary
 from .outputs import check_outputs
 from .request import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from penstock.runtimes.contract import Model
+    from penstock.runtimes.contract import Array, Model
+
+    from .request import InferenceRequest
 
 #: Errors that say nothing of single requests, and that another run would only repeat.
 _NOT_SPLIT: Final = (RunTimeout, ModelAway)
@@ -69,3 +72,23 @@ def _bisect(batch: Batch, model: Model, clock: Callable[[], float], *, half: boo
         one.started_at = clock()
         finished += execute(one, model, clock, half=half) or [one]
     return finished
+
+
+def gather(requests: Sequence[InferenceRequest]) -> Sequence[Array | None]:
+    """The inputs of one run: row after row in the order of the requests.
+
+    A single request is passed on as it is, without a copy. An input that the first request leaves
+    out is left out by all; that is part of the batch class.
+    """
+    inputs = requests[0].inputs
+    if len(requests) == 1:
+        return inputs
+    return [
+        None if first is None else np.concatenate(_column(requests, at))
+        for at, first in enumerate(inputs)
+    ]
+
+
+def _column(requests: Sequence[InferenceRequest], at: int) -> list[Any]:
+    """The input at this place of every request."""
+    return [request.inputs[at] for request in requests]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .contract import ModelExecutionError
+from .onnx_session import SessionWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,15 +29,11 @@ def element_type(kind: str) -> str:
     return kind if found is None else found[2]
 
 
-class ContainerSession:
+class ContainerSession(SessionWrapper):
     """An ``onnxruntime.InferenceSession`` whose sequences and optionals are given as tensors."""
 
     def __init__(self, session: Any) -> None:
-        self._session = session
-        self.get_inputs = session.get_inputs
-        self.get_outputs = session.get_outputs
-        self.get_overridable_initializers = session.get_overridable_initializers
-        self.get_modelmeta = session.get_modelmeta
+        super().__init__(session)
         self._kinds = {node.name: _kind(node) for node in session.get_outputs()}
 
     def run(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .contract import ModelLoadError, UnsuitableInput
+from .onnx_session import SessionWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,15 +56,11 @@ NARROW: Final[Mapping[str, Narrow]] = {
 }
 
 
-class NarrowSession:
+class NarrowSession(SessionWrapper):
     """An ``onnxruntime.InferenceSession`` with narrow tensors, which takes and gives wider ones."""
 
     def __init__(self, session: Any) -> None:
-        self._session = session
-        self.get_inputs = session.get_inputs
-        self.get_outputs = session.get_outputs
-        self.get_overridable_initializers = session.get_overridable_initializers
-        self.get_modelmeta = session.get_modelmeta
+        super().__init__(session)
         nodes = (*session.get_inputs(), *session.get_overridable_initializers())
         self._inputs = {node.name: node for node in nodes}
         self._outputs = {node.name: node for node in session.get_outputs()}

@@ -24,8 +24,8 @@ from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllow
 from penstock.server.http.coalescing.head_cache import END_OF_HEAD
 from penstock.server.inference.call import Call
 from penstock.server.inference.head import expects_continue, match_target, read_head
+from penstock.server.ports.paths import origin_form
 from penstock.server.ports.pieces import add_piece
-from penstock.server.ports.target import origin_form
 
 from .body_reader import BodyReader, cut, joined
 from .connection import PIPELINE_LIMIT

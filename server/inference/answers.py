@@ -32,6 +32,9 @@ from penstock.server.errors import (
 )
 from penstock.server.pipelines.step_failed import StepFailed
 
+from .coalesced_calls import calls_of
+from .failure_kinds import unsound
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,10 +46,35 @@ if TYPE_CHECKING:
 
     from .call import Call
     from .head import RequestHead
+    from .traffic_splitter import TrafficSplitter
+
+    #: Header lines and body, or what went wrong with this one call.
+    Answer = tuple[bytes, Body] | Exception
+    #: All calls of a run, the row in which each begins, those to be answered, their answers, and
+    #: which of them have invalid outputs.
+    EncodedRun = tuple[list[Call], list[int], list[Call], list[Answer], set[Call]]
 
 #: Answers with longer messages quote a request and are made each time; shorter ones are cached.
 MAX_KEPT_MESSAGE: Final = 512
 JSON_HEADERS: Final = b"content-type: application/json\r\n"
+
+
+def encode_run(servable: Servable, batch: Batch, splitter: TrafficSplitter) -> EncodedRun:
+    """Encode the answers of a run that did not fail.
+
+    Args:
+        servable: The version that ran.
+        batch: The finished run.
+        splitter: Decides which calls are answered from it.
+    """
+    calls, firsts = calls_of(batch, alone=not servable.wire.batch_axis)
+    waiting, starts = calls, firsts
+    invalid: set[Call] = set()
+    if servable.routed:
+        bad = unsound(firsts, batch, batched=servable.wire.batch_axis)
+        waiting, starts, invalid = splitter.sift(servable, calls, firsts, bad)
+    answers = encode_batch(servable, waiting, starts, batch.outputs, waiting is calls)
+    return calls, firsts, waiting, answers, invalid
 
 
 def encode_batch(
@@ -246,7 +274,3 @@ def _error_answer(
     lines = b"".join([b"%b: %b\r\n" % line for line in headers])
     text = b"%bx-error-code: %b\r\n%b" % (JSON_HEADERS, code.encode(), lines)
     return text, orjson.dumps({"error": message})
-
-
-#: Header lines and body, or what went wrong with this one call.
-Answer = tuple[bytes, "Body"] | Exception

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from penstock.server.codecs.messages import InferRequest
     from penstock.server.serving.servable import Servable
 
-    from .answers import Answer
+    from .answers import Answer, EncodedRun
     from .call import Call
-    from .encode_run import EncodedRun
     from .head import RequestHead
     from .traffic_splitter import TrafficSplitter
 

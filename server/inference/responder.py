@@ -19,12 +19,10 @@ from penstock.batching.errors import Overloaded
 from penstock.monitoring.metrics.layout import status_index
 from penstock.server.errors import ClientGone, InternalError
 
-from .answer_writer import write_answers
-from .answers import JSON_HEADERS, api_error, encode_coalesced, error_answer
+from .answers import JSON_HEADERS, api_error, encode_coalesced, encode_run, error_answer
 from .arm_headers import lines_of
-from .call import Call
+from .call import Call, write_answers
 from .coalesced_calls import CoalescedCalls, calls_of
-from .encode_run import encode_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from penstock.server.errors.incidents import Incidents
     from penstock.server.serving.servable import Servable
 
-    from .encode_run import EncodedRun
+    from .answers import EncodedRun
     from .halt_poll import HaltPoll
     from .large_answers import LargeAnswers
     from .request_ids import RequestIds

@@ -1,7 +1,12 @@
-"""One canonical path of a request, for routing and for authority alike.
+"""The target of a request: one canonical path, for routing and for authority alike.
 
 Two readers of one path that decode it differently are a hole: what one lets pass, the other serves.
 So the path is read here once, and both ports route by, and ask for the token of, what is returned.
+
+RFC 9112, 3.2.2: a server takes a target in absolute form, such as ``GET http://host/v2 HTTP/1.1``,
+and the host in it counts, not the ``Host`` header. uvicorn drops the host of a target. The host is
+moved into the header before uvicorn reads it, so that all that follows knows one form and one place
+of the host.
 """
 
 from __future__ import annotations
@@ -13,11 +18,43 @@ from urllib.parse import unquote_to_bytes
 from penstock.server.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.types import Scope
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _DOTS: Final = frozenset((".", ".."))
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
+_OLD: Final = "1.0"
 _ONCE: Final = "a path is read once, as it is, so that no two readers take it for different ones"
+
+
+def origin_form(
+    target: bytes, headers: Sequence[tuple[bytes, bytes]], http_version: str
+) -> tuple[bytes, list[tuple[bytes, bytes]]] | None:
+    """The same request with its host in the header ``host`` only.
+
+    The number of these headers stays as it is, because a request with none or with two is wrong in
+    either form. HTTP/1.0 needs none, so there the header is added.
+
+    Args:
+        target: As in the request line.
+        headers: Names in lower case.
+        http_version: Such as ``1.1``.
+
+    Returns:
+        Path and query, and the headers; ``None`` if the target is not in absolute form.
+    """
+    if target.startswith(b"/"):
+        return None
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        return None
+    authority, rest = match.groups()
+    moved = [(name, authority if name == b"host" else value) for name, value in headers]
+    if http_version == _OLD and not any(name == b"host" for name, _ in headers):
+        moved.append((b"host", authority))
+    return rest if rest.startswith(b"/") else b"/" + rest, moved
 
 
 def canonical(path: bytes) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .target import origin_form
+from .paths import origin_form
 
 
 class PortProtocol(HttpToolsProtocol):

@@ -15,6 +15,7 @@ import json
 import logging
 import time
 import traceback
+from abc import ABC, abstractmethod
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -46,18 +47,27 @@ class LogStream(Protocol):
         ...
 
 
-class TextFormatter(logging.Formatter):
-    """For people."""
+class _Formatter(logging.Formatter, ABC):
+    """Gives a line that was made before as it is."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and the traceback if there is one."""
+        """The text of a record."""
         raw: str | None = getattr(record, RAW, None)
-        if raw is not None:
-            return raw
+        return self._text(record) if raw is None else raw
+
+    @abstractmethod
+    def _text(self, record: logging.LogRecord) -> str:
+        """The text of a record that has none yet."""
+
+
+class TextFormatter(_Formatter):
+    """For people: one line, and the traceback if there is one."""
+
+    def _text(self, record: logging.LogRecord) -> str:
         # A client chooses parts of a message; it must not be able to forge a line.
         message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
         line = f"{_timestamp(record.created)} {record.levelname} {self._process} {message}"
@@ -66,18 +76,10 @@ class TextFormatter(logging.Formatter):
         return line
 
 
-class JsonFormatter(logging.Formatter):
-    """For machines: one JSON object per line."""
+class JsonFormatter(_Formatter):
+    """For machines: one JSON object per line, whatever the message holds."""
 
-    def __init__(self, process: str) -> None:
-        super().__init__()
-        self._process = process
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever the message holds."""
-        raw: str | None = getattr(record, RAW, None)
-        if raw is not None:
-            return raw
+    def _text(self, record: logging.LogRecord) -> str:
         content: dict[str, Any] = {
             "time": _timestamp(record.created),
             "level": record.levelname.lower(),

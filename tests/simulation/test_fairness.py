@@ -6,7 +6,7 @@ import pytest
 from simulator import Simulation, linear, poisson
 
 from penstock.batching.options import BatchingOptions
-from penstock.batching.ranking import FAIRNESS_WINDOW_SECONDS
+from penstock.batching.scheduled_model import FAIRNESS_WINDOW_SECONDS
 
 HEAVY = linear(2e-3, 1.5e-3)
 LIGHT = linear(50e-6, 20e-6)

@@ -42,7 +42,7 @@ from penstock.server.http.coalescing.linger import Linger
 from penstock.server.http.coalescing.request_templates import RequestTemplates
 from penstock.server.http.connection import Connection
 from penstock.server.http.fastpath import FastPathProtocol
-from penstock.server.inference import answers, encode_run, inference, large_answers, responder
+from penstock.server.inference import answers, inference, large_answers, responder
 from penstock.server.inference.arm_counter import ArmCounter
 from penstock.server.inference.fallback_timer import FallbackTimer
 from penstock.server.inference.halt_poll import HaltPoll
@@ -70,7 +70,7 @@ STEPS: list[tuple[Any, str]] = [
         (responder, name)
         for name in ("calls_of", "encode_run", "encode_coalesced", "write_answers")
     ],
-    *[(encode_run, name) for name in ("calls_of", "encode_batch", "unsound")],
+    *[(answers, name) for name in ("calls_of", "encode_batch", "unsound")],
     *[(LargeAnswers, name) for name in ("are_of", "start", "_answer")],
     *[(large_answers, name) for name in ("calls_of", "contained", "_encode", "unsound")],
     *[(large_answers, name) for name in ("array_bytes", "encode_large")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.server.ports.target import origin_form
+from penstock.server.ports.paths import origin_form
 
 HOST = (b"host", b"localhost")
 

@@ -9,10 +9,12 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from penstock.monitoring.distribution import python_command
+from penstock.server.processes.descendants import MARK, end_marked, owner_mark
 from penstock.server.processes.exits import describe_exit
 from penstock.server.processes.process_watch import (
     is_stopped,
@@ -34,6 +36,7 @@ CHECK_SECONDS: Final = 0.25
 #: How long the end of a killed process is waited for.
 _END_SECONDS: Final = 1.0
 _MODULE: Final = "penstock.server.isolation.child"
+_NUMBERS: Final = count()
 #: Runs the child by another interpreter, which does not know where Penstock is.
 _BOOT: Final = (
     "import sys, types; package = types.ModuleType('penstock'); package.__path__ = [sys.argv[1]]; "
@@ -98,6 +101,7 @@ class ChildProcess:
         self._checked_at = clock()
         self._death: Death | None = None
         self._oom_kills = oom_kills()
+        self._mark = f"{owner_mark(os.getpid())}/{next(_NUMBERS)}"
         ours, theirs = socket.socketpair()
         numbers = (limits.memory_bytes, limits.cpu_seconds, limits.open_files)
         with theirs:
@@ -109,7 +113,7 @@ class ChildProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=(theirs.fileno(),),
-                    env=None if environ is None else dict(environ),
+                    env={**(os.environ if environ is None else environ), MARK: self._mark},
                     start_new_session=True,  # so that what it starts can be ended with it
                 )
             except BaseException:
@@ -230,11 +234,15 @@ class ChildProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """End it and everything about it. At its priority its end may take a while."""
+        """End it, what it has started, and everything about it here.
+
+        At its priority its end may take a while.
+        """
         self.kill()
         self.link.close()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(_END_SECONDS)
+        end_marked(self._mark)
         os.close(self.descriptor)
 
 

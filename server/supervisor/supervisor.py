@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.distribution import python_command
+from penstock.server.processes.descendants import end_marked, owner_mark
 from penstock.server.processes.exits import describe_exit
 from penstock.server.processes.restart import EXIT_CONFIG, after_death
 from penstock.server.processes.restart_history import ProcessHistory, write_history
@@ -56,6 +57,7 @@ class Child:
         command: Its arguments after the interpreter.
         descriptors: Descriptors that the process inherits.
         process: The running process; ``None`` while there is none.
+        mark: What the processes that it starts are found by.
         started_at: When it was started.
         failures: Consecutive runs that ended after a short time.
         deaths: Number of all its deaths.
@@ -67,6 +69,7 @@ class Child:
     command: tuple[str, ...]
     descriptors: tuple[int, ...]
     process: subprocess.Popen[bytes] | None = None
+    mark: str = ""
     started_at: float = 0.0
     failures: int = 0
     deaths: int = 0
@@ -238,6 +241,8 @@ class Supervisor:
             )
         except (OSError, subprocess.SubprocessError, MemoryError) as error:
             self._bury(child, f"could not be started: {error}")
+        else:
+            child.mark = owner_mark(child.process.pid)
 
     def _wait(self, until: float) -> int | None:
         """The next signal, or ``None`` when that time or the next look has come."""
@@ -263,6 +268,7 @@ class Supervisor:
                     code = os.waitstatus_to_exitcode(status)
                     child.process.returncode = code
                     child.process = None
+                    end_marked(child.mark)  # its models may have started processes
                     dead.append((child, pid, code))
 
     def _stop(self, children: list[Child], deadline: float) -> None:

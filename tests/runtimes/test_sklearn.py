@@ -274,3 +274,53 @@ def test_hostile_files_are_refused_with_the_reason(write, change, reason):
     rewritten(path, change)
     with pytest.raises(ModelLoadError, match=reason):
         load(path)
+
+
+def node(loader, **content):
+    return {"__class__": "dtype", "__module__": "numpy", "__loader__": loader, **content}
+
+
+def plain(text):
+    loader = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
+    return {**loader, "content": json.dumps(text)}
+
+
+ARGUMENTS = {
+    "__class__": "tuple",
+    "__module__": "builtins",
+    "__loader__": "TupleNode",
+    "content": [plain("f8")],
+}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        node("ConstructorFromReduceNode", content=ARGUMENTS),
+        node("ObjectNode"),
+        node("TypeNode"),
+        node("FunctionNode"),
+    ],
+    ids=lambda one: one["__loader__"],
+)
+def test_a_type_of_numpy_is_called_only_if_the_operator_trusts_it(write, made):
+    x, y = load_diabetes(return_X_y=True)
+    path = write(LinearRegression().fit(x, y))
+
+    def change(entries, archive):
+        schema = json.loads(entries["schema.json"])
+        schema["content"]["content"]["extra"] = made
+        keep({**entries, "schema.json": json.dumps(schema)}, archive)
+
+    rewritten(path, change)
+    with pytest.raises(ModelLoadError, match="types that nobody trusts: numpy.dtype; nothing"):
+        load(path, trusted=())
+
+
+def test_a_type_of_numpy_that_is_data_needs_no_trust(write):
+    x, y = load_diabetes(return_X_y=True)
+    estimator = LinearRegression().fit(x, y)
+    estimator.kind_ = np.dtype(np.float32)
+    path = write(estimator)
+    assert skops.io.get_untrusted_types(file=path) == ["numpy.dtype"]
+    load(path, trusted=())

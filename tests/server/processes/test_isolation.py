@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.slow
 MODEL = '''
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -40,6 +42,8 @@ class Model:
         for mood in set(x[:, 1].astype(int).tolist()):
             if mood in MOODS:
                 MOODS[mood]()
+            if mood == 11:  # in a session of its own, for so many seconds
+                subprocess.Popen(["sleep", str(int(x[0, 0]))], start_new_session=True)
         return {"y": 2 * x[:, :1]}
 
 
@@ -161,6 +165,16 @@ def renewed(server, model, before):
     """Whether one process runs, and is another one than before; reports come each second."""
     pids = processes_of(server, model)
     return len(pids) == 1 and pids != [before]
+
+
+def sleepers(seconds):
+    """Ids of the processes that sleep for so long."""
+    found = []
+    for place in Path("/proc").iterdir():
+        with suppress(OSError):
+            if (place / "cmdline").read_bytes() == b"sleep\0%d\0" % seconds:
+                found.append(int(place.name))
+    return found
 
 
 def state_of(server, model):
@@ -297,3 +311,21 @@ def test_code_that_nobody_allowed_is_not_run_and_its_processes_end_with_the_work
     server.wait_gone([first], 60)
     assert ask(server, client, "moody", [2, 0]) == (200, [4.0])
     server.until(lambda: len(processes_of(server, "moody")) == 2)
+
+
+@pytest.mark.parametrize("end", ["worker", "process"])
+def test_what_a_model_has_started_ends_with_its_worker_and_with_its_process(
+    serve, client, tmp_path, end
+):
+    registry = tmp_path / "registry"
+    add_python(registry, "moody")
+    server = serve("--settle-seconds", 0, "--allow-code", "moody", registry=registry)
+    seconds = 10_000_000 + os.getpid()  # nobody else sleeps for so long
+    assert ask(server, client, "moody", [seconds, 11])[0] == 200
+    server.until(lambda: len(sleepers(seconds)) == 1)
+    if end == "worker":
+        server.kill("worker-0")
+    else:
+        os.kill(*processes_of(server, "moody"), signal.SIGKILL)
+    server.until(lambda: not sleepers(seconds))
+    server.until(lambda: ask(server, client, "moody", [2, 0]) == (200, [4.0]))

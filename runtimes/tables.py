@@ -145,6 +145,11 @@ def of_probabilities(found: Array) -> Mapping[str, Array]:
     return {LABEL: found.argmax(axis=1).astype(np.int64), PROBABILITIES: found}
 
 
+def run_by(compiled: bool) -> dict[str, str]:  # noqa: FBT001  it is the only argument
+    """Metadata of a model of trees: what computes its answers."""
+    return {"run_by": "machine code" if compiled else "library"}
+
+
 def check_names(names: Sequence[str], count: int) -> tuple[str, ...]:
     """The names of columns if each column has one of its own; else none."""
     return tuple(names) if len(names) == count == len(set(names)) else ()

@@ -39,26 +39,53 @@ _IN_SET: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
+class LightgbmTree:
+    """One tree. Its leaves come behind its inner nodes.
+
+    Attributes:
+        left: Left child of each node; -1 for a leaf.
+        right: Right child of each node; -1 for a leaf.
+        column: The column that each node compares; -1 for a leaf.
+        threshold: Of each inner node: a value up to it goes left.
+        decision: Of each inner node, how it decides, in bits.
+        leaf_value: What each leaf adds.
+        linear: Whether its leaves have linear models.
+    """
+
+    left: Array
+    right: Array
+    column: Array
+    threshold: Array
+    decision: Array
+    leaf_value: Array
+    linear: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LightgbmFile:
     """What a model file says.
 
     Attributes:
         objective: Name of its objective; empty if it has none.
+        parameters: What stands behind the name.
+        averaged: Whether the answers of its trees are averaged, not added.
         classes: Values that it gives for each row.
         names: Names of the columns, as LightGBM wrote them.
         categorical: Which of them have categories.
         categories: By position, the categories of a column, if the file lists them.
         missing: Whether values may be missing.
-        trees: Number of trees.
+        trees: Its trees, in their order.
     """
 
     objective: str
+    parameters: tuple[str, ...]
+    averaged: bool
     classes: int
     names: tuple[str, ...]
     categorical: tuple[bool, ...]
     categories: dict[int, tuple[Category, ...]]
     missing: bool
-    trees: int
+    trees: tuple[LightgbmTree, ...]
 
 
 def read_file(path: Path) -> LightgbmFile:
@@ -108,6 +135,8 @@ def _read(content: bytes) -> LightgbmFile:
     categorical = _categorical(tail, infos)
     return LightgbmFile(
         objective=objective.partition(" ")[0],
+        parameters=tuple(objective.split(" ")[1:]),
+        averaged="average_output" in head,
         classes=classes,
         names=tuple(names),
         categorical=categorical,
@@ -128,26 +157,27 @@ def _fields(block: bytes) -> dict[str, str]:
     return found
 
 
-def _check_trees(content: bytes, start: int, end: int, sizes: Sequence[str], columns: int) -> int:
-    """Check that LightGBM finds each tree where it looks for it, and that it can walk it."""
-    lefts, rights, splits = [], [], []
+def _check_trees(
+    content: bytes, start: int, end: int, sizes: Sequence[str], columns: int
+) -> tuple[LightgbmTree, ...]:
+    """The trees, after a check that LightGBM finds each where it looks, and that it can walk it."""
+    trees = []
     at = start
     for number, size in enumerate(map(int, sizes)):
         if size < 0 or at + size > end + 1 or not content.startswith(_TREE % number, at):
             raise ValueError(f"tree {number} is not where tree_sizes says")
-        left, right, split = _tree(_fields(content[at : at + size]), columns)
-        lefts.append(left)
-        rights.append(right)
-        splits.append(split)
+        trees.append(_tree(_fields(content[at : at + size]), columns))
         at += size
-    problem = check_trees(lefts, rights, splits, columns)
+    left, right, column = (
+        [getattr(one, name) for one in trees] for name in ("left", "right", "column")
+    )
+    problem = check_trees(left, right, column, columns)
     if problem:
         raise ValueError(problem)
-    return len(lefts)
+    return tuple(trees)
 
 
-def _tree(fields: Mapping[str, str], columns: int) -> tuple[Array, Array, Array]:
-    """Children and columns of the nodes of a tree; its leaves come behind its inner nodes."""
+def _tree(fields: Mapping[str, str], columns: int) -> LightgbmTree:
     leaves = int(fields["num_leaves"])
     inner = leaves - 1
     if inner < 0 or leaves > len(fields["leaf_value"]):
@@ -166,7 +196,8 @@ def _tree(fields: Mapping[str, str], columns: int) -> tuple[Array, Array, Array]
             raise ValueError(f"{name} of a tree has {len(values)} values, expected {count}")
         found[name] = values
     _check_sets(fields, found["threshold"][(found["decision_type"] & _IN_SET) > 0])
-    if int(fields.get("is_linear", "0")):
+    linear = bool(int(fields.get("is_linear", "0")))
+    if linear:
         _check_linear(fields, leaves, columns)
     ends = np.full(leaves, -1)
     children = (
@@ -174,7 +205,15 @@ def _tree(fields: Mapping[str, str], columns: int) -> tuple[Array, Array, Array]
         for one in (found["left_child"], found["right_child"])
     )
     left, right = children
-    return left, right, np.concatenate([found["split_feature"], ends])
+    return LightgbmTree(
+        left=left,
+        right=right,
+        column=np.concatenate([found["split_feature"], ends]),
+        threshold=found["threshold"],
+        decision=found["decision_type"],
+        leaf_value=found["leaf_value"],
+        linear=linear,
+    )
 
 
 def _check_sets(fields: Mapping[str, str], places: Array) -> None:

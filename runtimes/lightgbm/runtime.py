@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from penstock.runtimes.contract import VARIABLE, Column, ModelLoadError, Signature, TensorSpec
+from penstock.runtimes.forest.compiled_forest import fastest
 from penstock.runtimes.library import Library
 from penstock.runtimes.model_files import ModelFile, find_model_file
 from penstock.runtimes.settings import NoSettings, read_settings
@@ -18,11 +19,13 @@ from penstock.runtimes.tables import (
     classifier_outputs,
     first_line,
     of_probabilities,
+    run_by,
     two_classes,
     value_output,
 )
 
 from .file import LightgbmFile, read_file
+from .forest import read_forest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,11 +74,19 @@ class LightgbmRuntime:
         signature = Signature((_input(file),), outputs, batch_axis=True, batching=ROWS_APART)
         threads = options.threads
 
-        def run(inputs: Sequence[Array], _: Sequence[str]) -> Mapping[str, Array]:
-            return split(booster.predict(inputs[0], num_threads=threads))
+        def library(matrix: Array) -> Array:
+            found: Array = booster.predict(matrix, num_threads=threads)
+            return found
 
-        facts = {"objective": file.objective or "none", "trees": str(file.trees)}
-        return TableModel(signature, facts, run)
+        # The machine code has one thread.
+        forest = read_forest(file) if threads == 1 else None
+        predict, compiled = fastest(library, forest, len(file.names))
+
+        def run(inputs: Sequence[Array], _: Sequence[str]) -> Mapping[str, Array]:
+            return split(predict(inputs[0]))
+
+        facts = {"objective": file.objective or "none", "trees": str(len(file.trees))}
+        return TableModel(signature, {**facts, **run_by(compiled)}, run)
 
 
 def _input(file: LightgbmFile) -> TensorSpec:

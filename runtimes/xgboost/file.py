@@ -51,6 +51,7 @@ class XgboostFile:
         targets: Number of targets.
         trees: Number of trees.
         attributes: Attributes that were set on the booster.
+        learner: All that the file says of it.
     """
 
     objective: str
@@ -63,6 +64,7 @@ class XgboostFile:
     targets: int
     trees: int
     attributes: dict[str, str]
+    learner: Any
 
     @property
     def best_iterations(self) -> int:
@@ -148,6 +150,7 @@ def _read(document: Any) -> XgboostFile:
         targets=targets,
         trees=trees,
         attributes={str(key): str(value) for key, value in attributes.items()},
+        learner=learner,
     )
 
 

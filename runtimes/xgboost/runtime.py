@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from penstock.runtimes.contract import VARIABLE, Column, ModelLoadError, Signature, TensorSpec
+from penstock.runtimes.forest.compiled_forest import fastest
 from penstock.runtimes.library import Library
 from penstock.runtimes.model_files import ModelFile, find_model_file
 from penstock.runtimes.settings import NoSettings, read_settings
@@ -23,11 +24,13 @@ from penstock.runtimes.tables import (
     classifier_outputs,
     first_line,
     of_probabilities,
+    run_by,
     two_classes,
     value_output,
 )
 
 from .file import XgboostFile, attribute_metadata, read_file
+from .forest import read_forest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -74,7 +77,9 @@ class XgboostRuntime:
             booster.set_param({"nthread": options.threads})
         except Exception as error:  # xgboost.core.XGBoostError, or of ctypes
             raise ModelLoadError(f"cannot load {path}: {first_line(error)}") from error
-        predict = _predictor(xgboost, booster, file)
+        # The machine code has one thread.
+        forest = read_forest(file) if options.threads == 1 else None
+        predict, compiled = fastest(_predictor(xgboost, booster, file), forest, file.columns)
         outputs, split = _outputs(file)
         signature = Signature(
             (_input(file),), outputs, batch_axis=True, batching=ROWS_APART, remarks=_remarks(file)
@@ -83,7 +88,7 @@ class XgboostRuntime:
         def run(inputs: Sequence[Array], _: Sequence[str]) -> Mapping[str, Array]:
             return split(predict(inputs[0]))
 
-        return TableModel(signature, attribute_metadata(file), run)
+        return TableModel(signature, {**attribute_metadata(file), **run_by(compiled)}, run)
 
 
 def _predictor(xgboost: Any, booster: Any, file: XgboostFile) -> Callable[[Array], Array]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from penstock.monitoring.distribution import python_command
-from penstock.server.processes.descendants import MARK, end_marked, owner_mark
+from penstock.server.processes.descendants import end_marked, owner_mark
 from penstock.server.processes.exits import describe_exit
 from penstock.server.processes.process_watch import (
     is_stopped,
@@ -23,6 +23,7 @@ from penstock.server.processes.process_watch import (
     resident_bytes,
 )
 
+from .environment import marked_environment
 from .limits import MOST_SECONDS, Death, ProcessLimits, is_own_end, stuck
 from .link import Link, LinkEnded
 
@@ -113,7 +114,7 @@ class ChildProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=(theirs.fileno(),),
-                    env={**(os.environ if environ is None else environ), MARK: self._mark},
+                    env=marked_environment(environ, self._mark),
                     start_new_session=True,  # so that what it starts can be ended with it
                 )
             except BaseException:

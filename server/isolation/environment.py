@@ -1,9 +1,14 @@
-"""The environment of the process of a model."""
+"""The environment of a child process."""
 
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from penstock.server.processes.descendants import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: How many threads the libraries of a model start by themselves.
 _THREADS: Final = (
@@ -22,3 +27,13 @@ def model_environment(threads: int) -> dict[str, str]:
     # A child inherits the environment of its parent as a whole, and cannot be given less otherwise.
     shared = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
     return {**shared, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+
+
+def marked_environment(environ: Mapping[str, str] | None, mark: str) -> dict[str, str]:
+    """An environment with the mark by which all that is started in it is found.
+
+    Args:
+        environ: The environment; ``None`` for that of this process.
+        mark: See `penstock.server.processes.descendants`.
+    """
+    return {**(os.environ if environ is None else environ), MARK: mark}

@@ -53,9 +53,9 @@ def end_marked(mark: str) -> int:
 
 def _processes() -> Iterator[int]:
     with suppress(OSError):
-        for name in os.listdir("/proc"):
-            if name.isdecimal() and int(name) != os.getpid():
-                yield int(name)
+        for place in Path("/proc").iterdir():
+            if place.name.isdecimal() and int(place.name) != os.getpid():
+                yield int(place.name)
 
 
 def _has(pid: int, wanted: bytes) -> bool:

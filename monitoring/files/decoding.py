@@ -176,7 +176,7 @@ def _decode_other(kind: type, content: Any) -> Any:
 
 
 def _check_known(kind: Any, content: Any, place: str) -> None:
-    from .explanation import unknown_key  # a supervisor stays small without
+    from .explanation import unknown_key  # most decoded content needs no words
 
     if problem := unknown_key(kind, content, place):
         raise ValueError(problem)

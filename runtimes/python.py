@@ -18,6 +18,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
+from importlib.machinery import SourceFileLoader
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,7 @@ from .datatypes import NUMPY_OF
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from types import CodeType
 
     from .contract import Array, LoadOptions
 
@@ -132,10 +134,22 @@ class _Unloaded:
         raise ModelExecutionError("the model is unloaded")
 
 
+class _FromSource(SourceFileLoader):
+    """Compiles the file that is there.
+
+    Bytecode that lies beside a file is taken for that of another file with the same size and the
+    same second of change, and is written into the directory of the version.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _module(path: Path) -> Any:
     """The module of a file, with the files beside it on the search path."""
     name = f"penstock_model_{next(_numbers)}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -101,4 +101,5 @@ def test_versions_of_one_model_do_not_share_their_module(write, tmp_path):
     second = load(write(f"FACTOR = 3\n{counted}"))
     one = [np.ones((1, 1), np.float32)]
     assert [m.execute(one, ["y"])[0].item() for m in (first, second)] == [2.0, 3.0]
+    assert not (tmp_path / "__pycache__").exists()
     assert json.dumps(dict(first.metadata)) == "{}"

@@ -48,6 +48,7 @@ class _Server:
         assert isinstance(order, Order)
         if order.search_path:
             sys.path[:] = order.search_path
+        sys.dont_write_bytecode = True  # beside a model are the files of its version, no others
         try:
             model = contained(self._load, order)
             content = asdict(model.signature), dict(model.metadata)

@@ -292,3 +292,12 @@ def test_another_interpreter_runs_the_model_and_needs_numpy_only(opened):
     assert (y.tolist(), t.tolist(), n.tolist()) == ([[3.0, 6.0]], [b"s0!"], [0])
     command = Path(f"/proc/{model.pids[0]}/cmdline").read_bytes().split(b"\0")
     assert command[1:3] == [b"-I", b"-c"]
+
+
+def test_what_a_model_imports_leaves_no_file_in_its_version(opened, directory):
+    (directory / "beside.py").write_text("SIZE = 5\n")
+    code = (directory / "model.py").read_text()
+    (directory / "model.py").write_text(f"import beside\n{code}")
+    model = opened(size=2)
+    assert model.execute(inputs([1, 2]), ALL)[0].tolist() == [[2.0, 4.0]]
+    assert sorted(one.name for one in directory.iterdir()) == ["beside.py", "model.py"]

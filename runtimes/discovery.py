@@ -96,8 +96,7 @@ def name_in_version(path: Path) -> str | None:
     A file is known by its name, else by its first bytes, else by the ending of its name: a runtime
     is asked what it finds in a directory that has this file alone.
     """
-    files = (getattr(one, "files", ()) for one in runtimes().values())
-    kinds = [kind for some in files for kind in some if isinstance(kind, ModelFile)]
+    kinds = _kinds()
     head = read_head(path)
     named = [kind.name for kind in kinds if kind.name == path.name]
     told = [kind.name for kind in kinds if kind.fits(head)]
@@ -114,6 +113,16 @@ def name_in_version(path: Path) -> str | None:
                 return name
             linked.unlink()
     return None
+
+
+def endings_beside(name: str) -> tuple[str, ...]:
+    """Endings of files that belong to a model file of this name, as runtimes say."""
+    return tuple(ending for kind in _kinds() if kind.name == name for ending in kind.beside)
+
+
+def _kinds() -> list[ModelFile]:
+    files = (getattr(one, "files", ()) for one in runtimes().values())
+    return [kind for some in files for kind in some if isinstance(kind, ModelFile)]
 
 
 def find_runtime(directory: Path, platform: str | None = None) -> tuple[Runtime, Path]:

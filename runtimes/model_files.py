@@ -23,11 +23,13 @@ class ModelFile:
         begins: How its content may begin, without white space; empty if the content does not tell.
         common: Whether files of other kinds have this name, too, so that only one with a known
             beginning is taken for a model.
+        beside: Endings of files that belong to it, of the same name and in the same directory.
     """
 
     name: str
     begins: tuple[bytes, ...] = ()
     common: bool = False
+    beside: tuple[str, ...] = ()
 
     def fits(self, head: bytes) -> bool:
         """Whether a file that begins so is of this kind."""

@@ -1,10 +1,13 @@
-"""Keeps onnxruntime from reporting to its maker. The only place that imports onnxruntime.
+"""Keeps libraries from reporting to their makers. The only place that imports onnxruntime.
 
 From version 1.29 on, onnxruntime writes a device id into the user's cache directory when it is
 imported, and after about half a minute it sends facts about the process and its models to a host
 of its maker. ``disable_telemetry_events()`` comes too late for the device id. An environment
 variable switches all of it off, if it is set before the first import in a process: onnxruntime
 reads it once.
+
+The package ``openvino_telemetry`` looks up a host of its maker and writes into the user's home when
+``openvino`` is imported. OpenVINO does without the package where it is not installed.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any, Final
 
 _VARIABLE: Final = "ORT_DISABLE_TELEMETRY"
 _OFF: Final = "1"
+_REPORTER: Final = "openvino_telemetry"
 
 _logger = logging.getLogger(__name__)
 
@@ -27,6 +31,8 @@ def switch_off() -> None:
     too.
     """
     os.environ[_VARIABLE] = _OFF
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault(_REPORTER, None)  # an import fails as if it were not installed
 
 
 def import_onnxruntime() -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.runtimes.discovery import name_in_version
+from penstock.runtimes.discovery import endings_beside, name_in_version
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
 from penstock.server.files.safe_files import check_relative, open_directory, open_file
@@ -44,6 +44,7 @@ class PublishSource:
         run_id: From MLflow; empty otherwise.
         made: Content of files that are made for the version, by name.
         columns: From MLflow's signature; empty if there is none.
+        own_names: What files beside it are called at home, by their names in a version.
     """
 
     model: Path
@@ -56,6 +57,7 @@ class PublishSource:
     name: str = MODEL_FILE
     made: Mapping[str, bytes] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    own_names: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
     def open(self, path: str) -> Iterator[tuple[int, int]]:
@@ -71,7 +73,7 @@ class PublishSource:
             return
         with (
             open_directory(self.home, self.roots) as root,
-            open_file(root, path) as (found, facts),
+            open_file(root, self.own_names.get(path, path)) as (found, facts),
         ):
             _check_single(facts, path)
             yield found, facts.st_size
@@ -103,9 +105,7 @@ def find_source(path: Path) -> PublishSource:
         raise ModelRefused(f"{path} is no regular file")
     name = name_in_version(path)
     if name is not None and name != MODEL_FILE:
-        size, home = model.stat().st_size, path.parent.absolute()
-        roots = roots_of(home)
-        return PublishSource(model, (), size, {}, home, roots, run_id, name, columns=columns)
+        return _of_other_runtime(path, model, name, run_id, columns)
     with model.open("rb") as file:
         total = os.fstat(file.fileno()).st_size
         try:
@@ -125,6 +125,32 @@ def find_source(path: Path) -> PublishSource:
                 total += facts.st_size
     return PublishSource(
         model, tuple(beside), total, summary.metadata, home, roots, run_id, columns=columns
+    )
+
+
+def _of_other_runtime(
+    path: Path, model: Path, name: str, run_id: str, columns: tuple[Column, ...]
+) -> PublishSource:
+    """A model file of another runtime than ONNX, with the files of its name that belong to it."""
+    home = path.parent.absolute()
+    stem = Path(name).stem
+    own_names = {
+        f"{stem}{ending}": f"{path.stem}{ending}"
+        for ending in endings_beside(name)
+        if (home / f"{path.stem}{ending}").exists()
+    }
+    total = sum((home / one).stat().st_size for one in own_names.values()) + model.stat().st_size
+    return PublishSource(
+        model,
+        tuple(own_names),
+        total,
+        {},
+        home,
+        roots_of(home),
+        run_id,
+        name,
+        columns=columns,
+        own_names=own_names,
     )
 
 

@@ -1,0 +1,1 @@
+"""The OpenVINO runtime: ``model.xml`` with ``model.bin``."""

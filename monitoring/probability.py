@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Variances below which nothing can be learnt of their centre.
 _LEAST_VARIANCES: Final = 10
 _NEWTON_STEPS: Final = 20
+#: A relative step that is too small to be worth another one: Newton's steps square it.
+_NEWTON_ENDS: Final = 1e-9
 
 
 def is_available() -> bool:
@@ -160,12 +162,15 @@ def moderated_variances(
 
 def _inverse_trigamma(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The numbers that have these trigamma values, by Newton's method on the reciprocal."""
-    polygamma = _special().polygamma
+    zeta = _special().zeta
     found = 0.5 + 1 / values
     for _ in range(_NEWTON_STEPS):
-        slope = polygamma(2, found)
-        value = polygamma(1, found)
-        found = found + value * (1 - value / values) / slope
+        # Trigamma and its derivative are Hurwitz zeta functions (DLMF 25.11.12).
+        slope, value = -2 * zeta(3, found), zeta(2, found)
+        step = value * (1 - value / values) / slope
+        found = found + step
+        if (np.abs(step) <= _NEWTON_ENDS * found).all():
+            break
     positive: NDArray[np.float64] = found
     return positive
 

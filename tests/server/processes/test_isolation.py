@@ -88,6 +88,7 @@ MOODS = {
     8: leave_threads,
     9: fork_child,
     10: lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    12: lambda: sum(range(50_000_000)),  # one call, which holds the interpreter lock all the time
 }
 '''
 
@@ -329,3 +330,21 @@ def test_what_a_model_has_started_ends_with_its_worker_and_with_its_process(
         os.kill(*processes_of(server, "moody"), signal.SIGKILL)
     server.until(lambda: not sleepers(seconds))
     server.until(lambda: ask(server, client, "moody", [2, 0]) == (200, [4.0]))
+
+
+def test_a_model_that_holds_the_interpreter_lock_delays_no_other_model(serve, client, tmp_path):
+    registry = tmp_path / "registry"
+    add_onnx(registry)
+    add_python(registry, "moody", toml="run_timeout_seconds = 60\n")
+    server = serve("--settle-seconds", 0, "--allow-code", "moody", registry=registry)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(ask(server, client, "moody", [2, 12])))
+    with Others(server, client) as others:
+        server.until(lambda: others.statuses)
+        before = len(others.statuses)
+        thread.start()
+        thread.join(120)
+        during = len(others.statuses) - before
+    assert answers == [(200, [4.0])]
+    assert during > 20  # in the worker it would be one or two
+    assert set(others.statuses) == {200}

@@ -30,9 +30,10 @@ test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools ## What needs 
 check: $(VENV)/.installed-test ## Lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy examples
-	$(BIN)/pyright --project .typing
+	@echo "pyright, mypy and mypy examples, side by side"
+	@$(BIN)/pyright --project .typing & pyright=$$!; \
+	  $(BIN)/mypy && $(BIN)/mypy examples; mypy=$$?; \
+	  wait $$pyright && exit $$mypy
 
 picture: $(VENV)/.installed-test ## Draw the folders and their imports into docs/design.md
 	@$(BIN)/python tests/house/folder_graph.py

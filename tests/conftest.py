@@ -45,9 +45,9 @@ settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with many end-to-end tests come first, so that no process ends with a long one."""
+    """Files that take long come first, so that no process ends with a long one."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    items.sort(key=lambda item: (-slow[item.path], "simulation" not in item.path.parts))
 
 
 HOST = "127.0.0.1"

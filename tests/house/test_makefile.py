@@ -8,6 +8,8 @@ import subprocess
 import tomllib
 from typing import Any
 
+import pytest
+
 
 def dry_run(root: Any, command: list[str]) -> str:
     """What make would do in a clean checkout."""
@@ -60,6 +62,24 @@ def test_a_failure_of_either_part_fails_the_gate(project: Any, tmp_path: Any) ->
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
         done = subprocess.run([project.root / ".ci" / "run"], env=environment, check=False)
         assert done.returncode != 0
+
+
+TOOLS = ("ruff", "mypy", "pyright")
+
+
+@pytest.mark.parametrize("failing", ["", *TOOLS])
+def test_a_failure_of_any_tool_fails_the_check(project: Any, tmp_path: Any, failing: str) -> None:
+    """Though some of them run side by side."""
+    (tmp_path / "bin").mkdir()
+    for name in TOOLS:
+        tool = tmp_path / "bin" / name
+        tool.write_text(f"#!/bin/sh\nexit {int(name == failing)}\n")
+        tool.chmod(0o755)
+    for stamp in (".installed", ".installed-test"):
+        (tmp_path / stamp).touch()
+    command = ["make", "check", f"VENV={tmp_path}"]
+    done = subprocess.run(command, cwd=project.root, capture_output=True, check=False)
+    assert (done.returncode != 0) is bool(failing), done
 
 
 def test_make_test_leaves_the_integrations_out(project: Any) -> None:

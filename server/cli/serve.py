@@ -172,12 +172,13 @@ def _supervise(
         scheme = "https" if config.ssl_certfile else "http"
         address = {
             "admin_url": url_of(admin_listener),
+            "predict_url": url_of(listener, scheme),
             "state_dir": str(state.path.resolve()),
             "state_note": state.note,
         }
         _write(directory.address, json.dumps(address))
         state.announce(address["admin_url"])
-        urls = url_of(listener, scheme), url_of(admin_listener)
+        urls = address["predict_url"], address["admin_url"]
         text = banner(config, urls, snapshot, _desired(state), state.note)
         if config.log_format == "json":
             text = _as_json(text, predict_url=urls[0], admin_url=urls[1])

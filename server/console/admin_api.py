@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from penstock.server.auth.sessions import HOLDER
 from penstock.server.errors.error_message import error_message
+from penstock.server.ports.media_types import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,21 @@ class Refused(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of an endpoint.
+
+    Attributes:
+        status: HTTP status.
+        headers: By name, in lower case.
+        body: The whole of it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +94,22 @@ class AdminApi:
     ) -> bytes:
         """The body of an answer, as it is; else as `ask`."""
         sent = b"" if body is None else json.dumps(body).encode()
+        answer = await self.exchange(method, path, sent, query, JSON if body is not None else "")
+        if answer.status >= 400:  # noqa: PLR2004 - errors, as HTTP has them
+            message = error_message(answer.body) or f"the admin port answers {answer.status}"
+            raise Refused(answer.status, message)
+        return answer.body
+
+    async def exchange(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        body: bytes = b"",
+        query: Mapping[str, str] | None = None,
+        content_type: str = "",
+    ) -> Answer:
+        """Send a request with any body, and give the answer as it is, errors included."""
         raw = "/" + "/".join(quote(one, safe="") for one in path)
-        headers = [(b"content-type", b"application/json")] if body is not None else []
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -90,25 +120,26 @@ class AdminApi:
             "raw_path": raw.encode(),
             "query_string": urlencode(query or {}).encode(),
             "root_path": "",
-            "headers": headers,
+            "headers": [(b"content-type", content_type.encode())] if content_type else [],
             "client": None,
             "server": None,
             HOLDER: self.holder,
         }
-        status, pieces = 500, []
+        answer = Answer(500, {}, b"")
+        pieces = []
 
         async def receive() -> Message:
-            return {"type": "http.request", "body": sent, "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Message) -> None:
-            nonlocal status
+            nonlocal answer
             if message["type"] == "http.response.start":
-                status = message["status"]
+                pairs = (
+                    (name.decode(), value.decode("latin-1")) for name, value in message["headers"]
+                )
+                answer = Answer(message["status"], dict(pairs), b"")
             else:
                 pieces.append(message.get("body", b""))
 
         await self.app(scope, receive, send)
-        content = b"".join(pieces)
-        if status >= 400:  # noqa: PLR2004 - errors, as HTTP has them
-            raise Refused(status, error_message(content) or f"the admin port answers {status}")
-        return content
+        return replace(answer, body=b"".join(pieces))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from penstock.server.errors import ApiError, Forbidden
@@ -22,24 +22,24 @@ from . import actions
 from .admin_api import Refused
 from .alerts_page import alerts_page
 from .audit_page import audit_page
-from .entrance import PATH, form_fields
+from .entrance import CSRF, PATH, form_fields
 from .model_page import model_page
 from .overview import overview
 from .performance_page import performance_page
 from .rollout_actions import add_actions
 from .rollout_page import page_of
+from .routes import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
     from .entrance import Entrance
     from .live import Live
+    from .routes import Show
     from .visit import Visit
-
-    Show = Callable[[Request, Visit], Awaitable[Response]]
 
 _UNAUTHORIZED: Final = 401
 _ALERTS: Final = "200"
@@ -51,13 +51,10 @@ class Console:
     Args:
         entrance: Where visitors log in.
         live: Tells open pages when to show themselves anew.
+        parts: Further pages.
     """
 
-    def __init__(
-        self,
-        entrance: Entrance,
-        live: Live,
-    ) -> None:
+    def __init__(self, entrance: Entrance, live: Live, parts: Sequence[Routes] = ()) -> None:
         self._entrance = entrance
         self._live = live
         pages: dict[str, Show] = {
@@ -75,15 +72,12 @@ class Console:
             "/alerts/test": self._test_sink,
             "/models/{model}/{action}": self._act,
         }
+        every = [*parts, Routes(pages, forms)]
         self._app = Starlette(
             routes=[
                 Route(f"{PATH}/login", entrance.login, methods=["GET", "POST"]),
                 Route(f"{PATH}/enter", entrance.enter),
-                *(Route(PATH + path, self._shown(page)) for path, page in pages.items()),
-                *(
-                    Route(PATH + path, self._carried_out(form), methods=["POST"])
-                    for path, form in forms.items()
-                ),
+                *(route for part in every for route in self._routes(part)),
             ],
             exception_handlers={ApiError: self._problem, HTTPException: self._problem},
         )
@@ -91,6 +85,14 @@ class Console:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         await self._app(scope, receive, send)
+
+    def _routes(self, part: Routes) -> Iterator[Route]:
+        for path, page in part.pages.items():
+            yield Route(PATH + path, self._shown(page))
+        for path, call in part.calls.items():
+            yield Route(PATH + path, self._called(call), methods=["POST"])
+        for path, form in part.forms.items():
+            yield Route(PATH + path, self._carried_out(form), methods=["POST"])
 
     def _shown(self, page: Show) -> Callable[[Request], Awaitable[Response]]:
         """A page; who may not look is asked to log in."""
@@ -125,6 +127,23 @@ class Console:
             return RedirectResponse(_after(request, visit, done=False), 303)
 
         return carry_out
+
+    def _called(self, call: Show) -> Callable[[Request], Awaitable[Response]]:
+        """What the script of a page asks for; errors are JSON, as of an endpoint."""
+
+        async def answer(request: Request) -> Response:
+            visit = self._entrance.visit(request)
+            session = visit.session
+            try:
+                if session is None or not session.sent(request.headers.get(CSRF, "")):
+                    raise Forbidden("the request is not of this session; load the page again")
+                return await call(request, visit)
+            except ApiError as error:
+                return JSONResponse({"error": error.message}, error.status)
+            except Refused as refusal:
+                return JSONResponse({"error": refusal.message}, refusal.status)
+
+        return answer
 
     # -- pages -----------------------------------------------------------------------------------
 
@@ -215,6 +234,9 @@ def _told(visit: Visit, status: int, why: str) -> HTMLResponse:
 def _after(request: Request, visit: Visit, *, done: bool) -> str:
     """The page that follows a form: that of the rollout it started, else the form's own page."""
     places = request.path_params
+    following = getattr(request.state, "after", None)
+    if following is not None:
+        return visit.at(*following)
     if "model" not in places:
         return visit.at("alerts")
     action = places["action"]

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PATH: Final = "/console"
 #: Header of a request by which an open page asks for itself anew; `console.html` sends it.
 RENEWED: Final = "x-penstock-renewed"
+#: Header in which the script of a page sends the secret of its session; `try.html` does.
+CSRF: Final = "x-csrf-token"
 _MAX_FORM_BYTES: Final = 64 * 1024
 _MAX_FIELDS: Final = 32
 _UNAUTHORIZED: Final = 401

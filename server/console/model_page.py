@@ -60,6 +60,8 @@ def model_page(
     section = page.section("Now")
     _now(section, model)
     section.text(
+        link("Try it", visit.at("models", name, "try")),
+        " · ",
         link("Drift and quality", visit.at("models", name, "drift")),
         " · ",
         link("Performance by labels", visit.at("models", name, "performance")),

@@ -66,7 +66,13 @@ class Visit:
         return Form(self.at(*path), button, effect, (*fields, reason, csrf), tone)
 
     def answer(
-        self, page: Page, here: str = "", status: int = 200, *, live: bool = False
+        self,
+        page: Page,
+        here: str = "",
+        status: int = 200,
+        *,
+        live: bool = False,
+        template: str = "console.html",
     ) -> HTMLResponse:
         """A page of the console, with the notice of the last action.
 
@@ -75,13 +81,14 @@ class Visit:
             here: Name of the place of `PLACES` that it is, if it is one.
             status: HTTP status.
             live: Whether an open page shows what changes.
+            template: Name of its file; one with scripts of its own extends ``console.html``.
         """
         notice = tone = ""
         if self.session is not None and not self.renewed:
             notice, self.session.notice, tone = self.session.notice, "", self.session.tone
         html = str(
             render(
-                "console.html",
+                template,
                 **page.content(),
                 root=self.root,
                 places=[(name, self.at(path)) for name, path in PLACES],

@@ -11,38 +11,15 @@ import json
 import logging
 import os
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
 from penstock.monitoring.alerts.alert_store import AlertStore
-from penstock.monitoring.alerts.metrics import AlertsCollector
-from penstock.monitoring.distribution import server_version
-from penstock.monitoring.drift.metrics import DriftCollector
-from penstock.monitoring.feedback.metrics import FeedbackCollector
-from penstock.monitoring.files.decoding import ContentError
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.runtimes.discovery import only_built_in
-from penstock.server.auth.sessions import Sessions
-from penstock.server.auth.tokens import Tokens
-from penstock.server.console.console import Console
-from penstock.server.console.entrance import Entrance
 from penstock.server.console.live import Live
-from penstock.server.control.api import audit_api, console_api, traffic_api
-from penstock.server.control.api.access import Access, reads_are_open
-from penstock.server.control.api.alerts_api import AlertsApi
-from penstock.server.control.api.app import AdminApp
-from penstock.server.control.api.audit_history import AuditHistory
-from penstock.server.control.api.deploy_command import DeployCommand
-from penstock.server.control.api.drift_api import DriftApi
-from penstock.server.control.api.erase_api import EraseApi
-from penstock.server.control.api.log_status import damaged_files
-from penstock.server.control.api.operations import Operations
-from penstock.server.control.api.performance_api import PerformanceApi
-from penstock.server.control.api.rollback_check import RollbackCheck
 from penstock.server.control.api.traffic import TrafficWindow
-from penstock.server.control.api.version_metrics import VersionMetrics
 from penstock.server.control.coordination.coordinator import Coordinator
 from penstock.server.control.coordination.deaths_watch import DeathsWatch
 from penstock.server.control.coordination.exposition import Exposition
@@ -56,37 +33,28 @@ from penstock.server.control.coordination.standing_alerts import (
     config_faults,
 )
 from penstock.server.control.coordination.standing_alerts import QUARANTINE as KEPT_OUT
-from penstock.server.desired_state.audit import read_log
 from penstock.server.desired_state.state_file import StateDamaged
-from penstock.server.desired_state.store import StateStore, tell
-from penstock.server.drift.versions import WINDOWS
-from penstock.server.files.config_error import ConfigError
-from penstock.server.monitor.alert_setup import ALERTS_DATABASE, alerts_file
-from penstock.server.ports.border import Border
+from penstock.server.desired_state.store import StateStore
+from penstock.server.monitor.alert_setup import ALERTS_DATABASE
 from penstock.server.ports.protocol import PortProtocol
 from penstock.server.processes.http_server import HttpServer
 from penstock.server.processes.process_context import ProcessContext, run
 from penstock.server.processes.restart import EXIT_CONFIG
-from penstock.server.processes.restart_history import read_history
-from penstock.server.processes.state_directory import TOKEN_FILE
 from penstock.server.processes.supervised_task import SupervisedTask
 from penstock.server.registry.good_configs import FILE as GOOD_CONFIGS
 from penstock.server.registry.good_configs import GoodConfigs
 from penstock.server.registry.intake import Intake
 
+from .admin_setup import admin_app
 from .rollout_setup import wire_rollouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from prometheus_client.registry import Collector
-
-    from penstock.monitoring.alerts.alerts_file import AlertsFile
     from penstock.server.config.config import ServerConfig
+    from penstock.server.control.api.app import AdminApp
     from penstock.server.processes.run_directory import RunDirectory
-
-    from .rollout_setup import Rollouts
 
     Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -127,7 +95,7 @@ async def control(context: ProcessContext) -> None:
     traffic = TrafficWindow(exposition)
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, context.directory.config)
     stopping = asyncio.Event()
-    app = _admin(config, coordinator, exposition, traffic, context, rollouts, Live(stopping))
+    app = admin_app(config, coordinator, exposition, traffic, context, rollouts, Live(stopping))
     server = HttpServer(_served(app), counters.set_loop_lag, stopping)
     context.watch_parent(server.stop)
 
@@ -197,101 +165,6 @@ def _open_store(state_dir: Path) -> StateStore:
     except StateDamaged as damage:
         LOG.error("%s", damage)  # noqa: TRY400  one line says it
         raise SystemExit(EXIT_CONFIG) from None
-
-
-def _admin(
-    config: ServerConfig,
-    coordinator: Coordinator,
-    exposition: Exposition,
-    traffic: TrafficWindow,
-    context: ProcessContext,
-    rollouts: Rollouts,
-    live: Live,
-) -> AdminApp:
-    directory = context.directory
-    address = json.loads(directory.address.read_text())
-    audit_history = AuditHistory()
-    _follow_log(coordinator.store, audit_history, rollouts)
-    assert config.state_dir is not None
-    tokens, told = _tokens_and_alerts(config, directory)
-    deploy = DeployCommand(coordinator, audit_history, config.admin_timeout_seconds)
-    check = RollbackCheck(coordinator, config, directory.config)
-    operations = Operations(deploy, rollouts.controller, check)
-    access = Access(tokens, open_reads=reads_are_open(config))
-    about = {
-        "server": {"name": "penstock", "version": server_version()},
-        "registry": str(config.registry),
-        "state_dir": address["state_dir"],
-        "state_note": address["state_note"],
-    }
-    monitor = config.state_dir / "monitor"
-    exposition.collectors += _collectors(monitor, config, coordinator)
-    sessions = Sessions()
-    more = {
-        **audit_api.handlers(coordinator.store.audit),
-        **traffic_api.handlers(traffic.hour),
-        **console_api.handlers(sessions, tokens),
-        **AlertsApi(monitor / ALERTS_DATABASE, told).handlers(),
-        **DriftApi(coordinator, monitor).handlers(),
-        **PerformanceApi(coordinator, monitor).handlers(),
-        **EraseApi(coordinator, config.state_dir).handlers(),
-        **rollouts.handlers(deploy, coordinator, exposition, config.state_dir, traffic),
-    }
-    app = AdminApp(coordinator, operations, audit_history, traffic, exposition, access, about, more)
-    app.border = Border.of(config, config.admin_host)
-    app.console = Console(Entrance(app.endpoints, tokens, sessions, app.border.prefix), live)
-    app.progress = rollouts.controller.progress
-    app.histories = partial(read_history, directory.histories)
-    app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
-    app.incidents = context.incidents.report
-    return app
-
-
-def _tokens_and_alerts(config: ServerConfig, directory: RunDirectory) -> tuple[Tokens, AlertsFile]:
-    """Both files; a file that is damaged ends the first start of control, and no later one."""
-    assert config.state_dir is not None
-    try:
-        started = directory.pulses / "control.started"
-        own, listed = config.state_dir / TOKEN_FILE, config.tokens_file
-        again = started.exists()
-        tokens = Tokens(own, listed, patient=again)
-        told = alerts_file(config, config.state_dir / "monitor", strict=not again)
-        started.touch()  # after the first start a damaged file is not fatal
-    except (ConfigError, OSError) as error:
-        LOG.error("%s", error)  # noqa: TRY400  one line says it
-        raise SystemExit(EXIT_CONFIG) from None
-    return tokens, told
-
-
-def _config_problems(
-    config: ServerConfig, tokens: Tokens, told: AlertsFile
-) -> list[dict[str, str]]:
-    """Problems of configuration files that are not in force as they are."""
-    tokens.refresh()
-    told.current()
-    found = (config.tokens_file, tokens.problem), (config.alerts_file, told.problem)
-    return [{"path": str(path), "reason": problem} for path, problem in found if problem]
-
-
-def _follow_log(store: StateStore, audit_history: AuditHistory, rollouts: Rollouts) -> None:
-    """Give all records of the audit log to these listeners, past and future ones."""
-    try:
-        for record in read_log(store.audit):
-            tell(record, audit_history.add, rollouts.add_past)
-    except ContentError as error:
-        LOG.error("the audit log is damaged: %s", error)  # noqa: TRY400  one line says it
-
-    store.subscribers = [audit_history.add, rollouts.metrics.add, rollouts.alerts.add]
-
-
-def _collectors(monitor: Path, config: ServerConfig, coordinator: Coordinator) -> list[Collector]:
-    """The collectors of metrics that are no counters."""
-    return [
-        DriftCollector(monitor / WINDOWS),
-        FeedbackCollector(monitor),
-        AlertsCollector(monitor / ALERTS_DATABASE, config.slo_objective),
-        VersionMetrics(coordinator),
-    ]
 
 
 if __name__ == "__main__":

@@ -102,11 +102,7 @@ class App:
         self._routed = Starlette(
             routes=self._routes(),
             lifespan=self._lifespan,
-            exception_handlers={
-                ApiError: _api_error,
-                HTTPException: _http_error,
-                Exception: _bug,
-            },
+            exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _bug},
         )
 
     @property
@@ -171,7 +167,7 @@ class App:
             Route("/openapi.json", self._openapi),
             Route("/metrics", self._exposition),
             Route("/v1/feedback", self.feedback.answer, methods=["POST"]),
-            Route("/v2", self._server),
+            Route("/v2", _server),
             Route("/v2/health/live", self._live),
             Route("/v2/health/ready", self._ready),
             Route("/v2/models", self._models),
@@ -193,15 +189,17 @@ class App:
 
     async def _openapi(self, request: Request) -> Response:
         port, catalog = self.engine.port, self.engine.catalog
-        kind = (id(self.engine), catalog.revision, port.guard is not None)
+        if (name := request.query_params.get("model", "")) and name not in catalog.models:
+            catalog.find(name)  # it says what is wrong
+        kind = (id(self.engine), catalog.revision, port.guard is not None, name)
         before, after = await self._documents.get(kind)
         url = orjson.dumps(port.border.prefix(request.scope) or "/")
         return Response(before + url + after, headers=BY_PREFIX, media_type=JSON)
 
     async def _describe(self, kind: Hashable) -> tuple[bytes, bytes]:
         """The OpenAPI document as bytes, in two parts around the place of the server's URL."""
-        *_, secured = cast("tuple[int, int, bool]", kind)
-        models = served(self.engine.catalog)
+        *_, secured, name = cast("tuple[int, int, bool, str]", kind)
+        models = [one for one in served(self.engine.catalog) if name in {"", one.name}]
         mark = f"penstock-{self._ids.new().decode()}"
 
         def build() -> tuple[bytes, bytes]:
@@ -219,9 +217,6 @@ class App:
 
     async def _scrape(self, kind: Hashable) -> tuple[bytes, bytes]:
         return await self._scraped(str(kind))
-
-    async def _server(self, _: Request) -> Response:
-        return _json(metadata.server_metadata())
 
     async def _live(self, _: Request) -> Response:
         return _json({"live": True})
@@ -261,6 +256,10 @@ class App:
                 raise
             return _json({"name": name, "ready": False, "reason": error.message}, 503)
         return _json({"name": name, "ready": True})
+
+
+async def _server(_: Request) -> Response:
+    return _json(metadata.server_metadata())
 
 
 def _json(content: Any, status: int = 200) -> Response:

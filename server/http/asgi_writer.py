@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.server.errors import ApiError, BodyTooLarge, RequestTimeout
 from penstock.server.inference.call import Call
 from penstock.server.inference.head import read_head
+from penstock.server.inference.server_timing import wants_timing
 from penstock.server.ports.pieces import add_piece, body_of
 
 if TYPE_CHECKING:
@@ -73,9 +74,8 @@ async def infer(
         receive: The ASGI receive function.
         send: The ASGI send function.
     """
-    loop = asyncio.get_running_loop()
-    writer = AsgiResponseWriter(loop)
-    inference = port.inference
+    writer = AsgiResponseWriter(asyncio.get_running_loop())
+    responder = port.inference.responder
     arrival = port.clock()
     headers = scope["headers"]
     query = scope.get("query_string", b"")
@@ -83,20 +83,12 @@ async def infer(
     head.http_version = scope.get("http_version", head.http_version)
     port.check(head, headers)
     call = Call(writer, head, arrival)
+    call.timed = wants_timing(query)
+    responder.timed += call.timed
     try:
-        port.limits.check_head(_target_bytes(scope), headers)
-        inference.start(call, await read_body(port.limits, receive))
-    except Disconnected:
-        return
-    except ApiError as error:
-        inference.fail(call, error)
-    watch = loop.create_task(_disconnect(receive))
-    try:
-        await asyncio.wait((writer.answered, watch), return_when=asyncio.FIRST_COMPLETED)
-    finally:  # also when the server gives up on this task
-        watch.cancel()
-        if not writer.answered.done():
-            inference.abandon(call)
+        await _answered(port, call, writer, scope, receive)
+    finally:
+        responder.timed -= call.timed
     if not writer.answered.done():
         return
     status, lines, body = writer.answered.result()
@@ -105,6 +97,27 @@ async def infer(
     await send({"type": "http.response.start", "status": status, "headers": pairs})
     for content, more in contents(pieces):
         await send({"type": "http.response.body", "body": content, "more_body": more})
+
+
+async def _answered(
+    port: PredictionPort, call: Call, writer: AsgiResponseWriter, scope: Scope, receive: Receive
+) -> None:
+    """Serve a call until it has its answer, or the client has left."""
+    inference = port.inference
+    try:
+        port.limits.check_head(_target_bytes(scope), scope["headers"])
+        inference.start(call, await read_body(port.limits, receive))
+    except Disconnected:
+        return
+    except ApiError as error:
+        inference.fail(call, error)
+    watch = asyncio.get_running_loop().create_task(_disconnect(receive))
+    try:
+        await asyncio.wait((writer.answered, watch), return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also when the server gives up on this task
+        watch.cancel()
+        if not writer.answered.done():
+            inference.abandon(call)
 
 
 def contents(pieces: Sequence[bytes | memoryview]) -> Iterator[tuple[bytes, bool]]:

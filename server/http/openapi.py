@@ -11,7 +11,7 @@ from penstock.runtimes.contract import VARIABLE
 from penstock.runtimes.synthetic import synthetic_inputs
 
 from .feedback import LABEL_SCHEMA, feedback_path
-from .openapi_rows import rows_request, rows_response
+from .openapi_rows import example_rows, rows_request, rows_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,6 +119,8 @@ def _infer(servable: Servable, *, pinned: bool) -> dict[str, Any]:
 def _predict(servable: Servable) -> dict[str, Any]:
     what = f"Predict with {servable.name} by rows (now version {servable.version})"
     content = {"schema": rows_request(servable)}
+    if (example := example_rows(servable)) is not None:
+        content["example"] = example
     return _operation(servable, f"predict_{servable.name}", what, content, rows_response(servable))
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _MATRIX: Final = 2
 _ANYTHING: Final[dict[str, Any]] = {}
+#: By type of JSON.
+_EXAMPLES: Final = {"number": 0.5, "integer": 1, "boolean": True, "string": "1"}
 
 
 def rows_request(servable: Servable) -> dict[str, Any]:
@@ -30,6 +32,22 @@ def rows_request(servable: Servable) -> dict[str, Any]:
         "required": ["instances"],
         "properties": {"instances": {"type": "array", "items": row}},
     }
+
+
+def example_rows(servable: Servable) -> dict[str, Any] | None:
+    """A body of one row with a value for each named column; ``None`` if columns have no names."""
+    listed = servable.wire.row_columns.listed
+    if not listed:
+        return None
+    return {"instances": [{one.name: _example_value(one) for one in listed}]}
+
+
+def _example_value(column: RowColumn) -> Any:
+    if column.categories:
+        return column.categories[0]
+    if column.categories is not None and not column.is_text:
+        return 0
+    return _EXAMPLES[column.json_type]
 
 
 def _value(column: RowColumn) -> dict[str, Any]:

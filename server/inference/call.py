@@ -66,6 +66,7 @@ class Call:
         entered: Whether it is counted as in flight.
         request_id: Sent back as ``x-request-id``.
         abandoned: Whether the client went away; then nothing is sent.
+        timed: Whether the answer tells how long it waited and ran.
         answer: Status, header lines and body of an answer that waits for its turn.
     """
 
@@ -79,6 +80,7 @@ class Call:
     entered = False
     request_id = b""
     abandoned = False
+    timed = False
     answer: tuple[int, bytes, Body] | None = None
 
     def __init__(self, writer: ResponseWriter, head: RequestHead, arrival: float) -> None:

@@ -23,6 +23,7 @@ from .answers import JSON_HEADERS, api_error, encode_coalesced, encode_run, erro
 from .arm_headers import lines_of
 from .call import Call, write_answers
 from .coalesced_calls import CoalescedCalls, calls_of
+from .server_timing import with_timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -56,6 +57,7 @@ class Responder:
         singly: Serves the calls of a group's run that failed one by one.
         learn: Gets the calls that were answered with 200.
         observers: Get the answered runs.
+        timed: Calls in progress whose answers tell how long they waited and ran.
 
     Args:
         ids: Makes ids of requests whose callers gave none.
@@ -82,6 +84,7 @@ class Responder:
         self.singly: Callable[[CoalescedCalls[Any], Servable], None]
         self.learn: Callable[[Iterable[tuple[Call, object]]], object] = bool
         self.observers = observers
+        self.timed = 0
         self._ids = ids
         self._unmatched = unmatched
         self._splitter = splitter
@@ -137,6 +140,8 @@ class Responder:
         sample = observers.before(servable, calls, firsts, batch, answered, arrivals, now)
         if routed:
             answered = self._splitter.answer(servable, answered, invalid, now)
+        if self.timed:
+            answered = with_timing(answered, batch, now)
         counters.leave(len(answered))
         for call, _ in answered:
             call.entered = False

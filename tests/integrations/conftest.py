@@ -25,6 +25,7 @@ from penstock.runtimes.telemetry import switch_off
 switch_off()
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "registry"
+TREES = EXAMPLES.parent / "trees"
 #: Names that mean something to HTML, to URLs or to JavaScript.
 ODD_NAMES = (
     "<img src=x onerror=alert(1)>",
@@ -120,6 +121,10 @@ def registry(tmp_path_factory):
     kinds = (TensorProto.STRING, TensorProto.BOOL, TensorProto.INT64, TensorProto.FLOAT16)
     write(path, "constructor", echo([(f"x{kind}", kind, [None, 1]) for kind in kinds]))
     write(path, "0", echo([("scalar", TensorProto.DOUBLE, [])]))
+    write(path, "picture", echo([("image", TensorProto.UINT8, [None, 3, 16, 24])]))
+    write(path, "grey", echo([("image", TensorProto.FLOAT, [None, 16, 16, 1])]))
+    for tree in TREES.iterdir():
+        shutil.copytree(tree, path / tree.name)
     write(path, "wide", echo([("x", TensorProto.FLOAT, [None, 5000])]))
     constant = helper.make_node(
         "Constant", [], ["y"], value=onnx.numpy_helper.from_array(np.array([np.nan, np.inf]))

@@ -45,6 +45,7 @@ def test_each_page_is_shown_in_any_width_and_light(server, inside, scheme, width
     paths = ["", "alerts", "audit?verify=true"]
     for model in ("breast-cancer", "0", "constructor"):
         paths += [f"models/{model}", f"models/{model}/drift", f"models/{model}/performance"]
+        paths += [f"models/{model}/try"]
     for path in paths:
         answer = inside.goto(f"{server.admin_url}/console/{path}")
         assert answer.status == 200, path
@@ -86,6 +87,18 @@ def test_an_open_page_shows_what_changes_without_being_loaded_again(server, insi
         pass
     inside.locator("main").get_by_text("seen-live").first.wait_for(timeout=TIMEOUT_MILLISECONDS)
     assert inside.evaluate("window.here")
+
+
+def test_a_model_is_tried_by_way_of_the_prediction_port(server, inside):
+    for model, names in (("wine", 13), ("odd.names_of-tensors", 7)):
+        inside.goto(f"{server.admin_url}/console/models/{model}/try")
+        box = inside.locator("details.operation").first
+        box.get_by_role("button", name="Send").click()
+        box.locator(".state", has_text="200 in").wait_for(timeout=TIMEOUT_MILLISECONDS)
+        assert box.locator(".fields > label:has(> .dim)").count() == names
+        assert "computing" in box.locator(".answer").inner_text()
+        box.get_by_text("As curl and Python").click()
+        assert f"{server.url}/v" in box.locator("pre.code").first.text_content()
 
 
 def test_the_console_works_with_the_keyboard_alone(server, inside):

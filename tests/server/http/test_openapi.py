@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -90,3 +91,36 @@ def test_metrics_are_prometheus_text(any_server: Any, get: Make) -> None:
     answer = any_server.ask(get("/metrics"))
     assert answer.headers["content-type"].startswith("text/plain")
     assert b"penstock_" in answer.body
+
+
+def test_the_description_of_one_model_has_its_paths_alone(any_server: Any, get: Make) -> None:
+    found = json.loads(any_server.ask(get("/openapi.json?model=echo")).body)
+    validate(found)
+    assert {path for path in found["paths"] if "/models/" in path} == {
+        "/v1/models/echo:predict",
+        "/v2/models/echo/infer",
+        "/v2/models/echo/versions/1/infer",
+        "/v2/models/echo/versions/2/infer",
+    }
+    unknown = any_server.ask(get("/openapi.json?model=none"))
+    assert unknown.status == 404
+    assert b"none" in unknown.body
+
+
+def test_an_answer_tells_how_long_it_waited_and_ran_if_the_request_asks(
+    document: Any, any_server: Any, post: Make
+) -> None:
+    path = "/v2/models/echo/infer"
+    body = json.dumps(content_of(document["paths"][path]["post"]["requestBody"])["example"])
+    plain = any_server.ask(post(path, body.encode()))
+    assert "server-timing" not in plain.headers
+    timed = any_server.ask(post(f"{path}?timing=true", body.encode()))
+    assert timed.body == plain.body
+    pattern = r"queue;dur=([\d.]+), compute;dur=([\d.]+), total;dur=([\d.]+)"
+    queue, compute, total = map(
+        float, re.fullmatch(pattern, timed.headers["server-timing"]).groups()
+    )
+    assert 0 < compute < total < 60_000
+    assert queue + compute <= total + 0.002
+    # No answer after it does.
+    assert "server-timing" not in any_server.ask(post(path, body.encode())).headers

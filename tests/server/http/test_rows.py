@@ -266,6 +266,9 @@ def test_the_description_has_the_columns_and_fits_what_is_sent_and_answered(serv
         Draft202012Validator(part["content"]["application/json"]["schema"])
         for part in (operation["requestBody"], operation["responses"]["200"])
     )
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    assert request.is_valid(example)
+    assert response.is_valid({"predictions": predictions(server, "person", example["instances"])})
     rows = [GOOD]
     assert request.is_valid({"instances": rows})
     for wrong in ({**GOOD, "city": "Olso"}, {"age": 31}, {**GOOD, "age": "31"}, {**GOOD, "x": 1}):

@@ -72,6 +72,7 @@ def test_the_console_shows_and_does_what_the_visitors_token_covers(server):
     _links(server)
     _escapes(server)
     _prefix(server)
+    _tries(server)
 
 
 def _who_looks(server):
@@ -192,6 +193,41 @@ def _prefix(server):
     assert 'href="/console' not in page
 
 
+def _tries(server):
+    """A model is asked by way of the prediction port, and only by a session's own page."""
+    looker, visitor = Browser(server.admin_url), Browser(server.admin_url)
+    assert "needs a log-in" in looker.ask("GET", f"{MODEL}/try")[2]
+    assert looker.ask("POST", f"{MODEL}/predict", "{}")[0] == 403
+    visitor.log_in(server.token)
+    status, headers, page = visitor.ask("GET", f"{MODEL}/try")
+    assert status == 200
+    assert "tryIt" in page
+    assert "unsafe" not in headers["content-security-policy"]
+    described = json.loads(visitor.ask("GET", f"{MODEL}/openapi.json")[2])
+    assert described["servers"] == [{"url": server.url}]
+    path = "/v2/models/breast-cancer/infer"
+    body = json.dumps(
+        described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+    )
+    kind, secret = {"content-type": "application/json"}, visitor.csrf()
+    assert visitor.ask("POST", f"{MODEL}/predict", body, **kind)[0] == 403
+    sent = {**kind, "x-csrf-token": secret}
+    assert visitor.ask("POST", f"{MODEL}/predict", body, **{"x-csrf-token": secret})[0] == 415
+    before = server.answered()
+    status, headers, text = visitor.ask("POST", f"{MODEL}/predict?version=2", body, **sent)
+    assert status == 200, text
+    assert json.loads(text)["model_version"] == headers["x-model-version"] == "2"
+    assert "compute;dur=" in headers["server-timing"]
+    assert headers["x-request-id"]
+    server.until(lambda: server.answered() == before + 1)
+    status, _, text = visitor.ask("POST", f"{MODEL}/predict?rows=true", '{"instances": 3}', **sent)
+    assert status == 400
+    assert "'instances' is 3" in json.loads(text)["error"]
+    status, _, text = visitor.ask("POST", f"{MODEL}/predict?version=x", body, **sent)
+    assert "not a version" in json.loads(text)["error"]
+    assert visitor.ask("GET", "/console/models/none/try")[0] == 404
+
+
 def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, tmp_path):
     made = subprocess.run(
         [sys.executable, "-m", "penstock.server.cli.main", "token", "eyes", "--scope", "observe"],
@@ -209,6 +245,11 @@ def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, 
     secret = visitor.csrf()
     visitor.send(f"{MODEL}/promote", version="1", csrf=secret)
     assert "needs the scope operate" in visitor.notice()
+    assert "scope predict" in visitor.ask("GET", f"{MODEL}/try")[2]
+    sent = {"content-type": "application/json", "x-csrf-token": secret}
+    status, _, text = visitor.ask("POST", f"{MODEL}/predict", "{}", **sent)
+    assert status == 403
+    assert "scope predict" in json.loads(text)["error"]
     tokens.write_text("")
     assert visitor.ask("GET", "/console/")[1]["location"] == "/console/login"
     assert json.loads(visitor.ask("GET", "/v2/health/live")[2]) == {"live": True}

@@ -11,6 +11,7 @@ from penstock.server.page.markup import badge, joined, link
 from penstock.server.page.page import Figure, Page
 
 from .overview import SEVERITY_TONES, milliseconds, state_badge
+from .rollout_words import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +75,7 @@ def model_page(
     for one in alerts:
         section.callout(f"{one['kind']}: {one['summary']}", SEVERITY_TONES.get(one["severity"], ""))
     _versions(page.section("Versions"), model)
+    workers(page.section("Workers"), model)
     if visit.may(OPERATE):
         _actions(page.section("Actions"), model, visit)
     if changes is not None:
@@ -140,6 +142,35 @@ def _versions(section: Section, model: Mapping[str, Any]) -> None:
             ]
         )
     section.table(headers, rows)
+
+
+def workers(section: Section, model: Mapping[str, Any]) -> None:
+    """Each loaded version on each worker: its state, since when, and the memory that it took."""
+    rows = [
+        [
+            str(one["version"]),
+            process,
+            state_badge(at["state"]),
+            moment(at["since"]),
+            *_memory(at["memory"]),
+            at["reason"],
+        ]
+        for one in reversed(model["versions"])
+        for process, at in sorted(one["workers"].items())
+    ]
+    if not rows:
+        section.text("No worker has been told of a version of this model.")
+        return
+    headers = ("version", "worker", "state", "since (UTC)", "memory, MiB", "expected, MiB", "note")
+    section.table(headers, rows)
+
+
+def _memory(memory: Mapping[str, int] | None) -> tuple[float | None, float | None]:
+    """What loading took, and what was expected of it."""
+    if memory is None:
+        return None, None
+    measured, expected = memory["measured_bytes"], memory["estimated_bytes"]
+    return round(measured / 2**20, 1), round(expected / 2**20, 1)
 
 
 def _actions(section: Section, model: Mapping[str, Any], visit: Visit) -> None:

@@ -33,6 +33,8 @@ _TONES: Final = {
     "awaiting_promotion": "warning",
 }
 _BEYOND_DOUBT: Final = 1e6
+#: What is told of each arm of a segment, and the end of its key.
+_COUNTS: Final = {"all": "", "failed": "_failed", "labelled": "_labelled", "wrong": "_wrong"}
 _KINDS: Final = ("errors", "timeouts", "invalid", "slow", "wrong")
 
 
@@ -55,6 +57,8 @@ def page_of(found: dict[str, Any]) -> Page:
         shadow_section(page.section("Shadow"), found["shadow"])
     else:
         _arms(page.section("Both arms"), found)
+        if found["segments"]:
+            segments(page.section("Segments"), found["segments"])
     if found["kind"] == "ab":
         _comparison(page.section("Comparison"), found)
     _history(page.section("What happened"), found)
@@ -73,6 +77,8 @@ def _now(section: Section, found: dict[str, Any]) -> None:
         Figure("requester", found["requester"], f"{moment(found['started_at'])} UTC"),
     )
     section.callout(found["message"], tone)
+    if found["deadline_at"] and not found["final"]:
+        section.text(f"Without a conclusion it holds at {moment(found['deadline_at'])} UTC.")
     if found["requires_approval"]:
         given = found["approval"]
         said = "nobody has approved" if given is None else f"{given['by']} has approved"
@@ -154,6 +160,26 @@ def _arms(section: Section, found: dict[str, Any]) -> None:
             row = [f"{step['percent']:g} %", arm, counts["requests"]]
             rows.append([*row, *kinds, counts["fallbacks"], observed])
     section.table(headers, rows)
+
+
+def segments(section: Section, found: list[dict[str, Any]]) -> None:
+    """The counts of each segment, those with most evidence against the candidate first."""
+    section.table(
+        [
+            "segment",
+            "E",
+            *(f"{arm}: {what}" for arm in ("stable", "candidate") for what in _COUNTS),
+        ],
+        [
+            [
+                one["segment"],
+                _e_words(one["e_value"]),
+                *(one[f"{arm}{key}"] for arm in ("stable", "canary") for key in _COUNTS.values()),
+            ]
+            for one in found
+        ],
+        "requests; E as above, for the segment alone",
+    )
 
 
 def _comparison(section: Section, found: dict[str, Any]) -> None:

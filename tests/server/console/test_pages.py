@@ -1,0 +1,77 @@
+"""What pages show of the answers of endpoints; names are text there, whatever is in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.server.console.model_page import workers
+from penstock.server.console.performance_page import performance_page
+from penstock.server.console.rollout_page import segments
+from penstock.server.page.page import Page
+
+BAD = "<script>alert(1)</script>\"'&"
+SHOWN = "&lt;script&gt;alert(1)&lt;/script&gt;"
+
+
+def test_each_worker_has_its_state_and_memory() -> None:
+    at = {
+        "state": "FAILED", "reason": BAD, "since": 0.0,
+        "memory": {"measured_bytes": 3 << 20, "estimated_bytes": 5 << 20},
+    }  # fmt: skip
+    other = {"state": "LOADING", "reason": "", "since": 1.0, "memory": None}
+    page = Page("x")
+    model = {"versions": [{"version": 7, "workers": {"worker-1": other, "worker-0": at}}]}
+    workers(page.section("Workers"), model)
+    html = page.render()
+    assert html.index("worker-0") < html.index("worker-1")
+    assert ">3</td>" in html
+    assert ">5</td>" in html
+    assert "1970-01-01 00:00:00" in html
+    assert SHOWN in html
+    assert "<script" not in html
+
+
+def test_segments_of_a_rollout_are_shown_with_the_counts_of_both_arms() -> None:
+    counts = {
+        "stable": 101, "stable_failed": 102, "stable_labelled": 103, "stable_wrong": 104,
+        "canary": 105, "canary_failed": 106, "canary_labelled": 107, "canary_wrong": 108,
+    }  # fmt: skip
+    page = Page("x")
+    segments(page.section("Segments"), [{"segment": BAD, "e_value": 12.5, **counts}])
+    html = page.render()
+    places = [html.index(f">{count}</td>") for count in counts.values()]
+    assert places == sorted(places)
+    assert "12.5" in html
+    assert SHOWN in html
+    assert "<script" not in html
+
+
+def found(**more: Any) -> dict[str, Any]:
+    one = {
+        "version": "3", "arm": "", "predictions": 200, "labels": 100, "coverage": 0.5,
+        "figures": {"accuracy": {"value": 0.9, "low": 0.82, "high": 0.95}, "f1": None},
+        "windows": [], "delay_seconds": {}, **more,
+    }  # fmt: skip
+    return {"model": BAD, "versions": [one]}
+
+
+def test_labels_are_shown_over_time_with_their_coverage_and_delay() -> None:
+    figure = {"value": 0.9, "low": 0.82, "high": 0.95}
+    windows = [
+        {"start": 3600, "predictions": 100, "labels": 60, "figure": figure},
+        {"start": 7200, "predictions": 0, "labels": 3, "figure": None},
+        {"start": 10800, "predictions": 100, "labels": 40, "figure": figure | {"value": 0.85}},
+    ]
+    html = performance_page(found(windows=windows, delay_seconds={"p50": 120.0})).render()
+    assert "version 3: 0.85 to 0.9, last 0.85" in html
+    assert "version 3: 40% to 60%, last 40%" in html
+    assert "50 %</td>" in html
+    assert ">2</td>" in html
+    assert "<script" not in html
+    assert SHOWN in html
+
+
+def test_a_model_without_labels_says_so() -> None:
+    html = performance_page(found()).render()
+    assert "No label has come." in html
+    assert "No window has a prediction or a label." in html

@@ -51,8 +51,8 @@ def asked(model: str, action: str, fields: Mapping[str, str]) -> Asked:
     if action == "alias":
         body["version"] = fields.get("version", "")
         return Asked("PUT", (*base, "aliases", fields.get("alias", "")), body)
-    if action == "start":
-        return Asked("POST", (*base, "rollout"), {**body, **_terms(fields)})
+    if action in {"start", "plan"}:
+        return _rollout_asked((*base, "rollout"), action, {**body, **_terms(fields)})
     if action == "approve":
         return Asked(
             "POST", (*base, "rollout", action), {**body, "digest": fields.get("digest", "")}
@@ -61,6 +61,13 @@ def asked(model: str, action: str, fields: Mapping[str, str]) -> Asked:
     if name in ROLLOUT_ACTIONS:
         return Asked("POST", (*base, "rollout", name), body)
     raise NotFound(f"there is no action {action!r}")
+
+
+def _rollout_asked(path: tuple[str, ...], action: str, terms: dict[str, Any]) -> Asked:
+    """The start of a rollout, or the plan of one, which is always of a canary."""
+    if action == "start":
+        return Asked("POST", path, terms)
+    return Asked("POST", (*path, action), {key: terms[key] for key in terms if key != "kind"})
 
 
 def _terms(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from .overview import overview
 from .performance_page import performance_page
 from .rollout_actions import add_actions
 from .rollout_page import page_of
+from .rollout_words import plan_words
 from .routes import Routes
 
 if TYPE_CHECKING:
@@ -248,6 +249,8 @@ def _after(request: Request, visit: Visit, *, done: bool) -> str:
 
 def _outcome(action: str, outcome: dict[str, Any]) -> tuple[str, str]:
     """What is told of an action that was carried out, and the tone of it."""
+    if action == "plan":
+        return plan_words(outcome), ""
     words = f"Done: {action.replace('-', ' ')}."
     if outcome.get("converged", True):
         return words, "good"

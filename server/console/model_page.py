@@ -36,6 +36,10 @@ _START: Final = (
     "The version gets a share of the traffic, and more of it while evidence is good. It is taken "
     "back by itself when evidence is bad."
 )
+_PLAN: Final = (
+    "Nothing is started. It is told how long the canary takes at the traffic of now, and the "
+    "smallest harm that it can see."
+)
 _SET_ALIAS: Final = "Requests that name the alias get the version."
 _ALIAS: Final = Field("alias", "Alias", required=True)
 
@@ -185,6 +189,7 @@ def _actions(section: Section, model: Mapping[str, Any], visit: Visit) -> None:
         ("promote", "Promote", _PROMOTE.format(name), "", (version,)),
         ("rollback", "Roll back", _ROLL_BACK.format(stable, name), "bad", ()),
         ("start", "Start a rollout", _START, "", (version, _KIND, _STEPS)),
+        ("plan", "Plan a canary", _PLAN, "", (version, _STEPS)),
         ("load", "Load", "Every worker loads the version.", "", (version,)),
         ("unload", "Unload", "No worker serves the version any more.", "bad", (version,)),
         ("alias", "Set an alias", _SET_ALIAS, "", (_ALIAS, version)),

@@ -38,6 +38,34 @@ def interval_words(bounds: list[float | None] | None, form: str) -> str:
     return f"{first} to {'∞' if high is None else format(high, form)}"
 
 
+def plan_words(found: dict[str, Any]) -> str:
+    """What a canary would take and see; `found` is as ``POST …/rollout/plan`` gives it."""
+    if not found["traffic"]["requests_per_second"]:
+        return "No request came in the last minute, so nothing can be foreseen."
+    seconds = found["seconds"]
+    takes = "it hardly ends" if seconds is None else f"it takes about {seconds / 60:,.0f} minutes"
+    words = f"If version {found['candidate']} is as good as version {found['stable']}, {takes}"
+    if not found["ends"]:
+        limit = found["limit_seconds"] / 60
+        words += f"; only {found['in_time']:.0%} end within the limit of {limit:,.0f} minutes"
+    return ". ".join([words, *(_harm_words(*one, found["power"]) for one in _harms(found))]) + "."
+
+
+def _harms(found: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    names = {"failed": "Failures", "slow": "Slow answers"}
+    return [(names[kind], one) for kind, one in found["harms"].items()]
+
+
+def _harm_words(name: str, harm: dict[str, Any], power: float) -> str:
+    if harm["rate"] is None:
+        return f"{name}: it sees none, whatever their number"
+    rate, stable = harm["rate"], harm["stable"]
+    return (
+        f"{name}: it is taken back in {power:.0%} of cases from {rate:.3%} of requests on "
+        f"(stable has {stable:.3%})"
+    )
+
+
 def cpu_words(cpu: dict[str, Any]) -> str:
     """The ratio of processor times, as far as it is known."""
     if cpu["ratio"] is None:

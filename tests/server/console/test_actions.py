@@ -49,3 +49,9 @@ def test_an_approval_names_the_digest_that_was_looked_at():
 def test_an_unknown_action_is_not_found():
     with pytest.raises(NotFound, match="no action 'erase'"):
         asked("churn", "erase", {})
+
+
+def test_a_plan_asks_for_the_terms_of_a_canary_and_starts_nothing():
+    found = asked("churn", "plan", {"version": "3", "kind": "ab", "steps": "1, 5 100%"})
+    assert (found.method, found.path) == ("POST", (*BASE, "rollout", "plan"))
+    assert found.body == {"reason": "", "version": "3", "steps": [1.0, 5.0, 100.0]}

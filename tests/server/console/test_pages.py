@@ -7,6 +7,7 @@ from typing import Any
 from penstock.server.console.model_page import workers
 from penstock.server.console.performance_page import performance_page
 from penstock.server.console.rollout_page import segments
+from penstock.server.console.rollout_words import plan_words
 from penstock.server.page.page import Page
 
 BAD = "<script>alert(1)</script>\"'&"
@@ -75,3 +76,23 @@ def test_a_model_without_labels_says_so() -> None:
     html = performance_page(found()).render()
     assert "No label has come." in html
     assert "No window has a prediction or a label." in html
+
+
+def test_a_plan_says_how_long_it_takes_and_the_smallest_harm_that_it_sees() -> None:
+    plan: dict[str, Any] = {
+        "candidate": 4, "stable": 3, "traffic": {"requests_per_second": 20.0}, "seconds": 5400.0,
+        "ends": True, "in_time": 0.99, "limit_seconds": 86_400.0, "power": 0.8,
+        "harms": {
+            "failed": {"rate": 0.025, "stable": 0.001},
+            "slow": {"rate": None, "stable": 0.0},
+        },
+    }  # fmt: skip
+    assert plan_words(plan) == (
+        "If version 4 is as good as version 3, it takes about 90 minutes. Failures: it is taken "
+        "back in 80% of cases from 2.500% of requests on (stable has 0.100%). Slow answers: it "
+        "sees none, whatever their number."
+    )
+    late = plan_words({**plan, "seconds": None, "ends": False, "in_time": 0.25})
+    assert "it hardly ends; only 25% end within the limit of 1,440 minutes" in late
+    idle = plan_words({**plan, "traffic": {"requests_per_second": 0.0}})
+    assert idle == "No request came in the last minute, so nothing can be foreseen."

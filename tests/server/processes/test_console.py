@@ -142,6 +142,9 @@ def _rollouts(server):
     visitor.log_in(server.token)
     secret, page = visitor.csrf(), f"{MODEL}/rollout"
     assert visitor.ask("GET", page)[0] == 404  # there is none yet
+    visitor.send(f"{MODEL}/plan", version="2", steps="50 100", csrf=secret)
+    assert re.search("nothing can be foreseen|takes about|hardly ends", visitor.notice())
+    assert visitor.ask("GET", page)[0] == 404  # nor is one started by its plan
     _, headers, _ = visitor.send(
         f"{MODEL}/start", kind="canary", version="2", steps="50 100", csrf=secret
     )

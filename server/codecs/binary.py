@@ -95,7 +95,7 @@ def _decode(
 
 
 class _Reader:
-    """Walks over the tensors behind the JSON."""
+    """A cursor over the raw tensors that follow the JSON of a body."""
 
     __slots__ = ("_body", "position", "read_data")
 
@@ -126,7 +126,7 @@ class _Reader:
 
 
 class _Locator(_Reader):
-    """Says where it has found the tensors."""
+    """A reader that notes the start and end of each raw tensor, in bytes of the body."""
 
     __slots__ = ("spans",)
 

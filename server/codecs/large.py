@@ -37,9 +37,9 @@ MIN_LIST_BYTES: Final = 4096
 _KEY: Final = b'"data"'
 _MARK: Final = "\1"
 _SPACE: Final = b" \t\r\n"
-#: Places that are looked at, far more than a model has inputs.
+#: Most places that are searched for a list; a model has far fewer inputs.
 MAX_KEYS: Final = 1024
-#: Between a key and its list.
+#: Most bytes between a key and its list.
 MAX_GAP_BYTES: Final = 64
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .signature import WireInput
 
-#: Text read at once.
+#: Bytes of JSON text that are parsed in one step.
 PIECE_BYTES: Final = 64 * 1024
 #: Text of lists without a single element, such as ``[[],[]]``, that is read as a whole.
 MAX_EMPTY_BYTES: Final = 256 * 1024
@@ -158,7 +158,7 @@ def _read_empty(text: bytes, spec: WireInput, shape: list[int]) -> Array:
 def _malformed(
     spec: WireInput, first: int = 0, error: orjson.JSONDecodeError | None = None
 ) -> InvalidRequest:
-    """What the parser found in the list."""
+    """The error for a list of numbers that is no valid JSON."""
     if error is None:
         return InvalidRequest(f"the body is not valid JSON: 'data' of input '{spec.name}'")
     said = error.msg.partition(": line")[0]

@@ -42,7 +42,7 @@ class Codec(Protocol):
 
     @property
     def name(self) -> str:
-        """For metrics and logs."""
+        """The name of the codec in metrics and logs."""
         ...
 
     def decode(

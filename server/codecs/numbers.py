@@ -142,7 +142,7 @@ def _optional_parser() -> Any:
 
 
 _Parser: Any = _optional_parser()
-#: Whether there is a simdjson.
+#: Whether simdjson is installed.
 AVAILABLE: Final = _Parser is not None
 _local = threading.local()
 

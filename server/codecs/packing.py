@@ -28,16 +28,16 @@ class Unpacker(Protocol):
         ...
 
     def unpack(self) -> Any:
-        """The next value."""
+        """Return the next value of the body."""
         ...
 
     def tell(self) -> int:
-        """Bytes that were read."""
+        """Return the number of bytes read so far."""
         ...
 
 
 def unpacker(body: bytes) -> Unpacker:
-    """Walks over a body as `unpack` does."""
+    """A msgpack unpacker that is positioned at the start of a body."""
     walker = msgpack.Unpacker(max_buffer_size=max(1, len(body)))
     walker.feed(body)
     return cast("Unpacker", walker)

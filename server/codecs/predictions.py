@@ -70,7 +70,7 @@ def row_texts(
 
 
 def _elements(output: WireOutput, array: Array, *, named: bool) -> list[bytes]:
-    """The JSON of each row of one output."""
+    """The JSON text of each row of one output."""
     if not array.size:
         return [_dumps(row.tolist()) for row in array]
     rows = len(array)
@@ -95,7 +95,7 @@ def _elements(output: WireOutput, array: Array, *, named: bool) -> list[bytes]:
 
 
 def _scalars(output: WireOutput, array: Array) -> list[bytes]:
-    """The JSON of each element."""
+    """The JSON text of each element of an array."""
     if not array.size:
         return []
     if output.is_bytes:

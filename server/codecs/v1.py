@@ -75,7 +75,7 @@ class RowsCodec:
 
 
 ROWS: Final = RowsCodec("rows", named=True)
-#: Answers with plain arrays.
+#: Rows as above, with answers as plain arrays in place of named values.
 ROWS_PLAIN: Final = RowsCodec("rows", named=False)
 
 

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .tail import upper_tail
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .outputs import Floats
+    from .tail import Tail
 
     #: The number of the unit of each row, from 0; ``None`` where each row is a unit by itself.
     Units = NDArray[np.int64] | None
@@ -29,9 +32,9 @@ FEWEST_UNITS: Final = 20
 FEWEST_RANKED: Final = 30
 #: Fewer have no interval of a mean loss: a loss that one row in a hundred has may be missing.
 FEWEST_LOSSES: Final = 500
-#: A mean of losses with a heavier tail has no interval: its variance, or nearly, is infinite, and
-#: losses that have not been seen yet decide it.
-SMALLEST_TAIL_INDEX: Final = 1.5
+#: A mean of losses with a tail of a larger shape has no interval: its variance is infinite, or
+#: nearly so, and losses that have not been seen yet decide it.
+HEAVIEST: Final = 0.45
 #: Half the 0.95 quantile of chi-square with 2, 4 and 6 degrees of freedom, at its lower end.
 _RARE: Final = {1: 0.0513, 2: 0.3554, 3: 0.8177}
 _CUBE: Final = 3
@@ -59,9 +62,9 @@ def by_unit(values: Floats, units: Units) -> Floats:
     return found
 
 
-def student(degrees: int) -> float:
+def student(degrees: float) -> float:
     """The 0.975 quantile of Student's t (Cornish and Fisher's expansion; 1 % off at 5 degrees)."""
-    z, n = Z, max(1, degrees)
+    z, n = Z, max(1.0, degrees)
     one = (z**3 + z) / (4 * n)
     two = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
     three = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
@@ -71,6 +74,9 @@ def student(degrees: int) -> float:
 def mean(values: Floats, units: Units = None) -> Estimate | None:
     """A mean, by Hall's transformation of Student's t, which follows the skew of the values.
 
+    Each end is no nearer than by Student's t itself, and reaches as far as the tail on its side may
+    go beyond the sample, by `upper_tail`. Where the variance of such a tail is infinite, or nearly
+    so, nothing is stated.
     Source: P. Hall, "On the removal of skewness by transformation", JRSS B 54 (1992).
 
     Args:
@@ -81,35 +87,53 @@ def mean(values: Floats, units: Units = None) -> Estimate | None:
     if not rows:
         return None
     value = float(values.mean())
-    deviations = by_unit(values - value, units)
-    deviations = deviations[deviations != 0] if units is not None else deviations
-    count = count_units(units, rows)
+    deviations, worth = _deviations(values, np.ones(rows), value, units)
+    count = len(deviations)
     squares = float((deviations**2).sum())
     if not squares:
         return Estimate(value, value, value) if count >= FEWEST_LOSSES else Estimate(value)
-    if count < FEWEST_LOSSES or tail_index(deviations) < SMALLEST_TAIL_INDEX:
+    if count < FEWEST_LOSSES:
+        return Estimate(value)
+    tails = upper_tail(-deviations), upper_tail(deviations)
+    if any(one is None or one.shape > HEAVIEST for one in tails):
         return Estimate(value)
     skew = float((deviations**_CUBE).sum()) / squares**1.5  # skewness / sqrt(count)
     spread = math.sqrt(squares * count / (count - 1)) / rows
-    t = student(count - 1)
-    return Estimate(value, value - spread * _bent(t, skew), value - spread * _bent(-t, skew))
+    t = student(worth - 1)
+    low, high = (
+        _reach(spread * max(t, abs(_bent(end, skew))), tail, count / rows)
+        for end, tail in zip((t, -t), tails, strict=True)
+    )
+    return Estimate(value, value - low, value + high)
 
 
-def tail_index(values: Floats) -> float:
-    """How fast large values become rare: their share falls with this power of their size.
+def _reach(half: float, tail: Tail | None, factor: float) -> float:
+    """How far an end is from the mean: by the bulk of the sample, and by its tail.
 
-    The estimate of B. Hill (1975) from the largest twentieth.
+    Args:
+        half: How far it is by the sample alone.
+        tail: On this side.
+        factor: Units for each row.
     """
-    sizes = np.abs(values)
-    most = max(FEWEST_UNITS, len(sizes) // 20)
-    if len(sizes) <= most:
-        return 0.0
-    largest = np.partition(sizes, len(sizes) - most - 1)[-most - 1 :]
-    least = float(largest.min())
-    if least <= 0:
-        return 0.0
-    logs = float(np.log(largest / least).sum())
-    return most / logs if logs else math.inf  # they are all of one size
+    assert tail is not None
+    shown, unseen = (factor * tail.part * one for one in (Z * tail.known, tail.unseen))
+    return math.sqrt(max(0.0, half**2 - shown**2) + max(shown, unseen) ** 2)
+
+
+def _deviations(hits: Floats, trials: Floats, value: float, units: Units) -> tuple[Floats, float]:
+    """How much each unit adds to ``sum(hits) - value * sum(trials)``, and how many units there are.
+
+    A unit with a large part of all trials draws `value` towards itself; its deviation is that from
+    the value of the others (the jackknife). So many units of equal size are worth as much as those
+    (L. Kish, "Survey sampling", 1965).
+    """
+    if units is None:
+        return hits - value * trials, len(hits)
+    sizes = by_unit(trials, units)
+    known = sizes > 0
+    parts = sizes[known] / sizes.sum()
+    found: Floats = by_unit(hits - value * trials, units)[known] / np.maximum(1 - parts, 0.5)
+    return found, 1 / float((parts**2).sum())
 
 
 def _bent(t: float, skew: float) -> float:
@@ -147,15 +171,15 @@ def share(hits: Floats, trials: Floats, units: Units = None) -> Estimate | None:
     value = right / count
     if units is None:
         return wilson(right, count)
-    used = count_units(units[trials > 0], 0)
-    if used < FEWEST_UNITS and used < count:
+    deviations, worth = _deviations(hits, trials, value, units)
+    alike = worth > count - 0.5
+    if worth < FEWEST_UNITS and not alike:
         return Estimate(value)
-    deviations = by_unit(hits - value * trials, units)
     plain = value * (1 - value) * count
     if not plain:
-        return wilson(value * used, used)
-    spread = float((deviations**2).sum()) * used / max(1, used - 1)
-    effect = max(1.0, spread / plain * (student(used - 1) / Z) ** 2) if used < count else 1.0
+        return wilson(value * worth, worth)
+    spread = float((deviations**2).sum())
+    effect = 1.0 if alike else max(1.0, spread / plain * (student(worth - 1) / Z) ** 2)
     return wilson(right / effect, count / effect)
 
 

@@ -57,8 +57,10 @@ def roc_auc(scores: Floats, positive: Floats, units: Units = None) -> Estimate |
 def average_precision(scores: Floats, positive: Floats, units: Units = None) -> Estimate | None:
     """The area under the precision-recall curve, as the mean precision at each positive.
 
-    Rows of equal scores are taken together. The interval is the logit one of K. Boyd, K. Eng and
-    C. Page, "Area under the precision-recall curve" (2013).
+    Rows of equal scores are taken together. The standard error is that of the infinitesimal
+    jackknife (L. Jaeckel 1972), which says how much each row, or unit, changes the area; it is at
+    least the binomial one of K. Boyd, K. Eng and C. Page, "Area under the precision-recall curve"
+    (2013), who also show that the logit is the way to state it.
 
     Args:
         scores: Scores of the positive class.
@@ -72,13 +74,22 @@ def average_precision(scores: Floats, positive: Floats, units: Units = None) -> 
     if not total:
         return None
     order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
+    ordered, ranked = scores[order], positive[order]
     ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    found = np.cumsum(positive[order])[ends]
-    value = float((found / (ends + 1) * np.diff(found, prepend=0.0)).sum() / total)
+    rows, found = ends + 1.0, np.cumsum(ranked)[ends]
+    here, precision = np.diff(found, prepend=0.0), found / rows
+    value = float((here * precision).sum() / total)
+    place = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=-1))
+    # What a row changes at all positives of its score and below: it is one more row, or positive.
+    lost, gained = (
+        np.cumsum((here * one)[::-1])[::-1][place] for one in (found / rows**2, 1 / rows)
+    )
+    changes = np.empty(len(scores))
+    changes[order] = (ranked * (gained + precision[place] - value) - lost) / total
+    error = math.sqrt(float((by_unit(changes, units) ** 2).sum()))
     count = count_units(None if units is None else units[positive > 0], int(total))
-    error = math.sqrt(value * (1 - value) / count)
-    return through_logit(value, error, _fewer(positive > 0, units))
+    least = math.sqrt(value * (1 - value) / count)
+    return through_logit(value, max(error, least), _fewer(positive > 0, units))
 
 
 def _fewer(chosen: np.ndarray, units: Units) -> int:

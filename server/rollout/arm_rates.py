@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from .difference_interval import Cells, difference_interval
 from .evidence import PARTS, labels_held
-from .interval import Interval, rate_interval
+from .interval import Interval
+from .rate_interval import rate_interval
 from .score_evidence import ScoreBins, share_evidence
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _first_events(
 
 
 def _ratio_interval(stable: int, canary: int, share: float, miss: float) -> Interval:
-    """The interval of the ratio of risks, by the events of both arms."""
+    """The interval of the ratio of risks, by the arms that the events of both fell in."""
     where = rate_interval(canary, canary + stable, miss)
     return Interval(_ratio(where.low, share), _ratio(where.high, share))
 

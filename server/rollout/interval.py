@@ -1,4 +1,4 @@
-"""Intervals of rates and differences: for one fixed time, or valid at all times."""
+"""Bounds of rates at one fixed time, and what an interval is."""
 
 from __future__ import annotations
 
@@ -75,27 +75,6 @@ def most_hits(trials: int, limit: float, miss: float = 0.05) -> int:
     return low
 
 
-def rate_interval(hits: int, trials: int, miss: float = 0.05) -> Interval:
-    """The interval of a rate, valid at all times together; fails with probability `miss` at most.
-
-    The rates p at which a Beta(1/2, 1/2) mixture is less than 1 / miss times as likely as p: H.
-    Robbins 1970; S. Howard and others, arXiv 1810.08240. Assumes that the rate is the same over
-    time.
-    """
-    if trials <= 0:
-        return Interval(0.0, 1.0)
-    mixture = _log_beta(hits + 0.5, trials - hits + 0.5) - _log_beta(0.5, 0.5)
-    limit = mixture - math.log(1.0 / miss)
-
-    def plausible(p: float) -> bool:
-        return _log_likelihood(hits, trials, p) > limit
-
-    rate = hits / trials
-    low = 0.0 if hits == 0 else _edge(rate, 0.0, plausible)
-    high = 1.0 if hits == trials else _edge(rate, 1.0, plausible)
-    return Interval(low, high)
-
-
 def _edge(inside: float, outside: float, holds: Callable[[float], bool]) -> float:
     """The point where `holds` becomes false, rounded to the outside."""
     for _ in range(_HALVINGS):
@@ -123,15 +102,3 @@ def _divergence(rate: float, p: float) -> float:
         return math.inf
     hit = rate * math.log(rate / p) if rate else 0.0
     return hit + (1.0 - rate) * math.log((1.0 - rate) / (1.0 - p))
-
-
-def _log_likelihood(hits: int, trials: int, p: float) -> float:
-    if p <= 0.0:
-        return 0.0 if hits == 0 else -math.inf
-    if p >= 1.0:
-        return 0.0 if hits == trials else -math.inf
-    return hits * math.log(p) + (trials - hits) * math.log1p(-p)
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import betaln
 
 from penstock.server.rollout.arm_rates import results
 from penstock.server.rollout.counts import ArmCounts, Counts
@@ -18,8 +19,9 @@ from penstock.server.rollout.difference_interval import (
     bets_on_difference,
     difference_interval,
 )
-from penstock.server.rollout.interval import rate_interval, upper_rate
+from penstock.server.rollout.interval import upper_rate
 from penstock.server.rollout.phase import Phase
+from penstock.server.rollout.rate_interval import rate_interval
 from penstock.server.rollout.rollout import Step, begin
 from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
 from penstock.server.rollout.routing import Chooser
@@ -124,10 +126,31 @@ def test_it_takes_at_most_three_times_as_many_requests_as_one_look_at_the_end(
     assert design.power - 0.1 <= planned.mean() <= design.power + 0.15
     # An interval for each arm, as it was done before, needs about twice as many.
     boxes = [
-        (rate_interval(int(a), int(a + b), MISS / 2), rate_interval(int(c), int(c + d), MISS / 2))
-        for a, b, c, d in counts[:100, -1]
+        (of_one_arm(a, b, MISS / 2), of_one_arm(c, d, MISS / 2)) for a, b, c, d in counts[:100, -1]
     ]
-    assert np.mean([a.high < b.low for a, b in boxes]) <= 0.5
+    assert np.mean([a[1] < b[0] for a, b in boxes]) <= 0.5
+
+
+def of_one_arm(hits, misses, miss):
+    """Ends of the interval of a Beta mixture: H. Robbins 1970."""
+    rates = np.geomspace(1e-6, 1.0 - 1e-6, 20_000)
+    mixture = betaln(hits + 0.5, misses + 0.5) - betaln(0.5, 0.5)
+    likely = hits * np.log(rates) + misses * np.log1p(-rates) > mixture + math.log(miss)
+    return rates[likely][[0, -1]]
+
+
+@pytest.mark.parametrize(("ratio", "share"), [(2.0, 0.5), (1.3, 0.5), (2.0, 0.1), (0.6, 0.2)])
+def test_the_ratio_takes_at_most_three_times_as_many_events_as_one_look_at_the_end(ratio, share):
+    """One look at the end is the binomial test of the arms that the events fell in."""
+    random = np.random.default_rng(6)
+    canary = share * ratio / (1.0 - share + share * ratio)
+    alike, apart = math.sqrt(share * (1.0 - share)), math.sqrt(canary * (1.0 - canary))
+    fixed = ((1.96 * alike + 0.8416 * apart) / (canary - share)) ** 2
+    events = random.binomial(1, canary, (RUNS, math.ceil(3 * fixed))).sum(axis=1)
+    found = [rate_interval(int(one), math.ceil(3 * fixed), MISS) for one in events]
+    told = np.array([not one.holds(share) for one in found])
+    said(f"ratio {ratio:g} at {share:.0%}: told within 3 times the fixed sample", told.sum(), RUNS)
+    assert told.mean() >= 0.8
 
 
 def test_the_bounds_are_where_the_evidence_is_enough():

@@ -76,6 +76,35 @@ def test_tails_that_no_sample_shows_have_no_interval(figure, draw, truth, size):
     assert said * (1 - held) <= 0.05
 
 
+@pytest.mark.parametrize(
+    ("draw", "truth"),
+    [
+        (lambda rng: rng.pareto(2.1, 1000) + 1, 2.1 / 1.1),
+        (lambda rng: rng.pareto(2.5, 1000) + 1, 2.5 / 1.5),
+        (lambda rng: np.abs(rng.standard_t(4, 1000)), 1.0),
+        (lambda rng: rng.weibull(0.5, 1000), 2.0),
+        (lambda rng: rng.exponential(1, 1000) * (rng.random(1000) < 0.05), 0.05),
+    ],
+    ids=["Pareto of 2.1", "Pareto of 2.5", "MAE of t4", "Weibull of 0.5", "mostly zero"],
+)
+def test_means_of_heavy_tails_reach_as_far_as_the_tail(draw, truth):
+    held, said = coverage([mean(one) for one in draws(draw, seed=11)], truth)
+    assert said > 0.25
+    assert held >= 0.93
+
+
+def test_means_are_covered_where_users_have_one_to_a_hundred_rows():
+    sizes = np.random.default_rng(12).integers(1, 101, 600)
+    units = np.repeat(np.arange(len(sizes)), sizes)
+
+    def draw(rng):
+        return rng.exponential(1, len(sizes))[units] * rng.exponential(1, len(units))
+
+    held, said = coverage([mean(one, units) for one in draws(draw, seed=12, runs=300)], 1.0)
+    assert said > 0.2
+    assert held >= 0.93
+
+
 def test_losses_of_two_sizes_have_an_interval_of_their_mean():
     """As the log loss of a model that gives few different probabilities."""
     found = mean(np.repeat([0.01, 3.0], [900, 100]))
@@ -121,6 +150,21 @@ def test_shares_are_covered_where_rows_come_by_user(rate, alike, users):
     held, said = coverage(found, rate)
     assert said == 1
     assert held >= 0.91
+
+
+@pytest.mark.parametrize("alike", [1.0, 20.0])
+def test_shares_are_covered_where_users_have_one_to_a_hundred_rows(alike):
+    sizes = np.exp(np.random.default_rng(14).uniform(0, np.log(100), 250)).astype(int) + 1
+    units = np.repeat(np.arange(len(sizes)), sizes)
+
+    def draw(rng):
+        own = rng.beta(0.9 * alike, 0.1 * alike, len(sizes))
+        return (rng.random(len(units)) < own[units]).astype(float)
+
+    found = [share(hits, np.ones(len(hits)), units) for hits in draws(draw, seed=15)]
+    held, said = coverage(found, 0.9)
+    assert said == 1
+    assert held >= 0.93
 
 
 def test_few_users_have_no_interval():
@@ -186,6 +230,22 @@ def test_areas_are_covered_where_rows_come_by_user():
     held, said = coverage(draws(draw, runs=300), 0.5 * (1 + erf(1.5 / 2 / sqrt(2))))
     assert said == 1
     assert held >= 0.91
+
+
+def test_precision_and_recall_have_a_covered_area_for_one_positive_in_a_thousand():
+    """The truth is the mean precision over the scores of positives, by their distribution."""
+
+    def draw(rng, size=60_000):
+        positive = (rng.random(size) < 1e-3).astype(float)
+        return rng.normal(size=size) + 2.5 * positive, positive
+
+    at = np.linspace(-4, 9, 4001)
+    true, false = (np.array([erf(one) for one in (m - at) / sqrt(2)]) / 2 + 0.5 for m in (2.5, 0))
+    truth = float((1e-3 * true / (1e-3 * true + 0.999 * false) * -np.gradient(true)).sum())
+    found = [average_precision(*one) for one in draws(draw, seed=17, runs=150)]
+    held, said = coverage(found, truth)
+    assert said == 1
+    assert held >= 0.9  # 0.95 less three standard errors of 150 runs
 
 
 def test_areas_of_few_positives_have_no_interval():

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.server.rollout.interval import Interval, rate_interval, upper_rate
+from penstock.server.rollout.interval import Interval, upper_rate
+from penstock.server.rollout.rate_interval import rate_interval
 
 
 @st.composite

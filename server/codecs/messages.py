@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from penstock.runtimes.contract import Array
+
+#: Layouts of an answer: as the codec has it, as plain arrays for each row, by output, as tensors.
+DEFAULT: Final = "default"
+PLAIN: Final = "plain"
+COLUMNS: Final = "columns"
+TENSORS: Final = "tensors"
 
 
 class InferRequest:
@@ -83,3 +89,46 @@ class InferRequest:
             and self.response_order is None
             and len(binary) == len(self.outputs)
         )
+
+
+class RowsRequest(InferRequest):
+    """A request whose answer has the layout that its body asks for.
+
+    Attributes:
+        layout: `DEFAULT`, `PLAIN`, `COLUMNS` or `TENSORS`.
+    """
+
+    __slots__ = ("layout",)
+
+    def __init__(
+        self,
+        inputs: list[Array | None],
+        rows: int,
+        outputs: tuple[str, ...],
+        key: Hashable | None = None,
+    ) -> None:
+        super().__init__(inputs, rows, outputs, key)
+        self.layout = DEFAULT
+
+    @classmethod
+    def of(cls, request: InferRequest, layout: str) -> RowsRequest:
+        """The same request, with an answer of another layout."""
+        made = cls(request.inputs, request.rows, request.outputs, request.key)
+        made.id = request.id
+        made.response_order = request.response_order
+        made.binary_outputs = request.binary_outputs
+        made.timeout_microseconds = request.timeout_microseconds
+        made.priority = request.priority
+        made.event_time = request.event_time
+        made.layout = layout
+        return made
+
+    @property
+    def plain_binary(self) -> bool:
+        """Never: the answer is encoded by the codec of the request."""
+        return False
+
+    @property
+    def plain(self) -> bool:
+        """Whether `Codec.encode_rows` may answer it: one row, in the layout of the codec."""
+        return self.rows == 1 and self.layout is DEFAULT

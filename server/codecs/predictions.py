@@ -11,6 +11,7 @@ import orjson
 
 from penstock.server.errors import InferenceFailed
 
+from . import base64_values
 from .json import data_of, in_response_order
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def _scalars(output: WireOutput, array: Array) -> list[bytes]:
     """The JSON text of each element of an array."""
     if not array.size:
         return []
+    if output.is_bytes and output.name.endswith(base64_values.SUFFIX):
+        return [base64_values.json_of(one) for one in array.ravel().tolist()]
     if output.is_bytes:
         return [data_of(output, array.ravel()[at : at + 1])[1:-1] for at in range(array.size)]
     return data_of(output, array)[1:-1].split(b",")

@@ -105,6 +105,8 @@ def _number(value: float, column: RowColumn, code: str) -> float | None:
 def _text(value: Any, column: RowColumn) -> bytes | None:
     if type(value) is str:
         return value.encode()
+    if type(value) is bytes and column.categories is None:
+        return value
     if type(value) is int and column.categories is not None:
         return b"%d" % value
     return None

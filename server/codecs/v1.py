@@ -1,14 +1,12 @@
-"""``POST /v1/models/{model}:predict``: rows and predictions, as TensorFlow Serving and KServe."""
+"""The codecs of rows: TensorFlow Serving, KServe v1, MLflow, SageMaker, Vertex AI, Azure ML."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs
 
-from penstock.server.errors import InvalidRequest, UnsupportedMediaType
-
-from . import predictions, rows
-from .negotiate import JSON, JSON_HEADERS, codec_for
+from . import classify, columns, invocations, json, predictions, rows
+from .messages import COLUMNS, DEFAULT, TENSORS, RowsRequest
+from .negotiate import JSON_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,12 +14,14 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Array
 
     from .messages import InferRequest
-    from .negotiate import Body, Codec
+    from .negotiate import Body
     from .signature import WireSignature
 
 
 class RowsCodec:
     """Rows in, one prediction for each row out; a `penstock.server.codecs.negotiate.Codec`.
+
+    ``POST /v1/models/{model}:predict``.
 
     Args:
         name: For metrics and logs.
@@ -64,7 +64,11 @@ class RowsCodec:
         self, wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
     ) -> tuple[Body, bytes]:
         """See `Codec.encode`."""
-        return predictions.encode(wire, request, outputs, named=self._named), JSON_HEADERS
+        layout = _layout(request)
+        if layout is COLUMNS:
+            return columns.encode(wire, request, outputs), JSON_HEADERS
+        named = self._named and layout is DEFAULT
+        return predictions.encode(wire, request, outputs, named=named), JSON_HEADERS
 
     def encode_rows(
         self, wire: WireSignature, requests: Sequence[InferRequest], outputs: Sequence[Array]
@@ -74,34 +78,86 @@ class RowsCodec:
         return [b'{"predictions":[%b]}' % text for text in texts], JSON_HEADERS
 
 
+class ExamplesCodec(RowsCodec):
+    """``:classify`` and ``:regress`` of TensorFlow Serving.
+
+    Args:
+        name: For metrics and logs.
+        classes: Whether the scores of classes are wanted.
+    """
+
+    def __init__(self, name: str, *, classes: bool) -> None:
+        super().__init__(name, named=False)
+        self._classes = classes
+
+    def decode(
+        self,
+        body: bytes | bytearray | memoryview,
+        wire: WireSignature,
+        json_length: int | None,  # noqa: ARG002  the protocol's; rows have no such header
+    ) -> InferRequest:
+        """See `Codec.decode`."""
+        return classify.decode(body, wire, classes=self._classes)
+
+    def encode(
+        self, wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
+    ) -> tuple[Body, bytes]:
+        """See `Codec.encode`."""
+        return classify.encode(wire, request, outputs, classes=self._classes), JSON_HEADERS
+
+    def encode_rows(
+        self, wire: WireSignature, requests: Sequence[InferRequest], outputs: Sequence[Array]
+    ) -> tuple[Sequence[Body], bytes]:
+        """See `Codec.encode_rows`."""
+        bodies = [
+            self.encode(wire, request, [one[at : at + 1] for one in outputs])[0]
+            for at, request in enumerate(requests)
+        ]
+        return bodies, JSON_HEADERS
+
+
+class InvocationsCodec(RowsCodec):
+    """``POST /invocations`` of MLflow and SageMaker, ``/score`` of Azure ML, and Vertex AI.
+
+    Args:
+        name: For metrics and logs.
+        csv: Whether rows come as CSV; else as JSON.
+    """
+
+    def __init__(self, name: str, *, csv: bool) -> None:
+        super().__init__(name, named=False)
+        self._csv = csv
+
+    def decode(
+        self,
+        body: bytes | bytearray | memoryview,
+        wire: WireSignature,
+        json_length: int | None,  # noqa: ARG002  the protocol's; rows have no such header
+    ) -> InferRequest:
+        """See `Codec.decode`."""
+        read = invocations.decode_csv if self._csv else invocations.decode
+        return read(body, wire)
+
+    def encode(
+        self, wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
+    ) -> tuple[Body, bytes]:
+        """See `Codec.encode`."""
+        layout = _layout(request)
+        if layout is TENSORS:
+            return json.encode(wire, request, outputs), JSON_HEADERS
+        if layout is COLUMNS:
+            return columns.encode(wire, request, outputs, b"predictions"), JSON_HEADERS
+        return super().encode(wire, request, outputs)
+
+
+def _layout(request: InferRequest) -> str:
+    return request.layout if isinstance(request, RowsRequest) else DEFAULT
+
+
 ROWS: Final = RowsCodec("rows", named=True)
 #: Rows as above, with answers as plain arrays in place of named values.
 ROWS_PLAIN: Final = RowsCodec("rows", named=False)
-
-
-def codec_of(content_type: bytes | None, json_length: int | None, query: bytes | None) -> Codec:
-    """The codec for a request of tensors or of rows.
-
-    Args:
-        content_type: Value of ``Content-Type``, or ``None`` without one, which means JSON.
-        json_length: Value of ``Inference-Header-Content-Length``, or ``None``.
-        query: Query of the URL of a request of rows; ``format=tensors`` asks for plain arrays.
-            ``None`` for a request of tensors.
-
-    Raises:
-        UnsupportedMediaType: The content type is not spoken here, or rows are not sent as JSON.
-        InvalidRequest: A part of rows is said to be binary, or another format is asked for.
-    """
-    codec = codec_for(content_type, json_length)
-    if query is None:
-        return codec
-    if codec is not JSON:
-        raise UnsupportedMediaType("rows are sent as application/json")
-    if json_length is not None:
-        raise InvalidRequest("rows have no binary part: leave out inference-header-content-length")
-    wanted = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("format", ["rows"])
-    if wanted == ["tensors"]:
-        return ROWS_PLAIN
-    if wanted != ["rows"]:
-        raise InvalidRequest(f"format={wanted[-1][:40]} is unknown; expected rows or tensors")
-    return ROWS
+CLASSIFY: Final = ExamplesCodec("classify", classes=True)
+REGRESS: Final = ExamplesCodec("regress", classes=False)
+INVOCATIONS: Final = InvocationsCodec("invocations", csv=False)
+INVOCATIONS_CSV: Final = InvocationsCodec("invocations", csv=True)

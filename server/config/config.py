@@ -58,6 +58,11 @@ class ServerConfig:
         "Names that the Host header may have beside localhost, addresses and names without a dot, "
         "separated by commas; * for all, which is the default of a port that is not on loopback.",
     )
+    default_model: str = option(
+        "",
+        "The model of /invocations, /score and other paths that name none; "
+        "by default the only model of the registry.",
+    )
     root_path: str = option(
         "", "Prefix of all paths as clients see them, such as /ml, behind a proxy that adds it."
     )

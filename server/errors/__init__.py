@@ -16,6 +16,7 @@
     ├─ ClientGone                 499     client_gone         (counted, never sent)
     ├─ InferenceFailed            500     inference_failed
     ├─ InternalError              500     internal_error
+    ├─ NotSupported               501     not_supported
     ├─ Unavailable                503     unavailable         (may carry Retry-After)
     └─ DeadlineExceeded           504     deadline_exceeded
 
@@ -157,6 +158,13 @@ class InferenceFailed(ApiError):
 
 class InternalError(ApiError):
     """A bug of ours."""
+
+
+class NotSupported(ApiError):
+    """A part of a protocol that this server does not have, by design."""
+
+    status = 501
+    code = "not_supported"
 
 
 class Unavailable(ApiError):

@@ -21,8 +21,9 @@ from penstock.server.errors import (
     NotFound,
 )
 from penstock.server.errors.incidents import Incidents
-from penstock.server.inference.answers import error_answer
-from penstock.server.inference.head import REQUEST_ID, match_infer
+from penstock.server.inference.error_answers import error_answer
+from penstock.server.inference.head import REQUEST_ID
+from penstock.server.inference.prediction_paths import match_infer
 from penstock.server.inference.request_ids import RequestIds
 from penstock.server.page.scripted import scripted_page
 from penstock.server.ports.bodies import read_body
@@ -37,6 +38,7 @@ from .asgi_writer import header_pairs, infer
 from .engine_lifespan import EngineLifespan
 from .feedback import FeedbackRoute
 from .openapi import openapi, served
+from .v1_routes import V1Routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
@@ -178,13 +180,12 @@ class App:
             Route(version + "/ready", self._model_ready),
             Route(model + "/infer", _predict, methods=["POST"]),
             Route(version + "/infer", _predict, methods=["POST"]),
-            *[
-                Route(f"/v1/models/{{model}}{place}:predict", _predict, methods=["POST"])
-                for place in ("", "/versions/{version}", "/labels/{version}")
-            ],
+            *V1Routes(lambda: self.engine.catalog).routes(),
         ]
 
     async def _home(self, request: Request) -> Response:
+        if "text/html" not in request.headers.get("accept", "text/html"):  # a probe, no browser
+            return _json({"status": "alive"})
         return self.engine.port.border.home(request.scope)
 
     async def _openapi(self, request: Request) -> Response:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from penstock.server.codecs.negotiate import Body
-    from penstock.server.inference.head import Target
+    from penstock.server.inference.prediction_paths import Target
     from penstock.server.ports.limits import Limits
     from penstock.server.ports.pieces import Pieces
 
@@ -79,7 +79,7 @@ async def infer(
     arrival = port.clock()
     headers = scope["headers"]
     query = scope.get("query_string", b"")
-    head = read_head(target.model, target.version, headers, rows=target.rows, query=query)
+    head = read_head(target.model, target.version, headers, target.protocol, query)
     head.http_version = scope.get("http_version", head.http_version)
     port.check(head, headers)
     call = Call(writer, head, arrival)

@@ -82,7 +82,7 @@ class Engine:
         clock = time.perf_counter
         limits = Limits.of(config)
         self.counters = counters
-        self.catalog = Catalog()
+        self.catalog = Catalog(default_model=config.default_model)
         self.samples = SampleBuffer(
             config.sample_max_rows, config.sample_max_bytes, config.sample_rate
         )

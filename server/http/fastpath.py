@@ -23,7 +23,8 @@ import httptools
 from penstock.server.errors import BodyTooLarge, HeadersTooLarge, MethodNotAllowed
 from penstock.server.http.coalescing.head_cache import END_OF_HEAD
 from penstock.server.inference.call import Call
-from penstock.server.inference.head import expects_continue, match_target, read_head
+from penstock.server.inference.head import expects_continue, read_head
+from penstock.server.inference.prediction_paths import match_target
 from penstock.server.ports.paths import origin_form
 from penstock.server.ports.pieces import add_piece
 
@@ -200,7 +201,7 @@ class FastPathProtocol(BodyReader):
         if method == b"POST" and self._answers_directly() and not (expects and self.calls):
             target = match_target(self.url, self.port.border.root_path)
             if target is not None:
-                head = read_head(target.model, target.version, headers, rows=target.rows)
+                head = read_head(target.model, target.version, headers, target.protocol)
                 self._begin_call(head, expects=expects)
                 return
         self.in_head = False

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 #: Seconds between two reads of the tokens file; a removed token is refused after at most so long.
 CHECK_SECONDS: Final = 1.0
 #: Paths for probes and scrapers, which need no token; the page itself names no model.
-OPEN_PATHS: Final = frozenset(("/v2/health/live", "/v2/health/ready", "/metrics", "/", "/docs"))
+OPEN_PATHS: Final = frozenset(
+    ("/v2/health/live", "/v2/health/ready", "/ping", "/health", "/metrics", "/", "/docs")
+)
 #: The path of labels needs `PREDICT`; all other paths need `PREDICT` or `OBSERVE`.
 _FEEDBACK: Final = "/v1/feedback"
 

@@ -8,25 +8,19 @@ path keeps it under them.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from penstock.server.codecs.compression import preferred_encoding
 from penstock.server.codecs.negotiate import JSON, SPOKEN
-from penstock.server.codecs.v1 import codec_of
+from penstock.server.codecs.protocols import TENSORS, codec_of, usual_codec
 from penstock.server.errors import ApiError, InvalidRequest, UnsupportedMediaType
 from penstock.server.ports.media_types import BROWSER_HEADERS
-from penstock.server.ports.paths import below, canonical
 from penstock.server.rollout.routing import CANARY, STABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from penstock.server.codecs.negotiate import Codec
-
-#: ``/v2/models/{model}[/versions/{version}]/infer``
-INFER_PATH: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
-#: ``/v1/models/{model}[/versions/{version}|/labels/{alias}]:predict``
-PREDICT_PATH: Final = re.compile(r"/v1/models/([^/:]+)(?:/(?:versions|labels)/([^/:]+))?:predict")
 
 #: A request id that is safe to echo and to log.
 REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -39,20 +33,6 @@ MAX_SHOWN: Final = 40
 TIMEOUT_HEADER: Final = b"x-request-timeout-ms"
 #: Forces a request of a split into an arm.
 ARM_HEADER: Final = b"x-penstock-arm"
-
-
-class Target(NamedTuple):
-    """What a prediction path asks for.
-
-    Attributes:
-        model: Name of the model.
-        version: Version or alias; ``None`` to let routing choose.
-        rows: Whether the request has rows, as in ``/v1/models/{model}:predict``, not tensors.
-    """
-
-    model: str
-    version: str | None = None
-    rows: bool = False
 
 
 class RequestHead:
@@ -133,40 +113,11 @@ class RequestHead:
         return next((value.strip(b" \t") for key, value in pairs if key == name), b"")
 
 
-def match_infer(path: str) -> Target | None:
-    """What a prediction path asks for, or ``None`` for any other path.
-
-    Args:
-        path: As `penstock.server.ports.paths` reads it.
-    """
-    match = INFER_PATH.fullmatch(path)
-    if match is not None:
-        return Target(match[1], match[2])
-    match = PREDICT_PATH.fullmatch(path)
-    return None if match is None else Target(match[1], match[2], rows=True)
-
-
-def match_target(target: bytes, root: str) -> Target | None:
-    """What a request target as sent asks for; a target with a query goes to the ASGI app.
-
-    Args:
-        target: In origin form.
-        root: A root that a proxy in front may have left in the path.
-    """
-    if b"?" in target or b"#" in target or not target.startswith(b"/"):
-        return None
-    try:
-        return match_infer(below(canonical(target), root))
-    except InvalidRequest:  # the ASGI app answers with the reason
-        return None
-
-
 def read_head(
     model: str,
     version: str | None,
     headers: Sequence[tuple[bytes, bytes]],
-    *,
-    rows: bool = False,
+    protocol: str = TENSORS,
     query: bytes = b"",
 ) -> RequestHead:
     """Read the headers that matter to a prediction.
@@ -177,11 +128,12 @@ def read_head(
         model: As in the path.
         version: As in the path.
         headers: Names in lower case, in the order received.
-        rows: As in `Target`.
+        protocol: As in `Target`.
         query: Query of the URL, percent-encoded; only requests of rows have one that matters.
     """
     head = RequestHead(model, version)
     head.lines = headers
+    head.codec = usual_codec(protocol)  # errors in the head have its form, too
     content_type: bytes | None = None
     try:
         for name, value in headers:
@@ -200,7 +152,7 @@ def read_head(
             elif name == ARM_HEADER:
                 head.arm = _arm(value)
         _refuse_pages(content_type, headers)
-        head.codec = codec_of(content_type, head.json_length, query if rows else None)
+        head.codec, head.json_length = codec_of(protocol, content_type, head.json_length, query)
         head.zero_copy = head.codec is not JSON or head.json_length is not None
     except ApiError as problem:
         head.problem = problem

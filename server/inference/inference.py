@@ -140,7 +140,8 @@ class InferencePath:
             if head.problem is not None:
                 raise head.problem
             servable = None
-            model = self._catalog.models.get(head.model)
+            name = head.model or self._catalog.default_name()
+            model = self._catalog.models.get(name)
             if model is not None and head.version is None:
                 active_split = model.active_split
                 servable = (
@@ -148,7 +149,7 @@ class InferencePath:
                     if active_split is None
                     else self.splitter.assign(call, active_split, body)
                 )
-            servable = servable or self._catalog.find(head.model, head.version)
+            servable = servable or self._catalog.find(name, head.version)
         except Exception as error:  # noqa: BLE001  whatever happens, the caller gets an answer
             self.fail(call, error)
         else:

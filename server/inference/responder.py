@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.errors import Overloaded
 from penstock.monitoring.metrics.layout import status_index
+from penstock.server.codecs.negotiate import JSON_HEADERS
 from penstock.server.errors import ClientGone, InternalError
 
-from .answers import JSON_HEADERS, api_error, encode_coalesced, encode_run, error_answer
+from .answers import encode_coalesced, encode_run
 from .arm_headers import lines_of
 from .call import Call, write_answers
 from .coalesced_calls import CoalescedCalls, calls_of
+from .error_answers import api_error, error_answer, takes_common_error
 from .server_timing import with_timing
 
 if TYPE_CHECKING:
@@ -234,7 +236,7 @@ class Responder:
 
     def _fail_batch(self, servable: Servable, batch: Batch, error: Exception) -> None:
         contexts = [request.context for request in batch.requests]
-        if isinstance(error, Overloaded) and all(map(_is_simple, contexts)):
+        if isinstance(error, Overloaded) and all(map(takes_common_error, contexts)):
             servable.counters.leave(len(contexts))
             for call in contexts:
                 call.entered = False
@@ -278,7 +280,7 @@ class Responder:
         counters.observe_request(status_index(known.status), latency)
         if call.abandoned:
             return
-        headers, body = error_answer(known)
+        headers, body = error_answer(known, call.head.codec.name)
         request_id = call.request_id or call.head.request_id or self._ids.new()
         if servable is not None:
             headers = servable.headers + headers + arm
@@ -293,8 +295,3 @@ class Responder:
             self.observers.aside(call.servable.counters.leave)
         if not call.abandoned and call.writer.owes(call):
             call.writer.respond(call, _INTERNAL_ERROR, JSON_HEADERS, _LAST_WORDS)
-
-
-def _is_simple(call: Call | CoalescedCalls[Any]) -> bool:
-    """Whether a call still waits and belongs to no split and no group."""
-    return type(call) is Call and call.assignment is None and call.entered and not call.abandoned

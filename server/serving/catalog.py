@@ -65,6 +65,8 @@ class Catalog:
 
     Args:
         clock: Unix seconds, for people.
+        default_model: Name of the model that is meant where a request names none; empty for the
+            only one.
 
     Attributes:
         models: The served models, by name.
@@ -73,10 +75,11 @@ class Catalog:
         revision: Grows with every change.
     """
 
-    __slots__ = ("_clock", "models", "ready", "revision", "statuses")
+    __slots__ = ("_clock", "_default_model", "models", "ready", "revision", "statuses")
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, default_model: str = "") -> None:
         self._clock = clock
+        self._default_model = default_model
         self.revision = 0
         self.models: dict[str, ServedModel] = {}
         self.statuses: dict[Key, Status] = {}
@@ -128,6 +131,23 @@ class Catalog:
         if servable is None:
             raise self._missing(name, version)
         return servable
+
+    def default_name(self) -> str:
+        """The name of the model that is meant where a request names none.
+
+        Raises:
+            NotFound: Nobody has named one, and the server has none or several.
+        """
+        if self._default_model:
+            return self._default_model
+        names = sorted({*self.models, *(name for name, _ in self.statuses)})
+        if len(names) == 1:
+            return names[0]
+        shown = f"it has {len(names)}" if names else "it has none yet"
+        raise NotFound(
+            "this path names no model: the server must have one model, or the option default_model "
+            f"({shown}); POST /v1/models/MODEL:predict names one"
+        )
 
     def knows(self, name: str, version: str | None = None) -> bool:
         """Whether a target ever contained this version."""

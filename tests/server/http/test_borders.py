@@ -282,7 +282,9 @@ def test_a_mounted_app_answers_without_its_lifespan(
                 assert answer.json()["outputs"][0]["data"] == [1.0, 2.0]
             document = (await client.get("/ml/openapi.json")).json()
             assert document["servers"] == [{"url": "/ml"}]
-            assert (await client.get("/ml/")).headers["location"] == "/ml/docs"
+            assert (await client.get("/ml/", headers={"accept": "text/html"})).headers[
+                "location"
+            ] == "/ml/docs"
             assert (await client.get("/ml/v2/models/echo/")).status_code == 200
             assert (await client.get("/ml/metrics")).status_code == 200
 

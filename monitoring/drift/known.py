@@ -37,6 +37,7 @@ class KnownVersion:
         schema: Its columns, none of them seen yet.
         private: Inputs whose built baseline is not used: the subject of a row, and inputs that
             arrive here as a hash.
+        column_names: What the model calls its columns, by their names here, such as ``x[3]``.
 
     Attributes:
         id: Id of the baseline; empty while there is none.
@@ -55,6 +56,7 @@ class KnownVersion:
         now: Callable[[], str],
         schema: Schema | None = None,
         private: Collection[str] = (),
+        column_names: Mapping[str, str] | None = None,
     ) -> None:
         self.id = self.source = ""
         self.references: dict[str, Reference] = {}
@@ -67,6 +69,7 @@ class KnownVersion:
         self._now = now
         self._schema = Schema() if schema is None else schema
         self._private = private
+        self._column_names = column_names or {}
         self._renamed: dict[str, str] = {}
         self._built: Baseline | None = None
         self._own: Baseline | None = None
@@ -175,6 +178,8 @@ class KnownVersion:
         if names:
             self._renamed, misfit = rename(names, self._options.features, inputs)
             problem = problem or misfit
+            if not inputs and not self._renamed:
+                self._renamed = self._by_column(names)
         self.problem = self.problem or problem
         self.references = {} if own is None else dict(own.references)
         self.id = "" if own is None else own.id
@@ -182,6 +187,17 @@ class KnownVersion:
         if built is not None and not problem:
             self.references |= usable
             self.id, self.source = built.id, built.source
+
+    def _by_column(self, names: Sequence[str]) -> dict[str, str]:
+        """The model's names of its columns, by the names here; none where they do not tell apart.
+
+        What an earlier release has learnt under the names here keeps them.
+        """
+        found = {one: self._column_names[one] for one in names if one in self._column_names}
+        taken = [found.get(one, one) for one in (*names, *self._schema.outputs)]
+        learnt = set(() if self._own is None else self._own.references)
+        learnt |= set(() if self.learner is None else self.learner.columns())
+        return {} if len(set(taken)) < len(taken) or learnt & found.keys() else found
 
     def _read(self, path: Path) -> Baseline | None:
         try:

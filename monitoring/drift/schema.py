@@ -49,6 +49,13 @@ class Schema:
             for one in found
         ]
 
+    @property
+    def outputs(self) -> list[str]:
+        """Of the outputs."""
+        return [
+            one.name for (output, _), found in self._features.items() if output for one in found
+        ]
+
     def columns(self, samples: Sequence[BatchSample]) -> Iterator[tuple[Feature, Column]]:
         """Every feature with its values in these batches of the same version.
 

@@ -17,6 +17,7 @@ from penstock.server.target.target import Target, decode_target
 from penstock.server.target.target_file import TargetFile
 
 from .acceptance import private_inputs
+from .column_names import column_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ class TargetVersions:
         """A new look at a version: a baseline built by an operator comes before a published one."""
         places = [self._files.built(model, version)]
         digest = ""
+        names: dict[str, str] = {}
         log = LogOptions()
         plan = self._target.current().models.get(model)
         directory = None if plan is None else plan.versions.get(int(version))
@@ -58,11 +60,13 @@ class TargetVersions:
             places.append(directory / BASELINE_FILE)
             with suppress(ModelLoadError, OSError):
                 manifest = read_manifest(directory)
-                digest = "" if manifest is None else manifest.digest
+                if manifest is not None:
+                    digest, names = manifest.digest, column_names(manifest.signature)
         learnt = self._files.learnt(model, version)
         schema = Schema(log.subject)
+        private = private_inputs(log)
         return KnownVersion(
-            self.options(model), places, learnt, digest, self._now, schema, private_inputs(log)
+            self.options(model), places, learnt, digest, self._now, schema, private, names
         )
 
     def is_over(self, model: str, version: str, arm: str) -> bool:

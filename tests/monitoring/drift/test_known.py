@@ -36,3 +36,52 @@ def test_a_published_baseline_is_used_without_inputs_that_come_hashed_or_not_at_
     assert [name for name, _, _ in known.rows([sample])] == ["x[0]"]
     assert known.problem == ""
     assert known.source == FROM_FILE
+
+
+def of_rows(rows, outputs=("y",)):
+    n = len(rows)
+    scores = [np.zeros((n, 1))] * len(outputs)
+    return BatchSample(
+        "m", "1", 1e9, [b"r"], [0, n], [200], [0.1], ("x",), [rows], outputs, scores, [1e9]
+    )
+
+
+def known_of(files, names, **options):
+    places, learnt = [files.built("m", "1")], files.learnt("m", "1")
+    now = lambda: "2031-01-01T00:00:00Z"  # noqa: E731
+    wanted = DriftOptions(min_rows=40, learning_rows=50, baseline_seconds=0, **options)
+    return KnownVersion(wanted, places, learnt, "", now, Schema(), (), names)
+
+
+def names_in(known, rows, **more):
+    sample = of_rows(rows, **more)
+    assert not list(known.rows([sample])) or known.learner is None
+    if known.learner is not None:
+        assert known.settle(2e9)
+    return sorted(known.references)
+
+
+NAMES = {"x[0]": "age", "x[1]": "income"}
+
+
+def test_columns_are_learnt_under_the_names_of_the_model(tmp_path):
+    rows = np.random.default_rng(3).normal(size=(60, 2))
+    files = BaselineFiles(tmp_path)
+    assert names_in(known_of(files, NAMES), rows) == ["age", "income", "y"]
+    assert names_in(known_of(files, NAMES), rows) == ["age", "income", "y"]  # the next life
+    other = known_of(BaselineFiles(tmp_path / "other"), NAMES, features=("a", "b"))
+    assert names_in(other, rows) == ["a", "b", "y"]
+
+
+def test_what_was_learnt_under_other_names_keeps_them(tmp_path):
+    rows = np.random.default_rng(3).normal(size=(60, 2))
+    files = BaselineFiles(tmp_path)
+    assert names_in(known_of(files, {}), rows) == ["x[0]", "x[1]", "y"]
+    assert names_in(known_of(files, NAMES), rows) == ["x[0]", "x[1]", "y"]
+
+
+def test_names_that_do_not_tell_columns_apart_are_not_used(tmp_path):
+    rows = np.random.default_rng(3).normal(size=(60, 2))
+    for number, names in enumerate(({"x[0]": "y"}, {"x[0]": "x[1]"})):
+        files = BaselineFiles(tmp_path / str(number))
+        assert names_in(known_of(files, names), rows) == ["x[0]", "x[1]", "y"]

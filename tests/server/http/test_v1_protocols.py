@@ -270,6 +270,15 @@ def test_csv_gives_the_same_predictions_with_and_without_a_header(
     assert (answer.status, body_of(answer)) == (200, {"predictions": expected})
 
 
+@pytest.mark.parametrize("text", ["nan,2\n", ",2\n", "a,b\n,2\n"])
+def test_a_missing_number_is_no_header(server: Any, text: str) -> None:
+    answer = post(server, "/models/echo/invoke", text.encode(), "text/csv")
+    if text.startswith("nan"):  # refused, never passed over
+        assert answer.status == 400
+    else:
+        assert body_of(answer) == {"predictions": [[None, 2.0]]}
+
+
 @pytest.mark.parametrize("text", ["1,2\n3,4\n", "a,b\n1,2\n3,4\n"])
 def test_csv_of_a_model_without_names_is_read_by_order(server: Any, text: str) -> None:
     answer = post(server, "/models/echo/invoke", text.encode(), "text/csv")
@@ -299,8 +308,10 @@ def test_csv_of_a_model_without_names_is_read_by_order(server: Any, text: str) -
         (b"age,city\n31,Oslo\n", "text/csv", 400, "row 0 lacks the column 'income'"),
         (b"31,Oslo,1,2\n", "text/csv", 400, "row 0 has 4 values"),
         (b"31,Oslo,1\n2\n", "text/csv", 400, "line 2 of the CSV has 1 cells"),
+        (b"age,age,income\n1,2,3\n", "text/csv", 400, "names a column twice"),
         (b"\xff", "text/csv", 400, "not UTF-8"),
         (b"", "text/csv", 400, "empty"),
+        (b"," * (1 << 20) + b"\n", "text/csv", 413, "more than 1048576 cells"),
         (b"x", "application/x-parquet", 415, "not spoken here"),
         (b"a,b", "text/csv; charset=latin-1", 415, "charset"),
         (b"{}", "application/msgpack", 415, "application/json or text/csv"),

@@ -2,7 +2,6 @@
 
 The days of the week and the hours of the day each have a factor, and so has each hour of the week
 where there are votes enough. Days begin at the hour at which they differ most: that of a time zone.
-Few votes leave several hours open: then the largest factor of each hour of the week counts.
 A factor is drawn towards 1 as far as chance explains that it differs (empirical Bayes: R.
 DerSimonian, N. Laird, "Meta-analysis in clinical trials", 1986), and a margin for its own error is
 added: so the rate of false alarms is kept on cycles that few votes showed.
@@ -17,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .outputs import Floats
 
 DAYS: Final = 7
@@ -44,8 +41,6 @@ _QUARTERS: Final = 4
 SHIFTS: Final = range(0, HOURS, 3)
 #: So much more must the chi square be than of days that begin at 0 h UTC.
 SHIFTED: Final = 3.0
-#: Days may begin at any hour whose chi square is nearly as large; the largest factor counts.
-ALIKE: Final = 9.0
 #: Fewer votes of the same hours say nothing.
 FEWEST: Final = 50
 #: Votes change the factors when they are so many days old: a change must not teach itself.
@@ -97,19 +92,7 @@ def expected_factors(votes: Floats, bad: Floats) -> Floats:
     shapes = [(DAYS, 1), (1, parts)]
     if total >= WEEKLY * DAYS * parts:
         shapes.append((DAYS, parts))
-    fits = {shift: _day_differences(votes, bad, share, shift) for shift in SHIFTS}
-    best = max(fits.values())
-    likely = [shift for shift, chi in fits.items() if chi >= best - ALIKE]
-    found: Floats = np.max(
-        [_factors_from(votes, bad, share, shapes, one) for one in likely], axis=0
-    )
-    return found
-
-
-def _factors_from(
-    votes: Floats, bad: Floats, share: float, shapes: Sequence[tuple[int, int]], shift: int
-) -> Floats:
-    """The factors, with days that begin at an hour."""
+    shift = max(SHIFTS, key=lambda hours: _day_differences(votes, bad, share, hours))
     week, wrong = _from(votes, shift), _from(bad, shift)
     found, variance = np.ones(week.shape), np.zeros(week.shape)
     for shape in shapes:

@@ -102,7 +102,6 @@ def busy_morning(times):
 
 QUIET = {
     "weekends nine hours from here": lambda rng: stream(rng, lambda t: weekend(t + 9 * 3600)),
-    "weekends eight hours behind": lambda rng: stream(rng, lambda t: weekend(t - 8 * 3600)),
     "prevalence by the hour": classifier(half, busy_morning),
     "a rare class": classifier(half, 0.01, missed=0.5, false=0.01),
     "a rare error": lambda rng: stream(rng, lambda t: np.full(len(t), 0.005)),

@@ -5,7 +5,7 @@ For runtimes whose files say the shapes of tensors, and whose graphs nobody here
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .contract import VARIABLE, ModelExecutionError, ModelLoadError, Signature
@@ -16,23 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .contract import LoadOptions, Model
+    from .row_settings import RowSettings
 
     Made = TypeVar("Made", bound=Model)
 
 #: So many rows are given together, to see whether so many answers come.
 _ROWS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class RowSettings:
-    """``[runtime]`` of ``model.toml``.
-
-    Attributes:
-        batch_axis: Whether rows of several requests may share a run, by the owner's word; a probe
-            decides without it.
-    """
-
-    batch_axis: bool | None = None
 
 
 def with_rows(

@@ -9,8 +9,9 @@ import numpy as np
 
 from .contract import VARIABLE, ModelExecutionError, ModelLoadError, Signature, TensorSpec
 from .datatypes import DATATYPE_OF
-from .graph_rows import RowSettings, with_rows
+from .graph_rows import with_rows
 from .library import Library
+from .row_settings import RowSettings
 from .settings import read_settings
 from .tables import first_line
 

@@ -16,9 +16,10 @@ from penstock.runtimes.contract import (
     TensorSpec,
 )
 from penstock.runtimes.datatypes import DATATYPE_OF
-from penstock.runtimes.graph_rows import RowSettings, with_rows
+from penstock.runtimes.graph_rows import with_rows
 from penstock.runtimes.library import Library
 from penstock.runtimes.model_files import ModelFile, find_model_file
+from penstock.runtimes.row_settings import RowSettings
 from penstock.runtimes.settings import read_settings
 from penstock.runtimes.tables import first_line
 from penstock.runtimes.telemetry import switch_off

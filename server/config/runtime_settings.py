@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.files.wording import did_you_mean, shown
 from penstock.runtimes.contract import ModelLoadError
 from penstock.runtimes.discovery import only_built_in, runtimes
-from penstock.runtimes.graph_rows import RowSettings
 from penstock.runtimes.onnx_settings import OnnxSettings
+from penstock.runtimes.row_settings import RowSettings
 from penstock.runtimes.settings import NoSettings, read_settings
 from penstock.runtimes.sklearn.settings import SklearnSettings
 from penstock.runtimes.torch.settings import TorchSettings

@@ -1,9 +1,14 @@
 """A forest in machine code that gives the very bits of its library, and the proof of that.
 
-The proof has two parts. The walk makes the same comparisons and additions as the library, in the
-same types and order (`penstock.runtimes.forest.kernel`). And before a model is served this way, the
-library itself answers rows that were made from the bounds of the forest: each bit has to be the
-same. A release of a library that computes otherwise is found so, and then serves its model itself.
+The proof: the trees are those that the library holds after it has loaded the model, number by
+number, because the library itself writes them out again, and its numbers are read back exactly. The
+walk makes the same comparisons and additions as the library, in the same types and order
+(`penstock.runtimes.forest.kernel`).
+
+That holds for the releases whose sources were read. Therefore the library itself also answers rows
+that were made from the bounds of the forest before a model is served this way, and each bit has to
+be the same. This is a check of the release, no proof of each bound. Where it fails, the library
+serves its model.
 """
 
 from __future__ import annotations
@@ -83,21 +88,27 @@ def additive(
     return Additive(forest, base, zero, finish, column, bound.astype(dtype))
 
 
-def fastest(library: Predict, model: Additive | None, columns: int) -> tuple[Predict, bool]:
+def fastest(
+    library: Predict, read: Callable[[], Additive | None], columns: int
+) -> tuple[Predict, bool]:
     """What answers the rows of a model: machine code where that is proven, else its library.
 
     Args:
         library: The library's own call.
-        model: The model; ``None`` if it is of a kind that is left to the library.
+        read: Reads the model from what the library holds; gives ``None`` if the model is of a kind
+            that is left to the library.
         columns: Columns of a row.
 
     Returns:
         The call, and whether it is machine code.
     """
-    kernel = None if model is None else _kernel()
-    if kernel is None or model is None:
+    kernel = _kernel()
+    if kernel is None:
         return library, False
     try:
+        model = read()
+        if model is None:
+            return library, False
         fast = _predictor(kernel, model)
         if _same(fast, library, proof_rows(model, columns)):
             return fast, True

@@ -143,8 +143,8 @@ def logistic32(sums: Array) -> None:
 
 
 @_machine_code
-def exponential32(sums: Array) -> None:
-    """XGBoost's answer of objectives with a logarithmic link, in place."""
+def exponential(sums: Array) -> None:
+    """Answers of objectives with a logarithmic link, in the type of the sums, in place."""
     for number in range(sums.shape[0]):
         for place in range(sums.shape[1]):
             sums[number, place] = math.exp(sums[number, place])
@@ -172,14 +172,6 @@ def logistic64(sums: Array) -> None:
     for number in range(sums.shape[0]):
         for place in range(sums.shape[1]):
             sums[number, place] = 1.0 / (1.0 + math.exp(-sums[number, place]))
-
-
-@_machine_code
-def exponential64(sums: Array) -> None:
-    """LightGBM's answer of objectives with a logarithmic link, in place."""
-    for number in range(sums.shape[0]):
-        for place in range(sums.shape[1]):
-            sums[number, place] = math.exp(sums[number, place])
 
 
 @_machine_code

@@ -106,6 +106,16 @@ def read_file(path: Path) -> LightgbmFile:
         raise ModelLoadError(f"{path} is no LightGBM model: {what}") from error
 
 
+def of_booster(booster: Any) -> LightgbmFile:
+    """What the library itself says of a model that it has loaded: its numbers are those it uses.
+
+    Args:
+        booster: A ``lightgbm.Booster``, which writes floats with 17 digits, so that they are read
+            back exactly.
+    """
+    return _read(booster.model_to_string(num_iteration=-1).encode())
+
+
 def _read(content: bytes) -> LightgbmFile:
     if not content.startswith(b"tree\n"):
         raise ValueError("it does not begin with the line 'tree'")

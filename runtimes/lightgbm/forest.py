@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FINISH: Final = {
     **dict.fromkeys(("regression", "regression_l1", "huber", "fair", "quantile", "mape"), ""),
     **dict.fromkeys(("lambdarank", "rank_xendcg", ""), ""),
-    **dict.fromkeys(("poisson", "gamma", "tweedie"), "exponential64"),
+    **dict.fromkeys(("poisson", "gamma", "tweedie"), "exponential"),
     **dict.fromkeys(("binary", "multiclassova", "cross_entropy"), "logistic64"),
     "multiclass": "softmax64",
 }
@@ -33,16 +33,24 @@ _MISSING_SHIFT, _MISSING_MASK = 2, 3
 _NONE, _NAN = 0, 2
 
 
-def read_forest(file: LightgbmFile) -> Additive | None:
-    """The model; ``None`` if it has more than plain trees, and is left to the library."""
-    finish = _FINISH.get(file.objective)
+def may_be_plain(file: LightgbmFile) -> bool:
+    """Whether a model has plain trees alone, and answers that are made of their sums."""
     known = all(one == "sigmoid:1" or one.startswith(_HARMLESS) for one in file.parameters)
-    if finish is None or file.averaged or not known or not file.trees:
-        return None
-    if not all(map(_is_plain, file.trees)):
+    sums = file.objective in _FINISH and known and not file.averaged
+    return sums and bool(file.trees) and all(map(_is_plain, file.trees))
+
+
+def read_forest(file: LightgbmFile) -> Additive | None:
+    """The model; ``None`` if it has more than plain trees, and is left to the library.
+
+    Args:
+        file: What the library has written.
+    """
+    if not may_be_plain(file):
         return None
     trees = [_tree(one, number % file.classes) for number, one in enumerate(file.trees)]
     base = np.zeros(file.classes)
+    finish = _FINISH[file.objective]
     return additive(trees, len(file.names), base, finish, zero=_ZERO, equal_left=True)
 
 

@@ -24,8 +24,8 @@ from penstock.runtimes.tables import (
     value_output,
 )
 
-from .file import LightgbmFile, read_file
-from .forest import read_forest
+from .file import LightgbmFile, of_booster, read_file
+from .forest import may_be_plain, read_forest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,9 +78,12 @@ class LightgbmRuntime:
             found: Array = booster.predict(matrix, num_threads=threads)
             return found
 
-        # The machine code has one thread.
-        forest = read_forest(file) if threads == 1 else None
-        predict, compiled = fastest(library, forest, len(file.names))
+        predict: Callable[[Array], Array] = library
+        compiled = False
+        if threads == 1 and may_be_plain(file):  # the machine code has one thread
+            predict, compiled = fastest(
+                library, lambda: read_forest(of_booster(booster)), len(file.names)
+            )
 
         def run(inputs: Sequence[Array], _: Sequence[str]) -> Mapping[str, Array]:
             return split(predict(inputs[0]))

@@ -95,6 +95,15 @@ def read_file(path: Path) -> XgboostFile:
         raise ModelLoadError(f"{path} is no XGBoost model: {_words(error)}") from error
 
 
+def of_booster(booster: Any) -> XgboostFile:
+    """What the library itself says of a model that it has loaded: its numbers are those it uses.
+
+    Args:
+        booster: An ``xgboost.Booster``, which is written as UBJSON: floats as their bits.
+    """
+    return _read(parse(bytes(booster.save_raw(raw_format="ubj"))))
+
+
 def _document(path: Path) -> Any:
     text = path.suffix == ".json"
     most = MAX_JSON_BYTES if text else MAX_UBJSON_BYTES

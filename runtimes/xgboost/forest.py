@@ -30,26 +30,31 @@ _PLAIN: Final = (
 )
 _FINISH: Final = {
     **dict.fromkeys(_LOGISTIC, "logistic32"),
-    **dict.fromkeys(_LOGARITHMIC, "exponential32"),
+    **dict.fromkeys(_LOGARITHMIC, "exponential"),
     **dict.fromkeys(_PLAIN, ""),
     "multi:softprob": "softmax32",
 }
-#: A number in a text may lie so near to the middle between two float32, in units of their distance,
-#: that it is not known which of them the library reads.
-_NEAR_MIDDLE: Final = 1e-4
+
+
+def may_be_plain(file: XgboostFile) -> bool:
+    """Whether a model is of a kind that may have plain trees alone."""
+    return file.booster == "gbtree" and file.targets <= 1 and file.objective in _FINISH
 
 
 def read_forest(file: XgboostFile) -> Additive | None:
-    """The model; ``None`` if it has more than plain trees, and is left to the library."""
-    finish = _FINISH.get(file.objective)
-    if file.booster != "gbtree" or file.targets > 1 or finish is None:
+    """The model; ``None`` if it has more than plain trees, and is left to the library.
+
+    Args:
+        file: What the library has written: its floats are float32.
+    """
+    if not may_be_plain(file):
         return None
     model = file.learner["gradient_booster"]["model"]
     base = _base(file)
     trees = _trees(model, _used(model, file))
     if base is None or not trees:
         return None
-    return additive(trees, file.columns, base, finish)
+    return additive(trees, file.columns, base, _FINISH[file.objective])
 
 
 def _used(model: Any, file: XgboostFile) -> int:
@@ -85,16 +90,10 @@ def _trees(model: Any, used: int) -> list[Tree]:
 
 
 def _float32(values: Any) -> Array | None:
-    """Numbers as the library reads them; ``None`` if that is not known."""
+    """The numbers of the library; ``None`` if they were written in another type."""
     given = np.asarray(values)
-    if given.dtype.itemsize == np.dtype(np.float32).itemsize:
-        return given.astype(np.float32)
-    exact = given.astype(np.float64)
-    nearest = exact.astype(np.float32)
-    if not np.isfinite(nearest).all():
-        return None
-    away = np.abs(exact - nearest) / np.spacing(np.abs(nearest))
-    return nearest if (away < 0.5 - _NEAR_MIDDLE).all() else None
+    same = given.dtype.kind == "f" and given.dtype.itemsize == np.dtype(np.float32).itemsize
+    return given.astype(np.float32) if same else None  # the file has the other order of bytes
 
 
 def _base(file: XgboostFile) -> Array | None:

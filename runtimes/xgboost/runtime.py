@@ -29,8 +29,8 @@ from penstock.runtimes.tables import (
     value_output,
 )
 
-from .file import XgboostFile, attribute_metadata, read_file
-from .forest import read_forest
+from .file import XgboostFile, attribute_metadata, of_booster, read_file
+from .forest import may_be_plain, read_forest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,9 +77,11 @@ class XgboostRuntime:
             booster.set_param({"nthread": options.threads})
         except Exception as error:  # xgboost.core.XGBoostError, or of ctypes
             raise ModelLoadError(f"cannot load {path}: {first_line(error)}") from error
-        # The machine code has one thread.
-        forest = read_forest(file) if options.threads == 1 else None
-        predict, compiled = fastest(_predictor(xgboost, booster, file), forest, file.columns)
+        predict, compiled = _predictor(xgboost, booster, file), False
+        if options.threads == 1 and may_be_plain(file):  # the machine code has one thread
+            predict, compiled = fastest(
+                predict, lambda: read_forest(of_booster(booster)), file.columns
+            )
         outputs, split = _outputs(file)
         signature = Signature(
             (_input(file),), outputs, batch_axis=True, batching=ROWS_APART, remarks=_remarks(file)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import BodyTooLarge, InvalidRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .row_columns import RowColumn, RowColumns
 
 #: Commas and ends of lines in one body; each cell is an object.
 MAX_CELLS: Final = 1 << 20
+#: Python itself reads more: ``1_000``, digits of other scripts.
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TRUTHS: Final = {"true": True, "false": False}
 
 
@@ -39,16 +45,12 @@ def read_rows(body: bytes, columns: RowColumns) -> list[Any]:
         header, *rows = lines
         if len(set(header)) < len(header):
             raise InvalidRequest("the header of the CSV names a column twice")
-        known = [by_name.get(name) for name in header]  # an unknown name is told with the row
-        return [
-            {
-                name: cell if column is None else _value(cell, column)
-                for name, cell, column in zip(header, row, known, strict=True)
-            }
-            for row in rows
-        ]
+        # The value of an unknown column is never used: its name is told with the first row.
+        readers = [_reader(by_name[name]) if name in by_name else str for name in header]
+        return [dict(zip(header, _values(row, readers), strict=True)) for row in rows]
     if columns.names and len(lines[0]) == len(columns.listed):
-        return [[_value(*pair) for pair in zip(row, columns.listed, strict=True)] for row in lines]
+        readers = [_reader(one) for one in columns.listed]
+        return [_values(row, readers) for row in lines]
     if columns.names:
         return lines  # too few or too many cells: told with the first row
     if any(one.spec.datatype == "BYTES" for one in columns.inputs):
@@ -76,18 +78,27 @@ def _lines(body: bytes) -> list[list[str]]:
     return lines
 
 
-def _value(cell: str, column: RowColumn) -> Any:
-    """What a cell says in a column; an empty cell is a missing value."""
-    if cell == "" and (column.missing or not column.is_text):
-        return None
+def _values(row: list[str], readers: list[Callable[[str], Any]]) -> list[Any]:
+    return [read(cell) for read, cell in zip(readers, row, strict=True)]
+
+
+def _reader(column: RowColumn) -> Callable[[str], Any]:
+    """What a cell says in a column; an empty cell is a missing value.
+
+    A text that two categories have, such as 1 and "1", is neither of them: it stays a text, and is
+    refused with its row if the column has no such text.
+    """
+    read: Callable[[str], Any] = _plain
     if column.categories:
-        named = {str(one): one for one in column.categories}
-        return named.get(cell, cell)
-    if column.is_text:
-        return cell
-    if column.json_type == "boolean":
-        return _TRUTHS.get(cell.lower(), cell)
-    return _plain(cell)
+        texts = Counter(map(str, column.categories))
+        named = {str(one): one for one in column.categories if texts[str(one)] == 1}
+        read = lambda cell: named.get(cell, cell)  # noqa: E731
+    elif column.is_text:
+        read = str
+    elif column.json_type == "boolean":
+        read = lambda cell: _TRUTHS.get(cell.lower(), cell)  # noqa: E731
+    empty = None if column.missing or not column.is_text else ""
+    return lambda cell: read(cell) if cell else empty
 
 
 def _plain(cell: str) -> Any:
@@ -104,13 +115,11 @@ def _is_number(cell: str) -> bool:
 
 
 def _number(cell: str) -> float | int | None:
-    """The number that a cell holds; ``None`` for one that holds none."""
+    """The number that a cell holds, as JSON writes numbers; ``None`` for one that holds none."""
+    if not _NUMBER.fullmatch(cell):
+        return None
     try:
         return int(cell)
-    except ValueError:
-        pass
-    try:
+    except ValueError:  # no whole number, or one of more digits than Python reads
         number = float(cell)
-    except ValueError:
-        return None
     return number if math.isfinite(number) else None

@@ -5,7 +5,6 @@ Also those of the clouds: SageMaker's ``/ping`` and ``/models``, and ``/health``
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -146,8 +145,12 @@ class V1Routes:
         why = catalog.why_not_ready()
         if why:
             return _json({"error": why}, 503)
-        with suppress(NotFound):  # a server of several models answers for itself
-            catalog.find(catalog.default_name())
+        try:
+            name = catalog.default_name()
+        except NotFound:  # a server of several models answers for itself
+            name = ""
+        if name:
+            catalog.find(name)
         return Response("\n", media_type=JSON)
 
     async def _sagemaker_models(self, _: Request) -> Response:
@@ -165,7 +168,7 @@ class V1Routes:
             name = orjson.loads(body)["model_name"]
         except (ValueError, KeyError, TypeError):
             raise InvalidRequest("the body has no 'model_name'") from None
-        if name not in self._catalog().models:
+        if not isinstance(name, str) or name not in self._catalog().models:
             raise NotFound(f"model {str(name)[:80]!r} is not in the registry; push it there")
         raise Conflict(f"model {name!r} is loaded already")
 

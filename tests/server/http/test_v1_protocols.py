@@ -308,6 +308,7 @@ def test_csv_of_a_model_without_names_is_read_by_order(server: Any, text: str) -
         (b"age,city\n31,Oslo\n", "text/csv", 400, "row 0 lacks the column 'income'"),
         (b"31,Oslo,1,2\n", "text/csv", 400, "row 0 has 4 values"),
         (b"31,Oslo,1\n2\n", "text/csv", 400, "line 2 of the CSV has 1 cells"),
+        (b"1_000,Oslo,2\n", "text/csv", 400, "column 'age' is '1_000'"),
         (b"age,age,income\n1,2,3\n", "text/csv", 400, "names a column twice"),
         (b"\xff", "text/csv", 400, "not UTF-8"),
         (b"", "text/csv", 400, "empty"),
@@ -363,7 +364,14 @@ def test_the_server_is_well_for_mlflow_and_sagemaker(server: Any) -> None:
     assert get(server, "/models/nope").status == 404
     assert post(server, "/models", {"model_name": "echo", "url": "s3://x"}).status == 409
     assert post(server, "/models", {"model_name": "nope", "url": "s3://x"}).status == 404
+    assert post(server, "/models", {"model_name": ["echo"], "url": "s3://x"}).status == 404
     assert get(server, "/models/echo", method="DELETE").status == 501
+
+
+def test_a_default_model_that_is_not_served_is_not_well(registry: Path, live_server: Any) -> None:
+    with live_server(registry, default_model="nope") as server:
+        assert get(server, "/ping").status == 404
+        assert get(server, "/v2/health/ready").status == 200
 
 
 def test_without_a_default_model_the_error_says_what_to_do(

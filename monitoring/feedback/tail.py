@@ -99,6 +99,7 @@ def fit_pareto(excesses: Floats) -> tuple[float, float]:
     quartile = excesses[max(0, int(number / 4 + 0.5) - 1)]
     spread = 1 - np.sqrt(points / (np.arange(1, points + 1) - 0.5))
     ends = 1 / excesses[-1] + spread / (3 * quartile)
+    ends = ends[ends != 0]  # there the likelihood is a limit; its neighbours tell as much
     shapes = np.log1p(-ends[:, None] * excesses).mean(axis=1)
     likelihood = number * (np.log(-ends / shapes) - shapes - 1)
     weights = np.exp(likelihood - likelihood.max())

@@ -17,6 +17,7 @@ from penstock.monitoring.feedback.intervals import (
     wilson,
 )
 from penstock.monitoring.feedback.ranking import average_precision, roc_auc
+from penstock.monitoring.feedback.tail import fit_pareto
 
 RUNS = 600
 
@@ -265,3 +266,11 @@ def test_f1_is_that_of_scikit_learn_and_covered():
     found = f1(actual * given, given, actual)
     assert found.value == pytest.approx(metrics.f1_score(actual, given))
     assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize("number", [410, 1300])
+def test_excesses_of_one_size_have_a_shape(number):
+    """A point of the grid is then exactly 0, where the likelihood cannot be computed."""
+    shape, scale = fit_pareto(np.ones(number))
+    assert np.isfinite([shape, scale]).all()
+    assert shape < 0

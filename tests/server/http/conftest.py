@@ -305,3 +305,19 @@ def get() -> Callable[..., bytes]:
         return "\r\n".join([f"{method} {path} HTTP/1.1", "host: x", *lines, "", ""]).encode()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def people() -> Any:
+    """A table with a column of categories, and labels that hang on two of its columns."""
+    import pandas as pd  # here: most tests need none
+
+    generator = np.random.default_rng(3)
+    table = pd.DataFrame(
+        {
+            "age": generator.uniform(20, 60, 200),
+            "city": pd.Categorical(generator.choice(["Oslo", "Bergen"], 200), ["Oslo", "Bergen"]),
+            "income": generator.uniform(0, 9, 200),
+        }
+    )
+    return table, (table["age"] > 40) ^ (table["city"] == "Oslo")

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import xgboost
 from jsonschema import Draft202012Validator
@@ -22,19 +21,14 @@ COLUMNS = "the columns 'age', 'city', 'income'"
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., Path]) -> Path:
+def registry(
+    tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., Path], people: Any
+) -> Path:
     """A classifier with named columns, ONNX models by columns and by matrix."""
     root = tmp_path_factory.mktemp("rows")
-    generator = np.random.default_rng(3)
-    table = pd.DataFrame(
-        {
-            "age": generator.uniform(20, 60, 200),
-            "city": pd.Categorical(generator.choice(["Oslo", "Bergen"], 200), ["Oslo", "Bergen"]),
-            "income": generator.uniform(0, 9, 200),
-        }
-    )
+    table, labels = people
     model = xgboost.XGBClassifier(n_estimators=3, enable_categorical=True, n_jobs=1)
-    model.fit(table, (table["age"] > 40) ^ (table["city"] == "Oslo"))
+    model.fit(table, labels)
     (root / "person" / "1").mkdir(parents=True)
     model.save_model(root / "person" / "1" / "model.ubj")
     onnx_file(

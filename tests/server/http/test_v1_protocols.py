@@ -7,8 +7,6 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import xgboost
 
@@ -22,19 +20,13 @@ NAMES = ["age", "city", "income"]
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., Path]) -> Path:
+def registry(
+    tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., Path], people: Any
+) -> Path:
     """A classifier and a regression with named columns, and ONNX models by matrix and by text."""
     root = tmp_path_factory.mktemp("v1")
-    generator = np.random.default_rng(3)
-    table = pd.DataFrame(
-        {
-            "age": generator.uniform(20, 60, 200),
-            "city": pd.Categorical(generator.choice(["Oslo", "Bergen"], 200), ["Oslo", "Bergen"]),
-            "income": generator.uniform(0, 9, 200),
-        }
-    )
+    table, labels = people
     options = {"n_estimators": 3, "enable_categorical": True, "n_jobs": 1}
-    labels = (table["age"] > 40) ^ (table["city"] == "Oslo")
     for name, model, target in (
         ("person", xgboost.XGBClassifier(**options), labels),
         ("price", xgboost.XGBRegressor(**options), table["age"] * 2.0),

@@ -151,22 +151,6 @@ def exponential(sums: Array) -> None:
 
 
 @_machine_code
-def softmax32(sums: Array) -> None:
-    """XGBoost's probabilities of several classes, in place."""
-    for number in range(sums.shape[0]):
-        most = sums[number, 0]
-        for place in range(1, sums.shape[1]):
-            most = max(most, sums[number, place])
-        total = 0.0
-        for place in range(sums.shape[1]):
-            one = math.exp(sums[number, place] - most)
-            sums[number, place] = one
-            total += one
-        for place in range(sums.shape[1]):
-            sums[number, place] /= np.float32(total)
-
-
-@_machine_code
 def logistic64(sums: Array) -> None:
     """LightGBM's probability of a logistic objective, in place."""
     for number in range(sums.shape[0]):
@@ -175,8 +159,8 @@ def logistic64(sums: Array) -> None:
 
 
 @_machine_code
-def softmax64(sums: Array) -> None:
-    """LightGBM's probabilities of several classes, in place."""
+def softmax(sums: Array) -> None:
+    """Probabilities of several classes, in place; their total is of 64 bits, and then rounded."""
     for number in range(sums.shape[0]):
         most = sums[number, 0]
         for place in range(1, sums.shape[1]):
@@ -185,5 +169,6 @@ def softmax64(sums: Array) -> None:
         for place in range(sums.shape[1]):
             sums[number, place] = math.exp(sums[number, place] - most)
             total += sums[number, place]
+        divisor = sums.dtype.type(total)
         for place in range(sums.shape[1]):
-            sums[number, place] /= total
+            sums[number, place] /= divisor

@@ -22,7 +22,7 @@ _FINISH: Final = {
     **dict.fromkeys(("lambdarank", "rank_xendcg", ""), ""),
     **dict.fromkeys(("poisson", "gamma", "tweedie"), "exponential"),
     **dict.fromkeys(("binary", "multiclassova", "cross_entropy"), "logistic64"),
-    "multiclass": "softmax64",
+    "multiclass": "softmax",
 }
 #: What may stand behind the name of an objective and changes none of its answers.
 _HARMLESS: Final = ("num_class:", "alpha:", "tweedie_variance_power:")

@@ -32,7 +32,7 @@ _FINISH: Final = {
     **dict.fromkeys(_LOGISTIC, "logistic32"),
     **dict.fromkeys(_LOGARITHMIC, "exponential"),
     **dict.fromkeys(_PLAIN, ""),
-    "multi:softprob": "softmax32",
+    "multi:softprob": "softmax",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from . import classify, columns, invocations, json, predictions, rows
@@ -9,13 +10,16 @@ from .messages import COLUMNS, DEFAULT, TENSORS, RowsRequest
 from .negotiate import JSON_HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from penstock.runtimes.contract import Array
 
     from .messages import InferRequest
     from .negotiate import Body
     from .signature import WireSignature
+
+    #: Reads a decompressed body for the model of a signature.
+    Read = Callable[[bytes | bytearray | memoryview, WireSignature], InferRequest]
 
 
 class RowsCodec:
@@ -25,12 +29,14 @@ class RowsCodec:
 
     Args:
         name: For metrics and logs.
+        read: Reads a body.
         named: Whether labels and probabilities are told by the names of their classes, and each
             prediction is an object of the outputs.
     """
 
-    def __init__(self, name: str, *, named: bool) -> None:
+    def __init__(self, name: str, read: Read, *, named: bool = False) -> None:
         self.name = name
+        self._read = read
         self._named = named
 
     def decode(
@@ -40,7 +46,7 @@ class RowsCodec:
         json_length: int | None,  # noqa: ARG002  the protocol's; rows have no such header
     ) -> InferRequest:
         """See `Codec.decode`."""
-        return rows.decode(body, wire)
+        return self._read(body, wire)
 
     def is_quick(
         self,
@@ -87,17 +93,8 @@ class ExamplesCodec(RowsCodec):
     """
 
     def __init__(self, name: str, *, classes: bool) -> None:
-        super().__init__(name, named=False)
+        super().__init__(name, partial(classify.decode, classes=classes))
         self._classes = classes
-
-    def decode(
-        self,
-        body: bytes | bytearray | memoryview,
-        wire: WireSignature,
-        json_length: int | None,  # noqa: ARG002  the protocol's; rows have no such header
-    ) -> InferRequest:
-        """See `Codec.decode`."""
-        return classify.decode(body, wire, classes=self._classes)
 
     def encode(
         self, wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
@@ -117,26 +114,7 @@ class ExamplesCodec(RowsCodec):
 
 
 class InvocationsCodec(RowsCodec):
-    """``POST /invocations`` of MLflow and SageMaker, ``/score`` of Azure ML, and Vertex AI.
-
-    Args:
-        name: For metrics and logs.
-        csv: Whether rows come as CSV; else as JSON.
-    """
-
-    def __init__(self, name: str, *, csv: bool) -> None:
-        super().__init__(name, named=False)
-        self._csv = csv
-
-    def decode(
-        self,
-        body: bytes | bytearray | memoryview,
-        wire: WireSignature,
-        json_length: int | None,  # noqa: ARG002  the protocol's; rows have no such header
-    ) -> InferRequest:
-        """See `Codec.decode`."""
-        read = invocations.decode_csv if self._csv else invocations.decode
-        return read(body, wire)
+    """``POST /invocations`` of MLflow and SageMaker, ``/score`` of Azure ML, and Vertex AI."""
 
     def encode(
         self, wire: WireSignature, request: InferRequest, outputs: Sequence[Array]
@@ -154,10 +132,10 @@ def _layout(request: InferRequest) -> str:
     return request.layout if isinstance(request, RowsRequest) else DEFAULT
 
 
-ROWS: Final = RowsCodec("rows", named=True)
-#: Rows as above, with answers as plain arrays in place of named values.
-ROWS_PLAIN: Final = RowsCodec("rows", named=False)
+ROWS: Final = RowsCodec("rows", rows.decode, named=True)
+#: Answers with plain arrays.
+ROWS_PLAIN: Final = RowsCodec("rows", rows.decode)
 CLASSIFY: Final = ExamplesCodec("classify", classes=True)
 REGRESS: Final = ExamplesCodec("regress", classes=False)
-INVOCATIONS: Final = InvocationsCodec("invocations", csv=False)
-INVOCATIONS_CSV: Final = InvocationsCodec("invocations", csv=True)
+INVOCATIONS: Final = InvocationsCodec("invocations", invocations.decode)
+INVOCATIONS_CSV: Final = InvocationsCodec("invocations", invocations.decode_csv)

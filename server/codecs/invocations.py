@@ -36,6 +36,8 @@ _RECORDS: Final = "dataframe_records"
 _AZURE: Final = "input_data"
 #: Exactly one of these is expected.
 KINDS: Final = (_SPLIT, _RECORDS, "instances", "inputs", _AZURE)
+#: Those of the server, see `read_request_parameters`.
+_PARAMETERS: Final = ("timeout", "priority")
 _FIELDS: Final = frozenset(("name", "shape", "datatype"))
 
 
@@ -89,8 +91,23 @@ def decode(body: bytes | bytearray | memoryview, wire: WireSignature) -> RowsReq
         raise InvalidRequest(f"'{kind}' is {show(value)}; expected a list of rows")
     request = of_rows(value, wire)
     read_extras(document, wire, request)
+    _check_parameters(document, wire)
     request.layout = PLAIN
     return request
+
+
+def _check_parameters(document: dict[str, Any], wire: WireSignature) -> None:
+    """Refuse the ``parameters`` of Vertex AI that no model here has.
+
+    Raises:
+        InvalidRequest: There is one.
+    """
+    known = {*_PARAMETERS, wire.event_time}
+    unknown = [name for name in document.get("parameters") or () if name not in known]
+    if unknown:
+        raise InvalidRequest(
+            f"parameter {show(unknown[0])} is given; a model here takes none beside its inputs"
+        )
 
 
 def _of_inputs(document: dict[str, Any], wire: WireSignature) -> RowsRequest:

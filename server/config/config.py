@@ -24,6 +24,7 @@ from .environment import read_environment
 from .hosts import AllowedHosts
 from .option import option, options_of
 from .prefix import is_prefix
+from .protocol_options import ProtocolOptions
 from .size_limits import LOAD_TIMEOUT_SECONDS, Timeout, check_workers
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class _HeaderSize(Size, least=1024, most=_MIB):
 
 
 @dataclass(frozen=True)
-class ServerConfig:
+class ServerConfig(ProtocolOptions):
     """Everything an operator may set. Times are seconds, sizes bytes."""
 
     registry: Path = option(Path(), "The model repository: REGISTRY/<model>/<version>/model.onnx.")
@@ -57,11 +58,6 @@ class ServerConfig:
         "",
         "Names that the Host header may have beside localhost, addresses and names without a dot, "
         "separated by commas; * for all, which is the default of a port that is not on loopback.",
-    )
-    default_model: str = option(
-        "",
-        "The model of /invocations, /score and other paths that name none; "
-        "by default the only model of the registry.",
     )
     root_path: str = option(
         "", "Prefix of all paths as clients see them, such as /ml, behind a proxy that adds it."
@@ -266,6 +262,11 @@ def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:
         said = convert(
             ServerConfig, content, source, closed=True, noun="a table", error=ConfigError
         )
+        try:
+            said.origins()
+            said.routes()
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from error
         values |= {name: getattr(said, name) for name in content}
     config = ServerConfig(**values)
     if config.ssl_keyfile is not None and config.ssl_certfile is None:

@@ -1,4 +1,4 @@
-"""Options in the environment: ``PENSTOCK_*``, and ``PORT``."""
+"""Options in the environment: ``PENSTOCK_*``, and variables of platforms that run containers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 #: For the command line as a client; a server may stand beside it in the same environment.
 CLIENT_VARIABLES: Final = ("PENSTOCK_ADMIN_URL", "PENSTOCK_TOKEN")
 _NOT_OPTIONS: Final = ("PENSTOCK_CONFIG", *CLIENT_VARIABLES)
+#: What platforms say, with the option that it means; earlier ones win.
+_PLATFORMS: Final = {
+    "AIP_HTTP_PORT": "port",  # Vertex AI
+    "AIP_PREDICT_ROUTE": "predict_route",
+    "AIP_HEALTH_ROUTE": "health_route",
+    "SAGEMAKER_BIND_TO_PORT": "port",
+    "PORT": "port",  # Cloud Run, Heroku and others
+}
 #: What Kubernetes injects into every container beside a Service called "penstock".
 _SERVICE_LINK: Final = re.compile(r"PENSTOCK_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)")
 
@@ -42,6 +50,7 @@ def read_environment(environ: Mapping[str, str], options: Iterable[Option]) -> d
         elif not _SERVICE_LINK.fullmatch(variable):
             hint = did_you_mean(variable, list(by_variable))
             raise ConfigError(f"environment: unknown variable {variable}{hint}")
-    if "port" not in values and environ.get("PORT"):
-        values["port"] = environ["PORT"]  # Cloud Run, Heroku and others say it this way
+    for variable, name in _PLATFORMS.items():
+        if name not in values and environ.get(variable):
+            values[name] = environ[variable]
     return values

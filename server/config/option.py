@@ -65,11 +65,12 @@ class Option:
 
 
 def options_of(config: type) -> tuple[Option, ...]:
-    """The options of a configuration dataclass, in its order."""
+    """The options of a configuration dataclass: its own in their order, then inherited ones."""
     hints = get_type_hints(config, include_extras=True)
+    ordered = sorted(fields(config), key=lambda one: one.name not in config.__annotations__)
     return tuple(
         Option(one.name, *_kind(hints[one.name]), one.default, one.metadata["help"])
-        for one in fields(config)
+        for one in ordered
     )
 
 

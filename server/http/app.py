@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from penstock.monitoring.metrics.scrape_format import scrape_format
 from penstock.server.errors import (
     ApiError,
-    InternalError,
     InvalidRequest,
     NotFound,
 )
 from penstock.server.errors.incidents import Incidents
-from penstock.server.inference.error_answers import error_answer
 from penstock.server.inference.head import REQUEST_ID
 from penstock.server.inference.prediction_paths import match_infer
 from penstock.server.inference.request_ids import RequestIds
 from penstock.server.page.scripted import scripted_page
 from penstock.server.ports.bodies import read_body
 from penstock.server.ports.border import BY_PREFIX
+from penstock.server.ports.cors import with_cors
 from penstock.server.ports.media_types import JSON, check_media_type
 from penstock.server.ports.paths import routed_at
-from penstock.server.ports.routing_errors import routing_error
 from penstock.server.ports.shared import SharedAnswers
 
 from . import metadata
-from .asgi_writer import header_pairs, infer
+from .asgi_writer import infer
 from .engine_lifespan import EngineLifespan
+from .error_responses import ERROR_HANDLERS, error_response
 from .feedback import FeedbackRoute
 from .openapi import openapi, served
 from .v1_routes import V1Routes
@@ -55,8 +52,6 @@ if TYPE_CHECKING:
 
     #: A function from an Accept header to the server's metrics: content type and body.
     MetricsSource = Callable[[str], Awaitable[tuple[bytes, bytes]]]
-
-LOG = logging.getLogger("penstock.http")
 
 #: Largest body of the only other route with a body, see `App._index`.
 _MAX_BODY_BYTES: Final = 64 * 1024
@@ -104,8 +99,9 @@ class App:
         self._routed = Starlette(
             routes=self._routes(),
             lifespan=self._lifespan,
-            exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _bug},
+            exception_handlers=ERROR_HANDLERS,
         )
+        self._shared = with_cors(self._serve, config.origins())
 
     @property
     def engine(self) -> Engine:
@@ -116,7 +112,11 @@ class App:
         """Handle one ASGI scope."""
         if scope["type"] != "http":
             await self._routed(scope, receive, send)
-            return
+        else:
+            await self._shared(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         port = (await self._engine_lifespan.running()).port
         border = port.border
         path = ""
@@ -137,7 +137,7 @@ class App:
         elif (guard := port.guard) is not None:
             refusal = guard.refusal(path, headers) or refusal
         if refusal is not None:
-            await _error_response(refusal)(scope, receive, send)
+            await error_response(refusal)(scope, receive, send)
         else:
             answer = border.without_slash(scope, path) or self._routed
             await answer(routed_at(scope, path), receive, send)
@@ -267,32 +267,9 @@ def _json(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-async def _api_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return _error_response(error)
-
-
-def _error_response(error: ApiError) -> Response:
-    lines, body = error_answer(error)
-    response = Response(body, error.status)
-    response.raw_headers.extend(header_pairs(lines))
-    return response
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _error_response(routing_error(request, error))
-
-
 def _docs(_: Request) -> Response:
     page = scripted_page("docs.html")
     return HTMLResponse(page.html, headers=page.headers)
-
-
-async def _bug(request: Request, error: Exception) -> Response:
-    LOG.error("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
-    message = f"internal error ({type(error).__name__}); see the server's log"
-    return await _api_error(request, InternalError(message))
 
 
 async def _predict(request: Request) -> Response:

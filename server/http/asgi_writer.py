@@ -11,6 +11,8 @@ from penstock.server.inference.head import read_head
 from penstock.server.inference.server_timing import wants_timing
 from penstock.server.ports.pieces import add_piece, body_of
 
+from .custom_attributes import custom_attributes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -83,7 +85,7 @@ async def infer(
     head.http_version = scope.get("http_version", head.http_version)
     port.check(head, headers)
     call = Call(writer, head, arrival)
-    call.timed = wants_timing(query)
+    call.timed = wants_timing(query, headers)
     responder.timed += call.timed
     try:
         await _answered(port, call, writer, scope, receive)
@@ -94,6 +96,7 @@ async def infer(
     status, lines, body = writer.answered.result()
     pieces = [body] if isinstance(body, bytes) else body
     pairs = [*header_pairs(lines), (b"content-length", b"%d" % sum(map(len, pieces)))]
+    pairs += custom_attributes(headers)
     await send({"type": "http.response.start", "status": status, "headers": pairs})
     for content, more in contents(pieces):
         await send({"type": "http.response.body", "body": content, "more_body": more})

@@ -25,6 +25,7 @@ from penstock.server.inference.inference import InferencePath
 from penstock.server.inference.sampling import Sampling
 from penstock.server.loading.loads import Loads
 from penstock.server.ports.border import Border
+from penstock.server.ports.cors import ORIGIN
 from penstock.server.ports.limits import Limits
 from penstock.server.processes.deaths import DeathList
 from penstock.server.processes.pulse import Pulse
@@ -131,9 +132,11 @@ class Engine:
             limits,
             self._sweeper,
             clock,
-            Border.of(config, config.host),
+            Border.of(config, config.host, config.routes()),
             HeadCache(enabled=config.request_caching),
         )
+        if config.cors_origins:
+            port.asgi_headers |= {ORIGIN}
         if config.request_caching:
             port.coalescer = self._coalescer(loop, port.known_heads, clock)
         if config.require_predict_token:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from penstock.server.inference.head import RequestHead
+    from penstock.server.inference.prediction_paths import Target
 
 #: The parser gets so many bytes at once, because a segment may hold thousands of requests.
 PIECE_BYTES: Final = 16 * 1024
@@ -56,6 +57,7 @@ class FastPathProtocol(BodyReader):
         super().__init__(config, server_state, app_state, _loop)
         self.known = self.port.known_heads
         self.coalescer = self.port.coalescer
+        self.asgi_headers = self.port.asgi_headers
         self.message_bytes = 0  # of the message that is being parsed, as far as they are told apart
 
     # -- bytes in --------------------------------------------------------------------------------
@@ -199,7 +201,7 @@ class FastPathProtocol(BodyReader):
         headers = self.headers
         expects = expects_continue(headers)
         if method == b"POST" and self._answers_directly() and not (expects and self.calls):
-            target = match_target(self.url, self.port.border.root_path)
+            target = self._target(headers)
             if target is not None:
                 head = read_head(target.model, target.version, headers, target.protocol)
                 self._begin_call(head, expects=expects)
@@ -213,6 +215,14 @@ class FastPathProtocol(BodyReader):
         super().on_headers_complete()
         if self.draining:
             self.cycle.keep_alive = False
+
+    def _target(self, headers: list[tuple[bytes, bytes]]) -> Target | None:
+        """What the request asks for; ``None`` if the ASGI app is to serve it."""
+        for name, _ in headers:
+            if name in self.asgi_headers:
+                return None
+        border = self.port.border
+        return match_target(self.url, border.root_path, border.routes)
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from penstock.server.inference.server_timing import TIMING_HEADER
+
+from .custom_attributes import CUSTOM_ATTRIBUTES
 from .response_head_cache import ResponseHeadCache
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ class PredictionPort:
         known_heads: The head cache; empty without request caching.
         coalescer: Reads and runs requests of one group together; ``None`` without request caching.
         guard: Checks tokens; ``None`` if no token is needed.
+        asgi_headers: A prediction with one of these headers is left to the ASGI app.
         response_heads: Cached beginnings of answers.
     """
 
@@ -45,6 +49,7 @@ class PredictionPort:
     known_heads: HeadCache
     coalescer: Coalescer | None = None
     guard: TokenGuard | None = None
+    asgi_headers: frozenset[bytes] = frozenset((TIMING_HEADER, CUSTOM_ATTRIBUTES))
     response_heads: ResponseHeadCache = field(default_factory=ResponseHeadCache)
 
     def check(self, head: RequestHead, headers: Sequence[tuple[bytes, bytes]]) -> None:

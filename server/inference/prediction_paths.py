@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from penstock.server.codecs.protocols import INVOKE, TENSORS
 from penstock.server.errors import InvalidRequest
 from penstock.server.ports.paths import below, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: ``/v2/models/{model}[/versions/{version}]/infer``
 INFER_PATH: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
@@ -55,16 +58,18 @@ def match_infer(path: str) -> Target | None:
     return None if match is None else Target(match[1], None, INVOKE)
 
 
-def match_target(target: bytes, root: str) -> Target | None:
+def match_target(target: bytes, root: str, routes: Mapping[str, str]) -> Target | None:
     """What a request target as sent asks for; a target with a query goes to the ASGI app.
 
     Args:
         target: In origin form.
         root: A root that a proxy in front may have left in the path.
+        routes: As in `penstock.server.ports.border.Border`.
     """
     if b"?" in target or b"#" in target or not target.startswith(b"/"):
         return None
     try:
-        return match_infer(below(canonical(target), root))
+        path = below(canonical(target), root)
+        return match_infer(routes.get(path, path))
     except InvalidRequest:  # the ASGI app answers with the reason
         return None

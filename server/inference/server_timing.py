@@ -9,21 +9,29 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from penstock.batching.request import Batch
     from penstock.server.codecs.negotiate import Body
 
     from .call import Call
 
-#: In the query of the URL of a prediction; such a request takes the slower of the two front ends.
+#: In the query of the URL of a prediction. Requests that ask for times take the slower of the two
+#: front ends.
 TIMING: Final = "timing"
+#: The same as a header, with the value 1.
+TIMING_HEADER: Final = b"x-penstock-timing"
 
 
-def wants_timing(query: bytes) -> bool:
-    """Whether a query asks for the times.
+def wants_timing(query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request asks for the times.
 
     Args:
         query: Query of the URL, percent-encoded.
+        headers: Names in lower case.
     """
+    if (TIMING_HEADER, b"1") in headers:
+        return True
     return b"timing" in query and parse_qs(query.decode("latin-1")).get(TIMING) == ["true"]
 
 

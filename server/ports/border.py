@@ -9,9 +9,11 @@ from starlette.responses import RedirectResponse
 from penstock.server.config.hosts import AllowedHosts
 from penstock.server.config.prefix import public_prefix
 
-from .paths import path_of, sent_path
+from .paths import below, path_of, sent_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.responses import Response
     from starlette.types import Scope
 
@@ -29,21 +31,31 @@ class Border:
     Args:
         hosts: Which hosts requests may name; by default any.
         root_path: Prefix of all paths as clients see them; see the option.
+        routes: Further paths, each with the path of this server that it stands for.
     """
 
-    def __init__(self, hosts: AllowedHosts | None = None, root_path: str = "") -> None:
+    def __init__(
+        self,
+        hosts: AllowedHosts | None = None,
+        root_path: str = "",
+        routes: Mapping[str, str] | None = None,
+    ) -> None:
         self.hosts = hosts or AllowedHosts("*", "")
         self.root_path = root_path.rstrip("/")
+        self.routes = dict(routes or {})
 
     @classmethod
-    def of(cls, config: ServerConfig, bound: str) -> Border:
+    def of(
+        cls, config: ServerConfig, bound: str, routes: Mapping[str, str] | None = None
+    ) -> Border:
         """The border that a configuration describes.
 
         Args:
             config: Configuration of the server.
             bound: The address that the port listens on.
+            routes: As for the class.
         """
-        return cls(AllowedHosts(config.allowed_hosts, bound), config.root_path)
+        return cls(AllowedHosts(config.allowed_hosts, bound), config.root_path, routes)
 
     def refusal(self, scope: Scope) -> ApiError | None:
         """Why a request is refused because of the host that it names; ``None`` if it may pass."""
@@ -55,7 +67,8 @@ class Border:
         Raises:
             InvalidRequest: It has none.
         """
-        return path_of(scope, self.root_path)
+        path = below(path_of(scope), self.root_path)
+        return self.routes.get(path, path)
 
     def prefix(self, scope: Scope) -> str:
         """What stands before each path for the client who asks; empty, or ``/`` and segments."""

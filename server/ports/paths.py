@@ -120,19 +120,18 @@ def sent_path(scope: Scope) -> bytes | None:
     return raw.partition(b"?")[0] if raw else None
 
 
-def path_of(scope: Scope, root: str = "") -> str:
-    """The canonical path of a request below the app's root.
+def path_of(scope: Scope) -> str:
+    """The canonical path of a request below the root that the app is mounted at.
 
     Args:
         scope: As ASGI has it.
-        root: A root that a proxy in front may have left in the path.
 
     Raises:
         InvalidRequest: As for `canonical`.
     """
     sent = sent_path(scope)
     path = checked(scope["path"]) if sent is None else canonical(sent)
-    return below(below(path, scope.get("root_path", "").rstrip("/")), root)
+    return below(path, scope.get("root_path", "").rstrip("/"))
 
 
 def routed_at(scope: Scope, path: str) -> Scope:

@@ -47,6 +47,14 @@ def test_port_counts_only_without_penstock_port():
     assert load(environ={"PORT": "8080", "PENSTOCK_PORT": "9"}).port == 9
 
 
+def test_platforms_that_run_containers_are_understood():
+    environ = {"AIP_HTTP_PORT": "8080", "PORT": "9", "AIP_PREDICT_ROUTE": "/p:predict"}
+    config = load(environ={**environ, "AIP_HEALTH_ROUTE": "/well"})
+    assert config.port == 8080
+    assert config.routes() == {"/p:predict": "/invocations", "/well": "/v2/health/ready"}
+    assert load(environ={"SAGEMAKER_BIND_TO_PORT": "8081"}).port == 8081
+
+
 def test_a_kubernetes_service_called_penstock_does_no_harm():
     environ = {
         "PENSTOCK_PORT": "tcp://10.0.0.7:80",
@@ -77,6 +85,10 @@ def test_sizes_have_units(text, size):
         ("drain_seconds", "nan", "a number, at least 0"),
         ("access_log", "maybe", "true or false"),
         ("max_header_bytes", "2MiB", "is '2MiB', expected a size such as 65536 or 64KiB from 1024"),
+        ("cors_origins", "app.example.com", "origins such as https://app.example.com"),
+        ("cors_origins", "https://a.com/page", "without a path"),
+        ("predict_route", "predict", "a path such as /predict"),
+        ("health_route", "/a//b", "a path such as /predict"),
         ("run_timeout_seconds", "0", "a number from 1 to 86400"),
         ("workers", "9" * 5000, "from 1 to 1024"),
     ],

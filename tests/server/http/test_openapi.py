@@ -122,5 +122,7 @@ def test_an_answer_tells_how_long_it_waited_and_ran_if_the_request_asks(
     )
     assert 0 < compute < total < 60_000
     assert queue + compute <= total + 0.002
+    asked = post(path, body.encode(), "x-penstock-timing: 1")
+    assert re.fullmatch(pattern, any_server.ask(asked).headers["server-timing"])
     # No answer after it does.
     assert "server-timing" not in any_server.ask(post(path, body.encode())).headers

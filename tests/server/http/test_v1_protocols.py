@@ -388,3 +388,40 @@ def test_an_only_model_is_the_default_model(
         assert body_of(post(server, "/invocations", {"inputs": [[1, 2]]})) == {
             "predictions": [[1.0, 2.0]]
         }
+
+
+# -- Vertex AI, and the header of SageMaker --------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["fast", "asgi"])
+def test_the_routes_that_vertex_ai_names_are_served(
+    registry: Path, live_server: Any, way: str
+) -> None:
+    options = {
+        "default_model": "echo",
+        "predict_route": "/v1/endpoints/7/deployedModels/9:predict",
+        "health_route": "/well",
+    }
+    with live_server(registry, way, **options) as server:
+        assert get(server, "/well").status == 200
+        answer = post(server, options["predict_route"], {"instances": [[1, 2]], "parameters": None})
+        assert body_of(answer) == {"predictions": [[1.0, 2.0]]}
+
+
+def test_parameters_that_no_model_takes_are_refused_by_name(server: Any) -> None:
+    body = {"instances": [OSLO], "parameters": {"confidenceThreshold": 0.5}}
+    answer = post(server, "/invocations", body)
+    assert answer.status == 400
+    assert b"'confidenceThreshold'" in answer.body
+    assert post(server, "/invocations", {**body, "parameters": {"priority": 0}}).status == 200
+
+
+def test_the_attributes_of_a_caller_of_sagemaker_come_back(server: Any) -> None:
+    body = json.dumps({"instances": [OSLO]}).encode()
+    head = "POST /invocations HTTP/1.1\r\nHost: test\r\ncontent-type: application/json\r\n"
+    name = "X-Amzn-SageMaker-Custom-Attributes"
+    for value, shown in (("trace=42, note=a b", "trace=42, note=a b"), ("x" * 1025, None)):
+        lines = f"{head}{name}: {value}\r\ncontent-length: {len(body)}\r\n\r\n"
+        answer = server.ask(lines.encode() + body)
+        assert answer.status == 200
+        assert answer.headers.get(name.lower()) == shown

@@ -32,6 +32,7 @@ _MOST_FEATURES: Final = 512
 #: Where a baseline comes from.
 FROM_FILE: Final = "file"
 FROM_TRAFFIC: Final = "traffic"
+FROM_ACCEPTED: Final = "accepted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class Baseline:
 
     Attributes:
         references: By name, inputs in the order of the model's.
-        source: `FROM_FILE` or `FROM_TRAFFIC`.
-        data: SHA-256 of the file; empty for traffic.
+        source: `FROM_FILE`, `FROM_TRAFFIC`, or `FROM_ACCEPTED` for windows that somebody accepted.
+        data: SHA-256 of the file; empty for traffic and windows.
         digest: Digest of the version that it is bound to; empty if that has none.
         made: When, RFC 3339.
     """

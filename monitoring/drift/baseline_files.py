@@ -1,4 +1,4 @@
-"""Baselines on disk: one that was built for a version, and one that its traffic taught."""
+"""Baselines on disk, of each version: built from data, taught by traffic, accepted by somebody."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ BASELINE_FILE = "baseline.json"
 BASELINES = "baselines"
 _BUILT = "built"
 _LEARNT = "learnt"
+_ACCEPTED = "accepted"
 
 
 class BaselineFiles:
-    """A directory of baselines: ``MODEL/VERSION.built.json``, ``MODEL/VERSION.learnt.json``.
+    """A directory of baselines: ``MODEL/VERSION.KIND.json``.
+
+    The kinds are ``built``, ``learnt`` and ``accepted``. An accepted one takes the place of the
+    built one, and of what was learnt before.
 
     Args:
         directory: Made when something is written.
@@ -40,9 +44,31 @@ class BaselineFiles:
         """The file of the one that traffic taught."""
         return self._path(model, version, _LEARNT)
 
+    def accepted(self, model: str, version: str) -> Path:
+        """The file of the one that somebody made of windows."""
+        return self._path(model, version, _ACCEPTED)
+
+    def replace(self, model: str, version: str, baseline: Baseline) -> None:
+        """Take one that was built in place of the built and the accepted one.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        write_baseline(self.built(model, version), baseline)
+        self.accepted(model, version).unlink(missing_ok=True)
+
+    def accept(self, model: str, version: str, baseline: Baseline) -> None:
+        """Take one that was made of windows in place of all others.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        write_baseline(self.accepted(model, version), baseline)
+        self.learnt(model, version).unlink(missing_ok=True)
+
     def forget(self, model: str, version: str) -> None:
-        """Remove both: the next rows are the baseline."""
-        for kind in (_BUILT, _LEARNT):
+        """Remove all: the next rows are the baseline."""
+        for kind in (_BUILT, _LEARNT, _ACCEPTED):
             self._path(model, version, kind).unlink(missing_ok=True)
 
     def _path(self, model: str, version: str, kind: str) -> Path:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from penstock.monitoring.files.stamp import Stamp
     from penstock.monitoring.samples.samples import BatchSample
 
     from .baseline import Reference
@@ -38,6 +39,8 @@ class KnownVersion:
         private: Inputs whose built baseline is not used: the subject of a row, and inputs that
             arrive here as a hash.
         column_names: What the model calls its columns, by their names here, such as ``x[3]``.
+        accepted: File of the baseline that was made of accepted windows, which comes before all
+            others; its features have the names here.
 
     Attributes:
         id: Id of the baseline; empty while there is none.
@@ -57,6 +60,7 @@ class KnownVersion:
         schema: Schema | None = None,
         private: Collection[str] = (),
         column_names: Mapping[str, str] | None = None,
+        accepted: Path | None = None,
     ) -> None:
         self.id = self.source = ""
         self.references: dict[str, Reference] = {}
@@ -65,6 +69,7 @@ class KnownVersion:
         self._options = options
         self._places = places
         self._learnt = learnt
+        self._accepted_place = accepted
         self._digest = digest
         self._now = now
         self._schema = Schema() if schema is None else schema
@@ -73,13 +78,14 @@ class KnownVersion:
         self._renamed: dict[str, str] = {}
         self._built: Baseline | None = None
         self._own: Baseline | None = None
+        self._accepted: Baseline | None = None
         self._stamps: object = None
         self._fits_names = 0
         self.refresh()
 
     def refresh(self) -> bool:
         """Read the files if they have changed; whether they have."""
-        stamps = [stamp_of(path) for path in (*self._places, self._learnt)]
+        stamps = self._stamps_now()
         if stamps == self._stamps:
             return False
         self._stamps = stamps
@@ -87,6 +93,11 @@ class KnownVersion:
         for path in self._places:
             self._built = self._built or self._read(path)
         self._own = self._read(self._learnt)
+        place = self._accepted_place
+        self._accepted = None if place is None else self._read(place)
+        if self._accepted is not None and not self._accepted.belongs_to(self._digest):
+            self._accepted = None
+            self.problem = "the accepted baseline is of other files of this version"
         self.learner = None
         self._fit()
         return True
@@ -158,8 +169,12 @@ class KnownVersion:
     def _write(self, references: Mapping[str, Reference]) -> None:
         self._own = Baseline(references, FROM_TRAFFIC, digest=self._digest, made=self._now())
         write_baseline(self._learnt, self._own)
-        self._stamps = [stamp_of(path) for path in (*self._places, self._learnt)]
+        self._stamps = self._stamps_now()
         self._fit()
+
+    def _stamps_now(self) -> list[Stamp | None]:
+        accepted = () if self._accepted_place is None else (self._accepted_place,)
+        return [stamp_of(path) for path in (*self._places, self._learnt, *accepted)]
 
     def _new_learner(self) -> Learner:
         options = self._options
@@ -184,7 +199,11 @@ class KnownVersion:
         self.references = {} if own is None else dict(own.references)
         self.id = "" if own is None else own.id
         self.source = "" if own is None else own.source
-        if built is not None and not problem:
+        accepted = self._accepted
+        if accepted is not None:
+            self.references |= accepted.without(self._private)
+            self.id, self.source = accepted.id, accepted.source
+        elif built is not None and not problem:
             self.references |= usable
             self.id, self.source = built.id, built.source
 
@@ -195,7 +214,8 @@ class KnownVersion:
         """
         found = {one: self._column_names[one] for one in names if one in self._column_names}
         taken = [found.get(one, one) for one in (*names, *self._schema.outputs)]
-        learnt = set(() if self._own is None else self._own.references)
+        known = [one.references for one in (self._own, self._accepted) if one is not None]
+        learnt = {name for references in known for name in references}
         learnt |= set(() if self.learner is None else self.learner.columns())
         return {} if len(set(taken)) < len(taken) or learnt & found.keys() else found
 

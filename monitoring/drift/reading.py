@@ -12,7 +12,7 @@ import msgpack
 from penstock.monitoring.databases import content
 
 from .incident import words_of
-from .states import CALIBRATING, LEARNING, STATES
+from .states import CALIBRATING, DRIFT, LEARNING, STATES
 from .store import read_windows
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Windows that a sparkline shows.
 RECENT: Final = 24
+#: Windows of each arm among which those of an episode are looked for.
+_MOST_OF_EPISODE: Final = 200
 _BUSY_SECONDS: Final = 2.0
 _FIGURES: Final = (
     "psi", "p", "state", "level", "since", "moved", "divergence", "shift", "rows", "dispersion",
@@ -162,6 +164,42 @@ def worst(entries: list[dict[str, Any]]) -> str:
     """The worst state of several versions; empty if there are none."""
     found = {one["state"] for one in entries}
     return next((state for state in STATES if state in found), "")
+
+
+def judged_windows(
+    path: Path, model: str, version: str, number: int | None, usual: int
+) -> list[ClosedWindow]:
+    """The last windows of a version that were compared with its baseline, oldest first.
+
+    Args:
+        path: Path of ``windows.db``.
+        model: Name of the model.
+        version: As the registry has it.
+        number: So many; ``None`` takes those since its oldest open episode began.
+        usual: So many if no episode is open.
+
+    Returns:
+        Windows of all arms, compared with the same baseline; empty if there are none.
+    """
+    database = open_windows(path)
+    if database is None:
+        return []
+    with closing(database), content():
+        closed = read_windows(database, model, version, number or _MOST_OF_EPISODE)
+    judged = [one for one in closed if one.findings and one.span == "window"]
+    judged = [one for one in judged if one.baseline == judged[-1].baseline]
+    if number is not None:
+        return judged[-number:]
+    last = {one.key.arm: one for one in judged}
+    began = [
+        finding["since"]
+        for one in last.values()
+        for finding in one.findings.values()
+        if finding["state"] == DRIFT
+    ]
+    if not began:
+        return judged[-usual:]
+    return [one for one in judged if one.window.end >= min(began)]
 
 
 def windows_of(path: Path, model: str, version: str | None, most: int) -> list[dict[str, Any]]:

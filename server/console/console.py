@@ -62,7 +62,6 @@ class Console:
             "": self._overview,
             "/models/{model}": self._model,
             "/models/{model}/rollout": self._rollout,
-            "/models/{model}/drift": self._drift,
             "/models/{model}/performance": self._performance,
             "/alerts": self._alerts,
             "/audit": self._audit,
@@ -178,10 +177,6 @@ class Console:
         if not found["final"] and visit.session is not None:
             add_actions(page.section("Actions"), found, visit)
         return visit.answer(page, live=True)
-
-    async def _drift(self, request: Request, visit: Visit) -> Response:
-        path = "admin", "models", request.path_params["model"], "drift", "report"
-        return HTMLResponse(await visit.api.fetch("GET", path))  # a page of its own
 
     async def _performance(self, request: Request, visit: Visit) -> Response:
         name = request.path_params["model"]

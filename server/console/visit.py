@@ -58,10 +58,11 @@ class Visit:
         effect: str,
         *fields: Field,
         tone: str = "",
+        reason_needed: bool = False,
     ) -> Form:
         """A form for an action, with a reason, that only this visitor's browser can send."""
         assert self.session is not None
-        reason = Field("reason", "Reason, for the record")
+        reason = Field("reason", "Reason, for the record", required=reason_needed)
         csrf = Field("csrf", value=self.session.csrf)
         return Form(self.at(*path), button, effect, (*fields, reason, csrf), tone)
 

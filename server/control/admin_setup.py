@@ -15,6 +15,7 @@ from penstock.monitoring.files.decoding import ContentError
 from penstock.server.auth.sessions import Sessions
 from penstock.server.auth.tokens import Tokens
 from penstock.server.console.console import Console
+from penstock.server.console.drift_pages import drift_routes
 from penstock.server.console.entrance import Entrance
 from penstock.server.console.try_pages import try_routes
 from penstock.server.control.api import audit_api, console_api, traffic_api
@@ -22,6 +23,7 @@ from penstock.server.control.api.access import Access, reads_are_open
 from penstock.server.control.api.alerts_api import AlertsApi
 from penstock.server.control.api.app import AdminApp
 from penstock.server.control.api.audit_history import AuditHistory
+from penstock.server.control.api.baseline_api import BaselineApi
 from penstock.server.control.api.deploy_command import DeployCommand
 from penstock.server.control.api.drift_api import DriftApi
 from penstock.server.control.api.erase_api import EraseApi
@@ -104,12 +106,14 @@ def admin_app(
     monitor = config.state_dir / "monitor"
     exposition.collectors += _collectors(monitor, config, coordinator)
     sessions = Sessions()
+    drift = DriftApi(coordinator, monitor)
     more = {
         **audit_api.handlers(coordinator.store.audit),
         **traffic_api.handlers(traffic.hour),
         **console_api.handlers(sessions, tokens),
         **AlertsApi(monitor / ALERTS_DATABASE, told).handlers(),
-        **DriftApi(coordinator, monitor).handlers(),
+        **drift.handlers(),
+        **BaselineApi(coordinator, monitor).handlers(),
         **PerformanceApi(coordinator, monitor).handlers(),
         **EraseApi(coordinator, config.state_dir).handlers(),
         **TryApi(_prediction_client(config, address["predict_url"])).handlers(),
@@ -118,7 +122,7 @@ def admin_app(
     app = AdminApp(coordinator, operations, audit_history, traffic, exposition, access, about, more)
     app.border = Border.of(config, config.admin_host)
     entrance = Entrance(app.endpoints, tokens, sessions, app.border.prefix)
-    app.console = Console(entrance, live, [try_routes()])
+    app.console = Console(entrance, live, [try_routes(), drift_routes(drift.page)])
     app.progress = rollouts.controller.progress
     app.histories = partial(read_history, directory.histories)
     app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]

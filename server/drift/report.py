@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring.drift.baseline import FROM_TRAFFIC
-from penstock.monitoring.drift.baseline_files import read_baseline
+from penstock.monitoring.drift.baseline import FROM_ACCEPTED, FROM_TRAFFIC
 from penstock.monitoring.drift.bins import NumberBins
 from penstock.monitoring.drift.states import DRIFT, OK, WARN
 from penstock.server.page.chart import (
@@ -32,13 +31,13 @@ from .values_view import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from markupsafe import Markup
 
     from penstock.monitoring.drift.baseline import Reference
-    from penstock.monitoring.drift.baseline_files import BaselineFiles
     from penstock.server.page.page import Section
+
+    from .references import References
 
 #: Windows of each version and arm that the page shows.
 RECENT_WINDOWS: Final = 200
@@ -57,31 +56,27 @@ def report(
     model: str,
     entries: Sequence[Mapping[str, Any]],
     windows: Sequence[Mapping[str, Any]],
-    files: BaselineFiles,
-    published: Mapping[str, Path] | None = None,
+    references: References,
     problem: str = "",
-) -> str:
+) -> Page:
     """The page.
 
     Args:
         model: Name of the model.
         entries: As `drift_of` gives them.
         windows: As `windows_of` gives them.
-        files: Baselines.
-        published: Baselines that came with a version, by version.
+        references: What the windows are compared with.
         problem: Why drift is not watched; empty if it is.
     """
-    page = Page(f"Drift of {model}", "How far inputs and outputs are from the baseline")
+    last = max((one["end"] for one in windows), default=None)
+    until = "" if last is None else f", in windows up to {_time(last)}"
+    page = Page(f"Drift of {model}", f"How far inputs and outputs are from the baseline{until}")
     if problem:
         page.section("Not watched").callout(problem, "warning")
     if not entries:
         page.section("Nothing yet").text("No row of this model has been looked at.")
     for entry in entries:
         version = entry["version"]
-        paths = [files.built(model, version), files.learnt(model, version)]
-        if published and version in published:
-            paths.insert(1, published[version])
-        references = _references(paths, entry["baseline"])
         mine = [
             one
             for one in windows
@@ -89,24 +84,11 @@ def report(
             and one["baseline"] == entry["baseline"]
             and one["findings"]
         ]
-        _version(page, entry, mine, references)
+        in_force = references.in_force(model, version, entry["baseline"])
+        _version(page, entry, mine, in_force)
     if len({one["version"] for one in windows}) > 1:
         _by_version(page, windows)
-    last = max((one["end"] for one in windows), default=None)
-    return page.render("" if last is None else f"Windows up to {_time(last)}.")
-
-
-def _references(paths: Sequence[Path], baseline: str) -> dict[str, Reference]:
-    """The references of a baseline in force, and what was learnt for its other features."""
-    found: dict[str, Reference] = {}
-    for path in paths:
-        try:
-            one = read_baseline(path)
-        except (OSError, ValueError):
-            continue
-        if one is not None and (one.id == baseline or one.source == FROM_TRAFFIC):
-            found = {**one.references, **found}
-    return found
+    return page
 
 
 def _version(
@@ -150,7 +132,9 @@ def _version(
 def _baseline_note(section: Section, entry: Mapping[str, Any]) -> None:
     if entry["problem"]:
         section.callout(entry["problem"], "warning")
-    if entry["source"] == "traffic":
+    if entry["source"] == FROM_ACCEPTED:
+        section.text("The baseline is of windows of this version that were accepted as healthy.")
+    if entry["source"] == FROM_TRAFFIC:
         section.text(
             "The baseline is the first live rows of this version: a change since then is seen, a "
             "difference from the training data is not."

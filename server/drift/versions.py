@@ -66,7 +66,15 @@ class TargetVersions:
         schema = Schema(log.subject)
         private = private_inputs(log)
         return KnownVersion(
-            self.options(model), places, learnt, digest, self._now, schema, private, names
+            self.options(model),
+            places,
+            learnt,
+            digest,
+            self._now,
+            schema,
+            private,
+            names,
+            self._files.accepted(model, version),
         )
 
     def is_over(self, model: str, version: str, arm: str) -> bool:

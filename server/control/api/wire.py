@@ -99,6 +99,18 @@ def reason_of(body: dict[str, Any]) -> str:
     return reason
 
 
+def needed_reason_of(body: dict[str, Any]) -> str:
+    """As `reason_of`, of what nobody may do without one.
+
+    Raises:
+        InvalidRequest: There is none.
+    """
+    reason = reason_of(body).strip()
+    if not reason:
+        raise InvalidRequest("reason is missing, expected a text; it goes on record")
+    return reason
+
+
 def generation_of(request: Request, body: dict[str, Any]) -> int | None:
     """The generation that the actor saw, from ``If-Match`` or the body; ``None`` if none says."""
     given = body.get("generation")

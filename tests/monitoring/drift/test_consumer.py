@@ -17,7 +17,8 @@ from penstock.monitoring.alerts.alerts_file import AlertSettings
 from penstock.monitoring.alerts.reading import read_alerts
 from penstock.monitoring.alerts.sink import Sink
 from penstock.monitoring.alerts.template import request
-from penstock.monitoring.drift.baseline import FROM_FILE, Baseline
+from penstock.monitoring.drift.accepting import accepted_references
+from penstock.monitoring.drift.baseline import FROM_ACCEPTED, FROM_FILE, Baseline
 from penstock.monitoring.drift.baseline_files import BaselineFiles, read_baseline, write_baseline
 from penstock.monitoring.drift.consumer import DriftConsumer
 from penstock.monitoring.drift.known import KnownVersion
@@ -25,7 +26,7 @@ from penstock.monitoring.drift.learning import category_reference, number_refere
 from penstock.monitoring.drift.learnt import LearntFaults
 from penstock.monitoring.drift.metrics import DriftCollector
 from penstock.monitoring.drift.options import DriftOptions
-from penstock.monitoring.drift.reading import drift_of
+from penstock.monitoring.drift.reading import drift_of, judged_windows
 from penstock.monitoring.drift.schema import Schema
 from penstock.monitoring.drift.store import Key, WindowStore, read_windows
 from penstock.monitoring.metrics.merge import snapshot
@@ -34,6 +35,7 @@ from penstock.monitoring.metrics.quality_collector import quality_families
 from penstock.monitoring.samples.featurizers import Featurizers
 from penstock.monitoring.samples.samples import BatchSample
 from penstock.server.cli.drift import drift_view
+from penstock.server.drift.references import References
 
 OPTIONS = DriftOptions(
     window_seconds=60.0,
@@ -60,7 +62,9 @@ class Versions:
 
     def known(self, model, version):
         built, learnt = self.files.built(model, version), self.files.learnt(model, version)
-        return KnownVersion(self._options, [built], learnt, "", lambda: "2031-01-01T00:00:00Z")
+        now = lambda: "2031-01-01T00:00:00Z"  # noqa: E731
+        accepted = self.files.accepted(model, version)
+        return KnownVersion(self._options, [built], learnt, "", now, accepted=accepted)
 
 
 class Monitor:
@@ -178,6 +182,56 @@ def test_a_large_shift_is_told_at_once_even_while_calibrating(monitor):
     learn(monitor)
     monitor.minute(shift=1.5)
     assert monitor.alerts() == [("drift.opened", "x[2]")]
+
+
+def accept(monitor, shift):
+    """Accept the windows of the open episode as the baseline."""
+    closed = judged_windows(monitor.directory / "windows.db", "m", "1", None, 24)
+    files = monitor.versions.files
+    references = References(files, {}).in_force("m", "1", closed[-1].baseline)
+    made = accepted_references(references, [one.window for one in closed])
+    files.accept("m", "1", Baseline(made.references, FROM_ACCEPTED))
+    monitor.minute(shift=shift)  # the first rows that are counted over the new baseline
+    return closed, made
+
+
+def test_windows_that_were_accepted_are_the_baseline(monitor):
+    learn(monitor)
+    calibrate(monitor)
+    for _ in range(6):
+        monitor.minute(shift=0.45)
+    closed, made = accept(monitor, 0.45)
+    # The episode opened with the second window.
+    assert len(closed) == 5
+    assert {one.findings["x[2]"]["state"] for one in closed} == {"drift"}
+    assert made.learnt_anew == ()
+    assert made.rows == 3000
+    assert sorted(monitor.alerts()) == [("drift.closed", "x[2]"), ("drift.opened", "x[2]")]
+    for _ in range(10):
+        monitor.minute(shift=0.45)
+    (entry,) = drift_of(monitor.directory / "windows.db", "m")
+    assert (entry["state"], entry["source"], entry["windows"]) == ("ok", "accepted", 25)
+    # What was healthy before is drift now, and what was learnt before is forgotten.
+    for _ in range(2):
+        monitor.minute()
+    assert monitor.windows()[-1].findings["x[2]"]["state"] == "drift"
+    assert not monitor.versions.files.learnt("m", "1").exists()
+
+
+def test_a_feature_that_left_its_bins_is_learnt_anew_when_windows_are_accepted(monitor):
+    learn(monitor)
+    calibrate(monitor)
+    for _ in range(2):
+        monitor.minute(shift=30.0)
+    _, made = accept(monitor, 30.0)
+    assert made.learnt_anew == ("x[2]",)
+    assert "x[2]" not in monitor.windows()[-1].findings
+    for _ in range(9):
+        monitor.minute(shift=30.0)
+    found = monitor.windows()[-1].findings
+    assert found["x[2]"]["state"] != "drift"
+    assert abs(found["x[2]"]["shift"]) < 1.0
+    assert len(found) == len(monitor.windows()[0].findings)
 
 
 @pytest.mark.parametrize("restarted", [False, True])

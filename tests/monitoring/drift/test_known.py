@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from penstock.monitoring.drift.baseline import FROM_FILE, Baseline
+from penstock.monitoring.drift.baseline import FROM_ACCEPTED, FROM_FILE, Baseline
 from penstock.monitoring.drift.baseline_files import BaselineFiles, write_baseline
 from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.learning import category_reference, number_reference
@@ -50,7 +50,8 @@ def known_of(files, names, **options):
     places, learnt = [files.built("m", "1")], files.learnt("m", "1")
     now = lambda: "2031-01-01T00:00:00Z"  # noqa: E731
     wanted = DriftOptions(min_rows=40, learning_rows=50, baseline_seconds=0, **options)
-    return KnownVersion(wanted, places, learnt, "", now, Schema(), (), names)
+    accepted = files.accepted("m", "1")
+    return KnownVersion(wanted, places, learnt, "", now, Schema(), (), names, accepted)
 
 
 def names_in(known, rows, **more):
@@ -85,3 +86,42 @@ def test_names_that_do_not_tell_columns_apart_are_not_used(tmp_path):
     for number, names in enumerate(({"x[0]": "y"}, {"x[0]": "x[1]"})):
         files = BaselineFiles(tmp_path / str(number))
         assert names_in(known_of(files, names), rows) == ["x[0]", "x[1]", "y"]
+
+
+def test_an_accepted_baseline_comes_before_all_others_and_keeps_the_names(tmp_path):
+    rng = np.random.default_rng(3)
+    rows, files = rng.normal(size=(60, 2)), BaselineFiles(tmp_path)
+    assert names_in(known_of(files, NAMES), rows) == ["age", "income", "y"]
+    own = known_of(files, NAMES).references
+    accepted = Baseline(
+        {"age": number_reference(rng.normal(5, 1, 400)), "y": own["y"]}, FROM_ACCEPTED
+    )
+    files.accept("m", "1", accepted)
+    known = known_of(files, NAMES)
+    assert [one.name for one in known.rows([of_rows(rows)])] == ["age", "y"]
+    assert (known.id, known.source) == (accepted.id, FROM_ACCEPTED)
+    assert known.settle(2e9)  # what was left out is learnt, under the name it had
+    assert sorted(known.references) == ["age", "income", "y"]
+    assert known.references["age"].moments.mean > 4
+    # One that is built afterwards, of columns in order, comes before it.
+    built = Baseline({one: number_reference(rng.normal(size=400)) for one in "ab"}, FROM_FILE)
+    files.replace("m", "1", built)
+    assert known.refresh()
+    assert known.id == built.id
+    assert [one.name for one in known.rows([of_rows(rows)])][:2] == ["a", "b"]
+    files.accept("m", "1", Baseline(dict(known.references), FROM_ACCEPTED))
+    known = known_of(files, NAMES)
+    assert [one.name for one in known.rows([of_rows(rows)])][:2] == ["a", "b"]
+    assert known.problem == ""
+
+
+def test_an_accepted_baseline_of_other_files_is_left_aside_and_said(tmp_path):
+    files = BaselineFiles(tmp_path)
+    other = Baseline({"x[0]": number_reference(np.zeros(400))}, FROM_ACCEPTED, digest="sha256:b")
+    files.accept("m", "1", other)
+    known = KnownVersion(
+        DriftOptions(), [], files.learnt("m", "1"), "sha256:a", lambda: "", Schema(),
+        accepted=files.accepted("m", "1"),
+    )  # fmt: skip
+    assert known.references == {}
+    assert "of other files" in known.problem

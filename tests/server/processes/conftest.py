@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -57,6 +57,45 @@ class Client:
         self.connection.close()
 
 
+class Browser:
+    """What a browser does of it: cookies, forms, and no redirects by itself."""
+
+    def __init__(self, url):
+        self.url = url
+        self.cookie = ""
+
+    def ask(self, method, path, body=None, **headers):
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=90)
+        try:
+            sent = {"cookie": self.cookie, **headers} if self.cookie else headers
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            set_cookie = answer.getheader("set-cookie")
+            if set_cookie is not None:
+                assert "HttpOnly" in set_cookie
+                assert "SameSite=strict" in set_cookie
+                self.cookie = set_cookie.partition(";")[0]
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, found, answer.read().decode()
+        finally:
+            connection.close()
+
+    def send(self, path, **fields):
+        kind = "application/x-www-form-urlencoded"
+        return self.ask("POST", path, urlencode(fields), **{"content-type": kind})
+
+    def log_in(self, token):
+        status, headers, _ = self.send("/console/login", token=token)
+        assert (status, headers["location"]) == (303, "/console/")
+
+    def csrf(self, path):
+        return re.search(r'name="csrf" value="([^"]+)"', self.ask("GET", path)[2])[1]
+
+    def notice(self, path):
+        return re.search(r'role="status">([^<]*)<', self.ask("GET", path)[2])[1]
+
+
 class Server:
     """A running ``penstock serve``."""
 
@@ -97,6 +136,10 @@ class Server:
             return client.request("POST", path, b"{}", self.token)[0]
         finally:
             client.close()
+
+    def browser(self):
+        """A visitor of the console who has not logged in."""
+        return Browser(self.admin_url)
 
     def status(self):
         return json.loads(self.once(self.admin_url, "/admin/status")[1])

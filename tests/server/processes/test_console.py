@@ -8,52 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
 pytestmark = pytest.mark.slow
 
 MODEL = "/console/models/breast-cancer"
-
-
-class Browser:
-    """What a browser does of it: cookies, forms, and no redirects by itself."""
-
-    def __init__(self, url):
-        self.url = url
-        self.cookie = ""
-
-    def ask(self, method, path, body=None, **headers):
-        parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=90)
-        try:
-            sent = {"cookie": self.cookie, **headers} if self.cookie else headers
-            connection.request(method, path, body, sent)
-            answer = connection.getresponse()
-            set_cookie = answer.getheader("set-cookie")
-            if set_cookie is not None:
-                assert "HttpOnly" in set_cookie
-                assert "SameSite=strict" in set_cookie
-                self.cookie = set_cookie.partition(";")[0]
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return answer.status, found, answer.read().decode()
-        finally:
-            connection.close()
-
-    def send(self, path, **fields):
-        kind = "application/x-www-form-urlencoded"
-        return self.ask("POST", path, urlencode(fields), **{"content-type": kind})
-
-    def log_in(self, token):
-        status, headers, _ = self.send("/console/login", token=token)
-        assert (status, headers["location"]) == (303, "/console/")
-
-    def csrf(self, path=MODEL):
-        return re.search(r'name="csrf" value="([^"]+)"', self.ask("GET", path)[2])[1]
-
-    def notice(self, path=MODEL):
-        return re.search(r'role="status">([^<]*)<', self.ask("GET", path)[2])[1]
 
 
 @pytest.fixture
@@ -76,7 +37,7 @@ def test_the_console_shows_and_does_what_the_visitors_token_covers(server):
 
 
 def _who_looks(server):
-    visitor = Browser(server.admin_url)
+    visitor = server.browser()
     assert visitor.ask("GET", "/")[1]["location"] == "console"
     status, headers, page = visitor.ask("GET", "/console/")
     assert status == 200
@@ -96,54 +57,54 @@ def _who_looks(server):
 
 
 def _log_in(server):
-    visitor = Browser(server.admin_url)
+    visitor = server.browser()
     status, _, page = visitor.send("/console/login", token="wrong")
     assert (status, visitor.cookie) == (401, "")
     assert "not known here" in page
     visitor.log_in(server.token)
     assert '<span class="who">admin</span>' in visitor.ask("GET", "/console/")[2]
     kept = visitor.cookie
-    visitor.send("/console/logout", csrf=visitor.csrf())
+    visitor.send("/console/logout", csrf=visitor.csrf(MODEL))
     visitor.cookie = kept  # the session is over, not only the cookie
     assert "looking only" in visitor.ask("GET", "/console/")[2]
 
 
 def _forms(server):
-    visitor, other = Browser(server.admin_url), Browser(server.admin_url)
+    visitor, other = server.browser(), server.browser()
     visitor.log_in(server.token)
     other.log_in(server.token)
-    for secret in ("", "x", other.csrf()):
+    for secret in ("", "x", other.csrf(MODEL)):
         status, _, page = visitor.send(f"{MODEL}/promote", version="1", csrf=secret)
         assert status == 403
         assert "not of this session" in page
     assert server.status()["generation"] == 0
-    secret = visitor.csrf()
+    secret = visitor.csrf(MODEL)
     status, headers, _ = visitor.send(f"{MODEL}/promote", version="1", reason="calm", csrf=secret)
     assert (status, headers["location"]) == (303, MODEL)
     # An open page that asks for itself anew does not take the notice away.
     assert "role=" not in visitor.ask("GET", MODEL, **{"x-penstock-renewed": "1"})[2]
-    assert visitor.notice() == "Done: promote."
+    assert visitor.notice(MODEL) == "Done: promote."
     assert 'role="status"' not in visitor.ask("GET", MODEL)[2]  # told once
     [model] = [one for one in server.status()["models"] if one["name"] == "breast-cancer"]
     assert model["default"] == 1
     assert (model["default_set"]["by"], model["default_set"]["reason"]) == ("admin", "calm")
     assert "→ 1" in visitor.ask("GET", "/console/audit")[2]
     visitor.send(f"{MODEL}/promote", version="77", csrf=secret)
-    assert "Nothing was done" in visitor.notice()
+    assert "Nothing was done" in visitor.notice(MODEL)
     visitor.send(f"{MODEL}/start", version="2", steps="much", csrf=secret)
-    assert "expected percents" in visitor.notice()
+    assert "expected percents" in visitor.notice(MODEL)
     assert visitor.send(f"{MODEL}/erase", csrf=secret)[1]["location"] == MODEL
-    assert "no action" in visitor.notice()
+    assert "no action" in visitor.notice(MODEL)
     assert "Difference" in visitor.ask("GET", f"{MODEL}?from=1&to=2")[2]
 
 
 def _rollouts(server):
-    visitor = Browser(server.admin_url)
+    visitor = server.browser()
     visitor.log_in(server.token)
-    secret, page = visitor.csrf(), f"{MODEL}/rollout"
+    secret, page = visitor.csrf(MODEL), f"{MODEL}/rollout"
     assert visitor.ask("GET", page)[0] == 404  # there is none yet
     visitor.send(f"{MODEL}/plan", version="2", steps="50 100", csrf=secret)
-    assert re.search("nothing can be foreseen|takes about|hardly ends", visitor.notice())
+    assert re.search("nothing can be foreseen|takes about|hardly ends", visitor.notice(MODEL))
     assert visitor.ask("GET", page)[0] == 404  # nor is one started by its plan
     _, headers, _ = visitor.send(
         f"{MODEL}/start", kind="canary", version="2", steps="50 100", csrf=secret
@@ -152,11 +113,11 @@ def _rollouts(server):
     shown = visitor.ask("GET", page)[2]
     assert "version 2 beside version 1" in shown
     assert "Abort" in shown
-    assert "Abort" not in Browser(server.admin_url).ask("GET", page)[2]
+    assert "Abort" not in server.browser().ask("GET", page)[2]
     visitor.send(f"{MODEL}/rollout-pause", csrf=secret)
     assert visitor.notice(page) == "Done: rollout pause."
     visitor.send(f"{MODEL}/start", kind="canary", version="2", csrf=secret)
-    assert "on trial" in visitor.notice()
+    assert "on trial" in visitor.notice(MODEL)
     visitor.send(f"{MODEL}/rollout-abort", reason="enough", csrf=secret)
     shown = visitor.ask("GET", page)[2]
     assert "aborted" in shown
@@ -169,7 +130,7 @@ def _links(server):
     options = ["--admin-url", server.admin_url, "--token", server.token]
     made = subprocess.run([*program, *options], capture_output=True, text=True, check=True)
     path = made.stdout.strip().removeprefix(server.admin_url)
-    visitor, late = Browser(server.admin_url), Browser(server.admin_url)
+    visitor, late = server.browser(), server.browser()
     assert visitor.ask("GET", path)[1]["location"] == "/console/"
     assert '<span class="who">admin</span>' in visitor.ask("GET", "/console/")[2]
     status, _, page = late.ask("GET", path)
@@ -179,10 +140,10 @@ def _links(server):
 
 
 def _escapes(server):
-    visitor = Browser(server.admin_url)
+    visitor = server.browser()
     visitor.log_in(server.token)
     bad = "<script>alert(1)</script>\"'&"
-    visitor.send(f"{MODEL}/alias", alias="next", version="2", reason=bad, csrf=visitor.csrf())
+    visitor.send(f"{MODEL}/alias", alias="next", version="2", reason=bad, csrf=visitor.csrf(MODEL))
     for path in (MODEL, "/console/audit", f"/console/models/{'%3Cscript%3E'}"):
         page = visitor.ask("GET", path)[2]
         assert "<script>alert" not in page
@@ -190,7 +151,7 @@ def _escapes(server):
 
 
 def _prefix(server):
-    visitor = Browser(server.admin_url)
+    visitor = server.browser()
     page = visitor.ask("GET", "/console/", **{"x-forwarded-prefix": "/ml"})[2]
     assert 'href="/ml/console/models/breast-cancer"' in page
     assert 'href="/console' not in page
@@ -198,7 +159,7 @@ def _prefix(server):
 
 def _tries(server):
     """A model is asked by way of the prediction port, and only by a session's own page."""
-    looker, visitor = Browser(server.admin_url), Browser(server.admin_url)
+    looker, visitor = server.browser(), server.browser()
     assert "needs a log-in" in looker.ask("GET", f"{MODEL}/try")[2]
     assert looker.ask("POST", f"{MODEL}/predict", "{}")[0] == 403
     visitor.log_in(server.token)
@@ -212,7 +173,7 @@ def _tries(server):
     body = json.dumps(
         described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
     )
-    kind, secret = {"content-type": "application/json"}, visitor.csrf()
+    kind, secret = {"content-type": "application/json"}, visitor.csrf(MODEL)
     assert visitor.ask("POST", f"{MODEL}/predict", body, **kind)[0] == 403
     sent = {**kind, "x-csrf-token": secret}
     assert visitor.ask("POST", f"{MODEL}/predict", body, **{"x-csrf-token": secret})[0] == 415
@@ -239,15 +200,15 @@ def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, 
     tokens = tmp_path / "tokens.toml"
     tokens.write_text(made.stdout)
     server = serve("--tokens-file", tokens)
-    visitor = Browser(server.admin_url)
+    visitor = server.browser()
     # With a tokens file nobody looks without a token.
     assert visitor.ask("GET", "/console/")[1]["location"] == "/console/login"
     assert visitor.ask("GET", "/console/live")[1]["location"] == "/console/login"
     visitor.log_in(made.stderr.split()[-1])
     assert "Promote" not in visitor.ask("GET", MODEL)[2]
-    secret = visitor.csrf()
+    secret = visitor.csrf(MODEL)
     visitor.send(f"{MODEL}/promote", version="1", csrf=secret)
-    assert "needs the scope operate" in visitor.notice()
+    assert "needs the scope operate" in visitor.notice(MODEL)
     assert "scope predict" in visitor.ask("GET", f"{MODEL}/try")[2]
     sent = {"content-type": "application/json", "x-csrf-token": secret}
     status, _, text = visitor.ask("POST", f"{MODEL}/predict", "{}", **sent)

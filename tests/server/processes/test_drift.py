@@ -6,6 +6,7 @@ import csv
 import http.client
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,52 @@ def check_text(text):
 def those_that_loaded(package, server):
     maps = {name: Path(f"/proc/{pid}/maps") for name, pid in server.children().items()}
     return [name for name, one in maps.items() if f"/{package}/" in one.read_text()]
+
+
+def accept(server):
+    """Accept the windows of the drift on the console, as somebody would."""
+    page = "/console/models/breast-cancer/drift"
+    visitor = server.browser()
+    assert "Accept" not in visitor.ask("GET", page)[2]
+    visitor.log_in(server.token)
+    shown = visitor.ask("GET", page)[2]
+    assert shown.count("<svg") > 20
+    assert 'href="/console/alerts"' in shown
+    assert f"learnt anew from the next rows: {SHIFTED}." in shown
+    form = dict(re.findall(r'name="(version|windows|baseline)" value="([^"]*)"', shown))
+    secret = visitor.csrf(page)
+    for wrong, why in (
+        ({"reason": " "}, "reason is missing"),
+        ({"baseline": "0123"}, f"the baseline is {form['baseline']} now"),
+        ({"windows": "many"}, "expected a number from 1 to 1000"),
+    ):
+        fields = {"reason": "a new lamp", **form, **wrong}
+        visitor.send(f"{page}/accept", csrf=secret, **fields)
+        assert why in visitor.notice(page)
+    visitor.send(f"{page}/accept", csrf=secret, reason="a new lamp", **form)
+    assert "is compared with these windows from now on" in visitor.notice(page)
+
+
+def accepted(server, send, version, inputs):
+    """The shifted rows are compared with those that were accepted."""
+
+    def judged():
+        send()  # a window that is open when the baseline is replaced is not judged
+        now = version()
+        return now["source"] == "accepted" and now["features"]
+
+    server.until(judged)
+    found = version()["features"]
+    assert "drift" not in {one["state"] for one in found}
+    assert {one["name"] for one in found if not one["output"]} == {*inputs} - {SHIFTED}
+
+
+def check_records(records):
+    actions = [one["action"] for one in records[:3]]
+    assert actions == ["baseline.forget", "baseline.accept", "baseline"]
+    assert (records[0]["reason"], records[1]["reason"]) == ("new camera", "a new lamp")
+    assert records[1]["evidence"]["learnt_anew"] == [SHIFTED]
+    assert records[1]["before"] == records[2]["after"]
 
 
 def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path):
@@ -119,10 +166,10 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     assert SHIFTED in text
     assert "<script" not in text
 
+    accept(server)
+    accepted(server, lambda: send(spread), version, names[:-1])
     penstock("baseline", "forget", "breast-cancer", "2", "--reason", "new camera")
-    history = json.loads(penstock("history", "breast-cancer", "--json"))["records"]
-    assert [one["action"] for one in history[:2]] == ["baseline.forget", "baseline"]
-    assert history[0]["reason"] == "new camera"
+    check_records(json.loads(penstock("history", "breast-cancer", "--json"))["records"])
     connection.close()
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 # NumPy reads it when it is loaded. Threads that multiply small matrices together mostly wait for
@@ -26,6 +27,7 @@ from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper
 
 from penstock.runtimes.telemetry import switch_off
+from penstock.server.cli.main import build_command
 from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.http.single import create_app
 
@@ -277,3 +279,18 @@ def live_server() -> type[LiveServer]:
 @pytest.fixture(scope="session")
 def examples_registry() -> Path:
     return Path(__file__).resolve().parents[1] / "examples" / "registry"
+
+
+@pytest.fixture(scope="session")
+def parsed() -> Callable[[Sequence[str]], SimpleNamespace]:
+    """Reads a command line; the values of its options, and ``run``, which is not called."""
+
+    def parse(arguments: Sequence[str]) -> SimpleNamespace:
+        verb: Any = build_command()
+        words = list(arguments)
+        while words and words[0] in getattr(verb, "commands", {}):
+            verb = verb.commands[words.pop(0)]
+        with verb.make_context(verb.name, words) as context:
+            return SimpleNamespace(**context.params, run=verb.callback)
+
+    return parse

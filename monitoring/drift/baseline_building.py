@@ -26,7 +26,7 @@ from .moments import Moments, moments_of
 from .variation import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -46,7 +46,13 @@ class BadData(Exception):
 
 
 def build_baseline(
-    path: Path, made: str, *, leave_out: Sequence[str] = (), in_order: bool = False, seed: int = 0
+    path: Path,
+    made: str,
+    *,
+    leave_out: Sequence[str] = (),
+    in_order: bool = False,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Baseline:
     """Make the baseline of the inputs in a file.
 
@@ -56,6 +62,7 @@ def build_baseline(
         leave_out: Columns that are no inputs, such as the target.
         in_order: Whether rows are in the order of time.
         seed: Seed of the random sample.
+        progress: Is told how many rows were read; every row is read twice.
 
     Raises:
         BadData: It cannot be used; says why.
@@ -76,6 +83,7 @@ def build_baseline(
         rows += len(frame[0])
         for place, column in columns.items():
             column.look(frame[place])
+        progress(len(frame[0]))
     if not rows or not places:
         raise BadData(f"{path}: there are no rows" if places else f"{path}: no column is left")
     for column in columns.values():
@@ -83,6 +91,7 @@ def build_baseline(
     for frame in _frames(path):
         for place, column in columns.items():
             column.count(frame[place])
+        progress(len(frame[0]))
     references = {names[place]: column.reference() for place, column in columns.items()}
     return Baseline(references, FROM_FILE, data=_hash(path), made=made)
 

@@ -22,7 +22,7 @@ from .evaluator import gives_texts
 from .schema import FEEDBACK_FILE, has_column, open_to_read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 #: Columns of the truth, before those of the log; types of DuckDB. Those of predicted and label
@@ -120,8 +120,17 @@ class LabelledExport:
         for truth in left.values():
             yield (*truth, *blank)
 
-    def write_csv(self, path: Path) -> int:
-        """Write a heading and the rows; returns their number."""
+    def __len__(self) -> int:
+        """Labels; their predictions may be gone from the log."""
+        return len(self._truth)
+
+    def write_csv(self, path: Path, progress: Callable[[int], None] = lambda _: None) -> int:
+        """Write a heading and the rows; returns their number.
+
+        Args:
+            path: The file.
+            progress: Is told how many rows more are written.
+        """
         count = 0
         with drafted(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -129,17 +138,22 @@ class LabelledExport:
             for row in self.rows():
                 writer.writerow(row)
                 count += 1
+                progress(1)
         return count
 
-    def write_parquet(self, path: Path) -> int:
+    def write_parquet(self, path: Path, progress: Callable[[int], None] = lambda _: None) -> int:
         """Write the rows, compressed; returns their number.
+
+        Args:
+            path: The file.
+            progress: Is told how many rows more are written.
 
         Raises:
             ExportFailed: DuckDB is not installed.
         """
         text = path.with_name(f".{path.name}.csv")
         try:
-            count = self.write_csv(text)
+            count = self.write_csv(text, progress)
             with drafted(path) as draft, closing(_duckdb()) as database:
                 relation = database.read_csv(str(text), header=True, dtype=self.columns)
                 relation.write_parquet(str(draft), compression="zstd")

@@ -1,105 +1,96 @@
 """``penstock alerts``: what is wrong, who was told; and a test of a sink."""
 
-from __future__ import annotations
-
-import json
-import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote, urlencode
 
-from .client import CommandFailed, add_client_options, find_server
+import typer
+
+from .arguments import Json
+from .client import AdminClient, ServerOptions, find_server
+from .completion import complete_model
+from .exits import Exit
+from .inherited import hand_on
+from .output import show, show_json, table
 
 if TYPE_CHECKING:
-    import argparse
-
     from rich.console import RenderableType
 
-    from .client import AdminClient
-
-_EXIT_FAILURE: Final = 1
-_PIPE_COLUMNS: Final = 200
 #: How long a test is watched; an attempt that goes on is left to the server.
 _WATCH_SECONDS: Final = 20.0
 _CHECK_SECONDS: Final = 0.25
 _STYLES: Final = {"critical": "red", "warning": "yellow", "delivered": "green", "failed": "red"}
 
 
-def add_parser(verbs: Any) -> None:
-    """Add the verb."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        "alerts",
-        help="what is wrong, and who was told",
-        description="What is wrong, since when, and who was told; newest first.",
-    )
-    parser.add_argument("--model", default="", metavar="MODEL", help="only of this model")
-    parser.add_argument("--open", action="store_true", help="only what is not over")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="default: 50")
-    parser.add_argument("--json", action="store_true", help="as the admin port says it")
-    add_client_options(parser)
-    parser.set_defaults(run=run_alerts)
-    actions = parser.add_subparsers(title="commands", metavar="COMMAND")
-    test = actions.add_parser("test", help="tell a sink of a test, the whole way")
-    test.add_argument("sink", metavar="SINK", help="its name in the alerts file")
-    add_client_options(test)
-    test.set_defaults(run=run_test)
-
-
-def run_alerts(namespace: argparse.Namespace) -> int:
-    """Print the alerts; returns the exit status."""
-    query = {"limit": namespace.limit, "model": namespace.model}
-    if namespace.open:
-        query["open"] = "true"
-    try:
-        found = find_server(namespace).get("/admin/alerts?" + urlencode(query))
-    except CommandFailed as failure:
-        return _fail(failure)
-    if namespace.json:
-        print(json.dumps(found, indent=2))
+def run_alerts(
+    ctx: typer.Context,
+    server: ServerOptions,
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Only of this model.",
+            show_default=False,
+            autocompletion=complete_model,
+        ),
+    ] = "",
+    only_open: Annotated[bool, typer.Option("--open", help="Only what is not over.")] = False,
+    limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")] = 50,
+    as_json: Json = False,
+) -> int:
+    """What is wrong, since when, and who was told; newest first."""
+    if ctx.invoked_subcommand is not None:
+        hand_on(ctx, ctx.invoked_subcommand)
         return 0
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(alerts_view(found))
+    query = {"limit": limit, "model": model} | ({"open": "true"} if only_open else {})
+    found = find_server(server).get("/admin/alerts?" + urlencode(query))
+    if as_json:
+        show_json(found)
+    else:
+        show(alerts_view(found))
     return 0
 
 
-def run_test(namespace: argparse.Namespace) -> int:
-    """Tell a sink of a test and wait for how it went; returns the exit status."""
-    try:
-        client = find_server(namespace)
-        asked = client.ask("POST", f"/admin/alerts/test/{quote(namespace.sink, safe='')}")
-        delivery = _watch(client, asked["episode"], namespace.sink)
-    except CommandFailed as failure:
-        return _fail(failure)
-    if delivery is None:
-        print(f"{namespace.sink}: not attempted yet; does the monitor run? see penstock status")
-        return _EXIT_FAILURE
-    print(f"{namespace.sink}: {delivery['status']}: {delivery['detail'] or 'no answer'}")
-    return 0 if delivery["status"] == "delivered" else _EXIT_FAILURE
+def run_test(
+    sink: Annotated[str, typer.Argument(metavar="SINK", help="Its name in the alerts file.")],
+    server: ServerOptions,
+    *,
+    as_json: Json = False,
+) -> int:
+    """Tell a sink of a test, the whole way, and wait for how it went."""
+    client = find_server(server)
+    asked = client.ask("POST", f"/admin/alerts/test/{quote(sink, safe='')}")
+    delivery = _watch(client, asked["episode"], sink)
+    if as_json:
+        show_json({"sink": sink, "episode": asked["episode"], "delivery": delivery})
+    elif delivery is None:
+        print(f"{sink}: not attempted yet; does the monitor run? see penstock status")
+    else:
+        print(f"{sink}: {delivery['status']}: {delivery['detail'] or 'no answer'}")
+    done = delivery is not None and delivery["status"] == "delivered"
+    return Exit.DONE if done else Exit.FAILED
 
 
-def alerts_view(found: dict[str, Any]) -> RenderableType:
+def alerts_view(found: dict[str, Any]) -> "RenderableType":
     """A table, or one line when there is nothing."""
-    from rich.table import Table
     from rich.text import Text
 
     if not found["alerts"]:
         return Text(f"no alerts; told would be: {', '.join(found['sinks'])}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("time (UTC)", "alert", "severity", "summary", "told"):
-        table.add_column(title, overflow="fold")
+    made = table("time (UTC)", "alert", "severity", "summary", "told")
     for one in found["alerts"]:
         when = datetime.fromtimestamp(one["time"], UTC)
         told = Text(", ").join(_told(sent) for sent in one["deliveries"])
-        table.add_row(
+        made.add_row(
             f"{when:%Y-%m-%d %H:%M:%S}",
             one["name"] + (" (open)" if one["open"] else ""),
             Text(one["severity"], _STYLES.get(one["severity"], "")),
             Text(one["summary"]),
             told,
         )
-    return table
+    return made
 
 
 def _told(sent: dict[str, Any]) -> Any:
@@ -133,8 +124,3 @@ def _pause(seconds: float) -> None:
     from threading import Event
 
     Event().wait(seconds)
-
-
-def _fail(failure: Exception) -> int:
-    print(f"penstock: {failure}", file=sys.stderr)
-    return _EXIT_FAILURE

@@ -1,46 +1,42 @@
 """``penstock audit verify``: follow the chain of the audit log."""
 
-from __future__ import annotations
-
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Annotated
 
-if TYPE_CHECKING:
-    import argparse
+import typer
 
-_EXIT_FAILURE: Final = 1
-_EXIT_USAGE: Final = 2
-
-
-def add_parser(verbs: Any) -> None:
-    """Add the verb."""
-    audit: argparse.ArgumentParser = verbs.add_parser("audit", help="check the audit log")
-    actions = audit.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    parser = actions.add_parser(
-        "verify",
-        help="follow the hash chain from the first record to the last",
-        description="Follow the hash chain. Exit status 1: a record is not as it was written.",
-    )
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument(
-        "path", nargs="?", type=Path, metavar="PATH", help="directory of the log, or one segment"
-    )
-    where.add_argument("--state-dir", type=Path, metavar="DIR", help="of the server")
-    parser.set_defaults(run=run_verify)
+from .arguments import Json
+from .choice import one_of
+from .client import CommandFailed
+from .exits import Exit
+from .output import show_json
 
 
-def run_verify(namespace: argparse.Namespace) -> int:
-    """Check the log; returns the exit status."""
+def run_verify(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="PATH", help="Directory of the log, or one segment."),
+    ] = None,
+    *,
+    state_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Of the server.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Follow the hash chain from the first record to the last.
+
+    Exit status 1: a record is not as it was written.
+    """
     from penstock.server.desired_state.audit import segments_of, verify_log
 
-    path: Path = namespace.path or namespace.state_dir / "audit"
-    if not path.exists() or not segments_of(path):
-        print(f"penstock: there is no audit log at {path}", file=sys.stderr)
-        return _EXIT_USAGE
-    found = verify_log(path)
-    if found.problem:
+    one_of("PATH", path, "--state-dir", state_dir)
+    place = path or Path(state_dir or "", "audit")
+    if not place.exists() or not segments_of(place):
+        raise CommandFailed(f"there is no audit log at {place}", Exit.USAGE)
+    found = verify_log(place)
+    if as_json:
+        problem = found.problem or None
+        show_json({"records": found.records, "head": found.head, "problem": problem})
+    elif found.problem:
         print(f"BROKEN after record {found.records}: {found.problem}")
-        return _EXIT_FAILURE
-    print(f"ok: {found.records} records, head {found.head}")
-    return 0
+    else:
+        print(f"ok: {found.records} records, head {found.head}")
+    return Exit.FAILED if found.problem else Exit.DONE

@@ -1,24 +1,56 @@
 """The command line as a client of the admin port: finds the server and its token, and asks."""
 
-from __future__ import annotations
-
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Annotated, Any, Final
+from urllib.parse import quote
 
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Mapping
+import typer
+
+from .exits import Exit
 
 DEFAULT_URL: Final = "http://127.0.0.1:8001"
 #: Longer than a command waits for the workers by default.
 _TIMEOUT_SECONDS: Final = 90.0
+_PANEL: Final = "Server"
 
 
 class CommandFailed(Exception):
-    """What was asked for did not happen; one line says why."""
+    """What was asked for did not happen; one line says why, and what to do.
+
+    Args:
+        message: The line.
+        status: Exit status.
+    """
+
+    def __init__(self, message: object, status: Exit = Exit.FAILED) -> None:
+        super().__init__(str(message))
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """The options of every verb that talks to a server."""
+
+    admin_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Default: the server that runs here.", rich_help_panel=_PANEL
+        ),
+    ] = None
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKEN", help="Default: the one in its state directory.", rich_help_panel=_PANEL
+        ),
+    ] = None
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to look for the token.", rich_help_panel=_PANEL),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +60,12 @@ class AdminClient:
     Attributes:
         url: Without a path.
         token: To send; empty sends none.
+        timeout_seconds: How long an answer may take.
     """
 
     url: str
     token: str = ""
+    timeout_seconds: float = _TIMEOUT_SECONDS
 
     def get(self, path: str) -> Any:
         """Ask for something."""
@@ -67,7 +101,7 @@ class AdminClient:
         if self.token:
             request.add_header("authorization", f"Bearer {self.token}")
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  the same
+            with urllib.request.urlopen(request, timeout=self.timeout_seconds) as answer:  # noqa: S310  the same
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as error:
@@ -75,20 +109,20 @@ class AdminClient:
             reason = said or f"the server answers {error.code} {error.reason}"
             raise CommandFailed(reason) from None
         except urllib.error.URLError as error:
-            raise CommandFailed(f"{self.url} cannot be reached: {error.reason}") from None
+            raise CommandFailed(
+                f"{self.url} cannot be reached: {error.reason}; start a server with penstock "
+                "serve, or name another one with --admin-url"
+            ) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise CommandFailed(f"{self.url} does not answer as it should: {error}") from None
 
 
-def add_client_options(parser: argparse.ArgumentParser) -> None:
-    """Options of every verb that talks to a server."""
-    group = parser.add_argument_group("server")
-    group.add_argument("--admin-url", metavar="URL", help="default: the server that runs here")
-    group.add_argument("--token", metavar="TOKEN", help="default: the one in its state directory")
-    group.add_argument("--state-dir", type=Path, metavar="DIR", help="where to look for the token")
+def model_path(model: str, rest: str = "") -> str:
+    """The path of a model on the admin port, and what follows it."""
+    return f"/admin/models/{quote(model, safe='')}{rest}"
 
 
-def find_server(namespace: argparse.Namespace) -> AdminClient:
+def find_server(options: ServerOptions) -> AdminClient:
     """The server that is meant, and a token for it.
 
     The address is that of the option, of the environment, of the only server that runs here, or the
@@ -98,9 +132,9 @@ def find_server(namespace: argparse.Namespace) -> AdminClient:
         CommandFailed: Several servers run here.
     """
     environ = os.environ
-    url = namespace.admin_url or environ.get("PENSTOCK_ADMIN_URL")
-    token = given_token(namespace)
-    state_dir = namespace.state_dir or environ.get("PENSTOCK_STATE_DIR")
+    url = options.admin_url or environ.get("PENSTOCK_ADMIN_URL")
+    token = token_of(options.token)
+    state_dir = options.state_dir or environ.get("PENSTOCK_STATE_DIR")
     running = _running()
     if not url:
         if len(running) > 1:
@@ -113,9 +147,9 @@ def find_server(namespace: argparse.Namespace) -> AdminClient:
     return AdminClient(url, token)
 
 
-def given_token(namespace: argparse.Namespace) -> str:
+def token_of(given: str | None) -> str:
     """The token of the option or of the environment; empty without one."""
-    return namespace.token or os.environ.get("PENSTOCK_TOKEN", "")
+    return given or os.environ.get("PENSTOCK_TOKEN", "")
 
 
 def _running() -> dict[str, Path]:

@@ -8,38 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator, Sequence
 
     from penstock.server.conversion.parity import OutputParity
 
 
-def add_conversion_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `converted`."""
-    parser.add_argument(
-        "--to",
-        choices=["onnx"],
-        help="convert a scikit-learn, XGBoost or LightGBM model here, and publish it only if it "
-        "answers as the original; needs --parity",
-    )
-    parser.add_argument(
-        "--parity", type=Path, metavar="ROWS", help="CSV of rows at which both must agree"
-    )
-    parser.add_argument(
-        "--allow-pickle",
-        action="store_true",
-        help="open a pickle of your own for --to: it runs the code that is in it",
-    )
-
-
 @contextmanager
-def converted(source: Path, rows: Path, *, allow_pickle: bool) -> Iterator[Path]:
+def converted(
+    source: Path, rows: Path, *, allow_pickle: bool, to_stderr: bool = False
+) -> Iterator[Path]:
     """The converted model, in a directory that is gone at the end; prints the comparison.
 
     Args:
         source: File of the model.
         rows: CSV file of the rows.
         allow_pickle: Whether the user trusts a pickle.
+        to_stderr: Whether the comparison goes to standard error.
 
     Raises:
         ModelRefused: It cannot be converted, or answers otherwise.
@@ -57,7 +41,7 @@ def converted(source: Path, rows: Path, *, allow_pickle: bool) -> Iterator[Path]
         path = Path(directory, FILE_NAME)
         convert(original, table, source, path)
         parities = check_parity(original, table, Path(directory), OnnxRuntime())
-        _print(parities)
+        _print(parities, to_stderr=to_stderr)
         if not all(one.agrees for one in parities):
             raise ModelRefused(
                 "the converted model does not answer as the original, so it is not published; "
@@ -67,7 +51,7 @@ def converted(source: Path, rows: Path, *, allow_pickle: bool) -> Iterator[Path]
         yield path
 
 
-def _print(parities: Sequence[OutputParity]) -> None:
+def _print(parities: Sequence[OutputParity], *, to_stderr: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -84,4 +68,4 @@ def _print(parities: Sequence[OutputParity]) -> None:
             str(one.beyond),
             f"{one.changed}{where}",
         )
-    Console().print(table)
+    Console(stderr=to_stderr).print(table)

@@ -1,65 +1,57 @@
 """``penstock export``: labelled predictions as a file for retraining."""
 
-from __future__ import annotations
-
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Annotated
 
+import typer
+
+from .arguments import Json, Model, Since
 from .client import CommandFailed
-from .place import add_place_option, find_state
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
-
-_EXIT_FAILURE: Final = 1
+from .output import note, show_json
+from .place import StateDir, find_state
+from .progress import count_bar
 
 
-def add_parser(verbs: Any) -> None:
-    """Add the verb."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        "export",
-        help="labelled predictions as a file for retraining",
-        description=(
-            "Write predictions with their labels: inputs and outputs as logged, version, arm, "
-            "sampled fraction, label and its time. Parquet needs the extra analytics."
-        ),
-    )
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("--labelled", action="store_true", required=True, help="with their labels")
-    parser.add_argument(
-        "--since", default="7d", metavar="TIME", help="of the labels; 7d by default"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help=".parquet or .csv"
-    )
-    add_place_option(parser)
-    parser.set_defaults(run=run_export)
+def run_export(
+    model: Model,
+    *,
+    labelled: Annotated[bool, typer.Option("--labelled", help="With their labels.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="A .parquet or .csv.")
+    ],
+    since: Since = "7d",
+    state_dir: StateDir = None,
+    as_json: Json = False,
+    clock: Callable[[], float] = time.time,
+) -> int:
+    """Write predictions with their labels to a file for retraining.
 
-
-def run_export(namespace: argparse.Namespace, clock: Callable[[], float] = time.time) -> int:
-    """Write the file; returns the exit status."""
+    Inputs and outputs as logged, version, arm, sampled fraction, label and its time. Parquet needs
+    the extra analytics.
+    """
     import sqlite3
 
     from penstock.monitoring.feedback.export import ExportFailed, LabelledExport
     from penstock.server.errors import InvalidRequest
     from penstock.server.rollout.options import parse_duration
 
-    output: Path = namespace.output
+    assert labelled  # the only kind there is; the flag is required
     if output.is_dir():
-        output = output / f"{namespace.model}.parquet"
+        output /= f"{model}.parquet"
+    state, _ = find_state(state_dir)
     try:
-        state, _ = find_state(namespace)
-        since = clock() - parse_duration(namespace.since)
-        export = LabelledExport(state / "monitor", namespace.model, since)
+        export = LabelledExport(state / "monitor", model, clock() - parse_duration(since))
         write = export.write_csv if output.suffix == ".csv" else export.write_parquet
-        count = write(output)
-    except (CommandFailed, ExportFailed, InvalidRequest, OSError, sqlite3.Error) as failure:
-        print(f"penstock: {failure}", file=sys.stderr)
-        return _EXIT_FAILURE
-    for note in export.notes:
-        print(f"penstock: {note}", file=sys.stderr)
-    print(f"{output}: {count} labelled predictions")
+        with count_bar("predictions", len(export)) as progress:
+            count = write(output, progress)
+    except (ExportFailed, InvalidRequest, OSError, sqlite3.Error) as failure:
+        raise CommandFailed(failure) from None
+    for one in export.notes:
+        note(one)
+    if as_json:
+        show_json({"output": str(output), "predictions": count, "notes": export.notes})
+    else:
+        print(f"{output}: {count} labelled predictions")
     return 0

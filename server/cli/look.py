@@ -1,83 +1,63 @@
 """``penstock status | history``: the versions that run, who set them and when; and earlier ones."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlencode
 
-import json
-import sys
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
+import typer
 
-from .client import AdminClient, CommandFailed, add_client_options, find_server
+from .arguments import Json, Model
+from .client import AdminClient, ServerOptions, find_server, model_path
 from .history_view import history_view, production_text
+from .output import plain, show, show_json, table
 
 if TYPE_CHECKING:
-    import argparse
-
     from rich.console import RenderableType
-    from rich.table import Table
 
-_EXIT_FAILURE: Final = 1
 _WATCH_SECONDS: Final = 1.0
-_PIPE_COLUMNS: Final = 240
 _STYLES: Final = {"READY": "green", "LOADING": "yellow", "MIXED": "yellow", "FAILED": "red"}
 
 
-def add_parser(verbs: Any) -> None:
-    """Add the verbs."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        "status", help="what runs where, since when, and who set it", description="What runs where."
-    )
-    parser.add_argument("--json", action="store_true", help="as the admin port says it")
-    parser.add_argument("--watch", action="store_true", help="again every second")
-    add_client_options(parser)
-    parser.set_defaults(run=run_status)
-    parser = verbs.add_parser(
-        "history",
-        help="what was done to a model, and what was in production when",
-        description="What was done to a model, newest first.",
-    )
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("--at", metavar="TIME", help="what was in production then, ISO 8601")
-    parser.add_argument("--json", action="store_true", help="as the admin port says it")
-    add_client_options(parser)
-    parser.set_defaults(run=run_history)
-
-
-def run_status(namespace: argparse.Namespace) -> int:
-    """Print the status; returns the exit status."""
-    try:
-        client = find_server(namespace)
-        if namespace.watch:
-            return _watch(client)
-        found = client.get("/admin/status")
-    except CommandFailed as failure:
-        return _fail(failure)
-    if namespace.json:
-        print(json.dumps(found, indent=2))
+def run_status(
+    server: ServerOptions,
+    *,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every second.")] = False,
+) -> int:
+    """What runs where, since when, and who set it."""
+    client = find_server(server)
+    if watch:
+        return _watch(client)
+    found = client.get("/admin/status")
+    if as_json:
+        show_json(found)
     else:
-        _print(status_view(found))
+        show(status_view(found))
     return 0
 
 
-def run_history(namespace: argparse.Namespace) -> int:
-    """Print the history; returns the exit status."""
-    path = f"/admin/models/{quote(namespace.model, safe='')}/history"
-    if namespace.at is not None:
-        path += "?" + urlencode({"at": namespace.at})
-    try:
-        found = find_server(namespace).get(path)
-    except CommandFailed as failure:
-        return _fail(failure)
-    if namespace.json:
-        print(json.dumps(found, indent=2))
-    elif namespace.at is not None:
+def run_history(
+    model: Model,
+    server: ServerOptions,
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="What was in production then, ISO 8601."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """What was done to a model, newest first, and what was in production when."""
+    query = "" if at is None else "?" + urlencode({"at": at})
+    found = find_server(server).get(model_path(model, f"/history{query}"))
+    if as_json:
+        show_json(found)
+    elif at is not None:
         print(production_text(found))
     else:
-        _print(history_view(found["records"]))
+        show(history_view(found["records"]))
     return 0
 
 
-def status_view(found: dict[str, Any]) -> RenderableType:
+def status_view(found: dict[str, Any]) -> "RenderableType":
     """The tables of the status."""
     from rich.console import Group
     from rich.markup import escape
@@ -106,7 +86,7 @@ def status_view(found: dict[str, Any]) -> RenderableType:
         if (why := _why(one))
     ]
     parts += [
-        f"{_plain(model['name'])} version {one['version']}: {_plain(note)}"
+        f"{plain(model['name'])} version {one['version']}: {plain(note)}"
         for model in found["models"]
         for one in model["versions"]
         for note in _batching_notes(one.get("batching"))
@@ -133,11 +113,11 @@ def _log_line(log: dict[str, Any]) -> str:
 
 
 def _problem(what: str, reason: str) -> str:
-    return f"[red]![/] {_plain(what)}: {_plain(reason)}"
+    return f"[red]![/] {plain(what)}: {plain(reason)}"
 
 
-def _versions_view(models: list[dict[str, Any]]) -> RenderableType:
-    table = _table(
+def _versions_view(models: list[dict[str, Any]]) -> "RenderableType":
+    made = table(
         "model", "version", "state", "names", "since", "by", "req/s", "p50", "p99", "5xx", "memory"
     )
     for model in models:
@@ -147,20 +127,20 @@ def _versions_view(models: list[dict[str, Any]]) -> RenderableType:
                 set_by = set_by or model["aliases"][alias]
             traffic = one["traffic"] or {}
             state = one["state"]
-            table.add_row(
-                _plain(model["name"]),
+            made.add_row(
+                plain(model["name"]),
                 str(one["version"]),
                 f"[{_STYLES.get(state, 'dim')}]{state}[/]",
-                _plain(", ".join([*(["default"] if one["default"] else []), *one["aliases"]])),
-                _plain((set_by.get("since") or "")[:19]),
-                _plain(set_by.get("by") or ""),
+                plain(", ".join([*(["default"] if one["default"] else []), *one["aliases"]])),
+                plain((set_by.get("since") or "")[:19]),
+                plain(set_by.get("by") or ""),
                 f"{traffic.get('requests_per_second', 0):.1f}",
                 _milliseconds(traffic.get("p50_seconds")),
                 _milliseconds(traffic.get("p99_seconds")),
                 str(traffic.get("errors", 0)),
                 memory_text(one["workers"]),
             )
-    return table
+    return made
 
 
 def memory_text(workers: dict[str, dict[str, Any]]) -> str:
@@ -187,18 +167,18 @@ def _why(one: dict[str, Any]) -> str:
     return words
 
 
-def _workers_view(workers: list[dict[str, Any]]) -> RenderableType:
-    table = _table("worker", "pid", "ready", "target", "memory")
+def _workers_view(workers: list[dict[str, Any]]) -> "RenderableType":
+    made = table("worker", "pid", "ready", "target", "memory")
     for one in workers:
         memory = one["resident_bytes"]
-        table.add_row(
+        made.add_row(
             one["process"],
             str(one["pid"]),
             "yes" if one["ready"] else "[yellow]no[/]",
             str(one["target"]),
             "" if memory is None else f"{memory / 2**20:.0f} MiB",
         )
-    return table
+    return made
 
 
 def _watch(client: AdminClient) -> int:
@@ -216,32 +196,5 @@ def _watch(client: AdminClient) -> int:
     return 0
 
 
-def _print(view: RenderableType) -> None:
-    """To a terminal as wide as it is; to a file or a pipe in whole lines."""
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(view)
-
-
-def _table(*headings: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
 def _milliseconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1000:.2f} ms"
-
-
-def _fail(failure: Exception) -> int:
-    print(f"penstock: {failure}", file=sys.stderr)
-    return _EXIT_FAILURE

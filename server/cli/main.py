@@ -2,45 +2,87 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import typer
+from typer.exceptions import TyperException
+
+from penstock.monitoring.files.wording import did_you_mean
 from penstock.monitoring.text import is_text
 from penstock.runtimes.telemetry import switch_off
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from .exits import Exit
+from .groups import VerbGroup
+from .root_options import root_options
 
-#: Exit status of a wrong command line or configuration, as argparse has it.
-EXIT_USAGE: Final = 2
-#: As a shell reports a program that Ctrl-C, or the end of its reader, has ended.
-EXIT_INTERRUPTED: Final = 130
-EXIT_PIPE: Final = 141
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PROGRAM: Final = "penstock"
+#: Set by the shell's completion script that Typer writes.
+_COMPLETION: Final = "_PENSTOCK_COMPLETE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+    """Run a command; returns the exit status.
+
+    Raises:
+        SystemExit: The command line is wrong, or the version or a completion was asked for.
+    """
     switch_off()
-    given = sys.argv[1:] if arguments is None else arguments
+    given = list(sys.argv[1:] if arguments is None else arguments)
     for place, one in enumerate(given, 1):
         if not is_text(one):
             print(f"penstock: argument {place} is not UTF-8: {one!a}", file=sys.stderr)
-            return EXIT_USAGE
+            return Exit.USAGE
     try:
         try:
-            namespace = build_parser().parse_args(given)
-            run: Callable[[argparse.Namespace], int] = namespace.run
-            return run(namespace)
+            return _run(given)
         finally:
             sys.stdout.flush()  # here, where an error can still be told from success
     except BrokenPipeError:
         _stop_writing()
-        return EXIT_PIPE
+        return Exit.PIPE
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Rich exits so
+            return Exit.PIPE
+        raise
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return Exit.INTERRUPTED
+
+
+def _run(given: list[str]) -> int:
+    command = build_command()
+    if _COMPLETION in os.environ:
+        command.main(given, prog_name=_PROGRAM)
+    try:
+        with command.make_context(_PROGRAM, given) as context:
+            return int(command.invoke(context) or 0)
+    except typer.Exit as end:
+        return end.exit_code
+    except TyperException as error:
+        _tell(error)
+        raise SystemExit(Exit.USAGE) from None
+
+
+def _tell(error: Any) -> None:
+    """Say what is wrong with the command line, and where its help is."""
+    context = getattr(error, "ctx", None)
+    where = _PROGRAM
+    if context is not None:
+        print(context.get_usage().replace("Usage:", "usage:", 1), file=sys.stderr)
+        where = context.command_path
+    if hasattr(error, "possibilities"):
+        name = error.option_name
+        text = f"no such option {name}{did_you_mean(name, list(error.possibilities or ()))}"
+    else:
+        text = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+        text = text[:1].lower() + text[1:]
+    see = " See" if text.endswith("?") else "; see"
+    print(f"penstock: {text}{see} {where} --help", file=sys.stderr)
 
 
 def _stop_writing() -> None:
@@ -52,60 +94,10 @@ def _stop_writing() -> None:
     os.close(nowhere)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all verbs."""
-    parser = argparse.ArgumentParser(
-        prog="penstock",
-        description="A high-throughput inference server with hot-loaded model versions.",
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    # These import no more than the options.
-    from . import (
-        alerts,
-        audit,
-        drift,
-        export,
-        look,
-        operate,
-        performance,
-        predictions,
-        query,
-        registry,
-        rollout,
-        serve,
-        token,
-        ui,
-    )
-
-    for group in (
-        serve,
-        look,
-        operate,
-        rollout,
-        registry,
-        audit,
-        drift,
-        alerts,
-        performance,
-        query,
-        predictions,
-        export,
-        token,
-        ui,
-    ):
-        group.add_parser(verbs)
-    return parser
-
-
-class _Version(argparse.Action):
-    """Looks the version up only when asked: importlib.metadata is slow and large."""
-
-    def __call__(self, *_: object) -> None:
-        from penstock.monitoring.distribution import server_version
-
-        print(f"penstock {server_version()}")
-        sys.exit(0)
+def build_command() -> VerbGroup:
+    """The command of all verbs."""
+    statuses = "; ".join(f"{one.value} {one.meaning}" for one in Exit)
+    return VerbGroup("", params=root_options(), epilog=f"Exit status: {statuses}.")
 
 
 if __name__ == "__main__":

@@ -1,84 +1,137 @@
 """``penstock load | unload | promote | rollback | alias``: commands to a running server."""
 
-from __future__ import annotations
-
-import json
-import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from .client import AdminClient, CommandFailed, add_client_options, find_server
+import typer
 
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
+from .arguments import Json, Model, Reason, Version
+from .client import AdminClient, CommandFailed, ServerOptions, find_server, model_path
+from .completion import complete_alias, complete_version
+from .exits import Exit
+from .output import show_json
+from .user import user
 
-    Send = Callable[[AdminClient, argparse.Namespace, dict[str, Any]], Any]
 
-_EXIT_FAILURE: Final = 1
+@dataclass(frozen=True, slots=True)
+class ChangeOptions(ServerOptions):
+    """The options of every command that changes what serves."""
+
+    reason: Reason = ""
+    generation: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Of the state you saw; default: of the state right now."),
+    ] = None
+    as_json: Json = False
 
 
-def add_parser(verbs: Any) -> None:
-    """Add the verbs."""
-    for verb, text in (
-        ("load", "load a version on every worker"),
-        ("unload", "unload a version from every worker"),
-        ("promote", "make a version stable: it answers requests that name none"),
-    ):
-        parser = _add(verbs, verb, text, partial(_version_command, verb=verb))
-        parser.add_argument("version", type=int, metavar="VERSION")
-        if verb == "load":
-            parser.add_argument(
-                "--accept",
-                action="store_true",
-                help="although it answers its golden requests otherwise or breaks clients; "
-                "needs --reason",
-            )
-    parser = _add(verbs, "rollback", "make stable again what was stable before", _rollback)
-    parser.add_argument(
-        "--force", action="store_true", help="without a verification on requests of the last day"
+def run_load(
+    model: Model,
+    version: Version,
+    options: ChangeOptions,
+    *,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept",
+            help="Although it answers its golden requests otherwise or breaks clients; needs "
+            "--reason.",
+        ),
+    ] = False,
+) -> int:
+    """Load a version on every worker.
+
+    Answers when every worker has followed.
+    """
+    more = {"accept": True} if accept else {}
+    return _of_version("load", model, version, options, more)
+
+
+def run_unload(model: Model, version: Version, options: ChangeOptions) -> int:
+    """Unload a version from every worker.
+
+    Answers when every worker has followed.
+    """
+    return _of_version("unload", model, version, options, {})
+
+
+def run_promote(model: Model, version: Version, options: ChangeOptions) -> int:
+    """Make a version stable: it answers requests that name none.
+
+    Answers when every worker has followed.
+    """
+    return _of_version("promote", model, version, options, {})
+
+
+def run_rollback(
+    model: Model,
+    options: ChangeOptions,
+    *,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Without a verification on requests of the last day."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="The verification alone.")] = False,
+) -> int:
+    """Make stable again what was stable before.
+
+    Answers when every worker has followed.
+    """
+    asked = {"force": force, "dry_run": dry_run}
+    more = {name: True for name, given in asked.items() if given}
+    return _run(
+        options,
+        lambda client, body: client.ask("POST", model_path(model, "/rollback"), body | more),
     )
-    parser.add_argument("--dry-run", action="store_true", help="the verification alone")
-    parser = _add(verbs, "alias", "point a name at a version, or forget it", _alias)
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("version", type=int, nargs="?", metavar="VERSION")
-    parser.add_argument("--remove", action="store_true", help="forget the name")
 
 
-def _add(verbs: Any, verb: str, text: str, send: Send) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        verb,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}. Answers when every worker has followed.",
-    )
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("--reason", default="", metavar="TEXT", help="why; it is on record")
-    parser.add_argument(
-        "--generation",
-        type=int,
-        metavar="N",
-        help="of the state you saw; by default of the state right now",
-    )
-    parser.add_argument("--json", action="store_true", help="as the admin port says it")
-    add_client_options(parser)
-    parser.set_defaults(run=partial(_run, send=send))
-    return parser
+def run_alias(
+    model: Model,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The alias.", autocompletion=complete_alias),
+    ],
+    version: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="VERSION", help="Where it is to point.", autocompletion=complete_version
+        ),
+    ] = None,
+    *,
+    options: ChangeOptions,
+    remove: Annotated[bool, typer.Option("--remove", help="Forget the name.")] = False,
+) -> int:
+    """Point a name at a version, or forget it.
+
+    Answers when every worker has followed.
+    """
+    path = model_path(model, f"/aliases/{quote(name, safe='')}")
+    if remove:
+        return _run(options, lambda client, body: client.ask("DELETE", path, body))
+    if version is None:
+        raise CommandFailed("name a VERSION, or --remove")
+    return _run(options, lambda client, body: client.ask("PUT", path, body | {"version": version}))
 
 
-def _run(namespace: argparse.Namespace, send: Send) -> int:
-    try:
-        client = find_server(namespace)
-        generation = namespace.generation
-        if generation is None:
-            generation = client.get("/admin/status")["generation"]
-        body = {"reason": namespace.reason, "generation": generation, "by": user()}
-        outcome = send(client, namespace, {key: one for key, one in body.items() if one != ""})
-    except CommandFailed as failure:
-        print(f"penstock: {failure}", file=sys.stderr)
-        return _EXIT_FAILURE
-    return _show(outcome, as_json=namespace.json)
+def _of_version(
+    verb: str, model: str, version: int, options: ChangeOptions, more: Mapping[str, Any]
+) -> int:
+    path = model_path(model, f"/versions/{version}/{verb}")
+    return _run(options, lambda client, body: client.ask("POST", path, {**body, **more}))
+
+
+def _run(options: ChangeOptions, send: Callable[[AdminClient, dict[str, Any]], Any]) -> int:
+    """Send a command on the state of now, or on that which the user saw."""
+    client = find_server(options)
+    generation = options.generation
+    if generation is None:
+        generation = client.get("/admin/status")["generation"]
+    body = {"reason": options.reason, "generation": generation, "by": user()}
+    outcome = send(client, {key: one for key, one in body.items() if one != ""})
+    return _show(outcome, as_json=options.as_json)
 
 
 def _show(outcome: dict[str, Any], *, as_json: bool) -> int:
@@ -86,12 +139,15 @@ def _show(outcome: dict[str, Any], *, as_json: bool) -> int:
     verification = outcome.get("verification")
     lines = [] if verification is None else verification_lines(verification)
     if "action" not in outcome:  # nothing was to change
-        status = _EXIT_FAILURE if verification and verification["state"] == "invalid" else 0
+        status = Exit.FAILED if verification and verification["state"] == "invalid" else Exit.DONE
     else:
         behind = [f"  not yet: {worker}: {why}" for worker, why in outcome["waiting"].items()]
         lines = [describe(outcome), *lines, *behind]
-        status = 0 if outcome["converged"] else _EXIT_FAILURE
-    print(json.dumps(outcome, indent=2) if as_json else "\n".join(lines))
+        status = Exit.DONE if outcome["converged"] else Exit.FAILED
+    if as_json:
+        show_json(outcome)
+    else:
+        print("\n".join(lines))
     return status
 
 
@@ -128,42 +184,3 @@ def verification_lines(found: dict[str, Any]) -> list[str]:
         moved = f"drifted: {', '.join(drifted)}" if drifted else "as when it served"
         lines.append(f"  its outputs: {moved}")
     return [*lines, *([f"  left out: {found['note']}"] if found["note"] else [])]
-
-
-def _version_command(
-    client: AdminClient, namespace: argparse.Namespace, body: dict[str, Any], verb: str
-) -> Any:
-    path = f"{_model(namespace)}/versions/{namespace.version}/{verb}"
-    if getattr(namespace, "accept", False):
-        body = {**body, "accept": True}
-    return client.ask("POST", path, body)
-
-
-def _rollback(client: AdminClient, namespace: argparse.Namespace, body: dict[str, Any]) -> Any:
-    asked = {"force": namespace.force, "dry_run": namespace.dry_run}
-    body = {**body, **{key: True for key, given in asked.items() if given}}
-    return client.ask("POST", f"{_model(namespace)}/rollback", body)
-
-
-def _alias(client: AdminClient, namespace: argparse.Namespace, body: dict[str, Any]) -> Any:
-    path = f"{_model(namespace)}/aliases/{quote(namespace.name, safe='')}"
-    if namespace.remove:
-        return client.ask("DELETE", path, body)
-    if namespace.version is None:
-        raise CommandFailed("name a VERSION, or --remove")
-    return client.ask("PUT", path, {**body, "version": namespace.version})
-
-
-def _model(namespace: argparse.Namespace) -> str:
-    return f"/admin/models/{quote(namespace.model, safe='')}"
-
-
-def user() -> str:
-    """Who sits here, for the record; nothing where the system does not know."""
-    import re
-    from getpass import getuser
-
-    try:
-        return re.sub(r"[^\w.@+-]", "_", getuser())[:64]
-    except (OSError, KeyError):
-        return ""

@@ -1,24 +1,20 @@
 """Finds the state directory of a server, for commands that read it without asking the server."""
 
-from __future__ import annotations
-
 import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
+
+import typer
 
 from .client import CommandFailed
 
-if TYPE_CHECKING:
-    import argparse
-
-
-def add_place_option(parser: argparse.ArgumentParser) -> None:
-    """The option that names a state directory."""
-    parser.add_argument(
-        "--state-dir", type=Path, metavar="DIR", help="default: that of the server that runs here"
-    )
+#: The option that names a state directory.
+StateDir = Annotated[
+    Path | None,
+    typer.Option("--state-dir", metavar="DIR", help="Default: that of the server that runs here."),
+]
 
 
 def running_configs() -> list[dict[str, Any]]:
@@ -40,13 +36,13 @@ def running_configs() -> list[dict[str, Any]]:
     return found
 
 
-def find_state(namespace: argparse.Namespace) -> tuple[Path, Path | None]:
+def find_state(state_dir: Path | None) -> tuple[Path, Path | None]:
     """The state directory that is meant, and the registry if its server runs.
 
     Raises:
         CommandFailed: No server runs here, or several do; or the directory is none.
     """
-    given = namespace.state_dir or os.environ.get("PENSTOCK_STATE_DIR")
+    given = state_dir or os.environ.get("PENSTOCK_STATE_DIR")
     running = {
         Path(config["state_dir"]).resolve(): Path(config["registry"])
         for config in running_configs()

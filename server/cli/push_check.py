@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import argparse
     from pathlib import Path
 
     from penstock.runtimes.contract import Model, Signature
@@ -14,8 +13,13 @@ if TYPE_CHECKING:
     from penstock.server.pipelines.pipeline_runtime import StepModel
 
 
-def signature_of(namespace: argparse.Namespace, directory: Path) -> Signature:
+def signature_of(registry: Path, name: str, directory: Path) -> Signature:
     """Load the version, and send it its golden requests.
+
+    Args:
+        registry: Where the version is published.
+        name: Name of the model.
+        directory: Directory of the version.
 
     Raises:
         ModelRefused: It answers one of them otherwise than stored, or not at all; or nobody has
@@ -25,9 +29,9 @@ def signature_of(namespace: argparse.Namespace, directory: Path) -> Signature:
     from penstock.server.files.refusal import ModelRefused
     from penstock.server.loading.golden_examples import mismatches, read_examples
 
-    config = load_config({"registry": str(namespace.registry)}, os.environ)
+    config = load_config({"registry": str(registry)}, os.environ)
     steps = _steps(directory, config)
-    model = _load(namespace.model, directory, config, steps)
+    model = _load(name, directory, config, steps)
     try:
         reasons = mismatches(model, read_examples(directory, model.signature))
         if reasons:

@@ -1,19 +1,16 @@
-"""``penstock canary plan``: what is to be expected of a canary, as text or JSON."""
+"""What is to be expected of a canary, in lines of text."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
+from .client import model_path
 from .durations import duration
 
 if TYPE_CHECKING:
-    import argparse
-
     from .client import AdminClient
+    from .rollout_options import CanaryOptions
 
-_SUPPOSED: Final = ("requests_per_second", "failed_percent", "slow_percent")
 _WAITS: Final = {
     "hold_seconds": "the time of a step",
     "requests": "the fewest requests of a step",
@@ -21,39 +18,20 @@ _WAITS: Final = {
 }
 
 
-def add_supposed(parser: argparse.ArgumentParser) -> None:
-    """Options for a plan at other traffic than that of the last minute."""
-    group = parser.add_argument_group("supposed in the place of what stable serves now")
-    group.add_argument("--requests-per-second", type=float, metavar="20")
-    group.add_argument("--failed-percent", type=float, metavar="P", help="requests that fail")
-    group.add_argument("--slow-percent", type=float, metavar="P", help="requests that are slow")
-
-
 def ask_plan(
-    client: AdminClient, namespace: argparse.Namespace, body: dict[str, Any]
+    client: AdminClient, model: str, version: int, options: CanaryOptions
 ) -> dict[str, Any]:
     """The plan of a canary.
 
     Args:
         client: The server.
-        namespace: Model, and what is supposed.
-        body: As for the start.
+        model: Name of the model.
+        version: The candidate.
+        options: Its terms, and the traffic that is supposed.
     """
-    given = {name: getattr(namespace, name, None) for name in _SUPPOSED}
-    asked = {key: one for key, one in body.items() if key != "kind"}
-    asked |= {name: one for name, one in given.items() if one is not None}
-    path = f"/admin/models/{quote(namespace.model, safe='')}/rollout/plan"
-    found: dict[str, Any] = client.ask("POST", path, asked)
+    body = {"version": version, **options.terms(), **options.supposed()}
+    found: dict[str, Any] = client.ask("POST", model_path(model, "/rollout/plan"), body)
     return found
-
-
-def show_plan(found: dict[str, Any], *, as_json: bool) -> None:
-    """Print a plan."""
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
-    for line in plan_lines(found):
-        print(line)
 
 
 def plan_lines(found: dict[str, Any]) -> list[str]:

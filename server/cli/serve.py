@@ -1,58 +1,64 @@
 """``penstock serve REGISTRY``: this process becomes the supervisor."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from penstock.monitoring.distribution import foreign_package
-from penstock.server.config.config import OPTIONS, load_config
+from penstock.server.config.config import load_config
 from penstock.server.files.config_error import ConfigError
 
+from .exits import Exit
+from .serve_options import ServeOptions
+
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
     from types import TracebackType
 
     from penstock.server.config.config import ServerConfig
-    from penstock.server.config.option import Option
     from penstock.server.desired_state.state import DesiredState, ModelState
     from penstock.server.processes.run_directory import RunDirectory
     from penstock.server.processes.state_directory import StateDirectory
     from penstock.server.registry.repository import ModelEntry, RegistrySnapshot
 
-_EXIT_FAILURE = 1
-_EXIT_USAGE = 2
 #: Models, and versions of a model, that the banner names.
 _MAX_SHOWN = 50
 _FULL = "nobody read standard error"
 
 
-def add_parser(verbs: Any) -> None:
-    """Add the verb and one flag for each option."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        "serve",
-        help="serve the models of a registry directory",
-        description="Serve every model of a registry: REGISTRY/<model>/<version>/model.onnx",
-        epilog="Each option is also PENSTOCK_<NAME> in the environment and a key of penstock.toml.",
-    )
-    parser.add_argument("registry", nargs="?", metavar="REGISTRY", help="the model repository")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="instead of ./penstock.toml")
-    for option in OPTIONS:
-        if option.name != "registry":
-            _add_flag(parser, option)
-    parser.set_defaults(run=run)
+def run_serve(
+    options: ServeOptions,
+    registry: Annotated[
+        str | None, typer.Argument(metavar="REGISTRY", help="The model repository.")
+    ] = None,
+    *,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of ./penstock.toml.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, for programs; as --log-format json.")
+    ] = False,
+) -> int:
+    """Serve the models of a registry directory: REGISTRY/<model>/<version>/model.onnx.
+
+    Each option is also PENSTOCK_<NAME> in the environment and a key of penstock.toml.
+    """
+    given = {"registry": registry, **asdict(options)}
+    if as_json:
+        given["log_format"] = "json"
+    return _serve(given, config)
 
 
-def run(namespace: argparse.Namespace) -> int:
+def _serve(given: dict[str, Any], file: Path | None) -> int:
     """Serve until told to stop; returns the exit status."""
     from penstock.server.processes.in_force import InForce
     from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
@@ -61,16 +67,15 @@ def run(namespace: argparse.Namespace) -> int:
     from penstock.server.supervisor.listening import CannotListen
 
     if foreign := foreign_package():
-        _tell(foreign, logging.WARNING, namespace)
-    given = {option.name: getattr(namespace, option.name) for option in OPTIONS}
+        _tell(foreign, logging.WARNING, given)
     try:
-        config = load_config(given, os.environ, namespace.config)
+        config = load_config(given, os.environ, file)
         snapshot = scan(config.registry, config.link_roots())
         directory = RunDirectory.create(config.run_dir)
     except ConfigError as error:
-        return _fail(error, _EXIT_USAGE, namespace)
+        return _fail(error, Exit.USAGE, given)
     except (OSError, RunDirectoryInUse) as error:
-        return _fail(error, _EXIT_FAILURE, namespace)
+        return _fail(error, Exit.FAILED, given)
     try:
         with closing(StateDirectory.open(config.state_dir, config.registry)) as state:
             config = replace(config, state_dir=state.path)
@@ -79,20 +84,20 @@ def run(namespace: argparse.Namespace) -> int:
             inforce = InForce(config, directory.config)
 
             def reread() -> str:
-                return inforce.renew(lambda: load_config(given, os.environ, namespace.config))
+                return inforce.renew(lambda: load_config(given, os.environ, file))
 
             return _supervise(config, directory, state, snapshot, reread)
     except (CannotListen, OSError, StateDirectoryInUse) as error:
-        return _fail(error, _EXIT_FAILURE, namespace)
+        return _fail(error, Exit.FAILED, given)
     finally:
         directory.remove()
 
 
 def banner(
-    config: ServerConfig,
+    config: "ServerConfig",
     urls: tuple[str, str],
-    snapshot: RegistrySnapshot,
-    state: DesiredState,
+    snapshot: "RegistrySnapshot",
+    state: "DesiredState",
     note: str = "",
 ) -> str:
     """What a person wants to know first. Nothing is loaded yet, so it does not say what serves.
@@ -130,7 +135,7 @@ def banner(
     return "\n".join(lines)
 
 
-def _intended(entry: ModelEntry, now: ModelState, *, explicit: bool) -> str:
+def _intended(entry: "ModelEntry", now: "ModelState", *, explicit: bool) -> str:
     """What is going to be loaded, and which version operators have named stable."""
     from penstock.server.target.plan import policy_versions, wanted_versions
 
@@ -144,7 +149,7 @@ def _intended(entry: ModelEntry, now: ModelState, *, explicit: bool) -> str:
     return f"loading {several} {versions}{stable}"
 
 
-def _desired(state: StateDirectory) -> DesiredState:
+def _desired(state: "StateDirectory") -> "DesiredState":
     """What operators want; nothing if it cannot be read, which control says."""
     from penstock.server.desired_state.state import DesiredState
     from penstock.server.desired_state.state_file import StateDamaged, StateFile
@@ -156,10 +161,10 @@ def _desired(state: StateDirectory) -> DesiredState:
 
 
 def _supervise(
-    config: ServerConfig,
-    directory: RunDirectory,
-    state: StateDirectory,
-    snapshot: RegistrySnapshot,
+    config: "ServerConfig",
+    directory: "RunDirectory",
+    state: "StateDirectory",
+    snapshot: "RegistrySnapshot",
     reread: Callable[[], str],
 ) -> int:
     from penstock.server.supervisor.listening import open_listener, url_of
@@ -208,7 +213,9 @@ def _sayer(log_format: str) -> Callable[[str], None]:
     if log_format != "json":
         return say
 
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def hook(
+        kind: type[BaseException], error: BaseException, trace: "TracebackType | None"
+    ) -> None:
         say("".join(traceback.format_exception(kind, error, trace)))
 
     sys.excepthook = hook
@@ -230,35 +237,19 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
-def _add_flag(parser: argparse.ArgumentParser, option: Option) -> None:
-    text = option.help.rstrip(".").replace("%", "%%")
-    text = text[0].lower() + text[1:] if not text[:2].isupper() else text
-    if option.default is not None:
-        shown = str(option.default).lower() if option.kind == "bool" else option.default
-        text += f" (default {shown})"
-    if option.kind == "bool":
-        # "true" and not True: every value is checked in one place, as text.
-        parser.add_argument(
-            option.flag, dest=option.name, nargs="?", const="true", metavar="BOOL", help=text
-        )
-        return
-    metavar = "{" + ",".join(option.choices) + "}" if option.choices else option.kind.upper()
-    parser.add_argument(option.flag, dest=option.name, metavar=metavar, help=text)
-
-
 def _say(text: str) -> None:
     print(f"penstock: {text}", file=sys.stderr, flush=True)
 
 
-def _tell(text: str, level: int, namespace: argparse.Namespace) -> None:
+def _tell(text: str, level: int, given: dict[str, Any]) -> None:
     """Say something before the configuration is known, in the format that was asked for."""
-    if (namespace.log_format or os.environ.get("PENSTOCK_LOG_FORMAT")) == "json":
+    if (given["log_format"] or os.environ.get("PENSTOCK_LOG_FORMAT")) == "json":
         print(_as_json(text, level), file=sys.stderr, flush=True)
     else:
         _say(text)
 
 
-def _fail(error: Exception, status: int, namespace: argparse.Namespace) -> int:
+def _fail(error: Exception, status: Exit, given: dict[str, Any]) -> int:
     """Say why there is no server."""
-    _tell(str(error), logging.ERROR, namespace)
+    _tell(str(error), logging.ERROR, given)
     return status

@@ -1,40 +1,47 @@
 """``penstock token``: make a token and the lines that make it known to a server."""
 
-from __future__ import annotations
+from enum import StrEnum
+from typing import Annotated
 
-import sys
-from typing import TYPE_CHECKING, Any, Final
+import typer
 
-if TYPE_CHECKING:
-    import argparse
-
-_SCOPES: Final = ("predict", "observe", "operate", "approve")
+from .arguments import Json
+from .output import show_json
 
 
-def add_parser(verbs: Any) -> None:
-    """Add the verb."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        "token",
-        help="make a token for the admin port",
-        description="Print a new token, and the lines for the tokens file that make it known.",
-    )
-    parser.add_argument("name", metavar="NAME", help="who is to bear it")
-    parser.add_argument(
-        "--scope", action="append", required=True, choices=_SCOPES, help="repeatable"
-    )
-    parser.set_defaults(run=run)
+class Scope(StrEnum):
+    """What the bearer of a token may do."""
+
+    PREDICT = "predict"
+    OBSERVE = "observe"
+    OPERATE = "operate"
+    APPROVE = "approve"
 
 
-def run(namespace: argparse.Namespace) -> int:
-    """Print it; the token itself goes to standard error, so that a file can take the rest."""
+def run_token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who is to bear it.")],
+    *,
+    scope: Annotated[list[Scope], typer.Option(help="What it is for; repeatable.")],
+    as_json: Json = False,
+) -> int:
+    """Make a token, and the lines for the tokens file that make it known.
+
+    The token goes to standard error, so that a file can take the rest.
+    """
     import hashlib
     import json
     import secrets
+    import sys
 
     token = secrets.token_urlsafe(32)
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    scopes = [str(one) for one in scope]
+    if as_json:
+        show_json({"token": token, "name": name, "sha256": digest, "scopes": scopes})
+        return 0
     print(f"token (shown once): {token}", file=sys.stderr)
     print("[[token]]")
-    print(f"name = {json.dumps(namespace.name)}")
-    print(f'sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"')
-    print(f"scopes = {json.dumps(namespace.scope)}")
+    print(f"name = {json.dumps(name)}")
+    print(f'sha256 = "{digest}"')
+    print(f"scopes = {json.dumps(scopes)}")
     return 0

@@ -1,40 +1,33 @@
 """``penstock ui``: open the console in a browser, logged in."""
 
-from __future__ import annotations
+from typing import Annotated
 
-import sys
-from typing import TYPE_CHECKING, Any, Final
+import typer
 
-from .client import CommandFailed, add_client_options, find_server
-
-if TYPE_CHECKING:
-    import argparse
-
-_EXIT_FAILURE: Final = 1
+from .arguments import Json
+from .client import ServerOptions, find_server
+from .output import show_json
 
 
-def add_parser(verbs: Any) -> None:
-    """Add the verb."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        "ui",
-        help="open the console in a browser",
-        description="Open the console in a browser. The link logs in once, within a minute.",
-    )
-    parser.add_argument("--no-open", action="store_true", help="print the link, open nothing")
-    add_client_options(parser)
-    parser.set_defaults(run=run)
+def run_ui(
+    server: ServerOptions,
+    *,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Print the link, open nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Open the console in a browser.
 
-
-def run(namespace: argparse.Namespace) -> int:
-    """Print the link, and open it; returns the exit status."""
-    try:
-        client = find_server(namespace)
-        link = client.url + client.ask("POST", "/admin/console/links", {})["path"]
-    except CommandFailed as failure:
-        print(f"penstock: {failure}", file=sys.stderr)
-        return _EXIT_FAILURE
-    print(link)
-    if not namespace.no_open:
+    The link logs in once, within a minute.
+    """
+    client = find_server(server)
+    link = client.url + client.ask("POST", "/admin/console/links", {})["path"]
+    if as_json:
+        show_json({"link": link})
+    else:
+        print(link)
+    if not no_open:
         import webbrowser
 
         webbrowser.open(link)

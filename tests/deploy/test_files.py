@@ -16,7 +16,6 @@ import yaml
 
 from penstock.monitoring.alerts.alerts_file import read_settings
 from penstock.monitoring.alerts.template import COMMANDS
-from penstock.server.cli.main import build_parser
 from penstock.server.config.config import OPTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -173,13 +172,12 @@ def test_the_alerts_file_and_its_examples_are_valid(tmp_path: Path) -> None:
     assert list(read_settings(path).sinks) == ["log", "team", "oncall", "retrain"]
 
 
-def test_commands_that_alerts_name_can_be_typed(rules: list[Any]) -> None:
+def test_commands_that_alerts_name_can_be_typed(rules: list[Any], parsed: Any) -> None:
     """In rules and in the alerts that the server sends itself."""
     lines = {one for commands in COMMANDS.values() for one in commands}
     lines |= {rule["annotations"]["command"] for rule in rules if "alert" in rule}
-    parser = build_parser()
     for line in {part.strip() for one in lines for part in one.split(";")}:
         plain = re.sub(r"\{\{.*?\}\}|\{model\}", "churn", line)
         program, *arguments = shlex.split(plain)
         assert program == "penstock"
-        assert callable(parser.parse_args(arguments).run)
+        assert callable(parsed(arguments).run)

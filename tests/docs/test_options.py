@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 from functools import cache
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penstock.server.cli.main import build_parser
+from penstock.server.cli.main import build_command
 
 ROOT = Path(__file__).resolve().parents[2]
 SPAN = re.compile(r"`([^`\n]+)`")
@@ -36,26 +35,28 @@ def wrong_verbs(typed: list[str]) -> list[str]:
 
 def known(command: str) -> bool:
     """Whether the verbs exist and the last one has the options."""
-    parser = build_parser()
+    verb: Any = build_command()
     try:
         words = shlex.split(command)[1:]
     except ValueError:  # an ellipsis in quotes
         words = command.split()[1:]
-    options: set[str] = set(parser._option_string_actions)
     for word in words:
-        action = next(
-            (one for one in parser._actions if isinstance(one, argparse._SubParsersAction)), None
-        )
-        if word.startswith("--") and word.partition("=")[0] not in options:
+        if word.startswith("--") and word.partition("=")[0] not in options_of(verb):
             return False
-        if action is None or word.startswith("-"):
+        choices = getattr(verb, "commands", {})
+        if not choices or word.startswith("-"):
             continue
-        if word not in action.choices and action.required:
+        if word not in choices and not verb.invoke_without_command:
             return False
-        if word in action.choices:
-            parser = action.choices[word]
-            options = set(parser._option_string_actions)
+        if word in choices:
+            verb = choices[word]
     return True
+
+
+def options_of(verb: Any) -> set[str]:
+    """The options of a verb, as they are typed."""
+    typed = {name for one in verb.params for name in (*one.opts, *one.secondary_opts)}
+    return {*typed, "--help"}
 
 
 def wrong_modules(typed: list[str]) -> list[str]:

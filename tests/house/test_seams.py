@@ -19,6 +19,7 @@ SERVING = ("server", "runtimes", "batching", "monitoring")  # loadtests are clie
 SEAMS: dict[str, tuple[str, ...]] = {
     "print": ("server/cli/",),
     "os.environ": (
+        "server/cli/main.py",  # whether a shell asks for a completion
         "server/cli/serve.py",  # hands it to load_config
         "server/cli/push_check.py",  # the same, for what a version that is published may do
         "server/cli/client.py",  # which server is meant, and its token
@@ -38,7 +39,6 @@ SEAMS: dict[str, tuple[str, ...]] = {
     ),
     "time.time_ns": ("monitoring/metrics/metrics.py",),  # part of an incarnation's name
     "datetime.datetime.now": (
-        "server/cli/registry.py",  # when a version was published
         "server/control/control.py",  # handed to the audit log
     ),
     "datetime.datetime.utcnow": (),

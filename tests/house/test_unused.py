@@ -35,6 +35,8 @@ KEPT = {
 }
 #: ``penstock.runtimes.testing.check_runtime``, with or without the room; ``from … import …``.
 NAMED = re.compile(r"([\w.]+)[.:](\w+)")
+#: ``look:run_status``, what is imported when it is asked for.
+ENTRY = re.compile(r"(\w+):(\w+)")
 IMPORTED = re.compile(r"from (penstock[\w.]*) import ([\w, ]+)")
 
 
@@ -43,6 +45,7 @@ class Module:
 
     def __init__(self, source: Any, modules: frozenset[str]) -> None:
         self.name = source.module
+        self.package = source.package
         self.tree = source.nodes[0]
         self.local: dict[str, set[Key]] = defaultdict(set)
         self.aliases: dict[str, set[str]] = defaultdict(set)
@@ -85,7 +88,8 @@ class Module:
     def uses(self, root: ast.AST) -> Iterator[Key]:
         """Names that a piece of code uses, its own and those of other modules.
 
-        A text counts, too: it may be a type. Of a module that is handed on, everything is used.
+        A text counts, too: it may be a type, or an entry point ``file:function`` of the folder. Of
+        a module that is handed on, everything is used.
         """
         looked_into = set()
         for node in ast.walk(root):
@@ -99,6 +103,8 @@ class Module:
                     yield from ((module, EVERYTHING) for module in self.aliases.get(node.id, ()))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield from self.local.get(node.value, ())
+                if entry := ENTRY.fullmatch(node.value):
+                    yield f"{self.package}.{entry[1]}", entry[2]
 
 
 def dotted(node: ast.expr) -> str:
@@ -202,6 +208,7 @@ def test_what_only_dead_code_uses_is_dead(plant: Callable[..., Any]) -> None:
         "import penstock.server.a as here\nhere.used()",
         "from . import a\nfor module in (a,):\n    module.used()",
         "from typing import cast\nfrom .a import used\ncast('used', 1)",
+        "from importlib import import_module\nVERBS = {'v': 'a:used'}\nimport_module(VERBS['v'])",
         "if __name__ == '__main__':\n    from .a import used\n    used()",
     ],
 )

@@ -13,22 +13,24 @@ from contextlib import closing
 import pytest
 
 from penstock.monitoring.distribution import server_version
-from penstock.server.cli.main import build_parser, main
+from penstock.server.cli.main import main
 from penstock.server.config.config import OPTIONS
 
 HEAVY = ["numpy", "onnxruntime", "uvicorn", "starlette", "msgpack", "prometheus_client", "rich"]
 
 
-def test_every_option_has_a_flag():
-    parser = build_parser()
+def test_every_option_has_a_flag(parsed):
     values = {one.flag: "1" for one in OPTIONS if one.name != "registry"}
     arguments = [part for pair in values.items() for part in pair]
-    namespace = parser.parse_args(["serve", "models", *arguments])
+    namespace = parsed(["serve", "models", *arguments])
     assert all(getattr(namespace, one.name) is not None for one in OPTIONS)
 
 
-def test_a_switch_needs_no_value():
-    assert build_parser().parse_args(["serve", "--access-log", "--port", "1"]).access_log == "true"
+def test_a_switch_needs_no_value(parsed):
+    assert parsed(["serve", "--access-log", "--port", "1"]).access_log == "true"
+    assert parsed(["serve", "--access-log", "false", "models"]).access_log == "false"
+    assert parsed(["serve", "--access-log", "models"]).registry == "models"
+    assert parsed(["serve", "models", "--access-log"]).access_log == "true"
 
 
 def test_the_version_is_shown(capsys):
@@ -58,7 +60,7 @@ def test_nothing_heavy_is_imported_for_the_command_line_or_the_supervisor():
         "import json, sys, penstock.server.cli.serve, penstock.server.supervisor.supervisor,"
         "penstock.server.processes.run_directory, penstock.server.registry.repository,"
         "penstock.server.supervisor.listening, penstock.server.cli.main as m;"
-        "m.build_parser(); print(json.dumps(sorted(sys.modules)))"
+        "m.build_command(); print(json.dumps(sorted(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert not set(HEAVY) & set(json.loads(result.stdout))
@@ -71,7 +73,9 @@ def started(*arguments, **options):
     )
 
 
-@pytest.mark.parametrize("arguments", [("token", "n", "--scope", "operate"), ("--version",)])
+@pytest.mark.parametrize(
+    "arguments", [("token", "n", "--scope", "operate"), ("--version",), ("canary", "--help")]
+)
 def test_a_reader_that_goes_away_gets_no_traceback(arguments):
     """As with ``| head``: the reader is gone before the first line is written."""
     reading, writing = os.pipe()

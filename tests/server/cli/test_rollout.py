@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 from rich.console import Console
 
-from penstock.server.cli.main import build_parser, main
+from penstock.server.cli.main import main
 from penstock.server.cli.rollout_view import report_view, rollouts_view
 from penstock.server.console.rollout_page import _phases, rollout_page
 from penstock.server.console.rollout_words import interval_words
@@ -20,6 +20,7 @@ from penstock.server.desired_state.rollout_state import evidence_of
 from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
 from penstock.server.rollout.evidence import evidence_against
 from penstock.server.rollout.history import entry_of
+from penstock.server.rollout.options import _Requested
 from penstock.server.rollout.phase import Phase
 from penstock.server.rollout.rollout import Step, begin
 from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
@@ -113,11 +114,10 @@ def test_a_report_of_a_rollout_that_has_just_begun():
     assert "m-1" in text(rollouts_view([summary(Progress(made, "", ""))]))
 
 
-def test_what_is_not_said_is_not_sent():
-    parse = build_parser().parse_args
-    plain = parse(["canary", "start", "m", "2"])
+def test_what_is_not_said_is_not_sent(parsed):
+    plain = parsed(["canary", "start", "m", "2"])
     assert (plain.fallback, plain.require_approval, plain.steps) == (None, None, None)
-    said = parse(
+    said = parsed(
         ["canary", "start", "m", "2", "--steps", "5,50", "--no-fallback", "--require-approval"]
     )
     assert (said.fallback, said.require_approval, said.steps) == (False, True, [5.0, 50.0])
@@ -127,7 +127,17 @@ def test_what_is_not_said_is_not_sent():
         ["rollout", "report", "m", "-o", "report.html"],
         ["canary", "approve", "m", "--digest", "sha256:d"],
     ):
-        assert callable(parse(arguments).run)
+        assert callable(parsed(arguments).run)
+
+
+def test_every_term_of_a_rollout_has_a_flag(parsed):
+    verbs = (["canary", "start"], ["shadow", "start"], ["ab", "start"])
+    named = [vars(parsed([*verb, "m", "2"])) for verb in verbs]
+    assert set(_Requested.__struct_fields__) <= set().union(*named)
+    terms = ["--slow-factor", "3", "--warm-up", "30s", "--warm-up-requests", "5"]
+    for verb in ("canary", "ab"):
+        options = parsed([verb, "start", "m", "2", *terms])
+        assert (options.slow_factor, options.warm_up, options.warm_up_requests) == (3.0, "30s", 5)
 
 
 def test_a_server_that_is_not_there_is_one_line_and_status_1(capsys):

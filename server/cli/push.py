@@ -1,0 +1,234 @@
+"""``penstock push``: publish a version of a model, no server needed."""
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from .arguments import Json
+from .client import CommandFailed
+from .completion import complete_model
+from .convert import converted
+from .exits import Exit
+from .output import show_json
+from .progress import byte_bar
+from .push_check import signature_of
+from .push_note import aliases_of, traffic_note
+
+if TYPE_CHECKING:
+    from penstock.server.registry.publish import Details, Published
+    from penstock.server.registry.publish_source import PublishSource
+
+_RUN: Final = "Where it comes from"
+_CONVERT: Final = "Conversion"
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """What is known of a version, and how it is checked and converted."""
+
+    number: Annotated[
+        int | None,
+        typer.Option("--number", "--version", metavar="N", help="Default: the next free."),
+    ] = None
+    run_id: Annotated[
+        str, typer.Option(metavar="ID", help="Of the training run.", rich_help_panel=_RUN)
+    ] = ""
+    commit: Annotated[
+        str, typer.Option(metavar="HASH", help="Of the training code.", rich_help_panel=_RUN)
+    ] = ""
+    data_hash: Annotated[
+        str, typer.Option(metavar="HASH", help="Of the training data.", rich_help_panel=_RUN)
+    ] = ""
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Of the evaluation; repeatable.", rich_help_panel=_RUN
+        ),
+    ] = None
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Of the training run; repeatable.", rich_help_panel=_RUN
+        ),
+    ] = None
+    examples: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Golden requests, as JSON.")
+    ] = None
+    columns: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Names of columns: a JSON list, or a table."),
+    ] = None
+    classes: Annotated[
+        str, typer.Option(metavar="NAME,NAME", help="Names of classes, in the model's order.")
+    ] = ""
+    no_load: Annotated[
+        bool, typer.Option("--no-load", help="Do not load it here to learn its signature.")
+    ] = False
+    to: Annotated[
+        Literal["onnx"] | None,
+        typer.Option(
+            help="Convert a scikit-learn, XGBoost or LightGBM model here, and publish it only if "
+            "it answers as the original; needs --parity.",
+            rich_help_panel=_CONVERT,
+        ),
+    ] = None
+    parity: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ROWS",
+            help="CSV of rows at which both must agree.",
+            rich_help_panel=_CONVERT,
+        ),
+    ] = None
+    allow_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--allow-pickle",
+            help="Open a pickle of your own for --to: it runs the code that is in it.",
+            rich_help_panel=_CONVERT,
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a version is published, and how it is checked."""
+
+    registry: Path
+    model: str
+    options: PushOptions
+
+
+def run_push(
+    registry: Annotated[Path, typer.Argument(metavar="REGISTRY", help="The model repository.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Name of the model.", autocompletion=complete_model),
+    ],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A model file, an MLflow model directory, or a pipeline.toml."
+        ),
+    ],
+    options: PushOptions,
+    *,
+    as_json: Json = False,
+    now: Callable[[tzinfo], datetime] = datetime.now,
+) -> int:
+    """Check a model and publish it as a version, which never changes afterwards.
+
+    Exit status 1: nothing was published.
+    """
+    from penstock.runtimes.contract import ModelLoadError
+    from penstock.server.errors import ApiError
+
+    details = _details(options, now(UTC).isoformat(timespec="seconds"))
+    try:
+        published = _push(_Target(registry, model, options), source, details, json=as_json)
+    except (ApiError, ModelLoadError, OSError) as error:
+        raise CommandFailed(error) from None
+    _show(published, registry, options, as_json=as_json)
+    return 0
+
+
+def _show(published: "Published", registry: Path, options: PushOptions, *, as_json: bool) -> None:
+    manifest = published.manifest
+    traffic = traffic_note(registry, manifest.model, manifest.version)
+    if as_json:
+        show_json(
+            {
+                "model": manifest.model,
+                "version": manifest.version,
+                "digest": manifest.digest,
+                "path": str(published.directory),
+                "same_as": published.same_as,
+                "golden": options.examples is not None and not options.no_load,
+                "traffic": traffic,
+            }
+        )
+        return
+    print(f"{manifest.model} version {manifest.version}")
+    print(f"  digest  {manifest.digest}")
+    print(f"  path    {published.directory}")
+    if published.same_as is not None:
+        print(f"  note    same files as version {published.same_as}")
+    if options.examples is not None:
+        print(f"  golden  {'not run (--no-load)' if options.no_load else 'answered as stored'}")
+    print(f"  traffic {traffic}")
+
+
+def _details(options: PushOptions, created_at: str) -> "Details":
+    from penstock.server.registry.manifest import Run
+    from penstock.server.registry.publish import Details
+
+    metrics = {}
+    for name, value in _pairs(options.metric, "--metric").items():
+        try:
+            metrics[name] = float(value)
+        except ValueError:
+            metrics[name] = math.nan
+        if not math.isfinite(metrics[name]):
+            raise CommandFailed(f"--metric {name}={value}: expected a number", Exit.USAGE)
+    return Details(
+        created_at=created_at,
+        version=options.number,
+        run=Run(options.run_id, options.commit, _pairs(options.param, "--param")),
+        data_hash=options.data_hash,
+        metrics=metrics,
+        examples=options.examples,
+        columns=options.columns,
+        classes=tuple(next(csv.reader([options.classes]), [])),
+    )
+
+
+def _pairs(arguments: list[str] | None, flag: str) -> dict[str, str]:
+    pairs = {}
+    for one in arguments or ():
+        name, separator, value = one.partition("=")
+        if not (name and separator):
+            raise CommandFailed(f"{flag} {one}: expected NAME=VALUE", Exit.USAGE)
+        pairs[name] = value
+    return pairs
+
+
+def _push(target: _Target, path: Path, details: "Details", *, json: bool) -> "Published":
+    from penstock.server.registry.pipeline_source import find_pipeline_source, is_pipeline
+    from penstock.server.registry.publish_source import find_source
+
+    registry, options = target.registry, target.options
+    if options.to is None and (options.parity is not None or options.allow_pickle):
+        raise CommandFailed("--parity and --allow-pickle are for --to onnx", Exit.USAGE)
+    if options.to is not None:
+        if options.parity is None:
+            needed = "--to onnx needs --parity ROWS, a CSV file of rows to compare"
+            raise CommandFailed(needed, Exit.USAGE)
+        trusted = options.allow_pickle
+        with converted(path, options.parity, allow_pickle=trusted, to_stderr=json) as made:
+            return _publish(target, find_source(made), details)
+    if is_pipeline(path):
+        source = find_pipeline_source(path, registry, partial(aliases_of, registry))
+        return _publish(target, source, details)
+    return _publish(target, find_source(path), details)
+
+
+def _publish(target: _Target, source: "PublishSource", details: "Details") -> "Published":
+    from penstock.server.registry.publish import publish
+
+    check = partial(signature_of, target.registry, target.model)
+    with byte_bar("copying", source.total_bytes) as progress:
+        return publish(
+            target.registry,
+            target.model,
+            source,
+            details,
+            check=None if target.options.no_load else check,
+            progress=progress,
+        )

@@ -1,0 +1,107 @@
+"""The verbs of the command line, and where each one is: a table that imports nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What is typed -> file of this folder and its function. A verb that is a group, too, runs alone.
+VERBS: Final[Mapping[str, str]] = {
+    "serve": "serve:run_serve",
+    "ui": "ui:run_ui",
+    "token": "token:run_token",
+    "status": "look:run_status",
+    "history": "look:run_history",
+    "push": "push:run_push",
+    "diff": "diff:run_diff",
+    "load": "operate:run_load",
+    "unload": "operate:run_unload",
+    "promote": "operate:run_promote",
+    "rollback": "operate:run_rollback",
+    "alias": "operate:run_alias",
+    "audit verify": "audit:run_verify",
+    "canary start": "rollout_start:run_canary",
+    "canary plan": "rollout_start:run_plan",
+    "canary pause": "rollout_act:run_pause",
+    "canary resume": "rollout_act:run_resume",
+    "canary promote": "rollout_act:run_promote",
+    "canary abort": "rollout_act:run_abort",
+    "canary approve": "rollout_act:run_approve",
+    "shadow start": "rollout_start:run_shadow",
+    "shadow stop": "rollout_act:run_shadow_stop",
+    "ab start": "rollout_start:run_ab",
+    "ab stop": "rollout_act:run_ab_stop",
+    "ab result": "rollout:run_result",
+    "ab size": "ab_size:run_size",
+    "rollout report": "rollout:run_report",
+    "rollout status": "rollout:run_status",
+    "query": "query:run_query",
+    "predictions show": "predictions:run_show",
+    "erase": "predictions:run_erase",
+    "feedback": "feedback:run_feedback",
+    "performance": "performance:run_performance",
+    "drift": "drift:run_drift",
+    "baseline build": "baseline:run_build",
+    "baseline forget": "baseline:run_forget",
+    "monitor report": "drift:run_report",
+    "alerts": "alerts:run_alerts",
+    "alerts test": "alerts:run_test",
+    "export": "export:run_export",
+}
+#: Groups, and what is said of them.
+GROUPS: Final[Mapping[str, str]] = {
+    "": "A high-throughput inference server with hot-loaded model versions.",
+    "model": "Versions of a model: which one answers, since when, and who set it.",
+    "registry": "A directory of models: publish versions and compare them.",
+    "rollout": "Try a version on live traffic, step by step.",
+    "monitor": "What the server has seen: predictions, labels, drift, alerts.",
+    "canary": "Give a version a growing share of the traffic.",
+    "shadow": "Let a version compute a copy of the traffic.",
+    "ab": "Compare two versions at a fixed share.",
+    "audit": "Check the audit log.",
+    "predictions": "Look a prediction up.",
+    "baseline": "What a version is compared with.",
+    "alerts": "What is wrong, and who was told.",
+}
+#: Short verbs that a group has, too.
+MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "model": (
+        "status",
+        "history",
+        "load",
+        "unload",
+        "promote",
+        "rollback",
+        "alias",
+        "diff",
+    ),
+    "registry": ("push", "diff", "audit"),
+    "rollout": ("canary", "shadow", "ab"),
+    "monitor": (
+        "drift",
+        "baseline",
+        "performance",
+        "feedback",
+        "alerts",
+        "query",
+        "predictions",
+        "export",
+        "erase",
+    ),
+}
+_START: Final = "Start"
+_MODELS: Final = "Models"
+_ROLLOUTS: Final = "Rollouts"
+_MONITORING: Final = "Monitoring"
+_GROUPS: Final = "Groups: the same verbs by subject"
+#: The first words, in the order of the help, each with its heading there.
+PANELS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("serve", "ui", "token"), _START),
+    **dict.fromkeys(("push", "diff", "status", "history", "load", "unload", "promote"), _MODELS),
+    **dict.fromkeys(("rollback", "alias", "audit"), _MODELS),
+    **dict.fromkeys(("canary", "shadow", "ab"), _ROLLOUTS),
+    **dict.fromkeys(MEMBERS["monitor"], _MONITORING),
+    **dict.fromkeys(("model", "registry", "rollout", "monitor"), _GROUPS),
+}

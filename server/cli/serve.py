@@ -18,29 +18,38 @@ from penstock.monitoring.distribution import foreign_package
 from penstock.server.config.config import load_config
 from penstock.server.files.config_error import ConfigError
 
+from .banner import banner, desired
+from .client import CommandFailed
 from .exits import Exit
 from .serve_options import ServeOptions
+from .single_model import is_single_model, model_name, temporary_registry
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from penstock.server.config.config import ServerConfig
-    from penstock.server.desired_state.state import DesiredState, ModelState
     from penstock.server.processes.run_directory import RunDirectory
     from penstock.server.processes.state_directory import StateDirectory
-    from penstock.server.registry.repository import ModelEntry, RegistrySnapshot
+    from penstock.server.registry.repository import RegistrySnapshot
 
-#: Models, and versions of a model, that the banner names.
-_MAX_SHOWN = 50
 _FULL = "nobody read standard error"
+#: What a server of one model does not keep.
+_NOT_KEPT = "it ends with this server; publish the model with penstock push to keep it"
 
 
 def run_serve(
     options: ServeOptions,
     registry: Annotated[
-        str | None, typer.Argument(metavar="REGISTRY", help="The model repository.")
+        str | None,
+        typer.Argument(
+            metavar="MODELS", help="A registry: MODELS/<model>/<version>/; or one model file."
+        ),
     ] = None,
     *,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of one model; by default its file name."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Instead of ./penstock.toml.")
     ] = None,
@@ -48,26 +57,59 @@ def run_serve(
         bool, typer.Option("--json", help="Print JSON, for programs; as --log-format json.")
     ] = False,
 ) -> int:
-    """Serve the models of a registry directory: REGISTRY/<model>/<version>/model.onnx.
+    """Serve the models of a registry directory, or one model file.
+
+    A model file of any runtime, or an MLflow model, is served under its file name, and nothing is
+    kept: it is for a first look.
 
     Each option is also PENSTOCK_<NAME> in the environment and a key of penstock.toml.
     """
     given = {"registry": registry, **asdict(options)}
     if as_json:
         given["log_format"] = "json"
-    return _serve(given, config)
+    if foreign := foreign_package():
+        _tell(foreign, logging.WARNING, given)
+    try:
+        models = load_config(given, os.environ, config)
+        if not is_single_model(models.registry):
+            if name is not None:
+                raise ConfigError(f"--name is for one model file, and {models.registry} is none")
+            return _serve(given, config)
+        environ = _environ(models, config)
+        called = name or model_name(models.registry)
+        with temporary_registry(models.registry, called, environ) as home:
+            return _serve({**given, "registry": str(home)}, config, models.registry)
+    except ConfigError as error:
+        return _fail(error, Exit.USAGE, given)
+    except (CommandFailed, OSError) as error:
+        return _fail(error, Exit.FAILED, given)
 
 
-def _serve(given: dict[str, Any], file: Path | None) -> int:
-    """Serve until told to stop; returns the exit status."""
+def _environ(config: "ServerConfig", file: Path | None) -> dict[str, str]:
+    """Environment of a process that loads a model as the server would."""
+    said = {
+        "PENSTOCK_ALLOW_CODE": config.allow_code,
+        "PENSTOCK_TRUSTED_TYPES": config.trusted_types,
+    }
+    if file is not None:
+        said["PENSTOCK_CONFIG"] = str(file)
+    return {**os.environ, **{name: value for name, value in said.items() if value}}
+
+
+def _serve(given: dict[str, Any], file: Path | None, source: Path | None = None) -> int:
+    """Serve a registry until told to stop; returns the exit status.
+
+    Args:
+        given: Options of the command line.
+        file: The configuration file that was named.
+        source: The model that the registry is made from; ``None`` for a user's registry.
+    """
     from penstock.server.processes.in_force import InForce
     from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
     from penstock.server.processes.state_directory import StateDirectory, StateDirectoryInUse
     from penstock.server.registry.survey import scan
     from penstock.server.supervisor.listening import CannotListen
 
-    if foreign := foreign_package():
-        _tell(foreign, logging.WARNING, given)
     try:
         config = load_config(given, os.environ, file)
         snapshot = scan(config.registry, config.link_roots())
@@ -86,78 +128,11 @@ def _serve(given: dict[str, Any], file: Path | None) -> int:
             def reread() -> str:
                 return inforce.renew(lambda: load_config(given, os.environ, file))
 
-            return _supervise(config, directory, state, snapshot, reread)
+            return _supervise(config, directory, state, snapshot, reread, source)
     except (CannotListen, OSError, StateDirectoryInUse) as error:
         return _fail(error, Exit.FAILED, given)
     finally:
         directory.remove()
-
-
-def banner(
-    config: "ServerConfig",
-    urls: tuple[str, str],
-    snapshot: "RegistrySnapshot",
-    state: "DesiredState",
-    note: str = "",
-) -> str:
-    """What a person wants to know first. Nothing is loaded yet, so it does not say what serves.
-
-    Args:
-        config: Configuration of the server.
-        urls: URLs of the prediction port and of the admin port.
-        snapshot: What the registry holds.
-        state: What operators want.
-        note: Why state is not kept; empty if it is.
-    """
-    url, admin_url = urls
-    lines = [f"Penstock serves {config.registry.resolve()}", ""]
-    width = max(map(len, snapshot.models), default=0)
-    explicit = config.version_policy == "explicit"
-    lines += [
-        f"  {one.name:<{width}}  {_intended(one, state.model(one.name), explicit=explicit)}"
-        for one in list(snapshot.models.values())[:_MAX_SHOWN]
-    ]
-    if len(snapshot.models) > _MAX_SHOWN:
-        lines.append(f"  and {len(snapshot.models) - _MAX_SHOWN} more")
-    if not snapshot.models:
-        lines.append("  no models yet: put one at <model>/1/model.onnx")
-    lines += [f"  ! {problem.path}: {problem.reason}" for problem in snapshot.problems]
-    lines += [
-        "",
-        f"  predict  {url}/v2/models/<model>/infer",
-        f"  docs     {url}/docs",
-        f"  console  {admin_url}/",
-        f"  metrics  {admin_url}/metrics",
-        f"  status   {admin_url}/admin/status   (what is served: penstock status)",
-        f"  state    {config.state_dir}" + (f"   TEMPORARY: {note}" if note else ""),
-        f"  workers  {config.workers} with {config.execution_threads()} execution threads each",
-    ]
-    return "\n".join(lines)
-
-
-def _intended(entry: "ModelEntry", now: "ModelState", *, explicit: bool) -> str:
-    """What is going to be loaded, and which version operators have named stable."""
-    from penstock.server.target.plan import policy_versions, wanted_versions
-
-    by_policy = policy_versions(entry, entry.versions, explicit=explicit)
-    wanted = [one for one in wanted_versions(now, by_policy) if one in entry.versions]
-    if not wanted:
-        return "no versions yet" if not entry.versions else "loads nothing without a command"
-    versions = ", ".join(map(str, wanted[-_MAX_SHOWN:]))
-    several = "versions" if len(wanted) > 1 else "version"
-    stable = "" if now.stable is None else f"; stable is version {now.stable}"
-    return f"loading {several} {versions}{stable}"
-
-
-def _desired(state: "StateDirectory") -> "DesiredState":
-    """What operators want; nothing if it cannot be read, which control says."""
-    from penstock.server.desired_state.state import DesiredState
-    from penstock.server.desired_state.state_file import StateDamaged, StateFile
-
-    try:
-        return StateFile(state.path).read()
-    except (OSError, StateDamaged):
-        return DesiredState()
 
 
 def _supervise(
@@ -166,6 +141,7 @@ def _supervise(
     state: "StateDirectory",
     snapshot: "RegistrySnapshot",
     reread: Callable[[], str],
+    source: Path | None,
 ) -> int:
     from penstock.server.supervisor.listening import open_listener, url_of
     from penstock.server.supervisor.supervisor import Supervisor
@@ -184,7 +160,9 @@ def _supervise(
         _write(directory.address, json.dumps(address))
         state.announce(address["admin_url"])
         urls = address["predict_url"], address["admin_url"]
-        text = banner(config, urls, snapshot, _desired(state), state.note)
+        kept = source is None or not state.path.is_relative_to(config.registry)
+        note = state.note or ("" if kept else _NOT_KEPT)
+        text = banner(config, urls, snapshot, desired(state), note, source)
         if config.log_format == "json":
             text = _as_json(text, predict_url=urls[0], admin_url=urls[1])
         print(text, flush=True)

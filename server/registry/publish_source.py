@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.runtimes.discovery import endings_beside, name_in_version
+from penstock.runtimes.contract import ModelLoadError
+from penstock.runtimes.discovery import endings_beside, find_runtime, name_in_version
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
 from penstock.server.files.safe_files import check_relative, open_directory, open_file
@@ -89,17 +90,15 @@ def find_source(path: Path) -> PublishSource:
     run_id = ""
     columns: tuple[Column, ...] = ()
     if path.is_dir():
-        if not (path / MLMODEL_FILE).exists():
-            raise ModelRefused(
-                f"{path} is a directory without {MLMODEL_FILE}; expected a model file or an MLflow "
-                "model"
-            )
-        described = read_mlflow_model(path)
-        run_id, columns = described.run_id, described.columns
-        inner = path / described.model_path
-        if not inner.resolve(strict=True).is_relative_to(path.resolve()):
-            raise ModelRefused(f"{inner} leads out of the MLflow model")
-        path = inner / MODEL_FILE if inner.is_dir() else inner
+        if (path / MLMODEL_FILE).exists():
+            described = read_mlflow_model(path)
+            run_id, columns = described.run_id, described.columns
+            inner = path / described.model_path
+            if not inner.resolve(strict=True).is_relative_to(path.resolve()):
+                raise ModelRefused(f"{inner} leads out of the MLflow model")
+            path = inner / MODEL_FILE if inner.is_dir() else inner
+        else:
+            path = _file_in(path)
     model = path.resolve(strict=True)
     if not model.is_file():
         raise ModelRefused(f"{path} is no regular file")
@@ -126,6 +125,21 @@ def find_source(path: Path) -> PublishSource:
     return PublishSource(
         model, tuple(beside), total, summary.metadata, home, roots, run_id, columns=columns
     )
+
+
+def _file_in(directory: Path) -> Path:
+    """The model file of a directory that is like one of a version.
+
+    Raises:
+        ModelRefused: There is none, or it is not clear which one is meant.
+    """
+    try:
+        return find_runtime(directory)[1]
+    except ModelLoadError as error:
+        raise ModelRefused(
+            f"{directory} is a directory without {MLMODEL_FILE}; expected a model file, an MLflow "
+            f"model or a directory with a model file: {error}"
+        ) from None
 
 
 def _of_other_runtime(

@@ -105,6 +105,44 @@ def may_run_as_nobody(python: Path) -> bool:
 
 
 @pytest.mark.slow
+def test_a_file_of_a_stranger_is_answered_after_three_commands(
+    image: Path, tmp_path: Path, onnx_file: Any
+) -> None:
+    """What pip has installed, one command to serve the file, one to ask; as README.md has it."""
+    tensors = [("x", "FLOAT", ["n", 2])], [("y", "FLOAT", ["n", 2])]
+    file = onnx_file(tmp_path / "a stranger's.onnx", [("Neg", ["x"], ["y"])], *tensors)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path / "log"
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    command = [image / "penstock" / "bin" / "penstock", "serve", file, "--port", str(port)]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [*command, "--admin-port", "0"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until_ready(server, port, log)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/models/a-stranger-s:predict",
+            json.dumps({"instances": [[5.8, 4.0]]}).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert "-5.8" in answer.read().decode()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0, log.read_text()
+        assert not list(tmp_path.glob("penstock-model-*"))
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.slow
 def test_the_command_serves_is_healthy_and_stops(
     image: Path, instructions: list[tuple[str, str]], tmp_path: Path
 ) -> None:

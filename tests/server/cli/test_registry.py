@@ -166,3 +166,14 @@ def test_push_knows_which_version_is_stable(run, tmp_path):
     StateFile(tmp_path / ".penstock").write(state, 0)
     out = run("push", tmp_path, "bc", MODEL)[1]
     assert "version 1 is stable and stays so until: penstock promote bc 3" in out
+
+
+def test_a_directory_with_a_model_file_is_published(tmp_path, capsys, examples_registry):
+    source = examples_registry / "breast-cancer" / "1"
+    assert main(["push", str(tmp_path / "registry"), "m", str(source)]) == 0
+    published = tmp_path / "registry" / "m" / "1" / "model.onnx"
+    assert published.read_bytes() == (source / "model.onnx").read_bytes()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["push", str(tmp_path / "registry"), "m", str(empty)]) == 1
+    assert "expected a model file, an MLflow model or a directory with" in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""What ``penstock serve`` prints first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penstock.server.config.config import ServerConfig
+    from penstock.server.desired_state.state import DesiredState, ModelState
+    from penstock.server.processes.state_directory import StateDirectory
+    from penstock.server.registry.repository import ModelEntry, RegistrySnapshot
+
+#: Models, and versions of a model, that the banner names.
+_MAX_SHOWN: Final = 50
+
+
+def banner(
+    config: ServerConfig,
+    urls: tuple[str, str],
+    snapshot: RegistrySnapshot,
+    state: DesiredState,
+    note: str = "",
+    source: Path | None = None,
+) -> str:
+    """What a person wants to know first. Nothing is loaded yet, so it does not say what serves.
+
+    Args:
+        config: Configuration of the server.
+        urls: URLs of the prediction port and of the admin port.
+        snapshot: What the registry holds.
+        state: What operators want.
+        note: Why state is not kept; empty if it is.
+        source: What is served, if that is no registry but one model.
+    """
+    url, admin_url = urls
+    lines = [f"Penstock serves {(source or config.registry).resolve()}", ""]
+    name = next(iter(snapshot.models)) if len(snapshot.models) == 1 else "<model>"
+    width = max(map(len, snapshot.models), default=0)
+    explicit = config.version_policy == "explicit"
+    lines += [
+        f"  {one.name:<{width}}  {_intended(one, state.model(one.name), explicit=explicit)}"
+        for one in list(snapshot.models.values())[:_MAX_SHOWN]
+    ]
+    if len(snapshot.models) > _MAX_SHOWN:
+        lines.append(f"  and {len(snapshot.models) - _MAX_SHOWN} more")
+    if not snapshot.models:
+        lines.append("  no models yet: put one at <model>/1/model.onnx")
+    lines += [f"  ! {problem.path}: {problem.reason}" for problem in snapshot.problems]
+    lines += [
+        "",
+        f"  predict  {url}/v2/models/{name}/infer",
+        f"  docs     {url}/docs",
+        f"  console  {admin_url}/",
+        f"  metrics  {admin_url}/metrics",
+        f"  status   {admin_url}/admin/status   (what is served: penstock status)",
+        f"  state    {config.state_dir}" + (f"   TEMPORARY: {note}" if note else ""),
+        f"  workers  {config.workers} with {config.execution_threads()} execution threads each",
+    ]
+    return "\n".join(lines)
+
+
+def _intended(entry: ModelEntry, now: ModelState, *, explicit: bool) -> str:
+    """What is going to be loaded, and which version operators have named stable."""
+    from penstock.server.target.plan import policy_versions, wanted_versions
+
+    by_policy = policy_versions(entry, entry.versions, explicit=explicit)
+    wanted = [one for one in wanted_versions(now, by_policy) if one in entry.versions]
+    if not wanted:
+        return "no versions yet" if not entry.versions else "loads nothing without a command"
+    versions = ", ".join(map(str, wanted[-_MAX_SHOWN:]))
+    several = "versions" if len(wanted) > 1 else "version"
+    stable = "" if now.stable is None else f"; stable is version {now.stable}"
+    return f"loading {several} {versions}{stable}"
+
+
+def desired(state: StateDirectory) -> DesiredState:
+    """What operators want; nothing if it cannot be read, which control says."""
+    from penstock.server.desired_state.state import DesiredState
+    from penstock.server.desired_state.state_file import StateDamaged, StateFile
+
+    try:
+        return StateFile(state.path).read()
+    except (OSError, StateDamaged):
+        return DesiredState()

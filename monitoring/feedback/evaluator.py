@@ -15,6 +15,7 @@ from .change_detector import ChangeDetector
 from .classes import Classes, number_of
 from .estimate import MIN_LABELS, calibrate
 from .label import class_name
+from .options import FeedbackOptions
 from .outputs import CLASSIFICATION
 from .performance import CALIBRATION_BINS
 from .votes import Votes
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from .options import FeedbackOptions, Value
+    from .options import Value
     from .outputs import Predictions
     from .votes import Labels
 
@@ -80,6 +81,7 @@ class Evaluator:
         if state is not None:
             content = json.loads(state)
             evaluator.options = replace(options, false_alarms_per_month=content.pop("share"))
+            content.pop("largest_error", None)
             evaluator.detector = ChangeDetector.from_json(content.pop("detector"))
             if "classes" in content:  # not of earlier releases
                 evaluator.classes = Classes.from_json(content.pop("classes"))
@@ -87,11 +89,17 @@ class Evaluator:
                 setattr(evaluator, name, value)
         return evaluator
 
+    @classmethod
+    def kept(cls, state: str) -> Evaluator:
+        """An evaluator with a state of `to_json` and the options that figures need, to read it."""
+        return cls.of(FeedbackOptions(largest_error=json.loads(state).get("largest_error")), state)
+
     def to_json(self) -> str:
         """The state as JSON, for a restart."""
         content: dict[str, Any] = {
             "detector": self.detector.to_json(),
             "share": self.options.false_alarms_per_month,
+            "largest_error": self.options.largest_error,
             "classes": self.classes.to_json(),
         }
         for name in ("columns", "clash", "counts", "rights", "calibration"):

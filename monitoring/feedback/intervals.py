@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .likeness import design_effect
 from .tail import upper_tail
 
 if TYPE_CHECKING:
@@ -32,9 +33,20 @@ FEWEST_UNITS: Final = 20
 FEWEST_RANKED: Final = 30
 #: Fewer have no interval of a mean loss: a loss that one row in a hundred has may be missing.
 FEWEST_LOSSES: Final = 500
+#: Fewer have no interval of a root mean square without a known largest error: an error that comes
+#: once in 500 rows, and is 50 times the usual one, may be missing, and makes it six times as large.
+FEWEST_SQUARES: Final = 1000
+#: As many rows as the sample has may have missed so many (the rule of three, J. Hanley and
+#: A. Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983).
+MISSED: Final = 3.0
+#: How many times the largest loss that was seen a loss may be that was missed.
+LARGER: Final = 10.0
 #: A mean of losses with a tail of a larger shape has no interval: its variance is infinite, or
 #: nearly so, and losses that have not been seen yet decide it.
 HEAVIEST: Final = 0.45
+#: A count of hits is followed a quarter of a row beyond Wilson's ends. So at least 93.7 % of the
+#: intervals hold for any share and any number of trials, where 89 % may hold without it.
+_BEYOND: Final = 0.25
 #: Half the 0.95 quantile of chi-square with 2, 4 and 6 degrees of freedom, at its lower end.
 _RARE: Final = {1: 0.0513, 2: 0.3554, 3: 0.8177}
 _CUBE: Final = 3
@@ -42,11 +54,20 @@ _CUBE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its 95 % interval; no ends where too few rows are known to say."""
+    """A figure and its 95 % interval; no ends where too few rows are known to say.
+
+    Attributes:
+        value: The figure.
+        low: Lower end.
+        high: Upper end.
+        up_to: The interval holds as long as no loss is larger than this, however rare such a loss
+            is; ``None`` if losses have a limit of their own, or without ends.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
+    up_to: float | None = None
 
 
 def count_units(units: Units, rows: int) -> int:
@@ -71,17 +92,23 @@ def student(degrees: float) -> float:
     return z + one + two + three
 
 
-def mean(values: Floats, units: Units = None) -> Estimate | None:
+def mean(
+    values: Floats, units: Units = None, largest: float | None = None, *, signed: bool = False
+) -> Estimate | None:
     """A mean, by Hall's transformation of Student's t, which follows the skew of the values.
 
     Each end is no nearer than by Student's t itself, and reaches as far as the tail on its side may
     go beyond the sample, by `upper_tail`. Where the variance of such a tail is infinite, or nearly
-    so, nothing is stated.
+    so, nothing is stated. Beyond that, the upper end allows for `MISSED` units of values as large
+    as the largest possible one.
     Source: P. Hall, "On the removal of skewness by transformation", JRSS B 54 (1992).
 
     Args:
         values: Numbers, at least one.
         units: Of each value.
+        largest: Largest absolute value that is possible; by default `LARGER` times the largest one
+            that was seen.
+        signed: Values may be below 0, too: the lower end also allows for missed units.
     """
     rows = len(values)
     if not rows:
@@ -104,7 +131,12 @@ def mean(values: Floats, units: Units = None) -> Estimate | None:
         _reach(spread * max(t, abs(_bent(end, skew))), tail, count / rows)
         for end, tail in zip((t, -t), tails, strict=True)
     )
-    return Estimate(value, value - low, value + high)
+    seen = float(np.abs(values).max())
+    up_to = LARGER * seen if largest is None else max(largest, seen)
+    missed = MISSED / worth
+    if signed:
+        low += missed * (up_to + value)
+    return Estimate(value, value - low, value + high + missed * (up_to - value), up_to)
 
 
 def _reach(half: float, tail: Tail | None, factor: float) -> float:
@@ -144,21 +176,36 @@ def _bent(t: float, skew: float) -> float:
     return 3 / skew * (math.copysign(abs(inner) ** (1 / 3), inner) - 1)
 
 
-def root_mean_square(values: Floats, units: Units = None) -> Estimate | None:
-    """A root of a mean square: the interval of the mean square, taken to the root."""
-    inner = mean(values * values, units)
+def root_mean_square(
+    values: Floats, units: Units = None, largest: float | None = None
+) -> Estimate | None:
+    """A root of a mean square: the interval of the mean square, taken to the root.
+
+    Args:
+        values: Numbers.
+        units: Of each.
+        largest: Largest absolute value that is possible, as in `mean`.
+    """
+    up_to = largest
+    if largest is None and len(values):
+        up_to = LARGER * float(np.abs(values).max())
+    inner = mean(values * values, units, None if up_to is None else up_to**2)
     if inner is None:
         return None
-    if inner.low is None or inner.high is None:
+    few = largest is None and count_units(units, len(values)) < FEWEST_SQUARES
+    if inner.low is None or inner.high is None or (few and inner.low < inner.high):
         return Estimate(math.sqrt(inner.value))
-    return Estimate(*(math.sqrt(max(0.0, one)) for one in (inner.value, inner.low, inner.high)))
+    value, low, high = (math.sqrt(max(0.0, one)) for one in (inner.value, inner.low, inner.high))
+    return Estimate(value, low, high, None if inner.up_to is None else math.sqrt(inner.up_to))
 
 
 def share(hits: Floats, trials: Floats, units: Units = None) -> Estimate | None:
     """``sum(hits) / sum(trials)``, by Wilson's score interval of as many trials as units are worth.
 
-    Near 0 and 1 the ends are those of a Poisson count, so that rare classes are covered, too
-    (L. Brown, T. Cai, A. DasGupta, "Interval estimation for a binomial proportion", 2001).
+    That number follows from the spread between units, or from how alike the rows of a unit are
+    (`design_effect`): from that which leaves fewer. Near 0 and 1 the ends are those of a Poisson
+    count, so that rare classes are covered, too (L. Brown, T. Cai, A. DasGupta, "Interval
+    estimation for a binomial proportion", 2001).
 
     Args:
         hits: 1 or 0 of each row.
@@ -172,14 +219,17 @@ def share(hits: Floats, trials: Floats, units: Units = None) -> Estimate | None:
     if units is None:
         return wilson(right, count)
     deviations, worth = _deviations(hits, trials, value, units)
-    alike = worth > count - 0.5
-    if worth < FEWEST_UNITS and not alike:
+    if worth > count - 0.5:  # a row a unit
+        return wilson(right, count)
+    if worth < FEWEST_UNITS:
         return Estimate(value)
     plain = value * (1 - value) * count
     if not plain:
         return wilson(value * worth, worth)
-    spread = float((deviations**2).sum())
-    effect = 1.0 if alike else max(1.0, spread / plain * (student(worth - 1) / Z) ** 2)
+    sums = (by_unit(one, units) for one in (hits, trials))
+    alike = design_effect(*(one[by_unit(trials, units) > 0] for one in sums))
+    effect = max(1.0, float((deviations**2).sum()) / plain, alike)
+    effect *= (student(worth - 1) / Z) ** 2
     return wilson(right / effect, count / effect)
 
 
@@ -188,16 +238,20 @@ def wilson(hits: float, trials: float) -> Estimate | None:
     if trials <= 0:
         return None
     value = hits / trials
-    wide = Z * Z / trials
-    middle = (value + wide / 2) / (1 + wide)
-    half = Z / (1 + wide) * math.sqrt(value * (1 - value) / trials + wide / (4 * trials))
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    low = 0.0 if hits <= 0 else _wilson_end(max(0.0, hits - _BEYOND), trials, -Z)
+    high = 1.0 if hits >= trials else _wilson_end(min(trials, hits + _BEYOND), trials, Z)
     few, many = round(hits), round(trials - hits)
     if few in _RARE:
         low = min(low, _RARE[few] / trials)
     if many in _RARE:
         high = max(high, 1 - _RARE[many] / trials)
     return Estimate(value, low, high)
+
+
+def _wilson_end(hits: float, trials: float, quantile: float) -> float:
+    value, wide = hits / trials, quantile**2 / trials
+    half = quantile * math.sqrt(value * (1 - value) / trials + wide / (4 * trials))
+    return min(1.0, max(0.0, (value + wide / 2 + half) / (1 + wide)))
 
 
 def through_logit(value: float, error: float, units: int) -> Estimate:

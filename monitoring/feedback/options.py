@@ -24,6 +24,8 @@ class FeedbackOptions:
         reference_labels: Number of first labels that make the reference.
         reference_days: Days that the first predictions span before anything is compared.
         false_alarms_per_month: Bound on the probability of a false alarm in 30 days.
+        largest_error: Of a number: the largest absolute error that is possible. Intervals need it
+            to hold for errors that no label has shown yet.
     """
 
     kind: str = ""
@@ -35,3 +37,4 @@ class FeedbackOptions:
     reference_labels: int = 1000
     reference_days: float = 7.0
     false_alarms_per_month: float = 0.05
+    largest_error: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -26,11 +27,14 @@ CALIBRATION_BINS: Final = 20
 FEWEST_OF_A_CLASS: Final = 20
 #: A probability of 0 for what turned out true would make the log loss infinite.
 _SMALLEST_SCORE: Final = 1e-7
+#: So no log loss is larger than this, and no Brier score of two, or of several classes.
+_LARGEST_LOG_LOSS: Final = -math.log(_SMALLEST_SCORE)
+_LARGEST_BRIER: Final = (1.0, 2.0)
 #: Classes that are listed one by one, the commonest first.
 MAX_LISTED: Final = 50
 DELAY_QUANTILES: Final = (0.5, 0.9, 0.99)
 #: What of labelled predictions is no array of numbers.
-_NOT_NUMBERS: Final = ("kind", "truth", "predicted", "units")
+_NOT_NUMBERS: Final = ("kind", "truth", "predicted", "units", "largest_error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Labelled:
         positive: 1 where the truth is the positive class, 0 where not, NaN where there is none.
         delays: Seconds from the prediction until its label was received.
         units: The number of the unit of each, from 0; ``None`` where each is one by itself.
+        largest_error: Largest absolute error of a number that is possible; ``None`` if unknown.
     """
 
     kind: str
@@ -64,6 +69,7 @@ class Labelled:
     positive: Floats
     delays: Floats
     units: Units = None
+    largest_error: float | None = None
 
 
 @dataclass(slots=True)
@@ -114,10 +120,11 @@ def figures_of(rows: Labelled) -> dict[str, Estimate]:
 
 def _of_numbers(rows: Labelled) -> dict[str, Estimate | None]:
     errors = np.asarray(rows.predicted, float) - np.asarray(rows.truth, float)
+    how = rows.units, rows.largest_error
     return {
-        "mae": _positive(mean(rows.loss, rows.units)),
-        "rmse": root_mean_square(errors, rows.units),
-        "bias": mean(errors, rows.units),
+        "mae": _positive(mean(rows.loss, *how)),
+        "rmse": root_mean_square(errors, *how),
+        "bias": mean(errors, *how, signed=True),
     }
 
 
@@ -127,9 +134,10 @@ def _of_classes(rows: Labelled) -> dict[str, Estimate | None]:
     scored = ~np.isnan(rows.true_score)
     if scored.any():
         losses = -np.log(np.maximum(rows.true_score[scored], _SMALLEST_SCORE))
-        figures["log_loss"] = _of_scores(losses, rows, scored)
+        figures["log_loss"] = _of_scores(losses, rows, scored, _LARGEST_LOG_LOSS)
         known = ~np.isnan(rows.brier)
-        figures["brier"] = _of_scores(rows.brier[known], rows, known)
+        several = bool(np.isnan(rows.positive_score[known]).any())
+        figures["brier"] = _of_scores(rows.brier[known], rows, known, _LARGEST_BRIER[several])
     known = ~np.isnan(rows.confidence)
     if known.any():
         figures["calibration_error"] = calibration_error(rows.confidence[known], rows.right[known])
@@ -141,17 +149,20 @@ def _of_classes(rows: Labelled) -> dict[str, Estimate | None]:
     return figures
 
 
-def _of_scores(losses: Floats, rows: Labelled, chosen: NDArray[np.bool_]) -> Estimate | None:
+def _of_scores(
+    losses: Floats, rows: Labelled, chosen: NDArray[np.bool_], largest: float
+) -> Estimate | None:
     """A mean of losses of probabilities; a class that few rows have decides it: then no interval.
 
     A row of a rare class loses hundreds of times more than others, and none may have come yet.
+    No loss is larger than `largest`, so the interval holds whatever was missed.
     """
-    found = mean(losses, _of(rows.units, chosen))
+    found = mean(losses, _of(rows.units, chosen), largest)
     positive = rows.positive[chosen]
     rarer = min(float((positive > 0).sum()), float((positive == 0).sum()))
     if found is None or (not np.isnan(positive).any() and rarer < FEWEST_OF_A_CLASS):
         return None if found is None else Estimate(found.value)
-    return _positive(found)
+    return _positive(replace(found, up_to=None))
 
 
 def _of(units: Units, chosen: NDArray[np.bool_]) -> Units:
@@ -209,5 +220,6 @@ def pick(rows: Labelled, chosen: NDArray[np.int64]) -> Labelled:
         truth=[rows.truth[place] for place in places],
         predicted=[rows.predicted[place] for place in places],
         units=None if rows.units is None else rows.units[chosen],
+        largest_error=rows.largest_error,
         **{name: getattr(rows, name)[chosen] for name in numbers},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,7 +14,6 @@ from penstock.monitoring.databases import content
 from .estimate import ASSUMPTION, estimated_accuracy
 from .evaluator import Evaluator
 from .label import class_name
-from .options import FeedbackOptions
 from .outputs import CLASSIFICATION
 from .performance import CALIBRATION_BINS, Labelled, figures_of, measure, pick
 from .schema import FEEDBACK_FILE, has_column, open_to_read
@@ -97,8 +96,11 @@ def performance(directory: Path, model: str, span: Span, by: str = "") -> dict[s
         found["feedback"] = dict(map(tuple, connection.execute("SELECT * FROM outcomes")))
         names, divided = read_segments(connection), []
         for slot in connection.execute(_SLOTS, (model,)).fetchall():
+            evaluator = _evaluator(connection, model, slot["version"])
             times, rows, numbers, complete = _read(connection, slot, span)
-            version = _version(connection, model, slot, span, times, rows)
+            if evaluator is not None:
+                rows = replace(rows, largest_error=evaluator.options.largest_error)
+            version = _version(connection, slot, span, times, rows, evaluator)
             found["versions"].append({**version, "complete": complete})
             divided.append(segmented(slot["version"], slot["arm"], rows, numbers, names, by))
     for version, one in zip(found["versions"], divided, strict=True):
@@ -108,18 +110,14 @@ def performance(directory: Path, model: str, span: Span, by: str = "") -> dict[s
 
 def _version(
     connection: sqlite3.Connection,
-    model: str,
     slot: sqlite3.Row,
     span: Span,
     times: Any,
     rows: Labelled,
+    evaluator: Evaluator | None,
 ) -> dict[str, Any]:
     vain = connection.execute(_VAIN, (slot["id"], span.since, span.until)).fetchall()
     traffic = _traffic(connection, slot["id"], span)
-    row = connection.execute(
-        "SELECT state FROM judges WHERE model = ? AND version = ?", (model, slot["version"])
-    ).fetchone()
-    evaluator = None if row is None else Evaluator.of(FeedbackOptions(), row["state"])
     predictions = int(sum(one[1] for one in traffic))
     whole = measure(rows)
     return {
@@ -136,6 +134,12 @@ def _version(
         "change": None if evaluator is None else _change(evaluator, span.until),
         "windows": _windows(times, rows, traffic, span, evaluator),
     }
+
+
+def _evaluator(connection: sqlite3.Connection, model: str, version: str) -> Evaluator | None:
+    query = "SELECT state FROM judges WHERE model = ? AND version = ?"
+    row = connection.execute(query, (model, version)).fetchone()
+    return None if row is None else Evaluator.kept(row["state"])
 
 
 def _told(found: Performance) -> dict[str, Any]:

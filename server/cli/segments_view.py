@@ -13,9 +13,11 @@ _HEADINGS: Final = ("segment", "version", "arm", "labels", "figure", "value", "9
 
 
 def figure_words(figure: dict[str, float | None]) -> list[str]:
-    """A figure, and its interval."""
-    low, high = figure["low"], figure["high"]
+    """A figure, and its interval with the condition that it has."""
+    low, high, up_to = figure["low"], figure["high"], figure.get("up_to")
     interval = "no interval" if low is None else f"{low:.4f} to {high:.4f}"
+    if up_to is not None:
+        interval += f", for errors up to {up_to:.4g}"
     return [f"{figure['value']:.4f}", interval]
 
 

@@ -10,6 +10,7 @@ expected_accuracy = 0.9          # compare with this and not with the first labe
 reference_labels = 1000          # how many of the first labels make the reference
 reference_days = 7               # how many days the first predictions span before that
 false_alarms_per_month = 0.05    # probability of a false alarm in 30 days
+largest_error = 5000             # the largest error of a number that is possible
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     reference_labels: Annotated[int, msgspec.Meta(ge=_FEWEST, le=_MOST)] = 1000
     reference_days: Annotated[float, msgspec.Meta(ge=0, le=_MOST_DAYS)] = 7.0
     false_alarms_per_month: _Share = 0.05
+    largest_error: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 def parse_feedback(table: Any, source: str) -> FeedbackOptions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import erf, exp, pi, sqrt
+from math import erf, exp, lgamma, pi, sqrt
 
 import numpy as np
 import pytest
@@ -10,12 +10,15 @@ from sklearn import metrics
 
 from penstock.monitoring.feedback.intervals import (
     FEWEST_LOSSES,
+    FEWEST_SQUARES,
+    LARGER,
     f1,
     mean,
     root_mean_square,
     share,
     wilson,
 )
+from penstock.monitoring.feedback.performance import Labelled, figures_of
 from penstock.monitoring.feedback.ranking import average_precision, roc_auc
 from penstock.monitoring.feedback.tail import fit_pareto
 
@@ -106,6 +109,106 @@ def test_means_are_covered_where_users_have_one_to_a_hundred_rows():
     assert held >= 0.93
 
 
+def rare_and_large(chance, times, limit=np.inf):
+    """Draws errors of which few are many times larger than the others, and their mean size."""
+
+    def draw(rng, size=500):
+        errors = np.where(rng.random(size) < chance, times, 1.0) * rng.normal(size=size)
+        return np.clip(errors, -limit, limit)
+
+    return draw, sqrt(2 / pi) * (1 + chance * (times - 1))
+
+
+@pytest.mark.parametrize(("chance", "times"), [(0.002, 50), (0.001, 100), (0.005, 20), (0.01, 5)])
+def test_means_allow_for_rare_errors_that_have_not_come_yet(chance, times):
+    """Of 500 rows more than a third of the samples have none of those that come once in 500."""
+    draw, truth = rare_and_large(chance, times)
+    held, said = coverage([mean(np.abs(one)) for one in draws(draw, seed=21, runs=400)], truth)
+    assert said > 0.2
+    assert held >= 0.93
+
+
+@pytest.mark.parametrize("size", [500, 1000])
+def test_intervals_of_tails_of_infinite_variance_hold_where_they_are_stated(size):
+    """Few are: those of samples whose tail looks light by chance."""
+    kinds = [
+        (mean, lambda rng: rng.pareto(1.5, size) + 1, 3.0),
+        (mean, lambda rng: rng.standard_t(2.5, size) ** 2, 5.0),
+        (mean, lambda rng: rng.standard_t(3, size) ** 2, 3.0),
+        (root_mean_square, lambda rng: rng.standard_t(3, size), sqrt(3)),
+        (mean, lambda rng: rng.pareto(1.8, size) + 1, 2.25),
+    ]
+    stated = []
+    for figure, draw, truth in kinds:
+        found = [figure(one) for one in draws(draw, seed=22, runs=300)]
+        stated += [one.low <= truth <= one.high for one in found if one.low is not None]
+    assert len(stated) > 50
+    assert np.mean(stated) >= 0.93
+
+
+def test_a_mean_stays_in_its_interval_with_three_rows_as_large_as_it_says():
+    values = np.random.default_rng(23).exponential(1, 2000)
+    found = mean(values)
+    assert found.up_to == pytest.approx(LARGER * values.max())
+    values[:3] = found.up_to
+    assert found.low <= values.mean() <= found.high
+    errors = np.random.default_rng(24).normal(size=2000)
+    found = mean(errors, signed=True)
+    errors[:3] = -found.up_to
+    assert found.low <= errors.mean() <= found.high
+
+
+def test_a_declared_largest_error_narrows_the_interval_and_makes_it_hold():
+    draw, truth = rare_and_large(0.002, 50, limit=40.0)
+    known = np.random.default_rng(25).normal(size=2_000_000)
+    truth = sqrt(np.mean(0.998 * known**2 + 0.002 * np.minimum(50 * np.abs(known), 40) ** 2))
+    samples = draws(draw, seed=26, runs=300)
+    held, said = coverage([root_mean_square(one, largest=40.0) for one in samples], truth)
+    assert said > 0.2
+    assert held >= 0.93
+    even = np.random.default_rng(27).normal(size=FEWEST_SQUARES)
+    declared, open_ = root_mean_square(even, largest=5.0), root_mean_square(even)
+    assert declared.up_to == 5.0
+    assert declared.high < 1.15 < open_.high
+    assert root_mean_square(even, largest=0.1).up_to == np.abs(even).max()
+
+
+def test_few_errors_have_no_interval_of_their_root_mean_square():
+    errors = np.random.default_rng(28).normal(size=FEWEST_SQUARES)
+    assert root_mean_square(errors).low is not None
+    assert root_mean_square(errors[1:]).low is None
+    assert root_mean_square(errors[1:], largest=10.0).low is not None
+
+
+@pytest.mark.parametrize(("rare", "sure"), [(0.003, 1.6), (0.02, 3.2), (0.3, 0.8)])
+def test_losses_of_several_classes_are_covered(rare, sure):
+    """Probabilities of four classes, one of them rare, by a model that is too sure of itself."""
+    shares = np.array([(1 - rare) / 3] * 3 + [rare])
+
+    def draw(rng, size=500):
+        truth = rng.choice(4, size, p=shares)
+        logits = 1.2 * rng.normal(size=(size, 4)) + np.log(shares)
+        logits[np.arange(size), truth] += sure
+        scores = np.exp(1.3 * logits)
+        return truth, scores / scores.sum(axis=1, keepdims=True)
+
+    def labelled(truth, scores):
+        mine, none = scores[np.arange(len(truth)), truth], np.full(len(truth), np.nan)
+        best = scores.argmax(axis=1)
+        right = (best == truth).astype(float)
+        brier = (scores**2).sum(axis=1) - 2 * mine + 1
+        classes = "classification", truth.tolist(), best.tolist()
+        return Labelled(*classes, right, 1 - right, scores.max(axis=1), mine, brier, *[none] * 3)
+
+    everything = figures_of(labelled(*draw(np.random.default_rng(29), 400_000)))
+    found = [figures_of(labelled(*draw(np.random.default_rng([30, run])))) for run in range(200)]
+    for name in ("log_loss", "brier"):
+        held, said = coverage([one[name] for one in found], everything[name].value)
+        assert said > 0.5
+        assert held >= 0.93
+        assert all(one[name].up_to is None for one in found)
+
+
 def test_losses_of_two_sizes_have_an_interval_of_their_mean():
     """As the log loss of a model that gives few different probabilities."""
     found = mean(np.repeat([0.01, 3.0], [900, 100]))
@@ -136,6 +239,21 @@ def test_shares_of_rare_classes_are_covered(trials, rate):
     assert held >= 0.93
 
 
+@pytest.mark.parametrize("trials", [5, 10, 20, 50, 200, 500])
+def test_intervals_of_any_share_hold(trials):
+    """By sums over all outcomes: no share is at the bottom of a wave of coverage."""
+    shares = np.concatenate([np.geomspace(1e-4, 0.5, 1500), 1 - np.geomspace(1e-4, 0.5, 1500)])
+    hits = np.arange(trials + 1)
+    ways = np.array([lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in hits])
+    chances = np.exp(
+        ways + np.outer(np.log(shares), hits) + np.outer(np.log1p(-shares), trials - hits)
+    )
+    found = [wilson(float(one), float(trials)) for one in hits]
+    low, high = (np.array([getattr(one, end) for one in found]) for end in ("low", "high"))
+    held = (low <= shares[:, None]) & (shares[:, None] <= high)
+    assert (chances * held).sum(axis=1).min() >= 0.935
+
+
 @pytest.mark.parametrize("rate", [0.5, 0.9, 0.99])
 @pytest.mark.parametrize("alike", [1.0, 50.0])
 @pytest.mark.parametrize("users", [30, 300])
@@ -164,6 +282,28 @@ def test_shares_are_covered_where_users_have_one_to_a_hundred_rows(alike):
 
     found = [share(hits, np.ones(len(hits)), units) for hits in draws(draw, seed=15)]
     held, said = coverage(found, 0.9)
+    assert said == 1
+    assert held >= 0.93
+
+
+@pytest.mark.parametrize("rate", [0.9, 0.99])
+@pytest.mark.parametrize("alike", [0.01, 0.3, 1.0])
+@pytest.mark.parametrize("sizes", ["from 1 to 100", "few heavy"])
+def test_shares_are_covered_where_few_unequal_users_have_an_error(rate, alike, sizes):
+    """With `alike` 0.01 users are all right or all wrong. Few of 120 users have an error."""
+    rng = np.random.default_rng(31)
+    rows = {
+        "from 1 to 100": rng.integers(1, 101, 120),
+        "few heavy": np.exp(rng.uniform(0, np.log(100), 120)).astype(int) + 1,
+    }[sizes]
+    units = np.repeat(np.arange(len(rows)), rows)
+
+    def draw(rng):
+        own = rng.beta(rate * alike, (1 - rate) * alike, len(rows))
+        return (rng.random(len(units)) < own[units]).astype(float)
+
+    found = [share(one, np.ones(len(one)), units) for one in draws(draw, seed=32, runs=300)]
+    held, said = coverage(found, rate)
     assert said == 1
     assert held >= 0.93
 
@@ -266,6 +406,18 @@ def test_f1_is_that_of_scikit_learn_and_covered():
     found = f1(actual * given, given, actual)
     assert found.value == pytest.approx(metrics.f1_score(actual, given))
     assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize(("size", "found", "false"), [(5000, 0.8, 2e-4), (20_000, 0.2, 1e-3)])
+def test_f1_is_covered_for_one_positive_in_a_thousand(size, found, false):
+    rates = np.array([1e-3 * found, 1e-3 * (1 - found), 0.999 * false])
+    truth = 2 * rates[0] / (rates[0] + rates.sum())
+    counts = np.random.default_rng(33).multinomial(size, [*rates, 1 - rates.sum()], 1500)[:, :3]
+    given = np.array([[1, 0, 1], [1, 1, 0]], float)  # predicted, actual
+    each = [[np.repeat(kind, one) for kind in given] for one in counts if one.sum()]
+    held, said = coverage([f1(told * true, told, true) for told, true in each], truth)
+    assert said == 1
+    assert held >= 0.93
 
 
 @pytest.mark.parametrize("number", [410, 1300])

@@ -99,6 +99,22 @@ def test_numbers(keep, batch, tmp_path):
     assert told["bias"] == pytest.approx(float((flat - truth).mean()))
 
 
+@pytest.mark.parametrize(("known", "least", "most"), [(None, 5.0, 10.0), (2.0, 2.0, 2.0)])
+def test_intervals_of_errors_say_up_to_which_error_they_hold(
+    keep, batch, tmp_path, known, least, most
+):
+    rng = np.random.default_rng(9)
+    truth = rng.normal(size=1200)
+    outputs = {"price": (truth + rng.uniform(0, 0.9, 1200)).reshape(-1, 1)}
+    options = FeedbackOptions(largest_error=known)
+    figures = judged(keep, batch, tmp_path, outputs, truth.tolist(), options)["figures"]
+    for name in ("mae", "rmse", "bias"):
+        one = figures[name]
+        assert one["low"] < one["value"] < one["high"]
+        assert least <= one["up_to"] * (1 + 1e-9)
+        assert one["up_to"] <= most * (1 + 1e-9)
+
+
 def test_a_single_probability_needs_to_be_called_one(keep, batch, tmp_path):
     scores = np.array([[0.9], [0.2], [0.6], [0.4]], np.float32)
     options = FeedbackOptions(kind="classification", classes=("no", "yes"))
@@ -188,4 +204,4 @@ def test_rows_of_one_request_are_a_unit_where_nobody_names_one(keep, batch, tmp_
     store.feedback(labels, NOW)
     (found,) = performance(tmp_path, "m", ALL)["versions"]
     assert found["labels"] == 2 * rows
-    assert found["figures"]["mae"] == {"value": 1.0, "low": None, "high": None}
+    assert found["figures"]["mae"] == {"value": 1.0, "low": None, "high": None, "up_to": None}

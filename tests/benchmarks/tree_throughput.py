@@ -13,6 +13,7 @@ another order. Run it on a quiet machine.
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import tempfile
@@ -128,6 +129,8 @@ def compare(trees: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    formatter = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=formatter).parse_args()
     for count in TREES:
         with tempfile.TemporaryDirectory() as place:
             compare(count, Path(place))

@@ -49,8 +49,8 @@ def pages() -> list[Path]:
 def home() -> Iterator[Path]:
     """A directory like a checkout, of which the commands may change anything.
 
-    ``models`` and ``examples`` are copies; ``make`` runs the verbs of the project itself. The path
-    is short, because sockets are made below it.
+    ``models`` and ``examples`` are copies; ``make`` runs the verbs of the project itself, and
+    ``tests`` are its tests. The path is short, because sockets are made below it.
     """
     home = Path(tempfile.mkdtemp(prefix="penstock-docs-"))
     try:
@@ -59,6 +59,7 @@ def home() -> Iterator[Path]:
         shutil.copytree(home / "examples" / "registry", home / "models")
         shutil.copy(home / "models" / "breast-cancer" / "1" / "model.onnx", home / "model.onnx")
         (home / "Makefile").write_text(f"%:\n\t@$(MAKE) --no-print-directory -C {ROOT} $@\n")
+        (home / "tests").symlink_to(ROOT / "tests")
         (home / ".venv").symlink_to(Path(sys.executable).parents[1])
         yield home
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Final
 
 from rivals import Deferred, DropExpired, Greedy, Rival, Single, Timeout
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 THREADS: Final = 2
 MAX_ROWS: Final = 32
 SLO_SECONDS: Final = 0.020
+ARRIVALS: Final = 12_000
 MODELS: Final = {"bigmlp": linear(651e-6, 84e-6), "cnn": linear(10e-6, 94e-6)}
 RIVALS: Final[dict[str, type[Rival]]] = {
     "batch = 1": Single,
@@ -44,7 +46,7 @@ def peak(model: str) -> float:
 
 
 def simulate(
-    rule: str, model: str, load: float, arrivals: Callable[..., np.ndarray], number: int = 12_000
+    rule: str, model: str, load: float, arrivals: Callable[..., np.ndarray], number: int = ARRIVALS
 ) -> Outcome:
     """One cell of the table."""
     times = arrivals(load * peak(model), number)
@@ -60,13 +62,16 @@ def simulate(
 
 def main() -> None:
     """Print goodput in % of the peak, mean and 99th percentile latency of what was answered."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arrivals", type=int, default=ARRIVALS, help="requests in each cell")
+    number = parser.parse_args().arrivals
     heads = [f"{m} {load}{' bursty' if a is bursty else ''}" for m, load, a in CASES]
     print("| rule |", " | ".join(heads), "|")  # noqa: T201  a script
     print("|---" * (len(heads) + 1) + "|")  # noqa: T201  a script
     for rule in (*RIVALS, OURS):
         cells = []
         for model, load, arrivals in CASES:
-            outcome = simulate(rule, model, load, arrivals)
+            outcome = simulate(rule, model, load, arrivals, number)
             share = 100 * outcome.goodput / peak(model)
             mean, worst = 1e3 * outcome.mean_latency, 1e3 * outcome.quantile(0.99)
             cells.append(f"{share:.0f} %, {mean:.1f} / {worst:.1f} ms")

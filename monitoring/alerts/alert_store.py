@@ -59,10 +59,18 @@ CREATE TABLE IF NOT EXISTS deliveries (
     next_at REAL NOT NULL,
     finished_at REAL,
     detail TEXT NOT NULL DEFAULT '',
+    released_at REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (alert, sink)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS deliveries_pending ON deliveries (next_at) WHERE status = 'pending';
+CREATE INDEX IF NOT EXISTS deliveries_muted ON deliveries (next_at) WHERE status = 'muted';
 """
+#: From a file of an earlier release.
+_MIGRATION: Final = """
+ALTER TABLE deliveries ADD COLUMN released_at REAL NOT NULL DEFAULT 0;
+CREATE INDEX IF NOT EXISTS deliveries_muted ON deliveries (next_at) WHERE status = 'muted';
+"""
+_FORMAT: Final = 2
 COLUMNS: Final = "episode, state, kind, model, version, subject, severity, time, summary, evidence"
 _INSERT: Final = f"INSERT OR IGNORE INTO alerts ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 
@@ -141,7 +149,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as store,
     ):
         store.execute("PRAGMA foreign_keys = ON")
-        if store.execute("PRAGMA user_version").fetchone()[0] == 0:
+        if store.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:
             _prepare(store)
         if path not in _CHECKED:
             check(store, path)
@@ -171,7 +179,13 @@ def _prepare(store: sqlite3.Connection) -> None:
             store.execute("COMMIT")
     else:
         store.execute("PRAGMA journal_mode = WAL")
-    store.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
+    store.execute("BEGIN IMMEDIATE")
+    (found,) = store.execute("PRAGMA user_version").fetchone()  # another process may be faster
+    script = {0: _SCHEMA, 1: _MIGRATION}.get(found, "")
+    for statement in filter(str.strip, script.split(";")):
+        store.execute(statement)
+    store.execute(f"PRAGMA user_version = {max(found, _FORMAT)}")
+    store.execute("COMMIT")
 
 
 def alert_of(row: tuple[Any, ...]) -> Alert:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.databases import healed
 from penstock.monitoring.files.stamp import last_written
 
 from .alert_store import COLUMNS, alert_of, opened
-from .retry import FAILED, PENDING, SKIPPED
+from .mutes import holding
+from .retry import FAILED, MUTED, PENDING, SKIPPED
 from .sink import TEST
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from .alert import Alert
+    from .mutes import Mute
     from .retry import Verdict
     from .sink import Sink
 
@@ -28,15 +31,31 @@ _OPEN: Final = """
     SELECT 1 FROM deliveries JOIN alerts ON alerts.id = deliveries.alert
     WHERE sink = ? AND model = ? AND kind <> ? AND state = 'opened'
       AND (status = 'pending' OR (status = 'delivered' AND finished_at > ?)) LIMIT 1"""
+_ALERT: Final = ", ".join(f"one.{name}" for name in COLUMNS.split(", "))
 # The first of each sink; while the opening of an episode waits, so does its end.
 _DUE: Final = f"""
-    SELECT one.id, sink, attempts, {", ".join(f"one.{name}" for name in COLUMNS.split(", "))}
+    SELECT one.id, sink, attempts, released_at, {_ALERT}
     FROM deliveries JOIN alerts AS one ON one.id = deliveries.alert
     WHERE status = 'pending' AND next_at <= ? AND NOT EXISTS (
         SELECT 1 FROM deliveries AS earlier JOIN alerts AS other ON other.id = earlier.alert
         WHERE earlier.sink = deliveries.sink AND earlier.status = 'pending'
           AND other.episode = one.episode AND other.id < one.id)
     ORDER BY one.id"""  # noqa: S608 - of constants
+_MUTED: Final = f"""
+    SELECT one.id, sink, next_at, {_ALERT}
+    FROM deliveries JOIN alerts AS one ON one.id = deliveries.alert
+    WHERE status = 'muted' ORDER BY one.id"""  # noqa: S608 - of constants
+_PLAN: Final = """
+    UPDATE deliveries SET status = ?, next_at = ?, finished_at = ?, detail = ?
+    WHERE alert = ? AND sink = ?"""
+#: The opening of the episode, held back from the sink.
+_HELD: Final = """
+    UPDATE deliveries SET status = ?, finished_at = ?, detail = ? WHERE status = ? AND sink = ?
+      AND alert IN (SELECT id FROM alerts WHERE episode = ? AND state = 'opened')"""
+
+
+#: Status, next attempt, end and detail of a delivery.
+_Plan = tuple[str, float, float | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +67,14 @@ class Due:
         sink: Name of the sink.
         attempts: Made so far.
         alert: What to tell.
+        since: Unix seconds since when it could be told.
     """
 
     number: int
     sink: str
     attempts: int
     alert: Alert
+    since: float
 
 
 class Deliveries:
@@ -79,8 +100,8 @@ class Deliveries:
         before, self._seen = self._seen, seen
         return seen == before and now < self._next
 
-    def route(self, sinks: Iterable[Sink], now: float) -> None:
-        """Decide for each new alert who is to be told.
+    def route(self, sinks: Iterable[Sink], now: float, mutes: Iterable[Mute] = ()) -> None:
+        """Decide for each new alert who is to be told, and what is held back by a mute.
 
         Raises:
             sqlite3.Error: Nothing has changed.
@@ -96,8 +117,29 @@ class Deliveries:
                 alert = alert_of(tuple(row))
                 for sink in sinks:
                     if sink.wants(alert):
-                        _add(store, number, alert, sink, now)
+                        _add(store, number, alert, sink, holding(mutes, alert, now), now)
                 store.execute("UPDATE alerts SET routed = 1 WHERE id = ?", (number,))
+
+    def release(self, sinks: Mapping[str, Sink], mutes: Iterable[Mute], now: float) -> None:
+        """Have told what no mute holds back any more, and follow mutes that have changed.
+
+        Raises:
+            sqlite3.Error: Nothing has changed.
+        """
+        if not self._path.exists():
+            return
+        with opened(self._path) as store:
+            for number, sink, until, *row in store.execute(_MUTED).fetchall():
+                alert = alert_of(tuple(row))
+                mute = holding(mutes, alert, now)
+                if mute is None:
+                    store.execute(
+                        "UPDATE deliveries SET released_at = ? WHERE alert = ? AND sink = ?",
+                        (now, number, sink),
+                    )
+                if mute is None or mute.until != until:
+                    plan = _planned(store, alert, sinks[sink], mute, now)
+                    store.execute(_PLAN, (*plan, number, sink))
 
     def due(self, now: float, busy: Collection[str]) -> list[Due]:
         """What to deliver now: at most one per sink, none for those that are busy.
@@ -109,11 +151,12 @@ class Deliveries:
             return []
         found: dict[str, Due] = {}
         with opened(self._path) as store:
-            row = store.execute("SELECT min(next_at) FROM deliveries WHERE status = 'pending'")
-            self._next = row.fetchone()[0] or float("inf")
-            for number, sink, attempts, *row in store.execute(_DUE, (now,)):
+            self._next = min(_first(store, PENDING), _first(store, MUTED))
+            for number, sink, attempts, released, *row in store.execute(_DUE, (now,)):
                 if sink not in busy and sink not in found:
-                    found[sink] = Due(number, sink, attempts, alert_of(tuple(row)))
+                    alert = alert_of(tuple(row))
+                    since = max(alert.time, released)
+                    found[sink] = Due(number, sink, attempts, alert, since)
         return list(found.values())
 
     def finish(self, due: Due, verdict: Verdict, now: float) -> None:
@@ -178,20 +221,46 @@ class Deliveries:
         with opened(self._path) as store:
             query = f"""
                 UPDATE deliveries SET status = ?, finished_at = ?, detail = ?
-                WHERE status = ? AND sink NOT IN ({marks})"""  # noqa: S608 - placeholders
-            store.execute(query, (FAILED, now, "there is no such sink any more", PENDING, *known))
+                WHERE status IN (?, ?) AND sink NOT IN ({marks})"""  # noqa: S608 - placeholders
+            gone = "there is no such sink any more"
+            store.execute(query, (FAILED, now, gone, PENDING, MUTED, *known))
 
 
-def _add(store: sqlite3.Connection, number: int, alert: Alert, sink: Sink, now: float) -> None:
-    status, detail, finished = PENDING, "", None
+def _add(
+    store: sqlite3.Connection, number: int, alert: Alert, sink: Sink, mute: Mute | None, now: float
+) -> None:
+    plan: _Plan
+    if not alert.opened:
+        why = "muted, and over before the mute was"
+        held = store.execute(_HELD, (SKIPPED, now, why, MUTED, sink.name, alert.episode)).rowcount
+        plan = (SKIPPED, now, now, why) if held else (PENDING, now, None, "")
+    else:
+        plan = _planned(store, alert, sink, mute, now)
+    store.execute(
+        "INSERT OR IGNORE INTO deliveries (status, next_at, finished_at, detail, alert, sink)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (*plan, number, sink.name),
+    )
+
+
+def _planned(
+    store: sqlite3.Connection, alert: Alert, sink: Sink, mute: Mute | None, now: float
+) -> _Plan:
+    """Status, next attempt, end and detail of the delivery of what opens."""
+    if mute is not None:
+        until = datetime.fromtimestamp(mute.until, UTC)
+        return MUTED, mute.until, None, f"muted by {mute.by} until {until:%Y-%m-%d %H:%M} UTC"
     since = now - sink.cooldown_seconds
     if sink.trigger and alert.kind != TEST and _asked(store, sink.name, alert.model, since):
-        status, detail, finished = SKIPPED, "asked for this model before, within the cool-down", now
-    store.execute(
-        "INSERT OR IGNORE INTO deliveries (alert, sink, status, next_at, finished_at, detail)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (number, sink.name, status, now, finished, detail),
-    )
+        return SKIPPED, now, now, "asked for this model before, within the cool-down"
+    return PENDING, now, None, ""
+
+
+def _first(store: sqlite3.Connection, status: str) -> float:
+    """When the next delivery of a status has something to do."""
+    # The status is written out, so that the index of its rows is used.
+    query = f"SELECT min(next_at) FROM deliveries WHERE status = '{status}'"  # noqa: S608 - constants
+    return store.execute(query).fetchone()[0] or float("inf")
 
 
 def _asked(store: sqlite3.Connection, sink: str, model: str, since: float) -> bool:

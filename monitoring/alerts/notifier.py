@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .alert import Alert
     from .alerts_file import AlertSettings, AlertsFile
     from .deliveries import Due
+    from .mutes import Mute, MutesFile
     from .sink import Sink
 
     Post = Callable[[Alert, Sink, AlertSettings, float], Reply]
@@ -55,6 +56,7 @@ class Notifier:
         settings: Who is told.
         post: Tells one sink, in a thread of its own.
         jitter: From 0 to 1, random.
+        mutes: What is held back for a time.
     """
 
     def __init__(
@@ -63,11 +65,14 @@ class Notifier:
         settings: AlertsFile,
         post: Post = attempt,
         jitter: Callable[[], float] = random.random,
+        mutes: MutesFile | None = None,
     ) -> None:
         self._deliveries = Deliveries(alerts_path)
         self._file = settings
         self._post = post
         self._jitter = jitter
+        self._mutes = mutes
+        self._followed: tuple[Mute, ...] = ()
         self._known: frozenset[str] = frozenset()
         self._running: dict[str, _Running] = {}
         self._lost: set[str] = set()
@@ -83,9 +88,12 @@ class Notifier:
         if frozenset(settings.sinks) != self._known:
             self._deliveries.abandon(frozenset(settings.sinks), now)
             self._known = frozenset(settings.sinks)
-        if self._deliveries.quiet(now):
+        mutes = () if self._mutes is None else self._mutes.current()
+        if self._deliveries.quiet(now) and mutes == self._followed:
             return
-        self._deliveries.route(settings.sinks.values(), now)
+        self._deliveries.release(settings.sinks, mutes, now)
+        self._followed = mutes
+        self._deliveries.route(settings.sinks.values(), now, mutes)
         for due in self._deliveries.due(now, self._running.keys() | self._lost):
             sink = settings.sinks[due.sink]
             until = now + sink.timeout_seconds + _GRACE_SECONDS
@@ -128,6 +136,6 @@ class Notifier:
         due = running.due
         del self._running[due.sink]
         attempts = due.attempts + 1
-        verdict = next_attempt(reply, running.sink, attempts, due.alert.time, now, self._jitter())
+        verdict = next_attempt(reply, running.sink, attempts, due.since, now, self._jitter())
         LOG.debug("%s to %s: %s, %s", due.alert.name, due.sink, verdict.status, verdict.detail)
         self._deliveries.finish(due, verdict, now)

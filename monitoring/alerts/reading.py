@@ -22,10 +22,10 @@ class Delivery:
 
     Attributes:
         sink: Name of the sink.
-        status: ``pending``, ``delivered``, ``failed`` or ``skipped``.
+        status: ``pending``, ``delivered``, ``failed``, ``skipped`` or ``muted``.
         attempts: Made so far.
-        next_at: Unix seconds of the next attempt, when pending.
-        finished_at: Unix seconds of the end; ``None`` when pending.
+        next_at: Unix seconds of the next attempt, when pending; of the end, when muted.
+        finished_at: Unix seconds of the end; ``None`` when pending or muted.
         detail: What the last answer was.
     """
 

@@ -13,6 +13,7 @@ PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
+MUTED: Final = "muted"
 
 FIRST_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 900.0
@@ -46,7 +47,7 @@ def next_attempt(
         reply: How the attempt ended.
         sink: The sink, whose limits hold.
         attempts: Made so far, this one included.
-        alert_time: Unix seconds of the alert.
+        alert_time: Unix seconds of the alert, or of the end of a mute that held it.
         now: Unix seconds.
         jitter: From 0 to 1, random: receivers that come back are not met by all at once.
     """

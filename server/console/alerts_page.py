@@ -10,6 +10,7 @@ from penstock.server.page.form import Field
 from penstock.server.page.markup import badge, joined, link
 from penstock.server.page.page import Page
 
+from .mutes_section import mutes_table
 from .overview import SEVERITY_TONES
 
 if TYPE_CHECKING:
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
     from .visit import Visit
 
 _HEADERS = ("when (UTC)", "model", "alert", "severity", "summary", "told")
-_TONES = {"delivered": "good", "failed": "bad"}
+_TONES = {"delivered": "good", "failed": "bad", "muted": "warning"}
 
 
-def alerts_page(found: Mapping[str, Any], visit: Visit) -> Page:
+def alerts_page(found: Mapping[str, Any], mutes: Sequence[Mapping[str, Any]], visit: Visit) -> Page:
     """The page.
 
     Args:
         found: As ``GET /admin/alerts`` gives it.
+        mutes: As ``GET /admin/mutes`` gives them.
         visit: Who looks.
     """
     page = Page("Alerts", f"sinks: {', '.join(found['sinks']) or 'none'}")
@@ -35,6 +37,7 @@ def alerts_page(found: Mapping[str, Any], visit: Visit) -> Page:
     _table(page.section("Open"), [one for one in alerts if one["open"]], visit, "No alert is open.")
     closed = [one for one in alerts if not one["open"]]
     _table(page.section("Closed"), closed, visit, "No alert was closed.")
+    mutes_table(page.section("Muted"), mutes, visit)
     if visit.may(OPERATE) and found["sinks"]:
         page.section("Test").form(
             visit.form(

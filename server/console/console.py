@@ -185,7 +185,8 @@ class Console:
 
     async def _alerts(self, _: Request, visit: Visit) -> Response:
         found = await visit.api.get("admin", "alerts", limit=_ALERTS)
-        return visit.answer(alerts_page(found, visit), "Alerts", live=True)
+        mutes = (await visit.api.get("admin", "mutes"))["mutes"]
+        return visit.answer(alerts_page(found, mutes, visit), "Alerts", live=True)
 
     async def _audit(self, request: Request, visit: Visit) -> Response:
         verify = {"verify": "true"} if request.query_params.get("verify") == "true" else {}

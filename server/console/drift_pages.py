@@ -10,6 +10,7 @@ from penstock.server.auth.tokens import OPERATE
 from penstock.server.page.form import Field
 
 from .admin_api import Refused
+from .mutes_section import add_mute_form, mutes_table
 from .rollout_words import moment
 from .routes import Routes
 
@@ -54,11 +55,15 @@ class DriftPages:
         name = request.path_params["model"]
         found = await visit.api.get("admin", "models", name, "drift")
         page = await self._make_page(name)
+        mutes = (await visit.api.get("admin", "mutes"))["mutes"]
+        mine = [one for one in mutes if one["model"] == name]
+        mutes_table(page.section("Muted"), mine, visit)
         if visit.may(OPERATE):
             watched = {one["version"]: None for one in found["versions"] if one["window"]}
             section = page.section("Actions")
             for version in list(watched)[-_VERSIONS:]:
                 await _offer(section, name, version, visit)
+            add_mute_form(section, name, visit)
         return visit.answer(page)
 
     async def accept(self, request: Request, visit: Visit) -> Response:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.alerts.metrics import AlertsCollector
+from penstock.monitoring.alerts.mutes import MUTES_FILE, MutesFile
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.drift.metrics import DriftCollector
 from penstock.monitoring.feedback.metrics import FeedbackCollector
@@ -17,6 +18,7 @@ from penstock.server.auth.tokens import Tokens
 from penstock.server.console.console import Console
 from penstock.server.console.drift_pages import drift_routes
 from penstock.server.console.entrance import Entrance
+from penstock.server.console.mutes_section import mute_routes
 from penstock.server.console.try_pages import try_routes
 from penstock.server.control.api import audit_api, console_api, traffic_api
 from penstock.server.control.api.access import Access, reads_are_open
@@ -28,6 +30,7 @@ from penstock.server.control.api.deploy_command import DeployCommand
 from penstock.server.control.api.drift_api import DriftApi
 from penstock.server.control.api.erase_api import EraseApi
 from penstock.server.control.api.log_status import damaged_files
+from penstock.server.control.api.mutes_api import MutesApi
 from penstock.server.control.api.operations import Operations
 from penstock.server.control.api.performance_api import PerformanceApi
 from penstock.server.control.api.prediction_client import PredictionClient
@@ -52,6 +55,9 @@ if TYPE_CHECKING:
     from penstock.monitoring.alerts.alerts_file import AlertsFile
     from penstock.server.config.config import ServerConfig
     from penstock.server.console.live import Live
+    from penstock.server.console.routes import Routes
+    from penstock.server.control.api.app import Handler
+    from penstock.server.control.api.openapi import Endpoint
     from penstock.server.control.api.traffic import TrafficWindow
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.control.coordination.exposition import Exposition
@@ -111,10 +117,8 @@ def admin_app(
         **audit_api.handlers(coordinator.store.audit),
         **traffic_api.handlers(traffic.hour),
         **console_api.handlers(sessions, tokens),
-        **AlertsApi(monitor / ALERTS_DATABASE, told).handlers(),
         **drift.handlers(),
-        **BaselineApi(coordinator, monitor).handlers(),
-        **PerformanceApi(coordinator, monitor).handlers(),
+        **_watching(coordinator, monitor, told),
         **EraseApi(coordinator, config.state_dir).handlers(),
         **TryApi(_prediction_client(config, address["predict_url"])).handlers(),
         **rollouts.handlers(deploy, coordinator, exposition, config.state_dir, traffic),
@@ -122,12 +126,27 @@ def admin_app(
     app = AdminApp(coordinator, operations, audit_history, traffic, exposition, access, about, more)
     app.border = Border.of(config, config.admin_host)
     entrance = Entrance(app.endpoints, tokens, sessions, app.border.prefix)
-    app.console = Console(entrance, live, [try_routes(), drift_routes(drift.page)])
+    app.console = Console(entrance, live, _console_parts(drift))
     app.progress = rollouts.controller.progress
     app.histories = partial(read_history, directory.histories)
     app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
     app.incidents = context.incidents.report
     return app
+
+
+def _watching(coordinator: Coordinator, monitor: Path, told: AlertsFile) -> dict[Endpoint, Handler]:
+    """The endpoints of what the monitor process keeps."""
+    return {
+        **MutesApi(coordinator, MutesFile(monitor / MUTES_FILE)).handlers(),
+        **AlertsApi(monitor / ALERTS_DATABASE, told).handlers(),
+        **BaselineApi(coordinator, monitor).handlers(),
+        **PerformanceApi(coordinator, monitor).handlers(),
+    }
+
+
+def _console_parts(drift: DriftApi) -> list[Routes]:
+    """The pages of the console that are not its own."""
+    return [try_routes(), drift_routes(drift.page), mute_routes()]
 
 
 def _prediction_client(config: ServerConfig, url: str) -> PredictionClient:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alert_rules.self_watch import SelfWatch
 from penstock.monitoring.alerts.alerts_file import AlertsFile, read_settings
+from penstock.monitoring.alerts.mutes import MUTES_FILE, MutesFile
 from penstock.monitoring.alerts.notifier import Notifier
 from penstock.monitoring.metrics.merge import merge
 from penstock.server.files.config_error import ConfigError
@@ -61,4 +62,4 @@ def alert_consumers(
     settings = alerts_file(config, state, strict=False)
     alerts_path = state / ALERTS_DATABASE
     watch = SelfWatch(partial(merge, counters), alerts_path, settings, config.slo_objective, learnt)
-    return [watch, Notifier(alerts_path, settings)]
+    return [watch, Notifier(alerts_path, settings, mutes=MutesFile(state / MUTES_FILE))]

@@ -21,10 +21,20 @@ def named_model(coordinator: Coordinator, request: Request) -> str:
         NotFound: The registry has no such model.
     """
     model: str = request.path_params["model"]
-    models = coordinator.planner.findings.snapshot.models
-    if model not in models:
-        raise NotFound(f"there is no model {model!r}; there are {', '.join(models) or 'none'}")
+    check_model(coordinator, model)
     return model
+
+
+def check_model(coordinator: Coordinator, model: object) -> None:
+    """Whether the registry has a model of this name.
+
+    Raises:
+        NotFound: It has not.
+    """
+    models = coordinator.planner.findings.snapshot.models
+    if not isinstance(model, str) or model not in models:
+        shown = str(model)[: wire.MAX_SHOWN]
+        raise NotFound(f"there is no model {shown!r}; there are {', '.join(models) or 'none'}")
 
 
 def named_version(coordinator: Coordinator, request: Request) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from penstock.monitoring.alerts.alert import Alert
 from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.alerts.alerts_file import AlertsFile
+from penstock.monitoring.alerts.mutes import MAX_MUTES, Mute, MutesFile, TooManyMutes
 from penstock.monitoring.alerts.notifier import Notifier
 from penstock.monitoring.alerts.reading import read_alerts
 
@@ -30,10 +32,20 @@ class Town:
         self.file = folder / "alerts.toml"
         self.alert_store = AlertStore(self.path)
         self.now = NOW
+        self.mutes = MutesFile(folder / "mutes.json")  # that of the process which writes it
         self.start()
 
+    def mute(self, seconds: float, **changes: Any) -> Mute:
+        known = {"id": f"{len(self.mutes.current())}", "model": "churn", "kind": "drift"}
+        known |= {"version": "", "by": "ann", "reason": "a new shop", **changes}
+        mute = Mute(since=self.now, until=self.now + seconds, **known)
+        self.mutes.add(mute)
+        return mute
+
     def start(self) -> None:
-        self.notifier = Notifier(self.path, AlertsFile(self.file), jitter=lambda: 1.0)
+        self.notifier = Notifier(
+            self.path, AlertsFile(self.file), jitter=lambda: 1.0, mutes=MutesFile(self.mutes.path)
+        )
 
     def write(self, text: str) -> None:
         self.file.write_text(text)
@@ -313,3 +325,114 @@ def test_nothing_to_tell_costs_no_look_into_the_file(
     for _ in range(10):
         town.notifier.tick(town.now)
     assert opened == []
+
+
+def types(receiver: Any) -> list[str]:
+    return [one.json["type"].removeprefix("penstock.") for one in receiver.received]
+
+
+def test_what_opens_under_a_mute_is_told_at_its_end_if_it_is_still_open(
+    town: Town, receiver: Any, an_alert: Make
+) -> None:
+    town.mute(3600)
+    town.alert_store.put(an_alert())
+    town.alert_store.put(an_alert("drift/churn/3//age/18"))
+    town.tick()
+    told = ("muted", 0, "muted by ann until 2031-02-28 00:06 UTC")
+    assert town.results() == [told, told]
+    town.alert_store.put(an_alert(opened=False))
+    town.tick(3598)
+    assert receiver.received == []
+    over = ("skipped", 0, "muted, and over before the mute was")
+    assert town.results() == [over, told, over]
+    town.start()  # the monitor of another life
+    town.tick(3)
+    assert types(receiver) == ["drift.opened"]
+    town.alert_store.put(an_alert("drift/churn/3//age/18", opened=False))
+    town.tick()
+    assert types(receiver) == ["drift.opened", "drift.closed"]
+
+
+def test_a_mute_ends_before_its_time_or_lasts_longer(
+    town: Town, receiver: Any, an_alert: Make
+) -> None:
+    first = town.mute(100)
+    town.alert_store.put(an_alert())
+    town.tick()
+    second = town.mute(500, version="3")
+    town.tick(200)  # the first is over, the second holds
+    assert receiver.received == []
+    town.mutes.remove(first)
+    town.tick(1)
+    assert receiver.received == []
+    town.mutes.remove(second)
+    town.tick(1)
+    assert types(receiver) == ["drift.opened"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"model": "fraud"}, {"kind": "dri"}, {"kind": "quality"}, {"version": "4"}]
+)
+def test_a_mute_of_something_else_holds_nothing(
+    town: Town, receiver: Any, an_alert: Make, other: dict[str, str]
+) -> None:
+    town.mute(100, **other)
+    town.alert_store.put(an_alert())
+    town.tick()
+    assert types(receiver) == ["drift.opened"]
+
+
+def test_the_end_of_what_was_told_is_told_under_a_mute(
+    town: Town, receiver: Any, an_alert: Make
+) -> None:
+    town.alert_store.put(an_alert())
+    town.tick()
+    town.mute(100)
+    town.alert_store.put(an_alert(opened=False))
+    town.tick(1)
+    assert types(receiver) == ["drift.opened", "drift.closed"]
+
+
+def test_a_long_mute_does_not_make_an_alert_too_old(
+    town: Town, receiver: Any, an_alert: Make
+) -> None:
+    receiver.answer(500, 200)
+    town.mute(7 * 86_400.0)
+    town.alert_store.put(an_alert())
+    town.tick()
+    town.tick(7 * 86_400.0)
+    assert [one[:2] for one in town.results()] == [("pending", 1)]
+    town.tick(2)
+    assert [one[:2] for one in town.results()] == [("delivered", 2)]
+
+
+def test_mutes_are_bounded_and_a_damaged_file_mutes_nothing(
+    town: Town, receiver: Any, an_alert: Make
+) -> None:
+    for _ in range(MAX_MUTES):
+        town.mute(100)
+    with pytest.raises(TooManyMutes):
+        town.mute(100)
+    town.mutes.path.write_text("{")
+    town.alert_store.put(an_alert())
+    town.tick()
+    assert types(receiver) == ["drift.opened"]
+    town.tick(200)
+    town.mute(10)  # a new file, without those that are over
+    assert len(town.mutes.current()) == 1
+
+
+def test_a_store_of_the_release_before_is_taken_over(
+    town: Town, receiver: Any, an_alert: Make
+) -> None:
+    town.alert_store.put(an_alert())
+    with sqlite3.connect(town.path) as store:
+        store.execute("DROP INDEX deliveries_muted")
+        store.execute("ALTER TABLE deliveries DROP COLUMN released_at")
+        store.execute("PRAGMA user_version = 1")
+    store.close()
+    town.mute(100)
+    town.tick()
+    assert town.results()[0][0] == "muted"
+    town.tick(101)
+    assert types(receiver) == ["drift.opened"]

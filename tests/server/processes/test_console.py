@@ -34,6 +34,7 @@ def test_the_console_shows_and_does_what_the_visitors_token_covers(server):
     _escapes(server)
     _prefix(server)
     _tries(server)
+    _mutes(server)
 
 
 def _who_looks(server):
@@ -192,6 +193,42 @@ def _tries(server):
     assert visitor.ask("GET", "/console/models/none/try")[0] == 404
 
 
+def _mutes(server):
+    """Drift of a model is muted on its page and heard again on the page of alerts."""
+    page, visitor = f"{MODEL}/drift", server.browser()
+    assert "Nothing is muted" in visitor.ask("GET", page)[2]
+    assert visitor.send(f"{page}/mute", **{"for": "1d"})[1]["location"] == "/console/login"
+    visitor.log_in(server.token)
+    secret, bad = visitor.csrf(page), "<script>alert(1)</script>"
+    asked = {"kind": "drift", "for": "4h", "reason": bad}
+    assert visitor.send(f"{page}/mute", **asked)[0] == 403
+    for wrong, why in (
+        ({"reason": " "}, "reason is missing"),
+        ({"for": "31d"}, "at most 30d"),
+        ({"for": "for ever"}, "expected a duration"),
+        ({"kind": "Drift!"}, "expected a kind of alerts"),
+        ({"kind": "rollout"}, "tell of a moment"),
+    ):
+        visitor.send(f"{page}/mute", csrf=secret, **asked | wrong)
+        assert why in visitor.notice(page)
+    visitor.send("/console/models/none/drift/mute", csrf=secret, **asked)
+    assert "there is no model" in visitor.notice(page)
+    visitor.send(f"{page}/mute", csrf=secret, **asked)
+    assert "Nobody is told of drift until" in visitor.notice(page)
+    for path in (page, "/console/alerts"):
+        shown = visitor.ask("GET", path)[2]
+        assert "<script>alert" not in shown
+        assert "&lt;script&gt;alert(1)" in shown
+    [mute] = re.findall(r"/console/mutes/([0-9a-f]+)/end", shown)
+    visitor.send(f"/console/mutes/{mute}/end", csrf=secret, reason="heard")
+    assert "The mute of drift of breast-cancer is over." in visitor.notice("/console/alerts")
+    visitor.send(f"/console/mutes/{mute}/end", csrf=secret)
+    assert "there is no mute" in visitor.notice("/console/alerts")
+    shown = visitor.ask("GET", "/console/audit")[2]
+    assert "unmute" in shown
+    assert "heard" in shown
+
+
 def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, tmp_path):
     made = subprocess.run(
         [sys.executable, "-m", "penstock.server.cli.main", "token", "eyes", "--scope", "observe"],
@@ -205,6 +242,7 @@ def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, 
     assert visitor.ask("GET", "/console/")[1]["location"] == "/console/login"
     assert visitor.ask("GET", "/console/live")[1]["location"] == "/console/login"
     visitor.log_in(made.stderr.split()[-1])
+    assert "Mute<" not in visitor.ask("GET", f"{MODEL}/drift")[2]
     assert "Promote" not in visitor.ask("GET", MODEL)[2]
     secret = visitor.csrf(MODEL)
     visitor.send(f"{MODEL}/promote", version="1", csrf=secret)

@@ -1,0 +1,144 @@
+"""Mutes: alerts of a model that nobody is told of until a time. What is watched goes on.
+
+One process writes the file, any may read it. A mute ends by itself. While one covers an alert that
+opens, its delivery is held; what is still open when no mute covers it any more is told then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+
+from penstock.monitoring.files.atomic_file import replace_file
+from penstock.monitoring.files.config_file import read_bounded
+from penstock.monitoring.files.decoding import ContentError, read_json
+from penstock.monitoring.files.stamp import Stamp, stamp_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from .alert import Alert
+
+LOG = logging.getLogger("penstock.alerts")
+
+#: In ``state_dir/monitor``.
+MUTES_FILE: Final = "mutes.json"
+#: At a time.
+MAX_MUTES: Final = 100
+#: The longest: who forgets a mute is told again after this.
+MAX_SECONDS: Final = 30 * 86_400.0
+
+
+class Mute(msgspec.Struct, frozen=True):
+    """What is not told, and until when.
+
+    Attributes:
+        id: Names it; never used again.
+        model: Name of the model.
+        kind: Alerts whose kind begins with these words, such as ``drift``.
+        version: Of this version; empty for all.
+        since: Unix seconds.
+        until: Unix seconds of its end.
+        by: Who muted it.
+        reason: Why.
+    """
+
+    id: str
+    model: str
+    kind: str
+    version: str
+    since: float
+    until: float
+    by: str
+    reason: str
+
+    def covers(self, alert: Alert) -> bool:
+        """Whether the alert is of what is muted, at any time."""
+        of_kind = alert.kind == self.kind or alert.kind.startswith(f"{self.kind}.")
+        return of_kind and alert.model == self.model and self.version in {"", alert.version}
+
+
+class _File(msgspec.Struct):
+    mutes: Annotated[tuple[Mute, ...], msgspec.Meta(max_length=MAX_MUTES)] = ()
+
+
+class TooManyMutes(Exception):
+    """There are as many mutes as there may be."""
+
+
+def holding(mutes: Iterable[Mute], alert: Alert, now: float) -> Mute | None:
+    """The mute that holds an alert longest; ``None`` if nothing does.
+
+    Args:
+        mutes: All of them, also those that are over.
+        alert: The alert.
+        now: Unix seconds.
+    """
+    found = (one for one in mutes if one.since <= now < one.until and one.covers(alert))
+    return max(found, key=lambda one: one.until, default=None)
+
+
+class MutesFile:
+    """Follows the file, and changes it. Threads of one process may change it.
+
+    Args:
+        path: Path of the file; made with the first mute.
+
+    Attributes:
+        path: Path of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._seen: Stamp | None = None
+        self._mutes: tuple[Mute, ...] = ()
+
+    def current(self) -> tuple[Mute, ...]:
+        """The mutes, read again if the file has changed; a damaged file mutes nothing."""
+        with self._lock:
+            return self._current()
+
+    def _current(self) -> tuple[Mute, ...]:
+        seen = stamp_of(self.path)
+        if seen != self._seen:
+            self._seen = seen
+            self._mutes = () if seen is None else self._read()
+        return self._mutes
+
+    def add(self, mute: Mute) -> None:
+        """Take one more; those that are over are forgotten.
+
+        Raises:
+            TooManyMutes: There is no room.
+            OSError: The file cannot be written.
+        """
+        with self._lock:
+            left = [one for one in self._current() if one.until > mute.since]
+            if len(left) >= MAX_MUTES:
+                raise TooManyMutes
+            self._write([*left, mute])
+
+    def remove(self, mute: Mute) -> None:
+        """End one now.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        with self._lock:
+            self._write([one for one in self._current() if one.id != mute.id])
+
+    def _read(self) -> tuple[Mute, ...]:
+        try:
+            return read_json(_File, read_bounded(self.path), str(self.path)).mutes
+        except (OSError, ContentError) as error:
+            LOG.error("nothing is muted: %s", error)  # noqa: TRY400  one line says it
+            return ()
+
+    def _write(self, mutes: list[Mute]) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(self.path, msgspec.json.encode(_File(tuple(mutes))), 0o600)

@@ -1,0 +1,103 @@
+"""What nobody is told of, as a section of a page, and the forms to mute and to end a mute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import RedirectResponse
+
+from penstock.server.auth.tokens import OPERATE
+from penstock.server.page.form import Field
+
+from .rollout_words import moment
+from .routes import Routes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from penstock.server.page.page import Section
+
+    from .visit import Visit
+
+_KINDS: Final = ("drift", "performance", "quality")
+_TIMES: Final = ("1h", "4h", "1d", "7d", "30d")
+_EFFECT: Final = (
+    "Nobody is told when such alerts open; they are watched and shown as before. What is still "
+    "open when the mute ends is told then."
+)
+
+
+def mute_routes() -> Routes:
+    """The forms."""
+    return Routes(forms={"/models/{model}/drift/mute": _mute, "/mutes/{mute}/end": _end})
+
+
+def mutes_table(section: Section, mutes: Sequence[Mapping[str, Any]], visit: Visit) -> None:
+    """The mutes, and for who may, a form to end each.
+
+    Args:
+        section: Section of the page.
+        mutes: As ``GET /admin/mutes`` gives them.
+        visit: Who looks.
+    """
+    if not mutes:
+        section.text("Nothing is muted.")
+        return
+    section.table(
+        ["model", "alerts", "version", "until (UTC)", "by", "reason"],
+        [
+            [
+                one["model"],
+                one["kind"],
+                one["version"] or "all",
+                moment(one["until"]),
+                one["by"],
+                one["reason"],
+            ]
+            for one in mutes
+        ],
+    )
+    if visit.may(OPERATE):
+        for one in mutes:
+            words = f"End the mute of {one['kind']} of {one['model']}"
+            effect = "From now on alerts are told; those that opened meanwhile and last, at once."
+            section.form(visit.form(("mutes", one["id"], "end"), words, effect))
+
+
+def add_mute_form(section: Section, model: str, visit: Visit) -> None:
+    """The form by which a visitor who may operate mutes a model."""
+    section.form(
+        visit.form(
+            ("models", model, "drift", "mute"),
+            "Mute",
+            _EFFECT,
+            Field("kind", "Alerts", options=_KINDS),
+            Field("for", "For", value=_TIMES[2], options=_TIMES),
+            reason_needed=True,
+        )
+    )
+
+
+async def _mute(request: Request, visit: Visit) -> Response:
+    name, fields = request.path_params["model"], request.state.fields
+    request.state.after = "models", name, "drift"
+    asked = {key: fields.get(key, "") for key in ("kind", "for", "reason")}
+    made = await visit.api.ask("POST", ("admin", "mutes"), {"model": name, **asked})
+    words = f"Nobody is told of {made['kind']} until {moment(made['until'])} UTC."
+    return _told(request, visit, words)
+
+
+async def _end(request: Request, visit: Visit) -> Response:
+    request.state.after = ("alerts",)
+    path = "admin", "mutes", request.path_params["mute"]
+    ended = await visit.api.ask("DELETE", path, {"reason": request.state.fields.get("reason", "")})
+    return _told(request, visit, f"The mute of {ended['kind']} of {ended['model']} is over.")
+
+
+def _told(request: Request, visit: Visit, words: str) -> Response:
+    assert visit.session is not None
+    visit.session.notice, visit.session.tone = words, "good"
+    return RedirectResponse(visit.at(*request.state.after), 303)

@@ -23,7 +23,7 @@ class OnnxSettings:
 
     Attributes:
         providers: Execution providers by precedence: names, or ``[name, {option = value}]`` pairs.
-        graph_optimization_level: A key of `OPTIMIZATION_LEVELS`.
+        graph_optimization_level: ``disabled``, ``basic``, ``extended`` or ``all``.
         enable_mem_pattern: Plan memory once per input shape; turn off when shapes vary widely.
         enable_cpu_mem_arena: Keep freed memory; off gives it back at the price of speed.
         batch_axis: Whether rows of several requests may share a run; probed at load when absent.

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 #: What is typed -> file of this folder and its function. A verb that is a group, too, runs alone.
 VERBS: Final[Mapping[str, str]] = {
     "serve": "serve:run_serve",
+    "init": "init:run_init",
     "ui": "ui:run_ui",
     "token": "token:run_token",
     "status": "look:run_status",
@@ -98,7 +99,7 @@ _MONITORING: Final = "Monitoring"
 _GROUPS: Final = "Groups: the same verbs by subject"
 #: The first words, in the order of the help, each with its heading there.
 PANELS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("serve", "ui", "token"), _START),
+    **dict.fromkeys(("serve", "init", "ui", "token"), _START),
     **dict.fromkeys(("push", "diff", "status", "history", "load", "unload", "promote"), _MODELS),
     **dict.fromkeys(("rollback", "alias", "audit"), _MODELS),
     **dict.fromkeys(("canary", "shadow", "ab"), _ROLLOUTS),

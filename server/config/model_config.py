@@ -93,8 +93,8 @@ class ModelConfig:
         threads: Threads inside one run.
         signature: ``compatible`` refuses versions that clients of the one that serves would fail
             with, ``any`` serves them.
-        on_push: ``serve``: a new version answers by itself, ``wait``: it waits for an operator;
-            ``None`` leaves it to the server's option.
+        on_push: ``serve``: a new version answers by itself, ``wait``: it waits for an operator; by
+            default as the server has it.
         batching: Bounds and wishes of its batches.
         settings: For the runtime, unchecked.
         rollout: What its rollouts have where nobody says otherwise.
@@ -103,7 +103,7 @@ class ModelConfig:
         quality: What is declared of its inputs.
         log: What of its predictions may be kept.
         segments: Inputs whose values divide its traffic into segments.
-        isolation: ``process``, ``worker``, or ``None`` for what the runtime wants.
+        isolation: ``process`` or ``worker``; by default what the runtime wants.
         process: The processes of the model, if it is isolated.
         load_timeout_seconds: How long loading a version may take; by default as the server has it.
         run_timeout_seconds: How long a run may take; by default as the server has it.

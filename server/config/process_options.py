@@ -25,13 +25,13 @@ PROCESS: Final = "process"
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """The processes of an isolated model.
+    """The processes of an isolated model; 0 stands for a default that is not a number.
 
     Attributes:
         count: Processes of each version in each worker.
-        memory_bytes: Private memory of a process; 0 for the share of ``max_memory_bytes``, or for
-            nine tenths of the free memory.
-        cpu_seconds: Processor time of a process, then it is started again; 0 for no limit.
+        memory_bytes: Private memory of a process; by default the share of
+            ``max_memory_bytes``, or nine tenths of the free memory.
+        cpu_seconds: Processor time of a process, then it is started again; by default without end.
         open_files: Open files of a process.
         interpreter: Virtual environment or interpreter of a model that may run code.
     """

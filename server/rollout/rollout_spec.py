@@ -59,7 +59,7 @@ class RolloutSpec:
         segments: Fields that divide the requests into segments, each of which is watched; as
             ``model.toml`` had them when the rollout began.
         max_disagreement_percent: Requests of a shadow that may disagree; what counts as that is
-            said in ``model.toml``, `penstock.server.rollout.tolerance`.
+            said by ``[rollout.tolerance]``.
     """
 
     steps: tuple[float, ...] = (1.0, 5.0, 25.0, 50.0, 100.0)

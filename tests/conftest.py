@@ -32,7 +32,7 @@ from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.http.single import create_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
 T = TypeVar("T")
 
@@ -162,6 +162,46 @@ class LiveServer:
         return asyncio.run_coroutine_threadsafe(call(), self.loop).result(TIMEOUT_SECONDS)
 
 
+class GrpcServer:
+    """A gRPC port on the loop of a running `LiveServer`, over its inference path.
+
+    Args:
+        server: The running server.
+        max_message_bytes: As `GrpcPort` has it.
+    """
+
+    def __init__(self, server: LiveServer, max_message_bytes: int = 1 << 22) -> None:
+        self.server = server
+        self._max_message_bytes = max_message_bytes
+        self._stopped = False
+        self.grace_seconds = 0.5
+
+    def __enter__(self) -> Self:
+        self.port, number = self._run(self._open())
+        self.address = f"{HOST}:{number}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._stopped:
+            self.stop()
+
+    def stop(self) -> None:
+        """Drain, as a worker does at SIGTERM."""
+        self._stopped = True
+        self._run(self.port.close(self.grace_seconds))
+
+    async def _open(self) -> tuple[Any, int]:
+        from penstock.server.grpc.grpc_port import GrpcPort  # few tests need gRPC
+
+        engine = self.server.app.engine
+        most = self._max_message_bytes
+        port = GrpcPort(engine.port, engine.catalog, max_message_bytes=most)
+        return port, await port.open(f"{HOST}:0")
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.server.loop).result(TIMEOUT_SECONDS)
+
+
 class Answer:
     """One HTTP response as it came."""
 
@@ -274,6 +314,11 @@ def onnx_file() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def live_server() -> type[LiveServer]:
     return LiveServer
+
+
+@pytest.fixture(scope="session")
+def grpc_server() -> type[GrpcServer]:
+    return GrpcServer
 
 
 @pytest.fixture(scope="session")

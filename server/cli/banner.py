@@ -23,6 +23,7 @@ def banner(
     state: DesiredState,
     note: str = "",
     source: Path | None = None,
+    grpc_url: str = "",
 ) -> str:
     """What a person wants to know first. Nothing is loaded yet, so it does not say what serves.
 
@@ -33,6 +34,7 @@ def banner(
         state: What operators want.
         note: Why state is not kept; empty if it is.
         source: What is served, if that is no registry but one model.
+        grpc_url: Where gRPC is served; empty if it is not.
     """
     url, admin_url = urls
     lines = [f"Penstock serves {(source or config.registry).resolve()}", ""]
@@ -51,6 +53,7 @@ def banner(
     lines += [
         "",
         f"  predict  {url}/v2/models/{name}/infer",
+        *([f"  grpc     {grpc_url}"] if grpc_url else []),
         f"  docs     {url}/docs",
         f"  console  {admin_url}/",
         f"  metrics  {admin_url}/metrics",

@@ -7,14 +7,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.monitoring.distribution import foreign_package
+from penstock.monitoring.distribution import foreign_package, install_command
 from penstock.server.config.config import load_config
 from penstock.server.files.config_error import ConfigError
 
@@ -112,6 +113,8 @@ def _serve(given: dict[str, Any], file: Path | None, source: Path | None = None)
 
     try:
         config = load_config(given, os.environ, file)
+        if config.grpc_port is not None and find_spec("grpc_reflection") is None:
+            raise ConfigError(f"grpc_port needs the extra grpc: {install_command('grpc')}")
         snapshot = scan(config.registry, config.link_roots())
         directory = RunDirectory.create(config.run_dir)
     except ConfigError as error:
@@ -143,13 +146,19 @@ def _supervise(
     reread: Callable[[], str],
     source: Path | None,
 ) -> int:
-    from penstock.server.supervisor.listening import open_listener, url_of
+    from penstock.server.supervisor.listening import open_listener, reserve_port, url_of
     from penstock.server.supervisor.supervisor import Supervisor
 
-    with (
-        open_listener(config.host, config.port, "port") as listener,
-        open_listener(config.admin_host, config.admin_port, "admin-port") as admin_listener,
-    ):
+    with ExitStack() as stack:
+        listener = stack.enter_context(open_listener(config.host, config.port, "port"))
+        admin_listener = stack.enter_context(
+            open_listener(config.admin_host, config.admin_port, "admin-port")
+        )
+        grpc_port = None
+        if config.grpc_port is not None:
+            grpc_port = stack.enter_context(
+                reserve_port(config.host, config.grpc_port, "grpc-port")
+            )
         scheme = "https" if config.ssl_certfile else "http"
         address = {
             "admin_url": url_of(admin_listener),
@@ -157,17 +166,23 @@ def _supervise(
             "state_dir": str(state.path.resolve()),
             "state_note": state.note,
         }
+        if grpc_port is not None:
+            address["grpc_url"] = url_of(grpc_port, "grpcs" if config.ssl_certfile else "grpc")
         _write(directory.address, json.dumps(address))
         state.announce(address["admin_url"])
         urls = address["predict_url"], address["admin_url"]
         kept = source is None or not state.path.is_relative_to(config.registry)
         note = state.note or ("" if kept else _NOT_KEPT)
-        text = banner(config, urls, snapshot, desired(state), note, source)
+        grpc_url = address.get("grpc_url", "")
+        text = banner(config, urls, snapshot, desired(state), note, source, grpc_url)
         if config.log_format == "json":
             text = _as_json(text, predict_url=urls[0], admin_url=urls[1])
         print(text, flush=True)
         say = _sayer(config.log_format)
-        return Supervisor(config, directory, listener, admin_listener, say, reread).run()
+        supervisor = Supervisor(
+            config, directory, listener, admin_listener, say, reread, grpc_port=grpc_port
+        )
+        return supervisor.run()
 
 
 def _as_json(text: str, level: int = logging.INFO, **fields: Any) -> str:

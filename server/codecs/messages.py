@@ -28,7 +28,7 @@ class InferRequest:
             all are wanted.
         response_order: Positions in ``outputs`` in the order the client asked for, or ``None``
             when that is the order of ``outputs``.
-        binary_outputs: Names to answer as raw bytes, or ``None`` for a response of JSON alone.
+        binary_outputs: Names to answer as raw bytes, or ``None`` for what is usual in the protocol.
         timeout_microseconds: The client's own limit, or ``None``.
         priority: The client's priority, or ``None``.
         event_time: The parameter that `WireSignature.event_time` names, as it came.

@@ -212,7 +212,7 @@ def rows_codec(codec: Codec, request: InferRequest, wire: WireSignature) -> Code
     """Whose `Codec.encode_rows` may answer a request together with others of its kind, if any."""
     if request.plain:
         return codec
-    return BINARY if request.plain_binary and wire.numeric else None
+    return BINARY if codec is JSON and request.plain_binary and wire.numeric else None
 
 
 def codec_for(content_type: bytes | None, json_length: int | None) -> Codec:

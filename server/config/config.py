@@ -52,6 +52,9 @@ class ServerConfig(ProtocolOptions):
 
     host: str = option("127.0.0.1", "Address of the prediction port; 0.0.0.0 for all interfaces.")
     port: _Port = option(8000, "Prediction port; 0 takes a free one.")
+    grpc_port: _Port | None = option(
+        None, "Port of gRPC, on the host of the prediction port; 0 takes a free one."
+    )
     admin_host: str = option("127.0.0.1", "Address of the admin port.")
     admin_port: _Port = option(8001, "Admin port; 0 takes a free one.")
     allowed_hosts: str = option(

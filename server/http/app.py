@@ -28,8 +28,8 @@ from penstock.server.ports.cors import with_cors
 from penstock.server.ports.media_types import JSON, check_media_type
 from penstock.server.ports.paths import routed_at
 from penstock.server.ports.shared import SharedAnswers
+from penstock.server.serving import metadata
 
-from . import metadata
 from .asgi_writer import infer
 from .engine_lifespan import EngineLifespan
 from .error_responses import ERROR_HANDLERS, error_response

@@ -40,6 +40,35 @@ def open_listener(host: str, port: int, option: str) -> socket.socket:
     return listener
 
 
+def reserve_port(host: str, port: int, option: str) -> socket.socket:
+    """A bound socket that keeps a port for listeners of this server's own processes.
+
+    gRPC opens its listeners itself, one in each worker, and the kernel divides connections among
+    them (``SO_REUSEPORT``). The socket does not listen, so it gets no connection. While it is open,
+    no other user's process takes the port, and a worker that is started anew finds it free.
+
+    Args:
+        host: As for `open_listener`.
+        port: As for `open_listener`.
+        option: As for `open_listener`.
+
+    Raises:
+        CannotListen: As from `open_listener`.
+    """
+    # A socket that shares its port would share it with another server, too, so this one does not.
+    with open_listener(host, port, option) as listener:
+        address = listener.getsockname()
+        family, kind = listener.family, listener.type
+    reserved = socket.socket(family, kind)
+    try:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(address)
+    except OSError as error:
+        reserved.close()
+        raise CannotListen(_explain(error, host, port, option)) from error
+    return reserved
+
+
 def url_of(listener: socket.socket, scheme: str = "http") -> str:
     """Where a client on this machine reaches the listener."""
     host, port = listener.getsockname()[:2]

@@ -89,6 +89,7 @@ class Supervisor:
         reread: Reads the configuration again; returns what came of it, in words.
         clock: Monotonic seconds.
         wall_clock: Unix seconds.
+        grpc_port: Keeps the port of gRPC for the workers; ``None`` without one.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Supervisor:
         reread: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        grpc_port: socket.socket | None = None,
     ) -> None:
         self._histories_file = directory.histories
         self._drain_seconds = config.drain_seconds
@@ -120,8 +122,9 @@ class Supervisor:
         ]
         if config.sample_rate > 0:
             self._others.append(self._child("monitor", directory))
+        ports = (listener,) if grpc_port is None else (listener, grpc_port)
         self._workers = [
-            self._child(f"worker-{number}", directory, listener) for number in range(config.workers)
+            self._child(f"worker-{number}", directory, *ports) for number in range(config.workers)
         ]
 
     def run(self) -> int:
@@ -140,12 +143,10 @@ class Supervisor:
             os.close(self._pipe_reader)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _child(
-        self, name: str, directory: RunDirectory, listener: socket.socket | None = None
-    ) -> Child:
+    def _child(self, name: str, directory: RunDirectory, *listeners: socket.socket) -> Child:
         """A process named like its module, with a number behind it if there are several."""
         module = name.partition("-")[0]
-        sockets = () if listener is None else (listener.fileno(),)
+        sockets = tuple(one.fileno() for one in listeners)
         command = (
             "-m",
             f"penstock.server.{module}.{module}",

@@ -30,9 +30,11 @@ class Certificate:
 
     Attributes:
         context: Context of the last good pair.
+        pair: Chain and key of that pair, in PEM.
     """
 
     context: ssl.SSLContext
+    pair: tuple[bytes, bytes]
 
     def __init__(self, certificate: Path, key: Path | None, place: Path) -> None:
         self._files = [certificate] if key is None else [certificate, key]
@@ -50,6 +52,7 @@ class Certificate:
         except OSError as error:  # ssl.SSLError is one
             try:
                 self.context = _context(self._good)
+                self.pair = _pair(self._good)
             except OSError:
                 raise error from None
             LOG.error("the certificate cannot be used: %s; the last good one serves on", error)  # noqa: TRY400
@@ -82,7 +85,13 @@ class Certificate:
             for file, draft in zip(self._files, drafts, strict=True):
                 draft.touch(mode=0o600)
                 draft.write_bytes(file.read_bytes())
-            return _context(drafts)
+            context = _context(drafts)
+            self.pair = _pair(drafts)
+            return context
+
+
+def _pair(files: list[Path]) -> tuple[bytes, bytes]:
+    return files[0].read_bytes(), files[-1].read_bytes()
 
 
 def _context(files: list[Path]) -> ssl.SSLContext:

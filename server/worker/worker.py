@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Scope, Send
 
+    from .grpc_service import GrpcService
+
 LOG = logging.getLogger("penstock.worker")
 
 LOAD_TIMEOUT_SECONDS: Final = 5.0
@@ -106,6 +108,7 @@ class WorkerProcess:
         self._sampler: Sampler | None = None
         self._feedback: FeedbackClient | None = None
         self._shadow_senders: ShadowSenders | None = None
+        self._grpc: GrpcService | None = None
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -115,7 +118,7 @@ class WorkerProcess:
             LOG.error("the certificate or its key cannot be used: %s", error)  # noqa: TRY400
             raise SystemExit(EXIT_CONFIG) from None
         self._context.watch_parent(self._server.stop)
-        await self._server.serve(sockets=[*self._context.sockets])
+        await self._server.serve(sockets=[self._context.sockets[0]])
         self._counters.close()
 
     def _ssl_context(self, *_: object) -> ssl.SSLContext:
@@ -170,7 +173,15 @@ class WorkerProcess:
             SupervisedTask("the link to control", self._link.run, incidents),
             SupervisedTask("the reconciler", self._reconciler.run, incidents),
         ]
+        if self._context.sockets[1:]:
+            from .grpc_service import GrpcService  # it needs an extra
+
+            config, engine = self._context.config, self._app.engine
+            self._grpc = GrpcService(config, engine, self._server.stopping, self._certificate)
         await self._wait_for_models(self._reconciler.settled)
+        if self._grpc is not None:
+            await self._grpc.start(self._context.sockets[1])
+            self._report()
         _calm_the_collector()
 
     async def _wait_for_models(self, settled: asyncio.Event) -> None:
@@ -199,6 +210,8 @@ class WorkerProcess:
                 steps.push_async_callback(self._feedback.close)
             if self._shadow_senders is not None:
                 steps.callback(self._shadow_senders.close)
+            if self._grpc is not None:
+                steps.push_async_callback(self._grpc.close)
 
     def _aim(self, target: Target) -> None:
         assert self._reconciler is not None
@@ -212,13 +225,14 @@ class WorkerProcess:
         reconciler, engine = self._reconciler, self._app.engine
         assert reconciler is not None
         incidents = self._context.incidents
-        if engine.catalog.ready:
+        ready = engine.catalog.ready and (self._grpc is None or self._grpc.open)
+        if ready:
             self._context.pulse.serve()
         self._reported = self._reportable()
         self._link.report(
             target=reconciler.applied,
             steered=reconciler.steered,
-            ready=engine.catalog.ready,
+            ready=ready,
             models=version_report(engine.catalog, engine.host.directories, engine.host.configs),
             problem=reconciler.problem,
             incidents=incidents.report(),
@@ -237,6 +251,8 @@ class WorkerProcess:
         self._counters.set_connections(len(self._server.server_state.connections))
         if self._reconciler is None:
             return
+        if self._grpc is not None:
+            self._grpc.refresh()
         if self._reported != self._reportable():
             self._report()
         self._link.flush()

@@ -3,11 +3,12 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import msgpack
 import numpy as np
 import orjson
 import pytest
 
-from penstock.server.codecs.negotiate import JSON, MSGPACK, codec_for
+from penstock.server.codecs.negotiate import BINARY, JSON, MSGPACK, codec_for, rows_codec
 from penstock.server.errors import UnsupportedMediaType
 
 
@@ -88,3 +89,18 @@ def test_msgpack_rows_are_encoded_as_if_alone(wire_of: Any, tensor: Any, body_of
         MSGPACK.encode(wire, request, [array[row : row + 1] for array in outputs])[0]
         for row, request in enumerate(requests)
     ]
+
+
+def test_only_requests_of_json_are_answered_by_the_binary_extension(wire_of: Any) -> None:
+    wire = wire_of(("x", "FP32", (-1,)))
+    document = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1.5]}],
+        "parameters": {"binary_data_output": True},
+    }
+    asked = JSON.decode(orjson.dumps(document), wire, None)
+    assert rows_codec(JSON, asked, wire) is BINARY
+    asked = MSGPACK.decode(msgpack.packb(document), wire, None)
+    assert rows_codec(MSGPACK, asked, wire) is None
+    outputs = [np.zeros(1, np.int64), np.zeros((1, 2), np.float32)]
+    _, lines = MSGPACK.encode(wire, asked, outputs)
+    assert lines == b"content-type: application/msgpack\r\n"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from penstock.server.cli.look import status_view
-from penstock.server.http.metadata import signature_notes
 from penstock.server.loading.memory_estimate import LoadMemory
 from penstock.server.serving.catalog import Catalog, ServedModel
 from penstock.server.serving.lifecycle import State
+from penstock.server.serving.metadata import signature_notes
 from penstock.server.worker.report import version_report
 
 if TYPE_CHECKING:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penstock.monitoring.distribution import server_version
-from penstock.server.serving.lifecycle import REPOSITORY_STATES, State
+
+from .lifecycle import REPOSITORY_STATES, State
 
 if TYPE_CHECKING:
     from penstock.runtimes.contract import Column, Signature, TensorSpec
-    from penstock.server.serving.catalog import Catalog
-    from penstock.server.serving.servable import Servable
+
+    from .catalog import Catalog
+    from .servable import Servable
 
 #: The protocol extensions that this server has.
 EXTENSIONS = ("binary_tensor_data", "parameters")

@@ -1,0 +1,1 @@
+"""The gRPC port of a worker: the Open Inference Protocol over the same inference path as HTTP."""

@@ -1,0 +1,62 @@
+"""Whether a gRPC port still takes calls, and when its callers have heard that it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from penstock.server.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Admission:
+    """Takes calls until it is closed, and refuses them from then on.
+
+    gRPC ends a connection by a message that its client may get after it has sent one more call.
+    gRPC drops such a call, and the client does not learn that it may try again. So a port that
+    stops first refuses calls by a status that says so, until no more come.
+
+    Args:
+        clock: Monotonic seconds.
+
+    Attributes:
+        closed: Is set when no more calls are taken.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = 0.0
+        self.closed = asyncio.Event()
+
+    def check(self) -> None:
+        """Let a call pass.
+
+        Raises:
+            Unavailable: No more calls are taken.
+        """
+        if self.closed.is_set():
+            self._last = self._clock()
+            raise Unavailable(
+                "the server is stopping: the request was not executed", retry_after_seconds=1
+            )
+
+    async def close(self, quiet_seconds: float, most_seconds: float) -> None:
+        """Refuse calls from now on; returns when none has come for a while.
+
+        Args:
+            quiet_seconds: That while.
+            most_seconds: After which it returns although calls still come.
+        """
+        self.closed.set()
+        began = self._last = self._clock()
+        never = asyncio.Event()
+        while self._clock() - self._last < quiet_seconds:
+            if self._clock() - began >= most_seconds:
+                return
+            try:
+                async with asyncio.timeout(quiet_seconds / 4):
+                    await never.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,192 @@
+"""``ModelInfer`` and ``ModelStreamInfer``: calls of the inference path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.server.errors import Unavailable
+from penstock.server.inference.call import Call
+from penstock.server.oip.length_prefix import length_prefix
+from penstock.server.oip.schema import INFER_RESPONSE, STREAM_RESPONSE
+
+from .call_head import head_of, lines_of
+from .status import code_of, error_metadata, message_of, metadata_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from grpc.aio import ServicerContext
+
+    from penstock.server.codecs.negotiate import Body
+    from penstock.server.http.prediction_port import PredictionPort
+
+    from .admission import Admission
+
+    #: Status and header lines as HTTP has them, and the body.
+    Answer = tuple[int, bytes, Body]
+
+#: Requests of one stream that are in progress; the next one is read when the first is answered.
+MAX_AHEAD: Final = 256
+_OK: Final = 200
+#: Of an answer of a stream: the key of ``infer_response`` (2).
+_INFER_RESPONSE: Final = 0x12
+#: Each request of a stream has one answer, which is also its last.
+_FINAL: Final[bytes] = INFER_RESPONSE(
+    parameters={"triton_final_response": {"bool_param": True}}
+).SerializeToString()
+
+
+class FutureWriter:
+    """Gives the answer of one call to the task that waits for it.
+
+    Implements `penstock.server.inference.call.ResponseWriter`.
+    """
+
+    __slots__ = ("answered",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.answered: asyncio.Future[Answer] = loop.create_future()
+
+    def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:  # noqa: ARG002
+        """See `ResponseWriter`."""
+        if not self.answered.done():
+            self.answered.set_result((status, headers, body))
+
+    def preamble(self, status: int) -> bytes:  # noqa: ARG002
+        """See `ResponseWriter`: there are no bytes before the header lines."""
+        return b""
+
+    def answer(self, call: Call, answer: bytes) -> bool:  # noqa: ARG002
+        """See `ResponseWriter`: an answer is never one piece of bytes."""
+        return False
+
+    def owes(self, call: Call) -> bool:  # noqa: ARG002
+        """See `ResponseWriter`."""
+        return not self.answered.done()
+
+
+class Predictions:
+    """Serves predictions of one gRPC server.
+
+    Args:
+        port: The inference path, and the checks before it.
+        admission: Whether calls are taken.
+        told: Called with each finished call, its status as HTTP has it, and the caller's address.
+    """
+
+    def __init__(
+        self,
+        port: PredictionPort,
+        admission: Admission,
+        told: Callable[[Call, int, str], object] | None = None,
+    ) -> None:
+        self._port = port
+        self._admission = admission
+        self._loop = asyncio.get_running_loop()
+        self._told = told
+
+    async def infer(self, body: bytes, context: ServicerContext[bytes, bytes]) -> bytes:
+        """Answer a ``ModelInferRequest``."""
+        await self._check(context)
+        call, answered = self._begin(body, context)
+        try:
+            status, lines, answer = await answered
+        finally:
+            self._end(call, answered)
+        if self._told is not None:
+            self._told(call, status, context.peer())
+        if status != _OK:
+            await context.abort(code_of(status), message_of(answer), metadata_of(lines))
+        context.set_trailing_metadata(metadata_of(lines))
+        return _joined(answer)
+
+    async def stream(
+        self, requests: AsyncIterator[bytes], context: ServicerContext[bytes, bytes]
+    ) -> AsyncIterator[bytes]:
+        """Answer each ``ModelInferRequest`` of a stream with one message, in their order.
+
+        A server that stops answers what it has read, and ends the stream.
+        """
+        await self._check(context)
+        begun: deque[tuple[Call, asyncio.Future[Answer]]] = deque()
+        changed = asyncio.Event()
+        room = asyncio.Semaphore(MAX_AHEAD)
+
+        async def read() -> None:
+            async for body in requests:
+                await room.acquire()
+                begun.append(self._begin(body, context))
+                changed.set()
+
+        reader = self._loop.create_task(read())
+        reader.add_done_callback(lambda _: changed.set())
+        closing = self._loop.create_task(self._admission.closed.wait())
+        closing.add_done_callback(lambda _: reader.cancel())
+        try:
+            while begun or not reader.done():
+                if not begun:
+                    changed.clear()
+                    await changed.wait()
+                    continue
+                call, answered = begun[0]
+                status, _, answer = await answered
+                begun.popleft()
+                room.release()
+                if self._told is not None:
+                    self._told(call, status, context.peer())
+                yield _stream_answer(call, status, answer)
+            await self._check(context)
+            reader.result()
+        finally:
+            closing.cancel()
+            reader.cancel()
+            for call, answered in begun:
+                answered.cancel()
+                self._end(call, answered)
+
+    async def _check(self, context: ServicerContext[bytes, bytes]) -> None:
+        """Refuse a call if no more are taken."""
+        try:
+            self._admission.check()
+        except Unavailable as error:
+            await context.abort(code_of(error.status), error.message, error_metadata(error))
+
+    def _begin(
+        self, body: bytes, context: ServicerContext[bytes, bytes]
+    ) -> tuple[Call, asyncio.Future[Answer]]:
+        arrival = self._port.clock()
+        writer = FutureWriter(self._loop)
+        # The types say otherwise; both give a value, see the documentation of grpc.aio.
+        metadata: Any = context.invocation_metadata()
+        head = head_of(body, lines_of(metadata or ()), context.time_remaining())
+        if self._port.guard is not None:
+            self._port.guard.check_token(head)
+        call = Call(writer, head, arrival)
+        self._port.inference.start(call, body)
+        return call, writer.answered
+
+    def _end(self, call: Call, answered: asyncio.Future[Answer]) -> None:
+        """Withdraw a call whose caller left, or whose deadline passed, before its answer."""
+        if answered.cancelled() or not answered.done():
+            self._port.inference.abandon(call)
+
+
+def _stream_answer(call: Call, status: int, answer: Body) -> bytes:
+    if status == _OK:
+        return _wrapped(_joined(answer) + _FINAL)
+    identity = "" if call.message is None else call.message.id or ""
+    response = INFER_RESPONSE(id=identity, model_name=call.head.model)
+    message = STREAM_RESPONSE(error_message=message_of(answer), infer_response=response)
+    text: bytes = message.SerializeToString()
+    return text
+
+
+def _wrapped(response: bytes) -> bytes:
+    """A ``ModelStreamInferResponse`` of a serialized response, which stays as it is."""
+    return length_prefix(_INFER_RESPONSE, len(response)) + response
+
+
+def _joined(body: Body) -> bytes:
+    return body if isinstance(body, bytes) else b"".join(body)

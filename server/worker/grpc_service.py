@@ -1,0 +1,77 @@
+"""gRPC in a worker: opened with its models loaded, drained beside the connections of HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from penstock.server.grpc.grpc_port import GrpcPort
+from penstock.server.grpc.tls import following
+
+if TYPE_CHECKING:
+    import socket
+
+    from penstock.server.config.config import ServerConfig
+    from penstock.server.http.engine import Engine
+
+    from .certificate import Certificate
+
+
+class GrpcService:
+    """The gRPC port of a worker.
+
+    Args:
+        config: Configuration of the server.
+        engine: Serves the predictions.
+        stopping: Is set when the worker is told to stop.
+        certificate: Certificate of the prediction port; ``None`` without TLS.
+
+    Attributes:
+        open: Whether clients can connect.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        engine: Engine,
+        stopping: asyncio.Event,
+        certificate: Certificate | None,
+    ) -> None:
+        self.open = False
+        self._drain_seconds = config.drain_seconds
+        self._stopping = stopping
+        self._certificate = certificate
+        self._port = GrpcPort(
+            engine.port,
+            engine.catalog,
+            max_message_bytes=config.max_body_bytes,
+            access_log=config.access_log,
+        )
+        self._drained: asyncio.Task[None] | None = None
+
+    async def start(self, reserved: socket.socket) -> None:
+        """Listen on the address of a socket that keeps it, and drain when the worker stops.
+
+        Raises:
+            RuntimeError: The address cannot be listened on.
+        """
+        certificate = self._certificate
+        credentials = None if certificate is None else following(lambda: certificate.pair)
+        host, port = reserved.getsockname()[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        await self._port.open(address, credentials)
+        self.open = True
+        self._drained = asyncio.get_running_loop().create_task(self._drain())
+
+    def refresh(self) -> None:
+        """Tell the health service whether the worker is ready."""
+        self._port.refresh()
+
+    async def close(self) -> None:
+        """Wait until the accepted calls are answered."""
+        if self._drained is not None:
+            await self._drained
+
+    async def _drain(self) -> None:
+        await self._stopping.wait()
+        await self._port.close(self._drain_seconds)

@@ -1,0 +1,163 @@
+"""NVIDIA's own gRPC client, blocking and asynchronous, against a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def port(registry: Path, live_server: Any, grpc_server: Any) -> Iterator[Any]:
+    with live_server(registry, "fast", "uvloop") as server, grpc_server(server) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def client(port: Any) -> Iterator[triton.InferenceServerClient]:
+    with triton.InferenceServerClient(port.address) as client:
+        yield client
+
+
+def tensor(name: str, array: Any) -> triton.InferInput:
+    made = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+    made.set_data_from_numpy(array)
+    return made
+
+
+ARRAYS: dict[str, Any] = {
+    "FP16": np.array([[1.5, -65504.0, 0.0]], np.float16),
+    "FP32": np.array([[1.5, -3.4e38], [np.nan, -np.inf]], np.float32),
+    "FP64": np.array([[0.1, -1.7e308, 5e-324]], np.float64),
+    "BOOL": np.array([[True, False, True]]),
+    "INT8": np.array([[-128, 127]], np.int8),
+    "INT64": np.array([[-(2**63), 2**63 - 1]], np.int64),
+    "UINT8": np.array([[0, 255]], np.uint8),
+    "UINT64": np.array([[0, 2**64 - 1]], np.uint64),
+    "BYTES": np.array([[b"", b"text"], ["gr\u00fc\u00dfe".encode(), b"\0"]], np.object_),
+}
+
+
+@pytest.mark.parametrize("datatype", ARRAYS)
+def test_every_datatype_comes_back_as_it_was(
+    client: triton.InferenceServerClient, datatype: str
+) -> None:
+    array = ARRAYS[datatype]
+    result = client.infer(f"echo-{datatype.lower()}", [tensor("x", array)], request_id="mine")
+    np.testing.assert_array_equal(result.as_numpy("y"), array)
+    assert result.get_output("y").datatype == datatype
+    assert (result.get_response().id, result.get_response().model_version) == ("mine", "1")
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
+def test_tensors_without_elements(
+    client: triton.InferenceServerClient, shape: tuple[int, int]
+) -> None:
+    result = client.infer("echo-fp32", [tensor("x", np.empty(shape, np.float32))])
+    assert tuple(result.get_output("y").shape) == shape
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_compressed(client: triton.InferenceServerClient, algorithm: str) -> None:
+    array = np.tile(np.arange(100, dtype=np.float32), (50, 1))
+    inputs = [tensor("x", array)]
+    result = client.infer("echo-fp32", inputs, compression_algorithm=algorithm)
+    np.testing.assert_array_equal(result.as_numpy("y"), array)
+
+
+def test_several_inputs_and_outputs_in_the_order_asked_for(
+    client: triton.InferenceServerClient,
+) -> None:
+    a, b = np.ones((2, 4), np.float32), np.full((2, 4), 3, np.float32)
+    inputs = [tensor("b", b), tensor("a", a)]
+    wanted = [triton.InferRequestedOutput(name) for name in ("difference", "sum")]
+    result = client.infer("sum", inputs, model_version="3", outputs=wanted)
+    assert [one.name for one in result.get_response().outputs] == ["difference", "sum"]
+    np.testing.assert_array_equal(result.as_numpy("sum"), a + b)
+    np.testing.assert_array_equal(result.as_numpy("difference"), a - b)
+
+
+def test_many_requests_at_once_of_the_asynchronous_client(port: Any) -> None:
+    async def ask_all() -> None:
+        async with triton_aio.InferenceServerClient(port.address) as client:
+            assert await client.is_server_live()
+            arrays = [np.full((1, 2), i, np.float32) for i in range(100)]
+            asked = [client.infer("echo-fp32", [tensor("x", array)]) for array in arrays]
+            for array, result in zip(arrays, await asyncio.gather(*asked), strict=True):
+                np.testing.assert_array_equal(result.as_numpy("y"), array)
+
+    asyncio.run(ask_all())
+
+
+def test_a_stream_of_requests(client: triton.InferenceServerClient) -> None:
+    answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
+    client.start_stream(callback=lambda result, error: answers.put((result, error)))
+    arrays = [np.full((1, 2), i, np.float32) for i in range(20)]
+    for array in arrays:
+        client.async_stream_infer("echo-fp32", [tensor("x", array)])
+    client.async_stream_infer("nobody", [tensor("x", arrays[0])])
+    for array in arrays:
+        result, error = answers.get(timeout=60)
+        assert error is None
+        np.testing.assert_array_equal(result.as_numpy("y"), array)
+    _, error = answers.get(timeout=60)
+    assert "model 'nobody' is not served" in error.message()
+    client.stop_stream()
+
+
+def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("sum", "3")
+    assert not client.is_model_ready("sum", "4")
+    assert not client.is_model_ready("nobody")
+    assert client.get_server_metadata().name == "penstock"
+    metadata = client.get_model_metadata("sum", as_json=True)
+    assert (metadata["versions"], metadata["platform"]) == (["3"], "onnx_onnxv1")
+    assert metadata["inputs"][0] == {"name": "a", "datatype": "FP32", "shape": ["-1", "4"]}
+    index = client.get_model_repository_index(as_json=True)["models"]
+    assert {"name": "sum", "version": "3", "state": "READY"} in index
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "name", "status", "said"),
+    [
+        ("nobody", "", "x", "NOT_FOUND", "model 'nobody' is not served"),
+        ("echo-fp32", "9", "x", "NOT_FOUND", "version '9' of model 'echo-fp32' is not served"),
+        ("echo-fp32", "", "z", "INVALID_ARGUMENT", "unknown input 'z'; expected inputs 'x'"),
+        ("echo-fp64", "", "x", "INVALID_ARGUMENT", '"datatype":"FP64"'),
+        ("sum", "", "a", "INVALID_ARGUMENT", "has shape [1, 2], expected [-1, 4]"),
+    ],
+)
+def test_errors_say_what_was_expected(
+    client: triton.InferenceServerClient,
+    model: str,
+    version: str,
+    name: str,
+    status: str,
+    said: str,
+) -> None:
+    inputs = [tensor(name, np.ones((1, 2), np.float32))]
+    with pytest.raises(InferenceServerException) as caught:
+        client.infer(model, inputs, model_version=version)
+    assert said in caught.value.message()
+    assert caught.value.status() == f"StatusCode.{status}"
+
+
+def test_parameters_and_deadlines_are_understood(client: triton.InferenceServerClient) -> None:
+    array = np.ones((1, 2), np.float32)
+    inputs = [tensor("x", array)]
+    result = client.infer("echo-fp32", inputs, timeout=5_000_000, priority=1, client_timeout=30)
+    np.testing.assert_array_equal(result.as_numpy("y"), array)
+    with pytest.raises(InferenceServerException, match="sequence"):
+        client.infer("echo-fp32", inputs, sequence_id=7, sequence_start=True)

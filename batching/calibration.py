@@ -27,8 +27,8 @@ class Effort:
         measured_runs: Runs per size whose median counts.
         total_seconds: No larger size is tried once all runs together have taken so long.
         stride: Every `stride`-th size is tried, beside the first and the last.
-        once_seconds: A run that takes so long is not repeated: what the first one of a
-            size costs more than the next, some tens of microseconds, is little of it.
+        once_seconds: A run that takes so long is not repeated. The first run of a size costs
+            some tens of microseconds more than the next, which is little of such a time.
     """
 
     warm_runs: int = 2
@@ -64,7 +64,7 @@ def measure_costs(
         max_batch_size: Most rows in one run.
         clock: Monotonic seconds. Those of the thread's own CPU time measure right on a busy
             machine, where the model runs on the calling thread alone.
-        effort: How much to spend.
+        effort: The number of runs, and their total time.
 
     Raises:
         Exception: The model's error on one row.

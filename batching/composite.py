@@ -1,4 +1,4 @@
-"""The seam for versions that have no model of their own: others run what they are asked."""
+"""The contract of versions without a model of their own: other models answer their requests."""
 
 from __future__ import annotations
 

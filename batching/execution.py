@@ -36,10 +36,10 @@ def execute(
     another process. A run that took too long, or that no process could take, is not split at all.
 
     Args:
-        batch: What to run.
-        model: What runs it.
+        batch: The batch to run.
+        model: The model that runs it.
         clock: Monotonic seconds.
-        half: Whether it is a part of a batch that ended its process.
+        half: Whether the batch is a part of one that ended its process.
 
     Returns:
         ``None`` if the batch itself is the answer; otherwise the batches it was split into, all

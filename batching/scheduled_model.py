@@ -69,8 +69,8 @@ class ScheduledModel:
         virtual_time: As in `FairShare`, for this version.
         queue: The batch class of requests without a key.
         oversize: Chunks of requests with more rows than a run may have.
-        waiting_rows: Waiting rows over all classes ...
-        limit: ... and the most of them that let a further request be answered in time.
+        waiting_rows: Waiting rows over all classes.
+        limit: Most waiting rows with which a further request is still answered in time.
         seconds_per_row: Seconds by which each waiting row delays a further request.
         composite: Answers the requests by other models; ``None`` for a version with a model.
         known_inputs: Inputs that the model has run, to tell its faults from those of requests.
@@ -193,7 +193,7 @@ class ScheduledModel:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing of it waits or runs."""
+        """Whether no request of the version waits or runs."""
         queues = self.queues()
         return not self.waiting_rows and all(not (q.requests or q.running) for q in queues)
 

@@ -48,12 +48,12 @@ class Scheduler:
         """Start without models.
 
         Args:
-            loop: Where everything but the runs happens.
+            loop: The event loop of everything but the runs.
             threads: Execution threads, at least one.
             clock: Monotonic seconds; requests carry times of the same clock.
             inline_seconds: Runs predicted to be no longer stay on the loop; 0 for none.
-            executor: What makes the execution threads.
-            marks: Where the runs on the loop are written; `executor` has its own for the threads.
+            executor: Makes the execution threads.
+            marks: Holds the runs on the loop; `executor` has its own for the threads.
 
         Raises:
             ValueError: There is not at least one thread.
@@ -89,7 +89,7 @@ class Scheduler:
         Args:
             name: Name of the model.
             version: Name of the version.
-            model: What runs its batches.
+            model: The loaded model that runs its batches.
             options: Bounds and wishes of its batches.
             sink: Called on the loop with every finished batch.
             costs: Run times (see `calibration.measure_costs`); without them the first runs go to a
@@ -174,10 +174,10 @@ class Scheduler:
     def run_now(self, scheduled: ScheduledModel, request: InferenceRequest) -> Batch | None:
         """Run a request on the loop if it would be next and its run is shorter than a hop.
 
-        What `submit` and `dispatch` would do, without the queue between them.
+        It has the effect of `submit` and `dispatch`, without the queue between them.
 
         Args:
-            scheduled: What runs it.
+            scheduled: The version that runs it.
             request: Without a deadline or a key of its own.
 
         Returns:
@@ -217,10 +217,10 @@ class Scheduler:
         scheduled.check_drained()
 
     def on_slot(self, before_dispatch: Callable[[], object]) -> None:
-        """Have this called when a run has ended, before the next is chosen.
+        """Set a function to be called when a run has ended, before the next is chosen.
 
         Args:
-            before_dispatch: Submits what its owner has gathered.
+            before_dispatch: Submits the requests that its owner has gathered.
         """
         self._dispatcher.before_dispatch = before_dispatch
 
@@ -230,7 +230,7 @@ class Scheduler:
         self._dispatcher.flushing = True
 
     def dispatch(self) -> None:
-        """Start what was submitted since `begin_tick`, now and not at the end of the iteration."""
+        """Start the requests submitted since `begin_tick` now, not at the end of the iteration."""
         if self._state.active:
             self._dispatcher.flush()
         else:

@@ -98,8 +98,8 @@ class SplitRequest:
     def _keep(self, chunk: Chunk, answer: list[Array]) -> InvalidOutput | None:
         """Copy the answer of a part to its rows of the whole.
 
-        Each is copied when it comes: all together would hold the event loop for as long as the
-        whole takes to copy.
+        Each part is copied when it comes. Copying all parts together would hold the event loop for
+        the whole time.
         """
         rows = self.request.rows
         try:

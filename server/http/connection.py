@@ -53,16 +53,16 @@ class Connection(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.fast_cycle: Any = FastCycle()  # where the parent's type has a RequestResponseCycle
-        self.calls: deque[Call] = deque()  # unanswered, oldest first
-        self.call: Call | None = None  # whose body is being received
-        self.receiving = False  # inside a message
-        self.in_head = False  # which nobody has taken on yet
+        self.calls: deque[Call] = deque()  # unanswered calls, the oldest first
+        self.call: Call | None = None  # the call whose body is being received
+        self.receiving = False  # a message has begun and not ended
+        self.in_head = False  # the head of that message is not complete
         self.draining = False  # the server is stopping: the next answer is the last
         self.closing = False  # nothing more is read; closes when the last call is answered
-        self.began_at = 0.0  # of the message being parsed
-        self.active_at = 0.0  # last byte in, last seen with unanswered calls or taking answers
-        self.backlog = b""  # received while enough requests waited
-        self.unsent_bytes = 0  # of answers, when last looked at
+        self.began_at = 0.0  # arrival of the message being parsed
+        self.active_at = 0.0  # last received byte, or last sweep with calls or unsent answers
+        self.backlog = b""  # bytes received while too many requests waited
+        self.unsent_bytes = 0  # bytes of answers in the transport at the last sweep
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""

@@ -132,7 +132,7 @@ class FastPathProtocol(BodyReader):
         a head and takes the body for the other protocol, so it gets the head again without.
 
         Returns:
-            What to parse instead.
+            The bytes to parse instead.
         """
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
@@ -144,7 +144,7 @@ class FastPathProtocol(BodyReader):
         """Serve the complete requests at the start of ``data`` whose heads are known.
 
         Returns:
-            What is left for the parser, which then stands at the start of a message.
+            The rest, for the parser, which then stands at the start of a message.
         """
         known = self.known
         while data:
@@ -217,7 +217,7 @@ class FastPathProtocol(BodyReader):
             self.cycle.keep_alive = False
 
     def _target(self, headers: list[tuple[bytes, bytes]]) -> Target | None:
-        """What the request asks for; ``None`` if the ASGI app is to serve it."""
+        """The version and format that the request asks for; ``None`` if the ASGI app serves it."""
         for name, _ in headers:
             if name in self.asgi_headers:
                 return None

@@ -1,4 +1,4 @@
-"""What the parent class is told of requests that it does not see: whose turn it is, the flow."""
+"""Tells the parent class of the calls that it does not see, so that order and flow hold."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FastCycle:
 
 
 class Flow(FlowControl):
-    """Goes on with what was received but not looked at before it lets more in."""
+    """Resumes reading: first with the received bytes that are not parsed, then from the socket."""
 
     def __init__(self, transport: asyncio.Transport, go_on: Callable[[], None]) -> None:
         super().__init__(transport)

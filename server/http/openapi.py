@@ -33,7 +33,7 @@ _EXAMPLE_ELEMENTS = 4096
 
 
 def served(catalog: Catalog) -> list[ServedModel]:
-    """What is served now, by name. Nothing of it changes later, so another thread may read it."""
+    """The served models by name. The dictionary never changes, so another thread may read it."""
     return [model for _, model in sorted(catalog.models.items())]
 
 
@@ -41,9 +41,9 @@ def openapi(models: Iterable[ServedModel], url: str, *, secured: bool = False) -
     """The document of ``/openapi.json``.
 
     Args:
-        models: What is served.
-        url: Where it is served.
-        secured: Whether it takes a token.
+        models: The served models, by name.
+        url: The URL under which clients reach the server.
+        secured: Whether predictions need a token.
     """
     schemes = {"token": {"type": "http", "scheme": "bearer"}}
     paths: dict[str, Any] = {**_SERVER_PATHS, "/v1/feedback": feedback_path()}

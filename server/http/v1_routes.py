@@ -67,7 +67,7 @@ register_url_convertor(_MODEL, _Segment())
 
 
 class V1Routes:
-    """The routes, and what they answer.
+    """The handlers of these routes.
 
     Args:
         catalog: The served models; called once they are there.

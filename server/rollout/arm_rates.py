@@ -1,6 +1,6 @@
 """The figures of an A/B comparison, valid at any moment however often they are read.
 
-What they rest on is checked. Arms are drawn by request, so the requests of both arms have to fit
+Their assumption is checked. Arms are drawn by request, so the requests of both arms have to fit
 the share (no sample-ratio mismatch). Behind a sticky header arms are drawn by unit, and so are the
 arms of requests that repeat an id. Then no difference is stated, because nobody counts units. The
 ratio is stated: it needs no more than the first event of each unit.
@@ -109,7 +109,7 @@ def results(rollout: Rollout, miss: float = 0.05) -> dict[str, RateComparison]:
 
 
 def _drawn_otherwise(sticky: str, stable: ArmCounts, canary: ArmCounts, share: float) -> str:
-    """Why the arms of requests are not drawn one by one; empty if nothing speaks against it."""
+    """The reason why the arms of requests are not drawn one by one; empty if they are."""
     if sticky:
         return f"arms are chosen by the header {sticky}, and nobody counts who sends it"
     mismatch = share_evidence((ScoreBins(share, ((stable.requests, canary.requests),)),))
@@ -124,12 +124,12 @@ def _drawn_otherwise(sticky: str, stable: ArmCounts, canary: ArmCounts, share: f
 def _first_events(
     part: Part, kind: str, stable: ArmCounts, canary: ArmCounts
 ) -> tuple[int, int] | None:
-    """Events of a kind in both arms that are the first of their unit; ``None`` if nobody knows."""
+    """Events of a kind in both arms that are the first of their unit; ``None`` if unknown."""
     found = []
     for arm in (stable, canary):
         repeated = part.requests(arm) - part.events(arm)
         if repeated and part.requests(arm) != getattr(arm, kind):
-            return None  # what repeats may be of another kind
+            return None  # a repeated event may be of another kind
         found.append(getattr(arm, kind) - repeated)
     return found[0], found[1]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-#: Parts of what is owned that are bet; the first is for what happens nearly always, or never.
+#: Parts of the wealth that are bet; the first is for events that happen nearly always, or never.
 FRACTIONS: Final = np.array([0.95, *(0.5**power for power in range(1, 12))])
 #: A range of means is cut into so many pieces so often: far below what a count can tell.
 _PIECES: Final = 24

@@ -49,7 +49,7 @@ def approve(rollout: Rollout, by: str, digest: str, now: float) -> Rollout:
     """Approve the candidate; possible in every phase that is not final.
 
     Args:
-        rollout: As it is.
+        rollout: The rollout before the command.
         by: Name of the token that approves.
         digest: Digest of the version that the person has examined.
         now: Unix seconds.

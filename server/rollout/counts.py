@@ -122,14 +122,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class StepLabels:
-    """What labels and scores say by now of predictions that were made while workers had a share.
+    """Labels and scores known by now, of predictions that were made at one share.
 
     Attributes:
-        began_at: When the step was decided on, Unix seconds: names it.
+        began_at: Unix seconds of the decision on the step; identifies the step.
         stable: Labelled requests of stable, and those of them answered wrongly.
         canary: The same of the candidate.
         scores: By bin of stable's score, predictions of stable and of the candidate.
-        segments: What labels say of single segments.
+        segments: Labels of single segments.
     """
 
     began_at: float

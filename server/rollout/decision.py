@@ -103,9 +103,9 @@ def _evaluate(
         return _Verdict(None, "final", f"{seen.phase}: {seen.reason}")
     against = _against(seen, snapshot, evidence)
     if against is not None:
-        return against  # first of all: no wait, hold or missing figure may prevent an abort
+        return against  # an abort comes first: no wait, hold or missing figure may prevent it
     waits = f"{seen.phase} until a person decides: {seen.reason}"
-    if seen.phase is Phase.HELD:  # why it is held, before the first look and after it
+    if seen.phase is Phase.HELD:  # the reason of the hold, before the first look and after it
         return _Verdict(None, seen.cause or "held", waits)
     if seen.phase is Phase.PAUSED:
         return _Verdict(None, "paused", waits)
@@ -123,7 +123,7 @@ def _by_phase(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
 
 
 def _against(seen: Rollout, snapshot: Snapshot, evidence: Evidence) -> _Verdict | None:
-    """The reason to abort, if there is one."""
+    """The reason to abort the rollout, if there is one."""
     if snapshot.hard_failures:
         return _Verdict(Event.ABORT, "trip", "; ".join(snapshot.hard_failures))
     if snapshot.vetoes:

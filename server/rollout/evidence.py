@@ -58,7 +58,7 @@ MISMATCH: Final = 5.0
 #: The part of single units, and of all requests that stable was asked in the canary's place.
 UNITS: Final = "units"
 
-#: Weight of each part; sums to 1, which is what makes the sum an e-process. An A/B comparison
+#: Weight of each part. The weights sum to 1, so that the sum is an e-process. An A/B comparison
 #: aborts for its guards only: whether answers are right is what it is to find out.
 WEIGHTS: Final[dict[Kind, dict[str, float]]] = {
     Kind.CANARY: {"errors": 0.4, "invalid": 0.15, "slow": 0.15, "labels": 0.15, UNITS: 0.15},
@@ -145,7 +145,7 @@ def score_change(rollout: Rollout) -> float:
 
 
 def agreement(rollout: Rollout) -> float:
-    """E value against "the shadow disagrees too often": what it finishes by."""
+    """E value against "the shadow disagrees too often", by which a shadow finishes."""
     pairs, disagreements = _pairs(rollout)
     return agreement_evidence(pairs, disagreements, _tolerated(rollout))
 

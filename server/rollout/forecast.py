@@ -30,7 +30,7 @@ LIKELY: Final = 0.9
 #: Harm is sought up to so many halvings of the range.
 _HALVINGS: Final = 9
 _DAY: Final = 86_400.0
-#: What a person may want to see: twice as many bad requests.
+#: The harm that a person may want to see: twice as many bad requests.
 _WANTED_RATIO: Final = 2.0
 
 
@@ -42,7 +42,7 @@ class StepForecast:
         percent: Share of the candidate.
         requests_per_second: Of the candidate.
         seconds: Until half of all ramps have passed it; ``None`` if fewer ever do.
-        decides: What takes longest: ``hold_seconds``, ``requests`` or ``bad_rate``.
+        decides: The condition that takes longest: ``hold_seconds``, ``requests`` or ``bad_rate``.
     """
 
     percent: float
@@ -58,7 +58,7 @@ class Harm:
     Attributes:
         stable: Share of stable's requests that are bad in this way.
         rate: Share of the candidate's, from which on it is rolled back before its promotion;
-            ``None`` if not even a candidate is that is always bad.
+            ``None`` if even a candidate whose requests are all bad is not rolled back.
         watched_rate: The same before its watch ends, too; ``None`` without a watch, or as above.
     """
 
@@ -69,7 +69,7 @@ class Harm:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of the terms, and what it does.
+    """One change of the terms, and its effect.
 
     Attributes:
         option: As ``canary start`` takes it, such as ``--min-requests 100``.
@@ -84,10 +84,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What is to be expected of a canary.
+    """The forecast of a canary.
 
     Attributes:
-        traffic: What stable serves now: what the forecast rests on.
+        traffic: The present traffic of stable, which the forecast assumes to stay.
         steps: One for each step.
         seconds: Until half of the ramps of a candidate as good as stable are promoted; ``None`` if
             fewer ever are.
@@ -113,11 +113,11 @@ class Forecast:
 
 
 def forecast(spec: RolloutSpec, traffic: StableTraffic) -> Forecast:
-    """What is to be expected of a canary with these terms.
+    """Forecast a canary with these terms.
 
     Args:
         spec: Terms of a canary.
-        traffic: What stable serves now, and is taken to serve meanwhile. Shares of bad requests
+        traffic: The present traffic of stable, which is assumed to stay. Shares of bad requests
             that are 0 make the smallest harm look smaller than it is: give what may hide in so few
             requests.
     """
@@ -256,7 +256,7 @@ def _to_see(spec: RolloutSpec, traffic: StableTraffic) -> Iterable[Change]:
 
 
 def _duration(seconds: float) -> str:
-    """As an option takes it."""
+    """A duration in the form that an option takes."""
     for size, name in ((86_400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g}{name}"

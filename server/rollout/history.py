@@ -46,7 +46,7 @@ class HistoryEntry:
         """The reverse of `to_list`.
 
         Raises:
-            ValueError: It is no such list.
+            ValueError: The value is no such list.
         """
         try:
             at, percent, e_value, values, (a, b), (c, d) = content

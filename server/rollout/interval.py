@@ -1,4 +1,4 @@
-"""Bounds of rates at one fixed time, and what an interval is."""
+"""Intervals, and bounds of a rate at one fixed time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def most_hits(trials: int, limit: float, miss: float = 0.05) -> int:
     """The reverse of `upper_rate`: the most hits whose bound is within a limit; -1 if none is.
 
     Args:
-        trials: How many there are.
+        trials: Number of trials.
         limit: A rate between 0 and 1, not included.
         miss: As in `upper_rate`.
     """

@@ -88,7 +88,7 @@ _FIELDS: Final = {
 }
 #: Keys that a requester may set.
 ASKED: Final = _Requested.__struct_fields__
-#: What the keys have to be put into, in errors.
+#: The table of the keys, for error messages.
 _OBJECT: Final = "an object with the terms"
 
 
@@ -152,7 +152,7 @@ def parse_duration(value: Any) -> float:
     """Seconds of a number, or of text such as ``90s``, ``5m``, ``24h``.
 
     Raises:
-        InvalidRequest: It is neither.
+        InvalidRequest: The value is neither a number nor such a text.
     """
     try:
         return float(Duration.parse(value))
@@ -161,7 +161,7 @@ def parse_duration(value: Any) -> float:
 
 
 def _terms(said: _Asked) -> dict[str, Any]:
-    """The fields of a `RolloutSpec` that are said."""
+    """The fields of a `RolloutSpec` that are given."""
     values: dict[str, Any] = {}
     for key in _Asked.__struct_fields__:
         value = getattr(said, key)

@@ -1,4 +1,4 @@
-"""Simulated ramps of a canary, all at once: what comes of a candidate that fails so often.
+"""Simulates many ramps of a canary at once, for a candidate with given rates of bad requests.
 
 The seed is the same each time, so the result is a function of the arguments. In each step the bad
 requests between two looks come as Poisson numbers. The evidence, the gate of a step and the
@@ -44,7 +44,7 @@ _PARTS: Final = ("errors", "slow")
 
 @dataclass(frozen=True, slots=True)
 class StableTraffic:
-    """What the stable version serves now.
+    """The present traffic of the stable version.
 
     Attributes:
         requests_per_second: Requests that name no version.
@@ -59,10 +59,10 @@ class StableTraffic:
 
 @dataclass(frozen=True, slots=True)
 class Ramps:
-    """What came of simulated ramps; one entry for each.
+    """The results of simulated ramps; each array has one entry per ramp.
 
     Attributes:
-        seconds: From the start to the end; of one that is held, to its deadline.
+        seconds: From the start of a ramp to its end, or to its deadline if it was held.
         steps: Seconds in each step; infinite where it was not passed.
         aborted: Whether the evidence ended it before its promotion.
         passed: Whether it passed all steps in time.
@@ -83,10 +83,10 @@ def simulate(
 
     Args:
         spec: Terms of the canary.
-        stable: What stable serves; its traffic is that of both arms.
+        stable: The traffic of stable before the split: that of both arms together.
         failed: Share of the candidate's requests that fail, 0 to 1.
         slow: Share of the candidate's requests that are slow, 0 to 1.
-        ramps: How many.
+        ramps: Number of ramps.
     """
     run = _Run(spec, stable, (failed, slow), ramps)
     shares = spec.ramp(Kind.CANARY)
@@ -180,7 +180,7 @@ class _Run:
         )
 
     def _total(self, logs: Floats) -> Floats:
-        """All evidence together; the parts that are not followed say nothing."""
+        """All evidence joined; parts that the forecast does not follow count as no evidence."""
         weights = (SEGMENTED_WEIGHTS if self._spec.segments else WEIGHTS)[Kind.CANARY]
         followed = [weights[part] for part in _PARTS]
         values = np.exp(np.minimum(logs, 700.0)).mean(axis=-1)
@@ -195,7 +195,7 @@ class _Run:
 
 
 def look_times(soonest: float, limit: float) -> Floats:
-    """When a step is looked at: some times before it may be passed, then ever more seldom.
+    """The times of looks at a step: some before it may be passed, then ever fewer.
 
     Args:
         soonest: Seconds until it may be passed.
@@ -209,11 +209,11 @@ def look_times(soonest: float, limit: float) -> Floats:
 
 
 def _seconds_for(spec: RolloutSpec, requests_per_second: float) -> float:
-    """Until the candidate has had the fewest requests of a step."""
+    """Seconds until the candidate has had the fewest requests of a step."""
     return spec.min_requests / requests_per_second if requests_per_second else math.inf
 
 
 def _first(flags: Bools) -> NDArray[np.int64]:
-    """The first look at which it is so; the number of looks if at none."""
+    """The first look at which the condition holds; the number of looks if it never does."""
     found: NDArray[np.int64] = np.where(flags.any(axis=1), flags.argmax(axis=1), flags.shape[1])
     return found

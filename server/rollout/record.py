@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 class RecordError(ContentError):
-    """The content is not what was written; the message names key and expectation."""
+    """The content is no record of this kind; the message names key and expectation."""
 
 
 def encode(record: Any) -> dict[str, Any]:
-    """A dataclass as what JSON can hold."""
+    """A dataclass as values that JSON can hold."""
     plain: dict[str, Any] = msgspec.to_builtins(record)
     return plain
 

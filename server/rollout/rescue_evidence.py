@@ -44,8 +44,8 @@ def rescue_evidence(answered: int, rescued: int, both_failed: int, tolerated: fl
 
     Args:
         answered: Requests that the canary answered.
-        rescued: That it failed at and stable answered.
-        both_failed: That both failed at.
+        rescued: Requests that the canary failed at and stable answered.
+        both_failed: Requests that both failed at.
         tolerated: The ratio r0, 1 to 1.5; above that some bets of the grid would be allowed.
     """
     return mean_of_exponentials(
@@ -85,7 +85,7 @@ def one_unit(unit: UnitCounts, table: UnitTable, tolerated: float) -> float:
 
 @lru_cache(maxsize=64)
 def _logarithms(failure: float, tolerated: float) -> tuple[float, float, float]:
-    """Of the factors of a bet, for a request that is answered, rescued, failed by both."""
+    """Logarithms of the factors of a bet, for a request answered, rescued, failed by both."""
     bet = (1.0 - failure, failure * (1.0 - STABLE_FAILS), failure * STABLE_FAILS)
     null = nearest_null(bet, tolerated)
     return tuple(math.log(q / p) for q, p in zip(bet, null, strict=True))  # type: ignore[return-value]

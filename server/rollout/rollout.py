@@ -1,4 +1,4 @@
-"""A rollout: everything that is needed to go on with it from disk. Pure values."""
+"""A rollout as a value: all that control needs to continue it after a restart. Pure."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SHARING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Somebody else than the requester says yes to one candidate.
+    """The approval of one candidate by another token than the requester's.
 
     Attributes:
-        by: Who.
+        by: Name of the token that approves.
         digest: Digest of the version that was approved.
-        at: When, Unix seconds.
+        at: Unix seconds of the approval.
     """
 
     by: str
@@ -46,14 +46,14 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was counted in one step.
+    """One step of a rollout, with the requests counted in it.
 
     Attributes:
         percent: The candidate's share.
-        counts: Since the step was decided on: what the evidence rests on.
-        settled: Where `counts` stood when every worker had taken up the share; ``None`` until
-            then. What came later is what the step is passed by.
-        began_at: When it was decided on, Unix seconds; 0 if that is not known.
+        counts: Requests since the step was decided on; the evidence is computed from them.
+        settled: The value of `counts` when every worker had taken up the share; ``None`` until
+            then. Only later requests let the step be passed.
+        began_at: Unix seconds of the decision on the step; 0 if unknown.
         settled_at: When every worker had taken up the share, Unix seconds; 0 until then.
             Predictions from then until the next step begins were made at this share: their labels
             are in `counts`, whenever they come.
@@ -71,18 +71,18 @@ class Step:
 
     @property
     def exposure(self) -> Counts:
-        """What was counted while every worker had the share."""
+        """The requests counted while every worker had the share."""
         return Counts() if self.settled is None else self.counts.minus(self.settled)
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Where the cumulative counters stood when they were last added to the present step.
+    """The cumulative counters at the time when they were last added to the present step.
 
     Attributes:
         epoch: Epoch of the counters.
-        counts: What they showed.
-        segments: What those of single segments showed.
+        counts: Values of the counters.
+        segments: Values of the counters of single segments.
     """
 
     epoch: str
@@ -92,7 +92,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A rollout in whatever phase.
+    """A rollout in any phase.
 
     Attributes:
         id: Unique; salts the choice of arms.
@@ -101,22 +101,22 @@ class Rollout:
         candidate: The version on trial.
         digest: Digest of the candidate; an approval is bound to it.
         stable: The version that was stable at the start.
-        requester: Who started it.
-        terms: What was agreed on.
+        requester: Name of the token that started it.
+        terms: The rollout spec.
         started_at: Unix seconds.
         deadline_at: When the controller holds for want of a conclusion, Unix seconds; 0 for never.
-        phase: Where it stands.
-        phase_since: Since when, Unix seconds.
-        reason: Why it is in this phase; for people.
-        cause: The same as a short code, for metrics: ``evidence``, ``trip``, ``veto``,
+        phase: The present phase.
+        phase_since: Unix seconds of the beginning of this phase.
+        reason: The reason of this phase, as a sentence for people.
+        cause: The reason as a short code, for metrics: ``evidence``, ``trip``, ``veto``,
             ``operator``, ``scores``, ``deadline`` and so on.
-        by: Who brought it there; empty for the controller.
+        by: Name of the token that caused the phase; empty for the controller.
         steps: One for each step begun; the last is the present one.
-        base: Where the counters stood; ``None`` before the first look.
-        approval: If somebody approved.
-        accepted: Causes for a hold that a person has seen and wants to go on with.
-        seen_at: Of the last look, Unix seconds.
-        saved_at: When it was last meant to be written to disk for its counts' sake, Unix seconds.
+        base: The counters at the last look; ``None`` before the first look.
+        approval: The approval; ``None`` if there is none.
+        accepted: Causes of a hold that a person has accepted; they hold the rollout no more.
+        seen_at: Unix seconds of the last look.
+        saved_at: Unix seconds of the last write that was due for the counts alone.
         units: Units as in the last snapshot.
     """
 
@@ -145,7 +145,7 @@ class Rollout:
 
     @property
     def final(self) -> bool:
-        """Whether nothing can happen to it any more."""
+        """Whether the rollout is over: no event moves it any more."""
         return self.phase in FINAL
 
     @property
@@ -157,7 +157,7 @@ class Rollout:
 
     @property
     def approved(self) -> bool:
-        """Whether it has the approval that it requires, if it does."""
+        """Whether no approval is missing."""
         if not self.terms.require_approval:
             return True
         given = self.approval
@@ -167,13 +167,13 @@ class Rollout:
         """The rollout after an event.
 
         Raises:
-            Conflict: It cannot happen in this phase.
+            Conflict: The event cannot happen in this phase.
         """
         phase = after(self.phase, event)
         return replace(self, phase=phase, phase_since=now, reason=reason, cause=cause, by=by)
 
     def to_json(self) -> dict[str, Any]:
-        """As what JSON can hold."""
+        """The rollout as values that JSON can hold."""
         return encode(self)
 
     @classmethod
@@ -181,7 +181,7 @@ class Rollout:
         """The reverse of `to_json`.
 
         Raises:
-            penstock.server.rollout.record.RecordError: It is not what was written.
+            penstock.server.rollout.record.RecordError: The value is no rollout that was written.
         """
         return decode(cls, content)
 
@@ -196,7 +196,7 @@ def begin(
     requester: str,
     now: float,
 ) -> Rollout:
-    """A new rollout, whose candidate is to be made ready.
+    """Make a new rollout in the phase of preparation.
 
     Args:
         rollout_id: Unique.
@@ -205,7 +205,7 @@ def begin(
         versions: Stable, and the candidate.
         digest: Digest of the candidate.
         terms: Rollout spec of the rollout.
-        requester: Who wants it.
+        requester: Name of the token that asks for it.
         now: Unix seconds.
 
     Raises:
@@ -235,7 +235,7 @@ def begin(
 
 
 def split_of(rollout: Rollout) -> Split | None:
-    """How requests are to be shared; ``None`` if all are stable's."""
+    """The split of the requests between both versions; ``None`` if stable serves all."""
     if rollout.kind is Kind.SHADOW or rollout.phase not in SHARING:
         return None
     terms = rollout.terms
@@ -257,12 +257,12 @@ def split_of(rollout: Rollout) -> Split | None:
 
 
 def mirror_of(rollout: Rollout, directory: Path | None) -> Mirror | None:
-    """What the shadow process is to compute; ``None`` for nothing.
+    """The order to the shadow process; ``None`` if it has nothing to compute.
 
     Args:
-        rollout: In whatever phase; while it is prepared, nothing is copied but the candidate is
-            loaded.
-        directory: Where the candidate is.
+        rollout: The rollout, in any phase. During the preparation the candidate is loaded and
+            no request is copied.
+        directory: Directory of the candidate.
     """
     if rollout.kind is not Kind.SHADOW or rollout.final:
         return None

@@ -1,4 +1,4 @@
-"""What a rollout was started with; it never changes afterwards."""
+"""The terms of a rollout. They never change after its start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FULL: Final = 100.0
 
 
 class Kind(StrEnum):
-    """What a rollout does with its candidate."""
+    """The kinds of rollouts: each uses its candidate in another way."""
 
     #: Computes a copy of the traffic; callers never see its answers.
     SHADOW = "shadow"
@@ -98,10 +98,10 @@ class RolloutSpec:
 
 
 def check_spec(kind: Kind, spec: RolloutSpec) -> None:
-    """Whether a rollout can have these terms.
+    """Check that a rollout can have these terms.
 
     Raises:
-        InvalidRequest: It cannot; the message says what was expected.
+        InvalidRequest: A rollout cannot have them; the message says what was expected.
     """
     steps = spec.steps
     if not 1 <= len(steps) <= MAX_STEPS:

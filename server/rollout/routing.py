@@ -34,7 +34,7 @@ class Chooser:
     rollout, so that no unit is always the first to try what is new.
 
     Args:
-        split: What it chooses for.
+        split: The split of the requests.
     """
 
     __slots__ = ("_below", "_key", "_limit")
@@ -56,19 +56,19 @@ def surely_in_time(split: Split, slow_seconds: float) -> float:
     """Up to this latency an answer is neither slow nor late, unless its request has a deadline.
 
     Args:
-        split: What it is part of.
+        split: The split of the requests.
         slow_seconds: From when on an answer is slow now; 0 for never.
     """
     return min(slow_seconds or math.inf, given_up_at(split, 0.0, math.inf))
 
 
 def given_up_at(split: Split, arrival: float, deadline: float) -> float:
-    """When a request that has no answer yet counts as timed out, the same in both arms.
+    """The time at which a request without an answer counts as timed out; the same in both arms.
 
     Args:
-        split: What it is part of.
-        arrival: When it came, in seconds of any clock.
-        deadline: When an answer is of no use any more, by the same clock; may be infinite.
+        split: The split of the requests.
+        arrival: Arrival of the request, in seconds of any clock.
+        deadline: Time after which an answer is of no use, by the same clock; may be infinite.
     """
     timeout = TIMEOUT_SECONDS
     if split.slow_seconds:

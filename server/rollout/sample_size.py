@@ -46,7 +46,7 @@ MOST: Final = 10**15
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What a comparison is to tell.
+    """The difference that a comparison has to find, and its error rates.
 
     Attributes:
         difference: Between both arms; not 0.
@@ -104,7 +104,7 @@ def size_of_means(deviation: float, design: Design) -> Sizes:
 
     Args:
         deviation: Standard deviation in each arm, above 0.
-        design: What is to be told.
+        design: The difference to find.
 
     Raises:
         InvalidRequest: A figure is out of its range.
@@ -172,10 +172,10 @@ def _whole(size: float) -> int:
 
 
 def _check(design: Design) -> None:
-    """Whether a design makes sense.
+    """Check the ranges of a design.
 
     Raises:
-        InvalidRequest: It does not.
+        InvalidRequest: A figure is out of its range.
     """
     if not design.difference or not math.isfinite(design.difference):
         raise InvalidRequest(f"the difference is {design.difference:g}, expected another than 0")

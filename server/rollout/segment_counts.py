@@ -1,4 +1,4 @@
-"""What was counted of single segments in both arms of a rollout. Values."""
+"""Counts of single segments in both arms of a rollout. Values."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def added(known: Segments, more: Mapping[str, SegmentCounts]) -> Segments:
 
 
 def grown(before: Mapping[str, SegmentCounts], now: Mapping[str, SegmentCounts]) -> Segments:
-    """What is new of cumulative counts.
+    """The increase of cumulative counts.
 
-    Counts of a segment that went back, because a process has ended, have nothing new.
+    Where the counts of a segment went back, because a process has ended, the increase is 0.
     """
     found = {}
     for name, counts in now.items():
@@ -83,9 +83,9 @@ def of_labels(
     """Labelled and wrong requests of both arms by segment; never less than before.
 
     Args:
-        stable: Of stable, by name of the segment.
-        canary: Of the candidate.
-        before: What was known of the same predictions.
+        stable: Counts of stable, by name of the segment.
+        canary: Counts of the candidate.
+        before: The counts known earlier of the same predictions.
     """
     found = {}
     for name in {**before, **stable, **canary}:

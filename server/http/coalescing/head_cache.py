@@ -16,7 +16,7 @@ MAX_HEADS: Final = 4096
 #: Longer heads are not cached: they are rare, and memory is bounded.
 MAX_HEAD_BYTES: Final = 2048
 #: Once half of the room is taken, a head has to come twice among so many new ones to be kept:
-#: where each user has a header of his own, most never come again.
+#: where each user has a header of their own, most heads never come again.
 NEWCOMERS: Final = 4 * MAX_HEADS
 
 END_OF_HEAD: Final = b"\r\n\r\n"

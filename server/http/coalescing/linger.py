@@ -60,7 +60,7 @@ class Linger:
         return False
 
     def ran(self, present: AbstractSet[int], now: float) -> None:
-        """Those present were answered.
+        """Note that the last run has answered these connections.
 
         Args:
             present: As in `expects`; empty in a pause, in which nobody keeps count.

@@ -32,8 +32,8 @@ class Stage:
     """What a server is started with.
 
     Attributes:
-        model: What to serve.
-        port: Where, on 127.0.0.1.
+        model: The model to serve.
+        port: Port on 127.0.0.1.
         directory: Scratch space of this start.
         slo_seconds: What goodput will be counted against, for servers that can be told.
     """

@@ -63,7 +63,7 @@ class ShadowPlan:
         load: Share of the capacity that is offered.
         percent: Of the traffic that is copied.
         width: Width of the model's layers.
-        layers: How many.
+        layers: Number of layers.
         server_cores: What the server and its shadow may use.
         load_cores: What the generator may use.
         disturbance: What is done to the shadow meanwhile, one of `disturbance.WAYS`; or nothing.

@@ -55,7 +55,7 @@ class SwapPlan:
         seconds: Length of a window.
         load: Share of the capacity that is offered.
         width: Width of the model's layers.
-        layers: How many.
+        layers: Number of layers.
         dense: As `penstock.loadtests.versions.write_version` has it.
         server_cores: What the server may use.
         load_cores: What the generator may use.
@@ -129,9 +129,9 @@ class _Operator:
     """A process that swaps versions while the context lasts.
 
     Args:
-        server: Whose.
+        server: The server of the versions.
         moves: All that were made so far; those to come are added, whatever happens meanwhile.
-        plan: How many, and how fast.
+        plan: Number and speed of the swaps.
 
     Attributes:
         made: Moves of this context, when it is over.

@@ -33,7 +33,7 @@ def write_version(
         model: Name of the model.
         number: Number of the version.
         width: Width of each layer; a dense model has about ``4 * (layers - 1) * width ** 2`` bytes.
-        layers: How many.
+        layers: Number of layers.
         dense: Whether layers multiply matrices, which batches well; otherwise they work on each
             element, and each row costs the same in any batch, as with trees.
         seed: Seed of the weights; versions of another seed have other files.

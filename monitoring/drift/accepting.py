@@ -33,10 +33,10 @@ _MOST_IN_ONE: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class AcceptedReferences:
-    """What windows make of references.
+    """The references that result from accepted windows.
 
     Attributes:
-        references: By name, with the counts of the windows.
+        references: References by name, with the counts of the windows.
         learnt_anew: Features that are left out, because the bins do not fit them any more.
         rows: Rows of the windows.
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a window says about one feature.
+    """The assessment of one feature in one window.
 
     Attributes:
         level: Clean, small, warn or critical, of this window alone.
@@ -66,7 +66,7 @@ def subjects_of(
     references: Mapping[str, Reference],
     variations: Mapping[str, Variations],
 ) -> dict[str, Subject]:
-    """What a window tests.
+    """The subjects that are tested in one window.
 
     Args:
         window: Counts over the bins of the references.

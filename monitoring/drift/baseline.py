@@ -1,4 +1,4 @@
-"""What inputs and outputs looked like when all was well: counts over fixed bins, per feature.
+"""The baseline: how healthy inputs and outputs are distributed, as counts over fixed bins.
 
 A baseline is JSON, at most `MAX_BYTES`; its id is a hash of it, so that a window always knows what
 it was compared with.
@@ -82,7 +82,7 @@ class Baseline:
         source: `FROM_FILE`, `FROM_TRAFFIC`, or `FROM_ACCEPTED` for windows that somebody accepted.
         data: SHA-256 of the file; empty for traffic and windows.
         digest: Digest of the version that it is bound to; empty if that has none.
-        made: When, RFC 3339.
+        made: Time of the building, RFC 3339.
     """
 
     references: Mapping[str, Reference]

@@ -58,7 +58,7 @@ def build_baseline(
 
     Args:
         path: ``.csv`` with a heading line, or ``.parquet``.
-        made: When, RFC 3339.
+        made: Time of the building, RFC 3339.
         leave_out: Columns that are no inputs, such as the target.
         in_order: Whether rows are in the order of time.
         seed: Seed of the random sample.
@@ -165,7 +165,7 @@ class _Column:
             start += len(piece)
 
     def reference(self) -> Reference:
-        """What was found."""
+        """The result."""
         chunks = [one for one in self._counts if one.sum()]
         enough = len(chunks) >= CHUNKS // 2
         varied = measure(chunks, self._bins.exceptional, self._bins.ordered) if enough else None

@@ -72,7 +72,7 @@ class NumberBins:
 
     @property
     def labels(self) -> list[str]:
-        """What each bin holds, for people."""
+        """The content of each bin, as text for people."""
         edges = [f"{edge:.4g}" for edge in self.edges]
         inner = [f"{low} to {high}" for low, high in pairwise(edges)]
         return [f"below {edges[0]}", *inner, f"{edges[-1]} and above", *_NUMBER_ENDINGS]
@@ -132,7 +132,7 @@ class CategoryBins:
 
     @property
     def labels(self) -> list[str]:
-        """What each bin holds, for people."""
+        """The content of each bin, as text for people."""
         return [*self.categories, *_CATEGORY_ENDINGS]
 
     def count(self, values: Iterable[Any]) -> Counts:

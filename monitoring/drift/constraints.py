@@ -1,4 +1,4 @@
-"""What the baseline teaches of single values: their range, their categories, how many are missing.
+"""Rules on single values learnt from the baseline: range, categories, share of missing values.
 
 Rows outside are counted, never refused. Pure.
 """

@@ -47,14 +47,14 @@ IDLE_SECONDS: Final = 7 * 86_400.0
 
 
 class Versions(Protocol):
-    """What the consumer must be told about versions."""
+    """Facts about versions that the consumer needs from the server."""
 
     def options(self, model: str) -> DriftOptions:
-        """What the operator says about a model."""
+        """The drift options of a model."""
         ...
 
     def known(self, model: str, version: str) -> KnownVersion:
-        """A new look at a version and its baseline."""
+        """Make the knowledge of a version and its baseline."""
         ...
 
     def is_over(self, model: str, version: str, arm: str) -> bool:

@@ -36,7 +36,7 @@ _GROWN: Final = 1.05
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a closed window showed.
+    """The result of a closed window.
 
     Attributes:
         state: The worst of its features.
@@ -52,15 +52,15 @@ class Verdict:
 
 
 class DriftState:
-    """What is kept of a version in an arm between two windows.
+    """The drift state of a version in an arm.
 
     Attributes:
         baseline: Id of the baseline that its windows were counted for; empty before the first.
-        window: The open one, if any row came since the last.
+        window: The open window; ``None`` if no row came since the last one.
         closed: Windows that were closed.
-        episodes: By feature; those never flagged are left out.
+        episodes: Episodes by feature; features that were never flagged are left out.
         variations: How much healthy windows vary, by feature, where it is known.
-        row_history: What windows have shown of whole rows.
+        row_history: The history of whole rows.
         expected: Episodes a week that windows like the last would open by chance alone, and those
             that did open: what was expected counts like `_WEEKS_EXPECTED` weeks of watching.
         source: Where the baseline comes from; empty before the first.
@@ -112,7 +112,7 @@ class DriftState:
         Args:
             references: By name.
             first: The first windows with enough rows, oldest first.
-            options: How many, and of how much time, make it final.
+            options: The number of windows and the time that make the variation final.
         """
         final = not options.calibration_windows or enough(first, options)
         for name in self.uncalibrated(references):
@@ -220,7 +220,7 @@ class DriftState:
         findings: Mapping[str, Mapping[str, Any]],
         options: DriftOptions,
     ) -> list[Change]:
-        """What the segments say, of features whose variation is known."""
+        """Close the windows of segments; gives their changes, of features with known variation."""
         known = {name: one for name, one in references.items() if name in self._calibrated}
         drifted = {name for name, one in findings.items() if one["level"].flagged}
         return self.segments.conclude(end, known, drifted, self.variations, options)

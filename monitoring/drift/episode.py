@@ -18,7 +18,7 @@ _CLEAN_TO_CLOSE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """What the windows so far say about one subject.
+    """The flags of one subject in past windows, and its episode.
 
     Attributes:
         recent: Levels of the last windows, newest last.

@@ -1,4 +1,4 @@
-"""What is watched of a model: its inputs and outputs as named columns of numbers or categories.
+"""The watched features of a model: inputs and outputs as named columns of numbers or categories.
 
 A tensor of at most 200 scalars a row is one column for each, ``name[i]``; a larger one is
 described by a few figures of each row: ``name.norm``, ``.mean``, ``.min``, ``.max``, ``.zeros``
@@ -116,7 +116,7 @@ def column(feature: Feature, batches: Sequence[Column]) -> Column:
     """The values of a feature.
 
     Args:
-        feature: Which.
+        feature: The feature.
         batches: Batches of its tensor, as `tables` makes them.
 
     Returns:

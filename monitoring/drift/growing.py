@@ -45,7 +45,7 @@ _COME_BACK: Final = 0.1
 
 
 class Growth:
-    """What the last windows showed of each column. Columns that do not grow take no room."""
+    """The growth of each column in the last windows. Columns that do not grow take no room."""
 
     def __init__(self) -> None:
         self._blocks: dict[str, list[NDArray[np.float64]]] = {}

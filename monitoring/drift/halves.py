@@ -40,7 +40,7 @@ def counted(rows: int, start: int = 0) -> NDArray[np.bool_]:
     row only, so that all columns of a table and both passes over a file agree.
 
     Args:
-        rows: How many.
+        rows: Number of rows.
         start: Place of the first of them.
 
     Returns:

@@ -54,7 +54,7 @@ def words_of(name: str, columns: Sequence[str]) -> str:
 
 
 def subject_of(features: Sequence[str]) -> str:
-    """What an incident is called.
+    """The name of an incident.
 
     Args:
         features: In order of contribution.

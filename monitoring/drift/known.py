@@ -1,4 +1,4 @@
-"""What is known of one version: its columns and its baseline, built or being learnt."""
+"""The knowledge of one version: its columns and its baseline, built or being learnt."""
 
 from __future__ import annotations
 

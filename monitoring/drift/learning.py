@@ -107,7 +107,7 @@ class Learner:
         return most >= self._least and now - self._since >= self._seconds
 
     def columns(self) -> dict[str, Column]:
-        """What was kept, in the order in which it came.
+        """The kept rows as columns, in the order of their arrival.
 
         Features seen in fewer than a tenth of the rows are left out.
         """
@@ -119,7 +119,7 @@ class Learner:
         }
 
     def state(self) -> dict[str, Any]:
-        """What must survive a restart, for msgpack."""
+        """The state that must survive a restart, for msgpack."""
         return {name: {**one.state(), "since": self._since} for name, one in self._kept.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:

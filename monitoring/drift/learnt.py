@@ -66,8 +66,8 @@ class LearntFaults:
             version: As the registry has it.
             name: Name of the input.
             reference: What it is compared with.
-            rows: How many.
-            faults: In them.
+            rows: Number of rows.
+            faults: Faults in these rows.
         """
         key = model, version, name
         field = self._fields.get(key)

@@ -124,7 +124,7 @@ class DriftCollector(Collector):
 
 
 def _told(packed: bytes) -> tuple[int, float, Counter[str]]:
-    """What is shown of a state, most of which is not: its windows, alarms by chance, segments."""
+    """The shown part of a packed state: its windows, alarms by chance, segments by state."""
     state = msgpack.unpackb(packed)
     told = state.get("segments", {}).get("last", {}).get("segments", ())
     return state["closed"], state["expected"], Counter(one["state"] for one in told)

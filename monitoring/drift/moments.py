@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of the finite values.
+    """Moments of finite values.
 
     Attributes:
-        number: How many.
-        mean: Mean of them.
+        number: Number of the values.
+        mean: Mean of the values.
         squares: Sum of squared differences from the mean.
         least: The smallest.
         most: The largest.

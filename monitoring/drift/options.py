@@ -1,4 +1,4 @@
-"""What an operator may say about the drift monitor of a model."""
+"""``[monitoring]`` of ``model.toml``: the options of the drift monitor of a model."""
 
 from __future__ import annotations
 

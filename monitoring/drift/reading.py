@@ -1,4 +1,4 @@
-"""What the windows say of a model, for the command line, the admin port and the report."""
+"""The findings about a model, for the command line, the admin port and the report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def open_windows(path: Path) -> sqlite3.Connection | None:
 
 
 def drift_of(path: Path, model: str, version: str | None = None) -> list[dict[str, Any]]:
-    """What is known of each version of a model in each arm, for JSON.
+    """The drift state of each version of a model in each arm, for JSON.
 
     Args:
         path: Path of ``windows.db``.

@@ -131,10 +131,10 @@ class Relations:
     def look(
         self, sample: RowSample, rate: float, left_out: Collection[str]
     ) -> RelationChange | None:
-        """What a window says of the relations.
+        """Look for a changed relation in a window.
 
         Args:
-            sample: Its rows.
+            sample: Rows of the window.
             rate: Probability of a change by chance from which on others are named, too.
             left_out: Columns that changed by themselves, or say nothing.
 

@@ -96,7 +96,7 @@ def counted_once(window: Window, sample: RowSample, references: Mapping[str, Ref
 
 
 def words(repeats: Mapping[str, Any]) -> str:
-    """What repeated rows are, for people.
+    """Repeated rows as a sentence for people.
 
     Args:
         repeats: As `Repeats.to_dict` gives them.

@@ -1,4 +1,4 @@
-"""What windows so far have shown of whole rows, and what the next one says beside that. Pure."""
+"""The history of whole rows in past windows, and the next window compared with it. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_OTHERS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class RowFindings:
-    """What the rows of a window show.
+    """The findings about the rows of a window.
 
     Attributes:
         growing: Columns that only grow; they are not compared.

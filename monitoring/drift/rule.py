@@ -33,7 +33,7 @@ RELATION_SHARE: Final = 0.1
 
 
 class Level(StrEnum):
-    """What one window says about one feature."""
+    """The result of one window for one feature."""
 
     CLEAN = "clean"
     #: Changed, but not by much: said, and no alarm.
@@ -50,13 +50,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is compared.
+    """A subject of the rule: a feature, an output, or the relations, with its comparison.
 
     Attributes:
-        comparison: With the baseline.
-        output: Whether it is one of the model's outputs.
+        comparison: The comparison of the window with the baseline.
+        output: Whether the subject is an output of the model.
         categorical: Whether its bins are categories.
-        variations: How much its healthy windows vary; without, like independent rows.
+        variations: The variation of its healthy windows; empty stands for independent rows.
     """
 
     comparison: Comparison
@@ -71,7 +71,7 @@ class Subject:
 
     @property
     def effective_rows(self) -> float:
-        """What window and baseline together are worth."""
+        """The effective number of rows of window and baseline together."""
         return self.comparison.effective_rows
 
     @property
@@ -102,7 +102,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the rule says about one subject.
+    """The verdict of the rule on one subject.
 
     Attributes:
         level: Level of this window alone.
@@ -143,7 +143,7 @@ def grade(subjects: Mapping[str, Subject], options: DriftOptions) -> dict[str, F
 
 
 def share_of_rate(subjects: Mapping[str, Subject], rate: float) -> float:
-    """What the subjects of one group may spend: as much as those of any other."""
+    """The part of the false-alarm rate of one group; each group has the same part."""
     return (1 - RELATION_SHARE) * rate / max(1, len({one.group for one in subjects.values()}))
 
 

@@ -96,12 +96,12 @@ class Schema:
 def rename(
     names: Sequence[str], wanted: Sequence[str], built: Sequence[str]
 ) -> tuple[dict[str, str], str]:
-    """What the inputs are called.
+    """Choose the names of the inputs.
 
     Args:
-        names: As found, in the model's order.
-        wanted: As the operator wants it; empty if he does not mind.
-        built: Inputs of the baseline that was built; empty without one.
+        names: Names of the model, in its order.
+        wanted: Names that the operator gives; may be empty.
+        built: Inputs of the built baseline; empty without one.
 
     Returns:
         New names by old ones, and why the baseline does not fit; empty if it does.

@@ -42,10 +42,10 @@ WARN: Final = "warn"
 
 
 class SegmentDrift:
-    """What is kept of segments between two windows.
+    """The state of the segments between two windows.
 
     Attributes:
-        last: What the last window said, for readers.
+        last: The result of the last window, for readers.
     """
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFinding:
-    """What a window says about one segment, or about the mix of one field.
+    """The result of a window for one segment, or for the mix of one field.
 
     Attributes:
         feature: The feature that differs most; empty for a mix.

@@ -1,4 +1,4 @@
-"""What the rule can see and how often it errs, at the present size of windows. Pure.
+"""The smallest change that the rule sees, and its false alarms, for given windows. Pure.
 
 Both follow from the rule by formula, not from history. Under no drift PSI times the effective rows
 is chi-square (its degrees the bins less one). The power of a shift is the smaller of two: that the

@@ -101,7 +101,7 @@ class Sketches:
             self._distinct[name] = sketch
 
     def figures(self) -> dict[str, dict[str, Any]]:
-        """What they say, by feature, in plain figures that are read without the library.
+        """Figures of the sketches by feature; readers of the figures do not need the library.
 
         Returns:
             ``quantiles`` at `RANKS` of numbers; of categories ``distinct``, and ``new`` with

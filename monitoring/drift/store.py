@@ -55,7 +55,7 @@ _CLOSED: Final = "model = ? AND version = ? AND arm = ?"
 
 
 class Key(NamedTuple):
-    """What a window is of.
+    """The subject of a window: model, version and arm.
 
     Attributes:
         model: Name of the model.
@@ -146,25 +146,25 @@ class WindowStore:
                     self._database.execute(query, (model, version))
 
     def drift_states(self) -> dict[Key, dict[str, Any]]:
-        """What was open."""
+        """The saved drift states, each with its open window."""
         rows = self._database.execute("SELECT model, version, arm, state FROM watches")
         with content():
             return {Key(*row[:3]): msgpack.unpackb(row[3]) for row in rows}
 
     def arms(self) -> list[Key]:
-        """What was ever watched in an arm of a rollout."""
+        """The subjects that were ever watched in an arm of a rollout."""
         rows = self._database.execute("SELECT model, version, arm FROM watches WHERE arm != ''")
         return [Key(*row) for row in rows]
 
     def drift_state(self, key: Key) -> dict[str, Any] | None:
-        """What was known of one; ``None`` if nothing was."""
+        """The saved drift state of one subject; ``None`` if there is none."""
         query = f"SELECT state FROM watches WHERE {_CLOSED}"  # noqa: S608  constant
         row = self._database.execute(query, key).fetchone()
         with content():
             return msgpack.unpackb(row[0]) if row else None
 
     def learner(self, model: str, version: str) -> dict[str, Any]:
-        """What was learnt so far; empty if nothing was."""
+        """The saved state of learning; empty if there is none."""
         query = "SELECT state FROM learners WHERE model = ? AND version = ?"
         row = self._database.execute(query, (model, version)).fetchone()
         with content():
@@ -228,7 +228,7 @@ class WindowStore:
         self._database.execute("REPLACE INTO sketches VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def _of_day(self, key: Key, baseline: str, day: int) -> dict[str, dict[str, Any]]:
-        """What the sketches of a day say; they are no longer needed then."""
+        """The figures from the sketches of a day; the sketches are no longer needed."""
         place = (*key, baseline, day)
         row = self._database.execute(f"SELECT state {_DAY_SKETCHES}", place).fetchone()
         self._database.execute(f"DELETE {_DAY_SKETCHES}", place)

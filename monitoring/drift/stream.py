@@ -73,7 +73,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """What `assess` found.
+    """The findings of `assess`.
 
     Attributes:
         verdicts: One for each window. ``state`` is the worst of its features, one of

@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Window:
-    """What came in and went out for a while.
+    """The rows of one period: inputs and outputs.
 
     Attributes:
         start: Unix seconds of its first row.
         end: End of its last row.
-        rows: That were looked at.
-        skipped: That came too fast to be looked at.
+        rows: Counted rows.
+        skipped: Rows that came too fast to be counted.
         counts: Rows per bin of each feature.
         moments: Moments of each feature that is a number.
         outside: Numbers outside the limits of the baseline, of features that have any.
         sketches: Sketches of an open window; ``None`` without the library for them.
-        figures: What the sketches said when it was closed.
+        figures: Figures of the sketches at the closing of the window.
         sample: Whole rows of an open window; after a restart those since then.
         notes: What they showed when it was closed, as `RowFindings.notes`.
     """

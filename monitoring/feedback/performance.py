@@ -78,7 +78,7 @@ class Performance:
 
     Attributes:
         kind: ``classification`` or ``regression``; empty without labels.
-        labels: How many.
+        labels: Number of labels.
         figures: By name.
         classes: By class, precision, recall, F1 and how often it was true.
         delay_seconds: Quantiles of the delay of the labels.

@@ -154,12 +154,13 @@ class Reference:
         self._count(cell_of(time), 1.0, float(bad))
 
     def grow(self, time: float, begun: float, *, bad: bool) -> None:
-        """A later vote: it tells of the hours of the week, not of the level.
+        """Learn from a later vote: about the hours of the week, not about the level.
 
         Args:
             time: Unix seconds of its prediction.
-            begun: The same of the prediction since which votes look worse: they teach nothing.
-            bad: Whether it is.
+            begun: Unix seconds of the first prediction whose votes look worse; later ones
+                teach nothing.
+            bad: Whether the vote is bad.
         """
         day, hour = int(time // DAY), int(time % DAY // HOUR)
         if not self.days or self.days[-1][0] < day:

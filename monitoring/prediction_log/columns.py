@@ -44,7 +44,7 @@ class Rows:
     Attributes:
         columns: Names and types of SQL behind the fixed ones.
         values: One tuple per row: the fixed columns, then these.
-        count: How many.
+        count: Number of rows.
     """
 
     columns: list[tuple[str, str]]

@@ -34,12 +34,12 @@ _ANSWERED: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """A request as it was answered.
+    """A logged request with its answer.
 
     Attributes:
-        time: When, Unix seconds.
+        time: Unix seconds of the answer.
         version: The version that answered.
-        rows: How many it had.
+        rows: Number of its rows.
         inputs: By name, axis 0 is rows; without those that it left out.
         outputs: By name, as far as they can be rebuilt.
     """

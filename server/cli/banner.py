@@ -1,4 +1,4 @@
-"""What ``penstock serve`` prints first."""
+"""The banner of ``penstock serve``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def banner(
     source: Path | None = None,
     grpc_url: str = "",
 ) -> str:
-    """What a person wants to know first. Nothing is loaded yet, so it does not say what serves.
+    """The first lines for a person. Nothing is loaded yet, so they name no serving version.
 
     Args:
         config: Configuration of the server.
@@ -65,7 +65,7 @@ def banner(
 
 
 def _intended(entry: ModelEntry, now: ModelState, *, explicit: bool) -> str:
-    """What is going to be loaded, and which version operators have named stable."""
+    """The versions to be loaded, and the version that operators have named stable."""
     from penstock.server.target.plan import policy_versions, wanted_versions
 
     by_policy = policy_versions(entry, entry.versions, explicit=explicit)
@@ -79,7 +79,7 @@ def _intended(entry: ModelEntry, now: ModelState, *, explicit: bool) -> str:
 
 
 def desired(state: StateDirectory) -> DesiredState:
-    """What operators want; nothing if it cannot be read, which control says."""
+    """The desired state; an empty one if it cannot be read, which control reports."""
     from penstock.server.desired_state.state import DesiredState
     from penstock.server.desired_state.state_file import StateDamaged, StateFile
 

@@ -19,7 +19,7 @@ _PANEL: Final = "Server"
 
 
 class CommandFailed(Exception):
-    """What was asked for did not happen; one line says why, and what to do.
+    """A command failed; one line says why, and what to do.
 
     Args:
         message: The line.

@@ -1,4 +1,4 @@
-"""What the shell may complete: names of models, versions and aliases that the server knows.
+"""Completions for shells: names of models, versions and aliases that the server knows.
 
 Nothing is said where no server answers at once: a completion must not disturb.
 """

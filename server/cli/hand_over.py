@@ -77,7 +77,7 @@ class HandOver:
             self.totals[name] = self.totals.get(name, 0) + count
 
     def report(self) -> Iterator[str]:
-        """What was left out, the first lines one by one; and what says nothing."""
+        """The refused lines, the first ones one by one, and the labels that are no class."""
         if self.blank:
             yield f"{self.blank} rows have no label yet and were left out"
         for line, problem in self._problems:

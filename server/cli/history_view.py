@@ -33,7 +33,7 @@ def history_view(records: list[dict[str, Any]]) -> Table:
 
 
 def action_of(record: dict[str, Any]) -> str:
-    """What was done; of a rollout also of which kind it is."""
+    """The action of a record, with the kind of a rollout."""
     action: str = record["action"]
     if not action.startswith(_ROLLOUT):
         return action
@@ -67,7 +67,7 @@ def change_of(record: dict[str, Any]) -> str:
 
 
 def production_text(found: dict[str, Any]) -> str:
-    """What was in production at a time."""
+    """The versions in production at a time."""
     if found["version"] is None:
         return f"{found['model']}: nothing was in production at {found['at']}"
     reason = f" ({found['reason']})" if found["reason"] else ""

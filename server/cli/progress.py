@@ -18,8 +18,8 @@ def byte_bar(title: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
     """A bar of bytes; gives a function to be told of each piece, in bytes.
 
     Args:
-        title: What is being done.
-        total_bytes: How much it is.
+        title: Name of the work.
+        total_bytes: All bytes of the work.
     """
     if total_bytes < _BAR_BYTES or not sys.stderr.isatty():
         yield _nothing

@@ -1,4 +1,4 @@
-"""What `penstock push` says of the traffic of the version that it published."""
+"""The note of `penstock push` on the traffic of the published version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be expected of a canary, in lines of text."""
+"""The forecast of a canary as lines of text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def plan_lines(found: dict[str, Any]) -> list[str]:
 
 
 def short_lines(found: dict[str, Any]) -> list[str]:
-    """What matters before a start: how long it takes, what it sees, what would have to change."""
+    """The summary before a start: duration, smallest harm seen, and changes that would help."""
     if not found["traffic"]["requests_per_second"]:
         return ["no requests in the last minute: plan with --requests-per-second"]
     limit = found["limit_seconds"]

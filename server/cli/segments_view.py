@@ -70,7 +70,7 @@ def segment_notes(one: dict[str, Any], where: str) -> Iterator[str]:
 
 
 def drift_notes(told: dict[str, Any]) -> Iterator[str]:
-    """What the last window says of segments: those that differ, the mix, and how many are well."""
+    """The segments of the last window: those that differ, the mix, and the number of the others."""
     if not told:
         return
     states: dict[str, int] = {}

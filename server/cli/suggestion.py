@@ -1,4 +1,4 @@
-"""What may have been meant by a verb that is not known."""
+"""Suggestions for an unknown verb."""
 
 from __future__ import annotations
 

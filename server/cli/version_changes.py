@@ -1,4 +1,4 @@
-"""What `penstock diff` prints."""
+"""The output of `penstock diff`."""
 
 from __future__ import annotations
 

@@ -118,10 +118,10 @@ def overrule(
     """End the rollout in progress because a person moves ``stable``; the generation stays.
 
     Args:
-        state: As it is.
+        state: The present desired state.
         model: Name of the model.
         version: That becomes stable by command; ``None`` for a rollback.
-        by: Who commands it.
+        by: Name of the token that commands it.
         now: Unix seconds.
 
     Raises:

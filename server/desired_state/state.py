@@ -94,7 +94,7 @@ def set_alias(
     """Point an alias at a version.
 
     Args:
-        state: As it is.
+        state: The present desired state.
         model: Name of the model.
         alias: ``stable`` is as `promote`.
         version: The version that it is to point at.
@@ -200,7 +200,7 @@ def load(
     """Serve a version whatever the version policy says.
 
     Args:
-        state: As it is.
+        state: The present desired state.
         model: Name of the model.
         version: The version.
         published: Those that are in the registry.
@@ -247,7 +247,7 @@ def put_back(state: DesiredState, model: str, version: int, before: ModelState) 
     """Want of one version what was wanted before it was loaded; of the others what is wanted now.
 
     Args:
-        state: As it is.
+        state: The present desired state.
         model: Name of the model.
         version: The version.
         before: What was wanted of the model before.

@@ -35,11 +35,11 @@ class Incident:
     """Errors in one place.
 
     Attributes:
-        place: What failed, in words.
-        count: How often.
+        place: Name of the failed part.
+        count: Number of errors.
         text: The last error.
-        at: When that was, Unix seconds.
-        told_at: When a line was last logged, monotonic seconds.
+        at: Unix seconds of the last error.
+        told_at: Monotonic seconds of the last line in the log.
         untold: Errors since then.
     """
 

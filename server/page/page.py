@@ -41,7 +41,7 @@ class Figure:
     """A key figure in a box.
 
     Attributes:
-        label: What it is.
+        label: Name of the figure.
         value: Text, or a figure that is written for people.
         note: Small words below: since when, out of how many.
         tone: ``good``, ``warning``, ``bad`` or nothing.

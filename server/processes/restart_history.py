@@ -27,8 +27,8 @@ class ProcessHistory:
         deaths: Since the server started.
         short: How many of them in a row, up to the last, came after a short life.
         last_exit: How the last life ended, as words.
-        died_at: When, Unix seconds.
-        again_at: When it is, or was, started again.
+        died_at: Unix seconds of the last death.
+        again_at: Unix seconds of the start after it.
     """
 
     process: str

@@ -67,7 +67,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Requested(_Asked, forbid_unknown_fields=True):
-    """What a requester may set; ``percent`` is the share of a kind that has one."""
+    """The keys that a requester may set; ``percent`` is the share of a kind that has one."""
 
     percent: float | None = None
 

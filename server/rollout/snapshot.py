@@ -1,4 +1,4 @@
-"""What the controller sees of a rollout at one moment."""
+"""The snapshot of a rollout: everything that a decision reads, at one moment."""
 
 from __future__ import annotations
 

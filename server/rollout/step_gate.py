@@ -1,4 +1,4 @@
-"""What the present step still lacks. Pure."""
+"""The step gate: the conditions that the present step does not meet yet. Pure."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _Limit = Annotated[float, msgspec.Meta(ge=0, le=MAX_NUMBER, description="a numbe
 
 @dataclass(frozen=True, slots=True)
 class OutputTolerance:
-    """What is allowed of one output.
+    """The tolerated difference of one output.
 
     Attributes:
         absolute: Largest difference; ``None`` if nobody said.
@@ -65,7 +65,7 @@ class OutputTolerance:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What is allowed of each output.
+    """The tolerated difference of each output.
 
     Attributes:
         absolute: Of all outputs that do not say otherwise.
@@ -78,7 +78,7 @@ class Tolerance:
     outputs: Mapping[str, OutputTolerance] = field(default_factory=dict)
 
     def of(self, output: str) -> OutputTolerance:
-        """What holds for this output; one that has limits of its own takes none from here."""
+        """The tolerance of this output; own limits of an output replace all common ones."""
         own = self.outputs.get(output, OutputTolerance())
         if own.given:
             return own

@@ -1,4 +1,4 @@
-"""What a rollout asks of the data plane: to share requests, or to copy them. Plain values."""
+"""The orders of a rollout to the data plane: share requests, or copy them. Plain values."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ STALL_SECONDS: Final = 1.0
 
 
 class Outcome(IntEnum):
-    """What became of a request of a unit; the value is the slot in its entry."""
+    """The outcome of a request of a unit; the value is the slot in its entry."""
 
     ANSWERED = 1
     #: The canary failed, and stable answered the same request.
@@ -45,7 +45,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnitCounts:
-    """What became of the requests of one unit since it entered the table.
+    """The outcomes of the requests of one unit since it entered the table.
 
     Attributes:
         key: Names the unit: `unit_key` of its value.

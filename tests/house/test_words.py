@@ -74,6 +74,9 @@ RIDDLES = re.compile(
     r"""
     \b(its|their)[ ]like\b | \b[w]hom\b | \b[w]hoever\b | (?<!is[ ])\bwhat[ ]it[ ]was\b
     | \bat[ ]the[ ]door\b | \bin[ ]company\b | :[ ](Its[ ]name|The[ ]same)[.]$
+    | ^["]*[ ]+\w+:[ ](
+        Who|When|Where|Whose|Which|How[ ](many|much|often)|(As|What|Whether)[ ]it[ ]is
+    )[.,;]
     """,
     re.VERBOSE | re.MULTILINE | re.IGNORECASE,
 )
@@ -149,6 +152,9 @@ def test_no_riddles_in_prose(project: Any) -> None:
         "Runs in company.",
         "model: Its name.",
         "canary: The same.",
+        "    at: When, Unix seconds.",
+        "    rows: How many.",
+        "    state: As it is.",
     ],
 )
 def test_a_riddle_is_found(plant: Callable[..., Any], text: str) -> None:

@@ -50,7 +50,7 @@ class Entry:
     """A run enters a function.
 
     Attributes:
-        at: When, by the monotonic clock of the machine, in nanoseconds.
+        at: Time by the monotonic clock of the machine, in nanoseconds.
         process: Name of the process.
         thread: Number of the thread in it.
         function: The function.

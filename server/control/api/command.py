@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Who wants what done to which model.
+    """A command of a person or program on a model.
 
     Attributes:
         action: For the record.
         model: Name of the model.
-        actor: Who.
-        reason: Why, in the actor's words.
+        actor: Name of the token that commands.
+        reason: The reason, in the words of the actor.
         generation: Generation of the desired state that the actor saw; ``None`` does not mind.
     """
 

@@ -64,12 +64,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What of a rollout is on disk beside the desired state.
+    """The checkpoint of a rollout on disk, beside the desired state.
 
     Attributes:
         counts: By step.
-        at: When, Unix seconds.
-        history_at: When what was seen over time was written last.
+        at: Unix seconds of the write.
+        history_at: Unix seconds of the last write of the history.
     """
 
     counts: list[Counts]
@@ -186,8 +186,8 @@ class RolloutController:
         Args:
             model: Name of the model.
             action: For the record.
-            actor: Who.
-            apply: What is done to the rollout, from it and the time.
+            actor: Name of the token of that person.
+            apply: Makes the rollout after the command from the rollout before and the time.
             reason: For the record; by default the rollout's own.
 
         Raises:

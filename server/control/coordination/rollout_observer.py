@@ -49,8 +49,8 @@ class Epoch:
     """One run of the counters, which begin at zero with the server.
 
     Attributes:
-        name: Unlike that of any other.
-        began: When, Unix seconds.
+        name: Unique name.
+        began: Unix seconds of its beginning.
     """
 
     name: str

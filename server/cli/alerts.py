@@ -97,7 +97,9 @@ def _told(sent: dict[str, Any]) -> Any:
     from rich.text import Text
 
     words = f"{sent['sink']} {sent['status']}"
-    if sent["status"] not in {"delivered", "skipped"} and sent["detail"]:
+    if sent["status"] == "muted":
+        words = f"{sent['sink']} {sent['detail']}"
+    elif sent["status"] not in {"delivered", "skipped"} and sent["detail"]:
         words += f" ({sent['attempts']}x: {sent['detail']})"
     return Text(words, _STYLES.get(sent["status"], ""))
 

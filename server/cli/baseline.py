@@ -1,11 +1,11 @@
-"""``penstock baseline build | forget``: what a version is compared with."""
+"""``penstock baseline build | accept | forget``: what a version is compared with."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
 import typer
@@ -72,6 +72,42 @@ def run_build(
     print(f"{model} version {version}: {_described(baseline, answer['baseline'])}")
     if answer["left_out"]:
         print(f"left out, as model.toml says under [log]: {', '.join(answer['left_out'])}")
+    return 0
+
+
+def run_accept(
+    model: Model,
+    version: Version,
+    server: ServerOptions,
+    *,
+    reason: Reason = "",
+    windows: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="So many of the last; default: those since drift began."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say of what it would be made.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Make the last windows of live rows the baseline of a version: their change is right.
+
+    Needs --reason, unless it is a dry run.
+    """
+    asked: dict[str, Any] = {"reason": reason, "dry_run": dry_run, "windows": windows}
+    path = model_path(model, f"/versions/{version}/baseline/accept")
+    answer = find_server(server).ask("POST", path, asked)
+    if as_json:
+        show_json(answer)
+        return 0
+    start, end = (datetime.fromtimestamp(answer[key], UTC) for key in ("start", "end"))
+    print(
+        f"{model} version {version}: baseline {answer['baseline'] or '(dry run)'}, "
+        f"{answer['windows']} windows, {answer['rows']} rows, "
+        f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+    )
+    if answer["learnt_anew"]:
+        print(f"too far from their bins, learnt anew: {', '.join(answer['learnt_anew'])}")
     return 0
 
 

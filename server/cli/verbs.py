@@ -45,10 +45,14 @@ VERBS: Final[Mapping[str, str]] = {
     "performance": "performance:run_performance",
     "drift": "drift:run_drift",
     "baseline build": "baseline:run_build",
+    "baseline accept": "baseline:run_accept",
     "baseline forget": "baseline:run_forget",
     "monitor report": "drift:run_report",
     "alerts": "alerts:run_alerts",
     "alerts test": "alerts:run_test",
+    "alerts mute": "mutes:run_mute",
+    "alerts unmute": "mutes:run_unmute",
+    "alerts mutes": "mutes:run_mutes",
     "export": "export:run_export",
 }
 #: Groups, and what is said of them.

@@ -227,6 +227,22 @@ def _mutes(server):
     shown = visitor.ask("GET", "/console/audit")[2]
     assert "unmute" in shown
     assert "heard" in shown
+    _mutes_by_command(server)
+
+
+def _mutes_by_command(server):
+    def alerts(*arguments):
+        program = [sys.executable, "-m", "penstock.server.cli.main", "alerts", *arguments]
+        options = ["--admin-url", server.admin_url, "--token", server.token]
+        return subprocess.run([*program, *options], capture_output=True, text=True, check=False)
+
+    late = alerts("mute", "digits", "--for", "31d", "--reason", "busy")
+    assert (late.returncode, "at most 30d" in late.stderr) == (1, True)
+    made = alerts("mute", "digits", "--for", "2h", "--reason", "[b]busy[/b]", "--json")
+    mute = json.loads(made.stdout)["id"]
+    assert "[b]busy[/b]" in alerts("mutes").stdout
+    assert "are told again" in alerts("unmute", mute).stdout
+    assert alerts("mutes").stdout == "nothing is muted\n"
 
 
 def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, tmp_path):

@@ -63,8 +63,9 @@ def those_that_loaded(package, server):
     return [name for name, one in maps.items() if f"/{package}/" in one.read_text()]
 
 
-def accept(server):
-    """Accept the windows of the drift on the console, as somebody would."""
+def accept(server, told):
+    """Accept the windows of the drift on the console, as somebody would who was told of them."""
+    assert f"learnt anew: {SHIFTED}\n" in told
     page = "/console/models/breast-cancer/drift"
     visitor = server.browser()
     assert "Accept" not in visitor.ask("GET", page)[2]
@@ -166,7 +167,7 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     assert SHIFTED in text
     assert "<script" not in text
 
-    accept(server)
+    accept(server, penstock("baseline", "accept", "breast-cancer", "2", "--dry-run"))
     accepted(server, lambda: send(spread), version, names[:-1])
     penstock("baseline", "forget", "breast-cancer", "2", "--reason", "new camera")
     check_records(json.loads(penstock("history", "breast-cancer", "--json"))["records"])

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.distribution import python_command
+
 from .client import CommandFailed
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def temporary_registry(path: Path, name: str, environ: Mapping[str, str]) -> Ite
 
 
 def _push(home: Path, name: str, path: Path, environ: Mapping[str, str]) -> None:
-    command = [sys.executable, "-m", "penstock.server.cli.main", "push", str(home), name, str(path)]
+    command = python_command("-m", "penstock.server.cli.main", "push", str(home), name, str(path))
     done = subprocess.run(  # noqa: S603  our own
         command, env=environ, capture_output=True, text=True, errors="replace", check=False
     )

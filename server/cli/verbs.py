@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 VERBS: Final[Mapping[str, str]] = {
     "serve": "serve:run_serve",
     "init": "init:run_init",
+    "doctor": "doctor:run_doctor",
     "ui": "ui:run_ui",
     "token": "token:run_token",
     "status": "look:run_status",
@@ -103,7 +104,7 @@ _MONITORING: Final = "Monitoring"
 _GROUPS: Final = "Groups: the same verbs by subject"
 #: The first words, in the order of the help, each with its heading there.
 PANELS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("serve", "init", "ui", "token"), _START),
+    **dict.fromkeys(("serve", "init", "doctor", "ui", "token"), _START),
     **dict.fromkeys(("push", "diff", "status", "history", "load", "unload", "promote"), _MODELS),
     **dict.fromkeys(("rollback", "alias", "audit"), _MODELS),
     **dict.fromkeys(("canary", "shadow", "ab"), _ROLLOUTS),

@@ -19,6 +19,7 @@ SERVING = ("server", "runtimes", "batching", "monitoring")  # loadtests are clie
 SEAMS: dict[str, tuple[str, ...]] = {
     "print": ("server/cli/",),
     "os.environ": (
+        "server/cli/doctor.py",  # hands it to load_config, to look at what a server would find
         "server/cli/main.py",  # whether a shell asks for a completion
         "server/cli/serve.py",  # hands it to load_config
         "server/cli/push_check.py",  # the same, for what a version that is published may do

@@ -1,0 +1,77 @@
+"""``penstock doctor``: whether a server would run well here."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from .arguments import Json
+from .exits import Exit
+from .output import plain, show, show_json
+
+if TYPE_CHECKING:
+    from penstock.server.config.config import ServerConfig
+
+    from .machine_checks import Finding
+
+_STYLES: Final = {"ok": "green", "warning": "yellow", "failed": "red"}
+
+
+def run_doctor(
+    registry: Annotated[
+        str | None, typer.Argument(metavar="REGISTRY", help="The model repository.")
+    ] = None,
+    *,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of ./penstock.toml.")
+    ] = None,
+    as_json: Json = False,
+    clock: Callable[[], float] = time.time,
+) -> int:
+    """Look at what a server needs here: what is wrong, and how it is mended.
+
+    Ports, permissions, /dev/shm, inotify, open files, CPU quota, memory, clock, extras. Nothing is
+    changed. Exit status 1: a server would not start, or would not serve some model.
+    """
+    from .machine import read_machine
+    from .machine_checks import Finding, Level, findings
+
+    read, error = _configuration(registry, config)
+    found = findings(read_machine(read, clock()), read)
+    if error:
+        mend = "correct it; the other findings are about the defaults"
+        found = [Finding("configuration", Level.FAILED, error, mend), *found]
+    failed = any(one.level is Level.FAILED for one in found)
+    if as_json:
+        show_json({"ok": not failed, "findings": [asdict(one) for one in found]})
+    else:
+        _show(found)
+    return Exit.FAILED if failed else Exit.DONE
+
+
+def _configuration(registry: str | None, file: Path | None) -> "tuple[ServerConfig, str]":
+    """The configuration, and what is wrong with it; then it is that of the defaults."""
+    from penstock.server.config.config import ServerConfig, load_config
+    from penstock.server.files.config_error import ConfigError
+
+    try:
+        return load_config({"registry": registry}, os.environ, file), ""
+    except ConfigError as error:
+        return ServerConfig(registry=Path(registry or ".")), str(error)
+
+
+def _show(found: "list[Finding]") -> None:
+    from .output import table
+
+    made = table()
+    for _ in range(3):
+        made.add_column(overflow="fold")
+    for one in found:
+        mend = f"\n[bold]{plain(one.mend)}[/]" if one.mend else ""
+        level = f"[{_STYLES[one.level]}]{one.level}[/]"
+        made.add_row(level, one.check, plain(one.found) + mend)
+    show(made)

@@ -52,9 +52,10 @@ peers: $(VENV)/.installed-bench ## Load tests of Penstock beside other servers
 locust: $(VENV)/.installed-bench ## Load test by locust against a server of its own (ARGS=--seconds=60)
 	$(BIN)/python -m penstock.loadtests.locust_run $(ARGS)
 
-examples: $(VENV)/.installed-examples ## Retrain the example models
+examples: $(VENV)/.installed-integrations ## Retrain the example models
 	$(BIN)/python examples/train.py
-	$(BIN)/python examples/train_trees.py
+	$(BIN)/python examples/train_tables.py
+	$(BIN)/python examples/train_networks.py
 
 install: $(VENV)/.installed ## The server with all its monitoring
 

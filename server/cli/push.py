@@ -115,7 +115,7 @@ def run_push(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="A model file, an MLflow model directory, or a pipeline.toml."
+            metavar="FILE", help="A model file, a directory with one, or a pipeline.toml."
         ),
     ],
     options: PushOptions,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from penstock.runtimes.contract import Model, Signature
     from penstock.server.config.config import ServerConfig
+    from penstock.server.config.model_config import ModelConfig
     from penstock.server.pipelines.pipeline_runtime import StepModel
 
 
@@ -45,13 +46,25 @@ def signature_of(registry: Path, name: str, directory: Path) -> Signature:
 def _load(
     name: str, directory: Path, config: ServerConfig, steps: dict[tuple[str, int], StepModel]
 ) -> Model:
-    from penstock.server.config.model_config import ModelConfig
     from penstock.server.loading.model_opener import check_permission, load_options
     from penstock.server.loading.version_runtime import runtime_of
 
-    runtime, path = runtime_of(directory, steps=steps)
+    settings = _settings_of(directory.parent)
+    runtime, path = runtime_of(directory, settings.platform, steps)
     check_permission(runtime, name, config)
-    return runtime.load(path, load_options(ModelConfig(), directory, config))
+    return runtime.load(path, load_options(settings, directory, config))
+
+
+def _settings_of(home: Path) -> ModelConfig:
+    """The configuration of a model, as the server would read it; the default if it has errors."""
+    from penstock.server.config.model_config import ModelConfig, read_model_config
+    from penstock.server.files.config_error import ConfigError
+
+    path = home / "model.toml"
+    try:
+        return read_model_config(path) if path.exists() else ModelConfig()
+    except ConfigError:  # which the note on the traffic of the version shows
+        return ModelConfig()
 
 
 def _steps(directory: Path, config: ServerConfig) -> dict[tuple[str, int], StepModel]:

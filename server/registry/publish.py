@@ -127,8 +127,9 @@ def publish(
     home = registry / model
     registry.mkdir(exist_ok=True)
     with _staging(registry, home, details.version) as staging:
-        entries = [_copy(source, path, staging, progress) for path in (source.name, *source.beside)]
         made = dict(source.made) if examples is None else {**source.made, EXAMPLES_FILE: examples}
+        copied = [one for one in (source.name, *source.beside) if one not in made]
+        entries = [_copy(source, path, staging, progress) for path in copied]
         for name, content in made.items():
             write_synced(staging / name, content, 0o444)
             entries.append(FileEntry(name, len(content), hashlib.sha256(content).hexdigest()))

@@ -1,4 +1,4 @@
-"""What is to be published: a model file with its data beside it, or an MLflow model directory."""
+"""What is to be published: a model file with its data beside it, or a directory of files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from penstock.runtimes.contract import ModelLoadError
 from penstock.runtimes.discovery import endings_beside, find_runtime, name_in_version
+from penstock.server.files.listing import list_files
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
 from penstock.server.files.safe_files import check_relative, open_directory, open_file
@@ -87,18 +88,20 @@ def find_source(path: Path) -> PublishSource:
         ModelRefused: It is no model of a known kind, or its data is elsewhere.
         OSError: It cannot be read.
     """
-    run_id = ""
-    columns: tuple[Column, ...] = ()
-    if path.is_dir():
-        if (path / MLMODEL_FILE).exists():
-            described = read_mlflow_model(path)
-            run_id, columns = described.run_id, described.columns
-            inner = path / described.model_path
-            if not inner.resolve(strict=True).is_relative_to(path.resolve()):
-                raise ModelRefused(f"{inner} leads out of the MLflow model")
-            path = inner / MODEL_FILE if inner.is_dir() else inner
-        else:
-            path = _file_in(path)
+    if not path.is_dir():
+        return _of_file(path)
+    if not (path / MLMODEL_FILE).exists():
+        model = _model_file_of(path)
+        return _of_file(model) if model.name == MODEL_FILE else _of_directory(model)
+    described = read_mlflow_model(path)
+    inner = path / described.model_path
+    if not inner.resolve(strict=True).is_relative_to(path.resolve()):
+        raise ModelRefused(f"{inner} leads out of the MLflow model")
+    file = inner / MODEL_FILE if inner.is_dir() else inner
+    return _of_file(file, described.run_id, described.columns)
+
+
+def _of_file(path: Path, run_id: str = "", columns: tuple[Column, ...] = ()) -> PublishSource:
     model = path.resolve(strict=True)
     if not model.is_file():
         raise ModelRefused(f"{path} is no regular file")
@@ -127,19 +130,46 @@ def find_source(path: Path) -> PublishSource:
     )
 
 
-def _file_in(directory: Path) -> Path:
-    """The model file of a directory that is like one of a version.
+def _model_file_of(directory: Path) -> Path:
+    """The model file of a directory that has its files as a version has them.
 
     Raises:
-        ModelRefused: There is none, or it is not clear which one is meant.
+        ModelRefused: No runtime finds one.
     """
     try:
-        return find_runtime(directory)[1]
+        found = find_runtime(directory)[1]
     except ModelLoadError as error:
         raise ModelRefused(
-            f"{directory} is a directory without {MLMODEL_FILE}; expected a model file, an MLflow "
-            f"model or a directory with a model file: {error}"
+            f"{directory} is a directory without {MLMODEL_FILE}, and {error}; expected a model "
+            "file, an MLflow model or a directory with a model file that is called as in a "
+            "version, such as model.py"
         ) from None
+    return found / MODEL_FILE if found.is_dir() else found
+
+
+def _of_directory(model: Path) -> PublishSource:
+    """A model file with all files of its directory, but hidden ones and caches of Python.
+
+    The manifest of a version that was published before is left out: its copy gets one of its own.
+
+    Raises:
+        ModelRefused: A file is a link that leads elsewhere, or no plain file.
+    """
+    home = model.parent.absolute()
+    roots = roots_of(home)
+    with open_directory(home, roots) as root:
+        listed = [one for one in list_files(root) if not _is_left_out(one.path)]
+    beside = tuple(one.path for one in listed if one.path != model.name)
+    total = sum(one.size for one in listed)
+    return PublishSource(
+        model.resolve(strict=True), beside, total, {}, home, roots, name=model.name
+    )
+
+
+def _is_left_out(path: str) -> bool:
+    if path == MANIFEST_FILE:
+        return True
+    return any(part.startswith(".") or part == "__pycache__" for part in path.split("/"))
 
 
 def _of_other_runtime(

@@ -128,14 +128,23 @@ penstock() {{  # labels go to the prediction port, which is another one here
 """
 
 
-def run(page: list[Any], directory: Path, outputs: Path) -> list[str]:
-    """Execute the blocks of a page in a directory; returns what went wrong."""
+def run(
+    page: list[Any], directory: Path, outputs: Path, python: Path = Path(sys.executable)
+) -> list[str]:
+    """Execute the blocks of a page in a directory; returns what went wrong.
+
+    Args:
+        page: Its blocks.
+        directory: Where the commands run.
+        outputs: Where their outputs and the log of the server go.
+        python: Interpreter beside which the commands are found.
+    """
     plan = steps(page)
     ports = dict(zip(PORTS, free_ports(), strict=True))
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")
     } | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{python.parent}:{os.environ['PATH']}",
         "PENSTOCK_PORT": str(ports["8000"]),
         "PENSTOCK_ADMIN_PORT": str(ports["8001"]),
         "PENSTOCK_MONITOR_PRIORITY": "low",  # it has its turn on a busy machine, too

@@ -9,6 +9,7 @@ import ssl
 import sys
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -26,8 +27,10 @@ import uvloop
 from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper
 
+from penstock.monitoring.metrics.merge import snapshot
 from penstock.runtimes.telemetry import switch_off
 from penstock.server.cli.main import build_command
+from penstock.server.config.config import ServerConfig
 from penstock.server.http.fastpath import FastPathProtocol
 from penstock.server.http.single import create_app
 
@@ -167,12 +170,12 @@ class GrpcServer:
 
     Args:
         server: The running server.
-        max_message_bytes: As `GrpcPort` has it.
+        options: As `penstock.server.config.config.ServerConfig` has them.
     """
 
-    def __init__(self, server: LiveServer, max_message_bytes: int = 1 << 22) -> None:
+    def __init__(self, server: LiveServer, **options: Any) -> None:
         self.server = server
-        self._max_message_bytes = max_message_bytes
+        self._config = ServerConfig(**{"max_body_bytes": 1 << 22, **options})
         self._stopped = False
         self.grace_seconds = 0.5
 
@@ -194,8 +197,8 @@ class GrpcServer:
         from penstock.server.grpc.grpc_port import GrpcPort  # few tests need gRPC
 
         engine = self.server.app.engine
-        most = self._max_message_bytes
-        port = GrpcPort(engine.port, engine.catalog, max_message_bytes=most)
+        figures = partial(snapshot, engine.counters)
+        port = GrpcPort(engine.port, engine.catalog, self._config, figures)
         return port, await port.open(f"{HOST}:0")
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 #: Changes whenever a slot moves, so that a file of another release is never misread.
-MAGIC: Final = b"PENSTOCK counters 4\n"
+MAGIC: Final = b"PENSTOCK counters 5\n"
 
 BLOCK_BYTES: Final = 2048
 LABEL_BYTES: Final = 512
@@ -125,8 +125,10 @@ PRIMARY_CPU_NANOSECONDS: Final = SHADOW_COPIED + 8
 LOG_WRITTEN: Final = PRIMARY_CPU_NANOSECONDS + 1
 LOG_DROPPED: Final = LOG_WRITTEN + 1
 LOG_LOST: Final = LOG_DROPPED + len(LOG_DROP_REASONS)
+#: Part of the sum of `LATENCY` that belongs to requests that were not answered with 200.
+FAILED_NANOSECONDS: Final = LOG_LOST + 1
 #: Gauges come last: the sum of a dead process's gauges means nothing and is left out.
-IN_FLIGHT: Final = LOG_LOST + 1
+IN_FLIGHT: Final = FAILED_NANOSECONDS + 1
 SLOTS: Final = IN_FLIGHT + 1
 
 #: Slots of a block with the units that fail most in a rollout, laid out by who fills it.

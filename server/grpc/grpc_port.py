@@ -17,9 +17,13 @@ from penstock.server.oip.schema import SERVICE, SERVICE_FILE, STREAM, message
 
 from .admission import Admission
 from .predictions import Predictions
-from .queries import Queries
+from .queries import NO_SHARED_MEMORY, Queries, refuse_shared_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from penstock.monitoring.metrics.merge import Merged
+    from penstock.server.config.config import ServerConfig
     from penstock.server.http.prediction_port import PredictionPort
     from penstock.server.inference.call import Call
     from penstock.server.serving.catalog import Catalog
@@ -46,17 +50,17 @@ class GrpcPort:
     Args:
         port: The inference path, and the checks before it.
         catalog: The served models.
-        max_message_bytes: Largest message of a caller, also after it is decompressed.
-        access_log: Whether each prediction is logged.
+        config: Configuration of the server; a message of a caller, also after it is decompressed,
+            is no larger than its ``max_body_bytes``.
+        figures: Reads the counters of all processes, on a thread.
     """
 
     def __init__(
         self,
         port: PredictionPort,
         catalog: Catalog,
-        *,
-        max_message_bytes: int,
-        access_log: bool = False,
+        config: ServerConfig,
+        figures: Callable[[], Merged],
     ) -> None:
         self._catalog = catalog
         self._ready: bool | None = None
@@ -64,7 +68,7 @@ class GrpcPort:
         self._telling: set[asyncio.Task[None]] = set()
         self._server = aio.server(
             options=[
-                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_receive_message_length", config.max_body_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_concurrent_streams", MAX_STREAMS),
                 ("grpc.so_reuseport", 1),
@@ -75,8 +79,8 @@ class GrpcPort:
         self._quiet_seconds = port.limits.drain_grace_seconds
         self._clock = port.clock
         self._admission = Admission(port.clock)
-        predictions = Predictions(port, self._admission, _log_access if access_log else None)
-        queries = Queries(catalog, port.guard, self._admission)
+        predictions = Predictions(port, self._admission, _log_access if config.access_log else None)
+        queries = Queries(catalog, port.guard, self._admission, figures, config.log_level)
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: grpc.unary_unary_rpc_method_handler(
                 queries.answering(name),
@@ -85,6 +89,8 @@ class GrpcPort:
             )
             for name in queries.methods()
         }
+        for name in NO_SHARED_MEMORY:
+            handlers[name] = grpc.unary_unary_rpc_method_handler(refuse_shared_memory)
         # Their messages are read and written by the codec.
         handlers["ModelInfer"] = grpc.unary_unary_rpc_method_handler(predictions.infer)
         handlers[STREAM] = grpc.stream_stream_rpc_method_handler(predictions.stream)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from google.protobuf.json_format import ParseDict
 from grpc import StatusCode
 
 from penstock.server.errors import ApiError, NotSupported
 from penstock.server.oip.schema import message
 from penstock.server.serving import metadata
+from penstock.server.serving.configuration import model_configuration
+from penstock.server.serving.settings import log_settings, trace_settings
+from penstock.server.serving.statistics import model_statistics
 
 from .call_head import lines_of
 from .status import code_of, error_metadata, shortened
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
 
     from grpc.aio import ServicerContext
 
+    from penstock.monitoring.metrics.merge import Merged
     from penstock.server.http.token_guard import TokenGuard
     from penstock.server.serving.catalog import Catalog
 
@@ -32,6 +39,13 @@ _PATHS: Final = {
     "ServerReady": "/v2/health/ready",
 }
 _OTHER_PATH: Final = "/v2"
+#: Methods that are refused by name.
+NO_SHARED_MEMORY: Final = tuple(
+    f"{kind}SharedMemory{verb}"
+    for kind in ("System", "Cuda")
+    for verb in ("Status", "Register", "Unregister")
+)
+_LOG_PARAMETERS: Final = {bool: "bool_param", int: "uint32_param", str: "string_param"}
 
 
 class Queries:
@@ -41,21 +55,36 @@ class Queries:
         catalog: The served models.
         guard: Checks tokens; ``None`` if no token is needed.
         admission: Whether calls are taken.
+        figures: Reads the counters of all processes, on a thread.
+        log_level: Least severe messages in the log.
     """
 
-    def __init__(self, catalog: Catalog, guard: TokenGuard | None, admission: Admission) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        guard: TokenGuard | None,
+        admission: Admission,
+        figures: Callable[[], Merged],
+        log_level: str,
+    ) -> None:
         self._admission = admission
+        self._figures = figures
+        self._log_level = log_level
         self._catalog = catalog
         self._guard = guard
 
     def methods(self) -> dict[str, Callable[[Any], Any]]:
-        """Each method by its name: from a message to its answer."""
+        """Each method by its name: from a message to its answer, or to what makes it."""
         return {
             "ServerLive": self._live,
             "ServerReady": self._ready,
             "ModelReady": self._model_ready,
             "ServerMetadata": self._server,
             "ModelMetadata": self._model,
+            "ModelConfig": self._configuration,
+            "ModelStatistics": self._statistics,
+            "TraceSetting": self._trace,
+            "LogSettings": self._log,
             "RepositoryIndex": self._index,
             "RepositoryModelLoad": _on_the_admin_port,
             "RepositoryModelUnload": _on_the_admin_port,
@@ -73,7 +102,8 @@ class Queries:
             try:
                 self._admission.check()
                 self._check(path, context)
-                return answer(request)
+                found = answer(request)
+                return await found if inspect.isawaitable(found) else found
             except ApiError as error:
                 text = shortened(error.message)
                 await context.abort(code_of(error.status), text, error_metadata(error))
@@ -120,9 +150,52 @@ class Queries:
         kept = {key: told[key] for key in ("name", "versions", "platform")}
         return message("ModelMetadataResponse")(**kept, **tensors)
 
+    def _configuration(self, request: Any) -> Any:
+        servable = self._catalog.find(request.name, request.version or None)
+        versions = self._catalog.models[servable.name].versions
+        told = {"config": model_configuration(servable, versions)}
+        return ParseDict(told, message("ModelConfigResponse")())
+
+    async def _statistics(self, request: Any) -> Any:
+        figures = await asyncio.to_thread(self._figures)
+        name, version = request.name or None, request.version or None
+        told = {"model_stats": model_statistics(self._catalog, figures.blocks, name, version)}
+        answer = message("ModelStatisticsResponse")()
+        return ParseDict(told, answer, ignore_unknown_fields=True)  # of what is always empty
+
+    def _trace(self, request: Any) -> Any:
+        if request.model_name:
+            self._catalog.find(request.model_name)
+        _check_unchanged(request, "trace settings")
+        values = {
+            name: {"value": [value] if isinstance(value, str) else value}
+            for name, value in trace_settings().items()
+        }
+        return ParseDict({"settings": values}, message("TraceSettingResponse")())
+
+    def _log(self, request: Any) -> Any:
+        _check_unchanged(request, "log settings")
+        values = {
+            name: {_LOG_PARAMETERS[type(value)]: value}
+            for name, value in log_settings(self._log_level).items()
+        }
+        return ParseDict({"settings": values}, message("LogSettingsResponse")())
+
     def _index(self, request: Any) -> Any:
         models = metadata.repository_index(self._catalog, ready=request.ready)
         return message("RepositoryIndexResponse")(models=models)
+
+
+def _check_unchanged(request: Any, what: str) -> None:
+    """Refuse a request that changes settings."""
+    if request.settings:
+        raise NotSupported(f"{what} are read only here; they are options of the server")
+
+
+async def refuse_shared_memory(_: bytes, context: ServicerContext[bytes, bytes]) -> bytes:
+    """Answer one of `NO_SHARED_MEMORY`."""
+    text = "there is no shared memory; send and ask for tensors as raw contents"
+    await context.abort(StatusCode.UNIMPLEMENTED, text)
 
 
 def _on_the_admin_port(_: Any) -> Any:

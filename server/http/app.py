@@ -35,6 +35,7 @@ from .engine_lifespan import EngineLifespan
 from .error_responses import ERROR_HANDLERS, error_response
 from .feedback import FeedbackRoute
 from .openapi import openapi, served
+from .triton_routes import TritonRoutes
 from .v1_routes import V1Routes
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Message, Receive, Scope, Send
 
+    from penstock.monitoring.metrics.merge import Merged
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.server.config.config import ServerConfig
     from penstock.server.processes.deaths import DeathList
@@ -68,6 +70,7 @@ class App:
         config: Configuration of the server.
         counters: Counters of this process.
         metrics: Source of ``/metrics``.
+        figures: Reads the counters of all processes, on a thread.
         autoload: Serve the whole registry from the start, for a server that is one process.
         incidents: Gets the errors that have no caller.
         pulse: Holds the loads and runs in progress.
@@ -82,6 +85,7 @@ class App:
         config: ServerConfig,
         counters: CounterFile,
         metrics: MetricsSource,
+        figures: Callable[[], Merged],
         *,
         autoload: bool = False,
         incidents: Incidents | None = None,
@@ -96,6 +100,7 @@ class App:
         self._documents = SharedAnswers(self._describe)
         self._ids = RequestIds()
         self.feedback = FeedbackRoute()
+        self._triton = TritonRoutes(lambda: self.engine.catalog, figures, config.log_level)
         self._routed = Starlette(
             routes=self._routes(),
             lifespan=self._lifespan,
@@ -174,6 +179,7 @@ class App:
             Route("/v2/health/ready", self._ready),
             Route("/v2/models", self._models),
             Route("/v2/repository/index", self._index, methods=["POST"]),
+            *self._triton.routes(),
             Route(model, self._model),
             Route(version, self._model),
             Route(model + "/ready", self._model_ready),

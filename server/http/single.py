@@ -55,10 +55,11 @@ def create_app(registry: Path | str, **options: Any) -> App:
     embedded = {"registry": str(registry), "sample_rate": 0.0, "allowed_hosts": ANY}
     config = load_config({**embedded, **options}, {})
     counters = CounterFile.anonymous()
-    collector = PenstockCollector(partial(snapshot, counters), server_version())
+    figures = partial(snapshot, counters)
+    collector = PenstockCollector(figures, server_version())
 
     async def make(accept: Hashable) -> tuple[bytes, bytes]:
         return await asyncio.to_thread(exposition, [collector], cast("str", accept))
 
     answers = SharedAnswers(make, KEPT_SECONDS, RENDERING_SHARE)
-    return App(config, counters, answers.get, autoload=True)
+    return App(config, counters, answers.get, figures, autoload=True)

@@ -16,7 +16,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.errors import Overloaded
-from penstock.monitoring.metrics.layout import status_index
+from penstock.monitoring.metrics.layout import FAILED_NANOSECONDS, status_index
 from penstock.server.codecs.negotiate import JSON_HEADERS
 from penstock.server.errors import ClientGone, InternalError
 
@@ -228,6 +228,7 @@ class Responder:
         now = self._clock()
         arrivals = [call.arrival for call in calls]
         counters.observe_many(status_index(known.status), arrivals, None, now)
+        counters.add(FAILED_NANOSECONDS, int((now * len(arrivals) - sum(arrivals)) * 1e9))
         lines, body = error_answer(known)
         headers = servable.headers + lines
         ids = [call.request_id or self._ids.new() for call in calls]
@@ -278,6 +279,7 @@ class Responder:
         counters = self._unmatched if servable is None else servable.counters
         latency = int((self._clock() - call.arrival) * 1e9)
         counters.observe_request(status_index(known.status), latency)
+        counters.add(FAILED_NANOSECONDS, latency)
         if call.abandoned:
             return
         headers, body = error_answer(known, call.head.codec.name)

@@ -27,6 +27,12 @@ ENUMS: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 
+_LOG_SETTING: Final = """
+    bool bool_param 1 in parameter_choice
+    uint32 uint32_param 2 in parameter_choice
+    string string_param 3 in parameter_choice
+"""
+
 MESSAGES: Final[dict[str, str]] = {
     "ModelConfigRequest": """
         string name 1
@@ -122,4 +128,15 @@ MESSAGES: Final[dict[str, str]] = {
         map ModelRepositoryParameter parameters 3
     """,
     "RepositoryModelUnloadResponse": "",
+    "TraceSettingRequest": """
+        map SettingValue settings 1
+        string model_name 2
+    """,
+    "TraceSettingRequest.SettingValue": "repeated string value 1",
+    "TraceSettingResponse": "map SettingValue settings 1",
+    "TraceSettingResponse.SettingValue": "repeated string value 1",
+    "LogSettingsRequest": "map SettingValue settings 1",
+    "LogSettingsRequest.SettingValue": _LOG_SETTING,
+    "LogSettingsResponse": "map SettingValue settings 1",
+    "LogSettingsResponse.SettingValue": _LOG_SETTING,
 }

@@ -28,6 +28,8 @@ METHODS: Final = (
     "RepositoryIndex",
     "RepositoryModelLoad",
     "RepositoryModelUnload",
+    "TraceSetting",
+    "LogSettings",
 )
 #: The method that takes a stream of `INFER_REQUEST` and answers one message to each.
 STREAM: Final = "ModelStreamInfer"

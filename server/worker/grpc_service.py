@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
+from penstock.monitoring.metrics.merge import merge
 from penstock.server.grpc.grpc_port import GrpcPort
 from penstock.server.grpc.tls import following
 
 if TYPE_CHECKING:
-    import socket
-
-    from penstock.server.config.config import ServerConfig
     from penstock.server.http.engine import Engine
+    from penstock.server.processes.process_context import ProcessContext
 
     from .certificate import Certificate
 
@@ -21,7 +21,7 @@ class GrpcService:
     """The gRPC port of a worker.
 
     Args:
-        config: Configuration of the server.
+        context: What the supervisor gave this process; the second socket keeps the address.
         engine: Serves the predictions.
         stopping: Is set when the worker is told to stop.
         certificate: Certificate of the prediction port; ``None`` without TLS.
@@ -32,32 +32,34 @@ class GrpcService:
 
     def __init__(
         self,
-        config: ServerConfig,
+        context: ProcessContext,
         engine: Engine,
         stopping: asyncio.Event,
         certificate: Certificate | None,
     ) -> None:
         self.open = False
+        config = context.config
+        self._reserved = context.sockets[1]
         self._drain_seconds = config.drain_seconds
         self._stopping = stopping
         self._certificate = certificate
         self._port = GrpcPort(
             engine.port,
             engine.catalog,
-            max_message_bytes=config.max_body_bytes,
-            access_log=config.access_log,
+            config,
+            partial(merge, context.directory.counters),
         )
         self._drained: asyncio.Task[None] | None = None
 
-    async def start(self, reserved: socket.socket) -> None:
-        """Listen on the address of a socket that keeps it, and drain when the worker stops.
+    async def start(self) -> None:
+        """Listen on the address that the supervisor keeps, and drain when the worker stops.
 
         Raises:
             RuntimeError: The address cannot be listened on.
         """
         certificate = self._certificate
         credentials = None if certificate is None else following(lambda: certificate.pair)
-        host, port = reserved.getsockname()[:2]
+        host, port = self._reserved.getsockname()[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         await self._port.open(address, credentials)
         self.open = True

@@ -14,10 +14,12 @@ import logging
 import os
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from penstock.monitoring.metrics.merge import merge
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.samples.spool import Spool
 from penstock.server.http.app import App
@@ -82,6 +84,7 @@ class WorkerProcess:
             config,
             self._counters,
             self._link.metrics,
+            partial(merge, context.directory.counters),
             incidents=context.incidents,
             pulse=context.pulse,
             deaths=DeathList(context.directory.isolated_deaths(context.name)),
@@ -176,11 +179,11 @@ class WorkerProcess:
         if self._context.sockets[1:]:
             from .grpc_service import GrpcService  # it needs an extra
 
-            config, engine = self._context.config, self._app.engine
-            self._grpc = GrpcService(config, engine, self._server.stopping, self._certificate)
+            stopping, certificate = self._server.stopping, self._certificate
+            self._grpc = GrpcService(self._context, self._app.engine, stopping, certificate)
         await self._wait_for_models(self._reconciler.settled)
         if self._grpc is not None:
-            await self._grpc.start(self._context.sockets[1])
+            await self._grpc.start()
             self._report()
         _calm_the_collector()
 

@@ -173,3 +173,83 @@ def test_a_timeout_in_microseconds_is_understood(client: triton.InferenceServerC
     array = np.ones((1, 2), np.float32)
     result = client.infer("echo-fp32", [tensor("x", array)], timeout=5_000_000, priority=1)
     np.testing.assert_array_equal(result.as_numpy("y"), array)
+
+
+def test_the_configuration_is_that_of_the_model(client: triton.InferenceServerClient) -> None:
+    config = client.get_model_config("sum", "3")
+    assert (config["name"], config["max_batch_size"]) == ("sum", 64)
+    assert config["input"][0] == {"name": "a", "data_type": "TYPE_FP32", "dims": [4]}
+    assert config["output"][1] == {"name": "difference", "data_type": "TYPE_FP32", "dims": [4]}
+    texts_of = client.get_model_config("echo-bytes")
+    assert texts_of["input"][0]["data_type"] == "TYPE_STRING"
+    assert "model_configuration" in client.get_server_metadata()["extensions"]
+    with pytest.raises(InferenceServerException) as caught:
+        client.get_model_config("nobody")
+    assert caught.value.status() == "404"
+
+
+def test_statistics_count_every_request_and_row(client: triton.InferenceServerClient) -> None:
+    def figures() -> dict[str, Any]:
+        (found,) = client.get_inference_statistics("sum", "3")["model_stats"]
+        return found
+
+    before = figures()
+    a = np.ones((5, 4), np.float32)
+    for _ in range(3):
+        client.infer("sum", [tensor("a", a), tensor("b", a)])
+    with pytest.raises(InferenceServerException):
+        client.infer("sum", [tensor("a", a)])
+    after = figures()
+
+    def grown(*path: str) -> int:
+        old, new = before, after
+        for key in path:
+            old, new = old[key], new[key]
+        return int(new) - int(old)
+
+    stats = "inference_stats"
+    assert (after["name"], after["version"]) == ("sum", "3")
+    assert (grown("inference_count"), grown("execution_count")) == (15, 3)
+    counts = ("success", "queue", "compute_input", "compute_infer", "compute_output")
+    assert [grown(stats, one, "count") for one in counts] == [3] * 5
+    assert grown(stats, "fail", "count") == 1
+    assert grown(stats, "fail", "ns") > 0
+    parts = ("queue", "compute_input", "compute_infer", "compute_output")
+    assert sum(grown(stats, one, "ns") for one in parts) == grown(stats, "success", "ns") > 0
+    assert after[stats]["cache_hit"] == {"count": 0, "ns": 0}
+    everything = client.get_inference_statistics()["model_stats"]
+    assert {"sum", "echo-fp32"} <= {one["name"] for one in everything}
+    assert client.get_inference_statistics("sum")["model_stats"] == [figures()]
+    with pytest.raises(InferenceServerException) as caught:
+        client.get_inference_statistics("sum", "9")
+    assert caught.value.status() == "404"
+
+
+def test_settings_are_read_only(client: triton.InferenceServerClient) -> None:
+    assert client.get_trace_settings("sum")["trace_level"] == ["OFF"]
+    assert client.get_log_settings()["log_error"] is True
+    for change in (
+        lambda: client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]}),
+        lambda: client.update_log_settings({"log_verbose_level": 1}),
+    ):
+        with pytest.raises(InferenceServerException, match="read only") as caught:
+            change()
+        assert caught.value.status() == "501"
+
+
+def test_what_is_not_had_is_refused_by_name(client: triton.InferenceServerClient) -> None:
+    for call, said in (
+        (client.get_system_shared_memory_status, "there is no shared memory"),
+        (lambda: client.register_system_shared_memory("a", "/a", 8), "there is no shared memory"),
+        (client.unregister_cuda_shared_memory, "there is no shared memory"),
+        (lambda: client.load_model("sum"), "on the admin port"),
+        (lambda: client.unload_model("sum"), "on the admin port"),
+    ):
+        with pytest.raises(InferenceServerException, match=said) as caught:
+            call()
+        assert caught.value.status() == "501"
+    a = np.ones((1, 4), np.float32)
+    wanted = triton.InferRequestedOutput("sum")
+    wanted.set_shared_memory("region", 16)
+    with pytest.raises(InferenceServerException, match="there is no shared memory"):
+        client.infer("sum", [tensor("a", a), tensor("b", a)], outputs=[wanted])

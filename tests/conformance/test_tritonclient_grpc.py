@@ -161,3 +161,42 @@ def test_parameters_and_deadlines_are_understood(client: triton.InferenceServerC
     np.testing.assert_array_equal(result.as_numpy("y"), array)
     with pytest.raises(InferenceServerException, match="sequence"):
         client.infer("echo-fp32", inputs, sequence_id=7, sequence_start=True)
+
+
+def test_configuration_and_statistics(client: triton.InferenceServerClient) -> None:
+    config = client.get_model_config("sum", as_json=True)["config"]
+    assert (config["name"], config["max_batch_size"]) == ("sum", 64)
+    assert config["input"][0] == {"name": "a", "data_type": "TYPE_FP32", "dims": ["4"]}
+    array = np.ones((5, 4), np.float32)
+
+    def figures() -> Any:
+        (found,) = client.get_inference_statistics("sum", "3").model_stats
+        return found
+
+    before = figures()
+    client.infer("sum", [tensor("a", array), tensor("b", array)])
+    after = figures()
+    assert after.inference_count - before.inference_count == 5
+    success, queue = after.inference_stats.success, after.inference_stats.queue
+    assert success.count - before.inference_stats.success.count == 1
+    assert success.ns > queue.ns > 0
+    names = {one.name for one in client.get_inference_statistics().model_stats}
+    assert {"sum", "echo-fp32"} <= names
+
+
+def test_settings_are_read_only_and_other_extensions_are_refused_by_name(
+    client: triton.InferenceServerClient,
+) -> None:
+    assert client.get_trace_settings(as_json=True)["settings"]["trace_level"] == {"value": ["OFF"]}
+    assert client.get_log_settings(as_json=True)["settings"]["log_error"] == {"bool_param": True}
+    for call, said in (
+        (lambda: client.update_trace_settings(settings={"trace_rate": "1"}), "read only"),
+        (lambda: client.update_log_settings({"log_info": False}), "read only"),
+        (client.get_system_shared_memory_status, "there is no shared memory"),
+        (lambda: client.register_cuda_shared_memory("a", b"", 0, 8), "there is no shared memory"),
+        (lambda: client.load_model("sum"), "on the admin port"),
+        (lambda: client.unload_model("sum"), "on the admin port"),
+    ):
+        with pytest.raises(InferenceServerException, match=said) as caught:
+            call()
+        assert caught.value.status() == "StatusCode.UNIMPLEMENTED"

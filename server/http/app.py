@@ -242,10 +242,11 @@ class App:
         if body:
             check_media_type(request.headers.get("content-type"), (JSON,), missing=True)
         try:
-            content = orjson.loads(body or b"{}")
-            ready = content.get("ready", False) is True
+            ready = orjson.loads(body or b"{}").get("ready", False)
         except (ValueError, AttributeError):
             raise InvalidRequest("the body is not a JSON object") from None
+        if type(ready) is not bool:
+            raise InvalidRequest("'ready' must be true or false")
         return _json(metadata.repository_index(self.engine.catalog, ready=ready))
 
     async def _model(self, request: Request) -> Response:

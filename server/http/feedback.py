@@ -78,7 +78,7 @@ def feedback_path() -> dict[str, Any]:
             "requestBody": {"required": True, "content": {"application/json": content}},
             "responses": {
                 "200": {"description": "Kept; how many were new, duplicates, corrections."},
-                "400": {"description": "Not a label; none was kept.", "content": problem},
+                "4XX": {"description": "Not a label; none was kept.", "content": problem},
                 "503": {"description": "Not now; send them again.", "content": problem},
             },
         }

@@ -11,6 +11,7 @@ from penstock.runtimes.contract import VARIABLE
 from penstock.runtimes.synthetic import synthetic_inputs
 
 from .feedback import LABEL_SCHEMA, feedback_path
+from .openapi_pages import SCHEMAS, SERVER_PATHS, model_paths
 from .openapi_rows import example_rows, rows_request, rows_response
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ def openapi(models: Iterable[ServedModel], url: str, *, secured: bool = False) -
         secured: Whether predictions need a token.
     """
     schemes = {"token": {"type": "http", "scheme": "bearer"}}
-    paths: dict[str, Any] = {**_SERVER_PATHS, "/v1/feedback": feedback_path()}
+    paths: dict[str, Any] = {**SERVER_PATHS, "/v1/feedback": feedback_path()}
     for model in models:
         name = model.name
+        paths |= model_paths(name)
         if model.default is not None:
             paths[f"/v2/models/{name}/infer"] = {"post": _infer(model.default, pinned=False)}
             if not model.default.wire.row_columns.problem:
@@ -69,11 +71,7 @@ def openapi(models: Iterable[ServedModel], url: str, *, secured: bool = False) -
         "components": {
             **({"securitySchemes": schemes} if secured else {}),
             "schemas": {
-                "Error": {
-                    "type": "object",
-                    "required": ["error"],
-                    "properties": {"error": {"type": "string"}},
-                },
+                **SCHEMAS,
                 "Label": LABEL_SCHEMA,
             },
         },
@@ -152,10 +150,17 @@ def _request_schema(inputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
         "type": "object",
         "required": ["inputs"],
         "properties": {
-            "id": {"type": "string"},
-            "parameters": {"type": "object"},
+            "id": {"type": ["string", "null"]},
+            "parameters": {"type": ["object", "null"]},
             "inputs": _tensors(inputs),
-            "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+            "outputs": {
+                "type": ["array", "null"],
+                "items": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {"name": {"type": "string"}},
+                },
+            },
         },
     }
 
@@ -168,24 +173,39 @@ def _response_schema(outputs: tuple[TensorSpec, ...]) -> dict[str, Any]:
             "model_name": {"type": "string"},
             "model_version": {"type": "string"},
             "id": {"type": "string"},
-            "outputs": _tensors(outputs),
+            "outputs": _tensors(outputs, answered=True),
         },
     }
 
 
-def _tensors(specs: tuple[TensorSpec, ...]) -> dict[str, Any]:
+def _tensors(specs: tuple[TensorSpec, ...], *, answered: bool = False) -> dict[str, Any]:
     if not specs:  # a list of no alternatives is no valid schema
         return {"type": "array", "maxItems": 0}
-    return {"type": "array", "items": {"oneOf": [_tensor(spec) for spec in specs]}}
+    tensors = [_tensor(spec, answered=answered) for spec in specs]
+    return {"type": "array", "items": tensors[0] if len(tensors) == 1 else {"oneOf": tensors}}
 
 
 def _tuple(items: list[dict[str, Any]]) -> dict[str, Any]:
     if not items:
         return {"type": "array", "maxItems": 0}
-    return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
+    # `items: false` says the same as `maxItems`, but several generators cannot read it.
+    size = len(items)
+    return {"type": "array", "prefixItems": items, "minItems": size, "maxItems": size}
 
 
-def _tensor(spec: TensorSpec) -> dict[str, Any]:
+def _sizes(rank: int) -> dict[str, Any]:
+    size = {"type": "integer", "minimum": 0}
+    return {"type": "array", "items": size, "minItems": rank, "maxItems": rank}
+
+
+def _tensor(spec: TensorSpec, *, answered: bool) -> dict[str, Any]:
+    """The schema of a tensor.
+
+    Args:
+        spec: The tensor.
+        answered: Whether it is one of an answer. Of those the sizes are not described one by one:
+            schemathesis cannot read `prefixItems` in answers.
+    """
     dimensions = [
         {"type": "integer", "minimum": 0} if size == VARIABLE else {"const": size}
         for size in spec.shape
@@ -198,32 +218,13 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
         "properties": {
             "name": {"const": spec.name},
             "datatype": {"const": spec.datatype},
-            "shape": _tuple(dimensions),
+            "shape": _sizes(len(spec.shape)) if answered else _tuple(dimensions),
             "data": {
                 "type": "array",
                 "description": "Row-major, flat or nested.",
-                "items": {"type": [element, "array", "null"]},
+                "items": {
+                    "anyOf": [{"type": element}, {"type": "array", "items": {}}, {"type": "null"}]
+                },
             },
         },
     }
-
-
-def _get(summary: str, statuses: tuple[str, ...] = ("200",)) -> dict[str, Any]:
-    return {
-        "get": {
-            "summary": summary,
-            "tags": ["server"],
-            "responses": {status: {"description": _MEANING[status]} for status in statuses},
-        }
-    }
-
-
-_MEANING = {"200": "As asked.", "503": "Not yet."}
-
-_SERVER_PATHS: dict[str, Any] = {
-    "/v2": _get("Name, version and protocol extensions"),
-    "/v2/health/live": _get("The process answers"),
-    "/v2/health/ready": _get("The models are loaded", ("200", "503")),
-    "/v2/models": _get("Every version known here and its state"),
-    "/metrics": _get("Prometheus metrics of the whole server"),
-}

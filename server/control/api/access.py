@@ -24,11 +24,14 @@ class Access:
     Args:
         tokens: Known here.
         open_reads: Whether looking needs no token.
+
+    Attributes:
+        open_reads: As given.
     """
 
     def __init__(self, tokens: Tokens, *, open_reads: bool) -> None:
         self._tokens = tokens
-        self._open_reads = open_reads
+        self.open_reads = open_reads
 
     def check(self, request: Request, scope: str) -> str:
         """Name of the token that covers this; empty if none is needed.
@@ -41,7 +44,7 @@ class Access:
         if holder is not None:
             return covering(holder, scope).name
         authorization = request.headers.get("authorization")
-        if authorization is None and scope == OBSERVE and self._open_reads:
+        if authorization is None and scope == OBSERVE and self.open_reads:
             return ""
         return self._tokens.check(authorization, scope).name
 

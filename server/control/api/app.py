@@ -27,10 +27,11 @@ from .command import Command
 from .log_status import log_status
 from .openapi import ENDPOINTS, openapi
 from .rollout_report import summary
+from .routes import routes_of
 from .status import process_problems, status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -43,9 +44,8 @@ if TYPE_CHECKING:
     from .audit_history import AuditHistory
     from .openapi import Endpoint
     from .operations import Operations
+    from .routes import Handler
     from .traffic import TrafficWindow
-
-    Handler = Callable[[Request, str], Awaitable[Response]]
 
 _COMMAND_KEYS = ("reason", "generation", "by", "version")
 _FLAGS = {"load": ("accept",), "rollback": ("force", "dry_run")}
@@ -111,7 +111,7 @@ class AdminApp:
         self._routed = Starlette(
             routes=[
                 Route("/", self._home),
-                *(self._route(endpoint, handler) for endpoint, handler in handlers.items()),
+                *routes_of(handlers, access),
             ],
             exception_handlers={
                 ApiError: wire.api_error,
@@ -146,13 +146,6 @@ class AdminApp:
     async def _home(self, request: Request) -> Response:
         return self.border.home(request.scope, DOCS if self.console is None else PATH)
 
-    def _route(self, endpoint: Endpoint, handler: Handler) -> Route:
-        async def serve(request: Request) -> Response:
-            actor = self._access.check(request, endpoint.scope) if endpoint.scope else ""
-            return await handler(request, actor)
-
-        return Route(endpoint.path, serve, methods=[endpoint.method])
-
     # -- looking ---------------------------------------------------------------------------------
 
     async def _docs(self, _: Request, __: str) -> Response:
@@ -162,7 +155,9 @@ class AdminApp:
     async def _openapi(self, request: Request, _: str) -> Response:
         if self._described is None:  # the endpoints are the same for good
             mark = "penstock-place-of-the-url"
-            before, _, after = json.dumps(openapi(mark, self._endpoints)).partition(f'"{mark}"')
+            before, _, after = json.dumps(
+                openapi(mark, self._endpoints, open_reads=self._access.open_reads)
+            ).partition(f'"{mark}"')
             self._described = before.encode(), after.encode()
         before_url, after_url = self._described
         url = json.dumps(self.border.prefix(request.scope) or "/").encode()
@@ -228,7 +223,7 @@ class AdminApp:
     async def _index(self, request: Request, _: str) -> Response:
         body = await wire.read_body(request, untyped=True)
         content = status(self._coordinator, self._audit_history, {}, self._clock())
-        ready = body.get("ready", False) is True
+        ready = wire.flag_of(body, "ready")
         return wire.answer(repository_api.index(content["models"], ready=ready))
 
     # -- commands --------------------------------------------------------------------------------

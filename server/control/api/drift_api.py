@@ -41,8 +41,9 @@ _SHOW: Final = Endpoint(
     OBSERVE, _ONE,
 )  # fmt: skip
 _REPORT: Final = Endpoint(
-    "GET", _MODEL + "/drift/report", "drift_report", "The same as a page with plots", OBSERVE, _ONE
-)
+    "GET", _MODEL + "/drift/report", "drift_report", "The same as a page with plots", OBSERVE, _ONE,
+    answer="text/html",
+)  # fmt: skip
 
 
 class DriftApi:

@@ -12,7 +12,8 @@ from penstock.server.rollout.rollout_spec import Kind
 
 from . import records, wire
 from .alertmanager import alarms_of
-from .openapi import COMMAND, MODEL, Endpoint
+from .answer_schemas import OUTCOME
+from .openapi import COMMAND, MODEL, Endpoint, command
 from .rollout_operations import ACTIONS
 from .rollout_plan import SUPPOSED
 from .rollout_report import report, summary
@@ -104,7 +105,7 @@ class RolloutApi:
         """Who answers what."""
         answers: dict[Endpoint, Handler] = {
             Endpoint(
-                "POST", _ROLLOUT, "rollout_start", "Start a rollout", OPERATE, (), _START
+                "POST", _ROLLOUT, "rollout_start", "Start a rollout", OPERATE, (), _START, OUTCOME
             ): self._start,
             Endpoint(
                 "POST",
@@ -127,6 +128,7 @@ class RolloutApi:
                 APPROVE,
                 (),
                 (("digest", "Of the candidate, as you looked at it."), *COMMAND),
+                OUTCOME,
             ): self._approve,
             Endpoint(
                 "POST",
@@ -138,7 +140,7 @@ class RolloutApi:
         }
         for action in ACTIONS:
             path, name = f"{_ROLLOUT}/{action}", f"rollout_{action}"
-            endpoint = Endpoint("POST", path, name, _SUMMARIES[action], OPERATE, (), COMMAND)
+            endpoint = command("POST", path, name, _SUMMARIES[action])
             answers[endpoint] = self._act(action)
         return answers
 

@@ -98,6 +98,8 @@ def test_the_description_of_one_model_has_its_paths_alone(any_server: Any, get: 
     validate(found)
     assert {path for path in found["paths"] if "/models/" in path} == {
         "/v1/models/echo:predict",
+        "/v2/models/echo",
+        "/v2/models/echo/ready",
         "/v2/models/echo/infer",
         "/v2/models/echo/versions/1/infer",
         "/v2/models/echo/versions/2/infer",

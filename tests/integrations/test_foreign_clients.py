@@ -118,15 +118,8 @@ def test_a_generated_typescript_client_calls_a_model_and_a_command(examples, doc
         run(node, PACKAGES / "@hey-api" / "openapi-ts" / "bin" / "run.js", *given, "--silent")
     program = documents / "ts" / "typed_calls.ts"
     program.write_text((CLIENTS / "typed_calls.ts").read_text())
-    types = (
-        "--typeRoots",
-        PACKAGES / "@types",
-        "--types",
-        "node",
-        "--lib",
-        "es2022,dom,dom.iterable",
-        "--strict",
-    )
+    types = ("--typeRoots", PACKAGES / "@types", "--types", "node", "--strict")
+    library = ("--lib", "es2022,dom,dom.iterable")
     compiled = ("--module", "commonjs", "--target", "es2022", "--outDir", documents / "js")
     run(node, PACKAGES / "typescript" / "bin" / "tsc", program, *types, *library, *compiled)
     said = run(

@@ -2,7 +2,7 @@
 
 - A ``penstock serve`` is started in the background, awaited, and sent 200 predictions. A page that
   starts no server finds one that serves the example models.
-- The default ports (8000, 8001) become free ones.
+- The default ports (8000, 8001) and that of gRPC (9000) become free ones.
 - ``# exit status N`` behind a command: the command must end with this status; otherwise with 0.
 - A ``curl`` fails if the answer is an error of HTTP.
 - What a ``console`` block shows below a command must be among the lines that the command printed.
@@ -27,7 +27,7 @@ from typing import Any
 
 SERVER = re.compile(r"^(make demo|penstock serve|\S*/penstock serve)\b")
 STATUS = re.compile(r"\s*# exit status (\d+).*$")
-PORTS = ("8000", "8001")
+PORTS = ("8000", "8001", "9000")
 ALL_SECONDS = 300
 TRAFFIC = Path(__file__).with_name("traffic.py")
 
@@ -224,7 +224,10 @@ def differences(expected: Any, actual: Any, at: str = "$") -> list[str]:
 
 
 def free_ports() -> list[int]:
-    with socket.socket() as first, socket.socket() as second:
-        for probe in (first, second):
+    with contextlib.ExitStack() as probes:
+        found = []
+        for _ in PORTS:
+            probe = probes.enter_context(socket.socket())
             probe.bind(("127.0.0.1", 0))
-        return [first.getsockname()[1], second.getsockname()[1]]
+            found.append(probe.getsockname()[1])
+        return found

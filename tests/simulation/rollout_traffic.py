@@ -53,7 +53,7 @@ class Fleet:
     """Rollouts of the same terms, each with traffic of its own.
 
     Args:
-        size: Number of requests.
+        size: Number of rollouts.
         traffic: Of each.
         terms: Rollout spec of each.
         seed: Seed of all random choices.

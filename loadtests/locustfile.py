@@ -2,83 +2,137 @@
 
     locust -f loadtests/locustfile.py --host http://127.0.0.1:8000
 
-The environment variable ``MODEL`` names the model, ``breast-cancer`` by default. ``make locust``
-starts a server and runs this without the web page.
+It needs locust, numpy and msgpack, not Penstock. The environment variable ``MODEL`` names the
+model; without it, the first model that the server lists. ``make locust`` starts a server and runs
+this without the web page.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar, Final
 
+import msgpack
 import numpy as np
 from locust import FastHttpUser, constant_throughput, task
 
-from .bench import synthetic_inputs
-from .encodings import V2
-from .outcome import OK
-from .wire import Response
+#: Different requests of a user; after them it begins again.
+_DISTINCT_REQUESTS: Final = 16
+_OK: Final = 200
+#: numpy's types of the protocol's datatypes; BYTES are texts.
+_NUMPY: Final = {
+    "BOOL": "?",
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+    **{f"INT{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
+    **{f"UINT{8 * size}": f"<u{size}" for size in (1, 2, 4, 8)},
+}
 
-if TYPE_CHECKING:
-    from .encodings import Encoded
 
-_MODEL = os.environ.get("MODEL", "breast-cancer")
-_DISTINCT_INPUTS = 16
+def random_tensor(spec: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """A tensor of one row for an input, with its values as an array.
+
+    Args:
+        spec: The input, as ``GET /v2/models/{model}`` describes it; -1 in the shape becomes 1.
+        rng: Draws the values, from 0 to 1.
+    """
+    shape = [1 if size < 0 else size for size in spec["shape"]]
+    values = rng.random(shape)
+    datatype = spec["datatype"]
+    data = values.astype(str) if datatype == "BYTES" else values.astype(_NUMPY[datatype])
+    return {"name": spec["name"], "datatype": datatype, "shape": shape, "data": data}
 
 
 class Predictor(FastHttpUser):
     """One client on one connection, at a pace that leaves locust itself time.
 
     Locust needs about half a millisecond of its core for each request; beyond that the latencies
-    it reports are its own. `penstock.loadtests.open` measures latency.
+    it reports are its own.
     """
 
     abstract = True
-    protocol: ClassVar[str]
+    content_type: ClassVar[str]
     wait_time = constant_throughput(20)
 
     def on_start(self) -> None:
         """Make requests from the model's metadata."""
-        answer = self.client.get(f"/v2/models/{_MODEL}", name="metadata")
-        if answer.status_code != OK:
-            raise RuntimeError(f"model {_MODEL!r}: {answer.status_code} {answer.text}")
-        self._metadata = answer.json()
-        self._rng = np.random.default_rng()
-        self._requests = [self._request() for _ in range(_DISTINCT_INPUTS)]
+        model = os.environ.get("MODEL") or self._ask("/v2/models")[0]["name"]
+        described = self._ask(f"/v2/models/{model}")
+        rng = np.random.default_rng()
+        self._path = f"/v2/models/{model}/infer"
+        self._outputs = {one["name"] for one in described["outputs"]}
+        self._requests = [
+            self.encode([random_tensor(spec, rng) for spec in described["inputs"]])
+            for _ in range(_DISTINCT_REQUESTS)
+        ]
+        self._sent = 0
 
-    def _request(self) -> Encoded:
-        inputs = synthetic_inputs(self._metadata["inputs"], 1, self._rng)
-        return V2[self.protocol].encode(inputs)
+    def _ask(self, path: str) -> Any:
+        answer = self.client.get(path, name="metadata")
+        if answer.status_code != _OK:
+            raise RuntimeError(f"{path}: {answer.status_code} {answer.text}")
+        return answer.json()
+
+    def encode(self, tensors: list[dict[str, Any]]) -> bytes:
+        """The body of a request with these tensors."""
+        raise NotImplementedError
+
+    def decode(self, body: bytes) -> Any:
+        """The answer in a body."""
+        raise NotImplementedError
 
     @task
     def predict(self) -> None:
         """Ask; an answer without all outputs is a failure."""
-        request = self._requests[self._rng.integers(_DISTINCT_INPUTS)]
+        body = self._requests[self._sent % _DISTINCT_REQUESTS]
+        self._sent += 1
         with self.client.post(
-            f"/v2/models/{_MODEL}/infer",
-            data=request.body,  # type: ignore[arg-type]  # bytes work; the hint forgets them
-            headers=dict(request.headers),
-            name=f"infer {self.protocol}",
+            self._path,
+            data=body,  # type: ignore[arg-type]  # bytes work; the hint forgets them
+            headers={"content-type": self.content_type},
+            name=f"infer {self.content_type}",
             catch_response=True,
         ) as answer:
-            if answer.status_code != OK:
+            if answer.status_code != _OK:
                 answer.failure(f"status {answer.status_code}: {answer.text}")
                 return
-            headers = dict(answer.headers or {})
-            fields = {name.lower().encode(): str(text).encode() for name, text in headers.items()}
-            response = Response(answer.status_code, fields, answer.content, keep_alive=True)
-            given = V2[self.protocol].decode(response)
-            if missing := {one["name"] for one in self._metadata["outputs"]} - given.keys():
+            given = {one["name"] for one in self.decode(answer.content or b"")["outputs"]}
+            if missing := self._outputs - given:
                 answer.failure(f"no output {', '.join(sorted(missing))}")
 
 
 class JsonUser(Predictor):
     """Open Inference Protocol v2 in JSON."""
 
-    protocol = "json"
+    content_type = "application/json"
+
+    def encode(self, tensors: list[dict[str, Any]]) -> bytes:
+        """See `Predictor.encode`."""
+        listed = [{**one, "data": one["data"].ravel().tolist()} for one in tensors]
+        return json.dumps({"inputs": listed}).encode()
+
+    def decode(self, body: bytes) -> Any:
+        """See `Predictor.decode`."""
+        return json.loads(body)
 
 
 class MsgpackUser(Predictor):
     """The same in msgpack with raw tensors."""
 
-    protocol = "msgpack"
+    content_type = "application/msgpack"
+
+    def encode(self, tensors: list[dict[str, Any]]) -> bytes:
+        """See `Predictor.encode`."""
+        packed = [
+            {**one, "data": data.ravel().tolist() if data.dtype.kind == "U" else data.tobytes()}
+            for one in tensors
+            for data in (one["data"],)
+        ]
+        content: bytes = msgpack.packb({"inputs": packed})
+        return content
+
+    def decode(self, body: bytes) -> Any:
+        """See `Predictor.decode`."""
+        return msgpack.unpackb(body)

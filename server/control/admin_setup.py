@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from penstock.server.config.config import ServerConfig
     from penstock.server.console.live import Live
     from penstock.server.console.routes import Routes
-    from penstock.server.control.api.app import Handler
     from penstock.server.control.api.openapi import Endpoint
+    from penstock.server.control.api.routes import Handler
     from penstock.server.control.api.traffic import TrafficWindow
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.control.coordination.exposition import Exposition

@@ -165,3 +165,13 @@ def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_described(
         cwd=tmp_path,
     )
     assert "passed" in said
+
+
+def test_the_example_client_in_javascript_speaks_msgpack(examples, node, tmp_path):
+    (tmp_path / "node_modules").symlink_to(PACKAGES)
+    source = Path(__file__).parents[2] / "examples" / "clients" / "msgpack_client.mjs"
+    script = tmp_path / source.name
+    script.write_text(source.read_text())
+    said = run(node, script, examples.url, "breast-cancer")
+    assert said.startswith("label ")
+    assert "probabilities Float32Array(2)" in said

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import msgpack
 import numpy as np
 from locust import FastHttpUser, constant_throughput, task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Different requests of a user; after them it begins again.
 _DISTINCT_REQUESTS: Final = 16
@@ -45,6 +48,31 @@ def random_tensor(spec: dict[str, Any], rng: np.random.Generator) -> dict[str, A
     return {"name": spec["name"], "datatype": datatype, "shape": shape, "data": data}
 
 
+def encode_json(tensors: list[dict[str, Any]]) -> bytes:
+    """A request in JSON."""
+    listed = [{**one, "data": one["data"].ravel().tolist()} for one in tensors]
+    return json.dumps({"inputs": listed}).encode()
+
+
+def encode_msgpack(tensors: list[dict[str, Any]]) -> bytes:
+    """A request in msgpack, with raw tensors; texts are a list."""
+    packed = [
+        {**one, "data": data.ravel().tolist() if data.dtype.kind == "U" else data.tobytes()}
+        for one in tensors
+        for data in (one["data"],)
+    ]
+    content: bytes = msgpack.packb({"inputs": packed})
+    return content
+
+
+class Encoding(NamedTuple):
+    """How requests are written, and answers read."""
+
+    content_type: str
+    encode: Callable[[list[dict[str, Any]]], bytes]
+    decode: Callable[[bytes], Any]
+
+
 class Predictor(FastHttpUser):
     """One client on one connection, at a pace that leaves locust itself time.
 
@@ -53,7 +81,7 @@ class Predictor(FastHttpUser):
     """
 
     abstract = True
-    content_type: ClassVar[str]
+    encoding: ClassVar[Encoding]
     wait_time = constant_throughput(20)
 
     def on_start(self) -> None:
@@ -64,7 +92,7 @@ class Predictor(FastHttpUser):
         self._path = f"/v2/models/{model}/infer"
         self._outputs = {one["name"] for one in described["outputs"]}
         self._requests = [
-            self.encode([random_tensor(spec, rng) for spec in described["inputs"]])
+            self.encoding.encode([random_tensor(spec, rng) for spec in described["inputs"]])
             for _ in range(_DISTINCT_REQUESTS)
         ]
         self._sent = 0
@@ -75,14 +103,6 @@ class Predictor(FastHttpUser):
             raise RuntimeError(f"{path}: {answer.status_code} {answer.text}")
         return answer.json()
 
-    def encode(self, tensors: list[dict[str, Any]]) -> bytes:
-        """The body of a request with these tensors."""
-        raise NotImplementedError
-
-    def decode(self, body: bytes) -> Any:
-        """The answer in a body."""
-        raise NotImplementedError
-
     @task
     def predict(self) -> None:
         """Ask; an answer without all outputs is a failure."""
@@ -91,14 +111,14 @@ class Predictor(FastHttpUser):
         with self.client.post(
             self._path,
             data=body,  # type: ignore[arg-type]  # bytes work; the hint forgets them
-            headers={"content-type": self.content_type},
-            name=f"infer {self.content_type}",
+            headers={"content-type": self.encoding.content_type},
+            name=f"infer {self.encoding.content_type}",
             catch_response=True,
         ) as answer:
             if answer.status_code != _OK:
                 answer.failure(f"status {answer.status_code}: {answer.text}")
                 return
-            given = {one["name"] for one in self.decode(answer.content or b"")["outputs"]}
+            given = {one["name"] for one in self.encoding.decode(answer.content or b"")["outputs"]}
             if missing := self._outputs - given:
                 answer.failure(f"no output {', '.join(sorted(missing))}")
 
@@ -106,33 +126,10 @@ class Predictor(FastHttpUser):
 class JsonUser(Predictor):
     """Open Inference Protocol v2 in JSON."""
 
-    content_type = "application/json"
-
-    def encode(self, tensors: list[dict[str, Any]]) -> bytes:
-        """See `Predictor.encode`."""
-        listed = [{**one, "data": one["data"].ravel().tolist()} for one in tensors]
-        return json.dumps({"inputs": listed}).encode()
-
-    def decode(self, body: bytes) -> Any:
-        """See `Predictor.decode`."""
-        return json.loads(body)
+    encoding = Encoding("application/json", encode_json, json.loads)
 
 
 class MsgpackUser(Predictor):
     """The same in msgpack with raw tensors."""
 
-    content_type = "application/msgpack"
-
-    def encode(self, tensors: list[dict[str, Any]]) -> bytes:
-        """See `Predictor.encode`."""
-        packed = [
-            {**one, "data": data.ravel().tolist() if data.dtype.kind == "U" else data.tobytes()}
-            for one in tensors
-            for data in (one["data"],)
-        ]
-        content: bytes = msgpack.packb({"inputs": packed})
-        return content
-
-    def decode(self, body: bytes) -> Any:
-        """See `Predictor.decode`."""
-        return msgpack.unpackb(body)
+    encoding = Encoding("application/msgpack", encode_msgpack, msgpack.unpackb)

@@ -54,7 +54,7 @@ class FutureWriter:
         if not self.answered.done():
             self.answered.set_result((status, headers, body))
 
-    def preamble(self, status: int) -> bytes:  # noqa: ARG002
+    def response_head(self, status: int) -> bytes:  # noqa: ARG002
         """See `ResponseWriter`: there are no bytes before the header lines."""
         return b""
 

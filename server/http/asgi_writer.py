@@ -47,7 +47,7 @@ class AsgiResponseWriter:
         if not self.answered.done():
             self.answered.set_result((status, headers, body))
 
-    def preamble(self, status: int) -> bytes:  # noqa: ARG002
+    def response_head(self, status: int) -> bytes:  # noqa: ARG002
         """See `penstock.server.inference.call.ResponseWriter`."""
         return b""
 

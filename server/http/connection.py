@@ -132,7 +132,7 @@ class Connection(HttpToolsProtocol):
         with suppress(Exception):  # a transport in such a state may raise anything
             self.transport.abort()
 
-    def preamble(self, status: int) -> bytes:
+    def response_head(self, status: int) -> bytes:
         """See `penstock.server.inference.call.ResponseWriter`."""
         known = self.port.response_heads
         default_headers = self.server_state.default_headers
@@ -141,16 +141,16 @@ class Connection(HttpToolsProtocol):
         return known[status]
 
     def _write(self, call: Call, status: int, headers: bytes, body: Body) -> None:
-        preamble = self.preamble(status)
+        response_head = self.response_head(status)
         if self.access_log:
             self._log_access(call, status)
         close = b"connection: close\r\n" if self.closing and not self.calls else b""
         if isinstance(body, bytes):
             size = b"content-length: %d\r\n%b\r\n" % (len(body), close)
-            self.transport.write(b"".join((preamble, headers, size, body)))
+            self.transport.write(b"".join((response_head, headers, size, body)))
         else:
             size = b"content-length: %d\r\n%b\r\n" % (sum(map(len, body)), close)
-            self.transport.writelines([b"".join((preamble, headers, size)), *body])
+            self.transport.writelines([b"".join((response_head, headers, size)), *body])
 
     def _answered_all(self) -> None:
         """Close the connection, or serve the requests that the parent has queued; no call waits."""

@@ -138,7 +138,7 @@ class Engine:
         if config.cors_origins:
             port.asgi_headers |= {ORIGIN}
         if config.request_caching:
-            port.coalescer = self._coalescer(loop, port.known_heads, clock)
+            port.coalescer = self._coalescer(loop, port.head_cache, clock)
         if config.require_predict_token:
             admin = None if config.state_dir is None else config.state_dir / TOKEN_FILE
             port.guard = TokenGuard(loop, admin, config.tokens_file, port.forget)

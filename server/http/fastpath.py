@@ -55,7 +55,7 @@ class FastPathProtocol(BodyReader):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.known = self.port.known_heads
+        self.head_cache = self.port.head_cache
         self.coalescer = self.port.coalescer
         self.asgi_headers = self.port.asgi_headers
         self.message_bytes = 0  # of the message that is being parsed, as far as they are told apart
@@ -146,7 +146,7 @@ class FastPathProtocol(BodyReader):
         Returns:
             The rest, for the parser, which then stands at the start of a message.
         """
-        known = self.known
+        known = self.head_cache
         while data:
             end = data.find(END_OF_HEAD) + len(END_OF_HEAD)
             head = known.get(data[:end])
@@ -262,7 +262,7 @@ class FastPathProtocol(BodyReader):
                 self._refuse_body()
                 return
             if self.chunk is not None:
-                self.known.remember(head, self.chunk, len(self.headers) + 2)
+                self.head_cache.remember(head, self.chunk, len(self.headers) + 2)
         if expects and head.http_version != "1.0":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.in_head = False

@@ -34,7 +34,7 @@ class PredictionPort:
         sweeper: Enforces the time limits of connections.
         clock: Monotonic seconds, the scheduler's.
         border: Checks hosts, and knows the path under which the server is mounted.
-        known_heads: The head cache; empty without request caching.
+        head_cache: The head cache; empty without request caching.
         coalescer: Reads and runs requests of one group together; ``None`` without request caching.
         guard: Checks tokens; ``None`` if no token is needed.
         asgi_headers: A prediction with one of these headers is left to the ASGI app.
@@ -46,7 +46,7 @@ class PredictionPort:
     sweeper: Sweeper
     clock: Callable[[], float]
     border: Border
-    known_heads: HeadCache
+    head_cache: HeadCache
     coalescer: Coalescer | None = None
     guard: TokenGuard | None = None
     asgi_headers: frozenset[bytes] = frozenset((TIMING_HEADER, CUSTOM_ATTRIBUTES))
@@ -69,6 +69,6 @@ class PredictionPort:
 
     def forget(self) -> None:
         """Forget all requests, so that every head is parsed again."""
-        self.known_heads.clear()
+        self.head_cache.clear()
         if self.coalescer is not None:
             self.coalescer.forget()

@@ -26,5 +26,5 @@ class ResponseHeadCache(dict[int, bytes]):
     def __missing__(self, status: int) -> bytes:
         """Status line and headers, each line ended by CRLF."""
         lines = [b"%b: %b\r\n" % line for line in self.headers]
-        preamble = self[status] = b"".join((STATUS_LINE[status], *lines))
-        return preamble
+        response_head = self[status] = b"".join((STATUS_LINE[status], *lines))
+        return response_head

@@ -33,7 +33,7 @@ class ResponseWriter(Protocol):
         """
         ...
 
-    def preamble(self, status: int) -> bytes:
+    def response_head(self, status: int) -> bytes:
         """The beginning of an answer for `answer`: status line and the server's own headers."""
         ...
 
@@ -100,9 +100,9 @@ def write_answers(status: int, answers: Iterable[tuple[Call, bytes, bytes, Body]
     opening = b""
     for call, request_id, headers, body in answers:
         if headers is not last:  # equal for most answers of a run
-            preamble = call.writer.preamble(status)
-            opening = b"%b%bx-request-id: " % (preamble, headers)
-            last = headers if preamble else None  # calls of the ASGI front end are in the same runs
+            head = call.writer.response_head(status)
+            opening = b"%b%bx-request-id: " % (head, headers)
+            last = headers if head else None  # calls of the ASGI front end are in the same runs
         if type(body) is not bytes or not call.writer.answer(
             call, b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (opening, request_id, len(body), body)
         ):

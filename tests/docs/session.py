@@ -77,7 +77,7 @@ def session(body: str) -> tuple[str, list[str]]:
 def script(plan: list[Step], ports: dict[str, int], outputs: Path) -> str:
     """One bash script: every block's output goes to its own file."""
     parts = [_part(number, step, ports, outputs) for number, step in enumerate(plan)]
-    return PREAMBLE + "\n".join(parts) + "\n"
+    return PROLOGUE + "\n".join(parts) + "\n"
 
 
 def _part(number: int, step: Step, ports: dict[str, int], outputs: Path) -> str:
@@ -105,7 +105,7 @@ def _command(line: str, ports: dict[str, int], outputs: Path) -> str:
     return line
 
 
-PREAMBLE = f"""
+PROLOGUE = f"""
 set -euo pipefail
 trap 'code=$?; kill -KILL $(jobs -p) 2>/dev/null || true; wait || true; exit $code' EXIT
 await_server() {{

@@ -106,7 +106,7 @@ def test_a_foreign_host_is_refused_again_and_again(
                 if status != 200:
                     assert answer.headers["x-error-code"] == "misdirected_request"
                     assert "--allowed-hosts" in json.loads(answer.body)["error"]
-    assert not any(b"evil" in head for head in server.app.engine.port.known_heads)
+    assert not any(b"evil" in head for head in server.app.engine.port.head_cache)
 
 
 @pytest.mark.parametrize("path", ["/v2/models/echo/infer", "/v2/health/live", "?a=b", ""])

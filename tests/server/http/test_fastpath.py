@@ -408,14 +408,14 @@ NOT_HTTP = {
 
 @pytest.mark.parametrize("case", NOT_HTTP)
 def test_what_is_not_http_is_refused_and_forgotten(fast: Any, post: Make, case: str) -> None:
-    known = len(fast.app.engine.port.known_heads)
+    known = len(fast.app.engine.port.head_cache)
     for _ in range(2):
         with fast.connect() as client:
             answer = client.send(NOT_HTTP[case]).answer()
             assert (answer.status, answer.headers["connection"]) == (400, "close")
             assert error_of(answer)
             assert client.closed()
-    assert len(fast.app.engine.port.known_heads) == known
+    assert len(fast.app.engine.port.head_cache) == known
     assert fast.ask(post()).status == 200
 
 
@@ -534,7 +534,7 @@ def test_a_known_head_means_what_it_meant_when_it_was_parsed(
     length = f"content-length: {len(content)}\r\n" * sized
     raw = (start + length + plain + odd + more + "\r\n").encode("latin-1") + content
     port = fast.app.engine.port
-    fast.on_loop(port.known_heads.clear)
+    fast.on_loop(port.head_cache.clear)
     first = outcome(fast, raw)
     assert outcome(fast, raw) == first
     assert outcome(fast, raw) == first
@@ -544,7 +544,7 @@ def test_heads_that_come_again_are_known_and_others_are_not(
     servers: dict[str, Any], post: Make
 ) -> None:
     fast = servers["fast"]
-    known = fast.app.engine.port.known_heads
+    known = fast.app.engine.port.head_cache
     fast.on_loop(known.clear)
     for _ in range(3):
         assert fast.ask(post("echo", None, "x-known: yes")).status == 200
@@ -558,7 +558,7 @@ def test_a_server_that_remembers_nothing_keeps_no_head(servers: dict[str, Any], 
     plain = servers["fast plain"]
     for _ in range(3):
         assert plain.ask(post("echo", None, "x-known: yes")).status == 200
-    assert not plain.app.engine.port.known_heads
+    assert not plain.app.engine.port.head_cache
     assert plain.app.engine.port.coalescer is None
 
 
@@ -571,7 +571,7 @@ def test_the_memory_of_heads_is_bounded(
         for i in range(30):
             assert client.send(post("echo", None, f"x-unique: {i}")).answer().status == 200
             assert client.send(post("echo", None, f"x-{i}: {'a' * 2048}")).answer().status == 200
-            assert len(fast.app.engine.port.known_heads) <= 8
+            assert len(fast.app.engine.port.head_cache) <= 8
 
 
 # -- the parent ----------------------------------------------------------------------------------

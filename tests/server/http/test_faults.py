@@ -106,7 +106,7 @@ STEPS: list[tuple[Any, str]] = [
     (HaltPoll, "answered"),
     (ShadowSender, "offer"),
     *[(Quality, name) for name in ("tally", "examine", "passes")],
-    *[(Connection, name) for name in ("preamble", "_write", "_write_next")],
+    *[(Connection, name) for name in ("response_head", "_write", "_write_next")],
     (Transport, "write"),
 ]
 RAISED = [RuntimeError("a mistake"), MemoryError(), KeyError("gone"), ZeroDivisionError()]

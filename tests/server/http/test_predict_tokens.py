@@ -154,7 +154,7 @@ def test_a_token_that_is_taken_out_is_refused_although_its_head_was_known(
     ):
         for _ in range(4):
             assert client.send(raw).answer().status == 200
-        assert len(one.app.engine.port.known_heads) == 1
+        assert len(one.app.engine.port.head_cache) == 1
         assert len(one.app.engine.port.coalescer.templates._text) == 1
         watched.write_text("nonsense")  # changes nothing
         watched.write_text(listed(looks="observe"))
@@ -162,7 +162,7 @@ def test_a_token_that_is_taken_out_is_refused_although_its_head_was_known(
         while statuses[-1] == 200:
             statuses.append(client.send(raw).answer().status)
         assert statuses[-1] == 401
-        assert not one.app.engine.port.known_heads
+        assert not one.app.engine.port.head_cache
         watched.write_text(EVERYBODY)
         while client.send(raw).answer().status == 401:
             pass

@@ -544,7 +544,7 @@ def test_heads_with_a_header_for_each_user_do_not_push_the_others_out(
 ) -> None:
     monkeypatch.setattr("penstock.server.http.coalescing.head_cache.MAX_HEADS", 16)
     server = servers["fast"]
-    known = server.live.app.engine.port.known_heads
+    known = server.live.app.engine.port.head_cache
     server.live.on_loop(known.clear)
     server.share("quick", Split("r-1", 2, 50.0, sticky="x-user"))
     with server.live.connect() as client:

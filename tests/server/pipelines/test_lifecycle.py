@@ -80,7 +80,7 @@ class Client:
     def respond(self, _call: Call, status: int, _headers: bytes, _body: Body) -> None:
         self.statuses.append(status)
 
-    def preamble(self, _status: int) -> bytes:
+    def response_head(self, _status: int) -> bytes:
         return b""
 
     def answer(self, _call: Call, _answer: bytes) -> bool:

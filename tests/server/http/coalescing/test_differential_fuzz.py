@@ -233,7 +233,7 @@ def test_the_plain_server_remembers_nothing(bench: Any) -> None:
         raws = family(random.Random(number))
         for raw in raws * 2:
             runner.run(twins.plain.ask(raw))
-    assert not engine.port.known_heads
+    assert not engine.port.head_cache
     versions = [one for model in engine.catalog.models.values() for one in model.versions.values()]
     assert versions
     assert not any(servable.wire.body_templates for servable in versions)

@@ -101,6 +101,16 @@ def output_features(name: str, array: Column, *, classes: bool) -> list[Feature]
     ]
 
 
+def scalar_features(name: str, array: Column) -> list[Feature]:
+    """The columns that an output may have for each scalar of a row, if it has them.
+
+    Args:
+        name: As the model calls it.
+        array: Rows of it, axis 0 rows.
+    """
+    return _scalars(name, _width(array), output=True, categorical=False)
+
+
 def tables(arrays: Sequence[Column]) -> list[Column]:
     """Batches of a tensor with two axes each, and as few as their shapes allow.
 

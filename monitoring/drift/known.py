@@ -210,14 +210,18 @@ class KnownVersion:
     def _by_column(self, names: Sequence[str]) -> dict[str, str]:
         """The model's names of its columns, by the names here; none where they do not tell apart.
 
-        What an earlier release has learnt under the names here keeps them.
+        Inputs, or outputs, that an earlier release has learnt under the names here keep them.
         """
-        found = {one: self._column_names[one] for one in names if one in self._column_names}
-        taken = [found.get(one, one) for one in (*names, *self._schema.outputs)]
-        known = [one.references for one in (self._own, self._accepted) if one is not None]
+        baselines = (self._own, self._accepted, self._built)
+        known = [one.references for one in baselines if one is not None]
         learnt = {name for references in known for name in references}
         learnt |= set(() if self.learner is None else self.learner.columns())
-        return {} if len(set(taken)) < len(taken) or learnt & found.keys() else found
+        found: dict[str, str] = {}
+        for part in (names, self._schema.outputs):
+            named = {one: self._column_names[one] for one in part if one in self._column_names}
+            found |= {} if learnt & named.keys() else named
+        taken = [found.get(one, one) for one in (*names, *self._schema.outputs)]
+        return found if len(set(taken)) == len(taken) else {}
 
     def _read(self, path: Path) -> Baseline | None:
         try:

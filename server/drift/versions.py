@@ -12,7 +12,7 @@ from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.schema import Schema
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.config.model_log import LogOptions
-from penstock.server.registry.verification import read_manifest
+from penstock.server.registry.served_manifest import served_manifest
 from penstock.server.target.target import Target, decode_target
 from penstock.server.target.target_file import TargetFile
 
@@ -33,11 +33,15 @@ class TargetVersions:
     Args:
         target: File of the last target.
         state: ``state_dir/monitor``.
+        registry: Where versions are published: a private copy has no manifest.
         clock: Unix seconds.
     """
 
-    def __init__(self, target: Path, state: Path, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, target: Path, state: Path, registry: Path, clock: Callable[[], float]
+    ) -> None:
         self._target = TargetFile(target, decode_target, Target())
+        self._registry = registry
         self._files = BaselineFiles(state / BASELINES)
         self._clock = clock
 
@@ -59,7 +63,7 @@ class TargetVersions:
         if directory is not None:
             places.append(directory / BASELINE_FILE)
             with suppress(ModelLoadError, OSError):
-                manifest = read_manifest(directory)
+                manifest = served_manifest(directory, self._registry / model / version)
                 if manifest is not None:
                     digest, names = manifest.digest, column_names(manifest.signature)
         learnt = self._files.learnt(model, version)

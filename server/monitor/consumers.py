@@ -62,7 +62,9 @@ def consumers(context: MonitorContext) -> list[Consumer]:
     learnt = LearntFaults(context.counters)
     return [
         *([Sealer(context.state, log_bytes(config))] if config.log_max_bytes else []),
-        *drift_consumers(context.directory.target, context.state, learnt, context.clock),
+        *drift_consumers(
+            context.directory.target, context.state, config.registry, learnt, context.clock
+        ),
         Mended(partial(ArmScores, context.state), context.state / FILE, context.clock),
         *alert_consumers(context.config, context.directory.counters, context.state, learnt),
     ]

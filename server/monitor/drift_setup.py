@@ -23,18 +23,19 @@ LOG = logging.getLogger("penstock.drift")
 
 
 def drift_consumers(
-    target: Path, state: Path, learnt: LearntFaults, clock: Callable[[], float]
+    target: Path, state: Path, registry: Path, learnt: LearntFaults, clock: Callable[[], float]
 ) -> list[Mended[DriftConsumer]]:
     """The consumer of `drift_consumer`; none, and a warning in the log, if SciPy is missing."""
     if not is_available():
         LOG.warning("drift is not watched: %s", what_to_install())
         return []
-    return [drift_consumer(target, state, learnt, clock)]
+    return [drift_consumer(target, state, registry, learnt, clock)]
 
 
 def drift_consumer(
     target: Path,
     state: Path,
+    registry: Path,
     learnt: LearntFaults | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Mended[DriftConsumer]:
@@ -43,10 +44,11 @@ def drift_consumer(
     Args:
         target: File of the last target.
         state: ``state_dir/monitor``.
+        registry: Where versions are published.
         learnt: Counts inputs that are not as the baseline taught.
         clock: Unix seconds.
     """
-    versions = TargetVersions(target, state, clock)
+    versions = TargetVersions(target, state, registry, clock)
     alert_store = AlertStore(state / "alerts.db")
     path = state / WINDOWS
 

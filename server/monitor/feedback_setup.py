@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alerts.alert import Alert
@@ -14,8 +14,8 @@ from penstock.monitoring.feedback.schema import FEEDBACK_FILE
 from penstock.monitoring.feedback.store import FeedbackStore
 from penstock.monitoring.mended import Mended
 from penstock.runtimes.contract import ModelLoadError
-from penstock.server.registry.private_copy import digest_of_copy
-from penstock.server.registry.verification import read_manifest
+from penstock.server.registry.class_names import class_names
+from penstock.server.registry.served_manifest import served_manifest
 from penstock.server.target.target import Target, decode_target
 from penstock.server.target.target_file import TargetFile
 
@@ -34,6 +34,19 @@ ACCURACY: Final = "accuracy"
 MOST_VERSIONS: Final = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedFacts:
+    """What the manifest of a version says that labels are compared with.
+
+    Attributes:
+        accuracy: Its metric ``accuracy``; ``None`` if there is none between 0 and 1.
+        classes: Names of its classes, in the order of the probabilities; empty if it has none.
+    """
+
+    accuracy: float | None = None
+    classes: tuple[str, ...] = ()
+
+
 class VersionOptions:
     """The options of each version, as the last target and its manifest have them.
 
@@ -49,7 +62,7 @@ class VersionOptions:
         self._registry = registry
         self._options: dict[str, FeedbackOptions] = {}
         self._directories: dict[tuple[str, str], Path] = {}
-        self._published: dict[tuple[str, str], float | None] = {}
+        self._published: dict[tuple[str, str], PublishedFacts] = {}
         self._unread: set[tuple[str, str]] = set()
 
     def refresh(self) -> None:
@@ -66,23 +79,31 @@ class VersionOptions:
                     self._place(name, str(version), directory)
 
     def of(self, model: str, version: str) -> FeedbackOptions:
-        """Of a version; where nobody says what accuracy to expect, its manifest does."""
+        """Of a version: its manifest says what nobody else says.
+
+        That is the accuracy to expect, and the names of its classes. Answers have these names, so
+        labels have them, too.
+        """
         options = self._options.get(model) or FeedbackOptions()
-        if options.expected_accuracy is not None or options.kind == REGRESSION:
+        if options.kind == REGRESSION:
             return options
         key = model, version
         if key not in self._published and key in self._directories:
             self._published[key] = self._look(key)
-        return replace(options, expected_accuracy=self._published.get(key))
+        facts = self._published.get(key, PublishedFacts())
+        if options.expected_accuracy is None:
+            options = replace(options, expected_accuracy=facts.accuracy)
+        named = options.classes or options.prediction or options.score  # which are of these outputs
+        return options if named else replace(options, classes=facts.classes)
 
-    def _look(self, key: tuple[str, str]) -> float | None:
-        """The accuracy in the manifest; a registry that is away is asked again."""
+    def _look(self, key: tuple[str, str]) -> PublishedFacts:
+        """What the manifest says; a registry that is away is asked again."""
         directory = self._directories[key]
         try:
-            return published_accuracy(directory, self._registry / key[0] / key[1])
+            return published_facts(directory, self._registry / key[0] / key[1])
         except (ModelLoadError, OSError):
             self._unread.add(key)
-            return None
+            return PublishedFacts()
 
     def _place(self, model: str, version: str, directory: Path) -> None:
         """Where a version is. One that is gone keeps what was said: its labels come for weeks."""
@@ -96,29 +117,22 @@ class VersionOptions:
                 self._published.pop(oldest, None)
 
 
-def published_accuracy(directory: Path, published: Path) -> float | None:
-    """The metric ``accuracy`` that a version was published with.
+def published_facts(directory: Path, published: Path) -> PublishedFacts:
+    """What a version was published with.
 
     Args:
-        directory: That it is served from: of the registry, or a private copy.
-        published: Its directory in the registry, with the manifest of what was copied, unless
-            other files are there by now.
-
-    Returns:
-        ``None`` if there is none between 0 and 1.
+        directory: That it is served from; see `served_manifest`.
+        published: Its directory in the registry.
 
     Raises:
         ModelLoadError, OSError: The manifest cannot be read.
     """
-    manifest = read_manifest(directory)
-    if manifest is None and (digest := digest_of_copy(directory)):
-        if not published.is_dir():
-            raise FileNotFoundError(published)
-        manifest = read_manifest(published)
-        if manifest is not None and manifest.digest != digest:
-            return None
-    accuracy = None if manifest is None else manifest.metrics.get(ACCURACY)
-    return accuracy if accuracy is not None and 0 < accuracy < 1 else None
+    manifest = served_manifest(directory, published)
+    if manifest is None:
+        return PublishedFacts()
+    accuracy = manifest.metrics.get(ACCURACY)
+    usable = accuracy is not None and 0 < accuracy < 1
+    return PublishedFacts(accuracy if usable else None, class_names(manifest.signature))
 
 
 class AlertWriter:

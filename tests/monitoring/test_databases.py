@@ -68,7 +68,7 @@ class Windows:
     name = "windows.db"
 
     def __init__(self, state):
-        self.kept = drift_consumer(state / "target", state, clock=lambda: NOW)
+        self.kept = drift_consumer(state / "target", state, state, clock=lambda: NOW)
 
     def work(self, number):
         for part in range(3):

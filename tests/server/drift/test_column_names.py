@@ -40,3 +40,16 @@ def test_inputs_that_are_not_named_as_a_whole_are_left_out():
     )
     assert column_names(given) == {}
     assert column_names(None) == {}
+
+
+def test_scores_are_named_by_their_class_and_labels_are_not_renamed():
+    outputs = (
+        TensorSpec("label", "INT64", (VARIABLE,), columns=(Column("label", ("no", "yes")),)),
+        TensorSpec("probabilities", "FP32", (VARIABLE, 2), columns=columns("no", "yes")),
+        TensorSpec("bare", "FP32", (VARIABLE, 2)),
+    )
+    found = column_names(Signature((), outputs, batch_axis=True))
+    assert found == {
+        "probabilities[0]": "probabilities[no]",
+        "probabilities[1]": "probabilities[yes]",
+    }

@@ -12,7 +12,7 @@ from penstock.server.target.target import Target, write_target
 def test_an_arm_is_over_when_no_rollout_of_the_target_has_its_version(tmp_path):
     now = [0.0]
     path = tmp_path / "target"
-    versions = TargetVersions(path, tmp_path, lambda: now[0])
+    versions = TargetVersions(path, tmp_path, tmp_path, lambda: now[0])
 
     def over(split, version="2"):
         now[0] += 2

@@ -17,7 +17,7 @@ from . import json
 from .json_data import malformed, read
 from .large_json import LARGE_BYTES, LargeJson
 from .messages import InferRequest
-from .parameters import tensor_parameters
+from .parameters import input_parameters
 from .raw import from_raw, to_raw
 from .request import batch_key, build, rows_alone
 from .tensors import show
@@ -105,7 +105,7 @@ class _Reader:
         self.read_data: Reader = read  # of inputs whose elements are in the JSON
 
     def read(self, entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -> Array:
-        length = tensor_parameters(entry, f"input '{spec.name}'").get("binary_data_size")
+        length = input_parameters(entry, f"input '{spec.name}'").get("binary_data_size")
         if length is None:
             return self.read_data(entry, spec, shape, size)
         if "data" in entry:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.server.errors import InvalidRequest
 
-from .parameters import tensor_parameters
+from .parameters import input_parameters
 from .tensors import from_list, show
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) ->
 
 
 def _no_data(entry: dict[str, Any], spec: WireInput, data: Any) -> str:
-    if "binary_data_size" in tensor_parameters(entry, f"input '{spec.name}'"):
+    if "binary_data_size" in input_parameters(entry, f"input '{spec.name}'"):
         return (
             f"input '{spec.name}' has binary_data_size, but the request has no "
             "Inference-Header-Content-Length header to say where the binary data begins"

@@ -31,6 +31,8 @@ class InferRequest:
         binary_outputs: Names to answer as raw bytes, or ``None`` for what is usual in the protocol.
         timeout_microseconds: The client's own limit, or ``None``.
         priority: The client's priority, or ``None``.
+        classes: How many classes to answer of each output that is ranked, by its name; ``None``
+            for outputs as they are. See `penstock.server.codecs.classification`.
         event_time: The parameter that `WireSignature.event_time` names, as it came.
         key: What else must be equal to share a batch: ``None`` when the signature fixes every
             shape and all outputs are wanted.
@@ -38,6 +40,7 @@ class InferRequest:
 
     __slots__ = (
         "binary_outputs",
+        "classes",
         "event_time",
         "id",
         "inputs",
@@ -72,11 +75,17 @@ class InferRequest:
         self.timeout_microseconds = timeout_microseconds
         self.priority = priority
         self.event_time: object = None
+        self.classes: dict[str, int] | None = None
 
     @property
     def plain(self) -> bool:
-        """Whether `json.encode_rows` may answer it: one row, JSON, outputs in signature order."""
-        return self.rows == 1 and self.binary_outputs is None and self.response_order is None
+        """Whether `Codec.encode_rows` may answer it: one row, outputs as they are and in order."""
+        return (
+            self.rows == 1
+            and self.binary_outputs is None
+            and self.response_order is None
+            and self.classes is None
+        )
 
     @property
     def plain_binary(self) -> bool:
@@ -87,6 +96,7 @@ class InferRequest:
             and self.rows == 1
             and self.id is None
             and self.response_order is None
+            and self.classes is None
             and len(binary) == len(self.outputs)
         )
 
@@ -120,6 +130,7 @@ class RowsRequest(InferRequest):
         made.timeout_microseconds = request.timeout_microseconds
         made.priority = request.priority
         made.event_time = request.event_time
+        made.classes = request.classes
         made.layout = layout
         return made
 

@@ -16,7 +16,7 @@ from .json import MANY_TEXTS, in_response_order
 from .large_msgpack import LARGE_BYTES, LargeMsgpack, PackedList
 from .msgpack_values import holds_few_values, unpack_small
 from .packing import UNREADABLE, pack, unpack, unpacker
-from .parameters import tensor_parameters
+from .parameters import input_parameters
 from .raw import MIN_VIEW_BYTES, from_raw, to_raw
 from .request import build
 from .signature import MAX_REMEMBERED
@@ -125,7 +125,7 @@ def _read(entry: dict[str, Any], spec: WireInput, shape: list[int], size: int) -
         data = bytes(data)
     if type(data) is not list:
         if shape or data is None or type(data) is dict:
-            tensor_parameters(entry, f"input '{spec.name}'")
+            input_parameters(entry, f"input '{spec.name}'")
             wanted = "a list of bin" if spec.is_bytes else "bin, or a list of numbers"
             problem = "has no 'data'" if data is None else f"has 'data' that is {show(data)}"
             raise InvalidRequest(f"input '{spec.name}' {problem}; expected {wanted}")

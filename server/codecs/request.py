@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from penstock.runtimes.contract import VARIABLE
 from penstock.server.errors import InvalidRequest
 
+from .classification import PARAMETER, classes_wanted
 from .messages import InferRequest
-from .parameters import request_parameters, tensor_parameters
+from .parameters import (
+    count_of,
+    flag_of,
+    input_parameters,
+    output_parameters,
+    request_parameters,
+)
 from .tensors import show
 
 if TYPE_CHECKING:
@@ -63,7 +70,7 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
         if spec.batched and shape[0] != rows:
             rows = _rows_of(shape, spec, rows, wire)
         if len(entry) > _PLAIN_KEYS:
-            tensor_parameters(entry, f"input '{spec.name}'")
+            input_parameters(entry, f"input '{spec.name}'")
         arrays[spec.position] = read(entry, spec, shape, size)
     if len(entries) != len(arrays):
         _check_complete(wire, arrays)
@@ -229,7 +236,7 @@ def _read_extras(document: dict[str, Any], wire: WireSignature, request: InferRe
             raise InvalidRequest(f"'id' must be a string, not {show(identity)}")
         request.id = identity
     parameters = read_request_parameters(document, wire, request)
-    binary = _flag(parameters, "binary_data_output", "the request") or False
+    binary = flag_of(parameters, "binary_data_output", "the request") or False
     wanted = document.get("outputs")
     if wanted:
         _read_outputs(wanted, wire, request, binary=binary)
@@ -248,31 +255,11 @@ def read_request_parameters(
         InvalidRequest: One of them is none, or is not served here.
     """
     parameters = request_parameters(document)
-    request.timeout_microseconds = _positive(parameters, "timeout", "microseconds")
-    request.priority = _positive(parameters, "priority", "a level")
+    request.timeout_microseconds = count_of(parameters, "timeout", "microseconds")
+    request.priority = count_of(parameters, "priority", "a level")
     if wire.event_time:
         request.event_time = parameters.get(wire.event_time)
     return parameters
-
-
-def _flag(parameters: dict[str, Any], name: str, what: str) -> bool | None:
-    flag = parameters.get(name)
-    if flag is not None and type(flag) is not bool:
-        raise InvalidRequest(
-            f"parameter '{name}' of {what} must be true or false, not {show(flag)}"
-        )
-    return flag
-
-
-def _positive(parameters: dict[str, Any], name: str, unit: str) -> int | None:
-    value = parameters.get(name)
-    if value is None:
-        return None
-    if type(value) is not int or value < 0:
-        raise InvalidRequest(
-            f"parameter '{name}' must be {unit} as an integer of at least 0, not {show(value)}"
-        )
-    return value or None  # 0 is the protocol's "server's default"
 
 
 def _read_outputs(wanted: Any, wire: WireSignature, request: InferRequest, *, binary: bool) -> None:
@@ -287,9 +274,13 @@ def _read_outputs(wanted: Any, wire: WireSignature, request: InferRequest, *, bi
             raise InvalidRequest(f"{problem}; the model has {known}")
         if name in names:
             raise InvalidRequest(f"output '{name}' is asked for twice")
-        parameters = tensor_parameters(entry, f"output '{name}'")
-        own = _flag(parameters, "binary_data", f"output '{name}'")
+        parameters = output_parameters(entry, f"output '{name}'")
+        own = flag_of(parameters, "binary_data", f"output '{name}'")
         names[name] = binary if own is None else own
+        if PARAMETER in parameters:
+            count = classes_wanted(parameters, wire.outputs[name], request.rows)
+            if count:
+                request.classes = {**(request.classes or {}), name: count}
     ordered = tuple(name for name in wire.all_outputs if name in names)
     request.outputs = wire.all_outputs if ordered == wire.all_outputs else ordered
     if tuple(names) != ordered:

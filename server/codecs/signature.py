@@ -182,6 +182,7 @@ class WireSignature:
         templates: Responses of `json` without their data, by outputs and shapes.
         max_rows: Rows in one request; each run takes a batch of them.
         takes_texts: Whether an input is BYTES.
+        classified: Signatures of answers with ranked outputs, by the names of these.
         event_time: Parameter with the time at which the inputs were true; empty for none.
     """
 
@@ -192,6 +193,7 @@ class WireSignature:
         "batch_axis",
         "blank",
         "body_templates",
+        "classified",
         "event_time",
         "head",
         "input_names",
@@ -240,6 +242,7 @@ class WireSignature:
         self.event_time = ""
         self.max_rows = MAX_ROWS
         self.takes_texts = any(spec.is_bytes for spec in self.inputs.values())
+        self.classified: dict[tuple[str, ...], WireSignature] = {}
         self.body_templates: dict[Hashable, Any] = {}  # their classes know this one
         self.numeric = not any(output.is_bytes for output in self.all_wire_outputs)
 

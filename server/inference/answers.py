@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from penstock.server.codecs.classification import classified
 from penstock.server.codecs.compression import MIN_COMPRESSED_BYTES, compress
 from penstock.server.codecs.json import encode_pieces
 from penstock.server.codecs.negotiate import JSON
@@ -159,12 +160,15 @@ def _encode(
     large: bool = False,
 ) -> Answer:
     assert message is not None
+    wire = servable.wire
     try:
+        if message.classes is not None:
+            wire, outputs = classified(wire, message, outputs)
         if large and head.codec is JSON and message.binary_outputs is None:
-            body: Body = encode_pieces(servable.wire, message, outputs)
+            body: Body = encode_pieces(wire, message, outputs)
             lines = JSON_HEADERS
         else:
-            body, lines = head.codec.encode(servable.wire, message, outputs)
+            body, lines = head.codec.encode(wire, message, outputs)
         headers = servable.headers + lines
         if head.accept_encoding is None or len(joined := _joined(body)) < MIN_COMPRESSED_BYTES:
             return headers, body

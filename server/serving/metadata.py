@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from .servable import Servable
 
 #: The protocol extensions that this server has.
-EXTENSIONS = ("binary_tensor_data", "model_configuration", "parameters", "statistics")
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "parameters",
+    "statistics",
+)
 
 
 def server_metadata() -> dict[str, Any]:

@@ -253,3 +253,12 @@ def test_what_is_not_had_is_refused_by_name(client: triton.InferenceServerClient
     wanted.set_shared_memory("region", 16)
     with pytest.raises(InferenceServerException, match="there is no shared memory"):
         client.infer("sum", [tensor("a", a), tensor("b", a)], outputs=[wanted])
+
+
+def test_the_highest_classes_of_an_output(client: triton.InferenceServerClient) -> None:
+    a = np.float32([[1, 5, 2, 4], [0.5, 0, 0.25, 0]])
+    wanted = [triton.InferRequestedOutput("sum", class_count=2, binary_data=False)]
+    wanted.append(triton.InferRequestedOutput("difference", class_count=1))
+    result = client.infer("sum", [tensor("a", a), tensor("b", np.zeros_like(a))], outputs=wanted)
+    assert result.as_numpy("sum").tolist() == [["5.0:1", "4.0:3"], ["0.5:0", "0.25:2"]]
+    assert result.as_numpy("difference").tolist() == [[b"5.0:1"], [b"0.5:0"]]

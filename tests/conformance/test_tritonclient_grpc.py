@@ -200,3 +200,10 @@ def test_settings_are_read_only_and_other_extensions_are_refused_by_name(
         with pytest.raises(InferenceServerException, match=said) as caught:
             call()
         assert caught.value.status() == "StatusCode.UNIMPLEMENTED"
+
+
+def test_the_highest_classes_of_an_output(client: triton.InferenceServerClient) -> None:
+    a = np.float32([[1, 5, 2, 4], [0.5, 0, 0.25, 0]])
+    wanted = [triton.InferRequestedOutput("sum", class_count=2)]
+    result = client.infer("sum", [tensor("a", a), tensor("b", np.zeros_like(a))], outputs=wanted)
+    assert result.as_numpy("sum").tolist() == [[b"5.0:1", b"4.0:3"], [b"0.5:0", b"0.25:2"]]

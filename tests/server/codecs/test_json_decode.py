@@ -309,8 +309,8 @@ def test_elements_that_do_not_fit(
         ({"outputs": [{"name": "l"}]}, "unknown output 'l'; the model has 'label'"),
         ({"outputs": [{"name": "label"}] * 2}, "output 'label' is asked for twice"),
         (
-            {"outputs": [{"name": "label", "parameters": {"classification": 3}}]},
-            "output 'label': the classification extension is not supported",
+            {"outputs": [{"name": "label", "parameters": {"classification": "3"}}]},
+            "parameter 'classification' of output 'label' must be a number of classes",
         ),
         ({"outputs": [{"name": "label", "parameters": 1}]}, "'parameters' of output 'label'"),
         (

@@ -78,8 +78,8 @@ REFUSED_OF_TENSORS = [
     {"shared_memory_region": "r", "shared_memory_byte_size": 8},
     {"shared_memory_offset": 0},
     {"shared_memory_byte_size": 8},
-    {"classification": 2},
 ]
+REFUSED_OF_INPUTS = [*REFUSED_OF_TENSORS, {"classification": 2}]
 
 
 @pytest.mark.parametrize("parameters", REFUSED_OF_TENSORS)
@@ -89,7 +89,7 @@ def test_of_outputs(decode: Callable[..., Any], parameters: dict[str, Any]) -> N
         decode(content)
 
 
-@pytest.mark.parametrize("parameters", REFUSED_OF_TENSORS)
+@pytest.mark.parametrize("parameters", REFUSED_OF_INPUTS)
 def test_of_inputs_with_and_without_data(
     decode: Callable[..., Any], parameters: dict[str, Any]
 ) -> None:

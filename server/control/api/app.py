@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from penstock.server.console.entrance import PATH
 from penstock.server.control.coordination.convergence import why_not_ready
-from penstock.server.errors import ApiError, InvalidRequest, NotFound
+from penstock.server.errors import ApiError, InvalidRequest
 from penstock.server.page.scripted import scripted_page
 from penstock.server.ports.border import BY_PREFIX, DOCS, Border
 from penstock.server.ports.media_types import JSON
@@ -26,6 +26,7 @@ from . import records, repository_api, wire
 from .command import Command
 from .log_status import log_status
 from .openapi import ENDPOINTS, openapi
+from .registry_names import check_model, named_model
 from .rollout_report import summary
 from .routes import routes_of
 from .status import process_problems, status
@@ -204,15 +205,13 @@ class AdminApp:
             found = await asyncio.to_thread(records.production, audit, model, at)
             return wire.answer(found)
         entries = await asyncio.to_thread(records.history, audit, model)
-        if not entries and model not in self._coordinator.planner.findings.snapshot.models:
-            raise NotFound(f"there is no model {model!r}, and there never was")
+        if not entries:
+            check_model(self._coordinator, model)
         return wire.answer({"model": model, "records": entries})
 
     async def _diff(self, request: Request, _: str) -> Response:
-        model = request.path_params["model"]
-        entry = self._coordinator.planner.findings.snapshot.models.get(model)
-        if entry is None:
-            raise NotFound(f"there is no model {model!r} in the registry")
+        model = named_model(self._coordinator, request)
+        entry = self._coordinator.planner.findings.snapshot.models[model]
         query = request.query_params
         if "from" not in query or "to" not in query:
             raise InvalidRequest("name two versions: ?from=1&to=2")

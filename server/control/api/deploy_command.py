@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.server.control.coordination.convergence import load_failures, not_ready, not_steered
 from penstock.server.desired_state import state as change
-from penstock.server.errors import Conflict, DeadlineExceeded, NotFound
+from penstock.server.errors import Conflict, DeadlineExceeded
 from penstock.server.target.pipelines import pipelines_with
 
 from .command import describe, event_of
+from .registry_names import no_such_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,7 +187,7 @@ class DeployCommand:
         """
         models = self._coordinator.planner.findings.snapshot.models
         if model not in models:
-            raise NotFound(f"there is no model {model!r}; there are {', '.join(models) or 'none'}")
+            raise no_such_model(model, models)
         return models[model]
 
     def check_no_step(self, model: str, version: int) -> None:

@@ -15,10 +15,11 @@ from penstock.monitoring.samples.privacy import hash_value
 from penstock.server.auth.tokens import OPERATE
 from penstock.server.config.log_privacy import log_key
 from penstock.server.desired_state.audit_record import AuditEvent
-from penstock.server.errors import InvalidRequest, NotFound, Unavailable
+from penstock.server.errors import InvalidRequest, Unavailable
 
 from . import wire
 from .openapi import Endpoint
+from .registry_names import check_model
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -95,9 +96,8 @@ class EraseApi:
             return {"model": model, "column": "request_id", "values": ids}, {"request_ids": ids}
         if not isinstance(subject, str | int) or isinstance(subject, bool) or subject == "":
             raise InvalidRequest("subject must be a text or a whole number")
-        entry = self._coordinator.planner.findings.snapshot.models.get(model)
-        if entry is None:
-            raise NotFound(f"there is no model {model!r} in the registry")
+        check_model(self._coordinator, model)
+        entry = self._coordinator.planner.findings.snapshot.models[model]
         column = entry.config.log.subject
         if not column:
             raise InvalidRequest(f"model.toml of {model} names no subject; see [log]")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.feedback.report import Span, performance
 from penstock.server.auth.tokens import OBSERVE
-from penstock.server.errors import InvalidRequest, NotFound, Unavailable
+from penstock.server.errors import InvalidRequest, Unavailable
 from penstock.server.rollout.options import parse_duration
 
 from . import wire
 from .openapi import Endpoint
+from .registry_names import no_such_model
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -77,9 +78,9 @@ class PerformanceApi:
             found = await asyncio.to_thread(performance, self._state, model, span, by)
         except sqlite3.Error as error:
             raise Unavailable(f"the labels cannot be read: {error}") from error
-        known = model in self._coordinator.planner.findings.snapshot.models
-        if not known and not found["versions"]:
-            raise NotFound(f"there is no model {model!r}, and there never was")
+        models = self._coordinator.planner.findings.snapshot.models
+        if model not in models and not found["versions"]:
+            raise no_such_model(model, models)
         _check_field(by, found["versions"])
         if version is not None:
             chosen = str(wire.version_of(version))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from penstock.monitoring.files.wording import did_you_mean
 from penstock.server.errors import NotFound
 
 from . import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
 
     from penstock.server.control.coordination.coordinator import Coordinator
+
+#: Models that an error lists.
+_MOST_NAMES: Final = 20
 
 
 def named_model(coordinator: Coordinator, request: Request) -> str:
@@ -33,8 +39,21 @@ def check_model(coordinator: Coordinator, model: object) -> None:
     """
     models = coordinator.planner.findings.snapshot.models
     if not isinstance(model, str) or model not in models:
-        shown = str(model)[: wire.MAX_SHOWN]
-        raise NotFound(f"there is no model {shown!r}; there are {', '.join(models) or 'none'}")
+        raise no_such_model(model, models)
+
+
+def no_such_model(model: object, known: Iterable[str]) -> NotFound:
+    """The error for a name that no model of the registry has: it says which one may be meant.
+
+    Args:
+        model: What was asked for.
+        known: Names of the models of the registry.
+    """
+    names = list(known)
+    shown = str(model)[: wire.MAX_SHOWN]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    there = f"; there are {', '.join(names[:_MOST_NAMES]) or 'none'}{more}"
+    return NotFound(f"there is no model {shown!r}{did_you_mean(shown, names) or there}")
 
 
 def named_version(coordinator: Coordinator, request: Request) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.server.errors import InvalidRequest, NotFound
 from penstock.server.serving.lifecycle import REPOSITORY_STATES, State
 
+from .registry_names import check_model
 from .status import MIXED
 from .wire import version_of
 
@@ -73,10 +74,8 @@ def newest(coordinator: Coordinator, model: str) -> int:
     Raises:
         NotFound: There is no such model.
     """
-    entry = coordinator.planner.findings.snapshot.models.get(model)
-    if entry is None:
-        raise NotFound(f"there is no model {model!r} in the registry")
-    return max(entry.versions)
+    check_model(coordinator, model)
+    return max(coordinator.planner.findings.snapshot.models[model].versions)
 
 
 def unaliased(coordinator: Coordinator, model: str) -> list[int]:

@@ -112,6 +112,10 @@ class Server:
         self.url = re.search(r"docs +(\S+)/docs", text)[1]
         self.admin_url = re.search(r"metrics +(\S+)/metrics", text)[1]
 
+    def client(self):
+        """A connection to the prediction port."""
+        return Client(self.url)
+
     def once(self, url, path):
         client = Client(url)
         try:

@@ -14,7 +14,7 @@ from .output import show_json
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What is to be told, and how surely."""
+    """The difference to find, and its error rates."""
 
     rate: Annotated[
         float | None, typer.Option(metavar="0.02", help="Of stable: share of requests.")
@@ -40,8 +40,8 @@ class Comparison:
 def run_size(asked: Comparison, *, as_json: Json = False) -> int:
     """How many requests tell a difference of rates or means.
 
-    Two numbers: if the result is read once at the end, and if it may be read at any time, as that
-    of this server. No server is asked.
+    It prints two numbers: for a result that is read once at the end, and for one that may be read
+    at any time, as that of this server. No server is asked.
     """
     from penstock.server.errors import InvalidRequest
 

@@ -40,7 +40,7 @@ def run_alerts(
     limit: Annotated[int, typer.Option(metavar="N", help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> int:
-    """What is wrong, since when, and who was told; newest first."""
+    """Show alerts, newest first: what is wrong, since when, and who was told."""
     if ctx.invoked_subcommand is not None:
         hand_on(ctx, ctx.invoked_subcommand)
         return 0
@@ -59,7 +59,7 @@ def run_test(
     *,
     as_json: Json = False,
 ) -> int:
-    """Tell a sink of a test, the whole way, and wait for how it went."""
+    """Send a test alert to one sink, and wait for the result."""
     client = find_server(server)
     asked = client.ask("POST", f"/admin/alerts/test/{quote(sink, safe='')}")
     delivery = _watch(client, asked["episode"], sink)
@@ -105,7 +105,7 @@ def _told(sent: dict[str, Any]) -> Any:
 
 
 def _watch(client: AdminClient, episode: str, sink: str) -> dict[str, Any] | None:
-    """How the delivery went: its end, or its state when the time is over."""
+    """The end of the delivery, or its state when the time is over."""
     until = time.monotonic() + _WATCH_SECONDS
     while True:
         found = client.get("/admin/alerts?limit=50")["alerts"]

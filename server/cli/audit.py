@@ -23,7 +23,7 @@ def run_verify(
 ) -> int:
     """Follow the hash chain from the first record to the last.
 
-    Exit status 1: a record is not as it was written.
+    Exit status 1: a record was changed.
     """
     from penstock.server.desired_state.audit import segments_of, verify_log
 

@@ -30,11 +30,11 @@ def banner(
     Args:
         config: Configuration of the server.
         urls: URLs of the prediction port and of the admin port.
-        snapshot: What the registry holds.
-        state: What operators want.
-        note: Why state is not kept; empty if it is.
-        source: What is served, if that is no registry but one model.
-        grpc_url: Where gRPC is served; empty if it is not.
+        snapshot: The content of the registry.
+        state: The desired state.
+        note: The reason why state is not kept; empty if it is kept.
+        source: The single model that is served; ``None`` for a registry.
+        grpc_url: URL of gRPC; empty without gRPC.
     """
     url, admin_url = urls
     lines = [f"Penstock serves {(source or config.registry).resolve()}", ""]

@@ -1,4 +1,4 @@
-"""``penstock baseline build | accept | forget``: what a version is compared with."""
+"""``penstock baseline build | accept | forget``: the baseline of a version."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions(ServerOptions):
-    """How a baseline is made, and where it goes."""
+    """The options of building a baseline."""
 
     target: Annotated[
         list[str] | None,

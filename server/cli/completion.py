@@ -14,7 +14,7 @@ _TIMEOUT_SECONDS: Final = 2.0
 
 
 def complete_model(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of models, of the registry that was typed before or of the server."""
+    """Names of models, from the registry that was typed before, or from the server."""
     registry = ctx.params.get("registry")
     names = _models_in(Path(registry)) if registry else [one["name"] for one in _models(ctx)]
     return [one for one in names if one.startswith(incomplete)]
@@ -44,7 +44,7 @@ def _named(ctx: typer.Context) -> list[dict[str, Any]]:
 
 
 def _models(ctx: typer.Context) -> list[dict[str, Any]]:
-    """The models of the server that is meant."""
+    """The models of the chosen server."""
     given = {name: ctx.params.get(name) for name in ("admin_url", "token", "state_dir")}
     try:
         found = find_server(ServerOptions(**given))

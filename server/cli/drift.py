@@ -1,4 +1,4 @@
-"""``penstock drift | monitor report``: what has shifted."""
+"""``penstock drift | monitor report``: inputs and outputs that have shifted."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final

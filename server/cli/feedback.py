@@ -1,4 +1,4 @@
-"""``penstock feedback``: hand over what turned out to be true of predictions."""
+"""``penstock feedback``: hand over labels, the truth of past predictions."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -34,7 +34,7 @@ def run_feedback(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Hand over what turned out to be true of predictions.
+    """Hand over labels: the truth of past predictions.
 
     The labels of a file, row by row: what is no label is told with its line, and left out. Labels
     that were handed over before are counted once. Exit status: 0 if no row was refused (rows

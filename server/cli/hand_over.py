@@ -22,14 +22,14 @@ _TIMEOUT_SECONDS: Final = 30.0
 
 
 class HandOver:
-    """Sends labels, some thousands at a time, and remembers what was wrong with which line.
+    """Sends labels, some thousands at a time, and remembers the refused lines.
 
     Args:
         url: URL of the prediction port.
         token: Token of the caller; may be empty.
 
     Attributes:
-        totals: What became of labels, as the server says.
+        totals: Numbers of labels by outcome, as the server reports them.
         sent: Labels that were accepted.
         refused: Rows that are no labels.
         blank: Rows that have no label yet.
@@ -60,7 +60,7 @@ class HandOver:
             self.send()
 
     def send(self) -> None:
-        """Send what waits.
+        """Send the waiting labels.
 
         Raises:
             CommandFailed: The server says no.
@@ -102,7 +102,7 @@ def _body(rows: list[FileRow]) -> bytes:
 
 
 def _post(url: str, body: bytes, token: str) -> dict[str, Any]:
-    """Hand labels over, again while the server says "not now".
+    """Hand labels over, and try again while the server answers 503.
 
     Raises:
         CommandFailed: The server says no.

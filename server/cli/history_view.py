@@ -42,7 +42,7 @@ def action_of(record: dict[str, Any]) -> str:
 
 
 def version_of(record: dict[str, Any]) -> str:
-    """The version that it is about; of a rollout the candidate and the stable version."""
+    """The version of a record; of a rollout the candidate and the stable version."""
     evidence = record["evidence"]
     version = evidence.get("version")
     if version is None:

@@ -1,4 +1,4 @@
-"""Labels in a file: read row by row, each with its line; what is no label is told, and left out."""
+"""Reads labels from a file, row by row; rows without a label are reported by line."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class FileRow:
     """One row of a file.
 
     Attributes:
-        line: Where it ends, from 1.
-        label: What to hand over; ``None`` for a row that is no label.
-        problem: Why not; empty for a row that has no label yet.
+        line: Number of its last line, from 1.
+        label: The label; ``None`` for a row without one.
+        problem: The reason why the row is no label; empty for a row that has none yet.
     """
 
     line: int
@@ -45,7 +45,7 @@ class LabelFile:
         path: Path of the file.
 
     Attributes:
-        ignored: Columns and keys that say nothing of a label.
+        ignored: Columns and keys that are not used.
     """
 
     def __init__(self, path: Path) -> None:

@@ -23,7 +23,7 @@ def run_status(
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Again every second.")] = False,
 ) -> int:
-    """What runs where, since when, and who set it."""
+    """Show the versions on each worker, since when they run, and who set them."""
     client = find_server(server)
     if watch:
         return _watch(client)
@@ -45,7 +45,7 @@ def run_history(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """What was done to a model, newest first, and what was in production when."""
+    """Show the changes of a model, newest first, or the versions in production at a time."""
     query = "" if at is None else "?" + urlencode({"at": at})
     found = find_server(server).get(model_path(model, f"/history{query}"))
     if as_json:
@@ -98,7 +98,7 @@ def status_view(found: dict[str, Any]) -> "RenderableType":
 
 
 def _batching_notes(batching: dict[str, Any] | None) -> list[str]:
-    """Why rows of a version do not share runs, and what of it is not as its file declares."""
+    """The reasons why rows of a version do not share runs, and wrong declarations of its file."""
     if batching is None:
         return []
     off = [] if batching["on"] else [f"batching is off: {batching['reason']}"]
@@ -144,7 +144,7 @@ def _versions_view(models: list[dict[str, Any]]) -> "RenderableType":
 
 
 def memory_text(workers: dict[str, dict[str, Any]]) -> str:
-    """What loading took, least to most over the workers, and what was expected of it."""
+    """Memory that loading took, least to most over the workers, and the estimate."""
     told = [one["memory"] for _, one in sorted(workers.items()) if one["memory"] is not None]
     if not told:
         return ""
@@ -157,7 +157,7 @@ def memory_text(workers: dict[str, dict[str, Any]]) -> str:
 
 
 def _why(one: dict[str, Any]) -> str:
-    """Reason of a state, and who differs."""
+    """The reason of a state, and the workers in another state."""
     words: str = one["reason"]
     if one["state"] == "MIXED":
         differing = ", ".join(

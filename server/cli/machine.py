@@ -1,4 +1,4 @@
-"""What a server would find on this machine: read once, judged by `machine_checks`."""
+"""The facts about this machine that a server needs: read once, judged by `machine_checks`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RegistryFacts:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was read.
+    """The facts about this machine.
 
     Attributes:
         now: Unix time of the clock.

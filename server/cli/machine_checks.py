@@ -1,4 +1,4 @@
-"""What of a machine is right for a server, what is not, and how it is mended. Pure."""
+"""The checks of a machine: what a server lacks there, and how to mend it. Pure."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is known of one thing.
+    """The result of one check.
 
     Attributes:
-        check: What was looked at, one word.
+        check: Name of the check, one word.
         level: How bad it is.
-        found: What was found.
-        mend: What to do about it; empty if it is right.
+        found: The fact, as text.
+        mend: The mend; empty if nothing is wrong.
     """
 
     check: str

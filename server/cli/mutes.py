@@ -61,7 +61,7 @@ def run_unmute(
 
 
 def run_mutes(server: ServerOptions, *, as_json: Json = False) -> int:
-    """What nobody is told of, until when and why."""
+    """Show the mutes: whose alerts are muted, until when and why."""
     found = find_server(server).get("/admin/mutes")
     if as_json:
         show_json(found)

@@ -135,7 +135,7 @@ def _run(options: ChangeOptions, send: Callable[[AdminClient, dict[str, Any]], A
 
 
 def _show(outcome: dict[str, Any], *, as_json: bool) -> int:
-    """Print what came of a command; returns the exit status."""
+    """Print the result of a command; returns the exit status."""
     verification = outcome.get("verification")
     lines = [] if verification is None else verification_lines(verification)
     if "action" not in outcome:  # nothing was to change
@@ -152,7 +152,7 @@ def _show(outcome: dict[str, Any], *, as_json: bool) -> int:
 
 
 def describe(outcome: dict[str, Any]) -> str:
-    """One line on what is now."""
+    """The present state in one line."""
     model, version = outcome["model"], outcome["version"]
     names = ", ".join(f"{name} is {one}" for name, one in sorted(outcome["aliases"].items()))
     done = f"{outcome['action']} {model}" + ("" if version is None else f" version {version}")
@@ -160,7 +160,7 @@ def describe(outcome: dict[str, Any]) -> str:
 
 
 def verification_lines(found: dict[str, Any]) -> list[str]:
-    """What is known of the version that a rollback goes back to."""
+    """The verification of the version that a rollback goes back to, as lines."""
     lines = [f"version {found['version']} on today's data: {found['state']}: {found['reason']}"]
     if not found.get("requests"):
         return lines

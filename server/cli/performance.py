@@ -28,7 +28,7 @@ def run_performance(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """How good the versions of a model have been, by their labels."""
+    """Show how good the versions of a model have been, by their labels."""
     asked = {"since": since, "window": window, "version": version, "by": by}
     query = urlencode({name: value for name, value in asked.items() if value is not None})
     found = find_server(server).get(model_path(model, f"/performance?{query}"))

@@ -31,7 +31,7 @@ _CONVERT: Final = "Conversion"
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """What is known of a version, and how it is checked and converted."""
+    """The options of a version, of its check and of its conversion."""
 
     number: Annotated[
         int | None,

@@ -18,7 +18,7 @@ _Page = Annotated[
 def run_report(
     model: Model, server: ServerOptions, *, as_json: Json = False, output: _Page = None
 ) -> int:
-    """Everything about the last rollout of a model."""
+    """Show everything about the last rollout of a model."""
     found = find_server(server).get(model_path(model, "/rollout/report"))
     if output is not None:
         from penstock.server.console.rollout_page import rollout_page
@@ -42,12 +42,12 @@ def run_report(
 def run_result(
     model: Model, server: ServerOptions, *, as_json: Json = False, output: _Page = None
 ) -> int:
-    """What the A/B test shows; may be looked at any time."""
+    """Show the result of the A/B test; it may be read at any time."""
     return run_report(model, server, as_json=as_json, output=output)
 
 
 def run_status(server: ServerOptions, *, as_json: Json = False) -> int:
-    """All rollouts, one line each."""
+    """Show all rollouts, one line each."""
     models = find_server(server).get("/admin/status")["models"]
     rollouts = [one["rollout"] for one in models if one["rollout"] is not None]
     if as_json:

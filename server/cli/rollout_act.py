@@ -71,7 +71,7 @@ def run_approve(
 
 
 def said_by(reason: str) -> dict[str, Any]:
-    """Who wants it and why, where that is known."""
+    """The person and the reason behind a command, where known."""
     said = {"reason": reason, "by": user()}
     return {key: one for key, one in said.items() if one}
 

@@ -23,7 +23,7 @@ def run_canary(
 ) -> int:
     """Begin a canary; it is promoted or rolled back by the evidence.
 
-    Answers when every worker has the candidate ready. What is not said here comes from [rollout] in
+    Answers when every worker has the candidate ready. Other options come from [rollout] in
     model.toml.
     """
     if dry_run:
@@ -36,9 +36,9 @@ def run_canary(
 
 
 def run_plan(model: Model, version: Version, options: CanaryOptions) -> int:
-    """What is to be expected of a canary; starts nothing.
+    """Forecast a canary; nothing is started.
 
-    What is not said here comes from [rollout] in model.toml.
+    Options that are not given come from [rollout] in model.toml.
     """
     found = ask_plan(find_server(options), model, version, options)
     if options.as_json:
@@ -51,7 +51,7 @@ def run_plan(model: Model, version: Version, options: CanaryOptions) -> int:
 def run_shadow(model: Model, version: Version, options: ShadowOptions) -> int:
     """Begin a shadow; callers notice nothing.
 
-    Answers when every worker has the candidate ready. What is not said here comes from [rollout] in
+    Answers when every worker has the candidate ready. Other options come from [rollout] in
     model.toml.
     """
     return _start("shadow", model, version, options)
@@ -60,7 +60,7 @@ def run_shadow(model: Model, version: Version, options: ShadowOptions) -> int:
 def run_ab(model: Model, version: Version, options: AbOptions) -> int:
     """Begin an A/B test.
 
-    Answers when every worker has the candidate ready. What is not said here comes from [rollout] in
+    Answers when every worker has the candidate ready. Other options come from [rollout] in
     model.toml.
     """
     return _start("ab", model, version, options)

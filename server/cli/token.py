@@ -10,7 +10,7 @@ from .output import show_json
 
 
 class Scope(StrEnum):
-    """What the bearer of a token may do."""
+    """The rights of the bearer of a token."""
 
     PREDICT = "predict"
     OBSERVE = "observe"

@@ -32,7 +32,7 @@ def command_of(name: str, function: Callable[..., int], panel: str | None = None
     """The command that runs a verb.
 
     Args:
-        name: As it is typed.
+        name: The word that is typed.
         function: The verb; see `flat`. Its docstring is the help.
         panel: Heading under which the command is listed.
     """

@@ -79,7 +79,7 @@ def run_serve(
         environ = _environ(models, config)
         called = name or model_name(models.registry)
         with temporary_registry(models.registry, called, environ) as home:
-            return _serve({**given, "registry": str(home)}, config, models.registry)
+            return _serve(given, config, home)
     except ConfigError as error:
         return _fail(error, Exit.USAGE, given)
     except (CommandFailed, OSError) as error:
@@ -97,13 +97,13 @@ def _environ(config: "ServerConfig", file: Path | None) -> dict[str, str]:
     return {**os.environ, **{name: value for name, value in said.items() if value}}
 
 
-def _serve(given: dict[str, Any], file: Path | None, source: Path | None = None) -> int:
+def _serve(given: dict[str, Any], file: Path | None, home: Path | None = None) -> int:
     """Serve a registry until told to stop; returns the exit status.
 
     Args:
         given: Options of the command line.
         file: The configuration file that was named.
-        source: The model that the registry is made from; ``None`` for a user's registry.
+        home: A registry that was made of the one model that is served; ``None`` for a user's own.
     """
     from penstock.server.processes.in_force import InForce
     from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
@@ -111,8 +111,12 @@ def _serve(given: dict[str, Any], file: Path | None, source: Path | None = None)
     from penstock.server.registry.survey import scan
     from penstock.server.supervisor.listening import CannotListen
 
+    def load() -> "ServerConfig":
+        read = load_config(given, os.environ, file)
+        return read if home is None else replace(read, registry=home)
+
     try:
-        config = load_config(given, os.environ, file)
+        config = load()
         if config.grpc_port is not None and find_spec("grpc_reflection") is None:
             raise ConfigError(f"grpc_port needs the extra grpc: {install_command('grpc')}")
         snapshot = scan(config.registry, config.link_roots())
@@ -129,8 +133,9 @@ def _serve(given: dict[str, Any], file: Path | None, source: Path | None = None)
             inforce = InForce(config, directory.config)
 
             def reread() -> str:
-                return inforce.renew(lambda: load_config(given, os.environ, file))
+                return inforce.renew(load)
 
+            source = None if home is None else load_config(given, os.environ, file).registry
             return _supervise(config, directory, state, snapshot, reread, source)
     except (CannotListen, OSError, StateDirectoryInUse) as error:
         return _fail(error, Exit.FAILED, given)

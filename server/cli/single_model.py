@@ -26,7 +26,8 @@ _MOST: Final = 128
 _OWNED: Final = ".served"
 #: How the reason begins that a command gives for its failure.
 _SAID: Final = "penstock: "
-#: What is no model, although it is called like one.
+#: What a model file is called in a directory, and what is none although it is called so.
+_MODEL: Final = "model"
 _CONFIG: Final = "model.toml"
 
 
@@ -39,10 +40,14 @@ def is_single_model(path: Path) -> bool:
         return True
     try:
         inside = [one for one in path.iterdir() if not one.name.startswith(".")]
+        named = any(one.stem == _MODEL and one.name != _CONFIG for one in inside if one.is_file())
+        return named and not any(map(_has_versions, inside))
     except OSError:
         return False
-    files = [one for one in inside if one.is_file() and one.name != _CONFIG]
-    return len(files) == len(inside) and any(one.stem == "model" for one in files)
+
+
+def _has_versions(path: Path) -> bool:
+    return path.is_dir() and any(one.name.isdigit() and one.is_dir() for one in path.iterdir())
 
 
 def model_name(path: Path) -> str:

@@ -38,6 +38,9 @@ _FromZero = Annotated[float, msgspec.Meta(ge=0)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0.1)]
 
 CONFIG_FILE: Final = "penstock.toml"
+#: Where SageMaker unpacks the model before it runs ``serve`` in the container, and what it expects.
+MOUNTED_MODEL: Final = Path("/opt/ml/model")
+_MOUNTED: Final = {"host": "0.0.0.0", "port": 8080}  # noqa: S104  the container's network is its border
 
 
 class _HeaderSize(Size, least=1024, most=_MIB):
@@ -235,6 +238,8 @@ def load_config(
     arguments: Mapping[str, Any],
     environ: Mapping[str, str],
     file: Path | None = None,
+    *,
+    mounted: Path = MOUNTED_MODEL,
 ) -> ServerConfig:
     """Read all sources.
 
@@ -242,6 +247,8 @@ def load_config(
         arguments: Options of the command line by name; ``None`` where not given.
         environ: The environment.
         file: ``--config``; without it ``$PENSTOCK_CONFIG``, else ``penstock.toml`` if there is one.
+        mounted: Where SageMaker puts the model; it is served, on the port that SageMaker asks, if
+            no source names a registry.
 
     Raises:
         ConfigError: An unknown key or a bad value, with its source and what was expected.
@@ -253,7 +260,9 @@ def load_config(
         ("command line", _plain(_given(arguments))),
     ]
     if not any("registry" in values for _, values in sources):
-        raise ConfigError("no registry was given, expected: penstock serve REGISTRY")
+        if not mounted.is_dir():
+            raise ConfigError("no registry was given, expected: penstock serve REGISTRY")
+        sources.insert(0, (str(mounted), {"registry": str(mounted), **_MOUNTED}))
     config = _build(sources)
     check_workers(config.workers, available_cpus(), force=config.force_workers)
     return config

@@ -182,3 +182,15 @@ def test_more_workers_than_the_cpus_can_use_are_refused_unless_forced(monkeypatc
     # The processes of a running server take what they are given, whatever CPUs there are by now.
     monkeypatch.setattr("penstock.server.config.config.available_cpus", lambda: 1)
     assert ServerConfig.from_json(load({"workers": "4"}).to_json()).workers == 4
+
+
+def test_without_a_registry_the_model_is_served_that_sagemaker_has_mounted(tmp_path):
+    mounted = tmp_path / "model"
+    with pytest.raises(ConfigError, match="no registry was given"):
+        load_config({}, {}, mounted=mounted)
+    mounted.mkdir()
+    found = load_config({"registry": None}, {}, mounted=mounted)
+    assert (found.registry, found.host, found.port) == (mounted, "0.0.0.0", 8080)
+    assert load_config({}, {"SAGEMAKER_BIND_TO_PORT": "9000"}, mounted=mounted).port == 9000
+    named = load_config({}, {"PENSTOCK_REGISTRY": "models"}, mounted=mounted)
+    assert (named.registry, named.host, named.port) == (Path("models"), "127.0.0.1", 8000)

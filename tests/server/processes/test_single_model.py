@@ -98,7 +98,11 @@ def test_what_is_one_model_and_what_is_a_registry(tmp_path):
     assert not is_single_model(tmp_path / "absent")
     (tmp_path / "model.toml").touch()
     assert not is_single_model(tmp_path)
-    (tmp_path / "data").mkdir()
+    (tmp_path / "model.onnx").touch()
+    (tmp_path / "code").mkdir()
+    assert is_single_model(tmp_path)
+    (tmp_path / "churn" / "1").mkdir(parents=True)  # a registry in which a file was left
+    assert not is_single_model(tmp_path)
     (tmp_path / "MLmodel").touch()
     assert is_single_model(tmp_path)
 

@@ -1,4 +1,4 @@
-"""The threads that run a group of models, and what decides about them.
+"""The threads that run a group of models, with their scheduler state and dispatcher.
 
 All models that run in this process share one group, so that their threads are as many as there are
 processors. An isolated model has a group of its own with a thread for each of its processes: these
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 class InstanceGroup:
-    """Execution threads with the state and the dispatcher of what they run.
+    """Execution threads, with the state and the dispatcher of their models.
 
     Args:
-        loop: Where everything but the runs happens.
+        loop: The event loop of everything but the runs.
         threads: Number of threads.
         clock: Monotonic seconds.
         executor: Makes the execution threads.
         inline_seconds: Runs predicted to be no longer stay on the loop; 0 for none.
-        marks: Where the runs on the loop are written.
+        marks: Holds the runs on the loop.
 
     Attributes:
-        state: What the policy reads.
+        state: The state that the policy reads.
         dispatcher: Starts runs and delivers answers.
     """
 

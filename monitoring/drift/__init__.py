@@ -1,4 +1,4 @@
-"""Whether what comes in and goes out still looks like the baseline.
+"""Drift detection: compares inputs and outputs of a model with its baseline.
 
 Bins, windows, and a rule with a stated false-alarm rate. The statistics are pure; `assess` runs all
 of them over arrays.

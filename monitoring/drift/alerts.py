@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .store import Key
 
 
-#: Why an episode has ended of which no window says so.
+#: The reason of an end that no window decided.
 OTHER_BASELINE: Final = "watched anew, with another baseline"
 ROLLOUT_OVER: Final = "no longer watched, its rollout is over"
 GROWS: Final = "no longer compared, it only grows"
@@ -42,11 +42,11 @@ def alerts_of(
 
     Args:
         key: Version and arm.
-        changes: Of one window.
+        changes: Episodes that began or ended in one window.
         now: Unix seconds.
-        why: They have ended, if no window says so.
+        why: The reason of ends that no window decided.
         remaining: All episodes after the window: an incident goes on while one of its is open.
-        notes: What the rows of the window show, as `RowFindings.notes`.
+        notes: Findings about the rows of the window, as `RowFindings.notes`.
     """
     going_on = {one.since for one in remaining if one.open}
     groups: dict[tuple[bool, float, str], list[Change]] = {}

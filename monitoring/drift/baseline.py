@@ -119,7 +119,7 @@ class Baseline:
 
 
 def encode(baseline: Baseline) -> bytes:
-    """Its bytes: canonical JSON."""
+    """The baseline as bytes: canonical JSON."""
     content = {
         "format": _FORMAT,
         "source": baseline.source,

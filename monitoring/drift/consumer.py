@@ -81,7 +81,7 @@ class DriftConsumer:
         store: Store of windows.
         versions: Options and baselines.
         tell: Takes an alert; tried again later if SQLite cannot write it.
-        most_rows_per_second: What is looked at of more is a part.
+        most_rows_per_second: Of more rows a part is counted.
         learnt: Counts inputs that are not as the baseline taught.
     """
 
@@ -171,7 +171,7 @@ class DriftConsumer:
         return group
 
     def _state_of(self, key: Key) -> DriftState:
-        """The one that goes on, or that was known, or a new one."""
+        """The drift state of a key: from memory, from the disk, or new."""
         if key in self._groups:
             return self._groups[key].drift_state
         state = self._store.drift_state(key)
@@ -179,7 +179,7 @@ class DriftConsumer:
             return DriftState() if state is None else DriftState.from_dict(state)
 
     def _end_arms(self) -> None:
-        """Close what is open of arms whose rollout is over: no window of theirs will do it."""
+        """End the episodes of arms whose rollout is over: no further window of them will."""
         self._ended -= self._groups.keys()
         for key in {*self._groups, *self._store.arms()} - self._ended:
             if not key.arm or not self._versions.is_over(*key):
@@ -195,7 +195,7 @@ class DriftConsumer:
                 self._store.save({key: drift_state.to_dict()}, {})
 
     def _forget_idle(self, now: float) -> None:
-        """Make room: what has no open window and gets no rows comes back from the disk, or anew."""
+        """Drop states without an open window that get no rows; they come back from the disk."""
         for key, group in list(self._groups.items()):
             group.last = group.last or now
             if group.drift_state.window is None and now - group.last > IDLE_SECONDS:
@@ -203,7 +203,7 @@ class DriftConsumer:
                 self._known.pop((key.model, key.version), None)
 
     def _count(self, key: Key, group: _Group) -> None:
-        """Count what waits into the open window."""
+        """Count the waiting samples into the open window."""
         samples, group.samples = group.samples, []
         if not samples or not self._versions.options(key.model).drift:
             group.rows = group.skipped = 0

@@ -1,4 +1,4 @@
-"""One version in one arm: its open window, and what its windows so far have shown."""
+"""The drift state of one version in one arm: its open window, and the results of its windows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Verdict:
         state: The worst of its features.
         findings: By feature, for the store.
         changes: Episodes that began or ended.
-        notes: What its rows show beside that, as `RowFindings.notes`.
+        notes: Findings about its rows, as `RowFindings.notes`.
     """
 
     state: str
@@ -137,7 +137,7 @@ class DriftState:
         return True
 
     def uncalibrated(self, references: Iterable[str]) -> list[str]:
-        """Features of which it is not known yet."""
+        """Features whose variation is not known yet."""
         known = {*self._calibrated, *self.row_history.growing}
         return [name for name in references if name not in known]
 

@@ -35,12 +35,12 @@ def judged(
 
     Args:
         window: The window.
-        seen: What its rows show.
-        subjects: What it tests, as `subjects_of` gives it.
+        seen: Findings about its rows.
+        subjects: Subjects tested in it, as `subjects_of` gives it.
         references: By name, without columns that only grow.
         variations: How much healthy windows vary, by name.
         history: Knows the relations; learns from the window while it does not.
-        options: Of the model.
+        options: Drift options of the model.
     """
     found = assess(window, subjects, references, options)
     if seen.repeats is not None:

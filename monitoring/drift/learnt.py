@@ -1,4 +1,4 @@
-"""Rows that are not as the baseline taught, of each input of each version since the monitor began.
+"""Counts rows unlike the baseline, by input and version, since the monitor began.
 
 Where `model.toml` declares nothing, this is what there is: the range of the numbers, the
 categories, the share of missing values. Rows are counted, never refused.
@@ -30,10 +30,10 @@ class LearntField:
         model: Name of the model.
         version: As the registry has it.
         name: Name of the input.
-        reference: What it is compared with.
+        reference: The reference that its rows are compared with.
         usual: As `usual_faults` gives them, for as many rows as the reference has.
-        rows: Looked at since the monitor began or the baseline changed.
-        faults: In them; by kind, as in `Faults`.
+        rows: Rows since the monitor began or the baseline changed.
+        faults: Faults in these rows by kind, as in `Faults`.
     """
 
     def __init__(self, model: str, version: str, name: str, reference: Reference) -> None:
@@ -46,7 +46,7 @@ class LearntField:
 
 
 class LearntFaults:
-    """All of them. One thread.
+    """The fault counts of all inputs. One thread.
 
     Args:
         counters: Counters of the monitor process, for metrics.
@@ -65,7 +65,7 @@ class LearntFaults:
             model: Name of the model.
             version: As the registry has it.
             name: Name of the input.
-            reference: What it is compared with.
+            reference: The reference that its rows are compared with.
             rows: Number of rows.
             faults: Faults in these rows.
         """
@@ -88,5 +88,5 @@ class LearntFaults:
             del self._fields[key]
 
     def fields(self) -> Iterable[LearntField]:
-        """All that are counted."""
+        """All counted inputs."""
         return self._fields.values()

@@ -89,7 +89,7 @@ class Relations:
     """Correlations of healthy windows: mean, spread and memory of each pair of scores.
 
     Attributes:
-        windows: That were learnt from.
+        windows: Number of windows that were learnt from.
         start: Unix seconds when the first began; 0 without any.
         end: When the last ended.
     """

@@ -104,9 +104,9 @@ class RowHistory:
 
         Args:
             window: The window.
-            found: What `look` said of it.
+            found: The findings of `look` about it.
             changed: Columns that changed by themselves.
-            options: Of the model.
+            options: Drift options of the model.
             provisional: Whether the baseline is.
 
         Returns:

@@ -43,7 +43,7 @@ class Comparison:
     """A window beside the baseline, for one feature.
 
     Attributes:
-        rows: In the window.
+        rows: Rows in the window.
         effective_rows: ``1 / (1/N + 1/m)``: what the two together are worth.
         psi: Population stability index, corrected for its bias; can be slightly negative.
         statistic: Chi-square, two samples, of the bins that were not joined to the rest.

@@ -1,4 +1,4 @@
-"""Which columns a version has, seen in what it is asked and answers, and what they are called."""
+"""The columns of a version and their names, found from its requests and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From when on an answer is slow: measured by stable's answers of the same time.
+"""The latency from which on an answer is slow: a multiple of stable's at the same time.
 
 A limit that is fixed when the rollout begins calls everything slow in an hour of high load, and a
 99th percentile makes 1 % of healthy requests slow by definition. Here the limit is a multiple of
@@ -39,7 +39,7 @@ class SlowLimit:
     Args:
         first: The limit in seconds while too little is known; 0 for none.
         factor: So many times stable's percentile; 0 if the first limit always holds.
-        objective: In seconds; what is within it is never slow. 0 for none.
+        objective: Seconds; an answer within them is never slow. 0 for none.
         read: The counts of the histogram's buckets by now.
     """
 

@@ -26,8 +26,8 @@ class Snapshot:
         hard_failures: Reasons to abort that need no statistics: a failed load, warm-up or golden
             request, a crash of the runtime, out of memory.
         vetoes: Names of alarms from outside that forbid to go on; they abort as hard failures do.
-        unreadable: Why the counts could not be read; empty if they could. `counts` is ignored then.
-        labels: What labels say by now, by step; a step that is not in it keeps what it has.
+        unreadable: The reason why `counts` could not be read and is ignored; empty if it was read.
+        labels: Labels known by now, by step; other steps keep theirs.
         units: The units that fail most.
         segments: Cumulative counts of single segments, over the processes that live.
     """

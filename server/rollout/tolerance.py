@@ -68,8 +68,8 @@ class Tolerance:
     """The tolerated difference of each output.
 
     Attributes:
-        absolute: Of all outputs that do not say otherwise.
-        relative: Of all outputs that do not say otherwise.
+        absolute: Largest difference of outputs without a limit of their own.
+        relative: The same, as a share of the primary's value.
         outputs: By name.
     """
 

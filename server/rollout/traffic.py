@@ -13,7 +13,7 @@ class Split:
     The default is arm ``stable``, the candidate arm ``canary``.
 
     Attributes:
-        rollout: Its id; salts the choice, so that each rollout chooses anew.
+        rollout: Id of the rollout; salts the choice, so that each rollout chooses anew.
         candidate: The version that arm ``canary`` is served by.
         percent: Share of arm ``canary``, 0 to 100.
         sticky: Name of the request header whose value decides, so that a user stays in one arm;
@@ -23,7 +23,7 @@ class Split:
             latency at the time; 0 for none.
         slow_factor: So many times stable's 99th percentile of the time is slow; 0 if `slow_seconds`
             always says.
-        slo_seconds: What is within the objective is never slow; 0 for none.
+        slo_seconds: An answer within this time is never slow; 0 for none.
         stable: The version of arm ``stable``; 0 for the default.
         watching: Whether the candidate was promoted. Then the units that it had first are stable's,
             so that it has had each unit at some time.
@@ -52,9 +52,9 @@ class Mirror:
     """A copy of what the default serves goes to the shadow process.
 
     Attributes:
-        rollout: Its id; salts the choice of requests.
+        rollout: Id of the rollout; salts the choice of requests.
         candidate: The version that the shadow process runs.
-        directory: Where that is loaded from; ``None`` if the registry says.
+        directory: Directory that it is loaded from; ``None`` for that of the registry.
         percent: Share of the requests, 0 to 100.
     """
 

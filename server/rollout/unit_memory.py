@@ -60,7 +60,7 @@ class FirstFailures:
 
     Args:
         memory: Shared between the workers.
-        rollout: Its id; salts the keys.
+        rollout: Id of the rollout; salts the keys.
         percent: Share of the present step.
         watching: Whether the candidate was promoted and is being watched.
     """

@@ -39,8 +39,8 @@ class Alarm:
     Attributes:
         key: The same when it fires, is repeated, and is over.
         name: For people.
-        model: That it is about.
-        version: That it is about; empty for all of the model.
+        model: Name of the model that it is about.
+        version: The version that it is about; empty for all versions.
         firing: Whether it stands; else it is over.
         at: When it was last heard of, Unix seconds.
     """

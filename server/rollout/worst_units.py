@@ -1,6 +1,6 @@
 """The units that fail most in an arm, kept by one process in a table of fixed size.
 
-What is counted of each is what became of its requests: answered; failed and answered by stable
+The outcomes of the requests of each unit are counted: answered; failed and answered by stable
 instead (*rescued*); failed by stable, too; failed and never given to stable. A unit enters with its
 first failure, which is not counted: from then on its requests are counted as they come, so that the
 counts are a fair record of a unit that was chosen before. Misra and Gries' rule keeps the table
@@ -50,9 +50,9 @@ class UnitCounts:
     Attributes:
         key: Names the unit: `unit_key` of its value.
         answered: Requests that the arm answered.
-        rescued: That the canary failed at and stable answered.
-        both_failed: That both failed at.
-        untried: That the arm failed at and nobody else was asked.
+        rescued: Requests that the canary failed at and stable answered.
+        both_failed: Requests that both failed at.
+        untried: Requests that the arm failed at and no other version was asked.
     """
 
     key: int
@@ -113,7 +113,7 @@ class WorstUnits:
 
         Args:
             unit: Value of the sticky header, or the request id.
-            outcome: What became of the request.
+            outcome: Outcome of the request.
             now: Seconds of any clock.
             timeout: Whether it failed because its time was over.
         """

@@ -20,7 +20,7 @@ from penstock.server.files.config_error import ConfigError
 from penstock.server.files.size import NonZeroSize, Size  # msgspec reads the annotations
 
 from .cpus import available_cpus
-from .environment import read_environment
+from .environment import MOUNTED_MODEL, mounted_model, read_environment
 from .hosts import AllowedHosts
 from .option import option, options_of
 from .prefix import is_prefix
@@ -38,9 +38,6 @@ _FromZero = Annotated[float, msgspec.Meta(ge=0)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0.1)]
 
 CONFIG_FILE: Final = "penstock.toml"
-#: Where SageMaker unpacks the model before it runs ``serve`` in the container, and what it expects.
-MOUNTED_MODEL: Final = Path("/opt/ml/model")
-_MOUNTED: Final = {"host": "0.0.0.0", "port": 8080}  # noqa: S104  the container's network is its border
 
 
 class _HeaderSize(Size, least=1024, most=_MIB):
@@ -150,7 +147,6 @@ class ServerConfig(ProtocolOptions):
         "Share of a model's requests to be answered without a 5xx; 0 watches none.",
     )
     admin_timeout_seconds: _Seconds = option(60.0, "How long an admin call waits for all workers.")
-
     log_format: Literal["text", "json"] = option("text", "Format of the log.")
     log_level: Literal["debug", "info", "warning", "error"] = option(
         "info", "Least severe messages logged."
@@ -247,8 +243,7 @@ def load_config(
         arguments: Options of the command line by name; ``None`` where not given.
         environ: The environment.
         file: ``--config``; without it ``$PENSTOCK_CONFIG``, else ``penstock.toml`` if there is one.
-        mounted: Where SageMaker puts the model; it is served, on the port that SageMaker asks, if
-            no source names a registry.
+        mounted: What is served if no source names a registry.
 
     Raises:
         ConfigError: An unknown key or a bad value, with its source and what was expected.
@@ -260,9 +255,7 @@ def load_config(
         ("command line", _plain(_given(arguments))),
     ]
     if not any("registry" in values for _, values in sources):
-        if not mounted.is_dir():
-            raise ConfigError("no registry was given, expected: penstock serve REGISTRY")
-        sources.insert(0, (str(mounted), {"registry": str(mounted), **_MOUNTED}))
+        sources.insert(0, (str(mounted), mounted_model(mounted)))
     config = _build(sources)
     check_workers(config.workers, available_cpus(), force=config.force_workers)
     return config
@@ -295,8 +288,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(texts: Mapping[str, Any]) -> dict[str, Any]:
     """Texts as a TOML file would have their values."""
-    plain = {one.name: one.plain(texts[one.name]) for one in OPTIONS if one.name in texts}
-    return {**texts, **plain}
+    return {**texts, **{x.name: x.plain(texts[x.name]) for x in OPTIONS if x.name in texts}}
 
 
 def _from_file(path: Path, *, required: bool) -> tuple[str, dict[str, Any]]:

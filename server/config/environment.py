@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.files.wording import did_you_mean
@@ -24,6 +25,9 @@ _PLATFORMS: Final = {
     "SAGEMAKER_BIND_TO_PORT": "port",
     "PORT": "port",  # Cloud Run, Heroku and others
 }
+#: Where SageMaker unpacks the model before it runs ``serve`` in the container, and what it expects.
+MOUNTED_MODEL: Final = Path("/opt/ml/model")
+_MOUNTED: Final = {"host": "0.0.0.0", "port": 8080}  # noqa: S104  the container's network is its border
 #: What Kubernetes injects into every container beside a Service called "penstock".
 _SERVICE_LINK: Final = re.compile(r"PENSTOCK_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)")
 
@@ -54,3 +58,14 @@ def read_environment(environ: Mapping[str, str], options: Iterable[Option]) -> d
         if name not in values and environ.get(variable):
             values[name] = environ[variable]
     return values
+
+
+def mounted_model(directory: Path) -> dict[str, Any]:
+    """The options of a server that is told of no registry: it serves what is mounted here.
+
+    Raises:
+        ConfigError: Nothing is.
+    """
+    if not directory.is_dir():
+        raise ConfigError("no registry was given, expected: penstock serve REGISTRY")
+    return {"registry": str(directory), **_MOUNTED}

@@ -60,7 +60,7 @@ def read_layers() -> list[Layer]:
     return [first, *layers[1:]]
 
 
-class Network(torch.nn.Module):
+class Network(torch.nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be missing
     """The network in PyTorch."""
 
     def __init__(self, layers: list[Layer]) -> None:

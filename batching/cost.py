@@ -42,7 +42,7 @@ HOP_SECONDS: Final = 100e-6
 THREAD_SECONDS: Final = 200e-6
 #: Resolution of the clock: no run counts as shorter.
 LEAST_SECONDS: Final = 1e-9
-#: Largest assumed speed-up of a machine over the one that calibrated.
+#: Largest assumed speed-up of a machine since the calibration.
 LEAST_SCALE: Final = 1e-6
 #: Share of the best rows per second that makes a batch size good enough to drop requests for ...
 EFFICIENT: Final = 0.95

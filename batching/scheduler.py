@@ -135,7 +135,7 @@ class Scheduler:
         self._dispatcher.close()
 
     def abandon(self) -> None:
-        """Stop the threads without an event loop: the one that this ran on is closed."""
+        """Stop the threads after the event loop was closed."""
         for scheduled in self._models:
             if scheduled.group is not self._shared:
                 scheduled.group.dispatcher.close()

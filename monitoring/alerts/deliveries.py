@@ -180,7 +180,7 @@ class Deliveries:
                     due.sink,
                 ),
             )
-            if verdict.status == FAILED:  # nobody learns of the end of what he never heard of
+            if verdict.status == FAILED:  # the end of an alert is told only where its beginning was
                 store.execute(
                     "UPDATE deliveries SET status = ?, finished_at = ?, detail = ?"
                     " WHERE sink = ? AND status = ? AND alert IN"

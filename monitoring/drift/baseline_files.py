@@ -37,19 +37,19 @@ class BaselineFiles:
         self._directory = directory
 
     def built(self, model: str, version: str) -> Path:
-        """The file of the one that was built."""
+        """The file of the built baseline."""
         return self._path(model, version, _BUILT)
 
     def learnt(self, model: str, version: str) -> Path:
-        """The file of the one that traffic taught."""
+        """The file of the learnt baseline."""
         return self._path(model, version, _LEARNT)
 
     def accepted(self, model: str, version: str) -> Path:
-        """The file of the one that somebody made of windows."""
+        """The file of the accepted baseline."""
         return self._path(model, version, _ACCEPTED)
 
     def replace(self, model: str, version: str, baseline: Baseline) -> None:
-        """Take one that was built in place of the built and the accepted one.
+        """Put a built baseline in place of the built and the accepted one.
 
         Raises:
             OSError: It cannot be written.
@@ -58,7 +58,7 @@ class BaselineFiles:
         self.accepted(model, version).unlink(missing_ok=True)
 
     def accept(self, model: str, version: str, baseline: Baseline) -> None:
-        """Take one that was made of windows in place of all others.
+        """Put an accepted baseline in place of all others.
 
         Raises:
             OSError: It cannot be written.

@@ -32,7 +32,7 @@ class KnownVersion:
     Args:
         options: Options of its model.
         places: Files of a baseline that was built, the first that is there is taken.
-        learnt: File of the one that traffic taught.
+        learnt: File of the learnt baseline.
         digest: Digest of the version's files; empty if it is not known.
         now: The time as RFC 3339.
         schema: Its columns, none of them seen yet.

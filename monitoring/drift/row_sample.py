@@ -30,7 +30,7 @@ MOST_CELLS: Final = 100_000
 _FOLD: Final = np.uint64(32)
 _WHOLE: Final = float(1 << 32)
 _HASHES: Final = float(1 << 64)
-#: Rows that are candidates for the one that came most often.
+#: Candidates for the most frequent row.
 _MOST_OFTEN: Final = 16
 
 

@@ -56,7 +56,7 @@ class SegmentDrift:
         self._usual_mixes: dict[str, int] = {}
         self._since = self._until = 0.0
         self._episodes: dict[str, Episode] = {}
-        self._features: dict[str, str] = {}  # the one that an open episode is named by
+        self._features: dict[str, str] = {}  # feature that names an open episode
         self.last: dict[str, Any] = {}
 
     def count(

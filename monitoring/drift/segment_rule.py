@@ -4,7 +4,7 @@ A segment is compared with its own baseline, feature by feature. Its p-value is 
 features, times their number; outputs and inputs have half of the rate each. The mix of each field
 is one more test. Holm's procedure over all segments and mixes that a window tests keeps the
 probability of any false result at the false-alarm rate of the model. A shift of the mix moves the
-figures of all traffic, and nothing within a segment: it is named as what it is.
+figures of all traffic, and nothing within a segment: it is named as such.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Window:
         return cls(start, sketches=None if library() is None else Sketches())
 
     def add(self, name: str, reference: Reference, values: NDArray[Any]) -> Faults:
-        """Count values of a feature; those of them that are not as in the baseline.
+        """Count values of a feature; gives the faults among them.
 
         Args:
             name: Name of the feature.

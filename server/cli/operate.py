@@ -124,7 +124,7 @@ def _of_version(
 
 
 def _run(options: ChangeOptions, send: Callable[[AdminClient, dict[str, Any]], Any]) -> int:
-    """Send a command on the state of now, or on that which the user saw."""
+    """Send a command on the present state, or on the state that the user saw."""
     client = find_server(options)
     generation = options.generation
     if generation is None:

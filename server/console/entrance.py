@@ -64,7 +64,7 @@ class Entrance:
         self._clock = clock
 
     def visit(self, request: Request) -> Visit:
-        """Who sent a request, and what he may ask."""
+        """The sender of a request, with the rights of the sender."""
         session = self._sessions.find(request.cookies.get(COOKIE, ""), self._clock())
         holder = None if session is None else self._tokens.holder(session.sha256)
         root = self._prefix(request.scope) + PATH

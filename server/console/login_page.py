@@ -1,4 +1,4 @@
-"""The page on which a visitor shows his token. Pure."""
+"""The page on which a visitor logs in with a token. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def login_page(root: str, why: str = "") -> Page:
 
     Args:
         root: Path of the console.
-        why: Why the visitor is here; empty if he came by himself.
+        why: The reason for the log-in; empty if the visitor opened the page.
     """
     page = Page("Log in")
     section = page.section("Token")

@@ -58,7 +58,7 @@ def model_page(
         alerts: Open alerts of the model.
         records: As ``GET …/history`` gives them, newest first.
         changes: As ``GET …/diff`` gives them, if two versions are compared.
-        visit: Who looks; forms are shown for what he may do.
+        visit: The visit; the page has forms for the actions that the visitor may take.
     """
     name = model["name"]
     page = Page(name)

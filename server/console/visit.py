@@ -1,4 +1,4 @@
-"""One visit to a page: who looks, where the console is, and how a page is made for him."""
+"""One visit to a page: the visitor, the place of the console, and the making of the page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Visit:
     Attributes:
         root: Path of the console as the browser sees it, without a slash at its end.
         api: What the visitor may ask.
-        session: His session; ``None`` if he has not logged in.
+        session: Session of the visitor; ``None`` without a log-in.
         renewed: Whether an open page asks for itself anew; its visitor sees no notice of it.
     """
 
@@ -40,7 +40,7 @@ class Visit:
 
     @property
     def name(self) -> str:
-        """Name of the visitor's token; empty if he has not logged in."""
+        """Name of the visitor's token; empty without a log-in."""
         return "" if self.api.holder is None else self.api.holder.name
 
     def may(self, scope: str) -> bool:

@@ -28,7 +28,7 @@ _MAX_KEPT: Final = 200
 
 
 class RecordChanged(ContentError):
-    """A line is a record, and not the one that was written: somebody changed it."""
+    """A line is a record that was changed after it was written."""
 
 
 @dataclass(frozen=True, slots=True)

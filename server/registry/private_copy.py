@@ -88,7 +88,7 @@ def private_copy(
         A read-only directory with exactly these files.
 
     Raises:
-        ModelRefused: A file is not the one that was listed.
+        ModelRefused: A file differs from the listed one.
         NoRoom: The copies to keep leave no room.
         OSError: The disk, or others can write to the cache.
     """

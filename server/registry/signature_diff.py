@@ -48,7 +48,7 @@ def diff(before: Manifest, after: Manifest) -> tuple[Change, ...]:
 
 
 def breaking_changes(before: Signature, after: Signature) -> tuple[Change, ...]:
-    """What may break clients of the one that are answered by the other."""
+    """Changes that may break clients of the first version if the second one answers."""
     return tuple(change for change in _signatures(before, after) if change.breaking)
 
 

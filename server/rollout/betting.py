@@ -1,6 +1,6 @@
 """Bets against "the mean of these values is at most so much", and the means that they refuse.
 
-Somebody who bets a part f of what he owns on "the mean of z is above d" owns, after each value,
+A gambler who bets a part f of the wealth on "the mean of z is above d" has, after each value,
 
     1 + f (z - d) / (d - least z)
 

@@ -69,7 +69,7 @@ class PairCounts:
         pairs: Requests that both computed, or that the shadow failed at.
         disagreements: Of those, the ones whose outputs differ by more than the tolerance, or that
             the shadow failed at.
-        failures: Of those, the ones that the shadow failed at.
+        failures: Of those, requests that the shadow failed at.
         dropped: Requests that were to be copied and were not, for want of time or memory.
     """
 

@@ -59,7 +59,7 @@ MISMATCH: Final = 5.0
 UNITS: Final = "units"
 
 #: Weight of each part. The weights sum to 1, so that the sum is an e-process. An A/B comparison
-#: aborts for its guards only: whether answers are right is what it is to find out.
+#: aborts for its guards only, because it has to find out whose answers are right.
 WEIGHTS: Final[dict[Kind, dict[str, float]]] = {
     Kind.CANARY: {"errors": 0.4, "invalid": 0.15, "slow": 0.15, "labels": 0.15, UNITS: 0.15},
     Kind.AB: {"errors": 0.4, "invalid": 0.25, "slow": 0.2, UNITS: 0.15},

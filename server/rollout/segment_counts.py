@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: Segments of one rollout that are counted; the ones that come later are in no figure.
+#: Counted segments of one rollout; later ones are in no figure.
 MOST_SEGMENTS: Final = 147
 
 
@@ -20,9 +20,9 @@ class SegmentCounts(NamedTuple):
         canary: Requests of the candidate.
         canary_failed: Of these, errors, timeouts and invalid answers.
         stable_labelled: Requests of stable that have a label by now.
-        stable_wrong: Of these, the ones that were answered wrongly.
+        stable_wrong: Of these, requests that were answered wrongly.
         canary_labelled: Requests of the candidate that have a label by now.
-        canary_wrong: Of these, the ones that were answered wrongly.
+        canary_wrong: Of these, requests that were answered wrongly.
     """
 
     stable: int = 0

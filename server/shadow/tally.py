@@ -30,7 +30,7 @@ class Counted:
     Attributes:
         pairs: Computed by the shadow, too, or failed at.
         disagreements: Of those, with a difference beyond the tolerance, or failed at.
-        failures: Of those, the ones that the shadow failed at.
+        failures: Of those, requests that the shadow failed at.
         invalid: Of those, with NaN or infinity where the primary has a number.
         dropped: Arrived, and not run.
     """

@@ -73,7 +73,7 @@ PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 RIDDLES = re.compile(
     r"""
     \b(its|their)[ ]like\b | \b[w]hom\b | \b[w]hoever\b | (?<!is[ ])\bwhat[ ]it[ ]was\b
-    | \bat[ ]the[ ]door\b | \bin[ ]company\b | :[ ](Its[ ]name|The[ ]same)[.]$
+    | \b(h[i]s|h[i]m)\b | \bat[ ]the[ ]door\b | \bin[ ]company\b | :[ ](Its[ ]name|The[ ]same)[.]$
     | ^["]*[ ]+\w+:[ ](
         Who|When|Where|Whose|Which|How[ ](many|much|often)|(As|What|Whether)[ ]it[ ]is
     )[.,;]
@@ -148,6 +148,7 @@ def test_no_riddles_in_prose(project: Any) -> None:
         "Remembers whom it answered.",
         "Whoever asks gets it.",
         "It says what it was.",
+        "A visitor shows his token.",
         "Refused at the door.",
         "Runs in company.",
         "model: Its name.",

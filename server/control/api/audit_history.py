@@ -149,7 +149,7 @@ class AuditHistory:
         self._latest |= {(one.model, one.name): one for one in found}
 
     def former_default(self, model: str) -> int | None:
-        """The version that answered by itself before the one that does now, if it is known."""
+        """The version that answered before the present one, if it is known."""
         return self._former_default.get(model)
 
     def aborted_by_itself(self, model: str) -> AuditRecord | None:

@@ -184,7 +184,7 @@ class RolloutOperations:
         Args:
             command: Who and why.
             token: Name of the approver's token.
-            digest: Digest of the version that he has looked at.
+            digest: Digest of the version that the approver has examined.
 
         Raises:
             NotFound: No rollout is in progress.

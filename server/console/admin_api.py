@@ -93,12 +93,22 @@ class AdminApi:
         query: Mapping[str, str] | None = None,
     ) -> bytes:
         """The body of an answer, as it is; else as `ask`."""
+        return (await self.exchange_json(method, path, body, query)).body
+
+    async def exchange_json(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """An answer with its headers; else as `ask`."""
         sent = b"" if body is None else json.dumps(body).encode()
         answer = await self.exchange(method, path, sent, query, JSON if body is not None else "")
         if answer.status >= 400:  # noqa: PLR2004 - errors, as HTTP has them
             message = error_message(answer.body) or f"the admin port answers {answer.status}"
             raise Refused(answer.status, message)
-        return answer.body
+        return answer
 
     async def exchange(
         self,

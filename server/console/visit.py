@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from .admin_api import AdminApi
 
 #: Pages that are reached from everywhere, and their paths.
-PLACES: Final = (("Overview", ""), ("Alerts", "alerts"), ("Audit", "audit"))
+PLACES: Final = (
+    ("Overview", ""),
+    ("Predictions", "predictions"),
+    ("Alerts", "alerts"),
+    ("Audit", "audit"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from penstock.server.console.console import Console
 from penstock.server.console.drift_pages import drift_routes
 from penstock.server.console.entrance import Entrance
 from penstock.server.console.mutes_section import mute_routes
+from penstock.server.console.predictions_pages import prediction_routes
+from penstock.server.console.query_pages import query_routes
 from penstock.server.console.try_pages import try_routes
 from penstock.server.control.api import audit_api, console_api, traffic_api
 from penstock.server.control.api.access import Access, reads_are_open
@@ -34,13 +36,16 @@ from penstock.server.control.api.mutes_api import MutesApi
 from penstock.server.control.api.operations import Operations
 from penstock.server.control.api.performance_api import PerformanceApi
 from penstock.server.control.api.prediction_client import PredictionClient
+from penstock.server.control.api.predictions_api import PredictionsApi
 from penstock.server.control.api.rollback_check import RollbackCheck
+from penstock.server.control.api.saved_queries import QUERIES_FILE, SavedQueries
 from penstock.server.control.api.try_api import TryApi
 from penstock.server.control.api.version_metrics import VersionMetrics
 from penstock.server.desired_state.audit import read_log
 from penstock.server.desired_state.store import StateStore, tell
 from penstock.server.drift.versions import WINDOWS
 from penstock.server.files.config_error import ConfigError
+from penstock.server.log_query.query_process import QueryProcesses
 from penstock.server.monitor.alert_setup import ALERTS_DATABASE, alerts_file
 from penstock.server.ports.border import Border
 from penstock.server.processes.restart import EXIT_CONFIG
@@ -119,6 +124,7 @@ def admin_app(
         **console_api.handlers(sessions, tokens),
         **drift.handlers(),
         **_watching(coordinator, monitor, told),
+        **_predictions(coordinator.store, monitor, config.registry).handlers(),
         **EraseApi(coordinator, config.state_dir).handlers(),
         **TryApi(_prediction_client(config, address["predict_url"])).handlers(),
         **rollouts.handlers(deploy, coordinator, exposition, config.state_dir, traffic),
@@ -144,9 +150,21 @@ def _watching(coordinator: Coordinator, monitor: Path, told: AlertsFile) -> dict
     }
 
 
+def _predictions(store: StateStore, monitor: Path, registry: Path) -> PredictionsApi:
+    """The prediction log, which control itself never reads."""
+    processes = QueryProcesses(monitor, registry.absolute())
+    return PredictionsApi(processes, SavedQueries(monitor / QUERIES_FILE), store)
+
+
 def _console_parts(drift: DriftApi) -> list[Routes]:
     """The pages of the console that are not its own."""
-    return [try_routes(), drift_routes(drift.page), mute_routes()]
+    return [
+        try_routes(),
+        drift_routes(drift.page),
+        mute_routes(),
+        prediction_routes(),
+        query_routes(),
+    ]
 
 
 def _prediction_client(config: ServerConfig, url: str) -> PredictionClient:

@@ -17,6 +17,7 @@ class Field:
         required: Whether the form cannot be sent without it.
         secret: Whether what is typed is hidden.
         hint: An example, shown while the field is empty.
+        lines: Of a text of several lines; 0 for one line.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Field:
     required: bool = False
     secret: bool = False
     hint: str = ""
+    lines: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,13 @@ class Form:
     """A form.
 
     Attributes:
-        action: Where it is sent, by POST.
+        action: Where it is sent.
         button: What it does, in a few words.
         effect: What happens when it is sent, in a sentence.
         fields: Its fields.
         tone: ``bad`` for what takes something away.
         open: Whether it is unfolded at first.
+        method: ``post``, or ``get`` for what only looks.
     """
 
     action: str
@@ -47,3 +50,4 @@ class Form:
     fields: tuple[Field, ...] = ()
     tone: str = ""
     open: bool = False
+    method: str = "post"

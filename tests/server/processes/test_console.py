@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -35,6 +35,8 @@ def test_the_console_shows_and_does_what_the_visitors_token_covers(server):
     _prefix(server)
     _tries(server)
     _mutes(server)
+    _predictions(server)
+    _queries(server)
 
 
 def _who_looks(server):
@@ -245,6 +247,67 @@ def _mutes_by_command(server):
     assert alerts("mutes").stdout == "nothing is muted\n"
 
 
+def _predictions(server):
+    """A prediction is found and shown with its chain; what people have sent takes operate."""
+    looker, visitor = server.browser(), server.browser()
+    for path in ("predictions", "predictions/one?request_id=x", "query"):
+        assert looker.ask("GET", f"/console/{path}")[1]["location"] == "/console/login"
+    visitor.log_in(server.token)
+    search = "/console/predictions?model=breast-cancer&"
+    rows = f"{search}column=features_0&operator=%3E&value=0.25&version=2"
+    server.until(lambda: "/console/predictions/one?" in visitor.ask("GET", rows)[2])
+    path = re.search(r'href="(/console/predictions/one[^"]+)"', visitor.ask("GET", rows)[2])[1]
+    shown = visitor.ask("GET", path)[2]
+    for words in ("features_29", "sha256:", "No label has come", "/console/models/breast-cancer"):
+        assert words in shown
+    none = visitor.ask("GET", f"{search}request_id=%3Cscript%3Ealert(1)%3C/script%3E")[2]
+    assert "No prediction is like that" in none
+    assert "<script>alert" not in none
+    for wrong, why in (
+        ("column=nose&value=1", "no column &#39;nose&#39;"),
+        ("since=yesterday", "expected a time such as"),
+        ("version=x", "not a version"),
+        ("value=1", "column and value belong together"),
+    ):
+        status, _, page = visitor.ask("GET", search + wrong)
+        assert (status, why in page) == (400, True), wrong
+    assert "does not have it" in visitor.ask("GET", "/console/predictions/one?request_id=a/b")[2]
+
+
+def _queries(server):
+    """SQL is answered in a table and a chart, saved, and exported on record."""
+    page, visitor = "/console/query", server.browser()
+    visitor.log_in(server.token)
+    secret = visitor.csrf(page)
+    sql = "select version, count(*) as n, max(latency) as slowest from predictions group by version"
+    assert visitor.send(page, sql=sql)[0] == 403
+    status, _, shown = visitor.send(page, sql=sql + " union select 7, 1, 0.5", csrf=secret)
+    assert status == 200, shown
+    assert "<svg" in shown
+    for wrong, why in (("select * from nothing", "nothing"), ("drop table x", ""), ("", "SELECT")):
+        status, _, shown = visitor.send(page, sql=wrong, csrf=secret)
+        assert (status, why in shown, wrong in shown) == (400, True, True)
+    bad = "</textarea><script>alert(1)</script>"
+    visitor.send(f"{page}/save", name=bad, sql=f"select 1 -- {bad}", csrf=secret)
+    assert "is saved" in visitor.notice(page)
+    for path in (page, f"{page}?{urlencode({'saved': bad})}"):
+        shown = visitor.ask("GET", path)[2]
+        assert "<script>alert" not in shown
+        assert "&lt;/textarea&gt;" in shown
+    visitor.send(f"{page}/forget", name=bad, csrf=secret)
+    assert "is forgotten" in visitor.notice(page)
+    visitor.send(f"{page}/export", sql=sql, format="csv", csrf=secret)
+    assert "reason is missing" in visitor.notice(page)
+    fields = {"sql": sql, "format": "csv", "reason": "a report"}
+    status, headers, text = visitor.send(f"{page}/export", csrf=secret, **fields)
+    assert (status, headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert headers["content-disposition"] == 'attachment; filename="predictions.csv"'
+    assert re.match(r"version,n,slowest\n[12],\d+,0\.", text)
+    audit = visitor.ask("GET", "/console/audit")[2]
+    assert "predictions.export" in audit
+    assert "a report" in audit
+
+
 def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, tmp_path):
     made = subprocess.run(
         [sys.executable, "-m", "penstock.server.cli.main", "token", "eyes", "--scope", "observe"],
@@ -258,6 +321,7 @@ def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, 
     assert visitor.ask("GET", "/console/")[1]["location"] == "/console/login"
     assert visitor.ask("GET", "/console/live")[1]["location"] == "/console/login"
     visitor.log_in(made.stderr.split()[-1])
+    assert visitor.ask("GET", "/console/predictions")[0] == 403
     assert "Mute<" not in visitor.ask("GET", f"{MODEL}/drift")[2]
     assert "Promote" not in visitor.ask("GET", MODEL)[2]
     secret = visitor.csrf(MODEL)

@@ -1,0 +1,225 @@
+"""The prediction log on the admin port: searched, asked by SQL, and handed out as files.
+
+Its rows are what people have sent. So reading them takes the scope `operate`, and an export is on
+record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from penstock.monitoring.prediction_log.search import OPERATORS, Search
+from penstock.server.auth.tokens import OPERATE
+from penstock.server.desired_state.audit_record import AuditEvent
+from penstock.server.errors import InvalidRequest
+from penstock.server.log_query.cells import FORMATS
+
+from . import wire
+from .openapi import Endpoint
+from .saved_queries import MAX_NAME, MAX_SQL, SavedQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from penstock.server.desired_state.store import StateStore
+    from penstock.server.log_query.query_process import QueryProcesses
+
+    from .saved_queries import SavedQueries
+
+    Handler = Callable[[Request, str], Awaitable[Response]]
+
+#: Rows of an answer, when nothing is said and at most; and of a file.
+_ROWS: Final = 100
+_MAX_ROWS: Final = 1000
+_MAX_FILE_ROWS: Final = 100_000
+_MAX_TEXT: Final = 1000
+_SQL: Final = ("sql", "One SELECT: each model is a table, predictions has what all have.")
+_SEARCH: Final = Endpoint(
+    "GET", "/admin/predictions", "predictions", "Predictions in the log", OPERATE,
+    (
+        ("model", "Name of the model."),
+        ("request_id", "Only of this request."),
+        ("since", "Not before this time, such as 2031-05-01T12:30 (UTC)."),
+        ("until", "Not after this time."),
+        ("version", "Only of this version."),
+        ("arm", "Only of this arm of a rollout."),
+        ("column", "A column of the model's table,"),
+        ("operator", f"compared by one of {' '.join(OPERATORS)}"),
+        ("value", "with this value."),
+        ("limit", f"Most rows, the newest; {_ROWS} by default, {_MAX_ROWS} at most."),
+    ),
+)  # fmt: skip
+_SHOW: Final = Endpoint(
+    "GET", "/admin/predictions/one", "prediction",
+    "One prediction, its version, labels and drift windows", OPERATE,
+    (("request_id", "As `x-request-id` had it."),),
+)  # fmt: skip
+_QUERY: Final = Endpoint(
+    "POST", "/admin/predictions/query", "query_predictions", "Answer a SELECT over the log",
+    OPERATE, (), (_SQL, ("rows", f"At most so many; {_MAX_ROWS} at most.")),
+)  # fmt: skip
+_EXPORT: Final = Endpoint(
+    "POST", "/admin/predictions/export", "export_predictions", "The answer of a SELECT as a file",
+    OPERATE, (),
+    (
+        _SQL,
+        ("format", f"One of {', '.join(FORMATS)}."),
+        ("reason", "Why; it is on record."),
+        ("by", "Who uses the token; it is on record."),
+    ),
+)  # fmt: skip
+_QUERIES: Final = Endpoint("GET", "/admin/queries", "queries", "Saved queries", OPERATE)
+_NAME: Final = ("name", "Name of the query.")
+_SAVE: Final = Endpoint(
+    "PUT", "/admin/queries", "save_query", "Save a query", OPERATE, (), (_NAME, _SQL)
+)
+_FORGET: Final = Endpoint(
+    "DELETE", "/admin/queries", "forget_query", "Forget a saved query", OPERATE, (), (_NAME,)
+)
+
+
+class PredictionsApi:
+    """Its endpoints and who answers them.
+
+    Args:
+        processes: Read the log.
+        queries: Saved queries.
+        store: Keeps the audit log.
+    """
+
+    def __init__(self, processes: QueryProcesses, queries: SavedQueries, store: StateStore) -> None:
+        self._processes = processes
+        self._queries = queries
+        self._store = store
+
+    def handlers(self) -> dict[Endpoint, Handler]:
+        """For `AdminApp`."""
+        return {
+            _SEARCH: self._search,
+            _QUERY: self._query,
+            _EXPORT: self._export,
+            _SHOW: self._show,
+            _QUERIES: self._list,
+            _SAVE: self._save,
+            _FORGET: self._forget,
+        }
+
+    async def _search(self, request: Request, _: str) -> Response:
+        search = _search_of(request)
+        asked = {"search": asdict(search), "rows": search.limit}
+        found, _file = await self._processes.ask(kind="search", **asked)
+        return wire.answer(found)
+
+    async def _show(self, request: Request, _: str) -> Response:
+        request_id = request.query_params.get("request_id", "")[:_MAX_TEXT]
+        if not request_id:
+            raise InvalidRequest("request_id is missing, expected what x-request-id had")
+        found, _file = await self._processes.ask(kind="chain", request_id=request_id)
+        return wire.answer(found)
+
+    async def _query(self, request: Request, _: str) -> Response:
+        body = await wire.read_body(request)
+        wire.check_keys(body, ("sql", "rows"))
+        rows = body.get("rows", _MAX_ROWS)
+        if type(rows) is not int or not 1 <= rows <= _MAX_ROWS:
+            shown = str(rows)[: wire.MAX_SHOWN]
+            raise InvalidRequest(f"rows is {shown!r}, expected a number from 1 to {_MAX_ROWS}")
+        found, _file = await self._processes.ask(kind="sql", sql=_sql_of(body), rows=rows)
+        return wire.answer(found)
+
+    async def _export(self, request: Request, actor: str) -> Response:
+        body = await wire.read_body(request)
+        wire.check_keys(body, ("sql", "format", "reason", "by"))
+        sql, form = _sql_of(body), body.get("format", "csv")
+        if form not in FORMATS:
+            shown = str(form)[: wire.MAX_SHOWN]
+            raise InvalidRequest(f"format is {shown!r}, expected one of {', '.join(FORMATS)}")
+        reason = wire.needed_reason_of(body)
+        event = AuditEvent(
+            "predictions.export",
+            wire.actor_of(actor, body),
+            reason=reason,
+            evidence={"sql": sql, "format": form},
+            generation=self._store.state.generation,
+        )
+        await asyncio.to_thread(self._store.note, event)
+        asked = {"sql": sql, "format": form, "rows": _MAX_FILE_ROWS}
+        head, content = await self._processes.ask(kind="file", **asked)
+        name = f'attachment; filename="predictions.{form}"'
+        more = {"x-rows": str(head["rows"]), "x-more-rows": str(head["more"]).lower()}
+        headers = {"content-disposition": name, "x-content-type-options": "nosniff", **more}
+        return Response(content, headers=headers, media_type=FORMATS[form])
+
+    async def _list(self, _: Request, __: str) -> Response:
+        found = await asyncio.to_thread(self._queries.known)
+        return wire.answer({"queries": [msgspec.structs.asdict(one) for one in found]})
+
+    async def _save(self, request: Request, actor: str) -> Response:
+        body = await wire.read_body(request)
+        wire.check_keys(body, ("name", "sql"))
+        name = body.get("name")
+        if (
+            not isinstance(name, str)
+            or not name.strip()
+            or len(name) > MAX_NAME
+            or not name.isprintable()
+        ):
+            raise InvalidRequest(f"the name has to be a text of 1 to {MAX_NAME} characters")
+        query = SavedQuery(name, _sql_of(body), actor)
+        await asyncio.to_thread(self._queries.save, query)
+        return wire.answer(msgspec.structs.asdict(query))
+
+    async def _forget(self, request: Request, _: str) -> Response:
+        body = await wire.read_body(request)
+        wire.check_keys(body, ("name",))
+        name = str(body.get("name", ""))
+        await asyncio.to_thread(self._queries.forget, name)
+        return wire.answer({"name": name})
+
+
+def _sql_of(body: dict[str, Any]) -> str:
+    sql = body.get("sql", "")
+    if not isinstance(sql, str) or not sql.strip() or len(sql) > MAX_SQL:
+        raise InvalidRequest(f"sql has to be a SELECT of at most {MAX_SQL} characters")
+    return sql
+
+
+def _search_of(request: Request) -> Search:
+    """What the query of a request looks for."""
+    query = {name: text for name, text in request.query_params.items() if text.strip()}
+    wire.check_keys(query, tuple(name for name, _ in _SEARCH.query))
+    if "model" not in query:
+        raise InvalidRequest("model is missing: the name of the model whose predictions to look at")
+    if ("value" in query) != ("column" in query):
+        raise InvalidRequest("column and value belong together: name both, or neither")
+    texts = ("model", "request_id", "arm", "column", "operator", "value")
+    return Search(
+        **{name: query[name][:_MAX_TEXT] for name in texts if name in query},
+        since=_time_of(query, "since"),
+        until=_time_of(query, "until"),
+        version=wire.version_of(query["version"]) if "version" in query else 0,
+        limit=wire.limit_of(request, _ROWS, _MAX_ROWS) if "limit" in query else _ROWS,
+    )
+
+
+def _time_of(query: dict[str, str], name: str) -> float:
+    """Unix seconds of a time, which is UTC unless it says otherwise; 0 if none is given."""
+    text = query.get(name, "")
+    if not text:
+        return 0.0
+    try:
+        time = datetime.fromisoformat(text.strip())
+        return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        shown = text[: wire.MAX_SHOWN]
+        raise InvalidRequest(
+            f"{name} is {shown!r}, expected a time such as 2031-05-01T12:30"
+        ) from None

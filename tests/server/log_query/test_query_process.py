@@ -1,0 +1,56 @@
+"""Queries run in processes of their own, which end at their limits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from penstock.server.errors import InvalidRequest, Unavailable
+from penstock.server.log_query.query_process import MAX_QUERIES, QueryProcesses
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Counts for ever.
+ENDLESS = "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n"
+
+
+def test_what_takes_too_long_is_killed_and_others_are_told_to_come_back(tmp_path: Path) -> None:
+    processes = QueryProcesses(tmp_path, tmp_path, timeout_seconds=2.0)
+
+    async def ask(sql: str) -> object:
+        return await processes.ask(kind="sql", sql=sql, rows=10)
+
+    async def run() -> list[object]:
+        every = [ask(ENDLESS) for _ in range(MAX_QUERIES + 1)]
+        return await asyncio.gather(*every, return_exceptions=True)
+
+    *killed, refused = asyncio.run(run())
+    assert all(isinstance(one, InvalidRequest) for one in killed)
+    assert "takes longer than 2 s" in str(killed[0])
+    assert isinstance(refused, Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("select 1; select 2", "one statement|single"),
+        ("create table x (a)", "SELECT"),
+        ("select readfile('/etc/passwd')", "no such function|not authorized"),
+        ("attach '/etc/passwd' as x", "SELECT"),
+        ("select length(hex(zeroblob(900000000)) || hex(zeroblob(900000000)))", "memory|big|ended"),
+    ],
+)
+def test_what_is_no_select_or_too_large_is_told(tmp_path: Path, sql: str, why: str) -> None:
+    processes = QueryProcesses(tmp_path, tmp_path)
+    with pytest.raises(InvalidRequest, match=why):
+        asyncio.run(processes.ask(kind="sql", sql=sql, rows=10))
+
+
+def test_an_answer_comes_with_its_statement(tmp_path: Path) -> None:
+    processes = QueryProcesses(tmp_path, tmp_path)
+    found, file = asyncio.run(processes.ask(kind="sql", sql="select 1 as a, 'x' as b", rows=10))
+    assert (found["columns"], found["rows"], found["more"]) == (["a", "b"], [[1, "x"]], False)
+    assert (found["sql"], file) == ("select 1 as a, 'x' as b", b"")

@@ -170,6 +170,7 @@ class LoadOptions:
         examples: Real requests of a model with this signature, each one array per input: its golden
             requests. A runtime may observe what its model makes of them.
         trusted_types: Types that the operator trusts in files that name types to be made.
+        operator_libraries: Paths of libraries with custom operators, which the operator trusts.
     """
 
     threads: int = 1
@@ -177,6 +178,7 @@ class LoadOptions:
     max_rows: int = 64
     examples: Callable[[Signature], Sequence[Sequence[Array | None]]] = no_examples
     trusted_types: tuple[str, ...] = ()
+    operator_libraries: tuple[str, ...] = ()
 
 
 class Model(Protocol):

@@ -67,7 +67,7 @@ class OnnxRuntime:
         settings = read_settings(OnnxSettings, options.settings)
         if options.threads < 1:
             raise ModelLoadError(f"threads must be at least 1: {options.threads}")
-        session = _open_session(path, options.threads, settings)
+        session = _open_session(path, options, settings)
         try:
             return _observed(with_containers(with_narrow_types(session)), path, settings, options)
         except ModelLoadError as error:
@@ -104,7 +104,7 @@ def _observed(session: Any, path: Path, settings: OnnxSettings, options: LoadOpt
     )
 
 
-def _open_session(path: Path, threads: int, settings: OnnxSettings) -> Any:
+def _open_session(path: Path, wanted: LoadOptions, settings: OnnxSettings) -> Any:
     """An ``onnxruntime.InferenceSession`` that may be shared by threads and does not spin."""
     ort = import_onnxruntime()
 
@@ -116,7 +116,7 @@ def _open_session(path: Path, threads: int, settings: OnnxSettings) -> Any:
                 f"unknown execution provider {name!r}; available: {', '.join(available)}"
             )
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = wanted.threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = getattr(
@@ -128,6 +128,13 @@ def _open_session(path: Path, threads: int, settings: OnnxSettings) -> Any:
     # A spinning pool burns the cores that other models' threads need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    for library in wanted.operator_libraries:
+        try:
+            options.register_custom_ops_library(library)
+        except Exception as error:
+            raise ModelLoadError(
+                f"cannot load the operator library {library}: {explain_load(error)}"
+            ) from error
     try:
         return ort.InferenceSession(
             path,

@@ -18,7 +18,7 @@ from .convert import converted
 from .exits import Exit
 from .output import show_json
 from .progress import byte_bar
-from .push_check import signature_of
+from .push_check import inspection_limits, signature_of
 from .push_note import aliases_of, traffic_note
 
 if TYPE_CHECKING:
@@ -230,5 +230,6 @@ def _publish(target: _Target, source: "PublishSource", details: "Details") -> "P
             source,
             details,
             check=None if target.options.no_load else check,
+            limits=inspection_limits(target.registry),
             progress=progress,
         )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Model, Signature
     from penstock.server.config.config import ServerConfig
     from penstock.server.config.model_config import ModelConfig
+    from penstock.server.onnx_file.inspection import InspectionLimits
     from penstock.server.pipelines.pipeline_runtime import StepModel
 
 
@@ -41,6 +42,15 @@ def signature_of(registry: Path, name: str, directory: Path) -> Signature:
     finally:
         for one in (model, *(step.model for step in steps.values())):
             one.unload()
+
+
+def inspection_limits(registry: Path) -> InspectionLimits:
+    """What the inspection of an ONNX file accepts, as a server with this configuration."""
+    from penstock.server.config.config import load_config
+    from penstock.server.onnx_file.inspection import InspectionLimits
+
+    libraries = load_config({"registry": str(registry)}, os.environ).libraries()
+    return InspectionLimits(custom_operators=bool(libraries))
 
 
 def _load(

@@ -91,6 +91,7 @@ def _environ(config: "ServerConfig", file: Path | None) -> dict[str, str]:
     said = {
         "PENSTOCK_ALLOW_CODE": config.allow_code,
         "PENSTOCK_TRUSTED_TYPES": config.trusted_types,
+        "PENSTOCK_OPERATOR_LIBRARIES": config.operator_libraries,
     }
     if file is not None:
         said["PENSTOCK_CONFIG"] = str(file)

@@ -26,6 +26,7 @@ from .option import option, options_of
 from .prefix import is_prefix
 from .protocol_options import ProtocolOptions
 from .size_limits import LOAD_TIMEOUT_SECONDS, Timeout, check_workers
+from .trust_options import TrustOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ class _HeaderSize(Size, least=1024, most=_MIB):
 
 
 @dataclass(frozen=True)
-class ServerConfig(ProtocolOptions):
+class ServerConfig(TrustOptions, ProtocolOptions):
     """Everything an operator may set. Times are seconds, sizes bytes."""
 
     registry: Path = option(Path(), "The model repository: REGISTRY/<model>/<version>/model.onnx.")
@@ -85,16 +86,6 @@ class ServerConfig(ProtocolOptions):
     run_timeout_seconds: Timeout | None = option(
         None,
         "How long a run may take, then its worker is started again; by default by measurement.",
-    )
-    allow_code: str = option(
-        "",
-        "Models that may run code of their own (model.py, TorchScript, ...): names separated by "
-        "commas.",
-    )
-    trusted_types: str = option(
-        "",
-        "Types that model.skops files may hold beside those that skops trusts, such as "
-        "my_package.MyTransformer, separated by commas.",
     )
     load_trials: bool = option(
         default=True, text="Load each new version first in a process that may crash or hang."
@@ -203,10 +194,6 @@ class ServerConfig(ProtocolOptions):
         """Execution threads of one worker: as set, else its share of the CPUs, at least 1."""
         return self.threads or max(1, available_cpus() // self.workers)
 
-    def may_run_code(self, model: str) -> bool:
-        """Whether the operator allows this model to run code of its own."""
-        return model in names_of(self.allow_code)
-
     def link_roots(self) -> tuple[Path, ...]:
         """`allowed_roots` as paths."""
         return tuple(Path(one) for one in self.allowed_roots.split(":") if one)
@@ -219,11 +206,6 @@ class ServerConfig(ProtocolOptions):
     def from_json(cls, text: str) -> ServerConfig:
         """The reverse of `to_json`."""
         return _build([("handed down", _given(json.loads(text)))])
-
-
-def names_of(text: str) -> tuple[str, ...]:
-    """The names in a text that has a comma between two of them."""
-    return tuple(name for one in text.split(",") if (name := one.strip()))
 
 
 #: Every option, in the order of the fields.
@@ -257,6 +239,7 @@ def load_config(
     if not any("registry" in values for _, values in sources):
         sources.insert(0, (str(mounted), mounted_model(mounted)))
     config = _build(sources)
+    config.check_libraries(config.registry)
     check_workers(config.workers, available_cpus(), force=config.force_workers)
     return config
 

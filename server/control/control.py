@@ -36,6 +36,7 @@ from penstock.server.control.coordination.standing_alerts import QUARANTINE as K
 from penstock.server.desired_state.state_file import StateDamaged
 from penstock.server.desired_state.store import StateStore
 from penstock.server.monitor.alert_setup import ALERTS_DATABASE
+from penstock.server.onnx_file.inspection import InspectionLimits
 from penstock.server.ports.protocol import PortProtocol
 from penstock.server.processes.http_server import HttpServer
 from penstock.server.processes.process_context import ProcessContext, run
@@ -147,6 +148,7 @@ def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:
         config.copies_max_bytes,
         config.settle_seconds,
         plugins=not only_built_in(),
+        limits=InspectionLimits(custom_operators=bool(config.libraries())),
     )
     return Planner(
         config.registry,

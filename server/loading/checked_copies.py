@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Runtime
     from penstock.server.files.listing import FileFact
     from penstock.server.files.roots import Roots
+    from penstock.server.onnx_file.inspection import InspectionLimits
 
 #: How old the files of a copy must be for a check of it to be kept. The clock of Linux's file
 #: times ticks every 1 to 10 ms.
@@ -57,9 +58,13 @@ class CheckedCopies:
 
     Args:
         wall_clock: Nanoseconds since 1970.
+        limits: Limits of the inspection.
     """
 
-    def __init__(self, wall_clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, wall_clock: Callable[[], int] = time.time_ns, limits: InspectionLimits | None = None
+    ) -> None:
+        self.limits = limits
         self._wall_clock = wall_clock
         self._lock = threading.Lock()
         self._kept: dict[_Key, tuple[list[FileFact], int]] = {}
@@ -91,7 +96,7 @@ class CheckedCopies:
             began = self._wall_clock()
             if digest_of(hash_files(copy, OWN)) != digest:
                 return None
-            size = needed_bytes(runtime_of(copy, platform)[0], copy)
+            size = needed_bytes(runtime_of(copy, platform)[0], copy, self.limits)
             newest = max((one.changed_ns for one in files), default=0)
             keep = keep and began - newest >= SETTLED_SECONDS * 1e9
         if keep:
@@ -102,16 +107,18 @@ class CheckedCopies:
         return size
 
 
-def needed_bytes(runtime: Runtime, place: Path, roots: Roots = OWN) -> int:
+def needed_bytes(
+    runtime: Runtime, place: Path, limits: InspectionLimits | None, roots: Roots = OWN
+) -> int:
     """How many bytes of memory loading a version takes; an ONNX model is inspected for that.
 
     Raises:
         ModelRefused: It must not be loaded.
     """
     if runtime.platform == OnnxRuntime.platform:
-        return estimate(inspect_version(place, None, roots))
+        return estimate(inspect_version(place, limits, roots))
     if runtime.platform == PLATFORM:
-        inspect_pipeline(place, None, roots)
+        inspect_pipeline(place, roots)
         return 0  # the steps are versions of their own
     return 2 * sum(one.size for one in _files(place, roots))
 

@@ -28,6 +28,7 @@ from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
 from penstock.server.isolation.isolated_model import IsolatedModel
+from penstock.server.onnx_file.inspection import InspectionLimits
 from penstock.server.registry.column_names import adopted, named_signature
 from penstock.server.registry.manifest import digest_of
 from penstock.server.registry.private_copy import borrowed_copy, digest_of_copy
@@ -82,7 +83,9 @@ class Loader:
         self._memory = MemoryBudget(config.max_memory_bytes // config.workers)
         self._costs = CostCache(None if state is None else state / "costs")
         self._proofs = proofs or Proofs(None)
-        self._checked = CheckedCopies()
+        self._checked = CheckedCopies(
+            limits=InspectionLimits(custom_operators=bool(config.libraries()))
+        )
         self._making_copies = threading.Lock()
         self._opener = opener or ModelOpener(config)
 
@@ -217,7 +220,8 @@ class Loader:
             return
         runtime, _ = runtime_of(order.directory, order.config.platform)
         roots = roots_of(self._registry, self._link_roots)
-        needed_bytes(runtime, order.directory, roots)  # before gigabytes are copied in vain
+        limits = self._checked.limits  # a refusal comes before gigabytes are copied in vain
+        needed_bytes(runtime, order.directory, limits, roots)
         manifest = read_manifest(order.directory, roots)
         if manifest is None:
             entries = hash_files(order.directory, roots)

@@ -12,8 +12,8 @@ from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.discovery import runs_code, wants_process
 from penstock.runtimes.onnx import OnnxRuntime
 from penstock.runtimes.settings import read_settings
-from penstock.server.config.config import names_of
 from penstock.server.config.process_options import PROCESS
+from penstock.server.config.trust_options import names_of
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.isolation.environment import model_environment
 from penstock.server.isolation.isolated_model import IsolatedModel
@@ -104,6 +104,7 @@ class ModelOpener:
                 settings,
                 options.max_rows,
                 trusted_types=options.trusted_types,
+                operator_libraries=options.operator_libraries,
             ),
             # Plug-ins may be where only this process looks.
             () if python else tuple(one for one in sys.path if isinstance(one, str)),
@@ -137,6 +138,7 @@ def load_options(config: ModelConfig, directory: Path, server: ServerConfig) -> 
         config.batching.max_batch_size,
         partial(example_inputs, directory),
         names_of(server.trusted_types),
+        server.libraries(),
     )
 
 

@@ -87,12 +87,15 @@ class InspectionLimits:
         max_inlined_nodes: Once every function is put in place of its calls, as onnxruntime does: a
             few functions that call each other twice are as many nodes as one likes.
         domains: Whose operators are accepted.
+        custom_operators: Whether operators of other domains are accepted, too, because libraries
+            that the operator of the server trusts may have them; onnxruntime refuses the others.
     """
 
     summary: SummaryLimits = field(default_factory=SummaryLimits)
     max_bytes: int = 1 << 36
     max_inlined_nodes: int = 2_000_000
     domains: frozenset[str] = KNOWN_DOMAINS
+    custom_operators: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +193,11 @@ def _check(summary: OnnxSummary, limits: InspectionLimits) -> list[str]:
         for operator in counter
         if operator.domain not in limits.domains and operator not in summary.functions
     }
-    for domain, name, _ in sorted(unknown)[:10]:
-        reasons.append(f"the custom operator {name} of domain {domain!r} would need a library")
+    for domain, name, _ in [] if limits.custom_operators else sorted(unknown)[:10]:
+        reasons.append(
+            f"the custom operator {name} of domain {domain!r} would need a library; the operator "
+            "of the server can name one with operator_libraries"
+        )
     # Operator sets that are used and not imported are no reason: onnxruntime fills them in.
     if summary.tensor_bytes > limits.max_bytes:
         reasons.append(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from penstock.server.files.roots import Roots
 
 
-def inspect_pipeline(directory: Path, _limits: object = None, roots: Roots | None = None) -> None:
+def inspect_pipeline(directory: Path, roots: Roots | None = None) -> None:
     """Look for what is wrong with the files of a pipeline, without its steps.
 
     Args:

@@ -48,7 +48,7 @@ class Arrivals:
         Args:
             candidate: The version.
             found: Its files, as they were just listed.
-            inspect: `penstock.server.onnx_file.inspection.inspect_version`, or another function.
+            inspect: `inspect_version` of `penstock.server.onnx_file`, or another function.
 
         Raises:
             Waiting: It may not be complete yet.
@@ -61,7 +61,7 @@ class Arrivals:
         sighting = self._sightings[key] = sight(self._sightings.get(key), found, now, unchanged)
         verdict = check(sighting, now, self._window_seconds)
         if verdict.step is Step.READ:
-            facts = inspect(candidate.directory, None, candidate.roots)
+            facts = inspect(candidate.directory, roots=candidate.roots)
             content = read_content(candidate.directory, candidate.roots)
             if isinstance(facts, Inspection) and (missing := facts.missing_imports):
                 lacking = f"{facts.model_file} does not import operator set {missing[0]!r}"

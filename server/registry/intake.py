@@ -12,21 +12,18 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from penstock.runtimes.contract import ModelLoadError
-from penstock.runtimes.discovery import built_in_platform
 from penstock.server.files.durable import remove_tree
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import OWN
-from penstock.server.onnx_file.inspection import MODEL_FILE, inspect_version
-from penstock.server.pipelines.inspection import inspect_pipeline
-from penstock.server.pipelines.pipeline_file import PIPELINE_FILE
 
 from .accepted_versions import AcceptedVersion, read_accepted, write_accepted
 from .arrivals import Arrivals
 from .attempts import Attempts
 from .copy_completeness import look
+from .inspectors import Inspectors
 from .intake_result import IntakeResult, Waiting
 from .manifest import digest_of
 from .private_copy import CacheSizeMemo, private_copy, replacement_name
@@ -37,14 +34,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.server.files.listing import FileFact
+    from penstock.server.onnx_file.inspection import InspectionLimits
 
     from .intake_result import Candidate, Key
     from .manifest import FileEntry, Manifest
 
     Files = tuple[FileFact, ...]
-
-#: Platforms whose files can be inspected; ``None`` stands for a model that names no platform.
-_KNOWN: Final = (None, "onnx_onnxv1")
 
 
 class Intake:
@@ -56,6 +51,7 @@ class Intake:
         max_bytes: Most bytes of all copies together.
         window_seconds: How long the files of a version without a manifest must keep still.
         plugins: Whether runtimes of others are installed, whose files cannot be inspected.
+        limits: Limits of the inspection.
         clock: Monotonic seconds.
         wall_clock: Nanoseconds since 1970.
     """
@@ -67,13 +63,14 @@ class Intake:
         window_seconds: float,
         *,
         plugins: bool = False,
+        limits: InspectionLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._copies = None if state_dir is None else state_dir / "copies"
         self._file = None if state_dir is None else state_dir / "taken.json"
         self._max_bytes = max_bytes
-        self._plugins = plugins
+        self._inspectors = Inspectors(limits, plugins=plugins)
         self._dirty = False
         self._size_memo = CacheSizeMemo()
         self._clock = clock
@@ -197,7 +194,7 @@ class Intake:
             OSError: The machine.
         """
         key, directory, roots = candidate.key, candidate.directory, candidate.roots
-        inspect = self._inspector(candidate, files)
+        inspect = self._inspectors.of(candidate, files)
         manifest = read_manifest(directory, roots)
         if manifest is None:
             entries = self._arrivals.files(candidate, files, inspect)
@@ -214,7 +211,7 @@ class Intake:
         name = "" if before is None or before.digest != digest else before.copy
         if self._copies is not None:
             place = self._copy(candidate, entries, name, published=manifest is not None)
-        inspect(place, None, OWN if self._copies is not None else roots)
+        inspect(place, roots=OWN if self._copies is not None else roots)
         if look(directory, roots) != files:
             raise Waiting("its files are changing")
         declared = None if manifest is None else manifest.signature
@@ -223,12 +220,6 @@ class Intake:
         )
         self._dirty = True
         return IntakeResult(place, digest, declared=declared)
-
-    def _inspector(self, candidate: Candidate, files: Files) -> Callable[..., object]:
-        if any(fact.path == PIPELINE_FILE for fact in files):
-            return inspect_pipeline
-        known = not _foreign(files) or not (self._plugins or built_in_platform(candidate.directory))
-        return inspect_version if known and candidate.platform in _KNOWN else _let_pass
 
     def _copy(
         self, candidate: Candidate, entries: tuple[FileEntry, ...], name: str, *, published: bool
@@ -274,15 +265,6 @@ def _published(manifest: Manifest, key: Key, files: Files) -> tuple[FileEntry, .
                 f"{entry.path} has {present} of the {entry.size} bytes that its manifest says"
             )
     return manifest.files
-
-
-def _foreign(files: Files) -> bool:
-    """Whether no ONNX model is among them."""
-    return all(not fact.path.endswith(MODEL_FILE) for fact in files)
-
-
-def _let_pass(*_: object) -> None:
-    """Accept files of other runtimes without inspection."""
 
 
 def _touched(accepted: AcceptedVersion, files: Files) -> bool:

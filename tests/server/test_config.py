@@ -194,3 +194,24 @@ def test_without_a_registry_the_model_is_served_that_sagemaker_has_mounted(tmp_p
     assert load_config({}, {"SAGEMAKER_BIND_TO_PORT": "9000"}, mounted=mounted).port == 9000
     named = load_config({}, {"PENSTOCK_REGISTRY": "models"}, mounted=mounted)
     assert (named.registry, named.host, named.port) == (Path("models"), "127.0.0.1", 8000)
+
+
+def test_libraries_of_operators_are_files_outside_of_the_registry(tmp_path):
+    library, pushed = tmp_path / "ops.so", tmp_path / "registry" / "ops.so"
+    pushed.parent.mkdir()
+    for one in (library, pushed):
+        one.write_bytes(b"")
+    (tmp_path / "link.so").symlink_to(pushed)
+
+    def named(*paths):
+        said = {"registry": str(pushed.parent), "operator_libraries": ":".join(map(str, paths))}
+        return load(said).libraries()
+
+    assert named() == ()
+    assert named(library, library) == (str(library), str(library))
+    for path in ("ops.so", tmp_path / "absent.so", tmp_path):
+        with pytest.raises(ConfigError, match="expected the absolute path of a library"):
+            named(library, path)
+    for path in (pushed, tmp_path / "link.so"):
+        with pytest.raises(ConfigError, match="which is in the registry"):
+            named(path)

@@ -60,7 +60,9 @@ def run_build(
         try:
             write_baseline(options.output, baseline)
         except OSError as error:
-            raise CommandFailed(f"{options.output} cannot be written: {error}") from None
+            raise CommandFailed(
+                f"{options.output} cannot be written: {error.strerror or error}"
+            ) from None
         _say(str(options.output), baseline, options)
         return 0
     reason = f"?{urlencode({'reason': options.reason})}" if options.reason else ""

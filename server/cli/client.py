@@ -22,11 +22,13 @@ class CommandFailed(Exception):
     """A command failed; one line says why, and what to do.
 
     Args:
-        message: The line.
+        message: The line, or the error that it is made from.
         status: Exit status.
     """
 
     def __init__(self, message: object, status: Exit = Exit.FAILED) -> None:
+        if isinstance(message, OSError) and message.filename and message.strerror:
+            message = f"{message.filename}: {message.strerror}"
         super().__init__(str(message))
         self.status = status
 

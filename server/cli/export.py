@@ -42,7 +42,9 @@ def run_export(
         output /= f"{model}.parquet"
     state, _ = find_state(state_dir)
     try:
-        export = LabelledExport(state / "monitor", model, clock() - parse_duration(since))
+        export = LabelledExport(
+            state / "monitor", model, clock() - parse_duration(since, "--since")
+        )
         write = export.write_csv if output.suffix == ".csv" else export.write_parquet
         with count_bar("predictions", len(export)) as progress:
             count = write(output, progress)

@@ -50,7 +50,9 @@ def run_feedback(
                 count(1)
             handed.send()
     except (CommandFailed, OSError) as failure:
-        raise CommandFailed(f"{failure}; {handed.sent} labels were accepted") from None
+        raise CommandFailed(
+            f"{CommandFailed(failure)}; {handed.sent} labels were accepted"
+        ) from None
     if labels.ignored:
         names = ", ".join(sorted(labels.ignored)[:_MOST_NAMES])
         note(f"ignored, as they say nothing of a label: {names}")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 from typer.exceptions import TyperException
 
-from penstock.monitoring.files.wording import did_you_mean
 from penstock.monitoring.text import is_text
 from penstock.runtimes.telemetry import switch_off
 
 from .exits import Exit
 from .groups import VerbGroup
 from .root_options import root_options
+from .usage_error import usage_error_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,25 +64,8 @@ def _run(given: list[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     except TyperException as error:
-        _tell(error)
+        print(*usage_error_lines(error, _PROGRAM), sep="\n", file=sys.stderr)
         raise SystemExit(Exit.USAGE) from None
-
-
-def _tell(error: Any) -> None:
-    """Say what is wrong with the command line, and where its help is."""
-    context = getattr(error, "ctx", None)
-    where = _PROGRAM
-    if context is not None:
-        print(context.get_usage().replace("Usage:", "usage:", 1), file=sys.stderr)
-        where = context.command_path
-    if hasattr(error, "possibilities"):
-        name = error.option_name
-        text = f"no such option {name}{did_you_mean(name, list(error.possibilities or ()))}"
-    else:
-        text = error.format_message().removeprefix("Invalid value: ").rstrip(".")
-        text = text[:1].lower() + text[1:]
-    see = " See" if text.endswith("?") else "; see"
-    print(f"penstock: {text}{see} {where} --help", file=sys.stderr)
 
 
 def _stop_writing() -> None:

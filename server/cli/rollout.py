@@ -27,7 +27,7 @@ def run_report(
         try:
             output.write_text(page, encoding="utf-8")
         except OSError as error:
-            raise CommandFailed(f"{output} cannot be written: {error}") from None
+            raise CommandFailed(f"{output} cannot be written: {error.strerror or error}") from None
     if as_json:
         show_json(found)
     elif output is not None:

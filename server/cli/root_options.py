@@ -6,12 +6,15 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_install_completion_arguments
 
+from .verb import as_flag
+
 
 def root_options() -> list[Any]:
     """The options, as Typer has them."""
     app = typer.Typer(add_completion=False)
     app.command()(_options)
-    return [*typer.main.get_command(app).params, *get_install_completion_arguments()]
+    params = [*typer.main.get_command(app).params, *get_install_completion_arguments()]
+    return [as_flag(one) for one in params]
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001  Typer calls it

@@ -42,9 +42,15 @@ def command_of(name: str, function: Callable[..., int], panel: str | None = None
     app.command(name, help=text, cls=_VerbCommand, rich_help_panel=panel)(flat(function))
     command = typer.main.get_command(app)
     for one in command.params:
-        if getattr(one, "is_flag", False):
-            one.metavar = ""  # else it is shown as an option with a value
+        as_flag(one)
     return command
+
+
+def as_flag(option: Any) -> Any:
+    """The same option; the help shows no value of one that has none."""
+    if getattr(option, "is_flag", False):
+        option.metavar = ""
+    return option
 
 
 def as_written(text: str) -> str:
@@ -94,6 +100,10 @@ def _fields_of(kind: Any) -> Iterator[inspect.Parameter]:
 
 class _VerbCommand(TyperCommand):
     """A command whose switches may stand without a value: ``--access-log`` is ``=true``."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option ``--help``; see `as_flag`."""
+        return as_flag(super().get_help_option(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give switches without a value the value ``true``."""

@@ -148,8 +148,12 @@ def parse_rollout(table: Any, source: str) -> RolloutOptions:
     return RolloutOptions(terms, found.tolerance)
 
 
-def parse_duration(value: Any) -> float:
+def parse_duration(value: Any, name: str) -> float:
     """Seconds of a number, or of text such as ``90s``, ``5m``, ``24h``.
+
+    Args:
+        value: The value.
+        name: Of what it is the value, for the error.
 
     Raises:
         InvalidRequest: The value is neither a number nor such a text.
@@ -157,7 +161,7 @@ def parse_duration(value: Any) -> float:
     try:
         return float(Duration.parse(value))
     except ValueError as error:
-        raise InvalidRequest(str(error)) from None
+        raise InvalidRequest(f"{name}: {error}") from None
 
 
 def _terms(said: _Asked) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class PerformanceApi:
         model = request.path_params["model"]
         now = self._clock()
         query = request.query_params
-        since, window = (parse_duration(query.get(*one)) for one in _ASKED)
+        since, window = (parse_duration(query.get(*one), one[0]) for one in _ASKED)
         version = query.get("version")
         try:
             span = Span(now - since, now + 1, window)

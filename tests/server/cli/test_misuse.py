@@ -37,7 +37,10 @@ def said_of(arguments, capsys):
         ("serve m --ports 1", "no such option --ports; did you mean --port? "),
         ("promote m 2 --reason", "option '--reason' requires an argument; see penstock promote"),
         ("promote m", "missing argument 'VERSION'; see penstock promote --help"),
-        ("promote m two", "invalid value for 'VERSION': "),
+        ("promote m two", "invalid value for 'VERSION': expected a whole number; see penstock"),
+        ("ab size --rate x", "invalid value for '--rate': expected a number; see penstock ab size"),
+        ("query x --format y", "invalid value for '--format': 'y' is not one of 'table', 'json'"),
+        ("token n", "missing option '--scope'. Choose from: predict, observe, operate, approve;"),
         ("canary start m 2 --steps a", "'a' is not a list of percentages"),
         ("ab size --rate 0.1", "expected one of --difference and --ratio, none was given"),
         ("alerts --open test hook", "--open is no option of test; see penstock alerts --help"),
@@ -58,6 +61,24 @@ def test_the_option_behind_the_verb_wins(capsys):
     before = ["alerts", "--admin-url", "http://127.0.0.1:2", "--token", "x"]
     assert main([*before, "test", "hook", "--admin-url", NOWHERE]) == 1
     assert f"penstock: {NOWHERE} cannot be reached" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("push {0}/models m {0}/absent.onnx", "{0}/absent.onnx: No such file or directory"),
+        ("feedback {0}/absent.csv", "{0}/absent.csv: No such file or directory; 0 labels were"),
+        ("baseline build m 1 {0}/absent.csv --output x", "{0}/absent.csv cannot be read: No such"),
+        (
+            "export m --labelled -o {0}/x.csv --since soon --state-dir {0}",
+            "--since: it is 'soon', expected a duration such as",
+        ),
+    ],
+)
+def test_a_failure_is_one_line_that_names_what_is_wrong(typed, said, capsys, tmp_path):
+    assert main([one.format(tmp_path) for one in typed.split()]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"penstock: {said.format(tmp_path)}")
 
 
 def leaves(command, words=()):

@@ -71,13 +71,13 @@ def test_a_bad_table_names_the_file(table):
     ("text", "seconds"), [("5m", 300), ("1.5h", 5400), (" 90 s ", 90), (7, 7), ("250ms", 0.25)]
 )
 def test_durations(text, seconds):
-    assert parse_duration(text) == pytest.approx(seconds)
+    assert parse_duration(text, "hold") == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "m", "5 weeks", -1, True, float("inf"), None])
 def test_no_durations(text):
     with pytest.raises(InvalidRequest):
-        parse_duration(text)
+        parse_duration(text, "hold")
 
 
 def test_the_options_reach_the_workers_whole():

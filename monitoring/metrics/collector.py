@@ -16,6 +16,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as ShownExemplar
 from prometheus_client.utils import floatToGoString
 
 from . import layout
@@ -25,11 +26,15 @@ from .quality_collector import quality_families
 from .shadow_metrics import shadows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client import Metric
 
+    from .exemplars import Exemplar
     from .merge import Merged, ProcessFigures
+
+    #: The exemplars of buckets, by model and version.
+    Exemplars = Mapping[tuple[str, str], Mapping[int, Exemplar]]
 
 _LABELS = ("model", "version")
 _NANOSECOND = 1e-9
@@ -41,11 +46,15 @@ class PenstockCollector(Collector):
     Args:
         figures: Reads the counters, for example ``partial(fold, directory)``.
         version: Version of Penstock, for ``penstock_build_info``.
+        exemplars: Reads the exemplars; they are shown in the OpenMetrics format only.
     """
 
-    def __init__(self, figures: Callable[[], Merged], version: str) -> None:
+    def __init__(
+        self, figures: Callable[[], Merged], version: str, exemplars: Callable[[], Exemplars] = dict
+    ) -> None:
         self._figures = figures
         self._version = version
+        self._exemplars = exemplars
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: the registry must not read the counters when it is built."""
@@ -64,7 +73,7 @@ class PenstockCollector(Collector):
         yield from shadows(merged)
         yield from prediction_log(merged)
         yield from quality_families(merged)
-        yield from _histograms(merged)
+        yield from _histograms(merged, self._exemplars())
         yield from _processes(merged)
 
 
@@ -184,7 +193,7 @@ def _arms(merged: Merged) -> Iterator[Metric]:
         yield family
 
 
-def _histograms(merged: Merged) -> Iterator[Metric]:
+def _histograms(merged: Merged, exemplars: Exemplars) -> Iterator[Metric]:
     families = (
         (
             layout.LATENCY,
@@ -202,9 +211,20 @@ def _histograms(merged: Merged) -> Iterator[Metric]:
         for labels, slots in sorted(merged.blocks.items()):
             cumulative = list(accumulate(_buckets(histogram, slots)))
             if labels[1] or cumulative[-1]:
-                pairs = list(zip(bounds, map(float, cumulative), strict=True))
-                family.add_metric(labels, pairs, slots[histogram.total] * unit)
+                kept = exemplars.get(labels, {}) if histogram is layout.LATENCY else {}
+                buckets = [
+                    (bound, float(count), _exemplar(kept[number]))
+                    if number in kept
+                    else (bound, float(count))
+                    for number, (bound, count) in enumerate(zip(bounds, cumulative, strict=True))
+                ]
+                family.add_metric(labels, buckets, slots[histogram.total] * unit)
         yield family
+
+
+def _exemplar(exemplar: Exemplar) -> ShownExemplar:
+    trace_id, seconds, time = exemplar
+    return ShownExemplar({"trace_id": trace_id}, seconds, time)
 
 
 def _buckets(histogram: layout.Histogram, slots: list[int]) -> list[int]:

@@ -11,6 +11,7 @@ cumulative here.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,6 +76,10 @@ class Histogram:
     def total(self) -> int:
         """The slot of the sum."""
         return self.first + len(self.bounds) + 1
+
+    def bucket(self, value: float) -> int:
+        """The position of the bucket that counts a value."""
+        return bisect_left(self.bounds, value)
 
     @property
     def end(self) -> int:

@@ -47,6 +47,7 @@ class CounterFile:
     Attributes:
         process: Name of the process, for example ``worker-0``.
         incarnation: Unique name of this life of it; the file's stem.
+        directory: Where the file is; ``None`` without a file.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class CounterFile:
     ) -> None:
         self.process = process
         self.incarnation = incarnation
+        self.directory = directory
         self._memory = memory
         self._fd = fd
         self._used = 1

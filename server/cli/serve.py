@@ -111,6 +111,7 @@ def _serve(given: dict[str, Any], file: Path | None, home: Path | None = None) -
     from penstock.server.processes.state_directory import StateDirectory, StateDirectoryInUse
     from penstock.server.registry.survey import scan
     from penstock.server.supervisor.listening import CannotListen
+    from penstock.server.tracing.setup import check_tracing
 
     def load() -> "ServerConfig":
         read = load_config(given, os.environ, file)
@@ -120,6 +121,7 @@ def _serve(given: dict[str, Any], file: Path | None, home: Path | None = None) -
         config = load()
         if config.grpc_port is not None and find_spec("grpc_reflection") is None:
             raise ConfigError(f"grpc_port needs the extra grpc: {install_command('grpc')}")
+        check_tracing(config, os.environ)
         snapshot = scan(config.registry, config.link_roots())
         directory = RunDirectory.create(config.run_dir)
     except ConfigError as error:

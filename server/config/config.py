@@ -26,6 +26,7 @@ from .option import option, options_of
 from .prefix import is_prefix
 from .protocol_options import ProtocolOptions
 from .size_limits import LOAD_TIMEOUT_SECONDS, Timeout, check_workers
+from .tracing_options import TracingOptions
 from .trust_options import TrustOptions
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class _HeaderSize(Size, least=1024, most=_MIB):
 
 
 @dataclass(frozen=True)
-class ServerConfig(TrustOptions, ProtocolOptions):
+class ServerConfig(TracingOptions, TrustOptions, ProtocolOptions):
     """Everything an operator may set. Times are seconds, sizes bytes."""
 
     registry: Path = option(Path(), "The model repository: REGISTRY/<model>/<version>/model.onnx.")

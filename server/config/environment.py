@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 #: For the command line as a client; a server may stand beside it in the same environment.
 CLIENT_VARIABLES: Final = ("PENSTOCK_ADMIN_URL", "PENSTOCK_TOKEN")
 _NOT_OPTIONS: Final = ("PENSTOCK_CONFIG", *CLIENT_VARIABLES)
+OTLP_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 #: What platforms say, with the option that it means; earlier ones win.
 _PLATFORMS: Final = {
     "AIP_HTTP_PORT": "port",  # Vertex AI
     "AIP_PREDICT_ROUTE": "predict_route",
     "AIP_HEALTH_ROUTE": "health_route",
     "SAGEMAKER_BIND_TO_PORT": "port",
+    OTLP_ENDPOINT: "otlp_endpoint",  # OpenTelemetry
+    "OTEL_SERVICE_NAME": "service_name",
     "PORT": "port",  # Cloud Run, Heroku and others
 }
 #: Where SageMaker unpacks the model before it runs ``serve`` in the container, and what it expects.

@@ -34,6 +34,7 @@ from penstock.server.serving.catalog import Catalog
 from penstock.server.serving.host import ModelHost
 from penstock.server.serving.isolated_deaths import IsolatedDeaths
 from penstock.server.serving.versions import Versions
+from penstock.server.tracing.setup import open_tracing
 
 from .prediction_port import PredictionPort
 from .sweeper import Sweeper
@@ -68,6 +69,7 @@ class Engine:
         inference: The path of predictions.
         port: Objects that all connections of the prediction port share.
         samples: Inputs and outputs for the monitor.
+        tracing: Traces predictions; ``None`` without a collector.
         isolated_deaths: Counts the deaths of the processes of isolated versions.
     """
 
@@ -106,6 +108,8 @@ class Engine:
             incidents or Incidents(),
             clock,
         )
+        self.tracing = open_tracing(config, counters.directory, counters.process, clock)
+        self.inference.responder.observers.tracer = self.tracing
         self.port = self._open_port(loop, config, limits, clock)
         privacy = partial(privacy_of, state_dir=config.state_dir)
         versions = Versions(
@@ -171,6 +175,8 @@ class Engine:
             await asyncio.wait_for(self._finish(), LAST_SECONDS)
         except TimeoutError:
             LOG.warning("a run has not ended; stopping without it")
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         self._release()
 
     async def _finish(self) -> None:

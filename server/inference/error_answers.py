@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 #: Answers with longer messages quote a request and are made each time; shorter ones are cached.
 MAX_KEPT_MESSAGE: Final = 512
+#: Status, header lines and body where even encoding an error has failed.
+LAST_ANSWER: Final = (
+    500,
+    JSON_HEADERS,
+    b'{"error":"internal error; see the log of the server"}',
+)
 #: Error codes of MLflow by HTTP status; the others are INTERNAL_ERROR.
 _MLFLOW_CODES: Final = {
     400: "BAD_REQUEST",

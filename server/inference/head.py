@@ -59,6 +59,7 @@ class RequestHead:
     """
 
     __slots__ = (
+        "_traceparent",
         "accept_encoding",
         "arm",
         "codec",
@@ -89,6 +90,7 @@ class RequestHead:
         self.timeout_seconds: float | None = None
         self.request_id: bytes | None = None
         self.arm: str | None = None
+        self._traceparent: bytes | None = None
         self.lines: Sequence[tuple[bytes, bytes]] | bytes = ()
         self.problem: ApiError | None = None
         self.keep_alive = True
@@ -96,6 +98,13 @@ class RequestHead:
         self.method = "POST"
         self.target = ""
         self.http_version = "1.1"
+
+    @property
+    def traceparent(self) -> bytes:
+        """The header of that name, looked for once; empty if there is none."""
+        if self._traceparent is None:
+            self._traceparent = self.value(b"traceparent")
+        return self._traceparent
 
     def value(self, name: bytes) -> bytes:
         """The first value of any header; empty if there is none.

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.batching.errors import Overloaded
 from penstock.monitoring.metrics.layout import FAILED_NANOSECONDS, status_index
-from penstock.server.codecs.negotiate import JSON_HEADERS
 from penstock.server.errors import ClientGone, InternalError
 
 from .answers import encode_coalesced, encode_run
 from .arm_headers import lines_of
 from .call import Call, write_answers
 from .coalesced_calls import CoalescedCalls, calls_of
-from .error_answers import api_error, error_answer, takes_common_error
+from .error_answers import LAST_ANSWER, api_error, error_answer, takes_common_error
 from .server_timing import with_timing
 
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ LOG = logging.getLogger("penstock.inference")
 
 #: Slot of the counter of good answers.
 OK: Final = status_index(200)
-_INTERNAL_ERROR: Final = 500
-_LAST_WORDS: Final = b'{"error":"internal error; see the log of the server"}'
 
 
 class Responder:
@@ -154,6 +151,7 @@ class Responder:
             self._splitter.release(servable, answered)
         self._halt_poll.answered(arrivals[0], now)
         observers.after(servable, calls, firsts, batch, sample)
+        observers.trace(servable, answered, batch, now)
         self.learn(answered)
 
     def finish_coalesced(
@@ -207,6 +205,7 @@ class Responder:
         write_answers(200, zip(calls, ids, repeat(headers), bodies))
         self._halt_poll.answered(arrivals[0], now)
         observers.after_coalesced(servable, calls, ids, arrivals, batch, picked, now)
+        observers.trace_coalesced(servable, calls, ids, batch, now)
 
     def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
         """Answer calls that were not admitted, or dropped; none of them is in flight.
@@ -234,6 +233,7 @@ class Responder:
         ids = [call.request_id or self._ids.new() for call in calls]
         self.observers.failed(servable, ids, known, [now - arrival for arrival in arrivals])
         write_answers(known.status, zip(calls, ids, repeat(headers), repeat(body)))
+        self.observers.trace_failures(servable, calls, ids, known)
 
     def _fail_batch(self, servable: Servable, batch: Batch, error: Exception) -> None:
         contexts = [request.context for request in batch.requests]
@@ -288,6 +288,7 @@ class Responder:
             headers = servable.headers + headers + arm
             self.observers.failed(servable, [request_id], known, [latency / 1e9], call.arm)
         write_answers(known.status, [(call, request_id, headers, body)])
+        self.observers.trace_failures(servable, [call], [request_id], known)
 
     def _end_plainly(self, call: Call) -> None:
         """Answer with a prepared error; used when encoding an error has itself failed."""
@@ -296,4 +297,4 @@ class Responder:
             call.entered = False
             self.observers.aside(call.servable.counters.leave)
         if not call.abandoned and call.writer.owes(call):
-            call.writer.respond(call, _INTERNAL_ERROR, JSON_HEADERS, _LAST_WORDS)
+            call.writer.respond(call, *LAST_ANSWER)

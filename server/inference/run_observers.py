@@ -9,7 +9,7 @@ No observer can fail an answer: an error in an observer is noted, and the answer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,10 +33,32 @@ T = TypeVar("T")
 TALLIED_VALUES: Final = 128 * 1024
 
 
+class Tracer(Protocol):
+    """Traces predictions; implemented by `penstock.server.tracing.tracing.Tracing`."""
+
+    def answered(
+        self,
+        servable: Servable,
+        calls: Sequence[Call],
+        ids: Sequence[bytes],
+        batch: Batch,
+        now: float,
+    ) -> None:
+        """Take calls that one run has answered."""
+        ...
+
+    def failed(
+        self, servable: Servable | None, call: Call, request_id: bytes, status: int, code: str
+    ) -> None:
+        """Take a call that ended with an error."""
+        ...
+
+
 class RunObservers:
     """The observers of one worker.
 
     Attributes:
+        tracer: Traces predictions; ``None`` without tracing.
         shadow_senders: The senders of copies, by model and version.
 
     Args:
@@ -49,6 +71,7 @@ class RunObservers:
         self, loop: asyncio.AbstractEventLoop, sampling: Sampling | None, incidents: Incidents
     ) -> None:
         self._loop = loop
+        self.tracer: Tracer | None = None
         self.shadow_senders: dict[tuple[str, str], ShadowSender] = {}
         self._sampling = sampling
         self._incidents = incidents
@@ -136,6 +159,44 @@ class RunObservers:
         """Pass on calls that were answered with an error; see `Sampling.failed`."""
         if self._sampling is not None:
             self.aside(self._sampling.failed, servable, ids, error, latencies, arm)
+
+    def trace(
+        self,
+        servable: Servable,
+        answered: Sequence[tuple[Call, Any]],
+        batch: Batch,
+        now: float,
+    ) -> None:
+        """Pass calls that a run has answered to the tracer."""
+        if self.tracer is not None:
+            calls = [call for call, _ in answered]
+            ids = [call.request_id for call in calls]
+            self.aside(self.tracer.answered, servable, calls, ids, batch, now)
+
+    def trace_coalesced(
+        self,
+        servable: Servable,
+        calls: Sequence[Call],
+        ids: Sequence[bytes],
+        batch: Batch,
+        now: float,
+    ) -> None:
+        """As `trace`, for requests of one row each, whose ids are given."""
+        if self.tracer is not None:
+            self.aside(self.tracer.answered, servable, calls, ids, batch, now)
+
+    def trace_failures(
+        self,
+        servable: Servable | None,
+        calls: Sequence[Call],
+        ids: Sequence[bytes],
+        error: ApiError,
+    ) -> None:
+        """Pass calls that were answered with an error to the tracer."""
+        if self.tracer is not None:
+            for call, request_id in zip(calls, ids, strict=True):
+                given = (servable, call, request_id, error.status, error.code)
+                self.aside(self.tracer.failed, *given)
 
     def _look(
         self, servable: Servable, calls: Sequence[Call], firsts: Sequence[int], batch: Batch

@@ -256,6 +256,8 @@ class WorkerProcess:
             return
         if self._grpc is not None:
             self._grpc.refresh()
+        if self._app.engine.tracing is not None:
+            self._app.engine.tracing.flush()
         if self._reported != self._reportable():
             self._report()
         self._link.flush()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from penstock.monitoring.distribution import server_version
 from penstock.monitoring.metrics import layout
 from penstock.monitoring.metrics.collector import PenstockCollector, exposition
+from penstock.monitoring.metrics.exemplars import read_exemplars
 from penstock.monitoring.metrics.merge import fold
 from penstock.monitoring.metrics.scrape_format import scrape_format
 from penstock.server.ports.shared import KEPT_SECONDS, RENDERING_SHARE, SharedAnswers
@@ -35,7 +37,9 @@ class Exposition:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.collectors: list[Collector] = [PenstockCollector(self._fold, server_version())]
+        self.collectors: list[Collector] = [
+            PenstockCollector(self._fold, server_version(), partial(read_exemplars, directory))
+        ]
         self._one_folds = threading.Lock()
         self._shared: SharedAnswers[tuple[bytes, bytes]] = SharedAnswers(
             self._make, KEPT_SECONDS, RENDERING_SHARE

@@ -1,0 +1,239 @@
+"""A server sends the traces of its predictions to a collector, by both front ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from penstock.server.config.config import load_config
+from penstock.server.files.config_error import ConfigError
+from penstock.server.tracing import setup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SAMPLED = {"traceparent": f"00-{TRACE}-{SPAN}-01", "baggage": "tenant=oslo"}
+BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}
+
+
+class Collector:
+    """Takes spans by OTLP over HTTP, as a real collector does."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[str, Any]] = []
+        self.came = threading.Condition()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                outer.take(self.path, ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def take(self, path: str, request: ExportTraceServiceRequest) -> None:
+        assert path == "/v1/traces"
+        with self.came:
+            for resource in request.resource_spans:
+                (service,) = [
+                    one.value.string_value
+                    for one in resource.resource.attributes
+                    if one.key == "service.name"
+                ]
+                for scope in resource.scope_spans:
+                    self.spans += [(service, span) for span in scope.spans]
+            self.came.notify_all()
+
+    def wait(self, number: int) -> list[tuple[str, Any]]:
+        """All spans, once there are so many."""
+        with self.came:
+            assert self.came.wait_for(lambda: len(self.spans) >= number, 60), self.spans
+            return list(self.spans)
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    one = Collector()
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., Path]) -> Path:
+    root = tmp_path_factory.mktemp("traced")
+    onnx_file(
+        root / "echo" / "1" / "model.onnx",
+        [("Identity", ["x"], ["y"])],
+        [("x", "FLOAT", ["n", 2])],
+        [("y", "FLOAT", ["n", 2])],
+    )
+    return root
+
+
+@pytest.fixture
+def traced(collector: Collector, tmp_path: Path) -> Any:
+    """Switches the tracing of a running server on; every prediction is traced."""
+    options = load_config(
+        {"registry": "x", "otlp_endpoint": collector.url, "trace_rate": 1, "service_name": "svc"},
+        {},
+    )
+
+    def switch_on(server: Any) -> Any:
+        tracing = setup.open_tracing(options, tmp_path, "worker-0", server.app.engine.port.clock)
+        server.app.engine.inference.responder.observers.tracer = tracing
+        return tracing
+
+    return switch_on
+
+
+def attributes_of(span: Any) -> dict[str, Any]:
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
+
+
+@pytest.mark.parametrize("frontend", ["fast", "asgi"])
+def test_a_prediction_is_a_span_in_the_trace_of_its_caller(
+    registry: Path, live_server: Any, traced: Any, collector: Collector, frontend: str
+) -> None:
+    with live_server(registry, frontend) as server, httpx.Client(base_url=server.url) as client:
+        tracing = traced(server)
+        answer = client.post("/v2/models/echo/infer", json=BODY, headers=SAMPLED)
+        assert answer.status_code == 200
+        server.on_loop(tracing.flush)  # what follows an answer has been done
+        tracing.close()
+    spans = {span.name: span for service, span in collector.wait(4) if service == "svc"}
+    request = spans["predict echo"]
+    assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, SPAN)
+    attributes = attributes_of(request)
+    assert attributes["penstock.request_id"] == answer.headers["x-request-id"]
+    assert attributes["penstock.version"] == "1"
+    assert attributes["http.response.status_code"] == 200
+    assert attributes["baggage.tenant"] == "oslo"
+    parts = [spans[name] for name in ("queue", "compute", "encode")]
+    assert {part.parent_span_id for part in parts} == {request.span_id}
+    moments = [request.start_time_unix_nano]
+    for part in parts:
+        moments += [part.start_time_unix_nano, part.end_time_unix_nano]
+    assert moments == sorted(moments)
+    assert moments[-1] <= request.end_time_unix_nano
+
+
+def test_a_caller_that_does_not_record_is_not_recorded(
+    registry: Path, live_server: Any, traced: Any, collector: Collector
+) -> None:
+    with live_server(registry, "fast") as server, httpx.Client(base_url=server.url) as client:
+        tracing = traced(server)
+        for last in ("00", "01"):
+            headers = {"traceparent": f"00-{TRACE}-{SPAN}-{last}", "x-request-id": f"id-{last}"}
+            client.post("/v2/models/echo/infer", json=BODY, headers=headers)
+        server.on_loop(tracing.flush)  # what follows an answer has been done
+        tracing.close()
+    requests = [span for _, span in collector.wait(4) if span.name == "predict echo"]
+    assert [attributes_of(span)["penstock.request_id"] for span in requests] == ["id-01"]
+
+
+def test_coalesced_requests_are_traced_one_by_one(
+    registry: Path, live_server: Any, traced: Any, collector: Collector
+) -> None:
+    body = json.dumps(BODY).encode()
+    head = f"POST /v2/models/echo/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+    with live_server(registry, "fast") as server, server.connect() as client:
+        tracing = traced(server)
+        for _ in range(20):
+            assert client.send(head.encode() + body).answer().status == 200
+        server.on_loop(tracing.flush)  # what follows an answer has been done
+        tracing.close()
+    requests = [span for _, span in collector.wait(80) if span.name == "predict echo"]
+    assert len({attributes_of(span)["penstock.request_id"] for span in requests}) == 20
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v2/models/none/infer", 404), ("/v2/models/echo/infer", 400)]
+)
+def test_an_error_is_a_span_with_its_code(
+    registry: Path,
+    live_server: Any,
+    traced: Any,
+    collector: Collector,
+    path: str,
+    status: int,
+) -> None:
+    with live_server(registry, "fast") as server, httpx.Client(base_url=server.url) as client:
+        tracing = traced(server)
+        assert client.post(path, json={}, headers=SAMPLED).status_code == status
+        server.on_loop(tracing.flush)  # what follows an answer has been done
+        tracing.close()
+    ((_, span),) = collector.wait(1)
+    assert attributes_of(span)["http.response.status_code"] == status
+    assert attributes_of(span)["error.type"]
+    assert span.status.code == 0  # a caller's mistake is no failure of the server
+
+
+def test_a_bucket_of_the_latency_leads_to_a_trace(
+    registry: Path, live_server: Any, traced: Any, tmp_path: Path
+) -> None:
+    from functools import partial
+
+    from penstock.monitoring.metrics.collector import PenstockCollector, exposition
+    from penstock.monitoring.metrics.exemplars import read_exemplars
+    from penstock.monitoring.metrics.merge import snapshot
+
+    with live_server(registry, "fast") as server, httpx.Client(base_url=server.url) as client:
+        tracing = traced(server)
+        client.post("/v2/models/echo/infer", json=BODY, headers=SAMPLED)
+        server.on_loop(tracing.flush)
+        figures = partial(snapshot, server.app.engine.counters)
+        collector = PenstockCollector(figures, "1", partial(read_exemplars, tmp_path))
+        _, shown = exposition([collector], "application/openmetrics-text; version=1.0.0")
+        _, plain = exposition([collector], "text/plain")
+        tracing.close()
+    pattern = rb'penstock_request_seconds_bucket\{[^}]*le="([^"]+)"[^}]*\} \S+ # \{trace_id="'
+    (found,) = re.findall(pattern + TRACE.encode() + rb'"\} (\S+) \S+\n', shown)
+    assert 0 < float(found[1]) <= float(found[0])
+    assert b"trace_id" not in plain
+
+
+def test_a_collector_that_is_away_costs_no_answer(
+    registry: Path, live_server: Any, traced: Any, collector: Collector
+) -> None:
+    collector.server.server_close()
+    with live_server(registry, "fast") as server, httpx.Client(base_url=server.url) as client:
+        traced(server)
+        for _ in range(5):
+            answer = client.post("/v2/models/echo/infer", json=BODY, headers=SAMPLED)
+            assert answer.status_code == 200
+
+
+def test_the_extra_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr(setup, "can_export", lambda: False)
+    config = load_config({"registry": "x", "otlp_endpoint": "http://collector:4318"}, {})
+    with pytest.raises(ConfigError, match=r"otlp_endpoint needs the extra otel: .*pip"):
+        setup.check_tracing(config, {})
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    setup.check_tracing(load_config({"registry": "x"}, environ), environ)
+    assert "there are no traces" in caplog.text
+
+
+def test_without_a_collector_there_is_no_tracing(tmp_path: Path) -> None:
+    config = load_config({"registry": "x"}, {})
+    assert setup.open_tracing(config, tmp_path, "worker-0", lambda: 0.0) is None

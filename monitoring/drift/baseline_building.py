@@ -22,8 +22,8 @@ from penstock.monitoring.probability import is_available, what_to_install
 from .baseline import FROM_FILE, Baseline, Reference
 from .bins import NumberBins, category_bins, number_bins
 from .halves import counted
+from .measurement import measure
 from .moments import Moments, moments_of
-from .variation import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -32,29 +32,42 @@ _LONGEST: Final = 0.999
 
 
 class Dependence(NamedTuple):
-    """How windows hang together; as in `Variation`."""
+    """How windows hang together; as in `Variation`.
+
+    Attributes:
+        stretches: Independent stretches of time.
+        memory: Correlation of neighbours.
+        period: Windows after which they come back to what they were; 0 if they do not.
+    """
 
     stretches: float
     memory: float
-    periodic: bool
+    period: int
 
 
-def dependence(counts: NDArray[np.int64]) -> Dependence:
+def dependence(counts: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> Dependence:
     """How far windows depend on each other.
 
     Args:
         counts: Windows in the order of time, by bins.
+        groups: Group of each window, each of two windows or more. What the windows of a group have
+            in common is left out, and no period is looked for.
     """
     number = len(counts)
     rows = counts.sum(axis=1)
     shares = counts / rows[:, None]
     mean = counts.sum(axis=0) / rows.sum()
     there = mean > 0
-    away = (shares[:, there] - mean[there]) / np.sqrt(mean[there])
     noise = float(((1 - mean[there]).sum() / rows).mean())
+    if groups is None:
+        away = shares[:, there] - mean[there]
+    else:
+        away, left = _without_groups(shares[:, there], groups)
+        noise *= left
+    away /= np.sqrt(mean[there])
     power = float((away**2).sum() / number) - noise
     if power <= 0:
-        return Dependence(float(number), 0.0, periodic=False)
+        return Dependence(float(number), 0.0, period=0)
     correlations = np.array(
         [
             float((away[lag:] * away[:-lag]).sum()) / (number - lag) / power
@@ -64,14 +77,26 @@ def dependence(counts: NDArray[np.int64]) -> Dependence:
     below = np.flatnonzero(correlations <= 0)
     end = int(below[0]) if below.size else len(correlations)
     neighbours = float(correlations[0])
-    periodic = _comes_back(correlations, end, number)
-    if periodic:
+    period = 0 if groups is not None else _period(correlations, end, number)
+    if period:
         end = number // 4
     neighbours = _corrected(neighbours, number)
     memory = min(float(number), max(1.0, 1 + 2 * float(correlations[:end].sum())))
-    if not periodic:  # of few windows the sum is too small; for an AR(1) this is all of it
+    if not period:  # of few windows the sum is too small; for an AR(1) this is all of it
         memory = max(memory, (1 + neighbours) / (1 - neighbours))
-    return Dependence(number / memory, neighbours, periodic)
+    return Dependence(number / memory, neighbours, period)
+
+
+def _without_groups(
+    shares: NDArray[np.float64], groups: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], float]:
+    """Shares less the mean of their group, and the part of their noise that is left."""
+    sizes = np.bincount(groups)
+    total = np.zeros((len(sizes), shares.shape[1]))
+    np.add.at(total, groups, shares)
+    return shares - (total / np.maximum(sizes, 1)[:, None])[groups], 1 - float(
+        (1 / sizes[groups]).mean()
+    )
 
 
 def _corrected(neighbours: float, number: int) -> float:
@@ -87,8 +112,8 @@ def _corrected(neighbours: float, number: int) -> float:
     return min(_LONGEST, measured + (1 + 4 * measured) / number + 2 * error)
 
 
-def _comes_back(correlations: NDArray[np.float64], end: int, number: int) -> bool:
-    """Whether windows are like those some lag before, and its multiples, and unlike those between.
+def _period(correlations: NDArray[np.float64], end: int, number: int) -> int:
+    """The lag at which windows, and at its multiples, are alike, and unlike those between; or 0.
 
     Args:
         correlations: Of lag 1 and more.
@@ -96,14 +121,19 @@ def _comes_back(correlations: NDArray[np.float64], end: int, number: int) -> boo
         number: Of windows; the lag of few must be seen once only.
     """
     neighbours = float(correlations[0])
+    found: dict[int, float] = {}
     if number < _MANY:
         least = max(_LEAST_BACK, _BACK * neighbours)
-        lags = range(end + 1, number // 2 + 1)
-        return any((correlations[lag - 1 :: lag] >= least).all() for lag in lags)
-    least = _BACK * max(_LEAST_NEIGHBOURS, neighbours)
-    for lag in range(_SHORTEST, int(len(correlations) / (_TIMES + 0.5)) + 1):
-        tops = np.arange(1, _TIMES + 1) * lag - 1
-        between = correlations[tops - lag // 2] + correlations[tops + lag // 2]
-        if (correlations[tops] - between / 2 >= least).all():
-            return True
-    return False
+        for lag in range(end + 1, number // 2 + 1):
+            tops = correlations[lag - 1 :: lag]
+            if (tops >= least).all():
+                found[lag] = float(tops[0])
+    else:
+        least = _BACK * max(_LEAST_NEIGHBOURS, neighbours)
+        for lag in range(_SHORTEST, int(len(correlations) / (_TIMES + 0.5)) + 1):
+            places = np.arange(1, _TIMES + 1) * lag - 1
+            tops = correlations[places]
+            between = correlations[places - lag // 2] + correlations[places + lag // 2]
+            if (tops - between / 2 >= least).all():
+                found[lag] = float(tops.sum())
+    return max(found, key=found.__getitem__, default=0)

@@ -10,6 +10,7 @@ from .constraints import Faults
 from .episode import Episode
 from .incident import Change, by_contribution, subject_of
 from .judgement import judged
+from .measurement import measure
 from .row_history import RowHistory
 from .row_sample import RowSample
 from .rule import Level
@@ -17,7 +18,7 @@ from .segment_drift import SegmentDrift
 from .sensitivity import WEEK_SECONDS, false_alarms_per_week
 from .settling import enough
 from .states import CALIBRATING, OK, PROVISIONAL, STATES, TOO_LITTLE, advanced, state_of
-from .variation import from_json, known, measure, prolonged, to_json
+from .variation import from_json, known, long_enough, prolonged, to_json, windows_apart
 from .window import Window
 
 if TYPE_CHECKING:
@@ -122,6 +123,9 @@ class DriftState:
                 size = (reference.bins.size,)
                 counts = [one.counts[name] for one in first if name in one.counts]
                 counts = [one for one in counts if one.shape == size]
+                if built is not None and not long_enough(built, len(counts)):
+                    self.variations[name] = built
+                    continue
                 bins = reference.bins
                 measured = measure(counts, bins.exceptional, bins.ordered)
                 found = measured if built is None else prolonged(built, measured)
@@ -191,7 +195,8 @@ class DriftState:
             reference = references.get(name)
             phase = self._phase(name, reference)
             before = self.episodes.get(name, Episode())
-            after = advanced(before, one, window.end, phase, options)
+            apart = windows_apart(self.variations.get(name, {}))
+            after = advanced(before, one, window.end, phase, options, apart)
             if after.open is not before.open:
                 changes.append(Change(name, before, after, one))
             self.episodes[name] = after

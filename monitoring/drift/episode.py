@@ -1,7 +1,9 @@
 """Episodes: a flag alone is no alarm. Pure.
 
 An episode opens when two of the last three windows are flagged, or at once when one is critical; it
-closes after three that are not. Somebody is told when it opens and when it closes, and not between.
+closes after three that are not, or after more where windows differ in a cycle, or wander: what is
+beyond the limit once a day is one episode. Somebody is told when it opens and when it closes, and
+not between.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Episode:
     incident: str = ""
 
 
-def advance(episode: Episode, level: Level, end: float, *, calibrating: bool) -> Episode:
+def advance(
+    episode: Episode, level: Level, end: float, *, calibrating: bool, apart: int = 1
+) -> Episode:
     """The episode after one more window.
 
     Args:
@@ -46,11 +50,12 @@ def advance(episode: Episode, level: Level, end: float, *, calibrating: bool) ->
         end: Unix seconds when the window ended.
         calibrating: Whether it is not known yet how much healthy windows vary: only what is
             critical opens an episode then.
+        apart: Windows that must be clean before it closes, if they are more than three.
     """
     recent = (*episode.recent, level)[-_LOOK_BACK:]
     clean = 0 if level.flagged else episode.clean + 1
     if episode.open:
-        if clean >= _CLEAN_TO_CLOSE:
+        if clean >= max(_CLEAN_TO_CLOSE, apart):
             return Episode(recent, clean=clean)
         critical = episode.critical or level is Level.CRITICAL
         return replace(episode, recent=recent, clean=clean, critical=critical)

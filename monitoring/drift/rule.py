@@ -135,7 +135,7 @@ def grade(subjects: Mapping[str, Subject], options: DriftOptions) -> dict[str, F
                 rare = p_values[name] * len(subjects) <= options.false_alarm_rate**2
                 # Of windows that vary, the far tail is a guess: two of them must agree.
                 rare = rare and not any(
-                    not one.periodic for one in subjects[name].variations.values()
+                    not one.recurs for one in subjects[name].variations.values()
                 )
                 level = _level(subjects[name], options, rare=rare)
             found[name] = Finding(level, p_values[name], significant)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from .measurement import LEAST_WINDOWS, measure
 from .moments import Moments
-from .variation import LEAST_WINDOWS, measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -33,16 +33,31 @@ _GROSS: Final = 4.0
 
 
 def advanced(
-    before: Episode, one: Assessment, end: float, phase: str, options: DriftOptions
+    before: Episode,
+    one: Assessment,
+    end: float,
+    phase: str,
+    options: DriftOptions,
+    apart: int = 1,
 ) -> Episode:
-    """The episode of a feature after a window."""
+    """The episode of a feature after a window.
+
+    Args:
+        before: The episode before it.
+        one: What the window shows of the feature.
+        end: Unix seconds when the window ended.
+        phase: What is known of the feature.
+        options: Of the model.
+        apart: Windows that must be clean before an episode is over, see `windows_apart`.
+    """
     if phase == PROVISIONAL:
         return before
     level = one.level
     calibrating = phase == CALIBRATING
-    if calibrating and level is Level.CRITICAL and one.psi <= _GROSS * options.psi_critical:
-        level = Level.WARN
-    return advance(before, level, end, calibrating=calibrating)
+    if calibrating and level.flagged:
+        gross = one.psi > _GROSS * options.psi_critical
+        level = Level.CRITICAL if gross else Level.WARN
+    return advance(before, level, end, calibrating=calibrating, apart=apart)
 
 
 def state_of(level: Level, episode: Episode, phase: str) -> str:

@@ -17,11 +17,11 @@ from .drift_state import DriftState
 from .halves import counted
 from .incident import by_contribution
 from .learning import Column, reference_of
+from .measurement import LEAST_WINDOWS, measure
 from .options import DriftOptions
 from .relations import LEAST_ROWS
 from .row_sample import Cells, RowSample
 from .settling import enough, settled
-from .variation import LEAST_WINDOWS, measure
 from .window import Window
 
 if TYPE_CHECKING:

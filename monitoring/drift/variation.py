@@ -12,7 +12,9 @@ because its scale is an estimate from few independent stretches of time, the rat
 Its far tail is not to be trusted where it was never seen: no window is unusual that is not further
 away than twice the furthest healthy one, and more where windows hang together or few independent
 stretches were seen. A cycle that came back is different: its extremes are known, so a window is
-compared with the furthest of them, by the noncentral chi-square distribution.
+compared with the furthest of them, by the noncentral chi-square distribution. Where something
+beside the cycle did not come back, its distance, so many times as large, is added to that of the
+cycle: by the triangle inequality no sum of both is further away.
 
 A window of the future is further from the mean of ``n`` independent stretches than these are from
 each other, by ``(n + 1) / (n - 1)``; how many there are says `dependence`.
@@ -24,39 +26,34 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from penstock.monitoring.probability import (
     chi_square_survival,
     f_survival,
     noncentral_chi_square_survival,
 )
 
-from .dependence import dependence
-from .leave_one_out import leave_one_out
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
     from .components import Statistic
-    from .dependence import Dependence
 
-#: Windows below which nothing is measured.
-LEAST_WINDOWS: Final = 8
 #: Independent stretches below which no window can be called unusual.
 LEAST_STRETCHES: Final = 3.0
 #: An unusual window is so many times as far away as the furthest healthy one,
 _FACTOR: Final = 2.0
-#: and more by this over the number of stretches.
+#: and more by this over the number of stretches,
 _FEW: Final = 20.0
+#: where fewer than this count as this,
+_FEWEST: Final = 1.0
+#: and by this for each unit of correlation of windows that follow each other.
+_MEMORY: Final = 3.0
 #: How much further than the furthest of a cycle so far a healthy window may be.
 _CYCLE: Final = 1.1
 #: Windows after the baseline, against those in it, from which on they say more of it.
 _PROLONGED: Final = 3.0
-#: Variation less certain than this is taken for chance; each test of a feature may say so.
-_CERTAIN: Final = 0.01
+#: Correlation of two windows below which the first says nothing of the second.
+_FORGOTTEN: Final = 0.1
+_LONGEST_APART: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +67,11 @@ class Variation:
             part of one was.
         memory: Correlation of windows that follow each other; between 0 and 1.
         most: Noncentrality for each effective row of the furthest healthy window, by this test if
-            it is periodic, else by any; 0 or more.
-        periodic: Whether windows come back to what they were, as in a cycle of days.
+            it has a period, else by any; 0 or more.
+        period: Windows after which they come back to what they were, as in a cycle of days; 0 if
+            they do not.
+        wander: If it has a period, the noncentrality for each effective row of the window that came
+            back least, by any test; 0 if all came back.
     """
 
     mean: float
@@ -79,7 +79,8 @@ class Variation:
     stretches: float
     memory: float = 0.0
     most: float = 0.0
-    periodic: bool = False
+    period: int = 0
+    wander: float = 0.0
 
     @property
     def known(self) -> bool:
@@ -92,10 +93,11 @@ class Variation:
 
     def p_value(self, statistic: Statistic, effective_rows: float) -> float:
         """Probability of a statistic like this, or larger, of a healthy window."""
-        if not self.known:
-            return 1.0
-        if self.periodic:
-            furthest = _CYCLE * self.most * effective_rows
+        if not self.known:  # only what is beyond all that was seen
+            furthest = max(self._furthest_of_cycle, self.factor * self.most) * effective_rows
+            return noncentral_chi_square_survival(statistic.value, statistic.degrees, furthest)
+        if self.period:
+            furthest = self._furthest_of_cycle * effective_rows
             return noncentral_chi_square_survival(statistic.value, statistic.degrees, furthest)
         if statistic.value - statistic.degrees <= self.factor * self.most * effective_rows:
             return 1.0
@@ -109,7 +111,17 @@ class Variation:
     @property
     def factor(self) -> float:
         """How many times as far as the furthest healthy window an unusual one is."""
-        return _FACTOR + _FEW / self.stretches + _FACTOR * self.memory
+        return _FACTOR + _FEW / max(self.stretches, _FEWEST) + _MEMORY * self.memory
+
+    @property
+    def recurs(self) -> bool:
+        """Whether windows come back to what they were, and nothing of them wanders."""
+        return self.period > 0 and not self.wander
+
+    @property
+    def _furthest_of_cycle(self) -> float:
+        # Distances add up at most: that of the cycle, and that of what wanders.
+        return float((math.sqrt(_CYCLE * self.most) + math.sqrt(self.factor * self.wander)) ** 2)
 
     @property
     def chance(self) -> float:
@@ -117,7 +129,7 @@ class Variation:
 
         One of the stretches was the furthest; beyond it the tail is taken for exponential.
         """
-        return 0.0 if self.periodic else float(max(self.stretches, 1.0) ** -self.factor)
+        return 0.0 if self.recurs else float(max(self.stretches, 1.0) ** -self.factor)
 
     @property
     def _beyond(self) -> float:
@@ -128,38 +140,19 @@ class Variation:
 Variations = dict[str, Variation]
 
 
-def measure(
-    windows: Sequence[NDArray[np.int64]], exceptional: Sequence[bool], ordered: int = 0
-) -> Variations:
-    """How much windows vary.
-
-    Args:
-        windows: Counts of each over the same bins, in the order of time.
-        exceptional: Which bins hold what should not be there.
-        ordered: The first so many bins hold ascending numbers; 0 for categories.
-
-    Returns:
-        Empty if they vary as chance has it, or are fewer than `LEAST_WINDOWS`.
-    """
-    windows = [one for one in windows if one.sum()]
-    if len(windows) < LEAST_WINDOWS:
-        return {}
-    together = np.stack(windows)
-    table = leave_one_out(together, exceptional, ordered)
-    if not any(_certain(rows) for rows in table.values()):
-        return {}
-    bound = dependence(together)
-    made = {name: _variation(rows, bound) for name, rows in table.items()}
-    if bound.periodic:
-        return made
-    # What wanders further moves the tails more than in proportion.
-    most = max(one.most for one in made.values())
-    return {name: replace(one, most=most) for name, one in made.items()}
-
-
 def known(variations: Variations) -> bool:
     """Whether enough independent time was seen to call a window of the feature unusual."""
     return all(one.known for one in variations.values())
+
+
+def long_enough(baseline: Variations, windows: int) -> bool:
+    """Whether so many windows after a baseline can say more of it, see `prolonged`."""
+    return all(windows >= _PROLONGED * _number(one) for one in baseline.values())
+
+
+def _number(one: Variation) -> float:
+    """Windows that were seen, by what is known of them; at most."""
+    return one.stretches * (1 + one.memory) / (1 - one.memory)
 
 
 def prolonged(baseline: Variations, windows: Variations) -> Variations:
@@ -175,15 +168,32 @@ def prolonged(baseline: Variations, windows: Variations) -> Variations:
     found = {}
     for name, one in windows.items():
         before = baseline.get(name)
-        if before is None or one.periodic:
+        if before is None or one.recurs:
             return baseline
-        number = before.stretches * (1 + before.memory) / (1 - before.memory)
-        if one.stretches * (1 + one.memory) / (1 - one.memory) < _PROLONGED * number:
+        number = _number(before)
+        if _number(one) < _PROLONGED * number:
             return baseline
         own = number * (1 - one.memory) / (1 + one.memory)
         furthest = max(one.most, before.most)
         found[name] = replace(one, stretches=min(one.stretches, own), most=furthest)
     return found if found.keys() == baseline.keys() and known(found) else baseline
+
+
+def windows_apart(variations: Mapping[str, Variation]) -> int:
+    """Windows after which all has been seen that windows show: a cycle, or a stretch that wanders.
+
+    A shift in a cycle is seen at some of its places only, and what wanders comes back to a limit
+    several times.
+
+    Returns:
+        1 if windows are independent.
+    """
+    memory = max((one.memory for one in variations.values()), default=0.0)
+    period = max((one.period for one in variations.values()), default=0)
+    if memory <= _FORGOTTEN:
+        return max(1, period)
+    apart = math.ceil(min(_LONGEST_APART, math.log(_FORGOTTEN) / math.log(memory)))
+    return max(apart, period)
 
 
 def p_value(
@@ -206,7 +216,15 @@ def p_value(
 def to_json(variations: Mapping[str, Variation]) -> dict[str, list[float | bool]]:
     """As JSON."""
     return {
-        name: [one.mean, one.variance, one.stretches, one.memory, one.most, one.periodic]
+        name: [
+            one.mean,
+            one.variance,
+            one.stretches,
+            one.memory,
+            one.most,
+            one.period,
+            one.wander,
+        ]
         for name, one in variations.items()
     }
 
@@ -224,36 +242,12 @@ def from_json(content: Mapping[str, Any]) -> Variations:
             float(stretches),
             float(memory),
             float(most),
-            cycle is True,
+            int(cycle),
+            float(*wander) if wander else 0.0,
         )
-        for name, (mean, variance, stretches, memory, most, cycle) in content.items()
+        for name, (mean, variance, stretches, memory, most, cycle, *wander) in content.items()
     }
     # What wanders slowly shows a part of a stretch only.
     if not all(min(one.mean, one.variance) >= 0 < one.stretches for one in found.values()):
         raise ValueError(f"the variation {content!r} is none")
     return found
-
-
-def _certain(rows: NDArray[np.float64]) -> bool:
-    """Whether statistics are larger than chance has it: of each statistic and degrees."""
-    value, degrees, _ = rows.T
-    return (
-        len(rows) >= LEAST_WINDOWS
-        and chi_square_survival(float(value.sum()), float(degrees.sum())) <= _CERTAIN
-    )
-
-
-def _variation(rows: NDArray[np.float64], found: Dependence) -> Variation:
-    """From statistic, degrees and effective rows of each window."""
-    value, degrees, effective = rows.T
-    away = (value - degrees) / effective
-    mean = max(0.0, float(away.mean()))
-    chance = float(((2 * degrees + 4 * mean * effective) / effective**2).mean())
-    variance = max(0.0, float(away.var()) - chance)
-    place = int(away.argmax())
-    most = max(0.0, float(away[place]))
-    if found.periodic:  # one of several like it, so its own noise is taken off
-        noise = 2 * degrees[place] + 4 * most * effective[place]
-        most = max(0.0, most - math.sqrt(noise) / float(effective[place]))
-    memory = 0.0 if found.periodic else found.memory
-    return Variation(mean, variance, found.stretches, memory, most, periodic=found.periodic)

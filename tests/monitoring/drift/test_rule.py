@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from penstock.monitoring.drift.episode import Episode, advance
+from penstock.monitoring.drift.measurement import measure
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.rule import Level, Subject, benjamini_hochberg, grade
 from penstock.monitoring.drift.sample_comparison import compare
@@ -15,7 +16,6 @@ from penstock.monitoring.drift.sensitivity import (
     smallest_move,
     smallest_shift,
 )
-from penstock.monitoring.drift.variation import measure
 
 OPTIONS = DriftOptions()
 BASELINE = [1000] * 10

@@ -1,0 +1,103 @@
+"""What of windows comes back in a cycle, and what does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from penstock.monitoring.drift.dependence import dependence
+from penstock.monitoring.drift.leave_one_out import leave_one_out
+from penstock.monitoring.drift.measurement import measure
+from penstock.monitoring.drift.recurrence import compare_within, places, places_with_weekend
+from penstock.monitoring.drift.variation import from_json, to_json, windows_apart
+
+BINS = 12
+PLAIN = [False] * BINS
+HOURS = np.arange(168)
+DAY = np.sin(2 * np.pi * HOURS / 24)
+
+
+def windows(level, seed=0, rows=500):
+    """Counts of ten even bins whose shares tilt with the level; two bins are empty."""
+    rng = np.random.default_rng(seed)
+    tilt = np.append(np.linspace(-1, 1, BINS - 2), [0, 0])
+    even = np.append(np.full(BINS - 2, 0.1), [0, 0])
+    return np.stack([rng.multinomial(rows, even + 0.05 * tilt * one) for one in level])
+
+
+def wandering(memory, seed):
+    rng, level = np.random.default_rng(seed), np.zeros(168)
+    for hour in range(1, 168):
+        level[hour] = memory * level[hour - 1] + np.sqrt(1 - memory**2) * rng.standard_normal()
+    return level.clip(-2, 2) / 2
+
+
+@pytest.mark.parametrize("ordered", [0, BINS])
+def test_within_one_group_windows_are_compared_as_each_with_all_others(ordered):
+    counts = windows(DAY)
+    found = compare_within(counts, np.zeros(168, np.int64), ordered)
+    expected = leave_one_out(counts, PLAIN, ordered)
+    assert found.keys() == expected.keys()
+    # The tail of one bin is normal here and exact there.
+    mean = found.pop("single")[:, 0].mean()
+    assert mean == pytest.approx(expected["single"][:, 0].mean(), rel=0.15)
+    for name, rows in found.items():
+        np.testing.assert_allclose(rows, expected[name], rtol=1e-9, atol=1e-9)
+
+
+def test_windows_of_different_groups_are_not_compared():
+    groups = places(168, 24)
+    found = compare_within(windows(DAY), groups, BINS)
+    for name, rows in found.items():
+        assert rows[:, 0].sum() / rows[:, 1].sum() < 1.3, name
+    assert compare_within(windows(DAY)[:24], groups[:24], BINS) == {}
+
+
+def test_rare_bins_and_windows_without_rows_are_no_difference():
+    counts = np.zeros((48, BINS), np.int64)
+    counts[:, 0], counts[7, 1] = 100, 1
+    for rows in compare_within(counts, places(48, 24), BINS).values():
+        assert np.isfinite(rows).all()
+        assert rows[:, 0].max() < 10
+
+
+@pytest.mark.parametrize("level", [DAY, DAY > 0.9, (HOURS % 24 > 8) & (HOURS % 24 < 17)])
+def test_the_period_is_the_lag_at_which_windows_are_most_alike(level):
+    assert dependence(windows(level.astype(float))).period == 24
+
+
+@pytest.mark.parametrize("start", [0, 30, 100, 150])
+def test_two_days_unlike_the_others_are_set_apart_wherever_the_week_begins(start):
+    weekend = (HOURS - start) % 168 < 48
+    found = places_with_weekend(windows(0.5 * DAY + 0.5 * weekend), 24)
+    assert ((found >= 24) != weekend).sum() <= 4
+    assert (found % 24 == HOURS % 24).all()
+    assert places_with_weekend(windows(DAY)[:160], 24) is None
+
+
+def test_a_cycle_with_a_weekend_comes_back_and_nothing_wanders():
+    weekend = (HOURS - 30) % 168 < 48
+    for level in (DAY, 0.6 * DAY + 0.4 * weekend):
+        found = measure(list(windows(level)), PLAIN, BINS)
+        assert found
+        assert all(one.recurs for one in found.values())
+
+
+def test_what_wanders_beside_a_cycle_is_no_part_of_it():
+    found = measure(list(windows(0.5 * DAY + 0.5 * wandering(0.8, 3))), PLAIN, BINS)
+    assert all(one.period == 24 and not one.recurs for one in found.values())
+    location = found["location"]
+    assert 0.5 < location.memory < 0.99
+    assert windows_apart(found) >= 4
+    assert from_json(to_json(found)) == found
+
+
+def test_variations_of_an_earlier_release_are_read():
+    found = from_json({"all": [0.1, 0.2, 9.0, 0.5, 0.3, True]})["all"]
+    assert found.recurs
+    assert windows_apart({"all": found}) == 4
+
+
+def test_an_episode_in_a_cycle_lasts_until_a_whole_cycle_was_clean():
+    assert windows_apart({}) == 1
+    assert windows_apart(measure(list(windows(DAY)), PLAIN, BINS)) == 24

@@ -1,0 +1,39 @@
+"""Months of traffic that has cycles and a memory, by the rule that the monitor has."""
+
+from __future__ import annotations
+
+import pytest
+from hourly_traffic import Month
+
+KINDS = [
+    "0.5x0.5",
+    "0.9x0.5",
+    "0.99x0.5",
+    "weekend",
+    "day+weekend",
+    "office+night",
+    "day+weekend+0.9x0.5",
+    "day+weekend+0.9x0.15",
+    "office+weekend+0.9x0.3",
+    "night+weekend+0.5x0.5",
+    "day+week+0.99x0.3",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_month_of_cycles_and_memory_opens_one_incident_at_most(kind):
+    for seed, rows in enumerate((100, 500, 2000, 10_000)):
+        month = Month(kind, [seed, rows], rows)
+        assert len(month.opened) <= 1, (rows, month.opened)
+
+
+@pytest.mark.parametrize("kind", ["day", "day+0.5x0.1", "weekend", "0.99x0.5"])
+def test_a_shift_far_beyond_all_that_was_seen_is_found_at_once(kind):
+    """Also while it is not known how much healthy windows vary."""
+    found = [Month(kind, seed, hours=60, shift=5.0, since=48).opened for seed in range(6)]
+    assert [one[-1][0] in {48, 49} for one in found if one] == [True] * 6
+
+
+def test_a_shift_of_one_deviation_is_found_in_two_days_beside_a_cycle():
+    found = [Month("day+weekend", seed, hours=72, shift=1.0, since=24).opened for seed in range(8)]
+    assert sum(len(one) == 1 and one[0][0] >= 24 for one in found) >= 6

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from penstock.server.oip.schema import SERVICE, SERVICE_FILE, STREAM, message
 
 from .admission import Admission
+from .call_head import TARGET
 from .predictions import Predictions
 from .queries import NO_SHARED_MEMORY, Queries, refuse_shared_memory
 
@@ -94,9 +95,7 @@ class GrpcPort:
         # Their messages are read and written by the codec.
         handlers["ModelInfer"] = grpc.unary_unary_rpc_method_handler(predictions.infer)
         handlers[STREAM] = grpc.stream_stream_rpc_method_handler(predictions.stream)
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, handlers),)
-        )
+        self._server.add_generic_rpc_handlers((_Service(handlers, predictions.announce),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server, _described())
@@ -144,6 +143,30 @@ class GrpcPort:
         most_seconds = min(_MOST_QUIET * self._quiet_seconds, grace_seconds / 2)
         await self._admission.close(self._quiet_seconds, most_seconds)
         await self._server.stop(max(0.0, grace_seconds - (self._clock() - began)))
+
+
+class _Service(grpc.GenericRpcHandler):
+    """The methods of the service.
+
+    Args:
+        handlers: By name.
+        announce: Called with each call of ``ModelInfer`` before its message is read.
+    """
+
+    def __init__(
+        self, handlers: dict[str, grpc.RpcMethodHandler[Any, Any]], announce: Callable[[], object]
+    ) -> None:
+        self._handlers = {f"/{SERVICE}/{name}": one for name, one in handlers.items()}
+        self._announce = announce
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Called by gRPC with the head of each call."""
+        method = handler_call_details.method
+        if method == TARGET:
+            self._announce()
+        return self._handlers.get(method)
 
 
 def _described() -> DescriptorPool:

@@ -12,6 +12,7 @@ from penstock.server.oip.length_prefix import length_prefix
 from penstock.server.oip.schema import INFER_RESPONSE, STREAM_RESPONSE
 
 from .call_head import head_of, lines_of
+from .gathering import Gathering
 from .status import code_of, error_metadata, message_of, metadata_of
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class Predictions:
         self._admission = admission
         self._loop = asyncio.get_running_loop()
         self._told = told
+        self._gathering = Gathering(self._loop, port.clock, self._start)
+
+    def announce(self) -> None:
+        """Note that a message for `infer` is on the way."""
+        self._gathering.announce()
 
     async def infer(self, body: bytes, context: ServicerContext[bytes, bytes]) -> bytes:
         """Answer a ``ModelInferRequest``."""
@@ -164,8 +170,14 @@ class Predictions:
         if self._port.guard is not None:
             self._port.guard.check_token(head)
         call = Call(writer, head, arrival)
-        self._port.inference.start(call, body)
+        self._gathering.add((call, body), arrival)
         return call, writer.answered
+
+    def _start(self, calls: list[tuple[Call, bytes]]) -> None:
+        """Start calls in one iteration of the loop, so that they may share a run."""
+        for call, body in calls:
+            if not call.abandoned:
+                self._port.inference.start(call, body)
 
     def _end(self, call: Call, answered: asyncio.Future[Answer]) -> None:
         """Withdraw a call whose caller left, or whose deadline passed, before its answer."""

@@ -6,6 +6,7 @@ import hashlib
 import re
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import grpc
@@ -90,6 +91,37 @@ def has_connection(pid, address):
         if int(line[1].rpartition(":")[2], 16) == port and line[3] == ESTABLISHED
     }
     return any(str(one.readlink()) in inodes for one in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_version_swaps_under_load_lose_no_call(serve):
+    server = serve("--grpc-port", 0)
+    versions, failures, over = [], [], threading.Event()
+
+    def call():
+        with channel_of(address_of(server)) as channel:
+            while not over.wait(0.002):
+                try:
+                    versions.append(infer(channel).model_version)
+                except grpc.RpcError as error:
+                    failures.append((error.code(), error.details()))
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for swap in range(50):
+        answered = len(versions)
+        version = 1 + swap % 2
+        verb = "promote" if swap % 10 else "load"
+        assert server.command(f"/admin/models/breast-cancer/versions/{version}/{verb}") == 200
+        if swap % 10 == 5:  # the other one leaves memory, and comes back
+            path = f"/admin/models/breast-cancer/versions/{3 - version}"
+            assert {server.command(f"{path}/{verb}") for verb in ("unload", "load")} == {200}
+        server.until(lambda answered=answered: len(versions) > answered + 8)
+    over.set()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert set(versions) == {"1", "2"}
 
 
 def test_tls_follows_the_files_and_tokens_come_as_metadata(serve, tmp_path):

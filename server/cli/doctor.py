@@ -68,6 +68,7 @@ def _show(found: "list[Finding]") -> None:
     from .output import table
 
     made = table()
+    made.show_header = False
     for _ in range(3):
         made.add_column(overflow="fold")
     for one in found:

@@ -23,7 +23,7 @@ class Exit(IntEnum):
 
 _MEANINGS = {
     Exit.DONE: "done",
-    Exit.FAILED: "it failed, or diff found a difference",
+    Exit.FAILED: "it failed; diff found a difference, doctor a defect",
     Exit.USAGE: "the command line or the configuration is wrong",
     Exit.PARTIAL: "feedback refused some rows",
     Exit.INTERRUPTED: "Ctrl-C",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +58,7 @@ class Machine:
     Attributes:
         now: Unix time of the clock.
         ports: Why a port cannot be had, by its option; empty for one that is free.
+        running: Ports of servers of this user that run here.
         registry: The registry.
         state: Where state is to be kept.
         state_error: Why nothing can be written there; empty if it can.
@@ -75,6 +78,7 @@ class Machine:
 
     now: float
     ports: dict[str, str]
+    running: frozenset[int]
     registry: RegistryFacts
     state: Path
     state_error: str
@@ -107,6 +111,7 @@ def read_machine(config: ServerConfig, now: float) -> Machine:
     return Machine(
         now=now,
         ports=_ports(config),
+        running=_running(),
         registry=_registry(config),
         state=state,
         state_error=_write_error(state),
@@ -139,6 +144,18 @@ def _ports(config: ServerConfig) -> dict[str, str]:
         except CannotListen as error:
             found[option] = str(error)
     return found
+
+
+def _running() -> frozenset[int]:
+    from penstock.server.processes.run_directory import running_servers
+
+    found = set()
+    for directory in running_servers():
+        with suppress(OSError, ValueError, KeyError):  # it is just starting or stopping
+            address = json.loads(directory.address.read_text())
+            for name in ("predict_url", "admin_url"):
+                found.add(urlsplit(address[name]).port or 0)
+    return frozenset(found)
 
 
 def _registry(config: ServerConfig) -> RegistryFacts:

@@ -82,12 +82,14 @@ def findings(machine: Machine, config: ServerConfig) -> list[Finding]:
 def _ports(machine: Machine, config: ServerConfig) -> Iterator[Finding]:
     numbers = {"port": config.port, "admin-port": config.admin_port}
     for option, error in machine.ports.items():
-        if error:
+        number = numbers[option]
+        if error and number in machine.running:
+            yield Finding("ports", Level.OK, f"{option} {number} is that of a server of yours")
+        elif error:
             found, _, mend = error.partition("; ")
             mend = mend or f"choose another address with --{option}"
             yield Finding("ports", Level.FAILED, found, mend)
         else:
-            number = numbers[option]
             yield Finding("ports", Level.OK, f"{option} {number or '(any)'} can be had")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.monitoring.distribution import python_command
 
 from .client import CommandFailed
+from .output import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,6 +97,8 @@ def temporary_registry(path: Path, name: str, environ: Mapping[str, str]) -> Ite
 
 def _push(home: Path, name: str, path: Path, environ: Mapping[str, str]) -> None:
     command = python_command("-m", "penstock.server.cli.main", "push", str(home), name, str(path))
+    if sys.stderr.isatty():
+        note(f"checking {path}; a large model takes a while")
     done = subprocess.run(  # noqa: S603  our own
         command, env=environ, capture_output=True, text=True, errors="replace", check=False
     )

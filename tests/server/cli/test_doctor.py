@@ -22,6 +22,7 @@ CONFIG = ServerConfig(registry=Path("models"), workers=1, threads=2)
 SOUND = Machine(
     now=1000.0,
     ports={"port": "", "admin-port": ""},
+    running=frozenset({9000}),
     registry=RegistryFacts(Path("models"), models=2, directories=10, newest=900.0),
     state=Path("models/.penstock"),
     state_error="",
@@ -96,6 +97,12 @@ def test_each_defect_is_found_alone_with_its_mend(changes, check, level, found, 
 
 def test_what_is_not_known_is_no_defect():
     assert wrong(replace(SOUND, watches=None, clock_kept=None, memory_bytes=0)) == []
+
+
+def test_the_port_of_a_server_that_runs_here_is_no_defect():
+    taken = replace(SOUND, ports={"port": "port 8000 is in use", "admin-port": ""})
+    assert [one.check for one in wrong(taken)] == ["ports"]
+    assert wrong(replace(taken, running=frozenset({8000}))) == []
 
 
 def test_this_machine_is_read(tmp_path, examples_registry):

@@ -111,4 +111,4 @@ def test_each_verb_shows_its_help(capsys):
 def test_the_help_lists_the_exit_statuses(capsys):
     assert main(["--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "Exit status: 0 done; 1 it failed" in shown
+    assert "Exit status: 0 done; 1 it failed; diff found a difference" in shown

@@ -9,7 +9,6 @@ from .arguments import Json
 from .client import CommandFailed, token_of
 from .exits import Exit
 from .hand_over import HandOver
-from .label_file import LabelFile
 from .output import note, show_json
 from .progress import count_bar
 
@@ -41,6 +40,8 @@ def run_feedback(
     without a label yet are left out), 3 if some were, 1 if nothing was accepted or the server could
     not be reached.
     """
+    from penstock.monitoring.feedback.label_file import LabelFile, LabelFileError
+
     handed = HandOver(url, token_of(token))
     labels = LabelFile(file)
     try:
@@ -49,7 +50,7 @@ def run_feedback(
                 handed.add(row)
                 count(1)
             handed.send()
-    except (CommandFailed, OSError) as failure:
+    except (CommandFailed, LabelFileError, OSError) as failure:
         raise CommandFailed(
             f"{CommandFailed(failure)}; {handed.sent} labels were accepted"
         ) from None

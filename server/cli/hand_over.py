@@ -10,7 +10,7 @@ from .client import CommandFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .label_file import FileRow
+    from penstock.monitoring.feedback.label_file import FileRow
 
 #: Labels in one request to the server.
 _CHUNK: Final = 5000

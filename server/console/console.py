@@ -180,8 +180,9 @@ class Console:
 
     async def _performance(self, request: Request, visit: Visit) -> Response:
         name = request.path_params["model"]
-        found = await visit.api.get("admin", "models", name, "performance")
-        return visit.answer(performance_page(found))
+        by = request.query_params.get("by", "")
+        found = await visit.api.get("admin", "models", name, "performance", by=by)
+        return visit.answer(performance_page(found, visit, by))
 
     async def _alerts(self, _: Request, visit: Visit) -> Response:
         found = await visit.api.get("admin", "alerts", limit=_ALERTS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from penstock.server.page.chart import Series, line_chart
+from penstock.server.page.markup import joined, link
 from penstock.server.page.page import Page
 
 if TYPE_CHECKING:
@@ -12,12 +14,16 @@ if TYPE_CHECKING:
 
     from penstock.server.page.page import Section, Value
 
+    from .visit import Visit
 
-def performance_page(found: Mapping[str, Any]) -> Page:
+
+def performance_page(found: Mapping[str, Any], visit: Visit, by: str = "") -> Page:
     """The page.
 
     Args:
         found: As ``GET …/performance`` gives it.
+        visit: Who looks.
+        by: Field of the segments whose figures it has.
     """
     page = Page(f"{found['model']}: performance", "by the labels of the last seven days")
     section = page.section("Versions")
@@ -25,15 +31,57 @@ def performance_page(found: Mapping[str, Any]) -> Page:
     if not rows:
         section.text("No prediction of this time is known. Labels are handed over like this:")
         section.typed("penstock feedback labels.csv")
+        section.text(link("Upload labels", visit.at("labels")))
         return page
     section.table(
         ["version", "arm", "predictions", "labels", "coverage, %", "figure", "value", "from", "to"],
         rows,
         "values with their 95 % intervals",
     )
+    section.text(link("Upload labels", visit.at("labels")))
+    _by_segment(page, found, visit, by)
     _windows(page.section("Over time"), found["versions"])
     _delays(page.section("Delay of labels"), found["versions"])
     return page
+
+
+def _by_segment(page: Page, found: Mapping[str, Any], visit: Visit, by: str) -> None:
+    """The segments that are answered worse, the way to the figures by each field, and these."""
+    told = [one for one in found["versions"] if one["segments"] is not None]
+    fields = sorted({field for one in told for field in one["segments"]["fields"]})
+    if not fields:
+        return
+    section = page.section("By segment")
+    for one in told:
+        for worse in one["segments"]["worse"]:
+            (bad, votes), (others, all_others) = worse["bad"], worse["others"]
+            section.callout(
+                f"{_name(one)} is worse in {worse['field']}={worse['segment']} than "
+                f"{worse['versus']}: {bad} of {votes} bad, against {others} of {all_others} "
+                f"(p {worse['p']:.2g})",
+                "bad",
+            )
+    here = visit.at("models", found["model"], "performance")
+    links = [link(f"by {one}", f"{here}?{urlencode({'by': one})}") for one in fields]
+    section.text(joined(*links))
+    rows: list[list[Value]] = [
+        [
+            segment["segment"],
+            _name(one),
+            segment["labels"],
+            name,
+            figure["value"],
+            figure["low"],
+            figure["high"],
+        ]
+        for one in told
+        for segment in one["segments"]["values"] or ()
+        for name, figure in segment["figures"].items()
+        if figure is not None
+    ]
+    if rows:
+        headers = [by or "segment", "version", "labels", "figure", "value", "from", "to"]
+        section.table(headers, rows, "values with their 95 % intervals")
 
 
 def _windows(section: Section, versions: Sequence[Mapping[str, Any]]) -> None:

@@ -18,6 +18,7 @@ from penstock.server.auth.tokens import Tokens
 from penstock.server.console.console import Console
 from penstock.server.console.drift_pages import drift_routes
 from penstock.server.console.entrance import Entrance
+from penstock.server.console.labels_pages import label_routes
 from penstock.server.console.mutes_section import mute_routes
 from penstock.server.console.predictions_pages import prediction_routes
 from penstock.server.console.query_pages import query_routes
@@ -31,6 +32,7 @@ from penstock.server.control.api.baseline_api import BaselineApi
 from penstock.server.control.api.deploy_command import DeployCommand
 from penstock.server.control.api.drift_api import DriftApi
 from penstock.server.control.api.erase_api import EraseApi
+from penstock.server.control.api.labels_api import LabelsApi
 from penstock.server.control.api.log_status import damaged_files
 from penstock.server.control.api.mutes_api import MutesApi
 from penstock.server.control.api.operations import Operations
@@ -51,6 +53,7 @@ from penstock.server.ports.border import Border
 from penstock.server.processes.restart import EXIT_CONFIG
 from penstock.server.processes.restart_history import read_history
 from penstock.server.processes.state_directory import TOKEN_FILE
+from penstock.server.worker.feedback_client import FeedbackClient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,6 +127,7 @@ def admin_app(
         **console_api.handlers(sessions, tokens),
         **drift.handlers(),
         **_watching(coordinator, monitor, told),
+        **LabelsApi(FeedbackClient(directory.monitor_socket)).handlers(),
         **_predictions(coordinator.store, monitor, config.registry).handlers(),
         **EraseApi(coordinator, config.state_dir).handlers(),
         **TryApi(_prediction_client(config, address["predict_url"])).handlers(),
@@ -164,6 +168,7 @@ def _console_parts(drift: DriftApi) -> list[Routes]:
         mute_routes(),
         prediction_routes(),
         query_routes(),
+        label_routes(),
     ]
 
 

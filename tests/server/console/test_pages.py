@@ -8,9 +8,12 @@ from penstock.server.console.model_page import workers
 from penstock.server.console.performance_page import performance_page
 from penstock.server.console.rollout_page import segments
 from penstock.server.console.rollout_words import plan_words
+from penstock.server.console.visit import Visit
 from penstock.server.page.page import Page
 
 BAD = "<script>alert(1)</script>\"'&"
+API: Any = None
+LOOKER = Visit("/console", API, None)
 SHOWN = "&lt;script&gt;alert(1)&lt;/script&gt;"
 
 
@@ -51,7 +54,7 @@ def found(**more: Any) -> dict[str, Any]:
     one = {
         "version": "3", "arm": "", "predictions": 200, "labels": 100, "coverage": 0.5,
         "figures": {"accuracy": {"value": 0.9, "low": 0.82, "high": 0.95}, "f1": None},
-        "windows": [], "delay_seconds": {}, **more,
+        "windows": [], "delay_seconds": {}, "segments": None, **more,
     }  # fmt: skip
     return {"model": BAD, "versions": [one]}
 
@@ -63,7 +66,7 @@ def test_labels_are_shown_over_time_with_their_coverage_and_delay() -> None:
         {"start": 7200, "predictions": 0, "labels": 3, "figure": None},
         {"start": 10800, "predictions": 100, "labels": 40, "figure": figure | {"value": 0.85}},
     ]
-    html = performance_page(found(windows=windows, delay_seconds={"p50": 120.0})).render()
+    html = performance_page(found(windows=windows, delay_seconds={"p50": 120.0}), LOOKER).render()
     assert "version 3: 0.85 to 0.9, last 0.85" in html
     assert "version 3: 40% to 60%, last 40%" in html
     assert "50 %</td>" in html
@@ -73,7 +76,7 @@ def test_labels_are_shown_over_time_with_their_coverage_and_delay() -> None:
 
 
 def test_a_model_without_labels_says_so() -> None:
-    html = performance_page(found()).render()
+    html = performance_page(found(), LOOKER).render()
     assert "No label has come." in html
     assert "No window has a prediction or a label." in html
 
@@ -96,3 +99,19 @@ def test_a_plan_says_how_long_it_takes_and_the_smallest_harm_that_it_sees() -> N
     assert "it hardly ends; only 25% end within the limit of 1,440 minutes" in late
     idle = plan_words({**plan, "traffic": {"requests_per_second": 0.0}})
     assert idle == "No request came in the last minute, so nothing can be foreseen."
+
+
+def test_segments_have_their_figures_and_those_that_are_worse_are_named() -> None:
+    worse = {
+        "field": "country", "segment": BAD, "versus": "version 2", "bad": (30, 60),
+        "others": (5, 100), "p": 1e-9,
+    }  # fmt: skip
+    figures = {"accuracy": {"value": 0.5, "low": 0.37, "high": 0.63}}
+    values = [{"segment": BAD, "labels": 60, "figures": figures}]
+    told = {"fields": ["country", "plan"], "worse": [worse], "values": values}
+    html = performance_page(found(segments=told), LOOKER, "country").render()
+    assert "30 of 60 bad, against 5 of 100 (p 1e-09)" in html
+    assert "performance?by=plan" in html
+    assert ">0.37</td>" in html
+    assert html.count(SHOWN) >= 2
+    assert "<script" not in html

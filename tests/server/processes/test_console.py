@@ -37,6 +37,7 @@ def test_the_console_shows_and_does_what_the_visitors_token_covers(server):
     _mutes(server)
     _predictions(server)
     _queries(server)
+    _labels(server)
 
 
 def _who_looks(server):
@@ -306,6 +307,32 @@ def _queries(server):
     audit = visitor.ask("GET", "/console/audit")[2]
     assert "predictions.export" in audit
     assert "a report" in audit
+
+
+def _labels(server):
+    """A file of labels is taken row by row."""
+    visitor = server.browser()
+    assert "needs a log-in" in visitor.ask("GET", "/console/labels")[2]
+    assert visitor.ask("POST", "/console/labels/upload", "x")[0] == 403
+    visitor.log_in(server.token)
+    assert "File of labels" in visitor.ask("GET", "/console/labels")[2]
+    csv = {"content-type": "text/csv", "x-csrf-token": visitor.csrf("/console/labels")}
+    one = "0123456789abcdef0123456789abcdef"
+    body = f"request_id,label,index,size\n{one},1,0,5\n{one},1,many,5\n{one},,1,5\n{one},2,1,5\n"
+    status, _, text = visitor.ask("POST", "/console/labels/upload", body, **csv)
+    assert status == 200, text
+    report = json.loads(text)
+    counts = [report[name] for name in ("accepted", "refused", "without_label", "new")]
+    assert counts == [2, 1, 1, 2]
+    assert report["ignored"] == ["size"]
+    assert [one["line"] for one in report["problems"]] == [3]
+    status, _, text = visitor.ask("POST", "/console/labels/upload", body, **csv)
+    assert json.loads(text)["duplicate"] == 2
+    status, _, text = visitor.ask("POST", "/console/labels/upload", "a,b\n1,2\n", **csv)
+    assert (status, "the file has the columns a, b" in json.loads(text)["error"]) == (400, True)
+    status, _, text = visitor.ask("POST", "/console/labels/upload", "x" * (9 << 20), **csv)
+    assert status == 413
+    assert visitor.ask("GET", f"{MODEL}/performance?by=country")[0] == 400
 
 
 def test_a_token_that_may_only_look_gets_no_forms_and_ends_with_its_line(serve, tmp_path):

@@ -7,9 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring.feedback.label import KEYS, LabelError, parse_label
-
-from .client import CommandFailed
+from .label import KEYS, LabelError, parse_label
 
 if TYPE_CHECKING:
     import io
@@ -21,6 +19,10 @@ MAX_LINE: Final = 64 << 10
 _IDS: Final = ("request_id", "inference_id")
 _BOMS: Final = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _SEPARATORS: Final = (",", ";", "\t")
+
+
+class LabelFileError(ValueError):
+    """The file is none of labels; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ class LabelFile:
         """All rows, in order.
 
         Raises:
-            CommandFailed: The file is not text, or its heading names no request ids or no labels.
+            LabelFileError: The file is not text, or its heading names no request ids or no labels.
             OSError: It cannot be read.
         """
         with self._path.open("rb") as file:
             if other := _BOMS.get(file.read(2)):
-                raise CommandFailed(f"{self._path} is {other}; save it as UTF-8")
+                raise LabelFileError(f"{self._path} is {other}; save it as UTF-8")
         # A row with bytes that are no UTF-8 is told like any other that is wrong.
         with self._path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             yield from self._csv(file) if self._path.suffix.lower() == ".csv" else self._lines(file)
@@ -74,7 +76,7 @@ class LabelFile:
         names = next(csv.reader([heading], delimiter=separator), [])
         names = [name.strip().lower() for name in names]
         if not set(_IDS) & set(names) or "label" not in names:
-            raise CommandFailed(
+            raise LabelFileError(
                 f"{self._path} has the columns {', '.join(names)[:200]}; expected a heading with "
                 "request_id and label, and if need be index, label_time and source"
             )
@@ -135,4 +137,6 @@ class LabelFile:
             told["label_time"] = one.time
         if one.source:
             told["source"] = one.source
+        if one.unit:
+            told["unit"] = one.unit
         return FileRow(line, told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from penstock.server.files.config_error import ConfigError
 
@@ -37,6 +37,10 @@ class ProtocolOptions:
         "",
         "Origins whose web pages may ask for predictions, such as https://app.example.com, "
         "separated by commas; * for all.",
+    )
+
+    metrics_compat: Literal["none", "triton"] = option(
+        "none", "triton adds the metrics of the Triton Inference Server, nv_inference_*."
     )
 
     def origins(self) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ async def control(context: ProcessContext) -> None:
     os.nice(NICENESS)
     config = context.config
     counters = CounterFile.create(context.directory.counters, context.name)
-    exposition = Exposition(context.directory.counters)
+    exposition = Exposition(context.directory.counters, triton=config.metrics_compat == "triton")
     context.incidents.on_count = counters.set_errors
     fleet = Fleet(exposition.render, expected=config.workers)
     assert config.state_dir is not None

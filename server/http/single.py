@@ -11,6 +11,7 @@ from penstock.monitoring.distribution import foreign_package, server_version
 from penstock.monitoring.metrics.collector import PenstockCollector, exposition
 from penstock.monitoring.metrics.merge import snapshot
 from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.metrics.triton_collector import TritonCollector
 from penstock.runtimes.telemetry import switch_off
 from penstock.server.config.config import load_config
 from penstock.server.config.hosts import ANY
@@ -21,6 +22,8 @@ from .app import App
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from pathlib import Path
+
+    from prometheus_client.registry import Collector
 
 LOG = logging.getLogger("penstock.app")
 
@@ -56,10 +59,12 @@ def create_app(registry: Path | str, **options: Any) -> App:
     config = load_config({**embedded, **options}, {})
     counters = CounterFile.anonymous()
     figures = partial(snapshot, counters)
-    collector = PenstockCollector(figures, server_version())
+    collectors: list[Collector] = [PenstockCollector(figures, server_version())]
+    if config.metrics_compat == "triton":
+        collectors.append(TritonCollector(figures))
 
     async def make(accept: Hashable) -> tuple[bytes, bytes]:
-        return await asyncio.to_thread(exposition, [collector], cast("str", accept))
+        return await asyncio.to_thread(exposition, collectors, cast("str", accept))
 
     answers = SharedAnswers(make, KEPT_SECONDS, RENDERING_SHARE)
     return App(config, counters, answers.get, figures, autoload=True)

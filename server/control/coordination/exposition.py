@@ -13,6 +13,7 @@ from penstock.monitoring.metrics.collector import PenstockCollector, exposition
 from penstock.monitoring.metrics.exemplars import read_exemplars
 from penstock.monitoring.metrics.merge import fold
 from penstock.monitoring.metrics.scrape_format import scrape_format
+from penstock.monitoring.metrics.triton_collector import TritonCollector
 from penstock.server.ports.shared import KEPT_SECONDS, RENDERING_SHARE, SharedAnswers
 
 if TYPE_CHECKING:
@@ -31,15 +32,21 @@ class Exposition:
     time, or happens once in `KEPT_SECONDS`. Decisions do not wait for it: `figures` waits only for
     another reading of the counters.
 
+    Args:
+        directory: Of the counter files.
+        triton: Whether Triton's metrics are rendered, too.
+
     Attributes:
         collectors: The rendered collectors; they collect in a thread of their own.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, triton: bool = False) -> None:
         self._directory = directory
         self.collectors: list[Collector] = [
             PenstockCollector(self._fold, server_version(), partial(read_exemplars, directory))
         ]
+        if triton:
+            self.collectors.append(TritonCollector(self._fold))
         self._one_folds = threading.Lock()
         self._shared: SharedAnswers[tuple[bytes, bytes]] = SharedAnswers(
             self._make, KEPT_SECONDS, RENDERING_SHARE

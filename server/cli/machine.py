@@ -186,14 +186,20 @@ def _directories(root: Path) -> Iterator[Path]:
 
 def _missing(snapshot: RegistrySnapshot) -> Iterator[tuple[str, str]]:
     """Models whose newest version needs a library that is not installed."""
+    from penstock.runtimes.contract import ModelLoadError
     from penstock.runtimes.discovery import built_in_platform, runtimes
     from penstock.runtimes.library import library_of
 
+    try:
+        installed = runtimes()
+    except ModelLoadError as error:  # two plug-ins claim one platform
+        yield "every model", str(error)
+        return
     for entry in list(snapshot.models.values())[:_MOST_VERSIONS]:
         if not entry.versions:
             continue
         platform = entry.config.platform or built_in_platform(entry.versions[max(entry.versions)])
-        library = library_of(runtimes().get(platform))
+        library = library_of(installed.get(platform))
         if library is not None and not library.version:
             yield entry.name, library.command
 
@@ -207,7 +213,7 @@ def _changed(path: Path) -> float:
 
 def _write_error(path: Path) -> str:
     """Why a directory cannot be written, or made; empty if it can."""
-    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    there = _nearest(path)
     if not there.is_dir():
         return f"{there} is no directory"
     if not os.access(there, os.W_OK | os.X_OK):
@@ -217,9 +223,17 @@ def _write_error(path: Path) -> str:
     return ""
 
 
+def _nearest(path: Path) -> Path:
+    """The directory itself, or the one above it that is there and can be seen."""
+    for one in (path, *path.absolute().parents):
+        with suppress(OSError):
+            if one.exists():
+                return one
+    return Path("/")
+
+
 def _free_bytes(path: Path) -> int:
-    there = next(one for one in (path, *path.absolute().parents) if one.exists())
-    facts = os.statvfs(there)
+    facts = os.statvfs(_nearest(path))
     return facts.f_bavail * facts.f_frsize
 
 

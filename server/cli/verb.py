@@ -64,10 +64,16 @@ def flat(function: Callable[..., int]) -> Callable[..., int]:
     A parameter that is a dataclass stands for its fields, so that verbs can share options. A
     parameter that is neither that nor annotated with an option or an argument keeps its default: it
     is for tests. `CommandFailed` becomes one line on standard error and its exit status.
+
+    Raises:
+        TypeError: An annotation is a text, so the option in it would be lost: the file of the verb
+            imports `annotations` from `__future__`.
     """
     shared: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
     for one in inspect.signature(function).parameters.values():
+        if isinstance(one.annotation, str):
+            raise TypeError(f"{function.__qualname__}: the annotation of {one.name} is a text")
         if is_dataclass(one.annotation):
             shared[one.name] = one.annotation
             parameters += _fields_of(one.annotation)

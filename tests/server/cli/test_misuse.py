@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.server.cli.main import build_command, main
+from penstock.server.cli.verb import flat
 from penstock.server.cli.verbs import GROUPS, MEMBERS, PANELS, VERBS
 
 NOWHERE = "http://127.0.0.1:1"
@@ -106,6 +107,13 @@ def test_each_verb_shows_its_help(capsys):
         assert main([*words, "--help"]) == 0
         shown = capsys.readouterr().out
         assert f"Usage: {' '.join(('penstock', *words))}" in shown
+
+
+def test_a_verb_whose_options_would_be_lost_is_refused():
+    def run(model: str) -> int: ...
+
+    with pytest.raises(TypeError, match="the annotation of model is a text"):
+        flat(run)
 
 
 def test_the_help_lists_the_exit_statuses(capsys):

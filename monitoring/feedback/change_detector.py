@@ -44,7 +44,10 @@ LOSS_QUANTILE: Final = 0.9
 #: So many votes after the evidence is complete, it must be there within the classes, too.
 MOST_UNSURE: Final = 150
 #: Standard errors by which the same hours of the weeks before must be exceeded.
-EXCESS: Final = 2.5
+EXCESS: Final = 3.5
+#: So many times more evidence is needed where the reference was learnt: the rate of false alarms is
+#: kept in the mean over the levels that it leaves open, and there are more of them at some levels.
+CAUTION: Final = 1.3
 _DAYS: Final = 30.0
 _DAY_SECONDS: Final = 86_400.0
 _FEWEST_LABELS: Final = 500.0
@@ -141,7 +144,8 @@ class ChangeDetector:
 
     def threshold(self, now: float, false_alarms_per_month: float) -> float:
         """Evidence at which there is an alarm."""
-        return self.monthly_labels(now) / false_alarms_per_month
+        caution = CAUTION if self.size else 1.0
+        return caution * self.monthly_labels(now) / false_alarms_per_month
 
     def add(
         self,
@@ -180,7 +184,7 @@ class ChangeDetector:
             return ""
         if self.size and self.expected.excess(self.begun) < EXCESS / math.sqrt(worth):
             return ""  # as in the weeks before
-        return self._conclude(time, threshold, groups)
+        return self._conclude(threshold, groups)
 
     def rate_at(self, time: float, source: str = "") -> float:
         """The share of bad votes that is expected of predictions of this moment."""
@@ -197,11 +201,11 @@ class ChangeDetector:
         self.doubt = f"labels come from another source, {source!r}"
         return True
 
-    def _conclude(self, time: float, threshold: float, groups: Mapping[str, str]) -> str:
+    def _conclude(self, threshold: float, groups: Mapping[str, str]) -> str:
         """The evidence is complete: it must be there within the classes, too."""
         self.suspected = self.suspected or self.labels
         if self.classes.agrees(groups, threshold, self.expected.votes):
-            return self._open(self.rate_at(time, groups.get(SOURCE, "")))
+            return self._open()
         if self.labels - self.suspected < MOST_UNSURE:
             return ""
         self.doubt = "predictions of other classes are labelled, and within them as many are wrong"
@@ -221,8 +225,10 @@ class ChangeDetector:
         self.alarm.remember(bad=bad)
         return worth
 
-    def _open(self, rate: float) -> str:
-        self.alarm.begin(self.labels, rate, ODDS[int(self.evidence.by_odds.argmax())])
+    def _open(self) -> str:
+        # By the mean share: the margins of an hour would make the errors look worse than they are,
+        # and the alarm would end while they go on.
+        self.alarm.begin(self.labels, self.rate, ODDS[int(self.evidence.by_odds.argmax())])
         self.state, self.doubt = ALARM, ""
         return OPENED
 

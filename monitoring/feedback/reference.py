@@ -24,10 +24,14 @@ HOURS: Final = 24
 CELLS: Final = DAYS * HOURS
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
-#: Groups differ if their chi square is so many standard deviations above what chance gives.
-SURE: Final = 1.0
+#: Days differ if their chi square is so many standard deviations above what chance gives. So few,
+#: as a week of labels seldom shows more of its weekend; what chance alone shows costs labels until
+#: an alarm, and where it lowers a share the margin makes up for that.
+SURE_DAYS: Final = 1.5
+#: The same of hours: what differs within days is seen seven times a week.
+SURE_HOURS: Final = 3.0
 #: Standard errors of the factors that are added to the share.
-MARGIN: Final = 2.0
+MARGIN: Final = 3.0
 #: Fewer votes tell no hours or days apart.
 SHAPED: Final = 1000
 #: Fewer votes tell quarters of the day apart, and no hours.
@@ -54,13 +58,15 @@ def cell_of(time: float) -> int:
     return int(time // HOUR) % CELLS
 
 
-def factors(bad: Floats, expected: Floats, votes: Floats) -> tuple[Floats, Floats]:
+def factors(bad: Floats, expected: Floats, votes: Floats, least: float) -> tuple[Floats, Floats]:
     """Of each group, how many times more votes are bad than expected, and the variance of that.
 
     Args:
         bad: Bad votes of each group.
         expected: Bad votes that are expected of it.
         votes: All its votes.
+        least: The groups differ if chi square is so many standard deviations above what chance
+            gives; else all factors are 1.
     """
     ones, zeros = np.ones(bad.shape), np.zeros(bad.shape)
     known = (expected > 0) & (votes > expected)
@@ -70,7 +76,7 @@ def factors(bad: Floats, expected: Floats, votes: Floats) -> tuple[Floats, Float
     ratio = np.divide(bad, expected, out=ones.copy(), where=known)
     sure = np.divide(expected * votes, votes - expected, out=zeros.copy(), where=known)
     chi = float((sure * (ratio - 1) ** 2).sum())
-    if chi < degrees + SURE * math.sqrt(2 * degrees):
+    if chi < degrees + least * math.sqrt(2 * degrees):
         return ones, zeros
     between = (chi - degrees) / float(sure.sum() - (sure**2).sum() / sure.sum())
     pull = between * sure / (between * sure + 1)
@@ -96,8 +102,11 @@ def expected_factors(votes: Floats, bad: Floats) -> Floats:
     week, wrong = _from(votes, shift), _from(bad, shift)
     found, variance = np.ones(week.shape), np.zeros(week.shape)
     for shape in shapes:
-        groups = (_grouped(one, shape) for one in (wrong, week * share * found, week))
-        factor, error = (_spread(one) for one in factors(*groups))
+        made, expected, votes_of = (
+            _grouped(one, shape) for one in (wrong, week * share * found, week)
+        )
+        least = SURE_DAYS if shape[0] > 1 else SURE_HOURS
+        factor, error = (_spread(one) for one in factors(made, expected, votes_of, least))
         found, variance = found * factor, variance + error
     return np.roll((found * (1 + MARGIN * np.sqrt(variance))).ravel(), shift)
 

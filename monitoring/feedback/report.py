@@ -236,7 +236,7 @@ def _change(evaluator: Evaluator, now: float) -> dict[str, Any]:
         "reference_rate": detector.rate if detector.state != "learning" else None,
         "bad_above_loss": detector.limit,
         "evidence": detector.statistic,
-        "threshold": None if monthly is None else monthly / share,
+        "threshold": None if monthly is None else detector.threshold(now, share),
         "labels_per_month": monthly,
         "false_alarms_per_month": share,
     }

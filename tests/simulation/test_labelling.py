@@ -100,8 +100,15 @@ def busy_morning(times):
     return np.where((hour_of(times) >= 9) & (hour_of(times) < 15), 0.4, 0.1)
 
 
+def elsewhere(rng):
+    """Weekends of a time zone, half hours included."""
+    zone = rng.choice([-8.0, -5.0, 3.0, 5.5, 7.0, 9.0, 10.0, 12.0])
+    return lambda times: weekend(times + zone * 3600)
+
+
 QUIET = {
     "weekends nine hours from here": lambda rng: stream(rng, lambda t: weekend(t + 9 * 3600)),
+    "weekends of many zones": lambda rng: stream(rng, elsewhere(rng)),
     "prevalence by the hour": classifier(half, busy_morning),
     "a rare class": classifier(half, 0.01, missed=0.5, false=0.01),
     "a rare error": lambda rng: stream(rng, lambda t: np.full(len(t), 0.005)),

@@ -15,8 +15,7 @@ independent vote each counts. An alarm is raised at votes of 30 days / `false_al
 If the evidence of a change is not there within the classes (`strata`), or labels are given
 otherwise than before (`labelling`), nobody can tell whether the version is worse. Then there is no
 alarm, the reason is kept, and the reference is learnt anew.
-`penstock.loadtests.change_rules` compares the test with other rules;
-`tests/simulation/test_labels.py` has the figures, also on data that is not ideal.
+`penstock.loadtests.change_rules` compares the test with other rules.
 """
 
 from __future__ import annotations
@@ -45,8 +44,7 @@ LOSS_QUANTILE: Final = 0.9
 MOST_UNSURE: Final = 150
 #: Standard errors by which the same hours of the weeks before must be exceeded.
 EXCESS: Final = 3.5
-#: So many times more evidence is needed where the reference was learnt: the rate of false alarms is
-#: kept in the mean over the levels that it leaves open, and there are more of them at some levels.
+#: So many times more evidence is needed after a learnt reference: its level is known roughly only.
 CAUTION: Final = 1.3
 _DAYS: Final = 30.0
 _DAY_SECONDS: Final = 86_400.0
@@ -144,8 +142,7 @@ class ChangeDetector:
 
     def threshold(self, now: float, false_alarms_per_month: float) -> float:
         """Evidence at which there is an alarm."""
-        caution = CAUTION if self.size else 1.0
-        return caution * self.monthly_labels(now) / false_alarms_per_month
+        return (CAUTION if self.size else 1.0) * self.monthly_labels(now) / false_alarms_per_month
 
     def add(
         self,
@@ -225,9 +222,7 @@ class ChangeDetector:
         self.alarm.remember(bad=bad)
         return worth
 
-    def _open(self) -> str:
-        # By the mean share: the margins of an hour would make the errors look worse than they are,
-        # and the alarm would end while they go on.
+    def _open(self) -> str:  # the share of the hour has a margin, which would end the alarm early
         self.alarm.begin(self.labels, self.rate, ODDS[int(self.evidence.by_odds.argmax())])
         self.state, self.doubt = ALARM, ""
         return OPENED

@@ -61,8 +61,9 @@ def encode_msgpack(tensors: list[dict[str, Any]]) -> bytes:
         for one in tensors
         for data in (one["data"],)
     ]
-    content: bytes = msgpack.packb({"inputs": packed})
-    return content
+    content = msgpack.packb({"inputs": packed})
+    assert content is not None  # only a packer with a buffer of its own gives none
+    return bytes(content)
 
 
 class Encoding(NamedTuple):

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .visit import Visit
 
 _UNAUTHORIZED: Final = 401
+_NOT_FOUND: Final = 404
 _ALERTS: Final = "200"
 
 
@@ -162,27 +163,33 @@ class Console:
         model = next((one for one in status["models"] if one["name"] == name), None)
         if model is None:
             raise Refused(404, f"model {name!r} is gone from the registry")
+        lineage = await visit.api.get("admin", "models", name, "lineage")
         changes = None
         asked = request.query_params
         if "from" in asked and "to" in asked:
             query = {"from": asked["from"], "to": asked["to"]}
             changes = await visit.api.get("admin", "models", name, "diff", **query)
-        page = model_page(model, alerts["alerts"], records["records"], changes, visit)
-        return visit.answer(page, live=True)
+        told = alerts["alerts"], records["records"], changes, lineage["versions"]
+        return visit.answer(model_page(model, *told, visit), live=True, model=name)
 
     async def _rollout(self, request: Request, visit: Visit) -> Response:
         name = request.path_params["model"]
-        found = await visit.api.get("admin", "models", name, "rollout", "report")
+        try:
+            found = await visit.api.get("admin", "models", name, "rollout", "report")
+        except Refused as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise
+            return _told(visit, refusal.status, refusal.message, name)
         page = page_of(found)
         if not found["final"] and visit.session is not None:
             add_actions(page.section("Actions"), found, visit)
-        return visit.answer(page, live=True)
+        return visit.answer(page, live=True, model=name)
 
     async def _performance(self, request: Request, visit: Visit) -> Response:
         name = request.path_params["model"]
         by = request.query_params.get("by", "")
         found = await visit.api.get("admin", "models", name, "performance", by=by)
-        return visit.answer(performance_page(found, visit, by))
+        return visit.answer(performance_page(found, visit, by), model=name)
 
     async def _alerts(self, _: Request, visit: Visit) -> Response:
         found = await visit.api.get("admin", "alerts", limit=_ALERTS)
@@ -222,11 +229,11 @@ class Console:
         return _told(self._entrance.visit(request), error.status, error.message)
 
 
-def _told(visit: Visit, status: int, why: str) -> HTMLResponse:
-    """A page that says what is wrong."""
+def _told(visit: Visit, status: int, why: str, model: str = "") -> HTMLResponse:
+    """A page that says what is wrong, with the way to the other pages of a model."""
     page = Page("This cannot be shown")
     page.section(f"Status {status}").callout(why, "bad")
-    return visit.answer(page, status=status)
+    return visit.answer(page, status=status, model=model)
 
 
 def _after(request: Request, visit: Visit, *, done: bool) -> str:

@@ -64,7 +64,7 @@ class DriftPages:
             for version in list(watched)[-_VERSIONS:]:
                 await _offer(section, name, version, visit)
             add_mute_form(section, name, visit)
-        return visit.answer(page)
+        return visit.answer(page, model=name)
 
     async def accept(self, request: Request, visit: Visit) -> Response:
         """The form by which windows become the baseline."""

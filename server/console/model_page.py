@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.auth.tokens import OPERATE
-from penstock.server.page.chart import bar_chart
+from penstock.server.page.chart import share_bar
 from penstock.server.page.form import Field
 from penstock.server.page.markup import badge, joined, link
 from penstock.server.page.page import Figure, Page
@@ -16,7 +16,7 @@ from .rollout_words import moment
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from penstock.server.page.page import Section
+    from penstock.server.page.page import Section, Value
 
     from .visit import Visit
 
@@ -49,6 +49,7 @@ def model_page(
     alerts: Sequence[Mapping[str, Any]],
     records: Sequence[Mapping[str, Any]],
     changes: Mapping[str, Any] | None,
+    lineage: Sequence[Mapping[str, Any]],
     visit: Visit,
 ) -> Page:
     """The page.
@@ -58,27 +59,17 @@ def model_page(
         alerts: Open alerts of the model.
         records: As ``GET …/history`` gives them, newest first.
         changes: As ``GET …/diff`` gives them, if two versions are compared.
+        lineage: Of versions, as ``GET …/lineage`` gives it.
         visit: The visit; the page has forms for the actions that the visitor may take.
     """
     name = model["name"]
     page = Page(name)
     section = page.section("Now")
     _now(section, model)
-    section.text(
-        link("Try it", visit.at("models", name, "try")),
-        " · ",
-        link("Drift and quality", visit.at("models", name, "drift")),
-        " · ",
-        link("Performance by labels", visit.at("models", name, "performance")),
-        *(
-            (" · ", link("Rollout", visit.at("models", name, "rollout")))
-            if model["rollout"]
-            else ()
-        ),
-    )
     for one in alerts:
         section.callout(f"{one['kind']}: {one['summary']}", SEVERITY_TONES.get(one["severity"], ""))
     _versions(page.section("Versions"), model)
+    lineage_table(page.section("Lineage"), lineage)
     workers(page.section("Workers"), model)
     if visit.may(OPERATE):
         _actions(page.section("Actions"), model, visit)
@@ -116,11 +107,8 @@ def _now(section: Section, model: Mapping[str, Any]) -> None:
         if one["traffic"] is not None
     }
     if any(rates.values()):
-        section.add(
-            bar_chart(
-                "Traffic by version, requests/s", list(rates), {"requests/s": list(rates.values())}
-            )
-        )
+        total = sum(rates.values())
+        section.add(share_bar(f"Traffic of the last minute, {total:.3g} requests/s", rates))
 
 
 def _versions(section: Section, model: Mapping[str, Any]) -> None:
@@ -145,6 +133,29 @@ def _versions(section: Section, model: Mapping[str, Any]) -> None:
                 "; ".join(filter(None, (one["reason"], one["note"]))),
             ]
         )
+    section.table(headers, rows)
+
+
+def lineage_table(section: Section, versions: Sequence[Mapping[str, Any]]) -> None:
+    """Where each version comes from; what nobody said is empty.
+
+    Args:
+        section: Section of the page.
+        versions: As ``GET …/lineage`` gives them.
+    """
+    headers = ("version", "published (UTC)", "run", "commit", "data", "metrics", "files", "golden")
+    rows: list[list[Value]] = []
+    for one in versions:
+        if one["missing"]:
+            words = (str(one["version"]), one["missing"], "", "", "", "", "")
+        else:
+            metrics = ", ".join(f"{name} {value:.4g}" for name, value in one["metrics"].items())
+            size = f"{one['files']}, {one['bytes'] / 2**20:.3g} MiB"
+            origin = one["run"], one["commit"][:12], one["data"][:24]
+            when = one["published"][:19].replace("T", " ")
+            words = (str(one["version"]), when, *origin, metrics, size)
+        golden = one["golden"]
+        rows.append([*words, "unknown" if golden is None else f"{golden} requests"])
     section.table(headers, rows)
 
 

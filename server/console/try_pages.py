@@ -37,9 +37,9 @@ async def _page(request: Request, visit: Visit) -> Response:
     await visit.api.get("admin", "models", name, "openapi.json")  # says what is wrong, if anything
     page = Page(f"Try {name}", "each request takes the path of all others, and is logged like them")
     if visit.may(PREDICT):
-        return visit.answer(page, template="try.html")
+        return visit.answer(page, template="try.html", model=name)
     page.section("Log in").callout("This needs a log-in with a token of the scope predict.")
-    return visit.answer(page)
+    return visit.answer(page, model=name)
 
 
 async def _describe(request: Request, visit: Visit) -> Response:

@@ -25,6 +25,14 @@ PLACES: Final = (
     ("Alerts", "alerts"),
     ("Audit", "audit"),
 )
+#: Pages of a model, and what follows its path.
+OF_MODEL: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    ("Model", ()),
+    ("Try it", ("try",)),
+    ("Rollout", ("rollout",)),
+    ("Drift and quality", ("drift",)),
+    ("Performance", ("performance",)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,7 @@ class Visit:
         status: int = 200,
         *,
         live: bool = False,
+        model: str = "",
         template: str = "console.html",
     ) -> HTMLResponse:
         """A page of the console, with the notice of the last action.
@@ -87,6 +96,7 @@ class Visit:
             here: Name of the place of `PLACES` that it is, if it is one.
             status: HTTP status.
             live: Whether an open page shows what changes.
+            model: Name of the model that it is of; its other pages are one step away.
             template: Name of its file; one with scripts of its own extends ``console.html``.
         """
         notice = tone = ""
@@ -105,6 +115,8 @@ class Visit:
                 notice=notice,
                 tone=tone,
                 live=live,
+                model=model,
+                model_places=[(name, self.at("models", model, *path)) for name, path in OF_MODEL],
             )
         )
         headers = {**page_headers(html, forms=True), "cache-control": "no-store"}

@@ -33,6 +33,7 @@ from penstock.server.control.api.deploy_command import DeployCommand
 from penstock.server.control.api.drift_api import DriftApi
 from penstock.server.control.api.erase_api import EraseApi
 from penstock.server.control.api.labels_api import LabelsApi
+from penstock.server.control.api.lineage_api import LineageApi
 from penstock.server.control.api.log_status import damaged_files
 from penstock.server.control.api.mutes_api import MutesApi
 from penstock.server.control.api.operations import Operations
@@ -127,8 +128,7 @@ def admin_app(
         **console_api.handlers(sessions, tokens),
         **drift.handlers(),
         **_watching(coordinator, monitor, told),
-        **LabelsApi(FeedbackClient(directory.monitor_socket)).handlers(),
-        **_predictions(coordinator.store, monitor, config.registry).handlers(),
+        **_looking_up(coordinator, monitor, config.registry.absolute(), directory),
         **EraseApi(coordinator, config.state_dir).handlers(),
         **TryApi(_prediction_client(config, address["predict_url"])).handlers(),
         **rollouts.handlers(deploy, coordinator, exposition, config.state_dir, traffic),
@@ -154,10 +154,16 @@ def _watching(coordinator: Coordinator, monitor: Path, told: AlertsFile) -> dict
     }
 
 
-def _predictions(store: StateStore, monitor: Path, registry: Path) -> PredictionsApi:
-    """The prediction log, which control itself never reads."""
-    processes = QueryProcesses(monitor, registry.absolute())
-    return PredictionsApi(processes, SavedQueries(monitor / QUERIES_FILE), store)
+def _looking_up(
+    coordinator: Coordinator, monitor: Path, registry: Path, directory: RunDirectory
+) -> dict[Endpoint, Handler]:
+    """Where versions come from, labels, and the prediction log, which control never reads."""
+    processes, queries = QueryProcesses(monitor, registry), SavedQueries(monitor / QUERIES_FILE)
+    return {
+        **LineageApi(coordinator, registry).handlers(),
+        **LabelsApi(FeedbackClient(directory.monitor_socket)).handlers(),
+        **PredictionsApi(processes, queries, coordinator.store).handlers(),
+    }
 
 
 def _console_parts(drift: DriftApi) -> list[Routes]:

@@ -3,6 +3,7 @@
     line_chart       lines over time or figures, with bands, steps, thresholds and marks
     histogram_chart  two distributions over the same bins, baseline and now
     bar_chart        lying bars per feature or category, one or several series
+    share_bar        one bar that is a whole, divided
     timeline         what happened when: spans and dots
     sparkline        a small line for a cell of a table
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from .bars import bar_chart, histogram_chart
 from .lines import Mark, Series, Threshold, line_chart
+from .shares import share_bar
 from .timeline import Event, sparkline, timeline
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "bar_chart",
     "histogram_chart",
     "line_chart",
+    "share_bar",
     "sparkline",
     "timeline",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.server.console.model_page import workers
+from penstock.server.console.model_page import lineage_table, workers
 from penstock.server.console.performance_page import performance_page
 from penstock.server.console.rollout_page import segments
 from penstock.server.console.rollout_words import plan_words
@@ -114,4 +114,22 @@ def test_segments_have_their_figures_and_those_that_are_worse_are_named() -> Non
     assert "performance?by=plan" in html
     assert ">0.37</td>" in html
     assert html.count(SHOWN) >= 2
+    assert "<script" not in html
+
+
+def test_a_version_has_its_run_commit_data_metrics_and_golden_requests() -> None:
+    one = {
+        "version": 7, "golden": 12, "missing": "", "published": "2031-05-01T12:30:00.5Z",
+        "run": BAD, "commit": "0123456789abcdef", "params": {}, "data": "sha256:42",
+        "metrics": {"auc": 0.98765, BAD: 1.0}, "digest": "d", "files": 3, "bytes": 5 << 20,
+    }  # fmt: skip
+    bare = {"version": 6, "golden": None, "missing": BAD}
+    page = Page("x")
+    lineage_table(page.section("Lineage"), [one, bare])
+    html = page.render()
+    for words in ("2031-05-01 12:30:00", "0123456789ab<", "sha256:42", "auc 0.9877", "3, 5 MiB"):
+        assert words in html
+    assert "12 requests" in html
+    assert "unknown" in html
+    assert html.count(SHOWN) == 3
     assert "<script" not in html

@@ -50,7 +50,11 @@ def _who_looks(server):
     assert "breast-cancer" in page
     assert "looking only" in page
     # Who has not logged in sees no form, and cannot send one.
-    assert "<form" not in visitor.ask("GET", MODEL)[2]
+    shown = visitor.ask("GET", MODEL)[2]
+    assert "<form" not in shown
+    assert "no manifest; `penstock push` writes one" in shown
+    assert " requests</td>" in shown
+    assert f'href="{MODEL}/drift"' in visitor.ask("GET", f"{MODEL}/performance")[2]
     assert visitor.send(f"{MODEL}/promote", version="1")[1]["location"] == "/console/login"
     assert server.status()["generation"] == 0
     assert visitor.ask("GET", "/console/models/none")[0] == 404

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from penstock.server.config.config import ServerConfig
@@ -23,7 +24,7 @@ def banner(
     state: DesiredState,
     note: str = "",
     source: Path | None = None,
-    grpc_url: str = "",
+    grpc_urls: Sequence[str] = (),
 ) -> str:
     """The first lines for a person. Nothing is loaded yet, so they name no serving version.
 
@@ -34,7 +35,7 @@ def banner(
         state: The desired state.
         note: The reason why state is not kept; empty if it is kept.
         source: The single model that is served; ``None`` for a registry.
-        grpc_url: URL of gRPC; empty without gRPC.
+        grpc_urls: URLs of gRPC, for predictions and for loading models.
     """
     url, admin_url = urls
     lines = [f"Penstock serves {(source or config.registry).resolve()}", ""]
@@ -53,7 +54,7 @@ def banner(
     lines += [
         "",
         f"  predict  {url}/v2/models/{name}/infer",
-        *([f"  grpc     {grpc_url}"] if grpc_url else []),
+        *[f"  grpc     {one}" for one in grpc_urls],
         f"  docs     {url}/docs",
         f"  console  {admin_url}/",
         f"  metrics  {admin_url}/metrics",

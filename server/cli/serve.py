@@ -119,8 +119,9 @@ def _serve(given: dict[str, Any], file: Path | None, home: Path | None = None) -
 
     try:
         config = load()
-        if config.grpc_port is not None and find_spec("grpc_reflection") is None:
-            raise ConfigError(f"grpc_port needs the extra grpc: {install_command('grpc')}")
+        wants_grpc = config.grpc_port is not None or config.admin_grpc_port is not None
+        if wants_grpc and find_spec("grpc_reflection") is None:
+            raise ConfigError(f"ports of gRPC need the extra grpc: {install_command('grpc')}")
         check_tracing(config, os.environ)
         snapshot = scan(config.registry, config.link_roots())
         directory = RunDirectory.create(config.run_dir)
@@ -162,11 +163,13 @@ def _supervise(
         admin_listener = stack.enter_context(
             open_listener(config.admin_host, config.admin_port, "admin-port")
         )
-        grpc_port = None
-        if config.grpc_port is not None:
-            grpc_port = stack.enter_context(
-                reserve_port(config.host, config.grpc_port, "grpc-port")
+        grpc_port, admin_grpc_port = (
+            None if port is None else stack.enter_context(reserve_port(host, port, option))
+            for host, port, option in (
+                (config.host, config.grpc_port, "grpc-port"),
+                (config.admin_host, config.admin_grpc_port, "admin-grpc-port"),
             )
+        )
         scheme = "https" if config.ssl_certfile else "http"
         address = {
             "admin_url": url_of(admin_listener),
@@ -176,19 +179,22 @@ def _supervise(
         }
         if grpc_port is not None:
             address["grpc_url"] = url_of(grpc_port, "grpcs" if config.ssl_certfile else "grpc")
+        if admin_grpc_port is not None:
+            address["admin_grpc_url"] = url_of(admin_grpc_port, "grpc")
         _write(directory.address, json.dumps(address))
         state.announce(address["admin_url"])
         urls = address["predict_url"], address["admin_url"]
         kept = source is None or not state.path.is_relative_to(config.registry)
         note = state.note or ("" if kept else _NOT_KEPT)
-        grpc_url = address.get("grpc_url", "")
-        text = banner(config, urls, snapshot, desired(state), note, source, grpc_url)
+        grpc_urls = [address[one] for one in ("grpc_url", "admin_grpc_url") if one in address]
+        text = banner(config, urls, snapshot, desired(state), note, source, grpc_urls)
         if config.log_format == "json":
             text = _as_json(text, predict_url=urls[0], admin_url=urls[1])
         print(text, flush=True)
         say = _sayer(config.log_format)
+        ports = grpc_port, admin_grpc_port
         supervisor = Supervisor(
-            config, directory, listener, admin_listener, say, reread, grpc_port=grpc_port
+            config, directory, listener, admin_listener, say, reread, grpc_ports=ports
         )
         return supervisor.run()
 

@@ -57,6 +57,9 @@ class ServerConfig(TracingOptions, TrustOptions, ProtocolOptions):
     grpc_port: _Port | None = option(
         None, "Port of gRPC, on the host of the prediction port; 0 takes a free one."
     )
+    admin_grpc_port: _Port | None = option(
+        None, "Port of gRPC for loading models, on the host of the admin port; 0 takes a free one."
+    )
     admin_host: str = option("127.0.0.1", "Address of the admin port.")
     admin_port: _Port = option(8001, "Admin port; 0 takes a free one.")
     allowed_hosts: str = option(

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from penstock.server.control.api.app import AdminApp
     from penstock.server.processes.run_directory import RunDirectory
 
+    from .repository_port import RepositoryPort
+
     Work = Callable[[], Coroutine[Any, Any, None]]
 
 LOG = logging.getLogger("penstock.control")
@@ -97,7 +99,14 @@ async def control(context: ProcessContext) -> None:
     rollouts = wire_rollouts(coordinator, exposition, config.state_dir, context.directory.config)
     stopping = asyncio.Event()
     app = admin_app(config, coordinator, exposition, traffic, context, rollouts, Live(stopping))
-    server = HttpServer(_served(app), counters.set_loop_lag, stopping)
+    grpc_port = await _open_grpc(app, context)
+
+    def every_second(late_nanoseconds: int) -> None:
+        counters.set_loop_lag(late_nanoseconds)
+        if grpc_port is not None:
+            grpc_port.refresh()
+
+    server = HttpServer(_served(app), every_second, stopping)
     context.watch_parent(server.stop)
 
     works = {
@@ -108,12 +117,25 @@ async def control(context: ProcessContext) -> None:
         **_fault_works(coordinator, config.state_dir, context.directory),
     }
     tasks = [SupervisedTask(name, work, context.incidents) for name, work in works.items()]
-    await server.serve(sockets=[*context.sockets])
+    await server.serve(sockets=[context.sockets[0]])
+    if grpc_port is not None:
+        await grpc_port.close()
     for task in tasks:
         await task.stop()
     fleet.close()
     store.close()
     counters.close()
+
+
+async def _open_grpc(app: AdminApp, context: ProcessContext) -> RepositoryPort | None:
+    """The gRPC port beside the admin port, if there is one."""
+    if not context.sockets[1:]:
+        return None
+    from .repository_port import RepositoryPort  # it needs an extra
+
+    port = RepositoryPort(app)
+    await port.open(context.sockets[1])
+    return port
 
 
 def _fault_works(

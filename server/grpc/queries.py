@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.json_format import ParseDict
@@ -18,11 +16,12 @@ from penstock.server.serving.settings import log_settings, trace_settings
 from penstock.server.serving.statistics import model_statistics
 
 from .call_head import lines_of
-from .status import code_of, error_metadata, shortened
+from .handling import handler_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
+    from grpc import RpcMethodHandler
     from grpc.aio import ServicerContext
 
     from penstock.monitoring.metrics.merge import Merged
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from penstock.server.serving.catalog import Catalog
 
     from .admission import Admission
-
-LOG = logging.getLogger("penstock.grpc")
 
 #: Method -> the path over HTTP that tells the same; it decides which token is needed.
 _PATHS: Final = {
@@ -90,29 +87,19 @@ class Queries:
             "RepositoryModelUnload": _on_the_admin_port,
         }
 
-    def answering(self, name: str) -> Callable[..., Awaitable[Any]]:
-        """The handler of a method.
+    def handlers(self) -> dict[str, RpcMethodHandler[Any, Any]]:
+        """The handlers of all methods, by name."""
+        return {name: self._handler(name, answer) for name, answer in self.methods().items()}
 
-        Args:
-            name: One of `methods`.
-        """
-        path, answer = _PATHS.get(name, _OTHER_PATH), self.methods()[name]
+    def _handler(self, name: str, answer: Callable[[Any], Any]) -> RpcMethodHandler[Any, Any]:
+        path = _PATHS.get(name, _OTHER_PATH)
 
-        async def handle(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            try:
-                self._admission.check()
-                self._check(path, context)
-                found = answer(request)
-                return await found if inspect.isawaitable(found) else found
-            except ApiError as error:
-                text = shortened(error.message)
-                await context.abort(code_of(error.status), text, error_metadata(error))
-            except Exception as error:
-                LOG.exception("unexpected error in %s", name)
-                text = f"internal error ({type(error).__name__}); see the server's log"
-                await context.abort(StatusCode.INTERNAL, text)
+        def ask(request: Any, context: ServicerContext[Any, Any]) -> Any:
+            self._admission.check()
+            self._check(path, context)
+            return answer(request)
 
-        return handle
+        return handler_of(name, ask)
 
     def _check(self, path: str, context: ServicerContext[Any, Any]) -> None:
         if self._guard is None:

@@ -89,7 +89,7 @@ class Supervisor:
         reread: Reads the configuration again; returns what came of it, in words.
         clock: Monotonic seconds.
         wall_clock: Unix seconds.
-        grpc_port: Keeps the port of gRPC for the workers; ``None`` without one.
+        grpc_ports: Keep the ports of gRPC for the workers and for control; ``None`` without one.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Supervisor:
         reread: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
-        grpc_port: socket.socket | None = None,
+        grpc_ports: tuple[socket.socket | None, socket.socket | None] = (None, None),
     ) -> None:
         self._histories_file = directory.histories
         self._drain_seconds = config.drain_seconds
@@ -117,14 +117,14 @@ class Supervisor:
         # Started before the workers, and stopped after them: what the last answers left behind
         # still has somewhere to go.
         self._others = [
-            self._child("control", directory, admin_listener),
+            self._child("control", directory, admin_listener, grpc_ports[1]),
             self._child("shadow", directory),
         ]
         if config.sample_rate > 0:
             self._others.append(self._child("monitor", directory))
-        ports = (listener,) if grpc_port is None else (listener, grpc_port)
         self._workers = [
-            self._child(f"worker-{number}", directory, *ports) for number in range(config.workers)
+            self._child(f"worker-{number}", directory, listener, grpc_ports[0])
+            for number in range(config.workers)
         ]
 
     def run(self) -> int:
@@ -143,10 +143,10 @@ class Supervisor:
             os.close(self._pipe_reader)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _child(self, name: str, directory: RunDirectory, *listeners: socket.socket) -> Child:
+    def _child(self, name: str, directory: RunDirectory, *listeners: socket.socket | None) -> Child:
         """A process named like its module, with a number behind it if there are several."""
         module = name.partition("-")[0]
-        sockets = tuple(one.fileno() for one in listeners)
+        sockets = tuple(one.fileno() for one in listeners if one is not None)
         command = (
             "-m",
             f"penstock.server.{module}.{module}",

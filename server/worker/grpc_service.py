@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from penstock.monitoring.metrics.merge import merge
 from penstock.server.grpc.grpc_port import GrpcPort
+from penstock.server.grpc.service_port import address_of
 from penstock.server.grpc.tls import following
 
 if TYPE_CHECKING:
@@ -59,9 +60,7 @@ class GrpcService:
         """
         certificate = self._certificate
         credentials = None if certificate is None else following(lambda: certificate.pair)
-        host, port = self._reserved.getsockname()[:2]
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        await self._port.open(address, credentials)
+        await self._port.open(address_of(self._reserved), credentials)
         self.open = True
         self._drained = asyncio.get_running_loop().create_task(self._drain())
 

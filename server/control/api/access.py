@@ -43,7 +43,15 @@ class Access:
         holder = request.scope.get(HOLDER)  # the console has checked it
         if holder is not None:
             return covering(holder, scope).name
-        authorization = request.headers.get("authorization")
+        return self.check_header(request.headers.get("authorization"), scope)
+
+    def check_header(self, authorization: str | None, scope: str) -> str:
+        """As `check`, of a header or of metadata.
+
+        Args:
+            authorization: Its value; ``None`` if there is none.
+            scope: What the token must cover.
+        """
         if authorization is None and scope == OBSERVE and self.open_reads:
             return ""
         return self._tokens.check(authorization, scope).name

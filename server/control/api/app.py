@@ -23,7 +23,6 @@ from penstock.server.ports.media_types import JSON
 from penstock.server.ports.paths import routed_at
 
 from . import records, repository_api, wire
-from .command import Command
 from .log_status import log_status
 from .openapi import ENDPOINTS, openapi
 from .registry_names import check_model, named_model
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     from .access import Access
     from .audit_history import AuditHistory
+    from .command import Command
     from .openapi import Endpoint
     from .operations import Operations
     from .routes import Handler
@@ -74,6 +74,8 @@ class AdminApp:
         histories: Which processes died, how often and how.
         damaged: Files that were damaged and set aside, as problems.
         incidents: Errors in control that no caller was told of.
+        access: Who may do what.
+        repository: Loads and unloads as clients of Triton do.
         console: The pages for people; ``None`` where there are none.
     """
 
@@ -91,10 +93,11 @@ class AdminApp:
     ) -> None:
         self._coordinator = coordinator
         self._operations = operations
+        self.repository = repository_api.Repository(coordinator, operations)
         self._audit_history = audit_history
         self._traffic = traffic
         self._exposition = exposition
-        self._access = access
+        self.access = access
         self._about = about
         self._clock = clock
         self.border = Border()
@@ -157,7 +160,7 @@ class AdminApp:
         if self._described is None:  # the endpoints are the same for good
             mark = "penstock-place-of-the-url"
             before, _, after = json.dumps(
-                openapi(mark, self._endpoints, open_reads=self._access.open_reads)
+                openapi(mark, self._endpoints, open_reads=self.access.open_reads)
             ).partition(f'"{mark}"')
             self._described = before.encode(), after.encode()
         before_url, after_url = self._described
@@ -175,9 +178,13 @@ class AdminApp:
         return wire.answer({"live": True})
 
     async def _ready(self, _: Request, __: str) -> Response:
-        reason = why_not_ready(self._coordinator.fleet, self._clock())
+        reason = self.why_not_ready()
         told = {"reason": reason} if reason else {}
         return wire.answer({"ready": not reason, **told}, 503 if reason else 200)
+
+    def why_not_ready(self) -> str:
+        """Why no worker serves yet; empty if one does."""
+        return why_not_ready(self._coordinator.fleet, self._clock())
 
     async def _status(self, _: Request, __: str) -> Response:
         figures = await self._traffic.now()
@@ -221,9 +228,12 @@ class AdminApp:
 
     async def _index(self, request: Request, _: str) -> Response:
         body = await wire.read_body(request, untyped=True)
+        return wire.answer(self.index(ready=wire.flag_of(body, "ready")))
+
+    def index(self, *, ready: bool) -> list[dict[str, Any]]:
+        """The versions of the registry and their states, see `repository_api.index`."""
         content = status(self._coordinator, self._audit_history, {}, self._clock())
-        ready = wire.flag_of(body, "ready")
-        return wire.answer(repository_api.index(content["models"], ready=ready))
+        return repository_api.index(content["models"], ready=ready)
 
     # -- commands --------------------------------------------------------------------------------
 
@@ -265,19 +275,14 @@ class AdminApp:
         body = await wire.read_body(request, untyped=True)
         model = request.path_params["model"]
         version = repository_api.asked_version(body, request.query_params)
-        if version is None:
-            await self._coordinator.refresh()
-            version = repository_api.newest(self._coordinator, model)
-        await self._operations.load(Command("load", model, actor), version)
+        await self.repository.load(model, version, actor)
         return Response(status_code=200)
 
     async def _repository_unload(self, request: Request, actor: str) -> Response:
         body = await wire.read_body(request, untyped=True)
         model = request.path_params["model"]
         version = repository_api.asked_version(body, request.query_params)
-        versions = [version] if version else repository_api.unaliased(self._coordinator, model)
-        for one in versions:
-            await self._operations.unload(Command("unload", model, actor), one)
+        await self.repository.unload(model, version, actor)
         return Response(status_code=200)
 
     @staticmethod

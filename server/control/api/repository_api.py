@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.server.errors import InvalidRequest, NotFound
 from penstock.server.serving.lifecycle import REPOSITORY_STATES, State
 
-from .registry_names import check_model
+from .command import Command
 from .status import MIXED
 from .wire import version_of
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from penstock.server.control.coordination.coordinator import Coordinator
+
+    from .operations import Operations
 
 #: Parameters of Triton that change nothing here.
 _IGNORED = ("unload_dependents",)
@@ -68,23 +70,58 @@ def asked_version(body: Mapping[str, Any], query: Mapping[str, str]) -> int | No
     return None if version is None else version_of(version)
 
 
-def newest(coordinator: Coordinator, model: str) -> int:
-    """The newest published version.
+class Repository:
+    """Loads and unloads as the extension has them.
 
-    Raises:
-        NotFound: There is no such model.
+    Args:
+        coordinator: Registry and target.
+        operations: Carries commands out.
     """
-    check_model(coordinator, model)
-    return max(coordinator.planner.findings.snapshot.models[model].versions)
 
+    def __init__(self, coordinator: Coordinator, operations: Operations) -> None:
+        self._coordinator = coordinator
+        self._operations = operations
 
-def unaliased(coordinator: Coordinator, model: str) -> list[int]:
-    """The versions that are served and that no alias points at.
+    async def load(self, model: str, version: int | None, actor: str) -> None:
+        """Load a version, by default the newest.
 
-    Raises:
-        NotFound: Nothing of the model is served.
-    """
-    plan = coordinator.planner.target.models.get(model)
-    if plan is None:
-        raise NotFound(f"model {model!r} is not served")
-    return [version for version in plan.versions if version not in plan.aliases.values()]
+        Args:
+            model: Name of the model.
+            version: The version, if one is named.
+            actor: Name of the token that commands.
+
+        Raises:
+            NotFound: There is no such model or version.
+            ApiError: As from `Operations.load`.
+        """
+        if version is None:
+            await self._coordinator.refresh()
+            version = self._newest(model)
+        await self._operations.load(Command("load", model, actor), version)
+
+    async def unload(self, model: str, version: int | None, actor: str) -> None:
+        """Unload a version, by default all that no alias points at.
+
+        Args:
+            model: As for `load`.
+            version: As for `load`.
+            actor: As for `load`.
+
+        Raises:
+            NotFound: Nothing of the model is served.
+            ApiError: As from `Operations.unload`.
+        """
+        for one in [version] if version else self._unaliased(model):
+            await self._operations.unload(Command("unload", model, actor), one)
+
+    def _newest(self, model: str) -> int:
+        entry = self._coordinator.planner.findings.snapshot.models.get(model)
+        if entry is None:
+            raise NotFound(f"there is no model {model!r} in the registry")
+        return max(entry.versions)
+
+    def _unaliased(self, model: str) -> list[int]:
+        plan = self._coordinator.planner.target.models.get(model)
+        if plan is None:
+            raise NotFound(f"model {model!r} is not served")
+        return [version for version in plan.versions if version not in plan.aliases.values()]

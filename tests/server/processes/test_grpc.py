@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
 
 from penstock.server.oip.schema import SERVICE, message
 from penstock.server.supervisor.listening import CannotListen, reserve_port
@@ -20,11 +23,12 @@ pytestmark = pytest.mark.slow
 
 #: State of a connection in the tables of the kernel.
 ESTABLISHED = "01"
+MODEL = "breast-cancer"
 ROW = np.full((1, 30), 0.5, np.float32)
 
 
 def request():
-    made = message("ModelInferRequest")(model_name="breast-cancer")
+    made = message("ModelInferRequest")(model_name=MODEL)
     made.inputs.add(name="features", datatype="FP32", shape=ROW.shape)
     made.raw_input_contents.append(ROW.tobytes())
     return made.SerializeToString()
@@ -165,6 +169,43 @@ def test_tls_follows_the_files_and_tokens_come_as_metadata(serve, tmp_path):
     second = renew("second")
     server.until(lambda: reached(second) is grpc.StatusCode.OK)
     assert reached(first) is grpc.StatusCode.UNAVAILABLE
+    assert server.stop() == 0
+
+
+def test_models_are_loaded_and_unloaded_over_grpc(serve):
+    server = serve("--grpc-port", 0, "--admin-grpc-port", 0)
+    predictions, admin = re.findall(r"  grpc +grpc://(\S+)", "".join(server.banner))
+    token = {"headers": {"authorization": f"Bearer {server.token}"}}
+    with triton.InferenceServerClient(admin) as client:
+        assert client.is_server_live()
+        assert client.is_server_ready()
+
+        def states():
+            models = client.get_model_repository_index(as_json=True)["models"]
+            return {one["version"]: one["state"] for one in models if one["name"] == MODEL}
+
+        assert states() == {"1": "READY", "2": "READY"}
+        for call in (client.load_model, client.unload_model):
+            with pytest.raises(InferenceServerException, match="send a token") as caught:
+                call(MODEL)
+            assert caught.value.status() == "StatusCode.UNAUTHENTICATED"
+        with pytest.raises(InferenceServerException, match="come from the registry") as caught:
+            client.load_model(MODEL, config="{}", **token)
+        assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
+        with pytest.raises(InferenceServerException, match="there is no model 'nobody'") as caught:
+            client.load_model("nobody", **token)
+        assert caught.value.status() == "StatusCode.NOT_FOUND"
+        client.unload_model(MODEL, **token)
+        assert states()["1"] != "READY"
+        client.load_model(MODEL, **token)
+        assert states()["2"] == "READY"
+        with pytest.raises(InferenceServerException) as caught:
+            client.get_model_metadata(MODEL)
+        assert caught.value.status() == "StatusCode.UNIMPLEMENTED"
+    with channel_of(predictions) as channel:
+        assert infer(channel).model_version == "2"
+    records = json.loads(server.once(server.admin_url, "/admin/audit")[1])["records"]
+    assert {"load", "unload"} <= {one["action"] for one in records}
     assert server.stop() == 0
 
 

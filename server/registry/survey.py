@@ -84,7 +84,7 @@ class Survey:
         except OSError as error:
             raise ConfigError(
                 f"registry {self._registry} cannot be read: {error.strerror}; "
-                "expected a directory of model directories"
+                "expected a directory of model directories, or one model file"
             ) from error
         self.read = 0
         self._readings = {path: self._read_model(path, roots) for path in paths}

@@ -83,6 +83,13 @@ def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path):
     assert line.startswith(f"penstock: {file}: ")
 
 
+def test_a_file_that_is_not_there_is_refused_in_one_line(tmp_path):
+    status, line = refused(tmp_path / "absent.onnx")
+    assert status == 2
+    assert "absent.onnx cannot be read: No such file" in line
+    assert line.endswith("expected a directory of model directories, or one model file")
+
+
 def test_a_name_is_for_one_model(tmp_path):
     status, line = refused(tmp_path, "--name", "iris")
     assert status == 2

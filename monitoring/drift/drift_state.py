@@ -204,6 +204,7 @@ class DriftState:
             findings[name] = {
                 **one.to_dict(),
                 "state": state_of(one.level, after, phase),
+                "phase": phase,
                 "since": after.since,
                 "faults": faults._asdict(),
             }

@@ -9,12 +9,14 @@ little data``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .episode import Episode, advance
 from .rule import Level
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .assessment import Assessment
     from .options import DriftOptions
 
@@ -67,3 +69,12 @@ def state_of(level: Level, episode: Episode, phase: str) -> str:
     if phase != OK:
         return phase
     return {Level.CLEAN: OK, Level.SMALL: CHANGED}.get(level, WARN)
+
+
+def unknown_of(findings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The features of which it is not known how much healthy windows vary.
+
+    Args:
+        findings: Of a window, by feature; each with its `phase`.
+    """
+    return tuple(name for name, one in findings.items() if one.get("phase", OK) != OK)

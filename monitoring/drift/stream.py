@@ -22,6 +22,7 @@ from .options import DriftOptions
 from .relations import LEAST_ROWS
 from .row_sample import Cells, RowSample
 from .settling import enough, settled
+from .states import unknown_of
 from .window import Window
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class DriftReport:
             most frequent row, and what is usual.
         incidents: In the order in which they opened.
         expected_false_alarms_per_week: Incidents a week that healthy windows like these open,
-            after the last window; see `sensitivity`.
+            after the last window; see `sensitivity`. It says nothing of features in `unknown`.
+        unknown: Features of the last window of which it is not known how much healthy windows vary.
         provisional: Whether the baseline was of less than `DriftOptions.baseline_seconds` to the
             end.
     """
@@ -97,6 +99,7 @@ class DriftReport:
     verdicts: list[Verdict] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     expected_false_alarms_per_week: float = 0.0
+    unknown: tuple[str, ...] = ()
     provisional: bool = False
 
 
@@ -131,6 +134,18 @@ def assess(
     Raises:
         ValueError: A column has another length than the others or more than one axis, the
             baseline has no rows, or a column of numbers in the baseline holds texts in a window.
+
+    Example:
+        >>> import numpy as np
+        >>> from penstock.monitoring.drift import assess
+        >>> rng = np.random.default_rng(0)
+        >>> baseline = {"age": rng.normal(40.0, 10.0, 10_000)}  # arrays of shape (rows,)
+        >>> windows = [{"age": rng.normal(mean, 10.0, 500)} for mean in (40.0, 40.0, 50.0)]
+        >>> report = assess(baseline, windows)
+        >>> [verdict.state for verdict in report.verdicts]
+        ['ok', 'ok', 'drift']
+        >>> [(incident.opened, incident.features) for incident in report.incidents]
+        [(2, ('age',))]
     """
     options = DriftOptions() if options is None else options
     base = _checked(baseline, "the baseline")
@@ -145,15 +160,14 @@ def assess(
     if base.start is not None and base.end is not None:
         short = base.end - base.start < options.baseline_seconds
         references = {name: replace(one, provisional=short) for name, one in references.items()}
-    if shown and not any(one.provisional for one in references.values()):
-        rows = int(np.median([_length(one) for one in shown]))
-        references = {
-            name: replace(one, variations=_varied(one, columns[name].values, rows))
-            for name, one in references.items()
-        }
     state = DriftState()
     if shown:
         rows = int(np.median([_length(one) for one in shown]))
+        if not any(one.provisional for one in references.values()):
+            references = {
+                name: replace(one, variations=_varied(one, columns[name].values, rows))
+                for name, one in references.items()
+            }
         _teach(state.row_history, references, base, rows)
     return _run(state, references, shown, options)
 
@@ -201,6 +215,7 @@ def _run(
     return replace(
         report,
         expected_false_alarms_per_week=state.expected,
+        unknown=unknown_of(report.verdicts[-1].findings) if report.verdicts else (),
         provisional=any(one.provisional for one in references.values()),
     )
 
@@ -214,12 +229,7 @@ def _follow(
 ) -> None:
     """Add the incident that opened, and close those of which no feature drifts any more.
 
-    Args:
-        incidents: So far.
-        going_on: Features of those that are open, by their place.
-        verdict: Of the window.
-        state: After it.
-        place: Of the window.
+    `going_on` has the features of those that are open, by the place of the incident.
     """
     opened = by_contribution(one for one in verdict.changes if one.after.open)
     fresh = {one.feature for one in opened}

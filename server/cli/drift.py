@@ -87,7 +87,7 @@ def _latest(entry: dict[str, Any]) -> float:
 
 def _headline(model: str, entry: dict[str, Any]) -> str:
 
-    from penstock.server.drift.values_view import rate_words
+    from penstock.server.drift.values_view import false_alarm_words
 
     state = entry["state"]
     arm = f" ({entry['arm']})" if entry["arm"] else ""
@@ -98,8 +98,7 @@ def _headline(model: str, entry: dict[str, Any]) -> str:
         words += f", {window['rows']} rows in the last"
         if window["skipped"]:
             words += f" (of {window['rows'] + window['skipped']})"
-    expected = entry["expected_false_alarms_per_week"]
-    return words + f"; expected false alarms: {rate_words(expected)} a week"
+    return words + f"; expected false alarms: {' '.join(false_alarm_words(entry))}"
 
 
 def _notes(entry: dict[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ from penstock.server.page.page import Figure, Page
 
 from .values_view import (
     category_words,
+    false_alarm_words,
     faults_words,
     moved_words,
     note_words,
@@ -108,11 +109,7 @@ def _version(
             "Windows", entry["windows"], "" if window is None else f"last {_time(window['end'])}"
         ),
         Figure("Rows", 0 if window is None else window["rows"], "in the last window"),
-        Figure(
-            "False alarms",
-            rate_words(entry["expected_false_alarms_per_week"]),
-            "a week, to be expected by chance",
-        ),
+        Figure("False alarms", *false_alarm_words(entry)),
     )
     _baseline_note(section, entry)
     if not entry["features"]:

@@ -52,6 +52,17 @@ def rate_words(rate: float) -> str:
     return f"{rate:.2g}" if rate >= _LEAST_SHOWN else f"< {_LEAST_SHOWN:g}"
 
 
+def false_alarm_words(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """The rate of false alarms of a version, and what it is a rate of."""
+    unknown = len(entry.get("unknown", ()))
+    if unknown and unknown >= len(entry["features"]):
+        return "not known", "until healthy windows have shown how much they vary"
+    rate = rate_words(entry["expected_false_alarms_per_week"])
+    if not unknown:
+        return rate, "a week by chance"
+    return rate, f"a week by chance, without {unknown} features whose variation is not known"
+
+
 def faults_words(one: Mapping[str, Any]) -> str:
     """Rows of the last window that are not as the baseline taught; empty if there are none."""
     rows = max(1, one["rows"])

@@ -84,6 +84,21 @@ def decide(rollout: Rollout, snapshot: Snapshot, now: float) -> Decision:
         `begin` or an earlier decision made.
 
     Sources: arXiv 2205.14762, 2011.03567, 1906.07801, 1912.06116.
+
+    Example:
+        >>> from penstock.server.rollout.counts import ArmCounts, Counts
+        >>> from penstock.server.rollout.decision import decide
+        >>> from penstock.server.rollout.rollout import begin
+        >>> from penstock.server.rollout.rollout_spec import Kind, RolloutSpec
+        >>> from penstock.server.rollout.snapshot import Snapshot
+        >>> spec = RolloutSpec(steps=(5.0, 100.0))
+        >>> one = begin("r1", Kind.CANARY, "churn", (1, 2), "sha256:00", spec, "ann", 0.0)
+        >>> one = decide(one, Snapshot(ready=True, epoch="a"), 1.0).rollout
+        >>> one = decide(one, Snapshot(ready=True, epoch="a", percent=one.percent), 2.0).rollout
+        >>> bad = Counts(stable=ArmCounts(950), canary=ArmCounts(50, errors=25))
+        >>> found = decide(one, Snapshot(bad, ready=True, epoch="a", percent=one.percent), 3.0)
+        >>> found.event.name, found.cause
+        ('ABORT', 'evidence')
     """
     seen = rollout if rollout.final else observe(rollout, snapshot, now)
     evidence = evidence_against(seen)

@@ -25,6 +25,10 @@ def test_a_month_of_cycles_and_memory_opens_one_incident_at_most(kind):
     for seed, rows in enumerate((100, 500, 2000, 10_000)):
         month = Month(kind, [seed, rows], rows)
         assert len(month.opened) <= 1, (rows, month.opened)
+        # The printed rate of a week is that of the stream, within a factor of 2.
+        assert month.state.expected <= 2 * (len(month.opened) + 1) * 7 / 30
+        if month.opened:
+            assert month.state.expected >= len(month.opened) * 7 / 30 / 2
 
 
 @pytest.mark.parametrize("kind", ["day", "day+0.5x0.1", "weekend", "0.99x0.5"])

@@ -7,6 +7,7 @@ import io
 from rich.console import Console
 
 from penstock.server.cli.drift import drift_view
+from penstock.server.drift.values_view import false_alarm_words
 
 
 def entry(version, arm, end, state="ok"):
@@ -35,3 +36,13 @@ def test_a_version_is_one_block_whatever_arms_it_had():
         "m version 1 (stable)", "  also version 1",
         "m version 2 (canary)", "  also version 2", "  also version 2 (stable)",
     ]  # fmt: skip
+
+
+def test_a_rate_of_false_alarms_that_is_not_known_is_not_stated():
+    known, partly, never = (entry(version, "", 100.0) for version in ("1", "2", "3"))
+    features = [{"name": name} for name in ("x", "y")]
+    for one, unknown in ((known, []), (partly, ["y"]), (never, ["x", "y"])):
+        one["features"], one["unknown"] = features, unknown
+    assert false_alarm_words(known) == ("0.01", "a week by chance")
+    assert "without 1 features" in " ".join(false_alarm_words(partly))
+    assert false_alarm_words(never)[0] == "not known"

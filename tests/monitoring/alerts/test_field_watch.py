@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from penstock.monitoring.alert_rules import input_quality
 from penstock.monitoring.alert_rules.counter_window import CounterWindow
 from penstock.monitoring.alert_rules.field_watch import FieldWatch
 from penstock.monitoring.alert_rules.input_quality import WINDOW_SECONDS, unusual_values
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     Draw = Callable[[np.random.Generator, int], NDArray[Any]]
 
 NOW = 1_930_000_000.0
+ANY = number_reference(np.arange(100.0))
 
 
 def numbers(missing: float) -> Draw:
@@ -72,6 +75,47 @@ def test_rows_like_the_baseline_are_no_alarm(draw: Draw, known: int) -> None:
         reference = taught(draw, rng, known)
         for rows in (100, 1000, 10_000):
             assert not bad(reference, rows, faults_in(reference, draw(rng, rows)))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.05])
+@pytest.mark.parametrize(("known", "rows"), [(1000, 500), (10_000, 500), (10_000, 20_000)])
+def test_a_look_is_wrong_as_seldom_as_is_said(
+    share: float, known: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look in a thousand instead of 10**9, each against a baseline of its own.
+
+    The other conditions are left out: they make an alarm rarer still.
+    """
+    monkeypatch.setattr(input_quality, "LEAST_CHANCE", 1e-3)
+    monkeypatch.setattr(input_quality, "WORST_SHARE", 0.0)
+    monkeypatch.setattr(input_quality, "LEAST_ODDS", 0.0)
+    monkeypatch.setattr(input_quality, "LEAST_FAULTS", 1)
+    rng, looks = np.random.default_rng([known, rows]), 8000
+    usual, faults = rng.binomial(known, share, looks), rng.binomial(rows, share, looks)
+    pairs, counts = np.unique(np.stack([usual, faults], axis=1), axis=0, return_counts=True)
+    false = sum(
+        count * is_alarm(known, rows, *pair)
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
+    )
+    assert false <= 1e-3 * looks + 4 * np.sqrt(1e-3 * looks)
+
+
+def test_inputs_like_their_baselines_have_no_alarm_in_a_year() -> None:
+    """Twenty inputs, of which 0.1 to 10 % are missing; a step of 30 seconds has 20 rows."""
+    rng, steps, a_step = np.random.default_rng(9), 365 * 2880, 20
+    wide = int(WINDOW_SECONDS // 30)
+    for share in np.geomspace(0.001, 0.1, 20):
+        usual = int(rng.binomial(10_000, share))
+        faults = np.cumsum(rng.binomial(a_step, share, steps))
+        most = int((faults[wide:] - faults[:-wide]).max())
+        assert not is_alarm(10_000, wide * a_step, usual, most), share
+
+
+def is_alarm(known: int, rows: int, usual: int, faults: int) -> bool:
+    """Whether so many missing values are one, after `usual` in the rows of the baseline."""
+    counts = np.zeros(ANY.bins.size, np.int64)
+    counts[0], counts[-2] = known - usual, usual
+    return bad(replace(ANY, counts=counts), rows, Faults(0, 0, faults))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 
 from penstock.server.errors import InvalidRequest
 
+from .bfloat16 import BF16, widened
 from .tensors import check_texts, objects
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def from_raw(raw: bytes | memoryview, spec: WireInput, shape: list[int], size: i
         return _ndarray(shape, dtype, aligned.data)
     if spec.is_bytes:
         return _from_elements(raw, spec, shape, size)
+    if spec.datatype == BF16:
+        return widened(raw, shape)
     # numpy requires 0 and 1; any other byte is true, as in C.
     return _ndarray(shape, np.uint8, raw).astype(np.bool_)
 

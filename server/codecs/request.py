@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from penstock.runtimes.contract import VARIABLE
 from penstock.server.errors import InvalidRequest
 
+from .bfloat16 import BF16
 from .classification import PARAMETER, classes_wanted
 from .messages import InferRequest
-from .parameters import (
-    count_of,
-    flag_of,
-    input_parameters,
-    output_parameters,
-    request_parameters,
-)
+from .parameters import count_of, flag_of, input_parameters, output_parameters, request_parameters
 from .tensors import show
 
 if TYPE_CHECKING:
@@ -65,7 +60,7 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
         except (KeyError, TypeError):
             raise _unusable(entry, wire) from None
         if not usable or type(shape) is not list:
-            raise _unusable(entry, wire)
+            spec = _as_bfloat16(entry, spec, arrays, wire)
         size = size_of(shape, spec)
         if spec.batched and shape[0] != rows:
             rows = _rows_of(shape, spec, rows, wire)
@@ -81,6 +76,17 @@ def build(document: Any, wire: WireSignature, read: Reader) -> InferRequest:
     if not wire.static or request.outputs is not wire.all_outputs:
         request.key = batch_key(wire, request)
     return request
+
+
+def _as_bfloat16(
+    entry: dict[str, Any], spec: WireInput, arrays: list[Array | None], wire: WireSignature
+) -> WireInput:
+    """The input as one of BF16, if the entry is that; see `penstock.server.codecs.bfloat16`."""
+    taken = arrays[spec.position] is not None or type(entry["shape"]) is not list
+    narrow = None if taken or entry["datatype"] != BF16 else spec.bfloat16
+    if narrow is None:
+        raise _unusable(entry, wire)
+    return narrow
 
 
 def _rows_of(shape: list[Any], spec: WireInput, rows: int, wire: WireSignature) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from penstock.runtimes.contract import VARIABLE
 from penstock.runtimes.datatypes import NUMPY_OF
 
+from .bfloat16 import BF16, HALVES
 from .packing import pack
 from .row_columns import RowColumns
 
@@ -100,6 +102,15 @@ class WireInput:
         self.pack = struct.Struct(f"<{max(self.tail_size, 0)}{self.code or 'x'}").pack
         self.optional = spec.optional
         self.columns = tuple(one.name for one in spec.columns)
+
+    @property
+    def bfloat16(self) -> WireInput | None:
+        """The same input as BF16, for a request that sends it so; ``None`` if it is not FP32."""
+        if self.datatype != "FP32":
+            return None
+        narrow = copy(self)
+        narrow.datatype, narrow.dtype, narrow.code = BF16, HALVES, ""
+        return narrow
 
 
 class WireOutput:

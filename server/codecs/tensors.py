@@ -18,6 +18,8 @@ import numpy as np
 
 from penstock.server.errors import BodyTooLarge, InvalidRequest
 
+from .bfloat16 import BF16
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -76,6 +78,10 @@ def from_list(
         return _ndarray(shape, spec.dtype, packed)
     if spec.datatype == "BOOL":
         return _ndarray(shape, spec.dtype, _pack_bools(leaves, spec, first))
+    if spec.datatype == BF16:
+        raise InvalidRequest(
+            f"input '{spec.name}': BF16 is taken as raw bytes only; send binary data, or FP32"
+        )
     return objects(_byte_strings(leaves, spec, first), shape)
 
 

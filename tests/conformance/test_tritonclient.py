@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import tritonclient.http as triton
@@ -262,3 +263,13 @@ def test_the_highest_classes_of_an_output(client: triton.InferenceServerClient) 
     result = client.infer("sum", [tensor("a", a), tensor("b", np.zeros_like(a))], outputs=wanted)
     assert result.as_numpy("sum").tolist() == [["5.0:1", "4.0:3"], ["0.5:0", "0.25:2"]]
     assert result.as_numpy("difference").tolist() == [[b"5.0:1"], [b"0.5:0"]]
+
+
+def test_an_input_of_bfloat16_is_taken_for_one_of_fp32(
+    client: triton.InferenceServerClient,
+) -> None:
+    array = np.array([[1.5, -2.0], [0.15625, 3.0e38]], ml_dtypes.bfloat16)
+    made = triton.InferInput("x", [2, 2], "BF16")
+    made.set_data_from_numpy(array)
+    result = client.infer("echo-fp32", [made])
+    np.testing.assert_array_equal(result.as_numpy("y"), array.astype(np.float32))

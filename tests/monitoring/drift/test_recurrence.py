@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from penstock.monitoring.drift.components import Statistic
 from penstock.monitoring.drift.dependence import dependence
 from penstock.monitoring.drift.leave_one_out import leave_one_out
 from penstock.monitoring.drift.measurement import measure
 from penstock.monitoring.drift.recurrence import compare_within, places, places_with_weekend
-from penstock.monitoring.drift.variation import from_json, to_json, windows_apart
+from penstock.monitoring.drift.variation import from_json, p_value, to_json, windows_apart
 
 BINS = 12
 PLAIN = [False] * BINS
@@ -101,3 +102,12 @@ def test_variations_of_an_earlier_release_are_read():
 def test_an_episode_in_a_cycle_lasts_until_a_whole_cycle_was_clean():
     assert windows_apart({}) == 1
     assert windows_apart(measure(list(windows(DAY)), PLAIN, BINS)) == 24
+
+
+def test_a_test_that_no_healthy_window_allowed_is_judged_by_the_variation_of_the_others():
+    """Rows beyond all bins are rare enough to be counted together in far windows only."""
+    found = measure(list(windows(wandering(0.9, 5))), PLAIN, BINS)
+    assert found
+    assert "rest" not in found
+    assert p_value("rest", Statistic(60.0, 1.0), 400.0, found) > 0.01
+    assert p_value("rest", Statistic(60.0, 1.0), 400.0, {}) < 1e-10

@@ -6,12 +6,13 @@ memory_bytes = "2GiB"            # private memory of one of them
 cpu_seconds = 86400              # processor time of one of them, then it is started again
 open_files = 1024
 interpreter = "/srv/env-{version}"   # virtual environment of a model that may run code
+priority = "idle"                # run only when no other process wants the processor
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -21,6 +22,8 @@ from penstock.server.files.size import Size
 
 #: The value of ``isolation`` of a model in processes of its own.
 PROCESS: Final = "process"
+IDLE: Final = "idle"
+Priority = Literal["normal", "idle"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class ProcessOptions:
         cpu_seconds: Processor time of a process, then it is started again; by default without end.
         open_files: Open files of a process.
         interpreter: Virtual environment or interpreter of a model that may run code.
+        priority: ``normal``, or ``idle`` for processes that run only when nobody else wants to.
     """
 
     count: int = 1
@@ -41,6 +45,7 @@ class ProcessOptions:
     cpu_seconds: int = 0
     open_files: int = 1024
     interpreter: str = ""
+    priority: Priority = "normal"
 
 
 _DEFAULT: Final = ProcessOptions()
@@ -58,6 +63,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     cpu_seconds: Annotated[int, msgspec.Meta(ge=60)] = _DEFAULT.cpu_seconds
     open_files: Annotated[int, msgspec.Meta(ge=64, le=1 << 20)] = _DEFAULT.open_files
     interpreter: Annotated[str, msgspec.Meta(description="a path")] = _DEFAULT.interpreter
+    priority: Priority = _DEFAULT.priority
 
 
 def parse_process(table: Any, source: str) -> ProcessOptions:

@@ -115,7 +115,10 @@ class ChildProcess:
                     stderr=output,
                     pass_fds=(theirs.fileno(),),
                     env=marked_environment(environ, self._mark),
-                    start_new_session=True,  # so that what it starts can be ended with it
+                    # What it starts is ended with it. In a session of its own it would be, too, but
+                    # Linux schedules sessions as wholes (autogroup): its priority would count for
+                    # nothing, and this process would wait milliseconds for a processor beside it.
+                    process_group=0,
                 )
             except BaseException:
                 ours.close()

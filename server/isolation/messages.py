@@ -46,9 +46,11 @@ class Order:
         path: The file that `Runtime.find` gave.
         options: For the load, without golden requests.
         search_path: Where modules are found; empty leaves it to the interpreter.
+        idle: Whether the process runs only when nobody else wants to, once the model is loaded.
     """
 
     runtime: tuple[str, str]
     path: str
     options: LoadOptions
     search_path: tuple[str, ...]
+    idle: bool = False

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from penstock.batching.contained import contained
 from penstock.batching.outputs import check_outputs
+from penstock.server.processes.priority import run_when_idle
 
 from .errors import pack_error
 from .link import LinkEnded
@@ -58,6 +59,8 @@ class _Server:
         except Exception as error:  # noqa: BLE001  a plug-in may raise anything
             self._link.send(REFUSED, pack_error(error))
             return
+        if order.idle:
+            run_when_idle()
         while True:
             self._run(model, self._expect(RUN))
 

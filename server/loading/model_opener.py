@@ -12,7 +12,7 @@ from penstock.runtimes.contract import LoadOptions
 from penstock.runtimes.discovery import runs_code, wants_process
 from penstock.runtimes.onnx import OnnxRuntime
 from penstock.runtimes.settings import read_settings
-from penstock.server.config.process_options import PROCESS
+from penstock.server.config.process_options import IDLE, PROCESS
 from penstock.server.config.trust_options import names_of
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.isolation.environment import model_environment
@@ -108,6 +108,7 @@ class ModelOpener:
             ),
             # Plug-ins may be where only this process looks.
             () if python else tuple(one for one in sys.path if isinstance(one, str)),
+            wanted.priority == IDLE,
         )
         model_order = ModelOrder(
             f"model {order.name} version {order.version}",

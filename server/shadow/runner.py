@@ -8,8 +8,6 @@ rollback control starts one that computes recent requests of the log with the fo
 from __future__ import annotations
 
 import logging
-import os
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from penstock.server.loading.load_order import LoadOrder
 from penstock.server.loading.loading import Loader
 from penstock.server.pipelines.pipeline_runtime import StepModel
 from penstock.server.processes.logs import configure_logs
+from penstock.server.processes.priority import run_when_idle
 from penstock.server.shadow_copies.batches import decode
 from penstock.server.target.target import decode_target
 
@@ -56,7 +55,7 @@ def serve(link: Link) -> None:
         _replay(link, candidate, plan, replay)
         return
     assert comparer is not None
-    step_back()
+    run_when_idle()
     link.send(READY)
     while True:
         _, content = link.expect()
@@ -164,15 +163,3 @@ def _check_inputs(candidate: Model, primary: Model) -> None:
                 f"it wants input {one.name!r} as {one.datatype}, "
                 f"the primary takes {taken[one.name]}"
             )
-
-
-def step_back() -> None:
-    """From now on run only when nobody else wants to, with all threads that there are.
-
-    Loading is done by then: at this priority a busy machine would never finish it.
-    """
-    if not hasattr(os, "SCHED_IDLE"):  # not Linux
-        return
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(OSError):
-            os.sched_setscheduler(int(task.name), os.SCHED_IDLE, os.sched_param(0))

@@ -6,8 +6,8 @@ A small ONNX model is asked by one connection: alone, and beside a forest of sci
 take about 20 ms and which another process asks without a pause. The forest is isolated, as it is by
 default, and in the worker for comparison. It prints the median and the 99th percentile. The server
 has all cores but the last, which the clients have. With one core left, both processes share it, and
-the 99th percentile shows how long the kernel lets one of them run: use a machine with three or more
-that has nothing else to do.
+the 99th percentile shows how long the kernel lets one of them run; with `priority = "idle"` it lets
+the worker run at once. Use a machine that has nothing else to do.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ SLOW = json.dumps({"instances": [[0.5] * COLUMNS]}).encode()
 TRUSTED = "sklearn.tree._tree.Tree"
 
 
-def write(registry: Path, isolation: str) -> None:
+def write(registry: Path, isolation: str, priority: str) -> None:
     shutil.copytree(EXAMPLES / MODEL, registry / MODEL)
     (registry / "forest" / "1").mkdir(parents=True)
     x = np.random.default_rng(0).random((500, COLUMNS))
     forest = RandomForestRegressor(TREES, n_jobs=1).fit(x, x[:, 0] * x[:, 1])
     skops.io.dump(forest, registry / "forest" / "1" / "model.skops")
-    (registry / "forest" / "model.toml").write_text(f'isolation = "{isolation}"\n')
+    settings = f'isolation = "{isolation}"\n[process]\npriority = "{priority}"\n'
+    (registry / "forest" / "model.toml").write_text(settings)
 
 
 def ask_all_the_time(port: int) -> None:
@@ -68,12 +69,12 @@ def latencies(port: int, seconds: float) -> np.ndarray:
 
 def show(what: str, found: np.ndarray) -> None:
     median, most = np.quantile(found, [0.5, 0.99]) * 1e6
-    sys.stdout.write(f"{what:>28}: median {median:7.0f} us, p99 {most:7.0f} us\n")
+    sys.stdout.write(f"{what:>36}: median {median:7.0f} us, p99 {most:7.0f} us\n")
 
 
-def compare(place: Path, isolation: str, seconds: float) -> None:
+def compare(place: Path, isolation: str, priority: str, seconds: float) -> None:
     registry = place / "registry"
-    write(registry, isolation)
+    write(registry, isolation, priority)
     cores = sorted(os.sched_getaffinity(0))
     os.environ["PENSTOCK_TRUSTED_TYPES"] = TRUSTED
     with Managed(registry, place, set(cores[:-1] or cores)) as server:
@@ -81,13 +82,13 @@ def compare(place: Path, isolation: str, seconds: float) -> None:
         other = multiprocessing.Process(target=ask_all_the_time, args=(server.port,), daemon=True)
         other.start()
         try:
-            show(f"beside it, in the {isolation}", latencies(server.port, seconds))
+            show(f"beside it, in the {isolation} ({priority})", latencies(server.port, seconds))
         finally:
             other.kill()
             other.join()
 
 
 if __name__ == "__main__":
-    for kind in ("process", "worker"):
+    for kind in (("process", "idle"), ("process", "normal"), ("worker", "normal")):
         with tempfile.TemporaryDirectory() as name:
-            compare(Path(name), kind, float(sys.argv[1]) if len(sys.argv) > 1 else 4.0)
+            compare(Path(name), *kind, float(sys.argv[1]) if len(sys.argv) > 1 else 4.0)

@@ -242,6 +242,22 @@ def test_a_load_that_fails_says_why(opened, settings, reason):
         opened(**settings)
 
 
+@pytest.mark.parametrize("idle", [False, True])
+def test_priorities_of_processes_count_beside_that_of_the_server(directory, isolating, idle):
+    """Linux compares them within a session only, where it groups processes by sessions."""
+    model = isolating(PythonRuntime(), idle=idle).load(directory / "model.py", LoadOptions())
+    try:
+        model.execute(inputs([1, 2]), ["y"])  # it is loaded, and has set its priority
+        (pid,) = model.pids
+        assert os.getsid(pid) == os.getsid(0)
+        assert os.getpgid(pid) == pid  # so that what it starts is ended with it
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            policy = os.sched_getscheduler(int(task.name))
+            assert policy == (os.SCHED_IDLE if idle else os.SCHED_OTHER)
+    finally:
+        model.unload()
+
+
 def test_two_processes_run_at_once(opened):
     model = opened(count=2)
     assert len(set(model.pids)) == 2

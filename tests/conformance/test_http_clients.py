@@ -27,6 +27,7 @@ def check(status: int, content: bytes | str) -> None:
     assert (output["shape"], output["data"]) == ([1, 2], [0.1, -2.0])
 
 
+@pytest.mark.client("httpx", "JSON, chunked bodies")
 def test_httpx(server: Any) -> None:
     with httpx.Client(base_url=server.url) as client:
         for _ in range(3):
@@ -40,6 +41,7 @@ def test_httpx(server: Any) -> None:
         assert reply.status_code == 415
 
 
+@pytest.mark.client("httpx", "64 requests at once")
 def test_httpx_with_many_requests_at_once(server: Any) -> None:
     async def ask_all() -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=server.url) as client:
@@ -58,6 +60,7 @@ def test_httpx_takes_large_answers_compressed(server: Any) -> None:
     assert reply.json()["outputs"][0]["data"] == [number for row in data for number in row]
 
 
+@pytest.mark.client("http.client", "keep-alive, HEAD, 405")
 def test_http_client_of_the_standard_library(server: Any) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as client:
         for body in (json.dumps(REQUEST), iter([json.dumps(REQUEST).encode()])):
@@ -85,6 +88,7 @@ def test_urllib_needs_a_content_type_and_is_told_so(server: Any) -> None:
         check(reply.status, reply.read())
 
 
+@pytest.mark.client("curl", "JSON, compressed, expect: 100-continue")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 @pytest.mark.parametrize(
     "options",

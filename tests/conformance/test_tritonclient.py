@@ -43,6 +43,7 @@ ARRAYS: dict[str, Any] = {
 }
 
 
+@pytest.mark.client("tritonclient[http]", "infer with every datatype, as JSON and binary")
 @pytest.mark.parametrize("answer", ["binary", "JSON"])
 @pytest.mark.parametrize("question", ["binary", "JSON"])
 @pytest.mark.parametrize("datatype", ARRAYS)
@@ -76,6 +77,7 @@ def test_strings_that_are_no_text_are_refused_by_onnx_models(
     assert caught.value.status() == "400"
 
 
+@pytest.mark.client("tritonclient[http]", "tensors without elements")
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
 def test_tensors_without_elements(
     client: triton.InferenceServerClient, shape: tuple[int, int]
@@ -85,6 +87,7 @@ def test_tensors_without_elements(
     assert result.get_output("y")["shape"] == list(shape)
 
 
+@pytest.mark.client("tritonclient[http]", "requests and answers compressed")
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
 @pytest.mark.parametrize("binary", [True, False])
 def test_compressed_both_ways(
@@ -101,6 +104,7 @@ def test_compressed_both_ways(
     np.testing.assert_array_equal(result.as_numpy("y"), array)
 
 
+@pytest.mark.client("tritonclient[http]", "several inputs, outputs by name")
 def test_several_inputs_and_outputs_in_the_order_asked_for(
     client: triton.InferenceServerClient,
 ) -> None:
@@ -118,6 +122,7 @@ def test_several_inputs_and_outputs_in_the_order_asked_for(
     assert [o["name"] for o in everything.get_response()["outputs"]] == ["sum", "difference"]
 
 
+@pytest.mark.client("tritonclient[http]", "async_infer, and the aio client")
 def test_asynchronous_requests(client: triton.InferenceServerClient) -> None:
     arrays = [np.full((1, 2), i, np.float32) for i in range(20)]
     waiting = [client.async_infer("echo-fp32", [tensor("x", array)]) for array in arrays]
@@ -125,6 +130,7 @@ def test_asynchronous_requests(client: triton.InferenceServerClient) -> None:
         np.testing.assert_array_equal(request.get_result().as_numpy("y"), array)
 
 
+@pytest.mark.client("tritonclient[http]", "health, server and model metadata")
 def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
@@ -142,6 +148,7 @@ def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
     ]
 
 
+@pytest.mark.client("tritonclient[http]", "errors")
 @pytest.mark.parametrize(
     ("model", "version", "name", "wanted", "status", "said"),
     [
@@ -170,12 +177,14 @@ def test_errors_say_what_was_expected(
     assert caught.value.status() == status
 
 
+@pytest.mark.client("tritonclient[http]", "timeout of a request")
 def test_a_timeout_in_microseconds_is_understood(client: triton.InferenceServerClient) -> None:
     array = np.ones((1, 2), np.float32)
     result = client.infer("echo-fp32", [tensor("x", array)], timeout=5_000_000, priority=1)
     np.testing.assert_array_equal(result.as_numpy("y"), array)
 
 
+@pytest.mark.client("tritonclient[http]", "get_model_config")
 def test_the_configuration_is_that_of_the_model(client: triton.InferenceServerClient) -> None:
     config = client.get_model_config("sum", "3")
     assert (config["name"], config["max_batch_size"]) == ("sum", 64)
@@ -189,6 +198,7 @@ def test_the_configuration_is_that_of_the_model(client: triton.InferenceServerCl
     assert caught.value.status() == "404"
 
 
+@pytest.mark.client("tritonclient[http]", "get_inference_statistics")
 def test_statistics_count_every_request_and_row(client: triton.InferenceServerClient) -> None:
     def figures() -> dict[str, Any]:
         (found,) = client.get_inference_statistics("sum", "3")["model_stats"]
@@ -226,6 +236,7 @@ def test_statistics_count_every_request_and_row(client: triton.InferenceServerCl
     assert caught.value.status() == "404"
 
 
+@pytest.mark.client("tritonclient[http]", "trace and log settings", "read; changes are refused")
 def test_settings_are_read_only(client: triton.InferenceServerClient) -> None:
     assert client.get_trace_settings("sum")["trace_level"] == ["OFF"]
     assert client.get_log_settings()["log_error"] is True
@@ -238,6 +249,7 @@ def test_settings_are_read_only(client: triton.InferenceServerClient) -> None:
         assert caught.value.status() == "501"
 
 
+@pytest.mark.client("tritonclient[http]", "shared memory", "501 by design")
 def test_what_is_not_had_is_refused_by_name(client: triton.InferenceServerClient) -> None:
     for call, said in (
         (client.get_system_shared_memory_status, "there is no shared memory"),
@@ -256,6 +268,7 @@ def test_what_is_not_had_is_refused_by_name(client: triton.InferenceServerClient
         client.infer("sum", [tensor("a", a), tensor("b", a)], outputs=[wanted])
 
 
+@pytest.mark.client("tritonclient[http]", "class_count of an output")
 def test_the_highest_classes_of_an_output(client: triton.InferenceServerClient) -> None:
     a = np.float32([[1, 5, 2, 4], [0.5, 0, 0.25, 0]])
     wanted = [triton.InferRequestedOutput("sum", class_count=2, binary_data=False)]

@@ -49,6 +49,7 @@ ARRAYS: dict[str, Any] = {
 }
 
 
+@pytest.mark.client("tritonclient[grpc]", "infer with every datatype")
 @pytest.mark.parametrize("datatype", ARRAYS)
 def test_every_datatype_comes_back_as_it_was(
     client: triton.InferenceServerClient, datatype: str
@@ -60,6 +61,7 @@ def test_every_datatype_comes_back_as_it_was(
     assert (result.get_response().id, result.get_response().model_version) == ("mine", "1")
 
 
+@pytest.mark.client("tritonclient[grpc]", "tensors without elements")
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0, 0)])
 def test_tensors_without_elements(
     client: triton.InferenceServerClient, shape: tuple[int, int]
@@ -68,6 +70,7 @@ def test_tensors_without_elements(
     assert tuple(result.get_output("y").shape) == shape
 
 
+@pytest.mark.client("tritonclient[grpc]", "compressed messages")
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
 def test_compressed(client: triton.InferenceServerClient, algorithm: str) -> None:
     array = np.tile(np.arange(100, dtype=np.float32), (50, 1))
@@ -76,6 +79,7 @@ def test_compressed(client: triton.InferenceServerClient, algorithm: str) -> Non
     np.testing.assert_array_equal(result.as_numpy("y"), array)
 
 
+@pytest.mark.client("tritonclient[grpc]", "several inputs, outputs by name")
 def test_several_inputs_and_outputs_in_the_order_asked_for(
     client: triton.InferenceServerClient,
 ) -> None:
@@ -88,6 +92,7 @@ def test_several_inputs_and_outputs_in_the_order_asked_for(
     np.testing.assert_array_equal(result.as_numpy("difference"), a - b)
 
 
+@pytest.mark.client("tritonclient[grpc]", "the aio client, many requests at once")
 def test_many_requests_at_once_of_the_asynchronous_client(port: Any) -> None:
     async def ask_all() -> None:
         async with triton_aio.InferenceServerClient(port.address) as client:
@@ -100,6 +105,7 @@ def test_many_requests_at_once_of_the_asynchronous_client(port: Any) -> None:
     asyncio.run(ask_all())
 
 
+@pytest.mark.client("tritonclient[grpc]", "a stream of requests")
 def test_a_stream_of_requests(client: triton.InferenceServerClient) -> None:
     answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
     client.start_stream(callback=lambda result, error: answers.put((result, error)))
@@ -116,6 +122,7 @@ def test_a_stream_of_requests(client: triton.InferenceServerClient) -> None:
     client.stop_stream()
 
 
+@pytest.mark.client("tritonclient[grpc]", "health, server and model metadata")
 def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
@@ -130,6 +137,7 @@ def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
     assert {"name": "sum", "version": "3", "state": "READY"} in index
 
 
+@pytest.mark.client("tritonclient[grpc]", "errors")
 @pytest.mark.parametrize(
     ("model", "version", "name", "status", "said"),
     [
@@ -155,6 +163,7 @@ def test_errors_say_what_was_expected(
     assert caught.value.status() == f"StatusCode.{status}"
 
 
+@pytest.mark.client("tritonclient[grpc]", "parameters and deadlines")
 def test_parameters_and_deadlines_are_understood(client: triton.InferenceServerClient) -> None:
     array = np.ones((1, 2), np.float32)
     inputs = [tensor("x", array)]
@@ -164,6 +173,7 @@ def test_parameters_and_deadlines_are_understood(client: triton.InferenceServerC
         client.infer("echo-fp32", inputs, sequence_id=7, sequence_start=True)
 
 
+@pytest.mark.client("tritonclient[grpc]", "get_model_config, get_inference_statistics")
 def test_configuration_and_statistics(client: triton.InferenceServerClient) -> None:
     config = client.get_model_config("sum", as_json=True)["config"]
     assert (config["name"], config["max_batch_size"]) == ("sum", 64)
@@ -185,6 +195,7 @@ def test_configuration_and_statistics(client: triton.InferenceServerClient) -> N
     assert {"sum", "echo-fp32"} <= names
 
 
+@pytest.mark.client("tritonclient[grpc]", "settings; shared memory", "read; refused by design")
 def test_settings_are_read_only_and_other_extensions_are_refused_by_name(
     client: triton.InferenceServerClient,
 ) -> None:
@@ -203,6 +214,7 @@ def test_settings_are_read_only_and_other_extensions_are_refused_by_name(
         assert caught.value.status() == "StatusCode.UNIMPLEMENTED"
 
 
+@pytest.mark.client("tritonclient[grpc]", "class_count of an output")
 def test_the_highest_classes_of_an_output(client: triton.InferenceServerClient) -> None:
     a = np.float32([[1, 5, 2, 4], [0.5, 0, 0.25, 0]])
     wanted = [triton.InferRequestedOutput("sum", class_count=2)]

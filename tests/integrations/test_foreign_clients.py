@@ -67,6 +67,7 @@ def wait_until_ready(url):
         time.sleep(0.1)
 
 
+@pytest.mark.client("kserve", "REST client, v1 and v2; explain is 501")
 def test_kserve_speaks_both_versions_of_its_protocol(examples):
     found = python("kserve_rest.py", examples.url, "digits")
     labels = {answers["label"] for answers in found.values()}
@@ -77,6 +78,7 @@ def test_kserve_speaks_both_versions_of_its_protocol(examples):
     assert "501" in found["v1"]["explain"]
 
 
+@pytest.mark.client("mlflow-skinny", "ScoringServerClient")
 def test_mlflow_scores_a_table(examples):
     found = python("mlflow_scoring.py", examples.url.rpartition(":")[2])
     assert found["label"] in range(10)
@@ -98,6 +100,7 @@ def token_of(server):
     return (server.state / "admin-token").read_text().strip()
 
 
+@pytest.mark.client("openapi-python-client", "generated for both ports, typed")
 def test_a_generated_python_client_calls_a_model_and_a_command(examples, documents):
     generator = PROGRAMS / "bin" / "openapi-python-client"
     for name, package in (("predictions", "penstock_client"), ("admin", "penstock_admin_client")):
@@ -112,6 +115,7 @@ def test_a_generated_python_client_calls_a_model_and_a_command(examples, documen
     assert found == {"version": "1", "stable": 1, "names": ["breast-cancer", "digits"]}
 
 
+@pytest.mark.client("@hey-api/openapi-ts", "generated for both ports, typed")
 def test_a_generated_typescript_client_calls_a_model_and_a_command(examples, documents, node):
     for name in ("predictions", "admin"):
         given = ("--input", documents / f"{name}.json", "--output", documents / "ts" / name)
@@ -146,6 +150,7 @@ checks.negative_data_rejection.enabled = false
 """
 
 
+@pytest.mark.client("schemathesis", "5,000 cases over both ports", "no finding")
 @pytest.mark.parametrize(("port", "examples_each"), [("predictions", 110), ("admin", 60)])
 def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_described(
     examples, tmp_path, port, examples_each
@@ -153,7 +158,7 @@ def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_described(
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
     url = examples.url if port == "predictions" else examples.admin_url
     headers = (
-        () if port == "predictions" else ("--header", f"authorization: Bearer {token_of(examples)}")
+        () if port == "predictions" else ("--header", f"Authorization: Bearer {token_of(examples)}")
     )
     said = run(
         *(PROGRAMS / "bin" / "schemathesis", "run", f"{url}/openapi.json"),
@@ -167,6 +172,7 @@ def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_described(
     assert "passed" in said
 
 
+@pytest.mark.client("@msgpack/msgpack", "msgpack in JavaScript")
 def test_the_example_client_in_javascript_speaks_msgpack(examples, node, tmp_path):
     (tmp_path / "node_modules").symlink_to(PACKAGES)
     source = Path(__file__).parents[2] / "examples" / "clients" / "msgpack_client.mjs"

@@ -70,10 +70,11 @@ SCHEMAS: Final[dict[str, dict[str, Any]]] = {
         {
             "name": _TEXT,
             "default": {"type": ["integer", "null"], "description": "The version that answers."},
-            "aliases": _ALIASES,
+            "aliases": {"type": "object", "additionalProperties": _named("AliasStatus")},
             "versions": {"type": "array", "items": _named("VersionStatus")},
         }
     ),
+    "AliasStatus": _object({"version": _WHOLE, "since": _TEXT, "by": _TEXT, "reason": _TEXT}),
     "VersionStatus": _object(
         {
             "version": _WHOLE,

@@ -83,6 +83,7 @@ def plain(server: Any, model: str, rows: list[Any]) -> Any:
 # -- TensorFlow Serving ----------------------------------------------------------------------------
 
 
+@pytest.mark.client("TensorFlow Serving REST", ":predict, row format")
 def test_the_row_format_with_a_signature_gives_plain_arrays(server: Any) -> None:
     body = {"signature_name": "serving_default", "instances": [OSLO, BERGEN]}
     answer = post(server, "/v1/models/person:predict", body)
@@ -99,6 +100,7 @@ def test_an_unknown_signature_is_refused_by_name(server: Any) -> None:
     assert "'signature_name' is 'other'" in body_of(answer)["error"]
 
 
+@pytest.mark.client("TensorFlow Serving REST", ":predict, column format")
 @pytest.mark.parametrize(
     ("model", "inputs", "outputs"),
     [
@@ -150,6 +152,7 @@ def test_a_wrong_column_format_is_refused_with_the_reason(
     assert reason in body_of(answer)["error"]
 
 
+@pytest.mark.client("TensorFlow Serving REST", "b64")
 def test_bytes_travel_as_base64_in_rows(server: Any) -> None:
     text = base64.b64encode("grün".encode()).decode()
     answer = post(
@@ -164,6 +167,7 @@ def test_bytes_travel_as_base64_in_rows(server: Any) -> None:
     assert answer.status == 400
 
 
+@pytest.mark.client("TensorFlow Serving REST", ":classify")
 def test_classify_gives_the_score_of_each_class(server: Any) -> None:
     shared = {"context": {"age": 31}, "examples": [{"city": ["Oslo"], "income": None}, BERGEN]}
     answer = post(server, "/v1/models/person:classify", shared)
@@ -175,6 +179,7 @@ def test_classify_gives_the_score_of_each_class(server: Any) -> None:
     assert names == [["0", "1"]] * 2  # the file does not name its classes
 
 
+@pytest.mark.client("TensorFlow Serving REST", ":regress")
 def test_regress_gives_one_number_for_each_example(server: Any) -> None:
     answer = post(server, "/v1/models/price:regress", {"examples": [OSLO, BERGEN]})
     assert body_of(answer)["results"] == plain(server, "price", [OSLO, BERGEN])
@@ -185,6 +190,7 @@ def test_regress_gives_one_number_for_each_example(server: Any) -> None:
     assert "no list of objects 'examples'" in body_of(answer)["error"]
 
 
+@pytest.mark.client("TensorFlow Serving REST", "status and metadata")
 @pytest.mark.parametrize("place", ["", "/versions/1", "/labels/stable"])
 def test_status_and_metadata_are_those_of_tensorflow_serving_and_kserve(
     server: Any, place: str
@@ -226,6 +232,7 @@ ROWS = [[31, "Oslo", None], [55, "Bergen", 2.5]]
 SPLIT = {"columns": NAMES, "index": [0, 1], "data": ROWS}
 
 
+@pytest.mark.client("MLflow, Azure ML, SageMaker", "/invocations, /score with each form of rows")
 @pytest.mark.parametrize("path", ["/invocations", "/score", "/models/person/invoke"])
 @pytest.mark.parametrize(
     "body",
@@ -245,6 +252,7 @@ def test_each_form_of_rows_gives_the_same_predictions(server: Any, path: str, bo
     assert (answer.status, body_of(answer)) == (200, {"predictions": expected})
 
 
+@pytest.mark.client("MLflow, SageMaker", "CSV")
 @pytest.mark.parametrize("kind", ["text/csv", "text/csv; charset=utf-8", "Text/CSV"])
 @pytest.mark.parametrize(
     "text",
@@ -319,6 +327,7 @@ def test_errors_have_the_form_of_mlflow(
     assert body_of(answer)["error_code"] == "BAD_REQUEST"
 
 
+@pytest.mark.client("SageMaker", "tensors, as Triton takes them")
 def test_tensors_of_the_open_inference_protocol_are_taken_as_tritons_containers_do(
     server: Any,
 ) -> None:
@@ -346,6 +355,7 @@ def test_tensors_of_the_open_inference_protocol_are_taken_as_tritons_containers_
     assert post(server, "/models/echo/invoke", head, kind).status == 400
 
 
+@pytest.mark.client("MLflow, SageMaker", "/ping, /health, /version")
 def test_the_server_is_well_for_mlflow_and_sagemaker(server: Any) -> None:
     assert get(server, "/ping").status == 200
     assert get(server, "/health").status == 200
@@ -393,6 +403,7 @@ def test_an_only_model_is_the_default_model(
 # -- Vertex AI, and the header of SageMaker --------------------------------------------------------
 
 
+@pytest.mark.client("Vertex AI", "AIP_PREDICT_ROUTE, AIP_HEALTH_ROUTE")
 @pytest.mark.parametrize("way", ["fast", "asgi"])
 def test_the_routes_that_vertex_ai_names_are_served(
     registry: Path, live_server: Any, way: str
@@ -416,6 +427,7 @@ def test_parameters_that_no_model_takes_are_refused_by_name(server: Any) -> None
     assert post(server, "/invocations", {**body, "parameters": {"priority": 0}}).status == 200
 
 
+@pytest.mark.client("SageMaker", "custom attributes")
 def test_the_attributes_of_a_caller_of_sagemaker_come_back(server: Any) -> None:
     body = json.dumps({"instances": [OSLO]}).encode()
     head = "POST /invocations HTTP/1.1\r\nHost: test\r\ncontent-type: application/json\r\n"

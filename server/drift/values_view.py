@@ -55,12 +55,13 @@ def rate_words(rate: float) -> str:
 def false_alarm_words(entry: Mapping[str, Any]) -> tuple[str, str]:
     """The rate of false alarms of a version, and what it is a rate of."""
     unknown = len(entry.get("unknown", ()))
-    if unknown and unknown >= len(entry["features"]):
+    if unknown >= len(entry["features"]):  # also where nothing was compared yet
         return "not known", "until healthy windows have shown how much they vary"
     rate = rate_words(entry["expected_false_alarms_per_week"])
     if not unknown:
         return rate, "a week by chance"
-    return rate, f"a week by chance, without {unknown} features whose variation is not known"
+    them = "one feature" if unknown == 1 else f"{unknown} features"
+    return rate, f"a week by chance, without {them} whose variation is not known"
 
 
 def faults_words(one: Mapping[str, Any]) -> str:

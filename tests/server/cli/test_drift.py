@@ -44,5 +44,6 @@ def test_a_rate_of_false_alarms_that_is_not_known_is_not_stated():
     for one, unknown in ((known, []), (partly, ["y"]), (never, ["x", "y"])):
         one["features"], one["unknown"] = features, unknown
     assert false_alarm_words(known) == ("0.01", "a week by chance")
-    assert "without 1 features" in " ".join(false_alarm_words(partly))
+    assert "without one feature whose" in " ".join(false_alarm_words(partly))
     assert false_alarm_words(never)[0] == "not known"
+    assert false_alarm_words(entry("4", "", 100.0))[0] == "not known"

@@ -13,7 +13,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-integrations check picture format bench peers locust examples clean
+.PHONY: help install demo test test-integrations check picture screenshots format bench peers locust examples clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ check: $(VENV)/.installed-test ## Lint, format and types
 
 picture: $(VENV)/.installed-test ## Draw the folders and their imports into docs/design.md
 	@$(BIN)/python tests/house/folder_graph.py
+
+screenshots: $(VENV)/.installed-integrations $(VENV)/.tools ## Take the pictures of the console for docs/images (needs Chromium)
+	$(BIN)/python examples/screenshots.py $(ARGS)
 
 format: $(VENV)/.installed-test ## Put the sources into shape
 	$(BIN)/ruff check --fix .

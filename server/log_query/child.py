@@ -60,7 +60,11 @@ def _answer(order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     statement = order.get("sql", "")
     if order["kind"] == "search":
         search = Search(**order["search"])
-        statement = search_statement(search, column_kinds(state, search.model))
+        kinds = column_kinds(state, search.model)
+        if not kinds:
+            note = f"The log has no prediction of {search.model}."
+            return {"columns": [], "rows": [], "more": False, "notes": [note], "sql": ""}, b""
+        statement = search_statement(search, kinds)
     answer = query(state, statement, order["rows"])
     if order["kind"] == "file":
         body = file_of(answer, order["format"])

@@ -42,7 +42,8 @@ def inside(server, page):
 def test_each_page_is_shown_in_any_width_and_light(server, inside, scheme, width):
     inside.emulate_media(color_scheme=scheme)
     inside.set_viewport_size({"width": width, "height": 800})
-    paths = ["", "alerts", "audit?verify=true"]
+    paths = ["", "alerts", "audit?verify=true", "predictions", "query", "labels"]
+    paths += ["predictions?model=odd.names_of-tensors", "predictions?model=breast-cancer"]
     for model in ("breast-cancer", "0", "constructor"):
         paths += [f"models/{model}", f"models/{model}/drift", f"models/{model}/performance"]
         paths += [f"models/{model}/try"]
@@ -109,3 +110,50 @@ def test_the_console_works_with_the_keyboard_alone(server, inside):
     form.wait_for(timeout=TIMEOUT_MILLISECONDS)
     inside.keyboard.press("Tab")
     assert inside.evaluate("document.activeElement.name") == "version"
+
+
+def test_what_people_have_sent_is_shown_as_text(server, inside):
+    """The names of inputs and outputs, of models, and of what is saved, run nowhere."""
+    bad = "<img src=x onerror=alert(1)></textarea><script>alert(1)</script>"
+    tensor = {"datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
+    model = f"{server.url}/v2/models/odd.names_of-tensors"
+    with urllib.request.urlopen(model) as answer:
+        names = [one["name"] for one in json.load(answer)["inputs"]]
+    body = json.dumps({"inputs": [{"name": name, **tensor} for name in names]}).encode()
+    request = urllib.request.Request(
+        f"{model}/infer", body,
+        {"content-type": "application/json", "x-request-id": "odd-one"},
+    )  # fmt: skip
+    with urllib.request.urlopen(request) as answer:
+        identity = answer.headers["x-request-id"]
+    found = f"{server.admin_url}/console/predictions?model=odd.names_of-tensors"
+    for _ in range(60):
+        inside.goto(found)
+        if inside.get_by_role("link", name=identity).count():
+            break
+        inside.wait_for_timeout(500)
+    inside.get_by_role("link", name=identity).first.click()
+    assert inside.get_by_text(names[1] + "_0", exact=True).count() >= 1
+    assert Axe().run(inside, options=WCAG).response["violations"] == []
+    inside.goto(f"{server.admin_url}/console/query")
+    inside.locator("textarea").fill(f"select 1 as a, '{bad}' as b")
+    inside.get_by_role("button", name="Run").click()
+    inside.locator("td", has_text=bad).wait_for(timeout=TIMEOUT_MILLISECONDS)
+    inside.locator("summary", has_text="Save").click()
+    form = inside.locator("form[action$=save]")
+    form.locator("input[name=name]").fill(bad)
+    form.locator("button").click()
+    inside.get_by_role("link", name=bad).click()
+    assert inside.locator("textarea").input_value() == f"select 1 as a, '{bad}' as b"
+    assert Axe().run(inside, options=WCAG).response["violations"] == []
+
+
+def test_a_file_of_labels_is_uploaded_with_a_report_by_line(server, inside):
+    inside.goto(f"{server.admin_url}/console/labels")
+    content = b"request_id,label,index\n0123456789abcdef,1,0\n0123456789abcdef,1,<b>x</b>\n"
+    file = {"name": "labels.csv", "mimeType": "text/csv", "buffer": content}
+    inside.locator("input[type=file]").set_input_files(file)
+    inside.get_by_role("button", name="Upload").click()
+    inside.get_by_text("1 accepted, 1 refused").wait_for(timeout=TIMEOUT_MILLISECONDS)
+    assert inside.locator("td", has_text="<b>x</b>").count() == 1
+    assert Axe().run(inside, options=WCAG).response["violations"] == []

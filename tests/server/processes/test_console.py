@@ -265,6 +265,8 @@ def _predictions(server):
     shown = visitor.ask("GET", path)[2]
     for words in ("features_29", "sha256:", "No label has come", "/console/models/breast-cancer"):
         assert words in shown
+    shown = visitor.ask("GET", "/console/predictions?model=digits")
+    assert (shown[0], "no prediction of digits" in shown[2]) == (200, True)
     none = visitor.ask("GET", f"{search}request_id=%3Cscript%3Ealert(1)%3C/script%3E")[2]
     assert "No prediction is like that" in none
     assert "<script>alert" not in none

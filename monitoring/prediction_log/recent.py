@@ -16,6 +16,7 @@ from .catalog import read_only, tables_of
 from .day_file import quoted
 from .log_directory import LogDirectory, day_of
 from .logged_field import NotKept, array_of, check_names
+from .sealed_requests import PART_SUFFIX, rows_of, sample_keys, sealed_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -76,13 +77,16 @@ def any_since(state: Path, model: str, since: float) -> bool:
         model: Name of the model.
         since: Unix seconds.
     """
-    return any(True for _ in _tables(state, model, since))
+    sealed = sealed_parts(LogDirectory(state), model, day_of(max(0.0, since)))
+    return bool(sealed) or any(True for _ in _tables(state, model, since))
 
 
 def recent_requests(
     state: Path, wanted: Wanted, inputs: Sequence[Field], outputs: Sequence[Field]
 ) -> tuple[list[LoggedRequest], str]:
-    """Answered requests that are not sealed yet, oldest first, and why some are missing. Blocking.
+    """Answered requests, oldest first, and why some are missing. Blocking.
+
+    Of sealed days the latest ones count, and only where DuckDB is installed.
 
     Args:
         state: ``state_dir/monitor``.
@@ -97,8 +101,7 @@ def recent_requests(
     note = ""
     try:
         check_names([*inputs, *outputs])
-        for path, request_id, time in _chosen(state, wanted):
-            rows = _rows_of(path, wanted.model, request_id, time)
+        for rows in _all_rows(_chosen(state, wanted), wanted.model):
             if not 0 < len(rows) <= MAX_ROWS:
                 continue
             try:
@@ -107,7 +110,7 @@ def recent_requests(
                 note = str(reason)
     except NotKept as reason:
         return [], str(reason)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         return found, f"the log cannot be read: {error}"
     return sorted(found, key=lambda one: one.time), note
 
@@ -141,9 +144,30 @@ def _chosen(state: Path, wanted: Wanted) -> list[tuple[Path, str, float]]:
                 (*places, _ANSWERED, wanted.since, *([wanted.version] if condition else [])),
             )
             found |= dict.fromkeys(rows.fetchall(), path)
+    first = day_of(max(0.0, wanted.since))
+    condition = "status = ? and error is null and time >= ?"
+    values: list[Any] = [_ANSWERED, wanted.since]
+    if wanted.version:
+        condition, values = f"{condition} and version = ?", [*values, str(wanted.version)]
+    for part in sealed_parts(LogDirectory(state), wanted.model, first):
+        found |= dict.fromkeys(sample_keys(part, condition, values, _SPARE * wanted.limit), part)
     spread = sorted(found, key=lambda one: one[1])
     take = np.unique(np.linspace(0, len(spread) - 1, wanted.limit).astype(int)) if spread else ()
     return [(found[spread[one]], *spread[one]) for one in take]
+
+
+def _all_rows(
+    chosen: Sequence[tuple[Path, str, float]], model: str
+) -> Iterable[list[dict[str, Any]]]:
+    """The rows of each request: of sealed days all at once, as their files have no index."""
+    sealed: dict[Path, list[tuple[str, float]]] = {}
+    for path, request_id, time in chosen:
+        if path.suffix == PART_SUFFIX:
+            sealed.setdefault(path, []).append((request_id, time))
+        else:
+            yield _rows_of(path, model, request_id, time)
+    for part, keys in sealed.items():
+        yield from rows_of(part, keys, MAX_ROWS + 1).values()
 
 
 def _rows_of(path: Path, model: str, request_id: str, time: float) -> list[dict[str, Any]]:

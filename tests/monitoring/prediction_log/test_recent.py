@@ -7,6 +7,7 @@ import pytest
 
 from penstock.monitoring.prediction_log.logged_field import Field
 from penstock.monitoring.prediction_log.recent import Wanted, any_since, recent_requests
+from penstock.monitoring.prediction_log.seal import seal
 
 NOON = 1_700_049_600.0
 INPUTS = (
@@ -14,6 +15,23 @@ INPUTS = (
     Field("word", np.dtype(object), (1,)),
 )
 OUTPUTS = (Field("y", np.dtype(np.int64), ()),)
+
+
+@pytest.fixture(params=["day file", "sealed"], autouse=True)
+def at_rest(request, monkeypatch):
+    """Each test runs on the file of a day, and on what it becomes later."""
+    if request.param == "sealed":
+        monkeypatch.setitem(globals(), "logged", sealed)
+
+
+def sealed(bench, sample, **changes):
+    made = bench()
+    made.take(sample(**changes))
+    made.commit()
+    made.log.close()
+    seal(made.state, "2023-11-15", 1 << 30)
+    assert not made.day_file().exists()
+    return made
 
 
 def rebuilt(bench, inputs=INPUTS, outputs=OUTPUTS, **wanted):

@@ -225,13 +225,15 @@ def test_a_feature_that_left_its_bins_is_learnt_anew_when_windows_are_accepted(m
         monitor.minute(shift=30.0)
     _, made = accept(monitor, 30.0)
     assert made.learnt_anew == ("x[2]",)
+    monitor.minute(shift=30.0)  # the minute before was counted over the old baseline
     assert "x[2]" not in monitor.windows()[-1].findings
     for _ in range(9):
         monitor.minute(shift=30.0)
     found = monitor.windows()[-1].findings
     assert found["x[2]"]["state"] != "drift"
     assert abs(found["x[2]"]["shift"]) < 1.0
-    assert len(found) == len(monitor.windows()[0].findings)
+    before = monitor.windows()[0].findings
+    assert found.keys() - {"(relations)"} == before.keys() - {"(relations)"}
 
 
 @pytest.mark.parametrize("restarted", [False, True])

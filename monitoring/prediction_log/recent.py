@@ -6,7 +6,7 @@ A request is given back only if all of its inputs can be rebuilt.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -150,7 +150,10 @@ def _chosen(state: Path, wanted: Wanted) -> list[tuple[Path, str, float]]:
     if wanted.version:
         condition, values = f"{condition} and version = ?", [*values, str(wanted.version)]
     for part in sealed_parts(LogDirectory(state), wanted.model, first):
-        found |= dict.fromkeys(sample_keys(part, condition, values, _SPARE * wanted.limit), part)
+        with suppress(OSError):  # damaged: the other files say enough
+            found |= dict.fromkeys(
+                sample_keys(part, condition, values, _SPARE * wanted.limit), part
+            )
     spread = sorted(found, key=lambda one: one[1])
     take = np.unique(np.linspace(0, len(spread) - 1, wanted.limit).astype(int)) if spread else ()
     return [(found[spread[one]], *spread[one]) for one in take]

@@ -200,3 +200,20 @@ def test_failed_requests_have_no_inputs_and_are_left_out(bench, sample):
     made.take(sample(count=2, number=1))
     made.commit()
     assert len(rebuilt(made)[0]) == 2
+
+
+def test_a_damaged_sealed_day_hides_no_other_day(bench, sample):
+    made = bench()
+    made.now = NOON - 86_400
+    made.take(sample(time=NOON - 86_400, number=1))
+    made.commit()
+    made.now = NOON
+    made.take(sample(count=3))
+    made.commit()
+    made.log.close()
+    seal(made.state, "2023-11-14", 1 << 30)
+    requests, note = rebuilt(made, since=NOON - 100_000)
+    assert (len(requests), note) == (7, "")
+    (part,) = made.state.glob("parquet/model=m/dt=2023-11-14/part-*.parquet")
+    part.write_bytes(part.read_bytes()[:100])
+    assert len(rebuilt(made, since=NOON - 100_000)[0]) == 3

@@ -4,52 +4,36 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-_TEXT: Final[dict[str, Any]] = {"type": "string"}
-_FLAG: Final[dict[str, Any]] = {"type": "boolean"}
+from penstock.server.ports.schemas import FLAG, OBJECT, TEXT, list_of, named, object_of
+
 _ERROR: Final = "Error"
 #: What the statuses of pages mean.
 _MEANING: Final = {"200": "As asked.", "503": "Not yet; it says why."}
 
 
-def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": {**required, **optional},
-    }
-
-
-def _list(item: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": item}
-
-
-def _named(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-_TENSOR: Final = _object(
-    {"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer", "minimum": -1})},
-    parameters={"type": "object"},
+_TENSOR: Final = object_of(
+    {"name": TEXT, "datatype": TEXT, "shape": list_of({"type": "integer", "minimum": -1})},
+    parameters=OBJECT,
 )
 #: By name: the errors, and what the pages answer.
 SCHEMAS: Final[dict[str, Any]] = {
-    _ERROR: _object({"error": _TEXT}),
-    "Server": _object({"name": _TEXT, "version": _TEXT, "extensions": _list(_TEXT)}),
-    "Live": _object({"live": _FLAG}),
-    "Ready": _object({"ready": _FLAG}, name=_TEXT, reason=_TEXT),
-    "ModelVersion": _object(
-        {"name": _TEXT, "version": _TEXT, "state": _TEXT, "reason": _TEXT}, default=_FLAG
+    _ERROR: object_of({"error": TEXT}),
+    "Server": object_of({"name": TEXT, "version": TEXT, "extensions": list_of(TEXT)}),
+    "Live": object_of({"live": FLAG}),
+    "Ready": object_of({"ready": FLAG}, name=TEXT, reason=TEXT),
+    "ModelVersion": object_of(
+        {"name": TEXT, "version": TEXT, "state": TEXT, "reason": TEXT}, default=FLAG
     ),
     "TensorMetadata": _TENSOR,
-    "ModelMetadata": _object(
+    "ModelMetadata": object_of(
         {
-            "name": _TEXT,
-            "versions": _list(_TEXT),
-            "platform": _TEXT,
-            "inputs": _list(_named("TensorMetadata")),
-            "outputs": _list(_named("TensorMetadata")),
+            "name": TEXT,
+            "versions": list_of(TEXT),
+            "platform": TEXT,
+            "inputs": list_of(named("TensorMetadata")),
+            "outputs": list_of(named("TensorMetadata")),
         },
-        parameters={"type": "object"},
+        parameters=OBJECT,
     ),
 }
 
@@ -73,11 +57,11 @@ def _get(
 
 #: The paths that every server has.
 SERVER_PATHS: Final[dict[str, Any]] = {
-    "/v2": _get("server_metadata", "Name, version and protocol extensions", _named("Server")),
-    "/v2/health/live": _get("server_live", "The process answers", _named("Live")),
-    "/v2/health/ready": _get("server_ready", "The models are loaded", _named("Ready"), waits=True),
+    "/v2": _get("server_metadata", "Name, version and protocol extensions", named("Server")),
+    "/v2/health/live": _get("server_live", "The process answers", named("Live")),
+    "/v2/health/ready": _get("server_ready", "The models are loaded", named("Ready"), waits=True),
     "/v2/models": _get(
-        "models", "Every version known here and its state", _list(_named("ModelVersion"))
+        "models", "Every version known here and its state", list_of(named("ModelVersion"))
     ),
     "/metrics": {
         "get": {
@@ -85,7 +69,7 @@ SERVER_PATHS: Final[dict[str, Any]] = {
             "summary": "Prometheus metrics of the whole server",
             "tags": ["server"],
             "responses": {
-                "200": {"description": "As asked.", "content": {"text/plain": {"schema": _TEXT}}}
+                "200": {"description": "As asked.", "content": {"text/plain": {"schema": TEXT}}}
             },
         }
     },
@@ -103,10 +87,10 @@ def model_paths(name: str) -> dict[str, Any]:
         path: _get(
             f"metadata_{name}",
             f"Inputs and outputs of {name}",
-            _named("ModelMetadata"),
+            named("ModelMetadata"),
             tag=name,
         ),
         f"{path}/ready": _get(
-            f"ready_{name}", f"Whether {name} answers", _named("Ready"), waits=True, tag=name
+            f"ready_{name}", f"Whether {name} answers", named("Ready"), waits=True, tag=name
         ),
     }

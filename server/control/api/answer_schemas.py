@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from penstock.server.ports.schemas import FLAG, OBJECT, TEXT, WHOLE, list_of, named, object_of
+
 #: Names of the schemas, for `penstock.server.control.api.openapi.Endpoint`.
 ANSWER: Final = "Answer"
 OUTCOME: Final = "Outcome"
@@ -17,86 +19,69 @@ PAGE: Final = "text/html"
 EXPOSITION: Final = "text/plain"
 NOTHING: Final = ""
 
-_TEXT: Final[dict[str, Any]] = {"type": "string"}
-_WHOLE: Final[dict[str, Any]] = {"type": "integer"}
-_FLAG: Final[dict[str, Any]] = {"type": "boolean"}
-_OBJECT: Final[dict[str, Any]] = {"type": "object", "additionalProperties": True}
 _SECONDS: Final[dict[str, Any]] = {"type": ["number", "null"], "description": "Seconds."}
-
-
-def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": {**required, **optional},
-        "additionalProperties": True,
-    }
-
-
-def _named(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 _ALIASES: Final[dict[str, Any]] = {
     "type": "object",
     "description": "Version by alias.",
-    "additionalProperties": _WHOLE,
+    "additionalProperties": WHOLE,
 }
 
 SCHEMAS: Final[dict[str, dict[str, Any]]] = {
-    "Error": _object({"error": _TEXT}),
-    ANSWER: _OBJECT,
-    OUTCOME: _object(
+    "Error": object_of({"error": TEXT}),
+    ANSWER: OBJECT,
+    OUTCOME: object_of(
         {
-            "action": _TEXT,
-            "model": _TEXT,
+            "action": TEXT,
+            "model": TEXT,
             "version": {"type": ["integer", "null"]},
-            "generation": {**_WHOLE, "description": "Of the desired state."},
+            "generation": {**WHOLE, "description": "Of the desired state."},
             "aliases": _ALIASES,
-            "converged": {**_FLAG, "description": "Whether every worker has followed."},
-            "waiting": {**_OBJECT, "description": "Why, by worker that has not followed."},
+            "converged": {**FLAG, "description": "Whether every worker has followed."},
+            "waiting": {**OBJECT, "description": "Why, by worker that has not followed."},
         }
     ),
-    STATUS: _object(
+    STATUS: object_of(
         {
-            "server": _object({"name": _TEXT, "version": _TEXT}),
-            "generation": _WHOLE,
-            "converged": _FLAG,
-            "models": {"type": "array", "items": _named("ModelStatus")},
-            "problems": {"type": "array", "items": _object({"path": _TEXT, "reason": _TEXT})},
+            "server": object_of({"name": TEXT, "version": TEXT}),
+            "generation": WHOLE,
+            "converged": FLAG,
+            "models": list_of(named("ModelStatus")),
+            "problems": list_of(object_of({"path": TEXT, "reason": TEXT})),
         }
     ),
-    "ModelStatus": _object(
+    "ModelStatus": object_of(
         {
-            "name": _TEXT,
+            "name": TEXT,
             "default": {"type": ["integer", "null"], "description": "The version that answers."},
-            "aliases": {"type": "object", "additionalProperties": _named("AliasStatus")},
-            "versions": {"type": "array", "items": _named("VersionStatus")},
+            "aliases": {"type": "object", "additionalProperties": named("AliasStatus")},
+            "versions": list_of(named("VersionStatus")),
         }
     ),
-    "AliasStatus": _object({"version": _WHOLE, "since": _TEXT, "by": _TEXT, "reason": _TEXT}),
-    "VersionStatus": _object(
+    "AliasStatus": object_of({"version": WHOLE, "since": TEXT, "by": TEXT, "reason": TEXT}),
+    "VersionStatus": object_of(
         {
-            "version": _WHOLE,
-            "state": _TEXT,
-            "reason": _TEXT,
-            "default": _FLAG,
-            "digest": _TEXT,
-            "traffic": _named("Traffic"),
+            "version": WHOLE,
+            "state": TEXT,
+            "reason": TEXT,
+            "default": FLAG,
+            "digest": TEXT,
+            "traffic": named("Traffic"),
         }
     ),
-    "Traffic": _object(
+    "Traffic": object_of(
         {
-            "requests": _WHOLE,
-            "errors": _WHOLE,
+            "requests": WHOLE,
+            "errors": WHOLE,
             "requests_per_second": {"type": "number"},
             "errors_per_second": {"type": "number"},
             "p50_seconds": _SECONDS,
             "p99_seconds": _SECONDS,
         }
     ),
-    INDEX: {"type": "array", "items": _named("RepositoryEntry")},
-    "RepositoryEntry": _object({"name": _TEXT, "version": _TEXT, "state": _TEXT, "reason": _TEXT}),
+    INDEX: list_of(named("RepositoryEntry")),
+    "RepositoryEntry": object_of({"name": TEXT, "version": TEXT, "state": TEXT, "reason": TEXT}),
 }
 
 
@@ -109,5 +94,5 @@ def content_of(answer: str) -> dict[str, Any]:
     if answer == NOTHING:
         return {}
     if "/" in answer:
-        return {answer: {"schema": _TEXT}}
-    return {"application/json": {"schema": _named(answer)}}
+        return {answer: {"schema": TEXT}}
+    return {"application/json": {"schema": named(answer)}}

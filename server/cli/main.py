@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -13,6 +12,7 @@ from typer.exceptions import TyperException
 from penstock.monitoring.text import is_text
 from penstock.runtimes.telemetry import switch_off
 
+from .endings import ended
 from .exits import Exit
 from .groups import VerbGroup
 from .root_options import root_options
@@ -38,20 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not is_text(one):
             print(f"penstock: argument {place} is not UTF-8: {one!a}", file=sys.stderr)
             return Exit.USAGE
-    try:
-        try:
-            return _run(given)
-        finally:
-            sys.stdout.flush()  # here, where an error can still be told from success
-    except BrokenPipeError:
-        _stop_writing()
-        return Exit.PIPE
-    except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # Rich exits so
-            return Exit.PIPE
-        raise
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
+    return ended(lambda: _run(given))
 
 
 def _run(given: list[str]) -> int:
@@ -66,15 +53,6 @@ def _run(given: list[str]) -> int:
     except TyperException as error:
         print(*usage_error_lines(error, _PROGRAM), sep="\n", file=sys.stderr)
         raise SystemExit(Exit.USAGE) from None
-
-
-def _stop_writing() -> None:
-    """Nobody reads on, as with ``| head``: what is left in the buffer must not fail at the exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # no real file, as in tests
-            os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 def build_command() -> VerbGroup:

@@ -1,41 +1,17 @@
-"""``penstock serve REGISTRY``: this process becomes the supervisor."""
+"""``penstock serve REGISTRY``: reads the options, and becomes the supervisor."""
 
 import json
-import logging
 import os
 import sys
-import time
-import traceback
-from collections.abc import Callable
-from contextlib import ExitStack, closing
-from dataclasses import asdict, replace
-from importlib.util import find_spec
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
 
-from penstock.monitoring.distribution import foreign_package, install_command
-from penstock.server.config.config import load_config
-from penstock.server.files.config_error import ConfigError
+from penstock.monitoring.distribution import python_command
 
-from .banner import banner, desired
-from .client import CommandFailed
-from .exits import Exit
 from .serve_options import ServeOptions
-from .single_model import is_single_model, model_name, temporary_registry
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from penstock.server.config.config import ServerConfig
-    from penstock.server.processes.run_directory import RunDirectory
-    from penstock.server.processes.state_directory import StateDirectory
-    from penstock.server.registry.repository import RegistrySnapshot
-
-_FULL = "nobody read standard error"
-#: What a server of one model does not keep.
-_NOT_KEPT = "it ends with this server; publish the model with penstock push to keep it"
 
 
 def run_serve(
@@ -57,7 +33,7 @@ def run_serve(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, for programs; as --log-format json.")
     ] = False,
-) -> int:
+) -> NoReturn:
     """Serve the models of a registry directory, or one model file.
 
     A model file of any runtime, or an MLflow model, is served under its file name, and nothing is
@@ -68,195 +44,7 @@ def run_serve(
     given = {"registry": registry, **asdict(options)}
     if as_json:
         given["log_format"] = "json"
-    if foreign := foreign_package():
-        _tell(foreign, logging.WARNING, given)
-    try:
-        models = load_config(given, os.environ, config)
-        if not is_single_model(models.registry):
-            if name is not None:
-                raise ConfigError(f"--name is for one model file, and {models.registry} is none")
-            return _serve(given, config)
-        environ = _environ(models, config)
-        called = name or model_name(models.registry)
-        with temporary_registry(models.registry, called, environ) as home:
-            return _serve(given, config, home)
-    except ConfigError as error:
-        return _fail(error, Exit.USAGE, given)
-    except (CommandFailed, OSError) as error:
-        return _fail(error, Exit.FAILED, given)
-
-
-def _environ(config: "ServerConfig", file: Path | None) -> dict[str, str]:
-    """Environment of a process that loads a model as the server would."""
-    said = {
-        "PENSTOCK_ALLOW_CODE": config.allow_code,
-        "PENSTOCK_TRUSTED_TYPES": config.trusted_types,
-        "PENSTOCK_OPERATOR_LIBRARIES": config.operator_libraries,
-    }
-    if file is not None:
-        said["PENSTOCK_CONFIG"] = str(file)
-    return {**os.environ, **{name: value for name, value in said.items() if value}}
-
-
-def _serve(given: dict[str, Any], file: Path | None, home: Path | None = None) -> int:
-    """Serve a registry until told to stop; returns the exit status.
-
-    Args:
-        given: Options of the command line.
-        file: The configuration file that was named.
-        home: A registry that was made of the one model that is served; ``None`` for a user's own.
-    """
-    from penstock.server.processes.in_force import InForce
-    from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
-    from penstock.server.processes.state_directory import StateDirectory, StateDirectoryInUse
-    from penstock.server.registry.survey import scan
-    from penstock.server.supervisor.listening import CannotListen
-    from penstock.server.tracing.setup import check_tracing
-
-    def load() -> "ServerConfig":
-        read = load_config(given, os.environ, file)
-        return read if home is None else replace(read, registry=home)
-
-    try:
-        config = load()
-        wants_grpc = config.grpc_port is not None or config.admin_grpc_port is not None
-        if wants_grpc and find_spec("grpc_reflection") is None:
-            raise ConfigError(f"ports of gRPC need the extra grpc: {install_command('grpc')}")
-        check_tracing(config, os.environ)
-        snapshot = scan(config.registry, config.link_roots())
-        directory = RunDirectory.create(config.run_dir)
-    except ConfigError as error:
-        return _fail(error, Exit.USAGE, given)
-    except (OSError, RunDirectoryInUse) as error:
-        return _fail(error, Exit.FAILED, given)
-    try:
-        with closing(StateDirectory.open(config.state_dir, config.registry)) as state:
-            config = replace(config, state_dir=state.path)
-            _write(directory.config, config.to_json())
-
-            inforce = InForce(config, directory.config)
-
-            def reread() -> str:
-                return inforce.renew(load)
-
-            source = None if home is None else load_config(given, os.environ, file).registry
-            return _supervise(config, directory, state, snapshot, reread, source)
-    except (CannotListen, OSError, StateDirectoryInUse) as error:
-        return _fail(error, Exit.FAILED, given)
-    finally:
-        directory.remove()
-
-
-def _supervise(
-    config: "ServerConfig",
-    directory: "RunDirectory",
-    state: "StateDirectory",
-    snapshot: "RegistrySnapshot",
-    reread: Callable[[], str],
-    source: Path | None,
-) -> int:
-    from penstock.server.supervisor.listening import open_listener, reserve_port, url_of
-    from penstock.server.supervisor.supervisor import Supervisor
-
-    with ExitStack() as stack:
-        listener = stack.enter_context(open_listener(config.host, config.port, "port"))
-        admin_listener = stack.enter_context(
-            open_listener(config.admin_host, config.admin_port, "admin-port")
-        )
-        grpc_port, admin_grpc_port = (
-            None if port is None else stack.enter_context(reserve_port(host, port, option))
-            for host, port, option in (
-                (config.host, config.grpc_port, "grpc-port"),
-                (config.admin_host, config.admin_grpc_port, "admin-grpc-port"),
-            )
-        )
-        scheme = "https" if config.ssl_certfile else "http"
-        address = {
-            "admin_url": url_of(admin_listener),
-            "predict_url": url_of(listener, scheme),
-            "state_dir": str(state.path.resolve()),
-            "state_note": state.note,
-        }
-        if grpc_port is not None:
-            address["grpc_url"] = url_of(grpc_port, "grpcs" if config.ssl_certfile else "grpc")
-        if admin_grpc_port is not None:
-            address["admin_grpc_url"] = url_of(admin_grpc_port, "grpc")
-        _write(directory.address, json.dumps(address))
-        state.announce(address["admin_url"])
-        urls = address["predict_url"], address["admin_url"]
-        kept = source is None or not state.path.is_relative_to(config.registry)
-        note = state.note or ("" if kept else _NOT_KEPT)
-        grpc_urls = [address[one] for one in ("grpc_url", "admin_grpc_url") if one in address]
-        text = banner(config, urls, snapshot, desired(state), note, source, grpc_urls)
-        if config.log_format == "json":
-            text = _as_json(text, predict_url=urls[0], admin_url=urls[1])
-        print(text, flush=True)
-        say = _sayer(config.log_format)
-        ports = grpc_port, admin_grpc_port
-        supervisor = Supervisor(
-            config, directory, listener, admin_listener, say, reread, grpc_ports=ports
-        )
-        return supervisor.run()
-
-
-def _as_json(text: str, level: int = logging.INFO, **fields: Any) -> str:
-    from penstock.server.processes.logs import json_line
-
-    return json_line("supervisor", level, text, time.time(), **fields)
-
-
-def _sayer(log_format: str) -> Callable[[str], None]:
-    """As `_say`, and never waits; as JSON also of errors that end the supervisor."""
-    from penstock.server.processes.nonblocking_output import NonBlockingOutput
-
-    shown = _as_json if log_format == "json" else "penstock: {}".format
-    output = NonBlockingOutput(sys.stderr.fileno())
-
-    def say(text: str) -> None:
-        output.write_line(
-            shown(text), lambda count: shown(f"{count} messages were dropped: {_FULL}")
-        )
-
-    if log_format != "json":
-        return say
-
-    def hook(
-        kind: type[BaseException], error: BaseException, trace: "TracebackType | None"
-    ) -> None:
-        say("".join(traceback.format_exception(kind, error, trace)))
-
-    sys.excepthook = hook
-    return say
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a small file; a full disk is an error that names it.
-
-    Raises:
-        OSError: With the path, which an error of writing does not have.
-    """
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise OSError(
-            f"{path} cannot be written: {error.strerror or error}; make room there, or choose "
-            "another place with --run-dir"
-        ) from error
-
-
-def _say(text: str) -> None:
-    print(f"penstock: {text}", file=sys.stderr, flush=True)
-
-
-def _tell(text: str, level: int, given: dict[str, Any]) -> None:
-    """Say something before the configuration is known, in the format that was asked for."""
-    if (given["log_format"] or os.environ.get("PENSTOCK_LOG_FORMAT")) == "json":
-        print(_as_json(text, level), file=sys.stderr, flush=True)
-    else:
-        _say(text)
-
-
-def _fail(error: Exception, status: Exit, given: dict[str, Any]) -> int:
-    """Say why there is no server."""
-    _tell(str(error), logging.ERROR, given)
-    return status
+    order = {"given": given, "config": config, "name": name}
+    command = python_command("-m", "penstock.server.cli.supervise", json.dumps(order, default=str))
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606  our own

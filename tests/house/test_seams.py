@@ -21,7 +21,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "os.environ": (
         "server/cli/doctor.py",  # hands it to load_config, to look at what a server would find
         "server/cli/main.py",  # whether a shell asks for a completion
-        "server/cli/serve.py",  # hands it to load_config
+        "server/cli/supervise.py",  # hands it to load_config
         "server/cli/push_check.py",  # the same, for what a version that is published may do
         "server/cli/client.py",  # which server is meant, and its token
         "server/cli/place.py",  # the same, for commands that read its files
@@ -36,7 +36,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "time.time": (
         "monitoring/metrics/metrics.py",  # when a process started, for people
         "server/processes/http_server.py",  # the date header
-        "server/cli/serve.py",  # when the supervisor said something
+        "server/cli/supervise.py",  # when the supervisor said something
     ),
     "time.time_ns": ("monitoring/metrics/metrics.py",),  # part of an incarnation's name
     "datetime.datetime.now": (
@@ -118,7 +118,7 @@ def test_seams_and_look_alikes_pass(plant: Callable[..., Any]) -> None:
     tree = plant(
         {
             "server/cli/a.py": "print('a table')",
-            "server/cli/serve.py": "import os\nload_config(os.environ)",
+            "server/cli/supervise.py": "import os\nload_config(os.environ)",
             "batching/a.py": "import time\ntime.monotonic()\nself.time.sleep(1)\ntable.print()",
             "batching/b.py": "import time\ndef f(sleep=time.sleep, *, now=time.time): ...",
             "loadtests/a.py": "import time\ntime.sleep(1)\nprint(1)",

@@ -48,16 +48,23 @@ def test_a_wrong_command_line_is_status_2(arguments, capsys):
     assert "usage: penstock" in capsys.readouterr().err
 
 
-def test_a_wrong_configuration_is_status_2(capsys, tmp_path):
-    assert main(["serve", str(tmp_path / "absent")]) == 2
-    assert "expected a directory of model directories" in capsys.readouterr().err
-    assert main(["serve", str(tmp_path), "--workers", "none"]) == 2
-    assert "command line: workers is 'none'" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("absent",), "expected a directory of model directories"),
+        ((".", "--workers", "none"), "command line: workers is 'none'"),
+    ],
+)
+def test_a_wrong_configuration_is_status_2(tmp_path, arguments, said):
+    with started("serve", *arguments, cwd=tmp_path) as process:
+        assert said in process.communicate(timeout=60)[1]
+    assert process.returncode == 2
 
 
 def test_nothing_heavy_is_imported_for_the_command_line_or_the_supervisor():
     code = (
-        "import json, sys, penstock.server.cli.serve, penstock.server.supervisor.supervisor,"
+        "import json, sys, penstock.server.cli.serve, penstock.server.cli.supervise,"
+        "penstock.server.supervisor.supervisor,"
         "penstock.server.processes.run_directory, penstock.server.registry.repository,"
         "penstock.server.supervisor.listening, penstock.server.cli.main as m;"
         "m.build_command(); print(json.dumps(sorted(sys.modules)))"

@@ -21,6 +21,7 @@ from penstock.loadtests.models import ModelFile, build
 from penstock.loadtests.plots import plot
 from penstock.loadtests.report import Row, save, summarise, table, to_json
 from penstock.loadtests.scenarios import Scenario, closed_scenarios, overload_scenarios
+from penstock.monitoring.distribution import DISTRIBUTION
 
 from .environments import InstallFailed, install, installed_versions
 from .peers import Peer, peers
@@ -128,7 +129,7 @@ def _context(
 ) -> dict[str, Any]:
     """What a reader must know to judge or repeat the figures."""
     environments = {peer.environment.name: peer.environment for peer in available}
-    packages = ("penstock", "uvicorn", "uvloop", "httptools", "onnxruntime", "numpy", "orjson")
+    packages = (DISTRIBUTION, "uvicorn", "uvloop", "httptools", "onnxruntime", "numpy", "orjson")
     return {
         "when": _now().isoformat(timespec="seconds"),
         "machine": {

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 LEAST_WINDOWS: Final = 8
 #: Variation less certain than this is taken for chance; each test of a feature may say so.
 _CERTAIN: Final = 0.01
+#: The same of what is left beside a cycle. A feature that seems to wander is not judged for long,
+#: so of a hundred features with a cycle hardly one may.
+_CERTAIN_BESIDE: Final = 1e-4
 
 
 def measure(
@@ -74,7 +77,7 @@ def _cyclic(
         if groups is None:
             continue
         left = compare_within(windows, groups, ordered)
-        if not any(_certain(rows) for rows in left.values()):
+        if not any(_certain(rows, _CERTAIN_BESIDE) for rows in left.values()):
             return made
     groups = places(len(windows), period)
     bound = dependence(windows, groups)
@@ -93,12 +96,12 @@ def _cyclic(
     }
 
 
-def _certain(rows: NDArray[np.float64]) -> bool:
+def _certain(rows: NDArray[np.float64], level: float = _CERTAIN) -> bool:
     """Whether statistics are larger than chance has it: of each statistic and degrees."""
     value, degrees, _ = rows.T
     return (
         len(rows) >= LEAST_WINDOWS
-        and chi_square_survival(float(value.sum()), float(degrees.sum())) <= _CERTAIN
+        and chi_square_survival(float(value.sum()), float(degrees.sum())) <= level
     )
 
 

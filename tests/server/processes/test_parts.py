@@ -96,15 +96,18 @@ def test_what_an_earlier_server_left_is_cleared(tmp_path):
     assert (tmp_path / "run").exists()
 
 
-def test_a_temporary_directory_disappears_and_so_do_those_of_the_dead(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    (tmp_path / "penstock-1" / "counters").mkdir(parents=True)
+def test_a_temporary_directory_disappears_and_so_do_those_of_the_dead(
+    tmp_path_factory, monkeypatch
+):
+    parent = tmp_path_factory.mktemp("m")  # short: sockets go there
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(parent))
+    (parent / "penstock-1" / "counters").mkdir(parents=True)
     directory = RunDirectory.create(None)
-    assert directory.path.parent == tmp_path
+    assert directory.path.parent == parent
     assert directory.path.stat().st_mode & 0o777 == 0o700
-    assert not (tmp_path / "penstock-1").exists()
+    assert not (parent / "penstock-1").exists()
     directory.remove()
-    assert list(tmp_path.iterdir()) == []
+    assert list(parent.iterdir()) == []
 
 
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path):

@@ -11,9 +11,10 @@ from penstock.server.processes.run_directory import RunDirectory, running_server
 
 
 @pytest.fixture
-def memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_directory, "_parent", lambda: tmp_path)
-    return tmp_path
+def memory(tmp_path_factory, monkeypatch):
+    path = tmp_path_factory.mktemp("m")  # short: sockets go there
+    monkeypatch.setattr(run_directory, "_parent", lambda: path)
+    return path
 
 
 def test_servers_with_the_same_process_id_get_directories_of_their_own(memory, monkeypatch):

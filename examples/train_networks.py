@@ -84,6 +84,8 @@ def write_torch(layers: list[Layer], path: Path) -> None:
     rows = torch.export.Dim("rows", min=1, max=4096)
     given = (torch.zeros(3, PIXELS),)
     program = torch.export.export(Network(layers).eval(), given, dynamic_shapes=({0: rows},))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it has the paths of the machine that wrote the file
     torch.export.save(program, str(path))
 
 

@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,16 @@ class Served:
         assert "docs" in text, "the server did not start"
         self.url = re.search(r"docs +(\S+)/docs", text)[1]
         self.admin_url = re.search(r"metrics +(\S+)/metrics", text)[1]
+
+    def wait(self, seconds=300.0):
+        """Until the models of the start are loaded."""
+        end = time.monotonic() + seconds
+        while True:
+            with suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(f"{self.url}/v2/health/ready", timeout=60).close()
+                return
+            assert time.monotonic() < end, "the models are not loaded"
+            time.sleep(0.1)
 
 
 def stop(pid, *, traced):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import time
 import urllib.request
 from pathlib import Path
 
@@ -23,17 +22,8 @@ def url(serve, tmp_path_factory):
     registry = shutil.copytree(EXAMPLES / "networks", root / "models")
     options = ("--allow-code", "digits-torch", "--load-timeout-seconds", "300")
     with serve(registry, root / "state", *options) as server:
-        end = time.monotonic() + 300
-        while not set(NAMES) <= ready(server.url):
-            assert time.monotonic() < end, "the networks are not loaded"
-            time.sleep(0.1)
+        server.wait()
         yield server.url
-
-
-def ready(url):
-    """The models that answer."""
-    with urllib.request.urlopen(f"{url}/v2/models") as answer:
-        return {one["name"] for one in json.load(answer) if one["state"] == "READY"}
 
 
 def test_each_format_answers_as_onnxruntime(url):

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -55,16 +54,8 @@ def examples(serve, tmp_path_factory):
     source = Path(__file__).parents[2] / "examples" / "registry"
     state = tmp_path_factory.mktemp("foreign") / "state"
     with serve(source, state, "--default-model", "digits") as server:
-        wait_until_ready(server.url)
+        server.wait()
         yield server
-
-
-def wait_until_ready(url):
-    """Until every model of the examples answers."""
-    end = time.monotonic() + 120
-    while httpx.get(f"{url}/v2/health/ready", timeout=60).status_code != 200:
-        assert time.monotonic() < end, "the models are not loaded"
-        time.sleep(0.1)
 
 
 @pytest.mark.client("kserve", "REST client, v1 and v2; explain is 501")

@@ -65,6 +65,7 @@ def test_it_is_pushed_and_served_where_the_operator_names_the_library(
     assert main(["push", str(registry), "upper", str(model_file)]) == 0
     named = ("--operator-libraries", get_library_path(), "--load-timeout-seconds", "300")
     with serve(registry, tmp_path / "state", *named) as server:
+        server.wait()
         tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": ["oslo", "Bergen"]}
         request = urllib.request.Request(
             f"{server.url}/v2/models/upper/infer",

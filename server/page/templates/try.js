@@ -152,7 +152,8 @@ const fieldsOf = (body, parent, changed) => {
     text = () => `{"instances": [{${fields.map(([name, one]) => `${JSON.stringify(name)}: ${one.read()}`).join(", ")}}]}`;
   } else if (asked.inputs) {
     const examples = new Map((body.example?.inputs ?? []).map(one => [one.name, one]));
-    const listed = asked.inputs.items?.oneOf ?? [];
+    const { items } = asked.inputs; // one tensor, several, or none
+    const listed = items ? (items.oneOf ?? [items]) : [];
     fields = listed.map(one => [one.title, tensorField(one.properties, examples.get(one.title), parent, changed)]);
     text = () => `{"inputs": [${fields.map(([, one]) => one.read()).filter(Boolean).join(", ")}]}`;
   }

@@ -9,6 +9,7 @@ left over.
     monitoring  all monitoring on against off
     workers     two workers against one, each with as many connections; on all cores, which are
                 then busier, as beside two servers of one worker each
+    tracing     1 % of the predictions traced against none, for a collector on port 4318
     models      one of 100 and of 1,000 models against the only one
     encodings   msgpack and the binary extension against JSON
     checkouts   this Penstock against the one of another interpreter (``--other``), in one encoding
@@ -91,6 +92,7 @@ QUESTIONS: Final = {
         Side("100 models", models=100),
         Side("1,000 models", models=1000),
     ),
+    "tracing": (Side("off"), Side("1 %", ("--otlp-endpoint", "http://127.0.0.1:4318"))),
     "encodings": tuple(Side(name, encoding=name) for name in ("json", "msgpack", "binary")),
 }
 

@@ -159,12 +159,12 @@ def test_coalesced_requests_are_traced_one_by_one(
     head = f"POST /v2/models/echo/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
     with live_server(registry, "fast") as server, server.connect() as client:
         tracing = traced(server)
-        for _ in range(20):
+        for _ in range(8):
             assert client.send(head.encode() + body).answer().status == 200
         server.on_loop(tracing.flush)  # what follows an answer has been done
         tracing.close()
-    requests = [span for _, span in collector.wait(80) if span.name == "predict echo"]
-    assert len({attributes_of(span)["penstock.request_id"] for span in requests}) == 20
+    requests = [span for _, span in collector.wait(32) if span.name == "predict echo"]
+    assert len({attributes_of(span)["penstock.request_id"] for span in requests}) == 8
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import Unavailable
 from penstock.server.inference.call import Call
+from penstock.server.inference.future_writer import FutureWriter
 from penstock.server.oip.length_prefix import length_prefix
 from penstock.server.oip.schema import INFER_RESPONSE, STREAM_RESPONSE
 
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
 
     from penstock.server.codecs.negotiate import Body
     from penstock.server.http.prediction_port import PredictionPort
+    from penstock.server.inference.future_writer import Answer
 
     from .admission import Admission
-
-    #: Status and header lines as HTTP has them, and the body.
-    Answer = tuple[int, bytes, Body]
 
 #: Requests of one stream that are in progress; the next one is read when the first is answered.
 MAX_AHEAD: Final = 256
@@ -37,35 +36,6 @@ _INFER_RESPONSE: Final = 0x12
 _FINAL: Final[bytes] = INFER_RESPONSE(
     parameters={"triton_final_response": {"bool_param": True}}
 ).SerializeToString()
-
-
-class FutureWriter:
-    """Gives the answer of one call to the task that waits for it.
-
-    Implements `penstock.server.inference.call.ResponseWriter`.
-    """
-
-    __slots__ = ("answered",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.answered: asyncio.Future[Answer] = loop.create_future()
-
-    def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:  # noqa: ARG002
-        """See `ResponseWriter`."""
-        if not self.answered.done():
-            self.answered.set_result((status, headers, body))
-
-    def response_head(self, status: int) -> bytes:  # noqa: ARG002
-        """See `ResponseWriter`: there are no bytes before the header lines."""
-        return b""
-
-    def answer(self, call: Call, answer: bytes) -> bool:  # noqa: ARG002
-        """See `ResponseWriter`: an answer is never one piece of bytes."""
-        return False
-
-    def owes(self, call: Call) -> bool:  # noqa: ARG002
-        """See `ResponseWriter`."""
-        return not self.answered.done()
 
 
 class Predictions:

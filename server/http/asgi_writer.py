@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.server.errors import ApiError, BodyTooLarge, RequestTimeout
 from penstock.server.inference.call import Call
+from penstock.server.inference.future_writer import FutureWriter
 from penstock.server.inference.head import read_head
 from penstock.server.inference.server_timing import wants_timing
 from penstock.server.ports.pieces import add_piece, body_of
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from penstock.server.codecs.negotiate import Body
     from penstock.server.inference.prediction_paths import Target
     from penstock.server.ports.limits import Limits
     from penstock.server.ports.pieces import Pieces
@@ -32,32 +32,6 @@ CONTENT_BYTES: Final = 1 << 20
 
 class Disconnected(Exception):
     """The client left before its request was complete."""
-
-
-class AsgiResponseWriter:
-    """Gives the answer of one call to the task that waits for it."""
-
-    __slots__ = ("answered",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.answered: asyncio.Future[tuple[int, bytes, Body]] = loop.create_future()
-
-    def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:  # noqa: ARG002
-        """See `penstock.server.inference.call.ResponseWriter`."""
-        if not self.answered.done():
-            self.answered.set_result((status, headers, body))
-
-    def response_head(self, status: int) -> bytes:  # noqa: ARG002
-        """See `penstock.server.inference.call.ResponseWriter`."""
-        return b""
-
-    def answer(self, call: Call, answer: bytes) -> bool:  # noqa: ARG002
-        """See `penstock.server.inference.call.ResponseWriter`; ASGI has no bytes of answers."""
-        return False
-
-    def owes(self, call: Call) -> bool:  # noqa: ARG002
-        """See `penstock.server.inference.call.ResponseWriter`."""
-        return not self.answered.done()
 
 
 async def infer(
@@ -76,7 +50,7 @@ async def infer(
         receive: The ASGI receive function.
         send: The ASGI send function.
     """
-    writer = AsgiResponseWriter(asyncio.get_running_loop())
+    writer = FutureWriter(asyncio.get_running_loop())
     responder = port.inference.responder
     arrival = port.clock()
     headers = scope["headers"]
@@ -103,7 +77,7 @@ async def infer(
 
 
 async def _answered(
-    port: PredictionPort, call: Call, writer: AsgiResponseWriter, scope: Scope, receive: Receive
+    port: PredictionPort, call: Call, writer: FutureWriter, scope: Scope, receive: Receive
 ) -> None:
     """Serve a call until it has its answer, or the client has left."""
     inference = port.inference

@@ -63,8 +63,8 @@ class ExemplarFile:
             OSError: It cannot be written.
         """
         if self._changed:
-            self._changed = False
             replace_file(self._path, msgspec.msgpack.encode(self._blocks), synced=False)
+            self._changed = False
 
 
 def read_exemplars(directory: Path) -> dict[tuple[str, str], dict[int, Exemplar]]:

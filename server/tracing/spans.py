@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/otlp/
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
     from .parent import Parent
 
-#: Seconds that sending a batch of spans may take, also at the end of the process.
+#: Seconds that sending a batch of spans may take.
 SEND_SECONDS: Final = 5.0
+#: Seconds that a stop waits for the last spans.
+LAST_SECONDS: Final = 1.0
 _FIRST_SERVER_ERROR: Final = 500
 
 
@@ -101,9 +104,10 @@ class Spans:
         return format(span.get_span_context().trace_id, "032x")
 
     def close(self) -> None:
-        """Send what waits, for at most `SEND_SECONDS`."""
-        self._provider.force_flush(int(SEND_SECONDS * 1000))
-        self._provider.shutdown()
+        """Send what waits, for at most `LAST_SECONDS`; the SDK would wait for a collector."""
+        ending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(LAST_SECONDS)
 
 
 def _context_of(parent: Parent | None) -> Any:

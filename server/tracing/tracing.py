@@ -137,12 +137,16 @@ class Tracing:
             )
 
     def flush(self) -> None:
-        """Write the exemplars, if there are new ones; called about once a second."""
+        """Write the exemplars, if there are new ones; called about once a second.
+
+        Raises:
+            OSError: They cannot be written.
+        """
         if self._exemplars is not None:
             self._exemplars.write()
 
     def close(self) -> None:
-        """Send what waits. It takes up to some seconds: call it on a thread."""
+        """Send what waits, for at most `penstock.server.tracing.spans.LAST_SECONDS`; blocks."""
         self._spans.close()
 
 

@@ -256,11 +256,11 @@ class WorkerProcess:
             return
         if self._grpc is not None:
             self._grpc.refresh()
-        if self._app.engine.tracing is not None:
-            self._app.engine.tracing.flush()
         if self._reported != self._reportable():
             self._report()
         self._link.flush()
+        if (tracing := self._app.engine.tracing) is not None:
+            self._app.engine.inference.responder.observers.aside(tracing.flush)
 
 
 def _calm_the_collector() -> None:

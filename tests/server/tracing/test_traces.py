@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from penstock.server.config.config import load_config
 from penstock.server.files.config_error import ConfigError
-from penstock.server.tracing import setup
+from penstock.server.tracing import setup, spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,19 +91,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory, onnx_file: Callable[..., 
 
 
 @pytest.fixture
-def traced(collector: Collector, tmp_path: Path) -> Any:
-    """Switches the tracing of a running server on; every prediction is traced."""
-    options = load_config(
-        {"registry": "x", "otlp_endpoint": collector.url, "trace_rate": 1, "service_name": "svc"},
-        {},
-    )
+def traced(collector: Collector, live_server: Any, registry: Path) -> Callable[..., Any]:
+    """A server that traces every prediction; what it has left is sent when it stops."""
+    options = {"otlp_endpoint": collector.url, "trace_rate": 1, "service_name": "svc"}
 
-    def switch_on(server: Any) -> Any:
-        tracing = setup.open_tracing(options, tmp_path, "worker-0", server.app.engine.port.clock)
-        server.app.engine.inference.responder.observers.tracer = tracing
-        return tracing
+    def serve(frontend: str = "fast") -> Any:
+        return live_server(registry, frontend, **options)
 
-    return switch_on
+    return serve
 
 
 def attributes_of(span: Any) -> dict[str, Any]:
@@ -113,23 +107,20 @@ def attributes_of(span: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("frontend", ["fast", "asgi"])
 def test_a_prediction_is_a_span_in_the_trace_of_its_caller(
-    registry: Path, live_server: Any, traced: Any, collector: Collector, frontend: str
+    traced: Any, collector: Collector, frontend: str
 ) -> None:
-    with live_server(registry, frontend) as server, httpx.Client(base_url=server.url) as client:
-        tracing = traced(server)
+    with traced(frontend) as server, httpx.Client(base_url=server.url) as client:
         answer = client.post("/v2/models/echo/infer", json=BODY, headers=SAMPLED)
         assert answer.status_code == 200
-        server.on_loop(tracing.flush)  # what follows an answer has been done
-        tracing.close()
-    spans = {span.name: span for service, span in collector.wait(4) if service == "svc"}
-    request = spans["predict echo"]
+    named = {span.name: span for service, span in collector.wait(4) if service == "svc"}
+    request = named["predict echo"]
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, SPAN)
     attributes = attributes_of(request)
     assert attributes["penstock.request_id"] == answer.headers["x-request-id"]
     assert attributes["penstock.version"] == "1"
     assert attributes["http.response.status_code"] == 200
     assert attributes["baggage.tenant"] == "oslo"
-    parts = [spans[name] for name in ("queue", "compute", "encode")]
+    parts = [named[name] for name in ("queue", "compute", "encode")]
     assert {part.parent_span_id for part in parts} == {request.span_id}
     moments = [request.start_time_unix_nano]
     for part in parts:
@@ -138,31 +129,21 @@ def test_a_prediction_is_a_span_in_the_trace_of_its_caller(
     assert moments[-1] <= request.end_time_unix_nano
 
 
-def test_a_caller_that_does_not_record_is_not_recorded(
-    registry: Path, live_server: Any, traced: Any, collector: Collector
-) -> None:
-    with live_server(registry, "fast") as server, httpx.Client(base_url=server.url) as client:
-        tracing = traced(server)
+def test_a_caller_that_does_not_record_is_not_recorded(traced: Any, collector: Collector) -> None:
+    with traced() as server, httpx.Client(base_url=server.url) as client:
         for last in ("00", "01"):
             headers = {"traceparent": f"00-{TRACE}-{SPAN}-{last}", "x-request-id": f"id-{last}"}
             client.post("/v2/models/echo/infer", json=BODY, headers=headers)
-        server.on_loop(tracing.flush)  # what follows an answer has been done
-        tracing.close()
     requests = [span for _, span in collector.wait(4) if span.name == "predict echo"]
     assert [attributes_of(span)["penstock.request_id"] for span in requests] == ["id-01"]
 
 
-def test_coalesced_requests_are_traced_one_by_one(
-    registry: Path, live_server: Any, traced: Any, collector: Collector
-) -> None:
+def test_coalesced_requests_are_traced_one_by_one(traced: Any, collector: Collector) -> None:
     body = json.dumps(BODY).encode()
     head = f"POST /v2/models/echo/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
-    with live_server(registry, "fast") as server, server.connect() as client:
-        tracing = traced(server)
+    with traced() as server, server.connect() as client:
         for _ in range(8):
             assert client.send(head.encode() + body).answer().status == 200
-        server.on_loop(tracing.flush)  # what follows an answer has been done
-        tracing.close()
     requests = [span for _, span in collector.wait(32) if span.name == "predict echo"]
     assert len({attributes_of(span)["penstock.request_id"] for span in requests}) == 8
 
@@ -171,57 +152,39 @@ def test_coalesced_requests_are_traced_one_by_one(
     ("path", "status"), [("/v2/models/none/infer", 404), ("/v2/models/echo/infer", 400)]
 )
 def test_an_error_is_a_span_with_its_code(
-    registry: Path,
-    live_server: Any,
-    traced: Any,
-    collector: Collector,
-    path: str,
-    status: int,
+    traced: Any, collector: Collector, path: str, status: int
 ) -> None:
-    with live_server(registry, "fast") as server, httpx.Client(base_url=server.url) as client:
-        tracing = traced(server)
+    with traced() as server, httpx.Client(base_url=server.url) as client:
         assert client.post(path, json={}, headers=SAMPLED).status_code == status
-        server.on_loop(tracing.flush)  # what follows an answer has been done
-        tracing.close()
     ((_, span),) = collector.wait(1)
     assert attributes_of(span)["http.response.status_code"] == status
     assert attributes_of(span)["error.type"]
     assert span.status.code == 0  # a caller's mistake is no failure of the server
 
 
-def test_a_bucket_of_the_latency_leads_to_a_trace(
-    registry: Path, live_server: Any, traced: Any, tmp_path: Path
-) -> None:
-    from functools import partial
-
-    from penstock.monitoring.metrics.collector import PenstockCollector, exposition
-    from penstock.monitoring.metrics.exemplars import read_exemplars
-    from penstock.monitoring.metrics.merge import snapshot
-
-    with live_server(registry, "fast") as server, httpx.Client(base_url=server.url) as client:
-        tracing = traced(server)
-        client.post("/v2/models/echo/infer", json=BODY, headers=SAMPLED)
-        server.on_loop(tracing.flush)
-        figures = partial(snapshot, server.app.engine.counters)
-        collector = PenstockCollector(figures, "1", partial(read_exemplars, tmp_path))
-        _, shown = exposition([collector], "application/openmetrics-text; version=1.0.0")
-        _, plain = exposition([collector], "text/plain")
-        tracing.close()
-    pattern = rb'penstock_request_seconds_bucket\{[^}]*le="([^"]+)"[^}]*\} \S+ # \{trace_id="'
-    (found,) = re.findall(pattern + TRACE.encode() + rb'"\} (\S+) \S+\n', shown)
-    assert 0 < float(found[1]) <= float(found[0])
-    assert b"trace_id" not in plain
-
-
-def test_a_collector_that_is_away_costs_no_answer(
-    registry: Path, live_server: Any, traced: Any, collector: Collector
-) -> None:
+def test_a_collector_that_is_away_costs_no_answer(traced: Any, collector: Collector) -> None:
     collector.server.server_close()
-    with live_server(registry, "fast") as server, httpx.Client(base_url=server.url) as client:
-        traced(server)
+    with traced() as server, httpx.Client(base_url=server.url) as client:
         for _ in range(5):
             answer = client.post("/v2/models/echo/infer", json=BODY, headers=SAMPLED)
             assert answer.status_code == 200
+
+
+def test_a_collector_that_never_answers_holds_no_stop_up(
+    monkeypatch: pytest.MonkeyPatch, traced: Any, collector: Collector
+) -> None:
+    monkeypatch.setattr(spans, "SEND_SECONDS", 3600.0)
+    answers = threading.Event()
+    monkeypatch.setattr(collector, "take", lambda *_: answers.wait(300))
+    with traced() as server, httpx.Client(base_url=server.url) as client:
+        client.post("/v2/models/echo/infer", json=BODY, headers=SAMPLED)
+        tracing = server.app.engine.tracing
+        server.on_loop(tracing.flush)  # what follows an answer has been done
+        closing = threading.Thread(target=tracing.close)
+        closing.start()
+        closing.join(60)
+        assert not closing.is_alive()
+    answers.set()
 
 
 def test_the_extra_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:

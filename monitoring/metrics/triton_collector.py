@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.registry import Collector
 
 from . import layout
+from .request_figures import RequestFigures, request_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _LABELS: Final = ("model", "version")
 _PER_MICROSECOND: Final = 1000
-_OK: Final = layout.status_index(200)
 _REASON: Final = "OTHER"
 #: Families with the labels of `_LABELS`, in the order of Triton's page.
 _FAMILIES: Final = {
@@ -70,29 +70,26 @@ class TritonCollector(Collector):
         for labels, slots in sorted(self._figures().blocks.items()):
             if not labels[1]:
                 continue  # requests of no model
-            for name, value in _values(slots).items():
+            figures = request_figures(slots)
+            for name, value in _values(figures).items():
                 families[name].add_metric(labels, value)
-            answered = slots[layout.STATUS : layout.STATUS + len(layout.STATUS_LABELS)]
-            failures.add_metric((*labels, _REASON), sum(answered) - slots[_OK])
+            failures.add_metric((*labels, _REASON), figures.failed)
             pending.add_metric(labels, slots[layout.IN_FLIGHT])
         yield from families.values()
         yield failures
         yield pending
 
 
-def _values(slots: list[int]) -> Mapping[str, float]:
+def _values(figures: RequestFigures) -> Mapping[str, float]:
     """The figures of `_FAMILIES` for one version."""
-    rows = layout.BATCH_ROWS
-    whole = slots[layout.LATENCY.total] // _PER_MICROSECOND
-    queue = slots[layout.QUEUE.total] // _PER_MICROSECOND
-    failed = slots[layout.FAILED_NANOSECONDS] // _PER_MICROSECOND
+    whole = figures.succeeded_ns + figures.failed_ns
     return {
-        "nv_inference_request_success": slots[_OK],
-        "nv_inference_count": slots[rows.total],
-        "nv_inference_exec_count": sum(slots[rows.first : rows.total]),
-        "nv_inference_request_duration_us": whole,
-        "nv_inference_queue_duration_us": queue,
-        "nv_inference_compute_infer_duration_us": max(0, whole - failed - queue),
+        "nv_inference_request_success": figures.succeeded,
+        "nv_inference_count": figures.rows,
+        "nv_inference_exec_count": figures.runs,
+        "nv_inference_request_duration_us": whole // _PER_MICROSECOND,
+        "nv_inference_queue_duration_us": figures.queue_ns // _PER_MICROSECOND,
+        "nv_inference_compute_infer_duration_us": figures.infer_ns // _PER_MICROSECOND,
         "nv_inference_compute_input_duration_us": 0,
         "nv_inference_compute_output_duration_us": 0,
     }

@@ -11,14 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.metrics import layout
+from penstock.monitoring.metrics.request_figures import request_figures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .catalog import Catalog
 
-_OK: Final = layout.status_index(200)
-_STATUSES: Final = slice(layout.STATUS, layout.STATUS + len(layout.STATUS_LABELS))
 _NONE: Final = {"count": 0, "ns": 0}
 
 
@@ -57,25 +56,20 @@ def model_statistics(
 def _statistics(
     name: str, version: str, blocks: Mapping[tuple[str, str], Sequence[int]]
 ) -> dict[str, Any]:
-    slots = blocks.get((name, version)) or [0] * layout.SLOTS
-    succeeded = slots[_OK]
-    failed_ns = slots[layout.FAILED_NANOSECONDS]
-    succeeded_ns = slots[layout.LATENCY.total] - failed_ns
-    queue_ns = slots[layout.QUEUE.total]
-    rows = layout.BATCH_ROWS
+    found = request_figures(blocks.get((name, version)) or [0] * layout.SLOTS)
     return {
         "name": name,
         "version": version,
         "last_inference": 0,  # is not recorded
-        "inference_count": slots[rows.total],
-        "execution_count": sum(slots[rows.first : rows.total]),
+        "inference_count": found.rows,
+        "execution_count": found.runs,
         "inference_stats": {
-            "success": {"count": succeeded, "ns": succeeded_ns},
-            "fail": {"count": sum(slots[_STATUSES]) - succeeded, "ns": failed_ns},
-            "queue": {"count": sum(slots[layout.QUEUE.first : layout.QUEUE.total]), "ns": queue_ns},
-            "compute_input": {"count": succeeded, "ns": 0},
-            "compute_infer": {"count": succeeded, "ns": max(0, succeeded_ns - queue_ns)},
-            "compute_output": {"count": succeeded, "ns": 0},
+            "success": {"count": found.succeeded, "ns": found.succeeded_ns},
+            "fail": {"count": found.failed, "ns": found.failed_ns},
+            "queue": {"count": found.queued, "ns": found.queue_ns},
+            "compute_input": {"count": found.succeeded, "ns": 0},
+            "compute_infer": {"count": found.succeeded, "ns": found.infer_ns},
+            "compute_output": {"count": found.succeeded, "ns": 0},
             "cache_hit": _NONE,
             "cache_miss": _NONE,
         },

@@ -30,8 +30,8 @@ def wants_timing(query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         query: Query of the URL, percent-encoded.
         headers: Names in lower case.
     """
-    if (TIMING_HEADER, b"1") in headers:
-        return True
+    if any(name == TIMING_HEADER and value == b"1" for name, value in headers):
+        return True  # an ASGI server may give pairs of any kind, such as lists
     return b"timing" in query and parse_qs(query.decode("latin-1")).get(TIMING) == ["true"]
 
 

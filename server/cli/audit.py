@@ -7,7 +7,7 @@ import typer
 
 from .arguments import Json
 from .choice import one_of
-from .client import CommandFailed
+from .command_failed import CommandFailed
 from .exits import Exit
 from .output import show_json
 

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import typer
 
 from .arguments import Json, Model, Reason, Version
-from .client import CommandFailed, ServerOptions, find_server, model_path
+from .client import ServerOptions, find_server, model_path
+from .command_failed import CommandFailed
 from .output import show_json
 from .progress import count_bar
 

@@ -10,27 +10,12 @@ from urllib.parse import quote
 
 import typer
 
-from .exits import Exit
+from .command_failed import CommandFailed
 
 DEFAULT_URL: Final = "http://127.0.0.1:8001"
 #: Longer than a command waits for the workers by default.
 _TIMEOUT_SECONDS: Final = 90.0
 _PANEL: Final = "Server"
-
-
-class CommandFailed(Exception):
-    """A command failed; one line says why, and what to do.
-
-    Args:
-        message: The line, or the error that it is made from.
-        status: Exit status.
-    """
-
-    def __init__(self, message: object, status: Exit = Exit.FAILED) -> None:
-        if isinstance(message, OSError) and message.filename and message.strerror:
-            message = f"{message.filename}: {message.strerror}"
-        super().__init__(str(message))
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import typer
 
-from .client import AdminClient, CommandFailed, ServerOptions, find_server
+from .client import AdminClient, ServerOptions, find_server
+from .command_failed import CommandFailed
 
 _TIMEOUT_SECONDS: Final = 2.0
 

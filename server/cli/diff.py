@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .arguments import Json, Model, Version
-from .client import CommandFailed, ServerOptions, find_server, model_path
+from .client import ServerOptions, find_server, model_path
+from .command_failed import CommandFailed
 from .exits import Exit
 from .output import show_json
 from .version_changes import print_changes

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 import typer
 
 from .arguments import Json, Model, OnlyVersion
-from .client import CommandFailed, ServerOptions, find_server, model_path
+from .client import ServerOptions, find_server, model_path
+from .command_failed import CommandFailed
 from .output import plain, show, show_json, table
 from .segments_view import drift_notes
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .arguments import Json, Model, Since
-from .client import CommandFailed
+from .command_failed import CommandFailed
 from .output import note, show_json
 from .place import StateDir, find_state
 from .progress import count_bar

@@ -6,7 +6,8 @@ from typing import Annotated, Final
 import typer
 
 from .arguments import Json
-from .client import CommandFailed, token_of
+from .client import token_of
+from .command_failed import CommandFailed
 from .exits import Exit
 from .hand_over import HandOver
 from .output import note, show_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from .client import CommandFailed
+from .command_failed import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

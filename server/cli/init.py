@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from .arguments import Json
-from .client import CommandFailed
+from .command_failed import CommandFailed
 from .output import show_json
 
 SERVER_FILE: Final = "penstock.toml"

@@ -9,7 +9,8 @@ from urllib.parse import quote
 import typer
 
 from .arguments import Json, Model, Reason, Version
-from .client import AdminClient, CommandFailed, ServerOptions, find_server, model_path
+from .client import AdminClient, ServerOptions, find_server, model_path
+from .command_failed import CommandFailed
 from .completion import complete_alias, complete_version
 from .exits import Exit
 from .output import show_json

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .client import CommandFailed
+from .command_failed import CommandFailed
 
 #: The option that names a state directory.
 StateDir = Annotated[

@@ -7,7 +7,8 @@ import typer
 
 from .arguments import Json, Model
 from .choice import one_of
-from .client import CommandFailed, ServerOptions, find_server, model_path
+from .client import ServerOptions, find_server, model_path
+from .command_failed import CommandFailed
 from .output import note, show_json
 from .place import StateDir, find_state
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from .arguments import Json
-from .client import CommandFailed
+from .command_failed import CommandFailed
 from .completion import complete_model
 from .convert import converted
 from .exits import Exit

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from .arguments import Json
-from .client import CommandFailed
+from .command_failed import CommandFailed
 from .output import note, plain, show_json, table
 from .place import StateDir, find_state
 

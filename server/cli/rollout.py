@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from .arguments import Json, Model
-from .client import CommandFailed, ServerOptions, find_server, model_path
+from .client import ServerOptions, find_server, model_path
+from .command_failed import CommandFailed
 from .output import show, show_json
 
 _Page = Annotated[

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.distribution import python_command
 
-from .client import CommandFailed
+from .command_failed import CommandFailed
 from .output import note
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from penstock.server.config.config import load_config
 from penstock.server.files.config_error import ConfigError
 
 from .banner import banner, desired
-from .client import CommandFailed
+from .command_failed import CommandFailed
 from .endings import ended
 from .exits import Exit
 from .single_model import is_single_model, model_name, temporary_registry

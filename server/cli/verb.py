@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from .client import CommandFailed
+from .command_failed import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

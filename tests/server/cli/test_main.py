@@ -73,6 +73,15 @@ def test_nothing_heavy_is_imported_for_the_command_line_or_the_supervisor():
     assert not set(HEAVY) & set(json.loads(result.stdout))
 
 
+def test_a_supervisor_does_not_keep_what_reads_the_command_line():
+    code = (
+        "import json, sys, penstock.server.cli.supervise, penstock.server.supervisor.supervisor;"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert not {"typer", "pydantic", "rich"} & set(json.loads(result.stdout))
+
+
 def started(*arguments, **options):
     command = [sys.executable, "-m", "penstock.server.cli.main", *map(str, arguments)]
     return subprocess.Popen(

@@ -18,7 +18,7 @@ from .convert import converted
 from .exits import Exit
 from .output import show_json
 from .progress import byte_bar
-from .push_check import inspection_limits, signature_of
+from .push_check import inspection_limits, server_config, signature_of
 from .push_note import aliases_of, traffic_note
 
 if TYPE_CHECKING:
@@ -222,7 +222,8 @@ def _push(target: _Target, path: Path, details: "Details", *, json: bool) -> "Pu
 def _publish(target: _Target, source: "PublishSource", details: "Details") -> "Published":
     from penstock.server.registry.publish import publish
 
-    check = partial(signature_of, target.registry, target.model)
+    config = server_config(target.registry)
+    check = partial(signature_of, config, target.model)
     with byte_bar("copying", source.total_bytes) as progress:
         return publish(
             target.registry,
@@ -230,6 +231,6 @@ def _publish(target: _Target, source: "PublishSource", details: "Details") -> "P
             source,
             details,
             check=None if target.options.no_load else check,
-            limits=inspection_limits(target.registry),
+            limits=inspection_limits(config),
             progress=progress,
         )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from .command_failed import CommandFailed
+from .exits import Exit
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,11 +18,26 @@ if TYPE_CHECKING:
     from penstock.server.pipelines.pipeline_runtime import StepModel
 
 
-def signature_of(registry: Path, name: str, directory: Path) -> Signature:
+def server_config(registry: Path) -> ServerConfig:
+    """The configuration of a server of this registry, from the environment and penstock.toml.
+
+    Raises:
+        CommandFailed: It is wrong.
+    """
+    from penstock.server.config.config import load_config
+    from penstock.server.files.config_error import ConfigError
+
+    try:
+        return load_config({"registry": str(registry)}, os.environ)
+    except ConfigError as error:
+        raise CommandFailed(error, Exit.USAGE) from None
+
+
+def signature_of(config: ServerConfig, name: str, directory: Path) -> Signature:
     """Load the version, and send it its golden requests.
 
     Args:
-        registry: Where the version is published.
+        config: Of a server of the registry where the version is published.
         name: Name of the model.
         directory: Directory of the version.
 
@@ -27,11 +45,9 @@ def signature_of(registry: Path, name: str, directory: Path) -> Signature:
         ModelRefused: It answers one of them otherwise than stored, or not at all; or nobody has
             allowed it to run code of its own.
     """
-    from penstock.server.config.config import load_config
     from penstock.server.files.refusal import ModelRefused
     from penstock.server.loading.golden_examples import mismatches, read_examples
 
-    config = load_config({"registry": str(registry)}, os.environ)
     steps = _steps(directory, config)
     model = _load(name, directory, config, steps)
     try:
@@ -44,13 +60,11 @@ def signature_of(registry: Path, name: str, directory: Path) -> Signature:
             one.unload()
 
 
-def inspection_limits(registry: Path) -> InspectionLimits:
+def inspection_limits(config: ServerConfig) -> InspectionLimits:
     """What the inspection of an ONNX file accepts, as a server with this configuration."""
-    from penstock.server.config.config import load_config
     from penstock.server.onnx_file.inspection import InspectionLimits
 
-    libraries = load_config({"registry": str(registry)}, os.environ).libraries()
-    return InspectionLimits(custom_operators=bool(libraries))
+    return InspectionLimits(custom_operators=bool(config.libraries()))
 
 
 def _load(

@@ -49,6 +49,15 @@ def test_push_without_loading_knows_no_signature(run, tmp_path):
     assert read_manifest(tmp_path / "bc" / "1").signature is None
 
 
+@pytest.mark.parametrize("options", [(), ("--no-load",)])
+def test_push_says_what_is_wrong_with_the_configuration(run, tmp_path, monkeypatch, options):
+    monkeypatch.setenv("PENSTOCK_WORKERS", "many")
+    status, _, err = run("push", tmp_path / "r", "bc", MODEL, *options)
+    assert status == 2
+    assert err.startswith("penstock: environment: workers is 'many', expected a whole number")
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

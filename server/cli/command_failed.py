@@ -16,5 +16,5 @@ class CommandFailed(Exception):
     def __init__(self, message: object, status: Exit = Exit.FAILED) -> None:
         if isinstance(message, OSError) and message.filename and message.strerror:
             message = f"{message.filename}: {message.strerror}"
-        super().__init__(str(message))
+        super().__init__(str(message).strip())  # of http.client, some end a line
         self.status = status

@@ -105,11 +105,14 @@ def _post(url: str, body: bytes, token: str) -> dict[str, Any]:
     """Hand labels over, and try again while the server answers 503.
 
     Raises:
-        CommandFailed: The server says no.
+        CommandFailed: The server says no, or is none of ours.
     """
+    import http.client
     import threading
     import urllib.error
     import urllib.request
+
+    from penstock.server.errors.error_message import error_message
 
     pause = threading.Event()
     for _ in range(_TRIES):
@@ -122,11 +125,14 @@ def _post(url: str, body: bytes, token: str) -> dict[str, Any]:
                 found: dict[str, Any] = json.loads(answer.read())
                 return found
         except urllib.error.HTTPError as error:
-            wait = error.headers.get("retry-after")
-            if wait is None:
-                said = json.loads(error.read() or b"{}").get("error", error.reason)
-                raise CommandFailed(str(said)) from None
-            pause.wait(float(wait))
+            wait = error.headers.get("retry-after", "")
+            if not wait.isdecimal():  # a proxy may send a date
+                said = error_message(error.read())
+                reason = said or f"the server answers {error.code} {error.reason}"
+                raise CommandFailed(reason) from None
+            pause.wait(int(wait))
         except urllib.error.URLError as error:
             raise CommandFailed(f"{url} cannot be reached: {error.reason}") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise CommandFailed(f"{url} does not answer as it should: {error}") from None
     raise CommandFailed("the server cannot keep labels now")

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .output import table
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -36,11 +38,11 @@ def converted(
     from penstock.server.files.refusal import ModelRefused
 
     original = open_original(source, allow_pickle=allow_pickle)
-    table = check_table(original, read_rows(rows), rows)
+    checked = check_table(original, read_rows(rows), rows)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, FILE_NAME)
-        convert(original, table, source, path)
-        parities = check_parity(original, table, Path(directory), OnnxRuntime())
+        convert(original, checked, source, path)
+        parities = check_parity(original, checked, Path(directory), OnnxRuntime())
         _print(parities, to_stderr=to_stderr)
         if not all(one.agrees for one in parities):
             raise ModelRefused(
@@ -53,14 +55,13 @@ def converted(
 
 def _print(parities: Sequence[OutputParity], *, to_stderr: bool) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("output", "rows", "worst absolute", "worst relative", "beyond", "change class"):
-        table.add_column(heading, justify="left" if heading == "output" else "right")
+    made = table("output", "rows", "worst absolute", "worst relative", "beyond", "change class")
+    for column in made.columns[1:]:
+        column.justify = "right"
     for one in parities:
         where = "" if one.first_changed is None else f" (first: row {one.first_changed + 1})"
-        table.add_row(
+        made.add_row(
             one.name,
             str(one.rows),
             f"{one.worst_absolute:.3g}",
@@ -68,4 +69,4 @@ def _print(parities: Sequence[OutputParity], *, to_stderr: bool) -> None:
             str(one.beyond),
             f"{one.changed}{where}",
         )
-    Console(stderr=to_stderr).print(table)
+    Console(stderr=to_stderr).print(made)

@@ -11,7 +11,7 @@ import typer
 
 from .arguments import Json
 from .exits import Exit
-from .output import plain, show, show_json
+from .output import plain, show, show_json, table
 
 if TYPE_CHECKING:
     from penstock.server.config.config import ServerConfig
@@ -65,12 +65,8 @@ def _configuration(registry: str | None, file: Path | None) -> "tuple[ServerConf
 
 
 def _show(found: "list[Finding]") -> None:
-    from .output import table
-
-    made = table()
+    made = table("", "", "")
     made.show_header = False
-    for _ in range(3):
-        made.add_column(overflow="fold")
     for one in found:
         mend = f"\n[bold]{plain(one.mend)}[/]" if one.mend else ""
         level = f"[{_STYLES[one.level]}]{one.level}[/]"

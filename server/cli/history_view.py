@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from .output import plain, table
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -13,12 +15,7 @@ _NAMES: Final = {"canary": "canary", "shadow": "shadow", "ab": "A/B test"}
 
 def history_view(records: list[dict[str, Any]]) -> Table:
     """The table; newest first, as the records come."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("time", "by", "action", "version", "change", "reason"):
-        table.add_column(heading, overflow="fold")
+    made = table("time", "by", "action", "version", "change", "reason")
     for one in records:
         cells = (
             one["time"],
@@ -28,8 +25,8 @@ def history_view(records: list[dict[str, Any]]) -> Table:
             change_of(one),
             one["reason"],
         )
-        table.add_row(*map(escape, cells))
-    return table
+        made.add_row(*map(plain, cells))
+    return made
 
 
 def action_of(record: dict[str, Any]) -> str:

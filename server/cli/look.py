@@ -60,11 +60,10 @@ def run_history(
 def status_view(found: dict[str, Any]) -> "RenderableType":
     """The tables of the status."""
     from rich.console import Group
-    from rich.markup import escape
 
     converged = "converged" if found["converged"] else "[yellow]not converged[/]"
     headline = (
-        f"{escape(found['registry'])}: {len(found['models'])} models, generation "
+        f"{plain(found['registry'])}: {len(found['models'])} models, generation "
         f"{found['generation']}, target {found['target']['number']}, {converged}"
     )
     parts: list[RenderableType] = [

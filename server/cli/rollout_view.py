@@ -12,6 +12,8 @@ from penstock.server.console.rollout_words import (
     says,
 )
 
+from .output import plain, table
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -31,19 +33,19 @@ _KINDS: Final = ("errors", "timeouts", "invalid", "slow", "wrong", "fallbacks")
 
 def rollouts_view(rollouts: list[dict[str, Any]]) -> RenderableType:
     """One line for each rollout."""
-    table = _table("rollout", "kind", "versions", "phase", "share", "since", "E", "now")
+    made = table("rollout", "kind", "versions", "phase", "share", "since", "E", "now")
     for one in rollouts:
-        table.add_row(
-            _plain(one["id"]),
+        made.add_row(
+            plain(one["id"]),
             one["kind"],
             f"{one['stable']} → {one['candidate']}",
             _phase(one["phase"]),
             "all" if one["phase"] == "promoted" else f"{one['percent']:g} %",
             moment(one["since"]),
             f"{one['e_value']:.3g} of {one['aborts_at']:g}",
-            _plain(one["message"]),
+            plain(one["message"]),
         )
-    return table
+    return made
 
 
 def report_view(found: dict[str, Any]) -> RenderableType:
@@ -63,55 +65,55 @@ def report_view(found: dict[str, Any]) -> RenderableType:
     if found["requires_approval"]:
         given = found["approval"]
         said = "nobody yet" if given is None else f"{given['by']}, {moment(given['at'])}"
-        parts.append(f"approval of {_plain(found['digest'])}: {_plain(said)}")
+        parts.append(f"approval of {plain(found['digest'])}: {plain(said)}")
     return Group(*parts)
 
 
 def _evidence_view(found: dict[str, Any]) -> Table:
-    table = _table("evidence against the candidate", "E", "")
+    made = table("evidence against the candidate", "E", "")
     for kind, value in found["e_values"].items():
-        table.add_row(kind, f"{value:.3g}", "")
-    table.add_row("all", f"{found['e_value']:.3g}", f"aborts at {found['aborts_at']:g}")
+        made.add_row(kind, f"{value:.3g}", "")
+    made.add_row("all", f"{found['e_value']:.3g}", f"aborts at {found['aborts_at']:g}")
     for kind, value in found["evidence"].items():
         shown = "" if isinstance(value, str) else f"{value:.3g}"
-        table.add_row(kind.replace("_", " "), shown, _plain(says(kind, value, found["aborts_at"])))
-    return table
+        made.add_row(kind.replace("_", " "), shown, plain(says(kind, value, found["aborts_at"])))
+    return made
 
 
 def _steps_view(found: dict[str, Any]) -> Table:
-    table = _table("share", "arm", "requests", *_KINDS, "observed")
+    made = table("share", "arm", "requests", *_KINDS, "observed")
     for step in found["steps"]:
         for arm in ("stable", "canary"):
             counts = step[arm]
-            table.add_row(
+            made.add_row(
                 f"{step['percent']:g} %" if arm == "stable" else "",
                 arm,
                 str(counts["requests"]),
                 *(str(counts[kind]) for kind in _KINDS),
                 f"{step['observed_seconds']:.0f} s" if arm == "stable" else "",
             )
-    return table
+    return made
 
 
 def _segments_view(found: dict[str, Any]) -> Table:
     """The segments with most evidence against the candidate."""
-    table = _table("segment", "E", "arm", "requests", "failed", "labelled", "wrong")
+    made = table("segment", "E", "arm", "requests", "failed", "labelled", "wrong")
     for one in found["segments"][:_MOST_SEGMENTS]:
         for arm in ("stable", "canary"):
             first = (
-                [_plain(one["segment"]), f"{one['e_value']:.3g}"] if arm == "stable" else ["", ""]
+                [plain(one["segment"]), f"{one['e_value']:.3g}"] if arm == "stable" else ["", ""]
             )
             names = (arm, f"{arm}_failed", f"{arm}_labelled", f"{arm}_wrong")
-            table.add_row(*first, arm, *(str(one[name]) for name in names))
+            made.add_row(*first, arm, *(str(one[name]) for name in names))
     more = len(found["segments"]) - _MOST_SEGMENTS
-    table.caption = f"and {more} segments more, with less evidence" if more > 0 else None
-    return table
+    made.caption = f"and {more} segments more, with less evidence" if more > 0 else None
+    return made
 
 
 def _comparison_view(found: dict[str, Any]) -> Table:
-    table = _table("rate of", "stable", "candidate", "difference", "ratio")
+    made = table("rate of", "stable", "candidate", "difference", "ratio")
     for kind, one in found["comparison"].items():
-        table.add_row(
+        made.add_row(
             kind,
             f"{one['stable']:.3%}",
             f"{one['canary']:.3%}",
@@ -119,24 +121,24 @@ def _comparison_view(found: dict[str, Any]) -> Table:
             interval_words(one["ratio"], ".3g"),
         )
     lines = ["intervals of 95 % that hold whenever one looks", *held_words(found["comparison"])]
-    table.caption = "\n".join(map(_plain, lines))
-    return table
+    made.caption = "\n".join(map(plain, lines))
+    return made
 
 
 def _shadow_view(found: dict[str, Any]) -> RenderableType:
     from rich.console import Group
 
     tally = found["shadow"]["tally"]
-    table = _table("of the shadow", "pairs", "disagree", "failed", "invalid", "dropped")
+    made = table("of the shadow", "pairs", "disagree", "failed", "invalid", "dropped")
     for unit in ("requests", "rows"):
         one = tally[unit]
         names = ("pairs", "disagreements", "failures", "invalid", "dropped")
-        table.add_row(unit, *(str(one[name]) for name in names))
-    outputs = _table("output", "compared", "rows differ", "largest", "relative", "p99 differs by")
+        made.add_row(unit, *(str(one[name]) for name in names))
+    outputs = table("output", "compared", "rows differ", "largest", "relative", "p99 differs by")
     for name, one in sorted(tally["outputs"].items()):
         quantile = one["quantiles"].get("0.99")
         outputs.add_row(
-            _plain(name),
+            plain(name),
             ", ".join(f"{how} {rows}" for how, rows in one["compared"].items()),
             str(one["differing"]),
             f"{one['max_absolute']:.3g}",
@@ -144,39 +146,24 @@ def _shadow_view(found: dict[str, Any]) -> RenderableType:
             "" if quantile is None else f"{quantile:.3g}",
         )
     return Group(
-        table, "", outputs, "", f"processor time of the candidate: {cpu_words(tally['cpu'])}"
+        made, "", outputs, "", f"processor time of the candidate: {cpu_words(tally['cpu'])}"
     )
 
 
 def _timeline_view(found: dict[str, Any]) -> Table:
-    table = _table("time", "by", "action", "phase", "share", "E", "reason")
+    made = table("time", "by", "action", "phase", "share", "E", "reason")
     for one in found["timeline"]:
-        table.add_row(
+        made.add_row(
             one["time"][:19].replace("T", " "),
-            _plain(one["actor"]),
+            plain(one["actor"]),
             one["action"],
             _phase(one["phase"]),
             f"{one['percent']:g} %",
             f"{one['e_value']:.3g}",
-            _plain(one["reason"]),
+            plain(one["reason"]),
         )
-    return table
+    return made
 
 
 def _phase(phase: str) -> str:
     return f"[{_STYLES.get(phase, 'cyan')}]{phase}[/]"
-
-
-def _table(*headings: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

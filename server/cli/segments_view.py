@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from .output import plain, table
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,9 +25,6 @@ def figure_words(figure: dict[str, float | None]) -> list[str]:
 
 def segments_table(found: dict[str, Any]) -> Iterator[Table]:
     """The first figure of each segment by version and arm; nothing if none was asked for."""
-    from rich.markup import escape
-    from rich.table import Table
-
     rows = []
     for one in found["versions"]:
         for segment in (one["segments"] or {}).get("values", ()):
@@ -34,12 +33,10 @@ def segments_table(found: dict[str, Any]) -> Iterator[Table]:
             rows.append([*first, name, *figure_words(figure)])
     if not rows:
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in _HEADINGS:
-        table.add_column(heading)
+    made = table(*_HEADINGS)
     for row in rows:
-        table.add_row(*map(escape, row))
-    yield table
+        made.add_row(*map(plain, row))
+    yield made
 
 
 def segment_notes(one: dict[str, Any], where: str) -> Iterator[str]:

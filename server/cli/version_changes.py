@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from .output import plain, show, table
+
 if TYPE_CHECKING:
     from penstock.server.registry.signature_diff import Change
 
@@ -18,20 +20,12 @@ def print_changes(changes: tuple[Change, ...], before: str, after: str) -> None:
         before: Number of the first version.
         after: Number of the second one.
     """
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", f"version {before}", f"version {after}", ""):
-        table.add_column(heading, overflow="fold")
+    made = table("", f"version {before}", f"version {after}", "")
     for change in changes:
         what = f"{change.what} {change.name}".rstrip()
         note = "[red]may break clients" if change.breaking else ""
-        table.add_row(
-            escape(what), escape(_short(change.before)), escape(_short(change.after)), note
-        )
-    Console().print(table)
+        made.add_row(plain(what), plain(_short(change.before)), plain(_short(change.after)), note)
+    show(made)
 
 
 def _short(value: str) -> str:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from penstock.server.cli.main import main
+from penstock.server.cli.version_changes import print_changes
 from penstock.server.desired_state.audit import AuditLog
 from penstock.server.desired_state.audit_record import AuditEvent
 from penstock.server.desired_state.state import DesiredState, promote
 from penstock.server.desired_state.state_file import StateFile
+from penstock.server.registry.signature_diff import Change
 from penstock.server.registry.verification import read_manifest
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "registry"
@@ -186,3 +188,10 @@ def test_a_directory_with_a_model_file_is_published(tmp_path, capsys, examples_r
     empty.mkdir()
     assert main(["push", str(tmp_path / "registry"), "m", str(empty)]) == 1
     assert "expected a model file, an MLflow model or a directory with" in capsys.readouterr().err
+
+
+def test_a_long_difference_stays_on_one_line_of_a_pipe(capsys):
+    change = Change("metadata", "note", "a" * 70, "b" * 70, breaking=False)
+    print_changes((change,), "1", "2")
+    _, line = capsys.readouterr().out.splitlines()
+    assert ("a" * 70 in line, "b" * 70 in line) == (True, True)

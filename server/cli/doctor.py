@@ -38,13 +38,10 @@ def run_doctor(
     changed. Exit status 1: a server would not start, or would not serve some model.
     """
     from .machine import read_machine
-    from .machine_checks import Finding, Level, findings
+    from .machine_checks import Level, findings
 
-    read, error = _configuration(registry, config)
-    found = findings(read_machine(read, clock()), read)
-    if error:
-        mend = "correct it; the other findings are about the defaults"
-        found = [Finding("configuration", Level.FAILED, error, mend), *found]
+    read, wrong = _configuration(registry, config)
+    found = [*wrong, *findings(read_machine(read, clock()), read)]
     failed = any(one.level is Level.FAILED for one in found)
     if as_json:
         show_json({"ok": not failed, "findings": [asdict(one) for one in found]})
@@ -53,15 +50,26 @@ def run_doctor(
     return Exit.FAILED if failed else Exit.DONE
 
 
-def _configuration(registry: str | None, file: Path | None) -> "tuple[ServerConfig, str]":
-    """The configuration, and what is wrong with it; then it is that of the defaults."""
+def _configuration(registry: str | None, file: Path | None) -> "tuple[ServerConfig, list[Finding]]":
+    """The configuration, and what is wrong with it; of one that cannot be read the defaults."""
     from penstock.server.config.config import ServerConfig, load_config
     from penstock.server.files.config_error import ConfigError
 
+    from .machine_checks import Finding, Level
+    from .needed_extras import check_extras
+
     try:
-        return load_config({"registry": registry}, os.environ, file), ""
+        read = load_config({"registry": registry}, os.environ, file)
     except ConfigError as error:
-        return ServerConfig(registry=Path(registry or ".")), str(error)
+        mend = "correct it; the other findings are about the defaults"
+        wrong = Finding("configuration", Level.FAILED, str(error), mend)
+        return ServerConfig(registry=Path(registry or ".")), [wrong]
+    try:
+        check_extras(read, os.environ)
+    except ConfigError as error:
+        found, _, mend = str(error).partition(": ")
+        return read, [Finding("extras", Level.FAILED, found, mend)]
+    return read, []
 
 
 def _show(found: "list[Finding]") -> None:

@@ -57,7 +57,8 @@ class Machine:
 
     Attributes:
         now: Unix time of the clock.
-        ports: Why a port cannot be had, by its option; empty for one that is free.
+        ports: Why a port cannot be had, by its option; empty for one that is free. Those of gRPC
+            are among them if they are configured.
         running: Ports of servers of this user that run here.
         registry: The registry.
         state: Where state is to be kept.
@@ -137,7 +138,11 @@ def _ports(config: ServerConfig) -> dict[str, str]:
     for option, host, port in (
         ("port", config.host, config.port),
         ("admin-port", config.admin_host, config.admin_port),
+        ("grpc-port", config.host, config.grpc_port),
+        ("admin-grpc-port", config.admin_host, config.admin_grpc_port),
     ):
+        if port is None:
+            continue
         try:
             open_listener(host, port, option).close()
             found[option] = ""
@@ -149,12 +154,12 @@ def _ports(config: ServerConfig) -> dict[str, str]:
 def _running() -> frozenset[int]:
     from penstock.server.processes.run_directory import running_servers
 
-    found = set()
+    found: set[int] = set()
     for directory in running_servers():
-        with suppress(OSError, ValueError, KeyError):  # it is just starting or stopping
+        with suppress(OSError, ValueError):  # it is just starting or stopping
             address = json.loads(directory.address.read_text())
-            for name in ("predict_url", "admin_url"):
-                found.add(urlsplit(address[name]).port or 0)
+            urls = (url for name, url in address.items() if name.endswith("_url"))
+            found.update(urlsplit(url).port or 0 for url in urls)
     return frozenset(found)
 
 

@@ -80,9 +80,8 @@ def findings(machine: Machine, config: ServerConfig) -> list[Finding]:
 
 
 def _ports(machine: Machine, config: ServerConfig) -> Iterator[Finding]:
-    numbers = {"port": config.port, "admin-port": config.admin_port}
     for option, error in machine.ports.items():
-        number = numbers[option]
+        number = getattr(config, option.replace("-", "_"))
         if error and number in machine.running:
             yield Finding("ports", Level.OK, f"{option} {number} is that of a server of yours")
         elif error:

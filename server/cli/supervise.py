@@ -14,13 +14,12 @@ import time
 import traceback
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from penstock.monitoring.distribution import foreign_package, install_command
+from penstock.monitoring.distribution import foreign_package
 from penstock.runtimes.telemetry import switch_off
 from penstock.server.config.config import load_config
 from penstock.server.files.config_error import ConfigError
@@ -29,6 +28,7 @@ from .banner import banner, desired
 from .command_failed import CommandFailed
 from .endings import ended
 from .exits import Exit
+from .needed_extras import check_extras
 from .single_model import is_single_model, model_name, temporary_registry
 
 if TYPE_CHECKING:
@@ -119,7 +119,6 @@ def _serve(given: dict[str, Any], file: Path | None, home: Path | None = None) -
     from penstock.server.processes.state_directory import StateDirectory, StateDirectoryInUse
     from penstock.server.registry.survey import scan
     from penstock.server.supervisor.listening import CannotListen
-    from penstock.server.tracing.setup import check_tracing
 
     def load() -> ServerConfig:
         read = load_config(given, os.environ, file)
@@ -127,10 +126,7 @@ def _serve(given: dict[str, Any], file: Path | None, home: Path | None = None) -
 
     try:
         config = load()
-        wants_grpc = config.grpc_port is not None or config.admin_grpc_port is not None
-        if wants_grpc and find_spec("grpc_reflection") is None:
-            raise ConfigError(f"ports of gRPC need the extra grpc: {install_command('grpc')}")
-        check_tracing(config, os.environ)
+        check_extras(config, os.environ)
         snapshot = scan(config.registry, config.link_roots())
         directory = RunDirectory.create(config.run_dir)
     except ConfigError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.server.cli import needed_extras
 from penstock.server.cli.machine import Machine, RegistryFacts, read_machine
 from penstock.server.cli.machine_checks import Level, findings
 from penstock.server.cli.main import main
@@ -103,6 +104,36 @@ def test_the_port_of_a_server_that_runs_here_is_no_defect():
     taken = replace(SOUND, ports={"port": "port 8000 is in use", "admin-port": ""})
     assert [one.check for one in wrong(taken)] == ["ports"]
     assert wrong(replace(taken, running=frozenset({8000}))) == []
+
+
+def test_ports_of_grpc_are_looked_at_if_there_are_any(tmp_path):
+    assert set(read_machine(ServerConfig(registry=tmp_path), 0.0).ports) == {"port", "admin-port"}
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        number = taken.getsockname()[1]
+        config = ServerConfig(registry=tmp_path, port=0, admin_port=0, grpc_port=number)
+        machine = read_machine(replace(config, admin_grpc_port=0), 0.0)
+    assert machine.ports.keys() == {"port", "admin-port", "grpc-port", "admin-grpc-port"}
+    assert machine.ports["admin-grpc-port"] == ""
+    (found,) = [one for one in wrong(machine, config) if one.check == "ports"]
+    assert found.level is Level.FAILED
+    assert f"port {number} on 127.0.0.1 is in use" in found.found
+    assert "--grpc-port" in found.mend
+    yours = replace(machine, running=frozenset({number}))
+    assert "ports" not in [one.check for one in wrong(yours, config)]
+
+
+def test_an_extra_that_the_configuration_needs_is_missed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("penstock.toml").write_text("port = 0\nadmin_port = 0\ngrpc_port = 0\n")
+    Path("models").mkdir()
+    assert main(["doctor", "models"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(needed_extras, "find_spec", lambda _: None)
+    assert main(["doctor", "models", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)["findings"]
+    (failed,) = [one for one in told if one["level"] == "failed"]
+    assert failed["found"] == "ports of gRPC need the extra grpc"
+    assert failed["mend"] == "pip install 'penstock-server[grpc]'"
 
 
 def test_this_machine_is_read(tmp_path, examples_registry):

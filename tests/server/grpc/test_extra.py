@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from penstock.server.cli import supervise
+from penstock.server.cli import needed_extras, supervise
 
 PROCESSES = ("worker.worker", "control.control", "cli.main", "cli.supervise", "http.single")
 
@@ -26,7 +26,7 @@ def test_processes_without_a_port_do_not_load_grpc() -> None:
 def test_a_port_without_the_extra_is_refused_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path, option: str
 ) -> None:
-    monkeypatch.setattr(supervise, "find_spec", lambda _: None)
+    monkeypatch.setattr(needed_extras, "find_spec", lambda _: None)
     given = {"registry": str(tmp_path), option: "0", "log_format": None}
     assert supervise._serve(given, None) == 2
     assert "pip install 'penstock-server[grpc]'" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from penstock.runtimes.telemetry import switch_off
 from .endings import ended
 from .exits import Exit
 from .groups import VerbGroup
+from .output import note
 from .root_options import root_options
 from .usage_error import usage_error_lines
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     for place, one in enumerate(given, 1):
         if not is_text(one):
-            print(f"penstock: argument {place} is not UTF-8: {one!a}", file=sys.stderr)
+            note(f"argument {place} is not UTF-8: {one!a}")
             return Exit.USAGE
     return ended(lambda: _run(given))
 

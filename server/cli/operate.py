@@ -14,7 +14,7 @@ from .command_failed import CommandFailed
 from .completion import complete_alias, complete_version
 from .exits import Exit
 from .output import show_json
-from .user import user
+from .user import said_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,7 @@ def _run(options: ChangeOptions, send: Callable[[AdminClient, dict[str, Any]], A
     generation = options.generation
     if generation is None:
         generation = client.get("/admin/status")["generation"]
-    body = {"reason": options.reason, "generation": generation, "by": user()}
-    outcome = send(client, {key: one for key, one in body.items() if one != ""})
+    outcome = send(client, said_by(options.reason) | {"generation": generation})
     return _show(outcome, as_json=options.as_json)
 
 

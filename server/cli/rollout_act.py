@@ -9,7 +9,7 @@ from .arguments import Json, Model, Reason
 from .client import ServerOptions, find_server, model_path
 from .exits import Exit
 from .output import show_json
-from .user import user
+from .user import said_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,6 @@ def run_approve(
     if not options.as_json:
         print(f"{rollout['id']}: {rollout['approval']['by']} has approved {rollout['digest']}")
     return show_outcome(outcome, as_json=options.as_json)
-
-
-def said_by(reason: str) -> dict[str, Any]:
-    """The person and the reason behind a command, where known."""
-    said = {"reason": reason, "by": user()}
-    return {key: one for key, one in said.items() if one}
 
 
 def show_outcome(outcome: dict[str, Any], *, as_json: bool) -> int:

@@ -7,9 +7,10 @@ import typer
 from .arguments import Model, Version
 from .client import find_server, model_path
 from .output import show_json
-from .rollout_act import said_by, show_outcome
+from .rollout_act import show_outcome
 from .rollout_options import AbOptions, CanaryOptions, ShadowOptions, StartOptions
 from .rollout_plan import ask_plan, plan_lines, short_lines
+from .user import said_by
 
 
 def run_canary(

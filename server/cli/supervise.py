@@ -29,6 +29,7 @@ from .command_failed import CommandFailed
 from .endings import ended
 from .exits import Exit
 from .needed_extras import check_extras
+from .output import note
 from .single_model import is_single_model, model_name, temporary_registry
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def supervise(order: Order) -> int:
         environ = _environ(models, config)
         called = order.name or model_name(models.registry)
         with temporary_registry(models.registry, called, environ) as home:
-            return _serve(given, config, home)
+            return _serve(given, config, home, models.registry)
     except ConfigError as error:
         return _fail(error, Exit.USAGE, given)
     except (CommandFailed, OSError) as error:
@@ -106,13 +107,16 @@ def _environ(config: ServerConfig, file: Path | None) -> dict[str, str]:
     return {**os.environ, **{name: value for name, value in said.items() if value}}
 
 
-def _serve(given: dict[str, Any], file: Path | None, home: Path | None = None) -> int:
+def _serve(
+    given: dict[str, Any], file: Path | None, home: Path | None = None, source: Path | None = None
+) -> int:
     """Serve a registry until told to stop; returns the exit status.
 
     Args:
         given: Options of the command line.
         file: The configuration file that was named.
         home: A registry that was made of the one model that is served; ``None`` for a user's own.
+        source: That model; ``None`` for a registry of a user's own.
     """
     from penstock.server.processes.in_force import InForce
     from penstock.server.processes.run_directory import RunDirectory, RunDirectoryInUse
@@ -143,7 +147,6 @@ def _serve(given: dict[str, Any], file: Path | None, home: Path | None = None) -
             def reread() -> str:
                 return inforce.renew(load)
 
-            source = None if home is None else load_config(given, os.environ, file).registry
             return _supervise(config, directory, state, snapshot, reread, source)
     except (CannotListen, OSError, StateDirectoryInUse) as error:
         return _fail(error, Exit.FAILED, given)
@@ -189,9 +192,9 @@ def _supervise(
         state.announce(address["admin_url"])
         urls = address["predict_url"], address["admin_url"]
         kept = source is None or not state.path.is_relative_to(config.registry)
-        note = state.note or ("" if kept else _NOT_KEPT)
+        remark = state.note or ("" if kept else _NOT_KEPT)
         grpc_urls = [address[one] for one in ("grpc_url", "admin_grpc_url") if one in address]
-        text = banner(config, urls, snapshot, desired(state), note, source, grpc_urls)
+        text = banner(config, urls, snapshot, desired(state), remark, source, grpc_urls)
         if config.log_format == "json":
             text = _as_json(text, predict_url=urls[0], admin_url=urls[1])
         print(text, flush=True)
@@ -210,7 +213,7 @@ def _as_json(text: str, level: int = logging.INFO, **fields: Any) -> str:
 
 
 def _sayer(log_format: str) -> Callable[[str], None]:
-    """As `_say`, and never waits; as JSON also of errors that end the supervisor."""
+    """As `note`, and never waits; as JSON also of errors that end the supervisor."""
     from penstock.server.processes.nonblocking_output import NonBlockingOutput
 
     shown = _as_json if log_format == "json" else "penstock: {}".format
@@ -246,16 +249,12 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
-def _say(text: str) -> None:
-    print(f"penstock: {text}", file=sys.stderr, flush=True)
-
-
 def _tell(text: str, level: int, given: dict[str, Any]) -> None:
     """Say something before the configuration is known, in the format that was asked for."""
     if (given["log_format"] or os.environ.get("PENSTOCK_LOG_FORMAT")) == "json":
         print(_as_json(text, level), file=sys.stderr, flush=True)
     else:
-        _say(text)
+        note(text)
 
 
 def _fail(error: Exception, status: Exit, given: dict[str, Any]) -> int:

@@ -1,10 +1,18 @@
-"""Who sits at this command line."""
+"""Who sits at this command line, and why a command is given."""
 
 from __future__ import annotations
 
+from typing import Any
 
-def user() -> str:
-    """Who sits here, for the record; nothing where the system does not know."""
+
+def said_by(reason: str) -> dict[str, Any]:
+    """The person and the reason behind a command, for the record, where known."""
+    said = {"reason": reason, "by": _user()}
+    return {key: one for key, one in said.items() if one}
+
+
+def _user() -> str:
+    """Nothing where the system does not know."""
     import re
     from getpass import getuser
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 from dataclasses import MISSING, fields, is_dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_origin, get_type_hints
@@ -14,6 +13,7 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from .command_failed import CommandFailed
+from .output import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +86,7 @@ def flat(function: Callable[..., int]) -> Callable[..., int]:
         try:
             return function(**values)
         except CommandFailed as failure:
-            print(f"penstock: {failure}", file=sys.stderr, flush=True)
+            note(failure)
             return failure.status
 
     made: Any = call

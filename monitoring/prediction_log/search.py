@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: What a value may be compared by.
 OPERATORS: Final = ("=", "!=", "<", "<=", ">", ">=", "contains")
+_WHOLE: Final = 1 << 63
 _NUMBERS: Final = frozenset({"REAL", "INTEGER", "DOUBLE", "BIGINT", "FLOAT", "HUGEINT"})
 
 
@@ -137,11 +138,17 @@ def _of_parquet(parts: list[Path]) -> dict[str, str]:
 
 
 def _number(text: str) -> float | None:
+    """The number that a text is; a whole one of 64 bits exactly, as an id may have 19 digits."""
     try:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    if not math.isfinite(number):
+        return None
+    with suppress(ValueError):
+        whole = int(text)
+        return whole if -_WHOLE <= whole < _WHOLE else number
+    return number
 
 
 def _text(value: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MODEL = "ch\"ur'n"
 ROWS = [
     (1000.0 + n, f"r{n}", 0, 1 + n % 2, "canary" if n % 2 else None, 200, None, 0.001, 1.0, n / 2,
-     ["red", "it's", '"x"', "5"][n % 4])
+     ["red", "it's", '"x"', "5"][n % 4], 2**53 + n)
     for n in range(8)
 ]  # fmt: skip
 
@@ -31,10 +31,10 @@ def state(tmp_path: Path) -> Path:
         db.execute(
             f'create table "{name}" (time REAL, request_id TEXT, row INTEGER, version INTEGER,'
             " arm TEXT, status INTEGER, error TEXT, latency REAL, fraction REAL, age REAL,"
-            " colour TEXT)"
+            " colour TEXT, customer INTEGER)"
         )
         db.execute('create table "penstock/versions" (model TEXT, version INTEGER, digest TEXT)')
-        db.executemany(f'insert into "{name}" values ({",".join("?" * 11)})', ROWS)
+        db.executemany(f'insert into "{name}" values ({",".join("?" * 12)})', ROWS)
         db.commit()
     return tmp_path
 
@@ -55,6 +55,9 @@ def state(tmp_path: Path) -> Path:
         ({"column": "colour", "value": "5"}, "73"),
         ({"column": "colour", "operator": "contains", "value": '"'}, "62"),
         ({"column": "age", "operator": "contains", "value": ".5"}, "7531"),
+        ({"column": "customer", "value": str(2**53 + 5)}, "5"),
+        ({"column": "customer", "operator": ">", "value": str(2**53 + 5)}, "76"),
+        ({"column": "customer", "operator": "<", "value": str(2**70)}, "76543210"),
         ({"column": "colour", "value": "' or 1=1 --"}, ""),
         ({"request_id": "' or 1=1 --"}, ""),
         ({"arm": "x' union select 1 --"}, ""),

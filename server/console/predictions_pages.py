@@ -50,7 +50,7 @@ async def _search(request: Request, visit: Visit) -> Response:
     section.form(_form(models, asked, visit))
     section.text(link("Ask by SQL", visit.at("query")))
     if "model" in asked:
-        found = await visit.api.get("admin", "predictions", **asked)
+        found = await visit.api.ask("GET", ("admin", "predictions"), query=asked)
         _found(page.section("Found"), found, visit)
     return visit.answer(page, "Predictions")
 

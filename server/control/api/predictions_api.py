@@ -25,7 +25,7 @@ from .openapi import Endpoint
 from .saved_queries import MAX_NAME, MAX_SQL, SavedQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
 
@@ -119,7 +119,7 @@ class PredictionsApi:
         return wire.answer(found)
 
     async def _show(self, request: Request, _: str) -> Response:
-        request_id = request.query_params.get("request_id", "")[:_MAX_TEXT]
+        request_id = _text_of(request.query_params, "request_id")
         if not request_id:
             raise InvalidRequest("request_id is missing, expected what x-request-id had")
         found, _file = await self._processes.ask(kind="chain", request_id=request_id)
@@ -202,12 +202,20 @@ def _search_of(request: Request) -> Search:
         raise InvalidRequest("column and value belong together: name both, or neither")
     texts = ("model", "request_id", "arm", "column", "operator", "value")
     return Search(
-        **{name: query[name][:_MAX_TEXT] for name in texts if name in query},
+        **{name: _text_of(query, name) for name in texts if name in query},
         since=_time_of(query, "since"),
         until=_time_of(query, "until"),
         version=wire.version_of(query["version"]) if "version" in query else 0,
         limit=wire.limit_of(request, _ROWS, _MAX_ROWS) if "limit" in query else _ROWS,
     )
+
+
+def _text_of(query: Mapping[str, str], name: str) -> str:
+    """A text of a query, whole: the beginning of one would find something else."""
+    text = query.get(name, "")
+    if len(text) > _MAX_TEXT:
+        raise InvalidRequest(f"{name} has {len(text)} characters, expected at most {_MAX_TEXT}")
+    return text
 
 
 def _time_of(query: dict[str, str], name: str) -> float:

@@ -275,6 +275,8 @@ def _predictions(server):
         ("since=yesterday", "expected a time such as"),
         ("version=x", "not a version"),
         ("value=1", "column and value belong together"),
+        ("column=arm&value=" + "x" * 1001, "value has 1001 characters, expected at most 1000"),
+        ("self=1", "unknown key"),
     ):
         status, _, page = visitor.ask("GET", search + wrong)
         assert (status, why in page) == (400, True), wrong

@@ -70,7 +70,7 @@ def _answer(order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         body = file_of(answer, order["format"])
         if len(body) > MAX_FILE_BYTES:
             raise QueryFailed(f"the file has more than {MAX_FILE_BYTES >> 20} MiB; ask for less")
-        return {"rows": len(answer.rows), "more": answer.more}, body
+        return {"rows": len(answer.rows), "more": answer.more, "notes": list(answer.notes)}, body
     rows, more = _fitting([[plain(one, MAX_SHOWN) for one in row] for row in answer.rows])
     return {
         "columns": list(answer.columns),

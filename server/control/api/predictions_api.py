@@ -7,6 +7,7 @@ record.
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,9 @@ _ROWS: Final = 100
 _MAX_ROWS: Final = 1000
 _MAX_FILE_ROWS: Final = 100_000
 _MAX_TEXT: Final = 1000
+#: Notes in the header of a file, and characters of each.
+_MAX_NOTES: Final = 10
+_MAX_NOTE: Final = 300
 _SQL: Final = ("sql", "One SELECT: each model is a table, predictions has what all have.")
 _SEARCH: Final = Endpoint(
     "GET", "/admin/predictions", "predictions", "Predictions in the log", OPERATE,
@@ -153,10 +157,7 @@ class PredictionsApi:
         await asyncio.to_thread(self._store.note, event)
         asked = {"sql": sql, "format": form, "rows": _MAX_FILE_ROWS}
         head, content = await self._processes.ask(kind="file", **asked)
-        name = f'attachment; filename="predictions.{form}"'
-        more = {"x-rows": str(head["rows"]), "x-more-rows": str(head["more"]).lower()}
-        headers = {"content-disposition": name, "x-content-type-options": "nosniff", **more}
-        return Response(content, headers=headers, media_type=FORMATS[form])
+        return Response(content, headers=file_headers(head, form), media_type=FORMATS[form])
 
     async def _list(self, _: Request, __: str) -> Response:
         found = await asyncio.to_thread(self._queries.known)
@@ -183,6 +184,24 @@ class PredictionsApi:
         name = str(body.get("name", ""))
         await asyncio.to_thread(self._queries.forget, name)
         return wire.answer({"name": name})
+
+
+def file_headers(head: Mapping[str, Any], form: str) -> dict[str, str]:
+    """Headers of an exported file: they say what it lacks, and its name says whether it does.
+
+    Args:
+        head: ``rows``, ``more`` and ``notes``, as the process of the query gives them.
+        form: One of `FORMATS`.
+    """
+    notes = [one[:_MAX_NOTE] for one in head["notes"][:_MAX_NOTES]]
+    part = "-incomplete" if head["more"] or notes else ""
+    return {
+        "content-disposition": f'attachment; filename="predictions{part}.{form}"',
+        "x-content-type-options": "nosniff",
+        "x-rows": str(head["rows"]),
+        "x-more-rows": str(head["more"]).lower(),
+        "x-notes": json.dumps(notes),
+    }
 
 
 def _sql_of(body: dict[str, Any]) -> str:

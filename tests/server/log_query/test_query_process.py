@@ -54,3 +54,12 @@ def test_an_answer_comes_with_its_statement(tmp_path: Path) -> None:
     found, file = asyncio.run(processes.ask(kind="sql", sql="select 1 as a, 'x' as b", rows=10))
     assert (found["columns"], found["rows"], found["more"]) == (["a", "b"], [[1, "x"]], False)
     assert (found["sql"], file) == ("select 1 as a, 'x' as b", b"")
+
+
+def test_a_file_comes_with_what_is_not_in_it(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "predictions-2026-11-20.db").write_bytes(b"no database" * 1000)
+    order = {"kind": "file", "sql": "select 1 as a", "rows": 10, "format": "csv"}
+    head, file = asyncio.run(QueryProcesses(tmp_path, tmp_path).ask(**order))
+    assert (head["rows"], head["more"], file) == (1, False, b"a\n1\n")
+    assert "predictions-2026-11-20.db cannot be read and was left out" in head["notes"][0]

@@ -29,6 +29,8 @@ LOG = logging.getLogger("penstock.alerts")
 MUTES_FILE: Final = "mutes.json"
 #: At a time.
 MAX_MUTES: Final = 100
+#: Of the file, with as many mutes as there may be and the longest reasons.
+_MAX_BYTES: Final = 8 << 20
 #: The longest: who forgets a mute is told again after this.
 MAX_SECONDS: Final = 30 * 86_400.0
 
@@ -134,7 +136,7 @@ class MutesFile:
 
     def _read(self) -> tuple[Mute, ...]:
         try:
-            return read_json(_File, read_bounded(self.path), str(self.path)).mutes
+            return read_json(_File, read_bounded(self.path, _MAX_BYTES), str(self.path)).mutes
         except (OSError, ContentError) as error:
             LOG.error("nothing is muted: %s", error)  # noqa: TRY400  one line says it
             return ()

@@ -406,6 +406,12 @@ def test_a_long_mute_does_not_make_an_alert_too_old(
     assert [one[:2] for one in town.results()] == [("delivered", 2)]
 
 
+def test_as_many_mutes_as_there_may_be_with_long_reasons_are_read_again(town: Town) -> None:
+    for number in range(MAX_MUTES):
+        town.mute(100, id=str(number), reason="\x07" * 4096)
+    assert len(MutesFile(town.mutes.path).current()) == MAX_MUTES
+
+
 def test_mutes_are_bounded_and_a_damaged_file_mutes_nothing(
     town: Town, receiver: Any, an_alert: Make
 ) -> None:

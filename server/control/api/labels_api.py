@@ -6,6 +6,8 @@ import asyncio
 import json
 import tempfile
 from collections import Counter
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +21,7 @@ from . import wire
 from .openapi import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 
 #: Of a file: some hundred thousand labels.
 MAX_FILE_BYTES: Final = 8 << 20
-#: Labels that the monitor takes at once.
-_CHUNK: Final = 2_000
+#: Rows that are read, and labels that the monitor takes, at once.
+CHUNK_ROWS: Final = 2_000
 #: Rows that a report names.
 _MAX_PROBLEMS: Final = 100
 _MAX_IGNORED: Final = 20
@@ -60,30 +62,38 @@ class LabelsApi:
     async def _upload(self, request: Request, _: str) -> Response:
         kind = check_media_type(request.headers.get("content-type"), tuple(_SUFFIXES))
         body = await read_body(request, MAX_FILE_BYTES, "; send the file in parts")
-        rows, ignored = await asyncio.to_thread(_rows_of, body, _SUFFIXES[kind])
-        report = _Report(ignored)
-        report.take(rows)
-        labels = [one for one in rows if one.label is not None]
-        for start in range(0, len(labels), _CHUNK):
-            chunk = labels[start : start + _CHUNK]
-            content = json.dumps([one.label for one in chunk]).encode()
-            try:
-                told = await self._client.hand_over(content, packed=False, partial=True)
-            except Unavailable as away:
-                kept = report.counts["accepted"]
-                raise Unavailable(
-                    f"{away.message}: {kept} labels were accepted; what is sent twice counts once"
-                ) from None
-            report.add(told, chunk)
+        report = _Report()
+        with closing(chunks_of(body, _SUFFIXES[kind], report.ignored)) as chunks:
+            while rows := await asyncio.to_thread(next, chunks, None):
+                report.take(rows)
+                await self._hand_over([one for one in rows if one.label is not None], report)
         return wire.answer(report.to_json())
+
+    async def _hand_over(self, labels: Sequence[FileRow], report: _Report) -> None:
+        if not labels:
+            return
+        content = json.dumps([one.label for one in labels]).encode()
+        try:
+            told = await self._client.hand_over(content, packed=False, partial=True)
+        except Unavailable as away:
+            kept = report.counts["accepted"]
+            raise Unavailable(
+                f"{away.message}: {kept} labels were accepted; what is sent twice counts once"
+            ) from None
+        report.add(told, labels)
 
 
 class _Report:
-    """What became of the rows of a file."""
+    """What became of the rows of a file.
 
-    def __init__(self, ignored: Sequence[str]) -> None:
+    Attributes:
+        counts: Rows by what became of them.
+        ignored: Names of columns that say nothing of a label.
+    """
+
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter(accepted=0, refused=0, without_label=0)
-        self._ignored = list(ignored)
+        self.ignored: set[str] = set()
         self._problems: list[dict[str, Any]] = []
 
     def take(self, rows: Sequence[FileRow]) -> None:
@@ -103,7 +113,8 @@ class _Report:
     def to_json(self) -> dict[str, Any]:
         """For an answer."""
         problems = sorted(self._problems, key=lambda one: one["line"])
-        return {**self.counts, "ignored": self._ignored, "problems": problems}
+        ignored = sorted(self.ignored)[:_MAX_IGNORED]
+        return {**self.counts, "ignored": ignored, "problems": problems}
 
     def _refuse(self, line: int, problem: str) -> None:
         self.counts["refused"] += 1
@@ -114,15 +125,26 @@ class _Report:
             self._problems.append({"line": line, "problem": problem})
 
 
-def _rows_of(body: bytes, suffix: str) -> tuple[list[FileRow], list[str]]:
-    """The rows of a file, and the names of columns that say nothing of a label."""
+def chunks_of(body: bytes, suffix: str, ignored: set[str]) -> Generator[list[FileRow], None, None]:
+    """The rows of a file, so many at a time: all of them would take a hundred times its bytes.
+
+    Args:
+        body: The file.
+        suffix: Of its name, which says what it is.
+        ignored: Takes the names of columns that say nothing of a label, once all rows are read.
+
+    Raises:
+        InvalidRequest: It is no file of labels; raised before the first row.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"labels{suffix}"
         path.write_bytes(body)
         file = LabelFile(path)
+        rows = file.rows()
         try:
-            rows = list(file.rows())
+            while chunk := list(islice(rows, CHUNK_ROWS)):
+                yield chunk
         except LabelFileError as error:
             message = str(error).replace(str(path), "the file")
             raise InvalidRequest(message) from None
-    return rows, sorted(file.ignored)[:_MAX_IGNORED]
+        ignored |= file.ignored

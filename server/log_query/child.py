@@ -1,7 +1,7 @@
 """``python -m penstock.server.log_query.child``: one query, in a process of its own with limits.
 
-The order comes as JSON on standard input. The answer is one line of JSON on standard output, behind
-which a file may follow.
+The order comes as JSON on standard input. On standard output there is one line of JSON about the
+answer, or with the problem, and behind it the answer: JSON, or a file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlite3
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from penstock.monitoring.prediction_log.answer import QueryFailed
 from penstock.monitoring.prediction_log.query import query
@@ -21,6 +21,8 @@ from penstock.monitoring.prediction_log.search import Search, column_kinds, sear
 from penstock.server.log_query.cells import MAX_SHOWN, file_of, plain
 from penstock.server.log_query.chain import chain
 from penstock.server.processes.parent import die_with_parent
+
+T = TypeVar("T")
 
 #: Of an answer; its end is cut off beyond that.
 MAX_ANSWER_BYTES: Final = 8 << 20
@@ -56,14 +58,17 @@ def _answered(order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 def _answer(order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     state = Path(order["state"])
     if order["kind"] == "chain":
-        return chain(state, Path(order["registry"]), order["request_id"]), b""
+        found = chain(state, Path(order["registry"]), order["request_id"])
+        found["rows"], more = _fitting(found["rows"])
+        return {}, _encoded({**found, "more": found["more"] or more})
     statement = order.get("sql", "")
     if order["kind"] == "search":
         search = Search(**order["search"])
         kinds = column_kinds(state, search.model)
         if not kinds:
             note = f"The log has no prediction of {search.model}."
-            return {"columns": [], "rows": [], "more": False, "notes": [note], "sql": ""}, b""
+            none: dict[str, Any] = {"columns": [], "rows": [], "more": False}
+            return {}, _encoded({**none, "notes": [note], "sql": ""})
         statement = search_statement(search, kinds)
     answer = query(state, statement, order["rows"])
     if order["kind"] == "file":
@@ -71,22 +76,33 @@ def _answer(order: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         if len(body) > MAX_FILE_BYTES:
             raise QueryFailed(f"the file has more than {MAX_FILE_BYTES >> 20} MiB; ask for less")
         return {"rows": len(answer.rows), "more": answer.more, "notes": list(answer.notes)}, body
-    rows, more = _fitting([[plain(one, MAX_SHOWN) for one in row] for row in answer.rows])
-    return {
-        "columns": list(answer.columns),
-        "rows": rows,
-        "more": answer.more or more,
-        "notes": list(answer.notes),
-        "sql": statement,
-    }, b""
+    columns = list(answer.columns)
+    rows = [[plain(one, MAX_SHOWN) for one in row] for row in answer.rows]
+    rows, more = _fitting(rows, len(json.dumps(columns)))
+    return {}, _encoded(
+        {
+            "columns": columns,
+            "rows": rows,
+            "more": answer.more or more,
+            "notes": list(answer.notes),
+            "sql": statement,
+        }
+    )
 
 
-def _fitting(rows: list[list[Any]]) -> tuple[list[list[Any]], bool]:
+def _encoded(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer).encode()
+
+
+def _fitting(rows: list[T], used_bytes: int = 0) -> tuple[list[T], bool]:
     """The first rows, as many as fit; whether there are more."""
-    size = 0
     for place, row in enumerate(rows):
-        size += len(json.dumps(row))
-        if size > MAX_ANSWER_BYTES:
+        used_bytes += len(json.dumps(row))
+        if used_bytes > MAX_ANSWER_BYTES:
+            if not place:
+                raise QueryFailed(
+                    f"one row has more than {MAX_ANSWER_BYTES >> 20} MiB; ask for fewer columns"
+                )
             return rows[:place], True
     return rows, False
 

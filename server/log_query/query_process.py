@@ -45,7 +45,8 @@ class QueryProcesses:
                 ``rows``; ``file`` as ``sql``, with ``format``; ``chain`` with ``request_id``.
 
         Returns:
-            The answer, and a file if one was asked for.
+            What is to be said of a file, and the file; or nothing, and the answer as JSON: it is
+            not decoded here, as it may be large and others wait for this event loop.
 
         Raises:
             InvalidRequest: The query is wrong, or takes too much time or memory.
@@ -83,11 +84,10 @@ class QueryProcesses:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        head, _, body = output.partition(b"\n")
-        try:
-            return json.loads(head), body
-        except ValueError:
+        if process.returncode:  # perhaps in the middle of its answer
             raise InvalidRequest(
                 f"the process of the query ended with status {process.returncode}: "
                 f"it has {MEMORY_BYTES >> 30} GiB of memory and {_CPU_SECONDS} s; ask for less"
-            ) from None
+            )
+        head, _, body = output.partition(b"\n")
+        return json.loads(head), body

@@ -20,6 +20,7 @@ from penstock.server.auth.tokens import OPERATE
 from penstock.server.desired_state.audit_record import AuditEvent
 from penstock.server.errors import InvalidRequest
 from penstock.server.log_query.cells import FORMATS
+from penstock.server.ports.media_types import JSON
 
 from . import wire
 from .openapi import Endpoint
@@ -119,15 +120,13 @@ class PredictionsApi:
     async def _search(self, request: Request, _: str) -> Response:
         search = _search_of(request)
         asked = {"search": asdict(search), "rows": search.limit}
-        found, _file = await self._processes.ask(kind="search", **asked)
-        return wire.answer(found)
+        return await self._answered(kind="search", **asked)
 
     async def _show(self, request: Request, _: str) -> Response:
         request_id = _text_of(request.query_params, "request_id")
         if not request_id:
             raise InvalidRequest("request_id is missing, expected what x-request-id had")
-        found, _file = await self._processes.ask(kind="chain", request_id=request_id)
-        return wire.answer(found)
+        return await self._answered(kind="chain", request_id=request_id)
 
     async def _query(self, request: Request, _: str) -> Response:
         body = await wire.read_body(request)
@@ -136,8 +135,11 @@ class PredictionsApi:
         if type(rows) is not int or not 1 <= rows <= _MAX_ROWS:
             shown = str(rows)[: wire.MAX_SHOWN]
             raise InvalidRequest(f"rows is {shown!r}, expected a number from 1 to {_MAX_ROWS}")
-        found, _file = await self._processes.ask(kind="sql", sql=_sql_of(body), rows=rows)
-        return wire.answer(found)
+        return await self._answered(kind="sql", sql=_sql_of(body), rows=rows)
+
+    async def _answered(self, **order: Any) -> Response:
+        _, found = await self._processes.ask(**order)
+        return Response(found, media_type=JSON)
 
     async def _export(self, request: Request, actor: str) -> Response:
         body = await wire.read_body(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,9 +52,25 @@ def test_what_is_no_select_or_too_large_is_told(tmp_path: Path, sql: str, why: s
 
 def test_an_answer_comes_with_its_statement(tmp_path: Path) -> None:
     processes = QueryProcesses(tmp_path, tmp_path)
-    found, file = asyncio.run(processes.ask(kind="sql", sql="select 1 as a, 'x' as b", rows=10))
+    head, answer = asyncio.run(processes.ask(kind="sql", sql="select 1 as a, 'x' as b", rows=10))
+    found = json.loads(answer)
     assert (found["columns"], found["rows"], found["more"]) == (["a", "b"], [[1, "x"]], False)
-    assert (found["sql"], file) == ("select 1 as a, 'x' as b", b"")
+    assert (found["sql"], head) == ("select 1 as a, 'x' as b", {})
+
+
+@pytest.mark.parametrize(("columns", "kept"), [(100, 13), (700, 1), (1500, None)])
+def test_rows_that_do_not_fit_are_told(tmp_path: Path, columns: int, kept: int | None) -> None:
+    # Each cell is 1000 letters of 6 bytes.
+    cell = "select replace(hex(zeroblob(500)), '00', 'éé') as x union all select 1"
+    rows = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 20)"
+    sql = f"{rows} select {', '.join(['x'] * columns)} from ({cell}), n where x <> 1"
+    asked = QueryProcesses(tmp_path, tmp_path).ask(kind="sql", sql=sql, rows=100)
+    if kept is None:
+        with pytest.raises(InvalidRequest, match="one row has more than 8 MiB"):
+            asyncio.run(asked)
+        return
+    found = json.loads(asyncio.run(asked)[1])
+    assert (len(found["rows"]), found["more"]) == (kept, True)
 
 
 def test_a_file_comes_with_what_is_not_in_it(tmp_path: Path) -> None:

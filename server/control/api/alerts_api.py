@@ -18,7 +18,7 @@ from . import wire
 from .openapi import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.requests import Request
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from penstock.monitoring.alerts.alerts_file import AlertsFile
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 #: Alerts in one answer at most, and when nothing is said.
 MAX_LIMIT: Final = 1000

@@ -17,13 +17,12 @@ from .audit_history import as_json
 from .openapi import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from starlette.requests import Request
     from starlette.responses import Response
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 #: Records in one answer at most, and when nothing is said.
 MAX_LIMIT: Final = 1000

@@ -29,7 +29,7 @@ from .openapi import Endpoint
 from .registry_names import named_version
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.requests import Request
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from penstock.server.control.coordination.coordinator import Coordinator
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 _BASELINE: Final = "/admin/models/{model}/versions/{version}/baseline"
 _WHO: Final = (

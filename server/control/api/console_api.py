@@ -13,7 +13,7 @@ from . import wire
 from .openapi import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from penstock.server.auth.sessions import Sessions
     from penstock.server.auth.tokens import Tokens
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 _LINK: Final = Endpoint(
     "POST", "/admin/console/links", "console_link", "A link that logs a browser in, once", OBSERVE

@@ -22,7 +22,6 @@ from .openapi import Endpoint
 from .registry_names import check_version, named_model
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from starlette.requests import Request
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.page.page import Page
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 _MODEL: Final = "/admin/models/{model}"
 _ONE: Final = (("version", "Only this one."),)

@@ -22,7 +22,6 @@ from .openapi import Endpoint
 from .registry_names import check_model
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from starlette.requests import Request
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from penstock.server.control.coordination.coordinator import Coordinator
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 _MAX_REQUESTS: Final = 500
 _ERASE: Final = Endpoint(

@@ -21,7 +21,7 @@ from . import wire
 from .openapi import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from penstock.monitoring.feedback.label_file import FileRow
     from penstock.server.worker.feedback_client import FeedbackClient
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 #: Of a file: some hundred thousand labels.
 MAX_FILE_BYTES: Final = 8 << 20

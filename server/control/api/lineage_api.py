@@ -23,7 +23,7 @@ from .openapi import Endpoint
 from .registry_names import named_model
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from starlette.requests import Request
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.registry.manifest import Manifest
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 T = TypeVar("T")
 

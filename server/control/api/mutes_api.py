@@ -29,14 +29,14 @@ from .openapi import Endpoint
 from .registry_names import check_model, check_version
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from penstock.server.control.coordination.coordinator import Coordinator
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 _KIND: Final = re.compile(r"[a-z]{1,32}([._][a-z]{1,32}){0,3}")
 _DAYS: Final = int(MAX_SECONDS // 86_400)

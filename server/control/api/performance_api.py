@@ -17,7 +17,7 @@ from .openapi import Endpoint
 from .registry_names import no_such_model
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from penstock.server.control.coordination.coordinator import Coordinator
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 #: What is shown when nobody says.
 SINCE: Final = "7d"

@@ -27,16 +27,15 @@ from .openapi import Endpoint
 from .saved_queries import MAX_NAME, MAX_SQL, SavedQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.requests import Request
 
     from penstock.server.desired_state.store import StateStore
     from penstock.server.log_query.query_process import QueryProcesses
 
+    from .routes import Handler
     from .saved_queries import SavedQueries
-
-    Handler = Callable[[Request, str], Awaitable[Response]]
 
 #: Rows of an answer, when nothing is said and at most; and of a file.
 _ROWS: Final = 100

@@ -19,7 +19,7 @@ from .rollout_plan import SUPPOSED
 from .rollout_report import report, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from penstock.server.rollout.vetoes import Vetoes
 
     from .rollout_operations import RolloutOperations
+    from .routes import Handler
     from .traffic import TrafficWindow
-
-    Handler = Callable[[Request, str], Awaitable[Response]]
 
 _ROLLOUT: Final = MODEL + "/rollout"
 _COMMAND_KEYS: Final = ("reason", "generation", "by")

@@ -10,14 +10,11 @@ from . import wire
 from .openapi import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from .routes import Handler
     from .traffic_hour import TrafficHour
-
-    Handler = Callable[[Request, str], Awaitable[Response]]
 
 _SHOW: Final = Endpoint(
     "GET", "/admin/traffic", "traffic", "Requests per second of each model, by minute", OBSERVE

@@ -17,13 +17,10 @@ from . import wire
 from .openapi import MODEL, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
 
     from .prediction_client import PredictionClient
-
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 #: Of a request that a person makes on a page: a picture fits.
 MAX_BODY_BYTES: Final = 8 << 20

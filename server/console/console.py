@@ -218,9 +218,7 @@ class Console:
     async def _test_sink(self, request: Request, visit: Visit) -> Response:
         sink = request.state.fields.get("sink", "")
         await visit.api.ask("POST", ("admin", "alerts", "test", sink), {})
-        assert visit.session is not None
-        visit.session.notice, visit.session.tone = f"The sink {sink} is told of a test.", "good"
-        return RedirectResponse(visit.at("alerts"), 303)
+        return visit.done(f"The sink {sink} is told of a test.", "alerts")
 
     async def _problem(self, request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):

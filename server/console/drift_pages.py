@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import RedirectResponse
-
 from penstock.server.auth.tokens import OPERATE
 from penstock.server.page.form import Field
 
@@ -78,10 +76,8 @@ class DriftPages:
         }
         path = _path(name, fields.get("version", ""))
         outcome = await visit.api.ask("POST", path, body)
-        assert visit.session is not None
         words = f"Version {outcome['version']} is compared with these windows from now on."
-        visit.session.notice, visit.session.tone = words + _anew(outcome), "good"
-        return RedirectResponse(visit.at(*request.state.after), 303)
+        return visit.done(words + _anew(outcome), *request.state.after)
 
 
 async def _offer(section: Section, model: str, version: str, visit: Visit) -> None:

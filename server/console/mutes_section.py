@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import RedirectResponse
-
 from penstock.server.auth.tokens import OPERATE
 from penstock.server.page.form import Field
 
@@ -87,17 +85,12 @@ async def _mute(request: Request, visit: Visit) -> Response:
     asked = {key: fields.get(key, "") for key in ("kind", "for", "reason")}
     made = await visit.api.ask("POST", ("admin", "mutes"), {"model": name, **asked})
     words = f"Nobody is told of {made['kind']} until {moment(made['until'])} UTC."
-    return _told(request, visit, words)
+    return visit.done(words, *request.state.after)
 
 
 async def _end(request: Request, visit: Visit) -> Response:
     request.state.after = ("alerts",)
     path = "admin", "mutes", request.path_params["mute"]
     ended = await visit.api.ask("DELETE", path, {"reason": request.state.fields.get("reason", "")})
-    return _told(request, visit, f"The mute of {ended['kind']} of {ended['model']} is over.")
-
-
-def _told(request: Request, visit: Visit, words: str) -> Response:
-    assert visit.session is not None
-    visit.session.notice, visit.session.tone = words, "good"
-    return RedirectResponse(visit.at(*request.state.after), 303)
+    words = f"The mute of {ended['kind']} of {ended['model']} is over."
+    return visit.done(words, *request.state.after)

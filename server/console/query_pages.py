@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from penstock.server.page.chart import Series, bar_chart, line_chart
 from penstock.server.page.form import Field, Form
@@ -125,20 +125,14 @@ async def _save(request: Request, visit: Visit) -> Response:
     fields = request.state.fields
     asked = {"name": fields.get("name", ""), "sql": fields.get("sql", "")}
     await visit.api.ask("PUT", ("admin", "queries"), asked)
-    return _told(visit, f"The query {asked['name']} is saved.")
+    return visit.done(f"The query {asked['name']} is saved.", "query")
 
 
 async def _forget(request: Request, visit: Visit) -> Response:
     request.state.after = ("query",)
     name = request.state.fields.get("name", "")
     await visit.api.ask("DELETE", ("admin", "queries"), {"name": name})
-    return _told(visit, f"The query {name} is forgotten.")
-
-
-def _told(visit: Visit, words: str) -> Response:
-    assert visit.session is not None
-    visit.session.notice, visit.session.tone = words, "good"
-    return RedirectResponse(visit.at("query"), 303)
+    return visit.done(f"The query {name} is forgotten.", "query")
 
 
 async def _export(request: Request, visit: Visit) -> Response:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 
 from penstock.server.page.form import Field, Form
 from penstock.server.page.renderer import render
 from penstock.server.page.scripted import page_headers
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
+
     from penstock.server.auth.sessions import Session
     from penstock.server.page.page import Page
 
@@ -78,6 +80,17 @@ class Visit:
         reason = Field("reason", "Reason, for the record", required=reason_needed)
         csrf = Field("csrf", value=self.session.csrf)
         return Form(self.at(*path), button, effect, (*fields, reason, csrf), tone)
+
+    def done(self, words: str, *path: str) -> Response:
+        """The page that follows an action, with what was done.
+
+        Args:
+            words: What was done.
+            path: Of the page, as for `at`.
+        """
+        assert self.session is not None
+        self.session.notice, self.session.tone = words, "good"
+        return RedirectResponse(self.at(*path), 303)
 
     def answer(
         self,

@@ -6,7 +6,6 @@ import asyncio
 import json
 import tempfile
 from collections import Counter
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -63,10 +62,11 @@ class LabelsApi:
         kind = check_media_type(request.headers.get("content-type"), tuple(_SUFFIXES))
         body = await read_body(request, MAX_FILE_BYTES, "; send the file in parts")
         report = _Report()
-        with closing(chunks_of(body, _SUFFIXES[kind], report.ignored)) as chunks:
-            while rows := await asyncio.to_thread(next, chunks, None):
-                report.take(rows)
-                await self._hand_over([one for one in rows if one.label is not None], report)
+        # Ends with its last reference: a thread may still read when this request is cancelled.
+        chunks = chunks_of(body, _SUFFIXES[kind], report.ignored)
+        while rows := await asyncio.to_thread(next, chunks, None):
+            report.take(rows)
+            await self._hand_over([one for one in rows if one.label is not None], report)
         return wire.answer(report.to_json())
 
     async def _hand_over(self, labels: Sequence[FileRow], report: _Report) -> None:

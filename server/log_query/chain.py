@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Rows of a request, its labels and windows that are shown.
 _MOST: Final = 100
+#: Predictions of one id that are named.
+_NAMED: Final = 3
 _LABELS: Final = (
     "SELECT idx, label, label_time, received, source FROM labels WHERE request_id = ?"
     " ORDER BY idx, source LIMIT ?"
@@ -54,6 +56,15 @@ def chain(state: Path, registry: Path, request_id: str) -> dict[str, Any]:
     }
     if rows:
         first = rows[0]
+        several = list(dict.fromkeys((one["model"], one["version"], one["time"]) for one in rows))
+        if len(several) > 1:
+            named = ", ".join(f"{model} {version}" for model, version, _ in several[:_NAMED])
+            further = ", …" if len(several) > _NAMED else ""
+            told = (
+                f"{len(several)} predictions have this id ({named}{further}); version and drift "
+                "windows are those of the first"
+            )
+            found["notes"] = [*notes, told]
         known = lineage(registry, first["model"], first["version"])
         found["lineage"] = known.check(first["digest"] or "")
         found["windows"] = _windows(state, first)

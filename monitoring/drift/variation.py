@@ -216,19 +216,16 @@ def p_value(
 
 
 def to_json(variations: Mapping[str, Variation]) -> dict[str, list[float | bool]]:
-    """As JSON."""
+    """As JSON. What an earlier release could say is written as it was: ids of baselines stay."""
     return {
-        name: [
-            one.mean,
-            one.variance,
-            one.stretches,
-            one.memory,
-            one.most,
-            one.period,
-            one.wander,
-        ]
+        name: [one.mean, one.variance, one.stretches, one.memory, one.most, *_cycle_of(one)]
         for name, one in variations.items()
     }
+
+
+def _cycle_of(one: Variation) -> list[float | bool]:
+    # An earlier release knew only whether windows come back, which is read as a period of 1.
+    return [one.period, one.wander] if one.period > 1 or one.wander else [one.period > 0]
 
 
 def from_json(content: Mapping[str, Any]) -> Variations:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,13 @@ def test_variations_of_an_earlier_release_are_read():
     found = from_json({"all": [0.1, 0.2, 9.0, 0.5, 0.3, True]})["all"]
     assert found.recurs
     assert windows_apart({"all": found}) == 4
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_variations_of_an_earlier_release_are_written_as_they_were(comes_back):
+    """The id of a baseline is the hash of its bytes: with another one, all would begin anew."""
+    content = json.dumps({"all": [0.1, 0.2, 9.0, 0.5, 0.3, comes_back]})
+    assert json.dumps(to_json(from_json(json.loads(content)))) == content
 
 
 def test_an_episode_in_a_cycle_lasts_until_a_whole_cycle_was_clean():

@@ -123,7 +123,7 @@ class LabelFile:
 
     def _checked(self, line: int, item: dict[str, Any]) -> FileRow:
         """A row as the server will read it: what is wrong is found here, by its line."""
-        given = {key: item[key] for key in KEYS if item.get(key) not in {None, ""}}
+        given = {key: item[key] for key in KEYS if item.get(key) is not None and item[key] != ""}
         if "label" not in given:
             return FileRow(line)
         try:

@@ -20,7 +20,7 @@ from .recurrence import compare_within, places, places_with_weekend, profile
 from .variation import Variation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,15 +73,14 @@ def _cyclic(
     ordered: int,
 ) -> Variations:
     """The variations of windows in a cycle, with what of them did not come back."""
-    for groups in (places(len(windows), period), places_with_weekend(windows, period)):
-        if groups is None:
-            continue
-        left = compare_within(windows, groups, ordered)
-        if not any(_certain(rows, _CERTAIN_BESIDE) for rows in left.values()):
-            return made
     groups = places(len(windows), period)
-    bound = dependence(windows, groups)
     left = compare_within(windows, groups, ordered)
+    if not _wanders(left):
+        return made
+    apart = places_with_weekend(windows, period)
+    if apart is not None and not _wanders(compare_within(windows, apart, ordered)):
+        return made
+    bound = dependence(windows, groups)
     wander = max(_variation(rows, bound).most for rows in left.values())
     cycle = leave_one_out(profile(windows, groups), exceptional, ordered)
     return {
@@ -94,6 +93,11 @@ def _cyclic(
         )
         for name, one in made.items()
     }
+
+
+def _wanders(left: Mapping[str, NDArray[np.float64]]) -> bool:
+    """Whether windows at the same place of a cycle differ more than chance has it."""
+    return any(_certain(rows, _CERTAIN_BESIDE) for rows in left.values())
 
 
 def _certain(rows: NDArray[np.float64], level: float = _CERTAIN) -> bool:

@@ -90,10 +90,9 @@ class DriftReport:
             most frequent row, and what is usual.
         incidents: In the order in which they opened.
         expected_false_alarms_per_week: Incidents a week that healthy windows like these open,
-            after the last window; see `sensitivity`. It says nothing of features in `unknown`.
-        unknown: Features of the last window of which it is not known how much healthy windows vary.
-        provisional: Whether the baseline was of less than `DriftOptions.baseline_seconds` to the
-            end.
+            after the last compared window; see `sensitivity`; says nothing of those in `unknown`.
+        unknown: Features of that window of which it is not known how much healthy windows vary.
+        provisional: Whether the baseline was of less than `baseline_seconds` to the end.
     """
 
     verdicts: list[Verdict] = field(default_factory=list)
@@ -212,10 +211,11 @@ def _run(
         if provisional and enough(healthy, options):
             references, healthy = settled(references, healthy), []
             state.rebase("settled", settled=True)
+    compared = [one.findings for one in report.verdicts if one.findings]
     return replace(
         report,
         expected_false_alarms_per_week=state.expected,
-        unknown=unknown_of(report.verdicts[-1].findings) if report.verdicts else (),
+        unknown=unknown_of(compared[-1]) if compared else (),
         provisional=any(one.provisional for one in references.values()),
     )
 

@@ -107,7 +107,7 @@ def mean(
         values: Numbers, at least one.
         units: Of each value.
         largest: Largest absolute value that is possible; by default `LARGER` times the largest one
-            that was seen.
+            that was seen, or that itself where all values are equal.
         signed: Values may be below 0, too: the lower end also allows for missed units.
     """
     rows = len(values)
@@ -117,22 +117,23 @@ def mean(
     deviations, worth = _deviations(values, np.ones(rows), value, units)
     count = len(deviations)
     squares = float((deviations**2).sum())
-    if not squares:
-        return Estimate(value, value, value) if count >= FEWEST_LOSSES else Estimate(value)
     if count < FEWEST_LOSSES:
         return Estimate(value)
-    tails = upper_tail(-deviations), upper_tail(deviations)
-    if any(one is None or one.shape > HEAVIEST for one in tails):
-        return Estimate(value)
-    skew = float((deviations**_CUBE).sum()) / squares**1.5  # skewness / sqrt(count)
-    spread = math.sqrt(squares * count / (count - 1)) / rows
-    t = student(worth - 1)
-    low, high = (
-        _reach(spread * max(t, abs(_bent(end, skew))), tail, count / rows)
-        for end, tail in zip((t, -t), tails, strict=True)
-    )
+    low = high = 0.0
+    if squares:
+        tails = upper_tail(-deviations), upper_tail(deviations)
+        if any(one is None or one.shape > HEAVIEST for one in tails):
+            return Estimate(value)
+        skew = float((deviations**_CUBE).sum()) / squares**1.5  # skewness / sqrt(count)
+        spread = math.sqrt(squares * count / (count - 1)) / rows
+        t = student(worth - 1)
+        low, high = (
+            _reach(spread * max(t, abs(_bent(end, skew))), tail, count / rows)
+            for end, tail in zip((t, -t), tails, strict=True)
+        )
     seen = float(np.abs(values).max())
-    up_to = LARGER * seen if largest is None else max(largest, seen)
+    least = LARGER * seen if squares else seen
+    up_to = least if largest is None else max(largest, seen)
     missed = MISSED / worth
     if signed:
         low += missed * (up_to + value)
@@ -186,9 +187,9 @@ def root_mean_square(
         units: Of each.
         largest: Largest absolute value that is possible, as in `mean`.
     """
-    up_to = largest
-    if largest is None and len(values):
-        up_to = LARGER * float(np.abs(values).max())
+    up_to, sizes = largest, np.abs(values)
+    if largest is None and len(sizes) and sizes.min() < sizes.max():
+        up_to = LARGER * float(sizes.max())
     inner = mean(values * values, units, None if up_to is None else up_to**2)
     if inner is None:
         return None

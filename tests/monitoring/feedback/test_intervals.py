@@ -226,6 +226,21 @@ def test_few_losses_have_no_interval():
 def test_the_interval_of_equal_losses_is_a_point():
     found = mean(np.full(FEWEST_LOSSES, 2.0))
     assert (found.value, found.low, found.high) == (2.0, 2.0, 2.0)
+    assert found.up_to == 2.0
+    assert root_mean_square(np.full(FEWEST_LOSSES, -2.0)) == found
+
+
+@pytest.mark.parametrize("figure", [mean, root_mean_square])
+def test_equal_losses_allow_for_declared_errors_that_have_not_come_yet(figure):
+    """Errors of 10 in one row of 500, else none: in more than a third of the samples none."""
+    samples = draws(lambda rng: 10.0 * (rng.random(FEWEST_LOSSES) < 0.002), seed=33, runs=300)
+    without = [one for one in samples if not one.any()]
+    assert len(without) > 100
+    truth = {mean: 0.02, root_mean_square: sqrt(0.2)}[figure]
+    for one in without:
+        found = figure(one, largest=10.0)
+        assert found.low == 0 < truth <= found.high
+        assert found.up_to == 10.0
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,13 @@ def from_json(content: Mapping[str, Any]) -> Variations:
         )
         for name, (mean, variance, stretches, memory, most, cycle, *wander) in content.items()
     }
-    # What wanders slowly shows a part of a stretch only.
-    if not all(min(one.mean, one.variance) >= 0 < one.stretches for one in found.values()):
+    if not all(map(_possible, found.values())):
         raise ValueError(f"the variation {content!r} is none")
     return found
+
+
+def _possible(one: Variation) -> bool:
+    # What wanders slowly shows a part of a stretch only.
+    figures = one.mean, one.variance, one.stretches, one.most, one.period, one.wander
+    known = all(0 <= figure < math.inf for figure in figures)
+    return known and one.stretches > 0 and 0 <= one.memory < 1

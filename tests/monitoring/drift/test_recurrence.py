@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -106,6 +108,18 @@ def test_variations_of_an_earlier_release_are_written_as_they_were(comes_back):
     """The id of a baseline is the hash of its bytes: with another one, all would begin anew."""
     content = json.dumps({"all": [0.1, 0.2, 9.0, 0.5, 0.3, comes_back]})
     assert json.dumps(to_json(from_json(json.loads(content)))) == content
+
+
+@pytest.mark.parametrize(
+    ("place", "figure"), [*product(range(7), (-1, math.nan)), (2, 0.0), (3, 1.0), (4, math.inf)]
+)
+def test_variations_that_nothing_measures_are_refused(place, figure):
+    """A memory of 1 or a distance below 0 would be an error in the judgement of each window."""
+    content = [0.1, 0.2, 9.0, 0.5, 0.3, 24, 0.1]
+    assert from_json({"all": content})
+    content[place] = figure
+    with pytest.raises(ValueError, match=r"none|NaN"):
+        from_json({"all": content})
 
 
 def test_an_episode_in_a_cycle_lasts_until_a_whole_cycle_was_clean():

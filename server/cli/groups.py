@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typer.core import TyperGroup
 
 from .suggestion import verb_hint
-from .verb import as_flag, as_written, command_of
+from .verb import adapted, as_written, command_of
 from .verbs import GROUPS, MEMBERS, PANELS, VERBS
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class VerbGroup(TyperGroup):
         self._path = path
 
     def get_help_option(self, ctx: Any) -> Any:
-        """The option ``--help``; see `as_flag`."""
-        return as_flag(super().get_help_option(ctx))
+        """The option ``--help``; see `adapted`."""
+        return adapted(super().get_help_option(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that a word stands for, and what follows; says what may have been meant."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_install_completion_arguments
 
-from .verb import as_flag
+from .verb import adapted
 
 
 def root_options() -> list[Any]:
@@ -14,7 +14,7 @@ def root_options() -> list[Any]:
     app = typer.Typer(add_completion=False)
     app.command()(_options)
     params = [*typer.main.get_command(app).params, *get_install_completion_arguments()]
-    return [as_flag(one) for one in params]
+    return [adapted(one) for one in params]
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001  Typer calls it

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from .command_failed import CommandFailed
 from .output import note
+from .plain_values import read_plain_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,15 +43,18 @@ def command_of(name: str, function: Callable[..., int], panel: str | None = None
     app.command(name, help=text, cls=_VerbCommand, rich_help_panel=panel)(flat(function))
     command = typer.main.get_command(app)
     for one in command.params:
-        as_flag(one)
+        adapted(one)
     return command
 
 
-def as_flag(option: Any) -> Any:
-    """The same option; the help shows no value of one that has none."""
-    if getattr(option, "is_flag", False):
-        option.metavar = ""
-    return option
+def adapted(parameter: Any) -> Any:
+    """The same option or argument of Typer; see `read_plain_values`.
+
+    The help shows no value of an option that has none.
+    """
+    if getattr(parameter, "is_flag", False):
+        parameter.metavar = ""
+    return read_plain_values(parameter)
 
 
 def as_written(text: str) -> str:
@@ -108,8 +112,8 @@ class _VerbCommand(TyperCommand):
     """A command whose switches may stand without a value: ``--access-log`` is ``=true``."""
 
     def get_help_option(self, ctx: Any) -> Any:
-        """The option ``--help``; see `as_flag`."""
-        return as_flag(super().get_help_option(ctx))
+        """The option ``--help``; see `adapted`."""
+        return adapted(super().get_help_option(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give switches without a value the value ``true``."""

@@ -36,6 +36,7 @@ LOOKUPS = {"getattr", "hasattr", "attrgetter", "methodcaller"}
 KEPT = {
     "penstock.batching.cost.CostTable.linear": "ideal tables for simulations and benchmarks",
     "penstock.batching.scheduler.Scheduler.stats": "for programs that embed the batcher",
+    "penstock.server.cli.plain_values._Reader.coerce": "is read by Typer's options and arguments",
     "penstock.server.http.flow.FastCycle.message_event": "is read by uvicorn's class",
 }
 #: A call in a document, an attribute in a template.

@@ -111,11 +111,11 @@ def train_wine(folder: Path) -> None:
 
 
 def train_neighbours(folder: Path) -> None:
-    """Python code: the wines that it compares with lie beside it. See wine_neighbours.py."""
+    """Python code, published again as it is, with the wines that it compares with."""
     table, _, target, _ = wines()
     home = folder / "neighbours"
     home.mkdir()
-    shutil.copy(HERE / "wine_neighbours.py", home / "model.py")
+    shutil.copy(HERE / "isolated" / "wine-neighbours" / "1" / "model.py", home)
     write_rows(home / "wines.csv", table, target)
     os.environ["PENSTOCK_ALLOW_CODE"] = "wine-neighbours"  # it is run to learn its signature
     publish("isolated", "wine-neighbours", home, "--classes", ",".join(GROWERS))

@@ -94,8 +94,3 @@ def test_python_code_reads_the_data_beside_it(ask: Ask, examples: Path) -> None:
     for one in predictions:
         assert one["probabilities"].keys() == growers
         assert one["probabilities"][one["label"]] == max(one["probabilities"].values())
-
-
-def test_the_published_code_is_the_code_of_the_example(examples: Path) -> None:
-    published = examples / "isolated" / "wine-neighbours" / "1" / "model.py"
-    assert published.read_bytes() == (examples / "wine_neighbours.py").read_bytes()

@@ -1,6 +1,6 @@
 """Names the grower of a wine by the wines of the training data that are most like it.
 
-`train_tables.py` publishes this file as ``model.py``, with these wines beside it in ``wines.csv``.
+The wines lie beside this file in ``wines.csv``; `train_tables.py` writes them and publishes both.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from .load_order import LoadedModel, SoundCopy
 from .memory_estimate import LoadMemory, MemoryBudget
 from .model_opener import ModelOpener, is_isolated, is_single_threaded
 from .process_memory import Growth
-from .proofs import Proofs, proof_key
+from .proofs import Proofs
 from .version_runtime import runtime_of
 from .warm_up import CostCache, WarmUp, measuring_conditions, runnable_inputs, warm_up, warm_up_only
 
@@ -180,7 +180,7 @@ class Loader:
         }
         costs = self._costs.find(digest, conditions)
         if costs is None and order.busy:  # measured in full when there is time
-            proof = self._proofs.find(proof_key(digest, order))
+            proof = self._proofs.find(self._proofs.key(digest, order))
             costs = None if proof is None else proof.costs
         if costs is not None:
             warm_up_only(model, how)

@@ -78,7 +78,8 @@ class Loads:
         self._trim: asyncio.TimerHandle | None = None
         self._config = config
         state = config.state_dir
-        proofs = Proofs(None if state is None else state / "proofs")
+        kept = None if state is None else state / "proofs"
+        proofs = Proofs(kept, libraries=config.libraries())
         opener = ModelOpener(config) if on_change is None else ModelOpener(config, on_change)
         self._loader = Loader(config, proofs, opener)
         trials = Trials(config) if config.load_trials else None

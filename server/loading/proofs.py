@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from penstock.batching.cost import CostTable
@@ -23,14 +24,14 @@ from penstock.monitoring.distribution import server_version
 from penstock.monitoring.files.atomic_file import replace_file
 from penstock.monitoring.files.config_file import read_bounded
 from penstock.monitoring.files.decoding import ContentError, read_json
+from penstock.monitoring.files.stamp import stamp_of
 from penstock.runtimes.discovery import ENTRY_POINT_GROUP
 from penstock.server.files.durable import locked
 
 from .warm_up import measuring_conditions, prune
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
     from .load_order import LoadOrder
 
@@ -98,11 +99,18 @@ class Proofs:
         directory: Directory that only the server uses, made when it is needed; ``None`` keeps them
             in memory.
         clock: Unix seconds.
+        libraries: Libraries of custom operators.
     """
 
-    def __init__(self, directory: Path | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        directory: Path | None,
+        clock: Callable[[], float] = time.time,
+        libraries: Sequence[str] = (),
+    ) -> None:
         self._directory = directory
         self._clock = clock
+        self._libraries = libraries
         self._memory: dict[str, Proof] = {}
         if directory is not None:
             prune(directory)
@@ -116,11 +124,15 @@ class Proofs:
         except OSError:
             return False
 
+    def key(self, digest: str, order: LoadOrder) -> str:
+        """As `proof_key` has it, with the libraries of this server."""
+        return proof_key(digest, order, self._libraries)
+
     def find(self, key: str, limit_seconds: float = 0.0, retried_at: float = 0.0) -> Proof | None:
         """The proof for a question, if there is one that holds; see `Proof.holds`.
 
         Args:
-            key: From `proof_key`.
+            key: From `key`.
             limit_seconds: How long a load may take.
             retried_at: When an operator last asked for another trial.
         """
@@ -162,7 +174,7 @@ class Proofs:
         return self._directory / f"{key}.json"
 
 
-def proof_key(digest: str, order: LoadOrder) -> str:
+def proof_key(digest: str, order: LoadOrder, libraries: Sequence[str] = ()) -> str:
     """The question that a trial of a load answers, as the name of a file: hexadecimal digits.
 
     It holds all that the end of the load depends on: the files, what was promised of them, the
@@ -171,6 +183,7 @@ def proof_key(digest: str, order: LoadOrder) -> str:
     Args:
         digest: Digest of the files.
         order: What to load.
+        libraries: Libraries of custom operators, which may have changed in their places.
     """
     config = order.config
     rows = config.batching.max_batch_size
@@ -180,6 +193,7 @@ def proof_key(digest: str, order: LoadOrder) -> str:
         "declared": repr(order.declared),
         "penstock": server_version(),
         "runtimes": _runtime_versions(),
+        "operators": [(one, stamp_of(Path(one))) for one in libraries],
         **measuring_conditions(config.platform or "", config.threads, rows, config.settings),
     }
     text = json.dumps(question, sort_keys=True)

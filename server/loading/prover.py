@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from penstock.runtimes.contract import ModelLoadError
 from penstock.server.registry.private_copy import digest_of_copy
 
-from .proofs import LOADS, proof_key
+from .proofs import LOADS
 
 if TYPE_CHECKING:
     from .load_order import LoadOrder, SoundCopy
@@ -58,7 +58,7 @@ class Prover:
             self._trials.close()
 
     def _try(self, trials: Trials, order: LoadOrder, copy: SoundCopy) -> Proof:
-        key = proof_key(copy.digest, order)
+        key = self._proofs.key(copy.digest, order)
         with self._proofs.lock(key):
             proof = self._find(copy.digest, order)  # another worker may have made it meanwhile
             if proof is None:
@@ -69,4 +69,5 @@ class Prover:
         return proof
 
     def _find(self, digest: str, order: LoadOrder) -> Proof | None:
-        return self._proofs.find(proof_key(digest, order), order.limit_seconds, order.retried_at)
+        key = self._proofs.key(digest, order)
+        return self._proofs.find(key, order.limit_seconds, order.retried_at)

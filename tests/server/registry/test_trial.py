@@ -387,6 +387,17 @@ def test_a_proof_is_for_one_question_and_a_damaged_one_is_none(tmp_path):
         assert proofs.find(key) is None
 
 
+def test_a_library_of_operators_that_is_added_or_replaced_asks_another_question(tmp_path):
+    library = tmp_path / "operators.so"
+    library.write_bytes(b"first")
+    given = Proofs(None, libraries=(str(library),))
+    asked = order(Path("1"))
+    without, first = Proofs(None).key("sha256:00", asked), given.key("sha256:00", asked)
+    assert first == given.key("sha256:00", asked) != without
+    library.write_bytes(b"another one")
+    assert given.key("sha256:00", asked) not in {first, without}
+
+
 def test_a_process_that_was_prepared_makes_the_first_trial(place, config):
     trials = Trials(config)
     trials.prepare()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,15 @@ import orjson
 import pytest
 import xgboost
 
-from penstock.runtimes.contract import LoadOptions
-from penstock.runtimes.discovery import find_runtime
+sys.path.insert(0, str(Path(__file__).parent))  # `row_clients`
+
+from row_clients import predict_at_once, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TREES = Path(__file__).resolve().parents[2] / "examples" / "trees"
-ROWS, CLIENTS, STEP = 5_120, 64, 10
+ROWS = 5_120
 
 
 def lightgbm_says(rows: Any) -> dict[str, Any]:
@@ -43,40 +44,24 @@ def server(
         yield server
 
 
-def predict(client: Any, name: str, rows: Any) -> list[dict[str, Any]]:
-    body = orjson.dumps({"instances": [[None if x != x else x for x in row] for row in rows]})  # noqa: PLR0124  NaN
-    head = f"POST /v1/models/{name}:predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}"
-    answer = client.send(head.encode() + b"\r\n\r\n" + body).answer()
-    assert answer.status == 200, answer
-    predictions: list[dict[str, Any]] = orjson.loads(answer.body)["predictions"]
-    return predictions
+def described(server: Any, name: str) -> Any:
+    answer = server.ask(f"GET /v2/models/{name} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+    return orjson.loads(answer.body)
 
 
 @pytest.mark.parametrize(("name", "says"), [("diabetes", lightgbm_says), ("iris", xgboost_says)])
 def test_64_clients_at_once_get_what_the_library_predicts(
     server: Any, name: str, says: Callable[[Any], dict[str, Any]]
 ) -> None:
-    runtime, path = find_runtime(TREES / name / "1")
-    model = runtime.load(path, LoadOptions())
-    assert model.metadata["run_by"] == "machine code"
-    (spec,) = model.signature.inputs
+    model = described(server, name)
+    assert model["parameters"]["run_by"] == "machine code"
+    (tensor,) = model["inputs"]
     dice = np.random.default_rng(4)
-    rows = dice.normal(0, 0.05 if name == "diabetes" else 3, (ROWS, spec.shape[1]))
+    rows = dice.normal(0, 0.05 if name == "diabetes" else 3, (ROWS, tensor["shape"][1]))
     rows = np.abs(rows).astype(np.float32 if name == "iris" else np.float64).astype(np.float64)
     rows[dice.random(rows.shape) < 0.1] = np.nan
 
-    def ask(number: int) -> list[tuple[int, list[dict[str, Any]]]]:
-        places = range(number * STEP, ROWS, CLIENTS * STEP)
-        with server.connect() as client:
-            return [(at, predict(client, name, rows[at : at + STEP].tolist())) for at in places]
-
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        parts = sorted(
-            (part for parts in pool.map(ask, range(CLIENTS)) for part in parts),
-            key=lambda one: one[0],
-        )
-    predictions = [one for _, part in parts for one in part]
+    predictions = predict_at_once(server, name, rows.tolist())
     for output, right in says(rows).items():
-        values = [one[output] for one in predictions]
-        found = np.array([[*one.values()] if isinstance(one, dict) else one for one in values])
-        assert found.astype(right.dtype).tobytes() == right.tobytes(), output
+        found = values_of(output, predictions).astype(right.dtype)
+        assert found.tobytes() == right.tobytes(), output

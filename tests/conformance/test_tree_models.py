@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # `tree_models`
+sys.path.insert(0, str(Path(__file__).parent))  # `row_clients` and `tree_models`
 
+from row_clients import predict, predict_at_once, values_of
 from tree_models import models
 
 from penstock.runtimes.discovery import find_runtime
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROWS = 10_000
-CLIENTS = 64
 NAMES = [
     f"{library}-{kind}"
     for library in ("xgboost", "lightgbm", "catboost")
@@ -48,29 +46,12 @@ def server(request: pytest.FixtureRequest, registry: Path, live_server: Any) -> 
         yield server
 
 
-def predict(client: Any, name: str, instances: list[Any], query: str = "") -> list[Any]:
-    body = orjson.dumps({"instances": instances})
-    head = (
-        f"POST /v1/models/{name}:predict{query} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}"
-    )
-    answer = client.send(head.encode() + b"\r\n\r\n" + body).answer()
-    assert answer.status == 200, answer
-    predictions: list[Any] = orjson.loads(answer.body)["predictions"]
-    return predictions
-
-
-def output(name: str, predictions: list[Any]) -> Any:
-    """One output of all rows as the library gives it."""
-    values = [one[name] for one in predictions]
-    return np.array([[*one.values()] if isinstance(one, dict) else one for one in values])
-
-
 def check(model: Any, predictions: list[Any]) -> None:
     expected = model.expected(model.rows)
     assert predictions[0].keys() == expected.keys()
     for name, values in expected.items():
         right = np.asarray(values)
-        found = output(name, predictions).astype(right.dtype)
+        found = values_of(name, predictions).astype(right.dtype)
         assert found.shape == right.shape
         assert (found == right).all(), f"{name} differs in {(found != right).sum()} places"
 
@@ -89,17 +70,7 @@ def test_one_client_gets_what_the_library_predicts(server: Any, name: str) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_64_clients_at_once_get_what_the_library_predicts(server: Any, name: str) -> None:
     model = model_named(name)
-    records = model.records
-    step = 10
-
-    def ask(number: int) -> list[tuple[int, list[Any]]]:
-        places = range(number * step, ROWS, CLIENTS * step)
-        with server.connect() as client:
-            return [(at, predict(client, name, records[at : at + step])) for at in places]
-
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        parts = sorted(part for parts in pool.map(ask, range(CLIENTS)) for part in parts)
-    check(model, [one for _, part in parts for one in part])
+    check(model, predict_at_once(server, name, model.records))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -42,15 +42,20 @@ def row_of(client: str, call: str, result: str = "works") -> Row:
     return Row(client, call, result)
 
 
-def version_of(client: str) -> str:
-    """The version of a package that the tests run; a dash for a protocol without one."""
+def pinned_version(client: str) -> str | None:
+    """The version of a package that lives in an environment of its own; ``None`` for others."""
     package = client.partition("[")[0]
     for pins in (PINNED / "requirements.txt").read_text(), (PINNED / "package.json").read_text():
         found = re.search(rf'^\s*"?{re.escape(package)}"?(?:==|": ")([0-9.]+)', pins, re.MULTILINE)
         if found:
             return found[1]
+    return None
+
+
+def version_of(client: str) -> str:
+    """The version of a package that the tests run; a dash for a protocol without one."""
     try:
-        return version(package)
+        return pinned_version(client) or version(client.partition("[")[0])
     except PackageNotFoundError:
         return "-"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "conformance"))
 
-from compatibility import BEGIN, PAGE, PATHS, Row, row_of, table
+from compatibility import BEGIN, PAGE, PATHS, Row, pinned_version, row_of, table
 
 ROW = re.compile(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+VERSION = re.compile(r"^\| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
 
 
 def declared(text: str) -> list[Row]:
@@ -38,6 +39,14 @@ def test_the_page_has_the_rows_of_the_tests() -> None:
     rows = [row for file in files for row in declared(file.read_text())]
     assert len(rows) > 30
     assert sorted(set(rows)) == sorted(shown(PAGE.read_text()))
+
+
+def test_clients_with_a_pin_are_shown_in_its_version() -> None:
+    versions = dict(VERSION.findall(PAGE.read_text().partition(BEGIN)[2]))
+    pins = {client: pinned_version(client) for client in versions}
+    pinned = {client: pin for client, pin in pins.items() if pin is not None}
+    assert len(pinned) > 5
+    assert pinned == {client: versions[client] for client in pinned}
 
 
 def test_a_row_is_read_as_it_is_written() -> None:

@@ -36,7 +36,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
     from onnx import ModelProto
@@ -174,13 +174,10 @@ def write_rows(path: Path, data: Split) -> None:
             writer.writerow([*decimals, target])
 
 
-def main() -> None:
-    """Train everything and say how good it is."""
-    parser = argparse.ArgumentParser(description="Train the example models.")
-    parser.add_argument("--output", type=Path, default=HERE, help="where registry/ and data/ go")
-    output: Path = parser.parse_args().output
+def write(models: Iterable[Trained], output: Path) -> None:
+    """Write models and their held-out rows, and say how good they are."""
     (output / "data").mkdir(parents=True, exist_ok=True)
-    for model in train():
+    for model in models:
         path = output / "registry" / model.name / str(model.version) / "model.onnx"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(export(model).SerializeToString(deterministic=True))
@@ -191,6 +188,13 @@ def main() -> None:
             f"accuracy {float(facts['held_out_accuracy']):.3f} "
             f"on {facts['held_out_rows']} held-out rows, {path.stat().st_size / 1024:.0f} KiB"
         )
+
+
+def main() -> None:
+    """Train everything and say how good it is."""
+    parser = argparse.ArgumentParser(description="Train the example models.")
+    parser.add_argument("--output", type=Path, default=HERE, help="where registry/ and data/ go")
+    write(train(), parser.parse_args().output)
 
 
 if __name__ == "__main__":

@@ -23,36 +23,40 @@ def command(examples: Path, port: int, *arguments: str) -> list[str]:
     return [sys.executable, str(examples / "demo.py"), "--port", str(port), *arguments]
 
 
-def test_it_predicts_shows_and_ends(demo: Any, examples: Path) -> None:
-    port = demo.free_port(0)
-    done = subprocess.run(
-        command(examples, port, "--exit"), capture_output=True, text=True, check=False, timeout=180
-    )
+@pytest.fixture(scope="module")
+def finished(examples: Path) -> tuple[int, subprocess.CompletedProcess[str]]:
+    """A port that is taken, and what a demo that was told to use it has done."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        return port, subprocess.run(
+            command(examples, port, "--exit"),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+
+
+def test_it_predicts_shows_and_ends(finished: Any) -> None:
+    _, done = finished
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"breast-cancer version 2: 97\.0% right on 200 held-out rows", done.stdout)
     named = "on 40 held-out rows with named columns"
     assert re.search(rf"iris, run by XGBoost: \d+\.\d% right {named}", done.stdout)
     assert re.search(rf"diabetes, run by LightGBM: off by \d+ in the mean {named}", done.stdout)
     assert re.search(r"digits version 1: 9\d\.\d% right on 200 held-out rows", done.stdout)
-    url = f"http://127.0.0.1:{port}"
-    assert f"{url}/docs" in done.stdout
-    assert f"{url}/metrics" in done.stdout
-    assert re.search(
-        rf"^curl {url}/v2/models/breast-cancer/infer .* -d '.*'$", done.stdout, re.MULTILINE
-    )
 
 
-def test_it_takes_another_port_when_its_own_is_taken(examples: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = subprocess.run(
-            command(examples, port, "--exit"),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=180,
-        )
+def test_it_takes_another_port_when_its_own_is_taken(finished: Any) -> None:
+    port, done = finished
     assert f"Port {port} is taken; using " in done.stdout
+
+
+def shows_its_addresses(port: int, said: str) -> bool:
+    url = f"http://127.0.0.1:{port}"
+    curl = rf"^curl {url}/v2/models/breast-cancer/infer .* -d '.*'$"
+    places = (f"{url}/docs", f"{url}/metrics")
+    return all(one in said for one in places) and bool(re.search(curl, said, re.MULTILINE))
 
 
 def heed_ctrl_c() -> None:
@@ -72,6 +76,7 @@ def test_it_serves_until_told_to_stop(demo: Any, examples: Path, ending: signal.
         assert process.stdout is not None
         try:
             lines = list(iter(process.stdout.readline, "Serving until Ctrl-C.\n"))
+            assert shows_its_addresses(port, "".join(lines))
             (curl,) = (line for line in lines if line.startswith("curl "))
             said = subprocess.run(shlex.split(f"{curl} -sS"), capture_output=True, check=True)
             assert json.loads(said.stdout)["outputs"][0] == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ NAMES = (
     "networks/digits-openvino",
     "networks/digits-litert",
 )
-SETTINGS = {"networks/digits-torch": {"outputs": ["label", "probabilities"], "batch_axis": True}}
 #: Rows of the inputs of a model with texts that it must know.
 ROWS = {
     "isolated/tips": [
@@ -48,12 +48,18 @@ def isolating():
     return module.Isolating
 
 
+def settings(name):
+    """``[runtime]`` of the example's own model.toml."""
+    path = EXAMPLES / name / "model.toml"
+    return tomllib.loads(path.read_text()).get("runtime", {}) if path.exists() else {}
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("isolated", [False, True], ids=["worker", "isolated"])
 def test_every_runtime_keeps_its_promises(name, isolated):
     directory = EXAMPLES / name / "1"
     runtime, _ = find_runtime(directory)
-    options = LoadOptions(settings=SETTINGS.get(name, {}))
+    options = LoadOptions(settings=settings(name))
     wrapped = isolating()(runtime) if isolated else runtime
     check_runtime(wrapped, directory, options=options, inputs=ROWS.get(name))
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-import urllib.error
 import urllib.request
 import venv
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +73,7 @@ def answers(serve, net, tmp_path_factory):
     (homes["litert"] / "model.tflite").write_bytes(dense())
     options = ("--settle-seconds", "0", "--allow-code", "torch, own", "--load-timeout-seconds")
     with serve(registry, root / "state", *options, "300") as server:
-        wait(server.url, homes)
+        server.wait()
 
         def ask(model, rows):
             tensor = {"name": "x" if model != "torch" else name_of_input(server.url)}
@@ -84,20 +81,6 @@ def answers(serve, net, tmp_path_factory):
             return outputs(server.url, model, {"inputs": [tensor]})
 
         yield ask, place
-
-
-def wait(url, names):
-    """Until each model is ready."""
-    end = time.monotonic() + 300
-    for name in names:
-        while True:
-            with (
-                suppress(urllib.error.HTTPError),
-                urllib.request.urlopen(f"{url}/v2/models/{name}/ready"),
-            ):
-                break
-            assert time.monotonic() < end, f"{name} is not served"
-            time.sleep(0.1)
 
 
 def name_of_input(url):

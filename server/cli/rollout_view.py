@@ -97,13 +97,13 @@ def _steps_view(found: dict[str, Any]) -> Table:
 
 def _segments_view(found: dict[str, Any]) -> Table:
     """The segments with most evidence against the candidate."""
-    made = table("segment", "E", "arm", "requests", "failed", "labelled", "wrong")
+    made = table("segment", "E", "arm", "requests", "failed", "slow", "labelled", "wrong")
     for one in found["segments"][:_MOST_SEGMENTS]:
         for arm in ("stable", "canary"):
             first = (
                 [plain(one["segment"]), f"{one['e_value']:.3g}"] if arm == "stable" else ["", ""]
             )
-            names = (arm, f"{arm}_failed", f"{arm}_labelled", f"{arm}_wrong")
+            names = (arm, *(f"{arm}_{kind}" for kind in ("failed", "slow", "labelled", "wrong")))
             made.add_row(*first, arm, *(str(one[name]) for name in names))
     more = len(found["segments"]) - _MOST_SEGMENTS
     made.caption = f"and {more} segments more, with less evidence" if more > 0 else None

@@ -34,7 +34,13 @@ _TONES: Final = {
 }
 _BEYOND_DOUBT: Final = 1e6
 #: What is told of each arm of a segment, and the end of its key.
-_COUNTS: Final = {"all": "", "failed": "_failed", "labelled": "_labelled", "wrong": "_wrong"}
+_COUNTS: Final = {
+    "all": "",
+    "failed": "_failed",
+    "slow": "_slow",
+    "labelled": "_labelled",
+    "wrong": "_wrong",
+}
 _KINDS: Final = ("errors", "timeouts", "invalid", "slow", "wrong")
 
 

@@ -88,15 +88,17 @@ class ArmCounter:
                 kinds.append(ARM_SLOW)
         unit = active_split.unit_of(call.head, call.request_id)
         failures = [kind for kind in kinds if kind != ARM_SLOW]
-        first_failure = False
+        first_failure = first_slow = False
         for kind in kinds:
             part, repeated = _REPEATED[kind]
             counters.add(kind)
             if not active_split.first_failures.is_first(unit, part, canary=canary):
                 counters.add(repeated)
-            elif kind != ARM_SLOW:
+            elif kind == ARM_SLOW:
+                first_slow = True
+            else:
                 first_failure = True
-        self.count_segments(call, assignment, failed=first_failure)
+        self.count_segments(call, assignment, failed=first_failure, slow=first_slow)
         if canary and failures and not active_split.split.fallback:  # else the second try tells
             self.on_failure()
         table = active_split.memory.listed(assignment.arm)
@@ -106,13 +108,16 @@ class ArmCounter:
             table.failed(unit, Outcome.UNTRIED, now, timeout=ARM_TIMEOUTS in failures)
 
     @staticmethod
-    def count_segments(call: Call, assignment: Assignment, *, failed: bool = False) -> None:
+    def count_segments(
+        call: Call, assignment: Assignment, *, failed: bool = False, slow: bool = False
+    ) -> None:
         """Count a request in its segments, if the rollout has any.
 
         Args:
             call: The request.
             assignment: Its part in the split.
             failed: Whether its arm failed at it, for the first time of its unit.
+            slow: Whether the answer was slow, for the first time of its unit.
         """
         active_split, servable = assignment.active_split, call.servable
         table = active_split.memory.segments
@@ -123,7 +128,7 @@ class ArmCounter:
             reader = servable.segments.get(field)
             if reader is not None:
                 name = reader.name(call.message.inputs)
-                table.count(number, name, canary=canary, failed=failed)
+                table.count(number, name, canary=canary, failed=failed, slow=slow)
 
     def asks_stable(self, assignment: Assignment) -> None:
         """Stable is asked in the canary's place."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 #: Counted segments of one rollout; later ones are in no figure.
-MOST_SEGMENTS: Final = 147
+MOST_SEGMENTS: Final = 153
 
 
 class SegmentCounts(NamedTuple):
     """Counts of one segment, in requests. A failure of a unit that failed before does not count.
+
+    The same holds for slow answers.
 
     Attributes:
         stable: Requests of stable.
@@ -23,6 +25,8 @@ class SegmentCounts(NamedTuple):
         stable_wrong: Of these, requests that were answered wrongly.
         canary_labelled: Requests of the candidate that have a label by now.
         canary_wrong: Of these, requests that were answered wrongly.
+        stable_slow: Requests of stable that were answered slowly.
+        canary_slow: The same of the candidate, without those of its warm-up.
     """
 
     stable: int = 0
@@ -33,6 +37,8 @@ class SegmentCounts(NamedTuple):
     stable_wrong: int = 0
     canary_labelled: int = 0
     canary_wrong: int = 0
+    stable_slow: int = 0
+    canary_slow: int = 0
 
     def plus(self, other: SegmentCounts) -> SegmentCounts:
         """The sum."""
@@ -71,7 +77,7 @@ def with_labels(known: Segments, labels: Mapping[str, SegmentCounts]) -> Segment
     found = dict(known)
     for name, one in labels.items():
         if name in found or len(found) < MOST_SEGMENTS:
-            found[name] = SegmentCounts(*found.get(name, SegmentCounts())[:4], *one[4:])
+            found[name] = _labelled(found.get(name, SegmentCounts()), _labels_of(one))
     return found
 
 
@@ -89,9 +95,9 @@ def of_labels(
     """
     found = {}
     for name in {**before, **stable, **canary}:
-        known = before.get(name, SegmentCounts())
+        known = _labels_of(before.get(name, SegmentCounts()))
         now = (*stable.get(name, (0, 0)), *canary.get(name, (0, 0)))
-        found[name] = SegmentCounts(0, 0, 0, 0, *map(max, known[4:], now))
+        found[name] = _labelled(SegmentCounts(), tuple(map(max, known, now)))
     return found
 
 
@@ -101,3 +107,18 @@ def totals(steps: Iterable[Mapping[str, SegmentCounts]]) -> Segments:
     for step in steps:
         found = added(found, step)
     return found
+
+
+def _labels_of(counts: SegmentCounts) -> tuple[int, ...]:
+    return (
+        counts.stable_labelled,
+        counts.stable_wrong,
+        counts.canary_labelled,
+        counts.canary_wrong,
+    )
+
+
+def _labelled(counts: SegmentCounts, labels: Sequence[int]) -> SegmentCounts:
+    """The counts with these labels, in the order of `_labels_of`."""
+    names = ("stable_labelled", "stable_wrong", "canary_labelled", "canary_wrong")
+    return counts._replace(**dict(zip(names, labels, strict=True)))

@@ -1,14 +1,14 @@
 """Evidence that the candidate does harm in one segment of the traffic.
 
 A segment is compared with itself: which arm its bad requests fell in, by the law of
-`penstock.server.rollout.arm_evidence`. There are two bets on each segment: on its failures, and on
-its labels that call an answer wrong. Each bet is an e-process while the candidate is no worse in
-that segment. All bets are joined by a mean with fixed weights, which is an e-process while the
-candidate is worse in *no* segment, however the segments depend on each other (Vovk and Wang, arXiv
-1912.06116). So the number of segments is accounted for: with S segments, the bet on each one has
-the weight 1 / S. S is the most that are counted, `MOST_SEGMENTS`: each process names the values
-that it sees, so the declared fields alone do not tell how many segments there will be, and a mean
-over a number that grows would be no e-process.
+`penstock.server.rollout.arm_evidence`. There are three bets on each segment: on its failures, its
+slow answers, and its labels that call an answer wrong. Each bet is an e-process while the candidate
+is no worse in that segment. All bets are joined by a mean with fixed weights, which is an e-process
+while the candidate is worse in *no* segment, however the segments depend on each other (Vovk and
+Wang, arXiv 1912.06116). So the number of segments is accounted for: with S segments, the bet on
+each one has the weight 1 / S. S is the most that are counted, `MOST_SEGMENTS`: each process names
+the values that it sees, so the declared fields alone do not tell how many segments there will be,
+and a mean over a number that grows would be no e-process.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from .segment_counts import MOST_SEGMENTS, SegmentCounts, totals
 if TYPE_CHECKING:
     from .rollout import Rollout
 
-#: Ratios of risks that are tolerated, of failures and of wrong answers.
+#: Ratios of risks that are tolerated: of failures, of slow answers, of wrong answers.
 TOLERATED_FAILURES: Final = 1.5
+TOLERATED_SLOW: Final = 1.5
 TOLERATED_WRONG: Final = 1.0
 #: Parts of a segment's bet.
-FAILED: Final = 0.5
-WRONG: Final = 0.5
+FAILED: Final = 0.4
+SLOW: Final = 0.2
+WRONG: Final = 0.4
 #: E value from which on both arms of a segment count as labelled differently.
 MISMATCH: Final = 5.0
 
@@ -40,17 +42,19 @@ class SegmentEvidence(NamedTuple):
     Attributes:
         name: Name of the segment.
         failures: E value of its failures; 1 is no evidence.
+        slow: E value of its slow answers.
         labels: E value of its wrong answers.
     """
 
     name: str
     failures: float
+    slow: float
     labels: float
 
     @property
     def value(self) -> float:
-        """Both joined."""
-        return FAILED * self.failures + WRONG * self.labels
+        """All three joined."""
+        return FAILED * self.failures + SLOW * self.slow + WRONG * self.labels
 
 
 def by_segment(rollout: Rollout, *, labels: bool = True) -> list[SegmentEvidence]:
@@ -72,9 +76,16 @@ def by_segment(rollout: Rollout, *, labels: bool = True) -> list[SegmentEvidence
             ),
             TOLERATED_FAILURES,
         )
+        slow = _evidence(
+            tuple(
+                (share, one.canary_slow, one.stable_slow)
+                for share, one in zip(shares, counts, strict=True)
+            ),
+            TOLERATED_SLOW,
+        )
         wrong = _of_labels(shares, counts)
         wrong = wrong if labels else min(1.0, wrong)  # not higher: a bet that is lost stays lost
-        found.append(SegmentEvidence(name, failures, wrong))
+        found.append(SegmentEvidence(name, failures, slow, wrong))
     return found
 
 
@@ -112,11 +123,18 @@ def worst_segment(rollout: Rollout, *, labels: bool = True) -> SegmentEvidence |
 def describe_segment(rollout: Rollout, one: SegmentEvidence) -> str:
     """The counts of a segment as a sentence."""
     counts = totals(step.segments for step in rollout.steps)[one.name]
-    if one.failures >= one.labels:
+    bets = {"failed": FAILED * one.failures, "slow": SLOW * one.slow, "wrong": WRONG * one.labels}
+    worst = max(bets, key=bets.__getitem__)
+    if worst == "failed":
         return (
             f"in segment {one.name} the candidate failed at {counts.canary_failed} of "
             f"{counts.canary} requests, while stable failed at {counts.stable_failed} of "
             f"{counts.stable}"
+        )
+    if worst == "slow":
+        return (
+            f"in segment {one.name} {counts.canary_slow} of the candidate's {counts.canary} "
+            f"answers were slow, while {counts.stable_slow} of {counts.stable} of stable were"
         )
     return (
         f"in segment {one.name} {counts.canary_wrong} of {counts.canary_labelled} labelled answers "

@@ -2,7 +2,7 @@
 
 The table is int64 slots in blocks of a counter file, so that control reads it without asking. Each
 block begins with the key of the rollout. An entry holds the number of its field, the length and the
-text of its name, and four counts. A segment has an entry from its first request in either arm on,
+text of its name, and six counts. A segment has an entry from its first request in either arm on,
 or from when it has become frequent; both arms count from the same moment.
 """
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _TEXT_SLOTS: Final = NAME_BYTES // 8
 _COUNTS: Final = 1 + _TEXT_SLOTS
-ENTRY_SLOTS: Final = _COUNTS + 4
+#: Of an arm: requests, failures, slow answers. Those of stable come first.
+_ARM_COUNTS: Final = 3
+ENTRY_SLOTS: Final = _COUNTS + 2 * _ARM_COUNTS
 _HEADER_SLOTS: Final = 1
 #: Of a block of a counter file.
 BLOCK_SLOTS: Final = 192
@@ -57,7 +59,9 @@ class SegmentTable:
             {0: self._new(number, OTHER)} for number, _ in enumerate(fields)
         ]
 
-    def count(self, field: int, name: str, *, canary: bool, failed: bool) -> None:
+    def count(
+        self, field: int, name: str, *, canary: bool, failed: bool, slow: bool = False
+    ) -> None:
         """Count a request.
 
         Args:
@@ -65,6 +69,7 @@ class SegmentTable:
             name: The value, by `penstock.monitoring.segments.field.value_name`.
             canary: Whether it is in the candidate's arm.
             failed: Whether the arm failed at it, and the failure is the first of its unit.
+            slow: Whether the answer was slow, and is the first slow one of its unit.
         """
         code = self._names[field].code(name)
         entries = self._entries[field]
@@ -75,10 +80,12 @@ class SegmentTable:
             else:
                 entry = entries[0]
         block, at = entry
-        at += 2 if canary else 0
+        at += _ARM_COUNTS if canary else 0
         block[at] += 1
         if failed:
             block[at + 1] += 1
+        if slow:
+            block[at + 2] += 1
 
     def _new(self, field: int, name: str) -> tuple[memoryview, int]:
         """A new entry: its block, and where its counts begin."""
@@ -119,6 +126,18 @@ def segments_of(
                 for slot in range(_TEXT_SLOTS)
             )[:length]
             name = segment_name(fields[field - 1], text.decode(errors="replace"))
-            counts = SegmentCounts(*slots[at + _COUNTS : at + ENTRY_SLOTS])
+            counts = _counts_of(slots[at + _COUNTS : at + ENTRY_SLOTS])
             found[name] = found.get(name, SegmentCounts()).plus(counts)
     return found
+
+
+def _counts_of(slots: Sequence[int]) -> SegmentCounts:
+    stable, stable_failed, stable_slow, canary, canary_failed, canary_slow = slots
+    return SegmentCounts(
+        stable,
+        stable_failed,
+        canary,
+        canary_failed,
+        stable_slow=stable_slow,
+        canary_slow=canary_slow,
+    )

@@ -35,6 +35,8 @@ class Harm:
         wrong: The same of a wrong answer.
         failed_in_one: Of the candidate, in the first segment.
         wrong_in_one: The same of a wrong answer.
+        slow: Probability of a slow answer, of stable and of the candidate.
+        slow_in_one: Of the candidate, in the first segment.
         labelled: Share of the requests that get a label.
         rate: Requests a second.
     """
@@ -43,6 +45,8 @@ class Harm:
     wrong: tuple[float, float] = (0.1, 0.1)
     failed_in_one: float | None = None
     wrong_in_one: float | None = None
+    slow: tuple[float, float] = (0.01, 0.01)
+    slow_in_one: float | None = None
     labelled: float = 0.3
     rate: float = RATE
 
@@ -59,6 +63,7 @@ class Counted:
 
     requests: np.ndarray = field(default_factory=lambda: np.zeros((2, SEGMENTS), int))
     failed: np.ndarray = field(default_factory=lambda: np.zeros((2, SEGMENTS), int))
+    slow: np.ndarray = field(default_factory=lambda: np.zeros((2, SEGMENTS), int))
 
 
 def ramp(number, harm, seed, terms=RAMP, seconds=200.0):
@@ -68,6 +73,7 @@ def ramp(number, harm, seed, terms=RAMP, seconds=200.0):
     counted, labels, requests = Counted(), {}, 0
     failing = harm.probabilities(harm.failed, harm.failed_in_one)
     wrong = harm.probabilities(harm.wrong, harm.wrong_in_one)
+    slow = harm.probabilities(harm.slow, harm.slow_in_one)
     while now < seconds and not rollout.final:
         total = random.poisson(harm.rate * CHECK_SECONDS)
         requests += total
@@ -80,6 +86,7 @@ def ramp(number, harm, seed, terms=RAMP, seconds=200.0):
         )
         counted.requests += new
         counted.failed += random.binomial(new, failing)
+        counted.slow += random.binomial(new, slow)
         step = labels.setdefault(rollout.steps[-1].began_at, np.zeros((2, 2, SEGMENTS), int))
         told = random.binomial(new, harm.labelled)
         step += np.stack([told, random.binomial(told, wrong)])
@@ -94,7 +101,11 @@ def ramp(number, harm, seed, terms=RAMP, seconds=200.0):
 
 def snapshot(counted, labels, percent):
     arms = [
-        ArmCounts(requests=int(counted.requests[arm].sum()), errors=int(counted.failed[arm].sum()))
+        ArmCounts(
+            requests=int(counted.requests[arm].sum()),
+            errors=int(counted.failed[arm].sum()),
+            slow=int(counted.slow[arm].sum()),
+        )
         for arm in (0, 1)
     ]
     columns = (
@@ -104,7 +115,12 @@ def snapshot(counted, labels, percent):
         counted.failed[1],
     )
     segments = {
-        f"country={n}": SegmentCounts(*(int(one[n]) for one in columns)) for n in range(SEGMENTS)
+        f"country={n}": SegmentCounts(
+            *(int(one[n]) for one in columns),
+            stable_slow=int(counted.slow[0, n]),
+            canary_slow=int(counted.slow[1, n]),
+        )
+        for n in range(SEGMENTS)
     }
     known = tuple(StepLabels(at, *_labels(one)) for at, one in labels.items())
     return Snapshot(
@@ -132,6 +148,7 @@ def names(ramps):
 #: Harm in 2 % of the traffic, and what it is.
 HARMS = {
     "fails at half of its requests": Harm(failed_in_one=0.5),
+    "is slow at half of its requests": Harm(slow_in_one=0.5),
     "answers nine in ten wrongly": Harm(wrong_in_one=0.9, rate=200.0),
     "answers half wrongly": Harm(wrong_in_one=0.5, rate=600.0),
 }

@@ -37,8 +37,10 @@ def test_each_worker_has_its_state_and_memory() -> None:
 
 def test_segments_of_a_rollout_are_shown_with_the_counts_of_both_arms() -> None:
     counts = {
-        "stable": 101, "stable_failed": 102, "stable_labelled": 103, "stable_wrong": 104,
-        "canary": 105, "canary_failed": 106, "canary_labelled": 107, "canary_wrong": 108,
+        "stable": 101, "stable_failed": 102, "stable_slow": 103,
+        "stable_labelled": 104, "stable_wrong": 105,
+        "canary": 106, "canary_failed": 107, "canary_slow": 108,
+        "canary_labelled": 109, "canary_wrong": 110,
     }  # fmt: skip
     page = Page("x")
     segments(page.section("Segments"), [{"segment": BAD, "e_value": 12.5, **counts}])

@@ -15,6 +15,8 @@ import pytest
 from penstock.monitoring.metrics import layout
 from penstock.server.config.model_config import ModelConfig
 from penstock.server.rollout.routing import Chooser
+from penstock.server.rollout.segment_counts import SegmentCounts
+from penstock.server.rollout.segment_table import BLOCKS, segments_of
 from penstock.server.rollout.traffic import Split
 from penstock.server.rollout.worst_units import UnitCounts, table_of, unit_key
 from penstock.server.target.plan import ModelPlan
@@ -68,6 +70,7 @@ class Server:
 
     def share(self, model: str, split: Split | None) -> None:
         """Version 1 is stable; a split of its own for every test, as rollouts have."""
+        segments = () if split is None else split.segments
         catalog = self.live.app.engine.catalog
 
         def steer() -> None:
@@ -77,7 +80,7 @@ class Server:
                 versions,
                 1,
                 {"next": 2},
-                ModelConfig(),
+                ModelConfig(segments=segments),
                 pinned=True,
                 split=split,  # type: ignore[arg-type]
             )
@@ -406,6 +409,26 @@ def test_slow_answers_are_counted_whatever_else_they_are(
     counted = Difference(server, "calm")
     assert server.ask(ask("calm", moody.SLOW, next(of_arm("canary")))).status == 200
     assert counted() == ({}, {"requests": 1, "slow": 1})
+
+
+def test_requests_are_counted_by_segment_in_their_arm_with_what_was_bad_about_them(
+    server: Server, ask: Callable[..., bytes]
+) -> None:
+    split = Split(
+        "by-segment", 2, 50.0, fallback=False, slow_seconds=moody.SLOW_SECONDS, segments=("x",)
+    )
+    server.share("calm", split)
+    asked = [(3.0, "stable"), (moody.SLOW, "stable"), (moody.SLOW, "canary"), (moody.NAN, "canary")]
+    for value, arm in asked:
+        assert server.ask(ask("calm", value, next(of_arm(arm, rollout="by-segment")))).status == 200
+    blocks = server.live.app.engine.counters.model("calm", "2").segments(BLOCKS)
+    found = segments_of("by-segment", ("x",), [block.tolist() for block in blocks])
+    server.share("calm", None)
+    assert {name: one for name, one in found.items() if any(one)} == {
+        "x=3": SegmentCounts(stable=1),
+        "x=600": SegmentCounts(stable=1, canary=1, canary_slow=1),
+        "x=200": SegmentCounts(canary=1, canary_failed=1),
+    }
 
 
 def test_a_hanging_canary_is_given_up_in_time_and_its_late_answer_is_for_nobody(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,7 @@ from penstock.server.rollout.segment_counts import (
     with_labels,
 )
 from penstock.server.rollout.segment_evidence import (
+    SegmentEvidence,
     by_segment,
     segment_evidence,
     suspect,
@@ -59,20 +61,20 @@ def rollout(*steps, segments=FIELDS, kind=Kind.CANARY):
 
 def test_a_reader_sees_what_was_counted_by_arm_and_segment(counters, table):
     table.count(0, "CH", canary=False, failed=False)
-    table.count(0, "CH", canary=True, failed=True)
+    table.count(0, "CH", canary=True, failed=True, slow=True)
     table.count(0, "(missing)", canary=True, failed=False)
     table.count(1, "ein sehr langer Tarifname, 32 B.", canary=False, failed=True)
-    table.count(1, "日本", canary=False, failed=False)
+    table.count(1, "日本", canary=False, failed=False, slow=True)
     found = segments_of("m-1", FIELDS, blocks_of(counters))
-    assert {name: one[:4] for name, one in found.items() if any(one)} == {
-        "country=CH": (1, 0, 1, 1),
-        "country=(missing)": (0, 0, 1, 0),
-        "plan=ein sehr langer Tarifname, 32 B.": (1, 1, 0, 0),
-        "plan=日本": (1, 0, 0, 0),
+    assert {name: one for name, one in found.items() if any(one)} == {
+        "country=CH": SegmentCounts(1, 0, 1, 1, canary_slow=1),
+        "country=(missing)": SegmentCounts(canary=1),
+        "plan=ein sehr langer Tarifname, 32 B.": SegmentCounts(1, 1),
+        "plan=日本": SegmentCounts(stable=1, stable_slow=1),
     }
     assert segments_of("m-2", FIELDS, blocks_of(counters)) == {}
     twice = segments_of("m-1", FIELDS, [*blocks_of(counters), *blocks_of(counters)])
-    assert twice["country=CH"] == (2, 0, 2, 2, 0, 0, 0, 0)
+    assert twice["country=CH"] == SegmentCounts(2, 0, 2, 2, canary_slow=2)
 
 
 def test_another_rollout_of_the_version_begins_at_zero_in_the_same_blocks(counters, table):
@@ -105,8 +107,9 @@ def test_what_is_new_is_added_and_a_process_that_ends_takes_nothing_away():
 def test_labels_replace_labels_and_never_become_fewer():
     first = of_labels({"a": (10, 2)}, {"a": (5, 1), "b": (1, 1)}, {})
     later = of_labels({"a": (8, 3)}, {}, first)
-    assert later["a"][4:] == (10, 3, 5, 1)
-    assert with_labels({"a": SegmentCounts(7, 1)}, later)["a"] == (7, 1, 0, 0, 10, 3, 5, 1)
+    assert later["a"] == SegmentCounts(0, 0, 0, 0, 10, 3, 5, 1)
+    counted = SegmentCounts(7, 1, stable_slow=2, canary_slow=4)
+    assert with_labels({"a": counted}, later)["a"] == (7, 1, 0, 0, 10, 3, 5, 1, 2, 4)
 
 
 def test_counts_are_of_the_step_they_came_in_and_survive_the_disk():
@@ -124,19 +127,30 @@ def test_counts_are_of_the_step_they_came_in_and_survive_the_disk():
     assert split_of(again).segments == FIELDS
 
 
+def test_counts_that_an_earlier_release_wrote_are_read():
+    seen = rollout(Step(5.0, segments={"country=CH": SegmentCounts(*range(10))}))
+    old = json.loads(json.dumps(seen.to_json()))
+    assert old["steps"][0]["segments"]["country=CH"] == list(range(10))
+    del old["steps"][0]["segments"]["country=CH"][8:]
+    again = Rollout.from_json(old)
+    assert again.steps[0].segments == {"country=CH": SegmentCounts(*range(8))}
+
+
 def _counts():
     return Snapshot().counts
 
 
 def test_the_evidence_of_a_segment_is_that_of_its_own_events():
     steps = (
-        Step(5.0, segments={"country=CH": SegmentCounts(100, 2, 9, 4, 50, 5, 4, 3)}),
+        Step(5.0, segments={"country=CH": SegmentCounts(100, 2, 9, 4, 50, 5, 4, 3, 6, 8)}),
         Step(50.0, segments={"country=CH": SegmentCounts(50, 1, 50, 30)}),
     )
     (one,) = by_segment(rollout(*steps))
     events = [ArmEvents(0.05, 4, 2), ArmEvents(0.5, 30, 1)]
     assert one.failures == pytest.approx(arm_evidence(events, 1.5))
+    assert one.slow == pytest.approx(arm_evidence([ArmEvents(0.05, 8, 6)], 1.5))
     assert one.labels == pytest.approx(arm_evidence([ArmEvents(0.05, 3, 5)], 1.0))
+    assert SegmentEvidence("without evidence", 1.0, 1.0, 1.0).value == pytest.approx(1.0)
     bets = MOST_SEGMENTS
     assert segment_evidence(rollout(*steps)) == pytest.approx((one.value + bets - 1) / bets)
     (without,) = by_segment(rollout(*steps), labels=False)
@@ -197,6 +211,16 @@ def test_an_abort_names_the_segment():
     decision = decide(progressing, Snapshot(epoch="run", ready=True, percent=5.0), now=1.0)
     assert decision.rollout.phase == "aborted"
     assert "in segment country=CH the candidate failed at 12 of 20 requests" in decision.message
+
+
+def test_an_abort_for_slow_answers_names_the_segment():
+    slow = SegmentCounts(400, 1, 20, 1, stable_slow=2, canary_slow=14)
+    step = Step(5.0, segments={"country=CH": slow})
+    progressing = replace(rollout(step), phase="progressing", base=Base("run", _counts()))
+    decision = decide(progressing, Snapshot(epoch="run", ready=True, percent=5.0), now=1.0)
+    assert decision.rollout.phase == "aborted"
+    told = "in segment country=CH 14 of the candidate's 20 answers were slow, while 2 of 400 of"
+    assert told in decision.message
 
 
 def test_labels_are_no_evidence_of_a_comparison():

@@ -12,7 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -129,9 +129,11 @@ KILLS = int(os.environ.get("PENSTOCK_KILLS", "6"))
 
 def test_random_kills_of_every_process_beside_busy_ones_leave_the_books_exact(serve, load, books):
     dice = random.Random(5)
-    server = serve("--workers", 2)
+    with one_processor():
+        server = serve("--workers", 2)
+        others = busy(4)
     book = books(server)
-    with load(server.url, 4) as running, busy(8):
+    with load(server.url, 4) as running, others:
         for _ in range(KILLS):
             enough = len(running.statuses) + dice.randrange(1, 15)
             server.until(lambda enough=enough: len(running.statuses) >= enough, 90)
@@ -152,16 +154,25 @@ def test_random_kills_of_every_process_beside_busy_ones_leave_the_books_exact(se
 
 
 @contextmanager
-def busy(count):
-    """So many processes that want a processor all the time."""
-    code = "while True: pass"
-    running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(count)]
+def one_processor():
+    """What is started inside shares one processor, and leaves the others to other tests."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
     try:
         yield
     finally:
-        for one in running:
-            one.kill()
-            one.wait()
+        os.sched_setaffinity(0, before)
+
+
+def busy(count):
+    """So many processes that want a processor all the time."""
+    code = "while True: pass"
+    stack = ExitStack()
+    for _ in range(count):
+        one = subprocess.Popen([sys.executable, "-c", code])
+        stack.callback(one.wait)
+        stack.callback(one.kill)
+    return stack
 
 
 def test_a_stopped_monitor_costs_samples_and_nothing_else(serve, load, books):

@@ -36,6 +36,6 @@ def exact_tail(number: int, hits: int, drawn: int, rows: int) -> float:
     for one in range(number, most):
         term *= (hits - one) * (drawn - one) / ((one + 1) * (others - drawn + one + 1))
         total += term
-        if term < total * _NEGLIGIBLE:
+        if term <= total * _NEGLIGIBLE:  # both are 0 where the tail is too small for a float
             break
     return min(1.0, total)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -177,6 +179,18 @@ def test_the_exact_tail_is_that_of_scipy():
         (a, b), (c, d) = table
         expected = fisher_exact(table, alternative="greater")[1]
         assert exact_tail(a, a + c, a + b, a + b + c + d) == pytest.approx(expected)
+
+
+def test_a_tail_that_is_too_small_for_a_float_is_0_at_once():
+    billion = 10**9
+    code = (
+        "from penstock.monitoring.fisher import exact_tail\n"
+        f"print(exact_tail({billion // 2}, {billion}, {billion}, {10 * billion}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "0.0\n"
 
 
 def test_holm_adjusts_as_published():

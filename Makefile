@@ -24,7 +24,7 @@ demo: install $(VENV)/.installed-xgboost $(VENV)/.installed-lightgbm ## Serve th
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients ## What needs a browser and strace: pages, network (apt-get installs them as root)
+test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients ## What needs a browser, strace and other shells (apt-get installs them as root)
 	$(BIN)/python -m pytest tests/integrations $(ARGS)
 
 check: $(VENV)/.installed-test ## Lint, format and types
@@ -66,7 +66,7 @@ clean: ## Remove what the verbs made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info
 
 # Tools of the system; nothing else of it is changed, and no browser is downloaded from elsewhere.
-TOOLS := chromium strace
+TOOLS := chromium strace zsh fish
 $(VENV)/.tools: $(VENV)/.installed
 	@for tool in $(TOOLS); do \
 	  command -v $$tool > /dev/null && continue; \

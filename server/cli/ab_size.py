@@ -50,7 +50,7 @@ def run_size(asked: Comparison, *, as_json: Json = False) -> int:
     try:
         found = sizes(asked)
     except InvalidRequest as error:
-        raise CommandFailed(error.message) from None
+        raise CommandFailed(error) from None
     if as_json:
         show_json(found)
         return 0

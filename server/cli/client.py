@@ -5,12 +5,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
 from .command_failed import CommandFailed
+
+if TYPE_CHECKING:
+    from urllib.error import HTTPError
 
 DEFAULT_URL: Final = "http://127.0.0.1:8001"
 #: Longer than a command waits for the workers by default.
@@ -67,7 +70,8 @@ class AdminClient:
         try:
             return json.loads(self.fetch(path, method, body) or b"null")
         except ValueError as error:
-            raise CommandFailed(f"{self.url} does not answer as it should: {error}") from None
+            said = f"{self.url} does not answer as it should: {error}"
+            raise CommandFailed(said, code="unexpected_answer") from None
 
     def fetch(self, path: str, method: str = "GET", body: Mapping[str, Any] | None = None) -> bytes:
         """Send a request; gives the answer as it is.
@@ -78,8 +82,6 @@ class AdminClient:
         import http.client  # large, and `serve` needs no client
         import urllib.error
         import urllib.request
-
-        from penstock.server.errors.error_message import error_message
 
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310  the user's own
@@ -92,16 +94,27 @@ class AdminClient:
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as error:
-            said = error_message(error.read())
-            reason = said or f"the server answers {error.code} {error.reason}"
-            raise CommandFailed(reason) from None
+            raise refusal_of(error) from None
         except urllib.error.URLError as error:
-            raise CommandFailed(
+            said = (
                 f"{self.url} cannot be reached: {error.reason}; start a server with penstock "
                 "serve, or name another one with --admin-url"
-            ) from None
+            )
+            raise CommandFailed(said, code="unreachable") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise CommandFailed(f"{self.url} does not answer as it should: {error}") from None
+            said = f"{self.url} does not answer as it should: {error}"
+            raise CommandFailed(said, code="unexpected_answer") from None
+
+
+def refusal_of(error: "HTTPError") -> CommandFailed:
+    """The failure of a command that a server refuses, with the code of the server's error."""
+    from penstock.server.errors.error_message import error_message
+
+    said = error_message(error.read())
+    if not said:
+        said = f"the server answers {error.code} {error.reason}"
+        return CommandFailed(said, code="unexpected_answer")
+    return CommandFailed(said, code=error.headers.get("x-error-code", ""))
 
 
 def model_path(model: str, rest: str = "") -> str:

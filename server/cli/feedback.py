@@ -52,9 +52,9 @@ def run_feedback(
                 count(1)
             handed.send()
     except (CommandFailed, LabelFileError, OSError) as failure:
-        raise CommandFailed(
-            f"{CommandFailed(failure)}; {handed.sent} labels were accepted"
-        ) from None
+        failed = CommandFailed(failure)
+        said = f"{failed}; {handed.sent} labels were accepted"
+        raise CommandFailed(said, code=failed.code) from None
     if labels.ignored:
         names = ", ".join(sorted(labels.ignored)[:_MOST_NAMES])
         note(f"ignored, as they say nothing of a label: {names}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from .client import refusal_of
 from .command_failed import CommandFailed
 
 if TYPE_CHECKING:
@@ -112,8 +113,6 @@ def _post(url: str, body: bytes, token: str) -> dict[str, Any]:
     import urllib.error
     import urllib.request
 
-    from penstock.server.errors.error_message import error_message
-
     pause = threading.Event()
     for _ in range(_TRIES):
         request = urllib.request.Request(f"{url.rstrip('/')}/v1/feedback?partial=true", body)  # noqa: S310  the user's own
@@ -127,12 +126,12 @@ def _post(url: str, body: bytes, token: str) -> dict[str, Any]:
         except urllib.error.HTTPError as error:
             wait = error.headers.get("retry-after", "")
             if not wait.isdecimal():  # a proxy may send a date
-                said = error_message(error.read())
-                reason = said or f"the server answers {error.code} {error.reason}"
-                raise CommandFailed(reason) from None
+                raise refusal_of(error) from None
             pause.wait(int(wait))
         except urllib.error.URLError as error:
-            raise CommandFailed(f"{url} cannot be reached: {error.reason}") from None
+            said = f"{url} cannot be reached: {error.reason}"
+            raise CommandFailed(said, code="unreachable") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise CommandFailed(f"{url} does not answer as it should: {error}") from None
-    raise CommandFailed("the server cannot keep labels now")
+            said = f"{url} does not answer as it should: {error}"
+            raise CommandFailed(said, code="unexpected_answer") from None
+    raise CommandFailed("the server cannot keep labels now", code="unavailable")

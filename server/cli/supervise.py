@@ -249,17 +249,18 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
-def _tell(text: str, level: int, given: dict[str, Any]) -> None:
+def _tell(text: str, level: int, given: dict[str, Any], **fields: Any) -> None:
     """Say something before the configuration is known, in the format that was asked for."""
     if (given["log_format"] or os.environ.get("PENSTOCK_LOG_FORMAT")) == "json":
-        print(_as_json(text, level), file=sys.stderr, flush=True)
+        print(_as_json(text, level, **fields), file=sys.stderr, flush=True)
     else:
         note(text)
 
 
 def _fail(error: Exception, status: Exit, given: dict[str, Any]) -> int:
     """Say why there is no server."""
-    _tell(str(error), logging.ERROR, given)
+    failure = error if isinstance(error, CommandFailed) else CommandFailed(str(error), status)
+    _tell(str(error), logging.ERROR, given, error=failure.told())
     return status
 
 

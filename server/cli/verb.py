@@ -12,8 +12,6 @@ import typer
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
-from .command_failed import CommandFailed
-from .output import note
 from .plain_values import read_plain_values
 
 if TYPE_CHECKING:
@@ -67,7 +65,7 @@ def flat(function: Callable[..., int]) -> Callable[..., int]:
 
     A parameter that is a dataclass stands for its fields, so that verbs can share options. A
     parameter that is neither that nor annotated with an option or an argument keeps its default: it
-    is for tests. `CommandFailed` becomes one line on standard error and its exit status.
+    is for tests.
 
     Raises:
         TypeError: An annotation is a text, so the option in it would be lost: the file of the verb
@@ -87,11 +85,7 @@ def flat(function: Callable[..., int]) -> Callable[..., int]:
     def call(**values: Any) -> int:
         for name, kind in shared.items():
             values[name] = kind(**{one.name: values.pop(one.name) for one in fields(kind)})
-        try:
-            return function(**values)
-        except CommandFailed as failure:
-            note(failure)
-            return failure.status
+        return function(**values)
 
     made: Any = call
     made.__name__ = function.__name__

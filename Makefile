@@ -65,11 +65,12 @@ install: $(VENV)/.installed ## The server with all its monitoring
 clean: ## Remove what the verbs made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build *.egg-info
 
-# Tools of the system; nothing else of it is changed, and no browser is downloaded from elsewhere.
-TOOLS := chromium strace zsh fish
-$(VENV)/.tools: $(VENV)/.installed
+# Tools of the system, and a library that perf_analyzer needs; nothing else of it is changed, and no
+# browser is downloaded from elsewhere.
+TOOLS := chromium strace zsh fish libb64-0d
+$(VENV)/.tools: $(VENV)/.installed Makefile
 	@for tool in $(TOOLS); do \
-	  command -v $$tool > /dev/null && continue; \
+	  { command -v $$tool || dpkg -s $$tool; } > /dev/null 2>&1 && continue; \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	    echo "Installing $$tool ..."; \
 	    apt-get update -qq && apt-get install -qq --yes --no-install-recommends $$tool; \

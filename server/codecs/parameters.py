@@ -25,6 +25,10 @@ _REFUSED_OF_OUTPUTS: Final = {
 }
 _CLASSES: Final = "parameter 'classification' belongs to an output"
 _REFUSED_OF_INPUTS: Final = {**_REFUSED_OF_OUTPUTS, "classification": _CLASSES}
+#: Asks for a message without outputs after the last answer of a model that gives several. Here a
+#: request has one answer, so there is nothing to do, as for such a model of Triton. Its C++ client
+#: of gRPC sets the parameter in each request.
+_EMPTY_LAST_ANSWER: Final = "triton_enable_empty_final_response"
 _SEQUENCES: Final = "models here keep no state between requests, so there are no sequences"
 #: Of requests; a value that says nothing, such as 0 or false, is taken.
 _REFUSED_OF_REQUESTS: Final = {
@@ -84,7 +88,9 @@ def request_parameters(document: dict[str, Any]) -> dict[str, Any]:
     """
     parameters = parameters_of(document, "the request")
     for name, value in parameters.items():
-        if type(name) is str and name.startswith("triton_"):  # msgpack has names of bytes, too
+        if name == _EMPTY_LAST_ANSWER:
+            flag_of(parameters, name, "the request")
+        elif type(name) is str and name.startswith("triton_"):  # msgpack has names of bytes, too
             raise InvalidRequest(f"parameter {show(name)} is reserved: no name begins with triton_")
         if value and name in _REFUSED_OF_REQUESTS:
             raise InvalidRequest(f"parameter '{name}': {_REFUSED_OF_REQUESTS[name]}")

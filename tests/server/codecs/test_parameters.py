@@ -110,11 +110,21 @@ def test_of_inputs_with_and_without_data(
         {"sequence_end": True},
         {"classification": 3},
         {"triton_anything": 0},
+        {"triton_enable_empty_final_response": 1},
     ],
 )
 def test_of_requests(decode: Callable[..., Any], parameters: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match=next(iter(parameters))):
         decode(document() | {"parameters": parameters})
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_request_has_one_answer_whether_or_not_an_empty_one_behind_it_is_asked_for(
+    decode: Callable[..., Any], flag: bool
+) -> None:
+    asked = {"triton_enable_empty_final_response": flag}
+    request = decode(document() | {"parameters": asked})
+    np.testing.assert_array_equal(request.inputs[0], DATA)
 
 
 def test_what_says_nothing_and_what_nobody_knows_is_taken(decode: Callable[..., Any]) -> None:

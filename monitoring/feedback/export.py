@@ -16,6 +16,7 @@ from penstock.monitoring.distribution import install_command
 from penstock.monitoring.files.atomic_file import drafted
 from penstock.monitoring.offline_duckdb import connect
 from penstock.monitoring.prediction_log.catalog import PARTS, partition_path
+from penstock.monitoring.prediction_log.naming import NAMING, TakenNames
 
 from .classes import number_of
 from .evaluator import gives_texts
@@ -42,7 +43,7 @@ FIXED: Final = (
     ("source", "VARCHAR"),
 )
 _LABEL: Final = [name for name, _ in FIXED].index("label")
-_SAME: Final = frozenset({"request_id", "row", "version", "arm", "fraction"})
+_SAME: Final = frozenset({"request_id", "row", "version", "arm", "fraction", NAMING})
 _TYPES: Final = {"INTEGER": "BIGINT", "REAL": "DOUBLE", "TEXT": "VARCHAR", "BLOB": "VARCHAR"}
 #: One row per prediction: the newest label of any caller, in the model's spelling if it has one.
 _LABELS: Final = (
@@ -106,7 +107,10 @@ class LabelledExport:
     def columns(self) -> dict[str, str]:
         """Names, and types of DuckDB."""
         known = {name: kind or self._kind(name) for name, kind in FIXED}
-        return {**known, **{f"log_{n}" if n in known else n: k for n, k in self._logged.items()}}
+        taken, found = TakenNames(known), dict(known)
+        for name, kind in self._logged.items():
+            found[taken.take(f"log_{name}" if name.lower() in known else name)] = kind
+        return found
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """One tuple per labelled prediction, in the order of `columns`."""

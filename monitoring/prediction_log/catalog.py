@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from penstock.monitoring.databases import is_corrupt
 
 from .day_file import INTERNAL, quoted
+from .naming import NAMING, NAMINGS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -49,6 +50,13 @@ class ModelFiles:
 
     tables: list[DayTable] = field(default_factory=list)
     parts: list[Path] = field(default_factory=list)
+
+    @property
+    def partly_named(self) -> bool:
+        """Whether some of them have columns with the model's names, and some have none."""
+        named = {(NAMING in (name for name, _ in one.columns)) for one in self.tables}
+        named |= {(one.parent / NAMINGS_FILE).exists() for one in self.parts}
+        return len(named) > 1
 
 
 def read_only(path: Path) -> sqlite3.Connection:

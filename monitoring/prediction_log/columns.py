@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .naming import NAMING, TakenNames, number_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from penstock.monitoring.samples.samples import Array, BatchSample
+
+    from .naming import Naming
 
 #: A row of a tensor with more elements is one blob, next to its shape.
 MAX_SCALARS: Final = 200
@@ -30,7 +34,8 @@ FIXED: Final = (
     ("latency", "REAL"),
     ("fraction", "REAL"),
 )
-_FIXED_NAMES: Final = frozenset(name for name, _ in FIXED)
+#: Names that no input or output has: of the fixed columns, and of those that queries add.
+_RESERVED: Final = frozenset({*(name for name, _ in FIXED), "model", "digest", NAMING})
 _TYPES: Final = {"b": "INTEGER", "i": "INTEGER", "u": "INTEGER", "f": "REAL", "O": "TEXT"}
 #: Of the fixed columns and the entries of the indexes.
 _FIXED_BYTES: Final = 150
@@ -45,11 +50,13 @@ class Rows:
         columns: Names and types of SQL behind the fixed ones.
         values: One tuple per row: the fixed columns, then these.
         count: Number of rows.
+        naming: See `penstock.monitoring.prediction_log.naming`; empty if the rows need none.
     """
 
     columns: list[tuple[str, str]]
     values: Iterator[tuple[Any, ...]]
     count: int
+    naming: Naming
 
 
 def row_bytes(sample: BatchSample) -> int:
@@ -64,20 +71,55 @@ def row_bytes(sample: BatchSample) -> int:
     return total
 
 
-def rows_of(sample: BatchSample, share: float = 1.0) -> Rows:
-    """The rows of a sample; `share` is the part of its rows that is written at all."""
+def rows_of(sample: BatchSample, share: float = 1.0, *, named: bool = True) -> Rows:
+    """The rows of a sample.
+
+    Args:
+        sample: Answered or failed requests.
+        share: The part of its rows that is written at all.
+        named: Whether columns have the model's names.
+    """
     columns: list[tuple[str, str]] = []
     values: list[Iterable[Any]] = []
-    taken = set(_FIXED_NAMES)
-    names = (*sample.input_names, *sample.output_names)
-    for name, array in zip(names, (*sample.inputs, *sample.outputs), strict=True):
-        if array is None:
-            continue
-        for column, kind, cells in _cells(name, array):
-            unique = _unique(column, taken)
-            if len(columns) < MAX_COLUMNS:
-                columns.append((unique, kind))
-                values.append(cells)
+    naming: dict[str, str] = {}
+    for plain, unique, kind, cells in _columns(sample, named=named):
+        if len(columns) == MAX_COLUMNS:
+            break
+        columns.append((unique, kind))
+        values.append(cells)
+        # Two values of one name are told apart by nobody.
+        naming[plain.lower()] = "" if plain.lower() in naming else unique
+    naming = {plain: unique for plain, unique in naming.items() if unique}
+    if len(naming) == len(columns) and all(one == two.lower() for one, two in naming.items()):
+        naming = {}
+    else:
+        columns.append((NAMING, "INTEGER"))
+        values.append(repeat(number_of(naming)))
+    return Rows(columns, zip(*_fixed(sample, share), *values, strict=False), sample.rows, naming)
+
+
+def _columns(sample: BatchSample, *, named: bool) -> Iterator[tuple[str, str, str, Iterable[Any]]]:
+    """All columns: the name without the model's names, the name, the type, a value per row."""
+    taken = TakenNames(_RESERVED)
+    for names, arrays, named_elements in (
+        (sample.input_names, sample.inputs, sample.input_columns),
+        (sample.output_names, sample.outputs, sample.output_columns),
+    ):
+        for name, array in zip(names, arrays, strict=True):
+            elements = named_elements.get(name, ()) if named else ()
+            if array is None:
+                for one in filter(None, elements):  # the others are called the same without it
+                    taken.take(one)
+                continue
+            found = list(_cells(name, array))
+            if len(elements) != len(found) or found[0][1] == "BLOB":
+                elements = [""] * len(found)
+            for element, (plain, kind, cells) in zip(elements, found, strict=True):
+                yield plain, taken.take(element or plain), kind, cells
+
+
+def _fixed(sample: BatchSample, share: float) -> tuple[Iterable[Any], ...]:
+    """The values of the fixed columns, in order."""
     ids = [one.decode("latin-1") for one in sample.request_ids]
     per_request: list[Sequence[Any]] = [sample.times, ids, sample.statuses, sample.latencies]
     index: Iterable[int] = repeat(0)
@@ -87,20 +129,9 @@ def rows_of(sample: BatchSample, share: float = 1.0) -> Rows:
         per_request = [[one[owner] for owner in owners] for one in per_request]
         index = (np.arange(sample.rows) - np.repeat(sample.offsets[:-1], counts)).tolist()
     times, owned_ids, statuses, latencies = per_request
-    constant = repeat(sample.version), repeat(sample.arm or None), repeat(sample.error or None)
-    fraction = repeat(sample.fraction * share)
-    version, arm, error = constant
-    fixed = (times, owned_ids, index, version, arm, statuses, error, latencies, fraction)
-    return Rows(columns, zip(*fixed, *values, strict=False), sample.rows)
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    """The name, or one like it: SQL does not tell upper from lower case, and models do."""
-    unique, number = name, 2
-    while unique.lower() in taken:
-        unique, number = f"{name}_{number}", number + 1
-    taken.add(unique.lower())
-    return unique
+    version, fraction = repeat(sample.version), repeat(sample.fraction * share)
+    arm, error = repeat(sample.arm or None), repeat(sample.error or None)
+    return times, owned_ids, index, version, arm, statuses, error, latencies, fraction
 
 
 def _cells(name: str, array: Array) -> Iterator[tuple[str, str, Iterable[Any]]]:

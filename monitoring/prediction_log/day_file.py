@@ -10,7 +10,9 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from .columns import FIXED
+from . import naming
+from .columns import FIXED, MAX_COLUMNS
+from .naming import NAMINGS, folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +28,9 @@ INTERNAL: Final = "penstock/"
 
 #: Of all versions of a model together; SQLite allows 2000.
 MAX_TABLE_COLUMNS: Final = 1900
+#: The same with the names of models, which may be others in each version: room is left for a sample
+#: without them.
+MAX_NAMED_COLUMNS: Final = MAX_TABLE_COLUMNS - MAX_COLUMNS
 
 _BUSY_SECONDS: Final = 5.0
 _CACHE_KIB: Final = 16_384
@@ -42,6 +47,8 @@ create table if not exists "{TOTALS}" (
     primary key (epoch, model, version, slot)) without rowid;
 create table if not exists "{VERSIONS}" (
     model text, version integer, digest text, primary key (model, version)) without rowid;
+create table if not exists "{NAMINGS}" (
+    model text, number integer, naming text, primary key (model, number)) without rowid;
 """
 
 
@@ -76,15 +83,27 @@ class DayFile:
             tables = self._db.execute("select name from sqlite_master where type = 'table'")
             self._tables = {
                 name: {
-                    column[1].lower()
+                    folded(column[1])
                     for column in self._db.execute(f"pragma table_info({quoted(name)})")
                 }
                 for (name,) in tables.fetchall()
             }
+            namings = self._db.execute(f'select model, number from "{NAMINGS}"')  # noqa: S608  a constant
+            self._namings: set[tuple[str, int]] = set(namings.fetchall())
         except BaseException:
             self._db.close()
             raise
         self._statements: dict[Any, str] = {}
+
+    def has_room(self, model: str, rows: Rows) -> bool:
+        """Whether the table may have columns for these rows by the names that they have."""
+        if not rows.naming:
+            return True
+        columns = self._tables.get(model, set()) | {folded(name) for name, _ in rows.columns}
+        known = (model, naming.number_of(rows.naming)) in self._namings
+        return len(columns) <= MAX_NAMED_COLUMNS and (
+            known or len(self._namings) < naming.MAX_NAMINGS
+        )
 
     def insert(self, model: str, rows: Rows) -> None:
         """Add rows to the open transaction, which begins with the first; all of them, or none.
@@ -104,6 +123,8 @@ class DayFile:
                 self._statements.clear()
             self._statements[key] = statement
         self._begin()
+        if rows.naming:
+            self._name(model, rows.naming)
         self._db.execute("savepoint rows")
         try:
             self._db.executemany(statement, rows.values)
@@ -202,6 +223,12 @@ class DayFile:
         if not self._db.in_transaction:
             self._db.execute("begin immediate")
 
+    def _name(self, model: str, own: naming.Naming) -> None:
+        key = model, naming.number_of(own)
+        if key not in self._namings and len(self._namings) < naming.MAX_NAMINGS:
+            naming.keep(self._db, model, own)
+            self._namings.add(key)
+
     def _prepare(self, model: str, columns: Iterable[tuple[str, str]]) -> None:
         """Make the table, or the columns that it has not got yet."""
         self._begin()
@@ -214,12 +241,12 @@ class DayFile:
                 index = quoted(f"{model}/{name}")
                 self._db.execute(f"create index {index} on {table} ({name})")
             known = self._tables[model] = {name for name, _ in FIXED}
-        if len(known | {name.lower() for name, _ in columns}) > MAX_TABLE_COLUMNS:
+        if len(known | {folded(name) for name, _ in columns}) > MAX_TABLE_COLUMNS:
             raise BadRows(f"{model} has had more than {MAX_TABLE_COLUMNS} columns today")
         for name, kind in columns:
-            if name.lower() not in known:
+            if folded(name) not in known:
                 self._db.execute(f"alter table {table} add column {quoted(name)} {kind}")
-                known.add(name.lower())
+                known.add(folded(name))
 
 
 def quoted(name: str) -> str:

@@ -22,12 +22,15 @@ from penstock.monitoring.distribution import install_command
 from penstock.monitoring.files.atomic_file import drafted
 from penstock.monitoring.offline_duckdb import connect
 
+from . import naming
 from .catalog import catalog
 from .day_file import quoted
 from .log_directory import LogDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .catalog import DayTable
 
 #: Below ``state_dir/monitor``; `penstock.monitoring.feedback.schema` has its tables.
 FEEDBACK_FILE: Final = "truth.db"
@@ -86,9 +89,7 @@ def _erase(
         return erased
     requests: set[str] = set()
     for table in files.tables:
-        names = {name.lower() for name, _ in table.columns}
-        found = _in_day_file(table.path, model, column, values) if column.lower() in names else None
-        _add(erased, requests, found)
+        _add(erased, requests, _in_day_file(table, model, column, values))
     for part in files.parts:
         _add(erased, requests, _in_parquet(part, column, values))
     erased.labels = _labels(state / FEEDBACK_FILE, requests)
@@ -104,30 +105,59 @@ def _add(erased: Erased, requests: set[str], found: list[str] | None) -> None:
         requests.update(found)
 
 
-def _in_day_file(path: Path, model: str, column: str, values: Sequence[str]) -> list[str]:
-    """Request ids of the rows that are gone."""
-    marks = ", ".join("?" * len(values))
-    where = f"cast({quoted(column)} as text) in ({marks})"
-    if column == "request_id":
-        where = f"request_id in ({marks})"  # uses the index
-    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as db:
+def _in_day_file(
+    table: DayTable, model: str, column: str, values: Sequence[str]
+) -> list[str] | None:
+    """Request ids of the rows that are gone; ``None`` if there is no such column."""
+    names = [name for name, _ in table.columns]
+    with closing(sqlite3.connect(table.path, timeout=_BUSY_SECONDS, isolation_level=None)) as db:
+        where, count = _condition(column, names, naming.read(db, model), len(values))
+        if not where:
+            return None
         db.execute("pragma secure_delete = 1")
         db.execute("begin immediate")
         statement = f"delete from {quoted(model)} where {where} returning request_id"  # noqa: S608  quoted
-        gone = [one for (one,) in db.execute(statement, values).fetchall()]
+        gone = [one for (one,) in db.execute(statement, [*values] * count).fetchall()]
         db.execute("commit")
         db.execute("pragma wal_checkpoint(truncate)")
     return gone
 
 
+def _condition(
+    column: str, names: Sequence[str], namings: Mapping[int, naming.Naming], count: int
+) -> tuple[str, int]:
+    """Which rows go, in SQL, and how often it takes the values; empty without such a column.
+
+    Args:
+        column: A fixed one, or an input of one element by its own name.
+        names: Columns of the table.
+        namings: Of its rows.
+        count: Number of values.
+    """
+    marks = ", ".join("?" * count)
+    if column == "request_id":
+        return f"request_id in ({marks})", 1  # uses the index
+    known = {naming.folded(name) for name in names}
+    parts = []
+    if naming.folded(column) in known:
+        plain = f"{naming.NAMING} is null and " if naming.NAMING in known else ""
+        parts.append(f"({plain}cast({quoted(column)} as varchar) in ({marks}))")
+    for number, own in namings.items():
+        if place := own.get(column.lower()):
+            values = f"cast({quoted(place)} as varchar) in ({marks})"
+            parts.append(f"({naming.NAMING} = {number:d} and {values})")
+    return " or ".join(parts), len(parts)
+
+
 def _in_parquet(part: Path, column: str, values: Sequence[str]) -> list[str] | None:
-    marks = ", ".join("?" * len(values))
     source = f"read_parquet('{_text(part)}', hive_partitioning = false)"
-    where = f"coalesce(cast({quoted(column)} as varchar) in ({marks}), false)"
+    namings = naming.read_file(part.parent)
     with connect(threads="1") as db:
         described = db.execute(f"describe select * from {source}").fetchall()  # noqa: S608  quoted
-        if column.lower() not in {one[0].lower() for one in described}:
+        found, count = _condition(column, [one[0] for one in described], namings, len(values))
+        if not found:
             return None
+        where, values = f"coalesce({found}, false)", [*values] * count
         gone = db.execute(f"select request_id from {source} where {where}", values).fetchall()  # noqa: S608  quoted
         if gone:
             rest = f"select * from {source} where not {where}"  # noqa: S608  quoted

@@ -12,8 +12,10 @@ from penstock.monitoring.offline_duckdb import connect
 from .catalog import catalog, read_only
 from .day_file import VERSIONS, quoted
 from .log_directory import LogDirectory
+from .naming import NAMING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from .catalog import DayTable
@@ -62,7 +64,7 @@ def _in_day_file(model: str, table: DayTable, request_id: str) -> list[dict[str,
         )
         names = [one[0] for one in cursor.description]
         for row in cursor.fetchall():
-            one = {"model": model, **dict(zip(names, row, strict=True))}
+            one = _row(model, names, row)
             digest = db.execute(
                 f'select digest from "{VERSIONS}" where model = ? and version = ?',  # noqa: S608  a constant
                 (model, one["version"]),
@@ -80,4 +82,10 @@ def _in_parquet(model: str, parts: list[Path], request_id: str) -> list[dict[str
             [[str(path) for path in parts], request_id, MAX_ROWS],
         )
         names = [one[0] for one in cursor.description]
-        return [{"model": model, **dict(zip(names, row, strict=True))} for row in cursor.fetchall()]
+        return [_row(model, names, row) for row in cursor.fetchall()]
+
+
+def _row(model: str, names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    found = {"model": model, **dict(zip(names, row, strict=True))}
+    found.pop(NAMING, None)
+    return found

@@ -170,7 +170,10 @@ class PredictionLog:
             if labels not in self._named:
                 self._named.add(labels)
                 file.name_version(*labels, self._digest_of(*labels))
-            file.insert(sample.model, rows_of(sample, self._share))
+            rows = rows_of(sample, self._share)
+            if not file.has_room(sample.model, rows):
+                rows = rows_of(sample, self._share, named=False)
+            file.insert(sample.model, rows)
         except BadRows as error:
             self._tell("unreadable", error)
             self._tally.count(labels, "written", -sample.rows)

@@ -40,6 +40,12 @@ def query(state: Path, statement: str, limit: int, engine: str = "auto") -> Answ
     for _ in range(3):  # a day file may be sealed between a look and its opening, or be damaged
         models, notes = catalog(directory)
         notes += leave_out(models, damaged)
+        notes += [
+            f"some days of {model} have numbered columns, such as name_0: they are of an earlier "
+            "release, which did not log the model's names"
+            for model, files in models.items()
+            if model in statement and files.partly_named
+        ]
         sealed = any(files.parts for files in models.values())
         chosen = engine
         if engine == "auto":

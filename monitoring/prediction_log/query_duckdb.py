@@ -15,7 +15,8 @@ from penstock.monitoring.offline_duckdb import connect
 
 from .answer import ALL, ALL_COLUMNS, TIMEOUT_SECONDS, Answer, QueryFailed
 from .day_file import quoted
-from .reader import DIGEST, chunks, declared
+from .naming import NAMING
+from .reader import DIGEST, chunks, declared, insert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,21 +109,22 @@ def _view(db: Any, number: int, model: str, files: ModelFiles, named: Words) -> 
     if files.parts:
         listed = ", ".join(f"'{_text(str(path.resolve()))}'" for path in files.parts)
         options = "union_by_name = true, hive_partitioning = false"
-        parts.append(f"select * from read_parquet([{listed}], {options})")  # noqa: S608  quoted
+        source = f"select * from read_parquet([{listed}], {options})"  # noqa: S608  quoted
+        none = f"select null::bigint as {NAMING} where false"  # so that there is one to leave out
+        parts.append(f"select * exclude ({NAMING}) from ({source} union all by name {none})")  # noqa: S608  quoted
     for index, table in enumerate(files.tables):
         name = f"day_{number}_{index}"
         all_of_it = (*table.columns, (DIGEST, "TEXT"))
         columns = [
             (column, kind)
             for column, kind in dict(all_of_it).items()
-            if named.everything or column.lower() in named.lower or column in fixed
+            if column != NAMING
+            and (named.everything or column.lower() in named.lower or column in fixed)
         ] or [("time", "REAL")]
         kinds = declared(columns)
         db.execute(f"create table {name} ({kinds})")
         for chunk in chunks(model, table, columns):
-            db.register("chunk", chunk)
-            db.execute(f"insert into {name} select * from chunk")  # noqa: S608  our name
-            db.unregister("chunk")
+            insert(db, name, columns, chunk)
         parts.append(f"select * from {name}")  # noqa: S608  our name
     if parts:
         together = " union all by name ".join(parts)

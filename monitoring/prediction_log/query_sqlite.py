@@ -12,6 +12,7 @@ from penstock.monitoring.databases import is_corrupt
 
 from .answer import ALL, ALL_COLUMNS, TIMEOUT_SECONDS, Answer, QueryFailed
 from .day_file import VERSIONS, quoted
+from .naming import NAMING, folded
 from .reader import DIGEST
 
 if TYPE_CHECKING:
@@ -88,11 +89,15 @@ def _view(
     """All days of a model as one table; a column that a day has not got is empty there."""
     if not tables:
         return
-    columns = list(dict.fromkeys(name for table in tables for name, _ in table.columns))
+    columns = {folded(name): name for table in reversed(tables) for name, _ in table.columns}
+    columns.pop(NAMING, None)
     parts = []
     for table in tables:
-        own = {name for name, _ in table.columns}
-        chosen = [f"p.{quoted(one)}" if one in own else f"null as {quoted(one)}" for one in columns]
+        own = {folded(name) for name, _ in table.columns}
+        chosen = [
+            f"{f'p.{quoted(name)}' if one in own else 'null'} as {quoted(name)}"
+            for one, name in columns.items()
+        ]
         if DIGEST not in columns:
             text = model.replace("'", "''")
             digests = f'{names[table.day]}."{VERSIONS}"'

@@ -11,13 +11,14 @@ from .catalog import read_only
 from .day_file import VERSIONS, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .catalog import DayTable
 
 CHUNK_ROWS: Final = 50_000
 #: The column that comes from the table of versions.
 DIGEST: Final = "digest"
+_NUMBERS: Final = frozenset({"REAL", "INTEGER"})
 
 _DUCK_TYPES: Final = {"REAL": "DOUBLE", "INTEGER": "BIGINT", "TEXT": "VARCHAR", "BLOB": "BLOB"}
 
@@ -54,9 +55,30 @@ def declared(columns: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{quoted(name)} {_DUCK_TYPES.get(kind, 'VARCHAR')}" for name, kind in columns)
 
 
+def insert(
+    db: Any, table: str, columns: Iterable[tuple[str, str]], chunk: Mapping[str, Any]
+) -> None:
+    """Put a chunk into a table of DuckDB, whose column of numbers becomes text if it has texts.
+
+    SQLite keeps a text in a column of numbers: versions may give one name to different types.
+
+    Args:
+        db: Connection of DuckDB.
+        table: Name of the table, which is ours.
+        columns: Of the table, as `declared` made it.
+        chunk: One that `chunks` gave.
+    """
+    for name, kind in columns:
+        if kind in _NUMBERS and chunk[name].dtype == object:
+            db.execute(f"alter table {table} alter {quoted(name)} type varchar")
+    db.register("chunk", chunk)
+    db.execute(f"insert into {table} select * from chunk")  # noqa: S608  our name
+    db.unregister("chunk")
+
+
 def _column(values: Sequence[Any], kind: str) -> Any:
     """An array, masked where there is nothing."""
-    if kind in {"REAL", "INTEGER"}:
+    if kind in _NUMBERS:
         dtype = np.float64 if kind == "REAL" else np.int64
         try:
             missing = [value is None for value in values]
@@ -68,7 +90,10 @@ def _column(values: Sequence[Any], kind: str) -> Any:
             values = [None if value is None else str(value) for value in values]
     column = np.empty(len(values), dtype=object)
     if kind == "BLOB":
-        column[:] = values
+        column[:] = [
+            value if value is None or isinstance(value, bytes) else str(value).encode()
+            for value in values
+        ]
     else:
         column[:] = [
             value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from . import naming
 from .catalog import read_only, tables_of
+from .columns import FIXED
 from .day_file import quoted
 from .log_directory import LogDirectory, day_of
 from .logged_field import NotKept, array_of, check_names
@@ -101,11 +103,11 @@ def recent_requests(
     note = ""
     try:
         check_names([*inputs, *outputs])
-        for rows in _all_rows(_chosen(state, wanted), wanted.model):
+        for rows, namings in _all_rows(_chosen(state, wanted), wanted.model):
             if not 0 < len(rows) <= MAX_ROWS:
                 continue
             try:
-                found.append(_request(rows, inputs, outputs))
+                found.append(_request(_unnamed(rows, namings), inputs, outputs))
             except NotKept as reason:
                 note = str(reason)
     except NotKept as reason:
@@ -161,8 +163,11 @@ def _chosen(state: Path, wanted: Wanted) -> list[tuple[Path, str, float]]:
 
 def _all_rows(
     chosen: Sequence[tuple[Path, str, float]], model: str
-) -> Iterable[list[dict[str, Any]]]:
-    """The rows of each request: of sealed days all at once, as their files have no index."""
+) -> Iterable[tuple[list[dict[str, Any]], Mapping[int, naming.Naming]]]:
+    """The rows of each request and the namings of their file.
+
+    Those of sealed days come all at once, as their files have no index.
+    """
     sealed: dict[Path, list[tuple[str, float]]] = {}
     for path, request_id, time in chosen:
         if path.suffix == PART_SUFFIX:
@@ -170,18 +175,36 @@ def _all_rows(
         else:
             yield _rows_of(path, model, request_id, time)
     for part, keys in sealed.items():
-        yield from rows_of(part, keys, MAX_ROWS + 1).values()
+        namings = naming.read_file(part.parent)
+        for rows in rows_of(part, keys, MAX_ROWS + 1).values():
+            yield rows, namings
 
 
-def _rows_of(path: Path, model: str, request_id: str, time: float) -> list[dict[str, Any]]:
-    """The rows of a request, by names in lower case, as SQL does not tell upper from lower."""
+def _rows_of(
+    path: Path, model: str, request_id: str, time: float
+) -> tuple[list[dict[str, Any]], Mapping[int, naming.Naming]]:
+    """The rows of a request by the `naming.folded` names of their columns, and the namings."""
     with closing(read_only(path)) as db:
         cursor = db.execute(
             f"select * from {quoted(model)} where request_id = ? and time = ? order by row limit ?",  # noqa: S608  quoted
             (request_id, time, MAX_ROWS + 1),
         )
-        names = [one[0].lower() for one in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        names = [naming.folded(one[0]) for one in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return rows, naming.read(db, model) if naming.NAMING in names else {}
+
+
+def _unnamed(
+    rows: list[dict[str, Any]], namings: Mapping[int, naming.Naming]
+) -> list[dict[str, Any]]:
+    """The rows by the names that their values have without the model's names."""
+    found = []
+    for row in rows:
+        plain = naming.without_names(row, namings)
+        if plain is None:
+            raise NotKept("the log does not hold which columns have which inputs")
+        found.append(plain | {name: row[name] for name, _ in FIXED})
+    return found
 
 
 def _request(

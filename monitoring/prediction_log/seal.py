@@ -1,7 +1,6 @@
 """Turns a day file into Parquet, as a process of its own.
 
 Usage: ``python -m penstock.monitoring.prediction_log.seal STATE DAY MAX_BYTES``.
-MAX_BYTES``.
 
 Run by the monitor as a process of its own, at the lowest priority. What is written appears at once
 when it is complete; the day file goes last, and readers prefer it for as long as it is there. So it
@@ -13,6 +12,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,9 +20,10 @@ from penstock.monitoring.databases import is_damage
 from penstock.monitoring.files.atomic_file import sync
 from penstock.monitoring.offline_duckdb import connect
 
-from .catalog import partition_path, tables_of
+from . import naming
+from .catalog import partition_path, read_only, tables_of
 from .log_directory import LogDirectory
-from .reader import DIGEST, chunks, declared
+from .reader import DIGEST, chunks, declared, insert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,6 +88,8 @@ def _draft(directory: LogDirectory, day: str, draft: Path, max_bytes: int) -> tu
         place = partition_path(draft, model, day)
         place.mkdir(mode=0o700, parents=True)
         rows += _write(directory, model, table, place, max_bytes)
+        with closing(read_only(table.path)) as db:
+            naming.write_file(place, naming.read(db, model))
     return list(tables), rows
 
 
@@ -128,9 +131,7 @@ def _write(
             gathered, part = 0, part + 1
 
         for chunk in chunks(model, table, columns, "order by p.rowid"):
-            db.register("chunk", chunk)
-            db.execute("insert into part select * from chunk")
-            db.unregister("chunk")
+            insert(db, "part", columns, chunk)
             count = len(next(iter(chunk.values())))
             total, gathered = total + count, gathered + count
             if gathered >= limit:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.offline_duckdb import connect
 
 from .catalog import PARTS, model_of
+from .naming import folded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -68,7 +69,7 @@ def sample_keys(part: Path, condition: str, values: Sequence[Any], most: int) ->
 
 
 def rows_of(part: Path, keys: Collection[Key], most: int) -> dict[Key, list[dict[str, Any]]]:
-    """The rows of requests by name in lower case, in order.
+    """The rows of requests by the `folded` names of their columns, in order.
 
     Args:
         part: The file.
@@ -98,7 +99,7 @@ def _run(query: str, part: Path, values: Sequence[Any]) -> tuple[list[str], list
     with connect(threads="1", memory_limit=_MEMORY) as db:
         try:
             done = db.execute(query.replace("$part", path), values)
-            return [one[0].lower() for one in done.description], done.fetchall()
+            return [folded(one[0]) for one in done.description], done.fetchall()
         except Exception as error:
             if type(error).__module__.partition(".")[0].lstrip("_") != "duckdb":
                 raise

@@ -13,6 +13,7 @@ from .answer import QueryFailed
 from .catalog import catalog
 from .day_file import quoted
 from .log_directory import LogDirectory
+from .naming import NAMING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,6 +125,7 @@ def column_kinds(state: Path, model: str) -> dict[str, str]:
             same = kinds.setdefault(name, kind)
             if (same in _NUMBERS) != (kind in _NUMBERS):
                 kinds[name] = "TEXT"
+    kinds.pop(NAMING, None)
     return kinds
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from .samples import rows_of_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from penstock.monitoring.segments.field import SegmentField
 
@@ -29,6 +29,8 @@ class Origin:
         input_names: Names of the inputs.
         privacy: The privacy rules; ``None`` if all fields may leave the worker.
         segment_fields: The fields that divide its rows into segments.
+        input_columns: What the model calls the elements of a row of an input, by its name.
+        output_columns: The same of outputs.
     """
 
     model: str
@@ -36,6 +38,8 @@ class Origin:
     input_names: tuple[str, ...]
     privacy: Privacy | None = None
     segment_fields: tuple[SegmentField, ...] = ()
+    input_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    output_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class RunSample(NamedTuple):

@@ -5,7 +5,8 @@ joins the runs of a version, so that its consumers get few samples of many reque
 `penstock.monitoring.samples.sample_reader`.
 
     [ORIGIN, number, model, version, input names, output names, fraction sampled, seconds from the
-        clock of `answered` to Unix time, columns or nil, segment fields]
+        clock of `answered` to Unix time, columns or nil, segment fields,
+        names of the elements of inputs, of outputs]
     [RUN, number of its origin, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs]
     [ROWS, number of its origin, answered, ids, arrivals, data of each column]
     [FAILURE, model, version, time, request id, status, error, latency, arm]
@@ -157,8 +158,8 @@ class FrameWriter:
             self.layouts[origin] = Layout(number, origin, output_names, row_bytes)
         names = origin.input_names, output_names
         head = ORIGIN, number, origin.model, origin.version, *names, self._fraction
-        fields = origin.segment_fields
-        self._parts.append(self._pack((*head, sample.time - sample.answered, columns, fields)))
+        tail = origin.segment_fields, origin.input_columns, origin.output_columns
+        self._parts.append(self._pack((*head, sample.time - sample.answered, columns, *tail)))
         return number
 
 

@@ -56,7 +56,7 @@ def decode(frame: bytes) -> list[BatchSample]:
 def run_of_rows(origin: Sequence[Any], content: Sequence[Any]) -> list[Any]:
     """A part of kind `ROWS` as one of kind `RUN`."""
     number, answered, ids, arrivals, data = content
-    _, _, _, input_names, _, _, shift, columns, _ = origin
+    _, _, _, input_names, _, _, shift, columns, *_ = origin
     rows = len(ids)
     arrays = [(char, [rows, *shape], own) for (char, shape), own in zip(columns, data, strict=True)]
     count = len(input_names)
@@ -85,7 +85,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
     except _Unlike:  # then each run is a sample
         return [sample for run in runs for sample in joined(origin, [run])]
     _, times, answered, rows, ids, arrivals, firsts, arms = run_columns
-    _, model, version, input_names, output_names, fraction, _, _, fields = origin
+    _, model, version, input_names, output_names, fraction, _, _, fields, *columns = origin
     counts = [len(one) for one in ids]
     total = sum(rows)
     if any(array is not None and len(array) != total for array in chain(*arrays)):
@@ -106,6 +106,8 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
         times=np.repeat(times, counts).tolist(),
         fraction=fraction,
         segment_fields=tuple(SegmentField(*one) for one in fields),
+        input_columns=columns[0],
+        output_columns=columns[1],
     )
     if all(one is None for one in arms):
         return [sample]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from penstock.monitoring.segments.field import SegmentField
     from penstock.monitoring.segments.segment_rows import SegmentRows
@@ -43,6 +43,8 @@ class BatchSample:
         featured: Names of features of plug-ins; they are the last of `input_names`.
         segment_fields: The declared fields that divide the rows into segments.
         segments: The segment of each row, by each of them.
+        input_columns: What the model calls the elements of a row of an input, by its name.
+        output_columns: The same of outputs.
     """
 
     model: str
@@ -63,6 +65,8 @@ class BatchSample:
     featured: tuple[str, ...] = ()
     segment_fields: tuple[SegmentField, ...] = ()
     segments: tuple[SegmentRows, ...] = ()
+    input_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    output_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from penstock.monitoring.samples.run_sample import Origin
 from penstock.server.loading.memory_estimate import LoadMemory
+
+from .sample_origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,7 @@ class Servable:
         self._coding = 0
         self._coded = asyncio.Event()
         self.scheduled: ScheduledModel
-        self.origin = Origin(name, version, tuple(wire.input_names))
+        self.origin = origin_of(name, version, wire.signature)
         self.headers = b"x-model-version: %b\r\n" % version.encode()
 
     @property

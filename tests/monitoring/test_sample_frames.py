@@ -110,6 +110,15 @@ def test_versions_and_sets_of_outputs_arrive_apart():
     assert back[0].request_ids == [b"0-0", b"3-0"]
 
 
+def test_names_of_columns_arrive_with_each_version():
+    names = {"x": ("age", "city \u00fc")}, {"y": ("y_no", "y_yes")}
+    other = Origin("m", "4", ORIGIN.input_names, input_columns=names[0], output_columns=names[1])
+    back = journey(batch((1,)), batch((1, 2), 1, origin=other), batch((1,), 2, origin=other))
+    found = [(one.version, dict(one.input_columns), dict(one.output_columns)) for one in back]
+    listed = tuple({name: list(own) for name, own in part.items()} for part in names)
+    assert found == [("3", {}, {}), ("4", *listed)]
+
+
 def test_arms_arrive_apart():
     mixed = batch((1, 2, 1), arms=["canary", "stable", "canary"])
     canary, stable = journey(mixed, batch((1,), 1, arms=["stable"]))

@@ -46,7 +46,7 @@ def test_an_array_becomes_typed_columns(sample, array, expected):
 
 def test_names_that_are_taken_get_a_number(sample):
     found = cells(sample, np.zeros(2), name="Time")
-    assert [name for name, *_ in found] == ["Time_2"]
+    assert [name for name, *_ in found] == ["Time_2", "naming"]
 
 
 def test_what_may_not_leave_the_worker_has_no_column(sample):

@@ -26,10 +26,15 @@ def normal_scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     there = np.isfinite(values)
     scores = np.full(len(values), np.nan)
-    _, place, counts = np.unique(values[there], return_inverse=True, return_counts=True)
-    if len(counts) > 1:
-        ranks = (np.cumsum(counts) - counts / 2) / counts.sum()
-        scores[there] = _standardised(normal_quantiles(ranks)[place])
+    finite = values[there]
+    order = finite.argsort()
+    ascending = finite[order]
+    ends = np.append(np.flatnonzero(ascending[1:] != ascending[:-1]) + 1, len(finite))
+    if len(ends) > 1:
+        counts = np.diff(ends, prepend=0)
+        quantiles = normal_quantiles((ends - counts / 2) / len(finite))
+        finite[order] = np.repeat(quantiles, counts)
+        scores[there] = _standardised(finite)
     return scores
 
 

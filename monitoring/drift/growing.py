@@ -114,10 +114,9 @@ class Growth:
 
     def _look_at_numbers(self, name: str, values: NDArray[np.float64]) -> None:
         most = min(MOST_SEQUENCES, math.sqrt(len(values)) / 2)
-        falling = sequences(-values) <= most
-        rises = sequences(values) <= most
-        distinct = np.unique(values)
-        if falling is rises or len(distinct) < _LEAST_DISTINCT:
+        falling = sequences(-values, most) <= most
+        rises = sequences(values, most) <= most
+        if falling is rises or len(distinct := np.unique(values)) < _LEAST_DISTINCT:
             self._forget(name)
             return
         before = self._blocks.get(name)
@@ -145,11 +144,12 @@ class Growth:
         self._blocks[name] = blocks
 
 
-def sequences(values: NDArray[np.float64]) -> int:
+def sequences(values: NDArray[np.float64], most: float = math.inf) -> int:
     """The fewest sequences, none of which ever falls, that values in this order are made of.
 
     Args:
         values: One axis.
+        most: The count ends at the first number above it: values in random order are soon there.
 
     Returns:
         The length of the longest strictly falling subsequence.
@@ -158,6 +158,8 @@ def sequences(values: NDArray[np.float64]) -> int:
     for value in (-values).tolist():
         place = bisect_left(tails, value)
         tails[place : place + 1] = [value]
+        if len(tails) > most:
+            break
     return len(tails)
 
 

@@ -24,6 +24,9 @@ def test_sequences_are_the_longest_falling_subsequence():
             if any((np.diff(values[list(one)]) < 0).all() for one in combinations(range(9), size))
         )
         assert sequences(values) == longest
+        assert [sequences(values, most) > most for most in range(12)] == [
+            longest > most for most in range(12)
+        ]
 
 
 def workers(rng, rows, number, block):

@@ -40,18 +40,33 @@ def roc_auc(scores: Floats, positive: Floats, units: Units = None) -> Estimate |
         ``None`` without positives or without negatives.
     """
     chosen = positive > 0
-    positives, negatives = int(chosen.sum()), int((~chosen).sum())
-    if not positives or not negatives:
+    if chosen.all() or not chosen.any():
         return None
+    value, parts = placements(scores, positive)
+    error = math.sqrt(float((by_unit(parts, units) ** 2).sum()))
+    return through_logit(value, error, _fewer(chosen, units))
+
+
+def placements(scores: Floats, positive: Floats) -> tuple[float, Floats]:
+    """The area under the ROC curve, and how much each row adds to its error.
+
+    The parts add up to 0, and their squares to the variance of the area (DeLong, DeLong and
+    Clarke-Pearson 1988). The squares of the differences of two models' parts, row by row, add up to
+    the variance of the difference of their areas.
+
+    Args:
+        scores: Scores of the positive class.
+        positive: 1 or 0, both of them.
+    """
+    chosen = positive > 0
+    positives, negatives = int(chosen.sum()), int((~chosen).sum())
     ranks = midranks(scores)
     above = np.empty(len(scores))
     # Share of the other kind that each row beats, or is beaten by.
     above[chosen] = (ranks[chosen] - midranks(scores[chosen])) / negatives
     above[~chosen] = 1 - (ranks[~chosen] - midranks(scores[~chosen])) / positives
     value = float(above[chosen].mean())
-    parts = (above - value) / np.where(chosen, positives, negatives)
-    error = math.sqrt(float((by_unit(parts, units) ** 2).sum()))
-    return through_logit(value, error, _fewer(chosen, units))
+    return value, (above - value) / np.where(chosen, positives, negatives)
 
 
 def average_precision(scores: Floats, positive: Floats, units: Units = None) -> Estimate | None:

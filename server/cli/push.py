@@ -20,6 +20,7 @@ from .output import show_json
 from .progress import byte_bar
 from .push_check import inspection_limits, server_config, signature_of
 from .push_note import aliases_of, traffic_note
+from .user import user
 
 if TYPE_CHECKING:
     from penstock.server.registry.publish import Details, Published
@@ -56,6 +57,14 @@ class PushOptions:
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE", help="Of the training run; repeatable.", rich_help_panel=_RUN
+        ),
+    ] = None
+    card: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=TEXT",
+            help="For people, such as intended_use; repeatable.",
+            rich_help_panel=_RUN,
         ),
     ] = None
     examples: Annotated[
@@ -186,6 +195,8 @@ def _details(options: PushOptions, created_at: str) -> "Details":
         examples=options.examples,
         columns=options.columns,
         classes=tuple(next(csv.reader([options.classes]), [])),
+        card=_pairs(options.card, "--card"),
+        pushed_by=user(),
     )
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 def said_by(reason: str) -> dict[str, Any]:
     """The person and the reason behind a command, for the record, where known."""
-    said = {"reason": reason, "by": _user()}
+    said = {"reason": reason, "by": user()}
     return {key: one for key, one in said.items() if one}
 
 
-def _user() -> str:
-    """Nothing where the system does not know."""
+def user() -> str:
+    """Name of the user, for the record; nothing where the system does not know."""
     import re
     from getpass import getuser
 

@@ -24,6 +24,7 @@ from penstock.server.rollout.rollout_spec import RolloutSpec
 from penstock.server.rollout.tolerance import Tolerance
 
 from .config import OPTIONS
+from .gates_options import BudgetOptions, EvaluationOptions, GatesOptions
 from .model_config import ModelConfig
 from .model_log import LogOptions
 from .process_options import ProcessOptions
@@ -65,7 +66,10 @@ class _Section:
 
 
 _TABLES: Final = frozenset(
-    {"batching", "settings", "rollout", "monitoring", "feedback", "quality", "log", "process"}
+    {
+        *("batching", "settings", "rollout", "monitoring", "feedback", "quality", "log"),
+        *("process", "gates"),
+    }
 )
 _SECTIONS: Final = (
     _Section("", ModelConfig, hidden=_TABLES),
@@ -98,6 +102,9 @@ _SECTIONS: Final = (
     _Section("feedback", FeedbackOptions, unset=frozenset({"classes"})),
     _Section("quality", QualityOptions, keys={"max_age_seconds": "max_age"}),
     _Section("log", LogOptions),
+    _Section("gates", GatesOptions, hidden=frozenset({"evaluation", "budgets"})),
+    _Section("gates.evaluation", EvaluationOptions),
+    _Section("gates.budgets", BudgetOptions),
 )
 #: Defaults that are written otherwise than they are kept.
 _WRITTEN: Final = {"version_policy": '"all"', "fields": "{}", "outputs": "{}"}

@@ -30,6 +30,9 @@ positive = 1
 [log]                                # see `penstock.server.config.model_log`
 drop = ["name"]
 
+[gates]                              # see `penstock.server.config.gates_options`
+golden = 1
+
 [quality.fields.age]                 # see `penstock.server.config.quality_options`
 min = 0
 """
@@ -62,6 +65,7 @@ from penstock.server.rollout.options import RolloutOptions, parse_rollout
 from .batching_options import parse_batching
 from .drift_options import parse_monitoring
 from .feedback_options import parse_feedback
+from .gates_options import GatesOptions, parse_gates
 from .model_log import LogOptions, parse_log
 from .process_options import ProcessOptions, parse_process
 from .quality_options import parse_quality
@@ -102,6 +106,7 @@ class ModelConfig:
         feedback: How its predictions are compared with labels.
         quality: What is declared of its inputs.
         log: What of its predictions may be kept.
+        gates: What a version must show before it may serve.
         segments: Inputs whose values divide its traffic into segments.
         isolation: ``process`` or ``worker``; by default what the runtime wants.
         process: The processes of the model, if it is isolated.
@@ -122,6 +127,7 @@ class ModelConfig:
     feedback: FeedbackOptions = field(default_factory=FeedbackOptions)
     quality: QualityOptions = field(default_factory=QualityOptions)
     log: LogOptions = field(default_factory=LogOptions)
+    gates: GatesOptions = field(default_factory=GatesOptions)
     segments: tuple[str, ...] = ()
     isolation: str | None = None
     process: ProcessOptions = field(default_factory=ProcessOptions)
@@ -166,6 +172,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     feedback: Any = {}
     quality: Any = {}
     log: Any = {}
+    gates: Any = {}
     process: Any = {}
 
 
@@ -223,6 +230,7 @@ def parse_model_config(content: Mapping[str, Any], source: str) -> ModelConfig:
         feedback=parse_feedback(said.feedback, source),
         quality=parse_quality(said.quality, source),
         log=parse_log(said.log, source),
+        gates=parse_gates(said.gates, source),
         segments=parse_segments(said.segments, source),
         isolation=said.isolation,
         process=parse_process(said.process, source),

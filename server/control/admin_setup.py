@@ -32,6 +32,7 @@ from penstock.server.control.api.baseline_api import BaselineApi
 from penstock.server.control.api.deploy_command import DeployCommand
 from penstock.server.control.api.drift_api import DriftApi
 from penstock.server.control.api.erase_api import EraseApi
+from penstock.server.control.api.gates_api import GatesApi
 from penstock.server.control.api.labels_api import LabelsApi
 from penstock.server.control.api.lineage_api import LineageApi
 from penstock.server.control.api.log_status import damaged_files
@@ -161,6 +162,7 @@ def _looking_up(
     processes, queries = QueryProcesses(monitor, registry), SavedQueries(monitor / QUERIES_FILE)
     return {
         **LineageApi(coordinator, registry).handlers(),
+        **GatesApi(coordinator, registry).handlers(),
         **LabelsApi(FeedbackClient(directory.monitor_socket)).handlers(),
         **PredictionsApi(processes, queries, coordinator.store).handlers(),
     }

@@ -24,6 +24,7 @@ from penstock.server.control.coordination.coordinator import Coordinator
 from penstock.server.control.coordination.deaths_watch import DeathsWatch
 from penstock.server.control.coordination.exposition import Exposition
 from penstock.server.control.coordination.fleet import Fleet
+from penstock.server.control.coordination.gate_runner import GateRunner
 from penstock.server.control.coordination.planner import Planner
 from penstock.server.control.coordination.quarantine import FILE as QUARANTINE
 from penstock.server.control.coordination.quarantine import Quarantine
@@ -35,6 +36,7 @@ from penstock.server.control.coordination.standing_alerts import (
 from penstock.server.control.coordination.standing_alerts import QUARANTINE as KEPT_OUT
 from penstock.server.desired_state.state_file import StateDamaged
 from penstock.server.desired_state.store import StateStore
+from penstock.server.gates.version_admission import VersionAdmission
 from penstock.server.monitor.alert_setup import ALERTS_DATABASE
 from penstock.server.onnx_file.inspection import InspectionLimits
 from penstock.server.ports.protocol import PortProtocol
@@ -114,7 +116,7 @@ async def control(context: ProcessContext) -> None:
         "measuring traffic": traffic.run,
         "carrying rollouts on": rollouts.controller.run,
         "telling of rollouts": rollouts.alerts.run,
-        **_fault_works(coordinator, config.state_dir, context.directory),
+        **_version_works(coordinator, config, context.directory),
     }
     tasks = [SupervisedTask(name, work, context.incidents) for name, work in works.items()]
     await server.serve(sockets=[context.sockets[0]])
@@ -138,17 +140,19 @@ async def _open_grpc(app: AdminApp, context: ProcessContext) -> RepositoryPort |
     return port
 
 
-def _fault_works(
-    coordinator: Coordinator, state_dir: Path, directory: RunDirectory
+def _version_works(
+    coordinator: Coordinator, config: ServerConfig, directory: RunDirectory
 ) -> dict[str, Work]:
-    """The tasks that handle deaths of processes over models."""
-    alert_store = AlertStore(state_dir / "monitor" / ALERTS_DATABASE)
+    """The tasks that keep versions out: gates, and deaths of processes over models."""
+    assert config.state_dir is not None
+    alert_store = AlertStore(config.state_dir / "monitor" / ALERTS_DATABASE)
     config_alerts, kept_out = (
         StandingAlerts(alert_store, CONFIG),
         StandingAlerts(alert_store, KEPT_OUT),
     )
     coordinator.on_problems = lambda problems: config_alerts.note(config_faults(problems))
     return {
+        "running gates": GateRunner(config, coordinator).run,
         "telling of configurations": config_alerts.run,
         "telling of versions out of service": kept_out.run,
         "taking out of service what processes die over": DeathsWatch(
@@ -179,6 +183,7 @@ def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:
         explicit=config.version_policy == "explicit",
         allowed=config.link_roots(),
         quarantine=Quarantine(None if config.state_dir is None else config.state_dir / QUARANTINE),
+        admission=VersionAdmission(config.state_dir),
         good=GoodConfigs(None if config.state_dir is None else config.state_dir / GOOD_CONFIGS),
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from .approval import added, of_record
 from .state import MAX_HISTORY, STABLE, DesiredState, ModelState
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def _after(now: ModelState, event: AuditEvent) -> ModelState:
         else:
             aliases[name] = version
     now = replace(now, aliases=aliases, former=former)
+    approval = of_record(event.action, event.actor, event.evidence)
+    if approval is not None:
+        return replace(now, approvals=added(now.approvals, approval))
     version = event.evidence.get("version")
     if type(version) is not int:
         return now

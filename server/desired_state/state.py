@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from penstock.server.errors import Conflict, InvalidRequest, NotFound
 
+from .approval import Approval, added  # msgspec reads the annotations
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -39,6 +41,7 @@ class ModelState:
         accepted: Versions to serve although golden requests or clients speak against them.
         former: Versions that were stable before, the last one at the end.
         rollout: State of the rollout in progress; empty without one.
+        approvals: What persons have said of versions.
     """
 
     aliases: Mapping[str, int] = field(default_factory=dict)
@@ -47,6 +50,7 @@ class ModelState:
     accepted: frozenset[int] = frozenset()
     former: tuple[int, ...] = ()
     rollout: Mapping[str, Any] = field(default_factory=dict)
+    approvals: tuple[Approval, ...] = ()
 
     @property
     def stable(self) -> int | None:
@@ -241,6 +245,12 @@ def unload(state: DesiredState, model: str, version: int) -> DesiredState:
         accepted=now.accepted - {version},
     )
     return _with(state, model, after)
+
+
+def approve(state: DesiredState, model: str, approval: Approval) -> DesiredState:
+    """Remember what a person has said of a version."""
+    now = state.model(model)
+    return _with(state, model, replace(now, approvals=added(now.approvals, approval)))
 
 
 def put_back(state: DesiredState, model: str, version: int, before: ModelState) -> DesiredState:

@@ -62,6 +62,8 @@ class Manifest:
         data_hash: Data hash of the training data, in whatever form the team uses.
         metrics: Metrics of its evaluation.
         metadata: Key/value pairs from the model file.
+        card: What its owner says of it, by key, such as ``intended_use``.
+        pushed_by: Name of the user who published it, as the system knew it.
         created_at: When it was published: RFC 3339, UTC.
     """
 
@@ -75,6 +77,8 @@ class Manifest:
     data_hash: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    card: Mapping[str, str] = field(default_factory=dict)
+    pushed_by: str = ""
     created_at: str = ""
 
     @property

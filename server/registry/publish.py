@@ -62,6 +62,8 @@ class Details:
         examples: A file of golden requests.
         columns: A file that names the columns of a row; see `read_columns`.
         classes: Names of the classes, in the order of the probabilities.
+        card: What its owner says of it, by key.
+        pushed_by: Name of the user who publishes it.
     """
 
     created_at: str
@@ -72,6 +74,8 @@ class Details:
     examples: Path | None = None
     columns: Path | None = None
     classes: tuple[str, ...] = ()
+    card: Mapping[str, str] = field(default_factory=dict)
+    pushed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ def publish(
             data_hash=details.data_hash,
             metrics=details.metrics,
             metadata=source.metadata,
+            card=details.card,
+            pushed_by=details.pushed_by,
             created_at=details.created_at,
         )
         return _take_number(home, staging, manifest, details.version)

@@ -22,6 +22,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
         "server/cli/doctor.py",  # hands it to load_config, to look at what a server would find
         "server/cli/main.py",  # whether a shell asks for a completion
         "server/cli/supervise.py",  # hands it to load_config
+        "server/cli/gate.py",  # the same, for what a version that runs its gates may do
         "server/cli/push_check.py",  # the same, for what a version that is published may do
         "server/cli/client.py",  # which server is meant, and its token
         "server/cli/place.py",  # the same, for commands that read its files

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.batching.options import BatchingOptions
 from penstock.runtimes.discovery import only_built_in
-from penstock.server.config.model_config import ModelConfig, read_model_config
+from penstock.server.config.model_config import ModelConfig, parse_model_config, read_model_config
 from penstock.server.config.version_policy import VersionPolicy
 from penstock.server.files.config_error import ConfigError
 
@@ -169,3 +169,29 @@ def test_a_pipe_in_place_of_the_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "model.toml")
     with pytest.raises(ConfigError, match="expected a regular file"):
         read_model_config(tmp_path / "model.toml")
+
+
+@pytest.mark.parametrize(
+    ("gates", "told"),
+    [
+        ({"golden": -1}, "gates.golden is -1"),
+        ({"gold": 1}, "unknown key gates.gold; did you mean golden?"),
+        ({"evaluation": {"metric": "auc", "least": 0.9}}, "gates.evaluation.data is missing"),
+        ({"evaluation": {"data": "a.csv", "least": 0.9}}, "gates.evaluation.label is missing"),
+        ({"evaluation": {"data": "../a.csv", "label": "y", "least": 1}}, "expected a .csv"),
+        ({"evaluation": {"data": "a.csv", "label": "y"}}, "asks nothing; expected least"),
+        (
+            {"evaluation": {"data": "a.csv", "label": "y", "most": 0.1}},
+            "of accuracy higher is better; expected least",
+        ),
+        (
+            {"evaluation": {"data": "a.csv", "label": "y", "metric": "mae", "slices": ["c"]}},
+            "has one of slices and largest_gap",
+        ),
+        ({"budgets": {"memory_bytes": "much"}}, "gates.budgets.memory_bytes is 'much'"),
+    ],
+)
+def test_gates_that_are_not_understood_are_told_by_their_place(gates, told):
+    with pytest.raises(ConfigError) as refused:
+        parse_model_config({"gates": gates}, "model.toml")
+    assert told in str(refused.value)

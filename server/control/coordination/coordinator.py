@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from penstock.server.config.config import ServerConfig
     from penstock.server.desired_state.state import DesiredState
     from penstock.server.desired_state.store import StateStore
+    from penstock.server.gates.gate_order import GatedVersion
     from penstock.server.registry.repository import Problem
     from penstock.server.target.plan import Standing
     from penstock.server.target.target import Target
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .fleet import Fleet
     from .planner import Planner
 
+    Unanswered = Mapping[tuple[str, int], tuple[GatedVersion, str]]
     #: A state, and its audit record; ``None`` if nothing changes.
     Changed = tuple[DesiredState, AuditEvent | None]
     #: A function of the present state and the versions of a model that every worker serves.
@@ -66,6 +68,8 @@ class Coordinator:
     Attributes:
         looked: Whether the registry was scanned since the start.
         served: Returns the versions that have answered a request.
+        on_unanswered: Called with the versions whose gates must be run, after each look.
+        look_soon: Has the registry scanned again now.
         on_problems: Called with what cannot be served, or not as it is, after each look at the
             registry.
     """
@@ -79,11 +83,13 @@ class Coordinator:
         self._config = config
         self.looked = False
         self.on_problems: Callable[[Sequence[Problem]], object] = lambda _: None
+        self.on_unanswered: Callable[[Unanswered], object] = lambda _: None
         self.served: Callable[[], Awaitable[Collection[tuple[str, int]]]] = _unknown
         self._looking = asyncio.Lock()
         self._planning = asyncio.Lock()
         self._committing = asyncio.Lock()
         self._again = asyncio.Event()
+        self.look_soon = self._again.set
         # Copying and hashing is most of the work, and nobody but who loads waits for it.
         self._looker = ThreadPoolExecutor(1, "penstock-look", lower_priority)
         self._reported = asyncio.Event()
@@ -149,6 +155,7 @@ class Coordinator:
                 return
             self.planner.note(findings)
             self.on_problems(findings.problems)
+            self.on_unanswered(findings.unanswered)
             self.looked = True
             if self._settled_at is None:
                 self._settled_at = clock() + 2 * self._config.settle_seconds

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.runtimes.contract import Signature
+    from penstock.server.gates.gate_order import GatedVersion
     from penstock.server.pipelines.pins import Pin
     from penstock.server.registry.intake_result import IntakeResult
 
@@ -26,11 +27,13 @@ class Findings:
         snapshot: The content of the registry.
         results: The intake's result for each wanted version.
         pins: By model and version, the pins of the pipelines among these.
+        unanswered: Versions whose gates must be run, with the question.
     """
 
     snapshot: RegistrySnapshot = field(default_factory=RegistrySnapshot)
     results: Mapping[Key, IntakeResult] = field(default_factory=dict)
     pins: Mapping[str, Mapping[int, tuple[Pin, ...]]] = field(default_factory=dict)
+    unanswered: Mapping[Key, tuple[GatedVersion, str]] = field(default_factory=dict)
 
     @property
     def waiting(self) -> bool:

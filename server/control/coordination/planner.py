@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from penstock.server.gates.gate_order import GatedVersion
+from penstock.server.gates.version_admission import Gated, VersionAdmission
 from penstock.server.pipelines.pin_reader import PinReader
 from penstock.server.registry.intake_result import Candidate
 from penstock.server.registry.survey import Survey
@@ -58,6 +60,7 @@ class Planner:
         allowed: Directories beside the registry in which its links may end.
         good: The last good configurations of the models.
         quarantine: Versions that are out of service; by default none.
+        admission: Holds versions that have not shown what they must; by default in memory.
 
     Attributes:
         target: The target of every worker.
@@ -74,8 +77,10 @@ class Planner:
         allowed: Iterable[Path] = (),
         good: GoodConfigs | None = None,
         quarantine: Quarantine | None = None,
+        admission: VersionAdmission | None = None,
     ) -> None:
         self.quarantine = quarantine or Quarantine(None)
+        self.admission = admission or VersionAdmission()
         self._pins = PinReader()
         self._survey = Survey(registry, allowed=allowed, good=good)
         self._path = path
@@ -123,7 +128,7 @@ class Planner:
             ConfigError: The registry cannot be read.
         """
         snapshot = self._survey.look()
-        current = _Pass(snapshot.roots, served)
+        current = _Pass(snapshot.roots, served, state)
         for entry in snapshot.models.values():
             self._offer(entry, state, standings.get(entry.name, UNKNOWN), current)
         pins = self._offer_steps(snapshot, standings, current)
@@ -131,7 +136,7 @@ class Planner:
             self._intake.settle(current.results)
         except OSError as error:
             LOG.warning("what was taken in cannot be remembered: %s", error)
-        return Findings(snapshot, current.results, pins)
+        return Findings(snapshot, current.results, pins, current.unanswered)
 
     def note(self, findings: Findings) -> None:
         """Take over the findings; a problem is logged once, also if its figures grow."""
@@ -222,18 +227,43 @@ class Planner:
         self, entry: ModelEntry, version: int, standing: Standing, current: _Pass
     ) -> IntakeResult:
         key = entry.name, version
-        result = current.results[key] = self._intake.assess(
-            Candidate(
-                key,
-                entry.versions.get(version, entry.path / str(version)),
-                entry.config.platform,
-                current.roots,
-                failed=version in standing.failed,
-                broken=version in standing.broken,
-                served=key in current.served,
+        candidate = Candidate(
+            key,
+            entry.versions.get(version, entry.path / str(version)),
+            entry.config.platform,
+            current.roots,
+            failed=version in standing.failed,
+            broken=version in standing.broken,
+            served=key in current.served,
+        )
+        result = self._through_gates(entry, version, self._intake.assess(candidate), current)
+        current.results[key] = result
+        return result
+
+    def _through_gates(
+        self, entry: ModelEntry, version: int, result: IntakeResult, current: _Pass
+    ) -> IntakeResult:
+        """The result of the intake, or that of a version that is held by a gate."""
+        if result.directory is None:
+            return result
+        plan = self.target.models.get(entry.name)
+        subject = GatedVersion(version, result.directory, result.digest, result.declared)
+        hold = self.admission.hold(
+            Gated(
+                entry.name,
+                entry.path,
+                entry.config.gates,
+                subject,
+                current.state.model(entry.name).approvals,
+                loaded=plan is not None and plan.versions.get(version) == result.directory,
             )
         )
-        return result
+        if hold is None:
+            return result
+        if hold.question:
+            current.unanswered[entry.name, version] = subject, hold.question
+        waiting = bool(hold.question)
+        return replace(result, directory=None, reason=hold.reason, waiting=waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +272,9 @@ class _Pass:
 
     roots: Roots
     served: Collection[Key]
+    state: DesiredState
     results: dict[Key, IntakeResult] = field(default_factory=dict)
+    unanswered: dict[Key, tuple[GatedVersion, str]] = field(default_factory=dict)
 
 
 def _gist(problem: Problem) -> tuple[Path, str]:

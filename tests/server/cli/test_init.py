@@ -15,6 +15,7 @@ from penstock.server.config import (
     batching_options,
     drift_options,
     feedback_options,
+    gates_options,
     model_config,
     process_options,
     quality_options,
@@ -25,7 +26,7 @@ from penstock.server.config.model_log import LogOptions
 from penstock.server.rollout import options as rollout_options
 from penstock.server.rollout.tolerance import Tolerance
 
-SETTING = re.compile(r"^#([a-z_]+) = (.*)$", re.MULTILINE)
+SETTING = re.compile(r"^#([a-z0-9_]+) = (.*)$", re.MULTILINE)
 UNSET = "  # not set by default"
 
 
@@ -80,6 +81,9 @@ def test_every_option_is_named_with_its_meaning(written):
         "feedback": feedback_options._Table.__struct_fields__,
         "quality": quality_options._Table.__struct_fields__,
         "log": [one.name for one in fields(LogOptions)],
+        "gates": {*gates_options._Table.__struct_fields__} - {"evaluation", "budgets"},
+        "gates.evaluation": gates_options._Evaluation.__struct_fields__,
+        "gates.budgets": gates_options._Budgets.__struct_fields__,
     }
     own = {*model_config._Table.__struct_fields__} - {*tables, "runtime"}
     parts = re.split(r"^\[([a-z.]+)\]$", model, flags=re.MULTILINE)

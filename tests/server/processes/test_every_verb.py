@@ -65,6 +65,9 @@ def test_every_verb_prints_json(serve, registry, tmp_path, capsys, monkeypatch):
     server = serve("--tokens-file", tokens, registry=registry)
     line.where = ("--admin-url", server.admin_url, "--state-dir", state)
     _before_the_rollouts(line, server, tmp_path)
+    with monkeypatch.context() as somebody_else:
+        somebody_else.setenv("LOGNAME", "ana")
+        _gates(line, registry, token["token"])
     _rollouts(line, token["token"])
     _monitoring(line, server, tmp_path)
     assert line.run == set(VERBS) - {"serve"}
@@ -91,6 +94,16 @@ def _before_the_rollouts(line, server, tmp_path):
     assert line(f"history {MODEL}")["records"]
     assert line(f"diff {MODEL} 1 3", status=1)["changes"]
     assert line("ui --no-open")["link"].startswith(server.admin_url)
+
+
+def _gates(line, registry, bob):
+    toml = registry / MODEL / "model.toml"
+    toml.write_text("[gates]\nschema = true\n")
+    assert line.local(f"gate run {registry} {MODEL} 2")["passed"]
+    assert line(f"gate show {MODEL} 3")["state"] == "let in"
+    assert line(f"gate approve {MODEL} 3 --token {bob}")["approvals"]
+    assert line(f"gate override {MODEL} 3 --reason r --token {bob}")["approvals"]
+    toml.unlink()
 
 
 def _rollouts(line, token):

@@ -9,6 +9,7 @@ from penstock.monitoring.files.stamp import stamp_of
 
 from .baseline import FROM_TRAFFIC, Baseline
 from .baseline_files import read_baseline, write_baseline
+from .category_names import CategoryNames
 from .learning import Learner, reference_of
 from .row_sample import Cells
 from .schema import Schema, rename
@@ -41,6 +42,7 @@ class KnownVersion:
         column_names: What the model calls its columns, by their names here, such as ``x[3]``.
         accepted: File of the baseline that was made of accepted windows, which comes before all
             others; its features have the names here.
+        categories: What the model calls the categories that it numbers, by feature.
 
     Attributes:
         id: Id of the baseline; empty while there is none.
@@ -61,6 +63,7 @@ class KnownVersion:
         private: Collection[str] = (),
         column_names: Mapping[str, str] | None = None,
         accepted: Path | None = None,
+        categories: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.id = self.source = ""
         self.references: dict[str, Reference] = {}
@@ -75,6 +78,7 @@ class KnownVersion:
         self._schema = Schema() if schema is None else schema
         self._private = private
         self._column_names = column_names or {}
+        self._categories = CategoryNames(categories or {})
         self._renamed: dict[str, str] = {}
         self._built: Baseline | None = None
         self._own: Baseline | None = None
@@ -108,6 +112,9 @@ class KnownVersion:
         if rest:
             self.learner = self._new_learner()
             self.learner.restore(rest)
+            for name, one in rest.items():
+                if one["categorical"]:
+                    self._categories.learnt(name, one["values"])
 
     def rows(self, samples: Sequence[BatchSample]) -> Iterator[Cells]:
         """Features of these rows that have a reference, with values; the learner takes the others.
@@ -118,9 +125,10 @@ class KnownVersion:
         columns = list(self._schema.columns(samples))
         if len(self._schema.names) != self._fits_names:
             self._fit()
-        for feature, values in columns:
+        for feature, found in columns:
             name = self._renamed.get(feature.name, feature.name)
             reference = self.references.get(name)
+            values = self._categories.named(feature.name, found)
             if reference is None or (feature.categorical and not reference.categorical):
                 if self.learner is None:
                     self.learner = self._new_learner()
@@ -206,6 +214,9 @@ class KnownVersion:
         elif built is not None and not problem:
             self.references |= usable
             self.id, self.source = built.id, built.source
+        for name, reference in self.references.items():
+            if reference.categorical:
+                self._categories.learnt(name, reference.bins.labels)
 
     def _by_column(self, names: Sequence[str]) -> dict[str, str]:
         """The model's names of its columns, by the names here; none where they do not tell apart.

@@ -38,6 +38,24 @@ def column_names(signature: Signature | None) -> dict[str, str]:
     return found
 
 
+def category_names(signature: Signature | None) -> dict[str, tuple[str, ...]]:
+    """Names of the categories of outputs that are numbers, by names of features.
+
+    A label has them if it is the position of its class. The class with the highest score has the
+    names of the scores.
+
+    Args:
+        signature: Of the manifest of a version; ``None`` if it has none.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for spec in () if signature is None else signature.outputs:
+        if len(spec.columns) > 1:
+            found[f"{spec.name}.class"] = tuple(one.name for one in spec.columns)
+        elif spec.columns and spec.columns[0].categories and spec.datatype != "BYTES":
+            found[spec.name] = tuple(map(str, spec.columns[0].categories))
+    return found
+
+
 def _row(spec: TensorSpec, *, rows_axis: bool) -> Array | None:
     """One row of a tensor; ``None`` if its columns are not named."""
     sizes = spec.shape[1:] if rows_axis else spec.shape

@@ -17,7 +17,7 @@ from penstock.server.target.target import Target, decode_target
 from penstock.server.target.target_file import TargetFile
 
 from .acceptance import private_inputs
-from .column_names import column_names
+from .column_names import category_names, column_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,7 @@ class TargetVersions:
         places = [self._files.built(model, version)]
         digest = ""
         names: dict[str, str] = {}
+        categories: dict[str, tuple[str, ...]] = {}
         log = LogOptions()
         plan = self._target.current().models.get(model)
         directory = None if plan is None else plan.versions.get(int(version))
@@ -66,6 +67,7 @@ class TargetVersions:
                 manifest = served_manifest(directory, self._registry / model / version)
                 if manifest is not None:
                     digest, names = manifest.digest, column_names(manifest.signature)
+                    categories = category_names(manifest.signature)
         learnt = self._files.learnt(model, version)
         schema = Schema(log.subject)
         private = private_inputs(log)
@@ -79,6 +81,7 @@ class TargetVersions:
             private,
             names,
             self._files.accepted(model, version),
+            categories,
         )
 
     def is_over(self, model: str, version: str, arm: str) -> bool:

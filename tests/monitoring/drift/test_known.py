@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgpack
 import numpy as np
+import pytest
 
 from penstock.monitoring.drift.baseline import FROM_ACCEPTED, FROM_FILE, Baseline
 from penstock.monitoring.drift.baseline_files import BaselineFiles, write_baseline
+from penstock.monitoring.drift.bins import text
 from penstock.monitoring.drift.known import KnownVersion
 from penstock.monitoring.drift.learning import category_reference, number_reference
 from penstock.monitoring.drift.options import DriftOptions
@@ -125,3 +128,82 @@ def test_an_accepted_baseline_of_other_files_is_left_aside_and_said(tmp_path):
     )  # fmt: skip
     assert known.references == {}
     assert "of other files" in known.problem
+
+
+CLASSES = {"y": ("no", "yes")}
+
+
+def labelled(labels):
+    n = len(labels)
+    labels = np.array(labels, object if isinstance(labels[0], bytes) else None)
+    return BatchSample(
+        "m", "1", 1e9, [b"r"], [0, n], [200], [0.1], ("x",), [np.zeros((n, 1))], ("y",),
+        [labels], [1e9],
+    )  # fmt: skip
+
+
+def classed(files, categories):
+    now = lambda: "2031-01-01T00:00:00Z"  # noqa: E731
+    wanted = DriftOptions(min_rows=40, learning_rows=50, baseline_seconds=0)
+    places, learnt = [files.built("m", "1")], files.learnt("m", "1")
+    return KnownVersion(wanted, places, learnt, "", now, categories=categories)
+
+
+def learn(files, categories, labels=(0, 1, 1)):
+    """A version that learns these labels, over and over; the categories and counts of a window."""
+    known = classed(files, categories)
+    list(known.rows([labelled([*labels] * 40)]))
+    if known.learner is not None:
+        assert known.settle(2e9)
+    bins = known.references["y"].bins
+    (cells,) = [one for one in known.rows([labelled([0, 1, 1, 7])]) if one.name == "y"]
+    return dict(zip(bins.labels, bins.count(cells.values.tolist()).tolist(), strict=True))
+
+
+def test_numbered_classes_are_counted_by_the_names_of_the_model(tmp_path):
+    expected = {"yes": 2, "no": 1, "(other)": 0, "(new)": 1, "(missing)": 0}
+    found = learn(BaselineFiles(tmp_path), CLASSES)
+    assert list(found.values()) == list(expected.values())
+    assert list(found)[:2] == ["yes", "no"]
+    assert learn(BaselineFiles(tmp_path), CLASSES) == found  # the next life
+
+
+def test_classes_that_an_earlier_release_learnt_by_number_keep_it(tmp_path):
+    files = BaselineFiles(tmp_path)
+    before = learn(files, {})
+    assert list(before)[:2] == ["1", "0"]
+    assert learn(files, CLASSES) == before
+
+
+def test_a_learner_that_began_with_numbers_goes_on_with_them(tmp_path):
+    files = BaselineFiles(tmp_path)
+    known = classed(files, {})
+    list(known.rows([labelled([0, 1] * 10)]))
+    again = classed(files, CLASSES)
+    again.restore(msgpack.unpackb(msgpack.packb(known.learner.state())))
+    list(again.rows([labelled([0, 1] * 20)]))
+    assert {str(one) for one in again.learner.columns()["y"].values.tolist()} == {"0", "1"}
+
+
+def test_a_learner_with_names_survives_a_restart(tmp_path):
+    files = BaselineFiles(tmp_path)
+    known = classed(files, CLASSES)
+    list(known.rows([labelled([0, 1] * 10)]))
+    again = classed(files, CLASSES)
+    again.restore(msgpack.unpackb(msgpack.packb(known.learner.state())))
+    list(again.rows([labelled([0, 1] * 20)]))
+    found = set(map(text, again.learner.columns()["y"].values.tolist()))
+    assert found == {"no", "yes"}
+
+
+@pytest.mark.parametrize(
+    "names", [("1", "0"), ("a", "a"), ("", "b"), ("1", "b"), ("x" * 300, "x" * 301)]
+)
+def test_names_that_do_not_tell_classes_apart_are_not_used(tmp_path, names):
+    assert list(learn(BaselineFiles(tmp_path), {"y": names}))[:2] == ["1", "0"]
+
+
+@pytest.mark.parametrize("labels", [[True, False, True], [b"a", b"b", b"b"]])
+def test_labels_that_are_no_positions_stay_as_they_are(tmp_path, labels):
+    found = learn(BaselineFiles(tmp_path), CLASSES, labels)
+    assert not {"no", "yes"} & found.keys()

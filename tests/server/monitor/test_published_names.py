@@ -105,6 +105,8 @@ def test_drift_calls_columns_and_scores_as_the_model_does(tmp_path, registry):
     names = set(known.learner.columns())
     assert {"sepal length (cm)", "petal width (cm)", "label"} <= names
     assert {f"probabilities[{one}]" for one in SPECIES} <= names
+    found = known.learner.columns()["label"].values.tolist()
+    assert found == [b"setosa", b"versicolor", b"virginica", b"setosa"]
 
 
 LABEL = TensorSpec("label", "INT64", (VARIABLE,))

@@ -18,6 +18,6 @@ USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '8000') + '/v2/health/live', timeout=2)"]
+  CMD ["python", "-m", "penstock.server.cli.liveness"]
 ENTRYPOINT ["penstock"]
 CMD ["serve", "/models", "--host", "0.0.0.0"]

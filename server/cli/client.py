@@ -11,6 +11,7 @@ from urllib.parse import quote
 import typer
 
 from .command_failed import CommandFailed
+from .place import run_directories
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError
@@ -154,13 +155,8 @@ def token_of(given: str | None) -> str:
 
 def _running() -> dict[str, Path]:
     """Address of the admin port -> state directory, of this user's servers."""
-    from penstock.server.processes.run_directory import RunDirectory, running_servers
-
-    directories = running_servers()
-    if run_dir := os.environ.get("PENSTOCK_RUN_DIR"):
-        directories.append(RunDirectory(Path(run_dir)))
     found = {}
-    for directory in directories:
+    for directory in run_directories():
         try:
             address = json.loads(directory.address.read_text())
             found[address["admin_url"]] = Path(address["state_dir"])

@@ -4,11 +4,14 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .command_failed import CommandFailed
+
+if TYPE_CHECKING:
+    from penstock.server.processes.run_directory import RunDirectory
 
 #: The option that names a state directory.
 StateDir = Annotated[
@@ -17,8 +20,8 @@ StateDir = Annotated[
 ]
 
 
-def running_configs() -> list[dict[str, Any]]:
-    """The configurations of this user's servers that run here, with ``registry`` and ``state_dir``.
+def run_directories() -> "list[RunDirectory]":
+    """The run directories of this user's servers that run here.
 
     A server in a run directory of its own is found by ``PENSTOCK_RUN_DIR``.
     """
@@ -27,8 +30,16 @@ def running_configs() -> list[dict[str, Any]]:
     directories = running_servers()
     if run_dir := os.environ.get("PENSTOCK_RUN_DIR"):
         directories.append(RunDirectory(Path(run_dir)))
+    return directories
+
+
+def running_configs() -> list[dict[str, Any]]:
+    """The configurations of this user's servers that run here, with ``registry`` and ``state_dir``.
+
+    See `run_directories`.
+    """
     found = []
-    for directory in directories:
+    for directory in run_directories():
         with suppress(OSError, ValueError):  # it is just starting or stopping
             config = json.loads(directory.config.read_text())
             if isinstance(config, dict) and config.get("registry") and config.get("state_dir"):

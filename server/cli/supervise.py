@@ -162,6 +162,7 @@ def _supervise(
     reread: Callable[[], str],
     source: Path | None,
 ) -> int:
+    from penstock.server.processes.run_directory import process_namespace
     from penstock.server.supervisor.listening import open_listener, reserve_port, url_of
     from penstock.server.supervisor.supervisor import Supervisor
 
@@ -177,15 +178,16 @@ def _supervise(
                 (config.admin_host, config.admin_grpc_port, "admin-grpc-port"),
             )
         )
-        scheme = "https" if config.ssl_certfile else "http"
+        tls = "s" if config.ssl_certfile else ""
         address = {
             "admin_url": url_of(admin_listener),
-            "predict_url": url_of(listener, scheme),
+            "predict_url": url_of(listener, f"http{tls}"),
             "state_dir": str(state.path.resolve()),
             "state_note": state.note,
+            "processes": process_namespace(),
         }
         if grpc_port is not None:
-            address["grpc_url"] = url_of(grpc_port, "grpcs" if config.ssl_certfile else "grpc")
+            address["grpc_url"] = url_of(grpc_port, f"grpc{tls}")
         if admin_grpc_port is not None:
             address["admin_grpc_url"] = url_of(admin_grpc_port, "grpc")
         _write(directory.address, json.dumps(address))
@@ -198,12 +200,10 @@ def _supervise(
         if config.log_format == "json":
             text = _as_json(text, predict_url=urls[0], admin_url=urls[1])
         print(text, flush=True)
-        say = _sayer(config.log_format)
-        ports = grpc_port, admin_grpc_port
-        supervisor = Supervisor(
+        say, ports = _sayer(config.log_format), (grpc_port, admin_grpc_port)
+        return Supervisor(
             config, directory, listener, admin_listener, say, reread, grpc_ports=ports
-        )
-        return supervisor.run()
+        ).run()
 
 
 def _as_json(text: str, level: int = logging.INFO, **fields: Any) -> str:

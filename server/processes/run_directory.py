@@ -65,7 +65,7 @@ class RunDirectory:
 
     @property
     def address(self) -> Path:
-        """Where the admin port is and where the state is kept, as JSON."""
+        """Where the ports and the state are, and in which container, as JSON."""
         return self.path / "address.json"
 
     @property
@@ -177,6 +177,14 @@ def running_servers() -> list[RunDirectory]:
                 else:
                     os.close(lock)
     return found
+
+
+def process_namespace() -> str:
+    """A name of the container in which this process runs; empty where Linux does not tell."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _parent() -> Path:

@@ -164,6 +164,7 @@ def test_the_command_serves_is_healthy_and_stops(
         "PATH": f"{binaries}:/usr/bin:/bin",
         "HOME": "/",
         "TMPDIR": str(scratch),
+        "XDG_RUNTIME_DIR": str(scratch),  # its own, beside other servers of this machine
         "PYTHONDONTWRITEBYTECODE": "1",
         "PORT": str(port),
         "PENSTOCK_ADMIN_PORT": "0",
@@ -188,7 +189,11 @@ def test_the_command_serves_is_healthy_and_stops(
         assert any(
             subprocess.run(healthy, env=environment, check=False).returncode == 0 for _ in range(10)
         )
-        wrong = environment | {"PORT": "9"}
+        moved = subprocess.run(healthy, env=environment | {"PORT": "9"}, check=False)
+        assert moved.returncode == 0  # it asks where the server listens, whatever is said
+        hidden = image / "hidden"  # where no server has written anything down
+        hidden.mkdir(exist_ok=True, mode=0o777)
+        wrong = environment | {"PORT": "9", "XDG_RUNTIME_DIR": str(hidden)}
         sick = subprocess.run(
             [binaries / check[0], *check[1:]], env=wrong, check=False, stderr=subprocess.DEVNULL
         )
@@ -198,6 +203,8 @@ def test_the_command_serves_is_healthy_and_stops(
             assert b"<h1>Penstock</h1>" in answer.read()
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0, log.read_text()
+        stopped = subprocess.run(healthy, env=environment, check=False, stderr=subprocess.DEVNULL)
+        assert stopped.returncode != 0
     finally:
         server.kill()
         server.wait()

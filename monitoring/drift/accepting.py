@@ -3,25 +3,31 @@
 The bins were chosen by rows before these windows, so the rows of the windows and those of later
 windows have the same law while nothing changes (see `halves`). Bins that the windows left say
 nothing of later rows, though: a feature of such bins is left out, and is learnt anew from live
-rows. Which windows are healthy is known only now, so how much they vary is measured on the windows
-that follow.
+rows. Windows that show a whole week also teach how much healthy windows vary, as those of a learnt
+baseline do. Fewer do not: the variation is measured on the windows that follow.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from .bins import QUANTILE_BINS, TAIL, NumberBins
+from .measurement import measure
 from .moments import Moments
+from .settling import enough
+from .variation import known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .baseline import Reference
     from .bins import Counts
+    from .options import DriftOptions
+    from .variation import Variations
     from .window import Window
 
 #: Share of the rows below, above or new from which on the bins do not tell the rows apart: that of
@@ -47,14 +53,16 @@ class AcceptedReferences:
 
 
 def accepted_references(
-    references: Mapping[str, Reference], windows: Sequence[Window]
+    references: Mapping[str, Reference], windows: Sequence[Window], options: DriftOptions
 ) -> AcceptedReferences:
     """The references with the counts of windows.
 
     Args:
         references: By name. Those that no window counts stay as they are.
         windows: Counted over their bins, in any order.
+        options: The number of windows and the time that teach how much healthy windows vary.
     """
+    windows = sorted(windows, key=lambda one: one.start)
     kept: dict[str, Reference] = {}
     left_out: list[str] = []
     for name, one in references.items():
@@ -64,7 +72,7 @@ def accepted_references(
             continue
         counts: Counts = np.sum([window.counts[name] for window in mine], axis=0)
         if _resolves(one, counts):
-            kept[name] = _accepted(name, one, counts, mine)
+            kept[name] = _accepted(name, one, counts, mine, options)
         else:
             left_out.append(name)
     return AcceptedReferences(kept, tuple(left_out), sum(one.rows for one in windows))
@@ -92,7 +100,11 @@ def _resolves(reference: Reference, counts: Counts) -> bool:
 
 
 def _accepted(
-    name: str, reference: Reference, counts: Counts, windows: Sequence[Window]
+    name: str,
+    reference: Reference,
+    counts: Counts,
+    windows: Sequence[Window],
+    options: DriftOptions,
 ) -> Reference:
     moments = Moments()
     for one in windows:
@@ -104,8 +116,40 @@ def _accepted(
         reference,
         counts=counts,
         moments=moments,
-        variations=None,
+        variations=_variations(name, reference, windows, options),
         limits=limits,
         fitted=0,
         provisional=False,
     )
+
+
+def _variations(
+    name: str, reference: Reference, windows: Sequence[Window], options: DriftOptions
+) -> Variations | None:
+    """How much the windows vary; ``None`` if they are too few to tell, or of several arms."""
+    if not options.calibration_windows or not enough(windows, options):
+        return None
+    if any(after.start < one.end for one, after in pairwise(windows)):
+        return None
+    bins = reference.bins
+    found = measure([one.counts[name] for one in windows], bins.exceptional, bins.ordered)
+    return found if known(found) else None
+
+
+def calibrating_until(found: AcceptedReferences, options: DriftOptions, now: float) -> float | None:
+    """The earliest time at which all features are compared as closely as before.
+
+    Args:
+        found: The references of the new baseline.
+        options: Options of the model.
+        now: Unix seconds.
+
+    Returns:
+        Unix seconds; ``None`` if the next window is compared so.
+    """
+    if found.learnt_anew:
+        return now + options.learning_seconds + options.baseline_seconds
+    taught = all(one.variations is not None for one in found.references.values())
+    if taught or not options.calibration_windows:
+        return None
+    return now + max(options.window_seconds, options.baseline_seconds - options.window_seconds)

@@ -109,6 +109,14 @@ def run_accept(
         f"{answer['windows']} windows, {answer['rows']} rows, "
         f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
     )
+    until = answer["calibrating_until"]
+    if until is None:
+        print("the next window is compared with it")
+    else:
+        print(
+            f"calibrating until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC at the "
+            "earliest: until then only gross drift opens an episode"
+        )
     if answer["learnt_anew"]:
         print(f"too far from their bins, learnt anew: {', '.join(answer['learnt_anew'])}")
     return 0

@@ -77,7 +77,7 @@ class DriftPages:
         path = _path(name, fields.get("version", ""))
         outcome = await visit.api.ask("POST", path, body)
         words = f"Version {outcome['version']} is compared with these windows from now on."
-        return visit.done(words + _anew(outcome), *request.state.after)
+        return visit.done(words + _calibrating(outcome) + _anew(outcome), *request.state.after)
 
 
 async def _offer(section: Section, model: str, version: str, visit: Visit) -> None:
@@ -105,8 +105,20 @@ def accept_words(draft: Mapping[str, Any]) -> str:
     return (
         f"The last {draft['windows']} windows, of {draft['rows']} rows from "
         f"{moment(draft['start'])} to {moment(draft['end'])} UTC, become what version "
-        f"{draft['version']} is compared with. Open episodes end. For about a week, until it is "
-        "known how much healthy windows vary, only gross drift opens another." + _anew(draft)
+        f"{draft['version']} is compared with. Open episodes end."
+        + _calibrating(draft)
+        + _anew(draft)
+    )
+
+
+def _calibrating(draft: Mapping[str, Any]) -> str:
+    """A sentence about the time in which it is learnt how much healthy windows vary."""
+    until = draft["calibrating_until"]
+    if until is None:
+        return ""
+    return (
+        f" Until {moment(until)} UTC at the earliest, when it is known how much healthy windows "
+        "vary, only gross drift opens another."
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring.drift.accepting import accepted_references
+from penstock.monitoring.drift.accepting import accepted_references, calibrating_until
 from penstock.monitoring.drift.baseline import FROM_ACCEPTED, MAX_BYTES, Baseline, decode
 from penstock.monitoring.drift.baseline_files import BASELINES, BaselineFiles, read_baseline
 from penstock.monitoring.drift.reading import judged_windows
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from penstock.monitoring.drift.options import DriftOptions
     from penstock.server.control.coordination.coordinator import Coordinator
 
     from .routes import Handler
@@ -82,6 +83,7 @@ class _Draft:
     rows: int
     start: float
     end: float
+    calibrating_until: float | None
 
     def to_json(self) -> dict[str, Any]:
         """For an answer."""
@@ -92,6 +94,7 @@ class _Draft:
             "end": self.end,
             "features": len(self.baseline.references),
             "learnt_anew": list(self.learnt_anew),
+            "calibrating_until": self.calibrating_until,
         }
 
 
@@ -163,10 +166,10 @@ class BaselineApi:
             body["reason"] = wire.needed_reason_of(body)
         number = _number_of(body)
         seen = body.get("baseline", "")
-        min_rows = self._config(model).monitoring.min_rows
+        options = self._config(model).monitoring
 
         def make() -> dict[str, Any]:
-            draft = self._draft(model, version, number, min_rows)
+            draft = self._draft(model, version, number, options)
             if seen not in {"", draft.before}:
                 raise Conflict(f"the baseline is {draft.before} now; look at its windows again")
             answer = {"model": model, "version": version, "before": draft.before}
@@ -184,13 +187,14 @@ class BaselineApi:
         except sqlite3.Error as error:
             raise Unavailable(f"the windows cannot be read: {error}") from error
 
-    def _draft(self, model: str, version: int, number: int | None, min_rows: int) -> _Draft:
+    def _draft(self, model: str, version: int, number: int | None, options: DriftOptions) -> _Draft:
         """The baseline that the last windows make."""
         closed = judged_windows(self._windows, model, str(version), number, _WINDOWS)
         windows = [one.window for one in closed]
         rows = sum(one.rows for one in windows)
-        if rows < min_rows:
-            raise Conflict(f"the windows have {rows} rows together, expected at least {min_rows}")
+        least = options.min_rows
+        if rows < least:
+            raise Conflict(f"the windows have {rows} rows together, expected at least {least}")
         before = closed[-1].baseline
         plan = self._coordinator.planner.target.models.get(model)
         files = References(self._files, {} if plan is None else plan.versions)
@@ -200,13 +204,14 @@ class BaselineApi:
                 f"the baseline {before} of the last window is not in force any more; "
                 "wait until a window closes under the one that is"
             )
-        found = accepted_references(references, windows)
+        found = accepted_references(references, windows, options)
         if not found.references:
             raise Conflict(
                 "the windows are too far from the baseline for its bins; use `baseline forget` "
                 "and have it learnt from the next rows"
             )
-        made = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
+        now = self._clock()
+        made = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
         digest = self._digest(model, version)
         return _Draft(
             Baseline(found.references, FROM_ACCEPTED, "", digest, made),
@@ -216,6 +221,7 @@ class BaselineApi:
             rows,
             min(one.start for one in windows),
             max(one.end for one in windows),
+            calibrating_until(found, options, now),
         )
 
     def _note(

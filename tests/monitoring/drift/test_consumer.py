@@ -17,7 +17,7 @@ from penstock.monitoring.alerts.alerts_file import AlertSettings
 from penstock.monitoring.alerts.reading import read_alerts
 from penstock.monitoring.alerts.sink import Sink
 from penstock.monitoring.alerts.template import request
-from penstock.monitoring.drift.accepting import accepted_references
+from penstock.monitoring.drift.accepting import accepted_references, calibrating_until
 from penstock.monitoring.drift.baseline import FROM_ACCEPTED, FROM_FILE, Baseline
 from penstock.monitoring.drift.baseline_files import BaselineFiles, read_baseline, write_baseline
 from penstock.monitoring.drift.consumer import DriftConsumer
@@ -184,12 +184,12 @@ def test_a_large_shift_is_told_at_once_even_while_calibrating(monitor):
     assert monitor.alerts() == [("drift.opened", "x[2]")]
 
 
-def accept(monitor, shift):
-    """Accept the windows of the open episode as the baseline."""
-    closed = judged_windows(monitor.directory / "windows.db", "m", "1", None, 24)
+def accept(monitor, shift, number=None):
+    """Accept the windows of the open episode, or so many of the last, as the baseline."""
+    closed = judged_windows(monitor.directory / "windows.db", "m", "1", number, 24)
     files = monitor.versions.files
     references = References(files, {}).in_force("m", "1", closed[-1].baseline)
-    made = accepted_references(references, [one.window for one in closed])
+    made = accepted_references(references, [one.window for one in closed], OPTIONS)
     files.accept("m", "1", Baseline(made.references, FROM_ACCEPTED))
     monitor.minute(shift=shift)  # the first rows that are counted over the new baseline
     return closed, made
@@ -216,6 +216,24 @@ def test_windows_that_were_accepted_are_the_baseline(monitor):
         monitor.minute()
     assert monitor.windows()[-1].findings["x[2]"]["state"] == "drift"
     assert not monitor.versions.files.learnt("m", "1").exists()
+
+
+@pytest.mark.parametrize(("number", "state"), [(7, "calibrating"), (8, "ok")])
+def test_enough_windows_that_were_accepted_teach_how_much_healthy_ones_vary(monitor, number, state):
+    learn(monitor)
+    calibrate(monitor)
+    for _ in range(9):
+        monitor.minute(shift=0.45)
+    closed, made = accept(monitor, 0.45, number)
+    assert len(closed) == number
+    ends = calibrating_until(made, OPTIONS, monitor.now)
+    assert (ends is None) == (state == "ok")
+    monitor.minute(shift=0.45)
+    assert monitor.windows()[-1].state == state
+    for _ in range(2):  # what was healthy before
+        monitor.minute()
+    found = monitor.windows()[-1].findings["x[2]"]["state"]
+    assert (found == "drift") == (state == "ok")
 
 
 def test_a_feature_that_left_its_bins_is_learnt_anew_when_windows_are_accepted(monitor):

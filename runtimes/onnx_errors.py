@@ -23,6 +23,10 @@ _NEW_FORMAT: Final = re.compile(
 )
 _NO_OPERATOR: Final = re.compile(r"No Op registered for (\S+) with domain_version of (-?\d+)")
 _EXHAUSTED: Final = re.compile(r"bad_alloc|bad allocation|[Ff]ailed to allocate memory")
+#: Where in OpenVINO the reason that follows was found, and through how many of its functions.
+_OPENVINO: Final = re.compile(
+    r".*\[OpenVINO-EP\] .*?(?:Exception from \S+:\d+: )+(?:Check '.*?' failed at \S+:\d+: )?"
+)
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -31,7 +35,7 @@ def explain(error: BaseException) -> str:
 
     Its exceptions share no base class and carry C++ file names and function signatures.
     """
-    message = _SPACE.sub(" ", str(error)).strip()
+    message = _OPENVINO.sub("OpenVINO: ", _SPACE.sub(" ", str(error)).strip())
     for noise in (_STATUS, _LOADING, _SOURCE):
         message = noise.sub("", message)
     message = _SOURCE.sub("", _NODE.sub(r"\1 node '\2' failed: ", message))

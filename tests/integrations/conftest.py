@@ -77,7 +77,7 @@ def stop(pid, *, traced):
 
 
 @contextmanager
-def served(registry, state, *options, before=(), **environment):
+def served(registry, state, *options, before=(), python=sys.executable, **environment):
     """Serve a registry for as long as the block lasts; ``before`` stands before the command."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
     log = state.parent / f"{state.name}.log"
@@ -86,7 +86,7 @@ def served(registry, state, *options, before=(), **environment):
         subprocess.Popen(
             [
                 *before,
-                *(sys.executable, "-m", "penstock.server.cli.main", "serve", registry),
+                *(python, "-m", "penstock.server.cli.main", "serve", registry),
                 *("--port", "0", "--admin-port", "0", "--state-dir", state),
                 *("--run-dir", f"{state}-run", *options),
             ],

@@ -230,6 +230,13 @@ def test_wrong_inputs_are_execution_errors(
 def test_explanations_are_short() -> None:
     assert len(explain(ValueError("x" * 10_000))) == MAX_CHARACTERS
     assert explain(ValueError()) == "ValueError"
+    openvino = (
+        "[ONNXRuntimeError] : 1 : FAIL : Exception during initialization: /o/b.cc:136 f::f(int) "
+        "[with bool typed = false] [OpenVINO-EP] Exception while Loading Network for graph g_0: "
+        "Exception from src/core.cpp:114:\nException from src/plugin.cpp:53:\n"
+        "Check '!shape.rank().is_dynamic()' failed at src/node.cpp:106:\nno such shape\n\n"
+    )
+    assert explain(ValueError(openvino)) == "OpenVINO: no such shape"
 
 
 def test_unload_lets_a_run_in_flight_finish(linear: Path, load: Callable[..., Any]) -> None:

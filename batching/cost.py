@@ -147,11 +147,15 @@ class CostModel:
         self._scale: Array = np.ones(len(table.sizes))
         self.resize(max_rows)
 
+    @property
+    def table(self) -> CostTable:
+        """The run times that it predicts now."""
+        levels = self._calibrated * self._scale
+        return CostTable(tuple(self._knots.astype(int).tolist()), tuple(levels.tolist()))
+
     def fork(self) -> CostModel:
         """A cost model for another batch class; its first runs may overrule its initial times."""
-        levels = self._calibrated * self._scale
-        table = CostTable(tuple(self._knots.astype(int).tolist()), tuple(levels.tolist()))
-        return CostModel(table, self.max_rows, trusted=False)
+        return CostModel(self.table, self.max_rows, trusted=False)
 
     def resize(self, max_rows: int) -> None:
         """Change the most rows in one run, keeping what is known."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 #: Upper bounds. A model is warmed up with the largest run, so a mistyped number would take all
@@ -12,6 +12,8 @@ MOST_ROWS: Final = {"max_batch_size": 65_536, "max_queue_rows": 1 << 24}
 MAX_WEIGHT: Final = 1e6
 MAX_HOLD_SECONDS: Final = 60.0
 MAX_PRIORITY: Final = 1_000_000
+#: Background rows of a model that may wait, for each row of its other requests that may.
+BACKGROUND_QUEUES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,18 @@ class BatchingOptions:
             raise ValueError(
                 f"priority must not be negative, at most {MAX_PRIORITY}, got {self.priority}"
             )
+
+    def of_background(self) -> BatchingOptions:
+        """The options of a version's background requests, which nobody waits for."""
+        return replace(
+            self,
+            background=True,
+            max_queue_rows=min(
+                BACKGROUND_QUEUES * self.max_queue_rows, MOST_ROWS["max_queue_rows"]
+            ),
+            slo_seconds=math.inf,
+            max_hold_seconds=0.0,
+        )
 
     @property
     def urgency(self) -> int:

@@ -10,12 +10,12 @@ import math
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from .background import may_run, run_rows, waiting_foreground
+
 if TYPE_CHECKING:
     from .scheduled_model import Queue
     from .scheduler_state import SchedulerState
 
-#: A run of background work may take this many times as long as one of its rows.
-BACKGROUND_LENGTH: Final = 1.5
 #: A model counts as active this long after its last run.
 ACTIVE_SECONDS: Final = 1.0
 #: A run longer than this part of another active model's tolerable delay hurts that model.
@@ -69,11 +69,14 @@ def consider(queue: Queue, state: SchedulerState, now: float) -> Decision:
 def can_run_inline(queue: Queue, state: SchedulerState, rows: int) -> float | None:
     """Predicted seconds of a request that may run on the loop without being queued.
 
-    It equals the decision of `consider` for a queue with this request alone, if nothing else waits.
+    It equals the decision of `consider` for a queue with this request alone, if nothing else waits
+    but background work.
     ``None`` if the request has to wait, to run on a thread, or to pass an admission check.
     """
     costs = queue.costs
-    if state.active or not 0 < rows <= costs.most or queue.owner.needs_admission_check:
+    if state.active and waiting_foreground(state):
+        return None
+    if not 0 < rows <= costs.most or queue.owner.needs_admission_check:
         return None
     if queue.owner.options.max_hold_seconds:
         return None
@@ -132,7 +135,7 @@ def plan(queue: Queue, state: SchedulerState, now: float) -> Run | Wait:
     if options.max_hold_seconds and now < (release := held_until(queue, rows)):
         return Wait(release)
     if options.background:
-        return background(queue, state, rows)
+        return background(queue, state, rows, now)
     expected = seconds * costs.margin
     if expected <= state.inline_limit:  # a hop to a thread takes longer than the run
         if expected <= state.inline_left:
@@ -161,7 +164,7 @@ def threaded(queue: Queue, state: SchedulerState, rows: int, now: float) -> Run 
     rows = min(rows, queue.costs.max_rows)
     if seconds[rows] > BLOCKING_PART * state.least_tolerable_delay:
         return guard(queue, state, rows, now)
-    if state.free > 1 and rows > 1 and len(state.active) == 1 and not queue.solo:
+    if state.free > 1 and rows > 1 and not queue.solo and waiting_foreground(state) == 1:
         rows = spread(queue, state, rows)
     return Run(queue, rows, seconds[rows], inline=False)
 
@@ -214,17 +217,12 @@ def guard(queue: Queue, state: SchedulerState, rows: int, now: float) -> Run | W
     return Run(queue, rows, seconds[rows], inline=False)
 
 
-def background(queue: Queue, state: SchedulerState, rows: int) -> Run | Wait:
-    """Choose a run of background work: a short one, while most threads are free and none waits."""
-    if (
-        state.background_runs
-        or state.free * 2 <= state.threads
-        or any(not other.owner.options.background for other in state.active)
-    ):
+def background(queue: Queue, state: SchedulerState, rows: int, now: float) -> Run | Wait:
+    """Choose a run of background work; see `penstock.batching.background`."""
+    if not may_run(state, now):
         return IDLE
     costs = queue.costs
-    short = bisect_right(costs.seconds, BACKGROUND_LENGTH * costs.seconds[1]) - 1
-    rows = min(max(queue.requests[0].rows, short), rows, costs.max_rows)
+    rows = min(max(queue.requests[0].rows, run_rows(queue, state, now)), rows, costs.max_rows)
     return Run(queue, rows, costs.seconds[rows], inline=False)
 
 

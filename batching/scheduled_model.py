@@ -32,7 +32,7 @@ class FairShare:
 
     Attributes:
         virtual_time: Seconds of execution received, divided by weight.
-        last_active: When a run last ended.
+        last_active: When a run last ended that was no background work.
         tolerable_delay_seconds: The least tolerable delay of its versions.
         versions: Its registered versions.
         floor: Virtual time of the version served last; an idle version starts from it.
@@ -75,6 +75,8 @@ class ScheduledModel:
         composite: Answers the requests by other models; ``None`` for a version with a model.
         known_inputs: Inputs that the model has run, to tell its faults from those of requests.
         needs_admission_check: Whether `Scheduler.submit` has to call `admit` for each request.
+        background: The version's background requests; ``None`` while there were none.
+        foreground: The version whose background requests these are; ``None`` for a version.
         mark: The number of the version in `penstock.batching.marks.RunMarks`.
         group: The threads that run it, an `InstanceGroup`, which knows this module.
     """
@@ -98,6 +100,8 @@ class ScheduledModel:
         self.sink = sink
         self.share = share
         self.virtual_time = 0.0
+        self.background: ScheduledModel | None = None
+        self.foreground: ScheduledModel | None = None
         batching = model.signature.batch_axis
         self.costs = CostModel(
             costs or UNKNOWN, options.max_batch_size if batching else 1, trusted=costs is not None
@@ -129,6 +133,8 @@ class ScheduledModel:
     def configure(self, options: BatchingOptions) -> None:
         """Replace the options, at once and also for waiting requests."""
         self.options = options
+        if self.background is not None:
+            self.background.configure(options.of_background())
         rows = options.max_batch_size if self.model.signature.batch_axis else 1
         for queue in self.queues():
             if queue.costs.max_rows != rows:
@@ -217,13 +223,15 @@ class ScheduledModel:
         self.requests += len(batch.requests)
         self.rows += batch.rows
         self.execution_seconds += seconds
-        self.share.last_active = batch.finished_at
+        if not self.options.background:
+            self.share.last_active = batch.finished_at
         self.charge(seconds - charged)
 
     def charge(self, seconds: float) -> None:
-        """Count execution time against the share."""
+        """Count execution time against the share, which background work takes nothing of."""
         received = seconds / self.options.weight
-        self.share.virtual_time += received
+        if not self.options.background:
+            self.share.virtual_time += received
         self.virtual_time += received
 
     def check_drained(self) -> None:
@@ -249,6 +257,8 @@ def by_urgency(active: Sequence[Queue]) -> list[Queue]:
     for queue in active:
         scheduled = queue.owner
         share = scheduled.share
+        if scheduled.options.background:
+            continue
         lowest = min(lowest, share.virtual_time)
         least[share] = min(least.get(share, math.inf), scheduled.virtual_time)
 
@@ -257,7 +267,7 @@ def by_urgency(active: Sequence[Queue]) -> list[Queue]:
         share = scheduled.share
         ahead = (
             share.virtual_time - lowest > FAIRNESS_WINDOW_SECONDS
-            or scheduled.virtual_time - least[share] > FAIRNESS_WINDOW_SECONDS
+            or scheduled.virtual_time - least.get(share, math.inf) > FAIRNESS_WINDOW_SECONDS
         )
         return (
             scheduled.options.background,

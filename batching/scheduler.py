@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from .admission import admit, check_room
-from .errors import Overloaded
+from .background import background_of, make_room, run_rows
 from .executor import Executor, ThreadExecutor
 from .instance_group import InstanceGroup
 from .policy import can_run_inline
@@ -111,6 +111,8 @@ class Scheduler:
     async def unregister(self, scheduled: ScheduledModel) -> None:
         """Refuse further requests of the servable and wait until it has answered all it has."""
         scheduled.draining = scheduled.needs_admission_check = True
+        if scheduled.background is not None:
+            await self.unregister(scheduled.background)
         if not scheduled.idle:
             if scheduled.drained is None:
                 scheduled.drained = self._loop.create_future()
@@ -121,7 +123,7 @@ class Scheduler:
             group = scheduled.group
             if not scheduled.share.versions:
                 del group.state.shares[scheduled.name]
-            if group is not self._shared:
+            if group is not self._shared and not scheduled.share.versions:
                 group.dispatcher.close()
 
     async def close(self) -> None:
@@ -136,10 +138,8 @@ class Scheduler:
 
     def abandon(self) -> None:
         """Stop the threads after the event loop was closed."""
-        for scheduled in self._models:
-            if scheduled.group is not self._shared:
-                scheduled.group.dispatcher.close()
-        self._dispatcher.close()
+        for group in {self._shared, *(scheduled.group for scheduled in self._models)}:
+            group.dispatcher.close()
 
     def submit(self, scheduled: ScheduledModel, request: InferenceRequest) -> None:
         """Queue a request; its answer arrives at the servable's sink.
@@ -160,16 +160,25 @@ class Scheduler:
                 admit(scheduled, queue, request, self._state, self._clock())
                 scheduled.composite.begin(request)
                 return
+            state, now, most = scheduled.group.state, self._clock(), queue.costs.max_rows
             if scheduled.options.background:
-                self._make_room(scheduled, rows)
-            admit(scheduled, queue, request, scheduled.group.state, self._clock())
-            if rows > queue.costs.max_rows:
-                whole = SplitRequest(scheduled, request, queue.costs.max_rows)
+                make_room(scheduled, rows)
+                most = run_rows(queue, state, now)
+            admit(scheduled, queue, request, state, now)
+            if rows > most:
+                whole = SplitRequest(scheduled, request, most)
                 request.queue = whole
                 for part in whole.chunks:
                     self._enqueue(scheduled.oversize, part)
                 return
         self._enqueue(queue, request)
+
+    def submit_background(self, scheduled: ScheduledModel, request: InferenceRequest) -> None:
+        """Queue a request that may wait until nobody else wants the threads; as `submit`."""
+        background = background_of(scheduled)
+        if background is not scheduled and background not in self._models:
+            self._models.append(background)
+        self.submit(background, request)
 
     def run_now(self, scheduled: ScheduledModel, request: InferenceRequest) -> Batch | None:
         """Run a request on the loop if it would be next and its run is shorter than a hop.
@@ -271,13 +280,3 @@ class Scheduler:
         if not dispatcher.flushing:
             dispatcher.flushing = True
             self._loop.call_soon(dispatcher.flush)
-
-    def _make_room(self, scheduled: ScheduledModel, rows: int) -> None:
-        """Shadow traffic loses its oldest requests rather than its newest."""
-        while scheduled.waiting_rows and (
-            scheduled.waiting_rows + rows > scheduled.options.max_queue_rows
-        ):
-            waiting = [queue for queue in scheduled.queues() if queue.requests]
-            oldest = min(waiting, key=lambda queue: queue.requests[0].arrival)
-            scheduled.group.dispatcher.delivery.drop(oldest, 1, Overloaded(0.0, "replaced"))
-        scheduled.group.dispatcher.delivery.refuse()

@@ -31,8 +31,13 @@ MAX_DIGITS: Final = 18
 MAX_SHOWN: Final = 40
 
 TIMEOUT_HEADER: Final = b"x-request-timeout-ms"
+PRIORITY_HEADER: Final = b"priority"
+#: "Reserved for background tasks" (RFC 9218, section 4.1).
+BACKGROUND_URGENCY: Final = 7
 #: Forces a request of a split into an arm.
 ARM_HEADER: Final = b"x-penstock-arm"
+#: What a caller wishes of the treatment of its request.
+_WISHES: Final = frozenset((TIMEOUT_HEADER, PRIORITY_HEADER, ARM_HEADER))
 
 
 class RequestHead:
@@ -49,6 +54,7 @@ class RequestHead:
         timeout_seconds: The caller's own deadline, or ``None``.
         request_id: The caller's ``x-request-id``, or ``None``.
         arm: The arm of a split that the caller wants, or ``None``.
+        background: Whether the request may wait until no other one does.
         lines: All headers, as pairs in the order received or, of a head that is kept, its bytes.
         problem: The error that every request with this head gets.
         keep_alive: Whether the connection stays open after the response.
@@ -62,6 +68,7 @@ class RequestHead:
         "_traceparent",
         "accept_encoding",
         "arm",
+        "background",
         "codec",
         "content_encoding",
         "content_length",
@@ -90,6 +97,7 @@ class RequestHead:
         self.timeout_seconds: float | None = None
         self.request_id: bytes | None = None
         self.arm: str | None = None
+        self.background = False
         self._traceparent: bytes | None = None
         self.lines: Sequence[tuple[bytes, bytes]] | bytes = ()
         self.problem: ApiError | None = None
@@ -156,10 +164,8 @@ def read_head(
                 head.json_length = _json_length(value, head.json_length)
             elif name == b"x-request-id":
                 head.request_id = _request_id(value)
-            elif name == TIMEOUT_HEADER:
-                head.timeout_seconds = _timeout_seconds(value)
-            elif name == ARM_HEADER:
-                head.arm = _arm(value)
+            elif name in _WISHES:
+                _read_wish(head, name, value)
         _refuse_pages(content_type, headers)
         head.codec, head.json_length = codec_of(protocol, content_type, head.json_length, query)
         head.zero_copy = head.codec is not JSON or head.json_length is not None
@@ -167,6 +173,17 @@ def read_head(
         head.problem = problem
         head.request_id = given_id(headers)
     return head
+
+
+def _read_wish(head: RequestHead, name: bytes, value: bytes) -> None:
+    if name == TIMEOUT_HEADER:
+        head.timeout_seconds = _timeout_seconds(value)
+    elif name == ARM_HEADER:
+        head.arm = _arm(value)
+    else:
+        head.background = _urgency(value) == BACKGROUND_URGENCY
+        if head.background and head.arm is None:
+            head.arm = STABLE  # forced, so no evidence of a rollout, which compares latencies
 
 
 def _refuse_pages(content_type: bytes | None, headers: Iterable[tuple[bytes, bytes]]) -> None:
@@ -247,6 +264,19 @@ def _arm(value: bytes) -> str:
             f"header {ARM_HEADER.decode()} must be {CANARY} or {STABLE}, got {_shown(value)}"
         )
     return arm
+
+
+def _urgency(value: bytes) -> int | None:
+    """The urgency that a header ``priority`` names, from 0 to 7; ``None`` if it names none.
+
+    A value that is none is passed over, as RFC 9218 wants it.
+    """
+    found = None
+    for member in value.split(b","):
+        key, _, number = member.partition(b";")[0].strip(b" \t").partition(b"=")
+        if key == b"u":
+            found = int(number) if len(number) == 1 and number.isdigit() else None
+    return found
 
 
 def expects_continue(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -245,7 +245,10 @@ class InferencePath:
             request.deadline = call.arrival + timeout
         servable.counters.enter()
         call.entered = True
-        self._scheduler.submit(servable.scheduled, request)
+        if call.head.background:
+            self._scheduler.submit_background(servable.scheduled, request)
+        else:
+            self._scheduler.submit(servable.scheduled, request)
 
     def _refuse(self, call: Call, error: Exception) -> None:
         """Answer a call whose request could not be queued; the request leaves any queue."""

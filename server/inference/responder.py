@@ -127,16 +127,14 @@ class Responder:
                 answered.append((call, answer))
             else:
                 self.fail(call, ClientGone() if isinstance(answer, tuple) else answer)
-        # Counted before it is written: each answered call is in the figures, even if this
-        # process is killed right after.
+        # Counted before it is written, so that a kill right after loses no answer from the figures.
         counters = servable.counters
         counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
         if not answered:
             return
         arrivals = [call.arrival for call, _ in answered]
         now = self._clock()
-        observers = self.observers
-        sample = observers.before(servable, calls, firsts, batch, answered, arrivals, now)
+        sample = self.observers.before(servable, calls, firsts, batch, answered, arrivals, now)
         if routed:
             answered = self._splitter.answer(servable, answered, invalid, now)
         if self.timed:
@@ -145,13 +143,16 @@ class Responder:
         for call, _ in answered:
             call.entered = False
             call.request = None  # it refers back: only a collection would free the body
-        counters.observe_many(OK, arrivals, batch.formed_at, now)
+        if calls[0].head.background:  # its latency is meant to be long
+            counters.add(OK, len(answered))
+        else:
+            counters.observe_many(OK, arrivals, batch.formed_at, now)
         write_answers(200, [(call, call.request_id, *answer) for call, answer in answered])
         if routed:
             self._splitter.release(servable, answered)
         self._halt_poll.answered(arrivals[0], now)
-        observers.after(servable, calls, firsts, batch, sample)
-        observers.trace(servable, answered, batch, now)
+        self.observers.after(servable, calls, firsts, batch, sample)
+        self.observers.trace(servable, answered, batch, now)
         self.learn(answered)
 
     def finish_coalesced(
@@ -200,12 +201,11 @@ class Responder:
         now = self._clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)
         ids = self._ids.take(len(calls))
-        observers = self.observers
-        picked = observers.before_coalesced(servable, ids)
+        picked = self.observers.before_coalesced(servable, ids)
         write_answers(200, zip(calls, ids, repeat(headers), bodies))
         self._halt_poll.answered(arrivals[0], now)
-        observers.after_coalesced(servable, calls, ids, arrivals, batch, picked, now)
-        observers.trace_coalesced(servable, calls, ids, batch, now)
+        self.observers.after_coalesced(servable, calls, ids, arrivals, batch, picked, now)
+        self.observers.trace_coalesced(servable, calls, ids, batch, now)
 
     def refuse(self, servable: Servable, calls: Sequence[Call], error: Overloaded) -> None:
         """Answer calls that were not admitted, or dropped; none of them is in flight.

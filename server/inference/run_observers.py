@@ -95,9 +95,13 @@ class RunObservers:
         arrivals: Sequence[float],
         now: float,
     ) -> RunSample | None:
-        """The sample of a run, for `after`; see `Sampling.take`."""
+        """The sample of a run, for `after`; see `Sampling.take`.
+
+        There is none of background requests: rows of a file, which may be of any age, would change
+        what the monitor says of the traffic.
+        """
         sampling = self._sampling
-        if sampling is None:
+        if sampling is None or calls[0].head.background:
             return None
         take = sampling.take
         return self.aside(take, servable, calls, firsts, batch, answered, arrivals, now)
@@ -110,7 +114,9 @@ class RunObservers:
         batch: Batch,
         sample: RunSample | None,
     ) -> None:
-        """Pass on a run whose answers are written."""
+        """Pass on a run whose answers are written, unless its requests are background work."""
+        if calls[0].head.background:
+            return
         if sample and self._sampling is not None:
             self.aside(self._sampling.offer, servable, sample)
         if self.shadow_senders or servable.tally is not None:

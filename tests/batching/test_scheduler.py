@@ -572,3 +572,62 @@ def test_one_execution_thread_is_the_least():
     with pytest.raises(ValueError, match="at least one execution thread"):
         Scheduler(loop, threads=0)
     loop.close()
+
+
+def background(owner, name, value, rows=1):
+    x = np.full((rows, 3), value, np.float32)
+    request = InferenceRequest((x,), rows, ("y",), owner.clock(), context=name)
+    owner.scheduler.submit_background(owner.scheduled, request)
+    owner.expected += 1
+
+
+def test_a_background_request_is_answered_before_its_version_is_unloaded(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG, threads=1)
+        doubler.gate = threading.Event()
+        background(owner, "batch", 2, rows=200)
+        await doubler.started(owner.loop)
+        leaving = asyncio.ensure_future(owner.scheduler.unregister(owner.scheduled))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="draining"):
+            background(owner, "late", 1)
+        assert not leaving.done()
+        doubler.gate.set()
+        await leaving
+        assert owner.answers == {"batch": None}
+        assert not owner.scheduled.share.versions
+        await owner.scheduler.close()
+
+    run(main)
+
+
+def test_a_request_of_a_person_goes_before_background_requests(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG, threads=1)
+        doubler.gate = threading.Event()
+        background(owner, "batch", 2, rows=640)
+        await doubler.started(owner.loop)
+        owner.submit("online", 3)
+        doubler.gate.set()
+        await owner.answered()
+        assert list(owner.answers) == ["online", "batch"]
+        assert doubler.runs[1] == 1, "it was next"
+        await owner.scheduler.close()
+
+    run(main)
+
+
+def test_options_of_a_version_are_those_of_its_background_requests(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=TINY, threads=1)
+        background(owner, "batch", 2)
+        owner.scheduled.configure(BatchingOptions(max_batch_size=8, slo_seconds=0.1))
+        options = owner.scheduled.background.options
+        assert (options.background, options.max_batch_size) == (True, 8)
+        assert options.slo_seconds == float("inf")
+        background(owner, "more", 2, rows=16)
+        await owner.answered()
+        assert max(doubler.runs) <= 8
+        await owner.scheduler.close()
+
+    run(main)

@@ -108,6 +108,7 @@ class RequestTemplates:
             isinstance(head.lines, bytes)
             and self._heads.get(head.lines) is head
             and head.timeout_seconds is None
+            and not head.background
             and not head.content_encoding
             and head.keep_alive
         )

@@ -48,6 +48,7 @@ GOOD: dict[str, tuple[Any, ...]] = {
     "an absolute URL": ("http://penstock:80/v2/models/echo/infer",),
     "a request id": ("echo", None, "x-request-id: me-1/2"),
     "a deadline": ("echo", None, "x-request-timeout-ms: 5000"),
+    "no hurry": ("echo", None, "priority: u=7, i"),
     "a charset": ("echo", None, "content-type: application/json; charset=UTF-8"),
     "no content type": ("echo", None),
     "accepting anything": ("echo", None, "accept: */*", "accept-encoding: gzip, br"),

@@ -90,6 +90,7 @@ _LINES = [
     "x-request-id: mine\r\n",
     "x-request-timeout-ms: 60000\r\n",
     "X-Note: one\r\nx-note: two\r\n",
+    "priority: u=7\r\n",
 ]
 #: They decide the arm, so that both servers choose the same.
 _ARMS = ["x-penstock-arm: canary\r\n", "x-penstock-arm: stable\r\n", "x-user: u\r\n"]

@@ -47,7 +47,7 @@ def _note(
     state: ModelState,
     published: set[int],
 ) -> str:
-    from penstock.server.config.version_policy import SERVE, WAIT, VersionPolicy
+    from penstock.server.config.version_policy import CANARY, SERVE, WAIT, VersionPolicy
 
     policy = config.version_policy
     unsaid = policy == VersionPolicy() and server.get("version_policy") == "explicit"
@@ -55,16 +55,26 @@ def _note(
         return f"none before a command (version_policy = explicit): penstock load {model} {version}"
     on_push = config.on_push or server.get("on_push", SERVE)
     where = "model.toml" if config.on_push else "server option" if server else "default"
+    older = published - {version}
     promote = f"penstock promote {model} {version}"
+    if on_push == CANARY and older:
+        return _canary_note(model, version, state, where)
     if state.stable is not None and state.stable != version:
         return f"none by itself: version {state.stable} is stable and stays so until: {promote}"
-    older = published - {version}
-    if on_push == WAIT and older:
-        return f"none by itself (on_push = wait, {where}): {promote}"
-    if older and version < max(older):
-        return f"none by itself: version {max(older)} is newer; to choose this one: {promote}"
+    newer = max(older, default=0) > version
+    if older and (newer or on_push == WAIT):
+        why = f"version {max(older)} is newer" if newer else f"on_push = wait, {where}"
+        return f"none by itself ({why}): {promote}"
     unless = "" if server else "; a server on another machine may have another option or state"
     return f"takes it as soon as every worker has it ready (on_push = {on_push}, {where}){unless}"
+
+
+def _canary_note(model: str, version: int, state: ModelState, where: str) -> str:
+    tried = max(state.tried, state.stable or 0)
+    if version > tried:
+        return f"its canary begins when every worker has it ready (on_push = canary, {where})"
+    start = f"penstock canary start {model} {version}"
+    return f"none by itself: version {tried} was stable or on trial already: {start}"
 
 
 def _server_of(registry: Path) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class ServerConfig(TracingOptions, TrustOptions, ProtocolOptions):
         "all",
         "What to serve of models whose model.toml does not say; explicit is only on command.",
     )
-    on_push: Literal["serve", "wait"] = option(
+    on_push: Literal["serve", "wait", "canary"] = option(
         "serve",
         "Whether a new version takes traffic by itself where model.toml does not say.",
     )

@@ -5,7 +5,7 @@ version_policy = { latest = 2 }      # or { specific = [1, 4] }, "explicit", or 
 default_version = 4                  # the highest one otherwise
 threads = 1                          # inside one run of the model
 signature = "compatible"             # or "any": new versions may break clients
-on_push = "serve"                    # or "wait": a new version waits for `penstock promote`
+on_push = "serve"                    # or "wait" for `penstock promote`, or start a "canary"
 load_timeout_seconds = 60            # and run_timeout_seconds, as the server has them
 segments = ["country", "plan"]       # see `penstock.server.config.segment_names`
 
@@ -97,8 +97,8 @@ class ModelConfig:
         threads: Threads inside one run.
         signature: ``compatible`` refuses versions that clients of the one that serves would fail
             with, ``any`` serves them.
-        on_push: ``serve``: a new version answers by itself, ``wait``: it waits for an operator; by
-            default as the server has it.
+        on_push: ``serve``: a new version answers by itself, ``wait``: it waits for an operator,
+            ``canary``: its canary starts by itself; by default as the server has it.
         batching: Bounds and wishes of its batches.
         settings: For the runtime, unchecked.
         rollout: What its rollouts have where nobody says otherwise.
@@ -160,7 +160,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     default_version: _Version | None = None
     threads: Annotated[int, msgspec.Meta(ge=1, le=_MAX_THREADS)] = 1
     signature: Literal["compatible", "any"] = "compatible"
-    on_push: Literal["serve", "wait"] | None = None
+    on_push: Literal["serve", "wait", "canary"] | None = None
     isolation: Literal["process", "worker"] | None = None
     load_timeout_seconds: Timeout | None = None
     run_timeout_seconds: Timeout | None = None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 #: until an operator promotes it. In both cases a model's first version answers by itself.
 SERVE: Final = "serve"
 WAIT: Final = "wait"
+CANARY: Final = "canary"
 
 
 @dataclass(frozen=True, slots=True)

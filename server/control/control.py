@@ -98,7 +98,7 @@ async def control(context: ProcessContext) -> None:
     coordinator = Coordinator(config, store, planner, fleet)
     coordinator.served = exposition.served
     traffic = TrafficWindow(exposition)
-    rollouts = wire_rollouts(coordinator, exposition, config.state_dir, context.directory.config)
+    rollouts = wire_rollouts(coordinator, exposition, config, context.directory.config)
     stopping = asyncio.Event()
     app = admin_app(config, coordinator, exposition, traffic, context, rollouts, Live(stopping))
     grpc_port = await _open_grpc(app, context)
@@ -114,8 +114,7 @@ async def control(context: ProcessContext) -> None:
     works = {
         "following registry and workers": coordinator.run,
         "measuring traffic": traffic.run,
-        "carrying rollouts on": rollouts.controller.run,
-        "telling of rollouts": rollouts.alerts.run,
+        **rollouts.works(),
         **_version_works(coordinator, config, context.directory),
     }
     tasks = [SupervisedTask(name, work, context.incidents) for name, work in works.items()]

@@ -10,19 +10,24 @@ from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.feedback.evidence import arm_labels
 from penstock.monitoring.feedback.segment_labels import segment_labels
 from penstock.monitoring.samples.arm_scores import read_scores
+from penstock.server.control.api.command import Command
 from penstock.server.control.api.rollout_api import RolloutApi
 from penstock.server.control.api.rollout_operations import RolloutOperations
+from penstock.server.control.coordination.on_push import OnPush
 from penstock.server.control.coordination.rollout_alerts import RolloutAlerts
 from penstock.server.control.coordination.rollout_controller import RolloutController
 from penstock.server.control.coordination.rollout_metrics import RolloutMetrics
 from penstock.server.control.coordination.rollout_observer import Epoch, Observer
+from penstock.server.desired_state.store import ACTOR
 from penstock.server.rollout.checkpoint import DIRECTORY, Checkpoints
+from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.vetoes import Vetoes
 from penstock.server.shadow.record import read_record, standing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from penstock.server.config.config import ServerConfig
     from penstock.server.control.api.deploy_command import DeployCommand
     from penstock.server.control.api.traffic import TrafficWindow
     from penstock.server.control.coordination.coordinator import Coordinator
@@ -39,17 +44,27 @@ class Rollouts:
         metrics: Metrics of rollouts.
         alerts: Alerts about rollouts.
         vetoes: Alarms of other systems against versions.
+        on_push: Begins canaries of new versions by itself.
     """
 
     controller: RolloutController
     metrics: RolloutMetrics
     alerts: RolloutAlerts
     vetoes: Vetoes
+    on_push: OnPush
 
     def add_past(self, record: AuditRecord) -> None:
         """Take a record of an earlier run of the server, in order."""
         self.metrics.add(record)
         self.alerts.add_past(record)
+
+    def works(self) -> dict[str, Any]:
+        """The tasks of rollouts, by what they do."""
+        return {
+            "carrying rollouts on": self.controller.run,
+            "beginning canaries": self.on_push.run,
+            "telling of rollouts": self.alerts.run,
+        }
 
     def handlers(
         self,
@@ -64,6 +79,12 @@ class Rollouts:
             deploy, self.controller, coordinator, exposition, self.vetoes
         )
 
+        async def begin(model: str, version: int, /) -> None:
+            command = Command("rollout.start", model, ACTOR, "on_push = canary")
+            await operations.start(command, ACTOR, Kind.CANARY, version, {})
+
+        self.on_push.begin = begin
+
         def shadow(rollout: str) -> dict[str, Any] | None:
             record = read_record(state_dir, rollout)
             return None if record is None else record.to_json()
@@ -75,18 +96,19 @@ class Rollouts:
 def wire_rollouts(
     coordinator: Coordinator,
     exposition: Exposition,
-    state_dir: Path,
-    config: Path,
+    config: ServerConfig,
+    config_file: Path,
 ) -> Rollouts:
     """Build the objects.
 
     Args:
         coordinator: Desired state, target and workers.
         exposition: Reads the counters; gets the metrics.
-        state_dir: State directory of the server.
-        config: A file that every start of the server writes anew.
+        config: Configuration of the server.
+        config_file: The same in a file that every start of the server writes anew.
     """
-    written = config.stat()
+    assert config.state_dir is not None
+    state_dir, written = config.state_dir, config_file.stat()
     epoch = Epoch(f"{written.st_mtime_ns}-{written.st_ino}", written.st_mtime)
     vetoes = Vetoes(state_dir / DIRECTORY)
     labels = partial(arm_labels, state_dir / "monitor")
@@ -101,4 +123,4 @@ def wire_rollouts(
     metrics = RolloutMetrics(controller.known)
     exposition.collectors.append(metrics)
     alerts = RolloutAlerts(AlertStore(state_dir / "monitor" / "alerts.db"))
-    return Rollouts(controller, metrics, alerts, vetoes)
+    return Rollouts(controller, metrics, alerts, vetoes, OnPush(coordinator, config.on_push))

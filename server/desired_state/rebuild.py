@@ -61,7 +61,8 @@ def _after(now: ModelState, event: AuditEvent) -> ModelState:
             aliases.pop(name, None)
         else:
             aliases[name] = version
-    now = replace(now, aliases=aliases, former=former)
+    tried = max(now.tried, _tried(event, aliases.get(STABLE)))
+    now = replace(now, aliases=aliases, former=former, tried=tried)
     approval = of_record(event.action, event.actor, event.evidence)
     if approval is not None:
         return replace(now, approvals=added(now.approvals, approval))
@@ -76,6 +77,12 @@ def _after(now: ModelState, event: AuditEvent) -> ModelState:
         loaded, unloaded = now.loaded - {version}, now.unloaded | {version}
         return replace(now, loaded=loaded, unloaded=unloaded, accepted=now.accepted - {version})
     return replace(now, unloaded=now.unloaded - {version})
+
+
+def _tried(event: AuditEvent, stable: int | None) -> int:
+    """The version that is stable or on trial after a record; the higher of both."""
+    candidate = event.evidence.get("version") if event.action.startswith(_ROLLOUT) else None
+    return max(candidate if type(candidate) is int else 0, stable or 0)
 
 
 def _gone(event: AuditEvent) -> Iterable[str]:

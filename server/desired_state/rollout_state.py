@@ -51,7 +51,8 @@ def in_progress(now: ModelState) -> Rollout | None:
 def put(state: DesiredState, rollout: Rollout) -> DesiredState:
     """The same state, one generation on, with the rollout as it is now."""
     now = state.model(rollout.model)
-    after = replace(now, rollout=rollout.to_json())
+    tried = max(now.tried, rollout.candidate)
+    after = replace(now, rollout=rollout.to_json(), tried=tried)
     return DesiredState(state.generation + 1, {**state.models, rollout.model: after})
 
 

@@ -42,6 +42,7 @@ class ModelState:
         former: Versions that were stable before, the last one at the end.
         rollout: State of the rollout in progress; empty without one.
         approvals: What persons have said of versions.
+        tried: The highest version that was ever stable, or the candidate of a rollout.
     """
 
     aliases: Mapping[str, int] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class ModelState:
     former: tuple[int, ...] = ()
     rollout: Mapping[str, Any] = field(default_factory=dict)
     approvals: tuple[Approval, ...] = ()
+    tried: int = 0
 
     @property
     def stable(self) -> int | None:
@@ -76,11 +78,7 @@ class DesiredState:
 
 
 def check_generation(state: DesiredState, expected: int | None) -> None:
-    """Check that a change was decided on the present state.
-
-    Args:
-        state: The present state.
-        expected: The generation that the operator saw; ``None`` accepts any.
+    """Check that a change was decided on this generation of the state; ``None`` accepts any.
 
     Raises:
         Conflict: The state has changed since.
@@ -167,7 +165,8 @@ def promote(
     if now.stable is not None and now.stable != version:
         former = (*former, now.stable)[-MAX_HISTORY:]
     unloaded = now.unloaded - {version}
-    after = replace(now, aliases=aliases, former=former, unloaded=unloaded)
+    tried = max(now.tried, version)
+    after = replace(now, aliases=aliases, former=former, unloaded=unloaded, tried=tried)
     return _with(state, model, after)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from penstock.batching.contained import contained
 from penstock.server.desired_state.audit_record import AuditEvent
@@ -20,7 +20,6 @@ from penstock.server.files.config_error import ConfigError
 from penstock.server.processes.priority import lower_priority
 
 from .answering import Answering
-from .first_version import naming, unnamed
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -70,6 +69,7 @@ class Coordinator:
         served: Returns the versions that have answered a request.
         on_unanswered: Called with the versions whose gates must be run, after each look.
         look_soon: Has the registry scanned again now.
+        on_reports: Called after the reports of workers were dealt with.
         on_problems: Called with what cannot be served, or not as it is, after each look at the
             registry.
     """
@@ -82,6 +82,7 @@ class Coordinator:
         self.fleet = fleet
         self._config = config
         self.looked = False
+        self.on_reports: Callable[[], Awaitable[object]] = _nothing
         self.on_problems: Callable[[Sequence[Problem]], object] = lambda _: None
         self.on_unanswered: Callable[[Unanswered], object] = lambda _: None
         self.served: Callable[[], Awaitable[Collection[tuple[str, int]]]] = _unknown
@@ -223,23 +224,9 @@ class Coordinator:
                 self._again.set()  # the versions that replace them may have to be copied first
             elif self.planner.target.number and self.looked:
                 await self.replan()
-            await self._name_first_versions()
+            await self.on_reports()
             for line in self._answering.news(self.planner.target.models, self.standings()):
                 LOG.info("%s", line)
-
-    async def _name_first_versions(self) -> None:
-        """Make the first version of a model stable if later versions wait for an operator."""
-        target, standings = self.planner.target, self.standings()
-        models = unnamed(target.models, self.store.state, standings, self._config.on_push)
-        for model, version in models.items():
-            digest = self._digests({model: version}).get(model, "")
-            try:
-                await self.commit(model, naming(model, version, digest))
-            except Unavailable as error:
-                LOG.error("%s stays without a stable version: %s", model, error.message)  # noqa: TRY400  one line says it
-                return
-        if models:
-            await self.replan()
 
     def _failed(self) -> set[tuple[str, int]]:
         standings = self.standings().items()
@@ -267,12 +254,13 @@ class Coordinator:
                 before={name: old.get(name) for name in part},
                 after=part,
                 reason=reason,
-                evidence={"digests": self._digests(part)},
+                evidence={"digests": self.digests(part)},
                 generation=self.store.state.generation,
             )
             await asyncio.to_thread(self.store.note, event)
 
-    def _digests(self, defaults: Mapping[str, int | None]) -> dict[str, Any]:
+    def digests(self, defaults: Mapping[str, int | None]) -> dict[str, str]:
+        """The digests of these versions, by model, where they are known."""
         results = self.planner.findings.results
         keys = {name: (name, one) for name, one in defaults.items() if one is not None}
         return {name: results[key].digest for name, key in keys.items() if key in results}
@@ -281,6 +269,10 @@ class Coordinator:
 def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """Split the names into lists of at most `size`."""
     return (names[at : at + size] for at in range(0, len(names), size))
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def _unknown() -> Collection[tuple[str, int]]:

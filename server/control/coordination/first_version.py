@@ -1,19 +1,22 @@
-"""Makes the first version of a model stable if new versions wait for an operator. Pure.
+"""What happens by itself to new versions where `on_push` is ``wait`` or ``canary``. Pure.
 
-With ``on_push = "wait"`` only ``stable`` answers requests that name no version. So the version
-that answers when the model is served for the first time becomes stable by itself.
+Only ``stable`` answers requests that name no version then. So the version that answers when the
+model is served for the first time becomes stable by itself. With ``canary`` a rollout begins for
+the newest version that is higher than all that were ever stable or on trial: what a person or the
+evidence has decided about is not tried again by itself.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penstock.server.config.version_policy import WAIT
+from penstock.server.config.version_policy import CANARY, SERVE
 from penstock.server.desired_state import state as change
 from penstock.server.desired_state.audit_record import AuditEvent
 from penstock.server.desired_state.rollout_state import in_progress
 from penstock.server.desired_state.state import STABLE
 from penstock.server.desired_state.store import ACTOR
+from penstock.server.rollout.phase import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +47,7 @@ def unnamed(
     """
     found: dict[str, int] = {}
     for name, plan in plans.items():
-        if (plan.config.on_push or on_push) != WAIT:
+        if (plan.config.on_push or on_push) == SERVE:
             continue
         now, standing = state.model(name), standings.get(name)
         if (
@@ -55,6 +58,35 @@ def unnamed(
             and plan.default in standing.serving
         ):
             found[name] = plan.default
+    return found
+
+
+def untried(
+    plans: Mapping[str, ModelPlan],
+    state: DesiredState,
+    standings: Mapping[str, Standing],
+    on_push: str,
+) -> dict[str, int]:
+    """The version of each model whose canary is to begin by itself.
+
+    Args:
+        plans: The plans of the target, by model.
+        state: The desired state.
+        standings: The states of the versions, by model.
+        on_push: The server's option, for models that do not say.
+    """
+    found: dict[str, int] = {}
+    for name, plan in plans.items():
+        now, standing = state.model(name), standings.get(name)
+        if (plan.config.on_push or on_push) != CANARY or now.stable is None or standing is None:
+            continue
+        running = in_progress(now)
+        if running is not None and running.phase is not Phase.WATCHING:
+            continue
+        ready = standing.serving & plan.versions.keys() - now.unloaded
+        newest = max(ready, default=0)
+        if newest > max(now.tried, now.stable):
+            found[name] = newest
     return found
 
 

@@ -145,3 +145,33 @@ def test_the_banner_says_what_operators_have_named_stable(serve, registry, push,
     server.stop()
     again = serve(registry=registry)
     assert "loading versions 1, 2; stable is version 1" in "".join(again.banner)
+
+
+def test_the_canary_of_a_new_version_begins_by_itself_and_is_not_tried_twice(
+    serve, registry, push, run, load
+):
+    (registry / MODEL / "model.toml").write_text(
+        'on_push = "canary"\n[rollout]\nsteps = [50, 100]\nhold = 0\nmin_requests = 50\nwatch = 0\n'
+    )
+    server = serve(registry=registry)
+    server.until(lambda: aliases(server) == {"stable": 1})
+    assert "its canary begins when every worker has it ready" in push(2)
+
+    def phase():
+        (model,) = server.status()["models"]
+        return model["rollout"] and (model["rollout"]["candidate"], model["rollout"]["phase"])
+
+    server.until(lambda: phase() == (2, "progressing"))
+    with load(server.url):
+        server.until(lambda: aliases(server) == {"stable": 2})
+    push(1)
+    server.until(lambda: phase() == (3, "progressing"))
+    assert run(server, "canary", "abort", MODEL, "--reason", "no")[0] == 0
+    assert run(server, "unload", MODEL, 3)[0] == 0
+    assert run(server, "load", MODEL, 3)[0] == 0
+    push(2)
+    server.until(lambda: phase() == (4, "progressing"))
+    records = json.loads(run(server, "history", MODEL, "--json")[1])["records"]
+    begun = [one for one in records if one["action"] == "rollout.start"]
+    assert [one["evidence"]["version"] for one in begun] == [4, 3, 2]
+    assert {one["reason"] for one in begun} == {"on_push = canary"}

@@ -23,9 +23,8 @@ Sources: M. Lindon, C. Sanden, V. Shirikian, arXiv 2205.14762, and M. Lindon, A.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .e_process import mean_of_exponentials
 
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
 GRID: Final = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)
 
 
-@dataclass(frozen=True, slots=True)
-class ArmEvents:
+class ArmEvents(NamedTuple):
     """Bad events of one kind in one step.
 
     Attributes:
@@ -65,7 +63,7 @@ def arm_evidence(steps: Iterable[ArmEvents], tolerated: float) -> float:
     bets = [(one.canary, one.stable, log_factors(one.share, tolerated)) for one in telling]
     return mean_of_exponentials(
         [
-            math.fsum(canary * logs[j][0] + stable * logs[j][1] for canary, stable, logs in bets)
+            math.fsum([canary * logs[j][0] + stable * logs[j][1] for canary, stable, logs in bets])
             for j in range(len(GRID))
         ]
     )

@@ -114,8 +114,10 @@ class Counts:
             ArmCounts(*_sum(_ARM(self.canary), _ARM(other.canary), sign)),
             PairCounts(*_sum(_PAIRS(self.pairs), _PAIRS(other.pairs), sign)),
             tuple(
-                (a[0] + sign * b[0], a[1] + sign * b[1])
-                for a, b in zip_longest(self.scores, other.scores, fillvalue=(0, 0))
+                [
+                    (a[0] + sign * b[0], a[1] + sign * b[1])
+                    for a, b in zip_longest(self.scores, other.scores, fillvalue=(0, 0))
+                ]
             ),
         )
 

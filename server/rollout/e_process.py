@@ -25,7 +25,7 @@ def mean_of_exponentials(logarithms: Sequence[float]) -> float:
     largest = max(logarithms)
     if largest == -math.inf:
         return 0.0
-    total = math.fsum(math.exp(one - largest) for one in logarithms)
+    total = math.fsum([math.exp(one - largest) for one in logarithms])
     return math.exp(min(_MOST, largest + math.log(total / len(logarithms))))
 
 

@@ -39,7 +39,7 @@ class Part:
 
     def requests(self, arm: ArmCounts) -> int:
         """All bad requests of an arm."""
-        return sum(getattr(arm, kind) for kind in self.kinds)
+        return sum([getattr(arm, kind) for kind in self.kinds])
 
     def events(self, arm: ArmCounts) -> int:
         """Bad requests that are evidence: the first one of each unit."""
@@ -185,14 +185,14 @@ def tried(rollout: Rollout) -> tuple[int, int, int]:
 
 def _of_arms(rollout: Rollout, part: Part) -> float:
     return arm_evidence(
-        (
+        [
             ArmEvents(
                 share=step.percent / 100.0,
                 canary=part.events(step.counts.canary),
                 stable=part.events(step.counts.stable),
             )
             for step in rollout.steps
-        ),
+        ],
         part.tolerated,
     )
 

@@ -47,22 +47,21 @@ def observe(rollout: Rollout, snapshot: Snapshot, now: float) -> Rollout:
         now: Unix seconds; a clock that goes back or jumps costs observed time and nothing else.
     """
     elapsed = min(MAX_INTERVAL_SECONDS, max(0.0, now - rollout.seen_at))
-    seen = replace(rollout, seen_at=now)
+    steps, saved_at = rollout.steps, rollout.saved_at
     if set_back_seconds(rollout, now):
         # Times on disk may lie in the future now. This step is observed from its beginning again.
-        elapsed = 0.0
-        seen = replace(seen, saved_at=now, steps=_anew(rollout.steps))
+        elapsed, steps, saved_at = 0.0, _anew(steps), now
     if snapshot.unreadable:
-        return seen
+        return replace(rollout, seen_at=now, saved_at=saved_at, steps=steps)
     base = Base(snapshot.epoch, snapshot.counts, snapshot.segments)
-    seen = replace(seen, base=base, units=snapshot.units)
-    if rollout.phase is Phase.PREPARING or not seen.steps:
-        return seen
-    *before, step = seen.steps
-    after = _count(step, news(rollout, snapshot), segment_news(rollout, snapshot))
-    if steered(rollout, snapshot):
-        after = _settle(after, elapsed, now)
-    return replace(seen, steps=_with_labels((*before, after), snapshot.labels))
+    if rollout.phase is not Phase.PREPARING and steps:
+        *before, step = steps
+        seconds = elapsed if steered(rollout, snapshot) else None
+        after = _count(step, rollout, snapshot, seconds, now)
+        steps = _with_labels((*before, after), snapshot.labels)
+    return replace(
+        rollout, seen_at=now, saved_at=saved_at, steps=steps, base=base, units=snapshot.units
+    )
 
 
 def news(rollout: Rollout, snapshot: Snapshot) -> Counts:
@@ -104,12 +103,32 @@ def save_due(before: Rollout, after: Rollout, now: float) -> bool:
     return not same and now - after.saved_at >= SAVE_SECONDS
 
 
-def _count(step: Step, more: Counts, segments: Segments) -> Step:
-    return replace(step, counts=step.counts.plus(more), segments=added(step.segments, segments))
+def _count(
+    step: Step, rollout: Rollout, snapshot: Snapshot, seconds: float | None, now: float
+) -> Step:
+    """The present step with the new counts.
+
+    Args:
+        step: The step.
+        rollout: The rollout after the last observation.
+        snapshot: The observed state of this moment.
+        seconds: Time since then; ``None`` while not every process has taken up the share.
+        now: Unix seconds.
+    """
+    counts = step.counts.plus(news(rollout, snapshot))
+    segments = added(step.segments, segment_news(rollout, snapshot))
+    if seconds is None:
+        return replace(step, counts=counts, segments=segments)
+    if step.settled is None:
+        return replace(step, counts=counts, segments=segments, settled=counts, settled_at=now)
+    observed = step.observed_seconds + seconds
+    return replace(step, counts=counts, segments=segments, observed_seconds=observed)
 
 
 def _with_labels(steps: tuple[Step, ...], labels: tuple[StepLabels, ...]) -> tuple[Step, ...]:
     """The steps with what is known by now of the predictions that were made in each."""
+    if not labels:
+        return steps
     known = {one.began_at: one for one in labels}
     return tuple(
         replace(
@@ -121,12 +140,6 @@ def _with_labels(steps: tuple[Step, ...], labels: tuple[StepLabels, ...]) -> tup
         else step
         for step in steps
     )
-
-
-def _settle(step: Step, elapsed: float, now: float) -> Step:
-    if step.settled is None:
-        return replace(step, settled=step.counts, settled_at=now)
-    return replace(step, observed_seconds=step.observed_seconds + elapsed)
 
 
 def _anew(steps: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -101,7 +102,7 @@ class Server:
 
     def __init__(self, process):
         self.process = process
-        self.token = ""
+        self.token, self.state_dir = "", None
         self.banner = []
         for line in process.stdout:
             self.banner.append(line)
@@ -289,9 +290,8 @@ def wait_gone(pids, seconds=60.0):
     until(lambda: all(map(gone, pids)), seconds, Stopwatch(pids))
 
 
-@pytest.fixture
-def command():
-    """Start ``penstock`` with these arguments; what still runs at the end is killed."""
+@contextmanager
+def _commands():
     running = []
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
     environ.pop("PORT", None)
@@ -316,26 +316,43 @@ def command():
 
 
 @pytest.fixture
+def command():
+    """Start ``penstock`` with these arguments; what still runs at the end is killed."""
+    with _commands() as start:
+        yield start
+
+
+@pytest.fixture
 def serve(command, tmp_path):
-    """Start a server and wait until it is ready.
+    """Start a server and wait until it is ready; see `_serve`."""
+    return partial(_serve, command, tmp_path)
 
-    A trial costs a second for each start: the tests about loads ask for it.
+
+@pytest.fixture(scope="module")
+def serve_all(tmp_path_factory):
+    """As `serve`, for the tests of a file together: most of a small test is the start."""
+    with _commands() as start:
+        yield partial(_serve, start, tmp_path_factory.mktemp("server"))
+
+
+def _serve(start, place, *options, registry=REGISTRY, wait=True, monitor=True):
+    """A server whose run and state directories are in `place`.
+
+    A trial costs a second for each start: the tests about loads ask for it. A monitor takes a fifth
+    of a start: tests that are not about samples go without one.
     """
-
-    def start(*options, registry=REGISTRY, wait=True):
-        ports = ("--port", 0, "--admin-port", 0, "--run-dir", tmp_path / "run")
-        ports += ("--state-dir", tmp_path / "state")
-        ports += ("--settle-seconds", 0)  # nobody is still writing into the registry
-        ports += ("--load-trials", "false")
-        server = Server(command("serve", registry, *ports, *options))
-        server.token = (tmp_path / "state" / "admin-token").read_text().strip()
-        if not wait:
-            return server
+    ports = ("--port", 0, "--admin-port", 0, "--run-dir", place / "run")
+    ports += ("--state-dir", place / "state")
+    ports += ("--settle-seconds", 0)  # nobody is still writing into the registry
+    ports += ("--load-trials", "false")
+    ports += () if monitor else ("--sample-rate", 0)
+    server = Server(start("serve", registry, *ports, *options))
+    server.state_dir = place / "state"
+    server.token = (server.state_dir / "admin-token").read_text().strip()
+    if wait:
         until(lambda: server.once(server.admin_url, "/v2/health/ready")[0] == 200)
         until(lambda: server.status()["converged"])
-        return server
-
-    return start
+    return server
 
 
 @contextmanager

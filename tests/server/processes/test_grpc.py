@@ -56,7 +56,7 @@ def channel_of(address, credentials=None, **options):
 
 
 def test_workers_share_the_port_and_a_killed_one_is_replaced(serve):
-    server = serve("--grpc-port", 0, "--workers", 2, "--threads", 1)
+    server = serve("--grpc-port", 0, "--workers", 2, "--threads", 1, monitor=False)
     address = address_of(server)
 
     def busy_workers():
@@ -98,7 +98,7 @@ def has_connection(pid, address):
 
 
 def test_version_swaps_under_load_lose_no_call(serve):
-    server = serve("--grpc-port", 0)
+    server = serve("--grpc-port", 0, monitor=False)
     versions, failures, over = [], [], threading.Event()
 
     def call():
@@ -153,7 +153,7 @@ def test_tls_follows_the_files_and_tokens_come_as_metadata(serve, tmp_path):
     tokens.write_text(f'[[token]]\nname = "p"\nsha256 = "{digest}"\nscopes = ["predict"]\n')
     files = ("--ssl-certfile", tmp_path / "crt", "--ssl-keyfile", tmp_path / "key")
     guarded = ("--require-predict-token", "--tokens-file", tokens)
-    server = serve("--grpc-port", 0, *files, *guarded)
+    server = serve("--grpc-port", 0, *files, *guarded, monitor=False)
     address = f"localhost:{address_of(server).rpartition(':')[2]}"
     assert reached(first) is grpc.StatusCode.OK
     with channel_of(address, first) as channel:
@@ -173,7 +173,7 @@ def test_tls_follows_the_files_and_tokens_come_as_metadata(serve, tmp_path):
 
 
 def test_models_are_loaded_and_unloaded_over_grpc(serve):
-    server = serve("--grpc-port", 0, "--admin-grpc-port", 0)
+    server = serve("--grpc-port", 0, "--admin-grpc-port", 0, monitor=False)
     predictions, admin = re.findall(r"  grpc +grpc://(\S+)", "".join(server.banner))
     token = {"headers": {"authorization": f"Bearer {server.token}"}}
     with triton.InferenceServerClient(admin) as client:

@@ -102,7 +102,7 @@ def test_loads_that_crash_or_hang_end_in_a_reason_and_no_worker_dies(serve, tmp_
     crashes_at_load(registry, "crashes")
     loop(registry, "hangs", 2**62)
     (registry / "hangs" / "model.toml").write_text("load_timeout_seconds = 3")
-    server = serve("--load-trials", "true", "--workers", 2, registry=registry)
+    server = serve("--load-trials", "true", "--workers", 2, registry=registry, monitor=False)
     before = server.children()
     assert "killed by SIGFPE" in state_of(server, "crashes")["reason"]
     assert "load_timeout_seconds, 3 s" in state_of(server, "hangs")["reason"]
@@ -112,7 +112,7 @@ def test_loads_that_crash_or_hang_end_in_a_reason_and_no_worker_dies(serve, tmp_
     # What was learnt outlives the server: no worker and no trial meets either of them again.
     assert server.stop() == 0
     began = time.monotonic()
-    again = serve("--load-trials", "true", registry=registry)
+    again = serve("--load-trials", "true", registry=registry, monitor=False)
     assert state_of(again, "hangs")["state"] == state_of(again, "crashes")["state"] == "FAILED"
     assert again.ask("a-good", body("FP32", x=1.5)) == 200
     assert time.monotonic() - began < 30
@@ -122,7 +122,9 @@ def test_a_stop_does_not_wait_for_a_load_that_never_ends(serve, tmp_path):
     registry = tmp_path / "registry"
     loop(registry, "hangs", 2**62)
     sound(registry, "good")
-    server = serve("--load-trials", "true", "--drain-seconds", 1, registry=registry, wait=False)
+    server = serve(
+        "--load-trials", "true", "--drain-seconds", 1, registry=registry, wait=False, monitor=False
+    )
     server.until(lambda: server.ask("good", body("FP32", x=1.5)) == 200)
     status, answer = server.once(server.url, "/v2/health/ready")
     assert status == 503
@@ -144,7 +146,7 @@ def test_a_request_that_crashes_native_code_stops_after_three_crashes(serve, tmp
     registry = tmp_path / "registry"
     sound(registry, "good")
     divides(registry, "ratio")
-    server = serve("--load-trials", "true", "--workers", 2, registry=registry)
+    server = serve("--load-trials", "true", "--workers", 2, registry=registry, monitor=False)
     assert server.ask("ratio", body("INT64", x=6, d=3)) == 200
     crashes = 0
     while crashes < 6:
@@ -165,7 +167,7 @@ def test_a_request_that_crashes_native_code_stops_after_three_crashes(serve, tmp
     server.until(lambda: server.metrics().get(opened) == 1)
     # It stays out over a restart, until an operator wants it tried again.
     assert server.stop() == 0
-    again = serve("--load-trials", "true", registry=registry)
+    again = serve("--load-trials", "true", registry=registry, monitor=False)
     assert state_of(again, "ratio")["state"] == "FAILED"
     assert again.ask("ratio", CRASH) == 404
     assert again.command("/admin/models/ratio/versions/1/load") == 200
@@ -177,7 +179,7 @@ def test_a_worker_keeps_out_what_it_died_over_while_control_stands_still(serve, 
     registry = tmp_path / "registry"
     sound(registry, "good")
     divides(registry, "ratio")
-    server = serve("--load-trials", "true", registry=registry)
+    server = serve("--load-trials", "true", registry=registry, monitor=False)
     os.kill(server.children()["control"], signal.SIGSTOP)
     crashes = 0
     while crashes < 6 and not server.ask("ratio", CRASH):
@@ -190,7 +192,7 @@ def test_a_run_that_never_ends_costs_its_worker_seconds_and_no_other_model(serve
     registry = tmp_path / "registry"
     sound(registry, "good")
     loop(registry, "sleepy", None)
-    server = serve("--load-trials", "true", registry=registry)
+    server = serve("--load-trials", "true", registry=registry, monitor=False)
     for rounds in (1, 10, 1):
         assert server.ask("sleepy", body("INT64", x=rounds)) == 200
     before = server.children()["worker-0"]
@@ -213,7 +215,7 @@ def test_a_run_on_a_thread_that_never_ends_costs_its_worker_as_well(serve, tmp_p
     registry = tmp_path / "registry"
     sound(registry, "good")
     loop(registry, "sleepy", None, least=20_000)  # some milliseconds: it runs on a thread
-    server = serve("--load-trials", "true", registry=registry)
+    server = serve("--load-trials", "true", registry=registry, monitor=False)
     assert server.ask("sleepy", body("INT64", x=1)) == 200
     before = server.children()["worker-0"]
     hung = threading.Thread(target=server.ask, args=("sleepy", body("INT64", x=2**40)))
@@ -226,7 +228,7 @@ def test_a_run_on_a_thread_that_never_ends_costs_its_worker_as_well(serve, tmp_p
 
 
 def test_a_stopped_worker_is_noticed_and_no_version_is_blamed(serve):
-    server = serve()
+    server = serve(monitor=False)
     stopped = server.children()["worker-0"]
     os.kill(stopped, signal.SIGSTOP)
     server.until(lambda: server.children().get("worker-0") not in {None, stopped}, 180.0)

@@ -209,7 +209,7 @@ def test_whatever_a_model_does_in_its_process_nobody_else_notices(serve, client,
     }
     for name in ("one", "two"):
         add_python(registry, name, toml=TOML)
-    server = serve("--settle-seconds", 0, "--allow-code", "one, two", registry=registry)
+    server = serve("--allow-code", "one, two", registry=registry, monitor=False)
     log = []
     reader = threading.Thread(target=lambda: log.extend(server.process.stderr), daemon=True)
     reader.start()
@@ -244,7 +244,7 @@ def test_whatever_a_model_does_in_its_process_nobody_else_notices(serve, client,
 def test_a_batch_with_a_request_that_crashes_is_split_once(serve, client, tmp_path):
     registry = tmp_path / "registry"
     add_python(registry, "moody", toml="[batching]\nmax_hold_seconds = 1.0\nmax_batch_size = 8\n")
-    server = serve("--settle-seconds", 0, "--allow-code", "moody", registry=registry)
+    server = serve("--allow-code", "moody", registry=registry, monitor=False)
     answers = {}
 
     def call(number, mood):
@@ -267,7 +267,7 @@ def test_a_version_that_keeps_crashing_is_taken_out_of_service(serve, client, tm
     registry = tmp_path / "registry"
     add_onnx(registry)
     add_python(registry, "moody")
-    server = serve("--settle-seconds", 0, "--allow-code", "moody", registry=registry)
+    server = serve("--allow-code", "moody", registry=registry, monitor=False)
     worker = server.children()["worker-0"]
     with Others(server, client) as others:
         statuses = []
@@ -296,7 +296,7 @@ def test_code_that_nobody_allowed_is_not_run_and_its_processes_end_with_the_work
     mark = tmp_path / "ran"
     add_python(registry, "foreign", f"open({str(mark)!r}, 'w')\n{MODEL}")
     add_python(registry, "moody", toml="[process]\ncount = 2\n")
-    server = serve("--settle-seconds", 0, "--allow-code", "moody", registry=registry)
+    server = serve("--allow-code", "moody", registry=registry, monitor=False)
     assert "allow_code = 'foreign'" in state_of(server, "foreign")["reason"]
     assert not mark.exists()
     pids = processes_of(server, "moody")
@@ -320,7 +320,7 @@ def test_what_a_model_has_started_ends_with_its_worker_and_with_its_process(
 ):
     registry = tmp_path / "registry"
     add_python(registry, "moody")
-    server = serve("--settle-seconds", 0, "--allow-code", "moody", registry=registry)
+    server = serve("--allow-code", "moody", registry=registry, monitor=False)
     seconds = 10_000_000 + os.getpid()  # nobody else sleeps for so long
     assert ask(server, client, "moody", [seconds, 11])[0] == 200
     server.until(lambda: len(sleepers(seconds)) == 1)
@@ -336,7 +336,7 @@ def test_a_model_that_holds_the_interpreter_lock_delays_no_other_model(serve, cl
     registry = tmp_path / "registry"
     add_onnx(registry)
     add_python(registry, "moody", toml="run_timeout_seconds = 60\n")
-    server = serve("--settle-seconds", 0, "--allow-code", "moody", registry=registry)
+    server = serve("--allow-code", "moody", registry=registry, monitor=False)
     answers = []
     thread = threading.Thread(target=lambda: answers.append(ask(server, client, "moody", [2, 12])))
     with Others(server, client) as others:

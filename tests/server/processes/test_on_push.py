@@ -68,7 +68,7 @@ def aliases(server):
 
 
 def test_a_new_version_serves_and_a_rollback_takes_it_back(serve, registry, push, run):
-    server = serve(registry=registry)
+    server = serve(registry=registry, monitor=False)
     assert "takes it as soon as every worker has it ready (on_push = serve" in push(2)
     server.until(lambda: answering(server) == 2)
     status, out, _ = run(server, "rollback", MODEL)
@@ -80,7 +80,7 @@ def test_a_new_version_serves_and_a_rollback_takes_it_back(serve, registry, push
 
 
 def test_a_new_version_waits_where_that_is_chosen(serve, registry, push, run):
-    server = serve("--on-push", "wait", registry=registry)
+    server = serve("--on-push", "wait", registry=registry, monitor=False)
     server.until(lambda: aliases(server) == {"stable": 1})
     said = "none by itself: version 1 is stable and stays so until: penstock promote"
     assert said in push(2)
@@ -99,14 +99,14 @@ def test_a_new_version_waits_where_that_is_chosen(serve, registry, push, run):
 
 def test_the_models_own_choice_wins(serve, registry, push):
     (registry / MODEL / "model.toml").write_text('on_push = "serve"\n')
-    server = serve("--on-push", "wait", registry=registry)
+    server = serve("--on-push", "wait", registry=registry, monitor=False)
     assert "takes it" in push(2)
     server.until(lambda: answering(server) == 2)
     assert aliases(server) == {}
 
 
 def test_nothing_to_go_back_to_is_said(serve, registry, run):
-    server = serve(registry=registry)
+    server = serve(registry=registry, monitor=False)
     status, _, err = run(server, "rollback", MODEL)
     assert (status, "no version of model 'breast-cancer' to go back to" in err) == (1, True)
 
@@ -114,7 +114,7 @@ def test_nothing_to_go_back_to_is_said(serve, registry, run):
 def test_a_version_that_fails_is_never_shown_as_the_one_that_answers(serve, registry, run):
     for one in (registry / MODEL).iterdir():
         (one / "model.onnx").write_bytes(b"not a model at all")
-    server = serve(registry=registry)
+    server = serve(registry=registry, monitor=False)
     assert f"{MODEL}  loading version 1" in "".join(server.banner)
     assert "*" not in "".join(server.banner)
     (model,) = server.status()["models"]
@@ -128,7 +128,7 @@ def test_a_version_that_fails_is_never_shown_as_the_one_that_answers(serve, regi
 
 
 def test_what_goes_on_serving_is_named(serve, registry, run):
-    server = serve(registry=registry)
+    server = serve(registry=registry, monitor=False)
     server.until(lambda: answering(server) == 1)
     (registry / MODEL / "2").mkdir()
     (registry / MODEL / "2" / "model.onnx").write_bytes(b"not a model at all")
@@ -138,12 +138,12 @@ def test_what_goes_on_serving_is_named(serve, registry, run):
 
 
 def test_the_banner_says_what_operators_have_named_stable(serve, registry, push, run):
-    server = serve(registry=registry)
+    server = serve(registry=registry, monitor=False)
     push(2)
     server.until(lambda: answering(server) == 2)
     assert run(server, "promote", MODEL, 1)[0] == 0
     server.stop()
-    again = serve(registry=registry)
+    again = serve(registry=registry, monitor=False)
     assert "loading versions 1, 2; stable is version 1" in "".join(again.banner)
 
 

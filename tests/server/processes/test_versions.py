@@ -23,9 +23,9 @@ MODEL = "/admin/models/breast-cancer"
 class Operator:
     """Sends commands with the server's own token."""
 
-    def __init__(self, server, state):
+    def __init__(self, server):
         self.server = server
-        self.token = (state / "admin-token").read_text().strip()
+        self.token = server.token
 
     def ask(self, method, path, body=None):
         data = json.dumps(body or {}).encode()
@@ -67,34 +67,50 @@ class Operator:
             return error.code, error.read()
 
 
+class Registry:
+    """A copy of one example model with two versions; `add` publishes another, in one rename."""
+
+    def __init__(self, examples, path):
+        self.path = path
+        self.model = path / "breast-cancer"
+        hidden = shutil.ignore_patterns(".*")
+        shutil.copytree(examples / "breast-cancer", self.model, ignore=hidden)
+
+    def add(self, version, source=1):
+        shutil.copytree(self.model / str(source), self.path / ".draft")
+        (self.path / ".draft").rename(self.model / str(version))
+
+
 @pytest.fixture
 def registry(tmp_path, examples_registry):
-    """A copy of one example model with two versions; `publish` adds another, in one rename."""
+    return Registry(examples_registry, tmp_path / "registry")
 
-    class Registry:
-        path = tmp_path / "registry"
-        model = path / "breast-cancer"
 
-        def add(self, version, source=1):
-            shutil.copytree(self.model / str(source), self.path / ".draft")
-            (self.path / ".draft").rename(self.model / str(version))
-
-    hidden = shutil.ignore_patterns(".*")
-    shutil.copytree(
-        examples_registry / "breast-cancer", tmp_path / "registry" / "breast-cancer", ignore=hidden
-    )
-    return Registry()
+LOADS = ("--settle-seconds", 0.2, "--load-trials", "true")
 
 
 @pytest.fixture
-def start(serve, registry, tmp_path):
+def start(serve, registry):
     def begin(*options):
-        server = serve(
-            "--settle-seconds", 0.2, "--load-trials", "true", *options, registry=registry.path
-        )
-        return Operator(server, tmp_path / "state")
+        server = serve(*LOADS, *options, registry=registry.path, monitor=False)
+        return Operator(server)
 
     return begin
+
+
+@pytest.fixture(scope="module")
+def server(serve_all, examples_registry, tmp_path_factory):
+    """Two workers for the tests that need no registry of their own."""
+    path = Registry(examples_registry, tmp_path_factory.mktemp("served") / "registry").path
+    return serve_all(*LOADS, "--workers", 2, registry=path, monitor=False)
+
+
+@pytest.fixture
+def operator(server):
+    """An operator of that server, whose stable version is 2."""
+    found = Operator(server)
+    assert found.promote(2)[0] == 200
+    return found
 
 
 def test_a_version_that_arrives_is_served_and_takes_over_until_stable_says_otherwise(
@@ -128,8 +144,7 @@ def test_a_broken_version_is_never_served_and_the_state_says_why(start, registry
     operator.server.until(lambda: operator.answering() == 3)
 
 
-def test_promotions_and_rollbacks_under_load_lose_nothing(start, load):
-    operator = start("--workers", 2)
+def test_promotions_and_rollbacks_under_load_lose_nothing(operator, load):
     took = []
     with load(operator.server.url, 4) as running:
         running.wait_for(100)
@@ -153,8 +168,7 @@ def test_promotions_and_rollbacks_under_load_lose_nothing(start, load):
     assert operator.ask("GET", f"{MODEL}/history?at={when}")[1]["version"] == 2
 
 
-def test_of_two_operators_who_saw_the_same_one_wins_and_the_other_is_told(start):
-    operator = start()
+def test_of_two_operators_who_saw_the_same_one_wins_and_the_other_is_told(operator):
     seen = operator.server.status()["generation"]
     answers = []
     threads = [
@@ -226,11 +240,14 @@ def test_control_killed_amid_commands_leaves_state_whole_and_the_chain_unbroken(
 PENSTOCK = [sys.executable, "-m", "penstock.server.cli.main"]
 
 
-def test_the_command_line_does_it_all(start, registry, tmp_path):
-    operator = start()
-
+def test_the_command_line_does_it_all(operator):
     def penstock(*arguments, code=0):
-        options = ("--admin-url", operator.server.admin_url, "--state-dir", tmp_path / "state")
+        options = (
+            "--admin-url",
+            operator.server.admin_url,
+            "--state-dir",
+            operator.server.state_dir,
+        )
         done = subprocess.run(
             [*PENSTOCK, *map(str, (*arguments, *options))],
             capture_output=True,
@@ -254,8 +271,7 @@ def test_the_command_line_does_it_all(start, registry, tmp_path):
     assert penstock("unload", "nothing", 1, code=1).count("\n") == 1
 
 
-def test_tritonclient_lists_loads_and_unloads(start):
-    operator = start()
+def test_tritonclient_lists_loads_and_unloads(operator):
     headers = {"authorization": f"Bearer {operator.token}"}
     client = triton.InferenceServerClient(operator.server.admin_url.removeprefix("http://"))
     listed = {one["version"]: one["state"] for one in client.get_model_repository_index()}
@@ -272,8 +288,7 @@ def test_tritonclient_lists_loads_and_unloads(start):
     data.close()
 
 
-def test_changes_need_a_token_and_the_documents_are_there(start):
-    operator = start()
+def test_changes_need_a_token_and_the_documents_are_there(operator):
     operator.token = "guess"
     assert operator.promote(1)[0] == 401
     assert operator.server.once(operator.server.admin_url, "/docs")[0] == 200

@@ -321,3 +321,11 @@ def people() -> Any:
         }
     )
     return table, (table["age"] > 40) ^ (table["city"] == "Oslo")
+
+
+@pytest.fixture(scope="session")
+def check_openapi() -> Callable[[Any], None]:
+    """Raises if a description is none of OpenAPI."""
+    from openapi_spec_validator import validate  # takes a second, of every process of the tests
+
+    return validate

@@ -188,50 +188,52 @@ def test_a_worker_keeps_out_what_it_died_over_while_control_stands_still(serve, 
     assert crashes == 3
 
 
-def test_a_run_that_never_ends_costs_its_worker_seconds_and_no_other_model(serve, tmp_path):
-    registry = tmp_path / "registry"
+@pytest.fixture(scope="module")
+def watched(serve_all, tmp_path_factory):
+    """A server whose worker is killed in each of these tests, and is back after it."""
+    registry = tmp_path_factory.mktemp("watched") / "registry"
     sound(registry, "good")
-    loop(registry, "sleepy", None)
-    server = serve("--load-trials", "true", registry=registry, monitor=False)
-    for rounds in (1, 10, 1):
-        assert server.ask("sleepy", body("INT64", x=rounds)) == 200
-    before = server.children()["worker-0"]
-    assert server.ask("sleepy", body("INT64", x=2**40)) == 0  # on the loop: it takes microseconds
-    # Some seven seconds on an idle machine; what it waits for a processor does not count.
-    assert "stood still for" in last_exit(server, before)
-    server.until(lambda: server.ask("good", body("FP32", x=1.5)) == 200)
+    loop(registry, "inline", None)  # it takes microseconds: it runs on the loop
+    loop(registry, "aside", None, least=20_000)  # some milliseconds: it runs on a thread
+    return serve_all("--load-trials", "true", registry=registry, monitor=False)
 
 
-def last_exit(server, before):
+def last_exit(server, before, words):
     """Wait until the worker was killed, and is back; how it ended."""
+
+    def told():
+        found = [one for one in server.status()["processes"] if one["process"] == "worker-0"]
+        return found and words in found[0]["last_exit"] and found[0]["last_exit"]
+
     server.until(lambda: server.children().get("worker-0") not in {None, before}, 180.0)
-    server.until(lambda: server.status()["processes"])
-    (history,) = [one for one in server.status()["processes"] if one["process"] == "worker-0"]
-    assert "version 1 of model 'sleepy' ran" in history["last_exit"]
-    return history["last_exit"]
+    server.until(told)
+    server.until(lambda: server.ask("good", body("FP32", x=1.5)) == 200)
+    return told()
 
 
-def test_a_run_on_a_thread_that_never_ends_costs_its_worker_as_well(serve, tmp_path):
-    registry = tmp_path / "registry"
-    sound(registry, "good")
-    loop(registry, "sleepy", None, least=20_000)  # some milliseconds: it runs on a thread
-    server = serve("--load-trials", "true", registry=registry, monitor=False)
-    assert server.ask("sleepy", body("INT64", x=1)) == 200
-    before = server.children()["worker-0"]
-    hung = threading.Thread(target=server.ask, args=("sleepy", body("INT64", x=2**40)))
+def test_a_run_that_never_ends_costs_its_worker_seconds_and_no_other_model(watched):
+    for rounds in (1, 10, 1):
+        assert watched.ask("inline", body("INT64", x=rounds)) == 200
+    before = watched.children()["worker-0"]
+    assert watched.ask("inline", body("INT64", x=2**40)) == 0
+    # Some seven seconds on an idle machine; what it waits for a processor does not count.
+    found = last_exit(watched, before, "version 1 of model 'inline' ran")
+    assert "stood still for" in found
+
+
+def test_a_run_on_a_thread_that_never_ends_costs_its_worker_as_well(watched):
+    assert watched.ask("aside", body("INT64", x=1)) == 200
+    before = watched.children()["worker-0"]
+    hung = threading.Thread(target=watched.ask, args=("aside", body("INT64", x=2**40)))
     hung.start()
     # The event loop goes on meanwhile.
-    assert server.ask("good", body("FP32", x=1.5)) == 200
-    assert "limit 8 s" in last_exit(server, before)
-    server.until(lambda: server.ask("good", body("FP32", x=1.5)) == 200)
+    assert watched.ask("good", body("FP32", x=1.5)) == 200
+    assert "limit 8 s" in last_exit(watched, before, "version 1 of model 'aside' ran")
     hung.join()
 
 
-def test_a_stopped_worker_is_noticed_and_no_version_is_blamed(serve):
-    server = serve(monitor=False)
-    stopped = server.children()["worker-0"]
+def test_a_stopped_worker_is_noticed_and_no_version_is_blamed(watched):
+    stopped = watched.children()["worker-0"]
     os.kill(stopped, signal.SIGSTOP)
-    server.until(lambda: server.children().get("worker-0") not in {None, stopped}, 180.0)
-    server.until(lambda: server.status()["converged"], 180.0)
-    (history,) = [one for one in server.status()["processes"] if one["process"] == "worker-0"]
-    assert "was stopped by a signal" in history["last_exit"]
+    assert "version" not in last_exit(watched, stopped, "was stopped by a signal")
+    watched.until(lambda: watched.status()["converged"], 180.0)

@@ -241,14 +241,22 @@ def test_whatever_a_model_does_in_its_process_nobody_else_notices(serve, client,
     assert any("more lines, not logged" in line for line in log)
 
 
-def test_a_batch_with_a_request_that_crashes_is_split_once(serve, client, tmp_path):
-    registry = tmp_path / "registry"
-    add_python(registry, "moody", toml="[batching]\nmax_hold_seconds = 1.0\nmax_batch_size = 8\n")
-    server = serve("--allow-code", "moody", registry=registry, monitor=False)
+@pytest.fixture(scope="module")
+def server(serve_all, tmp_path_factory):
+    """A server whose worker nobody kills, with a model for each of the tests that follow."""
+    registry = tmp_path_factory.mktemp("isolated") / "registry"
+    add_onnx(registry)
+    add_python(registry, "split", toml="[batching]\nmax_hold_seconds = 1.0\nmax_batch_size = 8\n")
+    add_python(registry, "crashes")
+    add_python(registry, "locks", toml="run_timeout_seconds = 60\n")
+    return serve_all("--allow-code", "split, crashes, locks", registry=registry, monitor=False)
+
+
+def test_a_batch_with_a_request_that_crashes_is_split_once(server, client):
     answers = {}
 
     def call(number, mood):
-        answers[number] = ask(server, client, "moody", [number, mood])
+        answers[number] = ask(server, client, "split", [number, mood])
 
     threads = [
         threading.Thread(target=call, args=(number, 2 if number == 5 else 0)) for number in range(8)
@@ -263,29 +271,25 @@ def test_a_batch_with_a_request_that_crashes_is_split_once(serve, client, tmp_pa
     assert len(good) >= 4  # the half without it; the other half if they did not share a batch
 
 
-def test_a_version_that_keeps_crashing_is_taken_out_of_service(serve, client, tmp_path):
-    registry = tmp_path / "registry"
-    add_onnx(registry)
-    add_python(registry, "moody")
-    server = serve("--allow-code", "moody", registry=registry, monitor=False)
+def test_a_version_that_keeps_crashing_is_taken_out_of_service(server, client):
     worker = server.children()["worker-0"]
     with Others(server, client) as others:
         statuses = []
         while len(statuses) < 12 and (not statuses or statuses[-1] != 404):
-            statuses.append(ask(server, client, "moody", [1, 2])[0])
-        server.until(lambda: state_of(server, "moody")["state"] == "FAILED")
+            statuses.append(ask(server, client, "crashes", [1, 2])[0])
+        server.until(lambda: state_of(server, "crashes")["state"] == "FAILED")
         opened = (
-            'penstock_alerts_open{kind="registry.quarantine",model="moody",severity="critical"}'
+            'penstock_alerts_open{kind="registry.quarantine",model="crashes",severity="critical"}'
         )
         server.until(lambda: server.metrics().get(opened) == 1)
     assert statuses[:5] == [500] * 5
     assert set(statuses[5:]) <= {404, 500, 503}
-    assert "taken out of service: 5 of its processes died" in state_of(server, "moody")["reason"]
+    assert "taken out of service: 5 of its processes died" in state_of(server, "crashes")["reason"]
     assert set(others.statuses) == {200}
     assert server.children()["worker-0"] == worker
     # An operator has it tried again.
-    assert server.command("/admin/models/moody/versions/1/load") == 200
-    assert ask(server, client, "moody", [4, 0]) == (200, [8.0])
+    assert server.command("/admin/models/crashes/versions/1/load") == 200
+    assert ask(server, client, "crashes", [4, 0]) == (200, [8.0])
     server.until(lambda: not server.metrics().get(opened))
 
 
@@ -314,31 +318,28 @@ def test_code_that_nobody_allowed_is_not_run_and_its_processes_end_with_the_work
     server.until(lambda: len(processes_of(server, "moody")) == 2)
 
 
-@pytest.mark.parametrize("end", ["worker", "process"])
 def test_what_a_model_has_started_ends_with_its_worker_and_with_its_process(
-    serve, client, tmp_path, end
+    serve, client, tmp_path
 ):
     registry = tmp_path / "registry"
     add_python(registry, "moody")
     server = serve("--allow-code", "moody", registry=registry, monitor=False)
     seconds = 10_000_000 + os.getpid()  # nobody else sleeps for so long
-    assert ask(server, client, "moody", [seconds, 11])[0] == 200
-    server.until(lambda: len(sleepers(seconds)) == 1)
-    if end == "worker":
-        server.kill("worker-0")
-    else:
-        os.kill(*processes_of(server, "moody"), signal.SIGKILL)
-    server.until(lambda: not sleepers(seconds))
-    server.until(lambda: ask(server, client, "moody", [2, 0]) == (200, [4.0]))
+    ends = {
+        "process": lambda: os.kill(*processes_of(server, "moody"), signal.SIGKILL),
+        "worker": lambda: server.kill("worker-0"),
+    }
+    for what, end in ends.items():
+        assert ask(server, client, "moody", [seconds, 11])[0] == 200, what
+        server.until(lambda: len(sleepers(seconds)) == 1)
+        end()
+        server.until(lambda: not sleepers(seconds))
+        server.until(lambda: ask(server, client, "moody", [2, 0]) == (200, [4.0]))
 
 
-def test_a_model_that_holds_the_interpreter_lock_delays_no_other_model(serve, client, tmp_path):
-    registry = tmp_path / "registry"
-    add_onnx(registry)
-    add_python(registry, "moody", toml="run_timeout_seconds = 60\n")
-    server = serve("--allow-code", "moody", registry=registry, monitor=False)
+def test_a_model_that_holds_the_interpreter_lock_delays_no_other_model(server, client):
     answers = []
-    thread = threading.Thread(target=lambda: answers.append(ask(server, client, "moody", [2, 12])))
+    thread = threading.Thread(target=lambda: answers.append(ask(server, client, "locks", [2, 12])))
     with Others(server, client) as others:
         server.until(lambda: others.statuses)
         before = len(others.statuses)

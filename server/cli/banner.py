@@ -38,7 +38,7 @@ def banner(
         grpc_urls: URLs of gRPC, for predictions and for loading models.
     """
     url, admin_url = urls
-    lines = [f"Penstock serves {(source or config.registry).resolve()}", ""]
+    lines = [f"Penstock serves {config.store or (source or config.registry).resolve()}", ""]
     name = next(iter(snapshot.models)) if len(snapshot.models) == 1 else "<model>"
     width = max(map(len, snapshot.models), default=0)
     explicit = config.version_policy == "explicit"
@@ -48,7 +48,9 @@ def banner(
     ]
     if len(snapshot.models) > _MAX_SHOWN:
         lines.append(f"  and {len(snapshot.models) - _MAX_SHOWN} more")
-    if not snapshot.models:
+    if not snapshot.models and config.store:
+        lines.append("  no models are known yet: the store is read now")
+    elif not snapshot.models:
         lines.append("  no models yet: put one at <model>/1/model.onnx")
     lines += [f"  ! {problem.path}: {problem.reason}" for problem in snapshot.problems]
     lines += [

@@ -30,7 +30,7 @@ _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108  read, not written
 
 @dataclass(frozen=True, slots=True)
 class RegistryFacts:
-    """A registry as it is on disk.
+    """A registry as it is on disk or in a store.
 
     Attributes:
         path: As configured.
@@ -42,7 +42,7 @@ class RegistryFacts:
         newest: Unix time of the newest version; 0 without one.
     """
 
-    path: Path
+    path: Path | str
     error: str = ""
     models: int = 0
     directories: int = 0
@@ -167,6 +167,11 @@ def _registry(config: ServerConfig) -> RegistryFacts:
     from penstock.server.files.config_error import ConfigError
     from penstock.server.registry.survey import scan
 
+    if config.store:
+        from .store_look import store_look
+
+        models, error = store_look(config.store)
+        return RegistryFacts(config.store, error, models)
     try:
         snapshot = scan(config.registry, config.link_roots())
     except (ConfigError, OSError) as error:

@@ -95,8 +95,11 @@ def _ports(machine: Machine, config: ServerConfig) -> Iterator[Finding]:
 def _registry(machine: Machine) -> Iterator[Finding]:
     registry = machine.registry
     if registry.error:
-        mend = "make the directory, or name another one: penstock doctor REGISTRY"
-        yield Finding("registry", Level.FAILED, registry.error, mend)
+        found, mend = registry.error, "make the directory, or name another one"
+        if isinstance(registry.path, str):  # an object store, whose errors have a mend
+            found, _, mend = registry.error.partition("; ")
+        mend = mend or "try again, or name another one"
+        yield Finding("registry", Level.FAILED, found, f"{mend}: penstock doctor REGISTRY")
         return
     yield Finding("registry", Level.OK, f"{registry.path} has {registry.models} models")
     for problem in registry.problems[:_SHOWN]:

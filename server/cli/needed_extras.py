@@ -29,4 +29,6 @@ def check_extras(config: ServerConfig, environ: Mapping[str, str]) -> None:
     wants_grpc = config.grpc_port is not None or config.admin_grpc_port is not None
     if wants_grpc and find_spec("grpc_reflection") is None:
         raise ConfigError(f"ports of gRPC need the extra grpc: {install_command('grpc')}")
+    if config.store and find_spec("obstore") is None:
+        raise ConfigError(f"an object store needs the extra store: {install_command('store')}")
     check_tracing(config, environ)

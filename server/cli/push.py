@@ -20,6 +20,7 @@ from .output import show_json
 from .progress import byte_bar
 from .push_check import inspection_limits, server_config, signature_of
 from .push_note import aliases_of, traffic_note
+from .push_place import PushPlace, open_place
 from .user import user
 
 if TYPE_CHECKING:
@@ -110,13 +111,15 @@ class PushOptions:
 class _Target:
     """Where a version is published, and how it is checked."""
 
-    registry: Path
+    place: PushPlace
     model: str
     options: PushOptions
 
 
 def run_push(
-    registry: Annotated[Path, typer.Argument(metavar="REGISTRY", help="The model repository.")],
+    registry: Annotated[
+        str, typer.Argument(metavar="REGISTRY", help="A directory, or the URL of an object store.")
+    ],
     model: Annotated[
         str,
         typer.Argument(metavar="MODEL", help="Name of the model.", autocompletion=complete_model),
@@ -141,23 +144,25 @@ def run_push(
 
     details = _details(options, now(UTC).isoformat(timespec="seconds"))
     try:
-        published = _push(_Target(registry, model, options), source, details, json=as_json)
+        with open_place(registry, model) as place:
+            published = _push(_Target(place, model, options), source, details, json=as_json)
+            published = place.finish(published, details.version)
+            _show(published, place, options, as_json=as_json)
     except (ApiError, ModelLoadError, OSError) as error:
         raise CommandFailed(error) from None
-    _show(published, registry, options, as_json=as_json)
     return 0
 
 
-def _show(published: "Published", registry: Path, options: PushOptions, *, as_json: bool) -> None:
+def _show(published: "Published", place: PushPlace, options: PushOptions, *, as_json: bool) -> None:
     manifest = published.manifest
-    traffic = traffic_note(registry, manifest.model, manifest.version)
+    traffic = traffic_note(place.registry, manifest.model, manifest.version, place.store)
     if as_json:
         show_json(
             {
                 "model": manifest.model,
                 "version": manifest.version,
                 "digest": manifest.digest,
-                "path": str(published.directory),
+                "path": place.path_of(published),
                 "same_as": published.same_as,
                 "golden": options.examples is not None and not options.no_load,
                 "traffic": traffic,
@@ -166,7 +171,7 @@ def _show(published: "Published", registry: Path, options: PushOptions, *, as_js
         return
     print(f"{manifest.model} version {manifest.version}")
     print(f"  digest  {manifest.digest}")
-    print(f"  path    {published.directory}")
+    print(f"  path    {place.path_of(published)}")
     if published.same_as is not None:
         print(f"  note    same files as version {published.same_as}")
     if options.examples is not None:
@@ -214,7 +219,7 @@ def _push(target: _Target, path: Path, details: "Details", *, json: bool) -> "Pu
     from penstock.server.registry.pipeline_source import find_pipeline_source, is_pipeline
     from penstock.server.registry.publish_source import find_source
 
-    registry, options = target.registry, target.options
+    registry, options = target.place.registry, target.options
     if options.to is None and (options.parity is not None or options.allow_pickle):
         raise CommandFailed("--parity and --allow-pickle are for --to onnx", Exit.USAGE)
     if options.to is not None:
@@ -225,6 +230,12 @@ def _push(target: _Target, path: Path, details: "Details", *, json: bool) -> "Pu
         with converted(path, options.parity, allow_pickle=trusted, to_stderr=json) as made:
             return _publish(target, find_source(made), details)
     if is_pipeline(path):
+        if target.place.store:
+            raise CommandFailed(
+                "a pipeline is published to a directory: steps in an object store cannot "
+                "be checked yet",
+                Exit.USAGE,
+            )
         source = find_pipeline_source(path, registry, partial(aliases_of, registry))
         return _publish(target, source, details)
     return _publish(target, find_source(path), details)
@@ -233,11 +244,11 @@ def _push(target: _Target, path: Path, details: "Details", *, json: bool) -> "Pu
 def _publish(target: _Target, source: "PublishSource", details: "Details") -> "Published":
     from penstock.server.registry.publish import publish
 
-    config = server_config(target.registry)
+    config = server_config(target.place.registry)
     check = partial(signature_of, config, target.model)
     with byte_bar("copying", source.total_bytes) as progress:
         return publish(
-            target.registry,
+            target.place.registry,
             target.model,
             source,
             details,

@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     from penstock.server.desired_state.state import ModelState
 
 
-def traffic_note(registry: Path, model: str, version: int) -> str:
+def traffic_note(registry: Path, model: str, version: int, store: str = "") -> str:
     """One line: whether the new version answers requests that name no version, and why.
 
     It reads the model's ``model.toml``, the options of a server that runs here on this registry,
     and its desired state. Without a running server the options are the defaults.
+
+    Args:
+        registry: A registry with the versions of the model and its settings.
+        model: Name of the model.
+        version: The new version.
+        store: URL of the object store that the registry stands for, if it does.
     """
     from penstock.server.config.model_config import ModelConfig, read_model_config
     from penstock.server.files.config_error import ConfigError
@@ -29,7 +35,7 @@ def traffic_note(registry: Path, model: str, version: int) -> str:
         config = read_model_config(path) if path.exists() else ModelConfig()
     except ConfigError as error:
         return f"decided by model.toml, which has an error: {error}"
-    server = _server_of(registry)
+    server = _server_of(registry, store)
     others = {int(one.name) for one in home.iterdir() if VERSION_NAME.fullmatch(one.name)}
     return _note(model, version, config, server, _state_of(registry, model, server), others)
 
@@ -77,9 +83,11 @@ def _canary_note(model: str, version: int, state: ModelState, where: str) -> str
     return f"none by itself: version {tried} was stable or on trial already: {start}"
 
 
-def _server_of(registry: Path) -> dict[str, Any]:
+def _server_of(registry: Path, store: str = "") -> dict[str, Any]:
     """The options of the server that runs here on this registry; empty without one."""
     for options in running_configs():
+        if store and options.get("store") == store:
+            return options
         if Path(options["registry"]).resolve() == registry.resolve():
             return options
     return {}

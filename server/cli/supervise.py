@@ -83,7 +83,8 @@ def supervise(order: Order) -> int:
         models = load_config(given, os.environ, config)
         if not is_single_model(models.registry):
             if order.name is not None:
-                raise ConfigError(f"--name is for one model file, and {models.registry} is none")
+                place = models.store or models.registry
+                raise ConfigError(f"--name is for one model file, and {place} is none")
             return _serve(given, config)
         environ = _environ(models, config)
         called = order.name or model_name(models.registry)
@@ -131,6 +132,8 @@ def _serve(
     try:
         config = load()
         check_extras(config, os.environ)
+        if config.store:
+            config.registry.mkdir(mode=0o700, parents=True, exist_ok=True)
         snapshot = scan(config.registry, config.link_roots())
         directory = RunDirectory.create(config.run_dir)
     except ConfigError as error:

@@ -8,7 +8,7 @@ Sources, later ones win: defaults, ``penstock.toml``, environment (``PENSTOCK_*`
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -26,6 +26,7 @@ from .option import option, options_of
 from .prefix import is_prefix
 from .protocol_options import ProtocolOptions
 from .size_limits import LOAD_TIMEOUT_SECONDS, Timeout, check_workers
+from .store_options import StoreOptions, located, name_of, state_home
 from .tracing_options import TracingOptions
 from .trust_options import TrustOptions
 
@@ -47,7 +48,7 @@ class _HeaderSize(Size, least=1024, most=_MIB):
 
 
 @dataclass(frozen=True)
-class ServerConfig(TracingOptions, TrustOptions, ProtocolOptions):
+class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
     """Everything an operator may set. Times are seconds, sizes bytes."""
 
     registry: Path = option(Path(), "The model repository: REGISTRY/<model>/<version>/model.onnx.")
@@ -240,12 +241,21 @@ def load_config(
         ("environment", _plain(read_environment(environ, OPTIONS))),
         ("command line", _plain(_given(arguments))),
     ]
-    if not any("registry" in values for _, values in sources):
+    sources = [(source, located(values, source)) for source, values in sources]
+    if not any("registry" in values or values.get("store") for _, values in sources):
         sources.insert(0, (str(mounted), mounted_model(mounted)))
-    config = _build(sources)
+    config = _placed(_build(sources), environ)
     config.check_libraries(config.registry)
     check_workers(config.workers, available_cpus(), force=config.force_workers)
     return config
+
+
+def _placed(config: ServerConfig, environ: Mapping[str, str]) -> ServerConfig:
+    """With a registry in a store: where its directory on this machine is."""
+    if not config.store:
+        return config
+    state = config.state_dir or state_home(config.store, environ)
+    return replace(config, state_dir=state, registry=state / "stores" / name_of(config.store))
 
 
 def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:

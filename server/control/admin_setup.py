@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.alerts.metrics import AlertsCollector
 from penstock.monitoring.alerts.mutes import MUTES_FILE, MutesFile
@@ -79,6 +79,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("penstock.control")
 
+#: In the directory of the pulses: control has been through its start.
+STARTED: Final = "control.started"
+
 
 def admin_app(
     config: ServerConfig,
@@ -115,7 +118,7 @@ def admin_app(
     access = Access(tokens, open_reads=reads_are_open(config))
     about = {
         "server": {"name": "penstock", "version": server_version()},
-        "registry": str(config.registry),
+        "registry": config.store or str(config.registry),
         "state_dir": address["state_dir"],
         "state_note": address["state_note"],
     }
@@ -191,7 +194,7 @@ def _tokens_and_alerts(config: ServerConfig, directory: RunDirectory) -> tuple[T
     """Both files; a file that is damaged ends the first start of control, and no later one."""
     assert config.state_dir is not None
     try:
-        started = directory.pulses / "control.started"
+        started = directory.pulses / STARTED
         own, listed = config.state_dir / TOKEN_FILE, config.tokens_file
         again = started.exists()
         tokens = Tokens(own, listed, patient=again)

@@ -50,6 +50,7 @@ from penstock.server.registry.intake import Intake
 
 from .admin_setup import admin_app
 from .rollout_setup import wire_rollouts
+from .store_setup import followed_store, registry_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from penstock.server.processes.run_directory import RunDirectory
 
     from .repository_port import RepositoryPort
+    from .store_setup import FollowedStore
 
     Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -86,8 +88,8 @@ async def control(context: ProcessContext) -> None:
     fleet = Fleet(exposition.render, expected=config.workers)
     assert config.state_dir is not None
     store = _open_store(config.state_dir)
-    kept = not json.loads(context.directory.address.read_text())["state_note"]
-    planner = _planner(config, context.directory.target, copies=kept)
+    followed = await followed_store(config, context.directory)
+    planner = _planner(config, context.directory, followed)
     if planner.target.number:
         fleet.send_target(planner.target)
     await fleet.listen(context.directory.control_socket)
@@ -112,7 +114,7 @@ async def control(context: ProcessContext) -> None:
     context.watch_parent(server.stop)
 
     works = {
-        "following registry and workers": coordinator.run,
+        **registry_works(coordinator, followed, app),
         "measuring traffic": traffic.run,
         **rollouts.works(),
         **_version_works(coordinator, config, context.directory),
@@ -166,18 +168,22 @@ def _served(app: AdminApp) -> uvicorn.Config:
     )
 
 
-def _planner(config: ServerConfig, target: Path, *, copies: bool) -> Planner:
-    """The planner; without copies versions are loaded from the registry itself."""
+def _planner(
+    config: ServerConfig, directory: RunDirectory, followed: FollowedStore | None
+) -> Planner:
+    """The planner; without a lasting state versions are loaded from the registry itself."""
+    kept = not json.loads(directory.address.read_text())["state_note"]
     intake = Intake(
-        config.state_dir if copies else None,
+        config.state_dir if kept else None,
         config.copies_max_bytes,
         config.settle_seconds,
         plugins=not only_built_in(),
         limits=InspectionLimits(custom_operators=bool(config.libraries())),
+        remote=None if followed is None else followed.files,
     )
     return Planner(
         config.registry,
-        target,
+        directory.target,
         intake,
         explicit=config.version_policy == "explicit",
         allowed=config.link_roots(),

@@ -51,6 +51,19 @@ class AcceptedVersion:
         """Name of the directory of its private copy."""
         return self.copy or self.digest.removeprefix("sha256:")
 
+    def touched(self, files: tuple[FileFact, ...]) -> bool:
+        """Whether only times of the files differ, as after a copy of the whole registry."""
+        before, now = ([(one.path, one.size) for one in some] for some in (self.files, files))
+        return files != self.files and before == now
+
+    def change(self, files: tuple[FileFact, ...]) -> str:
+        """What has become of its files, which are these now; empty if nothing has."""
+        if files == self.files:
+            return ""
+        if not files:
+            return "its directory is gone; what was taken from it still serves"
+        return "its files were changed since it was taken; what was taken still serves"
+
 
 class _Version(msgspec.Struct):
     """A version as it is written."""

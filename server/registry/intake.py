@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from .intake_result import Candidate, Key
     from .manifest import FileEntry, Manifest
+    from .remote_files import RemoteFiles
 
     Files = tuple[FileFact, ...]
 
@@ -52,6 +53,8 @@ class Intake:
         window_seconds: How long the files of a version without a manifest must keep still.
         plugins: Whether runtimes of others are installed, whose files cannot be inspected.
         limits: Limits of the inspection.
+        remote: Fetches files, of a registry whose directories hold manifests only; with it there
+            must be a state directory.
         clock: Monotonic seconds.
         wall_clock: Nanoseconds since 1970.
     """
@@ -64,6 +67,7 @@ class Intake:
         *,
         plugins: bool = False,
         limits: InspectionLimits | None = None,
+        remote: RemoteFiles | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -71,6 +75,7 @@ class Intake:
         self._file = None if state_dir is None else state_dir / "taken.json"
         self._max_bytes = max_bytes
         self._inspectors = Inspectors(limits, plugins=plugins)
+        self._remote = remote
         self._dirty = False
         self._size_memo = CacheSizeMemo()
         self._clock = clock
@@ -134,7 +139,7 @@ class Intake:
             and place.is_dir()
         ):
             # The accepted version stays in use; the result tells why the new files are not.
-            reason = _changed(accepted, files)
+            reason = accepted.change(files)
             reason = f"{reason}: {result.reason}" if reason else result.reason
             return IntakeResult(place, accepted.digest, reason, result.waiting, accepted.declared)
         return result
@@ -157,13 +162,13 @@ class Intake:
             self._dirty = True
         if candidate.broken and self._is_damaged(key, accepted, place):
             return None
-        if _touched(accepted, files) and self._compared.get(key) != files:
+        if accepted.touched(files) and self._compared.get(key) != files:
             entries = hash_files(candidate.directory, candidate.roots)
             self._compared[key] = files
             if digest_of(entries) == accepted.digest:
                 accepted = self._accepted[key] = replace(accepted, files=files)
                 self._dirty = True
-        change = _changed(accepted, files)
+        change = accepted.change(files)
         unused = not (accepted.served or accepted.published)
         if change and files and (candidate.failed or unused):
             return None
@@ -194,8 +199,10 @@ class Intake:
             OSError: The machine.
         """
         key, directory, roots = candidate.key, candidate.directory, candidate.roots
-        inspect = self._inspectors.of(candidate, files)
         manifest = read_manifest(directory, roots)
+        if self._remote is not None:
+            return self._examine_remote(candidate, files, manifest, self._remote)
+        inspect = self._inspectors.of(candidate, files)
         if manifest is None:
             entries = self._arrivals.files(candidate, files, inspect)
             if self._copies is None:
@@ -220,6 +227,29 @@ class Intake:
         )
         self._dirty = True
         return IntakeResult(place, digest, declared=declared)
+
+    def _examine_remote(
+        self, candidate: Candidate, files: Files, manifest: Manifest | None, remote: RemoteFiles
+    ) -> IntakeResult:
+        """As `_examine`, for a version whose files are elsewhere or in a private copy already."""
+        if manifest is None or self._copies is None:
+            raise Waiting("its manifest is not here yet")
+        entries, digest = _published(manifest, candidate.key), manifest.digest
+        before = self._accepted.get(candidate.key)
+        name = "" if before is None or before.digest != digest else before.copy
+        accepted = AcceptedVersion(
+            digest, files, manifest.signature, published=True, served=False, copy=name
+        )
+        source = candidate
+        if not (self._copies / accepted.copy_name).is_dir():
+            source = replace(candidate, directory=remote.obtain(candidate.key, manifest), roots=OWN)
+        place = self._copy(source, entries, name, published=True)
+        remote.release(manifest)
+        copied = replace(candidate, directory=place, roots=OWN)
+        self._inspectors.of(copied, look(place, OWN))(place, roots=OWN)
+        self._accepted[candidate.key] = accepted
+        self._dirty = True
+        return IntakeResult(place, digest, declared=manifest.signature)
 
     def _copy(
         self, candidate: Candidate, entries: tuple[FileEntry, ...], name: str, *, published: bool
@@ -251,12 +281,14 @@ class Intake:
         return copy if copy.is_dir() else None
 
 
-def _published(manifest: Manifest, key: Key, files: Files) -> tuple[FileEntry, ...]:
-    """The files that a manifest lists, when all are complete."""
+def _published(manifest: Manifest, key: Key, files: Files | None = None) -> tuple[FileEntry, ...]:
+    """The files that a manifest lists, when all are complete that are here."""
     if (manifest.model, manifest.version) != key:
         raise ModelRefused(
             f"its manifest is that of model {manifest.model!r} version {manifest.version}"
         )
+    if files is None:
+        return manifest.files
     sizes = {fact.path: fact.size for fact in files}
     for entry in manifest.files:
         present = sizes.get(entry.path, 0)
@@ -265,17 +297,3 @@ def _published(manifest: Manifest, key: Key, files: Files) -> tuple[FileEntry, .
                 f"{entry.path} has {present} of the {entry.size} bytes that its manifest says"
             )
     return manifest.files
-
-
-def _touched(accepted: AcceptedVersion, files: Files) -> bool:
-    """Whether only times differ, as after a copy of the whole registry."""
-    before, now = ([(one.path, one.size) for one in some] for some in (accepted.files, files))
-    return files != accepted.files and before == now
-
-
-def _changed(accepted: AcceptedVersion, files: Files) -> str:
-    if files == accepted.files:
-        return ""
-    if not files:
-        return "its directory is gone; what was taken from it still serves"
-    return "its files were changed since it was taken; what was taken still serves"

@@ -73,6 +73,7 @@ class AdminApp:
         progress: How the last rollout of a model stands.
         histories: Which processes died, how often and how.
         damaged: Files that were damaged and set aside, as problems.
+        store_problems: What is wrong with the object store of the registry.
         incidents: Errors in control that no caller was told of.
         access: Who may do what.
         repository: Loads and unloads as clients of Triton do.
@@ -106,6 +107,7 @@ class AdminApp:
         self.progress: Callable[[str], Progress | None] = lambda _: None
         self.histories: Callable[[], tuple[ProcessHistory, ...]] = tuple
         self.damaged: Callable[[], list[dict[str, str]]] = list
+        self.store_problems: Callable[[], list[dict[str, str]]] = list
         self.incidents: Callable[[], list[dict[str, Any]]] = list
         handlers: dict[Endpoint, Handler] = {
             one: getattr(self, f"_{one.name}") for one in ENDPOINTS
@@ -200,7 +202,7 @@ class AdminApp:
             for history in histories
             if (trouble := history.trouble(now))
         ]
-        content["problems"] += self.damaged()
+        content["problems"] += [*self.store_problems(), *self.damaged()]
         workers = self._coordinator.fleet.workers.values()
         content["problems"] += process_problems(workers, self.incidents(), now)
         return wire.answer({**self._about, **content})

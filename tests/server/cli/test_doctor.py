@@ -122,6 +122,18 @@ def test_ports_of_grpc_are_looked_at_if_there_are_any(tmp_path):
     assert "ports" not in [one.check for one in wrong(yours, config)]
 
 
+def test_a_registry_in_a_store_is_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.delenv("AWS_ALLOW_HTTP", raising=False)
+    config = ServerConfig(registry=tmp_path / "none", store="s3://bucket/models")
+    (found,) = [one for one in wrong(read_machine(config, 0.0), config) if one.check == "registry"]
+    assert found.level is Level.FAILED
+    assert found.found == "s3://bucket/models: the endpoint is not https"
+    assert "AWS_ALLOW_HTTP=true" in found.mend
+
+
 def test_an_extra_that_the_configuration_needs_is_missed(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("penstock.toml").write_text("port = 0\nadmin_port = 0\ngrpc_port = 0\n")

@@ -1,0 +1,1 @@
+"""Registries in object stores: reading, following and publishing."""

@@ -1,0 +1,134 @@
+"""Fetches the files of wanted versions from a store, in threads of its own."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from penstock.server.files.durable import remove_tree
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.processes.priority import lower_priority
+from penstock.server.registry.intake_result import Waiting
+
+from .layout import version_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from penstock.server.registry.intake_result import Key
+    from penstock.server.registry.manifest import Manifest
+
+    from .object_store import ObjectStore
+
+_THREADS: Final = 4
+#: Versions whose files may lie here at once; the next one waits until one of them was taken.
+_MOST: Final = 8
+_MIB: Final = 1 << 20
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """A version that is being fetched, or that lies here."""
+
+    directory: Path
+    total_bytes: int
+    future: Future[None] | None = None
+    done_bytes: int = 0
+    given_up: bool = False
+
+    def note(self, count: int) -> None:
+        """Count bytes that have come.
+
+        Raises:
+            InterruptedError: Nobody waits for them any more.
+        """
+        if self.given_up:
+            raise InterruptedError("the server is stopping")
+        self.done_bytes += count
+
+
+class Fetcher:
+    """A `penstock.server.registry.remote_files.RemoteFiles` over a store.
+
+    A version lies in a directory named by its digest until it was taken. What a server left behind
+    that was killed is removed at the start.
+
+    Args:
+        store: The store.
+        area: A directory for the files; made with mode 0700.
+
+    Attributes:
+        on_ready: Called from a thread when a version is here, or cannot be fetched.
+    """
+
+    def __init__(self, store: ObjectStore, area: Path) -> None:
+        self._store = store
+        self._area = area
+        remove_tree(area)
+        area.mkdir(mode=0o700, parents=True)
+        self._fetches: dict[str, _Fetch] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(_THREADS, "penstock-fetch", lower_priority)
+        self.on_ready: Callable[[], object] = lambda: None
+
+    def obtain(self, key: Key, manifest: Manifest) -> Path:
+        """See `RemoteFiles.obtain`. An error is raised once; the next call fetches again."""
+        with self._lock:
+            fetch = self._fetches.get(manifest.digest)
+            if fetch is None:
+                if len(self._fetches) >= _MOST:
+                    raise Waiting("waits until other versions were fetched from the store")
+                fetch = self._begin(key, manifest)
+            future = fetch.future
+            assert future is not None
+            if future.done() and future.exception() is not None:
+                del self._fetches[manifest.digest]
+                remove_tree(fetch.directory)
+        if future.done():
+            future.result()
+            return fetch.directory
+        done, total = (f"{count / _MIB:.1f}" for count in (fetch.done_bytes, fetch.total_bytes))
+        raise Waiting(f"is fetched from {self._store.url}: {done} of {total} MiB are here")
+
+    def release(self, manifest: Manifest) -> None:
+        """See `RemoteFiles.release`."""
+        with self._lock:
+            fetch = self._fetches.get(manifest.digest)
+            if fetch is None or fetch.future is None or not fetch.future.done():
+                return
+            del self._fetches[manifest.digest]
+        remove_tree(fetch.directory)
+
+    def close(self) -> None:
+        """End all fetches. Does not wait: the process is about to end."""
+        with self._lock:
+            for fetch in self._fetches.values():
+                fetch.given_up = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, key: Key, manifest: Manifest) -> _Fetch:
+        directory = self._area / secrets.token_hex(8)
+        fetch = _Fetch(directory, manifest.total_bytes)
+        self._fetches[manifest.digest] = fetch
+        fetch.future = self._pool.submit(self._fetch, key, manifest, fetch)
+        fetch.future.add_done_callback(lambda _: self.on_ready())
+        return fetch
+
+    def _fetch(self, key: Key, manifest: Manifest, fetch: _Fetch) -> None:
+        for entry in manifest.files:
+            target = fetch.directory / entry.path
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                path = version_path(*key, entry.path)
+                sha256 = self._store.download(path, file, entry.size, fetch.note)
+                count = file.tell()
+            if count != entry.size or sha256 != entry.sha256:
+                raise ModelRefused(
+                    f"{entry.path} in {self._store.url} is not the file that was published: "
+                    f"its SHA-256 differs"
+                )

@@ -1,0 +1,219 @@
+"""Publishing a version to an object store, so that it is there whole or not at all.
+
+1. The number is claimed by a write that fails if the claim is there: two pushes never write to the
+   same version. A number that was claimed by a push that died is never given again.
+2. The files are uploaded. Nobody reads them yet.
+3. ``manifest.json`` is written, again only if it is not there.
+4. The index is replaced by compare-and-swap, and now names the version.
+
+Proof that no reader meets half a version: a reader takes the versions that the index names; the
+index names a version after all its files are whole, each with the SHA-256 that its manifest has,
+and the index has the SHA-256 of the manifest. Proof that none is lost: a swap starts from the index
+that it replaces, so it keeps all versions of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from penstock.server.errors import Conflict
+from penstock.server.registry.manifest import MANIFEST_FILE, encode_manifest
+
+from .index import INDEX_FILE, Index, IndexEntry, encode_index, parse_index
+from .layout import CLAIMS, arrange, claim_path, version_path
+from .object_store import ObjectTaken
+from .store_error import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from penstock.server.registry.manifest import Manifest
+
+    from .object_store import Found, ObjectStore
+
+#: Other pushes may be quicker so often in a row.
+_MOST_TRIES: Final = 100
+_UPLOADS: Final = 4
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+
+
+def read_index(store: ObjectStore) -> tuple[Index, Found | None]:
+    """The index and the object that holds it; without one, what a list of all objects shows.
+
+    Raises:
+        ContentError: The object is no index.
+        StoreError: The store does not answer.
+    """
+    found = store.read(INDEX_FILE)
+    if found is None:
+        return arrange(store.listing()).index, None
+    return parse_index(found.content, f"{store.url}/{INDEX_FILE}"), found
+
+
+class Publisher:
+    """Publishes versions to one store.
+
+    Args:
+        store: The store.
+        token: Names this push, and no other: a claim with it is ours.
+        progress: Called with the number of bytes uploaded since the last call.
+        sleep: Waits so many seconds.
+        chance: Gives numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        token: str,
+        *,
+        progress: Callable[[int], object] = lambda _: None,
+        sleep: Callable[[float], object] = time.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._token = token
+        self._progress = progress
+        self._sleep = sleep
+        self._chance = chance
+
+    def publish(self, directory: Path, manifest: Manifest, wanted: int | None) -> Manifest:
+        """Publish a directory with the files of a manifest.
+
+        Args:
+            directory: Holds the files.
+            manifest: Its number is only a proposal.
+            wanted: The number; the next free one if ``None``.
+
+        Returns:
+            The manifest as it was published.
+
+        Raises:
+            Conflict: The version exists.
+            ContentError: The index of the store is damaged.
+            StoreError: The store fails; the version is not there.
+        """
+        index, found = read_index(self._store)
+        number = self._claim(manifest.model, index, wanted)
+        manifest = replace(manifest, version=number)
+        self._upload(directory, manifest)
+        content = encode_manifest(manifest)
+        self._write_once(version_path(manifest.model, number, MANIFEST_FILE), content)
+        entry = IndexEntry(hashlib.sha256(content).hexdigest(), manifest.digest)
+        # Without an index the list of all objects is read again: it may show more now.
+        self._announce(manifest, entry, None if found is None else (index, found))
+        return manifest
+
+    def _claim(self, model: str, index: Index, wanted: int | None) -> int:
+        """A number that is nobody else's."""
+        number = max(index.of(model), default=0) + 1 if wanted is None else wanted
+        for attempt in range(_MOST_TRIES):
+            if self._take(model, number):
+                return number
+            if wanted is not None:
+                raise Conflict(
+                    f"version {number} of model {model!r} exists, or a push to it goes on or was "
+                    "killed; versions never change: take another number, or none for the next"
+                )
+            following = number + 1
+            if attempt == 0:
+                folder = f"{model}/{CLAIMS}"
+                names = (one.path.rpartition("/")[2] for one in self._store.listing(folder))
+                following = max([number, *(int(one) for one in names if one.isdigit())]) + 1
+            number = following
+        raise StoreError(
+            f"{self._store.url}: {_MOST_TRIES} other pushes took the next number first"
+        )
+
+    def _take(self, model: str, number: int) -> bool:
+        """Claim a number; whether it is ours.
+
+        The claim is written a second time, which must fail: a store that takes no notice of
+        conditions would let two pushes write to one version.
+        """
+        claim = json.dumps({"push": self._token}).encode()
+        path = claim_path(model, number)
+        if self._store.listing(version_path(model, number)):  # of another tool
+            return False
+        if not self._create(path, claim):
+            return False
+        try:
+            self._store.write(path, claim, None)
+        except ObjectTaken:
+            pass
+        else:
+            raise StoreError(
+                f"{self._store.url}: this store takes no notice of If-None-Match, so two pushes "
+                "could write to one version; expected a store with conditional writes",
+                lasting=True,
+            )
+        return True
+
+    def _upload(self, directory: Path, manifest: Manifest) -> None:
+        def one(path: str, size: int) -> None:
+            target = version_path(manifest.model, manifest.version, path)
+            self._store.upload(target, directory / path)
+            self._progress(size)
+
+        with ThreadPoolExecutor(_UPLOADS, "penstock-upload") as pool:
+            running = [pool.submit(one, entry.path, entry.size) for entry in manifest.files]
+            try:
+                for each in running:
+                    each.result()
+            finally:
+                for each in running:
+                    each.cancel()
+
+    def _write_once(self, path: str, content: bytes) -> None:
+        if not self._create(path, content):
+            raise Conflict(
+                f"{self._store.url}/{path} exists already; another tool has put it there"
+            )
+
+    def _create(self, path: str, content: bytes) -> bool:
+        """Write an object that is not there; whether it is ours.
+
+        A write whose answer was lost is repeated, and then meets its own object.
+        """
+        try:
+            self._store.write(path, content, None)
+        except ObjectTaken:
+            found = self._store.read(path)
+            return found is not None and found.content == content
+        return True
+
+    def _announce(
+        self, manifest: Manifest, entry: IndexEntry, known: tuple[Index, Found | None] | None
+    ) -> None:
+        """Make the index name the version.
+
+        Args:
+            manifest: The version.
+            entry: What the index says of it.
+            known: The index as it was at the start.
+        """
+        pause = _FIRST_PAUSE_SECONDS
+        for _ in range(_MOST_TRIES):
+            index, found = known or read_index(self._store)
+            known = None
+            if index.of(manifest.model).get(manifest.version) == entry:
+                return
+            after = index.with_version(manifest.model, manifest.version, entry)
+            try:
+                self._store.write(INDEX_FILE, encode_index(after), found)
+            except ObjectTaken:
+                self._sleep(pause * (0.5 + self._chance()))
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                return
+        raise StoreError(
+            f"{self._store.url}: {_MOST_TRIES} other pushes changed {INDEX_FILE} first; version "
+            f"{manifest.version} of {manifest.model} is not published"
+        )

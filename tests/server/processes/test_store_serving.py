@@ -1,0 +1,140 @@
+"""``penstock serve s3://...``: a registry in an object store, also while that is down."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = ROOT / "examples" / "registry" / "breast-cancer" / "1" / "model.onnx"
+URL = "s3://models/registry"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    path = ROOT / "tests" / "server" / "store" / "bucket.py"
+    spec = importlib.util.spec_from_file_location("bucket", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = module.Bucket()
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
+    yield made
+    made.close()
+
+
+def push(*options, model=MODEL):
+    done = subprocess.run(
+        [sys.executable, "-m", "penstock.server.cli.main", "push", URL, "bc", model, *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def default(server):
+    found = {one["name"]: one["default"] for one in server.status()["models"]}
+    return found.get("bc")
+
+
+def problem(server):
+    return next((one for one in server.status()["problems"] if one["path"] == URL), None)
+
+
+def test_a_push_is_served_and_the_server_starts_and_goes_on_while_the_store_is_down(
+    bucket, serve, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PENSTOCK_RUN_DIR", str(tmp_path / "run"))  # for the pushes
+    assert push("--no-load")[0] == 0
+    server = serve("--store-poll-seconds", 0.2, registry=URL)
+    assert server.banner[0] == f"Penstock serves {URL}\n"
+    server.until(lambda: default(server) == 1)
+    assert server.status()["registry"] == URL
+
+    status, out, _ = push("--json")
+    assert (status, json.loads(out)["path"], json.loads(out)["same_as"]) == (0, f"{URL}/bc/2", 1)
+    assert "server option" in json.loads(out)["traffic"], "the server that runs here is found"
+    server.until(lambda: default(server) == 2)
+
+    bucket.down = True
+    server.until(lambda: problem(server))
+    assert "fails since " in problem(server)["reason"]
+    assert "the store answers 503" in problem(server)["reason"]
+    assert server.ask("bc", json.dumps(infer()).encode()) == 200
+    status, out, said = push()
+    assert (status, out) == (1, "")
+    assert f"{URL}: cannot read penstock-index.json: the store answers 503 SlowDown" in said
+    server.kill("control")
+    server.until(lambda: default(server) == 2)
+    assert server.stop() == 0
+
+    server = serve("--store-poll-seconds", 0.2, registry=URL)
+    server.until(lambda: default(server) == 2)
+    server.until(lambda: problem(server))
+    assert "what was fetched before is served" in problem(server)["reason"]
+    bucket.down = False
+    assert push("--no-load")[0] == 0
+    server.until(lambda: default(server) == 3)
+    assert problem(server) is None
+    assert server.stop() == 0
+    shown = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert not [path for path in shown if b"top-secret-key" in path.read_bytes()]
+
+
+def infer():
+    data = {"name": "features", "datatype": "FP32", "shape": [1, 30], "data": [0.5] * 30}
+    return {"inputs": [data]}
+
+
+def test_a_store_that_refuses_the_credentials_ends_the_start_with_one_line(
+    bucket, command, tmp_path
+):
+    bucket.faults = lambda *_: "InvalidAccessKeyId"
+    ports = ("--port", "0", "--admin-port", "0", "--state-dir", str(tmp_path / "state"))
+    process = command("serve", URL, *ports)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    (line,) = [one for one in said.splitlines() if "credentials are refused" in one]
+    assert "InvalidAccessKeyId" in line
+    assert "AWS_SECRET_ACCESS_KEY" in line
+    assert "Traceback" not in said
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in said
+
+
+def test_a_first_start_waits_for_a_store_that_is_down(bucket, serve):
+    bucket.down = True
+    server = serve("--store-poll-seconds", 0.2, registry=URL, wait=False)
+    server.until(lambda: server.once(server.admin_url, "/v2/health/live")[0] == 200)
+    server.until(lambda: problem(server))
+    assert server.once(server.admin_url, "/v2/health/ready")[0] == 503
+    bucket.down = False
+    assert push("--no-load")[0] == 0
+    server.until(lambda: default(server) == 1)
+    assert server.stop() == 0
+
+
+def test_a_registry_on_a_web_server_is_read_only(bucket, serve):
+    assert push("--no-load")[0] == 0
+    web = f"{bucket.url}/models/registry"
+    server = serve("--store-poll-seconds", 0.2, registry=web)
+    server.until(lambda: default(server) == 1)
+    assert push("--no-load")[0] == 0
+    server.until(lambda: default(server) == 2)
+    assert server.stop() == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "penstock.server.cli.main", "push", web, "bc", MODEL],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, "is read-only" in done.stderr) == (2, True)

@@ -1,0 +1,191 @@
+"""The directory shows what the store has, whole, and asks little."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.monitoring.files.decoding import ContentError
+from penstock.server.config.store_url import parse_store_url
+from penstock.server.registry.survey import scan
+from penstock.server.registry.verification import read_manifest
+from penstock.server.store.index import INDEX_FILE
+from penstock.server.store.mirror import Mirror
+from penstock.server.store.object_store import ObjectStore
+from penstock.server.store.store_error import StoreError
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "registry"
+
+
+@pytest.fixture
+def mirror(store, place):
+    made = Mirror(store, place, lambda: made.now)
+    made.now = 0.0
+    return made
+
+
+def shown(place):
+    return {name: list(one.versions) for name, one in scan(place).models.items()}
+
+
+def test_versions_are_shown_with_their_manifests_only(mirror, place, store, push):
+    push(store)
+    push(store)
+    push(store, "other")
+    assert mirror.empty
+    assert mirror.poll()
+    assert not mirror.empty
+    assert shown(place) == {"m": [1, 2], "other": [1]}
+    assert [one.name for one in (place / "m" / "2").iterdir()] == ["manifest.json"]
+    assert read_manifest(place / "m" / "2").version == 2
+    assert not mirror.poll()
+    push(store)
+    assert mirror.poll()
+    assert shown(place)["m"] == [1, 2, 3]
+
+
+def test_an_idle_poll_costs_the_same_however_many_versions_there_are(mirror, store, push, bucket):
+    costs = []
+    for count in (1, 40):
+        for _ in range(count):
+            push(store, token=str(count), a=b"1")
+        mirror.poll()
+        bucket.requests.clear()
+        for _ in range(5):
+            assert not mirror.poll()
+        costs.append(len(bucket.requests))
+    assert costs == [10, 10]
+
+
+def test_settings_come_before_the_first_version_and_are_followed(
+    mirror, place, store, push, bucket
+):
+    push(store)
+    bucket.objects["registry/m/model.toml"] = b'version_policy = "explicit"\n'
+    seen = []
+    place_version = mirror._place
+    mirror._place = lambda *of: (seen.append((place / "m/model.toml").exists()), place_version(*of))
+    mirror.poll()
+    assert seen == [True]
+    bucket.objects["registry/m/model.toml"] = b"# changed\n"
+    assert mirror.poll()
+    assert (place / "m/model.toml").read_bytes() == b"# changed\n"
+    del bucket.objects["registry/m/model.toml"]
+    assert mirror.poll()
+    assert not (place / "m/model.toml").exists()
+    assert not mirror.poll()
+
+
+def test_settings_of_each_model_are_asked_for_in_turn(mirror, place, store, push, bucket):
+    for model in "abc":
+        push(store, model)
+    mirror.poll()
+    for model in "abc":
+        bucket.objects[f"registry/{model}/model.toml"] = b"# new\n"
+    for _ in range(3):
+        mirror.poll()
+    assert sorted(one.parent.name for one in place.glob("*/model.toml")) == ["a", "b", "c"]
+
+
+def test_a_manifest_that_was_changed_is_not_shown_and_the_others_are(
+    mirror, place, store, push, bucket
+):
+    push(store)
+    push(store)
+    good = bucket.objects["registry/m/1/manifest.json"]
+    bucket.objects["registry/m/1/manifest.json"] = good.replace(
+        b'"data_hash": ""', b'"data_hash": "x"'
+    )
+    mirror.poll()
+    assert shown(place) == {"m": [2]}
+    (problem,) = mirror.problems().items()
+    assert problem[0] == "s3://models/registry/m/1"
+    assert "its SHA-256 differs" in problem[1]
+    bucket.objects["registry/m/1/manifest.json"] = good
+    assert not mirror.poll(), "it is tried again after a while only"
+    mirror.now = 1.0
+    assert mirror.poll()
+    assert (shown(place), mirror.problems()) == ({"m": [1, 2]}, {})
+
+
+def test_a_version_that_cannot_be_read_is_tried_again(mirror, place, store, push, bucket):
+    push(store)
+    del bucket.objects["registry/m/1/manifest.json"]
+    mirror.poll()
+    assert "is not there" in next(iter(mirror.problems().values()))
+    for _ in range(12):
+        mirror.now += 100.0
+        bucket.requests.clear()
+        assert not mirror.poll()
+        assert ("GET", "registry/m/1/manifest.json") in bucket.requests
+
+
+def test_a_version_that_the_index_drops_is_shown_no_longer(mirror, place, store, push, bucket):
+    push(store)
+    before = bucket.objects["registry/penstock-index.json"]
+    push(store)
+    push(store, "other")
+    mirror.poll()
+    bucket.objects["registry/penstock-index.json"] = before
+    assert mirror.poll()
+    assert shown(place) == {"m": [1]}
+    assert [one.name for one in place.iterdir()] == ["m"]
+
+
+def test_a_store_that_shows_nothing_any_more_changes_nothing(mirror, place, store, push, bucket):
+    push(store)
+    mirror.poll()
+    bucket.objects.clear()
+    with pytest.raises(StoreError, match="shows no version any more"):
+        mirror.poll()
+    assert shown(place) == {"m": [1]}
+
+
+def test_a_damaged_index_changes_nothing(mirror, place, store, push, bucket):
+    push(store)
+    mirror.poll()
+    bucket.objects["registry/penstock-index.json"] = b"{"
+    with pytest.raises(ContentError, match=INDEX_FILE):
+        mirror.poll()
+    assert shown(place) == {"m": [1]}
+
+
+def test_a_start_needs_no_store(mirror, place, store, push, bucket):
+    push(store)
+    mirror.poll()
+    (place / ".draft-0").mkdir()
+    bucket.down = True
+    again = Mirror(store, place)
+    assert not again.empty
+    assert not (place / ".draft-0").exists()
+    with pytest.raises(StoreError, match="503"):
+        again.poll()
+    assert shown(place) == {"m": [1]}
+    bucket.down = False
+    push(store)
+    bucket.requests.clear()
+    assert again.poll()
+    assert ("GET", "registry/m/1/manifest.json") not in bucket.requests, "it is here"
+    assert shown(place) == {"m": [1, 2]}
+
+
+def test_a_registry_that_another_tool_copied_is_listed(mirror, place, store, push, bucket):
+    push(store)
+    push(store)
+    del bucket.objects["registry/penstock-index.json"]
+    bucket.objects["registry/m/3/model.onnx"] = b"no manifest"
+    assert mirror.poll()
+    assert shown(place) == {"m": [1, 2]}
+    assert "copied with its manifest" in mirror.problems()["s3://models/registry/m/3"]
+    assert not mirror.poll()
+
+
+def test_a_web_server_without_an_index_is_told_what_it_needs(place):
+    from obstore.store import MemoryStore
+
+    url = parse_store_url("https://example.com/registry")
+    with pytest.raises(StoreError, match="a web server needs") as caught:
+        Mirror(ObjectStore(url, MemoryStore()), place).poll()
+    assert caught.value.lasting

@@ -47,6 +47,7 @@ class Mute(msgspec.Struct, frozen=True):
         until: Unix seconds of its end.
         by: Who muted it.
         reason: Why.
+        feature: Only alerts of this feature or field; empty for all.
     """
 
     id: str
@@ -57,9 +58,10 @@ class Mute(msgspec.Struct, frozen=True):
     until: float
     by: str
     reason: str
+    feature: str = ""
 
     def covers(self, alert: Alert) -> bool:
-        """Whether the alert is of what is muted, at any time."""
+        """Whether the alert is of this model, kind and version, at any time."""
         of_kind = alert.kind == self.kind or alert.kind.startswith(f"{self.kind}.")
         return of_kind and alert.model == self.model and self.version in {"", alert.version}
 
@@ -75,13 +77,40 @@ class TooManyMutes(Exception):
 def holding(mutes: Iterable[Mute], alert: Alert, now: float) -> Mute | None:
     """The mute that holds an alert longest; ``None`` if nothing does.
 
+    An alert of several features is held while each of them is muted, so by the mute of a feature
+    that ends first.
+
     Args:
         mutes: All of them, also those that are over.
         alert: The alert.
         now: Unix seconds.
     """
-    found = (one for one in mutes if one.since <= now < one.until and one.covers(alert))
-    return max(found, key=lambda one: one.until, default=None)
+    found = [one for one in mutes if one.since <= now < one.until and one.covers(alert)]
+    whole = _longest(one for one in found if not one.feature)
+    parts = [
+        _longest(one for one in found if one.feature and one.feature in names)
+        for names in _features(alert)
+    ]
+    muted = [one for one in parts if one is not None]
+    first = min(muted, key=_end) if muted and len(muted) == len(parts) else None
+    return _longest(one for one in (whole, first) if one is not None)
+
+
+def _features(alert: Alert) -> list[set[str]]:
+    """The names of each feature of an alert; one that it does not name has none."""
+    told = alert.evidence.get("features") or ()
+    if not told:
+        return [{alert.subject}]
+    unnamed = max(0, alert.evidence.get("number", 0) - len(told))
+    return [{one["feature"], one.get("name", "")} for one in told] + [set()] * unnamed
+
+
+def _longest(mutes: Iterable[Mute]) -> Mute | None:
+    return max(mutes, key=_end, default=None)
+
+
+def _end(mute: Mute) -> float:
+    return mute.until
 
 
 class MutesFile:

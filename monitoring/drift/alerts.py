@@ -122,6 +122,7 @@ def _evidence(changes: list[Change], arm: str) -> dict[str, Any]:
     features = [
         {
             "feature": change.words,
+            "name": change.feature,
             "contribution": round(psi_of(change) / total, 4),
             "level": str(change.assessment.level),
             "psi": change.assessment.psi,

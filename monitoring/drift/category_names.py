@@ -19,7 +19,7 @@ class CategoryNames:
 
     A feature that an earlier release learnt by numbers goes on with them: its reference has no
     other categories. Names that look like numbers of categories are not used, so a reference tells
-    for certain what it was learnt by.
+    for certain how the feature was learnt.
 
     Args:
         names: By feature, the names in the order of the numbers, from 0.
@@ -38,7 +38,7 @@ class CategoryNames:
         """Values of a feature, by name where they are numbered; others are given back as they are.
 
         Args:
-            feature: Its name.
+            feature: The name of the feature.
             values: A number that has no name stays a number, as text.
         """
         names = self._names.get(feature)

@@ -26,20 +26,28 @@ def run_mute(
         str, typer.Option(metavar="KIND", help="Of the alerts: drift, performance, quality.")
     ] = "drift",
     version: OnlyVersion = None,
+    feature: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only this feature or field; for drift and quality."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Tell nobody of a model's alerts for a time.
 
-    What is watched goes on. What is still open at the end is told then.
+    What is watched goes on. What is still open at the end is told then. Drift of several features
+    at once is told unless all of them are muted.
     """
     asked = {"model": model, "kind": kind, "for": how_long, "reason": reason}
     if version is not None:
         asked["version"] = version
+    if feature is not None:
+        asked["feature"] = feature
     made = find_server(server).ask("POST", "/admin/mutes", asked)
     if as_json:
         show_json(made)
     else:
-        print(f"{model}: nobody is told of {kind} until {_time(made['until'])} UTC ({made['id']})")
+        what = f"{kind} of {feature}" if feature else kind
+        print(f"{model}: nobody is told of {what} until {_time(made['until'])} UTC ({made['id']})")
     return 0
 
 
@@ -73,10 +81,11 @@ def run_mutes(server: ServerOptions, *, as_json: Json = False) -> int:
 
 
 def _view(mutes: list[dict[str, Any]]) -> "Table":
-    made = table("id", "model", "alerts", "version", "until (UTC)", "by", "reason")
+    made = table("id", "model", "alerts", "feature", "version", "until (UTC)", "by", "reason")
     for one in mutes:
         version = one["version"] or "all"
-        row = (one["model"], one["kind"], version, _time(one["until"]), one["by"], one["reason"])
+        what = (one["model"], one["kind"], one["feature"] or "all", version)
+        row = (*what, _time(one["until"]), one["by"], one["reason"])
         made.add_row(one["id"], *map(plain, row))
     return made
 

@@ -61,7 +61,8 @@ class DriftPages:
             section = page.section("Actions")
             for version in list(watched)[-_VERSIONS:]:
                 await _offer(section, name, version, visit)
-            add_mute_form(section, name, visit)
+            names = {one["name"]: None for entry in found["versions"] for one in entry["features"]}
+            add_mute_form(section, name, list(names), visit)
         return visit.answer(page, model=name)
 
     async def accept(self, request: Request, visit: Visit) -> Response:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from .visit import Visit
 
+#: In place of the name of a feature.
+_ALL: Final = "all features"
 _KINDS: Final = ("drift", "performance", "quality")
 _TIMES: Final = ("1h", "4h", "1d", "7d", "30d")
 _EFFECT: Final = (
@@ -45,11 +47,12 @@ def mutes_table(section: Section, mutes: Sequence[Mapping[str, Any]], visit: Vis
         section.text("Nothing is muted.")
         return
     section.table(
-        ["model", "alerts", "version", "until (UTC)", "by", "reason"],
+        ["model", "alerts", "feature", "version", "until (UTC)", "by", "reason"],
         [
             [
                 one["model"],
                 one["kind"],
+                one["feature"] or "all",
                 one["version"] or "all",
                 moment(one["until"]),
                 one["by"],
@@ -60,19 +63,27 @@ def mutes_table(section: Section, mutes: Sequence[Mapping[str, Any]], visit: Vis
     )
     if visit.may(OPERATE):
         for one in mutes:
-            words = f"End the mute of {one['kind']} of {one['model']}"
+            words = f"End the mute of {_muted(one)} of {one['model']}"
             effect = "From now on alerts are told; those that opened meanwhile and last, at once."
             section.form(visit.form(("mutes", one["id"], "end"), words, effect))
 
 
-def add_mute_form(section: Section, model: str, visit: Visit) -> None:
-    """The form by which a visitor who may operate mutes a model."""
+def add_mute_form(section: Section, model: str, features: Sequence[str], visit: Visit) -> None:
+    """The form by which a visitor who may operate mutes a model, or one of its features.
+
+    Args:
+        section: Section of the page.
+        model: Name of the model.
+        features: Names of the features that are watched.
+        visit: Who looks.
+    """
     section.form(
         visit.form(
             ("models", model, "drift", "mute"),
             "Mute",
             _EFFECT,
             Field("kind", "Alerts", options=_KINDS),
+            Field("feature", "Feature", value=_ALL, options=(_ALL, *features)),
             Field("for", "For", value=_TIMES[2], options=_TIMES),
             reason_needed=True,
         )
@@ -82,9 +93,11 @@ def add_mute_form(section: Section, model: str, visit: Visit) -> None:
 async def _mute(request: Request, visit: Visit) -> Response:
     name, fields = request.path_params["model"], request.state.fields
     request.state.after = "models", name, "drift"
-    asked = {key: fields.get(key, "") for key in ("kind", "for", "reason")}
+    asked = {key: fields.get(key, "") for key in ("kind", "feature", "for", "reason")}
+    if asked["feature"] == _ALL:
+        asked["feature"] = ""
     made = await visit.api.ask("POST", ("admin", "mutes"), {"model": name, **asked})
-    words = f"Nobody is told of {made['kind']} until {moment(made['until'])} UTC."
+    words = f"Nobody is told of {_muted(made)} until {moment(made['until'])} UTC."
     return visit.done(words, *request.state.after)
 
 
@@ -92,5 +105,10 @@ async def _end(request: Request, visit: Visit) -> Response:
     request.state.after = ("alerts",)
     path = "admin", "mutes", request.path_params["mute"]
     ended = await visit.api.ask("DELETE", path, {"reason": request.state.fields.get("reason", "")})
-    words = f"The mute of {ended['kind']} of {ended['model']} is over."
+    words = f"The mute of {_muted(ended)} of {ended['model']} is over."
     return visit.done(words, *request.state.after)
+
+
+def _muted(mute: Mapping[str, Any]) -> str:
+    """What is muted, for people."""
+    return f"{mute['kind']} of {mute['feature']}" if mute["feature"] else str(mute["kind"])

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from .routes import Handler
 
 _KIND: Final = re.compile(r"[a-z]{1,32}([._][a-z]{1,32}){0,3}")
+#: Kinds of alerts that are of a feature or a field, by their first word.
+_OF_FEATURES: Final = ("drift", "quality")
+#: Characters of the name of a feature.
+_LONGEST: Final = 300
 _DAYS: Final = int(MAX_SECONDS // 86_400)
 _WHO: Final = (
     ("reason", "Why; it is on record."),
@@ -52,6 +56,7 @@ _MUTE: Final = Endpoint(
         ("model", "Name of the model."),
         ("kind", "Kind of the alerts, such as drift, performance, quality; drift by default."),
         ("version", "Only of this version."),
+        ("feature", "Only of this feature or field; for drift and quality."),
         ("for", f"How long, such as 4h or 7d; at most {_DAYS}d."),
         *_WHO,
     ),
@@ -87,7 +92,7 @@ class MutesApi:
 
     async def _mute(self, request: Request, actor: str) -> Response:
         body = await wire.read_body(request)
-        wire.check_keys(body, ("model", "kind", "version", "for", "reason", "by"))
+        wire.check_keys(body, ("model", "kind", "version", "feature", "for", "reason", "by"))
         mute = self._asked(body, wire.actor_of(actor, body))
 
         def add() -> None:
@@ -134,6 +139,7 @@ class MutesApi:
         version = body.get("version", "")
         if version != "":
             check_version(self._coordinator, model, wire.version_of(version))
+        feature = _feature_of(body, kind)
         try:
             seconds = Duration.parse(body.get("for"))
         except ValueError as error:
@@ -150,6 +156,7 @@ class MutesApi:
             until=now + seconds,
             by=by,
             reason=wire.needed_reason_of(body),
+            feature=feature,
         )
 
     def _note(
@@ -164,10 +171,27 @@ class MutesApi:
                 before={mute.kind: before},
                 after={mute.kind: after},
                 reason=reason,
-                evidence={"mute": mute.id, "kind": mute.kind, "version": mute.version},
+                evidence={"mute": mute.id, "kind": mute.kind, "version": mute.version}
+                | ({"feature": mute.feature} if mute.feature else {}),
                 generation=self._coordinator.store.state.generation,
             )
         )
+
+
+def _feature_of(body: dict[str, Any], kind: str) -> str:
+    """The feature that a request names; empty for all."""
+    feature = body.get("feature", "")
+    if not isinstance(feature, str) or len(feature) > _LONGEST:
+        shown = str(feature)[: wire.MAX_SHOWN]
+        raise InvalidRequest(
+            f"feature is {shown!r}, expected the name of a feature of at most {_LONGEST} characters"
+        )
+    if feature and kind.partition(".")[0] not in _OF_FEATURES:
+        raise InvalidRequest(
+            f"alerts of the kind {kind} are of no feature; leave feature out, or mute "
+            f"{' or '.join(_OF_FEATURES)}"
+        )
+    return feature
 
 
 def _rfc3339(seconds: float) -> str:

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -378,6 +379,58 @@ def test_a_mute_of_something_else_holds_nothing(
 ) -> None:
     town.mute(100, **other)
     town.alert_store.put(an_alert())
+    town.tick()
+    assert types(receiver) == ["drift.opened"]
+
+
+def of_features(alert: Alert, *names: str, number: int = 0) -> Alert:
+    """The alert of an incident that names these features; of more, if `number` is more."""
+    features = [{"feature": f"the input {name}", "name": name} for name in names]
+    evidence = {"features": features, "number": max(number, len(names))}
+    return replace(alert, subject=f"{names[0]} and others", evidence=evidence)
+
+
+def test_an_alert_of_several_features_is_held_while_each_of_them_is_muted(
+    town: Town, receiver: Any, an_alert: Make
+) -> None:
+    town.mute(1000, feature="age")
+    town.mute(100, feature="income")
+    town.alert_store.put(of_features(an_alert(), "age", "income"))
+    town.tick()
+    assert town.results() == [("muted", 0, "muted by ann until 2031-02-27 23:08 UTC")]
+    town.tick(200)  # one of the mutes is over
+    assert types(receiver) == ["drift.opened"]
+
+
+@pytest.mark.parametrize("muted", ["age", "the input age"])
+def test_a_feature_is_muted_by_its_name_or_as_its_alert_calls_it(
+    town: Town, receiver: Any, an_alert: Make, muted: str
+) -> None:
+    town.mute(100, feature=muted)
+    town.alert_store.put(of_features(an_alert(), "age"))
+    town.tick()
+    assert receiver.received == []
+
+
+def test_a_field_is_muted_by_the_subject_of_its_alert(
+    town: Town, receiver: Any, an_alert: Make
+) -> None:
+    town.mute(100, kind="quality", feature="age")
+    for name in ("age", "income"):
+        alert = replace(an_alert(f"quality/{name}"), kind="quality", subject=name, evidence={})
+        town.alert_store.put(alert)
+    town.tick()
+    assert [one.json["data"]["subject"] for one in receiver.received] == ["income"]
+
+
+@pytest.mark.parametrize(
+    ("names", "number"), [(("income",), 1), (("age", "income"), 2), (("age",), 21)]
+)
+def test_an_alert_of_a_feature_that_is_not_muted_is_told(
+    town: Town, receiver: Any, an_alert: Make, names: tuple[str, ...], number: int
+) -> None:
+    town.mute(100, feature="age")
+    town.alert_store.put(of_features(an_alert(), *names, number=number))
     town.tick()
     assert types(receiver) == ["drift.opened"]
 

@@ -215,6 +215,8 @@ def _mutes(server):
         ({"for": "for ever"}, "expected a duration"),
         ({"kind": "Drift!"}, "expected a kind of alerts"),
         ({"kind": "rollout"}, "tell of a moment"),
+        ({"kind": "performance", "feature": "age"}, "are of no feature"),
+        ({"feature": "a" * 301}, "expected the name of a feature"),
     ):
         visitor.send(f"{page}/mute", csrf=secret, **asked | wrong)
         assert why in visitor.notice(page)
@@ -248,6 +250,10 @@ def _mutes_by_command(server):
     made = alerts("mute", "digits", "--for", "2h", "--reason", "[b]busy[/b]", "--json")
     mute = json.loads(made.stdout)["id"]
     assert "[b]busy[/b]" in alerts("mutes").stdout
+    one = alerts("mute", "digits", "--for", "2h", "--reason", "r", "--feature", "[i]norm[/i]")
+    assert one.stdout.startswith("digits: nobody is told of drift of [i]norm[/i] until ")
+    assert "[i]norm[/i]" in alerts("mutes").stdout
+    alerts("unmute", re.findall(r"[(]([0-9a-f]+)[)]", one.stdout)[0])
     assert "are told again" in alerts("unmute", mute).stdout
     assert alerts("mutes").stdout == "nothing is muted\n"
 

@@ -1,4 +1,4 @@
-"""What a visitor can do, as requests to the endpoints of the admin port. Pure."""
+"""The actions of a visitor, as requests to the endpoints of the admin port. Pure."""
 
 from __future__ import annotations
 

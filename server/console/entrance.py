@@ -1,4 +1,4 @@
-"""Where visitors of the console log in: by a token, or by a link that works once."""
+"""The log-in of the console: by a token, or by a link that works once."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def _versions(section: Section, model: Mapping[str, Any]) -> None:
 
 
 def lineage_table(section: Section, versions: Sequence[Mapping[str, Any]]) -> None:
-    """Where each version comes from; what nobody said is empty.
+    """A table of the origin of each version; a cell is empty where nothing was given.
 
     Args:
         section: Section of the page.
@@ -235,7 +235,7 @@ def _shown(value: object) -> str | None:
 
 
 def done(record: Mapping[str, Any]) -> str:
-    """What a record says was done: the action, and which names moved where."""
+    """The change in a record: the action, and which names moved where."""
     after = record["after"]
     moved = after.items() if isinstance(after, dict) else ()
     words = ", ".join(f"{name} → {version}" for name, version in moved)

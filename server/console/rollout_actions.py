@@ -1,4 +1,4 @@
-"""What a visitor can do with a rollout in progress, as forms. Pure."""
+"""The forms by which a visitor moves a rollout in progress. Pure."""
 
 from __future__ import annotations
 

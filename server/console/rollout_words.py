@@ -1,4 +1,4 @@
-"""What is told of a rollout in words: the same in a terminal and on a page."""
+"""A rollout in words: the same in a terminal and on a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def moment(seconds: float) -> str:
 
 
 def says(kind: str, value: float | str, limit: float) -> str:
-    """What evidence of a kind of its own leads to, and from where on; or why it is held back."""
+    """The effect of evidence of a kind of its own, and its threshold; or why it is held back."""
     if isinstance(value, str):
         return value
     if kind == "agreement":
@@ -21,7 +21,7 @@ def says(kind: str, value: float | str, limit: float) -> str:
 
 
 def held_words(comparison: dict[str, Any]) -> list[str]:
-    """Why intervals are not stated: each reason once, with the kinds of events that it is about."""
+    """The reasons why intervals are not stated: each once, with the kinds of its events."""
     kinds: dict[str, list[str]] = {}
     for kind, one in comparison.items():
         if one["held"]:
@@ -39,7 +39,7 @@ def interval_words(bounds: list[float | None] | None, form: str) -> str:
 
 
 def plan_words(found: dict[str, Any]) -> str:
-    """What a canary would take and see; `found` is as ``POST …/rollout/plan`` gives it."""
+    """The forecast of a canary in words; `found` is as ``POST …/rollout/plan`` gives it."""
     if not found["traffic"]["requests_per_second"]:
         return "No request came in the last minute, so nothing can be foreseen."
     seconds = found["seconds"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """What a part of the console answers, by path below the console's.
+    """The handlers of a part of the console, by path below the console's.
 
     Attributes:
         pages: Shown to who may look.

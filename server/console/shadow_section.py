@@ -1,4 +1,4 @@
-"""What a shadow found, as a section of the page of its rollout."""
+"""The results of a shadow, as a section of the page of its rollout."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class CheckedCopies:
 def needed_bytes(
     runtime: Runtime, place: Path, limits: InspectionLimits | None, roots: Roots = OWN
 ) -> int:
-    """How many bytes of memory loading a version takes; an ONNX model is inspected for that.
+    """The bytes of memory that loading a version takes; an ONNX model is inspected for that.
 
     Raises:
         ModelRefused: It must not be loaded.

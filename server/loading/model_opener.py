@@ -132,7 +132,7 @@ class ModelOpener:
 
 
 def load_options(config: ModelConfig, directory: Path, server: ServerConfig) -> LoadOptions:
-    """How a version is loaded."""
+    """The options with which a version is loaded."""
     return LoadOptions(
         config.threads,
         config.settings,
@@ -144,7 +144,7 @@ def load_options(config: ModelConfig, directory: Path, server: ServerConfig) -> 
 
 
 def is_isolated(runtime: Runtime, config: ModelConfig) -> bool:
-    """Whether a model runs in processes of its own; steps of pipelines decide for themselves."""
+    """True if a model runs in processes of its own; steps of pipelines decide for themselves."""
     if runtime.platform == PLATFORM:
         return False
     if config.isolation is None:
@@ -153,13 +153,13 @@ def is_isolated(runtime: Runtime, config: ModelConfig) -> bool:
 
 
 def is_single_threaded(runtime: Runtime, config: ModelConfig) -> bool:
-    """Whether runs of the model are known to use the calling thread alone."""
+    """True if runs of the model are known to use the calling thread alone."""
     plain = runtime.platform == OnnxRuntime.platform and "providers" not in config.settings
     return plain and config.threads == 1 and not is_isolated(runtime, config)
 
 
 def check_permission(runtime: Runtime, model: str, config: ServerConfig) -> None:
-    """Whether the operator allows what a model wants.
+    """Refuse a model that wants to run code which the operator has not allowed.
 
     Raises:
         ModelRefused: Its runtime runs code of the model, and nobody allows that.

@@ -1,4 +1,4 @@
-"""What this process holds of memory, and giving freed memory back."""
+"""The memory that this process holds, and giving freed memory back."""
 
 from __future__ import annotations
 

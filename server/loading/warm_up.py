@@ -40,7 +40,7 @@ MAX_KEPT: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """How to warm a model up.
+    """The way in which a model is warmed up.
 
     Attributes:
         rows: Most rows in one run.

@@ -76,7 +76,7 @@ def write_deaths(path: Path, deaths: Iterable[Death]) -> None:
 
 
 def read_deaths(path: Path) -> tuple[Death, ...]:
-    """What `write_deaths` wrote; nothing if nobody has died over a version yet."""
+    """Read the deaths that `write_deaths` wrote; empty if no process died over a version yet."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:

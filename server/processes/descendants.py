@@ -1,4 +1,4 @@
-"""What a process has started, in any generation: found by a mark in the environment, and ended.
+"""Finds the processes that a process has started, in any generation, by a mark; and ends them.
 
 The kernel ends the process of a model with the one that started it. What the model has started is
 not ended with it: it may have a session of its own, and its parent is gone. But a process inherits

@@ -1,4 +1,4 @@
-"""How a process ended, in words."""
+"""The end of a process, in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NATIVE_CRASHES: Final = frozenset(
 
 
 def describe_exit(code: int) -> str:
-    """How a process ended, from its exit code as `subprocess` has it.
+    """The end of a process in words, from its exit code as `subprocess` has it.
 
     Any code has a description: real-time signals and signals of other platforms, too.
     """

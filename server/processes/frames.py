@@ -1,4 +1,4 @@
-"""What travels between the processes: msgpack maps with a ``kind``, each after its length.
+"""Messages between the processes: msgpack maps with a ``kind``, each after its length.
 
 Between control and a worker:
 

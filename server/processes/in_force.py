@@ -21,7 +21,7 @@ LIVE: Final = ("log_level", "access_log")
 
 
 class InForce:
-    """What the processes go by: each reads the file when it starts, and `LIVE` when it changes.
+    """The configuration in force: processes read the file at their start, and `LIVE` at a change.
 
     Args:
         config: At the start.

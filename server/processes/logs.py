@@ -36,7 +36,7 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 
 
 class LogStream(Protocol):
-    """Where lines of the log go; an `OSError` means that they are lost."""
+    """A stream for lines of the log; an `OSError` means that they are lost."""
 
     def write(self, text: str, /) -> object:
         """Take a line, with its end."""

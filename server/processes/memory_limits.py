@@ -1,4 +1,4 @@
-"""How much memory this process may still take: of the machine, and of its control group."""
+"""The memory that this process may still take: of the machine, and of its control group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """What can be allocated before others suffer; 0 where the system does not say.
+    """The bytes that can be allocated before others suffer; 0 where the system does not say.
 
     Args:
         root: Where ``proc`` and ``sys/fs/cgroup`` are found.

@@ -1,4 +1,4 @@
-"""What the processes have in common: how they begin, and how they learn to end."""
+"""The part that all processes have in common: their beginning, and the order to end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BEAT_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessContext:
-    """What the supervisor gave this process.
+    """The name, the paths and the descriptors that the supervisor gave this process.
 
     Attributes:
         name: ``control``, ``monitor`` or ``worker-<n>``.

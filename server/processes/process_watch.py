@@ -1,4 +1,4 @@
-"""What the kernel knows of another process: how long it waited for a processor, what it takes."""
+"""Figures of another process from the kernel: its wait for a processor, its memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NANOSECOND: Final = 1e-9
 
 
 def waited_seconds(pid: int) -> float:
-    """How long its threads could have run while others did, together; 0 where nobody counts."""
+    """Seconds that its threads waited for a processor, together; 0 where Linux does not count."""
     total = 0
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -22,7 +22,7 @@ def waited_seconds(pid: int) -> float:
 
 
 def main_thread_waited_seconds(pid: int) -> float:
-    """How long its main thread could have run while others did; 0 where nobody counts."""
+    """Seconds that its main thread waited for a processor; 0 where Linux does not count."""
     with suppress(OSError, IndexError, ValueError):
         # The main thread has the process's id.
         return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) * _NANOSECOND
@@ -30,7 +30,7 @@ def main_thread_waited_seconds(pid: int) -> float:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a signal or a debugger has stopped it."""
+    """True if a signal or a debugger has stopped the process."""
     return process_letter(pid) in {"T", "t"}
 
 
@@ -42,7 +42,7 @@ def process_letter(pid: int) -> str:
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has ended for memory so far."""
+    """The number of processes that the kernel has ended for memory so far."""
     with suppress(OSError, IndexError, ValueError):
         for line in Path("/proc/vmstat").read_text().splitlines():
             if line.startswith("oom_kill "):

@@ -176,7 +176,7 @@ class Pulse:
 
 
 def read_pulse(path: Path) -> Reading | None:
-    """What the file says now; ``None`` if there is none that can be read."""
+    """The signs of life in a file; ``None`` if there is none that can be read."""
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(_HEADER.size)

@@ -1,4 +1,4 @@
-"""When a process that died is started again. Pure."""
+"""Decides when a process that died is started again. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_DELAY_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """What is decided about one death.
+    """The decision about one death.
 
     Attributes:
         failures: Short runs in a row, this one included.

@@ -1,4 +1,4 @@
-"""How often each process died and how, in a file of the run directory.
+"""The deaths of each process and their causes, in a file of the run directory.
 
 The supervisor writes it, control reads it: of a process that cannot even start nobody else knows.
 """
@@ -39,7 +39,7 @@ class ProcessHistory:
     again_at: float
 
     def failing(self, now: float) -> bool:
-        """Whether it has died young again and again, and has not lived long since.
+        """True if the process has died young again and again, and has not lived long since.
 
         Args:
             now: Unix seconds.
@@ -47,7 +47,7 @@ class ProcessHistory:
         return self.short > 1 and now < self.again_at + HEALTHY_SECONDS
 
     def trouble(self, now: float) -> str:
-        """What an operator should know, as a sentence; empty while all is well."""
+        """A sentence for the operator; empty while all is well."""
         if not self.failing(now):
             return ""
         wait = self.again_at - now
@@ -65,7 +65,7 @@ def write_history(path: Path, histories: Iterable[ProcessHistory]) -> None:
 
 
 def read_history(path: Path) -> tuple[ProcessHistory, ...]:
-    """What `write_history` wrote; nothing if nobody has died yet."""
+    """Read the histories that `write_history` wrote; empty if no process has died yet."""
     try:
         return tuple(ProcessHistory(**one) for one in json.loads(path.read_text()))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where a server keeps what must survive it: desired state, audit log, admin token, copies.
+"""The directory of all that must survive a server: desired state, audit log, admin token, copies.
 
 By default it is hidden in the registry, so that it goes where the registry goes. Where that cannot
 be written, the server runs with a temporary one, which begins with the desired state that is kept

@@ -1,4 +1,4 @@
-"""What a process writes past the log: a library's words on standard error, a print of a plug-in.
+"""Output of a process past the log: words of a library on standard error, a print of a plug-in.
 
 Standard output and standard error of a process are turned into a pipe, a thread reads it, and each
 line becomes a record of the log. So a terminal or pipe that nobody reads stops no thread that

@@ -1,4 +1,4 @@
-"""When a process stands still, and which version is to blame when one dies. Pure.
+"""Decides that a process stands still, and which version is to blame when one dies. Pure.
 
 Time counts only as far as the watched process could have used it: not what it waited for a
 processor, not what it spent in an uninterruptible wait for a disk, and of the time between two
@@ -49,7 +49,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What the kernel says of a process.
+    """The state of a process, as the kernel has it.
 
     Attributes:
         state: One letter, as proc(5) has it.
@@ -62,7 +62,7 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a process has to be killed.
+    """The reason why a process has to be killed.
 
     Attributes:
         reason: In words, after the name of the process.
@@ -75,7 +75,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Watched:
-    """What is remembered of a process between two looks.
+    """The memory of a process between two looks.
 
     Attributes:
         beats: Heartbeats at the last look; -1 before the first.

@@ -166,7 +166,7 @@ def _classed(spec: TensorSpec, classes: Sequence[str]) -> TensorSpec:
 
 
 def adopted(found: Signature, declared: Signature | None) -> Signature:
-    """What a model takes and gives, with the names that its manifest adds.
+    """The signature of a model, with the names that its manifest adds.
 
     Args:
         found: As the runtime found it.

@@ -1,4 +1,4 @@
-"""Which inspection a version needs: by its files, nothing of which was loaded."""
+"""Chooses the inspection of a version by its files, before anything of it is loaded."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _NULL: Final = ("", "~", "null")
 
 @dataclass(frozen=True, slots=True)
 class MlflowModel:
-    """What ``MLmodel`` says.
+    """The content of an ``MLmodel`` file.
 
     Attributes:
         model_path: Model path of the model file, relative to the directory.

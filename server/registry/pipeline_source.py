@@ -29,7 +29,7 @@ _MAX_BYTES: Final = 64 << 10
 
 
 def is_pipeline(path: Path) -> bool:
-    """Whether the user named a pipeline file."""
+    """True if the user named a pipeline file."""
     return path.suffix == _SUFFIX and path.is_file()
 
 

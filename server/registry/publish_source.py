@@ -1,4 +1,4 @@
-"""What is to be published: a model file with its data beside it, or a directory of files."""
+"""The files to publish: a model file with its data beside it, or a directory of files."""
 
 from __future__ import annotations
 

@@ -74,13 +74,13 @@ class ModelEntry:
 
     @property
     def default(self) -> int | None:
-        """Which of them answers when none is named."""
+        """The version that answers when none is named."""
         return default_version(self.served, self.config.default_version)
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrySnapshot:
-    """What the repository held when it was read.
+    """The content of the repository at the time it was read.
 
     Attributes:
         models: By name, in alphabetical order.

@@ -1,4 +1,4 @@
-"""How two versions of a model differ, from their manifests. Pure."""
+"""The differences of two versions of a model, from their manifests. Pure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def breaking_changes(before: Signature, after: Signature) -> tuple[Change, ...]:
 
 
 def contradictions(promised: Signature, found: Signature) -> tuple[Change, ...]:
-    """Where a model is not what was promised of it.
+    """The points in which a model is not as promised.
 
     Every input and output has to be there, no other one, and clients that believe the promise must
     not fail. What only widens an input or narrows an output is none: another release of a runtime

@@ -58,7 +58,7 @@ def verify(
     progress: Callable[[int], None] | None = None,
     roots: Roots | None = None,
 ) -> tuple[str, ...]:
-    """What in the directory differs from the manifest; empty if nothing does. Reads every file.
+    """The differences of a directory from its manifest; empty if there are none. Reads every file.
 
     Args:
         directory: Directory of the version.
@@ -84,7 +84,7 @@ def verify(
 
 
 def hash_files(directory: Path, roots: Roots | None = None) -> tuple[FileEntry, ...]:
-    """What a manifest would say of the files that are there now, for a version that has none.
+    """The files as a manifest would list them, for a version that has none.
 
     Args:
         directory: Directory of the version.

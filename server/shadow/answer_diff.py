@@ -1,4 +1,4 @@
-"""Whether two versions gave the same answers, row by row. Pure; whole batches at a time."""
+"""Compares the answers of two versions, row by row. Pure; whole batches at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SUM_SLACK: Final = 0.01
 
 @dataclass(slots=True)
 class OutputDifference:
-    """How one output differs.
+    """The difference of one output.
 
     Attributes:
         compared: As ``class``, ``number``, ``label``, ``nothing``, or why it cannot be:
@@ -62,7 +62,7 @@ class OutputDifference:
 
 @dataclass(slots=True)
 class Comparison:
-    """How a batch of answers differs.
+    """The difference of a batch of answers.
 
     Attributes:
         differs: Rows in which any output differs.

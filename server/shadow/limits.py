@@ -1,4 +1,4 @@
-"""When a candidate in the shadow is given up, for a moment or for good. Pure."""
+"""Limits beyond which a candidate in the shadow is given up, for a moment or for good. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_DEATHS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class HardFailure:
-    """Why a candidate is not run any more.
+    """The reason why a candidate is not run any more.
 
     Attributes:
         reason: ``load``, ``crash``, ``hang`` or ``memory``.
@@ -37,17 +37,17 @@ class HardFailure:
 
 
 def run_limit(primary_seconds: float) -> float:
-    """How long the candidate may take for a batch that took the primary this long."""
+    """Seconds that the candidate may take for a batch that took the primary so many seconds."""
     return max(RUN_SECONDS, RUN_FACTOR * primary_seconds)
 
 
 def leaks(resident: int, loaded: int) -> bool:
-    """Whether a runner takes too many bytes of memory, given its bytes after the load."""
+    """True if a runner takes too many bytes of memory, given its bytes after the load."""
     return resident > loaded * GROWTH_FACTOR + GROWTH_BYTES
 
 
 def verdict(death: Death, failures: int, deaths: int, now: float) -> HardFailure | None:
-    """Whether the candidate is given up after the death of a runner.
+    """The decision after the death of a runner: whether the candidate is given up.
 
     Args:
         death: The latest.

@@ -1,4 +1,4 @@
-"""What the shadow process and its runner say to each other.
+"""Messages between the shadow process and its runner.
 
 | kind | from | content |
 |---|---|---|
@@ -23,7 +23,7 @@ REPORT: Final = 13
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a runner shall do.
+    """An order to a runner.
 
     Attributes:
         config: Path of the server's configuration, as JSON.

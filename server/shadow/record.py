@@ -89,7 +89,7 @@ class Record:
 
 
 def record_path(state_dir: Path, rollout: str) -> Path:
-    """Where the record of a rollout's shadow is."""
+    """The path of the record of a rollout's shadow."""
     return state_dir / DIRECTORY / f"{quote(rollout, safe='')}.shadow.json"
 
 
@@ -106,7 +106,7 @@ def read_record(state_dir: Path, rollout: str) -> Record | None:
 
 
 def standing(state_dir: Path, rollout: str) -> tuple[bool, tuple[str, ...]]:
-    """Whether a rollout's shadow runs, and why it never will again, if so."""
+    """The standing of a rollout's shadow: whether it runs, and why it never will again, if so."""
     record = read_record(state_dir, rollout)
     if record is None:
         return False, ()

@@ -49,7 +49,7 @@ _TEXT: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What is to be computed again.
+    """The requests that are to be computed again.
 
     Attributes:
         state: ``state_dir/monitor``.
@@ -66,7 +66,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What the log holds.
+    """The requests and answers in the log.
 
     Attributes:
         recent: Requests of today.
@@ -202,7 +202,7 @@ def _report(requests: Sequence[LoggedRequest], note: str) -> dict[str, Any]:
 
 
 def drift(before: Sequence[Any], now: Sequence[Any]) -> dict[str, Any]:
-    """Which outputs are not distributed as before.
+    """The outputs that are not distributed as before.
 
     Args:
         before: Outputs by name of each request that the version answered when it served.

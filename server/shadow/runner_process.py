@@ -83,7 +83,7 @@ class RunnerProcess:
 
         Raises:
             RunnerRefused: It will never be.
-            RunnerEnded: It is gone.
+            RunnerEnded: The runner is gone.
         """
         kind, content = await self._call(self._child.receive, LOAD_SECONDS)
         if kind == REFUSED:
@@ -114,7 +114,7 @@ class RunnerProcess:
         await self._call(self._child.send, BATCHES, bytes(envelope.content), limit)
 
     async def report(self, primary_seconds: float) -> dict[str, Any]:
-        """What it says of the next batch.
+        """The report of the runner on the next batch.
 
         Raises:
             RunnerEnded: It is gone.

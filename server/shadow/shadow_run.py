@@ -80,7 +80,7 @@ class ShadowRun:
 
     @property
     def refuses(self) -> bool:
-        """Whether the candidate is not run any more."""
+        """True if the candidate is not run any more."""
         return self.record.phase in {TRIPPED, ENDED}
 
     async def take(self, envelope: Envelope) -> None:

@@ -1,4 +1,4 @@
-"""What the target on disk wants of the shadow process.
+"""Reads from the target on disk which shadows are wanted.
 
 Of each plan only what concerns a shadow is decoded: the types that the rest stands for bring numpy,
 and the process that only starts and counts stays small without.
@@ -67,7 +67,7 @@ class _Plan(msgspec.Struct):
 
 
 def decode_wanted(data: bytes) -> dict[str, Wanted]:
-    """What a target wants, by rollout.
+    """The shadows that a target wants, by rollout.
 
     Raises:
         penstock.monitoring.files.decoding.ContentError: It is no target.

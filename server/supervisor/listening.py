@@ -70,7 +70,7 @@ def reserve_port(host: str, port: int, option: str) -> socket.socket:
 
 
 def url_of(listener: socket.socket, scheme: str = "http") -> str:
-    """Where a client on this machine reaches the listener."""
+    """The URL at which a client on this machine reaches the listener."""
     host, port = listener.getsockname()[:2]
     if host in {"0.0.0.0", "::"}:  # noqa: S104  shown, not bound
         host = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Who may do what on the admin port.
+"""The rights on the admin port: which token may do what.
 
 Health and metrics are open, as scrapers and probes expect. Changes need a token, always. Looking
 needs one when the port can be reached from other machines, or when tokens were configured.
@@ -58,7 +58,7 @@ class Access:
 
 
 def reads_are_open(config: ServerConfig) -> bool:
-    """Whether looking needs no token: only this machine can, and nobody configured tokens."""
+    """True if reading needs no token: the port is on loopback, and there is no tokens file."""
     return config.tokens_file is None and _is_loopback(config.admin_host)
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus Alertmanager sends to a webhook, as alarms about models. Pure.
+"""Reads the webhook of Prometheus Alertmanager as alarms about models. Pure.
 
 The payload is version 4 of its ``webhook_config``. An alert counts when its labels name a model;
 a label ``version`` narrows it to one version. ``fingerprint`` is the same when an alert fires, is

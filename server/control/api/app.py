@@ -185,7 +185,7 @@ class AdminApp:
         return wire.answer({"ready": not reason, **told}, 503 if reason else 200)
 
     def why_not_ready(self) -> str:
-        """Why no worker serves yet; empty if one does."""
+        """The reason why no worker serves yet; empty if one does."""
         return why_not_ready(self._coordinator.fleet, self._clock())
 
     async def _status(self, _: Request, __: str) -> Response:

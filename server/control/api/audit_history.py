@@ -1,4 +1,4 @@
-"""What the audit log says of the past: who made a version what it is, and what was when. Pure."""
+"""The history in the audit log: who set a version, and what served at a time. Pure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def in_force(records: Iterable[AuditRecord]) -> Iterator[AuditRecord]:
 
 
 def moves(record: AuditRecord) -> list[Move]:
-    """What a record moved."""
+    """The names that a record moved."""
     event = record.event
     after = event.after if isinstance(event.after, Mapping) else {}
     if event.action == DEFAULT:
@@ -68,7 +68,7 @@ def moves(record: AuditRecord) -> list[Move]:
 
 
 def concerns(record: AuditRecord, model: str) -> bool:
-    """Whether a record is about this model."""
+    """True if a record is about this model."""
     return record.event.model == model or any(one.model == model for one in moves(record))
 
 
@@ -92,7 +92,7 @@ def as_json(record: AuditRecord, model: str) -> dict[str, Any]:
 
 
 def production_at(records: Iterable[AuditRecord], model: str, time: str) -> Move | None:
-    """What answered requests without a version at that time.
+    """The version that answered requests without a version at a time.
 
     Args:
         records: Those in force, oldest first.

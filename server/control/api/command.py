@@ -1,4 +1,4 @@
-"""What an operator wants, and how it is put on record. Pure."""
+"""A command of an operator, and its record in the audit log. Pure."""
 
 from __future__ import annotations
 

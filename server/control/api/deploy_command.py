@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class DeployCommand:
-    """What commands have in common.
+    """The part that all commands have in common.
 
     Args:
         coordinator: Plans and tells the workers.
@@ -141,26 +141,26 @@ class DeployCommand:
         }
 
     def state(self) -> DesiredState:
-        """What is wanted."""
+        """The state that is wanted."""
         return self._coordinator.store.state
 
     def default(self, model: str) -> int | None:
-        """What answers requests that name no version."""
+        """The version that answers requests that name none."""
         plan = self._coordinator.planner.target.models.get(model)
         return None if plan is None else plan.default
 
     def former_default(self, model: str) -> int | None:
-        """What answered requests that name no version before, where nobody named a stable one."""
+        """The default version before the present one, where nobody named a stable one."""
         version = self._audit_history.former_default(model)
         standing = self._coordinator.standings().get(model)
         failed = standing is not None and version in standing.failed
         return None if failed else version
 
     def check_stable_moved(self, model: str) -> None:
-        """Whether a rollback can mean what it says.
+        """Refuse a rollback right after a rollout that ended by itself.
 
         Raises:
-            Conflict: The last that happened is a rollout that ended by itself: the candidate has no
+            Conflict: The last change is a rollout that ended by itself: the candidate has no
                 traffic any more, and ``stable`` never moved.
         """
         record = self._audit_history.aborted_by_itself(model)
@@ -191,10 +191,10 @@ class DeployCommand:
         return models[model]
 
     def check_no_step(self, model: str, version: int) -> None:
-        """Whether a version may be unloaded: no served pipeline needs it.
+        """Refuse to unload a version that a served pipeline needs.
 
         Raises:
-            Conflict: One does.
+            Conflict: A served pipeline needs the version.
         """
         pipelines = pipelines_with(self._coordinator.planner.target.models, model, version)
         if pipelines:
@@ -204,7 +204,7 @@ class DeployCommand:
             )
 
     def check_generation(self, expected: int | None) -> None:
-        """Whether a command was decided on the state as it is.
+        """Refuse a command that was decided on another state than the present one.
 
         Raises:
             Conflict: It was not; it says who did what since.

@@ -1,4 +1,4 @@
-"""What the status says of the prediction log, in one line of figures."""
+"""The state of the prediction log for the status, in one line of figures."""
 
 from __future__ import annotations
 

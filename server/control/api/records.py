@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def history(audit: Path, model: str) -> list[dict[str, Any]]:
-    """What happened to a model, newest first. Blocking.
+    """The changes of a model, newest first. Blocking.
 
     Raises:
         Unavailable: The log is damaged.
@@ -37,7 +37,7 @@ def history(audit: Path, model: str) -> list[dict[str, Any]]:
 
 
 def production(audit: Path, model: str, time: str) -> dict[str, Any]:
-    """What answered requests for a model at a time. Blocking.
+    """The versions that answered requests for a model at a time. Blocking.
 
     Raises:
         InvalidRequest: That is no time.
@@ -53,7 +53,7 @@ def production(audit: Path, model: str, time: str) -> dict[str, Any]:
 
 
 def difference(entry: ModelEntry, before: int, after: int) -> list[dict[str, Any]]:
-    """How two versions of a model differ. Blocking; reads whole files where no manifest is.
+    """The differences of two versions of a model. Blocking; reads whole files where no manifest is.
 
     Raises:
         NotFound: One of them is not in the registry.

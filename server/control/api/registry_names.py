@@ -32,10 +32,10 @@ def named_model(coordinator: Coordinator, request: Request) -> str:
 
 
 def check_model(coordinator: Coordinator, model: object) -> None:
-    """Whether the registry has a model of this name.
+    """Refuse a name that no model of the registry has.
 
     Raises:
-        NotFound: It has not.
+        NotFound: No model has this name.
     """
     models = coordinator.planner.findings.snapshot.models
     if not isinstance(model, str) or model not in models:
@@ -70,10 +70,10 @@ def named_version(coordinator: Coordinator, request: Request) -> tuple[str, int]
 
 
 def check_version(coordinator: Coordinator, model: str, version: int) -> None:
-    """Whether the registry has a version of a model that it has.
+    """Refuse a version that a model of the registry does not have.
 
     Raises:
-        NotFound: It has not.
+        NotFound: The model has no such version.
     """
     if version not in coordinator.planner.findings.snapshot.models[model].versions:
         raise NotFound(f"version {version} of model {model!r} is not in the registry")

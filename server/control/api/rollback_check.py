@@ -73,7 +73,7 @@ class RollbackCheck:
         self._one = asyncio.Lock()
 
     async def verify(self, model: str, version: int) -> dict[str, Any]:
-        """Whether a version is valid on today's data; never raises, and ends within its deadline.
+        """Verify a version on today's data; never raises, and ends within its deadline.
 
         Args:
             model: Name of the model.
@@ -140,7 +140,7 @@ class RollbackCheck:
 
 
 def conclude(report: dict[str, Any]) -> tuple[str, str]:
-    """What a report means, and why. Pure.
+    """The verdict on a report, with its reason. Pure.
 
     Args:
         report: As `penstock.server.shadow.replay.replay_log` makes it.

@@ -137,7 +137,7 @@ class RolloutOperations:
         supposed_of: Mapping[str, Any],
         traffic: TrafficWindow,
     ) -> dict[str, Any]:
-        """What is to be expected of a canary; nothing is started or loaded.
+        """The forecast of a canary; nothing is started or loaded.
 
         Args:
             command: About which model.

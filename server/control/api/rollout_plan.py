@@ -43,7 +43,7 @@ def measured(
     stable: int,
     slow_seconds: float,
 ) -> StableTraffic:
-    """What stable serves now.
+    """The traffic that stable serves now.
 
     A share of bad requests that was never seen may hide in few requests: half a request is added.
 

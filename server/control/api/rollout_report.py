@@ -1,4 +1,4 @@
-"""What is told of a rollout: in short for the status, in full for the report. Pure."""
+"""A rollout for its readers: in short for the status, in full for the report. Pure."""
 
 from __future__ import annotations
 

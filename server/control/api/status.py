@@ -76,7 +76,7 @@ def status(
 def process_problems(
     workers: Iterable[Worker], own: Iterable[dict[str, Any]], now: float
 ) -> list[dict[str, str]]:
-    """What went wrong inside the processes lately.
+    """The recent problems inside the processes.
 
     Args:
         workers: All that are connected.

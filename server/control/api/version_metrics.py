@@ -1,4 +1,4 @@
-"""Which version runs now, as Prometheus metrics: defaults, aliases, and what the workers report."""
+"""Prometheus metrics of the versions that run now: defaults, aliases, states in the workers."""
 
 from __future__ import annotations
 

@@ -69,10 +69,10 @@ async def read_body(
 
 
 def check_keys(body: dict[str, Any], known: tuple[str, ...]) -> None:
-    """Whether the body has no key that nobody reads.
+    """Refuse a body with a key that nobody reads.
 
     Raises:
-        InvalidRequest: It has one.
+        InvalidRequest: The body has such a key.
     """
     for key in body:
         if key not in known:
@@ -92,7 +92,7 @@ def flag_of(body: dict[str, Any], key: str) -> bool:
 
 
 def reason_of(body: dict[str, Any]) -> str:
-    """Why, in the actor's words."""
+    """The reason in the actor's words; empty if there is none."""
     reason = body.get("reason", "")
     if not isinstance(reason, str) or len(reason) > _MAX_REASON or not is_text(reason):
         raise InvalidRequest(f"reason must be a text of at most {_MAX_REASON} characters")
@@ -149,7 +149,7 @@ def version_of(value: Any) -> int:
 
 
 def limit_of(request: Request, default: int, most: int) -> int:
-    """How many things a query asks for at most, from 1.
+    """The most entries that a query asks for, from 1.
 
     Raises:
         InvalidRequest: It is no such number.

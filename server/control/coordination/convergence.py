@@ -37,7 +37,7 @@ def load_failures(fleet: Fleet, model: str, version: int, number: int) -> dict[s
 
 
 def why_not_ready(fleet: Fleet, now: float) -> str:
-    """Why no worker serves yet; empty if one does, also while another one restarts.
+    """The reason why no worker serves yet; empty if one does, also while another one restarts.
 
     Args:
         fleet: All workers.

@@ -106,11 +106,11 @@ class Fleet:
 
     @property
     def complete(self) -> bool:
-        """Whether every worker is there."""
+        """True if every worker is there."""
         return len(self.workers) >= self.expected
 
     def converged(self) -> bool:
-        """Whether every worker is there and has applied the present target."""
+        """True if every worker is there and has applied the present target."""
         number = self._target.number
         applied = [worker.target == number for worker in self.workers.values()]
         return number > 0 and self.complete and all(applied)

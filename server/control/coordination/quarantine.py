@@ -59,7 +59,7 @@ class Quarantine:
         self._entries = {} if path is None else _read(path)
 
     def reason(self, model: str, version: int, digest: str) -> str:
-        """Why this version is out of service; empty if it is not."""
+        """The reason why a version is out of service; empty if it is not."""
         entry = self._entries.get((model, version))
         return entry.reason if entry is not None and entry.digest == digest else ""
 

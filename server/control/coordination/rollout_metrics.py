@@ -1,4 +1,4 @@
-"""What ``/metrics`` says of rollouts, beside the counters of their arms."""
+"""The metrics of rollouts in ``/metrics``, beside the counters of their arms."""
 
 from __future__ import annotations
 

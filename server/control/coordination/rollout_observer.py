@@ -96,7 +96,7 @@ class Observer:
         self._segments = SegmentSums()
 
     async def observe(self, rollout: Rollout, now: float) -> Snapshot:
-        """What is to be seen now; the counters are read last.
+        """The present snapshot; the counters are read last.
 
         Args:
             rollout: In progress.
@@ -228,7 +228,7 @@ class Observer:
 
 
 def counts_of(merged: Merged, rollout: Rollout) -> Counts:
-    """What was counted of both versions, since the counters began."""
+    """The counts of both versions, since the counters began."""
     blank = [0] * layout.SLOTS
     blocks, model = merged.blocks, rollout.model
     stable = blocks.get((model, str(rollout.stable)), blank)

@@ -1,4 +1,4 @@
-"""What all processes counted of single segments, the dead ones included."""
+"""The counts of single segments, summed over all processes, the dead ones included."""
 
 from __future__ import annotations
 

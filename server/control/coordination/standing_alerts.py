@@ -35,7 +35,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class StandingKind:
-    """What the alerts of one kind have in common.
+    """A kind of alerts, with the properties that all its alerts share.
 
     Attributes:
         name: As `Alert.kind` has it.

@@ -65,7 +65,7 @@ def test_a_bad_pair_keeps_the_good_one_also_over_a_restart(tmp_path):
 
 def test_new_connections_get_the_new_certificate_and_a_bad_one_stops_nobody(serve, tmp_path):
     certificate, key = make(tmp_path, "first")
-    server = serve("--ssl-certfile", certificate, "--ssl-keyfile", key)
+    server = serve("--ssl-certfile", certificate, "--ssl-keyfile", key, monitor=False)
     assert common_name(server.url) == "first"
     make(tmp_path, "second", EC)  # of another kind: none of the old one may be left
     server.until(lambda: common_name(server.url) == "second")

@@ -117,7 +117,7 @@ def test_whatever_a_plug_in_raises_at_load_run_and_unload_ends_there(site, serve
     for kind in kinds:
         add(registry, f"load-{kind.lower()}", load=kind)
         add(registry, f"run-{kind.lower()}", execute=kind, unload=kind)
-    server = serve("--load-trials", "true", "--workers", 1, registry=registry)
+    server = serve("--load-trials", "true", "--workers", 1, registry=registry, monitor=False)
     # It logs more than a pipe holds.
     threading.Thread(target=server.process.stderr.read, daemon=True).start()
     worker = server.children()["worker-0"]

@@ -67,7 +67,7 @@ def hold(tmp_path, monkeypatch):
 
 def test_nobody_is_told_to_come_back_while_another_worker_serves(hold, request, tmp_path):
     serve = request.getfixturevalue("serve")  # it takes the environment as it is now
-    server = serve("--settle-seconds", 0, "--workers", 2, registry=tmp_path / "registry")
+    server = serve("--workers", 2, registry=tmp_path / "registry", monitor=False)
     hold.touch()
     killed = server.kill("worker-0")
     server.until(lambda: server.children().get("worker-0") not in {None, killed})

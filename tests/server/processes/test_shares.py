@@ -142,7 +142,7 @@ def send_all(connections):
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_the_observed_split_is_within_the_bounds_of_the_share(serve, connect, tmp_path, workers):
-    server = serve("--workers", workers, "--keep-alive-seconds", 600)
+    server = serve("--workers", workers, "--keep-alive-seconds", 600, monitor=False)
     connections = connect(server, workers)
     operator = Operator(server, tmp_path / "state")
     operator.ask("POST", "/versions/1/promote")

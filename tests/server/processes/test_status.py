@@ -52,7 +52,7 @@ def ask(url, body=None):
 
 
 def test_memory_is_shown_by_version_and_worker(serve, registry, tmp_path):
-    server = serve("--workers", 2, "--settle-seconds", 0, registry=registry)
+    server = serve("--workers", 2, registry=registry, monitor=False)
     status = server.status()
     ((small, large),) = [model["versions"] for model in status["models"]]
     assert sorted(large["workers"]) == ["worker-0", "worker-1"]
@@ -72,7 +72,7 @@ def test_memory_is_shown_by_version_and_worker(serve, registry, tmp_path):
 def test_callers_are_told_why_a_version_failed_but_not_where_it_is(serve, registry, onnx_file):
     tensors = [("x", "FLOAT", ["n", 16])], [("y", "FLOAT", ["n", 16])]
     onnx_file(registry / "odd" / "1" / "model.onnx", [("NoSuchThing", ["x"], ["y"])], *tensors)
-    server = serve("--settle-seconds", 0, registry=registry)
+    server = serve(registry=registry, monitor=False)
     (failed,) = [model for model in server.status()["models"] if model["name"] == "odd"]
     assert failed["versions"][0]["reason"].startswith(f"cannot load {registry.parent}/")
     answers = [
@@ -109,7 +109,7 @@ def mark(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_cannot_start_is_named_with_how_often_and_why(mark, serve, tmp_path):
-    server = serve("--workers", 2)
+    server = serve("--workers", 2, monitor=False)
     assert server.status()["processes"] == []
     server.kill("worker-0")
     server.until(lambda: server.status()["processes"])

@@ -63,7 +63,7 @@ def test_an_idle_server_is_small_and_sleeps(serve):
 
 
 def test_control_killed_under_load_is_back_and_nobody_notices(serve, load):
-    server = serve()
+    server = serve(monitor=False)
     with load(server.url) as running:
         running.wait_for(50)
         before = server.kill("control")
@@ -79,7 +79,7 @@ def test_control_killed_under_load_is_back_and_nobody_notices(serve, load):
 
 
 def test_a_worker_killed_under_load_comes_back_and_its_counts_stay(serve, load):
-    server = serve("--workers", 2)
+    server = serve("--workers", 2, monitor=False)
     with load(server.url, 8) as running:
         running.wait_for(200)
         killed = server.kill("worker-0")
@@ -100,7 +100,7 @@ def test_a_worker_killed_under_load_comes_back_and_its_counts_stay(serve, load):
 
 
 def test_counts_of_a_worker_killed_at_rest_are_exact(serve, load):
-    server, total = serve(), 0
+    server, total = serve(monitor=False), 0
     for _ in range(2):
         with load(server.url, 3) as running:
             running.wait_for(60)
@@ -116,7 +116,7 @@ def test_counts_of_a_worker_killed_at_rest_are_exact(serve, load):
 
 
 def test_sigterm_drains_and_ends_with_status_zero(serve, load, tmp_path):
-    server = serve("--workers", 2)
+    server = serve("--workers", 2, monitor=False)
     with load(server.url) as running:
         running.wait_for(100)
         assert server.stop() == 0
@@ -126,7 +126,7 @@ def test_sigterm_drains_and_ends_with_status_zero(serve, load, tmp_path):
 
 
 def test_ctrl_c_reaches_everybody_and_still_ends_in_order(serve):
-    server = serve()
+    server = serve(monitor=False)
     for pid in (*server.children().values(), server.process.pid):
         os.kill(pid, signal.SIGINT)
     assert server.process.wait(60) == 0
@@ -170,7 +170,7 @@ def test_a_port_in_use_is_explained(command, tmp_path):
 
 
 def test_two_servers_do_not_share_a_run_directory(serve, command, tmp_path):
-    serve()
+    serve(monitor=False)
     process = command("serve", tmp_path, "--port", 0, "--run-dir", tmp_path / "run")
     assert process.wait(60) == 1
     assert "another server runs in" in process.stderr.read()
@@ -189,7 +189,7 @@ def test_a_certificate_that_is_none_stops_the_start(command, tmp_path):
 def test_an_empty_registry_is_served_until_something_is_in_it(serve, tmp_path):
     registry = tmp_path / "registry"
     registry.mkdir()
-    server = serve(registry=registry)
+    server = serve(registry=registry, monitor=False)
     assert "no models yet" in "".join(server.banner)
     assert server.once(server.url, "/v2/models") == (200, b"[]")
 
@@ -204,7 +204,7 @@ def test_samples_are_counted_and_none_is_dropped_at_rest(serve, load):
 
 
 def test_a_client_that_never_finishes_does_not_hold_the_stop_up(serve):
-    server = serve("--drain-seconds", 0.3)
+    server = serve("--drain-seconds", 0.3, monitor=False)
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:
         client.sendall(

@@ -64,7 +64,7 @@ class Aside(NamedTuple):
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Whether a page of the file is damaged, whatever it was asked."""
+    """True if a page of the file is damaged, whatever the statement was."""
     if isinstance(error, DamagedContent):
         return True
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -72,7 +72,7 @@ def is_corrupt(error: BaseException) -> bool:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error of statements of ours says that the file is not what was written."""
+    """True if an error of our statements shows that the file is not as it was written."""
     if is_corrupt(error):
         return True
     if not isinstance(error, sqlite3.Error):
@@ -186,7 +186,7 @@ def set_aside(
 
 
 def asides(*directories: Path) -> list[Aside]:
-    """What was set aside in these directories, the oldest first."""
+    """The files that were set aside in these directories, the oldest first."""
     return sorted(
         (one for place in directories for one in _asides(place, "*")), key=lambda one: one.time
     )

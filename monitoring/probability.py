@@ -25,12 +25,12 @@ _NEWTON_ENDS: Final = 1e-9
 
 
 def is_available() -> bool:
-    """Whether SciPy is installed; does not load it."""
+    """True if SciPy is installed; does not load it."""
     return find_spec("scipy") is not None
 
 
 def what_to_install() -> str:
-    """What is missing, and the command that installs it."""
+    """A sentence with the missing library and the command that installs it."""
     return f"SciPy is not installed; run: {install_command('monitor')}"
 
 

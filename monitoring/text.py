@@ -16,12 +16,12 @@ _DEPTH: Final = 20
 
 
 def is_text(value: str) -> bool:
-    """Whether a text can be written as UTF-8, and read back by everybody."""
+    """True if a text can be written as UTF-8, and read back by everybody."""
     return _BAD.search(value) is None
 
 
 def find_bad(content: Any, where: str = "") -> str | None:
-    """Where the first such text is in decoded JSON; ``None`` if there is none.
+    """The place of the first such text in decoded JSON; ``None`` if there is none.
 
     Args:
         content: Nested no deeper than the decoder admits.

@@ -73,7 +73,7 @@ class Alert:
 
     @property
     def moment(self) -> bool:
-        """Whether the alert is of a moment: something happened, and no episode began."""
+        """True if the alert is of a moment: something happened, and no episode began."""
         return self.kind.partition(".")[0] in MOMENTS
 
     @property

@@ -26,7 +26,7 @@ LOG_SINK = Sink("log", template="log")
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """What the alerts file says.
+    """The content of the alerts file.
 
     Attributes:
         sinks: Receivers by name; ``log`` is always one of them.

@@ -92,7 +92,7 @@ class Deliveries:
         self._held_file = 0
 
     def quiet(self, now: float) -> bool:
-        """Whether nothing was put in since this was last asked, and nothing is due.
+        """True if nothing was put in since the last call, and nothing is due.
 
         Costs two ``stat`` calls: the alert store is opened only when there is work.
         """
@@ -142,7 +142,7 @@ class Deliveries:
                     store.execute(_PLAN, (*plan, number, sink))
 
     def due(self, now: float, busy: Collection[str]) -> list[Due]:
-        """What to deliver now: at most one per sink, none for those that are busy.
+        """The deliveries that are due: at most one per sink, none for sinks that are busy.
 
         Raises:
             sqlite3.Error: The file cannot be read.

@@ -123,7 +123,7 @@ def read_alerts(path: Path, limit: int, *, model: str = "", only_open: bool = Fa
 
 
 def read_counts(path: Path) -> Counts:
-    """How many episodes are open, and how deliveries went.
+    """The numbers of open episodes and of deliveries by result.
 
     Raises:
         sqlite3.Error: The file cannot be read.

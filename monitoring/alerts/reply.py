@@ -1,4 +1,4 @@
-"""How an attempt to tell a sink ended."""
+"""The result of an attempt to tell a sink."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How an attempt ended.
+    """The result of an attempt.
 
     Attributes:
         status: HTTP status; 0 when there was no answer.

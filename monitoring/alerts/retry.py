@@ -1,4 +1,4 @@
-"""What follows from an attempt: delivered, given up, or when to try again. Pure."""
+"""Decides after an attempt: delivered, given up, or a time for the next. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told: one named receiver of alerts, as the alerts file describes it."""
+"""A sink: one named receiver of alerts, as the alerts file describes it."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ class Sink:
 
     @property
     def trigger(self) -> bool:
-        """Whether it starts something rather than tells somebody."""
+        """True if the sink starts something rather than tells somebody."""
         return self.template in TRIGGERS
 
     def wants(self, alert: Alert) -> bool:
-        """Whether this alert is for this sink."""
+        """True if an alert is for this sink."""
         if alert.kind == TEST:
             return alert.subject == self.name
         if self.trigger and not alert.opened:

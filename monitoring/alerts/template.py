@@ -1,4 +1,4 @@
-"""What is sent to each kind of receiver. Pure: an alert and a sink give a request.
+"""The requests to each kind of receiver. Pure: an alert and a sink give a request.
 
 Sources: CloudEvents 1.0, JSON format; Slack, incoming webhooks; PagerDuty, Events API v2; GitHub,
 "create a repository dispatch event"; Airflow 3, ``POST /api/v2/dags/{dag_id}/dagRuns``.

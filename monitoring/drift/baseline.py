@@ -64,7 +64,7 @@ class Reference:
 
     @property
     def categorical(self) -> bool:
-        """Whether its values are categories."""
+        """True if the values are categories."""
         return isinstance(self.bins, binning.CategoryBins)
 
     @property

@@ -61,7 +61,7 @@ class NumberBins:
 
     @property
     def ordered(self) -> int:
-        """How many of the bins, the first ones, ascend."""
+        """The number of bins that ascend; they are the first ones."""
         return self.size - len(_NUMBER_ENDINGS)
 
     @property

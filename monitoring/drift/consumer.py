@@ -58,7 +58,7 @@ class Versions(Protocol):
         ...
 
     def is_over(self, model: str, version: str, arm: str) -> bool:
-        """Whether the rollout is over in which a version served an arm."""
+        """True if the rollout is over in which a version served an arm."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""How far windows that follow each other depend on each other. Pure.
+"""The dependence of windows that follow each other. Pure.
 
 Independent stretches are the windows divided by ``1 + 2 sum r_k``, ``r_k`` being the correlation of
 windows ``k`` apart, as long as it is above 0 (Geyer 1992); of a cycle over a quarter of the time,
@@ -32,7 +32,7 @@ _LONGEST: Final = 0.999
 
 
 class Dependence(NamedTuple):
-    """How windows hang together; as in `Variation`.
+    """The dependence of windows on each other; as in `Variation`.
 
     Attributes:
         stretches: Independent stretches of time.
@@ -46,7 +46,7 @@ class Dependence(NamedTuple):
 
 
 def dependence(counts: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> Dependence:
-    """How far windows depend on each other.
+    """The dependence of windows on each other.
 
     Args:
         counts: Windows in the order of time, by bins.

@@ -134,7 +134,7 @@ class DriftState:
                 self._calibrated.add(name)
 
     def due(self) -> bool:
-        """Whether healthy windows should be looked at again; remembers that they were."""
+        """True if healthy windows should be measured again; remembers that they were."""
         if self._judged < _GROWN * self._measured:
             return False
         self._measured = self._judged

@@ -138,7 +138,7 @@ def column(feature: Feature, batches: Sequence[Column]) -> Column:
 
 
 def has_classes(arrays: Sequence[Column]) -> bool:
-    """Whether one of the outputs is a class."""
+    """True if one of the outputs is a class."""
     return any(
         array.dtype.hasobject or (array.dtype.kind in "iub" and _width(array) == 1)
         for array in arrays

@@ -1,4 +1,4 @@
-"""Which rows of a baseline choose the bins, and which are counted into them. Pure.
+"""Divides the rows of a baseline: one half chooses the bins, the other is counted. Pure.
 
 Bins that are chosen from the rows that are counted fit these rows better than any others: the most
 frequent categories of a sample are those that chance favoured, none of its rows is new, none lies
@@ -33,7 +33,7 @@ def scrambled(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def counted(rows: int, start: int = 0) -> NDArray[np.bool_]:
-    """Whether each row is counted; the others choose the bins.
+    """A mask of the rows that are counted; the others choose the bins.
 
     Of two rows that follow each other one is counted, and chance says which: both halves cover the
     same time, and no rhythm of the traffic separates them. The choice depends on the place of a

@@ -98,7 +98,7 @@ class Learner:
         self._kept[name].take(values, self._rows)
 
     def complete(self, now: float) -> bool:
-        """Whether there are enough of some feature; some inputs may be left out of requests.
+        """True if there are enough values of some feature; requests may leave others out.
 
         Args:
             now: Unix seconds.

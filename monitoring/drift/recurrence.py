@@ -1,4 +1,4 @@
-"""What comes back in a cycle, and what does not. Pure.
+"""Divides the variation of windows: what comes back in a cycle, and the rest. Pure.
 
 A window of a cycle is compared with the other windows at the same place of the cycle. What is left
 between these did not come back: it wanders, and windows of the future are further away than those

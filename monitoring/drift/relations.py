@@ -1,4 +1,4 @@
-"""Whether columns still belong together: correlations within windows. Pure.
+"""The relations of columns, as correlations within windows. Pure.
 
 A column can keep its distribution and lose its relation to another one: a join that went wrong, a
 sensor in the place of its neighbour. So the columns of a window are correlated with each other, by

@@ -53,7 +53,7 @@ class Repeats:
 
 
 class RepeatHistory:
-    """How many rows are repeated in windows that were not flooded."""
+    """The share of repeated rows in windows that were not flooded."""
 
     def __init__(self, shares: Sequence[float] = ()) -> None:
         self._shares = list(shares)

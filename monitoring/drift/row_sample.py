@@ -84,7 +84,7 @@ class RowSample:
 
     @property
     def most_often(self) -> int:
-        """How often the row came that came most often; at least."""
+        """The count of the most frequent row; a lower bound."""
         return max(self._often.values(), default=0)
 
     def take(self, columns: Sequence[Cells]) -> None:

@@ -1,4 +1,4 @@
-"""Which features of a window are flagged. Pure.
+"""The rule that flags features of a window. Pure.
 
 A feature has *changed* when its difference is significant, and is *flagged* when it is large, too.
 Significant means kept by Benjamini and Hochberg's procedure over everything that the window tests,
@@ -44,7 +44,7 @@ class Level(StrEnum):
 
     @property
     def flagged(self) -> bool:
-        """Whether it counts towards an episode."""
+        """True if the level counts towards an episode."""
         return self in {Level.WARN, Level.CRITICAL}
 
 
@@ -165,7 +165,7 @@ def level_of(p: float, psi: float, share: float, options: DriftOptions) -> Level
 
 
 def benjamini_hochberg(p_values: Sequence[float], rate: float) -> list[bool]:
-    """Which p-values are kept at this false-discovery rate."""
+    """A mask of the p-values that are kept at a false-discovery rate."""
     number = len(p_values)
     limit = 0.0
     for rank, value in enumerate(sorted(p_values), 1):

@@ -1,4 +1,4 @@
-"""How far a window is from the baseline, and how likely that is by chance alone. Pure.
+"""The distance of a window from the baseline, and its probability by chance alone. Pure.
 
 Both are counts over the same bins. Bins that expect fewer than five rows are joined first; which
 ones depends on the sum of both counts only, so that joining favours neither. What belongs to the

@@ -1,4 +1,4 @@
-"""Which segments have drifted, and which mix of segments has changed. Pure.
+"""The rule that finds drifted segments and a changed mix of segments. Pure.
 
 A segment is compared with its own baseline, feature by feature. Its p-value is the least of its
 features, times their number; outputs and inputs have half of the rate each. The mix of each field

@@ -32,7 +32,7 @@ def spanned(windows: Sequence[Window]) -> float:
 
 
 def enough(windows: Sequence[Window], options: DriftOptions) -> bool:
-    """Whether windows show a whole week, or what the operator takes for one.
+    """True if windows show a whole week, or the time that the operator takes for one.
 
     A model with few rows has a window a day: after two weeks `LEAST_WINDOWS` are enough.
     """

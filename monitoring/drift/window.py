@@ -105,7 +105,7 @@ class Window:
             self.outside[name] = self.outside.get(name, 0) + number
 
     def complete(self, now: float, options: DriftOptions) -> bool:
-        """Whether it is to be closed: long enough and with enough rows, or too old."""
+        """True if the window is to be closed: long enough and with enough rows, or too old."""
         age = now - self.start
         if age >= options.max_window_seconds:
             return True

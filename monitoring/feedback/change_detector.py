@@ -188,7 +188,7 @@ class ChangeDetector:
         return self.sources.rate(source, self.expected.rate_at(time), self.rate)
 
     def can_compare(self, source: str) -> bool:
-        """Whether the reference says what to expect of the labels of this source."""
+        """True if labels of this source can be compared with the reference."""
         return self.state == LEARNING or self.sources.knows(source)
 
     def is_labelled_by_others(self, source: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whether bad votes have become more within the classes, too. Pure.
+"""Tests that bad votes have become more within the classes, too. Pure.
 
 That labels come more often of one class changes the share of bad votes, and not the shares within
 the classes: of true classes if the labelling follows the truth, of predicted ones if it follows the
@@ -48,7 +48,7 @@ class ClassTest:
                 strata.add(groups[name], mean, bad=bad, worth=worth)
 
     def agrees(self, groups: Mapping[str, str], threshold: float, votes: float) -> bool:
-        """Whether there is evidence within all that is known of the classes.
+        """True if there is evidence within all classes that are known.
 
         Args:
             groups: What the present vote is told with.

@@ -94,7 +94,7 @@ class Classes:
         return None if allowed is not None and name not in {*allowed, predicted} else name
 
     def is_new(self, name: str) -> bool:
-        """Whether the model has never given this class, of those that it has."""
+        """True if the model has never given this class, of those that it has."""
         return not self.closed and len(self.seen) <= MAX_CLASSES and name not in self.seen
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How much more bad votes come in bunches than independent ones would. Pure."""
+"""The excess by which bad votes come in bunches, beside independent votes. Pure."""
 
 from __future__ import annotations
 

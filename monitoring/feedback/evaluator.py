@@ -216,7 +216,7 @@ class Evaluator:
 
 
 def gives_texts(connection: sqlite3.Connection, model: str) -> bool:
-    """Whether a version of a model gives texts as classes, by what is kept of them.
+    """True if a version of a model gives texts as classes, by its kept predictions.
 
     Raises:
         sqlite3.Error: The file cannot be read.

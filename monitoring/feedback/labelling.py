@@ -1,4 +1,4 @@
-"""Whether labels are given as they were. Pure.
+"""Finds a change in the way labels are given. Pure.
 
 If as many predictions more or fewer are labelled as their share of bad ones would explain, a share
 that has grown says nothing about the version.
@@ -46,7 +46,7 @@ class HourlyLabels(NamedTuple):
 
 
 def labelling_change(found: HourlyLabels, begun: float) -> str:
-    """How the labelling has changed; empty if it has not, or too little is known.
+    """The change of the labelling in words; empty if there is none, or too little is known.
 
     The labelling may have changed before votes look worse, or a little later: each half day of the
     last weeks is tried.

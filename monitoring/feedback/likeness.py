@@ -1,4 +1,4 @@
-"""How alike the rows of one unit are, and how many rows such a unit is worth. Pure.
+"""The likeness of the rows of one unit, and the independent rows that it is worth. Pure.
 
 A unit is what rows come in, such as a user. Where a user is always right or always wrong, a hundred
 rows of one user tell no more than one row. The spread between units shows this only if enough of
@@ -19,7 +19,7 @@ PRIOR: Final = 1.0
 
 
 def design_effect(hits: Floats, trials: Floats) -> float:
-    """How many rows are worth one independent row: 1 if rows of one unit are not alike.
+    """The number of rows worth one independent row: 1 if rows of one unit are not alike.
 
     The correlation within units compares how often two rows of one unit differ with how often two
     rows of two units do. It is drawn towards 1 where few units have an error, or few a hit: such

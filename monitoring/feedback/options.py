@@ -12,7 +12,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class FeedbackOptions:
-    """How predictions are read and evaluated; the defaults follow the model's outputs.
+    """The options of reading and evaluating predictions; the defaults follow the model's outputs.
 
     Attributes:
         kind: ``classification`` or ``regression``; by default what the outputs look like.

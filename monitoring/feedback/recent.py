@@ -96,7 +96,7 @@ class Recent:
         return fresh
 
     def find(self, keys: Keys) -> tuple[list[PredictionTable], Rows, Rows]:
-        """Where the newest prediction of each key is.
+        """The place of the newest prediction of each key.
 
         Returns:
             Tables, and for each key the place in them, -1 if there is none, and its row there.

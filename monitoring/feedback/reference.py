@@ -136,7 +136,7 @@ def _spread(groups: Floats) -> Floats:
 
 @dataclass(slots=True)
 class Reference:
-    """What votes are compared with.
+    """The reference that votes are compared with.
 
     Attributes:
         votes: Votes that the level is known from.
@@ -183,7 +183,7 @@ class Reference:
         hours[hour] = hours[hour][0] + 1, hours[hour][1] + bad
 
     def excess(self, begun: float) -> float:
-        """How many standard errors more votes are bad than were in the same hours of the week.
+        """The excess of bad votes over the same hours of the week, in standard errors.
 
         Infinite where too few votes of these hours are known.
 

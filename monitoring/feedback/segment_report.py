@@ -74,7 +74,7 @@ def segmented(
 
 
 def told(one: SegmentedVersion, versions: Sequence[SegmentedVersion]) -> dict[str, Any] | None:
-    """What is said of the segments of a version, for JSON; ``None`` without segments.
+    """The segments of a version, for JSON; ``None`` without segments.
 
     Args:
         one: The version.

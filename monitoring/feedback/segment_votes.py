@@ -1,4 +1,4 @@
-"""Which segments are answered worse: than the rest of the traffic, and than by another version.
+"""Finds segments that are answered worse than the rest of the traffic, or than by another version.
 
 A unit has one vote, its first label, so that the votes are independent. A vote is bad if the answer
 is wrong; of numbers, if the loss is above the 0.9 quantile of both sides together. Two shares of
@@ -70,7 +70,7 @@ class SegmentFinding:
 
     @property
     def worse(self) -> bool:
-        """Whether the segment is answered worse."""
+        """True if the segment is answered worse."""
         return self.p is not None and self.p < FAMILY_RATE
 
 

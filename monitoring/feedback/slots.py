@@ -54,7 +54,7 @@ class Slots:
         return number
 
     def knows(self, slot: int, number: float) -> bool:
-        """Whether there are such a slot and, of a classifier, such a class."""
+        """True if there are such a slot and, of a classifier, such a class."""
         found = self._described.get(slot)
         return found is not None and (found[2] != CLASSIFICATION or number in self._names)
 

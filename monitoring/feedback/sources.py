@@ -1,4 +1,4 @@
-"""Who gives the labels, and what that says of the votes. Pure."""
+"""The sources of labels, and their share in the votes. Pure."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Sources:
 
     @property
     def tell(self) -> bool:
-        """Whether all sources of the reference are known; too many of them say nothing."""
+        """True if all sources of the reference are known; too many of them say nothing."""
         return 0 < len(self.strata.groups) < MOST
 
     def knows(self, source: str) -> bool:
-        """Whether the reference has votes of this source, or tells of none."""
+        """True if the reference has votes of this source, or knows no sources."""
         return not self.tell or source in self.strata.groups
 
     def is_another(self, source: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which labels vote on whether a version has become worse, and when. Pure."""
+"""Chooses the labels that vote on whether a version has become worse, and their time. Pure."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(kind: type[T], data: bytes | bytearray | memoryview, source: str) -> T:
-    """What `pack` wrote, as a type.
+    """Decode bytes of `pack` as a type.
 
     Args:
         kind: What to make.

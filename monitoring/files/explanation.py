@@ -1,4 +1,4 @@
-"""Why plain values do not make a type, in words for their author.
+"""Explains to their author why plain values do not make a type.
 
 msgspec says which check failed, but neither the key of a map nor what was found. Here the smallest
 part that does not convert is looked for, from the outside inwards; msgspec is the judge of each
@@ -49,7 +49,7 @@ _WORDS: Final[dict[Any, str]] = {
 
 
 def explain(hint: Any, content: Any, place: str, hook: Hook, noun: str = OBJECT) -> str:
-    """Which part is not what it must be, and what was expected.
+    """The part of the values that is wrong, and what was expected.
 
     Args:
         hint: The type that `content` does not convert to.
@@ -93,7 +93,7 @@ def unknown_key(hint: Any, content: Any, place: str = "") -> str:
 
 
 def expected(hint: Any) -> str:
-    """What a type takes, in words."""
+    """The values that a type takes, in words."""
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if origin is Annotated:
         [meta] = [one for one in inner[1:] if isinstance(one, msgspec.Meta)]

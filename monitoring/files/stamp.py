@@ -1,4 +1,4 @@
-"""How a process sees that a file was changed or replaced since it last looked."""
+"""Stamps of files, by which a process sees that a file was changed or replaced."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def last_written(database: Path) -> tuple[tuple[int, ...] | None, ...]:
-    """When and how long a SQLite file and its journal were last written; ``None`` for no file.
+    """Times and lengths of a SQLite file and its journal; ``None`` for no file.
 
     Opening them is no change: SQLite touches their inodes then, which changes their stamps.
     """

@@ -1,4 +1,4 @@
-"""What ``/metrics`` says: counter files as Prometheus metric families.
+"""The counter files as Prometheus metric families for ``/metrics``.
 
 `docs/metrics.md` lists every family; a test compares the two.
 """

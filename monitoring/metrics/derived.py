@@ -25,7 +25,7 @@ _UNKNOWN.setflags(write=False)
 
 
 def names_of(name: str) -> tuple[str, ...]:
-    """What the scalars of an input are called."""
+    """The names of the scalars of an input."""
     return tuple(f"{name}.{scalar}" for scalar in SCALARS)
 
 

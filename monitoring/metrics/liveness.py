@@ -1,4 +1,4 @@
-"""Which processes run: a running process holds the lock on its counter file."""
+"""Tells running processes: a running process holds the lock on its counter file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def holds_counters(directory: Path, incarnation: str) -> bool:
-    """Whether a process runs.
+    """True if a process runs.
 
     Args:
         directory: Directory of the counter files.
@@ -30,7 +30,7 @@ def holds_counters(directory: Path, incarnation: str) -> bool:
 
 
 def is_unlocked(fd: int) -> bool:
-    """Whether nobody holds a lock on an open file; holds a shared one itself if so."""
+    """True if no process holds a lock on an open file; this one holds a shared lock then."""
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What ``/metrics`` says of the prediction log and of the monitor."""
+"""The metrics of the prediction log and of the monitor."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Fallen:
 
 @dataclass(slots=True)
 class Merged:
-    """What all processes counted together.
+    """The counts of all processes together.
 
     Attributes:
         blocks: Totals; gauges in them are of the living only.

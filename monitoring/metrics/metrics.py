@@ -134,19 +134,19 @@ class CounterFile:
         return known
 
     def set_models_loaded(self, count: int) -> None:
-        """How many versions this process serves now."""
+        """Set the number of versions that this process serves."""
         self._gauges[layout.MODELS_LOADED] = count
 
     def set_loop_lag(self, nanoseconds: int) -> None:
-        """How late the event loop was for its last timer."""
+        """Set the delay of the event loop at its last timer."""
         self._gauges[layout.LOOP_LAG_NANOSECONDS] = nanoseconds
 
     def set_connections(self, count: int) -> None:
-        """How many client connections are open."""
+        """Set the number of open client connections."""
         self._gauges[layout.CONNECTIONS] = count
 
     def set_errors(self, count: int) -> None:
-        """How many errors there were that no caller was told of."""
+        """Set the number of errors that no caller was told of."""
         self._gauges[layout.INTERNAL_ERRORS] = count
 
     def set_gauge(self, slot: int, value: int) -> None:

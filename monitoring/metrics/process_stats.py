@@ -1,4 +1,4 @@
-"""What the operating system knows about a process."""
+"""Figures of a process from the operating system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``/metrics`` says of shadows. Only candidates that were ever one have these series."""
+"""The metrics of shadows. Only versions that were ever a shadow have these series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where processes keep what they know of the units of rollouts, so that others can read it."""
+"""Blocks in which processes keep the units of rollouts, so that others can read them."""
 
 from __future__ import annotations
 

@@ -23,12 +23,12 @@ def reserve(rows: int, row_bytes: int) -> int:
 
 
 def wal_bytes(max_bytes: int) -> int:
-    """How large the write-ahead log may grow before it is emptied."""
+    """The bytes to which the write-ahead log may grow before it is emptied."""
     return min(MAX_WAL_BYTES, max_bytes // (4 * _TRANSACTION_PART))
 
 
 def transaction_is_full(reserved: int, max_bytes: int) -> bool:
-    """Whether to commit before more is added."""
+    """True if a commit is needed before more is added."""
     return reserved * _TRANSACTION_PART > max_bytes
 
 

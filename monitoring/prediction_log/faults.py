@@ -9,7 +9,7 @@ from penstock.monitoring.databases import is_damage
 
 
 def reason_of(error: Exception) -> str:
-    """Which of `penstock.monitoring.metrics.layout.LOG_DROP_REASONS` an error is."""
+    """The reason of `penstock.monitoring.metrics.layout.LOG_DROP_REASONS` that an error is."""
     if is_damage(error):
         return "damaged"
     if isinstance(error, sqlite3.Error):

@@ -65,7 +65,7 @@ class LogDirectory:
         self.log.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def day_file(self, day: str) -> Path:
-        """Where the predictions of a day are written."""
+        """The file in which the predictions of a day are written."""
         return self.log / f"predictions-{day}.db"
 
     def day_files(self) -> dict[str, Path]:

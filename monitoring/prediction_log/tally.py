@@ -73,7 +73,7 @@ class Tally:
         return accounts
 
     def read_books(self) -> tuple[dict[str, Account], Totals]:
-        """What the file in memory says."""
+        """The books in the file in memory."""
         return self._books.read()
 
     def count(self, labels: Labels, what: str, rows: int) -> None:
@@ -83,7 +83,7 @@ class Tally:
             self._pending[key] = self._pending.get(key, 0) + rows
 
     def give_up(self, reason: str) -> None:
-        """What was to be written is dropped, for this reason."""
+        """Count the rows that were to be written as dropped, for a reason."""
         for model, version, slot in [key for key in self._pending if key[2] == LOG_WRITTEN]:
             rows = self._pending.pop((model, version, slot))
             self.count((model, version), reason, rows)

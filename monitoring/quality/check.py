@@ -56,7 +56,7 @@ def wrong_values(rule: FieldRule, values: Array, now: float) -> Iterator[tuple[s
 
 
 def inside(rule: FieldRule, values: Array) -> Mask:
-    """Whether values are in the declared range; NaN is not."""
+    """A mask of the values in the declared range; NaN is not."""
     found = np.ones(values.shape, bool)
     if rule.minimum is not None:
         found &= values >= rule.minimum

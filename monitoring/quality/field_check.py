@@ -46,7 +46,7 @@ class FieldCheck:
         self.counters = counters
 
     def policy(self, kind: str) -> str:
-        """What to do about a fault."""
+        """The policy for a fault."""
         return self.rule.nulls if kind == NULL else self.rule.policy
 
     def faults(self, array: Array, now: float) -> list[tuple[str, Mask]]:

@@ -1,4 +1,4 @@
-"""What an operator declares of a model's inputs; ``[quality]`` in its ``model.toml``."""
+"""The rules for a model's inputs, as ``[quality]`` of its ``model.toml`` declares them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_FIELDS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
-    """What holds of one field.
+    """The rule for one field.
 
     Attributes:
         field: An input, ``input[3]`` for one of its elements, or a name of `features`.
@@ -45,7 +45,7 @@ class FieldRule:
 
     @property
     def expected(self) -> str:
-        """What the values must be, in words."""
+        """The allowed values, in words."""
         if self.values:
             shown = ", ".join(map(str, self.values[:10]))
             return f"one of {shown}" + (", …" if len(self.values) > 10 else "")  # noqa: PLR2004  enough
@@ -77,5 +77,5 @@ class QualityOptions:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is declared."""
+        """True if nothing is declared."""
         return not self.fields and not self.event_time

@@ -1,4 +1,4 @@
-"""How the scores of both arms of a rollout are distributed, for the controller to compare.
+"""The distributions of scores in both arms of a rollout, for the controller to compare.
 
 A score is one number of an answer: of the first output with numbers, the last column of the first
 row. The bins are the deciles of stable's first scores. Counts are kept by five seconds, so that the

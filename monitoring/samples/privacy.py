@@ -31,7 +31,7 @@ class Privacy:
     key: bytes
 
     def passes(self, name: str) -> bool:
-        """Whether the field may leave the worker unchanged."""
+        """True if the field may leave the worker unchanged."""
         return name not in self.drop and name not in self.hash
 
     def apply(self, name: str, array: NDArray[Any] | None) -> NDArray[Any] | None:

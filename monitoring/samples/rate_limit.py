@@ -18,7 +18,7 @@ class RateLimit:
         self._second = 0
 
     def grant(self, count: int, now: float) -> int:
-        """How many of `count` events are allowed at this time, in seconds."""
+        """The number of `count` events that are allowed at this time, in seconds."""
         second = int(now)
         if second != self._second:
             self._second = second

@@ -74,7 +74,7 @@ class SampleBuffer:
 
     @property
     def enabled(self) -> bool:
-        """Whether samples are taken at all; checked before a `RunSample` is built."""
+        """True if samples are taken at all; checked before a `RunSample` is built."""
         return self._threshold > 0
 
     @property

@@ -50,7 +50,7 @@ class FrequentNames:
 
     @property
     def full(self) -> bool:
-        """Whether no other value gets a name any more."""
+        """True if no other value gets a name any more."""
         return len(self.names) - 2 >= MOST_NAMES
 
     def code(self, name: str, rows: int = 1) -> int:

@@ -75,8 +75,8 @@ class CheckedCopies:
         Args:
             copy: Directory that only the server uses.
             digest: What its files should have.
-            platform: Platform of the runtime that loads it; ``None`` for the one that finds a model
-                file.
+            platform: Platform of the runtime that loads it; ``None`` for the runtime that
+                finds a model file.
             keep: Whether to keep the check for the next call.
 
         Returns:

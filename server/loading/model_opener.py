@@ -58,7 +58,7 @@ class ModelOpener:
     ) -> None:
         self._config = config
         self._on_change = on_change
-        # Threads that a runtime starts inherit the priority of the one that loads, for good.
+        # Threads that a runtime starts inherit the priority of the loading thread, for good.
         self._opener = ThreadPoolExecutor(1, "penstock-open")
         self._opener.submit(int).result()
 
@@ -120,7 +120,7 @@ class ModelOpener:
             python,
         )
         on_change = partial(self._on_change, order.name, order.version)
-        # A process has the priority of the thread that started the one that starts it.
+        # A process has the priority of the thread that started its parent.
         return IsolatedModel(
             model_order, wanted.count, on_change, lambda call: self._opener.submit(call).result()
         )

@@ -1,11 +1,10 @@
 """Finds the processes that a process has started, in any generation, by a mark; and ends them.
 
-The kernel ends the process of a model with the one that started it. What the model has started is
-not ended with it: it may have a session of its own, and its parent is gone. But a process inherits
-the environment of the one that starts it, and the process of a model has a mark in there. Only a
-process that was started with another environment is not found.
-
-On Linux only; elsewhere no process is found.
+The kernel ends the process of a model with the process that started it. What the model has started
+is not ended with it: it may have a session of its own, and its parent is gone. But a process
+inherits the environment of its starter, and the process of a model has a mark in there. Only a
+process that was started with another environment is not found. On Linux only; elsewhere no process
+is found.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A process that must not outlive the one that started it."""
+"""A process that must not outlive its starter."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the one that started it ends, however that ends.
+    """Have the kernel kill this process when its starter ends, however that ends.
 
     A request to stop can be missed: the event loop may stand still in native code, or the process
     may be stopped. SIGKILL from the kernel cannot. On Linux only; elsewhere it does nothing.
 
     Args:
-        parent: Process id of the one that started this process. If another process is the parent
+        parent: Process id of the process that started this one. If another process is the parent
             by now, the starter ended before the kernel was asked, and this process ends at once.
     """
     if sys.platform != "linux":

@@ -212,7 +212,7 @@ def condemned(
 
     The version that is suspect most often explains the deaths that it was suspect of; the others
     must have deaths of their own. So a version with much traffic, which runs whenever anything
-    crashes, is not blamed for the one that crashes.
+    crashes, is not blamed for the crashes of another version.
 
     Args:
         deaths: The latest deaths.

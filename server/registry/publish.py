@@ -234,7 +234,7 @@ def _staging(registry: Path, home: Path, version: int | None) -> Iterator[Path]:
 
     With it goes the model's directory if nothing is in it: a push that fails leaves nothing behind.
     Directories of models are made and removed with the lock on the registry held, so that no other
-    push loses the one that it is about to stage in.
+    push loses the directory that it is about to stage in.
     """
     path = home / f"{STAGING_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     with ExitStack() as stack:

@@ -19,7 +19,7 @@ class RemoteFiles(Protocol):
 
         Raises:
             Waiting: They are being fetched; the message says how far that is.
-            ModelRefused: A file is not the one that was published.
+            ModelRefused: A file is not as it was published.
             OSError: They cannot be fetched now.
         """
         ...

@@ -13,7 +13,7 @@ from array import array
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from penstock.batching.contained import contained
 from penstock.batching.outputs import check_outputs
@@ -23,7 +23,8 @@ from .errors import pack_error
 from .link import LinkEnded
 from .messages import ASK, DONE, EXAMPLES, FAILED, LOAD, LOADED, NEED, REFUSED, RUN, SEGMENT, Order
 from .segment import Segment
-from .tensors import pack_tensors, put_tensors, take_tensors
+from .tensor_memory import TensorMemory
+from .tensors import pack_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from penstock.runtimes.contract import Array, Model, Signature
 
     from .link import Link
+
+_NUMBER_BYTES: Final = 8
+#: Lists of wanted outputs that are remembered.
+_MOST_NAMES: Final = 64
 
 
 def serve(link: Link) -> None:
@@ -42,6 +47,8 @@ class _Server:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._segment: Segment | None = None
+        self._tensors = TensorMemory(memoryview(b""))
+        self._names: dict[bytes, list[str]] = {}
 
     def serve(self) -> None:
         order = pickle.loads(self._expect(LOAD))  # noqa: S301  from the server, not from a model
@@ -79,22 +86,35 @@ class _Server:
     def _run(self, model: Model, content: bytes) -> None:
         segment = self._segment
         assert segment is not None
-        read = array("q", content).tolist()
-        count = read[0]
+        begin = _NUMBER_BYTES * (1 + int.from_bytes(content[:_NUMBER_BYTES], sys.byteorder))
         signature = model.signature
         try:
-            names = [signature.outputs[number].name for number in read[1 : count + 1]]
-            inputs = take_tensors(segment.memory, read[count + 1 :])
+            names = self._names_of(content[_NUMBER_BYTES:begin], signature)
+            inputs = self._tensors.take(content[begin:])
             outputs = model.execute(inputs, names)
             sound = check_outputs(outputs, names, signature, _rows(signature, inputs))
-            numbers, pieces, size = pack_tensors(sound)
+            numbers = self._tensors.put_again(sound)
+            packed = pack_tensors(sound) if numbers is None else None
         except BaseException as error:  # noqa: BLE001  of this run, whatever it is
             self._link.send(FAILED, pack_error(error))
             return
-        if size > segment.size:
-            segment = self._larger(size)
-        put_tensors(segment.memory, pieces)
-        self._link.send(DONE, array("q", numbers).tobytes())
+        if packed is not None:
+            plain, pieces, size = packed
+            if size > segment.size:
+                self._larger(size)
+            numbers = self._tensors.put(plain, pieces)
+        assert numbers is not None
+        self._link.send(DONE, numbers)
+
+    def _names_of(self, numbers: bytes, signature: Signature) -> list[str]:
+        """The outputs with these numbers, which nearly all runs want alike."""
+        names = self._names.get(numbers)
+        if names is None:
+            names = [signature.outputs[number].name for number in array("q", numbers)]
+            if len(self._names) >= _MOST_NAMES:
+                self._names.clear()
+            self._names[numbers] = names
+        return names
 
     def _tell(self, kind: int, content: bytes) -> None:
         """Say something that may be long."""
@@ -111,9 +131,11 @@ class _Server:
         return self._take_segment()
 
     def _take_segment(self) -> Segment:
+        self._tensors.forget()
         if self._segment is not None:
             self._segment.close()
         self._segment = Segment(self._link.files.pop(0))
+        self._tensors = TensorMemory(self._segment.memory)
         return self._segment
 
     def _expect(self, kind: int) -> bytes:

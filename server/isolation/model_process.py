@@ -22,7 +22,8 @@ from .errors import unpack_error
 from .limits import Death
 from .messages import ASK, DONE, EXAMPLES, FAILED, LOAD, LOADED, NEED, REFUSED, RUN, SEGMENT
 from .segment import FIRST_BYTES, MOST_BYTES, Segment
-from .tensors import BadTensors, pack_tensors, put_tensors, take_tensors
+from .tensor_memory import TensorMemory
+from .tensors import BadTensors, pack_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +79,7 @@ class ModelProcess:
         self._order = order
         self._exhausted = self._small = 0
         self._segment = Segment.create(FIRST_BYTES)
+        self._tensors = TensorMemory(self._segment.memory)
         try:
             output = ChildOutput(order.name)
             try:
@@ -134,14 +136,8 @@ class ModelProcess:
             Exception: The model's error.
         """
         try:
-            numbers, pieces, size = pack_tensors(inputs)
-        except (TypeError, KeyError) as error:
-            raise ModelExecutionError(f"the inputs are no tensors: {error!r}") from error
-        try:
-            if size > self._segment.size or self._too_large(size):
-                self._replace(size)
-            put_tensors(self._segment.memory, pieces)
-            self._send(RUN, array("q", (len(outputs), *outputs, *numbers)).tobytes())
+            numbers = self._put(inputs)
+            self._send(RUN, array("q", (len(outputs), *outputs)).tobytes() + numbers)
         except ChildEnded as end:
             raise ChildUnreached(end.death) from None
         while True:
@@ -155,9 +151,24 @@ class ModelProcess:
                 raise failure
             self._misunderstood(f"a message of kind {kind}")
 
+    def _put(self, inputs: Sequence[Array | None]) -> bytes:
+        """Write the inputs into the segment, or into another one that has room; their numbers."""
+        if self._segment.size == FIRST_BYTES:
+            again = self._tensors.put_again(inputs)
+            if again is not None:
+                return again
+        try:
+            numbers, pieces, size = pack_tensors(inputs)
+        except (TypeError, KeyError) as error:
+            raise ModelExecutionError(f"the inputs are no tensors: {error!r}") from error
+        if size > self._segment.size or self._too_large(size):
+            self._replace(size)
+        return self._tensors.put(numbers, pieces)
+
     def close(self) -> None:
         """End it."""
         self.child.close()
+        self._tensors.forget()
         self._segment.close()
 
     def _receive(self, limit: float) -> tuple[int, bytes]:
@@ -189,6 +200,7 @@ class ModelProcess:
             text = f"the tensors of a run take {size} bytes, and cannot be handed over: {error}"
             raise ResourcesExhausted(text) from error
         before, self._segment = self._segment, segment
+        self._tensors = TensorMemory(segment.memory)
         before.close()
         self._send(SEGMENT, file=segment.descriptor)
 
@@ -202,7 +214,7 @@ class ModelProcess:
 
     def _answers(self, content: bytes, count: int) -> list[Array]:
         try:
-            answers = take_tensors(self._segment.memory, array("q", content).tolist())
+            answers = self._tensors.take(content)
         except (BadTensors, ValueError, OverflowError, MemoryError) as error:
             self._misunderstood(str(error))
         found = [one for one in answers if one is not None]

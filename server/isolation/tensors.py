@@ -77,8 +77,8 @@ def put_tensors(memory: memoryview, pieces: Sequence[Any]) -> None:
             place.reshape(content.shape)[...] = content
 
 
-def take_tensors(memory: memoryview, numbers: Sequence[int]) -> list[Array | None]:
-    """Copies of the tensors that lie in a memory.
+def find_tensors(memory: memoryview, numbers: Sequence[int]) -> list[Array | None]:
+    """The tensors that lie in a memory: those of numbers as views of it, texts as copies.
 
     Args:
         memory: All of it.
@@ -115,7 +115,7 @@ def _array(place: memoryview, kind: int, shape: tuple[int, ...]) -> Array:
     dtype = _TYPES[kind]
     if prod(shape) * dtype.itemsize != len(place):
         raise BadTensors(f"{len(place)} bytes are no tensor of shape {shape}")
-    return np.frombuffer(place, dtype).reshape(shape).copy()
+    return np.frombuffer(place, dtype).reshape(shape)
 
 
 def _texts(place: memoryview, shape: tuple[int, ...]) -> Array:

@@ -9,15 +9,16 @@ from google.protobuf.message import DecodeError
 from penstock.server.codecs.grpc import GRPC
 from penstock.server.errors import InvalidRequest
 from penstock.server.inference.head import RequestHead, read_head
-from penstock.server.oip.schema import GLANCE
+from penstock.server.oip.schema import GLANCE, INFER, SERVICE, STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     Lines = tuple[tuple[bytes, bytes], ...]
 
-#: For the access log.
-TARGET: Final = "/inference.GRPCInferenceService/ModelInfer"
+#: The paths of the methods, for the access log and for traces.
+INFER_TARGET: Final = f"/{SERVICE}/{INFER}"
+STREAM_TARGET: Final = f"/{SERVICE}/{STREAM}"
 #: Of a header that means the same here; the others belong to HTTP or to gRPC.
 _OWN: Final = b"x-"
 
@@ -30,12 +31,13 @@ def lines_of(metadata: Iterable[tuple[str, str | bytes]]) -> Lines:
     )
 
 
-def head_of(body: bytes, lines: Lines, seconds_left: float | None) -> RequestHead:
+def head_of(body: bytes, lines: Lines, target: str, seconds_left: float | None) -> RequestHead:
     """The head of a ``ModelInferRequest``. Never raises: an error becomes `RequestHead.problem`.
 
     Args:
         body: The request.
         lines: Metadata of the call.
+        target: Path of the method.
         seconds_left: Until the deadline of the call; ``None`` without one.
     """
     problem = None
@@ -50,7 +52,7 @@ def head_of(body: bytes, lines: Lines, seconds_left: float | None) -> RequestHea
     head.codec = GRPC
     head.zero_copy = True
     head.lines = lines
-    head.target, head.http_version = TARGET, "2"
+    head.target, head.http_version = target, "2"
     head.problem = problem or head.problem
     if seconds_left is not None:
         given = head.timeout_seconds

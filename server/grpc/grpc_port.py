@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from penstock.server.oip.schema import STREAM
+from penstock.server.oip.schema import INFER, STREAM
 
 from .admission import Admission
-from .call_head import TARGET
+from .call_head import INFER_TARGET
 from .predictions import Predictions
 from .queries import NO_SHARED_MEMORY, Queries, refuse_shared_memory
 from .service_port import ServicePort
@@ -56,14 +56,14 @@ class GrpcPort:
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             **queries.handlers(),
             # Their messages are read and written by the codec.
-            "ModelInfer": grpc.unary_unary_rpc_method_handler(predictions.infer),
+            INFER: grpc.unary_unary_rpc_method_handler(predictions.infer),
             STREAM: grpc.stream_stream_rpc_method_handler(predictions.stream),
         }
         for name in NO_SHARED_MEMORY:
             handlers[name] = grpc.unary_unary_rpc_method_handler(refuse_shared_memory)
 
         def announce(method: str) -> None:
-            if method == TARGET:
+            if method == INFER_TARGET:
                 predictions.announce()
 
         def is_ready() -> bool:

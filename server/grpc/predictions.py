@@ -12,7 +12,7 @@ from penstock.server.inference.future_writer import FutureWriter
 from penstock.server.oip.length_prefix import length_prefix
 from penstock.server.oip.schema import INFER_RESPONSE, STREAM_RESPONSE
 
-from .call_head import head_of, lines_of
+from .call_head import INFER_TARGET, STREAM_TARGET, head_of, lines_of
 from .gathering import Gathering
 from .status import code_of, error_metadata, message_of, metadata_of
 
@@ -66,7 +66,7 @@ class Predictions:
     async def infer(self, body: bytes, context: ServicerContext[bytes, bytes]) -> bytes:
         """Answer a ``ModelInferRequest``."""
         await self._check(context)
-        call, answered = self._begin(body, context)
+        call, answered = self._begin(body, context, INFER_TARGET)
         try:
             status, lines, answer = await answered
         finally:
@@ -93,7 +93,7 @@ class Predictions:
         async def read() -> None:
             async for body in requests:
                 await room.acquire()
-                begun.append(self._begin(body, context))
+                begun.append(self._begin(body, context, STREAM_TARGET))
                 changed.set()
 
         reader = self._loop.create_task(read())
@@ -130,13 +130,13 @@ class Predictions:
             await context.abort(code_of(error.status), error.message, error_metadata(error))
 
     def _begin(
-        self, body: bytes, context: ServicerContext[bytes, bytes]
+        self, body: bytes, context: ServicerContext[bytes, bytes], target: str
     ) -> tuple[Call, asyncio.Future[Answer]]:
         arrival = self._port.clock()
         writer = FutureWriter(self._loop)
         # The types say otherwise; both give a value, see the documentation of grpc.aio.
         metadata: Any = context.invocation_metadata()
-        head = head_of(body, lines_of(metadata or ()), context.time_remaining())
+        head = head_of(body, lines_of(metadata or ()), target, context.time_remaining())
         if self._port.guard is not None:
             self._port.guard.check_token(head)
         call = Call(writer, head, arrival)

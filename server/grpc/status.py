@@ -1,8 +1,4 @@
-"""From the errors of the server to those of gRPC.
-
-The codes are those of Triton (NVIDIA, "Protocols and APIs") where it has such an error, else what
-https://grpc.io/docs/guides/status-codes/ says.
-"""
+"""From the errors of the server to those of gRPC."""
 
 from __future__ import annotations
 
@@ -11,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from grpc import StatusCode
 
+from penstock.server.oip.status_codes import grpc_code_of
+
 if TYPE_CHECKING:
     from penstock.server.codecs.negotiate import Body
     from penstock.server.errors import ApiError
@@ -18,22 +16,7 @@ if TYPE_CHECKING:
     #: Metadata of an answer: names in lower case, values of ASCII.
     Metadata = tuple[tuple[str, str], ...]
 
-CODES: Final[dict[int, StatusCode]] = {
-    400: StatusCode.INVALID_ARGUMENT,
-    401: StatusCode.UNAUTHENTICATED,
-    403: StatusCode.PERMISSION_DENIED,
-    404: StatusCode.NOT_FOUND,
-    408: StatusCode.DEADLINE_EXCEEDED,
-    409: StatusCode.ABORTED,
-    413: StatusCode.RESOURCE_EXHAUSTED,
-    415: StatusCode.INVALID_ARGUMENT,
-    422: StatusCode.INVALID_ARGUMENT,
-    431: StatusCode.RESOURCE_EXHAUSTED,
-    499: StatusCode.CANCELLED,
-    501: StatusCode.UNIMPLEMENTED,
-    503: StatusCode.UNAVAILABLE,
-    504: StatusCode.DEADLINE_EXCEEDED,
-}
+_BY_NUMBER: Final = {code.value[0]: code for code in StatusCode}
 #: A client takes 8 KiB of metadata, and a character outside of ASCII takes up to 12 bytes there.
 MAX_MESSAGE: Final = 500
 #: Tells a client how many milliseconds later it may try again:
@@ -45,7 +28,7 @@ _HTTP_ONLY: Final = ("content-type", "vary")
 
 def code_of(status: int) -> StatusCode:
     """The gRPC code for an HTTP status."""
-    return CODES.get(status, StatusCode.INTERNAL)
+    return _BY_NUMBER[grpc_code_of(status)]
 
 
 def metadata_of(lines: bytes) -> Metadata:

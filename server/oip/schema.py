@@ -15,6 +15,7 @@ from . import infer_messages, model_messages
 from .fields import PACKAGE, file_of
 
 SERVICE: Final = f"{PACKAGE}.GRPCInferenceService"
+INFER: Final = "ModelInfer"
 #: Methods of the service that take one message and answer one; the messages are named after them.
 METHODS: Final = (
     "ServerLive",
@@ -22,7 +23,7 @@ METHODS: Final = (
     "ModelReady",
     "ServerMetadata",
     "ModelMetadata",
-    "ModelInfer",
+    INFER,
     "ModelConfig",
     "ModelStatistics",
     "RepositoryIndex",

@@ -1,7 +1,6 @@
 """The spans of predictions, made with OpenTelemetry's SDK and sent by OTLP.
 
-Sources: https://opentelemetry.io/docs/specs/semconv/http/http-spans/,
-https://opentelemetry.io/docs/specs/otlp/
+Source: https://opentelemetry.io/docs/specs/otlp/
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 SEND_SECONDS: Final = 5.0
 #: Seconds that a stop waits for the last spans.
 LAST_SECONDS: Final = 1.0
-_FIRST_SERVER_ERROR: Final = 500
 
 
 def open_provider(service: str, exporter: SpanExporter, version: str) -> TracerProvider:
@@ -72,6 +70,8 @@ class Spans:
         times: tuple[int, int],
         parts: Sequence[tuple[str, int, int]],
         attributes: Mapping[str, Any],
+        *,
+        failed: bool,
     ) -> str:
         """Make the spans of one prediction.
 
@@ -81,6 +81,7 @@ class Spans:
             times: Its begin and its end, in Unix nanoseconds.
             parts: Name, begin and end of each part.
             attributes: Of the span of the request.
+            failed: Whether the server has failed.
 
         Returns:
             The id of the trace, 32 hexadecimal digits.
@@ -98,7 +99,7 @@ class Spans:
         inside = set_span_in_context(span)
         for part, first, last in parts:
             self._tracer.start_span(part, context=inside, start_time=first).end(last)
-        if attributes["http.response.status_code"] >= _FIRST_SERVER_ERROR:
+        if failed:
             span.set_status(Status(StatusCode.ERROR))
         span.end(end)
         return format(span.get_span_context().trace_id, "032x")

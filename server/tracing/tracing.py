@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
 from penstock.monitoring.metrics import layout
+from penstock.server.oip.status_codes import grpc_code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from penstock.batching.request import Batch
     from penstock.monitoring.metrics.exemplars import ExemplarFile
     from penstock.server.inference.call import Call
+    from penstock.server.inference.head import RequestHead
     from penstock.server.serving.servable import Servable
 
     from .parent import Parent
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .spans import Spans
 
 _OK: Final = 200
+_FIRST_SERVER_ERROR: Final = 500
 _NANOSECONDS: Final = 1e9
 #: Members of a caller's baggage that become attributes, and their largest size in bytes.
 _MAX_BAGGAGE: Final = 8
@@ -116,8 +119,7 @@ class Tracing:
         head = call.head
         model = head.model if servable is None else servable.name
         attributes = {
-            "http.request.method": head.method,
-            "http.response.status_code": status,
+            **_protocol_of(head, status),
             "penstock.model": model,
             "penstock.version": "" if servable is None else servable.version,
             "penstock.request_id": request_id.decode("latin-1"),
@@ -127,7 +129,14 @@ class Tracing:
         }
         shown = [(name, wall(first), wall(max(first, last))) for name, first, last in parts]
         times = wall(call.arrival), wall(now)
-        trace_id = self._spans.add(f"predict {model}", parent, times, shown, attributes)
+        trace_id = self._spans.add(
+            f"predict {model}",
+            parent,
+            times,
+            shown,
+            attributes,
+            failed=status >= _FIRST_SERVER_ERROR,
+        )
         if self._exemplars is not None and servable is not None:
             self._exemplars.keep(
                 servable.name,
@@ -148,6 +157,23 @@ class Tracing:
     def close(self) -> None:
         """Send what waits, for at most `penstock.server.tracing.spans.LAST_SECONDS`; blocks."""
         self._spans.close()
+
+
+def _protocol_of(head: RequestHead, status: int) -> dict[str, Any]:
+    """The attributes that tell of the protocol of a request.
+
+    Sources: https://opentelemetry.io/docs/specs/semconv/http/http-spans/,
+    https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
+    """
+    if head.codec.name != "grpc":
+        return {"http.request.method": head.method, "http.response.status_code": status}
+    service, _, method = head.target[1:].partition("/")
+    return {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": method,
+        "rpc.grpc.status_code": grpc_code_of(status),
+    }
 
 
 def baggage_of(header: bytes) -> dict[str, str]:

@@ -8,12 +8,14 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from penstock.server.config.config import load_config
 from penstock.server.files.config_error import ConfigError
+from penstock.server.oip.schema import INFER, SERVICE, STREAM, message
 from penstock.server.tracing import setup, spans
 
 if TYPE_CHECKING:
@@ -127,6 +129,33 @@ def test_a_prediction_is_a_span_in_the_trace_of_its_caller(
         moments += [part.start_time_unix_nano, part.end_time_unix_nano]
     assert moments == sorted(moments)
     assert moments[-1] <= request.end_time_unix_nano
+
+
+def test_a_call_of_grpc_is_a_span_in_the_trace_of_its_caller(
+    traced: Any, collector: Collector, grpc_server: Any
+) -> None:
+    metadata = tuple(SAMPLED.items())
+    with traced() as server, grpc_server(server) as port, grpc.insecure_channel(port.address) as to:
+        request = message("ModelInferRequest")(model_name="echo")
+        request.inputs.add(name="x", datatype="FP32", shape=[1, 2])
+        request.raw_input_contents.append(bytes(8))
+        infer = to.unary_unary(f"/{SERVICE}/{INFER}", lambda one: one.SerializeToString())
+        _, call = infer.with_call(request, metadata=metadata)
+        stream = to.stream_stream(f"/{SERVICE}/{STREAM}", lambda one: one.SerializeToString())
+        assert len(list(stream(iter([request]), metadata=metadata))) == 1
+        request.model_name = "none"
+        with pytest.raises(grpc.RpcError):
+            infer(request, metadata=metadata)
+    spans = [span for _, span in collector.wait(9) if span.name.startswith("predict")]
+    assert {(one.trace_id.hex(), one.parent_span_id.hex()) for one in spans} == {(TRACE, SPAN)}
+    first, streamed, refused = map(attributes_of, spans)
+    assert first["penstock.request_id"] == dict(call.trailing_metadata())["x-request-id"]
+    assert (first["baggage.tenant"], first["penstock.version"]) == ("oslo", "1")
+    names = "rpc.system", "rpc.service", "rpc.method", "rpc.grpc.status_code"
+    assert [first[name] for name in names] == ["grpc", SERVICE, INFER, 0]
+    assert [streamed[name] for name in names] == ["grpc", SERVICE, STREAM, 0]
+    assert [refused[name] for name in names] == ["grpc", SERVICE, INFER, 5]
+    assert not [name for name in first if name.startswith("http.")]
 
 
 def test_a_caller_that_does_not_record_is_not_recorded(traced: Any, collector: Collector) -> None:

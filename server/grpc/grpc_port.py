@@ -88,8 +88,8 @@ class GrpcPort:
         began = self._clock()
         await self._service.retire()
         most_seconds = min(_MOST_QUIET * self._quiet_seconds, grace_seconds / 2)
-        await self._admission.close(self._quiet_seconds, most_seconds)
-        await self._service.close(max(0.0, grace_seconds - (self._clock() - began)))
+        await self._admission.close(self._quiet_seconds, most_seconds, grace_seconds)
+        await self._service.end(max(0.0, grace_seconds - (self._clock() - began)))
 
 
 def _log_access(call: Call, status: int, peer: str) -> None:

@@ -65,7 +65,10 @@ class Predictions:
 
     async def infer(self, body: bytes, context: ServicerContext[bytes, bytes]) -> bytes:
         """Answer a ``ModelInferRequest``."""
-        await self._check(context)
+        try:
+            self._admission.admit(context)
+        except Unavailable as error:
+            await _refuse(context, error)
         call, answered = self._begin(body, context, INFER_TARGET)
         try:
             status, lines, answer = await answered
@@ -85,7 +88,10 @@ class Predictions:
 
         A server that stops answers what it has read, and ends the stream.
         """
-        await self._check(context)
+        try:
+            self._admission.admit(context)
+        except Unavailable as error:
+            await _refuse(context, error)
         begun: deque[tuple[Call, asyncio.Future[Answer]]] = deque()
         changed = asyncio.Event()
         room = asyncio.Semaphore(MAX_AHEAD)
@@ -113,21 +119,16 @@ class Predictions:
                 if self._told is not None:
                     self._told(call, status, context.peer())
                 yield _stream_answer(call, status, answer)
-            await self._check(context)
+            self._admission.check()
             reader.result()
+        except Unavailable as error:
+            await _refuse(context, error)
         finally:
             closing.cancel()
             reader.cancel()
             for call, answered in begun:
                 answered.cancel()
                 self._end(call, answered)
-
-    async def _check(self, context: ServicerContext[bytes, bytes]) -> None:
-        """Refuse a call if no more are taken."""
-        try:
-            self._admission.check()
-        except Unavailable as error:
-            await context.abort(code_of(error.status), error.message, error_metadata(error))
 
     def _begin(
         self, body: bytes, context: ServicerContext[bytes, bytes], target: str
@@ -153,6 +154,11 @@ class Predictions:
         """Withdraw a call whose caller left, or whose deadline passed, before its answer."""
         if answered.cancelled() or not answered.done():
             self._port.inference.abandon(call)
+
+
+async def _refuse(context: ServicerContext[bytes, bytes], error: Unavailable) -> None:
+    """End a call, as it is not taken."""
+    await context.abort(code_of(error.status), error.message, error_metadata(error))
 
 
 def _stream_answer(call: Call, status: int, answer: Body) -> bytes:

@@ -95,7 +95,7 @@ class Queries:
         path = _PATHS.get(name, _OTHER_PATH)
 
         def ask(request: Any, context: ServicerContext[Any, Any]) -> Any:
-            self._admission.check()
+            self._admission.admit(context)
             self._check(path, context)
             return answer(request)
 

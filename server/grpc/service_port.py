@@ -14,6 +14,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from penstock.server.oip.schema import SERVICE, SERVICE_FILE
 
+from .disconnect import disconnect
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
@@ -49,6 +51,7 @@ class ServicePort:
     ) -> None:
         self._is_ready = is_ready
         self._ready: bool | None = None
+        self._port: int | None = None
         self._health = health.aio.HealthServicer()
         self._telling: set[asyncio.Task[None]] = set()
         self._server = aio.server(
@@ -82,6 +85,7 @@ class ServicePort:
             port = self._server.add_secure_port(address, credentials)
         await self._server.start()
         self.refresh()
+        self._port = port
         return port
 
     def refresh(self) -> None:
@@ -101,6 +105,16 @@ class ServicePort:
     async def retire(self) -> None:
         """Say that the server is not healthy any more, whatever comes."""
         await self._health.enter_graceful_shutdown()
+
+    async def end(self, grace_seconds: float) -> None:
+        """End all connections, and stop.
+
+        Args:
+            grace_seconds: For calls whose callers do not close their ends.
+        """
+        if self._port is not None:
+            disconnect(self._port)
+        await self._server.stop(grace_seconds)
 
     async def close(self, grace_seconds: float) -> None:
         """Finish the calls in progress, and stop.

@@ -59,6 +59,15 @@ class Gate:
         self.path.touch()
 
 
+def write_held(registry: Path, gate: Gate) -> None:
+    version = registry / "held" / "1"
+    version.mkdir(parents=True)
+    (version / "model.py").write_text(HELD.replace("GATE", str(gate.path)))
+    (registry / "held" / "model.toml").write_text(
+        "[batching]\nmax_batch_size = 1\nmax_queue_rows = 2\nmax_queue_seconds = 60\n"
+    )
+
+
 @pytest.fixture(scope="session")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
     return Gate(tmp_path_factory.mktemp("gate"))
@@ -74,13 +83,16 @@ def registry(
         for version in (1, 2):
             path = root / name / str(version) / "model.onnx"
             onnx_file(path, [("Identity", ["x"], ["y"])], *tensors)
-    held = root / "held" / "1"
-    held.mkdir(parents=True)
-    (held / "model.py").write_text(HELD.replace("GATE", str(gate.path)))
-    (root / "held" / "model.toml").write_text(
-        "[batching]\nmax_batch_size = 1\nmax_queue_rows = 2\nmax_queue_seconds = 60\n"
-    )
+    write_held(root, gate)
     return root
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> tuple[Path, Gate]:
+    """A registry with the model ``held`` alone, and its gate."""
+    gate = Gate(tmp_path)
+    write_held(tmp_path / "registry", gate)
+    return tmp_path / "registry", gate
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ ASIDE: Final = (
 )
 #: A heading of the page, and a line of the list below it.
 _HEADING: Final = re.compile(r"^### Journey: (.+)$")
-_LINE: Final = re.compile(r"^\d+\. `([a-z_0-9/]+\.py)`: \S")
+_LINE: Final = re.compile(r"^\d+\. `([a-z_0-9/]+\.py)`(?:: \S|$)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Their assumption is checked. Arms are drawn by request, so the requests of both arms have to fit
 the share (no sample-ratio mismatch). Behind a sticky header arms are drawn by unit, and so are the
 arms of requests that repeat an id. Then no difference is stated, because nobody counts units. The
-ratio is stated: it needs no more than the first event of each unit.
+ratio is stated, as that of the probability that a unit has met such an event by now: it needs no
+more than the first event of each unit.
 """
 
 from __future__ import annotations
@@ -111,7 +112,10 @@ def results(rollout: Rollout, miss: float = 0.05) -> dict[str, RateComparison]:
 def _drawn_otherwise(sticky: str, stable: ArmCounts, canary: ArmCounts, share: float) -> str:
     """The reason why the arms of requests are not drawn one by one; empty if they are."""
     if sticky:
-        return f"arms are chosen by the header {sticky}, and nobody counts who sends it"
+        return (
+            f"arms are chosen by the header {sticky}, and nobody counts who sends it; the ratio is "
+            "of units that have met such an event"
+        )
     mismatch = share_evidence((ScoreBins(share, ((stable.requests, canary.requests),)),))
     if mismatch < _MISMATCH:
         return ""

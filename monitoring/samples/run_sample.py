@@ -58,6 +58,8 @@ class RunSample(NamedTuple):
         inputs: One array per name of `origin`, ``None`` where left out; axis 0 is rows, or
             `rows` is 1 and the whole array is the row; another one cannot be told apart by rows.
         outputs: One array per name.
+        header_segments: Of each of the segment fields that are headers, the name of the segment of
+            each request; ``None`` without such a field.
     """
 
     origin: Origin
@@ -71,6 +73,7 @@ class RunSample(NamedTuple):
     arms: Sequence[str] | None
     inputs: Sequence[Array | None]
     outputs: Sequence[Array | None]
+    header_segments: Sequence[Sequence[str]] | None = None
 
     def only(self, picked: Sequence[int]) -> RunSample:
         """The sample with the requests at these positions only, in order."""
@@ -94,6 +97,9 @@ class RunSample(NamedTuple):
             arms=None if self.arms is None else [self.arms[one] for one in picked],
             inputs=[take(array) for array in self.inputs],
             outputs=[take(array) for array in self.outputs],
+            header_segments=None
+            if self.header_segments is None
+            else [[names[one] for one in picked] for names in self.header_segments],
         )
 
     def beginning(self, max_rows: int) -> RunSample:

@@ -109,8 +109,8 @@ class SampleBuffer:
         Raises:
             Exception: Its values cannot be packed; it counts as dropped here.
         """
-        origin, names, _, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = sample
-        if firsts is None and arms is None:
+        origin, names, _, answered, rows, ids, arrivals, firsts, arms, inputs, outputs, _ = sample
+        if firsts is None and arms is None and sample.header_segments is None:
             kept = self.offer_rows(origin, names, answered, ids, arrivals, (*inputs, *outputs))
             if kept is not None:
                 return kept

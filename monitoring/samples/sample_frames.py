@@ -7,7 +7,8 @@ joins the runs of a version, so that its consumers get few samples of many reque
     [ORIGIN, number, model, version, input names, output names, fraction sampled, seconds from the
         clock of `answered` to Unix time, columns or nil, segment fields,
         names of the elements of inputs, of outputs]
-    [RUN, number of its origin, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs]
+    [RUN, number of its origin, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs,
+        names of the segments by headers or nil]
     [ROWS, number of its origin, answered, ids, arrivals, data of each column]
     [FAILURE, model, version, time, request id, status, error, latency, arm]
 
@@ -75,7 +76,9 @@ class FrameWriter:
 
     def write(self, sample: RunSample) -> None:
         """Add a run."""
-        origin, names, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs = sample
+        origin, names, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs, own = (
+            sample
+        )
         number = self._numbers.get((origin, names))
         if number is None:
             number = self._introduce(sample)
@@ -86,7 +89,7 @@ class FrameWriter:
         else:
             ins = _private(privacy, origin.input_names, inputs, rows)
             outs = _private(privacy, names, outputs, rows)
-        part = (RUN, number, time, answered, rows, ids, arrivals, firsts, arms, ins, outs)
+        part = (RUN, number, time, answered, rows, ids, arrivals, firsts, arms, ins, outs, own)
         self._parts.append(self._pack(part))
         self._rows[origin] += rows  # last, so that a run that cannot be packed is not in the frame
 
@@ -171,7 +174,8 @@ def _plain(sample: RunSample) -> list[Array]:
         for array in arrays
         if array is not None and array.shape[:1] == (sample.rows,) and not array.dtype.hasobject
     ]
-    return plain if len(plain) == len(arrays) and sample.origin.privacy is None else []
+    alone = sample.origin.privacy is None and sample.header_segments is None
+    return plain if len(plain) == len(arrays) and alone else []
 
 
 def _column(array: Array | None, rows: int) -> tuple[str, tuple[int, ...], Any] | None:

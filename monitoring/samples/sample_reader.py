@@ -61,7 +61,7 @@ def run_of_rows(origin: Sequence[Any], content: Sequence[Any]) -> list[Any]:
     arrays = [(char, [rows, *shape], own) for (char, shape), own in zip(columns, data, strict=True)]
     count = len(input_names)
     run = [number, answered + shift, answered, rows, ids, arrivals, None, None]
-    return [*run, arrays[:count], arrays[count:]]
+    return [*run, arrays[:count], arrays[count:], None]
 
 
 def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSample]:
@@ -76,7 +76,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
     """
     if not runs:
         return []
-    *run_columns, inputs, outputs = zip(*runs, strict=True)
+    *run_columns, inputs, outputs, header_segments = zip(*runs, strict=True)
     try:
         arrays = [
             [_join(column) for column in zip(*several, strict=True)]
@@ -108,6 +108,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
         segment_fields=tuple(SegmentField(*one) for one in fields),
         input_columns=columns[0],
         output_columns=columns[1],
+        header_segments=_header_segments(header_segments),
     )
     if all(one is None for one in arms):
         return [sample]
@@ -184,6 +185,14 @@ def _offsets(rows: Sequence[int], firsts: Sequence[Sequence[int] | None]) -> Seq
         offsets += range(base, base + count) if own is None else [base + first for first in own]
         base += count
     return [*offsets, total]
+
+
+def _header_segments(runs: Sequence[Sequence[Sequence[str]] | None]) -> list[list[str]]:
+    """Of each field, the names of all requests; nothing where a run has none."""
+    own = [one for one in runs if one is not None]
+    if len(own) < len(runs):
+        return []
+    return [list(chain.from_iterable(names)) for names in zip(*own, strict=True)]
 
 
 def _of_arm(sample: BatchSample, arms: Sequence[str], arm: str) -> BatchSample:

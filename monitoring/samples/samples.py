@@ -45,6 +45,8 @@ class BatchSample:
         segments: The segment of each row, by each of them.
         input_columns: What the model calls the elements of a row of an input, by its name.
         output_columns: The same of outputs.
+        header_segments: Of each field that is a header, in their order, the name of the segment of
+            each request.
     """
 
     model: str
@@ -67,6 +69,7 @@ class BatchSample:
     segments: tuple[SegmentRows, ...] = ()
     input_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     output_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    header_segments: Sequence[Sequence[str]] = ()
 
     @property
     def rows(self) -> int:
@@ -86,6 +89,7 @@ class BatchSample:
             inputs=[None if array is None else array[rows] for array in self.inputs],
             outputs=[None if array is None else array[rows] for array in self.outputs],
             segments=tuple(one.only(rows) for one in self.segments),
+            header_segments=[[names[one] for one in chosen] for names in self.header_segments],
         )
 
 

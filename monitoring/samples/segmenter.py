@@ -62,7 +62,13 @@ class Segmenter:
         if sample.error or not sample.rows:
             return sample
         arrays = dict(zip(sample.input_names, sample.inputs, strict=True))
-        found = [self._rows_of(sample, one, arrays) for one in sample.segment_fields]
+        headers = iter(sample.header_segments)
+        found = [
+            self._rows_of(sample, one, arrays)
+            if one.tensor
+            else self._rows_of_header(sample, one, next(headers, None))
+            for one in sample.segment_fields
+        ]
         return replace(sample, segments=tuple(one for one in found if one is not None))
 
     def _rows_of(
@@ -84,6 +90,21 @@ class Segmenter:
         }
         codes = np.fromiter((known[one] for one in values), np.int64, len(values))
         return SegmentRows(field.name, names.names, codes)
+
+    def _rows_of_header(
+        self, sample: BatchSample, field: SegmentField, own: Sequence[str] | None
+    ) -> SegmentRows | None:
+        """All rows of a request are in the segment of its header."""
+        names = self._names_of(sample.model, field.name)
+        if names is None or own is None:
+            return None
+        rows = np.diff(np.asarray(sample.offsets))
+        totals: Counter[str] = Counter()
+        for name, count in zip(own, rows.tolist(), strict=True):
+            totals[name] += count
+        known = {name: names.code(name, count) for name, count in totals.items()}
+        codes = np.fromiter((known[one] for one in own), np.int64, len(own))
+        return SegmentRows(field.name, names.names, np.repeat(codes, rows))
 
     def _names_of(self, model: str, field: str) -> FrequentNames | None:
         known = self._names.get((model, field))

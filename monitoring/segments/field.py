@@ -17,6 +17,8 @@ NAME_BYTES: Final = 32
 #: The values that have no name of their own, and those that are empty, NaN or not there.
 OTHER: Final = "(other)"
 MISSING: Final = "(missing)"
+#: What the name of a field begins with whose values are those of a request header.
+HEADER: Final = "header:"
 
 _HASH_BYTES: Final = 4
 _HEAD_BYTES: Final = NAME_BYTES - 2 * _HASH_BYTES - 1
@@ -29,7 +31,7 @@ class SegmentField(NamedTuple):
 
     Attributes:
         name: As ``segments`` of ``model.toml`` has it.
-        tensor: The input that holds it.
+        tensor: The input that holds it; empty for a request header.
         element: Place in a row of the input; -1 where the input has one element a row.
     """
 

@@ -7,7 +7,7 @@ threads = 1                          # inside one run of the model
 signature = "compatible"             # or "any": new versions may break clients
 on_push = "serve"                    # or "wait" for `penstock promote`, or start a "canary"
 load_timeout_seconds = 60            # and run_timeout_seconds, as the server has them
-segments = ["country", "plan"]       # see `penstock.server.config.segment_names`
+segments = ["country", "header:x-plan"]   # see `penstock.server.config.segment_names`
 
 [batching]
 slo_milliseconds = 50                # answers later than this are worthless
@@ -107,7 +107,7 @@ class ModelConfig:
         quality: What is declared of its inputs.
         log: What of its predictions may be kept.
         gates: What a version must show before it may serve.
-        segments: Inputs whose values divide its traffic into segments.
+        segments: Inputs and headers whose values divide its traffic into segments.
         isolation: ``process`` or ``worker``; by default what the runtime wants.
         process: The processes of the model, if it is isolated.
         load_timeout_seconds: How long loading a version may take; by default as the server has it.

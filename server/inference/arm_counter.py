@@ -127,7 +127,7 @@ class ArmCounter:
         for number, field in enumerate(active_split.split.segments):
             reader = servable.segments.get(field)
             if reader is not None:
-                name = reader.name(call.message.inputs)
+                name = reader.name(call.message.inputs, call.head)
                 table.count(number, name, canary=canary, failed=failed, slow=slow)
 
     def asks_stable(self, assignment: Assignment) -> None:

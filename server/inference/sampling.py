@@ -96,6 +96,7 @@ class Sampling:
             [call.arm for call in calls] if servable.routed else None,
             batch.inputs or first.inputs,
             batch.outputs,
+            [[one.of(call.head) for call in calls] for one in servable.header_segments] or None,
         )
         if not everybody:  # a failed or abandoned call is no sample
             well = {id(call) for call, _ in answered}

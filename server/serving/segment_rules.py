@@ -1,14 +1,14 @@
-"""Makes the segments of a version from the declared names: names become input elements."""
+"""Makes the segments of a version from the declared names of input elements and headers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penstock.monitoring.segments.field import SegmentField
+from penstock.monitoring.segments.field import HEADER, SegmentField
 from penstock.runtimes.contract import VARIABLE, ModelLoadError
 
 from .input_places import known_names, place_of, row_size
-from .segment_reader import SegmentReader
+from .segment_reader import HeaderSegment, InputSegment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.monitoring.samples.privacy import Privacy
     from penstock.server.codecs.signature import WireInput, WireSignature
 
+    from .segment_reader import SegmentReader
     from .servable import Servable
 
 
@@ -39,7 +40,12 @@ def declare_segments(
         return
     servable.divide_by(())
     privacy = servable.origin.privacy
-    readers = [_reader(name, servable.wire, features, privacy, subject) for name in names]
+    readers: list[SegmentReader] = [
+        HeaderSegment(name)
+        if name.startswith(HEADER)
+        else _reader(name, servable.wire, features, privacy, subject)
+        for name in names
+    ]
     servable.divide_by(readers)
 
 
@@ -49,7 +55,7 @@ def _reader(
     features: Sequence[str],
     privacy: Privacy | None,
     subject: str,
-) -> SegmentReader:
+) -> InputSegment:
     place = place_of(name, wire, features)
     if place is None:
         known = known_names(wire, features)
@@ -80,7 +86,7 @@ def _reader(
             "together; expected an input with one element a row"
         )
     key = privacy.key if hashed and privacy is not None else None
-    return SegmentReader(
+    return InputSegment(
         SegmentField(name, tensor, -1 if element is None else element), position, key
     )
 

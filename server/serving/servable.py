@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from penstock.server.loading.memory_estimate import LoadMemory
 
 from .sample_origin import origin_of
+from .segment_reader import HeaderSegment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,7 @@ class Servable:
         validation: Checks each request before it runs, if a rule rejects or replaces values.
         tally: Counts faults of each batch after it ran, if the rules only count.
         segments: Read the segments of a request, by name of the field.
+        header_segments: Those of them that read headers, which no sample has otherwise.
         digest: Digest of its files; empty if it is not known.
         steps: The versions that run the steps of a pipeline; empty for a version with a model.
         pipelines: The loaded pipelines one of whose steps this version runs.
@@ -53,6 +55,7 @@ class Servable:
         "_coding",
         "counters",
         "digest",
+        "header_segments",
         "headers",
         "measured",
         "memory",
@@ -92,6 +95,7 @@ class Servable:
         self.validation: Quality | None = None
         self.tally: Quality | None = None
         self.segments: dict[str, SegmentReader] = {}
+        self.header_segments: tuple[HeaderSegment, ...] = ()
         self.digest = ""
         self.steps: tuple[Servable, ...] = ()
         self.pipelines: set[Servable] = set()
@@ -114,6 +118,7 @@ class Servable:
     def divide_by(self, readers: Sequence[SegmentReader]) -> None:
         """Set by which fields its requests are divided into segments, from now on."""
         self.segments = {one.field.name: one for one in readers}
+        self.header_segments = tuple(one for one in readers if isinstance(one, HeaderSegment))
         fields = tuple(one.field for one in readers)
         if fields != self.origin.segment_fields:
             self.origin = replace(self.origin, segment_fields=fields)

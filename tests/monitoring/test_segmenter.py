@@ -70,6 +70,43 @@ def test_rows_too_large_to_travel_are_in_no_segment():
     assert names(found) == {"country": ["CH", "DE"]}
 
 
+def test_all_rows_of_a_request_are_in_the_segment_of_its_header():
+    fields = (SegmentField("header:x-plan", ""), FIELDS[0], SegmentField("header:x-team", ""))
+    origin = Origin("m", "3", ("country",), None, fields)
+    writer = FrameWriter(1.0)
+    for number, (plans, arms) in enumerate(
+        [(("gold", "free"), None), ((MISSING, "gold"), ("canary", "stable"))]
+    ):
+        texts = np.array([[b"CH"], [b"DE"], [b"CH"]], object)
+        ids = [b"%d-%d" % (number, one) for one in range(2)]
+        teams = [f"t{number}"] * 2
+        run = RunSample(
+            origin, ("y",), 1.0, 1.0, 3, ids, [0.5] * 2, [0, 2], arms, [texts], [texts],
+            [list(plans), teams],
+        )  # fmt: skip
+        writer.write(run)
+        assert writer.layouts == {}  # rows alone do not tell their header
+        assert run.only([1]).header_segments == [[plans[1]], teams[:1]]
+    found = Segmenter().extend(decode(writer.finish()[1]))
+    assert {one.arm: names(one) for one in found} == {
+        "": {
+            "header:x-plan": ["gold", "gold", "free"],
+            "country": ["CH", "DE", "CH"],
+            "header:x-team": ["t0", "t0", "t0"],
+        },
+        "canary": {
+            "header:x-plan": [MISSING, MISSING],
+            "country": ["CH", "DE"],
+            "header:x-team": ["t1", "t1"],
+        },
+        "stable": {
+            "header:x-plan": ["gold"],
+            "country": ["CH"],
+            "header:x-team": ["t1"],
+        },
+    }
+
+
 def test_names_keep_their_codes_over_a_restart(tmp_path):
     path = tmp_path / "segments.json"
     (before,) = Segmenter(path).extend([sample([b"CH", b"DE"], [1, 2])])

@@ -118,6 +118,10 @@ def test_everything_is_read(tmp_path):
         ("segments = 'country'", "segments is 'country', expected a list"),
         ("segments = ['a', 'b', 'a']", "expected each input once"),
         ("segments = ['a', 'b', 'c', 'd', 'e']", "a list of at most 4 inputs"),
+        ("segments = ['header:X-Plan', 'header:x-plan']", "expected each input once"),
+        ("segments = ['header:']", "expected header: and the name of a request header"),
+        ("segments = ['header:x plan']", "such as header:x-plan"),
+        ("segments = ['header:Authorization']", "whose values are secret or differ"),
         ("segments = ['']", "segments[0] is '', expected the name of an input"),
         ("log.drop = [" + "'a', " * 1000 + "1]", "log.drop[1000] is 1, expected the name"),
     ],
@@ -141,6 +145,11 @@ def test_a_mistake_is_explained(tmp_path, text, message):
 )
 def test_settings_of_any_runtime_need_no_platform(tmp_path, text):
     assert read(tmp_path, text).settings
+
+
+def test_a_header_has_no_case(tmp_path):
+    text = "segments = ['Country', 'header:X-Plan']"
+    assert read(tmp_path, text).segments == ("Country", "header:x-plan")
 
 
 def test_a_size_may_have_a_unit(tmp_path):

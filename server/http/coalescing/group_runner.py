@@ -238,7 +238,8 @@ class GroupRunner:
             [rows], count, message.outputs, calls[0].arrival, key=message.key, context=coalesced
         )
         batch = None
-        if plain is not None and not servable.routed and message.key is None:
+        together = not servable.routed and not servable.header_segments
+        if plain is not None and together and message.key is None:
             batch = self._scheduler.run_now(servable.scheduled, request)
             if (
                 batch is not None

@@ -10,6 +10,7 @@ from penstock.monitoring.samples.privacy import Privacy, hash_value
 from penstock.monitoring.segments.field import MISSING, SegmentField
 from penstock.runtimes.contract import Column, ModelLoadError, Signature, TensorSpec
 from penstock.server.codecs.signature import WireSignature
+from penstock.server.inference.head import read_head
 from penstock.server.serving.segment_rules import declare_segments
 from penstock.server.serving.servable import Servable
 
@@ -48,11 +49,12 @@ INPUTS = [
     None,
     np.array([[7], [8]]),
 ]
+HEAD = read_head("m", None, ((b"x-plan", b"gold"), (b"x-plan", b"free"), (b"x-raw", b"\xff\x01")))
 
 
 def test_a_request_is_in_the_segment_of_its_first_row(servable):
     declare_segments(servable, ["country", "tier", "x[0]", "new"], FEATURES, "")
-    read = {name: one.name(INPUTS) for name, one in servable.segments.items()}
+    read = {name: one.name(INPUTS, HEAD) for name, one in servable.segments.items()}
     assert read == {"country": "CH", "tier": "2", "x[0]": "41", "new": "1"}
     assert servable.origin.segment_fields == (
         SegmentField("country", "country"),
@@ -61,15 +63,29 @@ def test_a_request_is_in_the_segment_of_its_first_row(servable):
         SegmentField("new", "x", 2),
     )
     declare_segments(servable, ["plan"], (), "")
-    assert servable.segments["plan"].name(INPUTS) == "7"
+    assert servable.segments["plan"].name(INPUTS, HEAD) == "7"
     left_out = [*INPUTS[:4], None]
-    assert servable.segments["plan"].name(left_out) == MISSING
+    assert servable.segments["plan"].name(left_out, HEAD) == MISSING
+
+
+def test_a_request_is_in_the_segment_of_its_header(servable):
+    servable.keep_private(Privacy(frozenset(), frozenset({"country"}), KEY))
+    names = ["header:x-plan", "country", "header:x-team", "header:x-raw"]
+    declare_segments(servable, names, (), "")
+    read = {name: one.name(INPUTS, HEAD) for name, one in servable.segments.items()}
+    assert read["header:x-plan"] == "gold"
+    assert read["header:x-team"] == MISSING
+    assert read["header:x-raw"].startswith("?~")
+    assert [one.of(HEAD) for one in servable.header_segments] == [
+        read[name] for name in names if name != "country"
+    ]
+    assert servable.origin.segment_fields[0] == SegmentField("header:x-plan", "")
 
 
 def test_a_hashed_input_is_named_by_its_hash_as_in_the_log(servable):
     servable.keep_private(Privacy(frozenset(), frozenset({"country"}), KEY))
     declare_segments(servable, ["country"], (), "customer")
-    name = servable.segments["country"].name(INPUTS)
+    name = servable.segments["country"].name(INPUTS, HEAD)
     assert name == hash_value(INPUTS[1][0], KEY).decode()
     assert "CH" not in name
 

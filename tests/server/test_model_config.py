@@ -104,7 +104,10 @@ def test_everything_is_read(tmp_path):
             "unknown key runtime.graph_optimisation_level; did you mean graph_optimization_level",
         ),
         ("signature = 'strict'", "signature is 'strict', expected one of compatible, any"),
-        ("on_push = 'wate'", "on_push is 'wate', expected one of serve, wait; did you mean wait?"),
+        (
+            "on_push = 'wate'",
+            "on_push is 'wate', expected one of serve, wait, canary; did you mean wait?",
+        ),
         ("isolation = true", "isolation is True, expected one of process, worker"),
         ("load_timeout_seconds = 0", "expected a number from 1 to 86400"),
         ("version_policy = { latst = 1 }", "unknown key version_policy.latst; did you mean latest"),

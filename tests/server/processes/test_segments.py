@@ -199,13 +199,14 @@ def check_rollout(shop, callers, command, tmp_path):
     assert "in segment country=CH the candidate failed at" in found["message"]
     assert found["segments"][0]["segment"] == "country=CH"
     first = found["segments"][0]
-    assert first["canary_failed"] == first["canary"] > 0
+    assert first["canary"] - first["canary_failed"] in {0, 1}  # a look amid a request
+    assert first["canary_failed"] > 0
     assert first["stable_failed"] == 0
     counted = {one["segment"]: one for one in found["segments"]}
     both = [counted[f"header:x-plan={name}"] for name in ("free", "gold")]
-    assert sum(one["canary"] for one in both) == sum(
-        one["canary"] for name, one in counted.items() if name.startswith("country=")
-    )
+    countries = [one for name, one in counted.items() if name.startswith("country=")]
+    # The last look may have come amid a request.
+    assert abs(sum(one["canary"] for one in both) - sum(one["canary"] for one in countries)) <= 1
     assert min(one["canary"] for one in both) > 0
     assert "country=CH" in shown(command, shop, tmp_path, "rollout", "report", "shop")
 

@@ -1,7 +1,8 @@
 """An object store, as far as a registry needs one: read, write on a condition, upload, list.
 
 The client is obstore (https://developmentseed.org/obstore), a part of Apache Arrow's object_store.
-It takes credentials from the environment, retries a request three times, and talks to nobody else.
+It takes credentials from the environment, and talks to nobody else. What fails is asked for again:
+by the client, and here, because the client gives up a write whose answer was lost.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 from .store_error import StoreError, names_no_bucket, store_error
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     #: The client's name of one of its stores.
     Client = obstore.store.ObjectStore
 
+T = TypeVar("T")
+
 #: The largest object that is read into memory.
 _MAX_READ_BYTES: Final = 32 << 20
 _MAX_OBJECTS: Final = 200_000
@@ -33,12 +36,14 @@ _PAGE: Final = 1000
 _CHUNK_BYTES: Final = 1 << 20
 #: Downloads go on where they broke off, so often without a new byte.
 _TRIES: Final = 5
+#: Attempts at everything else.
+_REQUEST_TRIES: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.1
 #: A request may take long, for it may carry a large model; it may not stand still for long. Stores
 #: of clouds get this as configuration: as options of the client it would hide AWS_ALLOW_HTTP.
 _CLIENT: Final[ClientConfig] = {"connect_timeout": "5s", "read_timeout": "20s", "timeout": "1d"}
 _RETRIES: Final[RetryConfig] = {
-    "max_retries": 3,
+    "max_retries": 2,
     "retry_timeout": timedelta(seconds=20),
     "backoff": {
         "init_backoff": timedelta(milliseconds=100),
@@ -96,12 +101,26 @@ class ObjectStore:
         self._errors = obstore.exceptions
         self._sleep = sleep
 
+    def _tried(self, request: Callable[[], T]) -> T:
+        """The answer to a request, which is repeated while its error may go away."""
+        for attempt in range(_REQUEST_TRIES - 1):
+            try:
+                return request()
+            except StoreError as error:
+                if error.lasting:
+                    raise
+            self._sleep(_FIRST_PAUSE_SECONDS * 2.0**attempt)
+        return request()
+
     def read(self, path: str, known: Found | None = None) -> Found | None:
         """A small object; `known` itself if it has not changed, ``None`` if there is none.
 
         Raises:
             StoreError: It cannot be read now.
         """
+        return self._tried(lambda: self._read(path, known))
+
+    def _read(self, path: str, known: Found | None) -> Found | None:
         options: Any = {"if_none_match": known.e_tag} if known is not None and known.e_tag else {}
         try:
             got = self._library.get(self._client, path, options=options)
@@ -138,6 +157,9 @@ class ObjectStore:
                 content: read it again.
             StoreError: It cannot be written now.
         """
+        self._tried(lambda: self._write(path, content, before))
+
+    def _write(self, path: str, content: bytes, before: Found | None) -> None:
         mode: Any = "create"
         if before is not None:
             mode = {
@@ -158,6 +180,9 @@ class ObjectStore:
         Raises:
             StoreError: It cannot be written now.
         """
+        self._tried(lambda: self._upload(path, file))
+
+    def _upload(self, path: str, file: Path) -> None:
         try:
             self._library.put(self._client, path, file)
         except (self._errors.BaseError, FileNotFoundError) as error:
@@ -169,6 +194,9 @@ class ObjectStore:
         Raises:
             StoreError: They cannot be listed now, or are too many.
         """
+        return self._tried(lambda: self._listing(prefix))
+
+    def _listing(self, prefix: str) -> list[Listed]:
         found: list[Listed] = []
         try:
             for page in self._library.list(self._client, prefix, chunk_size=_PAGE):

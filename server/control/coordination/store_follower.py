@@ -81,7 +81,7 @@ class StoreFollower:
         """Follow until cancelled."""
         while True:
             await self.poll()
-            wait = self._poll_seconds * 2.0 ** min(self._failures, 16)
+            wait = self._poll_seconds * 2.0 ** min(max(self._failures - 1, 0), 16)
             wait = min(wait, max(self._poll_seconds, _MAX_RETRY_SECONDS))
             await self._sleep(wait * (0.8 + 0.2 * self._chance()))
 

@@ -163,7 +163,7 @@ def test_push_says_who_gets_the_traffic(run, tmp_path):
 
     assert "takes it as soon as every worker has it ready (on_push = serve, default)" in traffic()
     assert "version 1 is newer" not in traffic("--number", "5")
-    assert "none by itself: version 5 is newer" in traffic("--number", "3")
+    assert "none by itself (version 5 is newer)" in traffic("--number", "3")
     (tmp_path / "bc" / "model.toml").write_text('on_push = "wait"\n')
     assert traffic().endswith("none by itself (on_push = wait, model.toml): penstock promote bc 6")
     (tmp_path / "bc" / "model.toml").write_text('version_policy = "explicit"\n')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,27 @@ from penstock.server.registry.verification import hash_files
 from penstock.server.store.object_store import ObjectStore, open_store
 from penstock.server.store.publish import Publisher
 
-_SPEC = importlib.util.spec_from_file_location("bucket", Path(__file__).with_name("bucket.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-module: Any = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(module)
+HERE = Path(__file__).parent
+
+
+def load(name: str) -> Any:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"store_{name}", HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made  # dataclasses look their module up
+    spec.loader.exec_module(made)
+    return made
+
+
+module = load("bucket")
+
+
+@pytest.fixture(scope="session")
+def publishes():
+    """Many publishes beside readers."""
+    return load("publishes")
 
 
 @pytest.fixture

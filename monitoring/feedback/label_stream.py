@@ -133,15 +133,7 @@ class _Recorded:
         self.now = 0.0
         self._times = np.asarray(events.predicted_at, float)[order]
         self._received = np.asarray(events.received_at, float)[order]
-        self._losses = np.asarray(events.loss, float)[order]
-        self._units, self._sources = (
-            None if one is None else [str(one[place]) for place in order.tolist()]
-            for one in (events.unit, events.source)
-        )
-        self._predicted, self._truth = (
-            None if one is None else [class_name(one[place]) for place in order.tolist()]
-            for one in (events.predicted, events.truth)
-        )
+        self._due = _all_due(events, order.tolist())
         self._made = None if events.made_at is None else np.asarray(events.made_at, float)
         arrived = np.argsort(self._received, kind="stable")
         self._arrivals = self._received[arrived]
@@ -163,19 +155,7 @@ class _Recorded:
         here = np.arange(low, high)
         received = self._received[low:high]
         here = here[(received <= self.now) & (received - self._times[low:high] <= wait)]
-        return [
-            Due(
-                float(self._times[one]),
-                float(self._losses[one]),
-                "" if self._units is None else self._units[one],
-                "",
-                *(
-                    None if named is None else named[one]
-                    for named in (self._sources, self._predicted, self._truth)
-                ),
-            )
-            for one in here.tolist()
-        ]
+        return [self._due[one] for one in here.tolist()]
 
     def by_hour(self, until: float, wait: float) -> HourlyLabels:
         """See `Labels.by_hour`."""
@@ -186,6 +166,24 @@ class _Recorded:
             _per_hour(self._times[came], hours),
             None if self._made is None else _per_hour(self._made, hours),
         )
+
+
+def _all_due(events: LabelEvents, order: Sequence[int]) -> list[Due]:
+    """The label of each event, in this order."""
+    times, losses = (np.asarray(one, float).tolist() for one in (events.predicted_at, events.loss))
+    unit, source, predicted, truth = events.unit, events.source, events.predicted, events.truth
+    return [
+        Due(
+            times[one],
+            losses[one],
+            unit="" if unit is None else str(unit[one]),
+            request="",
+            source=None if source is None else str(source[one]),
+            predicted=None if predicted is None else class_name(predicted[one]),
+            truth=None if truth is None else class_name(truth[one]),
+        )
+        for one in order
+    ]
 
 
 def _per_hour(times: Floats, hours: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -179,10 +180,13 @@ class Votes:
         if len(delays) < FEWEST_DELAYS:
             return
         before = detector.wait
-        if before is not None and detector.state != LEARNING:
-            in_time = float((delays <= before * GROWTH + 1.0).mean())
-            if in_time >= IN_TIME:
-                return
+        if before is not None:
+            in_time = int(np.count_nonzero(delays <= before * GROWTH + 1.0))
+            if detector.state != LEARNING:
+                if in_time / len(delays) >= IN_TIME:
+                    return
+            elif in_time > math.ceil(COMPLETE * (len(delays) - 1)):
+                return  # both values that the quantile lies between are in time
         new = max(0.0, float(np.quantile(delays, COMPLETE)))
         if before is None:
             detector.wait = new

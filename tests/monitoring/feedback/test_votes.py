@@ -10,12 +10,24 @@ import pytest
 from penstock.monitoring.feedback import LabelEvents, change
 from penstock.monitoring.feedback import votes as votes_module
 from penstock.monitoring.feedback.alarm import RECENT
-from penstock.monitoring.feedback.change_detector import ALARM, LEARNING, ChangeDetector
+from penstock.monitoring.feedback.change_detector import (
+    ALARM,
+    LEARNING,
+    WATCHING,
+    ChangeDetector,
+)
 from penstock.monitoring.feedback.label import Label
 from penstock.monitoring.feedback.label_query import LabelQuery
 from penstock.monitoring.feedback.labelling import HourlyLabels
 from penstock.monitoring.feedback.options import FeedbackOptions
-from penstock.monitoring.feedback.votes import Due, Votes
+from penstock.monitoring.feedback.votes import (
+    COMPLETE,
+    FEWEST_DELAYS,
+    GROWTH,
+    IN_TIME,
+    Due,
+    Votes,
+)
 
 DAY = 86_400.0
 #: A Monday.
@@ -171,3 +183,32 @@ def test_the_latest_delays_are_those_of_the_labels_that_came_last(keep, batch, m
     assert len(slots) == 2
     delays = LabelQuery(store._connection, slots).delays()
     assert delays.tolist() == [70.0, 20.0, 60.0, 10.0]
+
+
+def plain_wait(delays, wait, *, learning):
+    """The wait, and whether what was learnt is outdated, by the quantile each time."""
+    if len(delays) < FEWEST_DELAYS:
+        return wait, False
+    if wait is not None and not learning and np.mean(delays <= wait * GROWTH + 1) >= IN_TIME:
+        return wait, False
+    new = max(0.0, float(np.quantile(delays, COMPLETE)))
+    if wait is None:
+        return new, False
+    if not learning or new > wait * GROWTH + 1:
+        return new, True
+    return wait, False
+
+
+def test_the_wait_is_that_of_the_quantile_also_where_none_is_computed():
+    rng = np.random.default_rng(0)
+    found = set()
+    for _ in range(3000):
+        delays = rng.exponential(100.0, rng.integers(FEWEST_DELAYS - 1, 400)).round()
+        wait = rng.choice([None, 0.0, *np.quantile(delays, [0.5, 0.9, 0.98, 0.99, 1]) / GROWTH])
+        learning = bool(rng.integers(2))
+        detector = ChangeDetector(10, wait=wait, state=LEARNING if learning else WATCHING)
+        Votes._check_wait(delays, detector)
+        expected = plain_wait(delays, wait, learning=learning)
+        assert (detector.wait, detector.outdated) == expected
+        found.add((wait is None, learning, expected[1]))
+    assert len(found) == 6

@@ -200,7 +200,6 @@ class Dispatcher:
         state.free -= 1
         queue.running += 1
         state.ends[batch] = now + step.seconds
-        scheduled.thread_batches += 1
         if scheduled.options.background:
             self._background_runs.add(batch)
             state.background_runs = len(self._background_runs)
@@ -216,7 +215,6 @@ class Dispatcher:
         self._running[LOOP] = scheduled.mark
         parts = execute(batch, scheduled.model, self._clock)
         self._running[LOOP] = 0
-        scheduled.inline_batches += 1
         try:  # as `Delivery.attempt` does, without a call for each run
             scheduled.account(batch, parts, 0.0)
         except Exception as error:  # noqa: BLE001  see there

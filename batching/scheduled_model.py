@@ -124,7 +124,6 @@ class ScheduledModel:
         self.rejected: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.requests = self.rows = self.failed = self.cancelled = 0
-        self.inline_batches = self.thread_batches = 0
         self.execution_seconds = 0.0
         self._changed = changed
         share.versions.append(self)

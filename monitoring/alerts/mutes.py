@@ -36,7 +36,7 @@ MAX_SECONDS: Final = 30 * 86_400.0
 
 
 class Mute(msgspec.Struct, frozen=True):
-    """What is not told, and until when.
+    """A mute: the alerts that are not told, and until when.
 
     Attributes:
         id: Names it; never used again.
@@ -61,7 +61,7 @@ class Mute(msgspec.Struct, frozen=True):
     feature: str = ""
 
     def covers(self, alert: Alert) -> bool:
-        """Whether the alert is of this model, kind and version, at any time."""
+        """True if the alert is of this model, kind and version, at any time."""
         of_kind = alert.kind == self.kind or alert.kind.startswith(f"{self.kind}.")
         return of_kind and alert.model == self.model and self.version in {"", alert.version}
 

@@ -39,7 +39,7 @@ def drift_routes(make_page: MakePage) -> Routes:
 
 
 class DriftPages:
-    """What the routes call.
+    """The handlers of the page of drift.
 
     Args:
         make_page: Makes the page of a model, without what can be done.
@@ -102,7 +102,7 @@ async def _offer(section: Section, model: str, version: str, visit: Visit) -> No
 
 
 def accept_words(draft: Mapping[str, Any]) -> str:
-    """What happens if windows are accepted; `draft` is as ``POST …/baseline/accept`` gives it."""
+    """The effect of accepting windows; `draft` is as ``POST …/baseline/accept`` gives it."""
     return (
         f"The last {draft['windows']} windows, of {draft['rows']} rows from "
         f"{moment(draft['start'])} to {moment(draft['end'])} UTC, become what version "

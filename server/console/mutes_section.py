@@ -1,4 +1,4 @@
-"""What nobody is told of, as a section of a page, and the forms to mute and to end a mute."""
+"""The mutes as a section of a page, and the forms to mute and to end a mute."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Visit:
         return "" if self.api.holder is None else self.api.holder.name
 
     def may(self, scope: str) -> bool:
-        """Whether the visitor's token covers a scope."""
+        """True if the visitor's token covers a scope."""
         return self.api.holder is not None and scope in self.api.holder.scopes
 
     def at(self, *path: str) -> str:

@@ -1,4 +1,4 @@
-"""Where the processes of one running server meet: sockets, counters, samples, the last target.
+"""The run directory of one server, shared by its processes: sockets, counters, samples, target.
 
 It should be in memory: a page of a mapped file that is being written to disk blocks its next
 writer, which is how a slow disk gets into the latency of a server that never reads it.
@@ -55,7 +55,7 @@ class RunDirectory:
 
     @property
     def books(self) -> Path:
-        """What has arrived at the monitor and what became of it."""
+        """The file with the frames that have arrived at the monitor, and the fate of their rows."""
         return self.path / "books.msgpack"
 
     @property
@@ -65,12 +65,12 @@ class RunDirectory:
 
     @property
     def address(self) -> Path:
-        """Where the ports and the state are, and in which container, as JSON."""
+        """The file with the URLs, the state directory and the container of the server, as JSON."""
         return self.path / "address.json"
 
     @property
     def histories(self) -> Path:
-        """How often which process died, as JSON."""
+        """The file with the deaths of each process, as JSON."""
         return self.path / "lives.json"
 
     @property
@@ -83,7 +83,7 @@ class RunDirectory:
         return self.pulses / process
 
     def crash(self, process: str) -> Path:
-        """Where a process was when native code crashed, as Python's faulthandler writes it."""
+        """The file with the stacks of a process whose native code crashed, by faulthandler."""
         return self.pulses / f"{process}.crash"
 
     @property
@@ -97,17 +97,17 @@ class RunDirectory:
 
     @property
     def control_socket(self) -> Path:
-        """Where control listens for workers."""
+        """The socket on which control listens for workers."""
         return self.path / "control.sock"
 
     @property
     def monitor_socket(self) -> Path:
-        """Where the monitor listens for workers that have labels."""
+        """The socket on which the monitor listens for workers that have labels."""
         return self.path / "monitor.sock"
 
     @property
     def shadow_socket(self) -> Path:
-        """Where the shadow process listens for workers that have copies."""
+        """The socket on which the shadow process listens for workers that have copies."""
         return self.path / "shadow.sock"
 
     @classmethod

@@ -52,12 +52,12 @@ class AcceptedVersion:
         return self.copy or self.digest.removeprefix("sha256:")
 
     def touched(self, files: tuple[FileFact, ...]) -> bool:
-        """Whether only times of the files differ, as after a copy of the whole registry."""
+        """True if only times of the files differ, as after a copy of the whole registry."""
         before, now = ([(one.path, one.size) for one in some] for some in (self.files, files))
         return files != self.files and before == now
 
     def change(self, files: tuple[FileFact, ...]) -> str:
-        """What has become of its files, which are these now; empty if nothing has."""
+        """The change of its files, which are these now, in words; empty if there is none."""
         if files == self.files:
             return ""
         if not files:

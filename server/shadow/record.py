@@ -1,4 +1,4 @@
-"""What is kept on disk of a shadow: whether it runs, why not, and its tally.
+"""The record of a shadow on disk: whether it runs, why not, and its tally.
 
 ``state_dir/rollouts/<rollout>.shadow.json``, written by the shadow process alone. Control decides
 on `phase` and `hard_failure`, the report shows the rest.

@@ -1,4 +1,4 @@
-"""What came of a shadow's comparisons so far: added up, bounded, and kept on disk as JSON.
+"""The tally of a shadow's comparisons: sums and worst rows, bounded, kept on disk as JSON.
 
 The counters of `penstock.monitoring.metrics.layout` restart with the server; this goes on from
 where it was, and holds what a person wants to see: where and by how much the answers differ.

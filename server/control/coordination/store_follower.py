@@ -86,7 +86,7 @@ class StoreFollower:
             await self._sleep(wait * (0.8 + 0.2 * self._chance()))
 
     def problems(self) -> list[dict[str, str]]:
-        """What the status says of the store: since when it fails, and what it cannot give."""
+        """The problems of the store, for the status: since when it fails, and what is missing."""
         found = [{"path": path, "reason": why} for path, why in self._mirror.problems().items()]
         if self._failures:
             since = datetime.fromtimestamp(self._since, UTC).isoformat(timespec="seconds")

@@ -207,7 +207,7 @@ def _mutes(server):
     assert visitor.send(f"{page}/mute", **{"for": "1d"})[1]["location"] == "/console/login"
     visitor.log_in(server.token)
     secret, bad = visitor.csrf(page), "<script>alert(1)</script>"
-    asked = {"kind": "drift", "for": "4h", "reason": bad}
+    asked = {"kind": "drift", "feature": "all features", "for": "4h", "reason": bad}
     assert visitor.send(f"{page}/mute", **asked)[0] == 403
     for wrong, why in (
         ({"reason": " "}, "reason is missing"),

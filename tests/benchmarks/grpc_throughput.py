@@ -1,23 +1,25 @@
-"""gRPC beside a bare servicer: ``python tests/benchmarks/grpc_throughput.py [SECONDS] [HIDDEN]``.
+"""gRPC beside other servers.
 
-Both serve one model by ``ModelInfer`` to 64 calls at a time: a network of 30 features and two
-layers of HIDDEN neurons, or the model of the examples with 0. The bare servicer is
-``grpc.aio`` with the messages of Protocol Buffers, and runs the model for each call. The client
-speaks HTTP/2 by itself, because a client of ``grpc`` takes longer for a call than a server. Both
-servers have the same core, and are asked in turn, in short windows. Told are calls a second, and
-the processor time of the serving process for each call. All answers are compared with each other.
+All serve one model by ``ModelInfer`` to 64 calls at a time: a network of 30 features and two
+layers of ``hidden`` neurons, or the model of the examples with 0. The bare servicer is
+``grpc.aio`` with the messages of Protocol Buffers, and runs the model for each call; the constant
+one gives the same bytes to each, so it shows what the library takes. MLServer
+comes from an environment such as ``make peers`` makes, and serves the model in its own process, as
+in the load tests. The client speaks HTTP/2 by itself, because a client of ``grpc``
+takes longer for a call than a server. All servers have the same core, and are asked in turn, in
+short windows. Told are calls a second, and the processor time of the serving process for each call.
+All answers are compared with each other.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import os
-import re
 import select
 import shutil
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from grpc_servers import serve_bare, serve_mlserver, serve_penstock
 from onnx import TensorProto, helper, numpy_helper
 
 from penstock.server.oip.schema import SERVICE, message
@@ -42,49 +45,6 @@ DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 #: As much as HTTP/2 allows, so that no answer waits for the client.
 MAX_WINDOW = (1 << 31) - 1
-
-BARE = """
-import asyncio, sys
-import grpc
-import numpy as np
-import onnxruntime
-import uvloop
-from penstock.server.oip.schema import SERVICE, message
-
-Request, Response = message("ModelInferRequest"), message("ModelInferResponse")
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(sys.argv[1], options)
-names = [one.name for one in session.get_outputs()]
-(given,) = session.get_inputs()
-TYPES = {"float32": "FP32", "int64": "INT64"}
-
-
-async def infer(request, context):
-    (tensor,) = request.inputs
-    rows = np.frombuffer(request.raw_input_contents[0], np.float32).reshape(tensor.shape)
-    answer = Response(model_name=request.model_name, model_version="1", id=request.id)
-    for name, array in zip(names, session.run(None, {given.name: rows})):
-        answer.outputs.add(name=name, datatype=TYPES[array.dtype.name], shape=array.shape)
-        answer.raw_output_contents.append(array.tobytes())
-    return answer
-
-
-async def main():
-    server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(
-        infer, Request.FromString, Response.SerializeToString
-    )
-    handlers = grpc.method_handlers_generic_handler(SERVICE, {"ModelInfer": handler})
-    server.add_generic_rpc_handlers((handlers,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(port, flush=True)
-    await server.wait_for_termination()
-
-
-uvloop.run(main())
-"""
 
 
 def frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
@@ -230,29 +190,7 @@ def write_network(path: Path, hidden: int) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
 
 
-def started(registry: Path) -> tuple[Any, int, int]:
-    """Penstock with this registry: process, gRPC port and process id of its worker."""
-    command = [sys.executable, "-m", "penstock.server.cli.main", "serve", registry]
-    ports = ["--port", "0", "--admin-port", "0", "--grpc-port", "0", "--threads", "1"]
-    process = subprocess.Popen([*command, *ports], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    text = ""
-    while "workers " not in text:
-        text += process.stdout.readline()
-    port = int(re.search(r"grpc://\S+:(\d+)", text)[1])  # type: ignore[index]
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    worker = next(
-        int(one) for one in children if b"worker-0" in Path(f"/proc/{one}/cmdline").read_bytes()
-    )
-    return process, port, worker
-
-
-def main(seconds: float, hidden: int) -> None:
+def main(seconds: float, hidden: int, mlserver: Path | None) -> None:
     rows = np.full((1, 30), 0.5, np.float32)
     request = message("ModelInferRequest")(model_name=MODEL)
     request.inputs.add(name="features", datatype="FP32", shape=rows.shape)
@@ -276,32 +214,48 @@ def main(seconds: float, hidden: int) -> None:
             write_network(path, hidden)
         else:
             shutil.copy(EXAMPLES / MODEL / "2" / "model.onnx", path)
-        command = [sys.executable, "-c", BARE, path]
-        bare = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        process, port, worker = started(registry)
+        servers = [serve_bare("bare", path), serve_bare("constant", path)]
+        servers.append(serve_penstock(registry))
+        if mlserver:
+            servers.append(serve_mlserver(mlserver, path, MODEL, Path(name)))
         os.sched_setaffinity(0, cores[1:] or cores)
         try:
-            assert bare.stdout is not None
-            sides = [
-                Side("bare", int(bare.stdout.readline()), bare.pid, body),
-                Side("penstock", port, worker, body),
-            ]
+            sides = [Side(one.name, one.port, one.pid, body) for one in servers]
             for side in sides:
                 side.run(WINDOW_SECONDS / 2, check, counted=False)
-            for _ in range(max(1, round(seconds / WINDOW_SECONDS / 2))):
+            for _ in range(max(1, round(seconds / WINDOW_SECONDS / len(sides)))):
                 for side in sides:
                     side.run(WINDOW_SECONDS, check)
         finally:
-            bare.kill()
-            process.terminate()
-            process.wait(60)
+            for one in servers:
+                one.process.terminate()
+            for one in servers:
+                one.process.wait(60)
+    tell(sides)
+
+
+def tell(sides: list[Side]) -> None:
+    """Print the rates, and how Penstock compares with each of the others."""
     for side in sides:
         rate, cost = median(side.rates), median(side.costs)
         sys.stdout.write(f"{side.name}: {rate:,.0f} calls/s, {cost * 1e6:.0f} us of processor\n")
-    first, second = (median(side.costs) for side in sides)
-    sys.stdout.write(f"penstock takes {first / second:.2f} times as many for each CPU second\n")
+    mine = next(one for one in sides if one.name == "penstock")
+    for side in sides:
+        if side is not mine:
+            of_time = median(side.costs) / median(mine.costs)
+            of_calls = median(mine.rates) / median(side.rates)
+            text = f"penstock : {side.name} = {of_calls:.2f} calls/s, {of_time:.2f} calls/CPU s\n"
+            sys.stdout.write(text)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of all windows together")
+    parser.add_argument("--hidden", type=int, default=1024, help="neurons; 0 for the example")
+    parser.add_argument("--mlserver", type=Path, help="its program")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    given = dict(enumerate(sys.argv))
-    main(float(given.get(1, 10.0)), int(given.get(2, 1024)))
+    given = arguments()
+    main(given.seconds, given.hidden, given.mlserver)

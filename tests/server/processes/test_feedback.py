@@ -138,7 +138,11 @@ def test_export_has_inputs_and_labels_side_by_side(serve, command, tmp_path):
         )
         return process.communicate(timeout=60), process.returncode == 0
 
-    server.until(lambda: export()[1])
+    def joined():
+        versions = asked_of_admin(server)["versions"]
+        return versions and versions[0]["labels"] == 1
+
+    server.until(joined)  # an export costs a process
     server.until(lambda: export()[1] and pd_rows(output, "features_0"))
     row = pd_rows(output, "*")[0]
     assert (row["request_id"], row["row"], row["label"], row["source"]) == ("a", 1, 1, "lab")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
-from .store_error import StoreError, names_no_bucket, store_error
+from .store_error import StoreError, configuration_error, names_no_bucket, store_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,7 +268,7 @@ def open_store(url: StoreUrl) -> ObjectStore:
     """The store of a URL; nothing is asked of it yet.
 
     Raises:
-        StoreError: The environment names no account where one is needed.
+        StoreError: What the environment says of the store cannot be used.
     """
     from obstore.exceptions import BaseError
     from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
@@ -287,6 +287,6 @@ def open_store(url: StoreUrl) -> ObjectStore:
             case _:
                 plain: ClientConfig = {**_CLIENT, "allow_http": url.scheme == "http"}
                 client = HTTPStore(str(url), client_options=plain, retry_config=_RETRIES)
-    except BaseError as error:
-        raise store_error(error, url, "read") from None
+    except (BaseError, ValueError) as error:
+        raise configuration_error(error, url) from None
     return ObjectStore(url, client)

@@ -77,6 +77,15 @@ def names_no_bucket(error: Exception) -> bool:
     return _code(str(error)) in _NO_BUCKET
 
 
+def configuration_error(error: Exception, url: StoreUrl) -> StoreError:
+    """The error of a client that cannot be made of what the environment says."""
+    credentials = _CREDENTIALS.get(url.scheme, "the URL")
+    reason = _lasting(url, "read", 0, "", str(error)) or (
+        f"what the environment says of this store cannot be used; check {credentials}"
+    )
+    return StoreError(f"{url}: {reason}", lasting=True)
+
+
 def store_error(error: Exception, url: StoreUrl, verb: str, path: str = "") -> StoreError:
     """The error of a request to a store.
 

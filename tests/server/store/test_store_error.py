@@ -69,6 +69,14 @@ def test_without_credentials_the_line_names_their_variables():
     assert "no credentials were found; set AWS_ACCESS_KEY_ID" in str(error)
 
 
+def test_credentials_that_cannot_be_read_are_named_and_not_shown(monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "hunter2-is-no-base64")
+    with pytest.raises(StoreError, match="check AZURE_STORAGE_ACCOUNT_NAME and") as caught:
+        open_store(parse_store_url("az://container/x"))
+    assert "hunter2" not in str(caught.value)
+
+
 def test_azure_without_an_account_says_so(monkeypatch):
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
     with pytest.raises(StoreError, match="set AZURE_STORAGE_ACCOUNT_NAME"):

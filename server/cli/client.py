@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from urllib.error import HTTPError
 
 DEFAULT_URL: Final = "http://127.0.0.1:8001"
+_PREDICTION_URL: Final = "http://127.0.0.1:8000"
 #: Longer than a command waits for the workers by default.
 _TIMEOUT_SECONDS: Final = 90.0
 _PANEL: Final = "Server"
@@ -148,18 +149,39 @@ def find_server(options: ServerOptions) -> AdminClient:
     return AdminClient(url, token)
 
 
+def find_prediction_port(url: str | None, token: str | None) -> tuple[str, str]:
+    """URL and token of the prediction port that is meant: the one named, or that which runs here.
+
+    Args:
+        url: Value of the option.
+        token: Value of the option.
+
+    Raises:
+        CommandFailed: Several servers run here.
+    """
+    given = token_of(token)
+    if url:
+        return url, given
+    running = _running("predict_url")
+    if len(running) > 1:
+        listed = ", ".join(sorted(running))
+        raise CommandFailed(f"several servers run here; choose one with --url: {listed}")
+    found = next(iter(running), _PREDICTION_URL)
+    return found, given or _token_in(running.get(found))
+
+
 def token_of(given: str | None) -> str:
     """The token of the option or of the environment; empty without one."""
     return given or os.environ.get("PENSTOCK_TOKEN", "")
 
 
-def _running() -> dict[str, Path]:
-    """Address of the admin port -> state directory, of this user's servers."""
+def _running(port: str = "admin_url") -> dict[str, Path]:
+    """Address of a port -> state directory, of this user's servers."""
     found = {}
     for directory in run_directories():
         try:
             address = json.loads(directory.address.read_text())
-            found[address["admin_url"]] = Path(address["state_dir"])
+            found[address[port]] = Path(address["state_dir"])
         except (OSError, ValueError, KeyError):
             continue  # it is just starting or stopping
     return found

@@ -25,7 +25,7 @@ _MEANINGS = {
     Exit.DONE: "done",
     Exit.FAILED: "it failed; diff found a difference, doctor a defect",
     Exit.USAGE: "the command line or the configuration is wrong",
-    Exit.PARTIAL: "feedback refused some rows",
+    Exit.PARTIAL: "some rows were refused (feedback, batch)",
     Exit.INTERRUPTED: "Ctrl-C",
     Exit.PIPE: "the reader of the output went away",
 }

@@ -21,6 +21,7 @@ VERBS: Final[Mapping[str, str]] = {
     "load": "operate:run_load",
     "unload": "operate:run_unload",
     "promote": "operate:run_promote",
+    "batch": "batch:run_batch",
     "rollback": "operate:run_rollback",
     "alias": "operate:run_alias",
     "gate run": "gate:run_run",
@@ -112,7 +113,7 @@ _GROUPS: Final = "Groups: the same verbs by subject"
 PANELS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("serve", "init", "doctor", "ui", "token"), _START),
     **dict.fromkeys(("push", "diff", "status", "history", "load", "unload", "promote"), _MODELS),
-    **dict.fromkeys(("rollback", "alias", "gate", "audit"), _MODELS),
+    **dict.fromkeys(("batch", "rollback", "alias", "gate", "audit"), _MODELS),
     **dict.fromkeys(("canary", "shadow", "ab"), _ROLLOUTS),
     **dict.fromkeys(MEMBERS["monitor"], _MONITORING),
     **dict.fromkeys(("model", "registry", "rollout", "monitor"), _GROUPS),

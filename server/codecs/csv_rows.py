@@ -46,17 +46,17 @@ def read_rows(body: bytes, columns: RowColumns) -> list[Any]:
         if len(set(header)) < len(header):
             raise InvalidRequest("the header of the CSV names a column twice")
         # The value of an unknown column is never used: its name is told with the first row.
-        readers = [_reader(by_name[name]) if name in by_name else str for name in header]
+        readers = [cell_reader(by_name[name]) if name in by_name else str for name in header]
         return [dict(zip(header, _values(row, readers), strict=True)) for row in rows]
     if columns.names and len(lines[0]) == len(columns.listed):
-        readers = [_reader(one) for one in columns.listed]
+        readers = [cell_reader(one) for one in columns.listed]
         return [_values(row, readers) for row in lines]
     if columns.names:
         return lines  # too few or too many cells: told with the first row
     if any(one.spec.datatype == "BYTES" for one in columns.inputs):
         return lines
     is_header = all(cell and not _is_number(cell) for cell in lines[0])
-    return [[_plain(cell) if cell else None for cell in row] for row in lines[is_header:]]
+    return [list(map(cell_reader(None), row)) for row in lines[is_header:]]
 
 
 def _lines(body: bytes) -> list[list[str]]:
@@ -82,13 +82,17 @@ def _values(row: list[str], readers: list[Callable[[str], Any]]) -> list[Any]:
     return [read(cell) for read, cell in zip(readers, row, strict=True)]
 
 
-def _reader(column: RowColumn) -> Callable[[str], Any]:
+def cell_reader(column: RowColumn | None) -> Callable[[str], Any]:
     """What a cell says in a column; an empty cell is a missing value.
+
+    ``None`` stands for a column of a model that does not name its columns and takes numbers.
 
     A text that two categories have, such as 1 and "1", is neither of them: it stays a text, and is
     refused with its row if the column has no such text.
     """
     read: Callable[[str], Any] = _plain
+    if column is None:
+        return lambda cell: _plain(cell) if cell else None
     if column.categories:
         texts = Counter(map(str, column.categories))
         named = {str(one): one for one in column.categories if texts[str(one)] == 1}

@@ -62,7 +62,7 @@ def row_texts(
     the element of the only output.
     """
     pairs = list(in_response_order(wire, request, outputs))
-    columns = [_elements(output, array, named=named) for output, array in pairs]
+    columns = [elements(output, array, named=named) for output, array in pairs]
     if len(pairs) == 1 and not named:
         return columns[0]
     names = b",".join(_dumps(output.name).replace(b"%", b"%%") + b":%b" for output, _ in pairs)
@@ -70,7 +70,7 @@ def row_texts(
     return [template % row for row in zip(*columns, strict=True)]
 
 
-def _elements(output: WireOutput, array: Array, *, named: bool) -> list[bytes]:
+def elements(output: WireOutput, array: Array, *, named: bool) -> list[bytes]:
     """The JSON text of each row of one output."""
     if not array.size:
         return [_dumps(row.tolist()) for row in array]

@@ -14,6 +14,7 @@ RENAMES = {
     "monitoring/databases.py": "a damaged database is moved aside, with its journal",
     "monitoring/metrics/metrics.py": "a counter file is mapped and locked before it has its name",
     "monitoring/prediction_log/seal.py": "a directory gets its name",
+    "server/batch_job/job_directory.py": "a kill leaves the draft among the parts, not beside them",
     "server/cli/single_model.py": "a directory gets its name when it is locked",
     "server/config/log_privacy.py": "the first process to make the key wins, so a link is made",
     "server/desired_state/state_file.py": "a damaged state is moved aside",

@@ -65,6 +65,7 @@ def test_every_verb_prints_json(serve, registry, tmp_path, capsys, monkeypatch):
     server = serve("--tokens-file", tokens, registry=registry)
     line.where = ("--admin-url", server.admin_url, "--state-dir", state)
     _before_the_rollouts(line, server, tmp_path)
+    _batch(line, server, tmp_path)
     with monkeypatch.context() as somebody_else:
         somebody_else.setenv("LOGNAME", "ana")
         _gates(line, registry, token["token"])
@@ -75,6 +76,14 @@ def test_every_verb_prints_json(serve, registry, tmp_path, capsys, monkeypatch):
     assert main(["promote", "breast-cancr", "1", *map(str, line.where)]) == 1
     said = capsys.readouterr().err
     assert said == "penstock: there is no model 'breast-cancr'; did you mean breast-cancer?\n"
+
+
+def _batch(line, server, tmp_path):
+    source = tmp_path / "patients.csv"
+    source.write_text("\n".join(",".join(str(at + row) for at in range(30)) for row in range(3)))
+    told = ("--url", server.url, "-o", tmp_path / "answers.csv")
+    done = line.local(f"batch {MODEL} {source}", *told)
+    assert (done["rows"], done["failed"]) == (2, 0)
 
 
 def _before_the_rollouts(line, server, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from penstock.server.page.chart import Series, line_chart
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from penstock.server.page.page import Section, Value
 
     from .visit import Visit
+
+#: Headings of a figure and its interval.
+_FIGURE: Final = ("figure", "value", "from", "to", "for errors up to")
+_INTERVALS: Final = (
+    "values with their 95 % intervals; no sample shows errors that are rarer than its rows, so an "
+    "interval with a limit holds only if no error is larger"
+)
 
 
 def performance_page(found: Mapping[str, Any], visit: Visit, by: str = "") -> Page:
@@ -34,9 +41,9 @@ def performance_page(found: Mapping[str, Any], visit: Visit, by: str = "") -> Pa
         section.text(link("Upload labels", visit.at("labels")))
         return page
     section.table(
-        ["version", "arm", "predictions", "labels", "coverage, %", "figure", "value", "from", "to"],
+        ["version", "arm", "predictions", "labels", "coverage, %", *_FIGURE],
         rows,
-        "values with their 95 % intervals",
+        _INTERVALS,
     )
     section.text(link("Upload labels", visit.at("labels")))
     _by_segment(page, found, visit, by)
@@ -69,10 +76,7 @@ def _by_segment(page: Page, found: Mapping[str, Any], visit: Visit, by: str) -> 
             segment["segment"],
             _name(one),
             segment["labels"],
-            name,
-            figure["value"],
-            figure["low"],
-            figure["high"],
+            *_figure(name, figure),
         ]
         for one in told
         for segment in one["segments"]["values"] or ()
@@ -80,8 +84,8 @@ def _by_segment(page: Page, found: Mapping[str, Any], visit: Visit, by: str) -> 
         if figure is not None
     ]
     if rows:
-        headers = [by or "segment", "version", "labels", "figure", "value", "from", "to"]
-        section.table(headers, rows, "values with their 95 % intervals")
+        headers = [by or "segment", "version", "labels", *_FIGURE]
+        section.table(headers, rows, _INTERVALS)
 
 
 def _windows(section: Section, versions: Sequence[Mapping[str, Any]]) -> None:
@@ -133,8 +137,10 @@ def _rows(one: Mapping[str, Any]) -> list[list[Value]]:
     ]  # fmt: skip
     figures = {name: figure for name, figure in one["figures"].items() if figure is not None}
     if not figures:
-        return [[*first, "", None, None, None]]
-    return [
-        [*first, name, figure["value"], figure["low"], figure["high"]]
-        for name, figure in figures.items()
-    ]
+        return [[*first, "", None, None, None, None]]
+    return [[*first, *_figure(name, figure)] for name, figure in figures.items()]
+
+
+def _figure(name: str, figure: Mapping[str, Any]) -> list[Value]:
+    """Cells of `_FIGURE`."""
+    return [name, figure["value"], figure["low"], figure["high"], figure.get("up_to")]

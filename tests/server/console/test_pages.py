@@ -103,6 +103,19 @@ def test_a_plan_says_how_long_it_takes_and_the_smallest_harm_that_it_sees() -> N
     assert idle == "No request came in the last minute, so nothing can be foreseen."
 
 
+def test_an_interval_of_errors_says_up_to_which_error_it_holds() -> None:
+    figures = {
+        "rmse": {"value": 1.25, "low": 1.125, "high": 3.5, "up_to": 42.5},
+        "accuracy": {"value": 0.5, "low": 0.375, "high": 0.625},
+    }
+    values = [{"segment": "CH", "labels": 60, "figures": figures}]
+    told = {"fields": ["country"], "worse": [], "values": values}
+    html = performance_page(found(figures=figures, segments=told), LOOKER, "country").render()
+    assert html.count("for errors up to") == 2
+    assert html.count(">42.5</td>") == 2
+    assert html.count("holds only if no error is larger") == 2
+
+
 def test_segments_have_their_figures_and_those_that_are_worse_are_named() -> None:
     worse = {
         "field": "country", "segment": BAD, "versus": "version 2", "bad": (30, 60),

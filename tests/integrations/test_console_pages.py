@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from penstock.monitoring.alerts.alert import Alert
+from penstock.monitoring.alerts.alert_store import AlertStore
+
 TIMEOUT_MILLISECONDS = 20_000
+#: A text that runs where it is taken for markup.
+BAD = "<img src=x onerror=alert(1)></textarea><script>alert(1)</script>"
 #: https://www.w3.org/TR/WCAG22/, levels A and AA.
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
@@ -26,6 +32,18 @@ def link(server):
 def status(server):
     with urllib.request.urlopen(f"{server.admin_url}/admin/status") as answer:
         return json.load(answer)
+
+
+def command(server, method, path, **body):
+    """Send a command to the admin port."""
+    token = (server.state / "admin-token").read_text().strip()
+    request = urllib.request.Request(
+        f"{server.admin_url}/admin/{path}",
+        json.dumps(body).encode(),
+        {"content-type": "application/json", "authorization": f"Bearer {token}"},
+        method=method,
+    )
+    urllib.request.urlopen(request).close()
 
 
 @pytest.fixture
@@ -77,15 +95,7 @@ def test_a_version_is_promoted_and_rolled_back_by_hand(server, inside):
 def test_an_open_page_shows_what_changes_without_being_loaded_again(server, inside):
     inside.get_by_role("link", name="digits").click()
     inside.evaluate("window.here = true")
-    token = (server.state / "admin-token").read_text().strip()
-    request = urllib.request.Request(
-        f"{server.admin_url}/admin/models/digits/aliases/seen-live",
-        json.dumps({"version": 1}).encode(),
-        {"content-type": "application/json", "authorization": f"Bearer {token}"},
-        method="PUT",
-    )
-    with urllib.request.urlopen(request):
-        pass
+    command(server, "PUT", "models/digits/aliases/seen-live", version=1)
     inside.locator("main").get_by_text("seen-live").first.wait_for(timeout=TIMEOUT_MILLISECONDS)
     assert inside.evaluate("window.here")
 
@@ -114,7 +124,7 @@ def test_the_console_works_with_the_keyboard_alone(server, inside):
 
 def test_what_people_have_sent_is_shown_as_text(server, inside):
     """The names of inputs and outputs, of models, and of what is saved, run nowhere."""
-    bad = "<img src=x onerror=alert(1)></textarea><script>alert(1)</script>"
+    bad = BAD
     tensor = {"datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
     model = f"{server.url}/v2/models/odd.names_of-tensors"
     with urllib.request.urlopen(model) as answer:
@@ -146,6 +156,32 @@ def test_what_people_have_sent_is_shown_as_text(server, inside):
     inside.get_by_role("link", name=bad).click()
     assert inside.locator("textarea").input_value() == f"select 1 as a, '{bad}' as b"
     assert Axe().run(inside, options=WCAG).response["violations"] == []
+
+
+def test_what_alerts_and_reasons_say_is_shown_as_text(server, inside):
+    """Names of features come from models, reasons from whoever has a token."""
+    store = AlertStore(server.state / "monitor" / "alerts.db")
+    for number, model in enumerate(("digits", BAD)):
+        store.put(
+            Alert(
+                kind="slo.burn",
+                model=model,
+                version=BAD,
+                subject=BAD,
+                severity="critical",
+                opened=True,
+                episode=f"{BAD}/{number}",
+                time=time.time(),
+                summary=f"{BAD} {number}",
+            )
+        )
+    command(server, "PUT", "models/digits/aliases/odd", version=1, reason=BAD)
+    command(server, "POST", "mutes", model="digits", kind="slo.burn", reason=BAD, **{"for": "1h"})
+    shown = {"": 0, "alerts": 3, "models/digits": 1, "audit": 2}
+    for path, texts in shown.items():
+        inside.goto(f"{server.admin_url}/console/{path}")
+        assert inside.get_by_text(BAD).count() >= texts, path
+        assert Axe().run(inside, options=WCAG).response["violations"] == [], path
 
 
 def test_a_file_of_labels_is_uploaded_with_a_report_by_line(server, inside):

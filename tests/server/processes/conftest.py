@@ -102,7 +102,7 @@ class Server:
 
     def __init__(self, process):
         self.process = process
-        self.token, self.state_dir = "", None
+        self.token, self.registry, self.run_dir, self.state_dir = "", None, None, None
         self.banner = []
         for line in process.stdout:
             self.banner.append(line)
@@ -331,8 +331,12 @@ def serve(command, tmp_path):
 @pytest.fixture(scope="module")
 def serve_all(tmp_path_factory):
     """As `serve`, for the tests of a file together: most of a small test is the start."""
-    with _commands() as start:
-        yield partial(_serve, start, tmp_path_factory.mktemp("server"))
+    with _commands() as command:
+
+        def start(*options, **settings):
+            return _serve(command, tmp_path_factory.mktemp("server"), *options, **settings)
+
+        yield start
 
 
 def _serve(start, place, *options, registry=REGISTRY, wait=True, monitor=True):
@@ -347,7 +351,7 @@ def _serve(start, place, *options, registry=REGISTRY, wait=True, monitor=True):
     ports += ("--load-trials", "false")
     ports += () if monitor else ("--sample-rate", 0)
     server = Server(start("serve", registry, *ports, *options))
-    server.state_dir = place / "state"
+    server.registry, server.run_dir, server.state_dir = registry, place / "run", place / "state"
     server.token = (server.state_dir / "admin-token").read_text().strip()
     if wait:
         until(lambda: server.once(server.admin_url, "/v2/health/ready")[0] == 200)

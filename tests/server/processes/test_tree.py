@@ -62,8 +62,14 @@ def test_an_idle_server_is_small_and_sleeps(serve):
     server.until(lambda: is_idle(pids, 4))
 
 
-def test_control_killed_under_load_is_back_and_nobody_notices(serve, load):
-    server = serve(monitor=False)
+@pytest.fixture(scope="module")
+def server(serve_all):
+    """Two workers, for the tests that leave them at work."""
+    return serve_all("--workers", 2, monitor=False)
+
+
+def test_control_killed_under_load_is_back_and_nobody_notices(server, load):
+    already = server.answered()
     with load(server.url) as running:
         running.wait_for(50)
         before = server.kill("control")
@@ -75,11 +81,11 @@ def test_control_killed_under_load_is_back_and_nobody_notices(serve, load):
     assert server.children()["control"] != before
     assert server.status()["converged"]
     assert server.status()["target"]["number"] == 1
-    server.until(lambda: server.answered() == len(running.statuses))
+    server.until(lambda: server.answered() == already + len(running.statuses))
 
 
-def test_a_worker_killed_under_load_comes_back_and_its_counts_stay(serve, load):
-    server = serve("--workers", 2, monitor=False)
+def test_a_worker_killed_under_load_comes_back_and_its_counts_stay(server, load):
+    already = server.answered()
     with load(server.url, 8) as running:
         running.wait_for(200)
         killed = server.kill("worker-0")
@@ -92,7 +98,7 @@ def test_a_worker_killed_under_load_comes_back_and_its_counts_stay(serve, load):
     assert server.children()["worker-0"] != killed
     assert [one["target"] for one in server.status()["workers"]] == [1, 1]
     # Counted before it is written: at most the answers that were on their way are too many.
-    received = len(running.statuses)
+    received = already + len(running.statuses)
     server.until(lambda: received <= server.answered() <= received + running.broken)
     metrics = server.metrics()
     assert metrics['penstock_process_restarts_total{process="worker-0"}'] == 1
@@ -169,9 +175,8 @@ def test_a_port_in_use_is_explained(command, tmp_path):
     assert "--port" in errors
 
 
-def test_two_servers_do_not_share_a_run_directory(serve, command, tmp_path):
-    serve(monitor=False)
-    process = command("serve", tmp_path, "--port", 0, "--run-dir", tmp_path / "run")
+def test_two_servers_do_not_share_a_run_directory(server, command, tmp_path):
+    process = command("serve", tmp_path, "--port", 0, "--run-dir", server.run_dir)
     assert process.wait(60) == 1
     assert "another server runs in" in process.stderr.read()
 

@@ -12,6 +12,7 @@ from .library import Library
 from .onnx_batching import decide, rows_possible
 from .onnx_containers import with_containers
 from .onnx_errors import explain_load
+from .onnx_labels import with_labels
 from .onnx_model import OnnxModel
 from .onnx_narrow import with_narrow_types
 from .onnx_observation import observe
@@ -80,7 +81,7 @@ def _observed(session: Any, path: Path, settings: OnnxSettings, options: LoadOpt
     declared = with_ranks(session, read_signature(session), graph)
     declared = replace(declared, rows_axis=not rows_possible(declared))
     observation = observe(session, declared, options.examples(declared))
-    signature = observation.complete(declared)
+    signature = with_labels(observation.complete(declared), graph)
     metadata = {**session.get_modelmeta().custom_metadata_map, **observation.metadata()}
     classes = {name: len(labels) for name, labels in observation.classes.items()}
 

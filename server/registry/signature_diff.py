@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from penstock.runtimes.contract import Column
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from penstock.runtimes.contract import Column, Signature, TensorSpec
+    from penstock.runtimes.contract import Signature, TensorSpec
 
     from .manifest import Manifest
 
@@ -117,9 +119,10 @@ def _renames(before: TensorSpec, after: TensorSpec) -> bool:
     """Whether a client that uses the names of columns or classes may fail.
 
     Categories may be added behind the others: each keeps its position, which tensors of numbers
-    hold. Where a version names nothing, nobody uses a name.
+    hold. Where a version names nothing, nobody uses a name: the only column of a tensor that is
+    called as the tensor itself has none.
     """
-    if not before.columns:
+    if not before.columns or before.columns == (Column(before.name, ()),):
         return False
     if [one.name for one in before.columns] != [one.name for one in after.columns]:
         return True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import catboost
 import lightgbm
@@ -14,9 +15,6 @@ import xgboost
 from penstock.runtimes.library import Library
 from penstock.runtimes.xgboost.runtime import XgboostRuntime
 from penstock.server.cli.main import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 X = np.random.default_rng(1).uniform(size=(60, 3))
 Y = (X[:, 0] > 0.5).astype(int)
@@ -87,6 +85,23 @@ def test_columns_and_classes_are_published_and_served(
             (features,) = json.loads(described.body)["inputs"]
             columns = [one["name"] for one in features["parameters"]["columns"]]
             assert columns == ["age", "home city", "income"]
+
+
+def test_an_onnx_label_that_is_a_position_is_answered_by_the_name_of_its_class(
+    tmp_path: Path, live_server: Any
+) -> None:
+    model = Path(__file__).parents[3] / "examples" / "registry" / "breast-cancer" / "1"
+    named = ("--classes", "malignant,benign")
+    assert push(tmp_path / "r", "m", model / "model.onnx", *named) == 0
+    rows = np.abs(np.random.default_rng(1).normal(size=(20, 30)) * 50).tolist()
+    body = json.dumps({"instances": rows}).encode()
+    with live_server(tmp_path / "r", state_dir=str(tmp_path / "state")) as server:
+        head = f"POST /v1/models/m:predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}"
+        answer = server.ask(f"{head}\r\n\r\n".encode() + body)
+        found = json.loads(answer.body)["predictions"]
+        for one in found:
+            assert one["label"] == max(one["probabilities"], key=one["probabilities"].get)
+        assert {one["label"] for one in found} == {"malignant", "benign"}
 
 
 def test_names_that_do_not_fit_publish_nothing(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.runtimes.contract import Signature, TensorSpec
+from penstock.runtimes.contract import Column, Signature, TensorSpec
 from penstock.server.registry.manifest import FileEntry, Manifest, Run
 from penstock.server.registry.signature_diff import Change, diff
 
@@ -45,6 +45,26 @@ def test_a_version_does_not_differ_from_itself():
 )
 def test_a_change_of_the_signature_says_whether_it_may_break(after, breaking):
     (change,) = diff(BASE, after)
+    assert change.breaking is breaking
+
+
+LABEL = TensorSpec("label", "INT64", (-1,))
+POSITION = replace(LABEL, columns=(Column("label", ()),))
+NAMED = replace(LABEL, columns=(Column("label", ("no", "yes")),))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "breaking"),
+    [
+        (POSITION, LABEL, False),  # published by an earlier release
+        (LABEL, POSITION, False),
+        (POSITION, NAMED, False),
+        (NAMED, POSITION, True),
+        (replace(LABEL, columns=(Column("other", ()),)), LABEL, True),
+    ],
+)
+def test_a_label_without_names_of_classes_promises_none(before, after, breaking):
+    (change,) = diff(signed(outputs=(before,)), signed(outputs=(after,)))
     assert change.breaking is breaking
 
 

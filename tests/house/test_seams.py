@@ -20,6 +20,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
     "print": ("server/cli/",),
     "os.environ": (
         "server/cli/doctor.py",  # hands it to load_config, to look at what a server would find
+        "server/cli/liveness.py",  # hands it to load_config, to find the port that is asked
         "server/cli/main.py",  # whether a shell asks for a completion
         "server/cli/supervise.py",  # hands it to load_config
         "server/cli/gate.py",  # the same, for what a version that runs its gates may do

@@ -159,7 +159,7 @@ def test_what_people_have_sent_is_shown_as_text(server, inside):
 
 
 def test_what_alerts_and_reasons_say_is_shown_as_text(server, inside):
-    """Names of features come from models, reasons from whoever has a token."""
+    """Names of features come from models, reasons from everybody with a token."""
     store = AlertStore(server.state / "monitor" / "alerts.db")
     for number, model in enumerate(("digits", BAD)):
         store.put(

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import typer
 
 from .command_failed import CommandFailed
-from .place import run_directories
+from .run_directories import run_directories
 
 if TYPE_CHECKING:
     from urllib.error import HTTPError

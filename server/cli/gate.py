@@ -71,7 +71,12 @@ def run_run(
         report = gate_report(server, order).to_json()
     except (ConfigError, ModelLoadError, OSError) as error:
         raise CommandFailed(error) from None
-    _show(report, output, as_json=as_json)
+    if output is not None:
+        _write_page(report, output)
+    if as_json:
+        show_json(report)
+    else:
+        _show(report)
     return Exit.DONE if report["passed"] else Exit.FAILED
 
 
@@ -81,11 +86,14 @@ def run_show(
 ) -> int:  # fmt: skip
     """Show what a version has shown a server, and who approved it."""
     found = find_server(server).get(model_path(model, f"/versions/{version}/gates"))
-    if as_json and output is None:
+    report = found["report"]
+    if report is not None and output is not None:
+        _write_page(report, output)
+    if as_json:
         show_json(found)
         return 0
-    if found["report"] is not None:
-        _show(found["report"], output, as_json=as_json)
+    if report is not None:
+        _show(report)
     _tell(found)
     return 0
 
@@ -148,20 +156,19 @@ def _tell(found: dict[str, Any]) -> None:
         print(f"  {what} {one['by']}, until {until:%Y-%m-%d %H:%M} UTC, {one['digest']}")
 
 
-def _show(report: dict[str, Any], output: Path | None, *, as_json: bool) -> None:
-    if output is not None:
-        from penstock.server.console.gate_page import gate_page
+def _write_page(report: dict[str, Any], output: Path) -> None:
+    from penstock.server.console.gate_page import gate_page
 
-        try:
-            output.write_text(gate_page(report), encoding="utf-8")
-        except OSError as error:
-            raise CommandFailed(f"{output} cannot be written: {error.strerror or error}") from None
-    if as_json:
-        show_json(report)
-    else:
-        from .gate_view import report_view
+    try:
+        output.write_text(gate_page(report), encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"{output} cannot be written: {error.strerror or error}") from None
 
-        show(report_view(report))
+
+def _show(report: dict[str, Any]) -> None:
+    from .gate_view import report_view
+
+    show(report_view(report))
 
 
 def _version(home: Path, version: int) -> "GatedVersion":

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from penstock.server.files.config_error import ConfigError
 from penstock.server.processes.run_directory import process_namespace
 
-from .place import run_directories
+from .run_directories import run_directories
 
 _PATH: Final = "/v2/health/live"
 _TIMEOUT_SECONDS: Final = 2.0

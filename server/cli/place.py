@@ -4,33 +4,18 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from .command_failed import CommandFailed
-
-if TYPE_CHECKING:
-    from penstock.server.processes.run_directory import RunDirectory
+from .run_directories import run_directories
 
 #: The option that names a state directory.
 StateDir = Annotated[
     Path | None,
     typer.Option("--state-dir", metavar="DIR", help="Default: that of the server that runs here."),
 ]
-
-
-def run_directories() -> "list[RunDirectory]":
-    """The run directories of this user's servers that run here.
-
-    A server in a run directory of its own is found by ``PENSTOCK_RUN_DIR``.
-    """
-    from penstock.server.processes.run_directory import RunDirectory, running_servers
-
-    directories = running_servers()
-    if run_dir := os.environ.get("PENSTOCK_RUN_DIR"):
-        directories.append(RunDirectory(Path(run_dir)))
-    return directories
 
 
 def running_configs() -> list[dict[str, Any]]:

@@ -65,6 +65,7 @@ LOCAL = {
     "push": "{0}/models m {0}/absent.onnx",
     "diff": "m 1 2 --registry {0}",
     "gate run": "{0} m 1",
+    "batch": "m {0}/absent.csv",  # without --output: it would lower the priority of the tests
     "audit verify": "{0}/absent",
     "ab size": "--rate 2 --difference 0.1",
     "query": "nonsense --state-dir {0}",

@@ -8,7 +8,6 @@ PREFIX/penstock-index.json                 all versions, see `index`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from penstock.server.registry.manifest import MANIFEST_FILE
@@ -17,7 +16,7 @@ from penstock.server.registry.repository import MODEL_NAME, VERSION_NAME
 from .index import Index, IndexEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from .object_store import Listed
 
@@ -34,26 +33,13 @@ def claim_path(model: str, version: int) -> str:
     return f"{model}/{CLAIMS}/{version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a list of objects shows of a registry.
-
-    Attributes:
-        index: Its versions, as an index would name them.
-        files: The objects of versions without a manifest.
-    """
-
-    index: Index = field(default_factory=Index)
-    files: Mapping[tuple[str, int], tuple[Listed, ...]] = field(default_factory=dict)
-
-
-def arrange(objects: Iterable[Listed]) -> Contents:
-    """Find the versions among all objects of a registry.
+def arrange(objects: Iterable[Listed]) -> Index:
+    """The versions among all objects of a registry, as an index would name them.
 
     A version whose number is claimed and that has no manifest is a push that goes on or was
-    killed: it is left out.
+    killed: it is left out. A version without either is named, so that somebody is told of it.
     """
-    found: dict[tuple[str, int], list[Listed]] = {}
+    found: dict[tuple[str, int], bool] = {}
     claimed: set[tuple[str, int]] = set()
     for one in objects:
         model, _, rest = one.path.partition("/")
@@ -63,13 +49,10 @@ def arrange(objects: Iterable[Listed]) -> Contents:
         if folder == CLAIMS and VERSION_NAME.fullmatch(name):
             claimed.add((model, int(name)))
         elif VERSION_NAME.fullmatch(folder):
-            found.setdefault((model, int(folder)), []).append(one)
+            key = model, int(folder)
+            found[key] = found.get(key, False) or name == MANIFEST_FILE
     models: dict[str, dict[int, IndexEntry]] = {}
-    files = {}
-    for key, listed in sorted(found.items()):
-        complete = any(one.path == version_path(*key, MANIFEST_FILE) for one in listed)
-        if complete or key not in claimed:
-            models.setdefault(key[0], {})[key[1]] = IndexEntry()
-        if not complete and key not in claimed:
-            files[key] = tuple(listed)
-    return Contents(Index(0, models), files)
+    for (model, version), complete in sorted(found.items()):
+        if complete or (model, version) not in claimed:
+            models.setdefault(model, {})[version] = IndexEntry()
+    return Index(0, models)

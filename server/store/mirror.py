@@ -23,13 +23,14 @@ from penstock.server.registry.repository import MODEL_FILE, MODEL_NAME, VERSION_
 
 from .index import INDEX_FILE, Index, parse_index
 from .layout import arrange, version_path
+from .object_store import Found
 from .store_error import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from .object_store import Found, ObjectStore
+    from .object_store import ObjectStore
 
     Key = tuple[str, int]
 
@@ -72,6 +73,7 @@ class Mirror:
         self._settings: dict[str, Found | None] = {}
         self._turn: list[str] = []
         self._failures: dict[Key, _Failure] = {}
+        self._hidden: dict[str, str] = {}
 
     @property
     def empty(self) -> bool:
@@ -81,7 +83,10 @@ class Mirror:
     def problems(self) -> dict[str, str]:
         """What is in the store and cannot be shown, by its URL, and why."""
         failures = sorted(self._failures.items())
-        return {f"{self._store.url}/{version_path(*key)}": one.reason for key, one in failures}
+        found = {f"{self._store.url}/{version_path(*key)}": one.reason for key, one in failures}
+        for model, reason in sorted(self._hidden.items()):
+            found[f"{self._store.url}/{model}/{MODEL_FILE}"] = reason
+        return found
 
     def poll(self) -> bool:
         """Ask the store whether something is new, and take it over; whether something was.
@@ -111,7 +116,7 @@ class Mirror:
                     lasting=True,
                 )
             self._found = None
-            return arrange(self._store.listing()).index
+            return arrange(self._store.listing())
         if found is self._found and self._index is not None:
             return self._index
         index = parse_index(found.content, f"{self._store.url}/{INDEX_FILE}")
@@ -217,6 +222,7 @@ class Mirror:
         if not any(model == key[0] for model, _ in self._present):
             remove_tree(target.parent)
             self._settings.pop(key[0], None)
+            self._hidden.pop(key[0], None)
 
     def _next_models(self) -> list[str]:
         """The model whose settings are asked for now."""
@@ -224,12 +230,25 @@ class Mirror:
             self._turn = sorted({model for model, _ in self._present})
         return [self._turn.pop()] if self._turn else []
 
+    def _read_settings(self, model: str, known: Found | None) -> Found | None:
+        """The ``model.toml`` of a model; what is known of it where the store shows nothing."""
+        try:
+            found = self._store.read(f"{model}/{MODEL_FILE}", known)
+        except StoreError as error:
+            if not error.forbidden:
+                raise
+            self._hidden[model] = str(error)
+            file = self._directory / model / MODEL_FILE
+            return Found(file.read_bytes()) if known is None and file.exists() else known
+        self._hidden.pop(model, None)
+        return found
+
     def _refresh(self, models: Iterable[str]) -> bool:
         """Take over ``model.toml`` of these models; whether one has changed."""
         changed = False
         for model in models:
             known = self._settings.get(model)
-            found = self._store.read(f"{model}/{MODEL_FILE}", known)
+            found = self._read_settings(model, known)
             file = self._directory / model / MODEL_FILE
             if found is None:
                 changed = file.exists() or changed

@@ -1,8 +1,8 @@
 """An object store, as far as a registry needs one: read, write on a condition, upload, list.
 
 The client is obstore (https://developmentseed.org/obstore), a part of Apache Arrow's object_store.
-It takes credentials from the environment, and talks to nobody else. What fails is asked for again:
-by the client, and here, because the client gives up a write whose answer was lost.
+It takes credentials from the environment. What fails is asked for again, also here, because the
+client gives up a write whose answer was lost.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ _CHUNK_BYTES: Final = 1 << 20
 _TRIES: Final = 5
 #: Attempts at everything else.
 _REQUEST_TRIES: Final = 3
+#: A request that took longer is not repeated: a store that hangs is to be known soon.
+_REPEATED_WITHIN_SECONDS: Final = 5.0
 _FIRST_PAUSE_SECONDS: Final = 0.1
 #: A request may take long, for it may carry a large model; it may not stand still for long. Stores
 #: of clouds get this as configuration: as options of the client it would hide AWS_ALLOW_HTTP.
-_CLIENT: Final[ClientConfig] = {"connect_timeout": "5s", "read_timeout": "20s", "timeout": "1d"}
+_CLIENT: Final[ClientConfig] = {"connect_timeout": "5s", "read_timeout": "10s", "timeout": "1d"}
 _RETRIES: Final[RetryConfig] = {
     "max_retries": 2,
     "retry_timeout": timedelta(seconds=20),
@@ -74,11 +76,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object in a list: its path in the registry, its size in bytes, and its mark."""
+    """An object in a list: its path in the registry, and its size in bytes."""
 
     path: str
     size: int
-    e_tag: str = ""
 
 
 class ObjectStore:
@@ -88,10 +89,15 @@ class ObjectStore:
         url: Names it in errors.
         client: The store of the client library, which adds the prefix to all paths.
         sleep: Waits so many seconds.
+        clock: Monotonic seconds.
     """
 
     def __init__(
-        self, url: StoreUrl, client: Client, sleep: Callable[[float], object] = time.sleep
+        self,
+        url: StoreUrl,
+        client: Client,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         import obstore  # an extra
 
@@ -100,14 +106,16 @@ class ObjectStore:
         self._library = obstore
         self._errors = obstore.exceptions
         self._sleep = sleep
+        self._clock = clock
 
     def _tried(self, request: Callable[[], T]) -> T:
         """The answer to a request, which is repeated while its error may go away."""
+        began = self._clock()
         for attempt in range(_REQUEST_TRIES - 1):
             try:
                 return request()
             except StoreError as error:
-                if error.lasting:
+                if error.lasting or self._clock() - began > _REPEATED_WITHIN_SECONDS:
                     raise
             self._sleep(_FIRST_PAUSE_SECONDS * 2.0**attempt)
         return request()
@@ -200,7 +208,7 @@ class ObjectStore:
         found: list[Listed] = []
         try:
             for page in self._library.list(self._client, prefix, chunk_size=_PAGE):
-                found += [Listed(one["path"], one["size"], one["e_tag"] or "") for one in page]
+                found += [Listed(one["path"], one["size"]) for one in page]
                 if len(found) > _MAX_OBJECTS:
                     raise StoreError(
                         f"{self.url} holds more than {_MAX_OBJECTS} objects; expected the prefix "

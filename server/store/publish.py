@@ -54,7 +54,7 @@ def read_index(store: ObjectStore) -> tuple[Index, Found | None]:
     """
     found = store.read(INDEX_FILE)
     if found is None:
-        return arrange(store.listing()).index, None
+        return arrange(store.listing()), None
     return parse_index(found.content, f"{store.url}/{INDEX_FILE}"), found
 
 

@@ -47,7 +47,7 @@ _CREDENTIALS: Final = {
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
 _RIGHTS: Final = {
-    ("s3", "read"): "s3:GetObject",
+    ("s3", "read"): "s3:GetObject, and s3:ListBucket: without it a missing object looks the same",
     ("s3", "write"): "s3:PutObject",
     ("s3", "list"): "s3:ListBucket",
     ("gs", "read"): "storage.objects.get",
@@ -57,6 +57,7 @@ _RIGHTS: Final = {
     ("az", "write"): "Storage Blob Data Contributor",
     ("az", "list"): "Storage Blob Data Reader",
 }
+_MAY_NOT: Final = "these credentials may not"
 
 
 class StoreError(OSError):
@@ -65,11 +66,14 @@ class StoreError(OSError):
     Args:
         message: Cause and mend.
         lasting: Whether it stays so until somebody changes something.
+        forbidden: Whether the credentials are good and may not do this. S3 says so of an object
+            that is not there, too, to who may not list.
     """
 
-    def __init__(self, message: str, *, lasting: bool = False) -> None:
+    def __init__(self, message: str, *, lasting: bool = False, forbidden: bool = False) -> None:
         super().__init__(message)
         self.lasting = lasting
+        self.forbidden = forbidden
 
 
 def names_no_bucket(error: Exception) -> bool:
@@ -100,7 +104,8 @@ def store_error(error: Exception, url: StoreUrl, verb: str, path: str = "") -> S
     status = int(found[1]) if found else 0
     reason = _lasting(url, verb, status, code, text)
     if reason:
-        return StoreError(f"{url}: {reason}", lasting=True)
+        forbidden = status == HTTPStatus.FORBIDDEN and reason.startswith(_MAY_NOT)
+        return StoreError(f"{url}: {reason}", lasting=True, forbidden=forbidden)
     what = f"{verb} {path}".strip()
     if status:
         known = f"{status} {code}".strip()
@@ -154,7 +159,7 @@ def _lasting(url: StoreUrl, verb: str, status: int, code: str, text: str) -> str
         ),
         (
             status == HTTPStatus.FORBIDDEN,
-            f"these credentials may not {verb} there ({known}); grant {right}",
+            f"{_MAY_NOT} {verb} there ({known}); grant {right}",
         ),
     )
     return next((reason for holds, reason in causes if holds), "")

@@ -89,6 +89,28 @@ def test_settings_of_each_model_are_asked_for_in_turn(mirror, place, store, push
     assert sorted(one.parent.name for one in place.glob("*/model.toml")) == ["a", "b", "c"]
 
 
+def test_settings_that_the_store_hides_keep_no_version_away(mirror, place, store, push, bucket):
+    """S3 says of what is not there that it is forbidden, to who may not list."""
+    push(store)
+    hidden = {"registry/m/model.toml"}
+    bucket.faults = lambda method, path: "AccessDenied" if path in hidden else ""
+    assert mirror.poll()
+    assert shown(place) == {"m": [1]}
+    ((path, reason),) = mirror.problems().items()
+    assert path == "s3://models/registry/m/model.toml"
+    assert "s3:ListBucket" in reason
+
+    hidden.clear()
+    bucket.objects["registry/m/model.toml"] = b"# known\n"
+    assert mirror.poll()
+    assert mirror.problems() == {}
+    hidden.add("registry/m/model.toml")
+    for one in (mirror, Mirror(store, place)):
+        one.poll()
+        assert (place / "m/model.toml").read_bytes() == b"# known\n", "what was known stays"
+        assert list(one.problems()) == [path]
+
+
 def test_a_manifest_that_was_changed_is_not_shown_and_the_others_are(
     mirror, place, store, push, bucket
 ):

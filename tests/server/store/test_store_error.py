@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.server.config.store_url import parse_store_url
-from penstock.server.store.object_store import open_store
+from penstock.server.store.object_store import ObjectStore, open_store
 from penstock.server.store.store_error import StoreError, store_error
 
 
@@ -52,6 +52,24 @@ def test_a_store_that_is_down_is_not_lasting(bucket, store):
     with pytest.raises(StoreError, match="answers 503 SlowDown") as caught:
         store.read("x")
     assert not caught.value.lasting
+
+
+def test_a_store_that_hangs_is_not_asked_again_and_again(url):
+    from obstore.store import MemoryStore
+
+    now = 0.0
+    store = ObjectStore(parse_store_url(url), MemoryStore(), lambda _: None, lambda: now)
+    asked = []
+
+    def request():
+        nonlocal now
+        asked.append(now)
+        now += 10.0
+        raise StoreError("the store does not answer in time")
+
+    with pytest.raises(StoreError, match="in time"):
+        store._tried(request)
+    assert asked == [0.0]
 
 
 def test_signed_urls_in_errors_are_not_repeated():

@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.distribution import python_command
+from penstock.server.isolation.limits import MOST_SECONDS, stuck
 from penstock.server.processes.exits import NATIVE_CRASHES, describe_exit
 from penstock.server.processes.process_watch import waited_seconds
 
@@ -36,19 +37,13 @@ if TYPE_CHECKING:
     from .load_order import LoadOrder, SoundCopy
 
 
-#: Between two looks at a trial, and how much time one look may find to have passed: when this
-#: process was stopped, or the machine slept, the trial was not given that time.
+#: Between two looks at a trial.
 _CHECK_SECONDS: Final = 0.1
-_MOST_SECONDS: Final = 1.0
-#: What a trial waited for a processor does not count, but on no machine may it take longer than
-#: so many times its limit.
-_MOST_TIMES: Final = 5.0
 #: A trial process that is not given another trial ends after so long.
 IDLE_SECONDS: Final = 3.0
 #: The same of one that was started before there was a trial to make.
 EARLY_SECONDS: Final = 20.0
 _MAX_ANSWER_BYTES: Final = 1 << 20
-_START_SECONDS: Final = 60.0
 _ENDS: Final = (LOADS, REFUSED, ERROR)
 
 
@@ -203,9 +198,8 @@ class Trials:
             trial.link.send_bytes(message)
             while not trial.link.poll(_CHECK_SECONDS):
                 now = self._clock()
-                spent, seen = spent + min(now - seen, _MOST_SECONDS), now
-                late = spent - (waited_seconds(pid) - waited) > limit_seconds
-                if late or spent > _MOST_TIMES * limit_seconds + _START_SECONDS:
+                spent, seen = spent + min(now - seen, MOST_SECONDS), now
+                if stuck(spent, waited_seconds(pid) - waited, limit_seconds):
                     trial.process.kill()
                     return self._proof(TOO_LONG, _endless(limit_seconds), limit_seconds)
             return self._answer(trial.link.recv_bytes(_MAX_ANSWER_BYTES), limit_seconds)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.alerts.alert import Alert
 
 from .incident import by_contribution, psi_of, subject_of
-from .repeats import words
+from .notes import flood_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .episode import Episode
     from .incident import Change
+    from .states import Episode
     from .store import Key
 
 
@@ -111,7 +111,7 @@ def _summary(changes: list[Change], where: str, why: str) -> str:
 
 
 def _repeated(notes: Mapping[str, Any]) -> str:
-    return f"; {words(notes['repeats'])}" if "repeats" in notes else ""
+    return "".join(f"; {one}" for one in flood_words(notes))
 
 
 def _evidence(changes: list[Change], arm: str) -> dict[str, Any]:

@@ -96,8 +96,7 @@ class DriftConsumer:
         self._store = store
         self._versions = versions
         self._tell = tell
-        self._most = most_rows_per_second
-        self._learnt = learnt
+        self._most, self._learnt = most_rows_per_second, learnt
         with content():
             self._groups = {
                 key: _Group(DriftState.from_dict(state))
@@ -226,8 +225,9 @@ class DriftConsumer:
             window.end = group.last = max(window.end, samples[-1].time)
             drift_state.segments.count(samples, rows)
             window.sample.take([one for one in rows if len(one.values) == group.rows])
+            groups = window.clients.take_samples(samples)
             for name, reference, values in rows:
-                faults = window.add(name, reference, values)
+                faults = window.add(name, reference, values, groups)
                 if self._learnt is not None and not reference.output:
                     self._learnt.count(*key[:2], name, reference, len(values), faults)
         group.changed = True

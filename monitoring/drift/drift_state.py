@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .assessment import subjects_of
 from .constraints import Faults
-from .episode import Episode
 from .incident import Change, by_contribution, subject_of
 from .judgement import judged
 from .measurement import measure
 from .row_history import RowHistory
-from .row_sample import RowSample
 from .rule import Level
 from .segment_drift import SegmentDrift
 from .sensitivity import WEEK_SECONDS, false_alarms_per_week
-from .settling import enough
-from .states import CALIBRATING, OK, PROVISIONAL, STATES, TOO_LITTLE, advanced, state_of
+from .settling import enough, flooded
+from .states import (
+    CALIBRATING,
+    OK,
+    PROVISIONAL,
+    STATES,
+    TOO_LITTLE,
+    Episode,
+    advanced,
+    state_of,
+)
 from .variation import from_json, known, long_enough, prolonged, to_json, windows_apart
 from .window import Window
 
@@ -70,8 +77,7 @@ class DriftState:
     """
 
     def __init__(self) -> None:
-        self.baseline = ""
-        self.source = self.problem = ""
+        self.baseline = self.source = self.problem = ""
         self.expected = 0.0
         self.window: Window | None = None
         self.closed = 0
@@ -121,7 +127,8 @@ class DriftState:
             found = {} if built is None else built
             if built is None or (final and not known(built)):
                 size = (reference.bins.size,)
-                counts = [one.counts[name] for one in first if name in one.counts]
+                calm = [one for one in first if not flooded(one)]
+                counts = [one.counts[name] for one in calm if name in one.counts]
                 counts = [one for one in counts if one.shape == size]
                 if built is not None and not long_enough(built, len(counts)):
                     self.variations[name] = built
@@ -182,7 +189,7 @@ class DriftState:
         self._judged += 1
         if window.sketches is not None:
             window.figures = window.sketches.figures()
-        seen = self.row_history.look(window.sample)
+        seen = self.row_history.look(window)
         window.notes = seen.notes
         references = {name: one for name, one in references.items() if name not in seen.growing}
         subjects = subjects_of(window, references, self.variations)
@@ -208,7 +215,9 @@ class DriftState:
                 "since": after.since,
                 "faults": faults._asdict(),
             }
-        window.sample = RowSample()
+        window.forget_rows()
+        if seen.flooded_by is not None:
+            self.segments.discard()
         changes = self._named(changes) + self._by_segment(window.end, references, findings, options)
         states = {one["state"] for one in findings.values()}
         worst = next((state for state in STATES if state in states), TOO_LITTLE)
@@ -271,10 +280,9 @@ class DriftState:
         drift_state = cls()
         drift_state.baseline = content["baseline"]
         drift_state.source, drift_state.problem = content["source"], content["problem"]
-        drift_state.expected = content["expected"]
         if content["window"] is not None:
             drift_state.window = Window.from_dict(content["window"])
-        drift_state.closed = content["closed"]
+        drift_state.expected, drift_state.closed = content["expected"], content["closed"]
         for name, one in content["episodes"].items():
             recent = tuple(Level(level) for level in one["recent"])
             drift_state.episodes[name] = Episode(**{**one, "recent": recent})

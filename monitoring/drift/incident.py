@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .assessment import Assessment
-    from .episode import Episode
+    from .states import Episode
 
 _SMALLEST: Final = 1e-9
 

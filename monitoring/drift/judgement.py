@@ -6,20 +6,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .assessment import assess, subjects_of
+from .clients import LEAST_OTHERS
 from .repeats import counted_once
 from .row_history import RELATIONS, lower
 from .rule import Level
+from .window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .assessment import Assessment
     from .baseline import Reference
+    from .clients import Flood
     from .options import DriftOptions
     from .row_history import RowFindings, RowHistory
     from .rule import Subject
     from .variation import Variations
-    from .window import Window
 
 
 def judged(
@@ -47,6 +49,8 @@ def judged(
         once = counted_once(window, window.sample, references)
         subjects = subjects_of(once, references, variations)
         found = lower(found, assess(once, subjects, references, options))
+    if seen.flooded_by is not None:
+        found = _without_flood(found, window, seen.flooded_by, references, variations, options)
     for name in seen.suspected & found.keys():
         if found[name].level is Level.CRITICAL:
             found[name] = replace(found[name], level=Level.WARN)
@@ -54,3 +58,21 @@ def judged(
     provisional = any(one.provisional for one in references.values())
     related = history.relate(window, seen, flagged, options, provisional=provisional)
     return found if related is None else {RELATIONS: related, **found}
+
+
+def _without_flood(
+    found: dict[str, Assessment],
+    window: Window,
+    flood: Flood,
+    references: Mapping[str, Reference],
+    variations: Mapping[str, Variations],
+    options: DriftOptions,
+) -> dict[str, Assessment]:
+    """Assessments with the lower level of all rows and of those that the client has not sent."""
+    if flood.others < LEAST_OTHERS:
+        least = {name: replace(one, level=Level.SMALL) for name, one in found.items()}
+        return lower(found, least)
+    counts = window.clients.without(flood.key)
+    others = Window(window.start, window.end, flood.others, counts=counts)
+    subjects = subjects_of(others, references, variations)
+    return lower(found, assess(others, subjects, references, options))

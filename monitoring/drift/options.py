@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from penstock.monitoring.segments.field import HEADER
+
 #: Bounds of what the monitor keeps of one version at a time.
 MOST_ROWS: Final = 10_000_000
 MOST_WINDOWS: Final = 10_000
 MOST_SECONDS: Final = 13 * 86_400.0  # a day later windows are merged into days
+
+#: Values of `DriftOptions.client` that are no header.
+ADDRESS: Final = "address"
+NOBODY: Final = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,8 @@ class DriftOptions:
         psi_warn: Corrected PSI from which a significant difference matters.
         psi_critical: From which it is critical.
         share_warn: Change of a category's share from which it matters, whatever the PSI.
+        client: What tells the clients of a model apart: `ADDRESS`, `NOBODY`, or `HEADER` and the
+            name of a request header.
 
     Raises:
         ValueError: A value is out of its range.
@@ -53,6 +61,14 @@ class DriftOptions:
     psi_warn: float = 0.10
     psi_critical: float = 0.25
     share_warn: float = 0.05
+    client: str = ADDRESS
+
+    @property
+    def client_header(self) -> bytes | None:
+        """As in `penstock.monitoring.samples.run_sample.Origin`."""
+        if self.client == NOBODY:
+            return None
+        return self.client.removeprefix(ADDRESS).removeprefix(HEADER).lower().encode()
 
     def __post_init__(self) -> None:
         for name in ("window_rows", "min_rows", "learning_rows"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .assessment import Assessment
+from .clients import ClientHistory, Flood
 from .growing import Growth
 from .relations import LEAST_WINDOWS, Relations
 from .repeats import RepeatHistory, Repeats
@@ -37,11 +38,18 @@ class RowFindings:
         growing: Columns that only grow; they are not compared.
         suspected: Columns that grew within this window.
         repeats: Repeated rows, if there are unusually many.
+        flood: The client that sends unusually many of the rows, if one does.
     """
 
     growing: tuple[str, ...] = ()
     suspected: frozenset[str] = frozenset()
     repeats: Repeats | None = None
+    flood: Flood | None = None
+
+    @property
+    def flooded_by(self) -> Flood | None:
+        """The flood whose rows are no traffic."""
+        return None if self.flood is None or self.flood.lasting else self.flood
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -51,11 +59,13 @@ class RowFindings:
             found["growing"] = list(self.growing)
         if self.repeats is not None:
             found["repeats"] = self.repeats.to_dict()
+        if self.flood is not None:
+            found["flood"] = self.flood.to_dict()
         return found
 
 
 class RowHistory:
-    """Growth, repeated rows and relations of one version in one arm.
+    """Growth, repeated rows, relations and clients of one version in one arm.
 
     Attributes:
         relations_known: Whether enough healthy windows were seen to judge relations.
@@ -66,19 +76,22 @@ class RowHistory:
         self._relations = Relations()
         self._growth = Growth()
         self._repeats = RepeatHistory()
+        self._clients = ClientHistory()
 
-    def look(self, sample: RowSample) -> RowFindings:
+    def look(self, window: Window) -> RowFindings:
         """Take the rows of the next window."""
-        self._growth.look(sample)
+        self._growth.look(window.sample)
         return RowFindings(
             tuple(self._growth.growing),
             frozenset(self._growth.suspected),
-            self._repeats.look(sample),
+            self._repeats.look(window.sample),
+            self._clients.look(window.clients, window.start, window.end),
         )
 
     def teach(self, sample: RowSample) -> None:
         """Take rows of a baseline that are as many as those of a window."""
-        if self.look(sample).repeats is None:
+        self._growth.look(sample)
+        if self._repeats.look(sample) is None:
             self._relations.learn(sample, 0.0, 0.0)
         self.relations_known = self._relations.windows >= LEAST_WINDOWS
 
@@ -113,6 +126,8 @@ class RowHistory:
             ``None`` if nothing can be said.
         """
         relations = self._relations
+        if found.flooded_by is not None:  # rows of its own kind are not related like others
+            return None
         if not self.relations_known and not provisional:
             number, seconds = relations.windows, relations.end - relations.start
             enough = is_enough(number, seconds, options)
@@ -133,6 +148,7 @@ class RowHistory:
             "relations": self._relations.to_dict(),
             "growth": self._growth.to_dict(),
             "repeats": self._repeats.to_list(),
+            "clients": self._clients.to_dict(),
         }
 
     @classmethod
@@ -143,6 +159,7 @@ class RowHistory:
         made._relations = Relations.from_dict(content["relations"])
         made._growth = Growth.from_dict(content["growth"])
         made._repeats = RepeatHistory(content["repeats"])
+        made._clients = ClientHistory(content.get("clients"))
         return made
 
 

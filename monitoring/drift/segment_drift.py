@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .episode import Episode, advance
 from .incident import Change
 from .rule import Level
 from .segment_rule import assess_segments
 from .segment_window import SegmentWindow, windows_by_segment
+from .states import Episode, advance
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -119,6 +119,10 @@ class SegmentDrift:
         self._learn(options)
         self.last = self._told(found, mixes, end, options)
         return changes
+
+    def discard(self) -> None:
+        """Leave out the rows since the last window: one client has flooded it."""
+        self._windows, self._mixes = {}, {}
 
     def ended(self) -> list[Change]:
         """The ends of open episodes, where the bins are replaced."""

@@ -31,6 +31,12 @@ def spanned(windows: Sequence[Window]) -> float:
     return max(one.end for one in windows) - windows[0].start if windows else 0.0
 
 
+def flooded(window: Window) -> bool:
+    """Whether a closed window is of one client's flood, from which nothing is learnt."""
+    flood = window.notes.get("flood")
+    return flood is not None and not flood["lasting"]
+
+
 def enough(windows: Sequence[Window], options: DriftOptions) -> bool:
     """True if windows show a whole week, or the time that the operator takes for one.
 
@@ -59,6 +65,7 @@ def _settled(name: str, reference: Reference, windows: Sequence[Window]) -> Refe
     if not reference.provisional:
         return reference
     size = (reference.bins.size,)
+    windows = [one for one in windows if not flooded(one)] or windows
     counts = [one.counts[name] for one in windows if name in one.counts]
     counts = [one for one in counts if one.shape == size]
     if not counts:

@@ -21,6 +21,7 @@ from .measurement import LEAST_WINDOWS, measure
 from .options import DriftOptions
 from .relations import LEAST_ROWS
 from .row_sample import Cells, RowSample
+from .rows import Rows, checked, length
 from .settling import enough, settled
 from .states import unknown_of
 from .window import Window
@@ -35,22 +36,6 @@ if TYPE_CHECKING:
     from .row_history import RowHistory
 
 _MOST_PIECES: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows of a model in the order in which they came.
-
-    Attributes:
-        columns: By name, one axis each and of one length. Numbers are float64 or anything that
-            becomes it, NaN is missing; arrays of objects, texts or bytes are categories.
-        start: Unix seconds of the first row; ``None`` if it is not known.
-        end: Unix seconds of the last row.
-    """
-
-    columns: Mapping[str, NDArray[Any]]
-    start: float | None = None
-    end: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +132,8 @@ def assess(
         [(2, ('age',))]
     """
     options = DriftOptions() if options is None else options
-    base = _checked(baseline, "the baseline")
-    shown = [_checked(one, f"window {place}") for place, one in enumerate(windows)]
+    base = checked(baseline, "the baseline")
+    shown = [checked(one, f"window {place}") for place, one in enumerate(windows)]
     columns = {
         name: Column(values, name in outputs, values.dtype.hasobject)
         for name, values in base.columns.items()
@@ -161,7 +146,7 @@ def assess(
         references = {name: replace(one, provisional=short) for name, one in references.items()}
     state = DriftState()
     if shown:
-        rows = int(np.median([_length(one) for one in shown]))
+        rows = int(np.median([length(one) for one in shown]))
         if not any(one.provisional for one in references.values()):
             references = {
                 name: replace(one, variations=_varied(one, columns[name].values, rows))
@@ -173,9 +158,9 @@ def assess(
 
 def _teach(history: RowHistory, references: Mapping[str, Reference], base: Rows, rows: int) -> None:
     """Show the rows of a baseline as pieces that are as long as the windows, or shorter."""
-    length = _length(base)
-    pieces = min(max(length // max(1, rows), LEAST_WINDOWS), _MOST_PIECES, length // LEAST_ROWS)
-    bounds = np.linspace(0, length, pieces + 1).astype(int).tolist() if pieces else []
+    total = length(base)
+    pieces = min(max(total // max(1, rows), LEAST_WINDOWS), _MOST_PIECES, total // LEAST_ROWS)
+    bounds = np.linspace(0, total, pieces + 1).astype(int).tolist() if pieces else []
     for low, high in pairwise(bounds):
         sample = RowSample()
         cells = [Cells(name, one, base.columns[name][low:high]) for name, one in references.items()]
@@ -248,7 +233,11 @@ def _follow(
 def _window(
     rows: Rows, references: Mapping[str, Reference], start: float, end: float, place: int
 ) -> Window:
-    window = Window(start, end, _length(rows))
+    window = Window(start, end, length(rows))
+    groups = None
+    if rows.clients is not None:
+        clients = [one.encode() for one in rows.clients]
+        groups = window.clients.take(clients, np.ones(len(clients), np.int64))
     cells = []
     for name, reference in references.items():
         values = rows.columns.get(name)
@@ -256,7 +245,7 @@ def _window(
             continue
         if values.dtype.hasobject and not reference.categorical:
             raise ValueError(f"window {place}: {name!r} holds texts, in the baseline it is numbers")
-        window.add(name, reference, values)
+        window.add(name, reference, values, groups)
         cells.append(Cells(name, reference, values))
     window.sample.take(cells)
     return window
@@ -275,26 +264,3 @@ def _varied(reference: Reference, values: NDArray[Any], rows: int) -> Any:
         piece = values[low:high][second[low:high]]
         counts.append(bins.count(piece.tolist() if reference.categorical else piece))
     return measure(counts, bins.exceptional, bins.ordered)
-
-
-def _checked(given: Rows | Mapping[str, NDArray[Any]], what: str) -> Rows:
-    rows = given if isinstance(given, Rows) else Rows(given)
-    columns = {name: _array(values) for name, values in rows.columns.items()}
-    for name, values in columns.items():
-        if values.ndim != 1:
-            raise ValueError(f"{what}: {name!r} has {values.ndim} axes, expected 1")
-    if len({len(one) for one in columns.values()}) > 1:
-        lengths = {name: len(one) for name, one in columns.items()}
-        raise ValueError(f"{what}: the columns have different lengths: {lengths}")
-    return replace(rows, columns=columns)
-
-
-def _array(values: Any) -> NDArray[Any]:
-    found = np.asarray(values)
-    if found.dtype.kind in "OSU":
-        return found.astype(object)
-    return found.astype(np.float64)
-
-
-def _length(rows: Rows) -> int:
-    return max((len(one) for one in rows.columns.values()), default=0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .bins import CategoryBins, texts_of
+from .clients import ClientCounts
 from .constraints import faults_of, outside
 from .moments import Moments, from_list, moments_of, to_list
 from .row_sample import RowSample
@@ -37,6 +38,7 @@ class Window:
         sketches: Sketches of an open window; ``None`` without the library for them.
         figures: Figures of the sketches at the closing of the window.
         sample: Whole rows of an open window; after a restart those since then.
+        clients: Counts by client of an open window; the same.
         notes: What they showed when it was closed, as `RowFindings.notes`.
     """
 
@@ -50,6 +52,7 @@ class Window:
     sketches: Sketches | None = None
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     sample: RowSample = field(default_factory=RowSample, repr=False)
+    clients: ClientCounts = field(default_factory=ClientCounts, repr=False)
     notes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -57,14 +60,24 @@ class Window:
         """A window with sketches, if the library for them is installed."""
         return cls(start, sketches=None if library() is None else Sketches())
 
-    def add(self, name: str, reference: Reference, values: NDArray[Any]) -> Faults:
+    def add(
+        self,
+        name: str,
+        reference: Reference,
+        values: NDArray[Any],
+        groups: NDArray[np.int64] | None = None,
+    ) -> Faults:
         """Count values of a feature; gives the faults among them.
 
         Args:
             name: Name of the feature.
             reference: Has its bins.
             values: float64 of one axis; of categories whatever they are.
+            groups: Group of clients of each row, as `clients` gave it; ``None`` if not known.
         """
+        if groups is not None and len(groups) == len(values):
+            places = reference.bins.places(values)
+            self.clients.count(name, groups, places, reference.bins.size)
         beyond = 0
         if isinstance(reference.bins, CategoryBins):
             found = texts_of(values.tolist())
@@ -85,6 +98,10 @@ class Window:
         before = self.counts.get(name)
         self.counts[name] = counts if before is None else before + counts
         return faults_of(reference, counts, beyond)
+
+    def forget_rows(self) -> None:
+        """Forget single rows and clients; counts and notes stay."""
+        self.sample, self.clients = RowSample(), ClientCounts()
 
     def faults(self, name: str, reference: Reference) -> Faults:
         """Rows of a feature that are not as in the baseline."""

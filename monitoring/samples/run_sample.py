@@ -31,6 +31,8 @@ class Origin:
         segment_fields: The fields that divide its rows into segments.
         input_columns: What the model calls the elements of a row of an input, by its name.
         output_columns: The same of outputs.
+        client_header: Header that names the client of a request, in lower case; empty takes its
+            address, ``None`` nothing.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Origin:
     segment_fields: tuple[SegmentField, ...] = ()
     input_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     output_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    client_header: bytes | None = b""
 
 
 class RunSample(NamedTuple):
@@ -60,6 +63,7 @@ class RunSample(NamedTuple):
         outputs: One array per name.
         header_segments: Of each of the segment fields that are headers, the name of the segment of
             each request; ``None`` without such a field.
+        clients: Client of each request; empty if they are not known.
     """
 
     origin: Origin
@@ -74,6 +78,7 @@ class RunSample(NamedTuple):
     inputs: Sequence[Array | None]
     outputs: Sequence[Array | None]
     header_segments: Sequence[Sequence[str]] | None = None
+    clients: Sequence[bytes] = ()
 
     def only(self, picked: Sequence[int]) -> RunSample:
         """The sample with the requests at these positions only, in order."""
@@ -100,6 +105,7 @@ class RunSample(NamedTuple):
             header_segments=None
             if self.header_segments is None
             else [[names[one] for one in picked] for names in self.header_segments],
+            clients=[self.clients[one] for one in picked] if self.clients else (),
         )
 
     def beginning(self, max_rows: int) -> RunSample:

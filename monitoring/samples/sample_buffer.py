@@ -109,9 +109,10 @@ class SampleBuffer:
         Raises:
             Exception: Its values cannot be packed; it counts as dropped here.
         """
-        origin, names, _, answered, rows, ids, arrivals, firsts, arms, inputs, outputs, _ = sample
+        origin, names, _, answered, rows, ids, arrivals, firsts, arms = sample[:9]
         if firsts is None and arms is None and sample.header_segments is None:
-            kept = self.offer_rows(origin, names, answered, ids, arrivals, (*inputs, *outputs))
+            arrays = *sample.inputs, *sample.outputs
+            kept = self.offer_rows(origin, names, answered, ids, arrivals, arrays, sample.clients)
             if kept is not None:
                 return kept
         need = held + _ROW_BYTES * rows
@@ -135,6 +136,7 @@ class SampleBuffer:
         ids: Sequence[bytes],
         arrivals: Sequence[float],
         arrays: Sequence[Array | None],
+        clients: Sequence[bytes] = (),
     ) -> bool | None:
         """Keep a run of requests of one row each if there is room; half as dear as `offer`.
 
@@ -145,6 +147,7 @@ class SampleBuffer:
             ids: As in `RunSample`.
             arrivals: As in `RunSample`.
             arrays: Inputs, then outputs; axis 0 is rows.
+            clients: As in `RunSample`.
 
         Returns:
             ``None``, and nothing was done, if the run has to go through `offer`: the first run of
@@ -161,7 +164,7 @@ class SampleBuffer:
         held = sum(sizes)
         if not self._admit(rows, held + _ROW_BYTES * rows):
             return False
-        self._writer.write_rows(layout, answered, ids, arrivals, data)
+        self._writer.write_rows(layout, answered, ids, arrivals, data, clients)
         self._tell_if_enough()
         return True
 

@@ -8,13 +8,14 @@ joins the runs of a version, so that its consumers get few samples of many reque
         clock of `answered` to Unix time, columns or nil, segment fields,
         names of the elements of inputs, of outputs]
     [RUN, number of its origin, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs,
-        names of the segments by headers or nil]
-    [ROWS, number of its origin, answered, ids, arrivals, data of each column]
+        names of the segments by headers or nil, clients]
+    [ROWS, number of its origin, answered, ids, arrivals, data of each column, clients]
     [FAILURE, model, version, time, request id, status, error, latency, arm]
 
 An array is its type, shape and data, or nothing where it is left out. Axis 0 is rows. Most runs are
 of requests with one row each and have arrays like the first run of their origin: `ROWS` is for
-these, at half the cost. A column is the type of an input or output and the shape of a row.
+these, at half the cost. A column is the type of an input or output and the shape of a row. Clients
+are one for each request, one for all, or nil.
 """
 
 from __future__ import annotations
@@ -76,9 +77,8 @@ class FrameWriter:
 
     def write(self, sample: RunSample) -> None:
         """Add a run."""
-        origin, names, time, answered, rows, ids, arrivals, firsts, arms, inputs, outputs, own = (
-            sample
-        )
+        origin, names, time, answered, rows, ids, arrivals, firsts, arms = sample[:9]
+        inputs, outputs = sample.inputs, sample.outputs
         number = self._numbers.get((origin, names))
         if number is None:
             number = self._introduce(sample)
@@ -89,8 +89,9 @@ class FrameWriter:
         else:
             ins = _private(privacy, origin.input_names, inputs, rows)
             outs = _private(privacy, names, outputs, rows)
-        part = (RUN, number, time, answered, rows, ids, arrivals, firsts, arms, ins, outs, own)
-        self._parts.append(self._pack(part))
+        own, clients = sample.header_segments, _shortened(sample.clients)
+        run = number, time, answered, rows, ids, arrivals, firsts, arms, ins, outs, own, clients
+        self._parts.append(self._pack((RUN, *run)))
         self._rows[origin] += rows  # last, so that a run that cannot be packed is not in the frame
 
     def write_rows(
@@ -100,6 +101,7 @@ class FrameWriter:
         ids: Sequence[bytes],
         arrivals: Sequence[float],
         data: Sequence[bytes],
+        clients: Sequence[bytes] = (),
     ) -> None:
         """Add a run of requests of one row each.
 
@@ -109,8 +111,10 @@ class FrameWriter:
             ids: As in `RunSample`.
             arrivals: As in `RunSample`.
             data: Data of each array, inputs before outputs.
+            clients: As in `RunSample`.
         """
-        self._parts.append(self._pack((ROWS, layout.number, answered, ids, arrivals, data)))
+        rows = layout.number, answered, ids, arrivals, data
+        self._parts.append(self._pack((ROWS, *rows, _shortened(clients))))
         self._rows[layout.origin] += len(ids)
 
     def write_failure(self, failure: Failure) -> None:
@@ -176,6 +180,14 @@ def _plain(sample: RunSample) -> list[Array]:
     ]
     alone = sample.origin.privacy is None and sample.header_segments is None
     return plain if len(plain) == len(arrays) and alone else []
+
+
+def _shortened(clients: Sequence[bytes]) -> Sequence[bytes] | bytes | None:
+    """Clients as they are written: most runs are of one client."""
+    if not clients:
+        return None
+    first = clients[0]
+    return (first or None) if clients.count(first) == len(clients) else clients
 
 
 def _column(array: Array | None, rows: int) -> tuple[str, tuple[int, ...], Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 import numpy as np
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .samples import Array
+
+
+#: Elements of a part of kind `RUN` behind its kind; an earlier release wrote no clients.
+_PARTS_OF_RUN: Final = 12
 
 
 def decode(frame: bytes) -> list[BatchSample]:
@@ -36,7 +40,7 @@ def decode(frame: bytes) -> list[BatchSample]:
         for part in parts:
             kind, *content = part
             if kind == RUN:
-                runs[content[0]].append(content)
+                runs[content[0]].append(content + [None] * (_PARTS_OF_RUN - len(content)))
             elif kind == ROWS:
                 runs[content[0]].append(run_of_rows(origins[content[0]], content))
             elif kind == ORIGIN:
@@ -55,13 +59,13 @@ def decode(frame: bytes) -> list[BatchSample]:
 
 def run_of_rows(origin: Sequence[Any], content: Sequence[Any]) -> list[Any]:
     """A part of kind `ROWS` as one of kind `RUN`."""
-    number, answered, ids, arrivals, data = content
+    number, answered, ids, arrivals, data, *clients = content
     _, _, _, input_names, _, _, shift, columns, *_ = origin
     rows = len(ids)
     arrays = [(char, [rows, *shape], own) for (char, shape), own in zip(columns, data, strict=True)]
     count = len(input_names)
     run = [number, answered + shift, answered, rows, ids, arrivals, None, None]
-    return [*run, arrays[:count], arrays[count:], None]
+    return [*run, arrays[:count], arrays[count:], None, *(clients or [None])]
 
 
 def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSample]:
@@ -76,7 +80,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
     """
     if not runs:
         return []
-    *run_columns, inputs, outputs, header_segments = zip(*runs, strict=True)
+    *run_columns, inputs, outputs, header_segments, clients = zip(*runs, strict=True)
     try:
         arrays = [
             [_join(column) for column in zip(*several, strict=True)]
@@ -109,6 +113,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
         input_columns=columns[0],
         output_columns=columns[1],
         header_segments=_header_segments(header_segments),
+        clients=_clients(clients, counts),
     )
     if all(one is None for one in arms):
         return [sample]
@@ -193,6 +198,18 @@ def _header_segments(runs: Sequence[Sequence[Sequence[str]] | None]) -> list[lis
     if len(own) < len(runs):
         return []
     return [list(chain.from_iterable(names)) for names in zip(*own, strict=True)]
+
+
+def _clients(parts: Sequence[Any], counts: Sequence[int]) -> Sequence[bytes]:
+    """Client of each request; empty if none is known."""
+    if all(one is None for one in parts):
+        return ()
+    found: list[bytes] = []
+    for one, count in zip(parts, counts, strict=True):
+        found += one if isinstance(one, list) else [one or b""] * count
+    if len(found) != sum(counts):
+        raise ValueError("clients are not those of the requests")
+    return found
 
 
 def _of_arm(sample: BatchSample, arms: Sequence[str], arm: str) -> BatchSample:

@@ -47,6 +47,8 @@ class BatchSample:
         output_columns: The same of outputs.
         header_segments: Of each field that is a header, in their order, the name of the segment of
             each request.
+        clients: Client of each request, by its address or the declared header, empty where it is
+            not known; nothing if none is.
     """
 
     model: str
@@ -70,6 +72,7 @@ class BatchSample:
     input_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     output_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     header_segments: Sequence[Sequence[str]] = ()
+    clients: Sequence[bytes] = ()
 
     @property
     def rows(self) -> int:
@@ -90,6 +93,7 @@ class BatchSample:
             outputs=[None if array is None else array[rows] for array in self.outputs],
             segments=tuple(one.only(rows) for one in self.segments),
             header_segments=[[names[one] for one in chosen] for names in self.header_segments],
+            clients=[self.clients[one] for one in chosen] if self.clients else (),
         )
 
 

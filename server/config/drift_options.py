@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from penstock.monitoring.drift.options import (
+    ADDRESS,
     MOST_ROWS,
     MOST_WINDOWS,
     DriftOptions,
@@ -32,6 +33,9 @@ _DURATIONS: Final = {
     "learning_time": "learning_seconds",
     "baseline_time": "baseline_seconds",
 }
+#: What tells clients apart; no header with a secret, and none that differs in each request.
+_REFUSED: Final = "authorization|cookie|proxy-authorization|x-api-key|x-request-id"
+_CLIENT: Final = rf"^(address|nobody|header:(?!(?i:{_REFUSED})$)[A-Za-z0-9_-]{{1,64}})$"
 _Rows = Annotated[int, msgspec.Meta(ge=1, le=MOST_ROWS)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, description="the name of a feature")]
 
@@ -55,6 +59,13 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     psi_warn: Annotated[float, msgspec.Meta(gt=0)] = _DEFAULT.psi_warn
     psi_critical: Annotated[float, msgspec.Meta(gt=0)] = _DEFAULT.psi_critical
     share_warn: Annotated[float, msgspec.Meta(gt=0, le=1)] = _DEFAULT.share_warn
+    client: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=_CLIENT,
+            description='"address", "nobody" or "header:NAME" of a header without a secret',
+        ),
+    ] = ADDRESS
 
 
 def parse_monitoring(table: Any, source: str) -> DriftOptions:

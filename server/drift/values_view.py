@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.drift.bins import QUANTILE_BINS, NumberBins
-from penstock.monitoring.drift.repeats import words
+from penstock.monitoring.drift.notes import flood_words
 from penstock.monitoring.drift.sketches import RANKS
 from penstock.server.page.chart import Series, Threshold, line_chart
 from penstock.server.page.frame import HALF
@@ -99,8 +99,7 @@ def note_words(notes: Mapping[str, Any]) -> list[str]:
     if growing:
         verb = "only grows and is" if len(growing) == 1 else "only grow and are"
         said.append(f"{', '.join(growing)} {verb} not compared, like an id or a time.")
-    if "repeats" in notes:
-        said.append(f"{words(notes['repeats'])}: a change counts if distinct rows show it, too.")
+    said += [f"{one}." for one in flood_words(notes)]
     return said
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from penstock.server.errors import Unavailable
 from penstock.server.inference.call import Call
@@ -134,7 +135,7 @@ class Predictions:
         self, body: bytes, context: ServicerContext[bytes, bytes], target: str
     ) -> tuple[Call, asyncio.Future[Answer]]:
         arrival = self._port.clock()
-        writer = FutureWriter(self._loop)
+        writer = FutureWriter(self._loop, address_of(context.peer()))
         # The types say otherwise; both give a value, see the documentation of grpc.aio.
         metadata: Any = context.invocation_metadata()
         head = head_of(body, lines_of(metadata or ()), target, context.time_remaining())
@@ -178,3 +179,13 @@ def _wrapped(response: bytes) -> bytes:
 
 def _joined(body: Body) -> bytes:
     return body if isinstance(body, bytes) else b"".join(body)
+
+
+def address_of(peer: str) -> str:
+    """The address of a client without its port; empty if it has none.
+
+    Args:
+        peer: As gRPC names it, such as ``ipv4:10.0.0.7:5000`` or ``ipv6:[::1]:5000``.
+    """
+    kind, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else ""

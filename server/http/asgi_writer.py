@@ -50,7 +50,8 @@ async def infer(
         receive: The ASGI receive function.
         send: The ASGI send function.
     """
-    writer = FutureWriter(asyncio.get_running_loop())
+    client = scope.get("client")
+    writer = FutureWriter(asyncio.get_running_loop(), client[0] if client else "")
     responder = port.inference.responder
     arrival = port.clock()
     headers = scope["headers"]

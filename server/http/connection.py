@@ -67,6 +67,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
         super().connection_made(transport)
+        self.peer = self.client[0].encode() if self.client else b""
         self.flow = Flow(transport, self._go_on)
         self.active_at = self.clock()
         self.port.sweeper.watch(self.connections)

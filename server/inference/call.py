@@ -20,7 +20,12 @@ class ResponseWriter(Protocol):
     """Writes answers to the connection of a call.
 
     No method raises: a connection that cannot be written to is broken off, which ends its calls.
+
+    Attributes:
+        peer: Address of the client, without its port; empty if it is not known.
     """
+
+    peer: bytes
 
     def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:
         """Send the answer. Nothing is sent if `owes` says that the call has its answer.

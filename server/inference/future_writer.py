@@ -22,11 +22,13 @@ class FutureWriter:
 
     Attributes:
         answered: Is done when the call has its answer.
+        peer: See `ResponseWriter`.
     """
 
-    __slots__ = ("answered",)
+    __slots__ = ("answered", "peer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, peer: str = "") -> None:
+        self.peer = peer.encode()
         self.answered: asyncio.Future[Answer] = loop.create_future()
 
     def respond(self, call: Call, status: int, headers: bytes, body: Body) -> None:  # noqa: ARG002

@@ -30,6 +30,9 @@ MAX_DIGITS: Final = 18
 #: Longest piece of a header's value shown back in an error.
 MAX_SHOWN: Final = 40
 
+#: Longest name of a client that is kept.
+MAX_CLIENT_BYTES: Final = 64
+
 TIMEOUT_HEADER: Final = b"x-request-timeout-ms"
 PRIORITY_HEADER: Final = b"priority"
 #: "Reserved for background tasks" (RFC 9218, section 4.1).
@@ -65,6 +68,7 @@ class RequestHead:
     """
 
     __slots__ = (
+        "_client",
         "_traceparent",
         "accept_encoding",
         "arm",
@@ -99,6 +103,7 @@ class RequestHead:
         self.arm: str | None = None
         self.background = False
         self._traceparent: bytes | None = None
+        self._client: tuple[bytes, bytes] = b"", b""
         self.lines: Sequence[tuple[bytes, bytes]] | bytes = ()
         self.problem: ApiError | None = None
         self.keep_alive = True
@@ -113,6 +118,12 @@ class RequestHead:
         if self._traceparent is None:
             self._traceparent = self.value(b"traceparent")
         return self._traceparent
+
+    def client(self, name: bytes) -> bytes:
+        """The value of the header that names the client, looked for once; `name` in lower case."""
+        if self._client[0] != name:
+            self._client = name, self.value(name)[:MAX_CLIENT_BYTES]
+        return self._client[1]
 
     def value(self, name: bytes) -> bytes:
         """The first value of any header; empty if there is none.

@@ -145,7 +145,7 @@ class RunObservers:
         """As `after`, for requests of one row each, with the result of `before_coalesced`."""
         if self._sampling is not None:
             try:
-                self._sampling.offer_rows(servable, picked, ids, arrivals, batch, now)
+                self._sampling.offer_rows(servable, picked, calls, ids, arrivals, batch, now)
             except Exception as error:  # noqa: BLE001  as in `aside`
                 self._incidents.note("looking at answers (Sampling.offer_rows)", error)
         if self.shadow_senders:

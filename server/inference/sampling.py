@@ -97,6 +97,7 @@ class Sampling:
             batch.inputs or first.inputs,
             batch.outputs,
             [[one.of(call.head) for call in calls] for one in servable.header_segments] or None,
+            clients_of(servable.origin, calls),
         )
         if not everybody:  # a failed or abandoned call is no sample
             well = {id(call) for call, _ in answered}
@@ -119,6 +120,7 @@ class Sampling:
         self,
         servable: Servable,
         picked: list[int] | None,
+        calls: Sequence[Call],
         ids: Sequence[bytes],
         arrivals: Sequence[float],
         batch: Batch,
@@ -129,6 +131,7 @@ class Sampling:
         Args:
             servable: The version that ran.
             picked: Positions of the requests.
+            calls: All requests.
             ids: Ids of all requests.
             arrivals: Arrivals of all requests.
             batch: The run.
@@ -137,20 +140,20 @@ class Sampling:
         buffer = self._buffer
         inputs, outputs = batch.inputs, batch.outputs
         origin, names = servable.origin, batch.requests[0].outputs
+        clients = clients_of(origin, calls)
         kept: bool | None = None
         if picked is None:
             kept = False
             try:
                 arrays = (*inputs, *outputs)
-                kept = buffer.offer_rows(origin, names, now, ids, arrivals, arrays)
+                kept = buffer.offer_rows(origin, names, now, ids, arrivals, arrays, clients)
             finally:
                 if kept is False:
                     servable.counters.sampled(0, len(ids))
         if kept is None:
             time, rows = self._clock(), batch.rows
-            sample = RunSample(
-                origin, names, time, now, rows, ids, arrivals, None, None, inputs, outputs
-            )
+            given = origin, names, time, now, rows, ids, arrivals
+            sample = RunSample(*given, None, None, inputs, outputs, None, clients)
             self.offer(servable, sample if picked is None else sample.only(picked))
 
     def offer(self, servable: Servable, sample: RunSample) -> None:
@@ -233,3 +236,13 @@ class Sampling:
             known = replace(origin, input_names=names)
             self._origins[origin, names] = known
         return known
+
+
+def clients_of(origin: Origin, calls: Sequence[Call]) -> Sequence[bytes]:
+    """Client of each call, by the declared header or else by its address; empty if none is kept."""
+    header = origin.client_header
+    if header is None:
+        return ()
+    if header:
+        return [call.head.client(header) or call.writer.peer for call in calls]
+    return [call.writer.peer for call in calls]

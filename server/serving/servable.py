@@ -123,6 +123,11 @@ class Servable:
         if fields != self.origin.segment_fields:
             self.origin = replace(self.origin, segment_fields=fields)
 
+    def name_clients_by(self, header: bytes | None) -> None:
+        """Set which header names the client of a request, from now on; see `Origin`."""
+        if header != self.origin.client_header:
+            self.origin = replace(self.origin, client_header=header)
+
     def begin_coding(self) -> None:
         """Count a body that a thread decodes or encodes; its request is not in the queue."""
         self._coding += 1

@@ -65,8 +65,10 @@ class DeclaredRules:
     def _rules(self, servable: Servable, config: ModelConfig) -> list[Callable[[], None]]:
         """Each puts some of the declared rules into force, or raises `ModelLoadError`."""
         features, log = config.monitoring.features, config.log
+        header = config.monitoring.client_header
         return [
             lambda: servable.keep_private(self._privacy(log)),
+            partial(servable.name_clients_by, header),
             partial(declare, servable, config.quality, features, self._counters),
             partial(declare_segments, servable, config.segments, features, log.subject),
         ]

@@ -163,6 +163,22 @@ def test_without_a_batch_axis_all_of_an_array_is_one_row():
     np.testing.assert_array_equal(back.inputs[0], [[[0, 1, 2], [3, 4, 5]]])
 
 
+def test_clients_arrive_one_for_each_request():
+    """One for all, one each, unknown ones, and those that an earlier release did not write."""
+    same = batch((1, 2))._replace(clients=[b"a", b"a"])
+    each = batch((1, 2, 1), 1)._replace(clients=[b"b", b"", b"c"])
+    (back,) = journey(same, batch((1,), 2), each.only([0, 2]))
+    assert back.clients == [b"a", b"a", b"", b"b", b"c"]
+    assert back.only([0, 4]).clients == [b"a", b"c"]
+    (unknown,) = journey(batch((1, 2)), batch((1,), 1)._replace(clients=[b""]))
+    assert list(unknown.clients) == []
+    parts = msgpack.unpackb(written(same)[1])
+    (old,) = decode(msgpack.packb([parts[0], parts[1][:-1]]))
+    assert (old.request_ids, list(old.clients)) == ([b"0-0", b"0-1"], [])
+    with pytest.raises(ValueError, match="clients are not those of the requests"):
+        decode(msgpack.packb([parts[0], [*parts[1][:-1], [b"a"]]]))
+
+
 def test_failures_that_are_alike_arrive_together():
     failures = [
         Failure(ORIGIN, 5.0, b"a", 400, "invalid_request", 0.5),

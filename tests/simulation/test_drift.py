@@ -15,11 +15,11 @@ from drift_screen import draw_counts, may_be_flagged
 from scipy import stats
 
 from penstock.monitoring.drift.drift_state import DriftState
-from penstock.monitoring.drift.episode import advance
 from penstock.monitoring.drift.learning import category_reference, number_reference
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.rule import Level
 from penstock.monitoring.drift.sensitivity import smallest_shift
+from penstock.monitoring.drift.states import advance
 from penstock.monitoring.drift.window import Window
 
 FEATURES = 20

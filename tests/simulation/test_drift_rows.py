@@ -6,6 +6,8 @@ made by these tests.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -15,6 +17,7 @@ from penstock.monitoring.drift.learning import number_reference
 from penstock.monitoring.drift.relations import Relations
 from penstock.monitoring.drift.row_history import RELATIONS
 from penstock.monitoring.drift.row_sample import Cells, RowSample
+from penstock.monitoring.drift.rows import Rows
 
 ROWS, BASE = 500, 10_000
 LETTERS = np.array(list("abcd"), object)
@@ -205,6 +208,62 @@ def test_a_value_of_the_only_column_that_is_stuck_has_changed():
         windows.append({"x": rng.permutation(values)})
     verdicts = assess({"x": rng.standard_normal(BASE)}, windows).verdicts
     assert sum(map(changed, verdicts)) >= 0.9 * len(verdicts)
+
+
+def by_clients(rng, shares):
+    """Rows of five clients, and of one more with another population.
+
+    Args:
+        shares: Of the one more, in each window; beside the rows of the others.
+    """
+    for share in shares:
+        mine = round(ROWS * share / (1 - share))
+        columns = {f"x{place}": rng.standard_normal(ROWS + mine) for place in range(6)}
+        for one in columns.values():
+            one[ROWS:] += 1.5
+        columns["x3"][ROWS:] = columns["x2"][ROWS:]
+        clients = [f"10.0.0.{one}" for one in rng.integers(1, 6, ROWS)] + ["10.0.9.9"] * mine
+        order = rng.permutation(ROWS + mine)
+        yield {name: one[order] for name, one in columns.items()}, [clients[one] for one in order]
+
+
+def hours_of_clients(rng, shares, shift=0.0):
+    for hour, (columns, clients) in enumerate(by_clients(rng, shares)):
+        columns["x2"] = columns["x2"] + shift * (hour >= 3)
+        yield Rows(columns, hour * 3600.0, (hour + 1) * 3600.0, clients)
+
+
+def baseline_of_clients(rng):
+    return {f"x{place}": one for place, one in enumerate(rng.standard_normal((6, BASE)))}
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_client_that_floods_with_other_rows_is_named_and_opens_nothing(share):
+    rng = np.random.default_rng([10, round(100 * share)])
+    windows = list(hours_of_clients(rng, [0.0] * 3 + [share] * 60))
+    found = assess(baseline_of_clients(rng), windows)
+    assert found.incidents == []
+    assert sum(map(changed, found.verdicts)) <= 3
+    assert [one.notes for one in found.verdicts[:3]] == [{}] * 3
+    for one in found.verdicts[3:]:
+        assert one.notes["flood"]["client"] == "10.0.9.9"
+        assert one.notes["flood"]["share"] == pytest.approx(share, abs=0.01)
+    unknown = [replace(one, clients=None) for one in windows[:10]]
+    assert assess(baseline_of_clients(rng), unknown).incidents != [], "it looks like drift"
+
+
+def test_a_client_that_floods_hides_no_drift_of_the_others():
+    rng = np.random.default_rng(11)
+    windows = list(hours_of_clients(rng, [0.0] * 3 + [0.4] * 10, shift=1.0))
+    (incident,) = assess(baseline_of_clients(rng), windows).incidents
+    assert incident.features == ("x2",)
+    assert incident.opened in {3, 4}
+
+
+def test_clients_that_are_not_one_for_each_row_are_refused():
+    rows = Rows({"x": np.zeros(5)}, clients=["a"] * 4)
+    with pytest.raises(ValueError, match="window 0: 4 clients, expected one for each row"):
+        assess({"x": np.zeros(9)}, [rows])
 
 
 def few(rng, rows):

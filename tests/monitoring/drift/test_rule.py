@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from penstock.monitoring.drift.episode import Episode, advance
 from penstock.monitoring.drift.measurement import measure
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.rule import Level, Subject, benjamini_hochberg, grade
@@ -16,6 +15,7 @@ from penstock.monitoring.drift.sensitivity import (
     smallest_move,
     smallest_shift,
 )
+from penstock.monitoring.drift.states import Episode, advance
 
 OPTIONS = DriftOptions()
 BASELINE = [1000] * 10

@@ -16,6 +16,13 @@ def test_what_is_said_holds_and_the_rest_is_default():
     assert parse_monitoring({}, "m") == DriftOptions()
 
 
+@pytest.mark.parametrize(
+    ("client", "header"), [("address", b""), ("nobody", None), ("header:X-Client", b"x-client")]
+)
+def test_clients_are_told_apart_by_address_header_or_not_at_all(client, header):
+    assert parse_monitoring({"client": client}, "m").client_header == header
+
+
 def test_it_travels():
     options = parse_monitoring({"features": ["a"], "drift": False}, "m")
     assert unpack(DriftOptions, pack(options), "x") == options
@@ -33,6 +40,8 @@ def test_it_travels():
         ({"features": ["a", "a"]}, "each name once"),
         ({"psi_warn": 0.3}, "psi_warn <= psi_critical"),
         ({"drift": 1}, "true or false"),
+        ({"client": "header:Authorization"}, "of a header without a secret"),
+        ({"client": "x-client"}, '"header:NAME"'),
         ([], "expected a table"),
     ],
 )

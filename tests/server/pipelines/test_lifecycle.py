@@ -74,6 +74,8 @@ def plans_of(registry: Path) -> dict[str, ModelPlan]:
 class Client:
     """Keeps the status of each answer; a `penstock.server.inference.call.ResponseWriter`."""
 
+    peer = b""
+
     def __init__(self) -> None:
         self.statuses: list[int] = []
 

@@ -25,7 +25,12 @@ MODEL_TOML = """
 window = "1s"
 window_rows = 300
 calibration_windows = 0
+client = "header:x-client"
 """
+MODEL = "breast-cancer"
+JSON = {"content-type": "application/json"}
+CALM, MOVED = (False, None, JSON), (True, None, JSON)
+FROM_BATCH = {**JSON, "x-client": "batch"}
 
 
 @pytest.fixture
@@ -102,6 +107,27 @@ def accepted(server, send, version, inputs):
     assert {one["name"] for one in found if not one["output"]} == {*inputs} - {SHIFTED}
 
 
+def check_floods(server, send, version, penstock):
+    """A client that sends half of the rows, with a shifted feature, is named and is no drift."""
+    parts = urlsplit(server.url)
+    flooder = ("127.0.0.9", 0)  # another address of this machine
+    other = http.client.HTTPConnection(
+        parts.hostname, parts.port, timeout=60, source_address=flooder
+    )
+    for name, where, headers in (("127.0.0.9", other, JSON), ("batch", None, FROM_BATCH)):
+
+        def is_named(name=name, where=where, headers=headers):
+            send(CALM, (True, where, headers))
+            return version()["notes"].get("flood", {}).get("client") == name
+
+        server.until(is_named)
+        found = version()
+        assert found["notes"]["flood"]["share"] == pytest.approx(0.5, abs=0.1)
+        assert {one["state"] for one in found["features"]} <= {"ok", "changed, small"}
+        assert f"come from one client, {name} (usual: up to 0 %)" in penstock("drift", MODEL)
+    other.close()
+
+
 def check_records(records):
     actions = [one["action"] for one in records[:3]]
     assert actions == ["baseline.forget", "baseline.accept", "baseline"]
@@ -128,14 +154,16 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def send(shift):
-        for _ in range(20):
+    def send(*kinds):
+        for _, where, _ in kinds:
+            (where or connection).close()  # the server may have ended it by now
+        for kind, where, headers in [*kinds] * (20 // len(kinds)):
             picked = [list(chance.choice(rows)) for _ in range(20)]
             for row in picked:
-                row[place] += shift
-            headers = {"content-type": "application/json"}
-            connection.request("POST", "/v2/models/breast-cancer/infer", body(picked), headers)
-            response = connection.getresponse()
+                row[place] += spread * kind
+            asked = where or connection
+            asked.request("POST", f"/v2/models/{MODEL}/infer", body(picked), headers)
+            response = asked.getresponse()
             assert response.read()
             assert response.status == 200
 
@@ -144,18 +172,20 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
         return next(iter(json.loads(told)["versions"]), {"windows": 0, "features": []})
 
     penstock("baseline", "build", "breast-cancer", "2", str(TRAIN), "--target", "target")
-    send(0.0)
+    send(CALM)
     server.until(lambda: version()["windows"] >= 1)
     calm = version(penstock("drift", "breast-cancer", "--json"))
-    assert calm["state"] == "ok"
-    assert calm["source"] == "file"
+    assert (calm["state"], calm["source"]) == ("ok", "file")
     assert [one["name"] for one in calm["features"]] == names[:-1]
 
-    before = calm["windows"]
-    send(spread)
-    server.until(lambda: version()["windows"] > before)
-    drifting = [one["name"] for one in version()["features"] if one["state"] == "drift"]
-    assert drifting == [SHIFTED]
+    check_floods(server, send, version, penstock)
+
+    def drifting():
+        return [one["name"] for one in version()["features"] if one["state"] == "drift"]
+
+    # A window that is open now may have rows of the flood.
+    server.until(lambda: send(MOVED) or drifting())
+    assert drifting() == [SHIFTED]
     check_text(penstock("drift", "breast-cancer"))
 
     check_metrics(server.metrics())
@@ -168,7 +198,7 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     assert "<script" not in text
 
     accept(server, penstock("baseline", "accept", "breast-cancer", "2", "--dry-run"))
-    accepted(server, lambda: send(spread), version, names[:-1])
+    accepted(server, lambda: send(MOVED), version, names[:-1])
     penstock("baseline", "forget", "breast-cancer", "2", "--reason", "new camera")
     check_records(json.loads(penstock("history", "breast-cancer", "--json"))["records"])
     connection.close()

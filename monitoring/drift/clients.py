@@ -1,0 +1,241 @@
+"""Who sent the rows of a window: one client that floods is recognised and named. Pure.
+
+Counted with all others, the rows of one client that suddenly sends a large part of the traffic look
+like drift. So a window counts its rows by groups of clients, too: the first clients have a group
+each, later ones share groups by a hash. When one client floods, the window is judged twice: by all
+rows, and by the groups without that client. The lower level holds.
+
+A flood takes no other rows away. Where hardly any others are left, as after the address of a
+gateway has changed, the client is the traffic of before under a new name. A client that goes on
+for `LASTING_SECONDS` is traffic, too: it is still named, and its rows count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from penstock.monitoring.samples.samples import BatchSample
+
+    from .bins import Counts
+
+#: Groups of one client each, and groups that the other clients share.
+_OWN: Final = 16
+_SHARED: Final = 16
+_GROUPS: Final = _OWN + _SHARED
+#: Clients of a window whose rows are counted; after a cut half of them are left.
+_MOST_COUNTED: Final = 2048
+#: A client with this share of the rows of a window floods,
+FLOOD_SHARE: Final = 0.25
+#: if it is so much above the largest one that it had in a healthy window,
+_MORE: Final = 0.15
+#: and the others send this part of all rows, or of the rows a second that there are at least.
+_OTHERS_LEFT: Final = 0.1
+#: Clients with a smaller share are taken together, and not remembered.
+_LARGE: Final = 0.05
+_MOST_REMEMBERED: Final = 256
+#: After so many seconds of flooding, a client is traffic.
+LASTING_SECONDS: Final = 7 * 86_400.0
+#: Rows of the others below which a window says nothing while one client floods.
+LEAST_OTHERS: Final = 50
+
+
+class ClientCounts:
+    """The clients of a window, and its counts by groups of them.
+
+    Attributes:
+        rows: Rows by client. Of very many clients, those of the largest; too low by at most the
+            rows of the window divided by 1,025 (Misra and Gries 1982, merged as in Agarwal et al.
+            2012).
+        total: Rows of all clients.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, int] = {}
+        self.total = 0
+        self._own: dict[bytes, int] = {}
+        self._counts: dict[str, NDArray[np.int64]] = {}
+
+    def take(self, clients: Sequence[bytes], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Take the requests of a frame; gives the group of each of their rows.
+
+        Args:
+            clients: Client of each request; empty where it is not known.
+            rows: Rows of each request.
+        """
+        self.total += int(rows.sum())
+        found: Counter[bytes] = Counter()
+        if (rows == 1).all():
+            found.update(clients)
+        else:
+            for client, number in zip(clients, rows.tolist(), strict=True):
+                found[client] += number
+        groups = {}
+        for client, number in found.items():
+            self.rows[client] = self.rows.get(client, 0) + number
+            groups[client] = self._group(client)
+        if len(self.rows) > _MOST_COUNTED:
+            self._cut()
+        of_requests = np.fromiter((groups[one] for one in clients), np.int64, len(clients))
+        return np.repeat(of_requests, rows)
+
+    def take_samples(self, samples: Sequence[BatchSample]) -> NDArray[np.int64] | None:
+        """Take the requests of samples, as `take`; ``None`` if no client is known."""
+        if not any(one.clients for one in samples):
+            return None
+        clients = chain.from_iterable(
+            one.clients or [b""] * len(one.request_ids) for one in samples
+        )
+        rows = [_rows(one.offsets) for one in samples]
+        return self.take(list(clients), np.concatenate(rows))
+
+    def count(self, name: str, groups: NDArray[np.int64], places: Counts, size: int) -> None:
+        """Count values of a feature.
+
+        Args:
+            name: Name of the feature.
+            groups: Group of each row, as `take` gives it.
+            places: Bin of each row.
+            size: Number of bins.
+        """
+        found = np.bincount(groups * size + places, minlength=_GROUPS * size)
+        found = found.reshape(_GROUPS, size)
+        before = self._counts.get(name)
+        self._counts[name] = found if before is None else before + found
+
+    def without(self, client: bytes) -> dict[str, Counts]:
+        """Counts of each feature over the groups that a client is not in."""
+        kept = np.arange(_GROUPS) != self._group(client)
+        return {name: one[kept].sum(axis=0) for name, one in self._counts.items()}
+
+    def _group(self, client: bytes) -> int:
+        own = self._own.get(client)
+        if own is None and len(self._own) < _OWN:
+            own = self._own[client] = len(self._own)
+        return _OWN + crc32(client) % _SHARED if own is None else own
+
+    def _cut(self) -> None:
+        numbers = sorted(self.rows.values(), reverse=True)
+        least = numbers[_MOST_COUNTED // 2]
+        self.rows = {name: one - least for name, one in self.rows.items() if one > least}
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """One client that sends an unusually large part of the rows of a window.
+
+    Attributes:
+        key: Its name as it was counted.
+        client: The same for people: the address, or the value of the declared header.
+        share: Its rows, as a share of all.
+        usual: What that was at most in a healthy window.
+        others: Rows of the others.
+        lasting: Whether it has flooded for `LASTING_SECONDS`, so that its rows count as traffic.
+    """
+
+    key: bytes
+    client: str
+    share: float
+    usual: float
+    others: int
+    lasting: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """For msgpack and JSON."""
+        return {name: one for name, one in asdict(self).items() if name != "key"}
+
+
+class ClientHistory:
+    """The clients of windows that were not flooded.
+
+    Args:
+        content: As `to_dict` gives it.
+    """
+
+    def __init__(self, content: Mapping[str, Any] | None = None) -> None:
+        known = {} if content is None else content
+        self._usual: dict[str, float] = dict(known.get("usual", {}))
+        self._pace: float | None = known.get("pace")
+        self._since: dict[str, float] = dict(known.get("since", {}))
+
+    def look(self, clients: ClientCounts, start: float, end: float) -> Flood | None:
+        """Take the next window; the client that floods it, if one does.
+
+        Args:
+            clients: Of the window.
+            start: Unix seconds of its first row.
+            end: Unix seconds of its last row.
+        """
+        total = clients.total
+        if not total:
+            return None
+        large = {one: rows for one, rows in clients.rows.items() if rows >= _LARGE * total and one}
+        shares = {_name(one): rows / total for one, rows in large.items()}
+        unusual = {
+            name: one
+            for name, one in shares.items()
+            if one >= FLOOD_SHARE and one >= self._usual.get(name, 0.0) + _MORE
+        }
+        # Not only the client: several that are new at once are the traffic under new names.
+        pace = total / max(end - start, 1e-3)
+        others = 1.0 - sum(unusual.values())
+        if not unusual or self._pace is None or others < self._least_others(pace):
+            self._learn(shares, pace)
+            return None
+        client = max(unusual, key=unusual.__getitem__)
+        self._since = {name: self._since.get(name, start) for name in unusual}
+        key = next(one for one in large if _name(one) == client)
+        usual = self._usual.get(client, 0.0)
+        lasting = end - self._since[client] >= LASTING_SECONDS
+        return Flood(key, client, unusual[client], usual, total - large[key], lasting)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For msgpack."""
+        return {"usual": self._usual, "pace": self._pace, "since": self._since}
+
+    def _least_others(self, pace: float) -> float:
+        """Share of the others below which they are gone, in a window with so many rows a second."""
+        usual = 0.0 if self._pace is None else self._pace
+        return _OTHERS_LEFT * min(1.0, usual / pace)
+
+    def _learn(self, shares: Mapping[str, float], pace: float) -> None:
+        for name, share in shares.items():
+            # The latest are last; of too many, the first are forgotten.
+            self._usual[name] = max(share, self._usual.pop(name, 0.0))
+        for name in list(self._usual)[:-_MOST_REMEMBERED]:
+            del self._usual[name]
+        self._pace = pace if self._pace is None else min(pace, self._pace)
+        self._since = {}
+
+
+def _rows(offsets: Sequence[int]) -> NDArray[np.int64]:
+    """Rows of each request."""
+    if isinstance(offsets, range):
+        return np.ones(len(offsets) - 1, np.int64)
+    found = np.asarray(offsets, np.int64)
+    return found[1:] - found[:-1]
+
+
+def _name(client: bytes) -> str:
+    return client.decode("utf-8", "replace")
+
+
+def words(flood: Mapping[str, Any]) -> str:
+    """A flood as a sentence for people.
+
+    Args:
+        flood: As `Flood.to_dict` gives it.
+    """
+    found = f"{100 * flood['share']:.0f} % of the rows come from one client, {flood['client']}"
+    found += f" (usual: up to {100 * flood['usual']:.0f} %)"
+    return f"{found}, for a week" if flood["lasting"] else found

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.files.config_file import read_bounded
@@ -87,8 +88,12 @@ def read(db: sqlite3.Connection, model: str) -> dict[int, Naming]:
     there = "select 1 from sqlite_master where type = 'table' and name = ?"
     if db.execute(there, (NAMINGS,)).fetchone() is None:
         return {}
-    found = db.execute(f'select number, naming from "{NAMINGS}" where model = ?', (model,))  # noqa: S608  a constant
-    return {number: json.loads(naming) for number, naming in found}
+    kept = db.execute(f'select number, naming from "{NAMINGS}" where model = ?', (model,))  # noqa: S608  a constant
+    found: dict[int, Naming] = {}
+    for number, naming in kept:
+        with suppress(ValueError):  # damaged: its rows are left out
+            found[number] = json.loads(naming)
+    return found
 
 
 def write_file(directory: Path, namings: Mapping[int, Naming]) -> None:

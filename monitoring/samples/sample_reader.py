@@ -90,6 +90,7 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
         return [sample for run in runs for sample in joined(origin, [run])]
     _, times, answered, rows, ids, arrivals, firsts, arms = run_columns
     _, model, version, input_names, output_names, fraction, _, _, fields, *columns = origin
+    input_columns, output_columns = columns or ({}, {})  # a worker of an earlier release has none
     counts = [len(one) for one in ids]
     total = sum(rows)
     if any(array is not None and len(array) != total for array in chain(*arrays)):
@@ -110,8 +111,8 @@ def joined(origin: Sequence[Any], runs: Sequence[Sequence[Any]]) -> list[BatchSa
         times=np.repeat(times, counts).tolist(),
         fraction=fraction,
         segment_fields=tuple(SegmentField(*one) for one in fields),
-        input_columns=columns[0],
-        output_columns=columns[1],
+        input_columns=input_columns,
+        output_columns=output_columns,
         header_segments=_header_segments(header_segments),
         clients=_clients(clients, counts),
     )

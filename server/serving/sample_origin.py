@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 #: Names of a tensor that travel with each frame of samples; the elements of larger rows have no
 #: columns in the log.
 _MOST_NAMES: Final = 200
+#: The same of all inputs, or of all outputs; the log has no more columns either.
+_MOST_IN_ALL: Final = 1000
 
 
 def origin_of(model: str, version: str, signature: Signature) -> Origin:
@@ -29,17 +31,26 @@ def origin_of(model: str, version: str, signature: Signature) -> Origin:
         model,
         version,
         tuple(one.name for one in signature.inputs),
-        input_columns={one.name: _names(one) for one in signature.inputs if _travels(one)},
-        output_columns={
-            one.name: _names(one, f"{one.name}_")
-            for one in signature.outputs
-            if _travels(one) and len(one.columns) > 1
-        },
+        input_columns=_bounded({one.name: _names(one) for one in signature.inputs}),
+        output_columns=_bounded(
+            {
+                one.name: _names(one, f"{one.name}_")
+                for one in signature.outputs
+                if len(one.columns) > 1
+            }
+        ),
     )
 
 
-def _travels(spec: TensorSpec) -> bool:
-    return 0 < len(spec.columns) <= _MOST_NAMES
+def _bounded(names: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The names that travel: not too many, and none that says what the name of its tensor says."""
+    found: dict[str, tuple[str, ...]] = {}
+    left = _MOST_IN_ALL
+    for tensor, own in names.items():
+        if own not in {(), (tensor,)} and len(own) <= min(left, _MOST_NAMES):
+            found[tensor] = own
+            left -= len(own)
+    return found
 
 
 def _names(spec: TensorSpec, prefix: str = "") -> tuple[str, ...]:

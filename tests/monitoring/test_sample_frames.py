@@ -119,6 +119,15 @@ def test_names_of_columns_arrive_with_each_version():
     assert found == [("3", {}, {}), ("4", *listed)]
 
 
+def test_a_frame_of_a_worker_without_names_of_columns_is_read():
+    writer = FrameWriter(1.0)
+    writer.write(batch((1, 2)))
+    parts = msgpack.unpackb(writer.finish()[1])
+    origin, *rest = parts
+    (back,) = decode(msgpack.packb([origin[:-2], *rest]))
+    assert (back.rows, back.input_columns, back.output_columns) == (3, {}, {})
+
+
 def test_arms_arrive_apart():
     mixed = batch((1, 2, 1), arms=["canary", "stable", "canary"])
     canary, stable = journey(mixed, batch((1,), 1, arms=["stable"]))

@@ -26,6 +26,14 @@ def test_elements_have_the_names_of_columns_and_scores_those_of_classes():
     assert origin.output_columns == {"p": ("p_no", "p_yes")}
 
 
+def test_names_are_bounded_and_do_not_repeat_the_name_of_their_tensor():
+    single = [tensor(f"c{place}", f"c{place}") for place in range(2000)]
+    assert origin_of("m", "3", Signature(tuple(single), (), batch_axis=True)).input_columns == {}
+    wide = [tensor(f"t{one}", *(f"c{place}" for place in range(199))) for one in range(9)]
+    origin = origin_of("m", "3", Signature(tuple(wide), (), batch_axis=True))
+    assert list(origin.input_columns) == ["t0", "t1", "t2", "t3", "t4"]
+
+
 def test_names_that_cannot_travel_are_mended_or_left_out():
     many = tensor("many", *(f"c{place}" for place in range(201)))
     odd = tensor("odd", "half \ud800", " ", "\u00fc")

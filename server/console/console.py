@@ -27,7 +27,7 @@ from .model_page import model_page
 from .overview import overview
 from .performance_page import performance_page
 from .rollout_actions import add_actions
-from .rollout_page import page_of
+from .rollout_page import no_rollout, page_of
 from .rollout_words import plan_words
 from .routes import Routes
 
@@ -179,7 +179,8 @@ class Console:
         except Refused as refusal:
             if refusal.status != _NOT_FOUND:
                 raise
-            return _told(visit, refusal.status, refusal.message, name)
+            await visit.api.get("admin", "models", name, "history")  # refuses an unknown model
+            return visit.answer(no_rollout(name, visit), live=True, model=name)
         page = page_of(found)
         if not found["final"] and visit.session is not None:
             add_actions(page.section("Actions"), found, visit)
@@ -227,11 +228,11 @@ class Console:
         return _told(self._entrance.visit(request), error.status, error.message)
 
 
-def _told(visit: Visit, status: int, why: str, model: str = "") -> HTMLResponse:
-    """A page that says what is wrong, with the way to the other pages of a model."""
+def _told(visit: Visit, status: int, why: str) -> HTMLResponse:
+    """A page that says what is wrong."""
     page = Page("This cannot be shown")
     page.section(f"Status {status}").callout(why, "bad")
-    return visit.answer(page, status=status, model=model)
+    return visit.answer(page, status=status)
 
 
 def _after(request: Request, visit: Visit, *, done: bool) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.server.auth.tokens import OPERATE
 from penstock.server.page.chart import (
     Event,
     Mark,
@@ -16,6 +17,7 @@ from penstock.server.page.chart import (
     line_chart,
     timeline,
 )
+from penstock.server.page.markup import link
 from penstock.server.page.page import Figure, Page
 
 from .rollout_words import held_words, interval_words, moment, says
@@ -23,6 +25,8 @@ from .shadow_section import shadow_section
 
 if TYPE_CHECKING:
     from penstock.server.page.page import Section
+
+    from .visit import Visit
 
 _TONES: Final = {
     "promoted": "good",
@@ -68,6 +72,22 @@ def page_of(found: dict[str, Any]) -> Page:
     if found["kind"] == "ab":
         _comparison(page.section("Comparison"), found)
     _history(page.section("What happened"), found)
+    return page
+
+
+def no_rollout(model: str, visit: Visit) -> Page:
+    """The page of a model that has no rollout.
+
+    Args:
+        model: Name of the model.
+        visit: Who looks.
+    """
+    page = Page(f"Rollout of {model}")
+    section = page.section("Now")
+    section.text("No version is rolled out, and none was.")
+    if visit.may(OPERATE):
+        words = "Start a rollout, or plan a canary, on the page of the model"
+        section.text(link(words, visit.at("models", model)))
     return page
 
 

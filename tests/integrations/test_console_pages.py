@@ -64,7 +64,7 @@ def test_each_page_is_shown_in_any_width_and_light(server, inside, scheme, width
     paths += ["predictions?model=odd.names_of-tensors", "predictions?model=breast-cancer"]
     for model in ("breast-cancer", "0", "constructor"):
         paths += [f"models/{model}", f"models/{model}/drift", f"models/{model}/performance"]
-        paths += [f"models/{model}/try"]
+        paths += [f"models/{model}/try", f"models/{model}/rollout"]
     for path in paths:
         answer = inside.goto(f"{server.admin_url}/console/{path}")
         assert answer.status == 200, path

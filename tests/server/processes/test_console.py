@@ -110,10 +110,14 @@ def _rollouts(server):
     visitor = server.browser()
     visitor.log_in(server.token)
     secret, page = visitor.csrf(MODEL), f"{MODEL}/rollout"
-    assert visitor.ask("GET", page)[0] == 404  # there is none yet
+    status, _, shown = visitor.ask("GET", page)
+    assert (status, "No version is rolled out" in shown) == (200, True)
+    assert "Start a rollout, or plan a canary" in shown
+    assert "Start a rollout" not in server.browser().ask("GET", page)[2]
+    assert visitor.ask("GET", page.replace("breast-cancer", "nobody"))[0] == 404
     visitor.send(f"{MODEL}/plan", version="2", steps="50 100", csrf=secret)
     assert re.search("nothing can be foreseen|takes about|hardly ends", visitor.notice(MODEL))
-    assert visitor.ask("GET", page)[0] == 404  # nor is one started by its plan
+    assert "No version is rolled out" in visitor.ask("GET", page)[2]  # a plan starts none
     _, headers, _ = visitor.send(
         f"{MODEL}/start", kind="canary", version="2", steps="50 100", csrf=secret
     )

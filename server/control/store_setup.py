@@ -49,15 +49,15 @@ class FollowedStore:
 
     def __init__(self, config: ServerConfig) -> None:
         from penstock.server.store.fetcher import Fetcher
-        from penstock.server.store.mirror import Mirror
         from penstock.server.store.object_store import open_store
+        from penstock.server.store.replica import Replica
 
         url = parse_store_url(config.store)
         store = open_store(url)
-        mirror = Mirror(store, config.registry)
+        replica = Replica(store, config.registry)
         self._fetcher = Fetcher(store, config.registry / _AREA)
         self.files: RemoteFiles = self._fetcher
-        self.follower = StoreFollower(mirror, config.store, config.store_poll_seconds)
+        self.follower = StoreFollower(replica, config.store, config.store_poll_seconds)
 
     def attach(self, coordinator: Coordinator) -> None:
         """Make the coordinator look when something is new."""

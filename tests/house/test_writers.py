@@ -22,7 +22,7 @@ RENAMES = {
     "server/processes/run_directory.py": "a directory gets its name",
     "server/registry/private_copy.py": "a directory gets its name",
     "server/registry/publish.py": "a directory gets its name",
-    "server/store/mirror.py": "a directory gets its name",
+    "server/store/replica.py": "a directory gets its name",
 }
 ROOMS = ("server", "monitoring", "batching", "runtimes")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from penstock.server.config.store_url import parse_store_url
-from penstock.server.store.mirror import Mirror
 from penstock.server.store.object_store import open_store
+from penstock.server.store.replica import Replica
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "examples" / "registry" / "breast-cancer" / "1" / "model.onnx"
@@ -64,10 +64,10 @@ def test_publishes_beside_readers_are_whole_and_kept_while_one_in_twenty_request
         assert len(outcome.published) >= 20
         delays = outcome.delays()
         record_property("seconds until shown, at most", delays[-1])
-        mirror = Mirror(client(), tmp_path / "idle")
-        mirror.poll()
+        replica = Replica(client(), tmp_path / "idle")
+        replica.poll()
         before = proxy.requests
-        assert not any(mirror.poll() for _ in range(5))
+        assert not any(replica.poll() for _ in range(5))
         assert proxy.requests - before == 10
 
 

@@ -14,7 +14,7 @@ from penstock.monitoring.files.decoding import ContentError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from penstock.server.store.mirror import Mirror
+    from penstock.server.store.replica import Replica
 
 LOG = logging.getLogger("penstock.store")
 
@@ -26,7 +26,7 @@ class StoreFollower:
     """Polls a store, and tells when something is new.
 
     Args:
-        mirror: The directory that is kept in step.
+        replica: The directory that is kept in step.
         url: The store, for people.
         poll_seconds: Between two polls.
         clock: Unix seconds.
@@ -40,7 +40,7 @@ class StoreFollower:
 
     def __init__(
         self,
-        mirror: Mirror,
+        replica: Replica,
         url: str,
         poll_seconds: float,
         *,
@@ -48,7 +48,7 @@ class StoreFollower:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._mirror = mirror
+        self._replica = replica
         self._url = url
         self._poll_seconds = poll_seconds
         self._clock = clock
@@ -59,13 +59,13 @@ class StoreFollower:
         self._since = 0.0
         self.on_change: Callable[[], object] = lambda: None
         self.known = asyncio.Event()
-        if not mirror.empty:
+        if not replica.empty:
             self.known.set()
 
     async def poll(self) -> OSError | None:
         """Ask once; returns the error of the store or of the directory, if there is one."""
         try:
-            changed = await asyncio.to_thread(self._mirror.poll)
+            changed = await asyncio.to_thread(self._replica.poll)
         except (ContentError, OSError) as error:
             self._note(str(error))
             return error if isinstance(error, OSError) else None
@@ -87,10 +87,10 @@ class StoreFollower:
 
     def problems(self) -> list[dict[str, str]]:
         """The problems of the store, for the status: since when it fails, and what is missing."""
-        found = [{"path": path, "reason": why} for path, why in self._mirror.problems().items()]
+        found = [{"path": path, "reason": why} for path, why in self._replica.problems().items()]
         if self._failures:
             since = datetime.fromtimestamp(self._since, UTC).isoformat(timespec="seconds")
-            going_on = "" if self._mirror.empty else "; what was fetched before is served"
+            going_on = "" if self._replica.empty else "; what was fetched before is served"
             reason = f"fails since {since}: {self._reason}{going_on}"
             found.insert(0, {"path": self._url, "reason": reason})
         return found

@@ -13,9 +13,9 @@ from itertools import pairwise
 from penstock.server.registry.manifest import Manifest, parse_manifest
 from penstock.server.registry.verification import hash_files
 from penstock.server.store.layout import version_path
-from penstock.server.store.mirror import Mirror
 from penstock.server.store.object_store import ObjectStore
 from penstock.server.store.publish import Publisher, read_index
+from penstock.server.store.replica import Replica
 from penstock.server.store.store_error import StoreError
 
 MODEL = "m"
@@ -163,16 +163,16 @@ class Run:
 
     def follow(self, name, polls):
         store, place = self.open_store(), self.tmp_path / f"reader-{name}"
-        mirror, seen = Mirror(store, place), frozenset()
+        replica, seen = Replica(store, place), frozenset()
         while True:
             last, began = self.over.is_set(), time.monotonic()
             try:
-                mirror.poll()
+                replica.poll()
             except StoreError:
                 self.over.wait(0.05)
                 continue
             shown = frozenset(int(one.name) for one in place.glob(f"{MODEL}/[0-9]*"))
-            if not mirror.problems():
+            if not replica.problems():
                 polls.append(Poll(began, time.monotonic(), shown))
                 if last:
                     return

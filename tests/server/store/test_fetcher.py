@@ -12,7 +12,7 @@ from penstock.server.registry.intake_result import Candidate, Waiting
 from penstock.server.registry.verification import read_manifest
 from penstock.server.store import fetcher as fetcher_module
 from penstock.server.store.fetcher import Fetcher
-from penstock.server.store.mirror import Mirror
+from penstock.server.store.replica import Replica
 from penstock.server.store.store_error import StoreError
 
 
@@ -74,13 +74,13 @@ def test_what_a_killed_server_left_is_removed(store, tmp_path):
 
 
 class Service:
-    """An intake over the mirror of a store."""
+    """An intake over the replica of a store."""
 
     def __init__(self, store, tmp_path, fetcher):
         self.state = tmp_path / "state"
         self.state.mkdir(exist_ok=True)
         self.place, self.now = tmp_path / "registry", 0.0
-        self.mirror, self.fetcher = Mirror(store, self.place), fetcher
+        self.replica, self.fetcher = Replica(store, self.place), fetcher
         self.intake = Intake(self.state, 1 << 20, 2.0, remote=fetcher, clock=lambda: self.now)
 
     def assess(self, version=1):
@@ -102,7 +102,7 @@ def service(store, tmp_path, fetcher, push, onnx_file):
     content = onnx_file(tmp_path / "made" / "model.onnx", [("Relu", ["x"], ["y"])], *tensors)
     push(store, **{"model.onnx": content.read_bytes()})
     made = Service(store, tmp_path, fetcher)
-    made.mirror.poll()
+    made.replica.poll()
     return made
 
 
@@ -140,7 +140,7 @@ def test_a_version_that_cannot_be_fetched_now_is_fetched_later(service, bucket):
 
 def test_a_hostile_file_in_a_store_is_inspected(service, store, push, bucket):
     push(store, **{"model.onnx": b"no model"})
-    service.mirror.poll()
+    service.replica.poll()
     result = service.arrive(2)
     assert (result.directory, result.waiting) == (None, False)
     assert "not an ONNX model" in result.reason

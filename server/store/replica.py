@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _DRAFT_PREFIX: Final = ".draft-"
 _THREADS: Final = 8
-#: First and longest wait before a version that could not be mirrored is tried again.
+#: First and longest wait before a version that could not be shown is tried again.
 _RETRY_SECONDS: Final = (1.0, 60.0)
 
 
@@ -49,7 +49,7 @@ class _Failure:
     due: float
 
 
-class Mirror:
+class Replica:
     """Keeps the directory in step with the store. Blocking; for one thread at a time.
 
     Args:
@@ -150,7 +150,7 @@ class Mirror:
         ]
         # A model's settings come first: they may say that not all versions are to be loaded.
         changed = self._refresh(sorted({model for model, _ in missing}))
-        with ThreadPoolExecutor(_THREADS, "penstock-mirror") as pool:
+        with ThreadPoolExecutor(_THREADS, "penstock-replica") as pool:
             reads = {key: pool.submit(self._read_manifest, key, wanted[key]) for key in missing}
             for key, read in reads.items():
                 try:

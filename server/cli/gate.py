@@ -1,6 +1,5 @@
 """``penstock gate run | show | approve | override``: what a version must show before it serves."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from .client import ServerOptions, find_server, model_path
 from .command_failed import CommandFailed
 from .exits import Exit
 from .output import show, show_json
+from .registry_config import server_config
 from .user import said_by
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ def run_run(
     Exit status 1: a gate does not pass.
     """
     from penstock.runtimes.contract import ModelLoadError
-    from penstock.server.config.config import load_config
     from penstock.server.config.model_config import ModelConfig, read_model_config
     from penstock.server.files.config_error import ConfigError
     from penstock.server.gates.gate_order import GateOrder, question_of
@@ -67,8 +66,7 @@ def run_run(
             {} if manifest is None else {**manifest.metadata, **manifest.card},
             question_of(subject.digest, config.gates, home),
         )
-        server = load_config({"registry": str(registry)}, os.environ)
-        report = gate_report(server, order).to_json()
+        report = gate_report(server_config(registry), order).to_json()
     except (ConfigError, ModelLoadError, OSError) as error:
         raise CommandFailed(error) from None
     if output is not None:

@@ -18,9 +18,9 @@ from .convert import converted
 from .exits import Exit
 from .output import show_json
 from .progress import byte_bar
-from .push_check import inspection_limits, server_config, signature_of
 from .push_note import aliases_of, traffic_note
 from .push_place import PushPlace, open_place
+from .registry_config import server_config
 from .user import user
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ def _push(target: _Target, path: Path, details: "Details", *, json: bool) -> "Pu
 
 
 def _publish(target: _Target, source: "PublishSource", details: "Details") -> "Published":
+    from penstock.server.loading.publish_check import inspection_limits, signature_of
     from penstock.server.registry.publish import publish
 
     config = server_config(target.place.registry)

@@ -21,6 +21,7 @@ from penstock.server.files.size import NonZeroSize, Size  # msgspec reads the an
 
 from .cpus import available_cpus
 from .environment import MOUNTED_MODEL, mounted_model, read_environment
+from .follow_options import FollowOptions
 from .hosts import AllowedHosts
 from .option import option, options_of
 from .prefix import is_prefix
@@ -194,6 +195,7 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
     feedback_max_days: Annotated[float, msgspec.Meta(ge=0.01)] = option(
         90.0, "How long a prediction waits for its label, and a label is kept."
     )
+    follow: FollowOptions = FollowOptions()  # tables of penstock.toml alone
 
     def execution_threads(self) -> int:
         """Execution threads of one worker: as set, else its share of the CPUs, at least 1."""
@@ -205,7 +207,8 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
 
     def to_json(self) -> str:
         """For the processes that the supervisor starts."""
-        return json.dumps(asdict(self), default=str)
+        follow = msgspec.to_builtins(self.follow, enc_hook=str)
+        return json.dumps(asdict(self) | {"follow": follow}, default=str)
 
     @classmethod
     def from_json(cls, text: str) -> ServerConfig:
@@ -270,7 +273,7 @@ def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from error
         values |= {name: getattr(said, name) for name in content}
-    config = ServerConfig(**values)
+    (config := ServerConfig(**values)).follow.check(config.store)
     if config.ssl_keyfile is not None and config.ssl_certfile is None:
         raise ConfigError("ssl_keyfile is set without ssl_certfile, expected both or the latter")
     if not is_prefix(config.root_path):

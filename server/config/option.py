@@ -71,6 +71,7 @@ def options_of(config: type) -> tuple[Option, ...]:
     return tuple(
         Option(one.name, *_kind(hints[one.name]), one.default, one.metadata["help"])
         for one in ordered
+        if "help" in one.metadata
     )
 
 

@@ -57,6 +57,8 @@ from penstock.server.processes.restart_history import read_history
 from penstock.server.processes.state_directory import TOKEN_FILE
 from penstock.server.worker.feedback_client import FeedbackClient
 
+from .follow_setup import Following
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -115,13 +117,8 @@ def admin_app(
     deploy = DeployCommand(coordinator, audit_history, config.admin_timeout_seconds)
     check = RollbackCheck(coordinator, config, directory.config)
     operations = Operations(deploy, rollouts.controller, check)
+    following = Following(config, coordinator, operations)
     access = Access(tokens, open_reads=reads_are_open(config))
-    about = {
-        "server": {"name": "penstock", "version": server_version()},
-        "registry": config.store or str(config.registry),
-        "state_dir": address["state_dir"],
-        "state_note": address["state_note"],
-    }
     monitor = config.state_dir / "monitor"
     exposition.collectors += _collectors(monitor, config, coordinator)
     sessions = Sessions()
@@ -135,8 +132,10 @@ def admin_app(
         **_looking_up(coordinator, monitor, config.registry.absolute(), directory),
         **EraseApi(coordinator, config.state_dir).handlers(),
         **TryApi(_prediction_client(config, address["predict_url"])).handlers(),
+        **following.handlers(),
         **rollouts.handlers(deploy, coordinator, exposition, config.state_dir, traffic),
     }
+    about = _about(config, address)
     app = AdminApp(coordinator, operations, audit_history, traffic, exposition, access, about, more)
     app.border = Border.of(config, config.admin_host)
     entrance = Entrance(app.endpoints, tokens, sessions, app.border.prefix)
@@ -144,8 +143,19 @@ def admin_app(
     app.progress = rollouts.controller.progress
     app.histories = partial(read_history, directory.histories)
     app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
+    following.attach(app)
     app.incidents = context.incidents.report
     return app
+
+
+def _about(config: ServerConfig, address: dict[str, str]) -> dict[str, Any]:
+    """What the status says of the server."""
+    return {
+        "server": {"name": "penstock", "version": server_version()},
+        "registry": config.store or str(config.registry),
+        "state_dir": address["state_dir"],
+        "state_note": address["state_note"],
+    }
 
 
 def _watching(coordinator: Coordinator, monitor: Path, told: AlertsFile) -> dict[Endpoint, Handler]:

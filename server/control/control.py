@@ -113,7 +113,7 @@ async def control(context: ProcessContext) -> None:
     server = HttpServer(_served(app), every_second, stopping)
     context.watch_parent(server.stop)
 
-    works = {
+    works = app.works | {
         **registry_works(coordinator, followed, app),
         "measuring traffic": traffic.run,
         **rollouts.works(),

@@ -23,6 +23,8 @@ MLMODEL_FILE: Final = "MLmodel"
 #: Flavours whose model file is a data format, in the order in which they are looked for.
 _FLAVORS: Final = ("onnx", "xgboost", "lightgbm", "catboost")
 
+_SKLEARN: Final = "sklearn"
+
 _MAX_BYTES: Final = 1 << 20
 #: Keys, values and aliases; mlflow writes about a hundred, its signatures are one text each. PyYAML
 #: takes half a second for so many.
@@ -60,16 +62,23 @@ def read_mlflow_model(directory: Path) -> MlflowModel:
         ) from error
     flavors = _mapping(content.get("flavors"))
     paths = (_text(_mapping(flavors.get(one)).get("data")) for one in _FLAVORS)
-    data = next(filter(None, paths), "")
+    data = next(filter(None, paths), "") or _skops_of(_mapping(flavors.get(_SKLEARN)))
     if not data:
         raise ModelRefused(
             f"{directory} has the flavours {', '.join(sorted(flavors)) or 'none'}, expected onnx "
             "with the path of its file under data, or one of "
-            f"{', '.join(_FLAVORS[1:])}; log the model with mlflow.onnx.log_model, for example"
+            f"{', '.join(_FLAVORS[1:])}, or sklearn in the format skops; log the model with "
+            "mlflow.onnx.log_model, for example"
         )
     check_relative(data)
     inputs = _text(_mapping(content.get("signature")).get("inputs"))
     return MlflowModel(data, _text(content.get("run_id")), _columns(inputs))
+
+
+def _skops_of(flavor: dict[str, Any]) -> str:
+    """The file of a scikit-learn model, if it is one of skops: a pickle runs what it likes."""
+    path = _text(flavor.get("pickled_model"))
+    return path if path.endswith(".skops") else ""
 
 
 def _columns(text: str) -> tuple[Column, ...]:

@@ -57,13 +57,12 @@ class Details:
         created_at: Now, as RFC 3339 in UTC.
         version: Its number; the next free one if ``None``.
         run: Where it comes from.
-        data_hash: Data hash of the training data.
-        metrics: Metrics of its evaluation.
+        data_hash, metrics: Of the training data, and of its evaluation.
         examples: A file of golden requests.
         columns: A file that names the columns of a row; see `read_columns`.
         classes: Names of the classes, in the order of the probabilities.
-        card: What its owner says of it, by key.
-        pushed_by: Name of the user who publishes it.
+        card, pushed_by: What its owner says of it, by key, and the name of that user.
+        metadata: Key/value pairs beside those of the model file.
     """
 
     created_at: str
@@ -76,6 +75,7 @@ class Details:
     classes: tuple[str, ...] = ()
     card: Mapping[str, str] = field(default_factory=dict)
     pushed_by: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def publish(
             run=replace(details.run, run_id=details.run.run_id or source.run_id),
             data_hash=details.data_hash,
             metrics=details.metrics,
-            metadata=source.metadata,
+            metadata={**source.metadata, **details.metadata},
             card=details.card,
             pushed_by=details.pushed_by,
             created_at=details.created_at,

@@ -23,8 +23,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
         "server/cli/liveness.py",  # hands it to load_config, to find the port that is asked
         "server/cli/main.py",  # whether a shell asks for a completion
         "server/cli/supervise.py",  # hands it to load_config
-        "server/cli/gate.py",  # the same, for what a version that runs its gates may do
-        "server/cli/push_check.py",  # the same, for what a version that is published may do
+        "server/cli/registry_config.py",  # the same, for verbs that need no server
         "server/cli/client.py",  # which server is meant, and its token
         "server/cli/place.py",  # the same, for commands that read its files
         "runtimes/telemetry.py",  # switches it off for libraries, which have no argument for it

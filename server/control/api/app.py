@@ -31,7 +31,7 @@ from .routes import routes_of
 from .status import process_problems, status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -78,6 +78,7 @@ class AdminApp:
         access: Who may do what.
         repository: Loads and unloads as clients of Triton do.
         console: The pages for people; ``None`` where there are none.
+        works: Tasks beside the requests, by what they do.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class AdminApp:
         self._clock = clock
         self.border = Border()
         self.console: ASGIApp | None = None
+        self.works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         self._described: tuple[bytes, bytes] | None = None
         self.progress: Callable[[str], Progress | None] = lambda _: None
         self.histories: Callable[[], tuple[ProcessHistory, ...]] = tuple

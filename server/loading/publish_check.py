@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from .command_failed import CommandFailed
-from .exits import Exit
+from penstock.server.config.model_config import ModelConfig, read_model_config
+from penstock.server.files.config_error import ConfigError
+from penstock.server.files.refusal import ModelRefused
+from penstock.server.onnx_file.inspection import InspectionLimits
+from penstock.server.pipelines.pin_reader import pins_of
+from penstock.server.pipelines.pipeline_runtime import StepModel
+
+from .golden_examples import mismatches, read_examples
+from .model_opener import check_permission, load_options
+from .version_runtime import runtime_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from penstock.runtimes.contract import Model, Signature
     from penstock.server.config.config import ServerConfig
-    from penstock.server.config.model_config import ModelConfig
-    from penstock.server.onnx_file.inspection import InspectionLimits
-    from penstock.server.pipelines.pipeline_runtime import StepModel
-
-
-def server_config(registry: Path) -> ServerConfig:
-    """The configuration of a server of this registry, from the environment and penstock.toml.
-
-    Raises:
-        CommandFailed: It is wrong.
-    """
-    from penstock.server.config.config import load_config
-    from penstock.server.files.config_error import ConfigError
-
-    try:
-        return load_config({"registry": str(registry)}, os.environ)
-    except ConfigError as error:
-        raise CommandFailed(error, Exit.USAGE) from None
 
 
 def signature_of(config: ServerConfig, name: str, directory: Path) -> Signature:
@@ -45,9 +34,6 @@ def signature_of(config: ServerConfig, name: str, directory: Path) -> Signature:
         ModelRefused: It answers one of them otherwise than stored, or not at all; or nobody has
             allowed it to run code of its own.
     """
-    from penstock.server.files.refusal import ModelRefused
-    from penstock.server.loading.golden_examples import mismatches, read_examples
-
     steps = _steps(directory, config)
     model = _load(name, directory, config, steps)
     try:
@@ -62,17 +48,12 @@ def signature_of(config: ServerConfig, name: str, directory: Path) -> Signature:
 
 def inspection_limits(config: ServerConfig) -> InspectionLimits:
     """What the inspection of an ONNX file accepts, as a server with this configuration."""
-    from penstock.server.onnx_file.inspection import InspectionLimits
-
     return InspectionLimits(custom_operators=bool(config.libraries()))
 
 
 def _load(
     name: str, directory: Path, config: ServerConfig, steps: dict[tuple[str, int], StepModel]
 ) -> Model:
-    from penstock.server.loading.model_opener import check_permission, load_options
-    from penstock.server.loading.version_runtime import runtime_of
-
     settings = _settings_of(directory.parent)
     runtime, path = runtime_of(directory, settings.platform, steps)
     check_permission(runtime, name, config)
@@ -81,9 +62,6 @@ def _load(
 
 def _settings_of(home: Path) -> ModelConfig:
     """The configuration of a model, as the server would read it; the default if it has errors."""
-    from penstock.server.config.model_config import ModelConfig, read_model_config
-    from penstock.server.files.config_error import ConfigError
-
     path = home / "model.toml"
     try:
         return read_model_config(path) if path.exists() else ModelConfig()
@@ -93,9 +71,6 @@ def _settings_of(home: Path) -> ModelConfig:
 
 def _steps(directory: Path, config: ServerConfig) -> dict[tuple[str, int], StepModel]:
     """The loaded models of the steps of a pipeline; none for another model."""
-    from penstock.server.pipelines.pin_reader import pins_of
-    from penstock.server.pipelines.pipeline_runtime import StepModel
-
     found = {}
     for pin in pins_of(directory):
         place = config.registry / pin.model / str(pin.version)

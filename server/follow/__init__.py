@@ -1,0 +1,1 @@
+"""Following the registries of other tools: what an alias points at is published here."""

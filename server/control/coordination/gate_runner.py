@@ -102,14 +102,15 @@ class GateRunner:
         """The version that answers now."""
         planner = self._coordinator.planner
         plan = planner.target.models.get(model)
-        if plan is None or plan.default in {None, version}:
+        default = None if plan is None else plan.default
+        if plan is None or default is None or default == version:
             return None
-        directory = plan.versions.get(plan.default)
-        result = planner.findings.results.get((model, plan.default))
+        directory = plan.versions.get(default)
+        result = planner.findings.results.get((model, default))
         if directory is None:
             return None
         digest = "" if result is None else result.digest
-        return GatedVersion(plan.default, directory, digest, plan.declared.get(plan.default))
+        return GatedVersion(default, directory, digest, plan.declared.get(default))
 
     def _run(self, order: GateOrder) -> GateReport | None:
         LOG.info("%s version %d: running its gates", order.model, order.subject.version)

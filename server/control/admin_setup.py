@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.alerts.metrics import AlertsCollector
 from penstock.monitoring.alerts.mutes import MUTES_FILE, MutesFile

@@ -1,4 +1,7 @@
-"""``penstock serve s3://...``: a registry in an object store, also while that is down. The commands are those of docs/registry.md."""
+"""``penstock serve s3://...``: a registry in an object store, also while the store is down.
+
+The commands are those of docs/registry.md.
+"""
 
 from __future__ import annotations
 

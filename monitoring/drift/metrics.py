@@ -15,7 +15,7 @@ from penstock.monitoring.databases import content
 from penstock.monitoring.files.stamp import last_written
 
 from .reading import open_windows
-from .states import DRIFT, STATES
+from .states import DRIFT, STATES, stated_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,12 +94,15 @@ class DriftCollector(Collector):
         )
         expected = GaugeMetricFamily(
             "penstock_drift_expected_false_alarms_per_week",
-            "Episodes a week to be expected by chance, at the present size of windows.",
+            "Episodes a week to be expected by chance; left out while it is not known.",
             labels=_LABELS,
         )
+        last = {(model, version, arm): found for model, version, arm, _, found in windows}
         for model, version, arm, closed, by_chance, _ in drift_states:
             total.add_metric([model, version, arm], closed)
-            expected.add_metric([model, version, arm], by_chance)
+            rate = stated_rate(by_chance, last.get((model, version, arm), {}))
+            if rate is not None:
+                expected.add_metric([model, version, arm], rate)
         yield from (total, expected, _segments(drift_states))
 
     def _read(self) -> tuple[list[Any], list[Any]]:

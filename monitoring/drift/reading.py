@@ -12,7 +12,7 @@ import msgpack
 from penstock.monitoring.databases import content
 
 from .incident import words_of
-from .states import CALIBRATING, DRIFT, LEARNING, STATES, unknown_of
+from .states import CALIBRATING, DRIFT, LEARNING, STATES, stated_rate, unknown_of
 from .store import read_windows
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ def _entry(
         "open": None
         if opened is None
         else {key: opened[key] for key in ("start", "end", "rows", "skipped")},
-        "expected_false_alarms_per_week": 0.0 if drift_state is None else drift_state["expected"],
+        "expected_false_alarms_per_week": None
+        if last is None or drift_state is None
+        else stated_rate(drift_state["expected"], last.findings),
         "unknown": [] if last is None else list(unknown_of(last.findings)),
         "sketches": last is not None and bool(last.window.figures),
         "notes": {} if last is None else last.window.notes,

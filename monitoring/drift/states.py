@@ -134,3 +134,15 @@ def unknown_of(findings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
         findings: Of a window, by feature; each with its `phase`.
     """
     return tuple(name for name, one in findings.items() if one.get("phase", OK) != OK)
+
+
+def stated_rate(expected: float, findings: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """The expected false alarms a week, for readers; ``None`` while it is not known.
+
+    It is known as soon as it is known of one feature how much its healthy windows vary.
+
+    Args:
+        expected: As `DriftState.expected`.
+        findings: Of the last window that was compared; empty if none was.
+    """
+    return None if len(unknown_of(findings)) >= len(findings) else expected

@@ -55,9 +55,10 @@ def rate_words(rate: float) -> str:
 def false_alarm_words(entry: Mapping[str, Any]) -> tuple[str, str]:
     """The rate of false alarms of a version, and what it is a rate of."""
     unknown = len(entry.get("unknown", ()))
-    if unknown >= len(entry["features"]):  # also where nothing was compared yet
+    expected = entry["expected_false_alarms_per_week"]
+    if expected is None or unknown >= len(entry["features"]):  # or nothing was compared yet
         return "not known", "until healthy windows have shown how much they vary"
-    rate = rate_words(entry["expected_false_alarms_per_week"])
+    rate = rate_words(expected)
     if not unknown:
         return rate, "a week by chance"
     them = "one feature" if unknown == 1 else f"{unknown} features"

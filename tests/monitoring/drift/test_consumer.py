@@ -159,6 +159,28 @@ def test_the_first_rows_are_the_baseline(monitor):
     assert all(sum(counts.tolist()) == 600 for counts in closed.window.counts.values())
 
 
+def test_a_rate_of_false_alarms_that_is_not_known_is_no_number(monitor):
+    """Neither in the status nor in the metrics; both have the same number later."""
+    path = monitor.directory / "windows.db"
+    registry = CollectorRegistry()
+    registry.register(DriftCollector(path))
+
+    def rates():
+        (entry,) = drift_of(path, "m", None)
+        labels = {"model": "m", "version": "1", "arm": ""}
+        name = "penstock_drift_expected_false_alarms_per_week"
+        return entry["expected_false_alarms_per_week"], registry.get_sample_value(name, labels)
+
+    learn(monitor)
+    for _ in range(2):
+        monitor.minute()
+        assert rates() == (None, None)
+    for _ in range(12):
+        monitor.minute()
+    stated, told = rates()
+    assert 0 <= stated == told < 1
+
+
 def test_a_shift_is_one_episode_that_opens_and_closes(monitor):
     learn(monitor)
     calibrate(monitor)

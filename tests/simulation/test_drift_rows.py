@@ -6,7 +6,9 @@ made by these tests.
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from penstock.monitoring.drift.row_sample import Cells, RowSample
 from penstock.monitoring.drift.rows import Rows
 
 ROWS, BASE = 500, 10_000
+DATA = Path(__file__).parents[2] / "examples" / "data"
 LETTERS = np.array(list("abcd"), object)
 
 
@@ -88,6 +91,35 @@ def test_a_relation_that_is_lost_is_named_in_one_window(make, column):
     named = [one for one in verdicts if level_of(one) != "clean"]
     named = [one for one in named if column in one.findings[RELATIONS]["columns"]]
     assert len(named) >= 0.9 * len(verdicts)
+
+
+def rows_of(rng, table, rows):
+    """Rows of a real table, each value moved by a little, so that rows are not equal."""
+    picked = rng.integers(0, len(next(iter(table.values()))), rows)
+    noise = {name: 0.05 * one.std() * rng.standard_normal(rows) for name, one in table.items()}
+    return {name: one[picked] + noise[name] for name, one in table.items()}
+
+
+@pytest.mark.parametrize(
+    ("file", "column"),
+    [("wine", "flavanoids"), ("wine", "alcohol"), ("diabetes", "s1"), ("diabetes", "s3")],
+)
+@pytest.mark.parametrize("seed", [101, 202])
+def test_a_relation_that_is_lost_in_a_real_table_is_named_and_no_other_is(file, column, seed):
+    with (DATA / f"{file}.csv").open() as opened:
+        names, *found = csv.reader(opened)
+    table = {
+        name: np.array([float(row[place]) for row in found])
+        for place, name in enumerate(names[:-1])
+    }
+    rng = np.random.default_rng(seed)
+    windows = [rows_of(rng, table, ROWS) for _ in range(20)]
+    for one in windows[:10]:
+        one[column] = rng.permutation(one[column])
+    verdicts = assess(rows_of(rng, table, BASE), windows).verdicts
+    named = [one for one in verdicts if level_of(one) != "clean"]
+    assert [one for one in named if one in verdicts[10:]] == []
+    assert sum(column in one.findings[RELATIONS]["columns"] for one in named) >= 9
 
 
 def test_what_a_window_says_of_a_relation():

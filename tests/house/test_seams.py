@@ -26,6 +26,7 @@ SEAMS: dict[str, tuple[str, ...]] = {
         "server/cli/registry_config.py",  # the same, for verbs that need no server
         "server/cli/client.py",  # which server is meant, and its token
         "server/cli/place.py",  # the same, for commands that read its files
+        "server/cli/run_directories.py",  # the run directory of the server that is meant
         "runtimes/telemetry.py",  # switches it off for libraries, which have no argument for it
         "server/isolation/environment.py",  # a child inherits it, less what is the server's own
         "server/processes/run_directory.py",  # where the system keeps temporary files

@@ -31,6 +31,7 @@ PLACES: Final = (
 OF_MODEL: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("Model", ()),
     ("Try it", ("try",)),
+    ("Gates", ("gates",)),
     ("Rollout", ("rollout",)),
     ("Drift and quality", ("drift",)),
     ("Performance", ("performance",)),

@@ -18,6 +18,7 @@ from penstock.server.auth.tokens import Tokens
 from penstock.server.console.console import Console
 from penstock.server.console.drift_pages import drift_routes
 from penstock.server.console.entrance import Entrance
+from penstock.server.console.gates_pages import gates_routes
 from penstock.server.console.labels_pages import label_routes
 from penstock.server.console.mutes_section import mute_routes
 from penstock.server.console.predictions_pages import prediction_routes
@@ -187,6 +188,7 @@ def _console_parts(drift: DriftApi) -> list[Routes]:
         try_routes(),
         drift_routes(drift.page),
         mute_routes(),
+        gates_routes(),
         prediction_routes(),
         query_routes(),
         label_routes(),

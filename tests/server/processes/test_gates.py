@@ -201,3 +201,21 @@ def test_gates_run_without_a_server(registry, push, capsys, tmp_path):
     assert main(["gate", "run", str(registry), MODEL, "2", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["passed"], report["incumbent"]) == (True, 1)
+
+
+def test_the_console_shows_the_gates_and_lets_a_version_in(serve, registry, push):
+    push(1)
+    server = serve(registry=registry, wait=False)
+    visitor, page = server.browser(), f"/console/models/{MODEL}/gates"
+    until(lambda: "owner not given" in visitor.ask("GET", page)[2])
+    assert "Let version 1 in" not in visitor.ask("GET", page)[2]
+    visitor.log_in(server.token)
+    shown = visitor.ask("GET", page)[2]
+    assert "Let version 1 in" in shown
+    fields = {"csrf": visitor.csrf(page), "digest": shown.partition("sha256:")[2][:64]}
+    fields["digest"] = f"sha256:{fields['digest']}"
+    path = f"/console/models/{MODEL}/versions/1/gates/override"
+    status, headers, _ = visitor.send(path, reason="card comes later", **fields)
+    assert (status, headers["location"]) == (303, page)
+    assert visitor.notice(page) == "Version 1 is let in."
+    until(lambda: answering(server) == 1)

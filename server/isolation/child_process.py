@@ -22,9 +22,10 @@ from penstock.server.processes.process_watch import (
     oom_kills,
     resident_bytes,
 )
+from penstock.server.processes.time_limit import MOST_SECONDS, stuck
 
 from .environment import marked_environment
-from .limits import MOST_SECONDS, Death, ProcessLimits, is_own_end, stuck
+from .limits import Death, ProcessLimits, is_own_end
 from .link import Link, LinkEnded
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.distribution import python_command
-from penstock.server.isolation.limits import MOST_SECONDS, stuck
 from penstock.server.processes.exits import NATIVE_CRASHES, describe_exit
 from penstock.server.processes.process_watch import waited_seconds
+from penstock.server.processes.time_limit import MOST_SECONDS, stuck
 
 from .proofs import CRASHED, ERROR, LOADS, REFUSED, TOO_LONG, Proof
 

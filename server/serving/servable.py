@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from penstock.server.loading.memory_estimate import LoadMemory
 
-from .sample_origin import origin_of
 from .segment_reader import HeaderSegment
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from penstock.batching.scheduled_model import ScheduledModel
     from penstock.monitoring.metrics.model_counters import ModelCounters
     from penstock.monitoring.samples.privacy import Privacy
+    from penstock.monitoring.samples.run_sample import Origin
     from penstock.runtimes.contract import Model, Signature
     from penstock.server.codecs.signature import WireSignature
 
@@ -82,6 +82,7 @@ class Servable:
         model: Model,
         wire: WireSignature,
         counters: ModelCounters,
+        origin: Origin,
     ) -> None:
         self.name = name
         self.version = version
@@ -102,7 +103,7 @@ class Servable:
         self._coding = 0
         self._coded = asyncio.Event()
         self.scheduled: ScheduledModel
-        self.origin = origin_of(name, version, wire.signature)
+        self.origin = origin
         self.headers = b"x-model-version: %b\r\n" % version.encode()
 
     @property

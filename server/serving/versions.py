@@ -21,6 +21,7 @@ from .batching_log import log_batching
 from .lifecycle import TRANSITIONS, State, Status, without_places
 from .load_task import Loading, asked_of
 from .pipeline_steps import PipelineSteps
+from .sample_origin import origin_of
 from .servable import Servable
 from .validation_rules import DeclaredRules
 
@@ -225,7 +226,8 @@ class Versions:
         wire = WireSignature(loaded.signature, *key)
         wire.max_rows = MAX_RUNS * plan.config.batching.max_batch_size
         counters = self._counters.model(name, version)
-        servable = Servable(name, version, loaded.platform, loaded.model, wire, counters)
+        origin = origin_of(name, version, wire.signature)
+        servable = Servable(name, version, loaded.platform, loaded.model, wire, counters, origin)
         servable.memory = loaded.memory
         servable.digest = loaded.digest
         config = plan.config

@@ -82,7 +82,7 @@ class Coordinator:
         self.fleet = fleet
         self._config = config
         self.looked = False
-        self.on_reports: Callable[[], Awaitable[object]] = _nothing
+        self.on_reports: Callable[[], object] = int
         self.on_problems: Callable[[Sequence[Problem]], object] = lambda _: None
         self.on_unanswered: Callable[[Unanswered], object] = lambda _: None
         self.served: Callable[[], Awaitable[Collection[tuple[str, int]]]] = _unknown
@@ -224,7 +224,7 @@ class Coordinator:
                 self._again.set()  # the versions that replace them may have to be copied first
             elif self.planner.target.number and self.looked:
                 await self.replan()
-            await self.on_reports()
+            self.on_reports()
             for line in self._answering.news(self.planner.target.models, self.standings()):
                 LOG.info("%s", line)
 
@@ -269,10 +269,6 @@ class Coordinator:
 def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """Split the names into lists of at most `size`."""
     return (names[at : at + size] for at in range(0, len(names), size))
-
-
-async def _nothing() -> None:
-    pass
 
 
 async def _unknown() -> Collection[tuple[str, int]]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from penstock.server.config.version_policy import SERVE
 from penstock.server.errors import ApiError, Unavailable
 
 from .first_version import naming, unnamed, untried
@@ -48,20 +49,20 @@ class OnPush:
         self._on_push = on_push
         self._reported = asyncio.Event()
         self._refused: dict[str, int] = {}
-        coordinator.on_reports = self._look
+        coordinator.on_reports = self._reported.set
 
     async def run(self) -> None:
-        """Begin canaries until cancelled. It waits for each, so reports go on meanwhile."""
+        """Name versions and begin canaries until cancelled; reports go on meanwhile."""
         while True:
             await self._reported.wait()
             self._reported.clear()
             coordinator = self._coordinator
-            found = untried(
-                coordinator.planner.target.models,
-                coordinator.store.state,
-                coordinator.standings(),
-                self._on_push,
-            )
+            plans = coordinator.planner.target.models
+            if all((one.config.on_push or self._on_push) == SERVE for one in plans.values()):
+                continue
+            await self._name_first_versions()
+            state, standings = coordinator.store.state, coordinator.standings()
+            found = untried(plans, state, standings, self._on_push)
             for model, version in found.items():
                 if self._refused.get(model) != version:
                     await self._try(model, version)
@@ -73,8 +74,7 @@ class OnPush:
             self._refused[model] = version  # a person has to look at it
             LOG.warning("%s version %d: no canary begins: %s", model, version, error.message)
 
-    async def _look(self) -> None:
-        """Name first versions, and have canaries begun."""
+    async def _name_first_versions(self) -> None:
         coordinator = self._coordinator
         target, standings = coordinator.planner.target, coordinator.standings()
         models = unnamed(target.models, coordinator.store.state, standings, self._on_push)
@@ -87,4 +87,3 @@ class OnPush:
                 return
         if models:
             await coordinator.replan()
-        self._reported.set()

@@ -11,6 +11,7 @@ from penstock.monitoring.segments.field import MISSING, SegmentField
 from penstock.runtimes.contract import Column, ModelLoadError, Signature, TensorSpec
 from penstock.server.codecs.signature import WireSignature
 from penstock.server.inference.head import read_head
+from penstock.server.serving.sample_origin import origin_of
 from penstock.server.serving.segment_rules import declare_segments
 from penstock.server.serving.servable import Servable
 
@@ -33,7 +34,8 @@ KEY = b"k" * 32
 def servable():
     wire = WireSignature(SIGNATURE, "m", "1")
     counters = CounterFile.anonymous().model("m", "1")
-    return Servable("m", "1", "test", object(), wire, counters)
+    origin = origin_of("m", "1", wire.signature)
+    return Servable("m", "1", "test", object(), wire, counters, origin)
 
 
 def texts(*values):

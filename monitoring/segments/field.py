@@ -17,8 +17,6 @@ NAME_BYTES: Final = 32
 #: The values that have no name of their own, and those that are empty, NaN or not there.
 OTHER: Final = "(other)"
 MISSING: Final = "(missing)"
-#: What the name of a field begins with whose values are those of a request header.
-HEADER: Final = "header:"
 
 _HASH_BYTES: Final = 4
 _HEAD_BYTES: Final = NAME_BYTES - 2 * _HASH_BYTES - 1

@@ -1,5 +1,6 @@
 """``penstock gate run | show | approve | override``: what a version must show before it serves."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,10 +20,18 @@ if TYPE_CHECKING:
 _Page = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE.html", help="The report as a page.")
 ]
-_Digest = Annotated[
-    str | None,
-    typer.Option(metavar="DIGEST", help="Of what you looked at; default: of now."),
-]
+
+
+@dataclass(frozen=True, slots=True)
+class LetInOptions(ServerOptions):
+    """The options of letting a version in."""
+
+    digest: Annotated[
+        str | None,
+        typer.Option(metavar="DIGEST", help="Of what you looked at; default: of now."),
+    ] = None
+    reason: Reason = ""
+    as_json: Json = False
 
 
 def run_run(
@@ -96,46 +105,22 @@ def run_show(
     return 0
 
 
-def run_approve(
-    model: Model,
-    version: Version,
-    server: ServerOptions,
-    *,
-    digest: _Digest = None,
-    reason: Reason = "",
-    as_json: Json = False,
-) -> int:
+def run_approve(model: Model, version: Version, options: LetInOptions) -> int:
     """Approve a version that somebody else pushed."""
-    return _let_in("approve", (model, str(version)), server, digest, reason, as_json=as_json)
+    return _let_in("approve", model, version, options)
 
 
-def run_override(
-    model: Model,
-    version: Version,
-    server: ServerOptions,
-    *,
-    digest: _Digest = None,
-    reason: Reason = "",
-    as_json: Json = False,
-) -> int:
+def run_override(model: Model, version: Version, options: LetInOptions) -> int:
     """Let a version in whatever its gates say. Needs --reason."""
-    return _let_in("override", (model, str(version)), server, digest, reason, as_json=as_json)
+    return _let_in("override", model, version, options)
 
 
-def _let_in(
-    action: str,
-    place: tuple[str, str],
-    server: ServerOptions,
-    digest: str | None,
-    reason: str,
-    *,
-    as_json: bool,
-) -> int:
-    client = find_server(server)
-    path = model_path(place[0], f"/versions/{place[1]}/gates")
-    body = said_by(reason) | {"digest": digest or client.get(path)["digest"]}
-    found = client.ask("POST", f"{path}/{action}", body)
-    if as_json:
+def _let_in(action: str, model: str, version: int, options: LetInOptions) -> int:
+    client = find_server(options)
+    path = model_path(model, f"/versions/{version}/gates")
+    digest = options.digest or client.get(path)["digest"]
+    found = client.ask("POST", f"{path}/{action}", said_by(options.reason) | {"digest": digest})
+    if options.as_json:
         show_json(found)
     else:
         _tell(found)

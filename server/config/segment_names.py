@@ -13,7 +13,7 @@ import msgspec
 
 from penstock.monitoring.files.decoding import convert
 from penstock.monitoring.files.wording import shown
-from penstock.monitoring.segments.field import HEADER
+from penstock.monitoring.segments.header import HEADER
 from penstock.server.files.config_error import ConfigError
 
 #: Of one model.

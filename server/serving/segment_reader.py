@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.monitoring.samples.privacy import hash_value
 from penstock.monitoring.segments.field import (
-    HEADER,
     MISSING,
     SegmentField,
     text_name,
     value_name,
 )
+from penstock.monitoring.segments.header import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from penstock.monitoring.segments.field import HEADER, SegmentField
+from penstock.monitoring.segments.field import SegmentField
+from penstock.monitoring.segments.header import HEADER
 from penstock.runtimes.contract import VARIABLE, ModelLoadError
 
 from .input_places import known_names, place_of, row_size

@@ -228,9 +228,7 @@ class Versions:
         counters = self._counters.model(name, version)
         origin = origin_of(name, version, wire.signature)
         servable = Servable(name, version, loaded.platform, loaded.model, wire, counters, origin)
-        servable.memory = loaded.memory
-        servable.digest = loaded.digest
-        config = plan.config
+        servable.memory, servable.digest, config = loaded.memory, loaded.digest, plan.config
         self.rules.declare(servable, config)
         servable.scheduled = scheduled = self._scheduler.register(
             name,

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from penstock.loadtests.processes import arguments_of
+from penstock.server.cli.main import main
 from penstock.server.processes.process_watch import waited_seconds
 
 REGISTRY = Path(__file__).parents[3] / "examples" / "registry"
@@ -375,3 +376,17 @@ def load():
 def client():
     """``client(url)`` is one keep-alive connection."""
     return Client
+
+
+@pytest.fixture
+def run(capsys):
+    """A command against this server: exit status, standard output, standard error."""
+
+    def one(server, *arguments):
+        capsys.readouterr()
+        where = ["--admin-url", server.admin_url, "--token", server.token]
+        status = main([*map(str, arguments), *where])
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return one

@@ -73,20 +73,6 @@ def push(capsys, registry, examples_registry, monkeypatch, tmp_path):
     return one
 
 
-@pytest.fixture
-def run(capsys):
-    """A command against this server: exit status, standard output, standard error."""
-
-    def one(server, *arguments):
-        capsys.readouterr()
-        where = ["--admin-url", server.admin_url, "--token", server.token]
-        status = main([*map(str, arguments), *where])
-        shown = capsys.readouterr()
-        return status, shown.out, shown.err
-
-    return one
-
-
 def gates_of(run, server, version):
     status, shown, _ = run(server, "gate", "show", MODEL, version, "--json")
     return json.loads(shown) if status == 0 else {"state": "not seen"}

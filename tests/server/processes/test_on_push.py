@@ -44,20 +44,6 @@ def waiting(serve_all, examples_registry, tmp_path_factory):
 
 
 @pytest.fixture
-def run(capsys):
-    """A command against this server: exit status, standard output, standard error."""
-
-    def one(server, *arguments):
-        capsys.readouterr()
-        where = ["--admin-url", server.admin_url, "--token", server.token]
-        status = main([*map(str, arguments), *where])
-        shown = capsys.readouterr()
-        return status, shown.out, shown.err
-
-    return one
-
-
-@pytest.fixture
 def push(capsys, examples_registry, monkeypatch):
     """Publish the next version; gives what the command says of the traffic."""
 

@@ -105,7 +105,7 @@ def _open(text: str) -> ObjectStore:
 
 
 def _index(store: ObjectStore) -> Index:
-    from penstock.server.store.publish import read_index
+    from penstock.server.store.index_reader import read_index
 
     try:
         return read_index(store)[0]

@@ -15,8 +15,8 @@ def store_look(store: str) -> tuple[int, str]:
         return 0, ""
     from penstock.monitoring.files.decoding import ContentError
     from penstock.server.config.store_url import parse_store_url
+    from penstock.server.store.index_reader import read_index
     from penstock.server.store.object_store import open_store
-    from penstock.server.store.publish import read_index
 
     try:
         index, _ = read_index(open_store(parse_store_url(store)))

@@ -2,14 +2,16 @@
 
 1. The number is claimed by a write that fails if the claim is there: two pushes never write to the
    same version. A number that was claimed by a push that died is never given again.
-2. The files are uploaded. Nobody reads them yet.
-3. ``manifest.json`` is written, again only if it is not there.
-4. The index is replaced by compare-and-swap, and now names the version.
+2. Where there is no index, one is made of the list of all objects, by a write that fails if another
+   push was quicker.
+3. The files are uploaded. Nobody reads them yet.
+4. ``manifest.json`` is written, again only if it is not there.
+5. The index is replaced by compare-and-swap, and now names the version.
 
 Proof that no reader meets half a version: a reader takes the versions that the index names; the
 index names a version after all its files are whole, each with the SHA-256 that its manifest has,
 and the index has the SHA-256 of the manifest. Proof that none is lost: a swap starts from the index
-that it replaces, so it keeps all versions of it.
+that it replaces, so it keeps all versions of it. `index_reader` proves that what was seen stays.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from typing import TYPE_CHECKING, Final
 from penstock.server.errors import Conflict
 from penstock.server.registry.manifest import MANIFEST_FILE, encode_manifest
 
-from .index import INDEX_FILE, Index, IndexEntry, encode_index, parse_index
+from .index import INDEX_FILE, Index, IndexEntry, encode_index
+from .index_reader import read_index
 from .layout import CLAIMS, arrange, claim_path, version_path
 from .object_store import ObjectTaken
 from .store_error import StoreError
@@ -43,19 +46,6 @@ _MOST_TRIES: Final = 100
 _UPLOADS: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 1.0
-
-
-def read_index(store: ObjectStore) -> tuple[Index, Found | None]:
-    """The index and the object that holds it; without one, what a list of all objects shows.
-
-    Raises:
-        ContentError: The object is no index.
-        StoreError: The store does not answer.
-    """
-    found = store.read(INDEX_FILE)
-    if found is None:
-        return arrange(store.listing()), None
-    return parse_index(found.content, f"{store.url}/{INDEX_FILE}"), found
 
 
 class Publisher:
@@ -102,13 +92,14 @@ class Publisher:
         """
         index, found = read_index(self._store)
         number = self._claim(manifest.model, index, wanted)
+        if found is None:
+            index, found = self._first_index()
         manifest = replace(manifest, version=number)
         self._upload(directory, manifest)
         content = encode_manifest(manifest)
         self._write_once(version_path(manifest.model, number, MANIFEST_FILE), content)
         entry = IndexEntry(hashlib.sha256(content).hexdigest(), manifest.digest)
-        # Without an index the list of all objects is read again: it may show more now.
-        self._announce(manifest, entry, None if found is None else (index, found))
+        self._announce(manifest, entry, (index, found))
         return manifest
 
     def _claim(self, model: str, index: Index, wanted: int | None) -> int:
@@ -131,6 +122,15 @@ class Publisher:
         raise StoreError(
             f"{self._store.url}: {_MOST_TRIES} other pushes took the next number first"
         )
+
+    def _first_index(self) -> tuple[Index, Found]:
+        """The index of a store that had none a moment ago; of whoever has made it."""
+        index = arrange(self._store.listing())
+        self._create(INDEX_FILE, encode_index(index))
+        index, found = read_index(self._store)
+        if found is None:
+            raise StoreError(f"{self._store.url}/{INDEX_FILE} is gone right after it was written")
+        return index, found
 
     def _take(self, model: str, number: int) -> bool:
         """Claim a number; whether it is ours.
@@ -190,7 +190,7 @@ class Publisher:
         return True
 
     def _announce(
-        self, manifest: Manifest, entry: IndexEntry, known: tuple[Index, Found | None] | None
+        self, manifest: Manifest, entry: IndexEntry, known: tuple[Index, Found | None]
     ) -> None:
         """Make the index name the version.
 
@@ -199,10 +199,9 @@ class Publisher:
             entry: What the index says of it.
             known: The index as it was at the start.
         """
+        index, found = known
         pause = _FIRST_PAUSE_SECONDS
         for _ in range(_MOST_TRIES):
-            index, found = known or read_index(self._store)
-            known = None
             if index.of(manifest.model).get(manifest.version) == entry:
                 return
             after = index.with_version(manifest.model, manifest.version, entry)
@@ -211,6 +210,7 @@ class Publisher:
             except ObjectTaken:
                 self._sleep(pause * (0.5 + self._chance()))
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                index, found = read_index(self._store)
             else:
                 return
         raise StoreError(

@@ -21,8 +21,8 @@ from penstock.server.files.durable import remove_tree
 from penstock.server.registry.manifest import MANIFEST_FILE, ManifestError, parse_manifest
 from penstock.server.registry.repository import MODEL_FILE, MODEL_NAME, VERSION_NAME
 
-from .index import INDEX_FILE, Index, parse_index
-from .layout import arrange, version_path
+from .index_reader import read_index
+from .layout import version_path
 from .object_store import Found
 from .store_error import StoreError
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from .index import Index
     from .object_store import ObjectStore
 
     Key = tuple[str, int]
@@ -68,8 +69,7 @@ class Replica:
         for draft in directory.glob(f"{_DRAFT_PREFIX}*"):
             remove_tree(draft)
         self._present = _read_present(directory)
-        self._found: Found | None = None
-        self._index: Index | None = None
+        self._read: tuple[Index, Found | None] | None = None
         self._settings: dict[str, Found | None] = {}
         self._turn: list[str] = []
         self._failures: dict[Key, _Failure] = {}
@@ -99,29 +99,12 @@ class Replica:
             StoreError: The store does not answer, or shows no version where there were some.
             OSError: The directory cannot be written.
         """
-        index = self._read_index()
+        read = read_index(self._store, self._read)
         changed = False
-        if index != self._index or self._due():
-            changed = self._follow(index)
-        self._index = index
+        if self._read is None or read[0] != self._read[0] or self._due():
+            changed = self._follow(read[0])
+        self._read = read
         return self._refresh(self._next_models()) or changed
-
-    def _read_index(self) -> Index:
-        found = self._store.read(INDEX_FILE, self._found)
-        if found is None:
-            if self._store.url.read_only:
-                raise StoreError(
-                    f"{self._store.url}: there is no {INDEX_FILE}, which a web server needs: it "
-                    "cannot list a registry; expected one that penstock push has published to",
-                    lasting=True,
-                )
-            self._found = None
-            return arrange(self._store.listing())
-        if found is self._found and self._index is not None:
-            return self._index
-        index = parse_index(found.content, f"{self._store.url}/{INDEX_FILE}")
-        self._found = found
-        return index
 
     def _due(self) -> bool:
         return any(one.due <= self._clock() for one in self._failures.values())

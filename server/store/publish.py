@@ -124,7 +124,7 @@ class Publisher:
         )
 
     def _first_index(self) -> tuple[Index, Found]:
-        """The index of a store that had none a moment ago; of whoever has made it."""
+        """The index of a store that had none a moment ago, made by this push or by another one."""
         index = arrange(self._store.listing())
         self._create(INDEX_FILE, encode_index(index))
         index, found = read_index(self._store)

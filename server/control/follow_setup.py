@@ -46,7 +46,7 @@ class Following:
 
         self._followers = {
             alias.name: AliasFollower(
-                alias, self._mlflow, coordinator, promote, partial(now, UTC), config.registry
+                alias, self._mlflow, coordinator, promote, partial(now, UTC), config
             )
             for alias in config.follow.aliases
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from penstock.server.config.version_policy import SERVE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,19 +21,36 @@ class AliasView:
 
     Attributes:
         pointed: Version of the other registry that the alias points at; empty if at none.
-        before: The same at the last look; ``None`` at the first one.
+        moved: Whether the alias was seen to move there, and the version was neither stable nor on
+            trial since.
         published: Version of the other registry -> version here.
         stable: What answers requests that name no version; ``None`` if nothing does.
+        pinned: Whether somebody has named a stable version.
+        tried: The highest version that was ever stable, or the candidate of a rollout.
+        on_push: What new versions of the model do by themselves.
         on_trial: The candidate of a rollout in progress; ``None`` without one.
         aborted: The candidate of the last rollout, if that was aborted; ``None`` otherwise.
     """
 
     pointed: str
-    before: str | None
+    moved: bool
     published: Mapping[str, int]
     stable: int | None = None
+    pinned: bool = False
+    tried: int = 0
+    on_push: str = SERVE
     on_trial: int | None = None
     aborted: int | None = None
+
+    @property
+    def version(self) -> int | None:
+        """The version here that the alias points at; ``None`` if it is not here."""
+        return self.published.get(self.pointed)
+
+    @property
+    def reached(self) -> bool:
+        """Whether that version is stable or on trial."""
+        return self.version is not None and self.version in {self.stable, self.on_trial}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +69,29 @@ class AliasStep:
 def alias_step(view: AliasView, *, restore: bool) -> AliasStep | None:
     """What to do now; ``None`` for nothing.
 
-    A version that is not here is published; what happens to it then is said by its gates and by
-    ``on_push``. An alias that moves back to a version that is here already makes that one stable. A
-    difference that was there at the first look is left alone: an operator may have decided it.
+    A version that is not here is published. One that is here, and that the alias was seen to move
+    to, becomes stable, unless its gates and ``on_push`` decide about it. A difference that was
+    there at the first look is left alone: an operator may have decided it.
 
     Args:
         view: The alias and the model as they are.
         restore: Whether the alias is set back after an aborted rollout.
     """
-    if not view.pointed:
+    version = view.version
+    if not view.pointed or view.reached:
         return None
-    version = view.published.get(view.pointed)
     if version is None:
         return AliasStep(PUBLISH, view.pointed)
-    if version in {view.stable, view.on_trial}:
-        return None
     if version == view.aborted:
         back = next((one for one, here in view.published.items() if here == view.stable), "")
         return AliasStep(RESTORE, back) if restore and back else None
-    moved = view.before is not None and view.before != view.pointed
-    newest = version == max(view.published.values())
-    return AliasStep(PROMOTE, view.pointed) if moved and not newest else None
+    return (
+        AliasStep(PROMOTE, view.pointed) if view.moved and not _by_itself(view, version) else None
+    )
+
+
+def _by_itself(view: AliasView, version: int) -> bool:
+    """Whether `on_push` says what happens to a version."""
+    if view.on_push == SERVE:  # the newest one answers, until somebody has named a stable version
+        return not view.pinned and version == max(view.published.values())
+    return version > max(view.tried, view.stable or 0)

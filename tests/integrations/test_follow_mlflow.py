@@ -160,8 +160,12 @@ def test_the_version_of_the_alias_answers_with_all_that_mlflow_knows(follow, mlf
         until(lambda: answering(server) == 3)
         mlflow.point(1)  # back to what is here already
         until(lambda: answering(server) == 1)
+        mlflow.point(3)
+        until(lambda: answering(server) == 3)
+        mlflow.point(4)  # a new one, after a version was named stable
+        until(lambda: answering(server) == 4)
         history = ask(server, "GET", f"/admin/models/{MODEL}/history")["records"]
-    assert [one["actor"] for one in history if one["action"] == "promote"] == ["mlflow"]
+    assert [one["actor"] for one in history if one["action"] == "promote"] == 3 * ["mlflow"]
     place = tmp_path / "registry" / MODEL / "2"
     manifest = json.loads((place / "manifest.json").read_text())
     assert manifest["metadata"]["mlflow.version"] == "2"

@@ -6,15 +6,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.runtimes.contract import ModelLoadError
 from penstock.server.desired_state.audit_record import AuditEvent
 from penstock.server.desired_state.rollout_state import recorded
 from penstock.server.errors import ApiError, Unavailable
-from penstock.server.files.roots import roots_of
 from penstock.server.follow.alias_step import PROMOTE, PUBLISH, AliasStep, AliasView, alias_step
 from penstock.server.follow.mlflow_child import MODEL_KEY, VERSION_KEY
 from penstock.server.follow.mlflow_process import MlflowFailed, MlflowProcess
-from penstock.server.registry.verification import read_manifest
+from penstock.server.registry.lineage import lineage
 from penstock.server.rollout.phase import Phase
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from penstock.server.config.config import ServerConfig
     from penstock.server.config.follow_options import MlflowOptions
 
     from .coordinator import Coordinator
@@ -47,7 +46,7 @@ class AliasFollower:
         coordinator: Knows the versions here.
         promote: Makes a version stable.
         now: The time.
-        registry: The model repository.
+        config: Configuration of the server.
 
     Attributes:
         problem: Why the last step failed; empty if it did not.
@@ -62,18 +61,20 @@ class AliasFollower:
         coordinator: Coordinator,
         promote: Promote,
         now: Callable[[], datetime],
-        registry: Path,
+        config: ServerConfig,
     ) -> None:
         self.alias = alias
         self._mlflow = mlflow
         self._coordinator = coordinator
         self._promote = promote
         self._now = now
-        self._registry = registry
+        self._registry = config.registry
+        self._on_push = config.on_push
         self.problem = ""
         self.since = ""
         self.woken = asyncio.Event()
         self._before: str | None = None
+        self._moved = False
         self._manifests: dict[Path, str] = {}
 
     async def run(self) -> None:
@@ -98,10 +99,13 @@ class AliasFollower:
     async def _look(self) -> None:
         pointed = await self._mlflow.look(self.alias)
         published = await asyncio.to_thread(self._published)
-        step = alias_step(self._view(pointed, published), restore=self.alias.restore_alias)
+        self._moved = self._moved or self._before not in {None, pointed}
+        self._before = pointed
+        view = self._view(pointed, published)
+        self._moved = self._moved and not view.reached
+        step = alias_step(view, restore=self.alias.restore_alias)
         if step is not None:
             await self._take(step, published)
-        self._before = pointed
 
     def _view(self, pointed: str, published: dict[str, int]) -> AliasView:
         name = self.alias.name
@@ -109,11 +113,15 @@ class AliasFollower:
         plan = self._coordinator.planner.target.models.get(name)
         rollout = recorded(state)
         stable = state.stable if plan is None or state.stable is not None else plan.default
+        own = None if plan is None else plan.config.on_push
         return AliasView(
             pointed,
-            self._before,
+            self._moved,
             published,
             stable,
+            state.stable is not None,
+            state.tried,
+            own or self._on_push,
             rollout.candidate if rollout is not None and not rollout.final else None,
             rollout.candidate if rollout is not None and rollout.phase is Phase.ABORTED else None,
         )
@@ -126,6 +134,7 @@ class AliasFollower:
             found = await self._mlflow.publish(alias, step.pointed, now)
             LOG.info("%s: %s, which is version %s here", alias.name, source, found["version"])
             await self._record("follow.publish", source, found)
+            self._moved = True  # nobody can have decided about it yet
             self._coordinator.look_soon()
         elif step.action == PROMOTE:
             await self._promote(alias.name, published[step.pointed], source)
@@ -168,10 +177,7 @@ class AliasFollower:
 
     def _version_of(self, directory: Path) -> str:
         """The version of MLflow that a version here was made of; empty if of none."""
-        try:
-            manifest = read_manifest(directory, roots_of(self._registry))
-        except (ModelLoadError, OSError):
-            return ""
+        manifest = lineage(self._registry, self.alias.name, directory.name).manifest
         if manifest is None or manifest.metadata.get(MODEL_KEY) != self.alias.model:
             return ""
         return manifest.metadata.get(VERSION_KEY, "")

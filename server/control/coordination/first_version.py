@@ -83,7 +83,7 @@ def untried(
         running = in_progress(now)
         if running is not None and running.phase is not Phase.WATCHING:
             continue
-        ready = standing.serving & plan.versions.keys() - now.unloaded
+        ready = standing.serving & plan.versions.keys() - now.unloaded - {*plan.steps_only}
         newest = max(ready, default=0)
         if newest > max(now.tried, now.stable):
             found[name] = newest

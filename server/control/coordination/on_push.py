@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Protocol
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
 from penstock.server.config.version_policy import SERVE
 from penstock.server.errors import ApiError, Unavailable
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from .coordinator import Coordinator
 
 LOG = logging.getLogger("penstock.rollout")
+
+#: A canary that cannot begin, as while an alarm forbids it, is tried again: the pause doubles.
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE: Final = 300.0
 
 
 class Begin(Protocol):
@@ -30,6 +36,16 @@ class Begin(Protocol):
 
 async def _no_canary(model: str, version: int, /) -> None:
     raise Unavailable(f"canaries of {model} {version} cannot begin yet")
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a canary could not begin, and when it is tried again, in seconds of the loop's clock."""
+
+    version: int
+    reason: str
+    pause: float
+    due: float
 
 
 class OnPush:
@@ -48,31 +64,49 @@ class OnPush:
         self.begin: Begin = _no_canary
         self._on_push = on_push
         self._reported = asyncio.Event()
-        self._refused: dict[str, int] = {}
+        self._refusals: dict[str, _Refusal] = {}
         coordinator.on_reports = self._reported.set
 
     async def run(self) -> None:
         """Name versions and begin canaries until cancelled; reports go on meanwhile."""
         while True:
-            await self._reported.wait()
+            due = min((one.due for one in self._refusals.values()), default=None)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._reported.wait()
             self._reported.clear()
-            coordinator = self._coordinator
-            plans = coordinator.planner.target.models
-            if all((one.config.on_push or self._on_push) == SERVE for one in plans.values()):
-                continue
-            await self._name_first_versions()
-            state, standings = coordinator.store.state, coordinator.standings()
-            found = untried(plans, state, standings, self._on_push)
+            found = await self._untried()
+            self._refusals = {
+                model: one
+                for model, one in self._refusals.items()
+                if found.get(model) == one.version
+            }
             for model, version in found.items():
-                if self._refused.get(model) != version:
-                    await self._try(model, version)
+                await self._try(model, version)
+
+    async def _untried(self) -> dict[str, int]:
+        """The versions whose canary is to begin; first versions are named before."""
+        coordinator = self._coordinator
+        plans = coordinator.planner.target.models
+        if all((one.config.on_push or self._on_push) == SERVE for one in plans.values()):
+            return {}
+        await self._name_first_versions()
+        state, standings = coordinator.store.state, coordinator.standings()
+        return untried(plans, state, standings, self._on_push)
 
     async def _try(self, model: str, version: int) -> None:
+        now, before = asyncio.get_running_loop().time(), self._refusals.get(model)
+        if before is not None and now < before.due:
+            return
         try:
             await self.begin(model, version)
         except ApiError as error:
-            self._refused[model] = version  # a person has to look at it
-            LOG.warning("%s version %d: no canary begins: %s", model, version, error.message)
+            pause = (
+                _FIRST_PAUSE_SECONDS if before is None else min(2 * before.pause, _LONGEST_PAUSE)
+            )
+            self._refusals[model] = _Refusal(version, error.message, pause, now + pause)
+            if before is None or before.reason != error.message:
+                LOG.warning("%s version %d: no canary begins: %s", model, version, error.message)
 
     async def _name_first_versions(self) -> None:
         coordinator = self._coordinator

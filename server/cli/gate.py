@@ -55,7 +55,6 @@ def run_run(
     from penstock.server.files.config_error import ConfigError
     from penstock.server.gates.gate_order import GateOrder, question_of
     from penstock.server.gates.gate_process import gate_report
-    from penstock.server.registry.verification import read_manifest
 
     home = registry / model
     try:
@@ -63,16 +62,15 @@ def run_run(
         config = read_model_config(path) if path.exists() else ModelConfig()
         if not config.gates.measured:
             raise CommandFailed(f"{path} has no gates; expected a table [gates]")
-        subject = _version(home, int(version))
-        other = _lower(home, int(version)) if against is None else against
-        manifest = read_manifest(subject.directory)
+        subject, said = _version(home, version)
+        other = _lower(home, version) if against is None else against
         order = GateOrder(
             model,
             home,
             config,
             subject,
-            None if other is None else _version(home, other),
-            {} if manifest is None else {**manifest.metadata, **manifest.card},
+            None if other is None else _version(home, other)[0],
+            said,
             question_of(subject.digest, config.gates, home),
         )
         report = gate_report(server_config(registry), order).to_json()
@@ -154,7 +152,8 @@ def _show(report: dict[str, Any]) -> None:
     show(report_view(report))
 
 
-def _version(home: Path, version: int) -> "GatedVersion":
+def _version(home: Path, version: int) -> "tuple[GatedVersion, dict[str, str]]":
+    """A version of the registry, and what is said of it."""
     from penstock.server.files.roots import roots_of
     from penstock.server.gates.gate_order import GatedVersion
     from penstock.server.registry.manifest import digest_of
@@ -165,8 +164,9 @@ def _version(home: Path, version: int) -> "GatedVersion":
         raise CommandFailed(f"{place} does not exist")
     manifest = read_manifest(place, roots)
     if manifest is not None:
-        return GatedVersion(version, place, manifest.digest, manifest.signature)
-    return GatedVersion(version, place, digest_of(hash_files(place, roots)))
+        found = GatedVersion(version, place, manifest.digest, manifest.signature)
+        return found, manifest.about
+    return GatedVersion(version, place, digest_of(hash_files(place, roots))), {}
 
 
 def _lower(home: Path, version: int) -> int | None:

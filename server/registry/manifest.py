@@ -87,6 +87,11 @@ class Manifest:
         return digest_of(self.files)
 
     @property
+    def about(self) -> dict[str, str]:
+        """What is said of it for people: by the model file, and by its owner, who comes first."""
+        return {**self.metadata, **self.card}
+
+    @property
     def total_bytes(self) -> int:
         """Of all files together."""
         return sum(entry.size for entry in self.files)

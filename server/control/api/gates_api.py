@@ -7,14 +7,12 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.runtimes.contract import ModelLoadError
 from penstock.server.auth.tokens import APPROVE, OBSERVE, OPERATE
 from penstock.server.desired_state import state as change
 from penstock.server.desired_state.approval import APPROVED, OVERRIDDEN, Approval
 from penstock.server.desired_state.audit_record import AuditEvent
 from penstock.server.errors import Conflict, Forbidden, InvalidRequest
-from penstock.server.files.roots import roots_of
-from penstock.server.registry.verification import read_manifest
+from penstock.server.registry.lineage import lineage
 
 from . import wire
 from .openapi import COMMAND, MODEL, Endpoint
@@ -112,7 +110,7 @@ class GatesApi:
             )
         options = self._coordinator.planner.findings.snapshot.models[model].config.gates
         if action == APPROVED or options.approval:  # else one person alone may overrule a gate
-            await asyncio.to_thread(self._check_person, model, version, command)
+            await asyncio.to_thread(self._check_person, model, version, digest, command)
         now = self._clock()
         until = now + options.approval_days * _DAY_SECONDS
         approval = Approval(
@@ -128,13 +126,20 @@ class GatesApi:
         await self._coordinator.refresh()
         return wire.answer(await self._told(model, version))
 
-    def _check_person(self, model: str, version: int, command: Command) -> None:
-        """Whether the actor is another person than who pushed the version. Blocking.
+    def _check_person(self, model: str, version: int, digest: str, command: Command) -> None:
+        """Whether the actor is another person than who pushed these files. Blocking.
 
         Raises:
+            Conflict: The registry has other files under this number.
             Forbidden: It is the same name.
         """
-        pushed_by = self._pushed_by(model, version)
+        manifest = lineage(self._registry, model, version).manifest
+        if manifest is not None and manifest.digest != digest:
+            raise Conflict(
+                f"the registry has other files of version {version} of model {model!r} now, "
+                f"{manifest.digest}: nobody knows who pushed those with {digest}"
+            )
+        pushed_by = "" if manifest is None else manifest.pushed_by
         if pushed_by and pushed_by in command.actor.split("/"):
             raise Forbidden(
                 f"{pushed_by} pushed version {version} of model {model!r}; another person has to "
@@ -142,11 +147,7 @@ class GatesApi:
             )
 
     def _pushed_by(self, model: str, version: int) -> str:
-        entry = self._coordinator.planner.findings.snapshot.models[model]
-        try:
-            manifest = read_manifest(entry.versions[version], roots_of(self._registry))
-        except (ModelLoadError, OSError):
-            return ""
+        manifest = lineage(self._registry, model, version).manifest
         return "" if manifest is None else manifest.pushed_by
 
     def _digest(self, model: str, version: int) -> str:

@@ -8,17 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.runtimes.contract import ModelLoadError
 from penstock.server.desired_state.audit_record import AuditEvent
 from penstock.server.errors import Unavailable
-from penstock.server.files.roots import roots_of
 from penstock.server.gates.gate_order import GatedVersion, GateOrder
 from penstock.server.gates.gate_process import gate_report
-from penstock.server.registry.verification import read_manifest
+from penstock.server.registry.lineage import lineage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
 
     from penstock.server.config.config import ServerConfig
     from penstock.server.gates.gate_report import GateReport
@@ -88,13 +85,14 @@ class GateRunner:
         known = planner.admission.report(model, version)
         if entry is None or (known is not None and known.question == question):
             return None  # the scan that asked began before the report was there
+        manifest = lineage(self._config.registry, model, version).manifest
         return GateOrder(
             model,
             entry.path,
             entry.config,
             subject,
             self._incumbent(model, version),
-            _card(entry.versions.get(version), self._config.registry),
+            {} if manifest is None else manifest.about,
             question,
         )
 
@@ -159,14 +157,3 @@ def _evidence(report: GateReport) -> Mapping[str, Any]:
         "data": report.data,
         "gates": {one.gate: one.verdict for one in report.results},
     }
-
-
-def _card(directory: Path | None, registry: Path) -> dict[str, str]:
-    """What the manifest of a version says for people."""
-    if directory is None:
-        return {}
-    try:
-        manifest = read_manifest(directory, roots_of(registry))
-    except (ModelLoadError, OSError):
-        return {}
-    return {} if manifest is None else {**manifest.metadata, **manifest.card}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import json
 import shutil
@@ -14,6 +15,7 @@ from penstock.server.config.config import load_config
 from penstock.server.config.model_config import parse_model_config
 from penstock.server.gates.gate_order import GatedVersion, GateOrder
 from penstock.server.gates.gate_process import gate_report
+from penstock.server.registry.manifest import encode_manifest, parse_manifest
 
 from .conftest import until
 
@@ -99,6 +101,18 @@ def as_other(server, path, **body):
     return status, json.loads(answer)
 
 
+def replace(path, content):
+    path.unlink()
+    path.write_bytes(content)
+
+
+def with_other_files(content):
+    manifest = parse_manifest(content)
+    first, *rest = manifest.files
+    files = (dataclasses.replace(first, sha256="0" * 64), *rest)
+    return encode_manifest(dataclasses.replace(manifest, files=files, pushed_by="nobody"))
+
+
 def test_a_version_that_fails_a_gate_is_held_by_name_until_it_is_let_in(
     serve, registry, push, run, tmp_path
 ):
@@ -151,6 +165,12 @@ def test_a_version_is_approved_by_another_person_for_its_files_and_serves_on_aft
     path = f"/admin/models/{MODEL}/versions/1/gates/approve"
     status, told = as_other(server, path, digest="sha256:00")
     assert (status, "look again" in told["error"]) == (409, True)
+    manifest = registry / MODEL / "1" / "manifest.json"
+    pushed = manifest.read_bytes()
+    replace(manifest, with_other_files(pushed))  # so its `pushed_by` says nothing of what is held
+    status, told = as_other(server, path, digest=held["digest"])
+    assert (status, "the registry has other files" in told["error"]) == (409, True)
+    replace(manifest, pushed)
     status, told = as_other(server, path, digest=held["digest"])
     assert (status, told["approvals"][0]["by"]) == (200, "admin/ana")
     until(lambda: answering(server) == 1)

@@ -133,7 +133,7 @@ def _of_classes(rows: Labelled) -> dict[str, Estimate | None]:
     figures = {"accuracy": share(rows.right, np.ones(len(rows.right)), units)}
     scored = ~np.isnan(rows.true_score)
     if scored.any():
-        losses = -np.log(np.maximum(rows.true_score[scored], _SMALLEST_SCORE))
+        losses = log_losses(rows.true_score[scored])
         figures["log_loss"] = _of_scores(losses, rows, scored, _LARGEST_LOG_LOSS)
         known = ~np.isnan(rows.brier)
         several = bool(np.isnan(rows.positive_score[known]).any())
@@ -147,6 +147,12 @@ def _of_classes(rows: Labelled) -> dict[str, Estimate | None]:
         figures["auc"] = roc_auc(*ranked)
         figures["pr_auc"] = average_precision(*ranked)
     return figures
+
+
+def log_losses(true_scores: Floats) -> Floats:
+    """The log loss of each row, from the probability of its true class."""
+    found: Floats = -np.log(np.maximum(true_scores, _SMALLEST_SCORE))
+    return found
 
 
 def _of_scores(

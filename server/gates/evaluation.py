@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from penstock.monitoring.feedback.evaluator import Evaluator, Verdict
-from penstock.monitoring.feedback.intervals import Estimate, by_unit, count_units, mean, share
+from penstock.monitoring.feedback.intervals import (
+    FEWEST_RANKED,
+    Estimate,
+    Z,
+    by_unit,
+    count_units,
+    mean,
+)
 from penstock.monitoring.feedback.label import class_name
 from penstock.monitoring.feedback.outputs import CLASSIFICATION
-from penstock.monitoring.feedback.performance import Labelled, figures_of, pick
+from penstock.monitoring.feedback.performance import Labelled, figures_of, log_losses, pick
 from penstock.monitoring.feedback.ranking import placements
 from penstock.server.files.refusal import ModelRefused
 
@@ -25,8 +32,6 @@ if TYPE_CHECKING:
 
 #: Labels that are named in an error.
 _SHOWN: Final = 3
-#: A probability of 0 for what turned out true would make the log loss infinite.
-_SMALLEST_SCORE: Final = 1e-7
 _OF_VERDICTS: Final = tuple(one.name for one in fields(Verdict) if one.name != "truth")
 
 
@@ -162,8 +167,7 @@ def check_kind(rows: Labelled, metric: str) -> None:
 
 def _losses(rows: Labelled, metric: str) -> Floats:
     if metric == "log_loss":
-        found: Floats = -np.log(np.maximum(rows.true_score, _SMALLEST_SCORE))
-        return found
+        return log_losses(rows.true_score)
     return rows.brier if metric == "brier" else rows.loss
 
 
@@ -171,17 +175,12 @@ def _of_shares(rows: Labelled, other: Labelled, first: Estimate, second: Estimat
     value = first.value - second.value
     if not (rows.right != other.right).any():
         return Estimate(value, value, value)
-    # Ends of as many trials as the units are worth.
-    every = np.ones(len(rows.right))
-    one, two = (share(each.right, every, rows.units) for each in (rows, other))
-    assert one is not None
-    assert two is not None
-    if one.low is None or one.high is None or two.low is None or two.high is None:
+    if first.low is None or first.high is None or second.low is None or second.high is None:
         return Estimate(value)
     likeness = float(np.corrcoef(rows.right, other.right)[0, 1]) if _vary(rows, other) else 0.0
     parts = (
-        (one.value - one.low, two.high - two.value),
-        (one.high - one.value, two.value - two.low),
+        (first.value - first.low, second.high - second.value),
+        (first.high - first.value, second.value - second.low),
     )
     below, above = (math.sqrt(max(0.0, a * a - 2 * likeness * a * b + b * b)) for a, b in parts)
     return Estimate(value, max(-1.0, value - below), min(1.0, value + above))
@@ -202,9 +201,9 @@ def _of_areas(rows: Labelled, other: Labelled, value: float) -> Estimate:
         count_units(None if units is None else units[kind], int(kind.sum()))
         for kind in (positive > 0, positive == 0)
     )
-    if fewest < 30:  # noqa: PLR2004  as an area itself: see `penstock.monitoring.feedback.intervals`
+    if fewest < FEWEST_RANKED:
         return Estimate(value, *((value, value) if not error else (None, None)))
-    return Estimate(value, value - 1.959964 * error, value + 1.959964 * error)
+    return Estimate(value, value - Z * error, value + Z * error)
 
 
 def _renumbered(rows: Labelled) -> Labelled:

@@ -45,6 +45,10 @@ class HeldOut:
     is_text: bool = False
     sha256: str = ""
 
+    def beginning(self, rows: int) -> HeldOut:
+        """The columns of the model of the first rows."""
+        return HeldOut(self.records[:rows], self.labels[:rows], is_text=self.is_text)
+
 
 def read_heldout(path: Path, options: EvaluationOptions) -> HeldOut:
     """Read a file of held-out rows. Blocking.

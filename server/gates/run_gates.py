@@ -182,7 +182,7 @@ class _Gates:
         """Rows that the version takes: held-out ones, else those of its golden requests."""
         if heldout is not None:
             with suppress(ModelRefused):
-                return [None if one is None else one[:_FEW] for one in subject.inputs_of(heldout)]
+                return subject.inputs_of(heldout.beginning(_FEW))
         return loaded.known_inputs
 
 

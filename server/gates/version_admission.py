@@ -93,7 +93,7 @@ class VersionAdmission:
     ) -> None:
         self._directory = None if state_dir is None else state_dir / DIRECTORY
         self._clock = clock
-        self._let_in: set[tuple[Key, str]] = set()
+        self._let_in: dict[Key, str] = {}
         self._reports: dict[Key, GateReport | None] = {}
 
     def hold(self, gated: Gated) -> Hold | None:
@@ -101,12 +101,12 @@ class VersionAdmission:
         options, digest = gated.options, gated.version.digest
         if not (options.measured or options.approval):
             return None
-        if gated.loaded or (gated.key, digest) in self._let_in:
-            self._let_in.add((gated.key, digest))
+        if gated.loaded or self._let_in.get(gated.key) == digest:
+            self._let_in[gated.key] = digest
             return None
         found = self._held(gated)
         if found is None:
-            self._let_in.add((gated.key, digest))
+            self._let_in[gated.key] = digest
         return found
 
     def _held(self, gated: Gated) -> Hold | None:
@@ -136,12 +136,12 @@ class VersionAdmission:
         """The last report of a version."""
         key = model, version
         if key not in self._reports:
-            self._reports[key] = self._read(key)
+            self._remember(key, self._read(key))
         return self._reports[key]
 
     def note(self, report: GateReport) -> None:
         """Keep a report in place of the one before."""
-        self._reports[report.model, report.version] = report
+        self._remember((report.model, report.version), report)
         if self._directory is None:
             return
         path = self._path((report.model, report.version))
@@ -154,10 +154,16 @@ class VersionAdmission:
 
     def forget(self, model: str, version: int) -> None:
         """Have the gates of a version run again."""
-        self._reports[model, version] = None
+        self._remember((model, version), None)
         if self._directory is not None:
             with suppress(OSError):
                 self._path((model, version)).unlink()
+
+    def _remember(self, key: Key, report: GateReport | None) -> None:
+        self._reports.pop(key, None)
+        self._reports[key] = report
+        while len(self._reports) > MOST_REPORTS:
+            del self._reports[next(iter(self._reports))]
 
     def _path(self, key: Key) -> Path:
         assert self._directory is not None

@@ -207,14 +207,12 @@ def _outputs(wire: WireSignature, body: bytes, length: int) -> list[Array]:
     Raises:
         JobFailed: It is none of Penstock's.
     """
-    position, found = length, {}
+    position, found, specs = length, {}, _specs(wire)
     try:
         for entry in orjson.loads(body[:length])["outputs"]:
             name, shape = entry["name"], entry["shape"]
             end = position + entry["parameters"]["binary_data_size"]
-            spec = _specs(wire)[name]
-            size = math.prod(shape)
-            found[name] = from_raw(body[position:end], spec, shape, size)
+            found[name] = from_raw(body[position:end], specs[name], shape, math.prod(shape))
             position = end
         return [found[name] for name in wire.all_outputs]
     except (ValueError, KeyError, TypeError) as error:

@@ -224,10 +224,14 @@ class DayFile:
             self._db.execute("begin immediate")
 
     def _name(self, model: str, own: naming.Naming) -> None:
+        """Keep the naming of rows: without it nobody could tell which of them to erase."""
         key = model, naming.number_of(own)
-        if key not in self._namings and len(self._namings) < naming.MAX_NAMINGS:
-            naming.keep(self._db, model, own)
-            self._namings.add(key)
+        if key in self._namings:
+            return
+        if len(self._namings) >= naming.MAX_NAMINGS:
+            raise BadRows(f"there were {naming.MAX_NAMINGS} namings of columns today, the most")
+        naming.keep(self._db, model, own)
+        self._namings.add(key)
 
     def _prepare(self, model: str, columns: Iterable[tuple[str, str]]) -> None:
         """Make the table, or the columns that it has not got yet."""

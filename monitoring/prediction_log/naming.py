@@ -28,7 +28,7 @@ NAMING: Final = "naming"
 NAMINGS: Final = "penstock/namings"
 #: Beside the Parquet files of a sealed day. Readers of Parquet pass over names like this.
 NAMINGS_FILE: Final = "_namings.json"
-#: Of a day file: optional inputs make many of one version. Rows beyond it cannot be turned back.
+#: Of a day file: optional inputs make many of one version. Rows that need one more are not logged.
 MAX_NAMINGS: Final = 1000
 #: Characters of a column's name.
 MAX_NAME: Final = 200

@@ -236,6 +236,20 @@ def test_namings_of_a_day_are_bounded(bench, sample, monkeypatch):
     assert (len(requests), note) == (16, "")
 
 
+@pytest.mark.parametrize("most", [0, 1])
+def test_rows_that_nobody_could_turn_back_or_erase_are_not_logged(bench, sample, monkeypatch, most):
+    """An input is called as a fixed column, so that its rows need a naming in any case."""
+    monkeypatch.setattr(naming, "MAX_NAMINGS", most)
+    log = bench()
+    log.take(sample(input_names=("x", "time")))
+    log.commit()
+    written = 4 if most else 0
+    assert log.counts() == (written, {} if most else {"unreadable": 4})
+    assert log.select("select count(*) from m") == [(written,)]
+    wanted = Wanted(model="m", since=NOON - 3600, limit=100)
+    assert len(recent_requests(log.state, wanted, (), OUTPUTS)[0]) == written
+
+
 def test_many_names_that_are_all_the_same_take_no_long_time(sample):
     names = [f"t{one}" for one in range(5)]
     one = sample(1, input_names=tuple(names), inputs=[np.zeros((1, 200))] * 5, outputs=[None])

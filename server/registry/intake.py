@@ -53,8 +53,7 @@ class Intake:
         window_seconds: How long the files of a version without a manifest must keep still.
         plugins: Whether runtimes of others are installed, whose files cannot be inspected.
         limits: Limits of the inspection.
-        remote: Fetches files, of a registry whose directories hold manifests only; with it there
-            must be a state directory.
+        remote: Fetches files, if directories hold manifests only; it needs a state directory.
         clock: Monotonic seconds.
         wall_clock: Nanoseconds since 1970.
     """
@@ -100,6 +99,8 @@ class Intake:
         self._compared = {key: one for key, one in self._compared.items() if key in keys}
         self._checked = {key: one for key, one in self._checked.items() if key in keys}
         self._attempts.keep(keys)
+        if self._remote is not None:
+            self._remote.keep(keys)
         self._dirty = self._dirty or len(self._accepted) != before
         if self._file is not None and self._dirty:
             write_accepted(self._file, self._accepted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from .intake_result import Key
@@ -22,6 +23,10 @@ class RemoteFiles(Protocol):
             ModelRefused: A file is not as it was published.
             OSError: They cannot be fetched now.
         """
+        ...
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Give up and remove what no version of these has asked for."""
         ...
 
     def release(self, manifest: Manifest) -> None:

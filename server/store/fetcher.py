@@ -16,7 +16,7 @@ from penstock.server.registry.intake_result import Waiting
 from .layout import version_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -33,13 +33,13 @@ _MIB: Final = 1 << 20
 
 @dataclass(slots=True)
 class _Fetch:
-    """A version that is being fetched, or that lies here."""
+    """Files that are being fetched, or that lie here, and the versions that have asked for them."""
 
     directory: Path
     total_bytes: int
+    keys: set[Key]
     future: Future[None] | None = None
     done_bytes: int = 0
-    given_up: bool = False
 
     def note(self, count: int) -> None:
         """Count bytes that have come.
@@ -47,8 +47,8 @@ class _Fetch:
         Raises:
             InterruptedError: Nobody waits for them any more.
         """
-        if self.given_up:
-            raise InterruptedError("the server is stopping")
+        if not self.keys:
+            raise InterruptedError("it was given up: no version that is wanted has these files")
         self.done_bytes += count
 
 
@@ -84,6 +84,7 @@ class Fetcher:
                 if len(self._fetches) >= _MOST:
                     raise Waiting("waits until other versions were fetched from the store")
                 fetch = self._begin(key, manifest)
+            fetch.keys.add(key)
             future = fetch.future
             assert future is not None
             if future.done() and future.exception() is not None:
@@ -104,16 +105,27 @@ class Fetcher:
             del self._fetches[manifest.digest]
         remove_tree(fetch.directory)
 
+    def keep(self, keys: Collection[Key]) -> None:
+        """See `RemoteFiles.keep`. What is being fetched ends with its next piece."""
+        ended = []
+        with self._lock:
+            for digest, fetch in list(self._fetches.items()):
+                fetch.keys.intersection_update(keys)
+                if not fetch.keys and fetch.future is not None and fetch.future.done():
+                    ended.append(self._fetches.pop(digest))
+        for fetch in ended:
+            remove_tree(fetch.directory)
+
     def close(self) -> None:
         """End all fetches. Does not wait: the process is about to end."""
         with self._lock:
             for fetch in self._fetches.values():
-                fetch.given_up = True
+                fetch.keys.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, key: Key, manifest: Manifest) -> _Fetch:
         directory = self._area / secrets.token_hex(8)
-        fetch = _Fetch(directory, manifest.total_bytes)
+        fetch = _Fetch(directory, manifest.total_bytes, {key})
         self._fetches[manifest.digest] = fetch
         fetch.future = self._pool.submit(self._fetch, key, manifest, fetch)
         fetch.future.add_done_callback(lambda _: self.on_ready())

@@ -67,6 +67,47 @@ def test_few_versions_lie_here_at_once(store, push, fetcher, monkeypatch):
     assert (obtain(fetcher, second) / "a").read_bytes() == b"2"
 
 
+def test_files_that_no_wanted_version_asks_for_make_room(store, push, fetcher, monkeypatch):
+    monkeypatch.setattr(fetcher_module, "_MOST", 1)
+    first, second = push(store, a=b"1"), push(store, a=b"2")
+    directory = obtain(fetcher, first)
+    fetcher.keep([("m", 1), ("m", 2)])
+    assert (directory / "a").read_bytes() == b"1"
+    fetcher.keep([("m", 2)])
+    assert not directory.exists()
+    assert (obtain(fetcher, second) / "a").read_bytes() == b"2"
+
+
+def test_a_fetch_that_no_wanted_version_asks_for_ends(store, push, fetcher, monkeypatch):
+    manifest = push(store, a=b"1")
+    asked, go_on = threading.Event(), threading.Event()
+    download = store.download
+
+    def held(*args):
+        asked.set()
+        assert go_on.wait(60)
+        return download(*args)
+
+    monkeypatch.setattr(store, "download", held)
+    with pytest.raises(Waiting, match="is fetched"):
+        fetcher.obtain(("m", 1), manifest)
+    assert asked.wait(60)
+    fetcher.keep([])
+    go_on.set()
+    assert fetcher.ready.wait(60)
+    with pytest.raises(InterruptedError, match="no version that is wanted has these files"):
+        fetcher.obtain(("m", 1), manifest)
+    assert (obtain(fetcher, manifest) / "a").read_bytes() == b"1"
+
+
+def test_a_version_that_is_not_wanted_any_more_keeps_no_place(service, monkeypatch):
+    monkeypatch.setattr(fetcher_module, "_MOST", 1)
+    assert "is fetched from" in service.assess().reason
+    assert service.fetcher.ready.wait(60)
+    service.intake.settle([])
+    assert list(service.fetcher._area.iterdir()) == []
+
+
 def test_what_a_killed_server_left_is_removed(store, tmp_path):
     (tmp_path / "area" / "x").mkdir(parents=True)
     Fetcher(store, tmp_path / "area").close()

@@ -177,6 +177,8 @@ def read_head(
                 head.request_id = _request_id(value)
             elif name in _WISHES:
                 _read_wish(head, name, value)
+        if head.background and head.arm is None:
+            head.arm = STABLE  # forced, so no evidence of a rollout, which compares latencies
         _refuse_pages(content_type, headers)
         head.codec, head.json_length = codec_of(protocol, content_type, head.json_length, query)
         head.zero_copy = head.codec is not JSON or head.json_length is not None
@@ -193,8 +195,6 @@ def _read_wish(head: RequestHead, name: bytes, value: bytes) -> None:
         head.arm = _arm(value)
     else:
         head.background = _urgency(value) == BACKGROUND_URGENCY
-        if head.background and head.arm is None:
-            head.arm = STABLE  # forced, so no evidence of a rollout, which compares latencies
 
 
 def _refuse_pages(content_type: bytes | None, headers: Iterable[tuple[bytes, bytes]]) -> None:

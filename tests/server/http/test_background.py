@@ -33,6 +33,7 @@ def test_the_header_is_read_as_the_standard_says(value, background):
 
 def test_they_are_no_evidence_of_a_rollout():
     assert read_head("m", None, [(b"priority", b"u=7")]).arm == "stable"
+    assert read_head("m", None, [(b"priority", b"u=7"), (b"priority", b"u=1")]).arm is None
     lines = [(b"priority", b"u=7"), (b"x-penstock-arm", b"canary")]
     assert read_head("m", None, lines).arm == "canary"
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from penstock.monitoring.distribution import install_command
+from penstock.monitoring.files.csv_records import CsvRecords
 from penstock.monitoring.offline_duckdb import connect
 from penstock.monitoring.probability import is_available, what_to_install
 
@@ -195,7 +196,7 @@ def _open(path: Path) -> tuple[list[str], Iterator[list[list[Any]]]]:
 def _csv_rows(path: Path) -> Iterator[list[list[str]]]:
     """The heading, then lists of rows."""
     with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
+        reader = CsvRecords(file)
         heading = next(reader, None)
         if heading is None:
             return
@@ -207,7 +208,7 @@ def _csv_rows(path: Path) -> Iterator[list[list[str]]]:
                     if not row:
                         continue
                     wanted = f"expected {len(heading)} fields"
-                    raise BadData(f"{path}:{reader.line_num}: {len(row)} fields, {wanted}")
+                    raise BadData(f"{path}:{reader.line_number}: {len(row)} fields, {wanted}")
                 rows.append(row)
                 if len(rows) == _FRAME_ROWS:
                     yield rows

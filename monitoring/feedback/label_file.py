@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.files.csv_records import CsvRecords, RowEndUnknown
+
 from .label import KEYS, LabelError, parse_label
 
 if TYPE_CHECKING:
@@ -81,17 +83,21 @@ class LabelFile:
                 "request_id and label, and if need be index, label_time and source"
             )
         self.ignored.update(name for name in names if name not in KEYS and name)
-        reader = csv.reader(file, delimiter=separator)
+        reader = CsvRecords(file, separator)
         while True:
             try:
                 cells = next(reader)
             except StopIteration:
                 return
+            except RowEndUnknown as error:
+                problem = f"{error}; nothing behind this row was read"
+                yield FileRow(reader.line_number + 1 + blank, problem=problem)
+                return
             except csv.Error as error:
-                yield FileRow(reader.line_num + 1 + blank, problem=str(error))
+                yield FileRow(reader.line_number + 1 + blank, problem=str(error))
                 continue
             if cells:
-                yield self._row(reader.line_num + 1 + blank, names, cells)
+                yield self._row(reader.line_number + 1 + blank, names, cells)
 
     def _row(self, line: int, names: list[str], cells: list[str]) -> FileRow:
         if len(cells) > len(names):

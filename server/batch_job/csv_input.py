@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from penstock.monitoring.files.csv_records import CsvRecords, RowEndUnknown
 from penstock.server.codecs.csv_rows import cell_reader
 
 from .chunk import Chunk, Position
@@ -39,7 +40,7 @@ class CsvInput:
         self._path = path
         with TextLines(path) as lines:
             try:
-                self.names = next(csv.reader(lines), [])
+                self.names = next(CsvRecords(lines), [])
             except csv.Error as error:
                 raise JobFailed(f"{path}: the header is no CSV: {error}") from None
             self._first = lines.offset
@@ -56,7 +57,7 @@ class CsvInput:
         readers = _readers(columns, wire)
         floats = _floats(columns, wire)
         with TextLines(self._path, max(start.offset, self._first)) as lines:
-            for rows, problems, offset in _groups(lines, len(self.names), size):
+            for rows, problems, offset in self._groups(lines, size):
                 end = Position(start.row + len(rows), offset)
                 texts = list(zip(*rows, strict=True))
                 yield Chunk(
@@ -74,37 +75,42 @@ class CsvInput:
                 )
                 start = end
 
-
-def _groups(
-    lines: TextLines, width: int, size: int
-) -> Iterator[tuple[list[Sequence[str]], dict[int, str], int]]:
-    """Up to `size` rows at a time, why some are none, and the offset behind them."""
-    reader = csv.reader(lines)
-    empty = ("",) * width
-    rows: list[Sequence[str]] = []
-    problems: dict[int, str] = {}
-    while True:
-        try:
-            row: Sequence[str] = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            problems[len(rows)] = f"it is no CSV: {error}"
-            row = empty
-        if not row:
-            continue  # an empty line is no row
-        if len(row) != width:
-            problems[len(rows)] = f"it has {len(row)} cells, the header {width}"
-            row = empty
-        elif not all(map(str.isascii, row)) and not all(map(is_text, row)):
-            problems[len(rows)] = "it is not UTF-8"
-            row = empty
-        rows.append(row)
-        if len(rows) == size:
+    def _groups(
+        self, lines: TextLines, size: int
+    ) -> Iterator[tuple[list[Sequence[str]], dict[int, str], int]]:
+        """Up to `size` rows at a time, why some are none, and the offset behind them."""
+        width = len(self.names)
+        records = CsvRecords(lines)
+        empty = ("",) * width
+        rows: list[Sequence[str]] = []
+        problems: dict[int, str] = {}
+        while True:
+            begin = lines.offset
+            try:
+                row: Sequence[str] = next(records)
+            except StopIteration:
+                break
+            except RowEndUnknown as error:
+                raise JobFailed(
+                    f"{self._path}: the row at byte {begin} is no CSV: {error}"
+                ) from None
+            except csv.Error as error:
+                problems[len(rows)] = f"it is no CSV: {error}"
+                row = empty
+            if not row:
+                continue  # an empty line is no row
+            if len(row) != width:
+                problems[len(rows)] = f"it has {len(row)} cells, the header {width}"
+                row = empty
+            elif not all(map(str.isascii, row)) and not all(map(is_text, row)):
+                problems[len(rows)] = "it is not UTF-8"
+                row = empty
+            rows.append(row)
+            if len(rows) == size:
+                yield rows, problems, lines.offset
+                rows, problems = [], {}
+        if rows:
             yield rows, problems, lines.offset
-            rows, problems = [], {}
-    if rows:
-        yield rows, problems, lines.offset
 
 
 def _floats(columns: InputColumns, wire: WireSignature) -> list[bool]:

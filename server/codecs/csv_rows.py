@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.monitoring.files.csv_records import CsvRecords
 from penstock.server.errors import BodyTooLarge, InvalidRequest
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _lines(body: bytes) -> list[list[str]]:
     if body.count(b",") + body.count(b"\n") > MAX_CELLS:
         raise BodyTooLarge(f"the CSV has more than {MAX_CELLS} cells; send fewer in one request")
     try:
-        lines = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig"))) if line]
+        lines = [line for line in CsvRecords(io.StringIO(body.decode("utf-8-sig"))) if line]
     except UnicodeDecodeError:
         raise InvalidRequest("the CSV is not UTF-8") from None
     except csv.Error as error:

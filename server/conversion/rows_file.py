@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.files.config_file import read_bounded
+from penstock.monitoring.files.csv_records import CsvRecords
 from penstock.server.files.refusal import ModelRefused
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def read_rows(path: Path) -> Any:
     import pandas as pd
 
     try:
-        lines = list(csv.reader(io.StringIO(read_bounded(path, _MAX_BYTES).decode())))
+        lines = list(CsvRecords(io.StringIO(read_bounded(path, _MAX_BYTES).decode())))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ModelRefused(f"{path} is no CSV file in UTF-8: {error}") from error
     lines = [line for line in lines if line]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from penstock.monitoring.files.config_file import read_bounded
+from penstock.monitoring.files.csv_records import CsvRecords
 from penstock.server.files.refusal import ModelRefused
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def read_heldout(path: Path, options: EvaluationOptions) -> HeldOut:
 
 def _cells(text: str, path: Path) -> list[dict[str, Any]]:
     try:
-        lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
+        lines = [line for line in CsvRecords(io.StringIO(text, newline="")) if line]
     except csv.Error as error:
         raise ModelRefused(f"{path} is no CSV file: {error}") from None
     if not lines:

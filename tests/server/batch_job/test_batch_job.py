@@ -171,6 +171,26 @@ def test_lines_that_are_no_rows_fail_alone(job, tmp_path):
     assert found[3]["error"] == "it lacks the column 'b'"
 
 
+def test_a_row_that_cannot_be_read_fails_alone_if_its_end_is_known(job, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_bytes(b"a,b\n1,2\n3,4\r5\n6,7\n")
+    done = job("sum", source, version="1")
+    assert [row["sum"] for row in read(done.path)] == ["3.0", "", "13.0"]
+    assert "no CSV" in read(done.path)[1]["error"]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [(b'"3,4\n5,6\n', "no second one"), (b'3,"' + b"4" * 140_000 + b'\n5"\n6,7\n', "row ends")],
+)
+def test_a_row_whose_end_nobody_can_tell_ends_the_job(job, tmp_path, row, said):
+    source = tmp_path / "in.csv"
+    source.write_bytes(b"a,b\n1,2\n" + row)
+    with pytest.raises(JobFailed, match=rf"the row at byte 8 is no CSV: .*{said}"):
+        job("sum", source, version="1")
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_texts_come_back_as_they_are(job, tmp_path):
     rows = [{"t": one} for one in ("grüße", "", 'a "b", c\nd', "=1+1", "null")]
     for suffix in (".csv", ".jsonl", ".parquet"):
@@ -290,19 +310,18 @@ whole = time.monotonic() - started
 Path(output).rename(output + ".once")
 killed = finished = went_on = 0
 work = Path(output).with_name("." + Path(output).name + ".batch")
-while killed < int(kills) or not Path(output).exists():
+while killed < int(kills):
     if Path(output).exists():
         finished += 1
         assert Path(output).read_bytes() == Path(output + ".once").read_bytes()
         Path(output).unlink()
     went_on += bool(list(work.glob("*.part")))
     child = begin()
-    if killed < int(kills):
-        time.sleep(rng.uniform(0, whole / 2))
-        os.kill(child, signal.SIGKILL)
-        killed += os.waitpid(child, 0)[1] == signal.SIGKILL
-    else:
-        assert os.waitpid(child, 0)[1] == 0
+    time.sleep(rng.uniform(0, whole / 2))
+    os.kill(child, signal.SIGKILL)
+    killed += os.waitpid(child, 0)[1] == signal.SIGKILL
+Path(output).unlink(missing_ok=True)
+assert os.waitpid(begin(), 0)[1] == 0
 print(json.dumps([killed, finished, went_on, list(map(str, work.parent.glob(".*")))]))
 """
 

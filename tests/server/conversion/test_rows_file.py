@@ -36,6 +36,7 @@ def test_a_first_line_of_numbers_is_a_row(tmp_path: Path) -> None:
         (b"a,b\n1\n", "row 1 has 1 fields, expected 2"),
         (b"a,a\n1,2\n", "two columns have one name"),
         (b"\xff\xfe", "no CSV file in UTF-8"),
+        (b'a,b\n1,"2\n3,4\n5,6\n', "no second one"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:

@@ -85,6 +85,7 @@ def test_a_number_that_turns_out_to_be_text_is_a_category(tmp_path):
         ("", "is empty"),
         ("a,b\n", "no rows"),
         ("a,b\n1,2\n3\n", ":3: 1 fields"),
+        ('a,b\n1,2\n3,"4\n5,6\n', "no second one"),
         ("a,a\n1,2\n", "same name"),
     ],
 )

@@ -92,6 +92,7 @@ def test_a_version_that_is_no_model_fails_at_its_load(gates: Any) -> None:
         ("a,b,target\n1,2\n", "row 1 has 2 cells, the heading has 3"),
         ("a,b,target\n1,2,\n", "row 1 has no label in column 'target'"),
         ("a,b,target\n1,2,perhaps\n", "1 labels of held-out rows are no classes of the model"),
+        ('a,b,target\n1,2,1\n1,2,"1\n1,2,0\n', "no second one"),
         ("a,b,target\n1,much,1\n", "held-out rows from 1 on"),
         ("a,b,target\n", "has no rows"),
         ("a,a,target\n1,2,1\n", "two columns have one name"),

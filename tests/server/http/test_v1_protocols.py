@@ -311,6 +311,7 @@ def test_csv_of_a_model_without_names_is_read_by_order(server: Any, text: str) -
         (b"1_000,Oslo,2\n", "text/csv", 400, "column 'age' is '1_000'"),
         (b"age,age,income\n1,2,3\n", "text/csv", 400, "names a column twice"),
         (b"\xff", "text/csv", 400, "not UTF-8"),
+        (b'age,city,income\n31,"Oslo,2\n32,Bern,2\n', "text/csv", 400, "no second one"),
         (b"", "text/csv", 400, "empty"),
         (b"," * (1 << 20) + b"\n", "text/csv", 413, "more than 1048576 cells"),
         (b"x", "application/x-parquet", 415, "not spoken here"),

@@ -203,7 +203,7 @@ json_values = st.recursive(
     | st.booleans()
     | st.integers(-3, 9)
     | st.floats(allow_nan=False)
-    | st.text(max_size=2),
+    | st.text(st.characters(exclude_characters="`", codec="utf-8"), max_size=2),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -217,13 +217,13 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_whatever_is_refused_is_explained(content):
-    """The words come from msgspec only where a type checks itself."""
+    """The words come from msgspec, which has backticks, only where a type checks itself."""
     for closed in (False, True):
         try:
             convert(Outer, content, "x", closed=closed)
         except ContentError as error:
             text = str(error)
-            assert "`" not in text.replace("'", "")
+            assert "`" not in text
             assert any(
                 word in text for word in (", expected ", " is missing", "unknown key", "taken")
             )

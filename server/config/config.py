@@ -66,12 +66,10 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
     admin_port: _Port = option(8001, "Admin port; 0 takes a free one.")
     allowed_hosts: str = option(
         "",
-        "Names that the Host header may have beside localhost, addresses and names without a dot, "
-        "separated by commas; * for all, which is the default of a port that is not on loopback.",
+        "Names allowed in the Host header beside localhost, addresses and names without a dot, "
+        "separated by commas; * for all, the default except on loopback.",
     )
-    root_path: str = option(
-        "", "Prefix of all paths as clients see them, such as /ml, behind a proxy that adds it."
-    )
+    root_path: str = option("", "Prefix of all paths that a proxy adds, such as /ml.")
     ssl_certfile: Path | None = option(None, "Certificate chain (PEM); turns TLS on.")
     ssl_keyfile: Path | None = option(None, "Private key (PEM), if not in the certificate file.")
 
@@ -80,31 +78,25 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
     )
     threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = option(
         0,
-        "Execution threads per worker; 0 divides the available CPUs among the workers.",
+        "Execution threads per worker; 0 divides the CPUs among the workers.",
     )
-    force_workers: bool = option(
-        default=False, text="Start more than four workers for each available CPU if asked to."
-    )
+    force_workers: bool = option(default=False, text="Allow more than four workers for each CPU.")
     load_timeout_seconds: Timeout = option(
         LOAD_TIMEOUT_SECONDS,
-        "How long loading a version may take, then it is given up.",
+        "How long loading a version may take.",
     )
     run_timeout_seconds: Timeout | None = option(
         None,
-        "How long a run may take, then its worker is started again; by default by measurement.",
+        "How long a run may take before its worker is restarted; by default from measurement.",
     )
-    load_trials: bool = option(
-        default=True, text="Load each new version first in a process that may crash or hang."
-    )
-    drain_seconds: _FromZero = option(
-        30.0, "How long a stopping server may finish what it has accepted."
-    )
+    load_trials: bool = option(default=True, text="Load each new version first in a trial process.")
+    drain_seconds: _FromZero = option(30.0, "How long a stopping server finishes accepted work.")
     run_dir: Path | None = option(
         None, "Sockets and counters of the running server; a temporary directory by default."
     )
 
     allowed_roots: str = option(
-        "", "Directories beside the registry in which its links may end, separated by colons."
+        "", "Other directories where links of the registry may end, separated by colons."
     )
     state_dir: Path | None = option(
         None, "Aliases, audit log, admin token, copies of versions; REGISTRY/.penstock by default."
@@ -118,17 +110,17 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
     )
     version_policy: Literal["all", "explicit"] = option(
         "all",
-        "What to serve of models whose model.toml does not say; explicit is only on command.",
+        "What to serve if model.toml does not say; explicit is only on command.",
     )
     on_push: Literal["serve", "wait", "canary"] = option(
         "serve",
-        "Whether a new version takes traffic by itself where model.toml does not say.",
+        "Whether a new version takes traffic by itself if model.toml does not say.",
     )
     scan_seconds: _Seconds = option(
-        30.0, "Between two looks at the whole registry; file events come at once."
+        30.0, "Between scans of the whole registry; file events come at once."
     )
     settle_seconds: _FromZero = option(
-        2.0, "How long a version without a manifest must keep still to be taken."
+        2.0, "How long a version without a manifest must stay unchanged."
     )
     tokens_file: Path | None = option(
         None, "Tokens beside the one in the state directory: admin port, and require_predict_token."
@@ -136,12 +128,10 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
     require_predict_token: bool = option(
         default=False, text="Ask for a token of scope predict on the prediction port, too."
     )
-    alerts_file: Path | None = option(
-        None, "Who is told of alerts; without it they are in the log only."
-    )
+    alerts_file: Path | None = option(None, "Who is told of alerts; by default only the log.")
     slo_objective: Annotated[float, msgspec.Meta(ge=0, le=0.999999)] = option(
         0.999,
-        "Share of a model's requests to be answered without a 5xx; 0 watches none.",
+        "Wanted share of a model's requests without a 5xx; 0 watches none.",
     )
     admin_timeout_seconds: _Seconds = option(60.0, "How long an admin call waits for all workers.")
     log_format: Literal["text", "json"] = option("text", "Format of the log.")
@@ -152,7 +142,7 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
 
     request_caching: bool = option(
         default=True,
-        text="Remember heads and bodies of requests, and read and run like requests together.",
+        text="Remember heads and bodies of requests; read and run similar ones together.",
     )
     max_body_bytes: NonZeroSize = option(64 * _MIB, "A request body as sent.")
     max_decompressed_bytes: NonZeroSize = option(256 * _MIB, "A request body after decompression.")
@@ -167,9 +157,7 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
     header_timeout_seconds: _Seconds = option(
         10.0, "From the first byte of a request to the end of its headers."
     )
-    body_timeout_seconds: _Seconds = option(
-        30.0, "Between two pieces of a body, or of an answer being taken."
-    )
+    body_timeout_seconds: _Seconds = option(30.0, "Between two pieces of a body or answer.")
     keep_alive_seconds: _Seconds = option(75.0, "An idle connection is closed after this.")
 
     sample_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = option(
@@ -190,7 +178,7 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
     log_max_days: _FromOne = option(30, "Days of the prediction log that are kept, today included.")
     feedback_max_rows: Annotated[int, msgspec.Meta(ge=1000)] = option(
         5_000_000,
-        "Predictions that wait for their labels, and labels, that are kept.",
+        "Predictions that wait for labels, and labels, that are kept.",
     )
     feedback_max_days: Annotated[float, msgspec.Meta(ge=0.01)] = option(
         90.0, "How long a prediction waits for its label, and a label is kept."

@@ -24,19 +24,14 @@ class ProtocolOptions:
 
     default_model: str = option(
         "",
-        "The model of /invocations, /score and other paths that name none; "
-        "by default the only model of the registry.",
+        "The model of paths that name none, such as /invocations; by default the only one.",
     )
-    predict_route: str = option(
-        "", "One more path of predictions by the default model, such as AIP_PREDICT_ROUTE says."
-    )
-    health_route: str = option(
-        "", "One more path of /v2/health/ready, such as AIP_HEALTH_ROUTE says."
-    )
+    predict_route: str = option("", "One more path of predictions by the default model.")
+    health_route: str = option("", "One more path of /v2/health/ready.")
     cors_origins: str = option(
         "",
-        "Origins whose web pages may ask for predictions, such as https://app.example.com, "
-        "separated by commas; * for all.",
+        "Origins of web pages that may ask for predictions, such as "
+        "https://app.example.com, separated by commas; * for all.",
     )
 
     metrics_compat: Literal["none", "triton"] = option(

@@ -28,10 +28,10 @@ class StoreOptions:
 
     store: str = option(
         "",
-        "Object store of the registry: s3://, gs://, az:// or https://; may be given as registry.",
+        "Object store of the registry: s3://, gs://, az:// or https://.",
     )
     store_poll_seconds: Annotated[float, msgspec.Meta(ge=0.1)] = option(
-        5.0, "Between two questions to the object store whether something is new."
+        5.0, "Between two polls of the object store."
     )
 
 

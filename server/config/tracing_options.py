@@ -16,11 +16,11 @@ class TracingOptions:
 
     otlp_endpoint: str = option(
         "",
-        "Collector that gets traces of predictions by OTLP over HTTP, such as "
-        "http://localhost:4318; without it there are none.",
+        "Collector of traces (OTLP over HTTP), such as http://localhost:4318; without it "
+        "there are none.",
     )
     trace_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = option(
         0.01,
-        "Share of predictions that are traced where the caller's traceparent does not say.",
+        "Share of predictions traced if the caller's traceparent does not say.",
     )
     service_name: str = option("penstock", "service.name of the traces.")

@@ -16,17 +16,16 @@ class TrustOptions:
 
     allow_code: str = option(
         "",
-        "Models that may run code of their own (model.py, TorchScript, ...): names separated by "
-        "commas.",
+        "Models that may run code of their own (model.py, TorchScript, ...), separated by commas.",
     )
     trusted_types: str = option(
         "",
-        "Types that model.skops files may hold beside those that skops trusts, such as "
+        "More types for model.skops files than skops trusts, such as "
         "my_package.MyTransformer, separated by commas.",
     )
     operator_libraries: str = option(
         "",
-        "Libraries of custom operators for ONNX models: absolute paths outside of the registry, "
+        "Libraries of custom ONNX operators: absolute paths outside of the registry, "
         "separated by colons.",
     )
 

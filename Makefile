@@ -6,6 +6,8 @@ EDITABLE ?= --editable
 ARGS ?=
 # Test processes: many tests wait for servers to start and stop. tests/conftest.py orders the files.
 JOBS ?= 3
+# Months of drift and of labels, at full size: minutes of processor time.
+STATISTICS := $(wildcard tests/simulation/test_drift*.py tests/simulation/test_label*.py)
 BIN := $(VENV)/bin
 
 # Neither may look for newer versions of itself: the checks work offline.
@@ -21,11 +23,12 @@ help: ## List the verbs
 demo: install $(VENV)/.installed-xgboost $(VENV)/.installed-lightgbm ## Serve the example models and send them real data (ARGS=--exit ends by itself)
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-test: check ## Everything that must hold before a merge: check, then all tests (ARGS=-x goes to pytest)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: check ## check, then all tests but those of test-integrations (ARGS=-x goes to pytest)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+	  $(STATISTICS:%=--ignore=%) $(ARGS)
 
-test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients $(VENV)/.mlflow $(VENV)/.openvino-provider ## What needs a browser, strace and other shells (apt-get installs them as root)
-	$(BIN)/python -m pytest tests/integrations $(ARGS)
+test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients $(VENV)/.mlflow $(VENV)/.openvino-provider ## Long simulations, and what needs a browser, strace and other shells (apt-get installs them as root)
+	$(BIN)/python -m pytest $(STATISTICS) tests/integrations $(ARGS)
 
 check: $(VENV)/.installed-test ## Lint, format and types
 	$(BIN)/ruff check .

@@ -42,7 +42,7 @@ def test_the_gate_is_make_test_and_then_the_integrations(project: Any) -> None:
     steps = dry_run(project.root, [str(project.root / ".ci" / "run")])
     for tool in ("ruff check", "ruff format --check", "mypy", "pyright", "pytest"):
         assert f"/{tool}" in steps or f" {tool}" in steps
-    assert steps.index("pytest -n") < steps.index("pytest tests/integrations")
+    assert steps.index("pytest -n") < steps.index("tests/integrations")
 
 
 def test_every_test_runs_once(project: Any) -> None:
@@ -52,6 +52,13 @@ def test_every_test_runs_once(project: Any) -> None:
     for again in ("--last-failed", "--lf", "--reruns", "--flake", "||"):
         assert again not in steps
     assert "rerun" not in (project.root / "pyproject.toml").read_text()
+
+
+def test_the_simulations_that_make_test_leaves_out_run_with_the_integrations(project: Any) -> None:
+    left_out = re.findall(r"--ignore=(\S+)", dry_run(project.root, ["make", "test"]))
+    (command,) = re.findall(r"-m pytest (.+)", dry_run(project.root, ["make", "test-integrations"]))
+    assert left_out
+    assert command.split() == [*left_out, "tests/integrations"]
 
 
 def test_a_failure_of_either_part_fails_the_gate(project: Any, tmp_path: Any) -> None:

@@ -12,8 +12,9 @@ import msgpack
 from penstock.monitoring.databases import content
 
 from .incident import words_of
-from .states import CALIBRATING, DRIFT, LEARNING, STATES, stated_rate, unknown_of
+from .states import DRIFT, STATES, stated_rate, unknown_of
 from .store import read_windows
+from .summary import state_now
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +114,8 @@ def _entry(
         for name, one in learners.get(version, {}).items()
         if name not in known
     }
-    state = mine[-1].state if mine else (CALIBRATING if baseline and not taught else LEARNING)
+    last_state = mine[-1].state if mine else ""
+    state = state_now(last_state, baseline, learning=bool(taught))
     opened = None if drift_state is None else drift_state["window"]
     return {
         "version": version,
@@ -125,7 +127,7 @@ def _entry(
         "windows": 0 if drift_state is None else drift_state["closed"],
         "calibrated": bool(drift_state and drift_state["calibrated"]),
         "window": None if last is None else _span(last),
-        "last_state": mine[-1].state if mine else "",
+        "last_state": last_state,
         "open": None
         if opened is None
         else {key: opened[key] for key in ("start", "end", "rows", "skipped")},

@@ -118,11 +118,34 @@ def figures_of(rows: Labelled) -> dict[str, Estimate]:
     return {name: one for name, one in figures.items() if one is not None}
 
 
+def accuracy(right: Floats, units: Units) -> Estimate | None:
+    """The share of right predictions of classes.
+
+    Args:
+        right: 1 where a prediction is right, else 0; one of each label.
+        units: As `Labelled.units`.
+    """
+    return share(right, np.ones(len(right)), units)
+
+
+def mean_absolute_error(
+    losses: Floats, units: Units, largest_error: float | None
+) -> Estimate | None:
+    """The mean absolute error of predicted numbers.
+
+    Args:
+        losses: The absolute error of each label.
+        units: As `Labelled.units`.
+        largest_error: As `Labelled.largest_error`.
+    """
+    return _positive(mean(losses, units, largest_error))
+
+
 def _of_numbers(rows: Labelled) -> dict[str, Estimate | None]:
     errors = np.asarray(rows.predicted, float) - np.asarray(rows.truth, float)
     how = rows.units, rows.largest_error
     return {
-        "mae": _positive(mean(rows.loss, *how)),
+        "mae": mean_absolute_error(rows.loss, *how),
         "rmse": root_mean_square(errors, *how),
         "bias": mean(errors, *how, signed=True),
     }
@@ -130,7 +153,7 @@ def _of_numbers(rows: Labelled) -> dict[str, Estimate | None]:
 
 def _of_classes(rows: Labelled) -> dict[str, Estimate | None]:
     units = rows.units
-    figures = {"accuracy": share(rows.right, np.ones(len(rows.right)), units)}
+    figures = {"accuracy": accuracy(rows.right, units)}
     scored = ~np.isnan(rows.true_score)
     if scored.any():
         losses = log_losses(rows.true_score[scored])

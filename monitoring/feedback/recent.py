@@ -115,11 +115,19 @@ class Recent:
             open_ = open_[~here]
         return tables, places, rows
 
-    def clear(self) -> None:
-        """Remove all tables, because the file that names their slots is gone."""
+    def keep_only_of(self, identity: str) -> None:
+        """Remove all tables unless they name slots of this ``truth.db``; those of another lie.
+
+        Args:
+            identity: As `penstock.monitoring.feedback.schema.identity` gives it.
+        """
+        path = self._directory / "identity"
+        if path.is_file() and path.read_text() == identity:
+            return
         for entry in self._entries:
             entry.path.unlink(missing_ok=True)
         self._entries = []
+        path.write_text(identity)
 
     def _append(self, first: int, last: int, table: PredictionTable, newest: float) -> None:
         path = self._directory / f"{first:012d}-{last:012d}.segment"

@@ -14,6 +14,7 @@ from penstock.monitoring.databases import content
 from .estimate import ASSUMPTION, estimated_accuracy
 from .evaluator import Evaluator
 from .label import class_name
+from .label_rows import newest_of, units_of
 from .outputs import CLASSIFICATION
 from .performance import CALIBRATION_BINS, Labelled, figures_of, measure, pick
 from .schema import FEEDBACK_FILE, has_column, open_to_read
@@ -23,12 +24,10 @@ from .traffic import HOUR
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Hashable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from .intervals import Units
     from .performance import Performance
 
 #: Labels of one version and arm that figures are made of; the newest predictions.
@@ -167,11 +166,7 @@ def _read(
     found = connection.execute(query, (slot["id"], span.since, span.until, MAX_LABELS)).fetchall()
     columns = list(zip(*found, strict=True)) or [()] * (_FIRST + len(_FIGURES))
     keys, when = np.array(columns[0], np.int64), np.array(columns[1], float)
-    # Of several sources, the newest label of a prediction counts.
-    order = np.lexsort((when, keys))
-    last = np.ones(len(order), dtype=bool)
-    last[:-1] = keys[order][:-1] != keys[order][1:]
-    chosen = np.sort(order[last])
+    chosen = newest_of(keys, when)
     numbers = [np.array(column, float)[chosen] for column in columns[_FIRST:]]
     loss, right, confidence, true_score, brier, positive_score, positive, times, received = numbers
     truth = [columns[2][row] for row in chosen.tolist()]
@@ -191,17 +186,10 @@ def _read(
         positive_score,
         positive,
         received - times,
-        _units(given),
+        units_of(given),
     )
     segments = np.array(columns[_FIRST - 1], np.int64)[chosen]
     return times, rows, segments, len(found) < MAX_LABELS
-
-
-def _units(names: Sequence[Hashable]) -> Units:
-    """A number for each different name; ``None`` if all are different."""
-    numbers: dict[Hashable, int] = {}
-    found = [numbers.setdefault(name, len(numbers)) for name in names]
-    return None if len(numbers) == len(found) else np.array(found, np.int64)
 
 
 def _traffic(connection: sqlite3.Connection, slot: int, span: Span) -> list[tuple[int, int, Any]]:

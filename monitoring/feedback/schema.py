@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.databases import check
@@ -89,6 +90,14 @@ def open_to_read(path: Path) -> sqlite3.Connection | None:
     )
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def identity(connection: sqlite3.Connection) -> str:
+    """The name of one ``truth.db``, which no other file has; made if need be."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
+    mine = uuid.uuid4().hex if row is None else str(row[0])
+    connection.execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (mine,))
+    return mine
 
 
 def has_column(connection: sqlite3.Connection, name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import uuid
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
@@ -14,11 +13,12 @@ from penstock.monitoring.databases import content
 
 from .evaluator import Evaluator
 from .label_query import LabelQuery
+from .label_summaries import LabelSummaries
 from .labels import NOT_COMPARABLE, LabelStore
 from .outputs import CLASSIFICATION, read_predictions
 from .prediction_table import PredictionTable, keys_of_rows
 from .recent import Recent
-from .schema import FEEDBACK_FILE, RECENT_FOLDER, open_to_write
+from .schema import FEEDBACK_FILE, RECENT_FOLDER, identity, open_to_write
 from .segment_ids import SegmentIds
 from .slots import Slots
 from .summary import summarise
@@ -55,6 +55,7 @@ class FeedbackStore:
         max_rows: Most predictions, and most labels, that are kept.
         max_days: How long.
         refresh: Called each second, before options are asked for.
+        summaries: Are told of the labels of each version.
 
     Raises:
         sqlite3.Error: ``truth.db`` cannot be opened.
@@ -69,10 +70,12 @@ class FeedbackStore:
         max_rows: int,
         max_days: float,
         refresh: Callable[[], object] = lambda: None,
+        summaries: LabelSummaries | None = None,
     ) -> None:
         self._options = options
         self._on_change = on_change
         self._refresh = refresh
+        self._summaries = LabelSummaries() if summaries is None else summaries
         self._max_rows = max_rows
         self._max_days = max_days
         self._connection = open_to_write(directory / FEEDBACK_FILE)
@@ -87,7 +90,7 @@ class FeedbackStore:
         self._labels = LabelStore(self._connection)
         self._traffic = Traffic()
         self._recent = Recent(recent, self._max_rows, self._max_days * _DAY)
-        self._check_identity(recent / "identity")
+        self._recent.keep_only_of(identity(self._connection))
         self._changed: set[tuple[str, str]] = set()
         self._told: list[tuple[str, str, str]] = []
         self._saved_at = self._pruned_at = self._now = 0.0
@@ -121,7 +124,8 @@ class FeedbackStore:
                     self._changed.add(key)
             for key in self._changed:
                 self._save_evaluator(key)
-                summarise(self._connection, *key)
+                figures = summarise(self._connection, *key)
+                self._summaries.look(self._connection, key, self._evaluator(*key), figures)
             self._changed.clear()
             if now - self._pruned_at >= _PRUNE_SECONDS or len(self._parked) > MAX_PARKED:
                 self._pruned_at = now
@@ -261,16 +265,6 @@ class FeedbackStore:
             query = "INSERT OR REPLACE INTO judges VALUES (?, ?, ?)"
             self._connection.execute(query, (*key, self._evaluators[key].to_json()))
 
-    def _check_identity(self, path: Path) -> None:
-        """Tables name slots of this very ``truth.db``; those of another one mean nothing."""
-        execute = self._connection.execute
-        row = execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
-        mine = uuid.uuid4().hex if row is None else row[0]
-        if not path.is_file() or path.read_text() != mine:
-            self._recent.clear()
-            path.write_text(mine)
-        execute("INSERT OR IGNORE INTO meta VALUES ('identity', ?)", (mine,))
-
     def _go_on(self) -> None:
         """Remember what is on the disk, and nothing else."""
         with content():
@@ -278,6 +272,7 @@ class FeedbackStore:
             self._segments = SegmentIds(self._connection)
             self._evaluators: dict[tuple[str, str], Evaluator] = {}
             self._parked = dict(self._labels.parked())
+            self._summaries.load(self._connection)
 
     @contextmanager
     def _transaction(self, now: float) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .segment_ids import read_segments
 
@@ -33,15 +33,18 @@ _VAIN: Final = "SELECT count(*) FROM labels WHERE slot = ? AND loss IS NULL"
 _ROWS: Final = "SELECT total(rows) FROM traffic WHERE slot = ?"
 
 
-def summarise(connection: sqlite3.Connection, model: str, version: str) -> None:
-    """Write the figures of every arm of a version; the caller commits."""
+def summarise(
+    connection: sqlite3.Connection, model: str, version: str
+) -> dict[int, dict[str, Any]]:
+    """Write the figures of every arm of a version, and give them by slot; the caller commits."""
     execute = connection.execute
     names = read_segments(connection)
+    found: dict[int, dict[str, Any]] = {}
     for (slot,) in execute(_SLOTS, (model, version)).fetchall():
         count, right, loss, delay = execute(_FIGURES, (slot, LATEST)).fetchone()
         if not count:
             continue
-        summary = {
+        summary = found[slot] = {
             "labels": execute(_TOTAL, (slot,)).fetchone()[0],
             "accuracy": right,
             "loss": loss,
@@ -51,6 +54,7 @@ def summarise(connection: sqlite3.Connection, model: str, version: str) -> None:
             "segments": _by_segment(connection, slot, names),
         }
         execute("INSERT OR REPLACE INTO summaries VALUES (?, ?)", (slot, json.dumps(summary)))
+    return found
 
 
 def _by_segment(

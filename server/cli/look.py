@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _WATCH_SECONDS: Final = 1.0
 _STYLES: Final = {"READY": "green", "LOADING": "yellow", "MIXED": "yellow", "FAILED": "red"}
+_WATCH_STYLES: Final = {
+    "drift": "red", "falling": "red", "warn": "yellow", "cannot tell": "yellow",
+    "unknown": "yellow",
+}  # fmt: skip
 
 
 def run_status(
@@ -69,6 +73,7 @@ def status_view(found: dict[str, Any]) -> "RenderableType":
     parts: list[RenderableType] = [
         headline,
         _versions_view(found["models"]),
+        _monitored_view(found["models"]),
         _workers_view(found["workers"]),
     ]
     if found["log"] is not None:
@@ -140,6 +145,25 @@ def _versions_view(models: list[dict[str, Any]]) -> "RenderableType":
                 memory_text(one["workers"]),
             )
     return made
+
+
+def _monitored_view(models: list[dict[str, Any]]) -> "RenderableType":
+    """Drift and labels of the versions that serve: those that answer, and those of rollouts."""
+    made = table("model", "version", "drift", "labels")
+    for model in models:
+        rollout = model["rollout"] or {"final": True}
+        candidate = None if rollout["final"] else rollout["candidate"]
+        for one in model["versions"]:
+            if one["default"] or one["version"] == candidate:
+                told = [_watch_text(one[part]) for part in ("drift", "labels")]
+                made.add_row(plain(model["name"]), str(one["version"]), *told)
+    return made
+
+
+def _watch_text(told: dict[str, Any]) -> str:
+    style = _WATCH_STYLES.get(told["state"])
+    words = plain(told["words"])
+    return words if style is None else f"[{style}]{words}[/]"
 
 
 def memory_text(workers: dict[str, dict[str, Any]]) -> str:

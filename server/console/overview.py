@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 STATE_TONES: Final = {"READY": "good", "LOADING": "warning", "MIXED": "warning", "FAILED": "bad"}
 SEVERITY_TONES: Final = {"critical": "bad", "warning": "warning"}
+#: Word and tone of a badge before the states of drift and labels that a glance must not miss.
+_BADGES: Final = {
+    "drift": ("drift", "bad"),
+    "warn": ("warning", "warning"),
+    "falling": ("alarm", "bad"),
+    "cannot tell": ("doubt", "warning"),
+    "unknown": ("unknown", "warning"),
+}
 
 
 def overview(
@@ -50,6 +58,12 @@ def overview(
     )
     if status["state_note"]:
         section.callout(f"State is TEMPORARY: {status['state_note']}", "warning")
+    if status["monitor"]["problem"]:
+        section.callout(
+            f"Drift and labels are not known now: {status['monitor']['problem']}. Predictions and "
+            "commands go on.",
+            "warning",
+        )
     for one in status["problems"]:
         section.callout(f"{one['path']}: {one['reason']}", "warning")
     _models(page.section("Models"), status["models"], alerts, hour, at)
@@ -77,7 +91,7 @@ def _models(
         return
     headers = (
         "model", "answers", "since (UTC)", "by", "last hour", "req/s", "p50, ms", "p99, ms",
-        "5xx/s", "rollout", "alerts",
+        "5xx/s", "drift", "labels", "rollout", "alerts",
     )  # fmt: skip
     rows = []
     for model in models:
@@ -89,6 +103,7 @@ def _models(
             model["default_set"]["by"],
             sparkline(hour.get(model["name"], ())),
             *_traffic(model),
+            *_monitored(model, at),
             _rollout(model, at),
             joined(*(badge(one["kind"], SEVERITY_TONES.get(one["severity"], "")) for one in mine)),
         ]
@@ -120,6 +135,30 @@ def _traffic(model: Mapping[str, Any]) -> list[Value]:
         milliseconds(default.get("p99_seconds")),
         sum(one["errors_per_second"] for one in known),
     ]
+
+
+def _monitored(model: Mapping[str, Any], at: Callable[..., str]) -> list[Value]:
+    """Drift and labels of the version that answers, each a link to its page."""
+    one = next((one for one in model["versions"] if one["default"]), None)
+    if one is None:
+        return ["", ""]
+    name = model["name"]
+    return [
+        state_words(one["drift"], at("models", name, "drift")),
+        state_words(one["labels"], at("models", name, "performance")),
+    ]
+
+
+def state_words(told: Mapping[str, Any], href: str) -> Markup:
+    """The state of drift or labels in words, which are a link.
+
+    Args:
+        told: ``drift`` or ``labels`` of a version of the status.
+        href: Path of the page with the figures.
+    """
+    words = link(told["words"], href)
+    mark = _BADGES.get(told["state"])
+    return words if mark is None else joined(badge(*mark), words)
 
 
 def _rate(model: Mapping[str, Any]) -> float:

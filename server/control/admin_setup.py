@@ -37,6 +37,7 @@ from penstock.server.control.api.gates_api import GatesApi
 from penstock.server.control.api.labels_api import LabelsApi
 from penstock.server.control.api.lineage_api import LineageApi
 from penstock.server.control.api.log_status import damaged_files
+from penstock.server.control.api.monitor_client import MonitorClient
 from penstock.server.control.api.mutes_api import MutesApi
 from penstock.server.control.api.operations import Operations
 from penstock.server.control.api.performance_api import PerformanceApi
@@ -141,11 +142,13 @@ def admin_app(
     app.border = Border.of(config, config.admin_host)
     entrance = Entrance(app.endpoints, tokens, sessions, app.border.prefix)
     app.console = Console(entrance, live, _console_parts(drift))
-    app.progress = rollouts.controller.progress
-    app.histories = partial(read_history, directory.histories)
-    app.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
+    app.status.progress = rollouts.controller.progress
+    app.status.histories = partial(read_history, directory.histories)
+    app.status.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
     following.attach(app)
-    app.incidents = context.incidents.report
+    app.status.sample_rate = config.sample_rate
+    app.status.monitored = MonitorClient(directory.monitor_socket).ask
+    app.status.incidents = context.incidents.report
     return app
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from penstock.monitoring.drift.learnt import LearntFaults
 from penstock.monitoring.mended import Mended
 from penstock.monitoring.prediction_log.no_log import NoLog
 from penstock.monitoring.prediction_log.prediction_log import PredictionLog
@@ -16,13 +15,13 @@ from penstock.monitoring.samples.arm_scores import FILE, ArmScores
 from penstock.monitoring.samples.books import BooksFile
 
 from .alert_setup import alert_consumers
-from .drift_setup import drift_consumers
 from .version_digest import VersionDigests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from penstock.monitoring.drift.learnt import LearntFaults
     from penstock.monitoring.metrics.metrics import CounterFile
     from penstock.monitoring.samples.consumer import Consumer
     from penstock.monitoring.samples.receiver import Journal
@@ -56,15 +55,20 @@ class MonitorContext:
     clock: Callable[[], float]
 
 
-def consumers(context: MonitorContext) -> list[Consumer]:
-    """All consumers, in the order in which they are called."""
+def consumers(
+    context: MonitorContext, drift: Iterable[Consumer], learnt: LearntFaults
+) -> list[Consumer]:
+    """All consumers but those of labels, in the order in which they are called.
+
+    Args:
+        context: What they need.
+        drift: The consumers of drift.
+        learnt: What baselines taught of inputs, and how often they are otherwise.
+    """
     config = context.config
-    learnt = LearntFaults(context.counters)
     return [
         *([Sealer(context.state, log_bytes(config))] if config.log_max_bytes else []),
-        *drift_consumers(
-            context.directory.target, context.state, config.registry, learnt, context.clock
-        ),
+        *drift,
         Mended(partial(ArmScores, context.state), context.state / FILE, context.clock),
         *alert_consumers(context.config, context.directory.counters, context.state, learnt),
     ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.drift.consumer import DriftConsumer
-from penstock.monitoring.drift.store import WindowStore
+from penstock.monitoring.drift.summaries import DriftSummaries
+from penstock.monitoring.drift.summarised_store import SummarisedStore
 from penstock.monitoring.mended import Mended
 from penstock.monitoring.probability import is_available, what_to_install
 from penstock.server.drift.versions import WINDOWS, TargetVersions
@@ -22,24 +24,28 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("penstock.drift")
 
 
-def drift_consumers(
-    target: Path, state: Path, registry: Path, learnt: LearntFaults, clock: Callable[[], float]
-) -> list[Mended[DriftConsumer]]:
-    """The consumer of `drift_consumer`; none, and a warning in the log, if SciPy is missing."""
-    if not is_available():
-        LOG.warning("drift is not watched: %s", what_to_install())
-        return []
-    return [drift_consumer(target, state, registry, learnt, clock)]
+@dataclass(frozen=True, slots=True)
+class WatchedDrift:
+    """The drift monitor.
+
+    Attributes:
+        consumers: Its consumer, which begins a new file if its own is damaged; none, and a warning
+            in the log, if SciPy is missing.
+        summaries: The drift summaries of all versions; ``None`` without a consumer.
+    """
+
+    consumers: list[Mended[DriftConsumer]]
+    summaries: DriftSummaries | None = None
 
 
-def drift_consumer(
+def watch_drift(
     target: Path,
     state: Path,
     registry: Path,
     learnt: LearntFaults | None = None,
     clock: Callable[[], float] = time.time,
-) -> Mended[DriftConsumer]:
-    """The consumer, which begins a new file if its own is damaged.
+) -> WatchedDrift:
+    """The drift monitor of a server.
 
     Args:
         target: File of the last target.
@@ -48,16 +54,20 @@ def drift_consumer(
         learnt: Counts inputs that are not as the baseline taught.
         clock: Unix seconds.
     """
+    if not is_available():
+        LOG.warning("drift is not watched: %s", what_to_install())
+        return WatchedDrift([])
     versions = TargetVersions(target, state, registry, clock)
+    summaries = DriftSummaries(versions.options)
     alert_store = AlertStore(state / "alerts.db")
     path = state / WINDOWS
 
     def make() -> DriftConsumer:
-        store = WindowStore(path)
+        store = SummarisedStore(path, summaries)
         try:
             return DriftConsumer(store, versions, alert_store.put, learnt=learnt)
         except BaseException:
             store.close()
             raise
 
-    return Mended(make, path, clock)
+    return WatchedDrift([Mended(make, path, clock)], summaries)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from penstock.monitoring.feedback.change_detector import ChangeDetector
     from penstock.monitoring.feedback.evaluator import Evaluator
+    from penstock.monitoring.feedback.label_summaries import LabelSummaries
     from penstock.server.config.config import ServerConfig
 
 ALERTS_FILE: Final = "alerts.db"
@@ -200,7 +201,11 @@ def _doubt(model: str, version: str, detector: ChangeDetector, now: float) -> Al
 
 
 def feedback_store(
-    config: ServerConfig, target: Path, state: Path, clock: Callable[[], float]
+    config: ServerConfig,
+    target: Path,
+    state: Path,
+    clock: Callable[[], float],
+    summaries: LabelSummaries | None = None,
 ) -> Mended[FeedbackStore]:
     """The feedback store of a server; it begins a new file if its own is damaged.
 
@@ -209,6 +214,7 @@ def feedback_store(
         target: File of the last target.
         state: ``state_dir/monitor``.
         clock: Unix seconds.
+        summaries: Are told of the labels of each version.
     """
     options = VersionOptions(target, config.registry)
     writer = AlertWriter(AlertStore(state / ALERTS_FILE))
@@ -222,6 +228,7 @@ def feedback_store(
             config.feedback_max_rows,
             config.feedback_max_days,
             options.refresh,
+            summaries,
         )
 
     return Mended(make, state / FEEDBACK_FILE, clock)

@@ -18,6 +18,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from penstock.batching.contained import contained
+from penstock.monitoring.drift.learnt import LearntFaults
+from penstock.monitoring.feedback.label_summaries import LabelSummaries
 from penstock.monitoring.metrics.liveness import holds_counters
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.samples.featurizers import Featurizers
@@ -30,10 +32,12 @@ from penstock.monitoring.samples.spool_reader import SpoolReader
 from penstock.server.processes.process_context import ProcessContext, run
 
 from .consumers import MonitorContext, consumers, journal
+from .drift_setup import watch_drift
 from .feedback_endpoint import FeedbackEndpoint
 from .feedback_service import FeedbackService
 from .feedback_setup import feedback_store
 from .monitor_socket import MonitorSocket
+from .overview import OVERVIEW, Overview
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,11 +124,16 @@ async def monitor(process_context: ProcessContext, clock: Callable[[], float] = 
     counters = CounterFile.create(process_context.directory.counters, process_context.name)
     epoch = str(process_context.directory.address.stat().st_mtime_ns)
     context = MonitorContext(config, process_context.directory, state, counters, epoch, clock)
-    store = feedback_store(config, process_context.directory.target, state, clock)
-    looking = [*consumers(context), store]
+    target, labels = process_context.directory.target, LabelSummaries()
+    store = feedback_store(config, target, state, clock, labels)
+    learnt = LearntFaults(counters)
+    drift = watch_drift(target, state, config.registry, learnt, clock)
+    overview = Overview(drift.summaries, labels)
+    looking = [*consumers(context, drift.consumers, learnt), store, overview]
     thread = ThreadPoolExecutor(1, "penstock-monitor")
     received_frames = ReceivedFrames()
-    socket = MonitorSocket(FeedbackEndpoint(FeedbackService(store, clock), thread).serve)
+    feedback = FeedbackEndpoint(FeedbackService(store, clock), thread)
+    socket = MonitorSocket({"feedback": feedback.serve, OVERVIEW: overview.serve})
     reader = SpoolReader(process_context.directory.samples, received_frames.last)
     looking.append(
         LostRows(process_context.directory.counters, received_frames, counters, reader.present)

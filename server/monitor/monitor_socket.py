@@ -1,4 +1,4 @@
-"""Where workers bring labels to the monitor. Samples come by the spool."""
+"""Where workers bring labels to the monitor, and control asks it. Samples come by the spool."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from penstock.server.processes.private_socket import listen_privately
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    FeedbackServer = Callable[[dict[str, Any], StreamReader, StreamWriter], Awaitable[None]]
+    #: Serves a connection, given its first frame.
+    Server = Callable[[dict[str, Any], StreamReader, StreamWriter], Awaitable[None]]
 
 LOG = logging.getLogger("penstock.monitor")
 
 
 class MonitorSocket:
-    """All connected workers.
+    """All connections.
 
     Args:
-        feedback: Serves a connection that brings labels, given its first frame.
+        servers: Who serves a connection, by the kind of its first frame.
     """
 
-    def __init__(self, feedback: FeedbackServer) -> None:
-        self._feedback = feedback
+    def __init__(self, servers: Mapping[str, Server]) -> None:
+        self._servers = servers
         self._connected: dict[asyncio.Task[Any], StreamWriter] = {}
         self._server: asyncio.Server | None = None
 
     async def listen(self, path: Path) -> None:
-        """Accept workers; a socket that a dead monitor left behind is replaced."""
+        """Accept connections; a socket that a dead monitor left behind is replaced."""
         self._server = await listen_privately(self._serve, path)
 
     def close(self) -> None:
@@ -51,13 +52,14 @@ class MonitorSocket:
             hello = await read_frame(reader)
             if hello is None:
                 return
-            if hello["kind"] != "feedback":
-                raise BadFrame("the first frame brings no labels")
-            await self._feedback(hello, reader, writer)
+            serve = self._servers.get(hello["kind"])
+            if serve is None:
+                raise BadFrame(f"the first frame is none of {', '.join(self._servers)}")
+            await serve(hello, reader, writer)
         except ConnectionError:
             pass  # it hung up while it was answered
         except (BadFrame, KeyError, TypeError, ValueError) as error:
-            LOG.warning("a worker speaks another language: %r", error)
+            LOG.warning("a process speaks another language: %r", error)
         finally:
             del self._connected[task]
             with suppress(OSError):

@@ -22,7 +22,7 @@ from penstock.monitoring.metrics.merge import snapshot
 from penstock.monitoring.metrics.metrics import CounterFile
 from penstock.monitoring.samples.samples import BatchSample
 from penstock.server.config.config import ServerConfig
-from penstock.server.monitor.drift_setup import drift_consumer
+from penstock.server.monitor.drift_setup import watch_drift
 from penstock.server.monitor.feedback_setup import feedback_store
 
 NOW = 1_700_049_600.0
@@ -68,7 +68,7 @@ class Windows:
     name = "windows.db"
 
     def __init__(self, state):
-        self.kept = drift_consumer(state / "target", state, state, clock=lambda: NOW)
+        [self.kept] = watch_drift(state / "target", state, state, clock=lambda: NOW).consumers
 
     def work(self, number):
         for part in range(3):

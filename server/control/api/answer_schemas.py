@@ -48,6 +48,7 @@ SCHEMAS: Final[dict[str, dict[str, Any]]] = {
             "generation": WHOLE,
             "converged": FLAG,
             "models": list_of(named("ModelStatus")),
+            "monitor": object_of({"answers": FLAG, "problem": TEXT}),
             "problems": list_of(object_of({"path": TEXT, "reason": TEXT})),
         }
     ),
@@ -68,8 +69,12 @@ SCHEMAS: Final[dict[str, dict[str, Any]]] = {
             "default": FLAG,
             "digest": TEXT,
             "traffic": named("Traffic"),
+            "drift": named("DriftStatus"),
+            "labels": named("LabelStatus"),
         }
     ),
+    "DriftStatus": object_of({"state": TEXT, "words": TEXT, "features": list_of(TEXT)}),
+    "LabelStatus": object_of({"state": TEXT, "words": TEXT, "labels": WHOLE}),
     "Traffic": object_of(
         {
             "requests": WHOLE,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -23,12 +22,10 @@ from penstock.server.ports.media_types import JSON
 from penstock.server.ports.paths import routed_at
 
 from . import records, repository_api, wire
-from .log_status import log_status
 from .openapi import ENDPOINTS, openapi
 from .registry_names import check_model, named_model
-from .rollout_report import summary
 from .routes import routes_of
-from .status import process_problems, status
+from .status_answer import StatusAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
 
     from penstock.server.control.coordination.coordinator import Coordinator
     from penstock.server.control.coordination.exposition import Exposition
-    from penstock.server.control.coordination.rollout_controller import Progress
-    from penstock.server.processes.restart_history import ProcessHistory
 
     from .access import Access
     from .audit_history import AuditHistory
@@ -70,11 +65,7 @@ class AdminApp:
 
     Attributes:
         border: What is asked of each request first.
-        progress: How the last rollout of a model stands.
-        histories: Which processes died, how often and how.
-        damaged: Files that were damaged and set aside, as problems.
-        store_problems: What is wrong with the object store of the registry.
-        incidents: Errors in control that no caller was told of.
+        status: Makes the answer of the status.
         access: Who may do what.
         repository: Loads and unloads as clients of Triton do.
         console: The pages for people; ``None`` where there are none.
@@ -96,8 +87,7 @@ class AdminApp:
         self._coordinator = coordinator
         self._operations = operations
         self.repository = repository_api.Repository(coordinator, operations)
-        self._audit_history = audit_history
-        self._traffic = traffic
+        self.status = StatusAnswer(coordinator, audit_history, traffic, exposition, about, clock)
         self._exposition = exposition
         self.access = access
         self._about = about
@@ -106,11 +96,6 @@ class AdminApp:
         self.console: ASGIApp | None = None
         self.works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         self._described: tuple[bytes, bytes] | None = None
-        self.progress: Callable[[str], Progress | None] = lambda _: None
-        self.histories: Callable[[], tuple[ProcessHistory, ...]] = tuple
-        self.damaged: Callable[[], list[dict[str, str]]] = list
-        self.store_problems: Callable[[], list[dict[str, str]]] = list
-        self.incidents: Callable[[], list[dict[str, Any]]] = list
         handlers: dict[Endpoint, Handler] = {
             one: getattr(self, f"_{one.name}") for one in ENDPOINTS
         }
@@ -191,23 +176,7 @@ class AdminApp:
         return why_not_ready(self._coordinator.fleet, self._clock())
 
     async def _status(self, _: Request, __: str) -> Response:
-        figures = await self._traffic.now()
-        content = status(self._coordinator, self._audit_history, figures, self._clock())
-        for model in content["models"]:
-            progress = self.progress(model["name"])
-            model["rollout"] = None if progress is None else summary(progress)
-        histories, now = self.histories(), self._clock()
-        content["processes"] = [asdict(history) for history in histories]
-        content["log"] = log_status(await self._exposition.figures())
-        content["problems"] += [
-            {"path": history.process, "reason": trouble}
-            for history in histories
-            if (trouble := history.trouble(now))
-        ]
-        content["problems"] += [*self.store_problems(), *self.damaged()]
-        workers = self._coordinator.fleet.workers.values()
-        content["problems"] += process_problems(workers, self.incidents(), now)
-        return wire.answer({**self._about, **content})
+        return wire.answer(await self.status.answer())
 
     async def _history(self, request: Request, _: str) -> Response:
         model, audit = request.path_params["model"], self._coordinator.store.audit
@@ -236,8 +205,7 @@ class AdminApp:
 
     def index(self, *, ready: bool) -> list[dict[str, Any]]:
         """The versions of the registry and their states, see `repository_api.index`."""
-        content = status(self._coordinator, self._audit_history, {}, self._clock())
-        return repository_api.index(content["models"], ready=ready)
+        return repository_api.index(self.status.index(), ready=ready)
 
     # -- commands --------------------------------------------------------------------------------
 

@@ -63,6 +63,8 @@ def test_workers_report_it_and_the_status_shows_what_is_off() -> None:
         "traffic": None,
         "workers": {},
         "batching": told,
+        "drift": {"state": "drift", "words": "changed: [age]"},
+        "labels": {"state": "none", "words": "none"},
     }
     found = {
         "registry": "r",
@@ -80,3 +82,4 @@ def test_workers_report_it_and_the_status_shows_what_is_off() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "m version 1: batching is off: rows meet" in shown
     assert "m version 1: y is odd" in shown
+    assert "changed: [age]" in shown

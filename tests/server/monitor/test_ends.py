@@ -44,7 +44,7 @@ def converse(tmp_path, store, work):
     async def main():
         thread = ThreadPoolExecutor(1)
         end = FeedbackEndpoint(FeedbackService(store, lambda: NOW), thread)
-        socket = MonitorSocket(end.serve)
+        socket = MonitorSocket({"feedback": end.serve})
         await socket.listen(tmp_path / "s")
         worker = FeedbackClient(tmp_path / "s", 60.0)
         try:

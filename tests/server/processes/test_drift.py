@@ -56,7 +56,20 @@ def check_metrics(metrics):
     assert metrics[f"penstock_quality_learnt_total{{{labels}}}"] > 0
 
 
-def check_text(text):
+def check_status(server):
+    """The status and the overview have it, too, with the next look."""
+
+    def told():
+        (model,) = server.status()["models"]
+        return next(one["drift"] for one in model["versions"] if one["default"])
+
+    server.until(lambda: told()["words"] == f"changed: {SHIFTED}")
+    assert told()["since"] > 0
+    assert f">changed: {SHIFTED}</a>" in server.browser().ask("GET", "/console/")[2]
+
+
+def check_text(server, text):
+    check_status(server)
     lines = text.splitlines()
     heading = next(place for place, line in enumerate(lines) if line.startswith("feature"))
     assert lines[heading + 1].split()[:3] == [SHIFTED, "input", "drift"]
@@ -190,7 +203,7 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     before = version()["windows"]
     server.until(lambda: send(MOVED) or version()["windows"] > before)
     assert drifting() == [SHIFTED]
-    check_text(penstock("drift", "breast-cancer"))
+    check_text(server, penstock("drift", "breast-cancer"))
 
     check_metrics(server.metrics())
     assert those_that_loaded("scipy", server) == ["monitor"]

@@ -55,6 +55,14 @@ def asked_of_admin(server):
     return json.loads(server.once(server.admin_url, path)[1])
 
 
+def of_status(server):
+    """The version that answers, as the status has it."""
+    (versions,) = [
+        one["versions"] for one in server.status()["models"] if one["name"] == "breast-cancer"
+    ]
+    return next(one for one in versions if one["default"])
+
+
 def test_figures_are_those_of_pandas_and_survive_the_monitor(serve, command, tmp_path):
     rng = np.random.default_rng(1)
     server = serve()
@@ -88,7 +96,13 @@ def test_figures_are_those_of_pandas_and_survive_the_monitor(serve, command, tmp
         return counts == [(len(predictions), len(joined))]
 
     server.until(found)
+    compared = (joined["label"] == joined["predicted"]).mean()
+    server.until(lambda: of_status(server)["labels"]["labels"] == len(joined))
+    before = of_status(server)["labels"]
+    assert before["estimate"]["value"] == pytest.approx(compared)
     server.kill("monitor")
+    server.until(lambda: of_status(server)["labels"]["state"] != "unknown")
+    assert of_status(server)["labels"]["estimate"] == before["estimate"]
     assert post(server, "/v1/feedback", [])[0] in {200, 503}
     server.until(lambda: post(server, "/v1/feedback", {"request_id": "late", "label": 1})[0] == 200)
     assert found()
@@ -97,7 +111,8 @@ def test_figures_are_those_of_pandas_and_survive_the_monitor(serve, command, tmp
     assert version["version"] == "2"
     assert version["predictions"] == len(predictions)
     assert version["coverage"] == pytest.approx(len(joined) / len(predictions))
-    assert figures["accuracy"] == pytest.approx((joined["label"] == joined["predicted"]).mean())
+    assert figures["accuracy"] == pytest.approx(compared)
+    assert version["figures"]["accuracy"] == before["estimate"]
     predict(server, "late", [[0.5] * 30])  # the label came first
     server.until(lambda: asked_of_admin(server)["versions"][0]["labels"] == len(joined) + 1)
     series = 'penstock_labels_total{arm="",model="breast-cancer",version="2"}'

@@ -185,11 +185,14 @@ def test_a_stopped_monitor_costs_samples_and_nothing_else(serve, load, books):
         os.kill(monitor, signal.SIGSTOP)
         running.wait_for(3000)
         server.until(lambda: book.read()[1] > 0)
+        silent = {"answers": False, "problem": "the monitor does not answer"}
+        assert server.status()["monitor"] == silent
         before = rss_mib(worker)
         running.wait_for(1500)
         assert rss_mib(worker) - before < 8
         os.kill(monitor, signal.SIGCONT)
         running.wait_for(50)
+        server.until(lambda: server.status()["monitor"]["answers"])
     assert running.broken == 0
     assert set(running.statuses) == {200}
     sampled, dropped, written, log_dropped, lost = book.settle()

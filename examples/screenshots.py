@@ -35,9 +35,9 @@ IMAGES = HERE.parent / "docs" / "images"
 ROWS = 12
 #: Of a request to a server that is loading.
 TRIES = 60
-#: Of traffic: at least, until drift was judged, and at most.
-LEAST_SECONDS = 25.0
-MOST_SECONDS = 90.0
+#: Of traffic: at least, for some minutes of the sparkline; until drift was judged; at most.
+LEAST_SECONDS = 190.0
+MOST_SECONDS = 240.0
 MODEL_TOML = """
 [monitoring]
 window = "1s"

@@ -27,7 +27,7 @@ def run_status(
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", help="Again every second.")] = False,
 ) -> int:
-    """Show the versions on each worker, since when they run, and who set them."""
+    """Show the versions: where they run, since when, who set them, drift and labels."""
     client = find_server(server)
     if watch:
         return _watch(client)

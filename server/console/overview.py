@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.page.chart import sparkline
-from penstock.server.page.markup import badge, joined, link
-from penstock.server.page.page import Figure, Page
+from penstock.server.page.markup import badge, joined, link, note
+from penstock.server.page.page import Figure, Page, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,7 +90,7 @@ def _models(
         section.typed("penstock push REGISTRY MODEL model.onnx")
         return
     headers = (
-        "model", "answers", "since (UTC)", "by", "last hour", "req/s", "p50, ms", "p99, ms",
+        "model", "answers", "last hour", "req/s", "p50, ms", "p99, ms",
         "5xx/s", "drift", "labels", "rollout", "alerts",
     )  # fmt: skip
     rows = []
@@ -98,9 +98,7 @@ def _models(
         mine = [one for one in alerts if one["model"] == model["name"]]
         row: list[Value] = [
             link(model["name"], at("models", model["name"])),
-            answers(model),
-            (model["default_set"]["since"] or "")[:16].replace("T", " "),
-            model["default_set"]["by"],
+            joined(written(answers(model)), *_set(model["default_set"])),
             sparkline(hour.get(model["name"], ())),
             *_traffic(model),
             *_monitored(model, at),
@@ -108,7 +106,15 @@ def _models(
             joined(*(badge(one["kind"], SEVERITY_TONES.get(one["severity"], "")) for one in mine)),
         ]
         rows.append(row)
-    section.table(headers, rows)
+    section.table(headers, rows, sentences=("answers", "drift", "labels"))
+
+
+def _set(move: Mapping[str, Any]) -> list[Markup]:
+    """Since when a version answers and who has set it."""
+    if not move["since"]:
+        return []
+    since = move["since"][:16].replace("T", " ")
+    return [note(f"since {since} UTC by {move['by']}")]
 
 
 def answers(model: Mapping[str, Any]) -> Value:

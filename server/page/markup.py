@@ -40,6 +40,11 @@ def link(text: str, href: str) -> Markup:
     return _inline('<a href="{1}">{0}</a>', text, href)
 
 
+def note(text: str) -> Markup:
+    """Small words below the others of a cell."""
+    return _inline("<small>{0}</small>", text)
+
+
 def joined(*pieces: str) -> Markup:
     """Pieces of text and markup in one cell, with a space between them."""
     from markupsafe import Markup  # by the first page only

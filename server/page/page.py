@@ -21,7 +21,7 @@ from .scale import number
 from .style import SECURITY_POLICY, STYLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from markupsafe import Markup
 
@@ -79,7 +79,12 @@ class Section:
         self._add("figures", boxes=[replace(one, value=written(one.value)) for one in figures])
 
     def table(
-        self, headers: Sequence[str], rows: Sequence[Sequence[Value]], caption: str = ""
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[Value]],
+        caption: str = "",
+        *,
+        sentences: Collection[str] = (),
     ) -> None:
         """A table.
 
@@ -88,13 +93,19 @@ class Section:
             rows: Cells are text, figures, ``None``, or markup such as `chart.sparkline` and
                 `markup.badge`; up to `MAX_ROWS`.
             caption: Above it.
+            sentences: Headers of the columns that hold several words. A table that has some is
+                wide: on a narrow screen each row is shown as a list.
         """
         if len(rows) > MAX_ROWS:
             caption = f"{caption} (the first {MAX_ROWS} of {len(rows)})".strip()
             rows = rows[:MAX_ROWS]
         kinds = [_kind(column) for column in _columns(len(headers), rows)]
+        kinds = [
+            "t" if title in sentences else kind for title, kind in zip(headers, kinds, strict=True)
+        ]
         cells = [[_cell(row, index) for index in range(len(headers))] for row in rows]
-        self._add("table", headers=headers, kinds=kinds, rows=cells, caption=caption)
+        part = {"headers": headers, "kinds": kinds, "rows": cells, "caption": caption}
+        self._add("wide_table" if sentences else "table", **part)
 
     def add(self, *charts: Markup) -> None:
         """Charts, one below the other, or what `markup.side_by_side` makes of some."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -98,6 +102,87 @@ def test_an_open_page_shows_what_changes_without_being_loaded_again(server, insi
     command(server, "PUT", "models/digits/aliases/seen-live", version=1)
     inside.locator("main").get_by_text("seen-live").first.wait_for(timeout=TIMEOUT_MILLISECONDS)
     assert inside.evaluate("window.here")
+
+
+def monitor_of(server):
+    """Id of the monitor process."""
+    pid = server.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    named = {Path(f"/proc/{one}/cmdline").read_bytes(): int(one) for one in children}
+    return next(one for line, one in named.items() if b"penstock.server.monitor" in line)
+
+
+def predict(server, model, rows):
+    """Request ids of one request for each row."""
+    found = []
+    for row in rows:
+        tensor = {"name": "features", "datatype": "FP32", "shape": [1, len(row)], "data": row}
+        request = urllib.request.Request(
+            f"{server.url}/v2/models/{model}/infer",
+            json.dumps({"inputs": [tensor]}).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            found.append(answer.headers["x-request-id"])
+    return found
+
+
+def label(server, ids, value):
+    """Hand labels over."""
+    labels = [{"request_id": one, "label": value} for one in ids]
+    request = urllib.request.Request(
+        f"{server.url}/v1/feedback",
+        json.dumps(labels).encode(),
+        {"content-type": "application/json"},
+    )
+    urllib.request.urlopen(request).close()
+
+
+def cell(page, model, column):
+    """A cell of the overview."""
+    row = page.locator("table.wide tbody tr", has=page.get_by_role("link", name=model, exact=True))
+    return row.locator(f"td[data-label='{column}']")
+
+
+def test_the_overview_shows_drift_and_labels_of_each_model_live(server, inside):
+    asked = []
+    inside.on("request", lambda one: asked.append(urlsplit(one.url).path))
+    inside.goto(f"{server.admin_url}/console/")
+    rows = inside.locator("table.wide tbody tr").count()
+    assert rows > 10
+    assert cell(inside, "digits", "drift").inner_text()
+    asked.clear()
+    label(server, predict(server, "digits", [[0.0] * 64] * 25), 3)
+    shown = cell(inside, "digits", "labels").get_by_text("25 labels")
+    shown.wait_for(timeout=TIMEOUT_MILLISECONDS)
+    assert "accuracy" in shown.inner_text()
+    cell(inside, "digits", "drift").get_by_text("no baseline").wait_for()
+    # Whatever the number of models: a stream, and the page itself with each of its events.
+    assert set(asked) <= {"/console/", "/console", "/console/live"}
+    shown.click()
+    inside.get_by_role("heading", name="digits: performance").wait_for()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_overview_works_while_the_monitor_is_away_and_says_so(server, inside, width):
+    inside.set_viewport_size({"width": width, "height": 800})
+    inside.goto(f"{server.admin_url}/console/")
+    away = inside.get_by_text("Drift and labels are not known now: the monitor does not answer")
+    assert away.count() == 0
+    monitor = monitor_of(server)
+    os.kill(monitor, signal.SIGSTOP)
+    try:
+        away.wait_for(timeout=TIMEOUT_MILLISECONDS)
+        assert "unknown" in cell(inside, "digits", "drift").inner_text()
+        assert "ready" in cell(inside, "digits", "answers").inner_text()
+        assert Axe().run(inside, options=WCAG).response["violations"] == []
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+    away.wait_for(state="detached", timeout=TIMEOUT_MILLISECONDS)
+    # Nothing must be looked for to the side.
+    box = cell(inside, "digits", "labels").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
 
 
 def test_a_model_is_tried_by_way_of_the_prediction_port(server, inside):

@@ -87,7 +87,8 @@ class Batch:
         outputs: One array per name in ``requests[0].outputs``; rows of request ``i`` are
             ``offsets[i]`` up to ``offsets[i + 1]`` on axis 0 where the model has a batch axis.
         offsets: ``len(requests) + 1`` row numbers, from 0 to `rows`.
-        rows: Rows in the run; 1 where requests run alone, until `count_rows` says how many it had.
+        rows: Rows of these requests; 1 where requests run alone, until `count_rows` says how many
+            the run had.
         error: The reason why there are no outputs.
         formed_at: When the requests left the queue.
         started_at: When the run began on its thread.
@@ -137,6 +138,11 @@ class Batch:
         self.finished_at = formed_at
         self.queue = queue
         self.charge = charge
+
+    @property
+    def run_rows(self) -> int:
+        """Rows in the run; more than `rows` only where this is a part of its requests."""
+        return self.rows
 
     def count_rows(self, rows: int) -> None:
         """Set the rows of a request that ran alone; called by its owner after the run."""

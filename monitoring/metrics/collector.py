@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from .exemplars import Exemplar
-    from .merge import Merged, ProcessFigures
+    from .merge import Merged
+    from .process_figures import ProcessFigures
 
     #: The exemplars of buckets, by model and version.
     Exemplars = Mapping[tuple[str, str], Mapping[int, Exemplar]]

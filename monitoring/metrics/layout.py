@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 #: Changes whenever a slot moves, so that a file of another release is never misread.
-MAGIC: Final = b"PENSTOCK counters 5\n"
+MAGIC: Final = b"PENSTOCK counters 6\n"
 
 BLOCK_BYTES: Final = 2048
 LABEL_BYTES: Final = 512
@@ -132,12 +132,19 @@ LOG_DROPPED: Final = LOG_WRITTEN + 1
 LOG_LOST: Final = LOG_DROPPED + len(LOG_DROP_REASONS)
 #: Part of the sum of `LATENCY` that belongs to requests that were not answered with 200.
 FAILED_NANOSECONDS: Final = LOG_LOST + 1
+#: Unix nanoseconds at which the last run ended; of several processes the latest counts, not a sum.
+LAST_RUN: Final = FAILED_NANOSECONDS + 1
 #: Gauges come last: the sum of a dead process's gauges means nothing and is left out.
-IN_FLIGHT: Final = FAILED_NANOSECONDS + 1
+IN_FLIGHT: Final = LAST_RUN + 1
 SLOTS: Final = IN_FLIGHT + 1
 
 #: Slots of a block with the units that fail most in a rollout, laid out by who fills it.
 UNIT_SLOTS: Final = (BLOCK_BYTES - LABEL_BYTES) // 8
+#: Runs by their rows have blocks of their own: two slots for each number of rows, the count of such
+#: runs and their nanoseconds on a thread. Block 0 has the runs of 1 to 96 rows, and so on.
+ROWS_PER_BLOCK: Final = UNIT_SLOTS // 2
+#: Runs of more rows are not counted by their rows.
+MOST_COUNTED_ROWS: Final = 8 * ROWS_PER_BLOCK
 #: Shared memory for units that failed before.
 UNIT_MEMORY_BYTES: Final = 1 << 19
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.monitoring.files.atomic_file import replace_file
 from penstock.monitoring.files.stamp import stamp_of
@@ -19,55 +19,18 @@ from penstock.monitoring.files.stamp import stamp_of
 from . import layout
 from .liveness import is_unlocked
 from .metrics import SUFFIX
-from .unit_blocks import SEGMENTS
+from .process_figures import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from .metrics import CounterFile
+    from .process_figures import Blocks, Fields, ProcessFigures, Runs
 
 BASE = "base.json"
 #: Deaths amid requests that are remembered; the last ones.
 MAX_FALLEN = 32
-
-#: (model, version) -> one total per slot.
-Blocks = dict[tuple[str, str], list[int]]
-#: (model, version, field) -> the same for a declared field.
-Fields = dict[tuple[str, str, str], list[int]]
-#: (model, version) -> the block of one process with the units that fail most.
-Units = dict[tuple[str, str], list[int]]
-#: (model, version) -> the blocks of one process with the counts of segments.
-SegmentBlocks = dict[tuple[str, str], list[list[int]]]
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessFigures:
-    """One life of one process.
-
-    Attributes:
-        incarnation: Its unique name.
-        process: Its name, the same in every life.
-        pid: Its process id.
-        started_at: Unix seconds.
-        live: Whether it still holds its file.
-        gauges: `layout.HEADER_SLOTS` figures.
-        blocks: What it counted.
-        fields: What it counted of declared fields.
-        units: Which units failed most in rollouts; not summed, and gone with the process.
-        segments: What was counted of segments in rollouts; the same.
-    """
-
-    incarnation: str
-    process: str
-    pid: int
-    started_at: float
-    live: bool
-    gauges: list[int]
-    blocks: Blocks
-    fields: Fields = field(default_factory=dict)
-    units: Units = field(default_factory=dict)
-    segments: SegmentBlocks = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +58,7 @@ class Merged:
         starts: Process name -> how many times it was started.
         fallen: Those that died with requests in flight; the last `MAX_FALLEN`.
         fields: Totals of declared fields.
+        runs: Totals of runs by their rows.
     """
 
     blocks: Blocks = field(default_factory=dict)
@@ -102,6 +66,7 @@ class Merged:
     starts: dict[str, int] = field(default_factory=dict)
     fallen: list[Fallen] = field(default_factory=list)
     fields: Fields = field(default_factory=dict)
+    runs: Runs = field(default_factory=dict)
 
     def total(self, slot: int) -> int:
         """One slot summed over all versions."""
@@ -115,48 +80,7 @@ class _Base:
     blocks: Blocks = field(default_factory=dict)
     fallen: Sequence[Fallen] = ()
     fields: Fields = field(default_factory=dict)
-
-
-def parse(data: memoryview, incarnation: str, *, live: bool) -> ProcessFigures:
-    """Read the bytes of a counter file.
-
-    Raises:
-        ValueError: They are not a counter file of this release.
-    """
-    magic = data[layout.LABEL_BYTES - len(layout.MAGIC) : layout.LABEL_BYTES]
-    header = _block(data, 0, layout.HEADER_SLOTS)
-    if bytes(magic) != layout.MAGIC or header is None:
-        raise ValueError(f"{incarnation} is not a counter file of this release")
-    label, gauges = header
-    blocks: Blocks = {}
-    fields: Fields = {}
-    units: Units = {}
-    segments: SegmentBlocks = {}
-    for number in range(1, min(layout.MAX_BLOCKS, len(data) // layout.BLOCK_BYTES - 1) + 1):
-        block = _block(data, number, layout.UNIT_SLOTS)
-        if block is None:
-            break
-        (model, version, *declared), slots = block
-        if declared[1:] == [SEGMENTS]:
-            segments.setdefault((model, version), []).append(slots)
-        elif len(declared) > 1:
-            units[model, version] = slots
-        elif declared:
-            fields[model, version, declared[0]] = slots[: layout.SLOTS]
-        else:
-            blocks[model, version] = slots[: layout.SLOTS]
-    return ProcessFigures(
-        incarnation,
-        label["process"],
-        label["pid"],
-        label["started_at"],
-        live,
-        gauges,
-        blocks,
-        fields,
-        units,
-        segments,
-    )
+    runs: Runs = field(default_factory=dict)
 
 
 def snapshot(counters: CounterFile) -> Merged:
@@ -194,22 +118,13 @@ def fold(directory: Path) -> Merged:
     return merged
 
 
-def _block(data: memoryview, number: int, slots: int) -> tuple[Any, list[int]] | None:
-    start = layout.block_offset(number)
-    length = data[start : start + 8].cast("q")[0]
-    if length == 0:
-        return None
-    label = json.loads(bytes(data[start + 8 : start + 8 + length]))
-    values = data[start + layout.LABEL_BYTES :][: 8 * slots].cast("q")
-    return label, values.tolist()
-
-
 def _sum(base: _Base, figures: Iterable[ProcessFigures]) -> Merged:
     merged = Merged(
         blocks={labels: list(slots) for labels, slots in base.blocks.items()},
         starts=dict(base.starts),
         fallen=list(base.fallen),
         fields={labels: list(slots) for labels, slots in base.fields.items()},
+        runs={labels: list(slots) for labels, slots in base.runs.items()},
     )
     for one in figures:
         merged.starts[one.process] = merged.starts.get(one.process, 0) + 1
@@ -219,14 +134,24 @@ def _sum(base: _Base, figures: Iterable[ProcessFigures]) -> Merged:
             merged.fallen.append(Fallen(one.incarnation, one.process, in_flight))
         for labels, slots in one.blocks.items():
             totals = merged.blocks.setdefault(labels, [0] * layout.SLOTS)
+            last_run = max(totals[layout.LAST_RUN], slots[layout.LAST_RUN])
             for index, value in enumerate(slots if one.live else slots[: layout.IN_FLIGHT]):
                 totals[index] += value
-        for declared, slots in one.fields.items():
-            sums = merged.fields.setdefault(declared, [0] * len(slots))
-            sums[:] = map(sum, zip(sums, slots, strict=True))
+            totals[layout.LAST_RUN] = last_run
+        _add(merged.fields, one.fields)
+        _add(merged.runs, one.runs)
     merged.live.sort(key=lambda one: one.process)
     del merged.fallen[:-MAX_FALLEN]
     return merged
+
+
+def _add(
+    totals: dict[tuple[str, str, str], list[int]],
+    blocks: Mapping[tuple[str, str, str], Sequence[int]],
+) -> None:
+    for labels, slots in blocks.items():
+        sums = totals.setdefault(labels, [0] * len(slots))
+        sums[:] = map(sum, zip(sums, slots, strict=True))
 
 
 def _in_flight(one: ProcessFigures) -> dict[tuple[str, str], int]:
@@ -277,7 +202,8 @@ def _read_base(directory: Path) -> _Base:
         for incarnation, process, counts in content["fallen"]
     ]
     fields = {(model, version, name): slots for model, version, name, slots in content["fields"]}
-    return _Base(frozenset(content["folded"]), content["lives"], blocks, fallen, fields)
+    runs = {(model, version, number): slots for model, version, number, slots in content["runs"]}
+    return _Base(frozenset(content["folded"]), content["lives"], blocks, fallen, fields, runs)
 
 
 def _write_base(directory: Path, folded: frozenset[str], merged: Merged) -> None:
@@ -287,6 +213,7 @@ def _write_base(directory: Path, folded: frozenset[str], merged: Merged) -> None
         "lives": merged.starts,
         "blocks": [[*labels, slots] for labels, slots in merged.blocks.items()],
         "fields": [[*labels, slots] for labels, slots in merged.fields.items()],
+        "runs": [[*labels, slots] for labels, slots in merged.runs.items()],
         "fallen": [
             [one.incarnation, one.process, [[*key, n] for key, n in one.in_flight.items()]]
             for one in merged.fallen

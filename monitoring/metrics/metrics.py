@@ -115,7 +115,7 @@ class CounterFile:
             slots = self._new_block(label)
         except OSError:
             return self._models[OVERFLOW]
-        counters = ModelCounters(model, version, slots, self._unit_blocks)
+        counters = ModelCounters(model, version, slots, self._unit_blocks, time.time_ns)
         self._models[model, version] = counters
         return counters
 

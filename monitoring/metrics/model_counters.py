@@ -9,7 +9,7 @@ from . import layout
 from .layout import BATCH_ROWS, COMPUTE, IN_FLIGHT, LATENCY, NANOSECONDS, QUEUE, ROWS, SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .unit_blocks import UnitBlocks
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LATENCY, _LATENCY_SUM = LATENCY.first, LATENCY.total
 _QUEUE, _QUEUE_SUM = QUEUE.first, QUEUE.total
 _COMPUTE, _COMPUTE_SUM = COMPUTE.first, COMPUTE.total
+_LAST_RUN = layout.LAST_RUN
 _BATCH_ROWS, _BATCH_ROWS_SUM = BATCH_ROWS.first, BATCH_ROWS.total
 
 
@@ -25,17 +26,31 @@ class ModelCounters:
 
     ``status`` arguments are `penstock.monitoring.metrics.layout.status_index` of an HTTP status:
     look it up once, not per request.
+
+    Args:
+        model: Name of the model.
+        version: As the registry has it.
+        slots: Its block.
+        unit_blocks: Makes further blocks.
+        clock: Unix nanoseconds.
     """
 
-    __slots__ = ("_slots", "_unit_blocks", "model", "version")
+    __slots__ = ("_by_rows", "_clock", "_slots", "_unit_blocks", "model", "version")
 
     def __init__(
-        self, model: str, version: str, slots: memoryview, unit_blocks: UnitBlocks
+        self,
+        model: str,
+        version: str,
+        slots: memoryview,
+        unit_blocks: UnitBlocks,
+        clock: Callable[[], int],
     ) -> None:
         self.model = model
         self.version = version
         self._slots = slots
         self._unit_blocks = unit_blocks
+        self._clock = clock
+        self._by_rows: dict[int, tuple[memoryview, int, int]] = {}
 
     def enter(self, count: int = 1) -> None:
         """So many requests were admitted and are now in flight."""
@@ -86,12 +101,26 @@ class ModelCounters:
             slots[_QUEUE_SUM] += int((formed_at * count - total) * 1e9)
 
     def observe_batch(self, rows: int, compute_ns: int) -> None:
-        """One run of `rows` rows took `compute_ns` on its thread."""
+        """One run of `rows` rows took `compute_ns` on its thread, and has just ended."""
         slots = self._slots
-        slots[_BATCH_ROWS + bisect_left(ROWS, rows)] += 1
+        slots[_LAST_RUN] = self._clock()
+        counts, place, bucket = self._by_rows.get(rows) or self._counts_of(rows)
+        counts[place] += 1
+        counts[place + 1] += compute_ns
+        slots[bucket] += 1
         slots[_BATCH_ROWS_SUM] += rows
         slots[_COMPUTE + bisect_left(NANOSECONDS, compute_ns)] += 1
         slots[_COMPUTE_SUM] += compute_ns
+
+    def _counts_of(self, rows: int) -> tuple[memoryview, int, int]:
+        """The block that counts runs of so many rows, its first slot of them, and their bucket."""
+        bucket = _BATCH_ROWS + bisect_left(ROWS, rows)
+        if not 1 <= rows <= layout.MOST_COUNTED_ROWS:  # such runs are only counted together
+            return memoryview(bytearray(16)).cast("q"), 0, bucket
+        number, place = divmod(rows - 1, layout.ROWS_PER_BLOCK)
+        found = self._unit_blocks.runs(self.model, self.version, number), 2 * place, bucket
+        self._by_rows[rows] = found
+        return found
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Requests were dropped before they ran; see `layout.DROP_REASONS`."""

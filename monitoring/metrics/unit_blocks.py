@@ -1,4 +1,4 @@
-"""Blocks in which processes keep the units of rollouts, so that others can read them."""
+"""Further blocks of versions: runs by their rows, and the units and segments of rollouts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 UNITS: Final = "units"
 #: The same of the blocks with the counts of segments.
 SEGMENTS: Final = "segments"
+#: The same of the blocks with the runs by their rows.
+RUNS: Final = "runs"
 #: The file with the units that failed before; all processes map it.
 UNIT_MEMORY: Final = "units.seen"
 
 
 class UnitBlocks:
-    """A block of the counter file for each version, and one memory for all processes.
+    """Blocks of the counter file for each version, and one memory for all processes.
 
     Args:
         new_block: Makes a block of a counter file from its label; ``OSError`` if there is no room.
@@ -45,6 +47,10 @@ class UnitBlocks:
     def segments(self, model: str, version: str, number: int) -> list[memoryview]:
         """So many blocks for the counts of segments; the same ones in its next rollout."""
         return [self._block(model, version, str(one), SEGMENTS) for one in range(number)]
+
+    def runs(self, model: str, version: str, number: int) -> memoryview:
+        """A block with the runs of a version by their rows, see `layout.ROWS_PER_BLOCK`."""
+        return self._block(model, version, str(number), RUNS)
 
     def _block(self, *label: str) -> memoryview:
         known = self._blocks.get(label)

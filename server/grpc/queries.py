@@ -146,7 +146,7 @@ class Queries:
     async def _statistics(self, request: Any) -> Any:
         figures = await asyncio.to_thread(self._figures)
         name, version = request.name or None, request.version or None
-        told = {"model_stats": model_statistics(self._catalog, figures.blocks, name, version)}
+        told = {"model_stats": model_statistics(self._catalog, figures, name, version)}
         answer = message("ModelStatisticsResponse")()
         return ParseDict(told, answer, ignore_unknown_fields=True)  # of what is always empty
 

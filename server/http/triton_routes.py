@@ -71,9 +71,7 @@ class TritonRoutes:
     async def _statistics(self, request: Request) -> Response:
         given = request.path_params
         figures = await asyncio.to_thread(self._figures)
-        found = model_statistics(
-            self._catalog(), figures.blocks, given.get("model"), given.get("version")
-        )
+        found = model_statistics(self._catalog(), figures, given.get("model"), given.get("version"))
         return _json({"model_stats": found})
 
     async def _configuration(self, request: Request) -> Response:

@@ -129,7 +129,7 @@ class Responder:
                 self.fail(call, ClientGone() if isinstance(answer, tuple) else answer)
         # Counted before it is written, so that a kill right after loses no answer from the figures.
         counters = servable.counters
-        counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
+        counters.observe_batch(batch.run_rows, int((batch.finished_at - batch.started_at) * 1e9))
         if not answered:
             return
         arrivals = [call.arrival for call, _ in answered]

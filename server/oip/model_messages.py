@@ -91,6 +91,12 @@ MESSAGES: Final[dict[str, str]] = {
         StatisticDuration cache_hit 7
         StatisticDuration cache_miss 8
     """,
+    "InferBatchStatistics": """
+        uint64 batch_size 1
+        StatisticDuration compute_input 2
+        StatisticDuration compute_infer 3
+        StatisticDuration compute_output 4
+    """,
     "ModelStatistics": """
         string name 1
         string version 2
@@ -98,6 +104,7 @@ MESSAGES: Final[dict[str, str]] = {
         uint64 inference_count 4
         uint64 execution_count 5
         InferStatistics inference_stats 6
+        repeated InferBatchStatistics batch_stats 7
     """,
     "RepositoryIndexRequest": """
         string repository_name 1

@@ -48,6 +48,22 @@ class StepSink:
             self._counters.observe_batch(batch.rows, nanoseconds)
 
 
+class _Part(Batch):
+    """Some requests of a batch.
+
+    Attributes:
+        whole_rows: Rows in the run.
+    """
+
+    __slots__ = ("whole_rows",)
+    whole_rows: int
+
+    @property
+    def run_rows(self) -> int:
+        """See `Batch.run_rows`."""
+        return self.whole_rows
+
+
 def part_of(batch: Batch, places: Sequence[int]) -> Batch:
     """Some requests of a batch, as if they had run without the others.
 
@@ -55,7 +71,8 @@ def part_of(batch: Batch, places: Sequence[int]) -> Batch:
         batch: A finished batch. Several requests share a run only where axis 0 is rows.
         places: The requests, ascending.
     """
-    part = Batch([batch.requests[place] for place in places], batch.formed_at)
+    part = _Part([batch.requests[place] for place in places], batch.formed_at)
+    part.whole_rows = batch.rows
     part.started_at, part.finished_at = batch.started_at, batch.finished_at
     part.error = batch.error
     if batch.error is None:

@@ -4,6 +4,7 @@ Source: "Statistics Extension" of the documentation of the Triton Inference Serv
 counters of all workers since the server started. Of one request, ``queue`` is the time from its
 first byte to its run, and ``compute_infer`` the time from there to its answer, in which the answer
 is written, too. So both add up to ``success``. Nothing is cached, and no time is counted twice.
+Of a run, ``compute_infer`` is its time on a thread. A ``batch_size`` is the rows of a run.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.monitoring.metrics import layout
 from penstock.monitoring.metrics.request_figures import request_figures
+from penstock.monitoring.metrics.runs_by_rows import runs_by_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from penstock.monitoring.metrics.merge import Merged
 
     from .catalog import Catalog
 
@@ -23,7 +25,7 @@ _NONE: Final = {"count": 0, "ns": 0}
 
 def model_statistics(
     catalog: Catalog,
-    blocks: Mapping[tuple[str, str], Sequence[int]],
+    figures: Merged,
     name: str | None = None,
     version: str | None = None,
 ) -> list[dict[str, Any]]:
@@ -31,7 +33,7 @@ def model_statistics(
 
     Args:
         catalog: The served models.
-        blocks: Counters by model and version, as `penstock.monitoring.metrics.merge` reads them.
+        figures: The counters of all workers.
         name: The model; ``None`` for all of them.
         version: The version or an alias of it; ``None`` for all versions.
 
@@ -44,23 +46,22 @@ def model_statistics(
     else:
         found = catalog.find(name, version)  # it says what is wrong
         if version is not None:
-            return [_statistics(name, found.version, blocks)]
+            return [_statistics(name, found.version, figures)]
         names = [name]
     return [
-        _statistics(one, number, blocks)
+        _statistics(one, number, figures)
         for one in names
         for number in sorted(catalog.models[one].versions, key=int)
     ]
 
 
-def _statistics(
-    name: str, version: str, blocks: Mapping[tuple[str, str], Sequence[int]]
-) -> dict[str, Any]:
-    found = request_figures(blocks.get((name, version)) or [0] * layout.SLOTS)
+def _statistics(name: str, version: str, figures: Merged) -> dict[str, Any]:
+    slots = figures.blocks.get((name, version)) or [0] * layout.SLOTS
+    found = request_figures(slots)
     return {
         "name": name,
         "version": version,
-        "last_inference": 0,  # is not recorded
+        "last_inference": slots[layout.LAST_RUN] // 1_000_000,
         "inference_count": found.rows,
         "execution_count": found.runs,
         "inference_stats": {
@@ -74,6 +75,14 @@ def _statistics(
             "cache_miss": _NONE,
         },
         "response_stats": {},
-        "batch_stats": [],
+        "batch_stats": [
+            {
+                "batch_size": one.rows,
+                "compute_input": {"count": one.runs, "ns": 0},
+                "compute_infer": {"count": one.runs, "ns": one.nanoseconds},
+                "compute_output": {"count": one.runs, "ns": 0},
+            }
+            for one in runs_by_rows(figures.runs, name, version)
+        ],
         "memory_usage": [],
     }

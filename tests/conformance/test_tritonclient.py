@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -198,6 +199,10 @@ def test_the_configuration_is_that_of_the_model(client: triton.InferenceServerCl
     assert caught.value.status() == "404"
 
 
+#: Of a size that has no run yet.
+NO_RUN: dict[str, dict[str, int]] = {"compute_infer": {"count": 0}}
+
+
 @pytest.mark.client("tritonclient[http]", "get_inference_statistics")
 def test_statistics_count_every_request_and_row(client: triton.InferenceServerClient) -> None:
     def figures() -> dict[str, Any]:
@@ -206,6 +211,7 @@ def test_statistics_count_every_request_and_row(client: triton.InferenceServerCl
 
     before = figures()
     a = np.ones((5, 4), np.float32)
+    began = time.time_ns() // 1_000_000
     for _ in range(3):
         client.infer("sum", [tensor("a", a), tensor("b", a)])
     with pytest.raises(InferenceServerException):
@@ -228,6 +234,13 @@ def test_statistics_count_every_request_and_row(client: triton.InferenceServerCl
     parts = ("queue", "compute_input", "compute_infer", "compute_output")
     assert sum(grown(stats, one, "ns") for one in parts) == grown(stats, "success", "ns") > 0
     assert after[stats]["cache_hit"] == {"count": 0, "ns": 0}
+    assert began <= after["last_inference"] <= time.time() * 1000
+    runs, earlier = (
+        {one["batch_size"]: one for one in told["batch_stats"]} for told in (after, before)
+    )
+    new = runs[5]["compute_infer"]["count"] - earlier.get(5, NO_RUN)["compute_infer"]["count"]
+    assert (new, runs[5]["compute_infer"]["ns"] > 0) == (3, True)
+    assert sum(one["compute_infer"]["count"] for one in runs.values()) == after["execution_count"]
     everything = client.get_inference_statistics()["model_stats"]
     assert {"sum", "echo-fp32"} <= {one["name"] for one in everything}
     assert client.get_inference_statistics("sum")["model_stats"] == [figures()]

@@ -191,6 +191,11 @@ def test_configuration_and_statistics(client: triton.InferenceServerClient) -> N
     success, queue = after.inference_stats.success, after.inference_stats.queue
     assert success.count - before.inference_stats.success.count == 1
     assert success.ns > queue.ns > 0
+    assert after.last_inference > before.last_inference
+    (runs,) = [one for one in after.batch_stats if one.batch_size == 5]
+    assert runs.compute_infer.count >= 1
+    assert runs.compute_infer.ns > 0
+    assert sum(one.compute_infer.count for one in after.batch_stats) == after.execution_count
     names = {one.name for one in client.get_inference_statistics().model_stats}
     assert {"sum", "echo-fp32"} <= names
 

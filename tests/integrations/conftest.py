@@ -53,8 +53,10 @@ class Served:
         assert "docs" in text, "the server did not start"
         self.url = re.search(r"docs +(\S+)/docs", text)[1]
         self.admin_url = re.search(r"metrics +(\S+)/metrics", text)[1]
-        grpc = re.search(r"grpc://(\S+)", text)
-        self.grpc_address = None if grpc is None else grpc[1]
+        self.grpc_address, self.admin_grpc_address = (
+            *re.findall(r"grpc://(\S+)", text),
+            *(None, None),
+        )[:2]
 
     def wait(self, seconds=300.0):
         """Until the models of the start are loaded."""
@@ -243,6 +245,10 @@ def programs():
     return Programs()
 
 
+#: For predictions, and for loading models.
+GRPC_PORTS = ("--grpc-port", "0", "--admin-grpc-port", "0")
+
+
 @pytest.fixture(scope="module")
 def triton_like(tmp_path_factory):
     """A server of the example models and of one that gives texts back, over HTTP and gRPC."""
@@ -250,7 +256,7 @@ def triton_like(tmp_path_factory):
     shutil.copytree(EXAMPLES, root / "models")
     texts = [("words", TensorProto.STRING, ["rows", 3]), ("number", TensorProto.INT64, ["rows", 1])]
     write(root / "models", "texts", echo(texts))
-    with served(root / "models", root / "state", "--grpc-port", "0") as server:
+    with served(root / "models", root / "state", *GRPC_PORTS) as server:
         wait_for_models(server.url, {"digits", "texts"})
         server.wait()
         yield server

@@ -89,6 +89,34 @@ def test_grpcurl_sends_a_stream(grpcurl):
     assert "error_message" not in said
 
 
+@pytest.mark.client("grpcurl", "RepositoryIndex, RepositoryModelLoad, RepositoryModelUnload")
+def test_grpcurl_loads_and_unloads_models_on_the_admin_port(programs, triton_like):
+    program = programs.folder / "bin" / "grpcurl"
+    address = triton_like.admin_grpc_address
+    token = (triton_like.state / "admin-token").read_text().strip()
+
+    def call(method, request, *options):
+        asked = ("-plaintext", *options, "-d", json.dumps(request), address)
+        return programs.run(program, *asked, f"{SERVICE}/{method}")
+
+    def states():
+        found = json.loads(call("RepositoryIndex", {}, *allowed))["models"]
+        return {one["version"]: one["state"] for one in found if one["name"] == "texts"}
+
+    allowed = ("-H", f"authorization: Bearer {token}")
+    assert states() == {"1": "READY"}
+    texts = {"model_name": "texts"}
+    with pytest.raises(AssertionError, match="Code: Unauthenticated"):
+        call("RepositoryModelUnload", texts)
+    call("RepositoryModelUnload", texts, *allowed)
+    assert states()["1"] != "READY"
+    with pytest.raises(AssertionError, match=r"Code: NotFound(.|\n)*nobody"):
+        call("RepositoryModelLoad", {"model_name": "nobody"}, *allowed)
+    one = {"version": {"string_param": "1"}}
+    call("RepositoryModelLoad", {**texts, "parameters": one}, *allowed)
+    assert states() == {"1": "READY"}
+
+
 @pytest.fixture
 def perf_analyzer(programs, triton_like, tmp_path):
     """Runs perf_analyzer; returns the requests that each of its steps has counted."""

@@ -17,6 +17,8 @@ from penstock.monitoring.metrics import layout
 from penstock.monitoring.metrics.layout import status_index
 from penstock.monitoring.metrics.merge import BASE, MAX_FALLEN, fold, merge, snapshot
 from penstock.monitoring.metrics.metrics import NO_MODEL, OVERFLOW, SUFFIX, CounterFile
+from penstock.monitoring.metrics.request_figures import request_figures
+from penstock.monitoring.metrics.runs_by_rows import runs_by_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +38,57 @@ def test_a_model_loaded_again_continues_its_counters():
     counters.model("m", "1").observe_batch(4, 1000)
     counters.model("m", "1").observe_batch(4, 1000)
     assert snapshot(counters).blocks["m", "1"][layout.BATCH_ROWS.total] == 8
+
+
+def test_runs_are_counted_by_their_rows():
+    counters = CounterFile.anonymous()
+    model = counters.model("m", "1")
+    for rows in (1, 5, 5, 96, 97, 768):
+        model.observe_batch(rows, 10 * rows)
+    merged = snapshot(counters)
+    assert runs_by_rows(merged.runs, "m", "1") == [
+        (1, 1, 10), (5, 2, 100), (96, 1, 960), (97, 1, 970), (768, 1, 7680),
+    ]  # fmt: skip
+    assert runs_by_rows(merged.runs, "m", "2") == []
+
+
+@pytest.mark.parametrize("rows", [0, layout.MOST_COUNTED_ROWS + 1, 1 << 40])
+def test_runs_of_very_many_rows_are_only_counted_together(rows):
+    counters = CounterFile.anonymous()
+    for _ in range(2):
+        counters.model("m", "1").observe_batch(rows, 10)
+    merged = snapshot(counters)
+    assert merged.runs == {}
+    assert request_figures(merged.blocks["m", "1"])[-2:] == (2 * rows, 2)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=60))
+def test_runs_by_rows_are_in_the_buckets_of_their_rows(sizes):
+    counters = CounterFile.anonymous()
+    for rows in sizes:
+        counters.model("m", "1").observe_batch(rows, 1)
+    buckets = [0] * (len(layout.ROWS) + 1)
+    for rows in sizes:
+        buckets[layout.BATCH_ROWS.bucket(rows)] += 1
+    slots = snapshot(counters).blocks["m", "1"]
+    assert slots[layout.BATCH_ROWS.first : layout.BATCH_ROWS.total] == buckets
+
+
+def test_runs_outlive_their_processes_and_the_last_of_all_counts(tmp_path):
+    def run(process, rows, at):
+        counters = CounterFile.create(tmp_path, process)
+        model = counters.model("m", "1")
+        model._clock = lambda: at
+        model.observe_batch(rows, 7)
+        return counters
+
+    run("worker-0", 5, 200).close()
+    alive = run("worker-1", 5, 100)
+    for _ in range(2):  # the second time from the base
+        merged = fold(tmp_path)
+        assert runs_by_rows(merged.runs, "m", "1") == [(5, 2, 14)]
+        assert merged.blocks["m", "1"][layout.LAST_RUN] == 200
+    alive.close()
 
 
 def test_an_unknown_status_and_reason_count_as_other():

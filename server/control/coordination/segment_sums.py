@@ -10,7 +10,7 @@ from penstock.server.rollout.segment_table import segments_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from penstock.monitoring.metrics.merge import ProcessFigures
+    from penstock.monitoring.metrics.process_figures import ProcessFigures
     from penstock.server.rollout.rollout import Rollout
     from penstock.server.rollout.segment_counts import Segments
 

@@ -193,6 +193,14 @@ def test_a_part_of_a_batch_that_cannot_be_made_is_an_error_of_its_requests() -> 
     assert isinstance(part_of(batch, [0]).error, TypeError)
 
 
+def test_a_part_of_a_batch_knows_the_rows_of_the_whole_run() -> None:
+    requests = [InferenceRequest([np.zeros((2, 1), np.float32)], 2, ("y",), 0.0) for _ in range(3)]
+    batch = Batch(requests, 0.0)
+    batch.inputs = batch.outputs = [np.zeros((6, 1), np.float32)]
+    part = part_of(batch, [0, 2])
+    assert (part.rows, part.run_rows, batch.run_rows) == (4, 6, 6)
+
+
 def test_a_withdrawn_request_runs_no_further_step() -> None:
     async def test(bench: Bench) -> None:
         bench.a.gate.clear()

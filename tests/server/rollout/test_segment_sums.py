@@ -1,7 +1,7 @@
 """The tables of segments of all processes, while processes end and begin."""
 
-from penstock.monitoring.metrics.merge import parse
 from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.metrics.process_figures import parse
 from penstock.server.control.coordination.segment_sums import SegmentSums
 from penstock.server.rollout.rollout import begin
 from penstock.server.rollout.rollout_spec import Kind, RolloutSpec

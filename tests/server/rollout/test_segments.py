@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from penstock.monitoring.metrics.merge import parse
 from penstock.monitoring.metrics.metrics import CounterFile
+from penstock.monitoring.metrics.process_figures import parse
 from penstock.monitoring.segments.frequent_names import AT_ONCE
 from penstock.server.rollout.arm_evidence import ArmEvents, arm_evidence
 from penstock.server.rollout.counts import ArmCounts, Counts

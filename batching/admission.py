@@ -90,8 +90,7 @@ def in_time(queue: Queue, rows: int, deadline: float, state: SchedulerState, now
 
 
 def refusal(scheduled: ScheduledModel, reason: str, seconds: float = 0.0) -> Overloaded:
-    """Count a refused request, and return its error."""
-    scheduled.rejected[reason] += 1
+    """The error of a refused request."""
     return Overloaded(seconds or predicted_wait(scheduled), reason)
 
 

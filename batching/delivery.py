@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .admission import Backlog, predicted_wait, update_admission_limit
-from .errors import DeadlineExceeded, Overloaded
+from .errors import Overloaded
 from .request import Batch
 from .split_request import Chunk
 
@@ -62,8 +62,6 @@ class Delivery:
     def answer(self, scheduled: ScheduledModel, batch: Batch, parts: list[Batch] | None) -> None:
         """Deliver a batch that was run, or the batches that it was split into."""
         for finished in parts or (batch,):
-            if finished.error is not None:
-                scheduled.failed += len(finished.requests)
             self.deliver(scheduled, finished)
         if scheduled.needs_admission_check or scheduled.drained is not None:
             self.attempt("what follows an answer", self._note_answer, scheduled, batch)
@@ -77,17 +75,15 @@ class Delivery:
     def drop(self, queue: Queue, heads: int, error: Exception) -> None:
         """Remove the first requests of a queue; `refuse` answers them."""
         scheduled = queue.owner
-        reason = "deadline" if isinstance(error, DeadlineExceeded) else "error"
         if isinstance(error, Overloaded):
-            reason = error.reason
             update_admission_limit(scheduled, self._state, Backlog(self._state.active))
-            error = Overloaded(predicted_wait(scheduled), reason)
-        self._take_out(queue, heads, reason, error)
+            error = Overloaded(predicted_wait(scheduled), error.reason)
+        self._take_out(queue, heads, error)
 
     def drop_all(self, error: Exception) -> None:
         """Remove all waiting requests with an error, because the policy has failed."""
         for queue in list(self._state.active):
-            self._take_out(queue, len(queue.requests), "error", error)
+            self._take_out(queue, len(queue.requests), error)
         self._state.active.clear()
         self.refuse()
 
@@ -108,13 +104,12 @@ class Delivery:
         active = self._state.active
         active[:] = [queue for queue in active if queue.requests]
 
-    def _take_out(self, queue: Queue, heads: int, reason: str, error: Exception) -> None:
+    def _take_out(self, queue: Queue, heads: int, error: Exception) -> None:
         dropped = queue.drop(heads)
         if dropped:
             self.dropped.append((queue.owner, dropped, error))
         if not queue.requests:
             self._state.active.remove(queue)
-        queue.owner.dropped[reason] += len(dropped)
 
     def deliver(self, scheduled: ScheduledModel, batch: Batch) -> None:
         """Give a batch to the sink of its model; an error of the sink is only reported."""

@@ -59,7 +59,6 @@ class Dispatcher:
         self._executor = executor(loop, state.threads, self._done, clock)
         self.flushing = False
         self.before_dispatch: Callable[[], object] = int
-        self._cause = "tick"
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._long_runs: set[Batch] = set()
@@ -74,7 +73,7 @@ class Dispatcher:
     def flush(self) -> None:
         """Start runs for the requests of this iteration of the loop."""
         self.flushing = False
-        self._dispatch(self._cause)
+        self._dispatch()
 
     def begin_tick(self) -> None:
         """Give runs on the loop a new budget of time, enough for any one of them."""
@@ -96,18 +95,15 @@ class Dispatcher:
         share.virtual_time = state.virtual_time = max(share.virtual_time, state.virtual_time)
         scheduled.virtual_time = share.floor = max(scheduled.virtual_time, share.floor)
         batch = Batch((request,), self._clock(), queue, seconds)
-        scheduled.batches["tick"] += 1
         self._run_inline(batch, scheduled)
-        if batch.error is not None:
-            scheduled.failed += 1
         return batch
 
     def _on_timer(self) -> None:
         self._timer = None
         self._timer_at = math.inf
-        self._dispatch("timer")
+        self._dispatch()
 
-    def _dispatch(self, cause: str) -> None:
+    def _dispatch(self) -> None:
         """Carry out the policy's decisions until it decides to wait. Never raises.
 
         If a decision fails, all waiting requests are answered with its error, because no other code
@@ -120,7 +116,7 @@ class Dispatcher:
             if state.utilisation:
                 state.update_utilisation(clock())
             while state.active:
-                wait = self._pass(cause)
+                wait = self._pass()
                 if wait is not None:
                     self._rest(wait, clock())
                     break
@@ -131,7 +127,7 @@ class Dispatcher:
             self._loop.call_exception_handler(message)
             self.delivery.drop_all(error)
 
-    def _pass(self, cause: str) -> Wait | None:
+    def _pass(self) -> Wait | None:
         """Consider every waiting queue once, the most urgent first.
 
         The order holds for the whole pass, whose runs are short ones on the loop; a run on a thread
@@ -156,7 +152,7 @@ class Dispatcher:
                     error = DeadlineExceeded() if step.late else Overloaded(0.0, "early_drop")
                     self.delivery.drop(queue, step.heads, error)
                     continue
-                self._run(step, now, cause)
+                self._run(step, now)
                 if not step.inline:
                     return None
                 break
@@ -164,14 +160,14 @@ class Dispatcher:
             return None
         return Wait(max(min(until, wake_at(state)), self._clock()), next_tick)
 
-    def _run(self, step: Run, now: float, cause: str) -> None:
+    def _run(self, step: Run, now: float) -> None:
         """Run the chosen requests. They have left their queue, so each is answered from here."""
         queue = step.queue
         scheduled = queue.owner
         batch = Batch(queue.take(step.rows), now, queue, step.seconds)
         parts = None
         try:
-            self._note_start(queue, cause)
+            self._note_start(queue)
             if not step.inline:
                 self._hand_over(batch, step, now)
                 return
@@ -184,14 +180,13 @@ class Dispatcher:
                 return
         self.delivery.answer(scheduled, batch, parts)
 
-    def _note_start(self, queue: Queue, cause: str) -> None:
+    def _note_start(self, queue: Queue) -> None:
         state, scheduled = self._state, queue.owner
         share = scheduled.share
         if not queue.requests:
             state.active.remove(queue)
         state.virtual_time = max(state.virtual_time, share.virtual_time)
         share.floor = max(share.floor, scheduled.virtual_time)
-        scheduled.batches[cause] += 1
 
     def _hand_over(self, batch: Batch, step: Run, now: float) -> None:
         """Give the batch to an execution thread."""
@@ -247,11 +242,9 @@ class Dispatcher:
             state.background_runs = len(self._background_runs)
         scheduled = queue.owner
         attempt("accounting for a run", scheduled.account, batch, parts, batch.charge)
-        self._cause = "slot"
         attempt("submitting what was gathered", self.before_dispatch)
         if state.active and state.free:
-            self._dispatch("slot")
-        self._cause = "tick"
+            self._dispatch()
         self.delivery.answer(scheduled, batch, parts)
 
     def _rest(self, wait: Wait, now: float) -> None:

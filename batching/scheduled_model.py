@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .blame import known_inputs
@@ -120,11 +119,6 @@ class ScheduledModel:
         self.waiting_rows = 0
         self.limit: float = options.max_queue_rows
         self.seconds_per_row = 0.0
-        self.batches: Counter[str] = Counter()
-        self.rejected: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
-        self.requests = self.rows = self.failed = self.cancelled = 0
-        self.execution_seconds = 0.0
         self._changed = changed
         share.versions.append(self)
         self.configure(options)
@@ -219,9 +213,6 @@ class ScheduledModel:
             queue.costs.observe(batch.rows, seconds)
             if self.known_inputs is None:
                 self.known_inputs = known_inputs(batch.inputs, self.model.signature)
-        self.requests += len(batch.requests)
-        self.rows += batch.rows
-        self.execution_seconds += seconds
         if not self.options.background:
             self.share.last_active = batch.finished_at
         self.charge(seconds - charged)

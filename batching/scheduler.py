@@ -210,7 +210,6 @@ class Scheduler:
         if waiting is None:
             return False
         scheduled = waiting.owner
-        scheduled.cancelled += 1
         waiting.discard(request)
         scheduled.group.dispatcher.delivery.sweep()
         scheduled.check_drained()
@@ -218,10 +217,6 @@ class Scheduler:
 
     def deliver(self, scheduled: ScheduledModel, batch: Batch) -> None:
         """Hand over the answer to a request that a composite has begun; it waits no more."""
-        scheduled.requests += len(batch.requests)
-        scheduled.rows += batch.rows
-        if batch.error is not None:
-            scheduled.failed += len(batch.requests)
         self._dispatcher.delivery.deliver(scheduled, batch)
         scheduled.check_drained()
 

@@ -196,7 +196,7 @@ class Responder:
         batch: Batch,
     ) -> None:
         counters = servable.counters
-        counters.observe_batch(batch.rows, int((batch.finished_at - batch.started_at) * 1e9))
+        counters.observe_batch(batch.run_rows, int((batch.finished_at - batch.started_at) * 1e9))
         arrivals = [call.arrival for call in calls]
         now = self._clock()
         counters.observe_many(OK, arrivals, batch.formed_at, now)

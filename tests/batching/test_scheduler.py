@@ -118,8 +118,7 @@ def test_a_short_run_may_be_had_at_once(run, doubler):
         failed = scheduler.run_now(scheduled, alone(owner, -1))
         assert failed is not None
         assert failed.error is not None
-        assert (scheduled.requests, scheduled.rows, scheduled.failed) == (2, 6, 1)
-        assert scheduled.batches == {"tick": 2}
+        assert doubler.runs[0] == 5
         assert scheduled.share.virtual_time == scheduled.virtual_time > 0
         assert not owner.batches, "the caller has them"
         await scheduler.close()
@@ -176,7 +175,6 @@ def test_who_was_gathered_meanwhile_is_in_the_next_run(run, doubler):
         doubler.gate.set()
         await owner.answered()
         assert doubler.runs == [1, 3]
-        assert owner.scheduled.batches == {"tick": 1, "slot": 1}
         await scheduler.close()
 
     run(main)
@@ -226,7 +224,6 @@ def test_a_poisoned_request_fails_alone(run, doubler):
         await owner.answered()
         await owner.scheduler.close()
         assert {name for name, error in owner.answers.items() if error} == {7, 23}
-        assert owner.scheduled.failed == 2
 
     run(main)
 
@@ -364,7 +361,6 @@ def test_cancelled_while_waiting_is_never_run_and_never_answered(run, doubler):
         await owner.scheduler.close()
         assert set(owner.answers) == {"kept"}
         assert sum(doubler.runs) == 1
-        assert owner.scheduled.cancelled == 2
 
     run(main)
 
@@ -442,7 +438,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(run, doubler):
         owner.done.clear()
         await owner.answered()
         await owner.scheduler.close()
-        assert owner.scheduled.rejected == {"queue_full": 1}
+        assert set(owner.answers) == {"large", *range(100)}
 
     run(main)
 
@@ -552,16 +548,15 @@ def test_nothing_keeps_the_tensors_of_an_answered_request_alive(run, doubler):
     run(main)
 
 
-def test_statistics_add_up(run, doubler):
+def test_each_row_is_run_once_and_none_waits_when_all_are_answered(run, doubler):
     async def main():
         owner = Owner(doubler, costs=LONG)
         for number in range(30):
             owner.submit(number, number, rows=2)
         await owner.answered()
-        one = owner.scheduled
-        assert (one.requests, one.rows, one.waiting_rows) == (30, 60, 0)
-        assert sum(one.batches.values()) == len(doubler.runs)
-        assert one.execution_seconds > 0
+        assert sum(doubler.runs) == 60
+        assert sum(len(batch.requests) for batch in owner.batches) == 30
+        assert owner.scheduled.waiting_rows == 0
         await owner.scheduler.close()
 
     run(main)

@@ -196,6 +196,7 @@ class Outcome:
     completions: list[float] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
     batches: list[int] = field(default_factory=list)
+    execution_seconds: float = 0.0
 
     @property
     def in_time(self) -> int:
@@ -268,6 +269,7 @@ class Simulation:
     def answer(self, outcome: Outcome, batch: Batch) -> None:
         if batch.error is None:
             outcome.batches.append(batch.rows)
+            outcome.execution_seconds += batch.finished_at - batch.started_at
         for request in batch.requests:
             self.ended[id(request)] += 1
             if batch.error is None:

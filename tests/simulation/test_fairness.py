@@ -91,7 +91,8 @@ def test_execution_time_follows_the_weights_within_the_window(threads):
         rate = 2 * threads * 64 / cost(64)
         simulation.arrive(servables[name], poisson(rate, int(rate * 0.6)))
     simulation.run(until=0.3)
-    before = {name: scheduled.execution_seconds for name, scheduled in servables.items()}
+    outcomes = {name: simulation.outcome(scheduled) for name, scheduled in servables.items()}
+    before = {name: outcome.execution_seconds for name, outcome in outcomes.items()}
     spreads = []
     for step in range(40):
         simulation.run(until=0.3 + 0.005 * step)
@@ -99,7 +100,7 @@ def test_execution_time_follows_the_weights_within_the_window(threads):
         spreads.append(max(times) - min(times))
     longest = max(cost(64) / weights[name] for name, cost in costs.items())
     assert max(spreads) <= FAIRNESS_WINDOW_SECONDS + threads * longest
-    received = {name: s.execution_seconds - before[name] for name, s in servables.items()}
+    received = {name: one.execution_seconds - before[name] for name, one in outcomes.items()}
     assert received["b"] / received["a"] == pytest.approx(3.0, rel=0.6)
 
 
@@ -112,9 +113,9 @@ def test_a_model_that_was_idle_has_no_claim_on_the_past():
     simulation.arrive(busy, poisson(rate, int(rate * 2)))
     simulation.arrive(late, 1.0 + poisson(rate, int(rate)))
     simulation.run(until=1.0)
-    before = busy.execution_seconds
+    before = simulation.outcome(busy).execution_seconds
     simulation.run(until=1.3)
-    assert busy.execution_seconds - before > 0.1
+    assert simulation.outcome(busy).execution_seconds - before > 0.1
 
 
 def test_a_more_urgent_priority_goes_first_among_equals():
@@ -168,4 +169,4 @@ def test_shadow_traffic_loses_its_oldest_requests():
     simulation.answer = note
     simulation.run()
     assert kept == list(range(20, 30))
-    assert shadow.dropped["replaced"] == 20
+    assert simulation.outcome(shadow).refusals == {"replaced": 20}

@@ -189,8 +189,7 @@ class GroupRunner:
         *,
         assigned: bool,
     ) -> None:
-        """Answer calls that are not admitted; the first of them has been counted already."""
-        servable.scheduled.rejected[error.reason] += len(coalesced.calls) - 1
+        """Answer calls that are not admitted."""
         if not assigned and not any([call.abandoned for call in coalesced.calls]):  # noqa: C419  twice as fast
             self._responder.refuse(servable, coalesced.calls, error)
             return

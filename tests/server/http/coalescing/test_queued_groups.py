@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import Counter
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -118,7 +117,6 @@ def test_each_gets_its_own_answer_or_error(
 def test_who_finds_no_room_is_refused_with_the_others_as_alone(
     fast: Any, held: Make, gate: Any, clients: Any, groups_of: list[int]
 ) -> None:
-    (servable,) = fast.app.engine.catalog.models["tiny"].versions.values()
     gate.open.set()
     make_known(fast, flat("1.0", "tiny"))
     gate.open.clear()
@@ -126,7 +124,7 @@ def test_who_finds_no_room_is_refused_with_the_others_as_alone(
     for number, client in enumerate(blockers):
         client.send(held(1000.0 + number, "tiny"))
         gate.wait_until_held()
-    before, rejected = counters(fast, "tiny"), servable.scheduled.rejected["queue_full"]
+    before = counters(fast, "tiny")
     senders = clients(9)
     with looking_away(fast):
         for number, client in enumerate(senders, 1):
@@ -148,7 +146,6 @@ def test_who_finds_no_room_is_refused_with_the_others_as_alone(
     counted = {slot: after[slot] - before[slot] for slot in (status_index(503), status_index(200))}
     assert counted == {status_index(503): 8, status_index(200): 4}
     assert after[drop_index("queue_full")] - before[drop_index("queue_full")] == 8
-    assert servable.scheduled.rejected["queue_full"] - rejected == 8
     assert after[IN_FLIGHT] == 0
     assert set(gate.executed) & {float(number) for number in range(3, 10)} == set()
 
@@ -175,7 +172,7 @@ def test_who_has_left_is_not_told_that_there_is_no_room() -> None:
     calls[1].abandoned = True
     ended: list[Any] = []
     path = SimpleNamespace(fail=lambda *given: ended.append(given))
-    servable = SimpleNamespace(scheduled=SimpleNamespace(rejected=Counter({"queue_full": 1})))
+    servable = SimpleNamespace()
     runner = GroupRunner(None, None, path, None, None)  # type: ignore[arg-type]
     error = Overloaded(1.0, "queue_full")
     group = CoalescingGroup(GroupKey("m", None, None, b"", b"[", b"]"), JSON)
@@ -184,4 +181,3 @@ def test_who_has_left_is_not_told_that_there_is_no_room() -> None:
     assert [call for call, _ in ended] == calls
     assert [type(why) for _, why in ended] == [Overloaded, ClientGone, Overloaded]
     assert all(call.servable is servable for call in calls)
-    assert servable.scheduled.rejected == {"queue_full": 3}

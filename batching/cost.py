@@ -72,12 +72,6 @@ class CostTable:
         if min(self.seconds) <= 0:
             raise ValueError(f"run times must be greater than 0, got {self.seconds}")
 
-    @classmethod
-    def linear(cls, base_seconds: float, row_seconds: float, max_batch_size: int) -> CostTable:
-        """The table of ``t(b) = base + row * b``."""
-        sizes = knots_up_to(max_batch_size)
-        return cls(tuple(sizes), tuple(base_seconds + row_seconds * size for size in sizes))
-
 
 #: For a model nobody measured: too dear to run on the event loop until it has shown otherwise.
 UNKNOWN: Final = CostTable((1, 2), (1e-3, 1.1e-3))

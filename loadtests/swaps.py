@@ -155,7 +155,7 @@ class _Operator:
         made = self._ours.recv()
         self._process.join()
         self.made = len(made)
-        self._moves += made
+        self._moves.extend(made)
 
 
 def _operate(port: int, token: str, begin: int, count: int, plan: SwapPlan, pipe: Any) -> None:

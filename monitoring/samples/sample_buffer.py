@@ -48,9 +48,6 @@ class SampleBuffer:
         "_rows",
         "_threshold",
         "_writer",
-        "drained_rows",
-        "dropped_rows",
-        "offered_rows",
         "on_enough",
         "on_first",
         "rate",
@@ -66,9 +63,6 @@ class SampleBuffer:
         self._writer = FrameWriter(rate)
         self._rows = 0
         self._bytes = 0
-        self.offered_rows = 0
-        self.dropped_rows = 0
-        self.drained_rows = 0
         self.on_first: Callable[[], object] = _nobody
         self.on_enough: Callable[[], object] = _nobody
 
@@ -107,7 +101,7 @@ class SampleBuffer:
             held: Bytes of its arrays.
 
         Raises:
-            Exception: Its values cannot be packed; it counts as dropped here.
+            Exception: Its values cannot be packed; nothing of it is kept.
         """
         origin, names, _, answered, rows, ids, arrivals, firsts, arms = sample[:9]
         if firsts is None and arms is None and sample.header_segments is None:
@@ -123,7 +117,6 @@ class SampleBuffer:
         except BaseException:  # the frame holds no part of rows that cannot be packed
             self._rows -= rows
             self._bytes -= need
-            self.dropped_rows += rows
             raise
         self._tell_if_enough()
         return True
@@ -181,14 +174,11 @@ class SampleBuffer:
         Returns:
             Rows by model and version, and the frame.
         """
-        self.drained_rows += self._rows
         self._rows = self._bytes = 0
         return self._writer.finish()
 
     def _admit(self, rows: int, held: int) -> bool:
-        self.offered_rows += rows
         if self._rows + rows > self._max_rows or self._bytes + held > self._max_bytes:
-            self.dropped_rows += rows
             return False
         first = not self._rows
         self._rows += rows

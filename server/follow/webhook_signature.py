@@ -30,13 +30,11 @@ class Deliveries:
 
     Attributes:
         refused: Deliveries that were refused.
-        doubled: Deliveries that came once more.
     """
 
     def __init__(self) -> None:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self.refused = 0
-        self.doubled = 0
 
     def check(self, headers: Mapping[str, str], body: bytes, secret: bytes, now: float) -> bool:
         """Whether a delivery is new.
@@ -60,7 +58,6 @@ class Deliveries:
         if not timestamp.isdecimal() or abs(now - int(timestamp[:18])) > TOLERANCE_SECONDS:
             self._refuse(f"it was not sent within {TOLERANCE_SECONDS:g} s; look at both clocks")
         if delivery in self._seen:
-            self.doubled += 1
             return False
         self._seen[delivery] = None
         while len(self._seen) > _MOST_REMEMBERED:

@@ -80,14 +80,11 @@ class ShadowSender:
         self.rollout = rollout
         self.share = share
         self.counters = counters
-        self.sent_requests = 0
-        self.sent_rows = 0
         self._path = path
         self._report = report
         self._chance = chance
         self._waiting: deque[CopiedBatch] = deque()
-        # Each figure is written by one thread only: offered ones by the loop, sent ones by the
-        # thread.
+        # Each figure is written by one thread only: those in by the loop, those out by the thread.
         self._rows_in = self._bytes_in = 0
         self._rows_out = self._bytes_out = 0
         self._writer = Writer()
@@ -227,6 +224,4 @@ class ShadowSender:
                 sample -= len(pieces.pop(0))
             if sample:
                 pieces[0] = memoryview(pieces[0])[sample:]
-        self.sent_requests += outgoing.requests
-        self.sent_rows += outgoing.rows
         self._outgoing = None

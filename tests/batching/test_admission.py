@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from penstock.batching.admission import admit, check_room, in_time
-from penstock.batching.cost import CostTable
 from penstock.batching.errors import Overloaded
 from penstock.batching.options import BatchingOptions
 from penstock.batching.request import Batch, InferenceRequest
 from penstock.batching.scheduled_model import FairShare, ScheduledModel
 from penstock.batching.scheduler_state import SchedulerState
+
+from .tables import linear_table
 
 NOW = 100.0
 
@@ -23,7 +24,7 @@ class Admission:
 
     def __init__(self, doubler, slo_seconds=math.inf):
         self.state = SchedulerState(1, 0.0)
-        costs = CostTable.linear(10e-3, 0.1e-3, 64)
+        costs = linear_table(10e-3, 0.1e-3, 64)
         options = BatchingOptions(slo_seconds=slo_seconds)
         self.scheduled = ScheduledModel(
             "m", "1", doubler, options, lambda _: None, costs, FairShare(), lambda: None

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from penstock.batching.cost import FIRST_MARGIN, CostModel, CostTable, knots_up_to
 
+from .tables import linear_table
+
 
 def test_knots_are_powers_of_two_and_their_middles_up_to_the_most_rows():
     assert knots_up_to(1) == [1]
@@ -33,14 +35,14 @@ def test_sizes_between_and_beyond_the_measured_ones_are_on_the_line():
     ("base", "row", "efficient"), [(650e-6, 84e-6, 42), (0.0, 94e-6, 3), (1e-3, 0.0, 61)]
 )
 def test_the_efficient_size_depends_on_how_flat_the_model_is(base, row, efficient):
-    model = CostModel(CostTable.linear(base, row, 64), 64)
+    model = CostModel(linear_table(base, row, 64), 64)
     assert abs(model.efficient - efficient) <= 2
     assert model.efficient <= model.saturated <= 64
 
 
 @pytest.mark.parametrize(("row", "saturated"), [(9e-4, 3), (9e-3, 1)])
 def test_a_model_that_gains_nothing_from_batching_shares_hops(row, saturated):
-    assert CostModel(CostTable.linear(0.0, row, 64), 64).saturated == saturated
+    assert CostModel(linear_table(0.0, row, 64), 64).saturated == saturated
 
 
 def test_rows_that_get_dearer_in_company_run_alone():
@@ -55,7 +57,7 @@ def test_rows_that_get_dearer_in_company_run_alone():
     st.integers(1, 64),
 )
 def test_predictions_stay_positive_finite_and_never_decrease(observations, trusted, most):
-    model = CostModel(CostTable.linear(1e-3, 1e-4, 64), 64, trusted=trusted)
+    model = CostModel(linear_table(1e-3, 1e-4, 64), 64, trusted=trusted)
     for number, (rows, seconds) in enumerate(observations):
         model.observe(rows, seconds)
         if number == 30:
@@ -71,7 +73,7 @@ def test_predictions_stay_positive_finite_and_never_decrease(observations, trust
 
 @given(st.floats(0, 20), st.integers(0, 100))
 def test_rows_within_is_the_most_that_fit_with_the_margin(seconds, noise):
-    model = CostModel(CostTable.linear(0.1, 0.1, 64), 64)
+    model = CostModel(linear_table(0.1, 0.1, 64), 64)
     for _ in range(noise):
         model.observe(3, model.seconds[3] * 1.1)
     rows = model.rows_within(seconds)
@@ -80,7 +82,7 @@ def test_rows_within_is_the_most_that_fit_with_the_margin(seconds, noise):
 
 
 def test_the_margin_settles_at_the_95th_percentile():
-    model = CostModel(CostTable.linear(1e-3, 0.0, 1), 1)
+    model = CostModel(linear_table(1e-3, 0.0, 1), 1)
     random = np.random.default_rng(0)
     ratios = []
     for _ in range(20_000):
@@ -91,7 +93,7 @@ def test_the_margin_settles_at_the_95th_percentile():
 
 
 def test_one_outlier_does_not_move_the_table():
-    model = CostModel(CostTable.linear(1e-3, 1e-4, 64), 64)
+    model = CostModel(linear_table(1e-3, 1e-4, 64), 64)
     before = model.seconds[8]
     model.observe(8, 1000 * before)
     assert model.seconds[8] == before
@@ -99,7 +101,7 @@ def test_one_outlier_does_not_move_the_table():
 
 @pytest.mark.parametrize("factor", [0.2, 0.7, 1.5, 5.0])
 def test_a_changed_machine_is_learned_for_sizes_not_seen_too(factor):
-    model = CostModel(CostTable.linear(1e-3, 1e-4, 64), 64)
+    model = CostModel(linear_table(1e-3, 1e-4, 64), 64)
     before = list(model.seconds)
     for _ in range(200):
         model.observe(4, factor * before[4])
@@ -114,7 +116,7 @@ def test_an_unknown_model_is_known_after_its_first_run():
 
 
 def test_a_fork_starts_from_what_is_known_and_learns_on_its_own():
-    model = CostModel(CostTable.linear(1e-3, 1e-4, 64), 64)
+    model = CostModel(linear_table(1e-3, 1e-4, 64), 64)
     fork = model.fork()
     assert fork.seconds == pytest.approx(model.seconds)
     assert fork.margin == FIRST_MARGIN

@@ -51,7 +51,7 @@ class Peer:
         self.listener = None
         self.link = None
         self.bytes = b""
-        self.arrived = 0
+        self.arrived = self.arrived_rows = 0
 
     @staticmethod
     def report(feed, requests, rows):
@@ -87,6 +87,7 @@ class Peer:
             batches = decode(memoryview(bytearray(data[10 + 8 * count : end])))
             assert [[len(one.request_ids), one.rows] for one in batches] == sizes.tolist()
             self.arrived += int(sizes[:, 0].sum())
+            self.arrived_rows += int(sizes[:, 1].sum())
             data = data[end:]
         self.bytes = data
 
@@ -130,8 +131,7 @@ def test_what_is_offered_arrives(peer):
     peer.feed.turn()
     peer.read()
     assert not peer.feed.waiting
-    assert (peer.copied, peer.feed.sent_requests, peer.feed.sent_rows) == (6, 6, 12)
-    assert (peer.arrived, peer.dropped) == (6, 0)
+    assert (peer.copied, peer.arrived, peer.arrived_rows, peer.dropped) == (6, 6, 12, 0)
 
 
 def test_without_a_shadow_everything_is_dropped_and_counted(peer):
@@ -150,7 +150,7 @@ def test_a_shadow_that_comes_later_is_found(peer):
         peer.feed.offer(*batch_of(1))
         peer.feed.turn()
     peer.read()
-    assert peer.arrived == peer.feed.sent_requests == peer.copied - peer.dropped > 0
+    assert peer.arrived == peer.copied - peer.dropped > 0
 
 
 def test_pictures_are_bounded_by_bytes_and_many_small_batches_by_rows(peer):
@@ -222,7 +222,7 @@ OPERATIONS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(OPERATIONS)
-def test_every_request_is_sent_waits_or_is_dropped(operations):
+def test_every_request_arrives_waits_or_is_dropped(operations):
     with tempfile.TemporaryDirectory() as place:
         peer = Peer(place)
         peer.listen()
@@ -243,12 +243,12 @@ def test_every_request_is_sent_waits_or_is_dropped(operations):
             outgoing = peer.feed._outgoing
             waiting = sum(len(one.request_ids) for one in peer.feed._waiting)
             waiting += 0 if outgoing is None else outgoing.requests
-            assert peer.copied == offered == peer.feed.sent_requests + peer.dropped + waiting
+            assert peer.copied == offered
+            assert peer.arrived + peer.dropped + waiting <= offered
         peer.feed.hang_up()
-        assert peer.copied == peer.feed.sent_requests + peer.dropped
-        if "end" not in operations:
-            peer.read()
-            assert peer.arrived == peer.feed.sent_requests
+        peer.read()
+        lost = offered - peer.dropped - peer.arrived  # on the way when the peer ended
+        assert lost == 0 if "end" not in operations else lost >= 0
         peer.close()
 
 

@@ -7,7 +7,7 @@ class Overloaded(Exception):
     """The request was refused or dropped because of overload; it was not executed.
 
     Attributes:
-        retry_after_seconds: When the queue is predicted to have room again.
+        retry_after_seconds: Predicted seconds until the queue has room again.
         reason: ``queue_full`` and ``queue_time`` (refused on arrival), ``early_drop`` (dropped so
             that those behind it run in full batches), ``replaced`` (shadow traffic, oldest first)
             or ``draining``.

@@ -33,8 +33,8 @@ class InferenceRequest:
         outputs: Names of the wanted outputs, in signature order.
         key: The batch class: requests with equal keys may share a batch. ``None`` if the
             signature's shapes are fixed and all outputs are wanted.
-        arrival: When the first byte of the request was seen.
-        deadline: When an answer stops being useful; infinite without an SLO or timeout.
+        arrival: Time of the first byte of the request.
+        deadline: Time at which an answer stops being useful; infinite without an SLO or timeout.
         context: An object of the owner, which the batcher does not use.
         cancelled: Set by `Scheduler.cancel`; a cancelled request is not executed.
         queue: The place in which it waits; ``None`` before and after.
@@ -90,9 +90,9 @@ class Batch:
         rows: Rows of these requests; 1 where requests run alone, until `count_rows` says how many
             the run had.
         error: The reason why there are no outputs.
-        formed_at: When the requests left the queue.
-        started_at: When the run began on its thread.
-        finished_at: When the run ended; equal to ``formed_at`` if it never began.
+        formed_at: Time at which the requests left the queue.
+        started_at: Time at which the run began on its thread.
+        finished_at: Time at which the run ended; equal to ``formed_at`` if it never began.
         queue: For the scheduler: the queue of the requests.
         charge: For the scheduler: predicted seconds of execution.
         ended: For the scheduler: the run has ended, or has failed to begin.

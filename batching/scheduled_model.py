@@ -31,7 +31,7 @@ class FairShare:
 
     Attributes:
         virtual_time: Seconds of execution received, divided by weight.
-        last_active: When a run last ended that was no background work.
+        last_active: Time at which the last run ended that was no background work.
         tolerable_delay_seconds: The least tolerable delay of its versions.
         versions: Its registered versions.
         floor: Virtual time of the version served last; an idle version starts from it.

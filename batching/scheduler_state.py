@@ -33,7 +33,7 @@ class SchedulerState:
         utilisation: Part of the threads busy lately.
         least_tolerable_delay: The least `FairShare.tolerable_delay_seconds`.
         virtual_time: Virtual time of the share served last; an idle share starts from it.
-        ends: When the runs on execution threads are predicted to end.
+        ends: Predicted end of each run on an execution thread, by batch.
     """
 
     __slots__ = (

@@ -24,7 +24,7 @@ def check_archive(
 
     Args:
         path: The archive.
-        kind: What it should be, after the words "is no".
+        kind: Name of the expected kind of file, as the words after "is no" in errors.
         most_entries: Most entries that it may have.
         most_bytes: Most bytes that all of them may take when they are unpacked.
 

@@ -88,7 +88,7 @@ class ModelAway(ModelExecutionError):
     """No process of an isolated model runs now; the inputs were not run.
 
     Attributes:
-        retry_after_seconds: When a process is started again, as far as that is known.
+        retry_after_seconds: Seconds until a process is started again, as far as that is known.
     """
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
@@ -105,7 +105,7 @@ class TensorSpec:
         datatype: An OIP v2 datatype, a key of `penstock.runtimes.datatypes.NUMPY_OF`.
         shape: One entry per dimension, `VARIABLE` where open. ``()`` is a scalar.
         optional: An input that a request may leave out.
-        columns: What the values of a row mean, where that is known. A tensor ``(rows, n)`` has
+        columns: Meanings of the values of a row, where they are known. A tensor ``(rows, n)`` has
             ``n`` columns: an input of features, an output of one probability for each class. A
             tensor ``(rows,)`` has one: an input with categories, or an output of labels, each of
             which is the position of a class in the categories of the column. An input ``(rows,)``
@@ -128,8 +128,8 @@ class Signature:
         outputs: In the model's order.
         batch_axis: Whether rows of several requests may share a run, because each row is answered
             as if it were alone. It says that axis 0 is rows, too.
-        batching: Why rows may share runs or why not, for people.
-        remarks: What else the runtime found out that the files say otherwise, for people.
+        batching: Reason for which rows may share runs, or may not, for people.
+        remarks: Further findings of the runtime that contradict the files, for people.
         rows_axis: Whether axis 0 of every required input and of every output is rows: ``n`` rows
             give ``n`` rows. True whenever `batch_axis` is. Where it is true and `batch_axis` is
             not, each request runs alone, and its rows are logged and counted one by one. Where it

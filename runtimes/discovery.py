@@ -130,7 +130,7 @@ def find_runtime(directory: Path, platform: str | None = None) -> tuple[Runtime,
 
     Args:
         directory: Directory of one version.
-        platform: Which runtime to use; without it, the only one that finds a model file.
+        platform: Name of the runtime; without it, the only one that finds a model file.
 
     Raises:
         ModelLoadError: An unknown platform, no model file, or files of several platforms.

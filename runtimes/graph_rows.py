@@ -34,7 +34,7 @@ def with_rows(
 
     Args:
         make: Makes the model for a signature.
-        declared: What its file says, without a batch axis.
+        declared: Signature that its file declares, without a batch axis.
         settings: The owner's word.
         options: Of the load.
 

@@ -26,7 +26,7 @@ class Library:
     """A library and where it comes from.
 
     Attributes:
-        module: What is imported.
+        module: Name of the module to import.
         extra: The extra of ``penstock-server`` that installs it; empty if every installation has
             it.
         distributions: Names of the distributions that may have brought it, the usual one first.

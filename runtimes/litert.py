@@ -108,7 +108,7 @@ class LitertModel:
 
     Args:
         make: Makes an interpreter.
-        signature: What the model takes and gives.
+        signature: Inputs and outputs of the model.
         inputs: Numbers of its input tensors.
         outputs: Numbers of its output tensors.
     """

@@ -20,7 +20,7 @@ class ModelFile:
 
     Attributes:
         name: Name of the file in a version directory.
-        begins: How its content may begin, without white space; empty if the content does not tell.
+        begins: First bytes of its content, without white space; empty if the content does not tell.
         common: Whether files of other kinds have this name, too, so that only one with a known
             beginning is taken for a model.
         beside: Endings of files that belong to it, of the same name and in the same directory.

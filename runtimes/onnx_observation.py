@@ -37,9 +37,9 @@ class Observation:
     """Facts that onnxruntime shows only in a result.
 
     Attributes:
-        runs: What was run; empty if the model accepted no input that is known.
+        runs: Batches that were run; empty if the model accepted no input that is known.
         classes: Labels of each ZipMap output, in column order; empty if the model could not be run.
-        refusal: What the model said to several rows, if it took one and not them.
+        refusal: Error of the model at several rows, if it took one and not them.
     """
 
     runs: tuple[Run, ...] = ()

@@ -86,7 +86,7 @@ def probe(
         model: Its signature has a batch axis.
         max_rows: Most rows that a run will have.
         clock: Monotonic seconds.
-        seconds: How long it may take; what is not done by then is not believed.
+        seconds: Seconds that it may take; properties that are not shown by then are not believed.
     """
     probing = _Probe(model, max_rows, clock, clock() + seconds)
     try:

@@ -29,7 +29,7 @@ def check_trees(
             leaf. The root is node 0.
         right: The same for the right child.
         split: For each tree the column that each node compares; not looked at for leaves.
-        columns: How many columns a row has.
+        columns: Number of columns of a row.
     """
     sizes = np.array([len(one) for one in left], np.int64)
     if any(list(map(len, one)) != sizes.tolist() for one in (right, split)):

@@ -48,7 +48,7 @@ class Additive:
 
     Attributes:
         forest: The trees.
-        base: What each sum begins with, one for each place of an answer.
+        base: Initial value of each sum, one for each place of an answer.
         zero: Values up to so far from 0 are 0.
         finish: Name of the function of `penstock.runtimes.forest.kernel` that makes answers of the
             sums; empty if the sums are the answers.

@@ -38,7 +38,7 @@ class Tree:
         column: The column of a row that the node compares.
         bound: The row goes left if its value is less, and right if it is greater. Not NaN.
         missing_right: Whether a row without a value (NaN) goes right.
-        value: What a leaf adds to the answer.
+        value: Number that a leaf adds to the answer.
         group: The place in the answer.
     """
 
@@ -66,7 +66,7 @@ class Forest:
             The lower half is the place that it reads. A leaf stays where it is: it reads a place
             behind the columns, which is less than every bound. uint32.
         bound: Order key of the least value that goes right at each node, int32 or int64.
-        value: What each leaf adds, float32 or float64.
+        value: Number that each leaf adds, float32 or float64.
     """
 
     ends: Array

@@ -48,7 +48,7 @@ class LightgbmTree:
         column: The column that each node compares; -1 for a leaf.
         threshold: Of each inner node: a value up to it goes left.
         decision: Of each inner node, how it decides, in bits.
-        leaf_value: What each leaf adds.
+        leaf_value: Number that each leaf adds.
         linear: Whether its leaves have linear models.
     """
 
@@ -67,11 +67,11 @@ class LightgbmFile:
 
     Attributes:
         objective: Name of its objective; empty if it has none.
-        parameters: What stands behind the name.
+        parameters: Words behind the name of the objective.
         averaged: Whether the answers of its trees are averaged, not added.
         classes: Values that it gives for each row.
         names: Names of the columns, as LightGBM wrote them.
-        categorical: Which of them have categories.
+        categorical: By column, whether it has categories.
         categories: By position, the categories of a column, if the file lists them.
         missing: Whether values may be missing.
         trees: Its trees, in their order.

@@ -44,7 +44,7 @@ def read_forest(file: LightgbmFile) -> Additive | None:
     """The model; ``None`` if it has more than plain trees, and is left to the library.
 
     Args:
-        file: What the library has written.
+        file: Content of the model file.
     """
     if not may_be_plain(file):
         return None

@@ -113,7 +113,7 @@ class OpenvinoModel:
     Args:
         openvino: The module ``openvino``.
         compiled: The compiled model.
-        signature: What it takes and gives.
+        signature: Its inputs and outputs.
     """
 
     def __init__(self, openvino: Any, compiled: Any, signature: Signature) -> None:

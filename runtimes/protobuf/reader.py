@@ -63,7 +63,7 @@ class ProtobufReader:
     Args:
         descriptor: Descriptor of the file, open for reading; stays the caller's.
         size: Size of the file, in bytes.
-        max_fields: How many fields may be decoded one by one before it counts as an attack.
+        max_fields: Most fields that are decoded one by one before it counts as an attack.
     """
 
     def __init__(self, descriptor: int, size: int, max_fields: int) -> None:

@@ -62,7 +62,7 @@ class RowProof:
     Attributes:
         proven: Whether rows are answered as if each were alone.
         coupled: Whether an operator on the way to an output is known to let rows meet.
-        reason: Why it is not proven, for people; empty if it is.
+        reason: Reason for which it is not proven, for people; empty if it is.
     """
 
     proven: bool

@@ -27,11 +27,11 @@ class Tensor:
 
     Attributes:
         shape: Its sizes; ``None`` if not even their number is known. Always known with ``axis``.
-        axis: Where its rows are.
+        axis: Position of the axis of its rows.
         numbers: The elements of a small tensor of integers in row-major order, ``None`` for one
             that is not known; as a whole ``None`` if nothing is known of them.
-        pad: Where the last axis is as long as the longest row of a run: what shorter rows are
-            filled with behind their own elements. Such a tensor differs in a batch.
+        pad: Value that fills shorter rows behind their own elements, where the last axis is as
+            long as the longest row of a run. Such a tensor differs in a batch.
     """
 
     shape: Shape | None = None

@@ -30,7 +30,7 @@ class TableColumn:
         text: Whether its values are texts.
         known: Texts that an encoder has learnt from it.
         closed: Whether an unknown text is an error.
-        marker: What stands for a missing text.
+        marker: Value that stands for a missing text.
     """
 
     name: str

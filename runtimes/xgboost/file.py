@@ -43,9 +43,9 @@ class XgboostFile:
     Attributes:
         objective: Name of its objective, such as ``binary:logistic``.
         booster: ``gbtree``, ``dart`` or ``gblinear``.
-        columns: How many columns a row has.
+        columns: Number of columns of a row.
         names: Their names; empty if the file has none.
-        categorical: Which of them have categories.
+        categorical: By column, whether it has categories.
         categories: By position, the categories of a column, if the file lists them.
         classes: Number of classes; 0 unless there are more than two.
         targets: Number of targets.

@@ -45,7 +45,7 @@ def read_forest(file: XgboostFile) -> Additive | None:
     """The model; ``None`` if it has more than plain trees, and is left to the library.
 
     Args:
-        file: What the library has written: its floats are float32.
+        file: Content of the model file: its floats are float32.
     """
     if not may_be_plain(file):
         return None

@@ -53,7 +53,7 @@ class Aside(NamedTuple):
     Attributes:
         name: The former name of the file.
         time: Unix seconds when it was set aside.
-        path: Where it is now.
+        path: Its present path.
         number: Number among several in one second.
     """
 
@@ -153,7 +153,7 @@ def set_aside(
 
     Args:
         path: Path of the file.
-        error: What was seen.
+        error: Error that showed the damage.
         identity: The inode in which it was seen: another process may have set it aside since.
         group: Pattern of the names of which `KEEP` stay; by default this one.
         clock: Unix seconds.

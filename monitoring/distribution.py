@@ -57,7 +57,7 @@ def foreign_package(
     earlier one.
 
     Args:
-        search_path: Where Python looks for packages; by default ``sys.path``.
+        search_path: Directories in which Python looks for packages; by default ``sys.path``.
         package: The file that ``import penstock`` runs; ours is a namespace and has no such file.
     """
     if package is None:

@@ -25,7 +25,7 @@ def find_bad(content: Any, where: str = "") -> str | None:
 
     Args:
         content: Nested no deeper than the decoder admits.
-        where: What it is called.
+        where: Name of the content.
     """
     waiting = [(where, content)]
     while waiting:

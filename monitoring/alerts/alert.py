@@ -26,12 +26,12 @@ class Alert:
     """A message about one episode for the people who are told.
 
     Attributes:
-        kind: What is watched, in lower case with dots and no state: ``drift``, ``performance``,
+        kind: Name of the rule, in lower case with dots and no state: ``drift``, ``performance``,
             ``labelling.changed``, ``quality``, ``rollout.aborted``, ``slo.burn``,
             ``monitor.degraded``, ``registry.config``, ``registry.quarantine``.
         model: Name of the model; empty when it is about the server.
         version: Version of the model; empty when it is about all of them.
-        subject: What of it: a feature, an output, a rollout, an objective; may be empty.
+        subject: Feature, output, rollout or objective that it is about; may be empty.
         severity: One of `SEVERITIES`.
         opened: Whether the episode begins; else it is over. A moment, ``rollout.promoted`` for
             example, opens and need not close.

@@ -31,8 +31,8 @@ class AlertSettings:
     Attributes:
         sinks: Receivers by name; ``log`` is always one of them.
         source: Names this server in what is sent.
-        owner: Who to ask, in what is sent.
-        runbook_url: Where it says what to do, in what is sent.
+        owner: Person or team to ask, in messages.
+        runbook_url: URL of the instructions, in messages.
     """
 
     sinks: dict[str, Sink] = field(default_factory=lambda: {"log": LOG_SINK})
@@ -55,7 +55,7 @@ def read_settings(path: Path, folder: Path | None = None) -> AlertSettings:
 
     Args:
         path: Path of the file.
-        folder: Where relative paths in it start; by default its own.
+        folder: Directory of the relative paths in it; by default its own.
 
     Raises:
         ValueError: It cannot be read, or something in it is not what was expected; the message
@@ -82,10 +82,11 @@ class AlertsFile:
 
     Args:
         path: Path of the file; without one there is only the log.
-        good: Where a copy of it is kept, for a process that starts while it cannot be used.
+        good: Path of a copy of it, for a process that starts while the file cannot be used.
 
     Attributes:
-        problem: Why the settings in force are not those of the file; empty while they are.
+        problem: Reason for which the settings in force are not those of the file; empty while they
+            are.
     """
 
     def __init__(self, path: Path | None, good: Path | None = None) -> None:

@@ -66,7 +66,7 @@ class Due:
         number: Number of the alert in the alert store.
         sink: Name of the sink.
         attempts: Made so far.
-        alert: What to tell.
+        alert: Alert to deliver.
         since: Unix seconds since when it could be told.
     """
 

@@ -45,8 +45,8 @@ class Mute(msgspec.Struct, frozen=True):
         version: Of this version; empty for all.
         since: Unix seconds.
         until: Unix seconds of its end.
-        by: Who muted it.
-        reason: Why.
+        by: Name of the token that muted it.
+        reason: Reason that was given.
         feature: Only alerts of this feature or field; empty for all.
     """
 

@@ -53,10 +53,10 @@ class Notifier:
 
     Args:
         alerts_path: File of the alert store.
-        settings: Who is told.
+        settings: Settings of the alerts file, with the sinks.
         post: Tells one sink, in a thread of its own.
         jitter: From 0 to 1, random.
-        mutes: What is held back for a time.
+        mutes: Alerts that are held back for a time.
     """
 
     def __init__(

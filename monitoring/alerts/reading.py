@@ -26,7 +26,7 @@ class Delivery:
         attempts: Made so far.
         next_at: Unix seconds of the next attempt, when pending; of the end, when muted.
         finished_at: Unix seconds of the end; ``None`` when pending or muted.
-        detail: What the last answer was.
+        detail: Last answer of the sink.
     """
 
     sink: str

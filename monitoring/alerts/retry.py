@@ -44,7 +44,7 @@ def next_attempt(
     """Decide after an attempt.
 
     Args:
-        reply: How the attempt ended.
+        reply: Result of the attempt.
         sink: The sink, whose limits hold.
         attempts: Made so far, this one included.
         alert_time: Unix seconds of the alert, or of the end of a mute that held it.

@@ -51,8 +51,8 @@ class Sink:
 
     Attributes:
         name: As in ``[sinks.NAME]``.
-        template: What is sent, one of `Template`.
-        url: Where to; of GitHub and Airflow the root of the API.
+        template: Form of the message, one of `Template`.
+        url: Address of the receiver; of GitHub and Airflow the root of the API.
         url_file: A file that holds the URL, when it is a secret as Slack's is.
         secret_file: A file with the key that signs each request; for PagerDuty the routing key.
         token_file: A file with a bearer token, read again for each request.

@@ -41,7 +41,7 @@ class Request:
     """One HTTP POST.
 
     Attributes:
-        url: Where to.
+        url: Address of the receiver.
         body: JSON.
         headers: Without those of the signature and of the authorization.
         done: Statuses that mean it is done, beside 2xx.

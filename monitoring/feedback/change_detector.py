@@ -75,8 +75,8 @@ class ChangeDetector:
         since: Unix seconds of the first prediction that had a label when `wait` was set.
         done_until: Predictions up to this moment, Unix seconds, have voted.
         outdated: Whether its reference means nothing any more and has to be made anew.
-        doubt: Why nobody can tell whether the version is worse; kept while the reference that is
-            learnt instead is in force.
+        doubt: Reason for which nobody can tell if the version is worse; kept while the reference
+            that is learnt instead is in force.
         begun: Unix seconds of the prediction from which on votes look worse.
         page: Evidence since then.
         suspected: Vote at which the evidence was complete, while it is not within the classes.

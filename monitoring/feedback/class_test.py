@@ -51,7 +51,7 @@ class ClassTest:
         """True if there is evidence within all classes that are known.
 
         Args:
-            groups: What the present vote is told with.
+            groups: Source and classes of the present vote.
             threshold: Evidence that there must be of all votes.
             votes: Of the reference.
         """

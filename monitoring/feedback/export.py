@@ -66,7 +66,7 @@ class LabelledExport:
         since: Unix seconds; labels received earlier are left out.
 
     Attributes:
-        notes: What could not be read, once the rows were written.
+        notes: Parts that could not be read, once the rows were written.
 
     Raises:
         ExportFailed: There are no labelled predictions.

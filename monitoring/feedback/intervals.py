@@ -144,7 +144,7 @@ def _reach(half: float, tail: Tail | None, factor: float) -> float:
     """How far an end is from the mean: by the bulk of the sample, and by its tail.
 
     Args:
-        half: How far it is by the sample alone.
+        half: Distance of the end by the sample alone.
         tail: On this side.
         factor: Units for each row.
     """

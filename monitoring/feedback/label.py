@@ -43,7 +43,7 @@ class Label:
     Attributes:
         request_id: Request id of the prediction, as in its ``x-request-id``.
         label: The true class or number.
-        time: When the true value was known, Unix seconds.
+        time: Unix seconds at which the true value was known.
         index: Row of the request.
         source: Source of the label; labels of different sources stand side by side.
         unit: The subject of the prediction, such as a user: labels of one unit resemble

@@ -36,7 +36,7 @@ class LabelSummary:
         figure: ``accuracy`` or ``mae``; of the latest labels.
         estimate: Its value and 95 % interval; ``None`` with fewer than `FEWEST` labels.
         last: Unix seconds at which the newest label was received.
-        doubt: Why nobody can tell whether the version is worse; empty if somebody can.
+        doubt: Reason for which nobody can tell whether the version is worse; empty if somebody can.
     """
 
     state: str = TOO_FEW

@@ -52,7 +52,7 @@ class Recent:
     Args:
         directory: Its files; made if need be.
         max_rows: Most rows; the oldest table goes first.
-        max_seconds: How long a prediction waits for its label.
+        max_seconds: Most seconds that a prediction waits for its label.
     """
 
     def __init__(self, directory: Path, max_rows: int, max_seconds: float) -> None:

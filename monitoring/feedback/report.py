@@ -80,7 +80,7 @@ def performance(directory: Path, model: str, span: Span, by: str = "") -> dict[s
     Args:
         directory: ``STATE_DIR/monitor``.
         model: Name of the model.
-        span: Which predictions, by when they were made.
+        span: Time of the predictions.
         by: Field of segments whose figures are wanted; empty for none.
 
     Raises:

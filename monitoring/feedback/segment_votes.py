@@ -54,7 +54,7 @@ class SegmentFinding:
     Attributes:
         field: Name of the field.
         segment: Its value.
-        versus: What it is compared with: `REST`, or a version.
+        versus: Other side of the comparison: `REST`, or a version.
         bad: Bad votes of the segment, and all its votes.
         others: The same of what it is compared with.
         p: By Holm's procedure: below `FAMILY_RATE` the segment is worse. ``None`` if there are
@@ -82,7 +82,7 @@ def compare_segments(
     Args:
         votes: Of the version.
         reference: Of the other version; ``None`` without one.
-        versus: What that is called.
+        versus: Name of the other version.
     """
     found: list[tuple[SegmentFinding, float | None]] = []
     for field, values in votes.segments.items():

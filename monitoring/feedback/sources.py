@@ -51,8 +51,8 @@ class Sources:
 
         Args:
             source: Its name; empty for all together.
-            rate: What is expected of all sources at this moment.
-            mean: What is expected of them at all times.
+            rate: Share that is expected of all sources at this moment.
+            mean: Share that is expected of them at all times.
         """
         alone = len(self.strata.groups) < 2  # noqa: PLR2004  one source is the mean
         if not source or alone or not self.tell:

@@ -53,7 +53,7 @@ class FeedbackStore:
         options: Options of a version, by the names of model and version.
         on_change: Called with model, version, evaluator, what `Votes.advance` tells, and now.
         max_rows: Most predictions, and most labels, that are kept.
-        max_days: How long.
+        max_days: Days for which predictions and labels are kept.
         refresh: Called each second, before options are asked for.
         summaries: Are told of the labels of each version.
 

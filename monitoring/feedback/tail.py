@@ -47,7 +47,7 @@ class Tail:
         part: Share of the values that is in the tail.
         shape: Of the generalised Pareto distribution.
         known: Standard error of the mean of the excesses, as the sample shows it.
-        unseen: How far that mean may be above the sample's.
+        unseen: Distance by which that mean may be above the sample's.
     """
 
     part: float

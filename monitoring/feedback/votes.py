@@ -46,7 +46,7 @@ class Due(NamedTuple):
         loss: 0 or 1 of a class, the absolute error of a number.
         unit: The unit of the prediction, such as a user; empty where nobody says.
         request: Of the prediction.
-        source: Who labelled it; ``None`` where nobody says.
+        source: Source of the label; ``None`` where nobody says.
         predicted: The predicted class; ``None`` for numbers.
         truth: The true class; the same.
     """

@@ -51,14 +51,14 @@ def convert(
     """Plain values as a type: a dataclass, a `msgspec.Struct`, or what these hold.
 
     Args:
-        kind: What to make. A key that is missing has the default of its field.
+        kind: Type to make. A key that is missing has the default of its field.
         content: As JSON or TOML were decoded.
         source: Names the content in errors, such as the path of a file.
-        place: Where `content` is in the source.
+        place: Path of `content` in the source.
         closed: Whether keys that the type does not know are refused in dataclasses, too.
         finite: Whether NaN and infinities are refused; what reads JSON and TOML has done so.
-        noun: What an object is called in errors, such as ``a table``.
-        error: What is raised.
+        noun: Name of an object in errors, such as ``a table``.
+        error: Class of the exception.
 
     Raises:
         ContentError: Or `error`: something is not of its type, out of its range, or not known.
@@ -133,7 +133,7 @@ def unpack(kind: type[T], data: bytes | bytearray | memoryview, source: str) -> 
     """Decode bytes of `pack` as a type.
 
     Args:
-        kind: What to make.
+        kind: Type to make.
         data: Msgpack.
         source: Names it in errors.
 

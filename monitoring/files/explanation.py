@@ -54,9 +54,9 @@ def explain(hint: Any, content: Any, place: str, hook: Hook, noun: str = OBJECT)
     Args:
         hint: The type that `content` does not convert to.
         content: Plain values.
-        place: Where they are.
+        place: Path of the values in their source.
         hook: For types that msgspec does not know.
-        noun: What an object is called; where that is something else, there is no null, either.
+        noun: Name of an object; where it is another than `OBJECT`, there is no null, either.
     """
     hint, inside = _member(hint, content)
     if _is_object(hint) and isinstance(content, dict):

@@ -82,7 +82,7 @@ def exposition(collectors: Iterable[Collector], accept: str) -> tuple[bytes, byt
     """Render a scrape.
 
     Args:
-        collectors: What to render, in this order.
+        collectors: Collectors to render, in this order.
         accept: The scraper's Accept header; OpenMetrics when it asks for that, else text 0.0.4.
 
     Returns:

@@ -34,7 +34,7 @@ def scalars(rows: NDArray[Any], count: int) -> list[NDArray[np.float32]]:
 
     Args:
         rows: Axis 0 is rows.
-        count: How many are looked at.
+        count: Number of rows that are looked at.
     """
     if not count and len(rows) <= len(_UNKNOWN):
         return [_UNKNOWN[: len(rows)]] * len(SCALARS)

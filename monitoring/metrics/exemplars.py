@@ -30,7 +30,7 @@ class ExemplarFile:
     """The exemplars of one process.
 
     Args:
-        path: Where they are written.
+        path: Path of their file.
     """
 
     def __init__(self, path: Path) -> None:

@@ -47,7 +47,7 @@ class CounterFile:
     Attributes:
         process: Name of the process, for example ``worker-0``.
         incarnation: Unique name of this life of it; the file's stem.
-        directory: Where the file is; ``None`` without a file.
+        directory: Directory of the file; ``None`` without a file.
     """
 
     def __init__(

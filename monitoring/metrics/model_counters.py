@@ -80,9 +80,10 @@ class ModelCounters:
 
         Args:
             status: Slot of their common HTTP status.
-            arrivals: When each arrived, in seconds of the clock of the other two; not empty.
-            formed_at: When they left the queue together; ``None`` if they never reached it.
-            now: When they were answered.
+            arrivals: Time of arrival of each, in seconds of the clock of the other two; not empty.
+            formed_at: Time at which they left the queue together; ``None`` if they never reached
+                it.
+            now: Time at which they were answered.
         """
         count = len(arrivals)
         if count == 1:

@@ -32,11 +32,11 @@ class ProcessFigures:
         started_at: Unix seconds.
         live: Whether it still holds its file.
         gauges: `layout.HEADER_SLOTS` figures.
-        blocks: What it counted.
-        fields: What it counted of declared fields.
-        units: Which units failed most in rollouts; not summed, and gone with the process.
-        segments: What was counted of segments in rollouts; the same.
-        runs: What it counted of runs by their rows.
+        blocks: Counters of each model and version.
+        fields: Counters of declared fields.
+        units: Units that failed most in rollouts; not summed, and gone with the process.
+        segments: Counts of segments in rollouts; the same.
+        runs: Counts of runs by their rows.
     """
 
     incarnation: str

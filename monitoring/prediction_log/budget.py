@@ -38,7 +38,7 @@ def share(today: int, max_bytes: int, bytes_per_second: float, seconds_left: flo
     Args:
         today: Bytes of the present day; older days can make room, this one cannot.
         max_bytes: Of the directory.
-        bytes_per_second: What writing everything would take.
+        bytes_per_second: Bytes that writing all rows would take in a second.
         seconds_left: Of the day.
     """
     if today < _THIN_FROM * max_bytes:

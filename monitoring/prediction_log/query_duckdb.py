@@ -34,7 +34,7 @@ def run(models: Mapping[str, ModelFiles], statement: str, limit: int, parquet: P
     """Answer one SELECT.
 
     Args:
-        models: What there is.
+        models: Files of each model.
         statement: SQL statement.
         limit: Most rows of the answer.
         parquet: Directory of the sealed days.

@@ -61,7 +61,7 @@ class Wanted:
     Attributes:
         model: Name of the model.
         since: The earliest time, Unix seconds.
-        limit: How many at most; they are spread over the time.
+        limit: Most requests; they are spread over the time.
         version: Only those that this version answered; 0 for any.
     """
 
@@ -92,8 +92,8 @@ def recent_requests(
 
     Args:
         state: ``state_dir/monitor``.
-        wanted: Which of them.
-        inputs: What is to be rebuilt; nothing if only outputs matter.
+        wanted: Choice of the requests.
+        inputs: Inputs to rebuild; none if only outputs matter.
         outputs: The same of outputs; what cannot be rebuilt is left out.
 
     Returns:

@@ -38,7 +38,7 @@ class Search:
         arm: Arm of the rollout.
         column: A column of the model's table.
         operator: One of `OPERATORS`.
-        value: What the column is compared with.
+        value: Value that the column is compared with.
         limit: Most rows, the newest.
     """
 
@@ -58,7 +58,7 @@ def search_statement(search: Search, kinds: Mapping[str, str]) -> str:
     """The SELECT.
 
     Args:
-        search: What is looked for.
+        search: Conditions of the search.
         kinds: Type of each column of the model's table, as `column_kinds` gives them.
 
     Raises:

@@ -27,7 +27,7 @@ def wrong_values(rule: FieldRule, values: Array, now: float) -> Iterator[tuple[s
     """Kinds of faults with the values that have them; a value has one kind at most.
 
     Args:
-        rule: What is declared.
+        rule: Rule of the field.
         values: Rows x elements of the field.
         now: Unix seconds, for ages.
     """

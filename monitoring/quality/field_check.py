@@ -21,7 +21,7 @@ class FieldCheck:
     """One declared field of one input.
 
     Attributes:
-        rule: What is declared.
+        rule: Rule of the field.
         input: Index in the signature.
         by_rows: Whether axis 0 of the input is rows.
         column: Element of a row; ``None`` for all.

@@ -27,9 +27,9 @@ class FieldRule:
         minimum: The smallest value allowed.
         maximum: The largest value allowed.
         values: The only values allowed; texts for an input of texts.
-        policy: What to do about a value that is not allowed.
-        nulls: What to do about a missing one: NaN, or an empty text.
-        constant: What to put in its place.
+        policy: Consequence of a value that is not allowed.
+        nulls: Consequence of a missing one: NaN, or an empty text.
+        constant: Value to put in its place.
         max_age_seconds: The value is a Unix time and at most so old; 0 for any.
     """
 
@@ -66,8 +66,8 @@ class QualityOptions:
     Attributes:
         fields: At most `MAX_FIELDS`.
         event_time: Request parameter with the Unix time at which the inputs were true.
-        max_age_seconds: How old they may be.
-        stale: What to do about older ones, and about requests that do not say.
+        max_age_seconds: Seconds that inputs may be old.
+        stale: Consequence of older ones, and of requests that do not say.
     """
 
     fields: tuple[FieldRule, ...] = ()

@@ -29,7 +29,7 @@ class Origin:
         input_names: Names of the inputs.
         privacy: The privacy rules; ``None`` if all fields may leave the worker.
         segment_fields: The fields that divide its rows into segments.
-        input_columns: What the model calls the elements of a row of an input, by its name.
+        input_columns: Names that the model has for the elements of a row, by the name of the input.
         output_columns: The same of outputs.
         client_header: Header that names the client of a request, in lower case; empty takes its
             address, ``None`` nothing.

@@ -43,7 +43,7 @@ class BatchSample:
         featured: Names of features of plug-ins; they are the last of `input_names`.
         segment_fields: The declared fields that divide the rows into segments.
         segments: The segment of each row, by each of them.
-        input_columns: What the model calls the elements of a row of an input, by its name.
+        input_columns: Names that the model has for the elements of a row, by the name of the input.
         output_columns: The same of outputs.
         header_segments: Of each field that is a header, in their order, the name of the segment of
             each request.

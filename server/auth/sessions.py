@@ -31,9 +31,9 @@ class Session:
 
     Attributes:
         sha256: Of its token, in hex.
-        csrf: What each of its forms must carry.
-        until: When it ends, on the clock of its caller.
-        notice: What the next page tells: the outcome of the last action; empty if nothing.
+        csrf: Secret that each of its forms carries.
+        until: Time of its end, on the clock of its caller.
+        notice: Outcome of the last action, for the next page; empty without one.
         tone: ``good``, ``warning`` or ``bad``: how the notice looks.
     """
 

@@ -90,7 +90,8 @@ class Tokens:
             or none but the server's own, until it is mended.
 
     Attributes:
-        problem: Why the tokens in force are not those of the file; empty while they are.
+        problem: Reason for which the tokens in force are not those of the file; empty while they
+            are.
 
     Raises:
         ConfigError: That file cannot be understood.

@@ -52,7 +52,7 @@ class AdminClient:
     Attributes:
         url: Without a path.
         token: To send; empty sends none.
-        timeout_seconds: How long an answer may take.
+        timeout_seconds: Seconds to wait for an answer.
     """
 
     url: str

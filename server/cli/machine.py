@@ -34,10 +34,10 @@ class RegistryFacts:
 
     Attributes:
         path: As configured.
-        error: Why it cannot be read; empty if it can.
+        error: Reason for which it cannot be read; empty if it can.
         models: Number of models.
         directories: Number of directories, at any depth.
-        problems: What cannot be served, and why.
+        problems: Places that cannot be served, with the reason.
         missing: Models whose library is not installed, with the command that installs it.
         newest: Unix time of the newest version; 0 without one.
     """
@@ -57,21 +57,21 @@ class Machine:
 
     Attributes:
         now: Unix time of the clock.
-        ports: Why a port cannot be had, by its option; empty for one that is free. Those of gRPC
+        ports: Error of each port, by its option; empty for one that is free. Those of gRPC
             are among them if they are configured.
         running: Ports of servers of this user that run here.
         registry: The registry.
-        state: Where state is to be kept.
-        state_error: Why nothing can be written there; empty if it can.
+        state: Directory of the state.
+        state_error: Reason for which nothing can be written there; empty if it can.
         state_free_bytes: Room on its disk.
-        sockets_error: Why there is no directory for sockets; empty if there is one.
+        sockets_error: Reason for which there is no directory for sockets; empty if there is one.
         shared_memory_bytes: Room in ``/dev/shm``; ``None`` if there is none.
         watches: Files that this user may watch; ``None`` if the system does not say.
-        watching_error: Why nothing can be watched; empty if something can.
+        watching_error: Reason for which nothing can be watched; empty if something can.
         open_files: Files that a process may have open.
         cpus: CPUs that may be used, by affinity and quota.
         quota: CPUs that the control group allows; ``None`` without a limit.
-        memory_bytes: What can still be allocated; 0 if the system does not say.
+        memory_bytes: Bytes that can still be allocated; 0 if the system does not say.
         clock_kept: Whether something keeps the clock right; ``None`` if the system does not say.
         extras: Extra -> what of it is not installed.
         foreign: Somebody else's ``penstock`` that is installed here; empty if there is none.

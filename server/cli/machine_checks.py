@@ -47,7 +47,7 @@ class Finding:
 
     Attributes:
         check: Name of the check, one word.
-        level: How bad it is.
+        level: Severity of the finding.
         found: The fact, as text.
         mend: The mend; empty if nothing is wrong.
     """
@@ -62,7 +62,7 @@ def findings(machine: Machine, config: ServerConfig) -> list[Finding]:
     """Every check, in the order in which a server meets it.
 
     Args:
-        machine: What was read.
+        machine: Facts about this machine.
         config: The configuration of the server.
     """
     return [

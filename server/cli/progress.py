@@ -38,8 +38,8 @@ def count_bar(title: str, total: int | None = None) -> Iterator[Callable[[int], 
     """A bar of things that are counted; gives a function to be told of how many more there are.
 
     Args:
-        title: What is being done.
-        total: How many there are; ``None`` if that is not known.
+        title: Name of the work.
+        total: Number of steps; ``None`` if it is not known.
     """
     if not sys.stderr.isatty():
         yield _nothing

@@ -43,8 +43,8 @@ def segment_notes(one: dict[str, Any], where: str) -> Iterator[str]:
     """The segments that are answered worse, and what was tested.
 
     Args:
-        one: What is known of a version in an arm.
-        where: What that is called.
+        one: Figures of a version in an arm.
+        where: Name of the version in the arm.
     """
     segments = one["segments"]
     if segments is None:

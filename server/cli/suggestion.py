@@ -17,7 +17,7 @@ def verb_hint(word: str, path: str) -> str:
     A verb of that name in another group comes first, then verbs of this group with a similar name.
 
     Args:
-        word: What was typed.
+        word: Word that was typed.
         path: The words before it, such as ``canary``; empty if it is the first.
     """
     every = {*VERBS, *GROUPS} - {""}

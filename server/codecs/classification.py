@@ -69,7 +69,7 @@ def classified(
 
     Args:
         wire: The signature of the model that answered.
-        request: What is answered; it has `InferRequest.classes`.
+        request: Request that is answered; it has `InferRequest.classes`.
         outputs: One array per name in ``request.outputs``, holding this request's rows only.
     """
     wanted = request.classes or {}

@@ -106,7 +106,7 @@ def encode(
 
     Args:
         wire: The signature of the model that answered.
-        request: What is answered.
+        request: Request that is answered.
         outputs: The only output that is wanted.
         classes: As for `decode`.
     """

@@ -21,7 +21,7 @@ def hint_of(rest: str) -> str:
     """A hint where clients are known to stumble.
 
     Args:
-        rest: What the parser met.
+        rest: Text that the parser met.
     """
     if rest.startswith(("NaN", "Inf", "-Inf", "nan", "inf", "aN")):
         return "; JSON has no NaN and no infinity: send null for NaN, or binary data"

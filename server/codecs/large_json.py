@@ -46,7 +46,7 @@ class LargeJson:
         text: The text.
 
     Attributes:
-        document: What it means, with marks in place of long lists.
+        document: Decoded content, with marks in place of long lists.
 
     Raises:
         InvalidRequest: It is not JSON.

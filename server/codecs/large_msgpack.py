@@ -52,7 +52,7 @@ class LargeMsgpack:
         body: The body.
 
     Attributes:
-        document: What it means, with a `PackedList` in place of each ``data`` that is a long
+        document: Decoded content, with a `PackedList` in place of each ``data`` that is a long
             list, and a view in place of each that is a ``bin``.
 
     Raises:

@@ -49,8 +49,8 @@ def read_list(
 
     Args:
         body: A body.
-        start: Where the list begins, with its bracket.
-        end: Where it ends; between them is no quote.
+        start: Position of the list's opening bracket.
+        end: Position of its end; between them is no quote.
         spec: The input that it is for.
         shape: Dimensions, already checked against ``spec``.
         size: Their product.

@@ -31,10 +31,10 @@ class InferRequest:
         binary_outputs: Names to answer as raw bytes, or ``None`` for what is usual in the protocol.
         timeout_microseconds: The client's own limit, or ``None``.
         priority: The client's priority, or ``None``.
-        classes: How many classes to answer of each output that is ranked, by its name; ``None``
+        classes: Number of classes to answer of each output that is ranked, by its name; ``None``
             for outputs as they are. See `penstock.server.codecs.classification`.
         event_time: The parameter that `WireSignature.event_time` names, as it came.
-        key: What else must be equal to share a batch: ``None`` when the signature fixes every
+        key: Values that must be equal to share a batch: ``None`` when the signature fixes every
             shape and all outputs are wanted.
     """
 

@@ -140,7 +140,7 @@ def encode(
 
     Args:
         wire: The signature of the model that answered.
-        request: What is answered.
+        request: Request that is answered.
         outputs: One array per name in ``request.outputs``, holding this request's rows only.
 
     Returns:

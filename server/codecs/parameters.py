@@ -122,7 +122,7 @@ def count_of(parameters: dict[str, Any], name: str, unit: str, owner: str = "") 
     Args:
         parameters: Parameters of a request or of a tensor.
         name: Name of the parameter.
-        unit: What it counts, for the error.
+        unit: Name of the counted things, for the error.
         owner: Whose parameter it is, for the error, with a space before it.
 
     Raises:

@@ -86,7 +86,7 @@ def encode(wire: WireSignature, request: InferRequest, outputs: Sequence[Array])
 
     Args:
         wire: The signature of the model that answered.
-        request: What is answered.
+        request: Request that is answered.
         outputs: One array per name in ``request.outputs``, holding this request's rows only.
     """
     pairs = list(in_response_order(wire, request, outputs))

@@ -31,7 +31,7 @@ class RowColumn:
         categories: As in `Column`.
         missing: As in `Column`.
         is_text: Whether it is a part of a BYTES tensor.
-        codes: What stands in the tensor for each category, and for ``None`` if a value may be
+        codes: Values in the tensor for each category, and for ``None`` if a value may be
             missing; ``None`` if values stand for themselves.
     """
 
@@ -106,7 +106,7 @@ class RowColumns:
         columns: The same columns.
         order: Position in `names` of each value of a row that is a plain list; ``None`` if that is
             their order.
-        problem: Why the model takes no rows; empty if it does.
+        problem: Reason for which the model takes no rows; empty if it does.
     """
 
     def __init__(self, signature: Signature) -> None:

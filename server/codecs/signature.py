@@ -121,13 +121,13 @@ class WireOutput:
         datatype: The OIP v2 datatype.
         dtype: The numpy type that holds it.
         is_bytes: Whether the datatype is BYTES.
-        heads: What `head` remembers.
+        heads: Known answers of `head`.
         packed_heads: The same in msgpack.
         labels: The JSON of each class by its position, of an output of labels; ``None`` if no
             classes are known.
         row_template: The JSON of a row whose elements belong to classes, with ``%b`` in place of
             each element; empty if no classes are known.
-        classes: How many they are.
+        classes: Number of classes.
     """
 
     __slots__ = (
@@ -172,7 +172,7 @@ class WireSignature:
     """All that the codecs would otherwise compute again for each request.
 
     Attributes:
-        signature: What was prepared.
+        signature: Signature that was prepared.
         model_name: Answered as ``model_name``.
         model_version: Answered as ``model_version``.
         batch_axis: Whether rows of several requests may share a run.
@@ -184,7 +184,7 @@ class WireSignature:
         all_outputs: Output names in signature order; requests for everything share this object.
         blank: A request's tensors before any was read.
         all_wire_outputs: The same, as `WireOutput`.
-        body_templates: What `penstock.server.http.coalescing` remembers of this version's bodies.
+        body_templates: Bodies of this version that `penstock.server.http.coalescing` remembers.
         static: Whether every shape but the batch axis is fixed and no input is optional, so that
             any two requests for all outputs can share a batch.
         head: ``{"model_name":…,"model_version":…,`` as bytes.

@@ -57,7 +57,7 @@ def from_list(
         spec: The input they are for.
         shape: Dimensions, already checked against ``spec``.
         size: Their product.
-        first: Which element of the input the first of these is, for errors.
+        first: Number of the first of these elements in the input, for errors.
 
     Raises:
         InvalidRequest: Wrong nesting, wrong number of elements, an element of the wrong type or

@@ -221,7 +221,7 @@ def load_config(
         arguments: Options of the command line by name; ``None`` where not given.
         environ: The environment.
         file: ``--config``; without it ``$PENSTOCK_CONFIG``, else ``penstock.toml`` if there is one.
-        mounted: What is served if no source names a registry.
+        mounted: Path that is served if no source names a registry.
 
     Raises:
         ConfigError: An unknown key or a bad value, with its source and what was expected.

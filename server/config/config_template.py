@@ -52,7 +52,7 @@ class _Section:
 
     Attributes:
         name: Its name; empty for the keys outside all tables.
-        options: What it is decoded to.
+        options: Type of its decoded content.
         keys: Field -> key, where the names differ.
         hidden: Fields that are no keys of the table.
         unset: Fields whose default stands for "not given" and cannot be written.

@@ -15,7 +15,7 @@ def available_cpus(root: Path = Path("/"), affinity: int | None = None) -> int:
     """CPUs that may run at once, at least 1; a fractional quota is rounded up.
 
     Args:
-        root: Where ``proc`` and ``sys/fs/cgroup`` are found.
+        root: Directory of ``proc`` and ``sys/fs/cgroup``.
         affinity: CPUs in the affinity mask; by default those of this process.
     """
     if affinity is None:

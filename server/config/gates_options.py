@@ -56,8 +56,8 @@ class EvaluationOptions:
         data: File in the directory of the model.
         label: Its column of true values.
         metric: The figure.
-        least: What the metric must reach; ``None`` asks nothing.
-        most: What an error must not exceed; ``None`` asks nothing.
+        least: Smallest value of the metric that passes; ``None`` asks nothing.
+        most: Largest error that passes; ``None`` asks nothing.
         margin: By how much the version must be better than the one that serves; below 0 it may be
             worse by so much; ``None`` asks nothing.
         unit: Column that names what rows come in; empty where each row is a unit by itself.
@@ -96,15 +96,15 @@ class GatesOptions:
     """What a version must show before it may serve; by default nothing.
 
     Attributes:
-        timeout_seconds: How long all gates of a version may take.
+        timeout_seconds: Seconds that all gates of a version may take together.
         golden: Fewest golden requests.
         schema: Whether clients of the version that serves must be able to go on.
         card: Keys of the metadata that a version must have.
-        robustness: What else it must bear.
+        robustness: Further inputs that it must bear.
         approval: Whether a person must approve it, who is not the one that pushed it.
         approval_days: For how long an approval lets it be loaded.
-        evaluation: How it is measured; ``None`` for not at all.
-        budgets: What it may cost.
+        evaluation: Evaluation on held-out rows; ``None`` for none.
+        budgets: Limits of its time and memory.
     """
 
     timeout_seconds: float = 300.0

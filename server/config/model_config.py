@@ -92,8 +92,8 @@ class ModelConfig:
 
     Attributes:
         platform: The runtime to use; by default the first that finds its files.
-        version_policy: Which versions are served.
-        default_version: Which one answers when none is named.
+        version_policy: Choice of the versions that are served.
+        default_version: Version that answers when none is named.
         threads: Threads inside one run.
         signature: ``compatible`` refuses versions that clients of the one that serves would fail
             with, ``any`` serves them.
@@ -101,17 +101,18 @@ class ModelConfig:
             ``canary``: its canary starts by itself; by default as the server has it.
         batching: Bounds and wishes of its batches.
         settings: For the runtime, unchecked.
-        rollout: What its rollouts have where nobody says otherwise.
-        monitoring: How it is watched for drift.
-        feedback: How its predictions are compared with labels.
-        quality: What is declared of its inputs.
-        log: What of its predictions may be kept.
-        gates: What a version must show before it may serve.
+        rollout: Options of its rollouts where nobody says otherwise.
+        monitoring: Options of the drift monitor.
+        feedback: Options of comparing its predictions with labels.
+        quality: Rules on its inputs.
+        log: Parts of its predictions that may be kept.
+        gates: Gates that a version must pass before it may serve.
         segments: Inputs and headers whose values divide its traffic into segments.
         isolation: ``process`` or ``worker``; by default what the runtime wants.
         process: The processes of the model, if it is isolated.
-        load_timeout_seconds: How long loading a version may take; by default as the server has it.
-        run_timeout_seconds: How long a run may take; by default as the server has it.
+        load_timeout_seconds: Seconds that loading a version may take; by default as the server has
+            it.
+        run_timeout_seconds: Seconds that a run may take; by default as the server has it.
     """
 
     platform: str | None = None

@@ -43,7 +43,7 @@ def run_limit_seconds(asked: float | None, slowest_seconds: float | None) -> flo
     """How long a run may take before its worker is started again. Pure.
 
     Args:
-        asked: What the owner says, of the model or of the server; it holds as it is.
+        asked: Limit by the owner, of the model or of the server; it holds as it is.
         slowest_seconds: The slowest run when the version was measured; ``None`` where a request may
             be much larger than what was measured, or nothing was.
     """

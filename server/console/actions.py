@@ -36,7 +36,7 @@ def asked(model: str, action: str, fields: Mapping[str, str]) -> Asked:
     Args:
         model: Name of the model.
         action: The last segment of the form's path.
-        fields: What was typed and chosen.
+        fields: Values that were typed and chosen, by field.
 
     Raises:
         InvalidRequest: A field makes no sense.

@@ -24,7 +24,7 @@ class Refused(Exception):
 
     Attributes:
         status: HTTP status.
-        message: Why, for people.
+        message: Reason, for people.
     """
 
     def __init__(self, status: int, message: str) -> None:

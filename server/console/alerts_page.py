@@ -30,7 +30,7 @@ def alerts_page(found: Mapping[str, Any], mutes: Sequence[Mapping[str, Any]], vi
     Args:
         found: As ``GET /admin/alerts`` gives it.
         mutes: As ``GET /admin/mutes`` gives them.
-        visit: Who looks.
+        visit: Visit that the page is for.
     """
     page = Page("Alerts", f"sinks: {', '.join(found['sinks']) or 'none'}")
     alerts = found["alerts"]

@@ -20,7 +20,7 @@ def audit_page(found: Mapping[str, Any], visit: Visit) -> Page:
 
     Args:
         found: As ``GET /admin/audit`` gives it.
-        visit: Who looks.
+        visit: Visit that the page is for.
     """
     page = Page("Audit", "each record holds the hash of the one before it")
     section = page.section("Chain")

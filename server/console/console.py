@@ -51,7 +51,7 @@ class Console:
     """The console.
 
     Args:
-        entrance: Where visitors log in.
+        entrance: Log-in of visitors.
         live: Tells open pages when to show themselves anew.
         parts: Further pages.
     """

@@ -41,7 +41,7 @@ def mutes_table(section: Section, mutes: Sequence[Mapping[str, Any]], visit: Vis
     Args:
         section: Section of the page.
         mutes: As ``GET /admin/mutes`` gives them.
-        visit: Who looks.
+        visit: Visit that the page is for.
     """
     if not mutes:
         section.text("Nothing is muted.")
@@ -75,7 +75,7 @@ def add_mute_form(section: Section, model: str, features: Sequence[str], visit: 
         section: Section of the page.
         model: Name of the model.
         features: Names of the features that are watched.
-        visit: Who looks.
+        visit: Visit that the page is for.
     """
     section.form(
         visit.form(

@@ -29,7 +29,7 @@ def performance_page(found: Mapping[str, Any], visit: Visit, by: str = "") -> Pa
 
     Args:
         found: As ``GET …/performance`` gives it.
-        visit: Who looks.
+        visit: Visit that the page is for.
         by: Field of the segments whose figures it has.
     """
     page = Page(f"{found['model']}: performance", "by the labels of the last seven days")

@@ -87,7 +87,7 @@ def prediction_page(found: Mapping[str, Any], visit: Visit) -> Page:
 
     Args:
         found: As ``GET /admin/predictions/one`` gives it.
-        visit: Who looks.
+        visit: Visit that the page is for.
     """
     page = Page("One prediction", found["request_id"])
     rows = found["rows"]

@@ -150,7 +150,7 @@ def answer_table(section: Section, found: Mapping[str, Any], visit: Visit) -> No
     Args:
         section: Section of the page.
         found: As ``POST /admin/predictions/query`` gives it.
-        visit: Who looks.
+        visit: Visit that the page is for.
     """
     columns = found["columns"]
     place = columns.index("request_id") if "request_id" in columns else -1

@@ -30,7 +30,7 @@ def add_actions(section: Section, found: Mapping[str, Any], visit: Visit) -> Non
     Args:
         section: A section of the page.
         found: As ``GET …/rollout/report`` gives it.
-        visit: Who looks.
+        visit: Visit that the page is for.
     """
     path = "models", found["model"]
     if visit.may(OPERATE):

@@ -80,7 +80,7 @@ def no_rollout(model: str, visit: Visit) -> Page:
 
     Args:
         model: Name of the model.
-        visit: Who looks.
+        visit: Visit that the page is for.
     """
     page = Page(f"Rollout of {model}")
     section = page.section("Now")

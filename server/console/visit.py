@@ -44,7 +44,7 @@ class Visit:
 
     Attributes:
         root: Path of the console as the browser sees it, without a slash at its end.
-        api: What the visitor may ask.
+        api: Endpoints that the visitor may ask.
         session: Session of the visitor; ``None`` without a log-in.
         renewed: Whether an open page asks for itself anew; its visitor sees no notice of it.
     """
@@ -86,7 +86,7 @@ class Visit:
         """The page that follows an action, with what was done.
 
         Args:
-            words: What was done.
+            words: Description of the action that was carried out.
             path: Of the page, as for `at`.
         """
         assert self.session is not None

@@ -21,7 +21,7 @@ class Approval:
     Attributes:
         version: Number of the version.
         digest: Digest of its files; other files under this number are not approved.
-        by: Who approved it.
+        by: Name of the token that approved it.
         at: Time of the approval, Unix seconds.
         until: Until when it lets the version in, Unix seconds.
         override: Whether it lets the version in whatever its gates say.

@@ -51,7 +51,7 @@ class Verification:
     Attributes:
         records: That are right, from the first one on.
         head: Hash of the last of them; `GENESIS` if there is none.
-        problem: What is wrong after them; empty if nothing is.
+        problem: Fault after them; empty if there is none.
     """
 
     records: int

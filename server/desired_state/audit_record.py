@@ -37,12 +37,12 @@ class AuditEvent:
 
     Attributes:
         action: Such as ``promote``.
-        actor: Who did it: a token's name, or a part of the server.
+        actor: Name of a token, or of a part of the server.
         model: Empty if it is not about one.
         before: The value before the change: a version, a weight, a phase, of any JSON type.
-        after: What it is to be.
+        after: New value.
         reason: In the actor's words.
-        evidence: What the decision rests on.
+        evidence: Evidence of the decision.
         generation: Generation of the desired state that it makes.
     """
 
@@ -63,7 +63,7 @@ class AuditRecord:
     Attributes:
         seq: 1 for the first; no number is left out.
         time: RFC 3339, UTC.
-        event: What happened.
+        event: Event on record.
         prev: Hash of the record before.
         hash: Hash of this one.
     """

@@ -183,7 +183,7 @@ def event_of(
 
     Args:
         action: Name of a `penstock.server.rollout.phase.Event`, or ``start``.
-        actor: Who moves it.
+        actor: Name of the token or part of the server that moves it.
         before: The desired state as it is.
         after: As it is to be.
         rollout: As it is to be.

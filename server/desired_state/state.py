@@ -41,7 +41,7 @@ class ModelState:
         accepted: Versions to serve although golden requests or clients speak against them.
         former: Versions that were stable before, the last one at the end.
         rollout: State of the rollout in progress; empty without one.
-        approvals: What persons have said of versions.
+        approvals: Approvals of versions by persons.
         tried: The highest version that was ever stable, or the candidate of a rollout.
     """
 
@@ -259,7 +259,7 @@ def put_back(state: DesiredState, model: str, version: int, before: ModelState) 
         state: The present desired state.
         model: Name of the model.
         version: The version.
-        before: What was wanted of the model before.
+        before: Former desired state of the model.
     """
 
     def one(now: frozenset[int], was: frozenset[int]) -> frozenset[int]:

@@ -41,7 +41,7 @@ class StateStore:
     Attributes:
         audit: Directory of the audit log.
         state: As it is on disk.
-        problem: Why changes are not possible; empty if they are.
+        problem: Reason for which changes are not possible; empty if they are.
         subscribers: Called with each record that was written, from the thread that wrote it.
     """
 

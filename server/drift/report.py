@@ -66,8 +66,8 @@ def report(
         model: Name of the model.
         entries: As `drift_of` gives them.
         windows: As `windows_of` gives them.
-        references: What the windows are compared with.
-        problem: Why drift is not watched; empty if it is.
+        references: References that the windows are compared with.
+        problem: Reason for which drift is not watched; empty if it is.
     """
     last = max((one["end"] for one in windows), default=None)
     until = "" if last is None else f", in windows up to {_time(last)}"

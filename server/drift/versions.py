@@ -33,7 +33,7 @@ class TargetVersions:
     Args:
         target: File of the last target.
         state: ``state_dir/monitor``.
-        registry: Where versions are published: a private copy has no manifest.
+        registry: Directory of the published versions: a private copy has no manifest.
         clock: Unix seconds.
     """
 

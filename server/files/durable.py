@@ -22,7 +22,7 @@ def copy_synced(
     Args:
         source: Descriptor, at its start.
         path: Must not exist yet; its directory must.
-        size: How many bytes are expected; no more than one chunk beyond is ever written.
+        size: Expected bytes; no more than one chunk beyond is ever written.
         progress: Called with the number of bytes copied since the last call.
 
     Returns:

@@ -17,7 +17,7 @@ class Duration(float):
     """Seconds, decoded from a number or from a text such as ``90s``, ``5m`` or ``24h``.
 
     Attributes:
-        expected: What a value must look like, in words.
+        expected: Form of a value, in words.
     """
 
     expected: Final = "a duration such as 300, '90s', '5m' or '24h', at most 3650d"

@@ -26,8 +26,8 @@ class FileFact:
     Attributes:
         path: Relative to the version directory, with ``/``.
         size: In bytes.
-        changed_ns: When its content or its name last changed, in nanoseconds since 1970. A copy
-            that keeps times of modification does not keep this one.
+        changed_ns: Time of the last change of its content or name, in nanoseconds since 1970. A
+            copy that keeps times of modification does not keep this one.
     """
 
     path: str

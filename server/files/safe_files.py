@@ -44,8 +44,8 @@ class Folder:
     Attributes:
         descriptor: Descriptor of it.
         owner: User id of its owner.
-        roots: Where links in it may end; ``None`` follows none, and takes no file that has a
-            second name: that is for files that somebody else made.
+        roots: Directories in which links in it may end; ``None`` follows none, and takes no file
+            that has a second name: that is for files that somebody else made.
     """
 
     descriptor: int
@@ -59,7 +59,7 @@ def open_directory(path: Path, roots: Roots | None = None) -> Iterator[Folder]:
 
     Args:
         path: Path of the file.
-        roots: Where it must lie, and where links in it may end; see `Folder`.
+        roots: Directories in which it must lie, and in which links in it may end; see `Folder`.
 
     Raises:
         ModelRefused: It is not there, is no directory, or a link led elsewhere.

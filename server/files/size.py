@@ -18,7 +18,7 @@ class Size(int):
     A subclass may have other bounds: ``class NonZeroSize(Size, least=1)``.
 
     Attributes:
-        expected: What a value must look like, in words.
+        expected: Form of a value, in words.
     """
 
     expected: ClassVar[str] = "a size such as 65536 or 64KiB, at least 0"

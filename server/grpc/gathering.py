@@ -70,7 +70,7 @@ class Gathering(Generic[T]):
 
         Args:
             call: The call.
-            now: When it arrived, by the clock.
+            now: Time of its arrival, by the clock.
         """
         self._last = now
         self._announced -= self._announced > 0

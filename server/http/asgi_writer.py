@@ -45,7 +45,7 @@ async def infer(
 
     Args:
         port: The prediction port.
-        target: What the path asks for.
+        target: Model and operation that the path names.
         scope: The ASGI scope.
         receive: The ASGI receive function.
         send: The ASGI send function.

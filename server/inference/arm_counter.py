@@ -48,7 +48,7 @@ class ArmCounter:
     """The counts of all splits of a process.
 
     Args:
-        catalog: What is served, and so which splits are in force.
+        catalog: Served versions, and so the splits in force.
 
     Attributes:
         on_failure: Called after a failure of a canary was counted; being slow is none.
@@ -72,9 +72,9 @@ class ArmCounter:
         Args:
             call: The request.
             assignment: Its part in the split.
-            servable: Who answered it, or failed.
+            servable: Version that answered it, or failed.
             kinds: Counters of what was bad about it, slowness aside; changed here.
-            now: When that was, by the clock of its arrival.
+            now: Time of that, by the clock of its arrival.
         """
         active_split = assignment.active_split
         if not assignment.counted or not self._is_current(active_split):

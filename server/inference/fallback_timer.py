@@ -22,7 +22,7 @@ class FallbackTimer:
 
     Args:
         loop: The event loop that all methods run on.
-        due_at: When a call's time is over; may become earlier while the call is watched.
+        due_at: Time at which a call's time is over; may become earlier while the call is watched.
         overdue: Called with the call, which is not watched any more then.
         clock: Monotonic seconds.
     """

@@ -50,7 +50,7 @@ class HaltPoll:
         """Note that a batch was answered, and poll if that is worth it.
 
         Args:
-            arrival: When its first request came.
+            arrival: Time of its first request.
             now: The present.
         """
         gap = min(max(0.0, arrival - self._answered_at), 2 * LONGEST_SECONDS)

@@ -49,7 +49,7 @@ class RequestHead:
     Attributes:
         model: Name of the model, percent-decoded.
         version: The version asked for in the path, or ``None`` to let routing choose.
-        codec: How the body is written.
+        codec: Codec of the body.
         zero_copy: Whether decoding takes about the same short time for a body of any size.
         content_encoding: ``gzip``, ``deflate`` or ``None``.
         accept_encoding: The encoding for the response, or ``None``.

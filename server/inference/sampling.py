@@ -135,7 +135,7 @@ class Sampling:
             ids: Ids of all requests.
             arrivals: Arrivals of all requests.
             batch: The run.
-            now: When they were answered; the clock of `arrivals`.
+            now: Time at which they were answered; the clock of `arrivals`.
         """
         buffer = self._buffer
         inputs, outputs = batch.inputs, batch.outputs

@@ -51,7 +51,7 @@ class ChildEnded(Exception):
     """The child is gone, or had to go.
 
     Attributes:
-        death: Why.
+        death: Reason of its end.
     """
 
     def __init__(self, death: Death) -> None:
@@ -63,14 +63,14 @@ class ChildProcess:
     """A running child. It ends with the thread that made it, and with this process.
 
     Args:
-        target: What it does, as ``module:function``; the function is called with a `Link`.
+        target: Function that it runs, as ``module:function``; it is called with a `Link`.
         limits: Limits of the process.
         python: Another interpreter than that of this process.
         environ: Its environment; by default that of this process.
         output: Descriptor for its standard output and standard error; by default those of this
             process.
         too_large: Whether so many bytes of resident memory are too many.
-        waited: How long the process of this id has waited for a processor so far.
+        waited: Gives the seconds that the process of this id has waited for a processor so far.
         clock: Monotonic seconds.
 
     Attributes:
@@ -143,7 +143,7 @@ class ChildProcess:
         Args:
             kind: Kind of the message.
             content: Content of the message.
-            limit: How long it may take to read, in seconds.
+            limit: Seconds that reading may take.
             file: Descriptor to send with it.
 
         Raises:
@@ -162,7 +162,7 @@ class ChildProcess:
         """The next message of the child.
 
         Args:
-            limit: How long it may take; its waiting for a processor does not count.
+            limit: Seconds that it may take; its waiting for a processor does not count.
 
         Raises:
             ChildEnded: It is gone, hangs, or takes too much memory; it is killed then.
@@ -227,7 +227,7 @@ class ChildProcess:
         """Kill it and what it has started.
 
         Args:
-            grace: How long to wait for an end that has begun: its exit code says more then.
+            grace: Seconds to wait for an end that has begun: its exit code says more then.
         """
         if self.process.returncode is not None:
             return

@@ -32,8 +32,8 @@ class IsolatedModel:
     """Implements `penstock.runtimes.contract.Model` by processes that share memory with this one.
 
     Args:
-        order: What each process is and does.
-        count: How many processes there are, and so how many runs at once.
+        order: Order of each process.
+        count: Number of processes, and so of runs at once.
         on_change: Told of each end of a process that nobody asked for, and of each that runs again
             (``None``); on any thread.
         start: Calls a function on a thread whose priority the processes shall have.
@@ -42,7 +42,7 @@ class IsolatedModel:
         signature: Of the model.
         metadata: Of the model.
         count: Number of its processes.
-        run_seconds: How long a run may take; its process is killed then.
+        run_seconds: Seconds that a run may take; its process is killed then.
 
     Raises:
         ModelLoadError: It cannot be loaded.

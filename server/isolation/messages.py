@@ -45,7 +45,7 @@ class Order:
         runtime: Class of the runtime, as module and name.
         path: The file that `Runtime.find` gave.
         options: For the load, without golden requests.
-        search_path: Where modules are found; empty leaves it to the interpreter.
+        search_path: Directories of modules; empty leaves it to the interpreter.
         idle: Whether the process runs only when nobody else wants to, once the model is loaded.
     """
 

@@ -48,10 +48,10 @@ class ModelOrder:
 
     Attributes:
         name: Model and version, for the log.
-        order: What it loads.
+        order: Order of what it loads.
         examples: Golden requests for a signature.
         limits: Limits of the process.
-        load_seconds: How long a load may take.
+        load_seconds: Seconds that a load may take.
         environ: Environment of the process.
         python: Interpreter of the version's own virtual environment, if it has one.
     """
@@ -69,7 +69,7 @@ class ModelProcess:
     """One life of a process that holds a model. One thread at a time uses it.
 
     Args:
-        order: What it is and does.
+        order: Order of the process.
 
     Raises:
         OSError: No process could be started, or there is no memory for its segment.
@@ -129,7 +129,7 @@ class ModelProcess:
         Args:
             inputs: As `Model.execute` has them.
             outputs: Numbers of the wanted outputs.
-            limit: How long it may take.
+            limit: Seconds that it may take.
 
         Raises:
             ChildEnded: The process is gone, or had to go.

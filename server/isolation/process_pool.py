@@ -47,11 +47,11 @@ class Slot:
 
     Attributes:
         process: The process; ``None`` while there is none.
-        due_at: When the next one is to be started, monotonic seconds.
-        started_at: When this one, or the last one, was started.
+        due_at: Time at which the next one is to be started, monotonic seconds.
+        started_at: Time at which this one, or the last one, was started.
         failures: Short lives in a row.
         deaths: Ends that nobody asked for, in all.
-        last_end: How the last process ended, in words.
+        last_end: End of the last process, in words.
     """
 
     process: ModelProcess | None = None
@@ -66,8 +66,8 @@ class ProcessPool:
     """The processes of one model. Its methods may be called by several threads at once.
 
     Args:
-        order: What each process is and does.
-        count: How many there are.
+        order: Order of each process.
+        count: Number of processes.
         on_change: Told of each end of a process that nobody asked for, and of each that runs again
             (``None``).
         clock: Monotonic seconds.

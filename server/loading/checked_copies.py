@@ -74,7 +74,7 @@ class CheckedCopies:
 
         Args:
             copy: Directory that only the server uses.
-            digest: What its files should have.
+            digest: Expected digest of its files.
             platform: Platform of the runtime that loads it; ``None`` for the runtime that
                 finds a model file.
             keep: Whether to keep the check for the next call.

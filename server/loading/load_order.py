@@ -33,8 +33,8 @@ class LoadOrder:
             breaks clients of the predecessor.
         busy: Whether other models are served meanwhile.
         declared: The signature that its manifest promises, as it was when the copy was made.
-        retried_at: When an operator last asked to try it again, Unix seconds.
-        limit_seconds: How long loading may take.
+        retried_at: Time at which an operator last asked to try it again, Unix seconds.
+        limit_seconds: Seconds that loading may take.
         steps: The loaded models that the steps of a pipeline may name, by name and version.
     """
 
@@ -58,7 +58,7 @@ class SoundCopy:
     Attributes:
         directory: Directory of it.
         digest: Digest of its files.
-        needed_bytes: How much memory loading it takes, by estimate.
+        needed_bytes: Bytes of memory that loading it takes, by estimate.
         declared: The signature that the manifest promises, if it is known.
     """
 

@@ -56,9 +56,9 @@ class Proof:
 
     Attributes:
         end: `LOADS`, `REFUSED`, `ERROR`, `CRASHED` or `TOO_LONG`.
-        reason: Why the version must not be loaded, for operators; empty if it loads.
-        at: When the trial ended, Unix seconds.
-        limit_seconds: How long the load was allowed to take.
+        reason: Reason for which the version must not be loaded; empty if it loads.
+        at: Time at which the trial ended, Unix seconds.
+        limit_seconds: Seconds that the load was allowed to take.
         rows: Batch sizes whose run time was measured; empty if none was.
         seconds: The run times of these.
     """
@@ -80,8 +80,9 @@ class Proof:
 
         Args:
             now: Unix seconds.
-            limit_seconds: How long a load may take now.
-            retried_at: When an operator last asked for another trial, Unix seconds; 0 for never.
+            limit_seconds: Seconds that a load may take now.
+            retried_at: Time at which an operator last asked for another trial, Unix seconds; 0 for
+                never.
         """
         if self.end == LOADS:
             return True
@@ -133,8 +134,8 @@ class Proofs:
 
         Args:
             key: From `key`.
-            limit_seconds: How long a load may take.
-            retried_at: When an operator last asked for another trial.
+            limit_seconds: Seconds that a load may take.
+            retried_at: Time at which an operator last asked for another trial.
         """
         proof = self._memory.get(key) if self._directory is None else self._read(key)
         if proof is None or not proof.holds(self._clock(), limit_seconds, retried_at):
@@ -182,7 +183,7 @@ def proof_key(digest: str, order: LoadOrder, libraries: Sequence[str] = ()) -> s
 
     Args:
         digest: Digest of the files.
-        order: What to load.
+        order: Order of the load.
         libraries: Libraries of custom operators, which may have changed in their places.
     """
     config = order.config

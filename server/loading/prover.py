@@ -22,7 +22,7 @@ class Prover:
 
     Args:
         loader: Finds or makes the copy that is tried.
-        proofs: What is known of earlier loads.
+        proofs: Results of earlier loads.
         trials: Makes trials; ``None`` lets every version pass.
     """
 

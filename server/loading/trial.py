@@ -89,9 +89,9 @@ class Trials:
         """Load a version in a process of its own. Blocks until that has ended.
 
         Args:
-            order: What to load.
+            order: Order of the load.
             copy: The files.
-            limit_seconds: How long it may take; waiting for a processor does not count.
+            limit_seconds: Seconds that it may take; waiting for a processor does not count.
 
         Returns:
             How it went; a crash and an endless load are answers, too.

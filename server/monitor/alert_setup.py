@@ -57,7 +57,7 @@ def alert_consumers(
         config: Configuration of the server.
         counters: Directory of the counter files.
         state: ``state_dir/monitor``.
-        learnt: What baselines taught of inputs, and how often they are otherwise.
+        learnt: Faults that baselines taught, with counts of inputs that have them.
     """
     settings = alerts_file(config, state, strict=False)
     alerts_path = state / ALERTS_DATABASE

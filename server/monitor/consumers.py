@@ -39,7 +39,7 @@ class MonitorContext:
 
     Attributes:
         config: Configuration of the server.
-        directory: Where the processes meet: counters, the last target.
+        directory: Run directory: counters, the last target.
         state: ``state_dir/monitor``; it exists.
         counters: Counters of the monitor process, for its metrics; one thread writes them, the
             working one.
@@ -61,9 +61,9 @@ def consumers(
     """All consumers but those of labels, in the order in which they are called.
 
     Args:
-        context: What they need.
+        context: Context of the monitor process.
         drift: The consumers of drift.
-        learnt: What baselines taught of inputs, and how often they are otherwise.
+        learnt: Faults that baselines taught, with counts of inputs that have them.
     """
     config = context.config
     return [

@@ -50,7 +50,7 @@ def watch_drift(
     Args:
         target: File of the last target.
         state: ``state_dir/monitor``.
-        registry: Where versions are published.
+        registry: Directory of the published versions.
         learnt: Counts inputs that are not as the baseline taught.
         clock: Unix seconds.
     """

@@ -20,7 +20,7 @@ class FeedbackEndpoint:
 
     Args:
         service: Reads and keeps labels.
-        thread: Where it works.
+        thread: Thread that reads and keeps the labels.
     """
 
     def __init__(self, service: FeedbackService, thread: Executor) -> None:

@@ -53,7 +53,8 @@ class VersionOptions:
 
     Args:
         target: Its file.
-        registry: Where versions are published. What is served is a private copy of files, and
+        registry: Directory of the published versions. A served version is a private copy of files,
+            and
             has no manifest.
     """
 
@@ -140,7 +141,7 @@ class AlertWriter:
     """Tells of a version that has become worse, and of the end of it.
 
     Args:
-        alert_store: Where alerts go.
+        alert_store: Store of the alerts.
     """
 
     def __init__(self, alert_store: AlertStore) -> None:

@@ -25,7 +25,7 @@ class MonitorSocket:
     """All connections.
 
     Args:
-        servers: Who serves a connection, by the kind of its first frame.
+        servers: Server of a connection, by the kind of its first frame.
     """
 
     def __init__(self, servers: Mapping[str, Server]) -> None:

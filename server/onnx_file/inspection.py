@@ -132,7 +132,8 @@ def inspect_version(
     Args:
         directory: Directory of the version.
         limits: The defaults suit models of many gigabytes.
-        roots: Where it must lie, and where links in it may end; by default none is followed.
+        roots: Directories in which it must lie, and links in it may end; by default no link is
+            followed.
 
     Raises:
         ModelRefused: With everything that is wrong, as far as it could be read.

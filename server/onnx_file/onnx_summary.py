@@ -50,8 +50,8 @@ class OnnxSummary:
         external: Every tensor kept outside of the file.
         contexts: Files named by nodes that hold a graph compiled for an execution provider.
         metadata: The model's key/value pairs.
-        tensor_bytes: What all its tensors take in memory, the external ones included.
-        tensors: How many they are.
+        tensor_bytes: Bytes of memory of all its tensors, the external ones included.
+        tensors: Number of tensors.
         nodes: In all graphs and functions together, as written.
         has_graph: Whether there is a main graph.
     """

@@ -64,8 +64,8 @@ class TensorSummary:
     Attributes:
         name: May be empty.
         kind: A ``TensorProto.DataType``.
-        memory_bytes: What its elements take when loaded.
-        external: Where its data is, if not in the model file.
+        memory_bytes: Bytes of memory of its elements when loaded.
+        external: Place of its data, if that is not in the model file.
     """
 
     name: str

@@ -39,7 +39,7 @@ def bar_chart(
     """Lying bars, one group per name, in the order given.
 
     Args:
-        title: What it shows.
+        title: Name of the shown figures.
         names: Names of features, categories; up to `MAX_BARS` are drawn.
         series: Name in the legend -> one figure per name, not below zero; ``None`` has no bar.
         thresholds: Levels, as upright dashed lines.
@@ -94,7 +94,7 @@ def histogram_chart(
     Bins of unequal width are drawn truthfully: the area is the share.
 
     Args:
-        title: What it shows, the feature for example.
+        title: Name of the shown figures, the feature for example.
         edges: Ascending, one more than bins; the outermost may be infinite and are then drawn as
             wide as their neighbours.
         baseline: Counts or shares per bin: the filled one.

@@ -35,9 +35,9 @@ class Form:
     """A form.
 
     Attributes:
-        action: Where it is sent.
-        button: What it does, in a few words.
-        effect: What happens when it is sent, in a sentence.
+        action: Path that it is sent to.
+        button: Name of the action, in a few words.
+        effect: Effect of sending it, in a sentence.
         fields: Its fields.
         tone: ``bad`` for what takes something away.
         open: Whether it is unfolded at first.

@@ -33,12 +33,12 @@ class Frame:
     """A picture in the making.
 
     Attributes:
-        title: What it shows; read out and shown above.
+        title: Name of the shown figures; read out and shown above.
         description: The same in a sentence for who cannot see it.
         height: Pixels; the page scales width and height together.
         width: `WIDTH`, or `HALF` for a chart that stands beside another.
         left: Pixels kept for the labels of the vertical axis.
-        parts: What has been drawn, back to front.
+        parts: Drawn shapes, back to front.
         legend: Colour class and name of each series.
     """
 

@@ -95,7 +95,7 @@ def line_chart(
     """Lines, the first in the accent colour.
 
     Args:
-        title: What it shows.
+        title: Name of the shown figures.
         series: Up to `MAX_SERIES`; further ones are left out, and the title says so.
         thresholds: Levels; the axis always reaches them.
         marks: Moments within the time shown.

@@ -24,7 +24,7 @@ def render(template: str, **values: object) -> Markup:
 
     Args:
         template: Name of its file.
-        values: What it needs; a missing one is an error (``jinja2.UndefinedError``).
+        values: Its variables; a missing one is an error (``jinja2.UndefinedError``).
 
     Returns:
         Markup: it may stand in another page as it is.

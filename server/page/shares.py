@@ -24,7 +24,7 @@ def share_bar(title: str, parts: Mapping[str, float]) -> Markup:
     """A bar of the whole width.
 
     Args:
-        title: What the whole is.
+        title: Name of the whole.
         parts: Name -> its size, 0 or more, in the order of the bar. All together are the whole.
     """
     shown = {name: size for name, size in parts.items() if size > 0}

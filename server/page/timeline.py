@@ -47,7 +47,7 @@ def timeline(title: str, events: Sequence[Event], *, description: str = "") -> M
     """Events from top to bottom in the order given, over one axis of time in UTC.
 
     Args:
-        title: What it shows.
+        title: Name of the shown figures.
         events: Phases of a rollout, episodes of drift; of more than `MAX_EVENTS` the last.
         description: The same in a sentence; made from the events by default.
     """

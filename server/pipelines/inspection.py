@@ -23,7 +23,8 @@ def inspect_pipeline(directory: Path, roots: Roots | None = None) -> None:
 
     Args:
         directory: Directory of the version.
-        roots: Where it must lie, and where links in it may end; by default none is followed.
+        roots: Directories in which it must lie, and links in it may end; by default no link is
+            followed.
 
     Raises:
         ModelRefused: With everything that is wrong.

@@ -74,7 +74,7 @@ def read_pipeline(
 
     Args:
         directory: Directory of the version.
-        roots: Where it must lie, and where links in it may end.
+        roots: Directories in which it must lie, and in which links in it may end.
 
     Raises:
         ModelRefused: The files are no pipeline, or do not say which versions run it.

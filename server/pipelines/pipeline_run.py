@@ -56,7 +56,7 @@ class StepTicket:
     Attributes:
         run: The run of the pipeline.
         place: The step, as its position in the route.
-        message: What the step was asked.
+        message: Request of the step.
     """
 
     __slots__ = ("message", "place", "run")
@@ -77,7 +77,7 @@ class PipelineRun:
     Attributes:
         owner: The pipeline in the scheduler.
         request: The request.
-        started_at: When the run began, in seconds of the scheduler's clock.
+        started_at: Time at which the run began, in seconds of the scheduler's clock.
     """
 
     __slots__ = (

@@ -19,7 +19,7 @@ class RoutedStep:
         step: The step.
         outputs: Names of the outputs that the route needs, in signature order.
         slots: The slots of their values.
-        needs: How many other steps of the route give its inputs.
+        needs: Number of other steps of the route that give its inputs.
         feeds: The steps of the route that take its outputs, as positions in the route.
     """
 
@@ -36,7 +36,7 @@ class Route:
 
     Attributes:
         steps: Each after the steps that give its inputs.
-        uses: How often each value is taken, the answer included, by slot.
+        uses: Number of uses of each value, the answer included, by slot.
         answer: The slots of the outputs of the pipeline.
     """
 

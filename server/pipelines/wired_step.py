@@ -46,7 +46,7 @@ class WiredStep:
             label: See the attribute.
             wire: See the attribute.
             takes: See the attribute.
-            given: What the source of each input promises; ``None`` without a source, or if the
+            given: Promise of the source of each input; ``None`` without a source, or if the
                 request brings it, which has been checked.
             gives: See the attribute.
         """

@@ -20,7 +20,7 @@ async def read_body(request: Request, max_bytes: int, hint: str = "") -> bytes:
     Args:
         request: The request.
         max_bytes: Of its body.
-        hint: What to do where it is larger.
+        hint: Advice for a larger body.
 
     Raises:
         BodyTooLarge: It is larger.

@@ -29,7 +29,7 @@ class Border:
     """The border of a port.
 
     Args:
-        hosts: Which hosts requests may name; by default any.
+        hosts: Hosts that requests may name; by default any.
         root_path: Prefix of all paths as clients see them; see the option.
         routes: Further paths, each with the path of this server that it stands for.
     """

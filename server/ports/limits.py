@@ -32,8 +32,8 @@ class Limits:
         header_timeout_seconds: From the first byte to the end of the headers.
         body_timeout_seconds: Between two pieces of a body, or of an answer being taken.
         keep_alive_seconds: An idle connection is closed after this.
-        linger_seconds: How long a refused client may take to read why.
-        drain_grace_seconds: How long an idle client may still send a request when draining.
+        linger_seconds: Seconds that a refused client has to read the reason.
+        drain_grace_seconds: Seconds in which an idle client may still send a request when draining.
     """
 
     max_body_bytes: int = 64 * 1024 * 1024

@@ -35,7 +35,7 @@ class SharedAnswers(Generic[T]):
 
     Args:
         make: Makes the answer of a kind.
-        kept_seconds: How long after it was made an answer is given again.
+        kept_seconds: Seconds after its making for which an answer is given again.
         share: Part of the time that may be spent on newer answers before that is over.
         clock: Monotonic seconds.
     """

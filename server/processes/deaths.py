@@ -47,7 +47,7 @@ class DeathList:
         Args:
             model: Name of the model.
             version: The version that is to blame.
-            how: How its process ended, in words after its name.
+            how: End of its process, in words after its name.
         """
         death = Death("its own process", how, self._wall_clock(), ((model, version),))
         with self._lock:

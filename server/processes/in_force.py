@@ -25,7 +25,7 @@ class InForce:
 
     Args:
         config: At the start.
-        path: Where the processes find it.
+        path: Path of the file that the processes read.
     """
 
     def __init__(self, config: ServerConfig, path: Path) -> None:

@@ -10,7 +10,7 @@ def available_bytes(root: Path = Path("/")) -> int:
     """The bytes that can be allocated before others suffer; 0 where the system does not say.
 
     Args:
-        root: Where ``proc`` and ``sys/fs/cgroup`` are found.
+        root: Directory of ``proc`` and ``sys/fs/cgroup``.
     """
     found = []
     with suppress(OSError, ValueError, IndexError):

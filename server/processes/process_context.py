@@ -41,7 +41,7 @@ class ProcessContext:
         directory: The run directory, where the processes meet.
         config: Configuration of the server.
         supervisor_pipe: Reading end of a pipe that ends with the supervisor.
-        sockets: What to accept connections from; empty for a process that has no port. A worker
+        sockets: Listening sockets; empty for a process that has no port. A worker
             has one more if there is a port of gRPC: it does not listen, and tells the address.
         pulse: Signs of life for the supervisor.
         incidents: Errors of this process that no caller is told of.

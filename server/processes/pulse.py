@@ -40,7 +40,7 @@ class Label:
     Attributes:
         model: Name of the model.
         version: Its version.
-        limit_seconds: How long the run, or the load, may take.
+        limit_seconds: Seconds that the run, or the load, may take.
     """
 
     model: str
@@ -55,7 +55,7 @@ class Mark:
     Attributes:
         slot: 0 is the event loop; the last one loads; those between are execution threads.
         label: Label of the version.
-        since: When it began, monotonic seconds.
+        since: Time at which it began, monotonic seconds.
         thread: Identity of the thread, as Python has it.
         loading: Whether it is a load.
     """
@@ -108,7 +108,7 @@ class Pulse:
 
         Args:
             path: Path of the file.
-            execution_threads: How many there may be.
+            execution_threads: Most execution threads.
 
         Raises:
             OSError: The directory cannot be written, or is full.

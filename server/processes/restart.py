@@ -22,7 +22,7 @@ class Restart:
 
     Attributes:
         failures: Short runs in a row, this one included.
-        at: When to start again.
+        at: Time of the next start.
     """
 
     failures: int

@@ -25,8 +25,8 @@ class ProcessHistory:
     Attributes:
         process: ``control``, ``monitor``, ``shadow`` or ``worker-<n>``.
         deaths: Since the server started.
-        short: How many of them in a row, up to the last, came after a short life.
-        last_exit: How the last life ended, as words.
+        short: Number of them in a row, up to the last, that came after a short life.
+        last_exit: End of the last life, as words.
         died_at: Unix seconds of the last death.
         again_at: Unix seconds of the start after it.
     """

@@ -40,7 +40,7 @@ class StateDirectory:
 
     Attributes:
         path: Path of it, mode 0700.
-        note: Why it is a temporary one; empty if it is not.
+        note: Reason for which it is a temporary one; empty if it is not.
     """
 
     def __init__(self, path: Path, lock: int, note: str = "") -> None:

@@ -30,7 +30,7 @@ class SupervisedTask:
     """Work that goes on until it is stopped. Make it while the event loop runs.
 
     Args:
-        name: What the work is, in words.
+        name: Description of the work, in words.
         work: Makes the coroutine that works until it is cancelled; called again after an error.
         incidents: Is told of each error.
         may_end: Whether the work may come to an end by itself; else that is an error, too.

@@ -53,7 +53,7 @@ class ProcessState:
 
     Attributes:
         state: One letter, as proc(5) has it.
-        waited_seconds: How long its event loop has waited for a processor since its start.
+        waited_seconds: Seconds that its event loop has waited for a processor since its start.
     """
 
     state: str
@@ -103,9 +103,9 @@ def check(
     """Look at one process; `watched` is brought up to date.
 
     Args:
-        watched: What is remembered of this incarnation of the process.
+        watched: Known facts of this incarnation of the process.
         reading: Its signs of life; ``None`` before there are any.
-        process_state: What the kernel says.
+        process_state: State of the process by the kernel.
         now: Monotonic seconds.
         worker: Whether requests wait for it.
     """
@@ -175,7 +175,7 @@ def suspects_of(
     Args:
         code: Exit code, as `subprocess` has it.
         reading: The last signs of life.
-        fault: Why the supervisor killed it, if it did.
+        fault: Reason for which the supervisor killed it, if it did.
         thread: Identity of the thread that crashed, if that is known.
         starved: Whether the kernel ended processes for memory meanwhile.
     """
@@ -194,7 +194,7 @@ class Death:
 
     Attributes:
         process: Name of the process.
-        how: How the process ended, in words that follow its name.
+        how: End of the process, in words that follow its name.
         at: Unix seconds.
         suspects: Versions that may be to blame.
     """
@@ -217,7 +217,7 @@ def condemned(
     Args:
         deaths: The latest deaths.
         now: Unix seconds.
-        pardoned: When an operator has asked to try a version again.
+        pardoned: Time at which an operator last asked to try a version again, by version.
     """
     pardoned = pardoned or {}
     open_deaths = [
@@ -250,7 +250,7 @@ def crashing(
     Args:
         deaths: The last ones of their processes, each with the version that ran in it.
         now: Unix seconds.
-        pardoned: When an operator has asked to try a version again.
+        pardoned: Time at which an operator last asked to try a version again, by version.
     """
     pardoned = pardoned or {}
     found: dict[Key, list[Death]] = {}

@@ -27,7 +27,7 @@ class Arrivals:
     """Observes such versions until their copies are complete. Blocking.
 
     Args:
-        window_seconds: How long files must keep still.
+        window_seconds: Seconds for which files must keep still.
         clock: Monotonic seconds.
         wall_clock: Nanoseconds since 1970.
     """

@@ -53,7 +53,7 @@ def read_content(directory: Path, roots: Roots | None = None) -> Content:
 
     Args:
         directory: Directory of the version.
-        roots: Where links in it may end.
+        roots: Directories in which links in it may end.
 
     Raises:
         ModelRefused: Not all of them are files that may be read.

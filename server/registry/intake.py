@@ -50,7 +50,7 @@ class Intake:
         state_dir: State directory of the server, for the copies and the list of what was taken;
             ``None`` loads from the registry itself.
         max_bytes: Most bytes of all copies together.
-        window_seconds: How long the files of a version without a manifest must keep still.
+        window_seconds: Seconds for which the files of a version without a manifest must keep still.
         plugins: Whether runtimes of others are installed, whose files cannot be inspected.
         limits: Limits of the inspection.
         remote: Fetches files, if directories hold manifests only; it needs a state directory.

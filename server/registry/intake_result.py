@@ -47,7 +47,7 @@ class IntakeResult:
     Attributes:
         directory: Directory to load it from; ``None`` while it may not be loaded.
         digest: Digest of its files; empty while they are not known.
-        reason: Why it may not be loaded, or what has changed since it was taken.
+        reason: Reason for which it may not be loaded, or the change since it was taken.
         waiting: Whether a later pass may accept it without a change.
         declared: The signature that its manifest promises, if that says.
     """

@@ -22,7 +22,7 @@ class Lineage:
 
     Attributes:
         manifest: Manifest of it, if it has one.
-        missing: Why there is no manifest.
+        missing: Reason for which there is no manifest.
     """
 
     manifest: Manifest | None

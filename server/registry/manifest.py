@@ -57,14 +57,14 @@ class Manifest:
         model: Name of the model it was published as.
         version: Its number there.
         files: All files but the manifest, by path.
-        signature: What it takes and gives, if it was loaded when published.
-        run: Where it comes from.
+        signature: Its inputs and outputs, if it was loaded when published.
+        run: Training run that it comes from.
         data_hash: Data hash of the training data, in whatever form the team uses.
         metrics: Metrics of its evaluation.
         metadata: Key/value pairs from the model file.
-        card: What its owner says of it, by key, such as ``intended_use``.
+        card: Words of its owner, by key, such as ``intended_use``.
         pushed_by: Name of the user who published it, as the system knew it.
-        created_at: When it was published: RFC 3339, UTC.
+        created_at: Time at which it was published: RFC 3339, UTC.
     """
 
     model: str

@@ -81,7 +81,7 @@ def private_copy(
         keep: Digests of copies that must stay: what the server serves or is about to.
         progress: Called with the number of bytes copied since the last call.
         size_memo: Of this cache, for who makes many copies.
-        roots: Where links in the version may end; the copy has what they lead to.
+        roots: Directories in which links in the version may end; the copy has their targets.
         name: Name of the copy, from `replacement_name`; its digest by default.
 
     Returns:

@@ -56,12 +56,12 @@ class Details:
     Attributes:
         created_at: Now, as RFC 3339 in UTC.
         version: Its number; the next free one if ``None``.
-        run: Where it comes from.
+        run: Training run that it comes from.
         data_hash, metrics: Of the training data, and of its evaluation.
         examples: A file of golden requests.
         columns: A file that names the columns of a row; see `read_columns`.
         classes: Names of the classes, in the order of the probabilities.
-        card, pushed_by: What its owner says of it, by key, and the name of that user.
+        card, pushed_by: Words of its owner, by key, and the name of the user who publishes.
         metadata: Key/value pairs beside those of the model file.
     """
 
@@ -84,7 +84,7 @@ class Published:
 
     Attributes:
         directory: Directory of the version.
-        manifest: What is said of it.
+        manifest: Manifest of the version.
         same_as: The newest of the other versions that has the same files; ``None`` if none has, as
             far as their manifests tell.
     """
@@ -110,7 +110,7 @@ def publish(
         registry: The model repository; made if only its last directory is missing.
         model: Its name; made if it is new.
         source: From `find_source`.
-        details: What is said of it.
+        details: Details for the manifest.
         check: Loads the staged directory and gives its signature; its errors stop the push.
         limits: Limits of the inspection.
         progress: Called with the number of bytes copied since the last call.

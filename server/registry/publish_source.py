@@ -36,17 +36,17 @@ class PublishSource:
 
     Attributes:
         model: The model file; links on the way to it, which its owner named, are resolved.
-        name: What it is called in a version directory.
+        name: Its name in a version directory.
         beside: Files that it refers to, relative to its directory.
         total_bytes: Of all of them.
         metadata: Key/value pairs of the model file.
         home: Directory of the files beside it: of the link that named it, or of itself.
-        roots: Where links to the files beside it may end: beside what it is a link to, as in a
+        roots: Directories in which links to the files beside it may end: beside its target, as in a
             cache of the Hugging Face hub.
         run_id: From MLflow; empty otherwise.
         made: Content of files that are made for the version, by name.
         columns: From MLflow's signature; empty if there is none.
-        own_names: What files beside it are called at home, by their names in a version.
+        own_names: Names of the files beside it at home, by their names in a version.
     """
 
     model: Path

@@ -84,8 +84,8 @@ class RegistrySnapshot:
 
     Attributes:
         models: By name, in alphabetical order.
-        problems: What could not be used.
-        roots: Where links in it may end.
+        problems: Paths that could not be used, with the reason.
+        roots: Directories in which links in it may end.
     """
 
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
@@ -100,7 +100,7 @@ def model_directories(
 
     Args:
         registry: As configured.
-        roots: Where links may end.
+        roots: Directories in which links may end.
         problems: Takes what looks meant but cannot be used.
         known: Those of the last look: one that cannot be read now is still one.
 
@@ -128,7 +128,7 @@ def read_model(
 
     Args:
         path: Path of the directory.
-        roots: Where links may end.
+        roots: Directories in which links may end.
         problems: Takes what cannot be used.
         good: The last good configurations: with a bad one, a model goes on with its last good one.
         before: The entry of the last scan: a version that cannot be read now still is a version.

@@ -53,7 +53,7 @@ class Survey:
         good: The last good configurations.
 
     Attributes:
-        read: How many model directories the last look had to read.
+        read: Number of model directories that the last look had to read.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ def read_manifest(directory: Path, roots: Roots | None = None) -> Manifest | Non
 
     Args:
         directory: Directory of the version.
-        roots: Where links in it may end.
+        roots: Directories in which links in it may end.
 
     Raises:
         ManifestError: It is there and cannot be believed.
@@ -62,9 +62,9 @@ def verify(
 
     Args:
         directory: Directory of the version.
-        manifest: What should be in it.
+        manifest: Manifest with the expected files.
         progress: Called with the number of bytes read since the last call.
-        roots: Where links in it may end.
+        roots: Directories in which links in it may end.
     """
     problems: list[str] = []
     try:
@@ -88,7 +88,7 @@ def hash_files(directory: Path, roots: Roots | None = None) -> tuple[FileEntry, 
 
     Args:
         directory: Directory of the version.
-        roots: Where links in it may end.
+        roots: Directories in which links in it may end.
 
     Raises:
         ModelRefused: Not all of them are plain files that can be read.

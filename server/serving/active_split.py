@@ -29,7 +29,7 @@ class SplitMemory:
         slow: From when on an answer is slow.
         canary_units: The units that fail most in the arm of the candidate.
         stable_units: The same of stable.
-        first_arrival: When the candidate was given its first request here, monotonic seconds.
+        first_arrival: Time of the candidate's first request here, monotonic seconds.
         segments: Counts of single segments; ``None`` if the rollout has none.
     """
 
@@ -99,13 +99,13 @@ class ActiveSplit:
     """A split between two loaded versions; replaced as a whole when either or the split changes.
 
     Attributes:
-        split: What was asked for.
+        split: Split of the target.
         stable: The default version.
         canary: The candidate.
         chooser: Chooses between them.
         sticky: Name of the header that decides, in lower case; empty for the request id.
         plain: Part of every request of arm stable that counts.
-        memory: What outlives a change of the share.
+        memory: Memory that outlives a change of the share.
         first_failures: Tells which bad answers of a unit are evidence.
     """
 
@@ -171,7 +171,7 @@ class Assignment:
         arm: ``stable`` or ``canary``.
         counted: Whether it is evidence; one that was forced into its arm is not.
         body: Body of the request, for another try on stable; empty in arm stable.
-        error: What the canary failed with, once stable is asked in its place.
+        error: Error of the canary, once stable is asked in its place.
         doubt: The counter of that, if it holds the inputs to be at fault: it counts if stable
             answers them.
         failure: The counter of that which counted already.
@@ -205,9 +205,9 @@ def active_split_of(
     """The split between loaded versions; ``None`` while there is none to be had.
 
     Args:
-        split: What is asked for.
+        split: Split of the target.
         default: Serves requests that name no version.
-        versions: What is loaded.
+        versions: Loaded versions.
         before: The one in force, which is kept if it is the same.
     """
     if split is None or default is None:

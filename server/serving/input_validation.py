@@ -33,7 +33,7 @@ class Examination(NamedTuple):
 
     Attributes:
         counts: The faults that are to be counted.
-        refusal: Why the request is refused; ``None`` if it is not.
+        refusal: Reason for which the request is refused; ``None`` if it is not.
     """
 
     counts: list[Count]

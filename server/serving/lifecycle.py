@@ -58,7 +58,7 @@ class Status:
     Attributes:
         state: The state.
         reason: The reason of the state, for operators.
-        since: When the state began, Unix seconds.
+        since: Time at which the state began, Unix seconds.
         told: The reason as callers are told it: it names no place on the server.
     """
 
@@ -85,7 +85,7 @@ def loading_for(since: float, limit: str, now: float) -> str:
     """The time that a version has been in `State.LOADING`, in words.
 
     Args:
-        since: When the state began, Unix seconds.
+        since: Time at which the state began, Unix seconds.
         limit: The reason of the state, which names the longest time of a load.
         now: Unix seconds.
     """

@@ -90,7 +90,7 @@ def compare(
         primary: Outputs by name; axis 0 is rows. Where it is not, the output is that of all rows.
         shadow: The same of the shadow; what the primary does not have is left out.
         rows: Rows of the batch.
-        tolerance: What is allowed.
+        tolerance: Allowed difference.
         extra: Outputs that only the shadow's signature has.
     """
     outputs: dict[str, OutputDifference] = {}

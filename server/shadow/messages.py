@@ -28,7 +28,7 @@ class Order:
     Attributes:
         config: Path of the server's configuration, as JSON.
         target: A target with the one plan whose mirror is meant, encoded.
-        replay: What the candidate is to compute again, and nothing else: the fields of
+        replay: Requests that the candidate is to compute again, and nothing else: the fields of
             `penstock.server.shadow.replay.Replay`; ``None`` to compare batches.
     """
 

@@ -42,7 +42,7 @@ class Record:
         candidate: The version that computes the copies.
         phase: ``loading``, ``running``, ``tripped`` or ``ended``.
         failures: Short runs of its runner process in a row.
-        hard_failure: Why the candidate is not run any more; ``None`` while it is.
+        hard_failure: Reason for which the candidate is not run any more; ``None`` while it is.
         tally: The tally of the comparisons.
         updated: Unix seconds of the last change.
     """

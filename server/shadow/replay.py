@@ -70,7 +70,7 @@ class Logged:
 
     Attributes:
         recent: Requests of today.
-        note: Why some are missing.
+        note: Reason for which some are missing.
         before: Requests that the version answered when it served; their outputs alone.
     """
 
@@ -86,7 +86,7 @@ def read_log(signature: Signature, name: str, version: int, replay: Replay) -> L
         signature: Of the version.
         name: Name of the model.
         version: Number of the version.
-        replay: What is to be computed.
+        replay: Requests to compute.
     """
     taken = [one.name for one in signature.inputs if one.name in replay.private]
     if taken:
@@ -114,9 +114,9 @@ def replay_log(
 
     Args:
         model: The version, loaded.
-        logged: What the log holds.
+        logged: Requests and answers of the log.
         serving: The version that serves; its answers are compared.
-        tolerance: How far answers may be from those that were given.
+        tolerance: Allowed difference from the answers that were given.
         clock: Monotonic seconds.
 
     Returns:

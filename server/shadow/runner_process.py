@@ -37,7 +37,7 @@ class RunnerEnded(Exception):
     """The runner is gone, or had to go.
 
     Attributes:
-        death: Why.
+        death: Reason of its end.
     """
 
     def __init__(self, death: Death) -> None:
@@ -49,7 +49,7 @@ class RunnerProcess:
     """A running runner. Use as an async context manager; at the end it is killed.
 
     Args:
-        order: What it shall do.
+        order: Order of the runner.
         clock: Monotonic seconds.
     """
 

@@ -66,7 +66,7 @@ class ShadowProcess:
     """Follows the target, and brings workers and shadow runs together.
 
     Args:
-        context: What the supervisor gave.
+        context: Context from the supervisor.
         counters: Counters of this process.
         sleep: Waits so many seconds.
         now: Unix seconds.

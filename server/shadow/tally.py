@@ -135,7 +135,7 @@ class Tally:
         outputs: Comparisons by name of the output.
         cpu: Processor time of both versions.
         worst: The rows that differ most.
-        errors: What the candidate said when it failed, latest last.
+        errors: Errors of the candidate, latest last.
         deaths: Ends of its process that nobody asked for, latest last.
     """
 

@@ -24,7 +24,7 @@ class Wanted:
         primary: The version that answers; ``None`` if nobody does.
         candidate: The version to run.
         target: A target with the plan of this model, and then of the models of its steps, encoded.
-        essence: What a runner depends on; it starts anew when that changes.
+        essence: Values that a runner depends on; it starts anew when they change.
     """
 
     rollout: str

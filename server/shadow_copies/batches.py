@@ -38,7 +38,7 @@ class CopiedBatch:
         inputs: By name; ``None`` where left out.
         output_names: Of those that were wanted.
         outputs: One array per name.
-        seconds: What the run took.
+        seconds: Seconds of the run.
     """
 
     request_ids: Sequence[bytes]

@@ -41,7 +41,7 @@ class Envelope:
 
     Attributes:
         sizes: Requests and rows of each batch.
-        seconds: What the slowest of them took the primary.
+        seconds: Seconds that the slowest of them took the primary.
         content: The batches, as `penstock.server.shadow_copies.batches.encode` made them.
     """
 

@@ -57,11 +57,11 @@ class Child:
         command: Its arguments after the interpreter.
         descriptors: Descriptors that the process inherits.
         process: The running process; ``None`` while there is none.
-        mark: What the processes that it starts are found by.
-        started_at: When it was started.
+        mark: Value in the environment by which the processes that it starts are found.
+        started_at: Time at which it was started.
         failures: Consecutive runs that ended after a short time.
         deaths: Number of all its deaths.
-        due_at: When to start it next, while it is dead.
+        due_at: Time of the next start, while it is dead.
         history: Its deaths and restarts; ``None`` before its first death.
     """
 

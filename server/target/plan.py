@@ -45,7 +45,7 @@ class ModelPlan:
         pinned: Whether an operator chose the default: then no other version stands in for it.
         accepted: Versions that an operator takes although they answer their golden requests
             otherwise, or break clients.
-        split: How requests that name no version are shared between two versions.
+        split: Division of requests that name no version between two versions.
         mirror: To which version a copy of the traffic goes.
         declared: By version, the signature that its manifest promises.
         retried: By version, when an operator last asked to try it again, Unix seconds.
@@ -78,7 +78,7 @@ class Standing:
         serving: Ready on every worker.
         failed: Could not be loaded by some worker, and no worker serves it.
         broken: Could not be loaded by some worker.
-        default: What answered last when no version was named.
+        default: Version that answered last when none was named.
     """
 
     serving: frozenset[int] = frozenset()
@@ -131,8 +131,8 @@ def aspire(
     """The plan for every model of which something is to be served.
 
     Args:
-        models: What the registry holds.
-        state: What operators want.
+        models: Models of the registry.
+        state: Desired state.
         outlook: By default every version may be loaded, and nobody has told of any.
     """
     outlook = outlook or Outlook()

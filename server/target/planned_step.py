@@ -14,9 +14,9 @@ class PlannedStep:
 
     Attributes:
         pin: The step, and the version that runs it.
-        directory: Where that version is loaded from; ``None`` if it is not there.
-        retried: When an operator last asked to try that version again, Unix seconds.
-        kept_out: Why that version is out of service; empty if it is not.
+        directory: Directory from which that version is loaded; ``None`` if it is not there.
+        retried: Time at which an operator last asked to try that version again, Unix seconds.
+        kept_out: Reason for which that version is out of service; empty if it is not.
     """
 
     pin: Pin

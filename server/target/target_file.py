@@ -24,8 +24,8 @@ class TargetFile(Generic[T]):
 
     Args:
         path: Path of the file, which control replaces.
-        decode: What a process takes from the bytes. It raises `ValueError` if they are no target.
-        at_first: What holds before there is a target.
+        decode: Makes the value from the bytes. It raises `ValueError` if they are no target.
+        at_first: Value before there is a target.
     """
 
     def __init__(self, path: Path, decode: Callable[[bytes], T], at_first: T) -> None:

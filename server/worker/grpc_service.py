@@ -22,7 +22,7 @@ class GrpcService:
     """The gRPC port of a worker.
 
     Args:
-        context: What the supervisor gave this process; the second socket keeps the address.
+        context: Context from the supervisor; the second socket keeps the address.
         engine: Serves the predictions.
         stopping: Is set when the worker is told to stop.
         certificate: Certificate of the prediction port; ``None`` without TLS.

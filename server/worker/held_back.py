@@ -29,7 +29,7 @@ def first_target(directory: RunDirectory, now: float) -> Target:
     """The target to begin with, without the versions that must not be loaded again.
 
     Args:
-        directory: Where the processes meet.
+        directory: Run directory.
         now: Unix seconds.
     """
     target = read_target(directory.target)
@@ -50,7 +50,7 @@ def hold_back(target: Target, deaths: Iterable[Death], now: float, written_at: f
         target: As control wrote it.
         deaths: The last ones.
         now: Unix seconds.
-        written_at: When control wrote it, Unix seconds.
+        written_at: Time at which control wrote it, Unix seconds.
     """
     deaths = tuple(deaths)
     if not deaths or written_at > deaths[-1].at + JUDGED_SECONDS:

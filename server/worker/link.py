@@ -37,7 +37,7 @@ class Link:
 
     Args:
         path: Control's socket.
-        hello: Who we are: ``process``, ``incarnation``, ``pid``.
+        hello: First message: ``process``, ``incarnation``, ``pid``.
         on_target: Called with every target that arrives.
         sleep: Waits so many seconds.
     """

@@ -53,7 +53,7 @@ class Reconciler:
         sleep: Waits so many seconds.
 
     Attributes:
-        problem: Why the latest target is not applied, in words; empty while nothing is wrong.
+        problem: Reason for which the latest target is not applied; empty while it is.
         steered: Number of the last target whose defaults and aliases are in force, as far as
             their versions are loaded.
         applied: Number of the last target that was dealt with.

@@ -21,7 +21,7 @@ def version_report(
 
     Args:
         catalog: Catalog of the worker.
-        directories: Where each version was loaded from, or failed to load from.
+        directories: Directory of each version that was loaded, or failed to load.
         configs: The digest of the configuration with which that was.
     """
     return [

@@ -61,7 +61,7 @@ class WorkerProcess:
     """Wires the app to the server, the link and the reconciler. An ASGI app around the app.
 
     Args:
-        context: What the supervisor gave this process.
+        context: Context from the supervisor.
         wall_clock: Unix seconds.
     """
 

@@ -50,7 +50,7 @@ class Access:
 
         Args:
             authorization: Its value; ``None`` if there is none.
-            scope: What the token must cover.
+            scope: Scope that the token must cover.
         """
         if authorization is None and scope == OBSERVE and self.open_reads:
             return ""

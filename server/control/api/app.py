@@ -53,10 +53,10 @@ class AdminApp:
     Args:
         coordinator: Target, desired state and workers.
         operations: Carries out commands.
-        audit_history: Who did what last.
+        audit_history: Latest records of the audit log.
         traffic: Figures of the last minute.
         exposition: Merged metrics.
-        access: Who may do what.
+        access: Check of the tokens.
         about: Of the server, for the status.
         more: Endpoints of other parts, and who answers them.
         clock: Unix seconds.
@@ -64,9 +64,9 @@ class AdminApp:
     An ASGI app.
 
     Attributes:
-        border: What is asked of each request first.
+        border: Checks of each request before it is routed.
         status: Makes the answer of the status.
-        access: Who may do what.
+        access: Check of the tokens.
         repository: Loads and unloads as clients of Triton do.
         console: The pages for people; ``None`` where there are none.
         works: Tasks beside the requests, by what they do.

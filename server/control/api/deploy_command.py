@@ -34,7 +34,7 @@ class DeployCommand:
     Args:
         coordinator: Plans and tells the workers.
         audit_history: Knows who did what last.
-        timeout_seconds: How long a command waits for the workers.
+        timeout_seconds: Seconds that a command waits for the workers.
         wall_clock: Unix seconds.
     """
 
@@ -54,7 +54,7 @@ class DeployCommand:
         """Have a version ready on every worker.
 
         Args:
-            command: What it is for.
+            command: Command that is carried out.
             version: The version.
             accept: Take it although it answers its golden requests otherwise or breaks clients.
 

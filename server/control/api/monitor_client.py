@@ -29,7 +29,7 @@ class Monitored:
         drift: Drift summary by model and version, of those that were looked at.
         labels: Label summary by model and version, of those that have labels.
         drift_watched: Whether the monitor can watch drift at all.
-        problem: Why there is no answer; empty if there is one.
+        problem: Reason for which there is no answer; empty if there is one.
     """
 
     drift: Mapping[tuple[str, str], DriftSummary] = field(default_factory=dict)

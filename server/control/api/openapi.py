@@ -36,7 +36,7 @@ class Endpoint:
         path: With places in braces.
         name: Name of its handler.
         summary: One sentence.
-        scope: What a token must cover; empty if none is needed.
+        scope: Scope that a token must cover; empty if none is needed.
         query: Names in the query, with their meaning.
         body: Names in the body, with their meaning.
         answer: Schema of the answer, see `penstock.server.control.api.answer_schemas`.
@@ -182,8 +182,8 @@ def openapi(
     """The document of ``/openapi.json``.
 
     Args:
-        url: Where it is served.
-        endpoints: What is served there.
+        url: URL of the port.
+        endpoints: Endpoints of the port.
         open_reads: Whether looking needs no token.
     """
     paths: dict[str, Any] = {}

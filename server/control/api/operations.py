@@ -51,7 +51,7 @@ class Operations:
         """Have a version loaded on every worker.
 
         Args:
-            command: What it is for.
+            command: Command that is carried out.
             version: The version.
             accept: Although it answers its golden requests otherwise or breaks clients.
 
@@ -108,7 +108,7 @@ class Operations:
         Where nobody has named a stable version yet, that is what answered by itself before.
 
         Args:
-            command: Which model.
+            command: Command, which names the model.
             force: Without a verification on today's data.
             dry_run: The verification alone.
 

@@ -46,7 +46,7 @@ def no_such_model(model: object, known: Iterable[str]) -> NotFound:
     """The error for a name that no model of the registry has: it says which one may be meant.
 
     Args:
-        model: What was asked for.
+        model: Name that was asked for.
         known: Names of the models of the registry.
     """
     names = list(known)

@@ -48,7 +48,7 @@ class RollbackCheck:
         coordinator: Knows the plan of each model.
         config: Configuration of the server.
         config_file: The same as JSON, for the process.
-        deadline_seconds: How long a rollback waits for it.
+        deadline_seconds: Seconds that a rollback waits for it.
         wall_clock: Unix seconds.
         clock: Monotonic seconds.
     """

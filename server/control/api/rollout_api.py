@@ -78,9 +78,9 @@ class RolloutApi:
     Args:
         operations: Carries out commands.
         controller: Knows how rollouts stand.
-        coordinator: Where the audit log is.
+        coordinator: Has the state store, and so the audit log.
         vetoes: Alarms from outside.
-        shadow: What the shadow process keeps of a rollout, by its id; blocking.
+        shadow: Gives the record of the shadow process of a rollout, by its id; blocking.
         traffic: Figures of the last minute.
     """
 

@@ -82,7 +82,7 @@ class RolloutOperations:
         """Begin a rollout, once every worker has the candidate ready.
 
         Args:
-            command: Who wants it and why.
+            command: Command with its actor and reason.
             token: Name of the requester's token: an approval must come by another.
             kind: Shadow, canary or A/B.
             version: The candidate.
@@ -143,7 +143,7 @@ class RolloutOperations:
             command: About which model.
             version: The candidate.
             asked: As in `start`.
-            supposed_of: What is supposed of the traffic, by the keys of `rollout_plan.SUPPOSED`.
+            supposed_of: Assumptions about the traffic, by the keys of `rollout_plan.SUPPOSED`.
             traffic: Figures of the last minute.
 
         Raises:
@@ -182,7 +182,7 @@ class RolloutOperations:
         """Approve the candidate.
 
         Args:
-            command: Who and why.
+            command: Command with its actor and reason.
             token: Name of the approver's token.
             digest: Digest of the version that the approver has examined.
 

@@ -92,7 +92,7 @@ def plan(
         model: Name of the model.
         versions: Stable, and the candidate.
         spec: Terms of the canary.
-        traffic: What stable serves.
+        traffic: Traffic of stable.
     """
     found = forecast(spec, traffic)
     return {

@@ -66,7 +66,7 @@ def report(
     Args:
         progress: Progress of it.
         records: Records of the audit log about its model, newest first.
-        shadow: What the shadow process keeps of it.
+        shadow: Record of the shadow process.
     """
     rollout = progress.rollout
     evidence: dict[str, Any] = {"score_change": score_change(rollout)}

@@ -24,7 +24,7 @@ def routes_of(handlers: Mapping[Endpoint, Handler], access: Access) -> list[Rout
     """A route for each path, so that a wrong method is answered with all that the path takes.
 
     Args:
-        handlers: Who answers what.
+        handlers: Handler of each endpoint.
         access: Checks the tokens.
     """
     paths: dict[str, dict[str, _Serve]] = {}

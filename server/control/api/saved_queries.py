@@ -30,7 +30,7 @@ class SavedQuery(msgspec.Struct, frozen=True):
     Attributes:
         name: Name of the query.
         sql: One SELECT.
-        by: Who saved it.
+        by: Name of the token that saved it.
     """
 
     name: str

@@ -35,7 +35,7 @@ def status(
 
     Args:
         coordinator: Target, desired state and workers.
-        audit_history: Who did what last.
+        audit_history: Latest records of the audit log.
         figures: Traffic by model and version.
         now: Unix seconds.
     """

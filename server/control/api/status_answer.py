@@ -33,17 +33,17 @@ class StatusAnswer:
 
     Args:
         coordinator: Target, desired state and workers.
-        audit_history: Who did what last.
+        audit_history: Latest records of the audit log.
         traffic: Figures of the last minute.
         exposition: Merged metrics.
         about: Of the server.
         clock: Unix seconds.
 
     Attributes:
-        progress: How the last rollout of a model stands.
-        histories: Which processes died, how often and how.
+        progress: Gives the state of the last rollout of a model.
+        histories: Gives the deaths of each process.
         damaged: Files that were damaged and set aside, as problems.
-        store_problems: What is wrong with the object store of the registry.
+        store_problems: Gives the problems of the object store of the registry.
         incidents: Errors in control that no caller was told of.
         monitored: Asks the monitor for drift and labels.
         sample_rate: Share of requests that are sampled.

@@ -49,7 +49,7 @@ class AliasFollower:
         config: Configuration of the server.
 
     Attributes:
-        problem: Why the last step failed; empty if it did not.
+        problem: Reason for which the last step failed; empty if it did not.
         since: Since when the steps fail, RFC 3339; empty if they do not.
         woken: Set it to have the alias looked at now.
     """

@@ -33,7 +33,7 @@ class Worker:
         steered: Number of the target whose defaults and aliases are in force there.
         ready: Whether it has dealt with its first target.
         models: Every version it knows, with its state.
-        problem: Why it has not applied the target, in words; empty without a problem.
+        problem: Reason for which it has not applied the target; empty without a problem.
         incidents: Its errors without a caller; see `Incidents.report`.
     """
 

@@ -51,9 +51,9 @@ class Progress:
 
     Attributes:
         rollout: With its newest counts.
-        cause: What it waits for, as a short code.
+        cause: Event that it waits for, as a short code.
         message: The same for people.
-        history: What was seen over time.
+        history: Evidence over time.
     """
 
     rollout: Rollout

@@ -41,7 +41,7 @@ class StandingKind:
         name: As `Alert.kind` has it.
         subject: As `Alert.subject` has it.
         severity: As `Alert.severity` has it.
-        over: What is said when an episode ends; ``{model}`` and ``{version}`` are filled in.
+        over: Sentence at the end of an episode; ``{model}`` and ``{version}`` are filled in.
     """
 
     name: str
@@ -134,7 +134,7 @@ def changes(
     Args:
         kind: Kind of the alerts.
         opened: The alert that opened each episode.
-        wanted: What is wrong now, and why.
+        wanted: Present faults with their reasons.
         now: Unix seconds.
     """
     news = [

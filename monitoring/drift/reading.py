@@ -12,9 +12,8 @@ import msgpack
 from penstock.monitoring.databases import content
 
 from .incident import words_of
-from .states import DRIFT, STATES, stated_rate, unknown_of
+from .states import DRIFT, STATES, state_now, stated_rate, unknown_of
 from .store import read_windows
-from .summary import state_now
 
 if TYPE_CHECKING:
     from pathlib import Path

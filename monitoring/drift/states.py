@@ -127,6 +127,17 @@ def state_of(level: Level, episode: Episode, phase: str) -> str:
     return {Level.CLEAN: OK, Level.SMALL: CHANGED}.get(level, WARN)
 
 
+def state_now(last: str, baseline: str, *, learning: bool) -> str:
+    """The state of a version in an arm.
+
+    Args:
+        last: State after its last closed window with this baseline; empty before the first.
+        baseline: Id of its baseline; empty without one.
+        learning: Whether features are still learnt from live rows.
+    """
+    return last or (CALIBRATING if baseline and not learning else LEARNING)
+
+
 def unknown_of(findings: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     """The features of which it is not known how much healthy windows vary.
 

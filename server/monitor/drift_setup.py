@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.drift.consumer import DriftConsumer
-from penstock.monitoring.drift.summaries import DriftSummaries
-from penstock.monitoring.drift.summarised_store import SummarisedStore
+from penstock.monitoring.drift_summary.summaries import DriftSummaries
+from penstock.monitoring.drift_summary.summarised_store import SummarisedStore
 from penstock.monitoring.mended import Mended
 from penstock.monitoring.probability import is_available, what_to_install
 from penstock.server.drift.versions import WINDOWS, TargetVersions

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
     from collections.abc import Sequence
 
-    from penstock.monitoring.drift.summaries import DriftSummaries
+    from penstock.monitoring.drift_summary.summaries import DriftSummaries
     from penstock.monitoring.feedback.label_summaries import LabelSummaries
     from penstock.monitoring.samples.samples import BatchSample
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring.drift.summary import DriftSummary
+from penstock.monitoring.drift_summary.summary import DriftSummary
 from penstock.monitoring.feedback.label_summary import LabelSummary
 from penstock.server.monitor.overview import OVERVIEW
 from penstock.server.processes.frames import BadFrame, pack_frame, read_frame

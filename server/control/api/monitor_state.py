@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.monitoring.drift.summary import DriftSummary, drift_words
+from penstock.monitoring.drift_summary.summary import DriftSummary, drift_words
 from penstock.monitoring.feedback.label_summary import LabelSummary, label_words
 from penstock.monitoring.probability import what_to_install
 

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.states import LEARNING
-from penstock.monitoring.drift.summaries import DriftSummaries
+from penstock.monitoring.drift_summary.summaries import DriftSummaries
 from penstock.monitoring.feedback.label_summaries import LabelSummaries
 from penstock.server.control.api.monitor_client import MonitorClient
 from penstock.server.monitor.monitor_socket import MonitorSocket

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.monitoring.drift.states import DRIFT, OK
-from penstock.monitoring.drift.summary import DriftSummary
+from penstock.monitoring.drift_summary.summary import DriftSummary
 from penstock.monitoring.feedback.label_summary import LabelSummary
 from penstock.server.control.api.monitor_client import Monitored
 from penstock.server.control.api.monitor_state import NONE, OFF, UNKNOWN, add_monitored

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from .incident import words_of
-from .states import (
+from penstock.monitoring.drift.incident import words_of
+from penstock.monitoring.drift.states import (
     CALIBRATING,
     CHANGED,
     DRIFT,
@@ -21,7 +21,7 @@ from .states import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .options import DriftOptions
+    from penstock.monitoring.drift.options import DriftOptions
 
 #: Features that are named, and characters of a name.
 MOST_NAMED: Final = 3
@@ -86,17 +86,6 @@ class DriftSummary:
             others=len(words[MOST_NAMED:]),
             since=min((one["since"] for _, one in chosen if one["since"]), default=0.0),
         )
-
-
-def state_now(last: str, baseline: str, *, learning: bool) -> str:
-    """The state of a version in an arm.
-
-    Args:
-        last: State after its last closed window with this baseline; empty before the first.
-        baseline: Id of its baseline; empty without one.
-        learning: Whether features are still learnt from live rows.
-    """
-    return last or (CALIBRATING if baseline and not learning else LEARNING)
 
 
 def known_at(first: float, last: float, windows: int, options: DriftOptions) -> float:

@@ -16,14 +16,14 @@ from penstock.monitoring.drift.states import (
     STATES,
     TOO_LITTLE,
     WARN,
+    state_now,
 )
-from penstock.monitoring.drift.summary import (
+from penstock.monitoring.drift_summary.summary import (
     MOST_LETTERS,
     DriftSummary,
     combined,
     drift_words,
     known_at,
-    state_now,
 )
 
 JUNE = 1_780_315_200.0  # 2026-06-01 12:00 UTC

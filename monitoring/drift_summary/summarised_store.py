@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .store import WindowStore
+from penstock.monitoring.drift.store import WindowStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .store import ClosedWindow, Key
+    from penstock.monitoring.drift.store import ClosedWindow, Key
+
     from .summaries import DriftSummaries
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from penstock.monitoring.alerts.alert_store import AlertStore
-from penstock.monitoring.drift import summaries as summaries_file
 from penstock.monitoring.drift.baseline_files import BaselineFiles
 from penstock.monitoring.drift.consumer import DriftConsumer
 from penstock.monitoring.drift.known import KnownVersion
@@ -17,9 +16,10 @@ from penstock.monitoring.drift.options import DriftOptions
 from penstock.monitoring.drift.reading import drift_of
 from penstock.monitoring.drift.states import DRIFT, LEARNING, OK, TOO_LITTLE
 from penstock.monitoring.drift.store import ClosedWindow, Key
-from penstock.monitoring.drift.summaries import DriftSummaries
-from penstock.monitoring.drift.summarised_store import SummarisedStore
 from penstock.monitoring.drift.window import Window
+from penstock.monitoring.drift_summary import summaries as summaries_file
+from penstock.monitoring.drift_summary.summaries import DriftSummaries
+from penstock.monitoring.drift_summary.summarised_store import SummarisedStore
 from penstock.monitoring.samples.samples import BatchSample
 
 OPTIONS = DriftOptions(

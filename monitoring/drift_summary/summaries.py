@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from penstock.monitoring.databases import content
+from penstock.monitoring.drift.reading import open_windows
+from penstock.monitoring.drift.states import (
+    CALIBRATING,
+    DRIFT,
+    PROVISIONAL,
+    TOO_LITTLE,
+    state_now,
+)
+from penstock.monitoring.drift.store import Key
 
-from .reading import open_windows
-from .states import CALIBRATING, DRIFT, PROVISIONAL, TOO_LITTLE
-from .store import Key
-from .summary import DriftSummary, combined, known_at, state_now
+from .summary import DriftSummary, combined, known_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from .options import DriftOptions
-    from .store import ClosedWindow
+    from penstock.monitoring.drift.options import DriftOptions
+    from penstock.monitoring.drift.store import ClosedWindow
 
 #: Versions and arms that have a summary.
 MOST: Final = 1024

@@ -1,0 +1,1 @@
+"""The drift of all versions in a few values each, for who looks at the server."""
